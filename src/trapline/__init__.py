@@ -1,0 +1,31 @@
+"""Trapline: from a card full of camera-trap photos to a species table one can defend.
+
+Every arrow of the data's way is one function: `read` → `split` → `train` → `predict` → `evaluate` → `submit`.
+Each is imported when it is first used, so that `import trapline` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Catalog": "trapline.catalog",
+    "ModelFile": "trapline.models",
+    "Predictions": "trapline.prediction",
+    "TraplineError": "trapline.errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trapline' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

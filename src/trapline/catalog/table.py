@@ -1,0 +1,264 @@
+"""The catalog: one row a media file, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from trapline.errors import DataError
+
+FORMAT_VERSION = "1"
+BLANK = "blank"
+
+BOX = pl.Struct(
+    {
+        "category": pl.String,
+        "conf": pl.Float64,
+        "x": pl.Float64,
+        "y": pl.Float64,
+        "width": pl.Float64,
+        "height": pl.Float64,
+    }
+)
+"""One detected box: position and size as fractions of the upright image, origin at top left."""
+
+SCHEMA: dict[str, pl.DataType] = {
+    "media_id": pl.String(),
+    "file_path": pl.String(),
+    "location_id": pl.String(),
+    "deployment_id": pl.String(),
+    "event_id": pl.String(),
+    "camera_time": pl.Datetime("us"),
+    "timestamp": pl.Datetime("us", "UTC"),
+    "timestamp_source": pl.String(),
+    "frame": pl.Int64(),
+    "labels": pl.List(pl.String),
+    "split": pl.String(),
+    "boxes": pl.List(BOX),
+}
+"""The columns of every catalog. A reader may add columns of its own after them (`season`, …).
+
+`camera_time` is the wall clock the camera wrote, without a zone; `timestamp` is the same instant in UTC and
+is null unless the zone is known. `labels`: null = not labelled, `["blank"]` = looked at, nothing there.
+`boxes`: null = no detector was run, `[]` = it found nothing.
+"""
+
+TIMESTAMP_SOURCES = ("exif", "filename", "metadata", "none")
+SPLIT_PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A checked table of media, the folder their paths start from, and where they came from.
+
+    Attributes:
+        table: one row a media file, columns as in `SCHEMA` and any more after them.
+        root: the folder that `file_path` is relative to.
+        source: what was read, for people ("DrivenData CSVs in …").
+        info: JSON-able facts that travel with the table (`timezone`, the split's record under `split`, …).
+
+    Build one with `Catalog.from_rows`, which checks everything and names bad rows by file and line.
+    """
+
+    table: pl.DataFrame
+    root: Path
+    source: str
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: pl.DataFrame | Sequence[Mapping[str, Any]],
+        root: Path | str,
+        source: str,
+        *,
+        where: Sequence[str] | None = None,
+        info: Mapping[str, Any] | None = None,
+    ) -> Catalog:
+        """Make a checked catalog from rows that may lack any column but `media_id` and `file_path`.
+
+        Args:
+            rows: a table, or a list of dictionaries, with columns named as in `SCHEMA`.
+            root: the folder that `file_path` is relative to.
+            source: what was read, for people.
+            where: for each row the place it came from ("train_features.csv line 7"), named in errors.
+            info: JSON-able facts to keep with the table.
+
+        Raises:
+            DataError: a row is wrong; the message names its place.
+        """
+        table = conform(rows)
+        check(table, where)
+        return cls(table, Path(root).absolute(), source, dict(info or {}))
+
+    def __len__(self) -> int:
+        return self.table.height
+
+    @property
+    def labels(self) -> list[str]:
+        """The label names that occur, sorted; `blank` among them if it occurs."""
+        return sorted(self.table["labels"].explode().drop_nulls().unique().to_list())
+
+    def path(self, file_path: str) -> Path:
+        """The place on disk of a media file of this catalog; never outside the root."""
+        return self.root / PurePosixPath(file_path)
+
+    def paths(self) -> list[Path]:
+        """The place on disk of every media file, in the order of the table."""
+        return [self.path(file_path) for file_path in self.table["file_path"]]
+
+    def with_table(self, table: pl.DataFrame, **info: Any) -> Catalog:
+        """The same catalog over another checked table; `info` is merged into the facts kept with it."""
+        table = conform(table)
+        check(table, None)
+        return replace(self, table=table, info={**self.info, **info})
+
+    def filter(self, *predicates: pl.Expr) -> Catalog:
+        """The media for which all `predicates` hold."""
+        return replace(self, table=self.table.filter(*predicates))
+
+    def part(self, name: str) -> Catalog:
+        """The media of one part of the split; an error if there is none."""
+        found = self.filter(pl.col("split") == name)
+        if len(found) == 0:
+            parts = sorted(self.table["split"].drop_nulls().unique().to_list())
+            have = ", ".join(parts) if parts else "no split at all (run `trapline split` first)"
+            raise DataError(f"The catalog has no media in the part '{name}'; it has: {have}.")
+        return found
+
+    def save(self, path: Path | str) -> Path:
+        """Write the catalog as Parquet; its root is kept relative to the file where that is possible."""
+        path = Path(path).absolute()
+        header = {
+            "format_version": FORMAT_VERSION,
+            "root": _relative_root(self.root, path.parent),
+            "source": self.source,
+            "info": dict(self.info),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        self.table.write_parquet(partial, metadata={"trapline_catalog": json.dumps(header, default=str)})
+        partial.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: Path | str) -> Catalog:
+        """Read a catalog that `save` wrote.
+
+        Raises:
+            DataError: the file is missing, is no catalog, or was written by a newer Trapline.
+        """
+        path = Path(path).absolute()
+        if not path.is_file():
+            raise DataError(
+                f"There is no catalog at {path}. Make one with `trapline catalog SOURCE -o {path.name}`."
+            )
+        try:
+            metadata = pl.read_parquet_metadata(path)
+            table = pl.read_parquet(path)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+        if "trapline_catalog" not in metadata:
+            raise DataError(
+                f"{path} is Parquet but not a Trapline catalog; make one with `trapline catalog`."
+            )
+        header = json.loads(metadata["trapline_catalog"])
+        if header["format_version"] != FORMAT_VERSION:
+            raise DataError(
+                f"{path} has catalog format {header['format_version']}; this Trapline reads {FORMAT_VERSION}."
+            )
+        table = conform(table)
+        check(table, None)
+        root = (path.parent / header["root"]).resolve() if header["root"] else path.parent
+        return cls(table, root, header["source"], header["info"])
+
+
+def _relative_root(root: Path, start: Path) -> str:
+    try:
+        return Path(os.path.relpath(root, start)).as_posix()
+    except ValueError:  # another drive on Windows
+        return root.as_posix()
+
+
+def conform(rows: pl.DataFrame | Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Give `rows` the columns, order and types of `SCHEMA`; columns that are missing become null."""
+    table = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, infer_schema_length=None)
+    missing = [name for name in ("media_id", "file_path") if name not in table.columns]
+    if missing and table.width:
+        raise DataError(f"A catalog needs the columns media_id and file_path; missing: {', '.join(missing)}.")
+    extra = [name for name in table.columns if name not in SCHEMA]
+    try:
+        return table.select(
+            *(
+                (pl.col(name) if name in table.columns else pl.lit(None)).cast(dtype).alias(name)
+                for name, dtype in SCHEMA.items()
+            ),
+            *extra,
+        ).with_columns(pl.col("timestamp_source").fill_null("none"))
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"A catalog column has values of the wrong type: {error}") from error
+
+
+def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
+    """Check the rules of the catalog; the first rows that break one are named.
+
+    Raises:
+        DataError: an empty or double id, an empty path, a path that leaves the root, an unknown
+            timestamp source, an empty label, a doubled label, `blank` beside another label, or a box
+            outside the image.
+    """
+    if table.height == 0:
+        raise DataError("The catalog would be empty: no media were found. Check the path and the reader.")
+    ids, paths, labels = pl.col("media_id"), pl.col("file_path"), pl.col("labels")
+    rules: list[tuple[str, pl.Expr]] = [
+        ("has no media_id", ids.is_null() | (ids == "")),
+        ("has a media_id that occurs more than once", ids.is_duplicated()),
+        ("has no file_path", paths.is_null() | (paths == "")),
+        (
+            "has a file_path that is not relative to the root with forward slashes",
+            paths.str.contains(r"^(/|~|[A-Za-z]:)|\\|(^|/)\.\.(/|$)"),
+        ),
+        ("has an unknown timestamp_source", ~pl.col("timestamp_source").is_in(TIMESTAMP_SOURCES)),
+        ("has an empty list of labels (use null for 'not labelled')", labels.list.len() == 0),
+        ("has an empty label", labels.list.eval((pl.element().is_null()) | (pl.element() == "")).list.any()),
+        ("has the same label twice", labels.list.n_unique() != labels.list.len()),
+        (f"has '{BLANK}' beside another label", labels.list.contains(BLANK) & (labels.list.len() > 1)),
+        ("has an unknown split part", ~pl.col("split").is_in(SPLIT_PARTS)),
+        ("has a box outside the image", _box_outside()),
+    ]
+    flags = table.select(expression.fill_null(False).alias(rule) for rule, expression in rules)
+    for rule, _ in rules:
+        bad = flags[rule].arg_true().to_list()
+        if bad:
+            raise DataError(_bad_rows(table, rule, bad, where))
+
+
+def _box_outside() -> pl.Expr:
+    box = pl.element().struct
+    x, y, width, height = (box.field(name) for name in ("x", "y", "width", "height"))
+    slack = 1e-4  # writers round to four digits
+    inside = (
+        (x >= -slack)
+        & (y >= -slack)
+        & (width >= 0)
+        & (height >= 0)
+        & (x + width <= 1 + slack)
+        & (y + height <= 1 + slack)
+    )
+    return pl.col("boxes").list.eval(~inside.fill_null(False)).list.any()
+
+
+def _bad_rows(table: pl.DataFrame, rule: str, bad: list[int], where: Sequence[str] | None) -> str:
+    shown = [
+        f"{where[row] if where is not None else f'row {row + 1}'} "
+        f"(media_id {table['media_id'][row]!r}, file_path {table['file_path'][row]!r})"
+        for row in bad[:5]
+    ]
+    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    return f"{len(bad)} of {table.height} rows are wrong: a row {rule}: {'; '.join(shown)}{more}."

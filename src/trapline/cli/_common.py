@@ -1,0 +1,44 @@
+"""What every command shares: the options that mean the same everywhere, progress, refusal to overwrite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trapline.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")]
+
+
+def refuse_to_overwrite(path: Path, force: bool) -> None:
+    """Stop with status 2 if `path` exists and `--force` was not given."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists. Name another output with -o, or overwrite it with --force.")
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress display on standard error with rate and time left; silent when piped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+    )
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as display:
+        yield display

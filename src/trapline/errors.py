@@ -1,0 +1,47 @@
+"""The errors of Trapline: what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class TraplineError(Exception):
+    """The base of every error that Trapline raises on purpose (exit status 1)."""
+
+    exit_status = 1
+
+
+class UsageError(TraplineError):
+    """An option or argument that cannot be right (exit status 2)."""
+
+    exit_status = 2
+
+
+class DataError(TraplineError):
+    """Something in the user's files is wrong; the message names the file and the row."""
+
+
+class MissingExtraError(TraplineError):
+    """A part of Trapline that is not installed was asked for."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f"Install the extra that brings it: pip install 'trapline[{extra}]'"
+        )
+
+
+class TraplineWarning(UserWarning):
+    """Something a user should know that does not stop the work."""
+
+
+def require(package: str, extra: str, purpose: str) -> ModuleType:
+    """Import `package`, or raise `MissingExtraError` naming the extra that brings it."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == package.split(".")[0]:
+            raise MissingExtraError(package, extra, purpose) from None
+        raise

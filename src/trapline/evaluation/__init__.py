@@ -1,0 +1,1 @@
+"""Judging predictions against truth; figures and the HTML reports."""

@@ -1,0 +1,1 @@
+"""One file a foreign format: into a catalog, out of predictions."""

@@ -1,0 +1,57 @@
+"""What happens to a photo between its file and the network: a description, stored in the model file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CropPolicy(BaseModel):
+    """How a photo is cut to what a detector found.
+
+    Attributes:
+        categories: the box categories that count, by name (`animal`); empty for all.
+        min_conf: boxes below this confidence are left out.
+        context: the crop's side over the box's longer side; 1.0 is the bare box.
+        square: grow the shorter side to the longer before cutting (clipped at the image's edges).
+        min_side: the crop's least side, as a fraction of the image's shorter side.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    categories: tuple[str, ...] = ("animal",)
+    min_conf: float = Field(0.2, ge=0, le=1)
+    context: float = Field(1.3, ge=1, le=10)
+    square: bool = True
+    min_side: float = Field(0.1, ge=0, le=1)
+
+
+class Preprocessing(BaseModel):
+    """Everything that decides the pixels a network sees; train, predict and serve share it.
+
+    Order: decode (upright, RGB, sRGB) → mask banners → crop to the box, or the full frame where there is
+    none → fit to `height` × `width` with `interpolation`. Scaling to floats and normalisation happen
+    inside the model file's graph.
+
+    Attributes:
+        height: of the network's input, pixels.
+        width: of the network's input, pixels.
+        fit: `squash` ignores the aspect ratio, `letterbox` pads with black, `crop` cuts the centre.
+        crop_fraction: with `fit="crop"`, the share of the shorter side that is kept (timm's crop_pct).
+        interpolation: the resampling filter, always antialiased.
+        mask_top: share of the height blackened at the top, where cameras burn in a banner.
+        mask_bottom: the same at the bottom.
+        crop: how boxes are used, or None for the full frame.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height: int = Field(224, ge=8, le=4096)
+    width: int = Field(224, ge=8, le=4096)
+    fit: Literal["squash", "letterbox", "crop"] = "squash"
+    crop_fraction: float = Field(1.0, gt=0, le=1)
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] = "bicubic"
+    mask_top: float = Field(0.0, ge=0, lt=0.5)
+    mask_bottom: float = Field(0.0, ge=0, lt=0.5)
+    crop: CropPolicy | None = None

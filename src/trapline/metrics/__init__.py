@@ -1,0 +1,1 @@
+"""Pure functions of arrays: metrics, calibration, intervals. No files, no tables, no clocks."""

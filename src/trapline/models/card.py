@@ -1,0 +1,99 @@
+"""The card: what a model file says of itself, as JSON in the file's own metadata."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from trapline.errors import DataError
+from trapline.images import Preprocessing
+
+FORMAT_VERSION: Literal["1"] = "1"
+
+
+class Interval(BaseModel):
+    """A metric with its 95 % interval; `low` and `high` are None where it cannot be computed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Calibration(BaseModel):
+    """How the logits were turned into probabilities, and on what that was fitted.
+
+    Attributes:
+        method: `temperature` divides the logits by `temperature`; `none` leaves them.
+        temperature: the divisor.
+        fitted_on: for people: which locations, how many media ("validation: 19 locations, 201 media").
+        locations: the location ids used.
+        prior_shift: added to the logits, one a label, to put the class prior right again after training on
+            balanced classes; empty if nothing was.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["none", "temperature"] = "none"
+    temperature: float = Field(1.0, gt=0)
+    fitted_on: str = "not calibrated"
+    locations: tuple[str, ...] = ()
+    prior_shift: tuple[float, ...] = ()
+
+
+class Card(BaseModel):
+    """All that is needed to use a model file and to judge it.
+
+    Attributes:
+        name: the recipe's or the user's name for the model.
+        task: `single-label` (softmax), `multi-label` (sigmoid) or `features` (a backbone: no labels, no
+            `probabilities` and `logits` outputs).
+        labels: the label names in the order of the outputs.
+        preprocessing: from a file to the graph's input.
+        calibration: from logits to probabilities.
+        thresholds: per label, where one was chosen.
+        recipe: the whole recipe, as JSON.
+        split: the record of the split that training used, with its fingerprint.
+        training_data: counts of media, locations and labels, and where they came from.
+        metrics: metric name -> value and interval, measured on `metrics_on`.
+        metrics_on: for people: on which part of which split ("validation, 19 locations never trained on").
+        backbone: the name and fingerprint of the backbone that was started from.
+        notices: licences and origins that must travel with the weights.
+        versions: library versions at the time of writing.
+        created: ISO 8601, UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal["1"] = FORMAT_VERSION
+    name: str
+    task: Literal["single-label", "multi-label", "features"]
+    labels: tuple[str, ...] = ()
+    embedding_size: int = Field(ge=1)
+    preprocessing: Preprocessing
+    calibration: Calibration = Calibration()
+    thresholds: dict[str, float] = {}
+    taxonomy: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+    split: dict[str, Any] = {}
+    training_data: dict[str, Any] = {}
+    metrics: dict[str, Interval] = {}
+    metrics_on: str = ""
+    backbone: dict[str, str] = {}
+    notices: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+    created: str = ""
+
+    @model_validator(mode="after")
+    def _labels_fit_the_task(self) -> Card:
+        if self.task == "features" and self.labels:
+            raise DataError("A backbone's card must not name labels.")
+        if self.task != "features" and len(self.labels) < 2:
+            raise DataError(
+                f"A classifier's card needs at least two labels, this one has {len(self.labels)}."
+            )
+        if len(set(self.labels)) != len(self.labels):
+            raise DataError("A card's labels must differ from one another.")
+        return self

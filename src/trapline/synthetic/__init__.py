@@ -1,0 +1,1 @@
+"""A small synthetic camera-trap world, for trying Trapline without data."""

@@ -1,0 +1,1 @@
+"""Training networks and heads, the feature cache, tuning."""
