@@ -1,5 +1,45 @@
 """From a file to pixels: the only room that opens an image."""
 
+from trapline.images.crops import (
+    Box,
+    Rectangle,
+    as_box,
+    choose_box,
+    crop_array,
+    crop_rectangle,
+    passing_boxes,
+)
+from trapline.images.decode import DEFAULT_LIMITS, SUFFIXES, Limits, Loaded, load
+from trapline.images.errors import ImageError
+from trapline.images.exif import ExifInfo, parse_exif_time, read_exif
+from trapline.images.hashing import content_hash, near_duplicates, perceptual_hash
+from trapline.images.prepare import Prepared, prepare
 from trapline.images.preprocessing import CropPolicy, Preprocessing
+from trapline.images.resize import fit
 
-__all__ = ["CropPolicy", "Preprocessing"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "SUFFIXES",
+    "Box",
+    "CropPolicy",
+    "ExifInfo",
+    "ImageError",
+    "Limits",
+    "Loaded",
+    "Prepared",
+    "Preprocessing",
+    "Rectangle",
+    "as_box",
+    "choose_box",
+    "content_hash",
+    "crop_array",
+    "crop_rectangle",
+    "fit",
+    "load",
+    "near_duplicates",
+    "parse_exif_time",
+    "passing_boxes",
+    "perceptual_hash",
+    "prepare",
+    "read_exif",
+]

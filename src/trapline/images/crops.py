@@ -1,0 +1,119 @@
+"""From detector boxes to the rectangle that is cut; pure geometry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.images.preprocessing import CropPolicy
+
+
+@dataclass(frozen=True)
+class Box:
+    """A detected box: position and size as fractions of the upright picture, origin at top left."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A part of a picture, pixels, not necessarily whole ones; `right` and `bottom` are exclusive."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """`right` less `left`."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """`bottom` less `top`."""
+        return self.bottom - self.top
+
+    def scaled(self, factor: float) -> Rectangle:
+        """The same part of the picture at another scale."""
+        return Rectangle(self.left * factor, self.top * factor, self.right * factor, self.bottom * factor)
+
+
+def passing_boxes(
+    boxes: Sequence[Mapping[str, Any]] | None, crop: CropPolicy
+) -> list[tuple[int, Mapping[str, Any]]]:
+    """The boxes that the policy lets through, with their place in `boxes`, most confident first.
+
+    A box without a confidence counts as certain: it was drawn by hand.
+    """
+    passing = [
+        (place, box)
+        for place, box in enumerate(boxes or ())
+        if (not crop.categories or box["category"] in crop.categories)
+        and _confidence(box) >= crop.min_conf
+        and box["width"] > 0
+        and box["height"] > 0
+    ]
+    return sorted(passing, key=lambda found: -_confidence(found[1]))
+
+
+def _confidence(box: Mapping[str, Any]) -> float:
+    conf = box["conf"]
+    return 1.0 if conf is None else float(conf)
+
+
+def choose_box(boxes: Sequence[Mapping[str, Any]] | None, crop: CropPolicy | None) -> Box | None:
+    """The most confident box that passes the policy (the first of equals); None means the full frame.
+
+    Args:
+        boxes: a catalog's `boxes` of one media: category, conf, x, y, width, height; or None.
+        crop: the model's policy; None never crops.
+    """
+    if crop is None:
+        return None
+    passing = passing_boxes(boxes, crop)
+    return as_box(passing[0][1]) if passing else None
+
+
+def as_box(box: Mapping[str, Any]) -> Box:
+    """The geometry of one of a catalog's boxes."""
+    return Box(float(box["x"]), float(box["y"]), float(box["width"]), float(box["height"]))
+
+
+def crop_rectangle(height: int, width: int, box: Box | None, policy: CropPolicy | None) -> Rectangle:
+    """The part of a `height` × `width` picture that is cut for a box.
+
+    The box is made square (if asked) and grown by the context about its centre, no smaller than the least
+    side; where that crosses an edge it is shifted inwards, and clipped only if it is larger than the picture.
+    """
+    if box is None or policy is None:
+        return Rectangle(0.0, 0.0, float(width), float(height))
+    sides = (box.width * width, box.height * height)
+    if policy.square:
+        sides = (max(sides), max(sides))
+    least = policy.min_side * min(height, width)
+    left, right = _span(box.x + box.width / 2, max(sides[0] * policy.context, least), width)
+    top, bottom = _span(box.y + box.height / 2, max(sides[1] * policy.context, least), height)
+    return Rectangle(left, top, right, bottom)
+
+
+def _span(centre: float, side: float, length: int) -> tuple[float, float]:
+    side = min(max(side, 1.0), float(length))
+    start = min(max(centre * length - side / 2, 0.0), length - side)
+    return start, start + side
+
+
+def crop_array(pixels: npt.NDArray[np.uint8], rectangle: Rectangle) -> npt.NDArray[np.uint8]:
+    """The whole pixels that a rectangle touches: uint8 [h, w, 3] out of uint8 [height, width, 3], a view."""
+    height, width = pixels.shape[:2]
+    top, left = max(0, math.floor(rectangle.top)), max(0, math.floor(rectangle.left))
+    bottom, right = min(height, math.ceil(rectangle.bottom)), min(width, math.ceil(rectangle.right))
+    return pixels[top:bottom, left:right]

@@ -1,0 +1,276 @@
+"""From the bytes of a file to an upright picture; nothing else in Trapline decodes an image."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from trapline.images.errors import ImageError
+
+FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "GIF", "BMP", "WEBP", "AVIF", "JPEG2000")
+"""What is opened, whatever the file's name says. Pillow knows more formats; some of them start programs."""
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".avif", ".jp2"})
+"""The file endings (lower case) by which a folder's pictures are recognised."""
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+
+# What Pillow raises on garbage, found by fuzzing its decoders; MemoryError comes from absurd dimensions.
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError)
+_REFUSED = (*_BROKEN, MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+Size = tuple[int, int]
+"""Height and width, pixels."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a file may be before it is refused unread.
+
+    Attributes:
+        max_bytes: of the file.
+        max_pixels: of the picture, height times width, as its header states them.
+    """
+
+    max_bytes: int = 256 * 2**20
+    max_pixels: int = 150_000_000
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An upright picture.
+
+    Attributes:
+        pixels: uint8 [height, width, 3], RGB.
+        full_size: height and width of the upright picture at full scale.
+        warning: what was odd about the file, or None.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    full_size: Size
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upright picture as Pillow's image.
+
+    Attributes:
+        image: mode `L` or `RGB`.
+        full_size: height and width of the upright picture at full scale.
+        scale: pixels of the full picture that one pixel of `image` stands for, along one side.
+        warning: what was odd about the file, or None.
+    """
+
+    image: Image.Image
+    full_size: Size
+    scale: float
+    warning: str | None
+
+
+def load(
+    source: Path | bytes,
+    *,
+    min_side: Size | Callable[[Size], Size] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Loaded:
+    """Decode a picture: upright by its EXIF orientation, RGB, eight bits.
+
+    CMYK is converted without its colour profile (embedded profiles are ignored everywhere), transparent
+    parts become black, 16-bit values are divided by 257, of an animation the first frame is taken. What
+    can be read of a truncated file is returned, the rest black, with a warning.
+
+    Args:
+        source: a file, or the content of one.
+        min_side: the least height and width wanted; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its size
+            where that leaves at least as much, which is several times quicker. May be a function of the full
+            height and width. None decodes at full size.
+        limits: on the file's bytes and the picture's pixels.
+
+    Raises:
+        ImageError: no such file, no picture, nothing decodable, or over the limits.
+    """
+    decoded = decode(source, min_side=min_side, limits=limits)
+    return Loaded(np.asarray(decoded.image.convert("RGB")), decoded.full_size, decoded.warning)
+
+
+def decode(
+    source: Path | bytes,
+    *,
+    min_side: Size | Callable[[Size], Size] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Decoded:
+    """The same as `load`, with a grey picture left grey: resizing one channel is three times quicker."""
+    name = name_of(source)
+    try:
+        with open_image(read_bytes(source, limits), name, limits) as image:
+            return _decode_open(image, min_side, name)
+    except _REFUSED as error:
+        raise ImageError(name, describe(error)) from error
+
+
+def name_of(source: Path | bytes) -> str:
+    """How a source is called in messages."""
+    return "<bytes>" if isinstance(source, bytes) else str(source)
+
+
+def describe(error: BaseException) -> str:
+    """A decoder's complaint in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"the decoder failed ({text or type(error).__name__})"
+
+
+def read_bytes(source: Path | bytes, limits: Limits) -> bytes:
+    """The content of a regular file that is not empty and not over the limit.
+
+    Raises:
+        ImageError: it is not.
+    """
+    if isinstance(source, bytes):
+        _check_bytes(len(source), "<bytes>", limits)
+        return source
+    try:
+        with open_regular(source) as file:
+            _check_bytes(os.fstat(file.fileno()).st_size, str(source), limits)
+            return file.read(limits.max_bytes)
+    except (OSError, ValueError) as error:
+        raise ImageError(str(source), describe(error)) from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file; a pipe or a device could block for ever and is refused.
+
+    Raises:
+        ImageError: it is a folder, a pipe or a device.
+        OSError: it cannot be opened.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ImageError(str(path), "is a folder" if stat.S_ISDIR(mode) else "not a regular file")
+    return path.open("rb")
+
+
+def _check_bytes(size: int, name: str, limits: Limits) -> None:
+    if size == 0:
+        raise ImageError(name, "the file is empty")
+    if size > limits.max_bytes:
+        raise ImageError(name, f"{size} bytes are more than the limit of {limits.max_bytes}")
+
+
+def open_image(content: bytes, name: str, limits: Limits) -> ImageFile.ImageFile:
+    """Read a picture's header.
+
+    Raises:
+        ImageError: it is no picture of `FORMATS`, or has more pixels than the limit.
+    """
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError(name, "not a picture of a known format") from None
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise ImageError(name, f"{width} × {height} pixels are more than the limit of {limits.max_pixels}")
+    return image
+
+
+def _decode_open(
+    image: ImageFile.ImageFile, min_side: Size | Callable[[Size], Size] | None, name: str
+) -> Decoded:
+    warnings: list[str] = []
+    if image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF") and getattr(image, "n_frames", 1) > 1:
+        warnings.append("several frames: only the first was read")
+    is_jpeg = image.format in ("JPEG", "MPO")
+    orientation = _orientation(image, warnings) if is_jpeg else 1
+    full_size, scale = _upright_size(image, orientation), 1.0
+    if is_jpeg and min_side is not None:
+        scale = _draft(image, orientation, min_side(full_size) if callable(min_side) else min_side)
+    _load_readable(image, name, warnings)
+    if not is_jpeg:  # the other formats may keep their EXIF behind the pixels
+        orientation = _orientation(image, warnings)
+        full_size = _upright_size(image, orientation)
+    upright = _to_eight_bits(image, name)
+    if orientation in _UPRIGHT:
+        upright = upright.transpose(_UPRIGHT[orientation])
+    return Decoded(upright, full_size, scale, "; ".join(warnings) or None)
+
+
+def _upright_size(image: Image.Image, orientation: int) -> Size:
+    width, height = image.size
+    return (width, height) if orientation in _SIDEWAYS else (height, width)
+
+
+def _orientation(image: Image.Image, warnings: list[str]) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001 - damaged EXIF fails in many ways and must not cost the photo
+        warnings.append("EXIF unreadable: taken as upright")
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _draft(image: ImageFile.ImageFile, orientation: int, least: Size) -> float:
+    """Ask libjpeg for the smallest of 1/1, 1/2, 1/4, 1/8 that is at least `least`; returns the divisor."""
+    height, width = (max(1, side) for side in least)
+    full_width = image.size[0]
+    drafted = image.draft(None, (height, width) if orientation in _SIDEWAYS else (width, height))
+    return 1.0 if drafted is None else full_width / drafted[1][2]
+
+
+def _load_readable(image: ImageFile.ImageFile, name: str, warnings: list[str]) -> None:
+    try:
+        image.load()
+    except _BROKEN as error:
+        # The decoder has filled its image line by line up to the damage. Without its tiles Pillow takes
+        # that image as loaded; its LOAD_TRUNCATED_IMAGES would do the same for the whole process.
+        image.tile = []
+        try:
+            image.load()
+            bounds = image.getbbox(alpha_only=False)
+        except _REFUSED:
+            raise ImageError(name, describe(error)) from error
+        if bounds is None:
+            raise ImageError(name, f"truncated or damaged, nothing of it is readable: {error}") from error
+        share = bounds[3] / image.size[1]
+        warnings.append(f"truncated or damaged: only the upper {share:.0%} could be read")
+
+
+def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """`L` or `RGB` from any mode."""
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        return image
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ImageError(name, "32-bit values, whose range is not known")
+        return Image.fromarray((values.astype(np.uint32) // 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ImageError(name, "floating-point values, whose range is not known")
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        opaque.alpha_composite(image.convert("RGBA"))
+        return opaque.convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")

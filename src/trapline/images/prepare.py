@@ -1,0 +1,81 @@
+"""The one way from a photo to the pixels a network sees; training, prediction and serving all take it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from trapline.images.crops import Box, crop_rectangle
+from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, decode
+from trapline.images.preprocessing import Preprocessing
+from trapline.images.resize import Fit, fit_image, plan_fit
+
+_OVERSAMPLING = 2
+"""A JPEG is decoded at a reduced scale only if this many of its pixels are left for one of the input's:
+with two, 98.8 % of top labels agree with full decoding, with one 95 %."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a network sees of a photo.
+
+    Attributes:
+        pixels: uint8 [height, width, 3], RGB.
+        warning: what was odd about the file ("truncated …"), or None.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    warning: str | None
+
+
+def prepare(
+    source: Path | bytes,
+    preprocessing: Preprocessing,
+    box: Box | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Prepared:
+    """Decode a photo, mask its banners, cut it to the box, fit it to the network's input.
+
+    Args:
+        source: a file, or the content of one.
+        preprocessing: from the model's card.
+        box: what to cut to (see `choose_box`); None, or a `preprocessing` without a crop policy, keeps
+            the full frame.
+        limits: on the file's bytes and the picture's pixels.
+
+    Raises:
+        ImageError: no such file, no picture, nothing decodable, or over the limits.
+    """
+
+    def least_size(full: Size) -> Size:
+        """The full frame's least size at which the crop still has enough pixels."""
+        plan = _plan(full, preprocessing, box)
+        return (
+            math.ceil(full[0] * _OVERSAMPLING * plan.height / plan.region.height),
+            math.ceil(full[1] * _OVERSAMPLING * plan.width / plan.region.width),
+        )
+
+    decoded = decode(source, min_side=least_size, limits=limits)
+    plan = _plan(decoded.full_size, preprocessing, box)
+    image = mask_banners(decoded.image, preprocessing.mask_top, preprocessing.mask_bottom)
+    reduced = Fit(plan.region.scaled(1 / decoded.scale), plan.height, plan.width, plan.top, plan.left)
+    return Prepared(fit_image(image, reduced, preprocessing), decoded.warning)
+
+
+def _plan(size: Size, preprocessing: Preprocessing, box: Box | None) -> Fit:
+    height, width = size
+    return plan_fit(crop_rectangle(height, width, box, preprocessing.crop), preprocessing)
+
+
+def mask_banners(image: Image.Image, top: float, bottom: float) -> Image.Image:
+    """Blacken shares of the height at the top and at the bottom, in place; returns the picture."""
+    if top:
+        image.paste(0, (0, 0, image.width, round(image.height * top)))
+    if bottom:
+        image.paste(0, (0, image.height - round(image.height * bottom), image.width, image.height))
+    return image
