@@ -2,5 +2,17 @@
 
 from trapline.models.card import Calibration, Card, Interval
 from trapline.models.file import ModelFile, Outputs
+from trapline.models.recipe import Recipe
+from trapline.models.recipes import RECIPES, recipe_names, resolve_recipe
 
-__all__ = ["Calibration", "Card", "Interval", "ModelFile", "Outputs"]
+__all__ = [
+    "RECIPES",
+    "Calibration",
+    "Card",
+    "Interval",
+    "ModelFile",
+    "Outputs",
+    "Recipe",
+    "recipe_names",
+    "resolve_recipe",
+]

@@ -1,0 +1,297 @@
+"""The recipe: everything that makes a training run repeatable, checked without touching a file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from trapline.images import Preprocessing
+
+MODEL_FILE = "model-file:"
+"""Prefix of a backbone that is the embedding of a Trapline model file (its path or shipped name)."""
+TIMM = "timm/"
+"""Prefix of a backbone that timm builds."""
+BACKBONES = (
+    "small-cnn",
+    "small-cnn-bn",
+    "resnet50",
+    "efficientnet-lite0",
+    "efficientnet-lite1",
+    "efficientnet-lite2",
+)
+
+Selection = Literal["log_loss", "loss", "accuracy", "balanced_accuracy", "macro_f1"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Head(_Section):
+    """From the backbone's feature map to one logit a label.
+
+    Attributes:
+        pooling: over the map's places: `avg`, `max`, `avgmax` (both, joined), `gem` (generalised mean,
+            Radenović et al. 2018) or `flatten` (keep every place, as small networks do).
+        hidden: sizes of the hidden layers, each followed by ReLU and dropout.
+        dropout: after each hidden layer.
+        input_dropout: after pooling; None for the same as `dropout`.
+        batch_norm: batch normalisation in each hidden layer, before its ReLU.
+    """
+
+    pooling: Literal["avg", "max", "avgmax", "gem", "flatten"] = "avg"
+    hidden: tuple[int, ...] = ()
+    dropout: float = Field(0.2, ge=0, lt=1)
+    input_dropout: float | None = Field(None, ge=0, lt=1)
+    batch_norm: bool = False
+
+    @field_validator("hidden")
+    @classmethod
+    def _sizes_are_positive(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if any(size < 1 for size in sizes):
+            raise ValueError("hidden layers need at least one unit each")
+        return sizes
+
+
+class Optimiser(_Section):
+    """What turns gradients into steps.
+
+    Attributes:
+        name: `adam`, `adamw`, `sgd` (with Nesterov's momentum if `nesterov`) or `rmsprop`.
+        lr: learning rate of the head (and of everything, if the factors below are 1).
+        weight_decay: not applied to biases and normalisation layers.
+        momentum: of sgd and rmsprop.
+        backbone_lr_factor: the backbone's rate over the head's.
+        layer_decay: each stage of the backbone has this times the rate of the stage above it.
+        clip: largest norm of the gradient; None for no limit.
+    """
+
+    name: Literal["adam", "adamw", "sgd", "rmsprop"] = "adamw"
+    lr: float = Field(1e-3, gt=0, le=10)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    backbone_lr_factor: float = Field(1.0, gt=0, le=1)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    clip: float | None = Field(None, gt=0)
+
+
+class Schedule(_Section):
+    """How the learning rate moves over the run.
+
+    Attributes:
+        name: `none` (constant), `cosine`, `one-cycle` (rise over `warmup_epochs`, then cosine, with the
+            momentum moving the other way) or `step`.
+        warmup_epochs: epochs of linear rise from a hundredth of the rate; may be a fraction.
+        final_factor: the last rate over the first, for cosine and one-cycle.
+        step_epochs: for `step`, epochs between two falls.
+        step_factor: for `step`, the rate after a fall over the rate before.
+    """
+
+    name: Literal["none", "cosine", "one-cycle", "step"] = "none"
+    warmup_epochs: float = Field(0.0, ge=0)
+    final_factor: float = Field(0.01, ge=0, le=1)
+    step_epochs: int = Field(10, ge=1)
+    step_factor: float = Field(0.1, gt=0, le=1)
+
+
+class Loss(_Section):
+    """What is made small. `auto` is cross-entropy for single-label tasks, `bce` for multi-label ones."""
+
+    name: Literal["auto", "cross-entropy", "bce"] = "auto"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+
+class Augmentation(_Section):
+    """Changes to the training images that leave the label true; the defaults change nothing.
+
+    Attributes:
+        horizontal_flip: chance of a mirror image.
+        vertical_flip: chance of an upside-down image; cameras hang upright, so 0 unless you know better.
+        crop_scale: smallest share of the picture's area that a random crop keeps; 1 for no crops. A crop
+            always holds the animal's box where there is one.
+        crop_ratio: largest change of the aspect ratio by a crop; 1 for none.
+        rotate: largest rotation, degrees.
+        context: least and most context around a box (see `CropPolicy.context`), drawn anew for each image
+            and epoch; None keeps the preprocessing's. Like the next two, it acts on images that the
+            preprocessing crops to a box.
+        box_shift: largest shift of the crop off the box's centre, as a share of the crop's side.
+        full_frame: chance of the whole frame in place of the crop.
+        brightness: largest change of brightness, as a share of the full range.
+        contrast: largest change of contrast, as a factor minus 1.
+        gamma: largest change of gamma, as a factor minus 1.
+        noise: largest standard deviation of sensor noise, grey (infrared), as a share of the full range.
+        blur: chance of a slight blur (motion, dew).
+        grey: chance of a grey image (infrared by night).
+        banner: chance that a band at the top or bottom is blackened.
+        erase: chance that a rectangle of up to a fifth of the picture is greyed out.
+        mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
+        cutmix: parameter of the Beta distribution (Yun et al. 2019); 0 for none.
+        last_epochs_off: epochs at the end without mixup and cutmix.
+    """
+
+    horizontal_flip: float = Field(0.0, ge=0, le=1)
+    vertical_flip: float = Field(0.0, ge=0, le=1)
+    crop_scale: float = Field(1.0, gt=0, le=1)
+    crop_ratio: float = Field(1.0, ge=1, le=3)
+    rotate: float = Field(0.0, ge=0, le=180)
+    context: tuple[float, float] | None = None
+    box_shift: float = Field(0.0, ge=0, le=0.5)
+    full_frame: float = Field(0.0, ge=0, le=1)
+    brightness: float = Field(0.0, ge=0, le=1)
+    contrast: float = Field(0.0, ge=0, lt=1)
+    gamma: float = Field(0.0, ge=0, lt=1)
+    noise: float = Field(0.0, ge=0, le=1)
+    blur: float = Field(0.0, ge=0, le=1)
+    grey: float = Field(0.0, ge=0, le=1)
+    banner: float = Field(0.0, ge=0, le=1)
+    erase: float = Field(0.0, ge=0, le=1)
+    mixup: float = Field(0.0, ge=0)
+    cutmix: float = Field(0.0, ge=0)
+    last_epochs_off: int = Field(0, ge=0)
+
+    @field_validator("context")
+    @classmethod
+    def _context_is_a_range(cls, context: tuple[float, float] | None) -> tuple[float, float] | None:
+        if context is not None and not 1 <= context[0] <= context[1] <= 10:
+            raise ValueError("context is [least, most] with 1 ≤ least ≤ most ≤ 10")
+        return context
+
+
+class Choice(_Section):
+    """A dimension of the search space: one of these values."""
+
+    choices: tuple[Any, ...] = Field(min_length=1)
+
+    @field_validator("choices")
+    @classmethod
+    def _as_json_has_them(cls, choices: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(list(choice) if isinstance(choice, tuple) else choice for choice in choices)
+
+
+class Range(_Section):
+    """A dimension of the search space: a number between two others."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> Range:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("a range needs low < high, and low > 0 where it is logarithmic")
+        return self
+
+
+class Recipe(_Section):
+    """Everything that makes a training run repeatable; stored whole in the model file.
+
+    Attributes:
+        name: of the recipe.
+        task: `single-label` (one label an image, softmax) or `multi-label` (any number, sigmoid).
+        backbone: `small-cnn`, `small-cnn-bn`, `resnet50`, `efficientnet-lite0` (1, 2), `timm/<name>`, or
+            `model-file:<path or shipped name>` (the embedding of a model file, always frozen).
+        weights: to start from: `none`, `pretrained` (offline where a package brings them), or the path of a
+            safetensors file or torch state dict.
+        how: `scratch`; `frozen` (the head only, on features computed once); `whole`; or `gradual` (the head
+            alone for `frozen_epochs`, then everything).
+        frozen_epochs: with `gradual`, epochs before the backbone is freed.
+        freeze_batch_norm: keep the backbone's batch-norm statistics as they came.
+        preprocessing: from the file to the pixels, shared with prediction.
+        flip_average: the model file averages each image with its mirror image (twice the work).
+        head: see `Head`.
+        optimiser: see `Optimiser`.
+        schedule: see `Schedule`.
+        epochs: at most this many.
+        batch_size: images a step.
+        patience: stop after this many epochs without a better `selection`; None never stops early.
+        loss: see `Loss`.
+        balance: `class-weights` weighs the loss, `sampling` draws rare labels more often.
+        correct_prior: after balancing, put the natural class prior back into the probabilities.
+        augmentation: see `Augmentation`.
+        ema: decay of an average of the weights over steps, used for validation and export; None for none.
+        selection: the validation metric that chooses the best epoch.
+        calibration: `temperature`, fitted on the validation locations, or `none`.
+        fit: `train` trains on the split's train part. `all` trains on train and validation together, for the
+            number of epochs that location folds found best; `folds` keeps the folds' models and averages
+            them in one graph. Both take calibration and metrics from out-of-fold predictions.
+        folds: number of location folds, for `all` and `folds`.
+        members: with `fit` `train` or `all`, train this many times with other seeds and average the logits.
+        precision: `auto` is bf16 on a GPU that has it and float32 elsewhere.
+        seed: of everything that is random.
+        search: dotted field -> the values `trapline tune` may try.
+    """
+
+    name: str
+    task: Literal["single-label", "multi-label"] = "single-label"
+    backbone: str
+    weights: str = "none"
+    how: Literal["scratch", "frozen", "whole", "gradual"] = "whole"
+    frozen_epochs: int = Field(1, ge=0)
+    freeze_batch_norm: bool = False
+    preprocessing: Preprocessing = Preprocessing()
+    flip_average: bool = False
+    head: Head = Head()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    epochs: int = Field(20, ge=1, le=10_000)
+    batch_size: int = Field(32, ge=1, le=65_536)
+    patience: int | None = Field(None, ge=1)
+    loss: Loss = Loss()
+    balance: Literal["none", "class-weights", "sampling"] = "none"
+    correct_prior: bool = True
+    augmentation: Augmentation = Augmentation()
+    ema: float | None = Field(None, gt=0, lt=1)
+    selection: Selection = "log_loss"
+    calibration: Literal["temperature", "none"] = "temperature"
+    fit: Literal["train", "all", "folds"] = "train"
+    folds: int = Field(5, ge=2, le=100)
+    members: int = Field(1, ge=1, le=20)
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    seed: int = 42
+    search: dict[str, Choice | Range] = {}
+
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_is_known(cls, backbone: str) -> str:
+        if backbone in BACKBONES or re.fullmatch(r"timm/[\w.\-]+", backbone):
+            return backbone
+        if backbone.startswith(MODEL_FILE) and len(backbone) > len(MODEL_FILE):
+            return backbone
+        raise ValueError(
+            f"'{backbone}' is no backbone; use {', '.join(BACKBONES)}, timm/<name> or model-file:<path>"
+        )
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Recipe:
+        for rule, broken in self._rules():
+            if broken:
+                raise ValueError(rule)
+        return self
+
+    def _rules(self) -> list[tuple[str, bool]]:
+        model_file = self.backbone.startswith(MODEL_FILE)
+        weightless = self.weights == "none" and not model_file
+        return [
+            ("how 'scratch' takes weights 'none'", self.how == "scratch" and self.weights != "none"),
+            (
+                f"how '{self.how}' needs weights: 'pretrained' or a file (with none, use how 'scratch')",
+                self.how in ("frozen", "gradual") and weightless,
+            ),
+            (
+                "the embedding of a model file is always frozen: use how 'frozen'",
+                model_file and self.how != "frozen",
+            ),
+            (
+                "cross-entropy cannot say two labels; a multi-label task takes bce",
+                self.task == "multi-label" and self.loss.name == "cross-entropy",
+            ),
+            (
+                "fit 'folds' already has one member a fold; leave members at 1",
+                self.fit == "folds" and self.members > 1,
+            ),
+            ("warm-up is as long as the run", self.schedule.warmup_epochs >= self.epochs),
+        ]

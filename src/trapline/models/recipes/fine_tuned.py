@@ -1,0 +1,96 @@
+"""Recipes that start from pretrained networks and train all of them."""
+
+from __future__ import annotations
+
+import difflib
+
+from trapline.errors import UsageError, require
+from trapline.images import CropPolicy, Preprocessing
+from trapline.models.recipe import (
+    TIMM,
+    Augmentation,
+    Head,
+    Optimiser,
+    Range,
+    Recipe,
+    Schedule,
+)
+from trapline.models.recipes.registry import register
+
+CAMERA_TRAP = Augmentation(
+    horizontal_flip=0.5,
+    crop_scale=0.8,
+    crop_ratio=1.1,
+    context=(1.1, 1.8),
+    box_shift=0.1,
+    full_frame=0.1,
+    brightness=0.2,
+    contrast=0.3,
+    gamma=0.3,
+    noise=0.03,
+    blur=0.1,
+    grey=0.1,
+)
+"""What differs between two visits of one animal to one camera: side, distance, light, sensor."""
+
+FINE_TUNING_SEARCH = {
+    "optimiser.lr": Range(low=1e-4, high=1e-2, log=True),
+    "optimiser.backbone_lr_factor": Range(low=0.03, high=1.0, log=True),
+    "head.dropout": Range(low=0.0, high=0.5),
+    "loss.label_smoothing": Range(low=0.0, high=0.2),
+}
+
+
+def fine_tuned(name: str, backbone: str, side: int) -> Recipe:
+    """Head first, then everything at discriminative rates, on crops to the boxes where there are any."""
+    return Recipe(
+        name=name,
+        backbone=backbone,
+        weights="pretrained",
+        how="gradual",
+        frozen_epochs=1,
+        preprocessing=Preprocessing(height=side, width=side, fit="squash", crop=CropPolicy()),
+        head=Head(pooling="avg", dropout=0.3),
+        optimiser=Optimiser(name="adamw", lr=1e-3, weight_decay=0.02, backbone_lr_factor=0.3, clip=5.0),
+        schedule=Schedule(name="cosine", warmup_epochs=0.5),
+        epochs=12,
+        batch_size=32,
+        augmentation=CAMERA_TRAP,
+        search=FINE_TUNING_SEARCH,
+    )
+
+
+@register
+def efficientnet_lite0() -> Recipe:
+    """EfficientNet-Lite0, fine-tuned; its weights come with the extra `train`, no network needed."""
+    return fine_tuned("efficientnet-lite0", "efficientnet-lite0", 224)
+
+
+@register
+def efficientnet_lite1() -> Recipe:
+    """EfficientNet-Lite1, fine-tuned."""
+    return fine_tuned("efficientnet-lite1", "efficientnet-lite1", 240)
+
+
+@register
+def efficientnet_lite2() -> Recipe:
+    """EfficientNet-Lite2, fine-tuned."""
+    return fine_tuned("efficientnet-lite2", "efficientnet-lite2", 260)
+
+
+def timm_recipe(name: str) -> Recipe:
+    """Any network of timm, fine-tuned at its own input size.
+
+    Raises:
+        UsageError: timm has no such network; the nearest names are told.
+    """
+    timm = require("timm", "train", f"The recipe timm/{name}")
+    from timm.models import get_pretrained_cfg, is_model
+
+    if not is_model(name.split(".")[0]):
+        near = difflib.get_close_matches(name, timm.list_models(), n=5)
+        hint = f" Similar: {', '.join(near)}." if near else ""
+        raise UsageError(f"timm has no network named '{name}'.{hint}")
+    config = get_pretrained_cfg(name)
+    side = config.input_size[1] if config is not None else 224
+    return fine_tuned(f"{TIMM}{name}", f"{TIMM}{name}", side)

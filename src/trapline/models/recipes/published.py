@@ -1,0 +1,55 @@
+"""The two published Conser-vision pipelines as recipes: T's small CNN and C's ResNet-50."""
+
+from __future__ import annotations
+
+from trapline.images import Preprocessing
+from trapline.models.recipe import Choice, Head, Optimiser, Recipe
+from trapline.models.recipes.registry import register
+
+SMALL_CNN_SEARCH = {
+    "optimiser.lr": Choice(choices=(1e-3, 5e-4, 1e-4, 1e-5)),
+    "head.dropout": Choice(choices=(0.2, 0.3, 0.5)),
+    "batch_size": Choice(choices=(8, 16, 32, 64, 128)),
+    "backbone": Choice(choices=("small-cnn", "small-cnn-bn")),
+}
+"""The search space of the Taï species model: rate, dropout, batch, batch norm off or on."""
+
+
+@register
+def small_cnn() -> Recipe:
+    """The Taï species model: a small CNN from scratch on 150-pixel frames."""
+    return Recipe(
+        name="small-cnn",
+        backbone="small-cnn",
+        how="scratch",
+        preprocessing=Preprocessing(height=150, width=150, fit="squash", interpolation="bilinear"),
+        head=Head(pooling="flatten", hidden=(64, 32), dropout=0.2),
+        optimiser=Optimiser(name="adam", lr=1e-4),
+        epochs=150,
+        batch_size=32,
+        search=SMALL_CNN_SEARCH,
+    )
+
+
+@register
+def small_cnn_batch_norm() -> Recipe:
+    """The same with batch normalisation after every convolution and hidden layer."""
+    plain = small_cnn()
+    head = plain.head.model_copy(update={"batch_norm": True})
+    return plain.model_copy(update={"name": "small-cnn-bn", "backbone": "small-cnn-bn", "head": head})
+
+
+@register
+def conser_vision_resnet50() -> Recipe:
+    """The Conser-vision benchmark: ResNet-50, everything trained, one epoch of SGD."""
+    return Recipe(
+        name="conser-vision-resnet50",
+        backbone="resnet50",
+        weights="pretrained",
+        how="whole",
+        preprocessing=Preprocessing(height=224, width=224, fit="squash", interpolation="bilinear"),
+        head=Head(pooling="avg", hidden=(100,), dropout=0.1, input_dropout=0.0),
+        optimiser=Optimiser(name="sgd", lr=1e-3, momentum=0.9),
+        epochs=1,
+        batch_size=32,
+    )

@@ -1,0 +1,171 @@
+"""The registry of recipes, and the one function that turns a name, a file and flags into a recipe."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from trapline.errors import UsageError
+from trapline.models.recipe import TIMM, Recipe
+
+RecipeFunction = Callable[[], Recipe]
+RECIPES: dict[str, RecipeFunction] = {}
+"""Recipe name -> the function that makes it. `timm/<name>` is resolved besides."""
+
+MAX_FILE_BYTES = 1_000_000
+
+
+def register(function: RecipeFunction) -> RecipeFunction:
+    """Make a function that returns a recipe findable by the recipe's own name."""
+    name = function().name
+    if name in RECIPES:
+        raise ValueError(f"two recipes are named '{name}'")
+    RECIPES[name] = function
+    return function
+
+
+def recipe_names() -> list[str]:
+    """The names of all registered recipes, sorted."""
+    return sorted(RECIPES)
+
+
+def resolve_recipe(
+    name: str | None, overrides_file: Path | str | None = None, overrides: Iterable[str] = ()
+) -> Recipe:
+    """The recipe of a name, changed by a YAML file, then by `key=value` flags.
+
+    Args:
+        name: a registered name, `timm/<any name of timm>`, or None if the file holds a whole recipe.
+        overrides_file: YAML with the recipe's fields, nested, or dotted (`optimiser.lr: 1e-4`).
+        overrides: `dotted.key=value`, the value in YAML.
+
+    Raises:
+        UsageError: an unknown name or field (the nearest is suggested), or a value that cannot be.
+    """
+    fields: dict[str, Any] = {} if name is None else _named(name).model_dump(mode="json")
+    if overrides_file is not None:
+        path = Path(overrides_file)
+        for key, value in _flatten(_read_yaml(path)):
+            _set(fields, key, value, f"{path.name}: {'.'.join(key)}")
+    for text in overrides:
+        key_text, equals, value_text = text.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes key=value, got '{text}'; for example --set optimiser.lr=1e-4.")
+        value = _parse(value_text, f"--set {text}")
+        for key, leaf in _flatten({key_text.strip(): value}):
+            _set(fields, key, leaf, f"--set {text}")
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        raise UsageError(f"The recipe cannot be: {_explain(error)}.") from None
+
+
+def _named(name: str) -> Recipe:
+    if name in RECIPES:
+        return RECIPES[name]()
+    if name.startswith(TIMM):
+        from trapline.models.recipes.fine_tuned import timm_recipe
+
+        return timm_recipe(name.removeprefix(TIMM))
+    raise UsageError(
+        f"There is no recipe '{name}'{_suggest(name, RECIPES) or '.'} "
+        f"Recipes: {', '.join(recipe_names())}, timm/<any name of timm>."
+    )
+
+
+def _read_yaml(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise UsageError(f"There is no recipe file at {path}.")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise UsageError(f"{path} is larger than {MAX_FILE_BYTES} bytes; that is no recipe.")
+    content = _parse(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(content, Mapping):
+        raise UsageError(f"{path} must hold the fields of a recipe, such as 'epochs: 30'.")
+    return content
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{where} is not valid YAML: {error}") from None
+
+
+def _flatten(values: Mapping[str, Any], start: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """Every leaf with its path; a key may itself be dotted. The search space is one leaf."""
+    for key, value in values.items():
+        path = (*start, *str(key).split("."))
+        if isinstance(value, Mapping) and value and path[0] != "search":
+            yield from _flatten(value, path)
+        else:
+            yield path, value
+
+
+def _set(fields: dict[str, Any], key: Sequence[str], value: Any, where: str) -> None:
+    """Put `value` at the dotted `key` after checking that the recipe has such a field."""
+    model: type[BaseModel] | None = Recipe
+    place = fields
+    for depth, part in enumerate(key):
+        if model is None:
+            raise UsageError(f"{where}: '{'.'.join(key[:depth])}' has no fields of its own.")
+        if part not in model.model_fields:
+            raise UsageError(
+                f"{where}: a recipe has no field '{'.'.join(key[: depth + 1])}'"
+                f"{_suggest_field(key, depth, model)}"
+            )
+        model = _section(model.model_fields[part].annotation)
+        if depth == len(key) - 1:
+            place[part] = value
+        else:
+            if not isinstance(place.get(part), dict):
+                place[part] = {}
+            place = place[part]
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model inside `Model` or `Model | None`; None for plain values."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _suggest_field(key: Sequence[str], depth: int, model: type[BaseModel]) -> str:
+    """The near field of the same section, or else the dotted field anywhere that ends alike."""
+    near = _suggest(key[depth], model.model_fields)
+    if near:
+        return near
+    alike = [field for field in _dotted_fields(Recipe) if field.split(".")[-1] == key[-1]]
+    if alike:
+        return f"; did you mean '{alike[0]}'?"
+    return f". Fields here: {', '.join(model.model_fields)}."
+
+
+def _dotted_fields(model: type[BaseModel], start: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        section = _section(field.annotation)
+        found += [f"{start}{name}"] if section is None else _dotted_fields(section, f"{start}{name}.")
+    return found
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'together'}: "
+        f"{item['msg'].removeprefix('Value error, ')}"
+        + (f" (got {item['input']!r})" if item["loc"] and not isinstance(item["input"], dict) else "")
+        for item in error.errors()
+    )
+
+
+from trapline.models.recipes import fine_tuned, heads, published  # noqa: E402, F401  they register themselves
