@@ -14,8 +14,8 @@ class CropPolicy(BaseModel):
         categories: the box categories that count, by name (`animal`); empty for all.
         min_conf: boxes below this confidence are left out; a box without one was drawn by hand and counts.
         context: the crop's sides over the box's; 1.0 is the bare box.
-        square: grow the box's shorter side to the longer first. A crop that crosses the image's edge is shifted
-            inwards, and clipped only where it is larger than the image.
+        square: grow the box's shorter side to the longer first. A crop that crosses the image's edge is
+            shifted inwards, and clipped only where it is larger than the image.
         min_side: the crop's least side, as a fraction of the image's shorter side.
     """
 
@@ -31,9 +31,9 @@ class CropPolicy(BaseModel):
 class Preprocessing(BaseModel):
     """Everything that decides the pixels a network sees; train, predict and serve share it.
 
-    Order: decode (upright, RGB; colour profiles are ignored) → mask banners → crop to the box, or the full frame where there is
-    none → fit to `height` × `width` with `interpolation`. Scaling to floats and normalisation happen
-    inside the model file's graph.
+    Order: decode (upright, RGB; colour profiles are ignored) → mask banners → crop to the box, or the full
+    frame where there is none → fit to `height` × `width` with `interpolation`. Scaling to floats and
+    normalisation happen inside the model file's graph.
 
     Attributes:
         height: of the network's input, pixels.
