@@ -1,1 +1,60 @@
-"""Pure functions of arrays: metrics, calibration, intervals. No files, no tables, no clocks."""
+"""Pure numbers: arrays in, figures and their intervals out. Shapes are given in `trapline.metrics.inputs`."""
+
+from trapline.metrics.calibration import (
+    CalibrationBin,
+    calibration_table,
+    expected_calibration_error,
+    fit_temperature,
+    shift_logits,
+)
+from trapline.metrics.correctness import (
+    LabelCounts,
+    accuracy,
+    balanced_accuracy,
+    confusion_matrix,
+    count_labels,
+    macro_f1,
+    ranks,
+    subset_accuracy,
+    top_k,
+)
+from trapline.metrics.inputs import Task, task_of
+from trapline.metrics.intervals import Estimate, bootstrap, bootstrap_all, bootstrap_vectors
+from trapline.metrics.probability import brier_score, log_loss, log_losses
+from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
+from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure
+
+__all__ = [
+    "EVALUATORS",
+    "LOWER_IS_BETTER",
+    "CalibrationBin",
+    "Estimate",
+    "Evaluator",
+    "LabelCounts",
+    "Task",
+    "accuracy",
+    "balanced_accuracy",
+    "bootstrap",
+    "bootstrap_all",
+    "bootstrap_vectors",
+    "brier_score",
+    "calibration_table",
+    "confusion_matrix",
+    "count_labels",
+    "evaluator",
+    "expected_calibration_error",
+    "fit_temperature",
+    "label_auc",
+    "label_average_precision",
+    "log_loss",
+    "log_losses",
+    "macro_auc",
+    "macro_f1",
+    "mean_average_precision",
+    "measure",
+    "ranks",
+    "shift_logits",
+    "subset_accuracy",
+    "task_of",
+    "top_k",
+]

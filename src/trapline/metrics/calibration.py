@@ -1,0 +1,170 @@
+"""Whether a probability of 0.8 is right eight times in ten, and what to do where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import DataError
+from trapline.metrics.inputs import Floats, check, check_truth, check_weights, ratio
+
+TEMPERATURES = (0.05, 20.0)
+"""The range in which a temperature is sought; a data set without mistakes ends at its lower end."""
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The predictions whose confidence lies in (`low`, `high`].
+
+    Attributes:
+        count: how many.
+        confidence: their mean confidence; None if there are none.
+        accuracy: the share of them that is right; None if there are none.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+def _confidence_and_hits(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Floats, Floats]:
+    array, values = check(truth, probabilities)
+    if array.ndim == 1:
+        return values.max(axis=1), (values.argmax(axis=1) == array).astype(np.float64)
+    return values.ravel(), array.ravel().astype(np.float64)
+
+
+def _bin_of(confidence: Floats, bins: int) -> npt.NDArray[np.int64]:
+    """Equal-width bins, closed on the right; a confidence of 0 falls into the first."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+def expected_calibration_error(
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    bins: int = 15,
+) -> Floats:
+    """Σ over bins of (share of the predictions in it) × |accuracy − mean confidence|, with equal-width bins.
+
+    Single-label: of the most probable label (Guo et al. 2017, *On Calibration of Modern Neural Networks*).
+    Multi-label: of every probability against whether its label is present.
+    """
+    confidence, hits = _confidence_and_hits(truth, probabilities)
+    media = len(np.asarray(truth))
+    w = check_weights(weights, media)
+    into = _bin_of(confidence, bins)[:, None] == np.arange(bins)
+    gaps = (into * (hits - confidence)[:, None]).reshape(media, -1, bins).sum(axis=1)  # [N, bins]
+    per_media = len(confidence) // media
+    return ratio(np.abs(w @ gaps).sum(axis=-1), w.sum(axis=-1) * per_media)
+
+
+def calibration_table(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, *, bins: int = 15
+) -> list[CalibrationBin]:
+    """The bins behind `expected_calibration_error`, for a reliability diagram."""
+    confidence, hits = _confidence_and_hits(truth, probabilities)
+    place = _bin_of(confidence, bins)
+    counts = np.bincount(place, minlength=bins)
+    means = ratio(np.bincount(place, weights=confidence, minlength=bins), counts)
+    shares = ratio(np.bincount(place, weights=hits, minlength=bins), counts)
+    return [
+        CalibrationBin(
+            low=index / bins,
+            high=(index + 1) / bins,
+            count=int(counts[index]),
+            confidence=float(means[index]) if counts[index] else None,
+            accuracy=float(shares[index]) if counts[index] else None,
+        )
+        for index in range(bins)
+    ]
+
+
+def fit_temperature(
+    logits: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> float:
+    """The temperature T that minimises the log loss of softmax(logits / T), or of sigmoid(logits / T).
+
+    The loss is convex in 1 / T, so that the one minimum is found by a bounded search (Guo et al. 2017).
+
+    Args:
+        logits: [N, K], before any calibration.
+        truth: int [N] (single-label, softmax) or 0/1 [N, K] (multi-label, sigmoid).
+        weights: [N], one a media; None for all alike.
+
+    Returns:
+        T within `TEMPERATURES`; above 1 where the model is overconfident.
+
+    Raises:
+        DataError: shapes that do not fit, or logits that are not finite.
+    """
+    from scipy.optimize import minimize_scalar
+
+    values = np.asarray(logits, dtype=np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise DataError("Logits must be finite and of shape [media, labels].")
+    array = check_truth(truth, values.shape[1])
+    if len(array) != len(values):
+        raise DataError(f"Truth has {len(array)} media and the logits have {len(values)}.")
+    w = check_weights(weights, len(values))
+    if w.ndim != 1 or w.sum() == 0:
+        raise DataError("A temperature needs weights of shape [media] that are not all 0.")
+    w = w / w.sum()
+    losses = _softmax_losses if array.ndim == 1 else _sigmoid_losses
+    low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
+    found = minimize_scalar(
+        lambda inverse: float(w @ losses(values * inverse, array)),
+        bounds=(low, high),
+        method="bounded",
+        options={"xatol": 1e-7},
+    )
+    return float(1 / found.x)
+
+
+def _softmax_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
+    top = logits.max(axis=1)
+    total = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
+    return np.asarray(total - logits[np.arange(len(truth)), truth])
+
+
+def _sigmoid_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
+    return np.asarray((np.logaddexp(0, logits) - truth * logits).mean(axis=1))
+
+
+def shift_logits(
+    logits: npt.ArrayLike,
+    from_prior: npt.ArrayLike,
+    to_prior: npt.ArrayLike,
+    *,
+    multi_label: bool = False,
+) -> Floats:
+    """Logits of a model trained under one class prior, as they would be under another.
+
+    Bayes' rule: only the priors differ, so that each logit moves by log(to / from) (Saerens et al. 2002,
+    *Adjusting the Outputs of a Classifier to New a Priori Probabilities*); for multi-label by the
+    difference of the priors' own logits.
+
+    Args:
+        logits: [N, K].
+        from_prior: [K], the label frequencies training saw (uniform after balanced sampling).
+        to_prior: [K], those to be expected.
+        multi_label: priors are chances a label (0..1 exclusive), not shares of a whole.
+
+    Raises:
+        DataError: a prior of another length, or one that is not positive (a label never seen has no shift).
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    seen, wanted = (np.asarray(prior, dtype=np.float64) for prior in (from_prior, to_prior))
+    for name, prior in (("from_prior", seen), ("to_prior", wanted)):
+        if prior.shape != values.shape[-1:] or not (np.isfinite(prior) & (prior > 0)).all():
+            raise DataError(f"{name} needs one positive number for each of the {values.shape[-1]} labels.")
+        if multi_label and (prior >= 1).any():
+            raise DataError(f"{name} has a chance of 1 or more.")
+    if multi_label:
+        return np.asarray(values + np.log(wanted / (1 - wanted)) - np.log(seen / (1 - seen)))
+    return np.asarray(values + np.log(wanted / wanted.sum()) - np.log(seen / seen.sum()))

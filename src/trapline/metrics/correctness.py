@@ -1,0 +1,129 @@
+"""How often the best guess is right. Shapes: see `trapline.metrics.inputs`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.metrics.inputs import (
+    Floats,
+    check,
+    check_weights,
+    mean_of_defined,
+    ratio,
+    weighted_mean,
+)
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """Weighted counts a label: each [..., K].
+
+    Attributes:
+        support: media that truly have the label.
+        predicted: media for which the label was said.
+        hits: both.
+    """
+
+    support: Floats
+    predicted: Floats
+    hits: Floats
+
+    @property
+    def recall(self) -> Floats:
+        """hits / support; NaN for a label that no media has."""
+        return ratio(self.hits, self.support)
+
+    @property
+    def precision(self) -> Floats:
+        """hits / predicted; NaN for a label that was never said."""
+        return ratio(self.hits, self.predicted)
+
+    @property
+    def f1(self) -> Floats:
+        """2 hits / (support + predicted); NaN for a label neither present nor ever said."""
+        return ratio(2 * self.hits, self.support + self.predicted)
+
+
+def count_labels(
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    threshold: float | npt.ArrayLike = 0.5,
+) -> LabelCounts:
+    """Support, predictions and hits a label.
+
+    Single-label: the most probable label is said, the first of equals. Multi-label: every label whose
+    probability reaches `threshold` (one for all, or one a label) is said.
+    """
+    array, values = check(truth, probabilities)
+    w = check_weights(weights, len(values))
+    if array.ndim == 1:
+        columns = np.arange(values.shape[1])
+        actual = array[:, None] == columns
+        said = values.argmax(axis=1)[:, None] == columns
+    else:
+        actual, said = array.astype(bool), values >= np.asarray(threshold)
+    return LabelCounts(
+        w @ actual.astype(np.float64), w @ said.astype(np.float64), w @ (actual & said).astype(np.float64)
+    )
+
+
+def ranks(truth: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
+    """[N]: the place of the true label, 0 for the most probable one; of equals the first leads."""
+    own = probabilities[np.arange(len(truth)), truth][:, None]
+    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
+    ahead = (probabilities > own) | ((probabilities == own) & earlier)
+    return np.asarray(ahead.sum(axis=1))
+
+
+def top_k(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, k: int
+) -> Floats:
+    """The share of media whose true label is among the `k` most probable ones (single-label)."""
+    array, values = check(truth, probabilities)
+    hit = (ranks(array, values) < k).astype(np.float64)
+    return weighted_mean(hit, check_weights(weights, len(hit)))
+
+
+def accuracy(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """The share of media whose most probable label is the true one (single-label)."""
+    return top_k(truth, probabilities, weights, k=1)
+
+
+def balanced_accuracy(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """The mean recall over the labels that are present in the truth (single-label)."""
+    return mean_of_defined(count_labels(truth, probabilities, weights).recall)
+
+
+def macro_f1(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """The mean F1 over the labels that are present in the truth or were said at least once.
+
+    A label that was said though no media has it counts with F1 = 0, as in scikit-learn.
+    """
+    return mean_of_defined(count_labels(truth, probabilities, weights).f1)
+
+
+def subset_accuracy(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """The share of media whose set of said labels (probability ≥ 0.5) is exactly right (multi-label)."""
+    array, values = check(truth, probabilities)
+    hit = (array.astype(bool) == (values >= 0.5)).all(axis=1).astype(np.float64)
+    return weighted_mean(hit, check_weights(weights, len(hit)))
+
+
+def confusion_matrix(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """int64 [K, K]: how many media of true label (row) were said to be which label (column); single-label."""
+    array, values = check(truth, probabilities)
+    labels = values.shape[1]
+    cells = array * labels + values.argmax(axis=1)
+    return np.bincount(cells, minlength=labels * labels).reshape(labels, labels)

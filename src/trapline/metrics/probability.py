@@ -1,0 +1,49 @@
+"""How good the probabilities themselves are: proper scores. Shapes: see `trapline.metrics.inputs`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.metrics.inputs import Floats, check, check_weights, weighted_mean
+
+CLIP = 1e-7
+"""Probabilities are kept this far from 0 and 1 before a logarithm, so that one media costs at most 16.1."""
+
+
+def log_losses(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
+    """float64 [N]: the log loss of each media.
+
+    Single-label: minus the natural logarithm of the true label's probability. Multi-label: the mean over the
+    labels of the binary log loss.
+    """
+    array, values = check(truth, probabilities)
+    values = values.clip(CLIP, 1 - CLIP)
+    if array.ndim == 1:
+        return np.asarray(-np.log(values[np.arange(len(array)), array]))
+    return np.asarray(-np.where(array == 1, np.log(values), np.log1p(-values)).mean(axis=1))
+
+
+def log_loss(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """The mean of `log_losses`: lower is better; a uniform guess over K labels scores ln K."""
+    losses = log_losses(truth, probabilities)
+    return weighted_mean(losses, check_weights(weights, len(losses)))
+
+
+def brier_score(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """The mean squared distance between the probabilities and the truth.
+
+    Single-label: summed over the labels, 0..2 (Brier 1950, Monthly Weather Review 78:1). Multi-label: the
+    mean over the labels of the binary score, 0..1.
+    """
+    array, values = check(truth, probabilities)
+    if array.ndim == 1:
+        actual = (array[:, None] == np.arange(values.shape[1])).astype(np.float64)
+        scores = ((values - actual) ** 2).sum(axis=1)
+    else:
+        scores = ((values - array) ** 2).mean(axis=1)
+    return weighted_mean(scores, check_weights(weights, len(scores)))

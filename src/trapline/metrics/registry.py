@@ -1,0 +1,95 @@
+"""The figures of an evaluation: functions that yield `(name, value)`, registered by a decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy.typing as npt
+
+from trapline.metrics import calibration, correctness, probability, ranking
+from trapline.metrics.inputs import Floats, Task, check, mean_of_defined, task_of
+
+Yielded = Iterator[tuple[str, Floats]]
+EvaluatorFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None], Yielded]
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A function that yields the figures of one kind, and the tasks it fits."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    function: EvaluatorFunction
+
+
+EVALUATORS: dict[str, Evaluator] = {}
+
+LOWER_IS_BETTER = frozenset({"log_loss", "brier_score", "expected_calibration_error"})
+"""The figures of which less is better."""
+
+
+def evaluator(*tasks: Task) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
+    """Register a function that yields `(name, value)`, each value as the metrics of this package give it."""
+
+    def register(function: EvaluatorFunction) -> EvaluatorFunction:
+        EVALUATORS[function.__name__] = Evaluator(function.__name__, tasks, function)
+        return function
+
+    return register
+
+
+def measure(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> dict[str, Floats]:
+    """Every registered figure that fits the task of `truth`, in the order of registration."""
+    array, values = check(truth, probabilities)
+    task = task_of(array)
+    return {
+        name: value
+        for entry in EVALUATORS.values()
+        if task in entry.tasks
+        for name, value in entry.function(array, values, weights)
+    }
+
+
+@evaluator("single-label")
+def best_guess(truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None) -> Yielded:
+    """Whether the most probable label is right."""
+    counts = correctness.count_labels(truth, probabilities, weights)
+    yield "accuracy", correctness.accuracy(truth, probabilities, weights)
+    yield "balanced_accuracy", mean_of_defined(counts.recall)
+    yield "macro_f1", mean_of_defined(counts.f1)
+
+
+@evaluator("single-label")
+def best_guesses(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> Yielded:
+    """Whether the true label is among the first few; only for as many labels as make that a question."""
+    labels = check(truth, probabilities)[1].shape[1]
+    for k in (2, 3, 5):
+        if k < labels:
+            yield f"top_{k}_accuracy", correctness.top_k(truth, probabilities, weights, k=k)
+
+
+@evaluator("multi-label")
+def said_labels(truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None) -> Yielded:
+    """Whether the labels of probability 0.5 and more are the true ones."""
+    yield "subset_accuracy", correctness.subset_accuracy(truth, probabilities, weights)
+    yield "macro_f1", correctness.macro_f1(truth, probabilities, weights)
+    yield "mean_average_precision", ranking.mean_average_precision(truth, probabilities, weights)
+
+
+@evaluator("single-label", "multi-label")
+def proper_scores(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> Yielded:
+    """How good the probabilities are, and how well they order the media."""
+    yield "log_loss", probability.log_loss(truth, probabilities, weights)
+    yield "brier_score", probability.brier_score(truth, probabilities, weights)
+    yield (
+        "expected_calibration_error",
+        calibration.expected_calibration_error(truth, probabilities, weights),
+    )
+    yield "macro_auc", ranking.macro_auc(truth, probabilities, weights)

@@ -1,0 +1,204 @@
+"""Every figure against scikit-learn or its definition, with and without weights."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trapline import metrics
+from trapline.errors import DataError
+
+Case = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@st.composite
+def single_label(draw: st.DrawFn) -> Case:
+    """Truth [N], probabilities [N, K] with ties, weights [N]; some labels absent from the truth."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    media, labels = draw(st.integers(1, 60)), draw(st.integers(2, 7))
+    truth = random.integers(0, draw(st.integers(1, labels)), media)
+    coarse = random.integers(0, 4, (media, labels)) + 0.25
+    return truth, coarse / coarse.sum(axis=1, keepdims=True), random.integers(1, 4, media).astype(float)
+
+
+@st.composite
+def multi_label(draw: st.DrawFn) -> Case:
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    media, labels = draw(st.integers(1, 60)), draw(st.integers(2, 6))
+    truth = random.integers(0, 2, (media, labels))
+    return truth, random.integers(0, 11, (media, labels)) / 10, random.integers(1, 4, media).astype(float)
+
+
+@given(single_label())
+def test_single_label_figures_are_those_of_scikit_learn(case: Case) -> None:
+    truth, values, weights = case
+    labels = range(values.shape[1])
+    guess = values.argmax(axis=1)
+    measured = {name: float(value) for name, value in metrics.measure(truth, values, weights).items()}
+    present = np.unique(truth)
+    recalls = reference.recall_score(
+        truth, guess, labels=present, average=None, sample_weight=weights, zero_division=0
+    )
+    expected = {
+        "accuracy": reference.accuracy_score(truth, guess, sample_weight=weights),
+        "balanced_accuracy": recalls.mean(),
+        "macro_f1": reference.f1_score(truth, guess, average="macro", sample_weight=weights, zero_division=0),
+        "log_loss": reference.log_loss(truth, values, labels=labels, sample_weight=weights)
+        if len(labels) > 2
+        else reference.log_loss(truth, values[:, 1], labels=[0, 1], sample_weight=weights),
+        "brier_score": np.average(((values - np.eye(len(labels))[truth]) ** 2).sum(axis=1), weights=weights),
+    }
+    assert {name: measured[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+
+
+@given(single_label())
+def test_auc_over_the_labels_present_is_the_mean_of_scikit_learns(case: Case) -> None:
+    truth, values, weights = case
+    areas = [
+        reference.roc_auc_score(truth == label, values[:, label], sample_weight=weights)
+        for label in np.unique(truth)
+        if (truth != label).any()
+    ]
+    found = float(metrics.macro_auc(truth, values, weights))
+    assert np.isnan(found) if not areas else found == pytest.approx(np.mean(areas))
+
+
+@given(single_label())
+def test_top_k_counts_the_true_label_among_the_first_k_of_a_stable_sort(case: Case) -> None:
+    truth, values, _ = case
+    order = np.argsort(-values, axis=1, kind="stable")
+    for k in range(1, values.shape[1] + 1):
+        expected = (order[:, :k] == truth[:, None]).any(axis=1).mean()
+        assert float(metrics.top_k(truth, values, k=k)) == pytest.approx(expected)
+
+
+@given(multi_label())
+def test_multi_label_figures_are_those_of_scikit_learn(case: Case) -> None:
+    truth, values, weights = case
+    labels = range(values.shape[1])
+    said = values >= 0.5
+    measured = {name: float(value) for name, value in metrics.measure(truth, values, weights).items()}
+    clipped = values.clip(1e-7, 1 - 1e-7)
+    assert measured["subset_accuracy"] == pytest.approx(
+        np.average((truth == said).all(axis=1), weights=weights)
+    )
+    assert measured["log_loss"] == pytest.approx(
+        np.mean(
+            [
+                reference.log_loss(truth[:, k], clipped[:, k], labels=[0, 1], sample_weight=weights)
+                for k in labels
+            ]
+        )
+    )
+    assert measured["brier_score"] == pytest.approx(
+        np.mean([np.average((truth[:, k] - values[:, k]) ** 2, weights=weights) for k in labels])
+    )
+    precisions = [
+        reference.average_precision_score(truth[:, k], values[:, k], sample_weight=weights)
+        for k in labels
+        if truth[:, k].any()
+    ]
+    found = measured["mean_average_precision"]
+    assert np.isnan(found) if not precisions else found == pytest.approx(np.mean(precisions))
+
+
+@given(multi_label())
+def test_label_counts_are_those_of_scikit_learn(case: Case) -> None:
+    truth, values, weights = case
+    counts = metrics.count_labels(truth, values, weights)
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        truth, values >= 0.5, sample_weight=weights, zero_division=np.nan
+    )
+    np.testing.assert_allclose(counts.precision, precision)
+    np.testing.assert_allclose(counts.recall, recall)
+    np.testing.assert_allclose(counts.f1, f1)
+    np.testing.assert_allclose(counts.support, weights @ truth)
+
+
+@given(single_label(), st.integers(1, 20))
+def test_the_calibration_error_is_its_definition(case: Case, bins: int) -> None:
+    truth, values, _ = case
+    confidence, hit = values.max(axis=1), values.argmax(axis=1) == truth
+    expected = 0.0
+    for index in range(bins):
+        inside = (confidence > index / bins) & (confidence <= (index + 1) / bins)
+        if inside.any():
+            expected += inside.mean() * abs(hit[inside].mean() - confidence[inside].mean())
+    assert float(metrics.expected_calibration_error(truth, values, bins=bins)) == pytest.approx(expected)
+    table = metrics.calibration_table(truth, values, bins=bins)
+    assert sum(entry.count for entry in table) == len(truth)
+    from_table = sum(e.count * abs(e.accuracy - e.confidence) for e in table if e.count) / len(truth)
+    assert from_table == pytest.approx(expected)
+
+
+@given(multi_label())
+def test_the_multi_label_calibration_error_looks_at_every_probability(case: Case) -> None:
+    truth, values, _ = case
+    confidence, hit = values.ravel(), truth.ravel()
+    place = np.clip(np.ceil(confidence * 15).astype(int) - 1, 0, 14)
+    expected = sum(
+        (place == index).mean() * abs(hit[place == index].mean() - confidence[place == index].mean())
+        for index in np.unique(place)
+    )
+    assert float(metrics.expected_calibration_error(truth, values)) == pytest.approx(expected)
+
+
+@given(single_label())
+@settings(max_examples=30)
+def test_weights_count_a_media_as_often_as_repeating_it_and_rows_of_weights_are_independent(
+    case: Case,
+) -> None:
+    truth, values, weights = case
+    repeats = weights.astype(int)
+    repeated = metrics.measure(np.repeat(truth, repeats), np.repeat(values, repeats, axis=0))
+    two = metrics.measure(truth, values, np.stack([weights, np.ones_like(weights)]))
+    plain = metrics.measure(truth, values)
+    for name, both in two.items():
+        assert both.shape == (2,)
+        np.testing.assert_allclose(both, [repeated[name], plain[name]], atol=1e-9)
+
+
+def test_the_confusion_matrix_has_a_row_for_a_label_that_no_media_has() -> None:
+    values = np.array([[0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.5, 0.4, 0.1]])
+    assert metrics.confusion_matrix([0, 0, 1], values).tolist() == [[1, 0, 1], [1, 0, 0], [0, 0, 0]]
+
+
+def test_a_certain_mistake_costs_16_and_not_infinity() -> None:
+    assert float(metrics.log_loss([1], [[1.0, 0.0]])) == pytest.approx(-np.log(1e-7))
+
+
+def test_a_better_registered_figure_is_found_by_measure() -> None:
+    names = [
+        name
+        for entry in metrics.EVALUATORS.values()
+        for name, _ in entry.function([0, 1], [[1, 0]] * 2, None)
+        if "single-label" in entry.tasks
+    ]
+    assert set(metrics.measure([0, 1], [[1, 0]] * 2)) == set(names)
+    assert set(names) >= metrics.LOWER_IS_BETTER
+
+
+@pytest.mark.parametrize(
+    ("truth", "values", "complaint"),
+    [
+        ([], np.empty((0, 2)), "at least one media"),
+        ([0, 1], [[0.5, 0.5]], "2 media and the probabilities have 1"),
+        ([2], [[0.5, 0.5]], "allowed are 0 to 1"),
+        ([-1], [[0.5, 0.5]], "allowed are 0 to 1"),
+        ([0.0], [[0.5, 0.5]], "must be integers"),
+        ([0], [[0.5, np.nan]], "finite"),
+        ([0], [[1.5, -0.5]], "finite and lie in 0..1"),
+        ([0], [0.5], r"must be \[media, labels\]"),
+        ([[1, 0, 0]], [[0.5, 0.5]], "3 labels and the model 2"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(truth: object, values: object, complaint: str) -> None:
+    with pytest.raises(DataError, match=complaint):
+        metrics.log_loss(truth, values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weights", [[1.0], [[1.0, 1.0, 1.0]], [1.0, -1.0], [1.0, np.inf]])
+def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
+    with pytest.raises(DataError, match="Weights"):
+        metrics.accuracy([0, 1], [[1, 0], [0, 1]], weights)

@@ -1,0 +1,148 @@
+"""Temperature and prior shift do what they promise."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trapline import metrics
+from trapline.errors import DataError
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
+
+
+def drawn(seed: int, media: int = 4000, labels: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated logits and truth drawn from their probabilities."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 2, (media, labels))
+    return logits, np.array([random.choice(labels, p=row) for row in softmax(logits)])
+
+
+@given(st.floats(0.2, 8))
+@settings(max_examples=10, deadline=None)
+def test_a_known_temperature_is_found_again(factor: float) -> None:
+    logits, truth = drawn(1, media=1500)
+    honest = metrics.fit_temperature(logits, truth)
+    assert honest == pytest.approx(1, abs=0.1)
+    assert metrics.fit_temperature(logits * factor, truth) == pytest.approx(honest * factor, rel=1e-3)
+
+
+def test_no_other_temperature_has_a_lower_loss() -> None:
+    logits, truth = drawn(2, media=500)
+    found = metrics.fit_temperature(logits * 3, truth)
+    losses = [
+        float(metrics.log_loss(truth, softmax(logits * 3 / temperature)))
+        for temperature in (found * 0.98, found, found * 1.02)
+    ]
+    assert min(losses) == losses[1]
+
+
+def test_multi_label_temperature_is_found_again() -> None:
+    random = np.random.default_rng(3)
+    logits = random.normal(0, 2, (3000, 4))
+    truth = (random.random(logits.shape) < sigmoid(logits)).astype(int)
+    assert metrics.fit_temperature(logits * 2.5, truth) == pytest.approx(2.5, rel=0.06)
+
+
+def test_weights_of_a_temperature_count_media() -> None:
+    logits, truth = drawn(4, media=200)
+    repeats = np.random.default_rng(0).integers(0, 3, 200)
+    weighted = metrics.fit_temperature(logits, truth, repeats)
+    repeated = metrics.fit_temperature(np.repeat(logits, repeats, axis=0), np.repeat(truth, repeats))
+    assert weighted == pytest.approx(repeated, rel=1e-4)
+
+
+def test_a_model_without_mistakes_gets_the_lowest_temperature_and_no_overflow() -> None:
+    logits = np.eye(3) * 1e4
+    assert metrics.fit_temperature(logits, [0, 1, 2]) == pytest.approx(0.05, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("logits", "truth", "weights", "complaint"),
+    [
+        ([[np.nan, 0.0]], [0], None, "finite"),
+        ([[1.0, 0.0]], [0, 1], None, "2 media and the logits have 1"),
+        ([[1.0, 0.0]], [2], None, "allowed are 0 to 1"),
+        ([[1.0, 0.0]], [0], [0.0], "not all 0"),
+    ],
+)
+def test_a_temperature_is_not_fitted_on_what_does_not_fit(
+    logits: list[list[float]], truth: list[int], weights: list[float] | None, complaint: str
+) -> None:
+    with pytest.raises(DataError, match=complaint):
+        metrics.fit_temperature(logits, truth, weights)
+
+
+def test_a_shifted_prior_is_bayes_rule() -> None:
+    random = np.random.default_rng(5)
+    likelihood = random.random((20, 3))
+    before, after = np.array([1, 1, 1]) / 3, np.array([0.7, 0.2, 0.1])
+    shifted = softmax(metrics.shift_logits(np.log(likelihood * before), before, after))
+    expected = likelihood * after
+    np.testing.assert_allclose(shifted, expected / expected.sum(axis=1, keepdims=True))
+
+
+def test_a_shifted_prior_counts_in_shares_so_that_counts_may_be_given() -> None:
+    logits = np.random.default_rng(6).normal(size=(4, 2))
+    np.testing.assert_allclose(
+        metrics.shift_logits(logits, [1, 1], [30, 10]), metrics.shift_logits(logits, [0.5, 0.5], [0.75, 0.25])
+    )
+
+
+def test_a_shifted_multi_label_prior_is_bayes_rule_for_each_label() -> None:
+    positive, negative = 0.3, 0.8  # likelihoods of the image with and without the label
+    logit = np.log(positive * 0.5) - np.log(negative * 0.5)
+    shifted = sigmoid(metrics.shift_logits([[logit]], [0.5], [0.1], multi_label=True))
+    assert shifted[0, 0] == pytest.approx(positive * 0.1 / (positive * 0.1 + negative * 0.9))
+
+
+@pytest.mark.parametrize("prior", [[0.0, 1.0], [0.5], [np.nan, 0.5]])
+def test_a_prior_without_a_number_for_each_label_is_refused(prior: list[float]) -> None:
+    with pytest.raises(DataError, match="to_prior"):
+        metrics.shift_logits([[0.0, 0.0]], [0.5, 0.5], prior)
+
+
+@pytest.mark.field
+@pytest.mark.parametrize(
+    ("network", "accuracy", "log_loss", "calibration_error"),
+    [
+        ("efficientnetb0", 0.836, 0.533, 0.092),
+        ("mobilenetv2", 0.865, 0.353, 0.046),
+        ("resnet50", 0.858, 0.491, 0.072),
+    ],
+)
+def test_published_figures_come_out_and_a_temperature_fitted_on_other_sites_helps(
+    field: Path, network: str, accuracy: float, log_loss: float, calibration_error: float
+) -> None:
+    folder = field / "predictions-empty-vs-animal"
+    table = pl.read_csv(next(folder.glob(f"{network}_serengeti.csv.gz")))
+    truth = table["real"].cast(pl.Int64).to_numpy()
+    empty = table["pred_confidence"].cast(pl.Float64).to_numpy()
+    values = np.stack([1 - empty, empty], axis=1)
+    measured = metrics.measure(truth, values)
+    assert round(float(measured["accuracy"]), 3) == accuracy
+    assert round(float(measured["log_loss"]), 3) == log_loss
+    assert round(float(measured["expected_calibration_error"]), 3) == calibration_error
+
+    path = pl.col("file_name_x").str
+    site = table.select(path.extract(r"(S\d+/\w+)/", 1)).to_series().str.split("/").list.get(1)
+    assert site.null_count() == 0
+    fold = site.hash(seed=0).to_numpy() % 2
+    logits = np.log(values.clip(1e-7, 1))
+    calibrated = np.empty_like(values)
+    for half in (0, 1):
+        temperature = metrics.fit_temperature(logits[fold != half], truth[fold != half])
+        assert temperature > 1  # all three are overconfident
+        calibrated[fold == half] = softmax(logits[fold == half] / temperature)
+    assert metrics.log_loss(truth, calibrated) < log_loss - 0.005
+    assert metrics.expected_calibration_error(truth, calibrated) < calibration_error
