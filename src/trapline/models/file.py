@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from trapline.errors import DataError
+from trapline.images import Preprocessing
 from trapline.models.card import Card
 
 CARD_KEY = "trapline_card"
@@ -57,9 +59,25 @@ class ModelFile:
         self._session = _open_session(content, self.path, threads, providers)
         self.card = _read_card(self._session, self.path)
         self._outputs = [output.name for output in self._session.get_outputs()]
-        expected = {"embedding"} if self.card.task == "features" else set(OUTPUTS)
-        if not expected <= set(self._outputs):
-            raise DataError(f"{self.path} lacks the outputs {sorted(expected - set(self._outputs))}.")
+        _check_graph(self._session, self.card, self.path)
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> ModelFile:
+        """The same open file, fed otherwise: another size, fit or crop.
+
+        A head may be trained on a backbone's embedding of larger images than the backbone's card asks for.
+
+        Raises:
+            DataError: the graph does not take images of that size.
+        """
+        shape = self._session.get_inputs()[0].shape
+        for name, wanted, fixed in zip(
+            ("height", "width"), (preprocessing.height, preprocessing.width), shape[1:3], strict=True
+        ):
+            if isinstance(fixed, int) and fixed != wanted:
+                raise DataError(f"{self.path} only takes images of {name} {fixed}, not {wanted}.")
+        changed = copy.copy(self)
+        changed.card = self.card.model_copy(update={"preprocessing": preprocessing})
+        return changed
 
     def run(self, images: npt.NDArray[np.uint8]) -> Outputs:
         """Run one batch.
@@ -108,5 +126,31 @@ def _read_card(session: Any, path: Path) -> Card:
         )
     try:
         return Card.model_validate_json(metadata[CARD_KEY])
-    except ValidationError as error:
+    except (ValidationError, DataError) as error:
         raise DataError(f"The card in {path} is not readable by this Trapline: {error}") from error
+
+
+def _check_graph(session: Any, card: Card, path: Path) -> None:
+    """Refuse a graph whose input and outputs are not those that its card promises."""
+    inputs = session.get_inputs()
+    if [item.name for item in inputs] != [INPUT] or inputs[0].type != "tensor(uint8)":
+        found = ", ".join(f"{item.name} {item.type}" for item in inputs)
+        raise DataError(f"{path} must have the one input '{INPUT}', uint8; it has {found}.")
+    shape = inputs[0].shape
+    wanted = (card.preprocessing.height, card.preprocessing.width, 3)
+    if len(shape) != 4 or any(
+        isinstance(have, int) and have != want for have, want in zip(shape[1:], wanted, strict=True)
+    ):
+        raise DataError(
+            f"{path} takes images {shape}, but its card says [batch, {', '.join(map(str, wanted))}]."
+        )
+    shapes = {output.name: output.shape for output in session.get_outputs()}
+    widths = {"embedding": card.embedding_size}
+    if card.task != "features":
+        widths |= {"probabilities": len(card.labels), "logits": len(card.labels)}
+    missing = sorted(set(widths) - set(shapes))
+    if missing:
+        raise DataError(f"{path} lacks the outputs {missing}.")
+    for name, width in widths.items():
+        if len(shapes[name]) != 2 or shapes[name][1] != width:
+            raise DataError(f"{path} gives '{name}' as {shapes[name]}, but its card says [batch, {width}].")
