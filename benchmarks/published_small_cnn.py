@@ -49,7 +49,9 @@ model = keras.Sequential(
     ]
 )
 model.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy", metrics=["accuracy"])
-best = keras.callbacks.ModelCheckpoint("/tmp/published_small_cnn.keras", monitor="val_loss", save_best_only=True)
+best = keras.callbacks.ModelCheckpoint(
+    "/tmp/published_small_cnn.keras", monitor="val_loss", save_best_only=True
+)
 fitting = time.perf_counter()
 history = model.fit(train, validation_data=validation, epochs=epochs, callbacks=[best], verbose=0)
 print(

@@ -1,0 +1,107 @@
+"""Time to train, side by side in one run: recipes T and C as published against Trapline's.
+
+The same photos, the same number of epochs.
+
+Each is a whole process, started from cold, run in turn (published, ours, published, ours, …); medians and
+ratios are printed, and the validation losses, so that speed is not bought with loss. `fit` is the training
+alone, as each reports it; `whole` includes the interpreter, the imports and the reading of the photos.
+
+usage: python benchmarks/train.py CONSER_VISION_FOLDER [--recipe NAME] [--epochs N] [--runs N]
+
+The Keras side runs in an environment of its own, made by uv (TensorFlow is no dependency of Trapline).
+ResNet-50 starts from random weights on both sides: its ImageNet weights come from a hub.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+KERAS = ["uv", "run", "-q", "--no-project", "--python", "3.11", "--with", "tensorflow-cpu==2.21.0", "python"]
+PUBLISHED = {
+    "small-cnn": [*KERAS, str(HERE / "published_small_cnn.py")],
+    "conser-vision-resnet50": [sys.executable, str(HERE / "published_conser_vision.py")],
+}
+OURS = {
+    "small-cnn": ["--set", "head.dropout=0.5"],
+    "conser-vision-resnet50": ["--set", "weights=none", "--set", "how=scratch"],
+}
+
+
+def trapline(*arguments: str) -> None:
+    """Run one command of Trapline, quietly."""
+    command = [sys.executable, "-m", "trapline", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+
+
+def prepare(source: Path, folder: Path) -> tuple[Path, Path]:
+    """The catalog with a location split, and the same photos as a class-folder tree."""
+    catalog, tree = folder / "catalog.parquet", folder / "tree"
+    trapline("catalog", str(source), "-o", str(folder / "all.parquet"), "--part", "train")
+    trapline("split", str(folder / "all.parquet"), "-o", str(catalog), "--ratios", "80,20")
+    trapline("catalog", str(catalog), "--links", str(tree))
+    return catalog, tree
+
+
+def published(recipe: str, tree: Path, epochs: int) -> dict[str, float]:
+    """One cold run of the published loop."""
+    started = time.perf_counter()
+    command = [*PUBLISHED[recipe], str(tree), str(epochs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = json.loads(done.stdout.splitlines()[-1])
+    whole = time.perf_counter() - started
+    return {"whole": whole, "fit": said["fit_seconds"], "loss": min(said["validation_loss"])}
+
+
+def ours(recipe: str, catalog: Path, epochs: int, run: Path) -> dict[str, float]:
+    """One cold run of `trapline train`, ending with the checked and calibrated model file."""
+    started = time.perf_counter()
+    settings = ["--set", f"epochs={epochs}", *OURS[recipe]]
+    trapline("train", str(catalog), "-r", recipe, "-o", str(run), *settings)
+    whole = time.perf_counter() - started
+    said = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    return {"whole": whole, "fit": said["fit_seconds"], "loss": said["best_validation_log_loss"]}
+
+
+def main() -> None:
+    """Run both sides in turn and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--recipe", choices=sorted(PUBLISHED), default="small-cnn")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    results: dict[str, list[dict[str, float]]] = {"published": [], "trapline": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        catalog, tree = prepare(options.source, folder)
+        for number in range(options.runs):
+            results["published"].append(published(options.recipe, tree, options.epochs))
+            results["trapline"].append(ours(options.recipe, catalog, options.epochs, folder / f"run{number}"))
+            print(f"run {number + 1}: {results['published'][-1]} {results['trapline'][-1]}", file=sys.stderr)
+    title = f"{options.recipe}, {options.epochs} epochs, median of {options.runs}"
+    print(f"| {title} | whole s | fit s | validation loss |")
+    print("| --- | --- | --- | --- |")
+    middle = {
+        side: {key: statistics.median(run[key] for run in runs) for key in ("whole", "fit", "loss")}
+        for side, runs in results.items()
+    }
+    for side, figures in middle.items():
+        print(f"| {side} | {figures['whole']:.1f} | {figures['fit']:.1f} | {figures['loss']:.4f} |")
+    ratios = [middle["published"][key] / middle["trapline"][key] for key in ("whole", "fit")]
+    print(f"| ratio | {ratios[0]:.2f} | {ratios[1]:.2f} | |")
+
+
+if __name__ == "__main__":
+    main()
