@@ -1,0 +1,284 @@
+"""Features of photos: a model file's embedding, computed once for each photo and kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline import __version__
+from trapline.catalog import Catalog
+from trapline.errors import DataError
+from trapline.images import ImageError, Preprocessing, choose_box, prepare
+from trapline.models.file import ModelFile
+from trapline.training.feature_cache import Entry, FeatureCache, digest_file, user_cache_folder
+
+Progress = Callable[[int, int], None]
+"""Called with the number of views that are done and the number of all."""
+
+Cache = Path | Literal["user"] | None
+"""A folder for the feature cache, the user's own, or none."""
+
+_BATCH = 32
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at a photo: how it is prepared, and whether it is mirrored left to right."""
+
+    preprocessing: Preprocessing
+    mirrored: bool = False
+
+
+@dataclass(frozen=True)
+class Features:
+    """What `embed_views` found.
+
+    Attributes:
+        values: float32 [media, views, D]; NaN where the photo could not be read.
+        failed: row -> why that photo could not be read.
+        warnings: row -> what was odd about a photo that could.
+    """
+
+    values: npt.NDArray[np.float32]
+    failed: dict[int, str] = field(default_factory=dict)
+    warnings: dict[int, str] = field(default_factory=dict)
+
+
+def embed(
+    model: ModelFile,
+    catalog: Catalog,
+    *,
+    preprocessing: Preprocessing | None = None,
+    mirrored: bool = False,
+    cache: Cache = "user",
+    workers: int | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> npt.NDArray[np.float32]:
+    """The embedding of each media of the catalog: float32 [N, D], in the catalog's order.
+
+    Args:
+        model: any model file, a backbone or a classifier.
+        catalog: its boxes are used if the preprocessing crops.
+        preprocessing: another than the model's own: larger, uncropped, …
+        mirrored: look at the mirror images.
+        cache: where features are kept between runs; None for nowhere.
+        workers: threads that decode; None for one a core.
+        skip_unreadable: give unreadable photos rows of NaN instead of raising.
+        progress: told of what is done.
+
+    Raises:
+        DataError: photos cannot be read (they are listed), or the cache cannot be used.
+    """
+    view = View(preprocessing or model.card.preprocessing, mirrored)
+    features = embed_views(
+        model,
+        catalog,
+        [view],
+        cache=cache,
+        workers=workers,
+        skip_unreadable=skip_unreadable,
+        progress=progress,
+    )
+    return features.values[:, 0]
+
+
+def embed_views(
+    model: ModelFile,
+    catalog: Catalog,
+    views: Sequence[View],
+    *,
+    cache: Cache = "user",
+    workers: int | None = None,
+    skip_unreadable: bool = False,
+    progress: Progress | None = None,
+) -> Features:
+    """The embedding of each media of the catalog in each of several views; see `embed`."""
+    folder = user_cache_folder() if cache == "user" else cache
+    job = _Job(model, catalog, list(views), workers or os.cpu_count() or 1, progress)
+    with nullcontext() if folder is None else FeatureCache(folder) as store:
+        features = job.run(store)
+    if features.failed and not skip_unreadable:
+        listed = "; ".join(list(features.failed.values())[:10])
+        more = f" and {len(features.failed) - 10} more" if len(features.failed) > 10 else ""
+        raise DataError(f"{len(features.failed)} of {len(catalog)} photos cannot be read: {listed}{more}")
+    return features
+
+
+class _Job:
+    """One call of `embed_views`: what is known already is taken, the rest computed in batches and kept."""
+
+    def __init__(
+        self,
+        model: ModelFile,
+        catalog: Catalog,
+        views: list[View],
+        workers: int,
+        progress: Progress | None,
+    ) -> None:
+        self.model, self.views, self.workers = model, views, workers
+        self.paths = catalog.paths()
+        self.boxes = [
+            [choose_box(boxes, view.preprocessing.crop) for view in views]
+            for boxes in catalog.table["boxes"].to_list()
+        ]
+        shape = (len(catalog), len(views), model.card.embedding_size)
+        self.features = Features(np.full(shape, np.nan, np.float32))
+        self.progress, self.done = progress, 0
+
+    def run(self, store: FeatureCache | None) -> Features:
+        with ThreadPoolExecutor(self.workers) as pool:
+            keys = {} if store is None else self._keys(store, pool)
+            self._take_known(store, keys)
+            missing = np.isnan(self.features.values[:, :, 0])
+            for preprocessing in dict.fromkeys(view.preprocessing for view in self.views):
+                self._compute(preprocessing, missing, store, keys, pool)
+        return self.features
+
+    def _keys(self, store: FeatureCache, pool: ThreadPoolExecutor) -> dict[tuple[int, int], bytes]:
+        """(row, view) -> key in the cache; files that cannot be read have none."""
+        digests = _digests(self.paths, store, pool)
+        versions = [__version__, version("pillow"), version("onnxruntime")]
+        keys = {}
+        for row, digest in enumerate(digests):
+            if digest is None:
+                continue
+            for place, view in enumerate(self.views):
+                box = self.boxes[row][place]
+                said = [
+                    self.model.fingerprint,
+                    view.preprocessing.model_dump(mode="json"),
+                    view.mirrored,
+                    None if box is None else asdict(box),
+                    digest.hex(),
+                    versions,
+                ]
+                keys[row, place] = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+        return keys
+
+    def _take_known(self, store: FeatureCache | None, keys: dict[tuple[int, int], bytes]) -> None:
+        known = {} if store is None else store.get(list(dict.fromkeys(keys.values())))
+        for (row, place), key in keys.items():
+            entry = known.get(key)
+            if entry is not None and entry.vector.shape == self.features.values.shape[2:]:
+                self._set(row, place, entry)
+        self._tell()
+
+    def _compute(
+        self,
+        preprocessing: Preprocessing,
+        missing: npt.NDArray[np.bool_],
+        store: FeatureCache | None,
+        keys: dict[tuple[int, int], bytes],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        """Fill in the missing views that share one preprocessing, so that each photo is decoded once."""
+        places = [place for place, view in enumerate(self.views) if view.preprocessing == preprocessing]
+        rows = [row for row in range(len(self.paths)) if missing[row, places].any()]
+        model = self.model.with_preprocessing(preprocessing)
+        prepared = _in_order(pool, lambda row: self._prepare(row, places[0]), rows, ahead=2 * _BATCH)
+        batch: list[tuple[int, int, npt.NDArray[np.uint8], str | None]] = []
+        for row, (pixels, warning) in zip(rows, prepared, strict=True):
+            for place in places:
+                if pixels is None:
+                    self.features.failed[row] = warning or ""
+                    self.done += 1
+                elif missing[row, place]:
+                    seen = pixels[:, ::-1] if self.views[place].mirrored else pixels
+                    batch.append((row, place, seen, warning))
+            if len(batch) >= _BATCH:
+                self._run_batch(model, batch, store, keys)
+                batch = []
+        if batch:
+            self._run_batch(model, batch, store, keys)
+
+    def _prepare(self, row: int, place: int) -> tuple[npt.NDArray[np.uint8] | None, str | None]:
+        """The pixels and a warning, or None and the reason."""
+        try:
+            found = prepare(self.paths[row], self.views[place].preprocessing, self.boxes[row][place])
+        except ImageError as error:
+            return None, str(error)
+        return found.pixels, found.warning
+
+    def _run_batch(
+        self,
+        model: ModelFile,
+        batch: list[tuple[int, int, npt.NDArray[np.uint8], str | None]],
+        store: FeatureCache | None,
+        keys: dict[tuple[int, int], bytes],
+    ) -> None:
+        vectors = model.run(np.stack([pixels for _, _, pixels, _ in batch])).embedding
+        entries = [Entry(vector, warning) for vector, (_, _, _, warning) in zip(vectors, batch, strict=True)]
+        for (row, place, _, _), entry in zip(batch, entries, strict=True):
+            self._set(row, place, entry)
+        if store is not None:
+            store.put(
+                {
+                    keys[row, place]: entry
+                    for (row, place, _, _), entry in zip(batch, entries, strict=True)
+                    if (row, place) in keys
+                }
+            )
+        self._tell()
+
+    def _set(self, row: int, place: int, entry: Entry) -> None:
+        self.features.values[row, place] = entry.vector
+        if entry.warning is not None:
+            self.features.warnings[row] = entry.warning
+        self.done += 1
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.done, len(self.paths) * len(self.views))
+
+
+def _digests(paths: Sequence[Path], store: FeatureCache, pool: ThreadPoolExecutor) -> list[bytes | None]:
+    """The digest of each file's content; None where it cannot be read (decoding will say why)."""
+    digests: list[bytes | None] = []
+    for path in paths:
+        try:
+            digests.append(store.known_digest(path))
+        except OSError:
+            digests.append(None)
+    unknown = [row for row, digest in enumerate(digests) if digest is None]
+    fresh = []
+    for row, found in zip(unknown, pool.map(_read_digest, [paths[row] for row in unknown]), strict=True):
+        if found is not None:
+            digests[row] = found[1]
+            fresh.append((paths[row], *found))
+    store.keep_digests(fresh)
+    return digests
+
+
+def _read_digest(path: Path) -> tuple[os.stat_result, bytes] | None:
+    try:
+        return path.stat(), digest_file(path)
+    except OSError:
+        return None
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[_Item], _Result], items: Iterable[_Item], ahead: int
+) -> Iterator[_Result]:
+    """Results in the order of the items, at most `ahead` of them waiting."""
+    waiting: deque[Future[_Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

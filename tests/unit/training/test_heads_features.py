@@ -1,0 +1,138 @@
+"""Features: the same through the cache and without it, for every view, and nothing unread passes silently."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError
+from trapline.images import CropPolicy, Preprocessing, choose_box, prepare
+from trapline.models import ModelFile, backbones
+from trapline.training.feature_cache import Entry, FeatureCache
+from trapline.training.features import View, embed, embed_views
+
+SMALL = Preprocessing(height=32, width=48)
+CROPPED = Preprocessing(height=32, width=48, crop=CropPolicy())
+BOX = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.1, "width": 0.3, "height": 0.4}
+
+
+@pytest.fixture(scope="module")
+def model() -> ModelFile:
+    return ModelFile(backbones.path("lite0"), threads=1)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    draw = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in "abc":
+        coarse = Image.fromarray(draw.integers(0, 256, (6, 8, 3)).astype(np.uint8))
+        coarse.resize((160, 120)).save(folder / f"{name}.jpg")
+    rows = [
+        {"media_id": name, "file_path": f"{name}.jpg", "boxes": [BOX] if name == "a" else None}
+        for name in "abc"
+    ]
+    return Catalog.from_rows(rows, folder, "drawn")
+
+
+def test_the_cache_changes_nothing_and_spares_the_network(
+    tmp_path: Path, model: ModelFile, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = embed(model, catalog, preprocessing=SMALL, cache=None)
+    first = embed(model, catalog, preprocessing=SMALL, cache=tmp_path / "cache")
+    monkeypatch.setattr(ModelFile, "run", lambda *_: pytest.fail("the features were in the cache"))
+    second = embed(model, catalog, preprocessing=SMALL, cache=tmp_path / "cache")
+    assert plain.shape == (3, 1280)
+    assert plain.dtype == np.float32
+    np.testing.assert_array_equal(first, plain)
+    np.testing.assert_array_equal(second, plain)
+
+
+def test_embed_sees_what_prepare_gives(model: ModelFile, catalog: Catalog) -> None:
+    found = embed(model, catalog, preprocessing=CROPPED, cache=None)
+    for row, (path, boxes) in enumerate(zip(catalog.paths(), catalog.table["boxes"].to_list(), strict=True)):
+        pixels = prepare(path, CROPPED, choose_box(boxes, CROPPED.crop)).pixels
+        alone = model.with_preprocessing(CROPPED).run(pixels[None]).embedding[0]
+        np.testing.assert_allclose(found[row], alone, atol=1e-4)
+
+
+def test_views_are_told_apart_in_the_cache(tmp_path: Path, model: ModelFile, catalog: Catalog) -> None:
+    views = [View(SMALL), View(SMALL, mirrored=True), View(CROPPED)]
+    values = embed_views(model, catalog, views, cache=tmp_path).values
+    again = [embed_views(model, catalog, [view], cache=tmp_path).values[:, 0] for view in views]
+    np.testing.assert_array_equal(np.stack(again, axis=1), values)
+    assert np.abs(values[0, 0] - values[0, 1]).max() > 0.01
+    assert np.abs(values[0, 0] - values[0, 2]).max() > 0.01
+    np.testing.assert_allclose(values[1:, 0], values[1:, 2], atol=1e-5)  # these have no box
+
+
+def test_a_photo_that_changes_under_its_name_is_looked_at_again(
+    tmp_path: Path, model: ModelFile, catalog: Catalog
+) -> None:
+    before = embed(model, catalog, preprocessing=SMALL, cache=tmp_path / "cache")
+    first, second = catalog.paths()[:2]
+    first.write_bytes(second.read_bytes())
+    after = embed(model, catalog, preprocessing=SMALL, cache=tmp_path / "cache")
+    np.testing.assert_allclose(after[0], before[1], atol=1e-5)
+    np.testing.assert_array_equal(after[1:], before[1:])
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_unreadable_photos_are_listed_or_skipped_by_wish(
+    tmp_path: Path, model: ModelFile, catalog: Catalog, cached: bool
+) -> None:
+    cache = tmp_path / "cache" if cached else None
+    paths = catalog.paths()
+    paths[0].write_bytes(b"this is no photo")
+    paths[2].unlink()
+    with pytest.raises(DataError, match=r"2 of 3 photos cannot be read: .*a\.jpg.*c\.jpg"):
+        embed(model, catalog, preprocessing=SMALL, cache=cache)
+    features = embed_views(model, catalog, [View(SMALL)], cache=cache, skip_unreadable=True)
+    assert sorted(features.failed) == [0, 2]
+    assert np.isnan(features.values[[0, 2]]).all()
+    assert np.isfinite(features.values[1]).all()
+
+
+def test_a_truncated_photo_is_used_and_its_warning_kept_by_the_cache(
+    tmp_path: Path, model: ModelFile, catalog: Catalog
+) -> None:
+    path = catalog.paths()[1]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    for _ in range(2):
+        features = embed_views(model, catalog, [View(SMALL)], cache=tmp_path / "cache")
+        assert list(features.warnings) == [1]
+        assert "truncated" in features.warnings[1]
+
+
+def test_progress_ends_at_all_views(tmp_path: Path, model: ModelFile, catalog: Catalog) -> None:
+    told: list[tuple[int, int]] = []
+    views = [View(SMALL), View(SMALL, mirrored=True)]
+    embed_views(model, catalog, views, cache=None, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (6, 6)
+
+
+def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
+    entries = {bytes([number]): Entry(np.full(10, number, np.float32), None) for number in range(4)}
+    with FeatureCache(tmp_path, max_bytes=3 * 40) as cache:
+        for key, entry in entries.items():
+            cache.put({key: entry})
+        assert len(cache.get([bytes([0])])) == 1  # used now, so that 1 is the oldest
+    with FeatureCache(tmp_path) as cache:
+        assert sorted(cache.get(list(entries))) == [bytes([0]), bytes([2]), bytes([3])]
+
+
+def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "features.sqlite").write_bytes(b"no database" * 1000)
+    with FeatureCache(tmp_path) as cache:
+        cache.put({b"k": Entry(np.ones(3, np.float32), "odd")})
+    with FeatureCache(tmp_path) as cache:
+        assert cache.get([b"k"])[b"k"].warning == "odd"
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(DataError, match="TRAPLINE_CACHE"):
+        FeatureCache(tmp_path / "file")
