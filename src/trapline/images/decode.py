@@ -16,7 +16,12 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from trapline.images.errors import ImageError
 
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "GIF", "BMP", "WEBP", "AVIF", "JPEG2000")
+Image.init()  # here, once: Pillow would do it at the first odd file, and not safely in threads
+FORMATS = tuple(
+    name
+    for name in ("JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "AVIF", "JPEG2000")
+    if name in Image.OPEN  # a Pillow built without a codec does not know its format
+)
 """What is opened, whatever the file's name says. Pillow knows more formats; some of them start programs."""
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".avif", ".jp2"})
