@@ -15,6 +15,7 @@ import polars as pl
 from trapline.errors import DataError
 
 Level = Literal["media", "box", "event"]
+Task = Literal["single-label", "multi-label"]
 
 FIXED: dict[str, pl.DataType] = {
     "media_id": pl.String(),
@@ -46,7 +47,7 @@ class Predictions:
     labels: tuple[str, ...]
     level: Level
     model: str
-    task: Literal["single-label", "multi-label"]
+    task: Task
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

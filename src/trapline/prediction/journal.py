@@ -1,0 +1,277 @@
+"""The journal of a run: what is already predicted, kept so that being killed costs one batch at most.
+
+A file of frames. A frame is the payload's length (4 bytes), a BLAKE2b digest of the frame before it and its
+payload (16 bytes), and the payload; the first payload is the header as JSON, every other one a batch. Because
+the digests are chained, whatever happens to the file leaves a prefix that can be trusted, and nothing after
+the first damaged byte is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.errors import DataError, TraplineError, UsageError
+
+_LENGTH = struct.Struct("<I")
+_DIGEST_SIZE = 16
+_SYNC_SECONDS = 5.0
+"""How often the disk is made to write: what a power cut, not a killed process, may cost."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One media as it was when it was predicted.
+
+    Attributes:
+        media_id: of the catalog.
+        file_path: of the catalog.
+        size: bytes, None if the file could not be found.
+        modified: its modification time in nanoseconds, None likewise.
+        box: what it was cut to, as text; empty for the full frame.
+        status: `ok` or `failed`.
+        reason: why it failed, or what was odd.
+    """
+
+    media_id: str
+    file_path: str
+    size: int | None
+    modified: int | None
+    box: str
+    status: str
+    reason: str | None
+
+
+_TYPES = {
+    "media_id": pl.String,
+    "file_path": pl.String,
+    "size": pl.Int64,
+    "modified": pl.Int64,
+    "box": pl.String,
+    "status": pl.String,
+    "reason": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything in a journal, in the order it was written.
+
+    Attributes:
+        entries: the columns of `Entry`, and `row`, the place in `probabilities`; of a media that was
+            predicted more than once only the last.
+        probabilities: float32 [rows, labels]; NaN where the media failed.
+    """
+
+    entries: pl.DataFrame
+    probabilities: npt.NDArray[np.float32]
+
+
+class Journal:
+    """A journal, open for one run; nobody else can open it meanwhile.
+
+    Args:
+        path: of the journal; made if it is not there.
+        header: what must be the same for two runs to be one: the model, its labels, the options.
+        fresh: throw away what is there.
+
+    Raises:
+        UsageError: it was written with another header, or by a run that is still going on.
+        DataError: it is no journal, or its beginning is damaged.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any], *, fresh: bool = False) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("r+b" if path.exists() else "w+b")
+        try:
+            _lock(self._file, path)
+            if fresh:
+                self._file.truncate(0)
+            self.header, self.dropped_bytes = self._resume(dict(header))
+        except BaseException:
+            self._file.close()
+            raise
+        self._synced = time.monotonic()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _resume(self, header: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """Go to the end of what can be trusted and cut off the rest; returns header and bytes cut off."""
+        size = os.fstat(self._file.fileno()).st_size
+        self._digest = b""
+        frames = _frames(self._file)
+        first = next(frames, None)
+        if first is None:  # new, or killed while the header was being written
+            self._file.seek(0)
+            if not _encode_payload(_json(header), b"")[0].startswith(self._file.read()):
+                raise DataError(
+                    f"{self.path} is no journal of Trapline or its beginning is damaged. "
+                    "Move it away, or start again with --fresh."
+                )
+            self._file.seek(0)
+            self._file.truncate()
+            self._write(_json(header))
+            return header, 0
+        found, end, self._digest = json.loads(first[0]), first[1], first[2]
+        _refuse_other_header(self.path, found, header)
+        for _, end, digest in frames:  # noqa: B007 - only the last is wanted
+            self._digest = digest
+        self._file.seek(end)
+        self._file.truncate()
+        return found, size - end
+
+    def read(self) -> Contents:
+        """All that was predicted so far."""
+        labels = len(self.header["labels"])
+        columns: dict[str, list[Any]] = {name: [] for name in _TYPES}
+        tables: list[pl.DataFrame] = [pl.DataFrame(schema=_TYPES)]
+        blocks: list[npt.NDArray[np.float32]] = [np.empty((0, labels), np.float32)]
+        frames = _frames(self._file)
+        next(frames)
+        for payload, _, _ in frames:
+            batch, probabilities = _decode_batch(payload, labels)
+            blocks.append(probabilities)
+            for name, values in batch.items():
+                columns[name].extend(values)
+            if len(columns["media_id"]) > 4096:  # Python objects are ten times as large as a table
+                tables.append(pl.DataFrame(columns, schema=_TYPES))
+                columns = {name: [] for name in _TYPES}
+        tables.append(pl.DataFrame(columns, schema=_TYPES))
+        self._file.seek(0, os.SEEK_END)
+        entries = pl.concat(tables).with_row_index("row")
+        return Contents(entries.unique("media_id", keep="last", maintain_order=True), np.concatenate(blocks))
+
+    def append(self, entries: Sequence[Entry], probabilities: npt.NDArray[np.float32]) -> None:
+        """Write one batch; it outlives the process as soon as this returns.
+
+        Args:
+            entries: one a media.
+            probabilities: float32 [entries, labels]; NaN for a failed one.
+
+        Raises:
+            TraplineError: the disk is full or gone; what was written before is kept.
+        """
+        if probabilities.shape != (len(entries), len(self.header["labels"])):
+            raise ValueError(f"{len(entries)} entries with probabilities {probabilities.shape}")
+        batch = {field.name: [getattr(entry, field.name) for entry in entries] for field in fields(Entry)}
+        text = _json(batch)
+        self._write(_LENGTH.pack(len(text)) + text + probabilities.astype("<f4").tobytes())
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
+
+    def _write(self, payload: bytes) -> None:
+        frame, digest = _encode_payload(payload, self._digest)
+        try:
+            self._file.write(frame)
+            self._file.flush()
+        except OSError as error:
+            raise TraplineError(
+                f"The journal {self.path} cannot be written: {error.strerror or error}. What was predicted "
+                "so far is kept; make room and run the same command again."
+            ) from error
+        self._digest = digest
+
+    def close(self) -> None:
+        """Make the disk write everything, and let others open the journal."""
+        if not self._file.closed:
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _encode_payload(payload: bytes, before: bytes) -> tuple[bytes, bytes]:
+    """The frame of a payload that follows the frame with digest `before`, and its own digest."""
+    digest = hashlib.blake2b(before + payload, digest_size=_DIGEST_SIZE).digest()
+    return _LENGTH.pack(len(payload)) + digest + payload, digest
+
+
+def _frames(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
+    """Payload, end in the file and digest of every frame up to the first that is damaged or incomplete."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    end, before = 0, b""
+    while True:
+        start = file.read(_LENGTH.size + _DIGEST_SIZE)
+        if len(start) < _LENGTH.size + _DIGEST_SIZE:
+            return
+        length = _LENGTH.unpack_from(start)[0]
+        end += len(start) + length
+        if end > size:
+            return
+        payload = file.read(length)
+        digest = hashlib.blake2b(before + payload, digest_size=_DIGEST_SIZE).digest()
+        if digest != start[_LENGTH.size :]:
+            return
+        before = digest
+        yield payload, end, digest
+
+
+def _decode_batch(payload: bytes, labels: int) -> tuple[dict[str, list[Any]], npt.NDArray[np.float32]]:
+    length = _LENGTH.unpack_from(payload)[0]
+    text = payload[_LENGTH.size : _LENGTH.size + length]
+    batch = json.loads(text.decode("utf-8", "surrogatepass"))
+    numbers = np.frombuffer(payload, "<f4", offset=_LENGTH.size + length)
+    return batch, numbers.reshape(len(batch["media_id"]), labels).astype(np.float32)
+
+
+def _refuse_other_header(path: Path, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    different = [name for name in {**found, **header} if found.get(name) != header.get(name)]
+    if different:
+        shown = "; ".join(f"{name} was {found.get(name)!r}, is {header.get(name)!r}" for name in different)
+        raise UsageError(
+            f"{path} holds the work of a run with another model or other options ({shown}). Use those to go "
+            "on, name another output with -o, or start again with --fresh."
+        )
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Take the journal for this process; the system gives it back however the process ends."""
+    busy = UsageError(f"Another run is writing {path}. Wait for it, or name another output with -o.")
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(2**31 - 2)  # a byte far behind the content: Windows locks are for readers too
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            raise busy from None
+        file.seek(0)
+    else:
+        import fcntl
+
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy from None
+        except OSError:  # a network disk without locks: one run at a time is then up to the user
+            return
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """The header of a journal, None if there is none that can be read."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        first = next(_frames(file), None)
+    return None if first is None else json.loads(first[0])
