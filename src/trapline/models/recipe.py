@@ -22,7 +22,7 @@ BACKBONES = (
     "efficientnet-lite2",
 )
 
-Selection = Literal["log_loss", "loss", "accuracy", "balanced_accuracy", "macro_f1"]
+Selection = Literal["log_loss", "loss", "accuracy", "balanced_accuracy", "macro_f1", "last"]
 
 
 class _Section(BaseModel):
@@ -213,7 +213,8 @@ class Recipe(_Section):
         correct_prior: after balancing, put the natural class prior back into the probabilities.
         augmentation: see `Augmentation`.
         ema: decay of an average of the weights over steps, used for validation and export; None for none.
-        selection: the validation metric that chooses the best epoch.
+        selection: the validation metric that chooses the best epoch (`loss` is the one that is trained,
+            `log_loss` that of the probabilities); `last` keeps the last epoch and chooses nothing.
         calibration: `temperature`, fitted on the validation locations, or `none`.
         fit: `train` trains on the split's train part. `all` trains on train and validation together, for the
             number of epochs that location folds found best; `folds` keeps the folds' models and averages
@@ -292,6 +293,14 @@ class Recipe(_Section):
             (
                 "fit 'folds' already has one member a fold; leave members at 1",
                 self.fit == "folds" and self.members > 1,
+            ),
+            (
+                f"a multi-label task has no {self.selection}: select by log_loss, loss, macro_f1 or last",
+                self.task == "multi-label" and self.selection in ("accuracy", "balanced_accuracy"),
+            ),
+            (
+                "selection 'last' never stops early; leave patience at null",
+                self.selection == "last" and self.patience is not None,
             ),
             ("warm-up is as long as the run", self.schedule.warmup_epochs >= self.epochs),
         ]

@@ -59,6 +59,8 @@ def test_a_section_that_is_absent_is_made_by_its_first_field() -> None:
         (["backbone=resnet51"], "no backbone"),
         (["backbone=model-file:x.onnx"], "always frozen"),
         (["task=multi-label", "loss.name=cross-entropy"], "takes bce"),
+        (["task=multi-label", "selection=accuracy"], "has no accuracy"),
+        (["selection=last", "patience=3"], "never stops early"),
         (["augmentation.context=[2, 1]"], "least"),
         (["schedule.warmup_epochs=200"], "warm-up"),
         (["epochs={"], "not valid YAML"),

@@ -1,0 +1,98 @@
+"""From a recipe to a network with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from trapline.errors import UsageError, require
+from trapline.models.networks.network import POOLINGS, Network
+from trapline.models.networks.small_cnn import SmallCnn
+from trapline.models.recipe import MODEL_FILE, TIMM, Recipe
+from trapline.models.weights import Weights, find_weights, load_weights
+
+TIMM_NAMES = {
+    "resnet50": "resnet50.tv_in1k",
+    "efficientnet-lite0": "tf_efficientnet_lite0.in1k",  # without tf_ it loads too and is wrong
+    "efficientnet-lite1": "tf_efficientnet_lite1.in1k",
+    "efficientnet-lite2": "tf_efficientnet_lite2.in1k",
+}
+
+
+class Backbone(NamedTuple):
+    """A backbone and the mean and deviation of the images it expects, a channel, on the scale 0..1."""
+
+    module: nn.Module
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Network, Weights]:
+    """The recipe's network, channels last, and the origin of its weights.
+
+    Args:
+        recipe: backbone, weights, head, pooling and input size are used.
+        labels: how many logits.
+        load: False leaves the weights random (they are about to be replaced by a checkpoint's).
+
+    Raises:
+        UsageError: the pooling does not fit the backbone, or the backbone does not fit the input size.
+        DataError: the weights' file is missing or does not fit.
+    """
+    if recipe.backbone.startswith(MODEL_FILE):
+        raise UsageError(f"The backbone {recipe.backbone} is an ONNX file; PyTorch cannot train it.")
+    weights = find_weights(recipe.backbone, recipe.weights if load else "none")
+    backbone = _small_cnn(recipe) if recipe.backbone.startswith("small-cnn") else _timm(recipe)
+    load_weights(backbone.module, weights)
+    pooling = POOLINGS[recipe.head.pooling]()
+    features = _features(recipe, backbone.module, pooling)
+    network = Network(backbone.module, pooling, features, recipe.head, labels, backbone.mean, backbone.std)
+    return network.to(memory_format=torch.channels_last), weights
+
+
+def _small_cnn(recipe: Recipe) -> Backbone:
+    return Backbone(SmallCnn(batch_norm=recipe.backbone.endswith("-bn")), (0.0,) * 3, (1.0,) * 3)
+
+
+def _timm(recipe: Recipe) -> Backbone:
+    """A timm network without its classifier; it pools itself where the recipe asks for the average."""
+    timm = require("timm", "train", f"The backbone {recipe.backbone}")
+    name = TIMM_NAMES.get(recipe.backbone, recipe.backbone.removeprefix(TIMM))
+    options: dict[str, Any] = {"num_classes": 0}
+    if recipe.head.pooling != "avg":
+        options["global_pool"] = ""
+    size = (recipe.preprocessing.height, recipe.preprocessing.width)
+    try:
+        config = timm.models.get_pretrained_cfg(name)
+        if config is not None and config.fixed_input_size and tuple(config.input_size[1:]) != size:
+            options["img_size"] = size
+        module = timm.create_model(name, pretrained=False, **options)
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise UsageError(f"timm cannot make '{name}' for {size[0]} × {size[1]} pixels: {error}") from error
+    return Backbone(module, module.pretrained_cfg["mean"], module.pretrained_cfg["std"])
+
+
+def _features(recipe: Recipe, backbone: nn.Module, pooling: nn.Module) -> int:
+    """The size of the embedding, found by one black image."""
+    height, width = recipe.preprocessing.height, recipe.preprocessing.width
+    training = backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            maps = backbone(torch.zeros(1, 3, height, width))
+            if maps.ndim != 4 and recipe.head.pooling != "avg":
+                raise UsageError(
+                    f"{recipe.backbone} gives no map of places, so that head.pooling '{recipe.head.pooling}' "
+                    "cannot pool it; use 'avg', which stands for the network's own pooling."
+                )
+            return int(pooling(maps).shape[1])
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"{recipe.backbone} does not take {height} × {width} pixels: {error}. "
+            "Change preprocessing.height and preprocessing.width."
+        ) from error
+    finally:
+        backbone.train(training)

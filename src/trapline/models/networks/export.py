@@ -1,0 +1,51 @@
+"""From a trained network to an ONNX graph that any runtime can run."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from trapline.models.networks.network import Network
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+
+
+def network_graph(network: Network, height: int, width: int) -> onnx.ModelProto:
+    """The network as ONNX: `images` uint8 [batch, height, width, 3] -> `embedding`, `logits`."""
+    still = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings(), _quiet_exporter():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            still,
+            (images,),
+            input_names=["images"],
+            output_names=["logits", "embedding"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter logs every step of its own making."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
