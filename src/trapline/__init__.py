@@ -16,6 +16,10 @@ _HOMES = {
     "ModelFile": "trapline.models",
     "Predictions": "trapline.prediction",
     "TraplineError": "trapline.errors",
+    "check_leaks": "trapline.catalog",
+    "location_folds": "trapline.catalog",
+    "read": "trapline.formats",
+    "split_catalog": "trapline.catalog",
 }
 
 __all__ = ["__version__", *_HOMES]

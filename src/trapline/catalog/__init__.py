@@ -1,5 +1,24 @@
 """What media there are and what is known of them: the table, splits and checks."""
 
+from trapline.catalog.checks import FileCheck, check_files
+from trapline.catalog.events import assign_events
+from trapline.catalog.leaks import LeakCheck, check_leaks
+from trapline.catalog.splits import fingerprint, location_folds, split_catalog
+from trapline.catalog.summary import labels_by_part, summarise
 from trapline.catalog.table import BLANK, SCHEMA, Catalog
 
-__all__ = ["BLANK", "SCHEMA", "Catalog"]
+__all__ = [
+    "BLANK",
+    "SCHEMA",
+    "Catalog",
+    "FileCheck",
+    "LeakCheck",
+    "assign_events",
+    "check_files",
+    "check_leaks",
+    "fingerprint",
+    "labels_by_part",
+    "location_folds",
+    "split_catalog",
+    "summarise",
+]

@@ -1,0 +1,147 @@
+"""What is wrong with the files of a catalog: missing, unreadable, double, labelled in two ways."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trapline.catalog.duplicates import exact_duplicates
+from trapline.catalog.table import Catalog
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What was found; media are named by their ids.
+
+    Attributes:
+        depth: `quick` (names and equal files) or `full` (every picture was decoded).
+        missing: media whose file is not there.
+        unreadable: media whose file is no picture, with the reason; `full` only.
+        damaged: media of which only a part could be decoded, with the warning; `full` only.
+        same_path: groups of media that are one file.
+        duplicates: groups of media whose files are byte for byte the same.
+        near_duplicates: groups of media that look alike though they are of different events; `full` only.
+        conflicts: groups of equal files, or of media that are one file, whose labels differ.
+        near_conflicts: groups that look alike and whose labels differ; `full` only.
+    """
+
+    depth: str
+    missing: tuple[str, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
+    damaged: tuple[tuple[str, str], ...] = ()
+    same_path: tuple[tuple[str, ...], ...] = ()
+    duplicates: tuple[tuple[str, ...], ...] = ()
+    near_duplicates: tuple[tuple[str, ...], ...] = ()
+    conflicts: tuple[tuple[str, ...], ...] = ()
+    near_conflicts: tuple[tuple[str, ...], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def check_files(
+    catalog: Catalog, *, full: bool = False, on_file: Callable[[], object] = lambda: None
+) -> FileCheck:
+    """Look at the files of a catalog.
+
+    Args:
+        catalog: what to check.
+        full: also decode every picture, at reduced size, to find those that cannot be read and those
+            that look alike.
+        on_file: called once for each media with which a step is through (two steps where `full`), for a
+            progress display.
+    """
+    paths = catalog.paths()
+    table = catalog.table
+    ids = table["media_id"].to_list()
+    missing = [not path.is_file() for path in paths]
+    equal = exact_duplicates(paths, on_file)
+    same_path = _same_path(table)
+    unlike = _labels_differ(table)
+    found = FileCheck(
+        depth="full" if full else "quick",
+        missing=tuple(media for media, gone in zip(ids, missing, strict=True) if gone),
+        same_path=_named(same_path, ids),
+        duplicates=_named([group for group in equal if len({paths[row] for row in group}) > 1], ids),
+        conflicts=_named([group for group in equal if unlike(group)], ids),
+    )
+    if not full:
+        return found
+    return _decoded(
+        found,
+        table,
+        [None if gone else path for path, gone in zip(paths, missing, strict=True)],
+        equal,
+        on_file,
+    )
+
+
+def _decoded(
+    found: FileCheck,
+    table: pl.DataFrame,
+    paths: Sequence[Path | None],
+    equal: list[list[int]],
+    on_file: Callable[[], object],
+) -> FileCheck:
+    from dataclasses import replace
+
+    from trapline.images import near_duplicates
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        looks = []
+        for look in pool.map(_look, paths):
+            looks.append(look)
+            on_file()
+    ids, events = table["media_id"].to_list(), table["event_id"].to_list()
+    twins = {frozenset(group) for group in equal}
+    alike = [
+        group
+        for group in near_duplicates([print_ for print_, _, _ in looks])
+        # frames of one event are alike by nature, and equal files are named already
+        if frozenset(group) not in twins and not _one_event([events[row] for row in group])
+    ]
+    unlike = _labels_differ(table)
+    return replace(
+        found,
+        unreadable=tuple((ids[row], reason) for row, (_, reason, _) in enumerate(looks) if reason),
+        damaged=tuple((ids[row], warning) for row, (_, _, warning) in enumerate(looks) if warning),
+        near_duplicates=_named(alike, ids),
+        near_conflicts=_named([group for group in alike if unlike(group)], ids),
+    )
+
+
+def _look(path: Path | None) -> tuple[int | None, str | None, str | None]:
+    """Perceptual hash, why it cannot be read, and what is wrong with what can; all None for no file."""
+    from trapline.images import ImageError, load, perceptual_hash
+
+    if path is None:
+        return None, None, None
+    try:
+        return perceptual_hash(path), None, load(path, min_side=(64, 64)).warning
+    except ImageError as error:
+        return None, str(error), None
+
+
+def _one_event(events: Sequence[str | None]) -> bool:
+    return events[0] is not None and len(set(events)) == 1
+
+
+def _same_path(table: pl.DataFrame) -> list[list[int]]:
+    rows = table.select("file_path").with_row_index("row").filter(pl.col("file_path").is_duplicated())
+    return rows.group_by("file_path", maintain_order=True).agg("row")["row"].to_list()
+
+
+def _labels_differ(table: pl.DataFrame) -> Callable[[Sequence[int]], bool]:
+    labels = [None if found is None else frozenset(found) for found in table["labels"].to_list()]
+    return lambda group: len({labels[row] for row in group} - {None}) > 1
+
+
+def _named(groups: Sequence[Sequence[int]], ids: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(ids[row] for row in group) for group in groups)

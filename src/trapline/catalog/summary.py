@@ -1,0 +1,61 @@
+"""What a catalog holds, in numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from trapline.catalog.splits import describe_parts
+from trapline.catalog.table import Catalog
+
+
+def summarise(catalog: Catalog) -> dict[str, Any]:
+    """Media, labels with counts, locations, events, times with their source, boxes and parts; JSON-able."""
+    table = catalog.table
+    labels = table["labels"].explode().drop_nulls().value_counts(name="count")
+    times = table["camera_time"].drop_nulls()
+    boxes = table["boxes"]
+    return {
+        "source": catalog.source,
+        "root": catalog.root.as_posix(),
+        "format": catalog.info.get("format"),
+        "notes": list(catalog.info.get("notes", [])),
+        "media": table.height,
+        "labelled": table.height - table["labels"].null_count(),
+        "several_labels": int((table["labels"].list.len() > 1).sum()),
+        "labels": dict(labels.sort("count", "labels", descending=[True, False]).rows()),
+        "locations": table["location_id"].drop_nulls().n_unique(),
+        "without_location": table["location_id"].null_count(),
+        "deployments": table["deployment_id"].drop_nulls().n_unique(),
+        "events": table["event_id"].drop_nulls().n_unique(),
+        "without_event": table["event_id"].null_count(),
+        "times": {
+            "known": len(times),
+            "zone_aware": table.height - table["timestamp"].null_count(),
+            "timezone": catalog.info.get("timezone"),
+            "first": str(times.min()) if len(times) else None,
+            "last": str(times.max()) if len(times) else None,
+            "sources": dict(table["timestamp_source"].value_counts().sort("timestamp_source").rows()),
+        },
+        "boxes": {
+            "media_with": int((boxes.list.len() > 0).sum()),
+            "media_with_none_found": int((boxes.list.len() == 0).sum()),
+            "media_not_searched": boxes.null_count(),
+        },
+        "parts": describe_parts(catalog),
+        "columns": [name for name in table.columns if not table[name].is_null().all()],
+    }
+
+
+def labels_by_part(catalog: Catalog) -> pl.DataFrame:
+    """One row a label, one column a part of the split: how many media."""
+    pairs = catalog.table.select("labels", "split").drop_nulls().explode("labels")
+    counted = pairs.group_by("labels", "split").len()
+    parts = [part for part in ("train", "validation", "test") if part in pairs["split"].unique()]
+    return (
+        counted.pivot(on="split", index="labels", values="len")
+        .select("labels", *parts)
+        .fill_null(0)
+        .sort("labels")
+    )

@@ -1,0 +1,211 @@
+"""`trapline catalog`: read any source of camera-trap media and tell what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trapline.cli._common import Force, Json, progress, refuse_to_overwrite
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from rich.console import Console
+
+    from trapline.catalog import Catalog, FileCheck
+
+
+def run(
+    source: Annotated[
+        Path, typer.Argument(help="A folder, a table or an existing catalog.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the catalog here (Parquet).")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="What a column is for, as in label=species (again for more)."),
+    ] = None,
+    label_separator: Annotated[
+        str | None, typer.Option("--label-separator", help="What stands between several labels in one cell.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Of a table as text, as in cp1252.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="The folder that a table's paths start from.")
+    ] = None,
+    part: Annotated[str | None, typer.Option("--part", help="DrivenData: train or test only.")] = None,
+    blank: Annotated[
+        list[str] | None, typer.Option("--blank", help="A label that means 'nothing there' (again for more).")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", help="Of the cameras' clocks, as Area/City.")
+    ] = None,
+    time_format: Annotated[str | None, typer.Option("--time-format", help="As in '%d/%m/%Y %H:%M'.")] = None,
+    event_gap: Annotated[
+        str | None,
+        typer.Option("--event-gap", help="Media closer in time than this are one event, as in 60s."),
+    ] = None,
+    check: Annotated[
+        str, typer.Option("--check", help="quick: files there and equal; full: decode them all; none.")
+    ] = "quick",
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Read media from any source, print what was found, and write the catalog."""
+    from trapline.catalog import check_files, summarise
+    from trapline.errors import UsageError
+    from trapline.formats import read
+
+    if check not in ("none", "quick", "full"):
+        raise UsageError(f"--check takes none, quick or full, not '{check}'.")
+    if output is not None:
+        refuse_to_overwrite(output, force)
+    given: dict[str, Any] = {
+        "columns": _columns(column),
+        "label_separator": label_separator,
+        "encoding": encoding,
+        "root": root,
+        "part": part,
+        "blank": blank,
+        "timezone": timezone,
+        "time_format": time_format,
+        "event_gap": _gap(event_gap),
+    }
+    catalog = read(
+        source, format=format, **{name: value for name, value in given.items() if value is not None}
+    )
+    files = None
+    if check != "none":
+        with progress() as display:
+            full = check == "full"
+            task = display.add_task("checking files", total=len(catalog) * (1 + full), rate="")
+            files = check_files(catalog, full=full, on_file=lambda: display.advance(task))
+    if output is not None:
+        catalog.save(output)
+    if json:
+        import json as writer
+
+        found = {**summarise(catalog), "files": files and files.as_dict(), "output": output and str(output)}
+        typer.echo(writer.dumps(found, indent=1, default=str))
+    else:
+        _show(catalog, files, output)
+
+
+def _columns(pairs: list[str] | None) -> dict[str, str] | None:
+    from trapline.errors import UsageError
+
+    if pairs is None:
+        return None
+    for pair in pairs:
+        if "=" not in pair:
+            raise UsageError(f"--column takes ROLE=NAME, as in label=species; not '{pair}'.")
+    return {role: name for role, _, name in (pair.partition("=") for pair in pairs)}
+
+
+def _gap(text: str | None) -> timedelta | None:
+    import re
+    from datetime import timedelta
+
+    from trapline.errors import UsageError
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", text.strip())
+    if found is None:
+        raise UsageError(f"--event-gap takes a time as in 60s, 5min or 1h; not '{text}'.")
+    unit = {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[found[2]]
+    return timedelta(seconds=float(found[1]) * unit)
+
+
+def _show(catalog: Catalog, files: FileCheck | None, output: Path | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from trapline.catalog import summarise
+
+    found = summarise(catalog)
+    console = Console(soft_wrap=True, highlight=False)
+    why = f" ({found['format']['name']}: {found['format']['why']})" if found["format"] else ""
+    console.print(f"[bold]{found['source']}[/bold]{why}")
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(found):
+        facts.add_row(name, value)
+    console.print(facts)
+    if found["labels"]:
+        table = Table("label")
+        table.add_column("media", justify="right")
+        table.add_column("share", justify="right")
+        for label, count in found["labels"].items():
+            table.add_row(label, f"{count:,}", f"{100 * count / found['labelled']:.1f} %")
+        console.print(table)
+    for note in found["notes"]:
+        console.print(f"note: {note}", markup=False)
+    if files is not None:
+        _show_files(console, files)
+    if output is not None:
+        console.print(f"Written: {output}")
+
+
+def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    times, boxes = found["times"], found["boxes"]
+    facts = [
+        ("media", f"{found['media']:,}, of which {found['labelled']:,} labelled"),
+        ("labels", f"{len(found['labels'])}; {found['several_labels']:,} media have several"),
+        ("locations", _known(found["locations"], found["without_location"])),
+        ("events", _known(found["events"], found["without_event"])),
+    ]
+    if times["known"]:
+        zone = (
+            f"{times['zone_aware']:,} zone-aware" if times["zone_aware"] else "no zone (--timezone gives one)"
+        )
+        sources = ", ".join(f"{name} {count:,}" for name, count in times["sources"].items())
+        facts.append(
+            ("times", f"{times['known']:,}, {times['first']} to {times['last']}; {zone}; from {sources}")
+        )
+    else:
+        facts.append(("times", "none"))
+    if boxes["media_not_searched"] < found["media"]:
+        facts.append(
+            (
+                "boxes",
+                f"{boxes['media_with']:,} media with, "
+                f"{boxes['media_with_none_found']:,} where none was found, "
+                f"{boxes['media_not_searched']:,} not searched",
+            )
+        )
+    for part, of_part in found["parts"].items():
+        facts.append((f"part {part}", f"{of_part['media']:,} media, {of_part['locations']:,} locations"))
+    return facts
+
+
+def _known(number: int, without: int) -> str:
+    if not number:
+        return "none"
+    return f"{number:,}" + (f"; {without:,} media without" if without else "")
+
+
+def _show_files(console: Console, files: FileCheck) -> None:
+    for name, what in (
+        ("missing", "files are missing"),
+        ("unreadable", "files cannot be read"),
+        ("damaged", "files are damaged"),
+        ("same_path", "files are named by several media"),
+        ("duplicates", "groups of files are equal"),
+        ("conflicts", "groups of equal files have different labels"),
+        ("near_duplicates", "groups of different events look alike"),
+        ("near_conflicts", "groups that look alike have different labels"),
+    ):
+        found = getattr(files, name)
+        if found:
+            shown = "; ".join(
+                media if isinstance(media, str) else " = ".join(media[:4]) for media in found[:3]
+            )
+            more = ", …" if len(found) > 3 else ""
+            console.print(f"{len(found):,} {what}: {shown}{more}", markup=False, style="yellow")
+    if not any(value for name, value in files.as_dict().items() if name != "depth"):
+        console.print(f"Files: all there, none equal ({files.depth} check).")

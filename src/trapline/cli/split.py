@@ -1,0 +1,113 @@
+"""`trapline split`: say which media train, validate and test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from trapline.catalog import Catalog
+
+
+def run(
+    catalog: Annotated[Path, typer.Argument(help="The catalog (Parquet).", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write it [NAME-split.parquet].")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="location, random, event, season, date or column.")
+    ] = "location",
+    ratios: Annotated[
+        str, typer.Option("--ratios", help="Shares of train, validation and perhaps test.")
+    ] = "70,15,15",
+    folds: Annotated[int | None, typer.Option("--folds", help="Make folds instead of ratios.")] = None,
+    fold: Annotated[int, typer.Option("--fold", help="With --folds: which validates, from 0.")] = 0,
+    column: Annotated[
+        str | None, typer.Option("--column", help="With --by season or column: the name of the column.")
+    ] = None,
+    dates: Annotated[
+        str | None, typer.Option("--dates", help="With --by date: where validation and test begin.")
+    ] = None,
+    seed: Seed = 42,
+    json: Json = False,
+    force: Force = False,
+) -> None:
+    """Split a catalog into train, validation and test: by location unless asked otherwise."""
+    from trapline.catalog import Catalog, split_catalog
+
+    output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
+    refuse_to_overwrite(output, force)
+    done = split_catalog(
+        Catalog.load(catalog),
+        by=by,
+        method="ratios" if folds is None else "kfold",
+        ratios=_numbers(ratios),
+        folds=folds or 5,
+        fold=fold,
+        seed=seed,
+        column=column,
+        dates=_dates(dates),
+    )
+    done.save(output)
+    if json:
+        import json as writer
+
+        typer.echo(writer.dumps({"output": str(output), **done.info["split"]}, indent=1, default=str))
+    else:
+        _show(done, output)
+
+
+def _numbers(text: str) -> list[float]:
+    from trapline.errors import UsageError
+
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--ratios takes numbers with commas, as in 70,15,15; not '{text}'.") from None
+
+
+def _dates(text: str | None) -> list[datetime]:
+    from datetime import datetime
+
+    from trapline.errors import UsageError
+
+    try:
+        return [datetime.fromisoformat(word.strip()) for word in text.split(",")] if text else []
+    except ValueError:
+        raise UsageError(f"--dates takes dates as in 2016-04-01,2016-05-01; not '{text}'.") from None
+
+
+def _show(done: Catalog, output: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from trapline.catalog import LeakCheck, labels_by_part
+
+    record, counts = done.info["split"], labels_by_part(done)
+    table = Table("label", title=f"Split by {record['by']} ({record['method']})")
+    for part in record["parts"]:
+        table.add_column(part, justify="right")
+    for what in ("media", "locations", "events"):
+        table.add_row(f"[bold]{what}", *(f"{found[what]:,}" for found in record["parts"].values()))
+    table.add_section()
+    for row in counts.iter_rows(named=True):
+        table.add_row(row["labels"], *(f"{row.get(part, 0):,}" for part in record["parts"]))
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for part, labels in record["lacks"].items():
+        if labels:
+            console.print(f"{part} has no media of: {', '.join(labels)}")
+    left = done.table["split"].null_count()
+    if left:
+        console.print(f"{left:,} media without labels are in no part.")
+    for line in LeakCheck.from_record(record).lines() or [
+        "No leak: no location, event or file is in two parts."
+    ]:
+        console.print(line, style="red" if line.startswith("LEAK") else "")
+    console.print(f"Fingerprint {record['fingerprint'][:16]}. Written: {output}", highlight=False)

@@ -1,0 +1,233 @@
+"""Splits: nothing is torn, nothing is lost, shares are kept, and what leaks is named."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trapline.catalog import Catalog, LeakCheck, check_leaks, fingerprint, location_folds, split_catalog
+from trapline.catalog.grouping import assign_groups
+from trapline.errors import DataError, UsageError
+from trapline.formats import read
+
+
+def catalog_of(rows: Sequence[dict[str, Any]], root: Path | str = "/nowhere") -> Catalog:
+    table = [
+        {"media_id": f"m{n}", "file_path": f"m{n}.jpg", "labels": ["hare"], **row}
+        for n, row in enumerate(rows)
+    ]
+    return Catalog.from_rows(table, root, "rows")
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Catalog:
+    """At least three locations; several labels, events that may span locations, media without labels."""
+    rows = draw(
+        st.lists(
+            st.fixed_dictionaries(
+                {
+                    "location_id": st.sampled_from("ABCDEFGH"),
+                    "event_id": st.one_of(st.none(), st.integers(0, 12).map("e{}".format)),
+                    "labels": st.one_of(
+                        st.none(), st.lists(st.sampled_from(["hare", "fox", "deer"]), min_size=1, unique=True)
+                    ),
+                }
+            ),
+            max_size=60,
+        )
+    )
+    sure = [{"location_id": name, "event_id": None, "labels": ["hare"]} for name in ("X", "Y", "Z")]
+    return catalog_of(rows + sure)
+
+
+@given(worlds(), st.sampled_from(["location", "random"]), st.integers(0, 3))
+@settings(deadline=None, max_examples=60)
+def test_every_labelled_media_is_in_one_part_and_no_group_in_two(world: Catalog, by: str, seed: int) -> None:
+    done = split_catalog(world, by=by, seed=seed)
+    table = done.table
+    assert table["media_id"].to_list() == world.table["media_id"].to_list()
+    assert table.filter(pl.col("labels").is_not_null())["split"].null_count() == 0
+    assert table.filter(pl.col("labels").is_null())["split"].drop_nulls().is_empty()
+    assert set(table["split"].drop_nulls()) == {"train", "validation", "test"}
+    leaks = check_leaks(done)
+    assert leaks.events == ()
+    assert by == "random" or leaks.locations == ()
+
+
+@given(worlds(), st.integers(0, 2**31))
+@settings(deadline=None, max_examples=30)
+def test_a_split_is_the_same_whatever_the_order_of_its_record(world: Catalog, seed: int) -> None:
+    first, again = split_catalog(world, seed=seed), split_catalog(world, seed=seed)
+    assert first.info["split"] == again.info["split"]
+    turned = first.with_table(first.table.reverse())
+    assert fingerprint(turned) == first.info["split"]["fingerprint"]
+    labelled = first.table["labels"].is_not_null().arg_max()
+    other = first.table["split"].to_list()
+    other[labelled] = "validation" if other[labelled] != "validation" else "test"
+    assert fingerprint(first.with_table(first.table.with_columns(pl.Series("split", other)))) != fingerprint(
+        first
+    )
+
+
+@given(worlds())
+@settings(deadline=None, max_examples=20)
+def test_each_location_validates_in_exactly_one_fold(world: Catalog) -> None:
+    folds = location_folds(world, folds=3, seed=1)
+    validating = pl.concat([fold.part("validation").table["media_id"] for fold in folds])
+    assert sorted(validating) == sorted(world.table.filter(pl.col("labels").is_not_null())["media_id"])
+    assert all(not check_leaks(fold).locations for fold in folds)
+
+
+@given(st.integers(3, 40), st.integers(1, 5), st.integers(0, 5))
+@settings(deadline=None, max_examples=60)
+def test_no_part_is_empty(groups: int, classes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 30, (groups, classes))
+    counts = np.column_stack([labels.sum(1) + 1, labels])
+    parts = assign_groups(counts, [0.9, 0.05, 0.05], seed)
+    assert set(parts.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.field
+def test_the_shares_are_nearer_than_those_of_scikit_learn(field: Path) -> None:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    catalog = read(field / "conser-vision-metadata", part="train")
+    labels, sites = catalog.table["labels"].list.first().to_numpy(), catalog.table["location_id"].to_numpy()
+    names, y = np.unique(labels, return_inverse=True)
+
+    def unevenness(folds: list[np.ndarray]) -> float:
+        counts = np.array([np.bincount(y[fold], minlength=len(names)) for fold in folds])
+        return float(((counts / counts.sum(0) - 0.2) ** 2).sum())
+
+    theirs = [test for _, test in StratifiedGroupKFold(5, shuffle=True, random_state=42).split(y, y, sites)]
+    ours = [np.flatnonzero(fold.table["split"] == "validation") for fold in location_folds(catalog)]
+    assert unevenness(ours) < unevenness(theirs)
+
+
+def test_media_of_one_kind_are_dealt_by_quota() -> None:
+    rows = [
+        {"location_id": "A", "labels": [label]} for label, n in (("fox", 100), ("hare", 40)) for _ in range(n)
+    ]
+    done = split_catalog(catalog_of(rows), by="random", ratios=(70, 20, 10))
+    assert done.info["split"]["parts"]["test"]["labels"] == {"fox": 10, "hare": 4}
+    assert done.info["split"]["parts"]["validation"]["labels"] == {"fox": 20, "hare": 8}
+
+
+def test_a_label_that_a_part_lacks_is_named() -> None:
+    rows = [
+        {"location_id": name, "labels": ["fox"] if name == "A" else ["hare"]}
+        for name in "ABCDEF"
+        for _ in range(4)
+    ]
+    lacks = split_catalog(catalog_of(rows)).info["split"]["lacks"]
+    assert lacks["validation"] == ["fox"] or lacks["test"] == ["fox"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "complaint"),
+    [
+        ([{"location_id": "A"}] * 9, {}, "of 1 location only.*--by event"),
+        ([{"location_id": "A"}, {"location_id": "B"}] * 9, {}, "2 locations only; that cannot fill 3 parts"),
+        ([{}] * 9, {}, "None of the labelled media have a location.*--by event"),
+        ([{"location_id": "A"}, {}], {}, "1 of 2 labelled media have a location"),
+        ([{"location_id": "A", "labels": None}], {}, "no labelled media"),
+        ([{}] * 9, {"by": "event"}, "No labelled media has an event"),
+        ([{}] * 9, {"by": "date"}, "9 of 9 labelled media have no time"),
+        ([{}] * 9, {"by": "season"}, "no column 'season'"),
+        ([{"season": "S1"}] * 9, {"by": "season"}, "of 1 season only"),
+        ([{}] * 9, {"by": "column"}, "no column 'published_split'"),
+        ([{"set": "elsewhere"}], {"by": "column", "column": "set"}, "'elsewhere' for m0"),
+    ],
+)
+def test_what_cannot_be_split_says_why_and_what_else_to_do(
+    rows: list[dict[str, Any]], options: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(DataError, match=complaint):
+        split_catalog(catalog_of(rows), **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"by": "moon"},
+        {"method": "thirds"},
+        {"ratios": (1,)},
+        {"ratios": (0, 1, 1)},
+        {"ratios": (1, -1)},
+        {"ratios": (1, 0, 0)},
+        {"method": "kfold", "fold": 5},
+        {"method": "kfold", "folds": 1},
+        {"method": "kfold", "by": "season"},
+        {"by": "date", "dates": (datetime(2020, 2, 1), datetime(2020, 1, 1))},
+    ],
+)
+def test_a_senseless_option_is_a_usage_error(options: dict[str, Any]) -> None:
+    rows = [{"location_id": name, "camera_time": datetime(2020, 1, 1)} for name in "ABCDEF"]
+    with pytest.raises(UsageError):
+        split_catalog(catalog_of(rows), **options)
+
+
+def test_seasons_come_in_order_of_time_and_the_last_is_the_test() -> None:
+    rows = [
+        {"season": f"S{n}", "location_id": "A", "camera_time": datetime(2020, 12, 1) - timedelta(days=30 * n)}
+        for n in range(1, 5)
+        for _ in range(10)
+    ]
+    done = split_catalog(catalog_of(rows), by="season", ratios=(50, 25, 25))
+    held = {
+        part: sorted(done.part(part).table["season"].unique()) for part in ("train", "validation", "test")
+    }
+    assert held == {"train": ["S3", "S4"], "validation": ["S2"], "test": ["S1"]}
+    leaks = LeakCheck.from_record(done.info["split"])
+    assert leaks.locations == ("A",)
+    assert not leaks.leaking
+
+
+def test_seasons_without_times_are_counted_not_spelt() -> None:
+    rows = [{"season": f"S{n}"} for n in (1, 2, 9, 10) for _ in range(5)]
+    done = split_catalog(catalog_of(rows), by="season", ratios=(50, 25, 25))
+    assert set(done.part("test").table["season"]) == {"S10"}
+    assert set(done.part("validation").table["season"]) == {"S9"}
+
+
+def test_dates_cut_between_events_not_through_them() -> None:
+    start = datetime(2020, 1, 1, 23, 59, 50)
+    rows = [
+        {"camera_time": start + timedelta(seconds=8 * n), "event_id": f"e{n // 3}"} for n in range(6)
+    ]  # e0 begins before midnight and ends after it
+    done = split_catalog(catalog_of(rows), by="date", dates=[datetime(2020, 1, 2)])
+    assert done.table["split"].to_list() == ["train"] * 3 + ["validation"] * 3
+    by_ratio = split_catalog(catalog_of(rows), by="date", ratios=(50, 50))
+    assert by_ratio.table["split"].to_list() == done.table["split"].to_list()
+
+
+def test_a_published_column_is_taken_as_it_is_and_checked_for_leaks() -> None:
+    rows = [
+        {"location_id": "A", "set": part, "labels": None} for part in ("training", "Val", "holdout", None)
+    ]
+    done = split_catalog(catalog_of(rows), by="column", column="set")
+    assert done.table["split"].to_list() == ["train", "validation", "test", None]
+    assert LeakCheck.from_record(done.info["split"]).leaking
+
+
+def test_equal_files_and_near_times_in_two_parts_are_found(tmp_path: Path) -> None:
+    for n, content in enumerate((b"same", b"same", b"else", b"")):
+        (tmp_path / f"m{n}.jpg").write_bytes(content)
+    time = datetime(2020, 1, 1)
+    rows = [
+        {"location_id": "A", "split": "train", "camera_time": time},
+        {"location_id": "B", "split": "test", "camera_time": time},
+        {"location_id": "A", "split": "train", "camera_time": time + timedelta(minutes=2), "event_id": "e"},
+        {"location_id": "A", "split": "test", "camera_time": time + timedelta(minutes=4), "event_id": "e"},
+    ]
+    leaks = check_leaks(catalog_of(rows, tmp_path))
+    assert leaks == LeakCheck(("A",), ("e",), (("m0", "m1"),), near=1)
+    assert leaks.leaking
+    assert sum(line.startswith("LEAK") for line in leaks.lines()) == 3
