@@ -29,7 +29,7 @@ MetricsFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None],
 @dataclass(frozen=True)
 class Estimate:
     """A figure and its 95 % interval; all None where the figure is undefined, `low` and `high` None where
-    there is no honest interval (one location only)."""
+    there is no honest interval (one location only, or the same figure in every resample)."""
 
     value: float | None
     low: float | None = None
@@ -142,6 +142,8 @@ def _estimates(points: Floats, drawn: list[Floats]) -> list[Estimate]:
         steady = np.isnan(values).mean(axis=0) <= UNDEFINED_ALLOWED
         if steady.any():
             lows[steady], highs[steady] = np.nanquantile(values[:, steady], [0.025, 0.975], axis=0)
+        same = lows == highs  # a flawless score has no spread to resample, which is no proof of flawlessness
+        lows[same] = highs[same] = np.nan
     return [
         Estimate(*(None if np.isnan(number) else float(number) for number in numbers))
         for numbers in zip(points, lows, highs, strict=True)

@@ -26,6 +26,11 @@ def test_a_figure_that_is_undefined_is_none() -> None:
     assert found == Estimate(None, None, None)
 
 
+def test_a_flawless_score_has_no_interval_because_nothing_varies() -> None:
+    truth, values = as_predictions(np.ones(6))
+    assert metrics.bootstrap(metrics.accuracy, truth, values, [1, 1, 2, 2, 3, 3]) == Estimate(1.0, None, None)
+
+
 def test_a_label_of_one_location_has_no_interval_though_the_others_have() -> None:
     random = np.random.default_rng(0)
     locations = np.repeat(np.arange(10), 20)
