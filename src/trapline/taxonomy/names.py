@@ -1,0 +1,40 @@
+"""Ranks, kinds, and when two written names are the same name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Rank = Literal["class", "order", "family", "genus", "species", "subspecies"]
+Kind = Literal["animal", "human", "vehicle", "blank", "other"]
+
+RANKS: tuple[Rank, ...] = ("class", "order", "family", "genus", "species", "subspecies")
+"""The ranks of the tree, from the broadest to the finest; a path through the tree may leave some out."""
+
+KINDS: tuple[Kind, ...] = ("animal", "human", "vehicle", "blank", "other")
+"""What a label stands for. `other` is neither a taxon nor one of the rest ("other", "unidentified")."""
+
+_KIND_OF_NAME: dict[str, Kind] = {
+    "blank": "blank",
+    "empty": "blank",
+    "human": "human",
+    "person": "human",
+    "people": "human",
+    "homo sapiens": "human",
+    "vehicle": "vehicle",
+    "other": "other",
+}
+
+
+def plain(name: str) -> str:
+    """A name for comparing: without case, with underscores and runs of spaces as one space."""
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
+def scientific(name: str) -> str:
+    """A scientific name as it is written: one capital in front, spaces for underscores."""
+    return " ".join(name.replace("_", " ").split()).capitalize()
+
+
+def default_kind(label: str) -> Kind | None:
+    """What a label stands for where its name can only mean one thing ("empty"); None otherwise."""
+    return _KIND_OF_NAME.get(plain(label))
