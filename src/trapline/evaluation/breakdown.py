@@ -1,0 +1,127 @@
+"""The figures of an evaluation by label, by location and by media."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline import metrics
+from trapline.evaluation.matching import Matched
+from trapline.evaluation.result import LabelResult, LocationResult, Mistake
+from trapline.metrics import Estimate
+from trapline.models import Interval
+
+MISTAKES_KEPT = 100
+
+
+def as_intervals(estimates: dict[str, Estimate]) -> dict[str, Interval]:
+    """Estimates as the intervals of a result; figures that are undefined are left out."""
+    found = {name: _interval(estimate) for name, estimate in estimates.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def _interval(estimate: Estimate) -> Interval | None:
+    if estimate.value is None:
+        return None
+    return Interval(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def _label_figures(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> dict[str, npt.NDArray[np.float64]]:
+    counts = metrics.count_labels(truth, probabilities, weights)
+    return {
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
+        "average_precision": metrics.label_average_precision(truth, probabilities, weights),
+        "auc": metrics.label_auc(truth, probabilities, weights),
+    }
+
+
+def per_label(
+    matched: Matched, groups: npt.NDArray[np.int64], samples: int, seed: int
+) -> tuple[LabelResult, ...]:
+    """The figures of every label, with intervals over `groups` ([N])."""
+    counts = metrics.count_labels(matched.truth, matched.probabilities)
+    figures = metrics.bootstrap_vectors(
+        matched.truth, matched.probabilities, groups, samples, seed, metrics_fn=_label_figures
+    )
+    return tuple(
+        LabelResult(
+            label=label,
+            known=label not in matched.unknown,
+            media=int(counts.support[place]),
+            locations=_locations_with(matched, place),
+            said=int(counts.predicted[place]),
+            **{name: _interval(estimates[place]) for name, estimates in figures.items()},
+        )
+        for place, label in enumerate(matched.labels)
+    )
+
+
+def _locations_with(matched: Matched, place: int) -> int:
+    has = matched.truth == place if matched.truth.ndim == 1 else matched.truth[:, place] == 1
+    return matched.media["location_id"].filter(pl.Series(has)).drop_nulls().n_unique()
+
+
+def _right(matched: Matched) -> npt.NDArray[np.bool_]:
+    """[N]: whether the label, or every label, is right."""
+    if matched.truth.ndim == 1:
+        return np.asarray(matched.probabilities.argmax(axis=1) == matched.truth)
+    return np.asarray(((matched.probabilities >= 0.5) == (matched.truth == 1)).all(axis=1))
+
+
+def per_location(matched: Matched, seen: pl.Series | None) -> tuple[LocationResult, ...]:
+    """The figures of every location, sorted by id, media of no known location last."""
+    table = matched.media.select("location_id", "labels").with_columns(
+        right=pl.Series(_right(matched)),
+        loss=pl.Series(metrics.log_losses(matched.truth, matched.probabilities)),
+        seen=pl.lit(None, pl.Boolean) if seen is None else seen,
+    )
+    grouped = table.group_by("location_id").agg(
+        media=pl.len(),
+        labels=pl.col("labels").explode().n_unique(),
+        accuracy=pl.col("right").mean(),
+        log_loss=pl.col("loss").mean(),
+        seen=pl.col("seen").first(),
+    )
+    ordered = grouped.sort("location_id", nulls_last=True).rename({"location_id": "location"})
+    return tuple(LocationResult(**row) for row in ordered.iter_rows(named=True))
+
+
+def confusion(matched: Matched) -> tuple[tuple[int, ...], ...] | None:
+    """The confusion matrix; None for multi-label."""
+    if matched.truth.ndim == 2:
+        return None
+    return tuple(map(tuple, metrics.confusion_matrix(matched.truth, matched.probabilities).tolist()))
+
+
+def worst_mistakes(matched: Matched) -> tuple[Mistake, ...]:
+    """The worst first: by confidence in the wrong label, or by log loss where there can be several labels."""
+    wrong = np.flatnonzero(~_right(matched))
+    top = matched.probabilities.max(axis=1)
+    badness = top if matched.truth.ndim == 1 else metrics.log_losses(matched.truth, matched.probabilities)
+    worst = wrong[np.argsort(-badness[wrong], kind="stable")][:MISTAKES_KEPT]
+    return tuple(_mistake(matched, int(row), float(top[row])) for row in worst)
+
+
+def _mistake(matched: Matched, row: int, confidence: float) -> Mistake:
+    media = matched.media.row(row, named=True)
+    values = matched.probabilities[row]
+    if matched.truth.ndim == 1:
+        said, true = [int(values.argmax())], [int(matched.truth[row])]
+    else:
+        said, true = np.flatnonzero(values >= 0.5).tolist(), np.flatnonzero(matched.truth[row]).tolist()
+    boxes = sorted(media["boxes"] or [], key=lambda box: -(1.0 if box["conf"] is None else box["conf"]))
+    return Mistake(
+        media_id=media["media_id"],
+        file_path=media["file_path"],
+        location=media["location_id"],
+        truth=tuple(media["labels"]),
+        said=tuple(matched.labels[place] for place in said),
+        confidence=confidence,
+        truth_probability=float(values[true].min()) if true else float(1 - values.max()),
+        boxes=tuple((box["x"], box["y"], box["width"], box["height"]) for box in boxes[:3]),
+    )

@@ -1,0 +1,145 @@
+"""From truth and predictions to an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+import trapline
+from trapline import metrics
+from trapline.catalog import Catalog
+from trapline.evaluation.breakdown import as_intervals, confusion, per_label, per_location, worst_mistakes
+from trapline.evaluation.constants import compare_with_constants
+from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, match
+from trapline.evaluation.notes import notes
+from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
+from trapline.evaluation.training_media import find_leak, find_training
+from trapline.prediction import Predictions
+
+
+def evaluate(
+    catalog: Catalog,
+    predictions: Predictions,
+    *,
+    training: Catalog | Collection[str] | None = None,
+    part: str | None = None,
+    name: str | None = None,
+    samples: int = 1000,
+    seed: int = 42,
+    over: Over = "location",
+    unknown_labels: UnknownLabels = "error",
+    several_labels: SeveralLabels = "error",
+    allow_unmatched: bool = False,
+) -> Evaluation:
+    """Judge predictions by the labels of a catalog.
+
+    Args:
+        catalog: the truth; media without labels are counted and left out.
+        predictions: one row a media.
+        training: what the model was trained on: a catalog (its part `train` if it is split, else all of
+            it), or the ids of its locations. None: the part `train` of `catalog`, if there is one; otherwise
+            locations are not told apart into seen and unseen ones.
+        part: the part of the split to judge on; None for all media of the catalog.
+        name: of the model, for the report; by default what the predictions say.
+        samples: resamples behind each 95 % interval.
+        seed: of the resamples.
+        over: what is resampled. Locations, unless all photos come from one: then intervals over its
+            events say at least how sure the figures are for that one place.
+        unknown_labels: what becomes of media whose label the model does not know: an `error`, counted as
+            `wrong`, or `leave-out` (counted and said).
+        several_labels: the same for media with several labels and a model that says one.
+        allow_unmatched: count, and do not refuse, media without prediction and predictions without media.
+
+    Raises:
+        DataError: truth and predictions that cannot be joined, or nothing left to judge.
+    """
+    matched = match(
+        catalog,
+        predictions,
+        part=part,
+        unknown_labels=unknown_labels,
+        several_labels=several_labels,
+        allow_unmatched=allow_unmatched,
+    )
+    trained_on = find_training(catalog, training)
+    groups = _groups(matched.media, over)
+    seen = trained_on.saw(matched.media["location_id"])
+    leak = find_leak(catalog, matched.media, trained_on, part)
+    estimates = metrics.bootstrap_all(matched.truth, matched.probabilities, groups, samples, seed)
+    sides = [_side(matched, groups, chosen, samples, seed) for chosen in _sides(seen)]
+    return Evaluation(
+        name=name or str(predictions.info.get("model_name") or "the model"),
+        task=predictions.task,
+        labels=matched.labels,
+        measured_on=_measured_on(matched, part),
+        part=part,
+        model=predictions.model,
+        model_info=dict(predictions.info),
+        catalog=catalog.source,
+        split=dict(catalog.info.get("split") or {}),
+        leak=leak,
+        counts=matched.counts,
+        failures=matched.failures,
+        intervals_over=over,
+        samples=samples,
+        seed=seed,
+        metrics=as_intervals(estimates),
+        per_label=per_label(matched, groups, samples, seed),
+        per_location=per_location(matched, seen),
+        confusion=confusion(matched),
+        seen=sides[0],
+        unseen=sides[1],
+        constants=compare_with_constants(matched, trained_on),
+        calibration=tuple(
+            Bin(**vars(entry)) for entry in metrics.calibration_table(matched.truth, matched.probabilities)
+        ),
+        mistakes=worst_mistakes(matched),
+        notes=notes(matched, groups, over, trained_on),
+        trapline=trapline.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        root=catalog.root,
+    )
+
+
+def _measured_on(matched: Matched, part: str | None) -> str:
+    what = f"the part '{part}'" if part else "the whole catalog"
+    return f"{what}: {matched.counts.evaluated} media of {matched.counts.locations} locations"
+
+
+def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
+    """[N]: what is drawn together. No known location is one location; media without an event stand alone."""
+    if over == "location":
+        keys = pl.struct(pl.col("location_id"))
+    elif over == "event":
+        alone = pl.when(pl.col("event_id").is_null()).then(pl.col("media_id"))
+        keys = pl.struct("location_id", "event_id", alone.alias("alone"))
+    else:
+        keys = pl.struct("media_id")
+    return media.select(keys.rank("dense").cast(pl.Int64)).to_series().to_numpy() - 1
+
+
+def _sides(seen: pl.Series | None) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | tuple[None, None]:
+    """Which media are of seen, and which of unseen locations; media of no known location are in neither."""
+    if seen is None:
+        return None, None
+    return seen.fill_null(False).to_numpy(), (~seen).fill_null(False).to_numpy()
+
+
+def _side(
+    matched: Matched,
+    groups: npt.NDArray[np.int64],
+    chosen: npt.NDArray[np.bool_] | None,
+    samples: int,
+    seed: int,
+) -> LocationGroup | None:
+    if chosen is None or not chosen.any():
+        return None
+    estimates = metrics.bootstrap_all(
+        matched.truth[chosen], matched.probabilities[chosen], groups[chosen], samples, seed
+    )
+    locations = matched.media.filter(pl.Series(chosen))["location_id"].n_unique()
+    return LocationGroup(media=int(chosen.sum()), locations=locations, metrics=as_intervals(estimates))

@@ -1,0 +1,235 @@
+"""Truth and predictions brought together by `media_id` and by label name; nothing is dropped unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from trapline.catalog import BLANK, Catalog
+from trapline.errors import DataError
+from trapline.metrics import Task
+from trapline.prediction import Predictions
+
+UnknownLabels = Literal["error", "wrong", "leave-out"]
+SeveralLabels = Literal["error", "leave-out"]
+
+
+class Counts(BaseModel):
+    """What became of every media and every prediction.
+
+    Attributes:
+        media: in the part of the catalog that was asked for.
+        evaluated: of those, the ones behind the figures.
+        unlabelled: whose truth is not known.
+        failed: that have a truth, but no probabilities: the image could not be read.
+        unpredicted: that have a truth, but no row in the predictions (only if that was allowed).
+        unknown_label: left out because the model does not know their label (only if that was asked for).
+        several_labels: left out because a single-label model cannot say two labels (only if asked for).
+        predictions_elsewhere: predictions for media of other parts of the catalog.
+        predictions_unmatched: predictions for media that are not in the catalog (only if that was allowed).
+        locations: known ones among the evaluated media.
+        without_location: evaluated media of no known location.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    media: int
+    evaluated: int
+    unlabelled: int
+    failed: int
+    unpredicted: int
+    unknown_label: int
+    several_labels: int
+    predictions_elsewhere: int
+    predictions_unmatched: int
+    locations: int
+    without_location: int
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Media with a truth and probabilities.
+
+    Attributes:
+        media: their rows of the catalog, in its order.
+        truth: int [N], or 0/1 [N, K] for a multi-label model.
+        probabilities: float64 [N, K].
+        labels: the K label names: the model's, then any that it does not know.
+        unknown: the labels that were added because the model does not know them.
+        failures: reason -> how many media failed with it.
+        counts: what became of the rest.
+    """
+
+    media: pl.DataFrame
+    truth: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+    labels: tuple[str, ...]
+    unknown: tuple[str, ...]
+    failures: dict[str, int]
+    counts: Counts
+
+
+def match(
+    catalog: Catalog,
+    predictions: Predictions,
+    *,
+    part: str | None = None,
+    unknown_labels: UnknownLabels = "error",
+    several_labels: SeveralLabels = "error",
+    allow_unmatched: bool = False,
+) -> Matched:
+    """Join the truth of a catalog and the predictions of a model.
+
+    Args:
+        catalog: the truth.
+        predictions: one row a media.
+        part: the part of the split to look at; None for all media.
+        unknown_labels: a true label the model does not know is an `error`, counts as `wrong` (it is added to
+            the labels with probability 0), or its media are left out and counted.
+        several_labels: the same choice for media with several labels and a single-label model.
+        allow_unmatched: go on, and count, where labelled media have no prediction or predictions no media.
+
+    Raises:
+        DataError: what cannot be joined, with the first few ids.
+    """
+    if predictions.level != "media":
+        raise DataError(f"Predictions a {predictions.level} cannot be judged: they must be one row a media.")
+    chosen = catalog if part is None else catalog.part(part)
+    rows = predictions.table.select("media_id", "status", "reason").with_row_index("prediction")
+    _refuse_duplicates(rows)
+    elsewhere, unmatched = _strangers(catalog, chosen, rows)
+    if unmatched and not allow_unmatched:
+        raise DataError(
+            f"{len(unmatched)} predictions are for media that are not in the catalog: {_some(unmatched)}. "
+            "Judge them with the catalog they were made from, or allow unmatched media."
+        )
+    labelled = chosen.table.filter(pl.col("labels").is_not_null())
+    joined = labelled.join(rows, on="media_id", how="left", maintain_order="left")
+    unpredicted = joined.filter(pl.col("prediction").is_null())["media_id"].to_list()
+    if unpredicted and not allow_unmatched:
+        raise DataError(
+            f"{len(unpredicted)} of {labelled.height} labelled media have no prediction: "
+            f"{_some(unpredicted)}. Predict them too, name the part that was predicted, or allow unmatched "
+            "media."
+        )
+    joined = joined.filter(pl.col("prediction").is_not_null())
+    failed = joined.filter(pl.col("status") == "failed")
+    joined = joined.filter(pl.col("status") != "failed")
+    joined, left_several = _one_label_each(joined, predictions.task, several_labels)
+    joined, unknown, left_unknown = _known_labels(joined, predictions, unknown_labels)
+    if joined.height == 0:
+        raise DataError(
+            f"No media are left to judge: of {len(chosen)} media, {len(chosen) - labelled.height} have no "
+            f"label, {failed.height} failed, {len(unpredicted)} have no prediction and "
+            f"{left_several + left_unknown} were left out."
+        )
+    labels = (*predictions.labels, *unknown)
+    return Matched(
+        media=joined.drop("prediction", "status", "reason"),
+        truth=_truth(joined["labels"].to_list(), labels, predictions.task),
+        probabilities=_probabilities(predictions, joined, len(unknown)),
+        labels=labels,
+        unknown=unknown,
+        failures=dict(
+            failed.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
+        ),
+        counts=Counts(
+            media=len(chosen),
+            evaluated=joined.height,
+            unlabelled=len(chosen) - labelled.height,
+            failed=failed.height,
+            unpredicted=len(unpredicted),
+            unknown_label=left_unknown,
+            several_labels=left_several,
+            predictions_elsewhere=elsewhere,
+            predictions_unmatched=len(unmatched),
+            locations=joined["location_id"].drop_nulls().n_unique(),
+            without_location=joined["location_id"].null_count(),
+        ),
+    )
+
+
+def _some(ids: Sequence[object], most: int = 5) -> str:
+    shown = ", ".join(repr(one) for one in ids[:most])
+    return shown + (f" and {len(ids) - most} more" if len(ids) > most else "")
+
+
+def _refuse_duplicates(rows: pl.DataFrame) -> None:
+    doubled = (
+        rows.filter(pl.col("media_id").is_duplicated())["media_id"].unique(maintain_order=True).to_list()
+    )
+    if doubled:
+        raise DataError(f"{len(doubled)} media have more than one row in the predictions: {_some(doubled)}.")
+
+
+def _strangers(catalog: Catalog, chosen: Catalog, rows: pl.DataFrame) -> tuple[int, list[str]]:
+    """How many predictions are for other parts of the catalog; the ids of those for none of it."""
+    outside = rows.join(chosen.table, on="media_id", how="anti")
+    unmatched = outside.join(catalog.table, on="media_id", how="anti", maintain_order="left")
+    return outside.height - unmatched.height, unmatched["media_id"].to_list()
+
+
+def _one_label_each(
+    joined: pl.DataFrame, task: Task, several_labels: SeveralLabels
+) -> tuple[pl.DataFrame, int]:
+    several = joined.filter(pl.col("labels").list.len() > 1)["media_id"].to_list()
+    if task == "multi-label" or not several:
+        return joined, 0
+    if several_labels == "error":
+        raise DataError(
+            f"{len(several)} media have more than one label, and the model says one only: {_some(several)}. "
+            "Leave such media out, or use a multi-label model."
+        )
+    return joined.filter(pl.col("labels").list.len() == 1), len(several)
+
+
+def _known_labels(
+    joined: pl.DataFrame, predictions: Predictions, unknown_labels: UnknownLabels
+) -> tuple[pl.DataFrame, tuple[str, ...], int]:
+    """The media that stay, the labels to be added, and how many media were left out."""
+    known = set(predictions.labels)
+    if predictions.task == "multi-label":
+        known.add(BLANK)  # without a label of its own, blank is the absence of all the others
+    found = joined["labels"].explode().drop_nulls().unique().to_list()
+    unknown = tuple(sorted(set(found) - known))
+    if not unknown or unknown_labels == "wrong":
+        return joined, unknown, 0
+    concerned = pl.col("labels").list.eval(pl.element().is_in(unknown)).list.any()
+    if unknown_labels == "error":
+        raise DataError(
+            f"{joined.filter(concerned).height} media have a label that the model does not know: "
+            f"{_some(unknown)}. The model knows {', '.join(predictions.labels)}. Correct the spelling in the "
+            "catalog, count such media as wrong, or leave them out."
+        )
+    kept = joined.filter(~concerned)
+    return kept, (), joined.height - kept.height
+
+
+def _truth(named: list[list[str]], labels: tuple[str, ...], task: Task) -> npt.NDArray[np.int64]:
+    place = {label: index for index, label in enumerate(labels)}
+    if task == "single-label":
+        return np.array([place[names[0]] for names in named], dtype=np.int64)
+    truth = np.zeros((len(named), len(labels)), dtype=np.int64)
+    for row, names in enumerate(named):
+        truth[row, [place[name] for name in names if name in place]] = 1
+    return truth
+
+
+def _probabilities(predictions: Predictions, joined: pl.DataFrame, added: int) -> npt.NDArray[np.float64]:
+    values = predictions.probabilities()[joined["prediction"].to_numpy()]
+    off = ~np.isfinite(values).all(axis=1) | (values < 0).any(axis=1) | (values > 1 + 1e-6).any(axis=1)
+    if predictions.task == "single-label":
+        off |= np.abs(values.sum(axis=1) - 1) > 1e-3
+    if off.any():
+        ids = joined["media_id"].filter(pl.Series(off)).to_list()
+        raise DataError(
+            f"{len(ids)} predictions are 'ok', but their probabilities are missing, outside 0..1 or do not "
+            f"sum to 1: {_some(ids)}."
+        )
+    return np.hstack([values.clip(0, 1), np.zeros((len(values), added))])

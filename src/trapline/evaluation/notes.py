@@ -1,0 +1,70 @@
+"""What a reader must know about the figures of an evaluation, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.evaluation.matching import Matched
+from trapline.evaluation.result import Over
+from trapline.evaluation.training_media import Training
+
+FEW_GROUPS = 10
+
+
+def notes(
+    matched: Matched, groups: npt.NDArray[np.int64], over: Over, trained_on: Training
+) -> tuple[str, ...]:
+    """How far the intervals can be trusted, and which media are not in the figures."""
+    return (
+        *_about_intervals(int(groups.max()) + 1, over),
+        *_about_media(matched),
+        *_about_labels(matched),
+        *_about_training(trained_on),
+    )
+
+
+def _about_intervals(drawn: int, over: Over) -> Iterator[str]:
+    if drawn == 1:
+        yield (
+            f"All evaluated media are of one {over}, so there are no intervals: how far the figures carry to "
+            "another cannot be told from these media."
+        )
+    elif drawn < FEW_GROUPS:
+        yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
+    if over != "location":
+        yield f"The intervals are over {over}s, not locations: they tell nothing about other places."
+
+
+def _about_media(matched: Matched) -> Iterator[str]:
+    counts = matched.counts
+    for number, what in (
+        (counts.failed, "could not be read and have no prediction; they are not in the figures"),
+        (counts.unlabelled, "have no label and are not in the figures"),
+        (counts.unpredicted, "are labelled but were not predicted; they are not in the figures"),
+        (counts.unknown_label, "have a label the model does not know and were left out, as asked"),
+        (counts.several_labels, "have several labels and were left out, as asked"),
+        (counts.without_location, "have no known location; together they count as one location"),
+    ):
+        if number:
+            yield f"{number} of {counts.media} media {what}."
+    if counts.predictions_unmatched:
+        yield f"{counts.predictions_unmatched} predictions are for media that are not in the catalog."
+
+
+def _about_labels(matched: Matched) -> Iterator[str]:
+    if matched.unknown:
+        yield f"The model does not know {', '.join(matched.unknown)}; media with such a label count as wrong."
+    present = (
+        set(matched.truth) if matched.truth.ndim == 1 else set(np.flatnonzero(matched.truth.any(axis=0)))
+    )
+    absent = [label for place, label in enumerate(matched.labels) if place not in present]
+    if absent:
+        yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
+
+
+def _about_training(trained_on: Training) -> Iterator[str]:
+    if not trained_on.known:
+        yield "It is not known which locations the model was trained on, so none are called unseen."

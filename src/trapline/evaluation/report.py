@@ -1,0 +1,142 @@
+"""The evaluation as one HTML page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trapline.errors import DataError
+from trapline.evaluation.compare import compare
+from trapline.evaluation.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
+from trapline.evaluation.result import Evaluation, Mistake
+from trapline.metrics import LOWER_IS_BETTER
+
+TILES = {
+    "single-label": ("accuracy", "macro_f1", "log_loss", "expected_calibration_error"),
+    "multi-label": ("subset_accuracy", "mean_average_precision", "log_loss", "macro_auc"),
+}
+WIDE = 12
+"""With more labels than this, the confusion matrix is drawn in small cells."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A mistake and its thumbnail; `address` is None where the photo cannot be read."""
+
+    mistake: Mistake
+    address: str | None
+
+
+def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]) -> Path:
+    """Write the page; see `Evaluation.save_report`."""
+    return render(
+        "evaluation.html.j2",
+        path,
+        e=evaluation,
+        tiles=[name for name in TILES[evaluation.task] if name in evaluation.metrics],
+        lower=LOWER_IS_BETTER,
+        comparison=compare({evaluation.name: evaluation, **beside}) if beside else None,
+        labels=sorted(evaluation.per_label, key=lambda result: -result.media),
+        confusion=_confusion(evaluation),
+        wide=len(evaluation.labels) > WIDE,
+        reliability=_reliability(evaluation),
+        locations=_locations(evaluation),
+        pictures=_pictures(evaluation, pictures),
+    )
+
+
+def _confusion(evaluation: Evaluation) -> list[tuple[str, int, list[tuple[str, int, float]]]] | None:
+    """Rows of (true label, media, cells of (said label, media, share of the row)).
+
+    Labels that no media has and that were never said are left out.
+    """
+    if evaluation.confusion is None:
+        return None
+    columns = range(len(evaluation.labels))
+    shown = [
+        k for k in columns if any(evaluation.confusion[k]) or any(row[k] for row in evaluation.confusion)
+    ]
+    return [
+        (
+            evaluation.labels[row],
+            sum(evaluation.confusion[row]),
+            [
+                (
+                    evaluation.labels[k],
+                    evaluation.confusion[row][k],
+                    evaluation.confusion[row][k] / max(sum(evaluation.confusion[row]), 1),
+                )
+                for k in shown
+            ],
+        )
+        for row in shown
+    ]
+
+
+def _reliability(evaluation: Evaluation) -> Any:
+    bins = [entry for entry in evaluation.calibration if entry.count]
+    total = sum(entry.count for entry in bins)
+    figure = new_figure(5.2, 4.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    width = bins[0].high - bins[0].low
+    middles = [(entry.low + entry.high) / 2 for entry in bins]
+    upper.bar(middles, [entry.accuracy or 0.0 for entry in bins], width * 0.92, color=COLOURS["accent"])
+    upper.plot([0, 1], [0, 1], color=COLOURS["second"], linewidth=1.4, linestyle=(0, (4, 3)))
+    upper.plot(
+        [entry.confidence for entry in bins],
+        [entry.accuracy for entry in bins],
+        "o",
+        color=COLOURS["paper"],
+        markeredgecolor=COLOURS["ink"],
+        markersize=4,
+    )
+    lower.bar(middles, [entry.count / total for entry in bins], width * 0.92, color=COLOURS["muted"])
+    upper.set(xlim=(0, 1), ylim=(0, 1.02))
+    style_axes(upper, y="share that is right")
+    style_axes(lower, x="confidence", y="share")
+    text = ", ".join(f"{entry.confidence:.2f} → {entry.accuracy:.2f}" for entry in bins)
+    return as_svg(figure, "reliability", f"Reliability diagram, confidence to share that is right: {text}")
+
+
+def _locations(evaluation: Evaluation) -> Any:
+    """One bar a location, as wide as it has media, as high as its accuracy; the worst at the left."""
+    places = sorted(evaluation.per_location, key=lambda place: (place.accuracy, -place.media))
+    if len(places) < 2:
+        return None
+    starts = [0]
+    for place in places:
+        starts.append(starts[-1] + place.media)
+    total = starts[-1]
+    figure = new_figure(7.2, 2.9)
+    axes = figure.subplots()
+    widths = [100 * place.media / total for place in places]
+    left = [100 * start / total for start in starts[:-1]]
+    edge: dict[str, Any] = {"align": "edge", "edgecolor": COLOURS["paper"], "linewidth": 0.5}
+    axes.bar(left, [1.0] * len(places), widths, color=COLOURS["fill"], **edge)
+    colours = [COLOURS["second" if place.seen else "accent"] for place in places]
+    axes.bar(left, [place.accuracy for place in places], widths, color=colours, **edge)
+    mean = sum(place.accuracy * place.media for place in places) / total
+    axes.axhline(mean, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 3)))
+    axes.set(xlim=(0, 100), ylim=(0, 1.02))
+    style_axes(axes, x="share of the photos, %", y="accuracy")
+    none = sum(place.accuracy == 0 for place in places)
+    return as_svg(
+        figure,
+        "locations",
+        f"Accuracy of {len(places)} locations, sorted; {none} have none right; mean over photos {mean:.2f}",
+    )
+
+
+def _pictures(evaluation: Evaluation, most: int) -> list[Picture]:
+    if most == 0 or not evaluation.mistakes:
+        return []
+    if evaluation.root is None:
+        raise DataError(
+            "This evaluation was read from JSON and does not know where its photos are: leave pictures out "
+            "(pictures=0), or evaluate again."
+        )
+    return [
+        Picture(mistake, thumbnail(evaluation.root / mistake.file_path))
+        for mistake in evaluation.mistakes[:most]
+    ]

@@ -1,0 +1,207 @@
+"""What an evaluation found: a typed result that is saved as JSON and shown as a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trapline.errors import DataError
+from trapline.evaluation.matching import Counts
+from trapline.models import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Over = Literal["location", "event", "media"]
+"""What the intervals resample."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelResult(_Part):
+    """One label: figures with intervals; None where a figure is undefined.
+
+    Attributes:
+        label: its name.
+        known: whether the model knows it.
+        media: that truly have it.
+        locations: where it was seen.
+        said: media for which the model said it.
+    """
+
+    label: str
+    known: bool
+    media: int
+    locations: int
+    said: int
+    precision: Interval | None
+    recall: Interval | None
+    f1: Interval | None
+    average_precision: Interval | None
+    auc: Interval | None
+
+
+class LocationResult(_Part):
+    """One location.
+
+    Attributes:
+        location: its id; None stands for all media of no known location.
+        media: evaluated there.
+        labels: how many different true labels they have.
+        accuracy: share of media whose label (multi-label: whose every label) is right.
+        log_loss: mean over its media.
+        seen: whether training used this location; None if that is not known.
+    """
+
+    location: str | None
+    media: int
+    labels: int
+    accuracy: float
+    log_loss: float
+    seen: bool | None
+
+
+class LocationGroup(_Part):
+    """The figures over the locations that training saw, or over those it did not."""
+
+    media: int
+    locations: int
+    metrics: dict[str, Interval]
+
+
+class Constant(_Part):
+    """A guess that looks at no photo, to compare the model with."""
+
+    name: str
+    meaning: str
+    metrics: dict[str, float]
+
+
+class Bin(_Part):
+    """One bin of the reliability diagram: predictions with a confidence in (`low`, `high`]."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+class Mistake(_Part):
+    """A media that the model got wrong.
+
+    Attributes:
+        truth: its labels.
+        said: what the model said.
+        confidence: the probability of what it said (of the most probable label).
+        truth_probability: the least probability it gave to a true label.
+        boxes: detected boxes, most confident first: x, y, width, height as fractions.
+    """
+
+    media_id: str
+    file_path: str
+    location: str | None
+    truth: tuple[str, ...]
+    said: tuple[str, ...]
+    confidence: float
+    truth_probability: float
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+
+
+class Leak(_Part):
+    """How the evaluated media and the training media are tangled; `findings` is empty where they are not.
+
+    Attributes:
+        checked: whether it is known which media were trained on.
+        findings: for people, one sentence each.
+    """
+
+    checked: bool
+    findings: tuple[str, ...] = ()
+
+
+class Evaluation(_Part):
+    """How good a model's predictions are, and how sure one can be of that.
+
+    Attributes:
+        measured_on: for people: which part of which catalog.
+        intervals_over: what the 95 % intervals resample: whole locations, events, or single media.
+        metrics: figure -> value and interval. Figures that are undefined on these media are absent.
+        confusion: media of true label (row) that were said to be label (column); None for multi-label.
+        seen: the figures over the locations that training used; None if there are none or it is not known.
+        unseen: those over the others.
+        constants: guesses that look at no photo.
+        calibration: the bins of the reliability diagram.
+        mistakes: the worst first.
+        notes: what a reader must know about these figures.
+        root: the folder of the photos, for the report's pictures; not saved.
+    """
+
+    format_version: Literal["1"] = "1"
+    name: str
+    task: Literal["single-label", "multi-label"]
+    labels: tuple[str, ...]
+    measured_on: str
+    part: str | None
+    model: str
+    model_info: dict[str, Any]
+    catalog: str
+    split: dict[str, Any]
+    leak: Leak
+    counts: Counts
+    failures: dict[str, int]
+    intervals_over: Over
+    samples: int
+    seed: int
+    metrics: dict[str, Interval]
+    per_label: tuple[LabelResult, ...]
+    per_location: tuple[LocationResult, ...]
+    confusion: tuple[tuple[int, ...], ...] | None
+    seen: LocationGroup | None
+    unseen: LocationGroup | None
+    constants: tuple[Constant, ...]
+    calibration: tuple[Bin, ...]
+    mistakes: tuple[Mistake, ...]
+    notes: tuple[str, ...]
+    trapline: str
+    created: str
+    root: Path | None = Field(None, exclude=True)
+
+    def save_json(self, path: Path | str) -> Path:
+        """Write everything but the pictures; `load_json` reads it back."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def load_json(cls, path: Path | str) -> Evaluation:
+        """Read what `save_json` wrote.
+
+        Raises:
+            DataError: it is missing or something else.
+        """
+        path = Path(path)
+        try:
+            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, ValidationError) as error:
+            raise DataError(f"{path} cannot be read as an evaluation: {error}") from error
+
+    def save_report(
+        self, path: Path | str, *, pictures: int = 24, beside: Mapping[str, Evaluation] | None = None
+    ) -> Path:
+        """Write one self-contained HTML page.
+
+        Args:
+            path: of the page.
+            pictures: how many of the worst mistakes are shown; 0 leaves pictures out.
+            beside: other evaluations by name, set beside this one in a table ("random split": …).
+        """
+        from trapline.evaluation.report import write_report
+
+        return write_report(self, Path(path), pictures=pictures, beside=dict(beside or {}))

@@ -1,0 +1,77 @@
+"""How the figures are called and explained in reports and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trapline.metrics import LOWER_IS_BETTER
+from trapline.models import Interval
+
+
+@dataclass(frozen=True)
+class Words:
+    """A figure's title, and one sentence for a reader who has not met it."""
+
+    title: str
+    meaning: str
+
+
+FIGURES: dict[str, Words] = {
+    "accuracy": Words("Accuracy", "Share of photos whose most probable label is right."),
+    "balanced_accuracy": Words(
+        "Balanced accuracy", "Mean over the labels of the share recognised; rare labels count as much."
+    ),
+    "macro_f1": Words("Macro F1", "Mean over the labels of the balance between missed and false ones."),
+    "top_2_accuracy": Words("Top-2 accuracy", "Share of photos whose true label is among the first two."),
+    "top_3_accuracy": Words("Top-3 accuracy", "Share of photos whose true label is among the first three."),
+    "top_5_accuracy": Words("Top-5 accuracy", "Share of photos whose true label is among the first five."),
+    "subset_accuracy": Words("All labels right", "Share of photos whose every label is said and no other."),
+    "mean_average_precision": Words(
+        "Mean average precision", "How well each label's probability puts photos with it before the others."
+    ),
+    "log_loss": Words(
+        "Log loss", "Punishes confidence in the wrong label; what competitions often score by."
+    ),
+    "brier_score": Words("Brier score", "Mean squared distance between the probabilities and the truth."),
+    "expected_calibration_error": Words(
+        "Calibration error",
+        "How far confidence and the share that is right differ, on average (ECE, 15 bins).",
+    ),
+    "macro_auc": Words(
+        "Macro AUC", "Chance that a photo with a label is ranked before one without; mean over the labels."
+    ),
+}
+
+
+def title(figure: str) -> str:
+    """The title of a figure; of one that was registered elsewhere, its name in words."""
+    return FIGURES[figure].title if figure in FIGURES else figure.replace("_", " ").capitalize()
+
+
+def meaning(figure: str) -> str:
+    """One sentence on a figure; empty for one that was registered elsewhere."""
+    return FIGURES[figure].meaning if figure in FIGURES else ""
+
+
+def direction(figure: str) -> str:
+    """Whether more or less is better."""
+    return "lower is better" if figure in LOWER_IS_BETTER else "higher is better"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with three digits; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def span(interval: Interval | None) -> str:
+    """The interval as `0.597–0.780`; empty where there is none."""
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f"{interval.low:.3f}–{interval.high:.3f}"
+
+
+def with_span(interval: Interval | None) -> str:
+    """A figure and its interval on one line: `0.687 (0.597–0.780)`."""
+    if interval is None:
+        return "–"
+    return f"{number(interval.value)} ({span(interval)})" if span(interval) else number(interval.value)
