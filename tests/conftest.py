@@ -1,5 +1,9 @@
-"""Where the real photos are, what is skipped without them, and a model file small enough for any test."""
+"""Where the real photos are, what is skipped without them, a model file of a few bytes, and broken photos."""
 
+import io
+import os
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,3 +90,117 @@ def write_tiny_model() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def write_zoo() -> Callable[[Path], dict[str, str]]:
+    """Fills a folder with good and broken photos; returns file name -> `ok`, `odd` (ok, but) or `failed`."""
+
+    def write(folder: Path) -> dict[str, str]:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _write_good(folder) | _write_odd(folder) | _write_broken(folder)
+
+    return write
+
+
+def _picture(mode: str = "RGB", width: int = 96, height: int = 64) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    rows, columns = np.mgrid[0:height, 0:width]
+    channels = [rows * 3 % 256, columns * 2 % 256, (rows + columns) % 256]
+    return Image.fromarray(np.stack(channels, axis=2).astype(np.uint8)).convert(mode)
+
+
+def _encoded(image: Any, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _write_good(folder: Path) -> dict[str, str]:
+    import numpy as np
+    from PIL import Image
+
+    sixteen = Image.fromarray((np.arange(96 * 64).reshape(64, 96) * 10).astype(np.uint16))
+    files = {
+        "plain.jpg": _encoded(_picture(), "JPEG"),
+        "progressive.jpg": _encoded(_picture(), "JPEG", progressive=True),
+        "grey.jpg": _encoded(_picture("L"), "JPEG"),
+        "cmyk.jpg": _encoded(_picture("CMYK"), "JPEG"),
+        "one pixel.jpg": _encoded(_picture(width=1, height=1), "JPEG"),
+        "thin.jpg": _encoded(_picture(width=1, height=900), "JPEG"),
+        "palette.png": _encoded(_picture("P"), "PNG"),
+        "clear palette.gif": _encoded(_picture("P"), "GIF", transparency=3),
+        "alpha.png": _encoded(_picture("RGBA"), "PNG"),
+        "grey alpha.png": _encoded(_picture("LA"), "PNG"),
+        "bits.png": _encoded(_picture("1"), "PNG"),
+        "sixteen.png": _encoded(sixteen, "PNG"),
+        "sixteen.tif": _encoded(sixteen, "TIFF"),
+        "lab.tif": _encoded(_picture("RGB").convert("YCbCr"), "TIFF"),
+        "picture.bmp": _encoded(_picture(), "BMP"),
+        "picture.webp": _encoded(_picture(), "WEBP"),
+        "png named.jpg": _encoded(_picture(), "PNG"),
+        "no suffix": _encoded(_picture(), "JPEG"),
+        "8.2 G (108) !! Été ž 猫.jpg": _encoded(_picture(), "JPEG"),
+        "long" + "g" * 240 + ".jpg": _encoded(_picture(), "JPEG"),
+        "trailing rubbish.jpg": _encoded(_picture(), "JPEG") + b"\x00rubbish" * 50,
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return dict.fromkeys(files, "ok")
+
+
+def _write_odd(folder: Path) -> dict[str, str]:
+    whole = _encoded(_picture(width=320, height=240), "JPEG", quality=95)
+    frames = [_picture("P"), _picture("P").rotate(180)]
+    exif_lie = (
+        whole[:2] + b"\xff\xe1\x00\x20Exif\x00\x00" + b"II*\x00\xff\xff\xff\x7f" + b"\x01" * 16 + whole[2:]
+    )
+    files = {
+        "truncated.jpg": whole[: len(whole) * 2 // 3],
+        "truncated.png": _encoded(_picture(width=320, height=240), "PNG")[:-400],
+        "animated.gif": _encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+    }
+    (folder / "lying exif.jpg").write_bytes(exif_lie)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return dict.fromkeys(files, "odd") | {"lying exif.jpg": "ok"}
+
+
+def _write_broken(folder: Path) -> dict[str, str]:
+    import numpy as np
+    from PIL import Image
+
+    jpeg, png = _encoded(_picture(), "JPEG"), _encoded(_picture(), "PNG")
+    files = {
+        "empty.jpg": b"",
+        "text.jpg": b"This is not a photo.\n" * 20,
+        "start only.jpg": jpeg[:40],
+        "header only.jpg": jpeg[: jpeg.index(b"\xff\xda")],
+        "bomb.png": _resized_png(png, 60_000, 60_000),
+        "zero width.png": _resized_png(png, 0, 64),
+        "zero height.jpg": jpeg.replace(struct.pack(">HH", 64, 96), struct.pack(">HH", 0, 96), 1),
+        "float.tif": _encoded(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"),
+        "heic.jpg": b"\x00\x00\x00\x18ftypheic" + b"\x00" * 100,
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / "folder.jpg").mkdir()
+    names = [*files, "folder.jpg", "vanished.jpg"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe.jpg")
+        (folder / "loop.jpg").symlink_to("loop.jpg")
+        (folder / "dangling.jpg").symlink_to("nowhere.jpg")
+        names += ["pipe.jpg", "loop.jpg", "dangling.jpg"]
+    if hasattr(os, "geteuid") and os.geteuid() != 0:
+        (folder / "forbidden.jpg").write_bytes(jpeg)
+        (folder / "forbidden.jpg").chmod(0)
+        names.append("forbidden.jpg")
+    return dict.fromkeys(names, "failed")
+
+
+def _resized_png(png: bytes, width: int, height: int) -> bytes:
+    """The same PNG with another size in its header, and the checksum right."""
+    header = b"IHDR" + struct.pack(">II", width, height) + png[24:29]
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]

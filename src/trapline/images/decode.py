@@ -6,7 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +28,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", 
 """The file endings (lower case) by which a folder's pictures are recognised."""
 
 _ORIENTATION_TAG = 0x0112
+_JPEG_END, _JPEG_TABLE = b"\xff\xd9", b"\xff\xc4"
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -129,11 +130,35 @@ def decode(
 ) -> Decoded:
     """The same as `load`, with a grey picture left grey: resizing one channel is three times quicker."""
     name = name_of(source)
+    content = read_bytes(source, limits)
     try:
-        with open_image(read_bytes(source, limits), name, limits) as image:
-            return _decode_open(image, min_side, name)
+        try:
+            with open_image(content, name, limits) as image:
+                return _decode_open(image, min_side, name)
+        except _IncompleteError:
+            return _decode_coarse(content, min_side, name, limits)
     except _REFUSED as error:
         raise ImageError(name, describe(error)) from error
+
+
+class _IncompleteError(ImageError):
+    """A progressive JPEG whose end is missing: Pillow decodes none of it."""
+
+
+def _decode_coarse(
+    content: bytes, min_side: Size | Callable[[Size], Size] | None, name: str, limits: Limits
+) -> Decoded:
+    """What the scans that are there give; libjpeg shows it once the file ends with an end marker."""
+    try:
+        with open_image(content + _JPEG_END, name, limits) as image:
+            decoded = _decode_open(image, min_side, name)
+    except _IncompleteError:  # cut within a table: leave that table out
+        with open_image(content[: content.rfind(_JPEG_TABLE)] + _JPEG_END, name, limits) as image:
+            decoded = _decode_open(image, min_side, name)
+    if all(low == high for low, high in np.atleast_2d(decoded.image.getextrema())):
+        raise ImageError(name, "truncated or damaged, nothing of it is readable")
+    warning = "truncated or damaged: a coarse or incomplete version of it could be read"
+    return replace(decoded, warning="; ".join(filter(None, (warning, decoded.warning))))
 
 
 def name_of(source: Path | bytes) -> str:
@@ -249,6 +274,7 @@ def _load_readable(image: ImageFile.ImageFile, name: str, warnings: list[str]) -
     try:
         image.load()
     except _BROKEN as error:
+        nothing = _IncompleteError if image.info.get("progressive") else ImageError
         # The decoder has filled its image line by line up to the damage. Without its tiles Pillow takes
         # that image as loaded; its LOAD_TRUNCATED_IMAGES would do the same for the whole process.
         image.tile = []
@@ -256,9 +282,10 @@ def _load_readable(image: ImageFile.ImageFile, name: str, warnings: list[str]) -
             image.load()
             bounds = image.getbbox(alpha_only=False)
         except _REFUSED:
-            raise ImageError(name, describe(error)) from error
+            bounds = None
         if bounds is None:
-            raise ImageError(name, f"truncated or damaged, nothing of it is readable: {error}") from error
+            reason = f"truncated or damaged, nothing of it is readable: {describe(error)}"
+            raise nothing(name, reason) from error
         share = bounds[3] / image.size[1]
         warnings.append(f"truncated or damaged: only the upper {share:.0%} could be read")
 

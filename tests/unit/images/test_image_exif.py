@@ -1,0 +1,106 @@
+"""EXIF: the camera's own words, nothing invented, nothing raised."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
+
+from trapline.images import ExifInfo, parse_exif_time, read_exif
+
+
+def photo(path: Path, **tags: object) -> Path:
+    exif = Image.Exif()
+    inner = exif.get_ifd(ExifTags.IFD.Exif)
+    for name, value in tags.items():
+        tag = ExifTags.Base[name]
+        (exif if name in ("Make", "Model", "DateTime", "Orientation") else inner)[tag] = value
+    Image.new("RGB", (40, 30)).save(path, exif=exif)
+    return path
+
+
+def test_what_the_camera_wrote_is_read(tmp_path: Path) -> None:
+    info = read_exif(
+        photo(
+            tmp_path / "a.jpg",
+            Make="RECONYX\x00  ",
+            Model="PC800",
+            BodySerialNumber="H123",
+            Orientation=6,
+            DateTime="2020:01:01 00:00:00",
+            DateTimeOriginal="2016:02:29 23:59:58",
+            SubsecTimeOriginal="25",
+            OffsetTimeOriginal="+01:00",
+        )
+    )
+    assert info == ExifInfo(
+        camera_time=datetime(2016, 2, 29, 23, 59, 58, 250_000),
+        timestamp=datetime(2016, 2, 29, 22, 59, 58, 250_000, tzinfo=UTC),
+        time_tag="DateTimeOriginal",
+        make="RECONYX",
+        model="PC800",
+        serial="H123",
+        orientation=6,
+        width=40,
+        height=30,
+    )
+
+
+def test_without_an_offset_there_is_no_instant(tmp_path: Path) -> None:
+    info = read_exif(photo(tmp_path / "a.jpg", DateTimeOriginal="2016:02:29 23:59:58"))
+    assert info.camera_time == datetime(2016, 2, 29, 23, 59, 58)
+    assert info.timestamp is None
+
+
+def test_other_time_tags_are_taken_in_order_and_named(tmp_path: Path) -> None:
+    info = read_exif(
+        photo(tmp_path / "a.jpg", DateTimeOriginal="0000:00:00 00:00:00", DateTime="2016:01:02 03:04:05")
+    )
+    assert (info.camera_time, info.time_tag) == (datetime(2016, 1, 2, 3, 4, 5), "DateTime")
+
+
+@pytest.mark.parametrize(
+    "text", ["0000:00:00 00:00:00", "    :  :     :  :  ", "2016:02:30 01:00:00", "yesterday"]
+)
+def test_a_senseless_time_is_reported_and_not_guessed(tmp_path: Path, text: str) -> None:
+    info = read_exif(photo(tmp_path / "a.jpg", DateTimeOriginal=text))
+    assert info.camera_time is None
+    assert info.problem is not None
+    assert "DateTimeOriginal" in info.problem
+    assert info.width == 40
+
+
+def test_a_photo_without_exif_has_no_problem(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg")
+    assert read_exif(tmp_path / "a.jpg") == ExifInfo(width=40, height=30)
+
+
+def test_files_that_are_no_photos_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "folder.jpg").mkdir()
+    assert read_exif(tmp_path / "text.jpg").problem == "not a picture of a known format"
+    assert read_exif(tmp_path / "folder.jpg").problem == "is a folder"
+    assert "no such file" in str(read_exif(tmp_path / "none.jpg").problem)
+
+
+@given(st.text(max_size=25), st.none() | st.text(max_size=8))
+def test_parsing_times_never_raises(text: str, subsecond: str | None) -> None:
+    found = parse_exif_time(text, subsecond)
+    assert found is None or isinstance(found, datetime)
+
+
+@given(st.datetimes(min_value=datetime(1000, 1, 1)))
+def test_times_come_back(time: datetime) -> None:
+    written = time.strftime("%Y:%m:%d %H:%M:%S")
+    assert parse_exif_time(written, f"{time.microsecond:06}") == time
+
+
+@pytest.mark.field
+def test_the_jura_camera_says_2006(field: Path) -> None:
+    infos = [read_exif(path) for path in sorted((field / "jura-full").glob("*.jpg"))]
+    assert len(infos) == 24
+    assert {info.camera_time.year for info in infos if info.camera_time} == {2006}
+    assert all(info.problem is None for info in infos)
+    assert {(info.width, info.height) for info in infos} == {(2048, 1536)}
