@@ -1,7 +1,14 @@
 """The streaming engine, its journal, and the predictions table."""
 
 from trapline.prediction.engine import Estimate, Progress, estimate, predict, refuse_failures
-from trapline.prediction.inputs import as_catalog
+from trapline.prediction.inputs import as_catalog, read_list
+from trapline.prediction.submission import (
+    Submission,
+    SubmissionFormat,
+    check_submission,
+    read_format,
+    write_submission,
+)
 from trapline.prediction.summary import Summary, summarise
 from trapline.prediction.table import Predictions
 
@@ -9,10 +16,16 @@ __all__ = [
     "Estimate",
     "Predictions",
     "Progress",
+    "Submission",
+    "SubmissionFormat",
     "Summary",
     "as_catalog",
+    "check_submission",
     "estimate",
     "predict",
+    "read_format",
+    "read_list",
     "refuse_failures",
     "summarise",
+    "write_submission",
 ]

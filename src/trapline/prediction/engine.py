@@ -362,7 +362,8 @@ def _read(item: Input, preprocessing: Preprocessing, limits: Limits) -> _Picture
     except ImageError as error:
         return _Picture(size, modified, None, error.reason)
     except Exception as error:  # noqa: BLE001 - one photo never ends the run; its row says what happened
-        return _Picture(size, modified, None, f"unexpected {type(error).__name__}: {error}")
+        reason = f"unexpected {type(error).__name__}: {error}".encode(errors="replace").decode()
+        return _Picture(size, modified, None, reason)
     return _Picture(size, modified, prepared.pixels, prepared.warning)
 
 

@@ -43,7 +43,7 @@ def as_catalog(inputs: Catalog | Sequence[Path]) -> Catalog:
     """A catalog as it is; of a list of files one with their common folder as root and the paths as ids.
 
     Raises:
-        DataError: the list is empty or names a file twice.
+        DataError: the list is empty, names a file twice, or one whose name is not UTF-8.
         UsageError: the files are on several drives.
     """
     if isinstance(inputs, Catalog):
@@ -56,8 +56,35 @@ def as_catalog(inputs: Catalog | Sequence[Path]) -> Catalog:
     except ValueError as error:
         raise UsageError("The files are on several drives; predict one drive at a time.") from error
     names = [path.relative_to(root).as_posix() for path in paths]
+    undecodable = [name for name in names if _has_surrogates(name)]
+    if undecodable:
+        raise DataError(
+            f"{len(undecodable)} files have names that are not UTF-8; no table can hold those, so rename: "
+            + ", ".join(ascii(name) for name in undecodable[:5])
+        )
     rows = pl.DataFrame({"media_id": names, "file_path": names})
     return Catalog.from_rows(rows, root, f"{len(names)} files", where=[str(path) for path in paths])
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether Python could not decode all of a file's name."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def read_list(path: Path) -> list[Path]:
+    """The paths in a text file, one a line, relative to its folder; empty lines are left out.
+
+    Raises:
+        DataError: the file is missing, is no UTF-8 text, or names nothing.
+    """
+    try:
+        lines = [line.removesuffix("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a list of paths: {error}") from error
+    named = [line for line in lines if line.strip()]
+    if not named:
+        raise DataError(f"{path} names no files: it needs one path a line.")
+    return [path.parent / name for name in named]
 
 
 def batches(

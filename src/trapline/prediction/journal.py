@@ -197,7 +197,7 @@ class Journal:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _encode_payload(payload: bytes, before: bytes) -> tuple[bytes, bytes]:
@@ -230,7 +230,7 @@ def _frames(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
 def _decode_batch(payload: bytes, labels: int) -> tuple[dict[str, list[Any]], npt.NDArray[np.float32]]:
     length = _LENGTH.unpack_from(payload)[0]
     text = payload[_LENGTH.size : _LENGTH.size + length]
-    batch = json.loads(text.decode("utf-8", "surrogatepass"))
+    batch = json.loads(text)
     numbers = np.frombuffer(payload, "<f4", offset=_LENGTH.size + length)
     return batch, numbers.reshape(len(batch["media_id"]), labels).astype(np.float32)
 

@@ -1,0 +1,345 @@
+"""Competition files: written in the rows, columns and order of a format file, joined by id, and checked."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import DataError, UsageError
+from trapline.prediction.table import Predictions, Task
+
+Fill = Literal["uniform", "prior"]
+
+_SUM_TOLERANCE = 1e-3
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class SubmissionFormat:
+    """What a competition wants to be handed in.
+
+    Attributes:
+        path: the format file.
+        id_column: the name of the first column.
+        labels: the names of the others, in order.
+        ids: the rows, in order.
+        task: `single-label` if the rows of the format sum to 1, else `multi-label`.
+    """
+
+    path: Path
+    id_column: str
+    labels: tuple[str, ...]
+    ids: tuple[str, ...]
+    task: Task
+
+    @property
+    def header(self) -> list[str]:
+        """The first line."""
+        return [self.id_column, *self.labels]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was written.
+
+    Attributes:
+        path: the file.
+        rows: in it.
+        filled: ids that had no prediction and were filled because that was asked.
+        absent_labels: labels of the format that the model does not know.
+        unused: predictions whose id the format does not want.
+    """
+
+    path: Path
+    rows: int
+    filled: tuple[str, ...]
+    absent_labels: tuple[str, ...]
+    unused: int
+
+
+def read_format(path: Path | str) -> SubmissionFormat:
+    """Read a `submission_format.csv`: an id column, then one column a label.
+
+    Raises:
+        DataError: missing, no CSV of that shape, doubled ids or columns.
+    """
+    path = Path(path)
+    header, rows = _read_csv(path, "submission format")
+    if len(header) < 2 or len(set(header)) != len(header):
+        raise DataError(f"{path}: the first line must name an id column and one column a label, each once.")
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError(f"{path} line {line} has {len(row)} fields; the first line has {len(header)}.")
+    ids = [row[0] for row in rows]
+    doubled = [name for name, count in Counter(ids).items() if count > 1]
+    if not ids or doubled:
+        raise DataError(f"{path} has {'no rows' if not ids else f'ids more than once: {_listed(doubled)}'}.")
+    sums = [_row_sum(row[1:]) for row in rows]
+    single = all(total is not None and abs(total - 1) <= _SUM_TOLERANCE for total in sums)
+    task: Task = "single-label" if single else "multi-label"
+    return SubmissionFormat(path, header[0], tuple(header[1:]), tuple(ids), task)
+
+
+def write_submission(
+    predictions: Predictions,
+    format_path: Path | str,
+    output: Path | str,
+    *,
+    clip: float = 0.0,
+    fill: Fill | None = None,
+    absent: float | None = None,
+) -> Submission:
+    """Write predictions in the rows, columns and order of a format file, joined by id.
+
+    Args:
+        predictions: one row a media (matched by `media_id`) or an event (by `event_id`).
+        format_path: the competition's `submission_format.csv`.
+        output: the file to write; overwritten.
+        clip: keep probabilities at least this far from 0 and 1, so that no single mistake costs without
+            bound; single-label rows are scaled to sum to 1 again.
+        fill: what to give ids without a prediction: `uniform` (1 over the labels; 0.5 if multi-label) or
+            `prior` (the mean of the predictions there are). None makes them an error.
+        absent: the probability of labels of the format that the model does not know; None makes them an
+            error.
+
+    Raises:
+        DataError: ids or labels that do not fit, named; or the file would not pass the check.
+        UsageError: `clip` or `absent` is no probability that makes sense.
+    """
+    if not 0 <= clip < 0.5:
+        raise UsageError(f"--clip must be at least 0 and below 0.5, not {clip}.")
+    if absent is not None and not 0 <= absent < 1:
+        raise UsageError(f"--absent must be at least 0 and below 1, not {absent}.")
+    wanted = read_format(format_path)
+    absent_labels = _match_labels(predictions, wanted, absent)
+    found, unused = _by_id(predictions, wanted)
+    empty = _empty_rows(found)
+    missing = [name for name, is_empty in zip(wanted.ids, empty.tolist(), strict=True) if is_empty]
+    if missing and fill is None:
+        raise DataError(_missing_message(predictions, wanted, missing))
+    numbers = _fill(found, fill, predictions.task)
+    numbers = _finished(numbers, predictions, wanted, absent or 0.0, clip)
+    output = Path(output)
+    partial = output.with_name(output.name + ".partial")
+    _write(wanted, numbers, partial)
+    problems = check_submission(partial, format_path, task=predictions.task)
+    if problems:
+        raise DataError(f"{partial} would not be accepted: {' '.join(problems)}")
+    partial.replace(output)
+    return Submission(output, len(wanted.ids), tuple(missing), absent_labels, unused)
+
+
+def _match_labels(
+    predictions: Predictions, wanted: SubmissionFormat, absent: float | None
+) -> tuple[str, ...]:
+    """Labels of the format that the predictions lack; an error unless that was allowed for."""
+    extra = [label for label in predictions.labels if label not in wanted.labels]
+    lacking = tuple(label for label in wanted.labels if label not in predictions.labels)
+    if extra:
+        raise DataError(
+            f"The predictions have labels that {wanted.path} does not want: {_listed(extra)}. "
+            f"It wants: {_listed(wanted.labels, len(wanted.labels))}."
+        )
+    if lacking and absent is None:
+        raise DataError(
+            f"{wanted.path} wants labels that the model does not know: {_listed(lacking)}. Give them a "
+            "probability with --absent, or use a model that was trained with them."
+        )
+    return lacking
+
+
+def _by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[npt.NDArray[np.float64], int]:
+    """Float64 [ids, model's labels] in the order of the format, NaN where there is none; unused rows."""
+    if predictions.level == "box":
+        raise DataError("Predictions of boxes cannot be handed in: predict whole media.")
+    key = "event_id" if predictions.level == "event" else "media_id"
+    keys = predictions.table[key].to_list()
+    doubled = [str(name) for name, count in Counter(keys).items() if count > 1]
+    if doubled:
+        raise DataError(f"The predictions have {key}s more than once: {_listed(doubled)}.")
+    places = {name: place for place, name in enumerate(keys)}
+    rows = np.array([places.get(name, -1) for name in wanted.ids])
+    numbers = np.vstack([predictions.probabilities(), np.full(len(predictions.labels), np.nan)])
+    return numbers[rows], len(keys) - int((rows >= 0).sum())
+
+
+def _missing_message(predictions: Predictions, wanted: SubmissionFormat, missing: Sequence[str]) -> str:
+    reasons = dict(predictions.failed.select("media_id", "reason").iter_rows())
+    shown = [f"{name} (failed: {reasons[name]})" if name in reasons else name for name in missing[:_SHOWN]]
+    hint = ""
+    if len(missing) == len(wanted.ids):
+        ids = predictions.table["event_id" if predictions.level == "event" else "media_id"]
+        hint = (
+            f" None matches: the predictions' ids look like {ids[0]!r}, the format's like {wanted.ids[0]!r}."
+        )
+    return (
+        f"{len(missing)} of the {len(wanted.ids)} ids in {wanted.path} have no prediction: "
+        f"{_listed(shown, _SHOWN, len(missing))}.{hint} Predict them, or fill them with --fill uniform or "
+        "--fill prior."
+    )
+
+
+def _empty_rows(found: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """bool [ids]: true where there is no prediction."""
+    return np.asarray(np.isnan(found).any(axis=1))
+
+
+def _fill(found: npt.NDArray[np.float64], fill: Fill | None, task: Task) -> npt.NDArray[np.float64]:
+    empty = _empty_rows(found)
+    if fill is None or not empty.any():
+        return found
+    if fill == "prior":
+        if empty.all():
+            raise DataError("No id has a prediction, so there is no prior to fill with.")
+        values = found[~empty].mean(axis=0)
+    else:
+        values = np.full(found.shape[1], 1 / found.shape[1] if task == "single-label" else 0.5)
+    return np.where(empty[:, None], values, found)
+
+
+def _finished(
+    numbers: npt.NDArray[np.float64],
+    predictions: Predictions,
+    wanted: SubmissionFormat,
+    absent: float,
+    clip: float,
+) -> npt.NDArray[np.float64]:
+    """Float64 [ids, format's labels]: in the format's order, clipped, single-label rows summing to 1."""
+    single = predictions.task == "single-label"
+    lacking = sum(label not in predictions.labels for label in wanted.labels)
+    if single and absent * lacking >= 1:
+        raise UsageError(f"--absent {absent} for {lacking} labels leaves nothing for the others.")
+    result = np.full((len(numbers), len(wanted.labels)), absent)
+    share = 1 - absent * lacking if single else 1.0
+    for column, label in enumerate(predictions.labels):
+        result[:, wanted.labels.index(label)] = numbers[:, column] * share
+    if clip:
+        result = result.clip(clip, 1 - clip)
+    return result / result.sum(axis=1, keepdims=True) if single else result
+
+
+def _write(wanted: SubmissionFormat, numbers: npt.NDArray[np.float64], output: Path) -> None:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(wanted.header)
+        for name, row in zip(wanted.ids, numbers.tolist(), strict=True):
+            writer.writerow([name, *row])
+
+
+def check_submission(path: Path | str, format_path: Path | str, *, task: Task | None = None) -> list[str]:
+    """What a competition would refuse; an empty list means that the file is as its format wants it.
+
+    Args:
+        path: the finished submission.
+        format_path: the competition's `submission_format.csv`.
+        task: `single-label` also checks that rows sum to 1; None takes the format's.
+
+    Raises:
+        DataError: one of the files is missing or no CSV.
+    """
+    wanted = read_format(format_path)
+    header, rows = _read_csv(Path(path), "submission")
+    problems = _header_problems(header, wanted)
+    if problems:
+        return problems
+    problems += _id_problems([row[0] if row else "" for row in rows], wanted)
+    return problems + _number_problems(rows, wanted, task or wanted.task)
+
+
+def _header_problems(header: Sequence[str], wanted: SubmissionFormat) -> list[str]:
+    if list(header) == wanted.header:
+        return []
+    if header and header[0] in wanted.ids:
+        return [f"The header is lost: the first line is already the row of {header[0]!r}."]
+    problems = []
+    for what, names in (
+        ("Missing", [name for name in wanted.header if name not in header]),
+        ("Unwanted", [name for name in header if name not in wanted.header]),
+    ):
+        if names:
+            problems.append(f"{what} columns: {_listed(names)}.")
+    return problems or [
+        f"The columns are in another order or doubled: they must be {', '.join(wanted.header)}."
+    ]
+
+
+def _id_problems(ids: Sequence[str], wanted: SubmissionFormat) -> list[str]:
+    there, expected = set(ids), set(wanted.ids)
+    problems = []
+    for what, names in (
+        ("are missing", [name for name in wanted.ids if name not in there]),
+        ("are not in the format", [name for name in ids if name not in expected]),
+        ("occur more than once", [name for name, count in Counter(ids).items() if count > 1]),
+    ):
+        if names:
+            problems.append(f"{len(names)} ids {what}: {_listed(names)}.")
+    if not problems and list(ids) != list(wanted.ids):
+        line = next(
+            line for line, (one, other) in enumerate(zip(ids, wanted.ids, strict=True), 2) if one != other
+        )
+        problems.append(f"The ids are in another order from line {line} on.")
+    return problems
+
+
+def _number_problems(rows: Sequence[Sequence[str]], wanted: SubmissionFormat, task: Task) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for line, row in enumerate(rows, start=2):
+        for problem in _row_problems(row, len(wanted.header), task):
+            found.setdefault(problem, []).append(f"line {line}")
+    return [f"{len(lines)} rows {problem}: {_listed(lines)}." for problem, lines in found.items()]
+
+
+def _row_problems(row: Sequence[str], width: int, task: Task) -> Iterable[str]:
+    if len(row) != width:
+        yield f"do not have {width} fields"
+        return
+    values = [_number(text) for text in row[1:]]
+    numbers = [value for value in values if value is not None and math.isfinite(value)]
+    if None in values:
+        yield "have something that is no number"
+    if any(value is not None and not math.isfinite(value) for value in values):
+        yield "have NaN or infinity"
+    if any(not 0 <= value <= 1 for value in numbers):
+        yield "have a probability outside 0 to 1"
+    if task == "single-label" and len(numbers) == len(values) and abs(sum(numbers) - 1) > _SUM_TOLERANCE:
+        yield "do not sum to 1"
+
+
+def _row_sum(fields: Sequence[str]) -> float | None:
+    values = [_number(text) for text in fields]
+    return None if None in values else sum(value for value in values if value is not None)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _read_csv(path: Path, what: str) -> tuple[list[str], list[list[str]]]:
+    if not path.is_file():
+        raise DataError(f"There is no {what} at {path}.")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}") from error
+    if not rows:
+        raise DataError(f"{path} is empty.")
+    return rows[0], rows[1:]
+
+
+def _listed(names: Sequence[str], shown: int = _SHOWN, total: int | None = None) -> str:
+    total = len(names) if total is None else total
+    more = f" and {total - shown} more" if total > shown else ""
+    return ", ".join(names[:shown]) + more

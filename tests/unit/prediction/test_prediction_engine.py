@@ -1,0 +1,301 @@
+"""The engine: a row for every input, in order, the same however the work was divided."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.images import Box, CropPolicy, ImageError, Limits, Preprocessing, prepare
+from trapline.models import ModelFile
+from trapline.prediction import Predictions, Progress, engine, estimate, predict, read_list, summarise
+
+Zoo = tuple[Path, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, write_tiny_model: Callable[..., Path]) -> ModelFile:
+    return ModelFile(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx"), threads=1)
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, write_zoo: Callable[[Path], dict[str, str]]) -> Zoo:
+    return tmp_path / "zoo", write_zoo(tmp_path / "zoo")
+
+
+def photos(folder: Path, count: int = 10) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:03}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        pixels = np.random.default_rng(number).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(path)
+    return paths
+
+
+def test_every_input_has_a_row_in_order(model: ModelFile, zoo: Zoo, tmp_path: Path) -> None:
+    folder, expected = zoo
+    names = sorted(expected, reverse=True)
+    seen: list[Progress] = []
+    result = predict(
+        model, [folder / name for name in names], tmp_path / "p.csv", batch_size=4, progress=seen.append
+    )
+    assert result.table["file_path"].to_list() == names
+    status = {
+        name: "failed" if status == "failed" else ("odd" if reason else "ok")
+        for name, status, reason in result.table.select("file_path", "status", "reason").rows()
+    }
+    assert status == expected
+    assert np.allclose(result.ok.select(result.labels).to_numpy().sum(axis=1), 1, atol=1e-6)
+    assert result.failed["reason"].null_count() == 0
+    assert result.failed.select(result.labels).null_count().row(0) == (result.failed.height,) * 3
+    assert [now.done for now in seen][-1] == len(names)
+    assert seen[-1].seconds_left == 0
+    assert Predictions.load(tmp_path / "p.csv").table.equals(result.table)
+
+
+def test_probabilities_are_those_of_the_one_path(model: ModelFile, tmp_path: Path) -> None:
+    paths = photos(tmp_path / "a")
+    result = predict(model, paths, tmp_path / "p.parquet", batch_size=3)
+    pixels = np.stack([prepare(path, model.card.preprocessing).pixels for path in paths])
+    assert np.allclose(result.probabilities(), model.run(pixels).probabilities, atol=1e-6)
+    assert result.model == model.fingerprint
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_interrupted_run_gives_the_same_bytes(
+    model: ModelFile, zoo: Zoo, tmp_path: Path, suffix: str
+) -> None:
+    folder, expected = zoo
+    paths = [folder / name for name in sorted(expected)]
+
+    class Stop(Exception):
+        pass
+
+    def stop(now: Progress) -> None:
+        raise Stop
+
+    once, often = tmp_path / f"once{suffix}", tmp_path / f"often{suffix}"
+    predict(model, paths, once, batch_size=4)
+    for _ in range(3):
+        with pytest.raises(Stop):
+            predict(model, paths, often, batch_size=4, progress=stop)
+    assert not often.exists()
+    seen: list[Progress] = []
+    predict(model, paths, often, progress=seen.append)
+    assert seen[0].earlier >= 4
+    assert often.read_bytes() == once.read_bytes()
+
+
+def test_run_again_only_new_changed_and_failed_are_done(model: ModelFile, tmp_path: Path) -> None:
+    paths, output = photos(tmp_path / "a"), tmp_path / "p.csv"
+    missing = tmp_path / "a" / "late.png"
+    first = predict(model, [*paths, missing], output)
+    assert first.failed["file_path"].to_list() == ["late.png"]
+    more = photos(tmp_path / "a", 12)[10:]
+    for path in paths:  # written again by the line above, but with the old time they count as unchanged
+        os.utime(path, ns=(1, 1))
+    first = predict(model, [*paths, missing], output, fresh=True)
+    Image.new("RGB", (20, 20), "white").save(paths[3])
+    os.utime(paths[3], ns=(2, 2))
+    Image.new("RGB", (20, 20), "red").save(missing)
+    seen: list[Progress] = []
+    again = predict(model, [*paths, missing, *more], output, progress=seen.append)
+    assert seen[-1].earlier == 9
+    assert again.failed.height == 0
+    same = [name for name in range(10) if name != 3]
+    assert again.table[same].equals(first.table[same])
+    assert not again.table[3].equals(first.table[3])
+    clean = predict(model, [*paths, missing, *more], tmp_path / "clean.csv", batch_size=11)
+    assert clean.table.equals(again.table)
+
+
+def test_a_catalog_is_followed_in_order_part_ids_and_boxes(
+    tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    policy = CropPolicy(context=1, min_side=0, square=False)
+    card = {"preprocessing": Preprocessing(height=16, width=16, crop=policy)}
+    model = ModelFile(write_tiny_model(tmp_path / "m.onnx", **card), threads=1)
+    paths = photos(tmp_path / "a", 4)
+    found = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.5, "height": 0.6}
+    rows = [
+        {
+            "media_id": f"id{number}",
+            "file_path": path.name,
+            "event_id": "e",
+            "split": "test" if number else "train",
+            "boxes": [found] if number == 2 else None,
+        }
+        for number, path in reversed(list(enumerate(paths)))
+    ]
+    catalog = Catalog.from_rows(rows, tmp_path / "a", "rows")
+    result = predict(model, catalog, tmp_path / "p.csv", part="test")
+    assert result.table["media_id"].to_list() == ["id3", "id2", "id1"]
+    assert result.table["event_id"].to_list() == ["e"] * 3
+    cut = prepare(paths[2], model.card.preprocessing, Box(0.1, 0.2, 0.5, 0.6)).pixels
+    assert np.allclose(result.probabilities()[1], model.run(cut[None]).probabilities[0], atol=1e-6)
+    assert result.info["crops"] == "1 of 3 media were cut to a box, the others are full frames"
+    moved = catalog.with_table(
+        catalog.table.with_columns(boxes=pl.when(pl.col("media_id") == "id1").then(pl.lit([found])))
+    )
+    seen: list[Progress] = []
+    again = predict(model, moved, tmp_path / "p.csv", part="test", progress=seen.append)
+    assert seen[-1].earlier == 1  # the box of one is new, that of another gone
+    assert not np.allclose(again.probabilities()[1], result.probabilities()[1])
+
+
+def test_another_model_does_not_go_on(
+    model: ModelFile, tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    paths, output = photos(tmp_path / "a", 3), tmp_path / "p.csv"
+    predict(model, paths, output)
+    other = ModelFile(write_tiny_model(tmp_path / "other.onnx", seed=1), threads=1)
+    with pytest.raises(UsageError, match="another model or other options"):
+        predict(other, paths, output)
+    with pytest.raises(UsageError, match="batch_size was 3, is 2"):
+        predict(model, paths, output, batch_size=2)
+    with pytest.raises(UsageError, match="limits was"):
+        predict(model, paths, output, limits=Limits(max_bytes=5))
+    assert predict(other, paths, output, fresh=True).model == other.fingerprint
+
+
+def test_wrong_use_is_refused(
+    model: ModelFile, tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    paths = photos(tmp_path / "a", 1)
+    with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
+        predict(model, paths, tmp_path / "p.xlsx")
+    with pytest.raises(DataError, match="empty"):
+        predict(model, [], tmp_path / "p.csv")
+    with pytest.raises(DataError, match="more than once"):
+        predict(model, paths * 2, tmp_path / "p.csv")
+    with pytest.raises(UsageError, match="at least 1"):
+        predict(model, paths, tmp_path / "p.csv", batch_size=0)
+    backbone = ModelFile(write_tiny_model(tmp_path / "b.onnx", (), task="features"), threads=1)
+    with pytest.raises(UsageError, match="without labels"):
+        predict(backbone, paths, tmp_path / "p.csv")
+
+
+def test_strict_raises_after_the_table_is_written(model: ModelFile, tmp_path: Path) -> None:
+    paths = [*photos(tmp_path / "a", 2), tmp_path / "a" / "none.jpg"]
+    with pytest.raises(DataError, match=r"1 of 3 media failed: none\.jpg: no such file"):
+        predict(model, paths, tmp_path / "p.csv", strict=True)
+    assert Predictions.load(tmp_path / "p.csv").table.height == 3
+
+
+def test_limits_make_failed_rows(model: ModelFile, tmp_path: Path) -> None:
+    result = predict(model, photos(tmp_path / "a", 2), tmp_path / "p.csv", limits=Limits(max_pixels=599))
+    assert result.failed["reason"].to_list() == ["30 × 20 pixels are more than the limit of 599"] * 2
+
+
+def test_a_bug_in_decoding_costs_one_row(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_at_second(path: Path, *rest: object) -> object:
+        if path.name == "001.png":
+            raise ZeroDivisionError("bug")
+        return prepare(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "prepare", fail_at_second)
+    result = predict(model, photos(tmp_path / "a", 3), tmp_path / "p.csv")
+    assert result.table["status"].to_list() == ["ok", "failed", "ok"]
+    assert result.failed["reason"].to_list() == ["unexpected ZeroDivisionError: bug"]
+
+
+def test_an_answer_that_is_no_number_is_a_failure(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trapline.models import Outputs
+
+    def run(images: np.ndarray) -> Outputs:
+        numbers = np.full((len(images), 3), 1 / 3, np.float32)
+        numbers[1, 2] = np.nan
+        return Outputs(numbers, numbers, numbers)
+
+    monkeypatch.setattr(model, "run", run)
+    result = predict(model, photos(tmp_path / "a", 3), tmp_path / "p.csv")
+    assert result.table["status"].to_list() == ["ok", "failed", "ok"]
+    assert "no number" in result.failed["reason"][0]
+    assert result.failed.select(result.labels).row(0) == (None, None, None)
+
+
+def test_decoding_never_runs_far_ahead(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Path] = []
+
+    def count(path: Path, *rest: object) -> object:
+        started.append(path)
+        raise ImageError(path.name, "counted")
+
+    monkeypatch.setattr(engine, "prepare", count)
+    far: list[int] = []
+    paths = [tmp_path / f"{number}.jpg" for number in range(100)]
+    predict(
+        model,
+        paths,
+        tmp_path / "p.csv",
+        batch_size=2,
+        progress=lambda now: far.append(len(started) - now.done),
+    )
+    assert max(far) <= 2 * (engine._AHEAD + 1)
+
+
+def test_an_estimate_times_a_sample_and_writes_nothing(model: ModelFile, tmp_path: Path) -> None:
+    paths = [*photos(tmp_path / "a", 9), tmp_path / "a" / "none.jpg"]
+    guess = estimate(model, paths, tmp_path / "p.csv", sample=5)
+    assert (guess.media, guess.earlier, guess.sampled) == (10, 0, 5)
+    assert guess.seconds > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+    predict(model, paths, tmp_path / "p.csv")
+    after = estimate(model, paths, tmp_path / "p.csv")
+    assert (after.earlier, after.sampled, after.failed) == (9, 1, 1)
+
+
+def test_the_summary_counts_everything(model: ModelFile, tmp_path: Path) -> None:
+    paths = [*photos(tmp_path / "a", 5), tmp_path / "a" / "x.jpg", tmp_path / "a" / "y.jpg"]
+    result = predict(model, paths, tmp_path / "p.csv")
+    summary = summarise(result)
+    assert (summary.rows, summary.ok, summary.failed) == (7, 5, 2)
+    assert summary.failures == {"no such file or directory": 2}
+    assert sum(summary.top_labels.values()) == 5
+    assert list(summary.top_labels.values()) == sorted(summary.top_labels.values(), reverse=True)
+
+
+def test_nothing_readable_at_all_is_still_a_table(model: ModelFile, tmp_path: Path) -> None:
+    result = predict(model, [tmp_path / "x.jpg"], tmp_path / "p.parquet")
+    assert result.table["status"].to_list() == ["failed"]
+    assert summarise(result).top_labels == {}
+
+
+def test_a_name_that_is_not_utf8_is_refused_by_name(model: ModelFile, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"not UTF-8.*a\\udcff\.jpg"):
+        predict(model, [tmp_path / "b.jpg", tmp_path / os.fsdecode(b"a\xff.jpg")], tmp_path / "p.csv")
+
+
+def test_a_list_of_paths_is_relative_to_its_file(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a/1.jpg\r\n\n# 2.jpg\n 3.jpg\n", encoding="utf-8-sig")
+    assert read_list(tmp_path / "list.txt") == [tmp_path / name for name in ("a/1.jpg", "# 2.jpg", " 3.jpg")]
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(DataError, match="names no files"):
+        read_list(tmp_path / "empty.txt")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_list(tmp_path / "none.txt")
+
+
+@pytest.mark.field
+def test_the_shipped_backbone_answers_the_same_wherever_a_photo_stands_in_a_batch(field: Path) -> None:
+    """The identity of interrupted runs rests on this property of ONNX Runtime's kernels."""
+    from trapline.models import backbones
+
+    model = ModelFile(backbones.path("lite0"), threads=1)
+    pictures = sorted((field / "caltech-night" / "test_features").glob("*.jpg"))[:6]
+    pixels = np.stack([prepare(picture, model.card.preprocessing).pixels for picture in pictures])
+    alone = np.zeros((8, *pixels.shape[1:]), np.uint8)
+    alone[2] = pixels[2]
+    together = np.concatenate([pixels, pixels[:2]])
+    assert np.array_equal(model.run(alone).embedding[2], model.run(together).embedding[2])
