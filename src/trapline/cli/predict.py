@@ -1,0 +1,160 @@
+"""`trapline predict`: one row a media, whatever happens to the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trapline.cli._common import Force, Json, progress, refuse_to_overwrite
+
+if TYPE_CHECKING:
+    from trapline.catalog import Catalog
+    from trapline.models import ModelFile
+    from trapline.prediction import Estimate, Progress, Summary
+
+
+def run(
+    model: Annotated[Path, typer.Argument(help="The model file.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A catalog, a folder, one photo, a .txt list of paths, or any format of `catalog`."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")
+    ] = Path("predictions.csv"),
+    part: Annotated[
+        str | None, typer.Option(help="Only this part of the split: train, validation, test.")
+    ] = None,
+    boxes: Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Media a batch.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode photos; as many as there are cores.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave with status 1 if any media failed.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Time a sample, say how long it would take, write nothing.")
+    ] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Predict every photo of SOURCE and write one row for each. Run again to go on after an interruption."""
+    from trapline.models import ModelFile
+    from trapline.prediction import estimate, predict, refuse_failures, summarise
+
+    if not dry_run:
+        refuse_to_overwrite(output, force)
+    opened = ModelFile(model, threads=threads)
+    catalog = _read(source, boxes)
+    if dry_run:
+        guess = estimate(
+            opened, catalog, output, part=part, batch_size=batch_size, workers=workers, fresh=fresh
+        )
+        _show_estimate(guess, json)
+        return
+    _note_missing_boxes(opened, catalog)
+    with progress() as display:
+        task = display.add_task("predict", total=None, rate="")
+        last: list[Progress] = []
+
+        def show(now: Progress) -> None:
+            last[:] = [now]
+            display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
+
+        predictions = predict(
+            opened,
+            catalog,
+            output,
+            part=part,
+            batch_size=batch_size,
+            workers=workers,
+            fresh=fresh,
+            progress=show,
+        )
+    _show_summary(summarise(predictions), output, last[0] if last else None, json)
+    if strict:
+        refuse_failures(predictions)
+
+
+def _read(source: Path, boxes: Path | None) -> Catalog:
+    from trapline.images import SUFFIXES
+    from trapline.prediction import as_catalog, read_list
+
+    if source.is_file() and source.suffix.lower() in SUFFIXES:
+        catalog = as_catalog([source])
+    elif source.is_file() and source.suffix.lower() == ".txt":
+        catalog = as_catalog(read_list(source))
+    else:
+        from trapline.formats import read
+
+        catalog = read(source)
+    if boxes is not None:
+        from trapline.formats import join_boxes
+
+        catalog = join_boxes(catalog, boxes)
+    return catalog
+
+
+def _note_missing_boxes(model: ModelFile, catalog: Catalog) -> None:
+    if model.card.preprocessing.crop is not None and catalog.table["boxes"].is_null().all():
+        typer.echo(
+            "Note: the model was made for crops to detector boxes and there are none; it sees full frames. "
+            "Give boxes with --boxes.",
+            err=True,
+        )
+
+
+def _show_estimate(guess: Estimate, json: bool) -> None:
+    if json:
+        import dataclasses
+        from json import dumps
+
+        typer.echo(dumps(dataclasses.asdict(guess)))
+        return
+    typer.echo(f"{guess.media} media, {guess.earlier} of them done by an earlier run.")
+    typer.echo(
+        f"Of {guess.sampled} that were tried {guess.failed} failed. All would take {_clock(guess.seconds)}."
+    )
+
+
+def _show_summary(summary: Summary, output: Path, last: Progress | None, json: bool) -> None:
+    now = last.done - last.earlier if last else 0
+    rate = last.rate if last else 0.0
+    if json:
+        import dataclasses
+        from json import dumps
+
+        result = {"output": str(output), **dataclasses.asdict(summary), "predicted_now": now}
+        typer.echo(dumps(result | {"seconds": last.seconds if last else 0.0, "media_per_second": rate}))
+        return
+    typer.echo(f"Wrote {output}: {summary.ok} media predicted, {summary.failed} failed.")
+    if last:
+        typer.echo(f"{now} of them now, in {_clock(last.seconds)} ({rate:.1f} a second).")
+    for title, counts in (
+        ("Most probable label:", summary.top_labels),
+        ("Failed:", summary.failures),
+        ("Predicted, but:", summary.warnings),
+    ):
+        if counts:
+            typer.echo(title)
+        for name, count in counts.items():
+            typer.echo(f"  {count:>7}  {name}")
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

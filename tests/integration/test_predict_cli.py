@@ -1,0 +1,232 @@
+"""`trapline predict` and `trapline submit` as commands, and what is left when they are killed."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from trapline.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Runs the command in the test's folder: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main(list(arguments))
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path: Path, write_tiny_model: Callable[..., Path]) -> str:
+    write_tiny_model(tmp_path / "model.onnx")
+    return "model.onnx"
+
+
+def photos(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:04}.jpg")
+
+
+def test_a_folder_a_photo_a_list_and_a_catalog_are_predicted(run: Run, model: str, tmp_path: Path) -> None:
+    photos(tmp_path / "card" / "north", 3)
+    photos(tmp_path / "card" / "south", 2)
+    (tmp_path / "list.txt").write_text("card/north/0001.jpg\ncard/south/0000.jpg\n")
+    status, out, err = run("predict", model, "card")
+    assert (status, err) == (0, "")
+    assert "5 media predicted, 0 failed" in out
+    assert pl.read_csv("predictions.csv").height == 5
+    assert run("predict", model, "list.txt", "-o", "list.parquet")[0] == 0
+    assert pl.read_parquet("list.parquet")["file_path"].to_list() == ["north/0001.jpg", "south/0000.jpg"]
+    assert run("predict", model, "card/north/0001.jpg", "-o", "one.csv")[0] == 0
+    one = pl.read_csv("one.csv").row(0)[-3:]
+    assert one == pytest.approx(pl.read_parquet("list.parquet").row(0)[-3:], abs=1e-6)
+
+
+def test_nothing_is_overwritten_unless_told(run: Run, model: str, tmp_path: Path) -> None:
+    photos(tmp_path / "card", 2)
+    assert run("predict", model, "card")[0] == 0
+    status, _, err = run("predict", model, "card")
+    assert status == 2
+    assert "--force" in err
+    photos(tmp_path / "card", 3)
+    assert run("predict", model, "card", "--force")[0] == 0
+    assert pl.read_csv("predictions.csv").height == 3
+
+
+def test_failed_media_are_counted_and_strict_makes_them_status_1(
+    run: Run, model: str, tmp_path: Path
+) -> None:
+    photos(tmp_path / "card", 2)
+    (tmp_path / "card" / "bad.jpg").write_bytes(b"")
+    status, out, _ = run("predict", model, "card", "--json")
+    result = json.loads(out)
+    assert status == 0
+    assert (result["ok"], result["failed"], result["failures"]) == (2, 1, {"the file is empty": 1})
+    status, out, err = run("predict", model, "card", "--force", "--strict")
+    assert status == 1
+    assert "1 failed" in out
+    assert "bad.jpg: the file is empty" in err
+
+
+def test_a_dry_run_says_how_long_and_writes_nothing(run: Run, model: str, tmp_path: Path) -> None:
+    photos(tmp_path / "card", 4)
+    status, out, _ = run("predict", model, "card", "--dry-run")
+    assert status == 0
+    assert "4 media" in out
+    assert json.loads(run("predict", model, "card", "--dry-run", "--json")[1])["media"] == 4
+    assert not list(tmp_path.glob("predictions*"))
+
+
+def test_boxes_are_joined_and_their_absence_is_said(
+    run: Run, tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    from trapline.images import CropPolicy, Preprocessing
+
+    write_tiny_model(
+        tmp_path / "crop.onnx", preprocessing=Preprocessing(height=16, width=16, crop=CropPolicy())
+    )
+    photos(tmp_path / "card", 2)
+    detection = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.3, 0.3]}
+    detections = {
+        "info": {"format_version": "1.3"},
+        "detection_categories": {"1": "animal"},
+        "images": [{"file": "0000.jpg", "detections": [detection]}, {"file": "0001.jpg", "detections": []}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(detections))
+    status, _, err = run("predict", "crop.onnx", "card", "-o", "frames.csv")
+    assert status == 0
+    assert "full frames" in err
+    status, _, err = run("predict", "crop.onnx", "card", "-o", "crops.csv", "--boxes", "boxes.json")
+    assert (status, err) == (0, "")
+    assert "1 of 2 media were cut" in (tmp_path / "crops.csv.json").read_text()
+    frames, crops = pl.read_csv("frames.csv"), pl.read_csv("crops.csv")
+    assert not frames[:1].equals(crops[:1])
+    assert frames[1:].equals(crops[1:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "complaint"),
+    [
+        (["none.onnx", "card"], 1, "no model file"),
+        (["model.onnx", "nowhere"], 1, "nowhere"),
+        (["model.onnx", "card", "-o", "p.xlsx"], 2, ".csv or .parquet"),
+        (["model.onnx", "card", "--part", "test"], 1, "no split at all"),
+        (["model.onnx", "card", "--batch-size", "0"], 2, "batch-size"),
+    ],
+)
+def test_wrong_use_says_what_to_do(
+    run: Run, model: str, tmp_path: Path, arguments: list[str], status: int, complaint: str
+) -> None:
+    photos(tmp_path / "card", 1)
+    found, _, err = run("predict", *arguments)
+    assert found == status
+    assert complaint in err
+    assert "Traceback" not in err
+
+
+def test_submit_writes_checks_and_refuses(run: Run, model: str, tmp_path: Path) -> None:
+    photos(tmp_path / "card", 3)
+    assert run("predict", model, "card")[0] == 0
+    names = ["0002.jpg", "0000.jpg"]
+    wanted = "id,lynx,blank,hare\n" + "".join(f"{name},0.4,0.3,0.3\n" for name in names)
+    (tmp_path / "format.csv").write_text(wanted)
+    status, out, err = run("submit", "predictions.csv", "format.csv")
+    assert (status, err) == (0, "")
+    assert "2 rows" in out
+    assert pl.read_csv("submission.csv")["id"].to_list() == names
+    assert run("submit", "submission.csv", "format.csv", "--check-only")[0] == 0
+    (tmp_path / "submission.csv").write_text(wanted.replace("0.4", "0.9"))
+    status, _, err = run("submit", "submission.csv", "format.csv", "--check-only")
+    assert status == 1
+    assert "do not sum to 1" in err
+    (tmp_path / "format.csv").write_text(wanted + "9999.jpg,0.4,0.3,0.3\n")
+    status, _, err = run("submit", "predictions.csv", "format.csv", "-o", "other.csv")
+    assert status == 1
+    assert "9999.jpg" in err
+    status, out, _ = run("submit", "predictions.csv", "format.csv", "-o", "other.csv", "--fill", "prior")
+    assert status == 0
+    assert "1 ids had no prediction" in out
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "trapline", "predict", *arguments]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_table_is_the_same_to_the_byte(
+    tmp_path: Path, model: str, write_zoo: Callable[[Path], dict[str, str]]
+) -> None:
+    """Real SIGKILLs; the moments are spread over the time an undisturbed run needs."""
+    zoo = tmp_path / "photos"
+    names = write_zoo(zoo)
+    photos(zoo, 200)
+    names = [*names, *(f"{number:04}.jpg" for number in range(200))]
+    random.Random(3).shuffle(names)
+    (tmp_path / "list.txt").write_text("".join(f"photos/{name}\n" for name in names), encoding="utf-8")
+    options = [model, "list.txt", "--batch-size", "3", "--workers", "1", "--threads", "1"]
+
+    started = time.monotonic()
+    subprocess.run(command(*options, "-o", "whole.csv"), cwd=tmp_path, check=True, capture_output=True)
+    needed = time.monotonic() - started
+    grown, kills = [], 0
+    moments = random.Random(5)
+    journal = tmp_path / "cut.csv.journal"
+    while kills < 10:
+        process = subprocess.Popen(
+            command(*options, "-o", "cut.csv"),
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        before = journal.stat().st_size if journal.exists() else 0
+        deadline = time.monotonic() + needed * 4
+        while process.poll() is None and time.monotonic() < deadline:
+            size = journal.stat().st_size if journal.exists() else 0
+            if size > before:  # it is at work: let it go on for a random moment
+                time.sleep(moments.uniform(0, 0.02))
+                break
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        _, complaint = process.communicate()
+        if process.returncode == 0:  # it was done first: begin again
+            assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+            for path in tmp_path.glob("cut.csv*"):
+                path.unlink()
+            continue
+        assert process.returncode == -signal.SIGKILL, complaint
+        kills += 1
+        grown.append(journal.stat().st_size if journal.exists() else 0)
+    final = subprocess.run(
+        command(*options, "-o", "cut.csv", "--json", "--force"),
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert len(set(grown)) >= 5  # killed at different stages
+    assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert (tmp_path / "cut.csv.json").read_bytes() == (tmp_path / "whole.csv.json").read_bytes()
+    result = json.loads(final.stdout)
+    assert result["rows"] == len(names)
+    table = pl.read_csv(tmp_path / "cut.csv")
+    assert table["media_id"].to_list() == names
