@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -59,6 +60,8 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its status: 0 all went well, 1 a failed run, 2 wrong usage."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Pillow warns of every photo with damaged EXIF; what matters of that stands in the results' rows.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         build_app()(arguments, prog_name="trapline")
     except TraplineError as error:
