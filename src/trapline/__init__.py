@@ -17,9 +17,20 @@ _HOMES = {
     "Predictions": "trapline.prediction",
     "TraplineError": "trapline.errors",
     "check_leaks": "trapline.catalog",
+    "check_submission": "trapline.prediction",
+    "choose_box": "trapline.images",
+    "estimate": "trapline.prediction",
+    "join_boxes": "trapline.formats",
     "location_folds": "trapline.catalog",
+    "near_duplicates": "trapline.images",
+    "perceptual_hash": "trapline.images",
+    "predict": "trapline.prediction",
+    "prepare": "trapline.images",
     "read": "trapline.formats",
+    "read_exif": "trapline.images",
     "split_catalog": "trapline.catalog",
+    "summarise": "trapline.prediction",
+    "write_submission": "trapline.prediction",
 }
 
 __all__ = ["__version__", *_HOMES]
