@@ -68,7 +68,7 @@ def evaluate(
     trained_on = find_training(catalog, training)
     groups = _groups(matched.media, over)
     seen = trained_on.saw(matched.media["location_id"])
-    leak = find_leak(catalog, matched.media, trained_on, part)
+    leak = find_leak(catalog, matched.media, trained_on)
     estimates = metrics.bootstrap_all(matched.truth, matched.probabilities, groups, samples, seed)
     sides = [_side(matched, groups, chosen, samples, seed) for chosen in _sides(seen)]
     return Evaluation(
@@ -98,7 +98,7 @@ def evaluate(
             Bin(**vars(entry)) for entry in metrics.calibration_table(matched.truth, matched.probabilities)
         ),
         mistakes=worst_mistakes(matched),
-        notes=notes(matched, groups, over, trained_on),
+        notes=notes(matched, groups, over, trained_on, _calibrated_on(predictions, part)),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
@@ -108,6 +108,12 @@ def evaluate(
 def _measured_on(matched: Matched, part: str | None) -> str:
     what = f"the part '{part}'" if part else "the whole catalog"
     return f"{what}: {matched.counts.evaluated} media of {matched.counts.locations} locations"
+
+
+def _calibrated_on(predictions: Predictions, part: str | None) -> str | None:
+    """What the predictions say their calibration was fitted on, if that may be the part that is judged."""
+    fitted_on = str(predictions.info.get("calibration") or "")
+    return fitted_on if part is not None and part in fitted_on else None
 
 
 def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:

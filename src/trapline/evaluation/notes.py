@@ -15,14 +15,18 @@ FEW_GROUPS = 10
 
 
 def notes(
-    matched: Matched, groups: npt.NDArray[np.int64], over: Over, trained_on: Training
+    matched: Matched,
+    groups: npt.NDArray[np.int64],
+    over: Over,
+    trained_on: Training,
+    calibrated_on: str | None,
 ) -> tuple[str, ...]:
     """How far the intervals can be trusted, and which media are not in the figures."""
     return (
         *_about_intervals(int(groups.max()) + 1, over),
         *_about_media(matched),
         *_about_labels(matched),
-        *_about_training(trained_on),
+        *_about_training(trained_on, calibrated_on),
     )
 
 
@@ -65,6 +69,11 @@ def _about_labels(matched: Matched) -> Iterator[str]:
         yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
 
 
-def _about_training(trained_on: Training) -> Iterator[str]:
+def _about_training(trained_on: Training, calibrated_on: str | None) -> Iterator[str]:
     if not trained_on.known:
         yield "It is not known which locations the model was trained on, so none are called unseen."
+    if calibrated_on:
+        yield (
+            f"The probabilities were calibrated on {calibrated_on}. If these are the media judged here, log "
+            "loss and calibration error are a little too good."
+        )

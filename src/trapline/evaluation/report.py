@@ -83,14 +83,6 @@ def _reliability(evaluation: Evaluation) -> Any:
     middles = [(entry.low + entry.high) / 2 for entry in bins]
     upper.bar(middles, [entry.accuracy or 0.0 for entry in bins], width * 0.92, color=COLOURS["accent"])
     upper.plot([0, 1], [0, 1], color=COLOURS["second"], linewidth=1.4, linestyle=(0, (4, 3)))
-    upper.plot(
-        [entry.confidence for entry in bins],
-        [entry.accuracy for entry in bins],
-        "o",
-        color=COLOURS["paper"],
-        markeredgecolor=COLOURS["ink"],
-        markersize=4,
-    )
     lower.bar(middles, [entry.count / total for entry in bins], width * 0.92, color=COLOURS["muted"])
     upper.set(xlim=(0, 1), ylim=(0, 1.02))
     style_axes(upper, y="share that is right")
@@ -108,11 +100,15 @@ def _locations(evaluation: Evaluation) -> Any:
     for place in places:
         starts.append(starts[-1] + place.media)
     total = starts[-1]
-    figure = new_figure(7.2, 2.9)
+    figure = new_figure(5.2, 3.4)
     axes = figure.subplots()
     widths = [100 * place.media / total for place in places]
     left = [100 * start / total for start in starts[:-1]]
-    edge: dict[str, Any] = {"align": "edge", "edgecolor": COLOURS["paper"], "linewidth": 0.5}
+    edge: dict[str, Any] = {
+        "align": "edge",
+        "edgecolor": COLOURS["paper"],
+        "linewidth": 0.5 if len(places) < 40 else 0.2,
+    }
     axes.bar(left, [1.0] * len(places), widths, color=COLOURS["fill"], **edge)
     colours = [COLOURS["second" if place.seen else "accent"] for place in places]
     axes.bar(left, [place.accuracy for place in places], widths, color=colours, **edge)

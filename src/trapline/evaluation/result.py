@@ -172,6 +172,25 @@ class Evaluation(_Part):
     created: str
     root: Path | None = Field(None, exclude=True)
 
+    def to_text(self) -> str:
+        """The figures with their intervals as a table, leaks and notes after it."""
+        from trapline.evaluation import words
+
+        rows = [("", self.name, "95 % interval", *(constant.name for constant in self.constants))]
+        for figure, interval in self.metrics.items():
+            guesses = (words.number(constant.metrics.get(figure)) for constant in self.constants)
+            rows.append((words.title(figure), words.number(interval.value), words.span(interval), *guesses))
+        for side, group in (("seen", self.seen), ("unseen", self.unseen)):
+            first = next(iter(self.metrics))
+            if group is not None and first in group.metrics:
+                one = group.metrics[first]
+                title = f"{words.title(first)}, {group.locations} {side} locations"
+                rows.append((title, words.number(one.value), words.span(one), *("" for _ in self.constants)))
+        leaks = [f"LEAK: {finding}" for finding in self.leak.findings]
+        notes = [f"Note: {note}" for note in self.notes]
+        head = f"{self.name} on {self.measured_on}"
+        return "\n".join([head, "", *words.columns(rows), *([""] if leaks or notes else []), *leaks, *notes])
+
     def save_json(self, path: Path | str) -> Path:
         """Write everything but the pictures; `load_json` reads it back."""
         path = Path(path)

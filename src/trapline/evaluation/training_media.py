@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import SCHEMA, Catalog, check_leaks
 from trapline.evaluation.result import Leak
+
+LEAK = "LEAK: "
+"""How the catalog's leak check marks what is more than a warning."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,12 @@ class Training:
     Attributes:
         locations: the ids of the locations trained on; None if that is not known.
         media: the rows of the training media; None if they are not known.
+        same_root: whether their files lie in the folder of the evaluated ones, so that they can be compared.
     """
 
     locations: frozenset[str] | None
-    media: pl.DataFrame | None
+    media: pl.DataFrame | None = None
+    same_root: bool = False
 
     @property
     def known(self) -> bool:
@@ -50,7 +55,7 @@ class Training:
 def find_training(catalog: Catalog, training: Catalog | Collection[str] | None) -> Training:
     """What is known of the training: see `trapline.evaluation.evaluate`."""
     if training is not None and not isinstance(training, Catalog):
-        return Training(frozenset(training), None)
+        return Training(frozenset(training))
     source = catalog if training is None else training
     split = source.table["split"]
     if split.null_count() == len(split):
@@ -58,22 +63,35 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None) 
     else:
         media = source.table.filter(pl.col("split") == "train")
     if media is None or media.height == 0:
-        return Training(None, None)
-    return Training(frozenset(media["location_id"].drop_nulls()), media)
+        return Training(None)
+    return Training(frozenset(media["location_id"].drop_nulls()), media, source.root == catalog.root)
 
 
-def find_leak(catalog: Catalog, evaluated: pl.DataFrame, trained_on: Training, part: str | None) -> Leak:
-    """Whether evaluated media, or other frames of their events, were trained on."""
+def find_leak(catalog: Catalog, evaluated: pl.DataFrame, trained_on: Training) -> Leak:
+    """What the training media and the evaluated ones have in common and should not."""
     if trained_on.media is None:
         return Leak(checked=False)
     findings = []
-    for column, what in (
-        ("media_id", "evaluated media were themselves trained on"),
-        ("file_path", "evaluated files were themselves trained on under another id"),
-        ("event_id", "evaluated media are of an event of which other frames were trained on"),
-    ):
-        found = evaluated.filter(pl.col(column).is_in(trained_on.media[column].drop_nulls().to_list())).height
-        if found:
-            findings.append(f"{found} of {evaluated.height} {what}.")
-            break
+    both = evaluated.join(trained_on.media, on="media_id", how="semi").height
+    if both:
+        findings.append(f"{both} of {evaluated.height} evaluated media were themselves trained on.")
+    others = trained_on.media.join(evaluated, on="media_id", how="anti")
+    if others.height:
+        found = check_leaks(_side_by_side(catalog, others, evaluated), files=trained_on.same_root)
+        findings += [_sentence(line) for line in found.lines() if line.startswith(LEAK)]
     return Leak(checked=True, findings=tuple(findings))
+
+
+def _side_by_side(catalog: Catalog, trained: pl.DataFrame, evaluated: pl.DataFrame) -> Catalog:
+    """A catalog of the two alone, as parts `train` and `test`."""
+    columns = list(SCHEMA)
+    parts = [
+        table.select(columns).with_columns(split=pl.lit(part))
+        for table, part in ((trained, "train"), (evaluated, "test"))
+    ]
+    return catalog.with_table(pl.concat(parts))
+
+
+def _sentence(line: str) -> str:
+    line = line.removeprefix(LEAK)
+    return line[0].upper() + line[1:].replace("in more than one part", "in training and evaluation") + "."

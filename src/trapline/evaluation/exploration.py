@@ -1,0 +1,161 @@
+"""What exploring a catalog found: a typed result that is saved as JSON and shown as a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelShare(_Part):
+    """One label of the catalog.
+
+    Attributes:
+        media: that have it.
+        share: of the labelled media.
+        locations: where it was seen.
+        events: in which it was seen; media of no known event are not counted.
+        top_location_share: the share of its media that come from its one most frequent location; None
+            where no location is known.
+        hours: media by hour of the camera's clock, 24 numbers.
+        months: media by month, 12 numbers.
+        by_location: location -> media.
+    """
+
+    label: str
+    media: int
+    share: float
+    locations: int
+    events: int
+    top_location_share: float | None
+    hours: tuple[int, ...]
+    months: tuple[int, ...]
+    by_location: dict[str, int]
+
+
+class LocationShare(_Part):
+    """One location: its media, its labels and when it was active."""
+
+    location: str
+    media: int
+    labels: int
+    first: str | None
+    last: str | None
+
+
+class PhotoSample(_Part):
+    """What a look at some photos showed.
+
+    Attributes:
+        looked: how many photos were opened.
+        of: how many there are.
+        sizes: `384 × 280` (width × height) -> photos, the most frequent first.
+        grey: photos without colour: infrared at night, or a black-and-white camera.
+        unreadable: media id -> reason.
+        damaged: media id -> warning.
+    """
+
+    looked: int
+    of: int
+    sizes: dict[str, int]
+    grey: int
+    unreadable: dict[str, str]
+    damaged: dict[str, str]
+
+
+class Boxes(_Part):
+    """What a detector found.
+
+    Attributes:
+        searched: media a detector was run on.
+        with_box: media with at least one box.
+        categories: category -> boxes.
+        area: quantiles (5, 25, 50, 75, 95 %) of the largest box's share of the picture; None without boxes.
+    """
+
+    searched: int
+    with_box: int
+    categories: dict[str, int]
+    area: tuple[float, float, float, float, float] | None
+
+
+class Finding(_Part):
+    """What could go wrong in training."""
+
+    serious: bool
+    title: str
+    text: str
+
+
+class Example(_Part):
+    """A photo to show, and its most confident box."""
+
+    media_id: str
+    file_path: str
+    box: tuple[float, float, float, float] | None
+
+
+class Exploration(_Part):
+    """What is in a catalog.
+
+    Attributes:
+        summary: as `trapline catalog` prints it.
+        blanks: labelled media on which nothing is seen; None where nothing is labelled.
+        frames: how many events have so many frames.
+        years: media by year of the camera's clock.
+        files: missing, double and near-double files and labels that contradict each other, by media id.
+        examples: label -> photos, of different locations as far as there are.
+        root: the folder of the photos, for the report's pictures; not saved.
+    """
+
+    format_version: Literal["1"] = "1"
+    source: str
+    media: int
+    labelled: int
+    blanks: int | None
+    summary: dict[str, Any]
+    labels: tuple[LabelShare, ...]
+    locations: tuple[LocationShare, ...]
+    frames: dict[int, int]
+    years: dict[int, int]
+    sample: PhotoSample
+    boxes: Boxes
+    files: dict[str, Any]
+    findings: tuple[Finding, ...]
+    examples: dict[str, tuple[Example, ...]]
+    trapline: str
+    created: str
+    root: Path | None = Field(None, exclude=True)
+
+    def to_text(self) -> str:
+        """The labels as a table, and what could go wrong after it."""
+        from trapline.evaluation import words
+
+        rows = [("label", "photos", "share", "locations", "events")]
+        for one in self.labels:
+            rows.append(
+                (one.label, str(one.media), f"{100 * one.share:.1f} %", str(one.locations), str(one.events))
+            )
+        head = f"{self.media} media of {len(self.locations)} locations, {self.labelled} of them labelled"
+        findings = [
+            f"{'Serious' if one.serious else 'Note'}: {one.title}. {one.text}" for one in self.findings
+        ]
+        return "\n".join([head, "", *words.columns(rows), *([""] if findings else []), *findings])
+
+    def save_json(self, path: Path | str) -> Path:
+        """Write everything but the pictures."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        return path
+
+    def save_report(self, path: Path | str, *, pictures: bool = True) -> Path:
+        """Write one self-contained HTML page, with or without example photos."""
+        from trapline.evaluation.explore_report import write_report
+
+        return write_report(self, Path(path), pictures=pictures)

@@ -1,0 +1,224 @@
+"""What could go wrong in training on a catalog, said before hours are spent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from trapline.catalog import Catalog, FileCheck
+from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
+
+RARE_MEDIA = 20
+RARE_LOCATIONS = 3
+IMBALANCE = 20
+CONFINED = 0.8
+FIRST_CAMERA_TRAPS = 2000
+LONG_AGO = 10
+YEARS_APART = 3
+
+
+def find_troubles(
+    catalog: Catalog, labels: Sequence[LabelShare], photos: PhotoSample, files: FileCheck
+) -> list[Finding]:
+    """Every finding, the serious ones first."""
+    found = [
+        *_about_labels(catalog, labels),
+        *_about_locations(catalog, labels),
+        *_about_files(photos, files),
+        *_about_times(catalog),
+    ]
+    return sorted(found, key=lambda finding: not finding.serious)
+
+
+def _names(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Finding]:
+    unlabelled = catalog.table["labels"].null_count()
+    if unlabelled:
+        yield Finding(
+            serious=not labels,
+            title=f"{unlabelled} of {len(catalog)} media have no label",
+            text="They can be predicted, but nothing is learned from them.",
+        )
+    rare = [f"{one.label} ({one.media})" for one in labels if one.media < RARE_MEDIA]
+    if rare:
+        yield Finding(
+            serious=True,
+            title=f"{len(rare)} labels have fewer than {RARE_MEDIA} media",
+            text=f"{_names(rare)}. So few teach little and judge nothing: collect more, or join them to "
+            "another label.",
+        )
+    if len(labels) > 1 and labels[0].media > IMBALANCE * labels[-1].media:
+        yield Finding(
+            serious=False,
+            title=f"{labels[0].label} is {labels[0].media // labels[-1].media} times as frequent as "
+            f"{labels[-1].label}",
+            text="Look at balanced accuracy and macro F1 beside accuracy, and think of class weights.",
+        )
+
+
+def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Finding]:
+    places = catalog.table["location_id"]
+    known = places.drop_nulls().n_unique()
+    if known <= 1:
+        yield Finding(
+            serious=True,
+            title="No locations are known" if known == 0 else "All media are of one location",
+            text="How a model does at a new place cannot be measured. Split by event or by date, and expect "
+            "less than the figures elsewhere.",
+        )
+        return
+    if places.null_count():
+        yield Finding(
+            serious=True,
+            title=f"{places.null_count()} media have no known location",
+            text="They cannot be kept apart from training by location.",
+        )
+    few = [f"{one.label} ({one.locations})" for one in labels if one.locations < RARE_LOCATIONS]
+    if few:
+        yield Finding(
+            serious=True,
+            title=f"{len(few)} labels occur at fewer than {RARE_LOCATIONS} locations",
+            text=f"{_names(few)}. A model can learn the background in place of the animal, and a split by "
+            "location leaves such a label in one part only.",
+        )
+    confined = [
+        f"{one.label} ({100 * share:.0f} %)"
+        for one in labels
+        if one.locations >= RARE_LOCATIONS and (share := one.top_location_share or 0) > CONFINED
+    ]
+    if confined:
+        yield Finding(
+            serious=False,
+            title=f"{len(confined)} labels come nearly all from one location",
+            text=f"{_names(confined)}. Label and background are hard to tell apart.",
+        )
+    yield from _one_label_locations(catalog, known)
+
+
+def _one_label_locations(catalog: Catalog, known: int) -> Iterator[Finding]:
+    kinds = (
+        catalog.table.filter(pl.col("labels").is_not_null() & pl.col("location_id").is_not_null())
+        .explode("labels")
+        .group_by("location_id")
+        .agg(kinds=pl.col("labels").n_unique(), media=pl.len())
+    )
+    single = kinds.filter((pl.col("kinds") == 1) & (pl.col("media") > 1)).height
+    if single > known / 10:
+        yield Finding(
+            serious=False,
+            title=f"{single} of {known} locations show one label only",
+            text="There the background gives the label away; figures from a random split would flatter. "
+            "Split by location.",
+        )
+
+
+def _about_files(photos: PhotoSample, files: FileCheck) -> Iterator[Finding]:
+    looked = "" if photos.looked == photos.of else f" of {photos.looked} that were opened"
+    lists: list[tuple[bool, Sequence[str], str, str]] = [
+        (True, files.missing, "files are missing", "Training and prediction would fail on them."),
+        (True, list(photos.unreadable), f"photos cannot be read{looked}", "They are no pictures, or broken."),
+        (
+            False,
+            list(photos.damaged),
+            f"photos are damaged or odd{looked}",
+            "They are read as far as it goes.",
+        ),
+        (
+            True,
+            _joined(files.conflicts),
+            "groups of equal files have different labels",
+            "One of them is wrong.",
+        ),
+        (
+            False,
+            _joined(files.duplicates),
+            "groups of files are the same",
+            "In two parts of a split they leak.",
+        ),
+        (
+            False,
+            _joined(files.near_conflicts),
+            "groups of photos look alike but have different labels",
+            "Look at them: some labels may be wrong.",
+        ),
+        (
+            False,
+            _joined(files.near_duplicates),
+            "groups of photos look alike though they are of different events",
+            "In two parts of a split they leak.",
+        ),
+    ]
+    for serious, names, what, consequence in lists:
+        if names:
+            yield Finding(
+                serious=serious, title=f"{len(names)} {what}", text=f"{consequence} {_names(names, 5)}"
+            )
+
+
+def _joined(groups: Sequence[Sequence[str]]) -> list[str]:
+    return [" = ".join(group) for group in groups]
+
+
+def _about_times(catalog: Catalog) -> Iterator[Finding]:
+    times = catalog.table["camera_time"]
+    if times.null_count():
+        every = times.null_count() == len(times)
+        yield Finding(
+            serious=False,
+            title="No times are known" if every else f"{times.null_count()} media have no time",
+            text="They cannot be split by date, nor be joined to events by their times.",
+        )
+    known = times.drop_nulls()
+    if known.is_empty():
+        return
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for number, when in (
+        (int((known.dt.year() < FIRST_CAMERA_TRAPS).sum()), f"lie before {FIRST_CAMERA_TRAPS}"),
+        (int((known > now + timedelta(days=1)).sum()), "lie in the future"),
+    ):
+        if number:
+            yield Finding(
+                serious=True,
+                title=f"{number} times {when}",
+                text="The clock of a camera was never set, or lost its setting.",
+            )
+    years = known.dt.year().unique().sort().to_list()
+    if len(years) == 1 and FIRST_CAMERA_TRAPS <= years[0] < now.year - LONG_AGO:
+        yield Finding(
+            serious=False,
+            title=f"All times lie in {years[0]}",
+            text="If the study is not that old, the camera's clock was wrong.",
+        )
+    yield from _clocks_of_locations(catalog)
+
+
+def _clocks_of_locations(catalog: Catalog) -> Iterator[Finding]:
+    timed = catalog.table.filter(pl.col("camera_time").is_not_null() & pl.col("location_id").is_not_null())
+    clocks = timed.group_by("location_id").agg(
+        first=pl.col("camera_time").min(), year=pl.col("camera_time").dt.year().median()
+    )
+    start = pl.col("first").dt
+    reset = clocks.filter((start.month() == 1) & (start.day() == 1) & (start.hour() == 0))
+    if reset.height:
+        yield Finding(
+            serious=False,
+            title=f"The clocks of {reset.height} locations begin at midnight of a 1 January",
+            text=f"That is where many cameras begin after a change of batteries: "
+            f"{_names(reset['location_id'].sort().to_list())}.",
+        )
+    middle = clocks["year"].median()
+    if clocks.height >= 5 and isinstance(middle, float):
+        quartiles = clocks["year"].quantile(0.75) - clocks["year"].quantile(0.25)  # type: ignore[operator]
+        reach = max(YEARS_APART, 2 * quartiles)
+        far = clocks.filter((pl.col("year") - middle).abs() > reach)["location_id"].sort().to_list()
+        if far:
+            yield Finding(
+                serious=False,
+                title=f"The clocks of {len(far)} locations are years away from the others'",
+                text=f"{_names(far)}: right if they were set up at another time.",
+            )

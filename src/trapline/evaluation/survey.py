@@ -1,0 +1,177 @@
+"""From a catalog to what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+import trapline
+from trapline.catalog import BLANK, Catalog, check_files, summarise
+from trapline.evaluation.exploration import (
+    Boxes,
+    Example,
+    Exploration,
+    LabelShare,
+    LocationShare,
+)
+from trapline.evaluation.findings import find_troubles
+from trapline.evaluation.photo_sample import look_at_photos
+
+EXAMPLES = 8
+UNLABELLED = "not labelled"
+
+
+def explore(
+    catalog: Catalog,
+    output: Path | str,
+    *,
+    pictures: bool = True,
+    sample: int = 500,
+    full: bool = False,
+    seed: int = 42,
+) -> Path:
+    """Look into a catalog and write what was found as one self-contained HTML page; see `survey`."""
+    return survey(catalog, sample=sample, full=full, seed=seed).save_report(output, pictures=pictures)
+
+
+def survey(
+    catalog: Catalog,
+    *,
+    sample: int = 500,
+    full: bool = False,
+    seed: int = 42,
+    on_file: Callable[[], object] = lambda: None,
+) -> Exploration:
+    """What is in a catalog, and what could go wrong in training on it.
+
+    Args:
+        catalog: labelled or not.
+        sample: how many photos are opened for sizes, colour and damage.
+        full: decode every photo, to find all that cannot be read and those that look alike.
+        seed: of the sample and the examples.
+        on_file: called for each photo that was opened, for a progress display.
+    """
+    photos = look_at_photos(catalog, len(catalog) if full else sample, seed, on_file)
+    files = check_files(catalog, full=full)
+    labels = _labels(catalog)
+    labelled = catalog.table.filter(pl.col("labels").is_not_null())
+    return Exploration(
+        source=catalog.source,
+        media=len(catalog),
+        labelled=labelled.height,
+        blanks=int(labelled["labels"].list.contains(BLANK).sum()) if labelled.height else None,
+        summary=summarise(catalog),
+        labels=labels,
+        locations=_locations(catalog),
+        frames=_frames(catalog),
+        years=_years(catalog),
+        sample=photos,
+        boxes=_boxes(catalog),
+        files=files.as_dict(),
+        findings=tuple(find_troubles(catalog, labels, photos, files)),
+        examples=_examples(catalog, [one.label for one in labels], seed),
+        trapline=trapline.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        root=catalog.root,
+    )
+
+
+def _labels(catalog: Catalog) -> tuple[LabelShare, ...]:
+    labelled = catalog.table.filter(pl.col("labels").is_not_null())
+    rows = labelled.explode("labels")
+    found = [
+        _label(label, rows.filter(pl.col("labels") == label), labelled.height) for label in catalog.labels
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.media, one.label)))
+
+
+def _label(label: str, media: pl.DataFrame, labelled: int) -> LabelShare:
+    places = media["location_id"].drop_nulls().value_counts(sort=True)
+    by_location = {str(place): int(count) for place, count in places.iter_rows()}
+    return LabelShare(
+        label=label,
+        media=media.height,
+        share=media.height / labelled,
+        locations=len(by_location),
+        events=media["event_id"].drop_nulls().n_unique(),
+        top_location_share=max(by_location.values()) / media.height if by_location else None,
+        hours=_counts(media["camera_time"].dt.hour(), range(24)),
+        months=_counts(media["camera_time"].dt.month(), range(1, 13)),
+        by_location=by_location,
+    )
+
+
+def _counts(values: pl.Series, places: range) -> tuple[int, ...]:
+    counted = dict(values.drop_nulls().value_counts().iter_rows())
+    return tuple(counted.get(place, 0) for place in places)
+
+
+def _locations(catalog: Catalog) -> tuple[LocationShare, ...]:
+    named = catalog.table.filter(pl.col("location_id").is_not_null())
+    table = named.group_by("location_id").agg(
+        media=pl.len(),
+        labels=pl.col("labels").explode().drop_nulls().n_unique(),
+        first=pl.col("camera_time").min().dt.to_string("%Y-%m-%d"),
+        last=pl.col("camera_time").max().dt.to_string("%Y-%m-%d"),
+    )
+    ordered = table.sort("media", "location_id", descending=[True, False])
+    return tuple(
+        LocationShare(**row) for row in ordered.rename({"location_id": "location"}).iter_rows(named=True)
+    )
+
+
+def _frames(catalog: Catalog) -> dict[int, int]:
+    events = catalog.table.filter(pl.col("event_id").is_not_null()).group_by("event_id").len("frames")
+    return dict(events["frames"].value_counts().sort("frames").iter_rows())
+
+
+def _years(catalog: Catalog) -> dict[int, int]:
+    years = catalog.table["camera_time"].dt.year().alias("year").drop_nulls()
+    return dict(years.value_counts().sort("year").iter_rows())
+
+
+def _boxes(catalog: Catalog) -> Boxes:
+    searched = catalog.table.filter(pl.col("boxes").is_not_null())
+    every = searched.explode("boxes").filter(pl.col("boxes").is_not_null()).unnest("boxes")
+    largest = every.group_by("media_id").agg((pl.col("width") * pl.col("height")).max().alias("area"))["area"]
+    categories = every["category"].fill_null("no category").value_counts(sort=True)
+    quantiles = (
+        np.quantile(largest.to_numpy(), [0.05, 0.25, 0.5, 0.75, 0.95]).tolist() if len(largest) else None
+    )
+    return Boxes(
+        searched=searched.height,
+        with_box=len(largest),
+        categories=dict(categories.iter_rows()),
+        area=quantiles,
+    )
+
+
+def _examples(catalog: Catalog, labels: list[str], seed: int) -> dict[str, tuple[Example, ...]]:
+    """Up to `EXAMPLES` photos a label, one a location first; unlabelled ones if nothing is labelled."""
+    order = np.random.default_rng(seed).permutation(len(catalog))
+    shuffled = catalog.table.select("media_id", "file_path", "location_id", "labels", "boxes")[order]
+    shuffled = shuffled.with_columns(pl.col("labels").fill_null([UNLABELLED]))
+    if catalog.labels:
+        shuffled = shuffled.filter(~pl.col("labels").list.contains(UNLABELLED))
+    rows = shuffled.explode("labels").with_columns(turn=pl.int_range(pl.len()).over("labels", "location_id"))
+    chosen = rows.sort("turn", maintain_order=True).group_by("labels", maintain_order=True).head(EXAMPLES)
+    by_label = chosen.partition_by("labels", as_dict=True)
+    return {
+        label: tuple(_example(row) for row in by_label[(label,)].iter_rows(named=True))
+        for label in labels or [UNLABELLED]
+    }
+
+
+def _example(row: dict[str, object]) -> Example:
+    boxes = row["boxes"]
+    assert boxes is None or isinstance(boxes, list)
+    best = max(boxes, key=lambda box: 1.0 if box["conf"] is None else box["conf"]) if boxes else None
+    return Example(
+        media_id=str(row["media_id"]),
+        file_path=str(row["file_path"]),
+        box=(best["x"], best["y"], best["width"], best["height"]) if best else None,
+    )
