@@ -190,7 +190,7 @@ class _Job:
         places = [place for place, view in enumerate(self.views) if view.preprocessing == preprocessing]
         rows = [row for row in range(len(self.paths)) if missing[row, places].any()]
         model = self.model.with_preprocessing(preprocessing)
-        prepared = _in_order(pool, lambda row: self._prepare(row, places[0]), rows, ahead=2 * _BATCH)
+        prepared = in_order(pool, lambda row: self._prepare(row, places[0]), rows, ahead=2 * _BATCH)
         batch: list[tuple[int, int, npt.NDArray[np.uint8], str | None]] = []
         for row, (pixels, warning) in zip(rows, prepared, strict=True):
             for place in places:
@@ -271,10 +271,10 @@ def _read_digest(path: Path) -> tuple[os.stat_result, bytes] | None:
         return None
 
 
-def _in_order(
+def in_order(
     pool: ThreadPoolExecutor, work: Callable[[_Item], _Result], items: Iterable[_Item], ahead: int
 ) -> Iterator[_Result]:
-    """Results in the order of the items, at most `ahead` of them waiting."""
+    """The results of `work` in the order of the items; at most `ahead` items are read before their turn."""
     waiting: deque[Future[_Result]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
