@@ -1,0 +1,128 @@
+"""Training batches out of memory-mapped pixels, in an order that the seed and the epoch decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trapline.models.recipe import Augmentation, Recipe
+from trapline.training.pixels import Store
+from trapline.training.targets import sampling_weights
+from trapline.training.views import affine_matrices, changes_geometry, random_views
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingPixels:
+    """Where training looks: the stores that `trapline.training.pixels` made for a recipe.
+
+    Attributes:
+        store: the exact pixels, or the canvases if the augmentation changes the geometry.
+        whole: canvases of the full frames, if some are to be seen whole.
+    """
+
+    store: Store
+    whole: Store | None = None
+
+
+class Batches:
+    """One pass a call of `iter`; `epoch` decides order, views and chance, so that a resumed run repeats them.
+
+    A batch is a dictionary: `images` uint8 [B, h, w, 3], `targets` float [B, labels], `seed`, and `matrices`
+    float [B, 2, 3] where views are cut out of canvases. All batches are nearly equal in size: none is so
+    small that batch normalisation fails on it.
+    """
+
+    def __init__(
+        self, recipe: Recipe, pixels: TrainingPixels, targets: npt.NDArray[np.float32], rows: Rows
+    ) -> None:
+        self.recipe, self.pixels, self.targets, self.rows = recipe, pixels, targets, rows
+        self.epoch = 0
+        self.weights = sampling_weights(targets[rows]) if recipe.balance == "sampling" else None
+
+    def __len__(self) -> int:
+        return max(1, -(-len(self.rows) // self.recipe.batch_size))
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        random = np.random.default_rng([self.recipe.seed, self.epoch])
+        if self.weights is None:
+            order = random.permutation(self.rows)
+        else:
+            order = random.choice(self.rows, size=len(self.rows), p=self.weights)
+        for rows in np.array_split(order, len(self)):
+            yield self._batch(rows, random)
+
+    def _batch(self, rows: Rows, random: np.random.Generator) -> dict[str, Tensor]:
+        change = self.recipe.augmentation
+        batch = {
+            "targets": torch.from_numpy(self.targets[rows]),
+            "seed": torch.tensor(int(random.integers(2**31))),
+        }
+        images, facts = self.pixels.store.pixels[rows], None
+        if changes_geometry(change):
+            images, facts = self._whole_for_some(rows, images, random)
+        mirrored = random.random(len(rows)) < change.horizontal_flip
+        upside_down = random.random(len(rows)) < change.vertical_flip
+        if facts is not None:
+            batch["matrices"] = torch.from_numpy(self._matrices(facts, mirrored, upside_down, random))
+        else:
+            images[mirrored] = images[mirrored, :, ::-1]
+            images[upside_down] = images[upside_down, ::-1]
+        batch["images"] = torch.from_numpy(images)
+        return batch
+
+    def _whole_for_some(
+        self, rows: Rows, images: npt.NDArray[np.uint8], random: np.random.Generator
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        facts = self.pixels.store.facts[rows].copy()
+        if self.pixels.whole is not None:
+            chosen = random.random(len(rows)) < self.recipe.augmentation.full_frame
+            chosen &= ~np.isnan(facts[:, 4])  # without a box it is the full frame already
+            images[chosen] = self.pixels.whole.pixels[rows[chosen]]
+            facts[chosen, :4] = self.pixels.whole.facts[rows[chosen], :4]
+            facts[chosen, 4:] = np.nan
+        return images, facts
+
+    def _matrices(
+        self,
+        facts: npt.NDArray[np.float32],
+        mirrored: npt.NDArray[np.bool_],
+        upside_down: npt.NDArray[np.bool_],
+        random: np.random.Generator,
+    ) -> npt.NDArray[np.float32]:
+        size, change = self.recipe.preprocessing, self.recipe.augmentation
+        context = None if size.crop is None else size.crop.context
+        views = random_views(facts, change, context, random)
+        angles = random.uniform(-change.rotate, change.rotate, len(facts))
+        return affine_matrices(views, mirrored, upside_down, angles, size.width / size.height)
+
+
+class ExactBatches:
+    """The pixels that prediction sees, in the order of `rows`."""
+
+    def __init__(
+        self, store: Store, targets: npt.NDArray[np.float32], rows: Rows, batch_size: int = 64
+    ) -> None:
+        self.store, self.targets, self.rows, self.batch_size = store, targets, rows, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for start in range(0, len(self.rows), self.batch_size):
+            rows = self.rows[start : start + self.batch_size]
+            yield {
+                "images": torch.from_numpy(self.store.pixels[rows]),
+                "targets": torch.from_numpy(self.targets[rows]),
+            }
+
+
+def needs_mixing(change: Augmentation, epoch: int, epochs: int) -> bool:
+    """Whether mixup and cutmix are on in this epoch."""
+    return bool(change.mixup or change.cutmix) and epoch < epochs - change.last_epochs_off

@@ -1,0 +1,148 @@
+"""Location folds: every media predicted by a model that never saw its location."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog, location_folds
+from trapline.errors import DataError
+from trapline.models import Interval
+from trapline.models.recipe import Recipe
+from trapline.prediction import Predictions
+from trapline.training.judging import Judged, judge, predictions_of
+from trapline.training.selection import Rows, Selected, select_media
+from trapline.training.targets import prior_shift
+from trapline.training.torch_learner import StepReport, TorchLearner
+
+if TYPE_CHECKING:
+    from trapline.training.fitting import Fitted
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What location folds say of a recipe.
+
+    Attributes:
+        predictions: out of fold, calibrated, one row a labelled media.
+        metrics: name -> value and interval over locations.
+        judged: calibration and probabilities.
+        logits: float32 [N, labels], raw, in the order of `judged.rows`.
+        folds: int [N], the fold that each media was held out in.
+        best_epochs: of each fold, counted from 1.
+        histories: of each fold, one dictionary an epoch.
+        seconds: that it took.
+    """
+
+    predictions: Predictions
+    metrics: dict[str, Interval]
+    judged: Judged
+    logits: npt.NDArray[np.float32]
+    folds: npt.NDArray[np.int64]
+    best_epochs: tuple[int, ...]
+    histories: tuple[list[dict[str, float]], ...]
+    seconds: float
+    fitted: tuple[Fitted, ...] = field(repr=False, default=())
+
+
+def crossval(
+    recipe: Recipe,
+    catalog: Catalog,
+    folds: int | Sequence[Catalog] = 5,
+    *,
+    run_folder: Path | None = None,
+    cache: Path | None = None,
+    report: StepReport | None = None,
+) -> CrossValidation:
+    """Train a recipe once a fold of the locations and judge it on what was held out.
+
+    Args:
+        recipe: `fit` and `members` are not looked at.
+        catalog: all labelled media of its parts train and validation are used; without a split all.
+        folds: how many (dealt with the recipe's seed), or the folds themselves (as
+            `trapline.catalog.location_folds` gives them).
+        run_folder: for checkpoints, so that an interrupted run goes on; None for a temporary one.
+        cache: folder for pixels and features; None for the user's.
+        report: told of each step.
+
+    Raises:
+        DataError: too few locations or labels.
+    """
+    selected = select_media(catalog, recipe, needs_split=False)
+    learner = TorchLearner(recipe, selected, cache, report)
+    return run_folds(learner, folds, run_folder)
+
+
+def run_folds(
+    learner: TorchLearner, folds: int | Sequence[Catalog], run_folder: Path | None
+) -> CrossValidation:
+    """The folds of a learner whose pixels are ready."""
+    started = time.monotonic()
+    recipe, selected = learner.recipe, learner.selected
+    parts = fold_rows(selected, folds, recipe.seed)
+    fitted: list[Fitted] = []
+    with ExitStack() as stack:
+        if run_folder is None:
+            run_folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trapline-")))
+        for place, (train, held_out) in enumerate(parts):
+            what = f"fold {place + 1} of {len(parts)}"
+            fitted.append(learner.fit(train, held_out, run_folder / f"fold-{place}", what=what))
+    rows = np.concatenate([held_out for _, held_out in parts])
+    numbers = np.repeat(np.arange(len(parts)), [len(held_out) for _, held_out in parts])
+    logits = np.concatenate([found.logits for found in fitted if found.logits is not None])
+    shift = prior_shift(recipe, selected.targets[rows])
+    judged = judge(recipe, selected, rows, logits, shift, folds=numbers)
+    info = {"recipe": recipe.name, "measured_on": judged.measured_on}
+    return CrossValidation(
+        predictions_of(recipe, selected, judged, "out-of-fold", info),
+        judged.metrics,
+        judged,
+        logits,
+        numbers,
+        tuple(found.best_epoch for found in fitted),
+        tuple(found.history for found in fitted),
+        time.monotonic() - started,
+        tuple(fitted),
+    )
+
+
+def fold_rows(selected: Selected, folds: int | Sequence[Catalog], seed: int) -> list[tuple[Rows, Rows]]:
+    """For each fold the rows that train and the rows that are held out, of the readable media.
+
+    Raises:
+        DataError: the folds do not hold every media out exactly once, or a fold trains without a label.
+    """
+    catalogs = location_folds(selected.catalog, folds, seed) if isinstance(folds, int) else list(folds)
+    ids = selected.catalog.table.select("media_id").with_row_index("row")
+    usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
+    parts = []
+    for place, catalog in enumerate(catalogs):
+        split = ids.join(catalog.table.select("media_id", "split"), on="media_id", how="left")
+        train, held_out = (
+            np.intersect1d(usable, split.filter(pl.col("split") == part)["row"].to_numpy())
+            for part in ("train", "validation")
+        )
+        missing = [
+            label
+            for label, count in zip(selected.labels, selected.targets[train].sum(axis=0), strict=True)
+            if not count
+        ]
+        if missing:
+            raise DataError(
+                f"Fold {place + 1} of {len(catalogs)} would train without the label {', '.join(missing)}: it "
+                "occurs at too few locations. Use fewer folds, another seed, or leave the label out."
+            )
+        parts.append((train, held_out))
+    held: npt.NDArray[Any] = np.sort(np.concatenate([held_out for _, held_out in parts]))
+    if not np.array_equal(held, usable):
+        raise DataError("The folds must hold out every labelled media exactly once.")
+    return parts

@@ -1,0 +1,378 @@
+"""Fitting one network: Lightning's loop over memory-mapped pixels, resumable epoch by epoch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
+
+from trapline.errors import DataError
+from trapline.metrics import measure
+from trapline.models.networks import Network, build_network
+from trapline.models.recipe import Recipe
+from trapline.models.weights import Weights
+from trapline.training.augment import augment, cut, mix
+from trapline.training.batches import Batches, ExactBatches, Rows, TrainingPixels, needs_mixing
+from trapline.training.history import write_history
+from trapline.training.optimisation import build_optimiser, build_schedule
+from trapline.training.pixels import Store
+from trapline.training.targets import label_weights, prior_shift, probabilities_of, truth_of
+
+Report = Callable[[int, int, str], None]
+"""Called with steps done, steps in all and a line about the last epoch."""
+
+LOWER_IS_BETTER = ("log_loss", "loss")
+SHOWN = ("log_loss", "accuracy", "balanced_accuracy", "macro_f1")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The labelled media of a training: everything that fits and folds share.
+
+    Attributes:
+        labels: in the order of the outputs.
+        targets: float32 [N, labels].
+        exact: the pixels that prediction sees.
+        training: where training looks.
+    """
+
+    labels: tuple[str, ...]
+    targets: npt.NDArray[np.float32]
+    exact: Store
+    training: TrainingPixels
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network, the best epoch's weights in it, on the CPU.
+
+    Attributes:
+        network: ready to be exported.
+        weights: the origin of its backbone.
+        shift: from the balanced prior to the natural one; empty if nothing was balanced.
+        best_epoch: counted from 1.
+        history: one dictionary an epoch.
+        logits: float32 [validation media, labels], before shift and temperature; None without validation.
+    """
+
+    network: Network
+    weights: Weights
+    shift: tuple[float, ...]
+    best_epoch: int
+    history: list[dict[str, float]] = field(default_factory=list)
+    logits: npt.NDArray[np.float32] | None = None
+
+
+def fit_network(
+    recipe: Recipe,
+    examples: Examples,
+    train: Rows,
+    validation: Rows | None,
+    folder: Path,
+    *,
+    report: Report | None = None,
+) -> Fitted:
+    """Train on some rows of the examples, validate on others; go on where a killed run stopped.
+
+    Args:
+        recipe: `fit` and `members` are not looked at.
+        examples: pixels and targets of all rows.
+        train: rows to train on.
+        validation: rows that choose the epoch; None keeps the last epoch.
+        folder: for checkpoints and the history; a finished one is only read.
+        report: told of each step.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    done = folder / "fitted.json"
+    last = folder / "last.ckpt"
+    resumed = last.is_file()
+    network, weights = build_network(recipe, len(examples.labels), load=not resumed)
+    weights = weights if not resumed else _origin(folder)
+    if not resumed:
+        _keep_origin(folder, weights)
+    module = Fitting(recipe, network, examples, train, validation)
+    if not done.is_file():
+        _run(module, folder, last if resumed else None, report)
+        done.write_text(json.dumps({"epochs": len(module.history)}), encoding="utf-8")
+    best = folder / ("best.ckpt" if module.chooses else "last.ckpt")
+    state = torch.load(best, map_location="cpu", weights_only=True)
+    history = torch.load(last, map_location="cpu", weights_only=True)["history"]
+    module.load_state_dict(state["state_dict"])
+    module.cpu().eval()
+    trained = module.judged
+    logits = None
+    if validation is not None:
+        logits = network_logits(trained, examples.exact, validation, recipe.flip_average)
+    shift = prior_shift(recipe, examples.targets[train])
+    return Fitted(trained, weights, shift, len(state["history"]), history, logits)
+
+
+def network_logits(
+    network: Network, store: Store, rows: Rows, flip_average: bool = False
+) -> npt.NDArray[np.float32]:
+    """float32 [rows, labels], of the exact pixels (and their mirror images), in float32 on the CPU."""
+    network = network.cpu().eval()
+    targets = np.zeros((len(store.pixels), 1), np.float32)
+    found = []
+    with torch.no_grad():
+        for batch in ExactBatches(store, targets, rows):
+            logits = network(batch["images"])[0]
+            if flip_average:
+                logits = (logits + network(batch["images"].flip(2))[0]) / 2
+            found.append(logits.numpy())
+    return np.concatenate(found)
+
+
+class Fitting(lightning.LightningModule):
+    """What one training step, one validation and one checkpoint are."""
+
+    def __init__(
+        self, recipe: Recipe, network: Network, examples: Examples, train: Rows, validation: Rows | None
+    ) -> None:
+        super().__init__()
+        self.recipe, self.network = recipe, network
+        self.examples, self.train_rows, self.validation_rows = examples, train, validation
+        self.average = self._averaged() if recipe.ema else None
+        self.batches = Batches(recipe, examples.training, examples.targets, train)
+        self.shift = prior_shift(recipe, examples.targets[train])
+        self.chooses = validation is not None and recipe.selection != "last"
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+        self._answers: list[tuple[Tensor, Tensor]] = []
+        self._started = time.monotonic()
+        weights = label_weights(examples.targets[train], recipe.task)
+        balanced = weights if recipe.balance == "class-weights" else np.ones_like(weights)
+        self.register_buffer("label_weights", torch.tensor(balanced, dtype=torch.float32), persistent=False)
+
+    def _averaged(self) -> AveragedModel:
+        """An average of the weights over steps, that follows quickly at first."""
+        decay = self.recipe.ema or 0.0
+
+        def follow(average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+            share = min(decay, (1 + float(steps)) / (10 + float(steps)))
+            return average * share + current * (1 - share)
+
+        return AveragedModel(self.network, avg_fn=follow, use_buffers=True)
+
+    @property
+    def judged(self) -> Network:
+        """The network that is validated and exported: the average if there is one."""
+        network = self.network if self.average is None else self.average.module
+        assert isinstance(network, Network)
+        return network
+
+    def train_dataloader(self) -> Batches:
+        """Of the epoch that is about to run."""
+        return self.batches
+
+    def val_dataloader(self) -> Any:
+        """The validation rows, or nothing."""
+        if self.validation_rows is None:
+            return []
+        return ExactBatches(self.examples.exact, self.examples.targets, self.validation_rows)
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser, its schedule moving at every step."""
+        optimiser = build_optimiser(self.recipe.optimiser, self.network)
+        schedule = build_schedule(self.recipe.schedule, optimiser, self.recipe.epochs, len(self.batches))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def backbone_frozen(self) -> bool:
+        """Whether only the head learns in this epoch."""
+        return self.recipe.how == "gradual" and self.current_epoch < self.recipe.frozen_epochs
+
+    def on_train_epoch_start(self) -> None:
+        """Set what depends on the epoch alone, so that a resumed run finds it again."""
+        torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
+        self._started = time.monotonic()
+        self._losses = []
+        self.network.train()
+        if self.backbone_frozen:
+            self.network.backbone.eval()
+        elif self.recipe.freeze_batch_norm:
+            for layer in self.network.backbone.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
+
+    def training_step(self, batch: dict[str, Tensor]) -> Tensor:
+        """The loss of one batch."""
+        size, change = self.recipe.preprocessing, self.recipe.augmentation
+        random = torch.Generator(device=self.device).manual_seed(int(batch["seed"]))
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            images = cut(batch["images"], batch.get("matrices"), size.height, size.width)
+            images, targets = augment(images, change, random), batch["targets"]
+            if needs_mixing(change, self.current_epoch, self.recipe.epochs):
+                images, targets = mix(images, targets, change, random)
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.set_grad_enabled(not self.backbone_frozen):
+            features = self.network.embed(images)
+        loss = self.loss(self.network.head(features), targets)
+        self._losses.append(loss.detach())
+        return loss
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy over labels, or the mean of the labels' binary ones, smoothed and weighed."""
+        smoothing = self.recipe.loss.label_smoothing
+        weights: Any = self.label_weights
+        if self.recipe.task == "single-label" and self.recipe.loss.name != "bce":
+            return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
+        softened = targets * (1 - smoothing) + smoothing / 2
+        return functional.binary_cross_entropy_with_logits(logits, softened, pos_weight=weights)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Let the average follow."""
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    def validation_step(self, batch: dict[str, Tensor]) -> None:
+        """Keep the answers; they are judged together."""
+        self._answers.append((self.judged(batch["images"])[0], batch["targets"]))
+
+    def on_train_epoch_end(self) -> None:
+        """Write down the epoch; validation has run."""
+        loss = float(torch.stack(self._losses).mean())
+        if not np.isfinite(loss):
+            raise DataError(
+                f"The training loss of epoch {self.current_epoch + 1} is not a number. Lower the learning "
+                "rate (--set optimiser.lr=…) or limit the gradient (--set optimiser.clip=1)."
+            )
+        rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
+        row = {"epoch": self.current_epoch + 1, "lr": max(rates), "train_loss": loss, **self._judge()}
+        self.history.append({**row, "seconds": time.monotonic() - self._started})
+        if self.chooses:
+            self.log("selection", row[f"validation_{self.recipe.selection}"])
+
+    def _judge(self) -> dict[str, float]:
+        if not self._answers:
+            return {}
+        logits, targets = (torch.cat(parts).float() for parts in zip(*self._answers, strict=True))
+        self._answers = []
+        found = {"loss": float(self.loss(logits, targets))}
+        probabilities = probabilities_of(logits.cpu().numpy(), self.recipe.task, self.shift)
+        truth = truth_of(targets.cpu().numpy(), self.recipe.task)
+        found |= {name: float(value) for name, value in measure(truth, probabilities).items()}
+        return {f"validation_{name}": found[name] for name in ("loss", *SHOWN) if name in found}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The history travels with the weights."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """And comes back with them."""
+        self.history = checkpoint["history"]
+
+
+def _run(module: Fitting, folder: Path, resume: Path | None, report: Report | None) -> None:
+    recipe = module.recipe
+    callbacks: list[Callback] = [_Reporter(folder, report)]
+    if module.chooses:
+        mode = "min" if recipe.selection in LOWER_IS_BETTER else "max"
+        if recipe.patience is not None:
+            callbacks.append(
+                EarlyStopping("selection", mode=mode, patience=recipe.patience, check_on_train_epoch_end=True)
+            )
+        callbacks.append(_checkpoint(folder, monitor="selection", mode=mode))
+    callbacks.append(_checkpoint(folder, save_top_k=0, save_last=True))
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator="auto",
+            devices=1,
+            precision=_precision(recipe),
+            gradient_clip_val=recipe.optimiser.clip,
+            callbacks=callbacks,
+            default_root_dir=folder,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(module, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _checkpoint(folder: Path, **options: Any) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+        **options,
+    )
+
+
+def _precision(recipe: Recipe) -> Any:
+    bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if recipe.precision == "bf16" or (recipe.precision == "auto" and bf16):
+        return "bf16-mixed"
+    return "32-true"
+
+
+class _Reporter(Callback):
+    """Writes the history and tells how far the run is."""
+
+    def __init__(self, folder: Path, report: Report | None) -> None:
+        self.folder, self.report, self.line = folder, report, ""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        pl_module.batches.epoch = trainer.current_epoch
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        if self.report is not None:
+            steps = len(pl_module.batches)
+            self.report(trainer.global_step, steps * pl_module.recipe.epochs, self.line)
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        write_history(pl_module.history, self.folder)
+        self.line = _line(pl_module.history[-1], pl_module.recipe.epochs)
+
+
+def _line(row: dict[str, float], epochs: int) -> str:
+    parts = [f"epoch {int(row['epoch'])}/{epochs}", f"loss {row['train_loss']:.3f}"]
+    parts += [f"{name} {row[f'validation_{name}']:.3f}" for name in SHOWN[:2] if f"validation_{name}" in row]
+    return "  ".join(parts)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning tells of devices, folders and its own paid features; none of it is for our users."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            warnings.filterwarnings("ignore", message=r".*lr_scheduler\.step.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _keep_origin(folder: Path, weights: Weights) -> None:
+    said = {"name": weights.name, "fingerprint": weights.fingerprint, "notices": weights.notices}
+    (folder / "weights.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
+
+
+def _origin(folder: Path) -> Weights:
+    said = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
+    return Weights(said["name"], fingerprint=said["fingerprint"], notices=tuple(said["notices"]))

@@ -1,0 +1,88 @@
+"""Parameter groups, optimisers and schedules out of a recipe."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from trapline.models.networks import Network
+from trapline.models.recipe import Optimiser, Schedule
+
+WARMUP_START = 0.01
+
+
+def build_optimiser(settings: Optimiser, network: Network) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the network's parameter groups."""
+    groups = parameter_groups(settings, network)
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
+    if settings.name == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=settings.lr, momentum=settings.momentum)
+    kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=settings.lr)
+
+
+def parameter_groups(settings: Optimiser, network: Network) -> list[dict[str, Any]]:
+    """Groups of equal rate and decay: head (and pooling) at `lr`, the backbone by factor and layer decay.
+
+    Biases and normalisation layers (parameters of one dimension) are not decayed.
+    """
+    depth = layer_depths(network.backbone) if settings.layer_decay < 1 else {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        rate = settings.lr
+        if name.startswith("backbone."):
+            rate *= settings.backbone_lr_factor
+            rate *= settings.layer_decay ** depth.get(name.removeprefix("backbone."), 0)
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
+
+
+def layer_depths(backbone: nn.Module) -> dict[str, int]:
+    """Parameter name -> stages between it and the head, 0 for the last stage."""
+    names = [name for name, _ in backbone.named_parameters()]
+    matcher: Any = getattr(backbone, "group_matcher", None)
+    if matcher is not None:
+        from timm.models import group_parameters
+
+        stages: dict[str, int] = group_parameters(backbone, matcher(coarse=False), reverse=True)
+    else:
+        order = list(dict.fromkeys(name.split(".")[0] for name in names))
+        stages = {name: order.index(name.split(".")[0]) for name in names}
+    last = max(stages.values(), default=0)
+    return {name: last - stages.get(name, last) for name in names}
+
+
+def build_schedule(
+    settings: Schedule, optimiser: torch.optim.Optimizer, epochs: int, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """A schedule that moves at every step; `steps` are those of one epoch."""
+    if settings.name == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            max_lr=[group["lr"] for group in optimiser.param_groups],
+            total_steps=epochs * steps + 1,
+            pct_start=(settings.warmup_epochs / epochs) or 0.3,
+            final_div_factor=1 / max(settings.final_factor, 1e-6),
+            cycle_momentum=True,
+        )
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: rate_factor(settings, step, epochs * steps, steps)
+    )
+
+
+def rate_factor(settings: Schedule, step: int, total: int, steps: int) -> float:
+    """The learning rate at `step` over the full one, for `none`, `cosine` and `step`."""
+    warmup = round(settings.warmup_epochs * steps)
+    if step < warmup:
+        return WARMUP_START + (1 - WARMUP_START) * step / warmup
+    if settings.name == "cosine":
+        done = min(1.0, (step - warmup) / max(1, total - warmup))
+        return settings.final_factor + (1 - settings.final_factor) * (1 + math.cos(math.pi * done)) / 2
+    if settings.name == "step":
+        return settings.step_factor ** (step // (settings.step_epochs * steps))
+    return 1.0

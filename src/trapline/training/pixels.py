@@ -1,0 +1,306 @@
+"""Pixels for training, decoded once: an epoch reads them from a memory-mapped file and decodes nothing.
+
+The pixels of each photo are exactly those that prediction sees (`trapline.images.prepare`). Files are named
+by the content of the photos, their boxes and the preprocessing, so that another run, fold or trial over the
+same photos finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError
+from trapline.images import (
+    Box,
+    ImageError,
+    Preprocessing,
+    Rectangle,
+    choose_box,
+    crop_rectangle,
+    fit,
+    load,
+    prepare,
+)
+from trapline.images.resize import plan_fit
+from trapline.models.recipe import Augmentation
+from trapline.training.feature_cache import digest_file, user_cache_folder
+from trapline.training.features import in_order
+
+Progress = Callable[[int, int], None]
+Pixels = npt.NDArray[np.uint8]
+
+FORMAT = "1"
+AHEAD = 64  # photos decoded and not yet written
+OVERSAMPLING = 2  # as in `prepare`
+MAX_CACHE_BYTES = 40 * 2**30
+"""The least recently used files of pixels go beyond this."""
+
+
+class Store(NamedTuple):
+    """A memory-mapped array of pictures, and what is known of each.
+
+    Attributes:
+        pixels: uint8 [N, height, width, 3]; black where the photo could not be read.
+        failed: row -> why.
+        facts: float32 [N, F], of the kind of the store.
+    """
+
+    pixels: Pixels
+    failed: dict[int, str]
+    facts: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """What decides the pixels of one media."""
+
+    path: Path
+    box: Box | None
+
+
+class PixelCache:
+    """Makes and finds stores of pixels in a folder.
+
+    Args:
+        folder: None for the user's cache folder.
+        max_bytes: of all stores together.
+    """
+
+    def __init__(self, folder: Path | None = None, max_bytes: int = MAX_CACHE_BYTES) -> None:
+        self.folder = (folder or user_cache_folder()) / "pixels"
+        self.max_bytes = max_bytes
+        self._digests: dict[Path, str] = {}
+
+    def exact(
+        self, catalog: Catalog, preprocessing: Preprocessing, progress: Progress | None = None
+    ) -> Store:
+        """The pixels that prediction sees; no facts."""
+
+        def make(photo: Photo) -> tuple[Pixels, list[float]]:
+            return prepare(photo.path, preprocessing, photo.box).pixels, []
+
+        shape = (preprocessing.height, preprocessing.width)
+        return self._store(_photos(catalog, preprocessing), ["exact", preprocessing], shape, make, progress)
+
+    def canvas(
+        self,
+        catalog: Catalog,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation,
+        progress: Progress | None = None,
+        *,
+        whole: bool = False,
+    ) -> Store:
+        """Wider pictures that random crops are cut from; see `canvas_of` for the facts.
+
+        With `whole`, full frames in pictures of the same size.
+        """
+        reach, shape = canvas_shape(preprocessing, augmentation)
+        if whole:
+            preprocessing = preprocessing.model_copy(update={"crop": None})
+
+        def make(photo: Photo) -> tuple[Pixels, list[float]]:
+            return canvas_of(photo, preprocessing, reach, shape)
+
+        kind: list[Any] = ["canvas", preprocessing, reach, shape]
+        return self._store(_photos(catalog, preprocessing), kind, shape, make, progress)
+
+    def _store(
+        self,
+        photos: Sequence[Photo],
+        kind: Sequence[Any],
+        shape: tuple[int, int],
+        make: Callable[[Photo], tuple[Pixels, list[float]]],
+        progress: Progress | None,
+    ) -> Store:
+        folder = self.folder / self._key(photos, kind)
+        if not (folder / "done.json").is_file():
+            self._fill(folder, photos, shape, make, progress)
+        (folder / "done.json").touch()  # marks it as used now
+        self._drop_oldest(keep=folder)
+        return _open(folder, (len(photos), *shape, 3))
+
+    def _key(self, photos: Sequence[Photo], kind: Sequence[Any]) -> str:
+        with ThreadPoolExecutor() as pool:
+            digests = list(pool.map(self._digest, (photo.path for photo in photos)))
+        said = [FORMAT, *(part.model_dump() if isinstance(part, Preprocessing) else part for part in kind)]
+        digest = hashlib.sha256(json.dumps(said).encode())
+        for photo, content in zip(photos, digests, strict=True):
+            box = None if photo.box is None else list(asdict(photo.box).values())
+            digest.update(json.dumps([content, box]).encode())
+        return digest.hexdigest()[:32]
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            try:
+                self._digests[path] = digest_file(path).hex()
+            except OSError as error:
+                self._digests[path] = f"unreadable: {error.strerror}"
+        return self._digests[path]
+
+    def _fill(
+        self,
+        folder: Path,
+        photos: Sequence[Photo],
+        shape: tuple[int, int],
+        make: Callable[[Photo], tuple[Pixels, list[float]]],
+        progress: Progress | None,
+    ) -> None:
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        size = (len(photos), *shape, 3)
+        self._check_space(int(np.prod(size)))
+        pixels: Any = np.lib.format.open_memmap(partial / "pixels.npy", "w+", np.uint8, size)
+        failed: dict[int, str] = {}
+        facts: dict[int, list[float]] = {}
+
+        def work(row: int) -> tuple[Pixels, list[float]] | str:
+            try:
+                return make(photos[row])
+            except ImageError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for row, found in enumerate(in_order(pool, work, range(len(photos)), ahead=AHEAD)):
+                if isinstance(found, str):
+                    failed[row] = found
+                else:
+                    pixels[row], facts[row] = found
+                if progress is not None:
+                    progress(row + 1, len(photos))
+        pixels.flush()
+        pixels = None  # Windows renames no folder with an open file
+        width = max((len(fact) for fact in facts.values()), default=0)
+        table = np.full((len(photos), width), np.nan, np.float32)
+        for row, fact in facts.items():
+            table[row] = fact
+        np.save(partial / "facts.npy", table)
+        (partial / "done.json").write_text(json.dumps({"failed": failed}), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)  # left over from a killed run
+        try:
+            partial.replace(folder)
+        except OSError:  # another run of the same was first
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _check_space(self, wanted: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if wanted > free * 0.9:
+            raise DataError(
+                f"The pixels of this training take {wanted / 2**30:.1f} GB and the disk of {self.folder} has "
+                f"{free / 2**30:.1f} GB left. Name a folder on a larger disk in the environment variable "
+                "TRAPLINE_CACHE, or make preprocessing.height and width smaller."
+            )
+
+    def _drop_oldest(self, keep: Path) -> None:
+        stores = sorted(self.folder.glob("*/done.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        total = 0
+        for mark in stores:
+            total += (mark.parent / "pixels.npy").stat().st_size
+            recent = time.time() - mark.stat().st_mtime < 86_400  # perhaps another run is reading it
+            if total > self.max_bytes and mark.parent != keep and not recent:
+                shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def _open(folder: Path, shape: tuple[int, ...]) -> Store:
+    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    if pixels.shape != shape:
+        raise DataError(f"The cached pixels in {folder} are damaged; delete that folder.")
+    failed = json.loads((folder / "done.json").read_text(encoding="utf-8"))["failed"]
+    return Store(pixels, {int(row): why for row, why in failed.items()}, np.load(folder / "facts.npy"))
+
+
+def _photos(catalog: Catalog, preprocessing: Preprocessing) -> list[Photo]:
+    boxes = catalog.table["boxes"].to_list()
+    return [
+        Photo(path, choose_box(found, preprocessing.crop))
+        for path, found in zip(catalog.paths(), boxes, strict=True)
+    ]
+
+
+def canvas_shape(preprocessing: Preprocessing, augmentation: Augmentation) -> tuple[float, tuple[int, int]]:
+    """How far the canvas reaches (context around the box) and its height and width.
+
+    A crop at the nominal context has about as many pixels in the canvas as in the input; no canvas is
+    more than 1.6 times as high as the input.
+    """
+    crop = preprocessing.crop
+    if crop is None:
+        growth, reach = 1.15, 1.0
+    else:
+        most = augmentation.context[1] if augmentation.context else crop.context
+        reach = min(10.0, max(most, crop.context) * (1 + 2 * augmentation.box_shift))
+        growth = min(1.6, max(1.15, reach / crop.context))
+    return reach, (round(preprocessing.height * growth), round(preprocessing.width * growth))
+
+
+def canvas_of(
+    photo: Photo, preprocessing: Preprocessing, reach: float, shape: tuple[int, int]
+) -> tuple[Pixels, list[float]]:
+    """The canvas of one photo and eight facts, all fractions of the canvas.
+
+    Facts: left, top, right, bottom of what prediction would see (beyond 0..1 where it pads), and of the
+    animal's box (NaN without one).
+    """
+    wide = preprocessing.model_copy(
+        update={"height": shape[0], "width": shape[1], "fit": "squash", "crop": None}
+    )
+    policy = preprocessing.crop
+    wider = policy and policy.model_copy(update={"context": reach})
+
+    def least_size(full: tuple[int, int]) -> tuple[int, int]:
+        region = crop_rectangle(*full, photo.box, wider)
+        return (
+            math.ceil(full[0] * OVERSAMPLING * shape[0] / region.height),
+            math.ceil(full[1] * OVERSAMPLING * shape[1] / region.width),
+        )
+
+    loaded = load(photo.path, min_side=least_size)
+    height, width = loaded.pixels.shape[:2]
+    pixels = _masked(loaded.pixels, preprocessing)
+    region = crop_rectangle(height, width, photo.box, wider)
+    plan = plan_fit(crop_rectangle(height, width, photo.box, policy), preprocessing)
+    across, down = plan.region.width / plan.width, plan.region.height / plan.height
+    left = plan.region.left - plan.left * across
+    top = plan.region.top - plan.top * down
+    seen = Rectangle(left, top, left + preprocessing.width * across, top + preprocessing.height * down)
+    facts = _fractions(seen, region)
+    if photo.box is None:
+        facts += [float("nan")] * 4
+    else:
+        box = photo.box
+        corners = (box.x * width, box.y * height, (box.x + box.width) * width, (box.y + box.height) * height)
+        facts += _fractions(Rectangle(*corners), region)
+    return fit(pixels, wide, region), facts
+
+
+def _masked(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
+    top = round(len(pixels) * preprocessing.mask_top)
+    bottom = len(pixels) - round(len(pixels) * preprocessing.mask_bottom)
+    if top or bottom < len(pixels):
+        pixels = pixels.copy()
+        pixels[:top] = 0
+        pixels[bottom:] = 0
+    return pixels
+
+
+def _fractions(rectangle: Rectangle, of: Rectangle) -> list[float]:
+    return [
+        (rectangle.left - of.left) / of.width,
+        (rectangle.top - of.top) / of.height,
+        (rectangle.right - of.left) / of.width,
+        (rectangle.bottom - of.top) / of.height,
+    ]

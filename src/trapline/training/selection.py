@@ -1,0 +1,176 @@
+"""Which media of a catalog train and validate, and what is wrong with them if they cannot."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog, LeakCheck, check_leaks, fingerprint
+from trapline.errors import DataError, TraplineWarning
+from trapline.models.recipe import Recipe
+from trapline.training.targets import target_matrix
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The labelled media of the parts train and validation.
+
+    Attributes:
+        catalog: these media alone, in the catalog's order.
+        labels: what the model can say, sorted.
+        targets: float32 [N, labels].
+        train: rows of the train part.
+        validation: rows of the validation part.
+        left_out: why -> how many media of the two parts are not used.
+        failed: row -> why the photo cannot be read; set aside from `train` and `validation`.
+    """
+
+    catalog: Catalog
+    labels: tuple[str, ...]
+    targets: npt.NDArray[np.float32]
+    train: Rows
+    validation: Rows
+    left_out: dict[str, int] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> npt.NDArray[Any]:
+        """[N]: the location of each media; a media without one stands for itself."""
+        table = self.catalog.table
+        return table.select(pl.coalesce("location_id", "media_id")).to_series().to_numpy()
+
+    def without(self, failed: Mapping[int, str]) -> Selected:
+        """The same with unreadable photos set aside.
+
+        Raises:
+            DataError: so many of them that something is wrong with the path.
+        """
+        if not failed:
+            return self
+        first = "; ".join(list(failed.values())[:3])
+        if len(failed) > max(5, len(self.catalog) // 10):
+            raise DataError(
+                f"{len(failed)} of {len(self.catalog)} photos cannot be read: {first}. "
+                f"Paths start from {self.catalog.root}; `trapline catalog` tells which files are missing."
+            )
+        gone = np.array(sorted(failed))
+        warnings.warn(
+            f"{len(failed)} photos cannot be read and are left out: {first}", TraplineWarning, stacklevel=3
+        )
+        return Selected(
+            self.catalog,
+            self.labels,
+            self.targets,
+            np.setdiff1d(self.train, gone),
+            np.setdiff1d(self.validation, gone),
+            {**self.left_out, "unreadable": len(failed)},
+            dict(failed),
+        )
+
+
+def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) -> Selected:
+    """The media that a training uses.
+
+    Args:
+        catalog: with labels and, unless folds are dealt later, a split.
+        recipe: its task is used.
+        needs_split: False takes all labelled media of the parts train and validation (or all, if there is
+            no split), with empty `train` and `validation`.
+
+    Raises:
+        DataError: no split, an empty part, fewer than two labels, or a label without training media.
+    """
+    parts = catalog.table["split"]
+    has_split = parts.null_count() < len(parts)
+    if needs_split:
+        catalog.part("train")
+        catalog.part("validation")
+    used = catalog.filter(pl.col("split").is_in(["train", "validation"])) if has_split else catalog
+    labelled = used.filter(pl.col("labels").is_not_null())
+    left_out = {"unlabelled": len(used) - len(labelled)} if len(used) > len(labelled) else {}
+    if left_out:
+        warnings.warn(
+            f"{left_out['unlabelled']} of {len(used)} media for training and validation have no label "
+            "and are left out.",
+            TraplineWarning,
+            stacklevel=2,
+        )
+    labels = tuple(labelled.labels)
+    if len(labels) < 2:
+        raise DataError(
+            f"A classifier needs at least two labels; the media for training have {len(labels)}"
+            f"{f' ({labels[0]})' if labels else ''}. Photos without an animal are labelled 'blank'."
+        )
+    part = labelled.table["split"]
+    train = part.eq_missing("train").arg_true().to_numpy().astype(np.int64)
+    validation = part.eq_missing("validation").arg_true().to_numpy().astype(np.int64)
+    targets = target_matrix(labelled, labels, recipe.task)
+    if needs_split:
+        _check_parts(labels, targets, train, validation)
+    return Selected(labelled, labels, targets, train, validation, left_out)
+
+
+def _check_parts(
+    labels: tuple[str, ...], targets: npt.NDArray[np.float32], train: Rows, validation: Rows
+) -> None:
+    if not len(train) or not len(validation):
+        empty = "validation" if len(train) else "train"
+        raise DataError(f"The part '{empty}' has no labelled media. Split again with `trapline split`.")
+    missing = [label for label, count in zip(labels, targets[train].sum(axis=0), strict=True) if not count]
+    if missing:
+        raise DataError(
+            f"No training media has the label {', '.join(missing)}, though validation media do. "
+            "Split again (`trapline split`, another --seed), or take these media out of the catalog."
+        )
+    unseen = [
+        label for label, count in zip(labels, targets[validation].sum(axis=0), strict=True) if not count
+    ]
+    if unseen:
+        warnings.warn(
+            f"No validation media has the label {', '.join(unseen)}: nothing is known of how well the model "
+            "says it.",
+            TraplineWarning,
+            stacklevel=3,
+        )
+
+
+def refuse_leaks(catalog: Catalog, allow_leak: bool) -> LeakCheck:
+    """Stop if what validates was trained on, unless the user insists.
+
+    Raises:
+        DataError: the split leaks and `allow_leak` is False.
+    """
+    found = check_leaks(catalog.filter(pl.col("split").is_in(["train", "validation"])))
+    if found.leaking and not allow_leak:
+        raise DataError(
+            f"The split leaks, so that its figures would flatter the model. {'; '.join(found.lines())}. "
+            "Split again (`trapline split`), or train all the same with --allow-leak: its card says so."
+        )
+    return found
+
+
+def split_record(catalog: Catalog, leaks: LeakCheck) -> dict[str, Any]:
+    """What the card keeps of the split: how it was made, its fingerprint, and what leaks."""
+    record = dict(catalog.info.get("split", {"by": "given with the catalog"}))
+    return {**record, "fingerprint": fingerprint(catalog), "leaks": leaks.as_dict()}
+
+
+def data_summary(selected: Selected) -> dict[str, Any]:
+    """What the card keeps of the data: media, locations and labels of each part, and what was left out."""
+    summary: dict[str, Any] = {"source": selected.catalog.source}
+    for part, rows in (("train", selected.train), ("validation", selected.validation)):
+        counts = selected.targets[rows].sum(axis=0).astype(int).tolist()
+        summary[part] = {
+            "media": len(rows),
+            "locations": len(np.unique(selected.groups[rows])),
+            "labels": dict(zip(selected.labels, counts, strict=True)),
+        }
+    return {**summary, "left_out": selected.left_out}

@@ -1,0 +1,98 @@
+"""Labels as numbers: targets, weights and the shift that puts the natural prior back. Pure numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError
+from trapline.models.recipe import Recipe
+
+Floats = npt.NDArray[np.float64]
+
+
+def target_matrix(catalog: Catalog, labels: Sequence[str], task: str) -> npt.NDArray[np.float32]:
+    """float32 [N, labels]: 1 where the media has the label; every media must be labelled.
+
+    Raises:
+        DataError: a media has two labels in a single-label task, or one that is not in `labels`.
+    """
+    place = {label: index for index, label in enumerate(labels)}
+    targets = np.zeros((len(catalog), len(labels)), np.float32)
+    for row, (media, named) in enumerate(catalog.table.select("media_id", "labels").iter_rows()):
+        if task == "single-label" and len(named) > 1:
+            raise DataError(
+                f"Media {media!r} has the labels {', '.join(named)}; a single-label task takes one. "
+                "Train with --set task=multi-label --set loss.name=auto, or choose one label."
+            )
+        for label in named:
+            if label not in place:
+                raise DataError(f"Media {media!r} has the label '{label}', which no training media has.")
+            targets[row, place[label]] = 1
+    return targets
+
+
+def truth_of(targets: npt.NDArray[np.float32], task: str) -> npt.NDArray[np.int64]:
+    """Targets in the shape that `trapline.metrics` takes: int [N], or 0/1 [N, labels]."""
+    return targets.argmax(axis=1) if task == "single-label" else targets.astype(np.int64)
+
+
+def label_weights(targets: npt.NDArray[np.float32], task: str) -> Floats:
+    """[labels]: what a label's share of the loss is multiplied by so that all labels count alike.
+
+    Single-label: N / (labels × count), as scikit-learn's `balanced`. Multi-label: the weight of the
+    positives, negatives / positives.
+    """
+    counts = np.maximum(targets.sum(axis=0, dtype=np.float64), 1)
+    if task == "single-label":
+        return np.asarray(len(targets) / (targets.shape[1] * counts))
+    return np.asarray(np.maximum(len(targets) - counts, 1) / counts)
+
+
+def sampling_weights(targets: npt.NDArray[np.float32]) -> Floats:
+    """[N]: how often each media is drawn, so that labels come up alike; of several labels the rarest decides.
+
+    The weights sum to 1.
+    """
+    inverse = 1 / np.maximum(targets.sum(axis=0, dtype=np.float64), 1)
+    weights = (targets * inverse).max(axis=1)
+    none = weights == 0  # multi-label media without any label are drawn as the most common label is
+    weights[none] = inverse.min()
+    return np.asarray(weights / weights.sum())
+
+
+def prior_shift(recipe: Recipe, targets: npt.NDArray[np.float32]) -> tuple[float, ...]:
+    """[labels], added to the logits: from the prior that balanced training saw to the natural one.
+
+    Bayes' rule (Saerens et al. 2002): log natural − log seen, for multi-label tasks of the odds. Empty
+    where nothing was balanced or the recipe wants the balanced prior.
+    """
+    if recipe.balance == "none" or not recipe.correct_prior:
+        return ()
+    natural = targets.mean(axis=0, dtype=np.float64)
+    if recipe.task == "multi-label" and recipe.balance == "class-weights":
+        return tuple(float(value) for value in -np.log(label_weights(targets, recipe.task)))
+    if recipe.balance == "class-weights":
+        seen = natural * label_weights(targets, recipe.task)
+    else:
+        seen = sampling_weights(targets) @ targets
+    natural, seen = (np.clip(prior, 1e-6, 1 - 1e-6) for prior in (natural, seen))
+    if recipe.task == "single-label":
+        shift = np.log(natural / natural.sum()) - np.log(seen / seen.sum())
+    else:
+        shift = np.log(natural / (1 - natural)) - np.log(seen / (1 - seen))
+    return tuple(float(value) for value in shift)
+
+
+def probabilities_of(
+    logits: npt.ArrayLike, task: str, shift: Sequence[float] = (), temperature: float = 1.0
+) -> Floats:
+    """What a model file makes of its logits: softmax or sigmoid of (logits + shift) / temperature."""
+    values = (np.asarray(logits, np.float64) + (np.asarray(shift) if len(shift) else 0.0)) / temperature
+    if task == "multi-label":
+        return np.asarray(1 / (1 + np.exp(-np.clip(values, -700, 700))))
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -1,0 +1,72 @@
+"""Pixels and fits of the recipes that PyTorch trains; imports PyTorch only when something is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trapline.errors import require
+from trapline.models.recipe import Recipe
+from trapline.training.pixels import PixelCache, Progress
+from trapline.training.selection import Rows, Selected
+from trapline.training.views import changes_geometry
+
+if TYPE_CHECKING:
+    from trapline.training.fitting import Examples, Fitted
+
+StepReport = Callable[[str, int, int, str], None]
+"""Called with what is being done, how much is done, how much there is in all, and a line of detail."""
+
+
+class TorchLearner:
+    """Fits networks of one recipe on rows of one selection; the pixels are prepared once.
+
+    Args:
+        recipe: any whose backbone is trained.
+        selected: the media.
+        cache: folder for pixels, None for the user's.
+        report: told of what is being done.
+    """
+
+    def __init__(
+        self, recipe: Recipe, selected: Selected, cache: Path | None, report: StepReport | None
+    ) -> None:
+        require("lightning", "train", f"Training the recipe '{recipe.name}'")
+        self.recipe, self.report = recipe, report
+        self.examples, self.selected = self._gather(selected, PixelCache(cache))
+
+    def _gather(self, selected: Selected, cache: PixelCache) -> tuple[Examples, Selected]:
+        from trapline.training.batches import TrainingPixels
+        from trapline.training.fitting import Examples
+
+        size, change = self.recipe.preprocessing, self.recipe.augmentation
+        exact = cache.exact(selected.catalog, size, self._tell("decode photos"))
+        training, whole, failed = exact, None, dict(exact.failed)
+        if changes_geometry(change):
+            training = cache.canvas(selected.catalog, size, change, self._tell("decode wider views"))
+            failed |= training.failed
+            if change.full_frame and size.crop is not None:
+                whole = cache.canvas(
+                    selected.catalog, size, change, self._tell("decode full frames"), whole=True
+                )
+                failed |= whole.failed
+        examples = Examples(selected.labels, selected.targets, exact, TrainingPixels(training, whole))
+        return examples, selected.without(failed)
+
+    def fit(
+        self, train: Rows, validation: Rows | None, folder: Path, *, what: str = "train", **changes: object
+    ) -> Fitted:
+        """Fit one network; `changes` are fields of the recipe (seed, epochs, …)."""
+        from trapline.training.fitting import fit_network
+
+        recipe = self.recipe.model_copy(update=changes)
+        return fit_network(recipe, self.examples, train, validation, folder, report=self._line(what))
+
+    def _tell(self, what: str) -> Progress | None:
+        report = self.report
+        return None if report is None else lambda done, total: report(what, done, total, "")
+
+    def _line(self, what: str) -> Callable[[int, int, str], None] | None:
+        report = self.report
+        return None if report is None else lambda done, total, line: report(what, done, total, line)
