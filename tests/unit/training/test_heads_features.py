@@ -45,7 +45,7 @@ def test_the_cache_changes_nothing_and_spares_the_network(
     first = embed(model, catalog, preprocessing=SMALL, cache=tmp_path / "cache")
     monkeypatch.setattr(ModelFile, "run", lambda *_: pytest.fail("the features were in the cache"))
     second = embed(model, catalog, preprocessing=SMALL, cache=tmp_path / "cache")
-    assert plain.shape == (3, 1280)
+    assert plain.shape == (3, 1584)
     assert plain.dtype == np.float32
     np.testing.assert_array_equal(first, plain)
     np.testing.assert_array_equal(second, plain)
