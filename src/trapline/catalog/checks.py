@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,6 @@ def _decoded(
     equal: list[list[int]],
     on_file: Callable[[], object],
 ) -> FileCheck:
-    from dataclasses import replace
-
     from trapline.images import near_duplicates
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -42,6 +42,7 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
             "media_with": int((boxes.list.len() > 0).sum()),
             "media_with_none_found": int((boxes.list.len() == 0).sum()),
             "media_not_searched": boxes.null_count(),
+            "joined": catalog.info.get("boxes"),
         },
         "parts": describe_parts(catalog),
         "columns": [name for name in table.columns if not table[name].is_null().all()],

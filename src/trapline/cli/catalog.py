@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from trapline.catalog import Catalog, FileCheck
+    from trapline.catalog import Catalog, FileCheck, LinkReport
 
 
 def run(
@@ -38,6 +38,36 @@ def run(
     root: Annotated[
         Path | None, typer.Option("--root", help="The folder that a table's paths start from.")
     ] = None,
+    location: Annotated[
+        str | None, typer.Option("--location", help="Card folder: the one location of all photos.")
+    ] = None,
+    location_level: Annotated[
+        int | None,
+        typer.Option(
+            "--location-level", help="Card folder: which folder level is the location [1]; 0: none."
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern", help="Folders: a regular expression over paths, as in '(?P<location>C\\d+)'."
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option("--levels", help="Class folders: what each folder level is, as in location/label."),
+    ] = None,
+    label_from: Annotated[
+        str | None,
+        typer.Option("--label-from", help="Class folders: deepest folder or whole path is the label."),
+    ] = None,
+    boxes: Annotated[
+        Path | None, typer.Option("--boxes", help="MegaDetector's JSON, to join its boxes by file name.")
+    ] = None,
+    links: Annotated[
+        Path | None, typer.Option("--links", help="Also make a tree of class folders here, of links.")
+    ] = None,
+    link_kind: Annotated[str, typer.Option("--link-kind", help="symlink or hardlink.")] = "symlink",
     part: Annotated[str | None, typer.Option("--part", help="DrivenData: train or test only.")] = None,
     blank: Annotated[
         list[str] | None, typer.Option("--blank", help="A label that means 'nothing there' (again for more).")
@@ -57,9 +87,11 @@ def run(
     force: Force = False,
 ) -> None:
     """Read media from any source, print what was found, and write the catalog."""
-    from trapline.catalog import check_files, summarise
+    from dataclasses import asdict
+
+    from trapline.catalog import check_files, link_class_folders, summarise
     from trapline.errors import UsageError
-    from trapline.formats import read
+    from trapline.formats import join_boxes, read
 
     if check not in ("none", "quick", "full"):
         raise UsageError(f"--check takes none, quick or full, not '{check}'.")
@@ -71,6 +103,11 @@ def run(
         "encoding": encoding,
         "root": root,
         "part": part,
+        "location": location,
+        "location_level": location_level,
+        "pattern": pattern,
+        "levels": levels,
+        "label_from": label_from,
         "blank": blank,
         "timezone": timezone,
         "time_format": time_format,
@@ -79,21 +116,33 @@ def run(
     catalog = read(
         source, format=format, **{name: value for name, value in given.items() if value is not None}
     )
+    if boxes is not None:
+        catalog = join_boxes(catalog, boxes)
     files = None
     if check != "none":
         with progress() as display:
             full = check == "full"
             task = display.add_task("checking files", total=len(catalog) * (1 + full), rate="")
             files = check_files(catalog, full=full, on_file=lambda: display.advance(task))
+    linked = None if links is None else link_class_folders(catalog, links, kind=link_kind)
     if output is not None:
         catalog.save(output)
     if json:
         import json as writer
 
-        found = {**summarise(catalog), "files": files and files.as_dict(), "output": output and str(output)}
+        found = {
+            **summarise(catalog),
+            "files": files and files.as_dict(),
+            "links": linked and asdict(linked),
+            "output": output and str(output),
+        }
         typer.echo(writer.dumps(found, indent=1, default=str))
     else:
-        _show(catalog, files, output)
+        _show(catalog, files)
+        if linked is not None:
+            typer.echo(f"Links in {links}: {_linked(linked)}")
+        if output is not None:
+            typer.echo(f"Written: {output}")
 
 
 def _columns(pairs: list[str] | None) -> dict[str, str] | None:
@@ -122,7 +171,13 @@ def _gap(text: str | None) -> timedelta | None:
     return timedelta(seconds=float(found[1]) * unit)
 
 
-def _show(catalog: Catalog, files: FileCheck | None, output: Path | None) -> None:
+def _linked(report: LinkReport) -> str:
+    from dataclasses import asdict
+
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(report).items() if count)
+
+
+def _show(catalog: Catalog, files: FileCheck | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -147,8 +202,6 @@ def _show(catalog: Catalog, files: FileCheck | None, output: Path | None) -> Non
         console.print(f"note: {note}", markup=False)
     if files is not None:
         _show_files(console, files)
-    if output is not None:
-        console.print(f"Written: {output}")
 
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -176,6 +229,16 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
                 f"{boxes['media_with']:,} media with, "
                 f"{boxes['media_with_none_found']:,} where none was found, "
                 f"{boxes['media_not_searched']:,} not searched",
+            )
+        )
+    joined = boxes["joined"]
+    if joined:
+        facts.append(
+            (
+                f"boxes of {joined['file']}",
+                f"{joined['matched']:,} media; detector failed on {joined['failed']:,}; "
+                f"{joined['media_not_in_file']:,} media not in it; "
+                f"{joined['names_not_in_catalog']:,} of its names not in the catalog",
             )
         )
     for part, of_part in found["parts"].items():

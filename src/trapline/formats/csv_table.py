@@ -102,7 +102,7 @@ def read_csv_table(
     rows, merged = _one_row_a_media(rows, label_separator)
     if "media_id" not in rows.columns:
         rows = rows.with_columns(pl.col("file_path").alias("media_id"))
-    return Draft(rows, folder, f"table {source.name}", notes + merged)
+    return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
 
 
 def match_columns(names: list[str], asked: Mapping[str, str], source: Path) -> dict[str, str]:

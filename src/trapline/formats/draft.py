@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from trapline.catalog import BLANK, Catalog
-from trapline.catalog.events import assign_events
 from trapline.errors import DataError
 from trapline.formats.times import parse_times, to_utc
 
@@ -28,6 +26,7 @@ class Draft:
             `_place` (String: file and line, for errors) and, where times come as text, `_time_text`.
         root: the folder that `file_path` is relative to.
         source: what was read, for people.
+        time_source: where `_time_text` was found: `metadata` or `filename`.
         notes: what a person should know of how it was read.
         info: JSON-able facts to keep with the catalog.
     """
@@ -35,25 +34,24 @@ class Draft:
     rows: pl.DataFrame
     root: Path
     source: str
+    time_source: str = "metadata"
     notes: list[str] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """The options that every reader takes.
+    """The options that every reader takes besides the gap between events.
 
     Attributes:
         blank: labels that mean "nothing there" besides `blank` and `empty`.
         timezone: the zone of the cameras' clocks ("Africa/Abidjan"); without it no time is zone-aware.
         time_format: how times are written (`%d/%m/%Y %H:%M`), where they are not `YYYY-MM-DD HH:MM:SS`.
-        event_gap: media without an event are put together when less than this lies between them.
     """
 
     blank: Sequence[str] = ()
     timezone: str | None = None
     time_format: str | None = None
-    event_gap: timedelta | None = None
 
 
 def finish(draft: Draft, options: CommonOptions) -> Catalog:
@@ -73,7 +71,7 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
         said = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
         notes.append(f"read as '{BLANK}': {said}")
     if "_time_text" in rows.columns:
-        rows, time_notes = parse_times(rows, options.time_format)
+        rows, time_notes = parse_times(rows, options.time_format, draft.time_source)
         notes += time_notes
     if options.timezone is not None:
         rows, time_notes = to_utc(rows, options.timezone)
@@ -81,10 +79,9 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     info: dict[str, Any] = {**draft.info, "notes": notes, "blank_from": mapped}
     if options.timezone is not None:
         info["timezone"] = options.timezone
-    catalog = Catalog.from_rows(
+    return Catalog.from_rows(
         rows.drop("_place"), draft.root, draft.source, where=rows["_place"].to_list(), info=info
     )
-    return catalog if options.event_gap is None else assign_events(catalog, options.event_gap)
 
 
 def normal_path(path: pl.Expr, root: Path) -> pl.Expr:

@@ -64,7 +64,7 @@ def read_drivendata(source: Path, *, part: str | None = None) -> Draft:
         raise DataError(f"There is no {names} in {folder}.")
     rows = pl.concat([rows for rows, _ in present], how="diagonal")
     notes = [note for _, notes in present for note in notes]
-    return Draft(rows, folder, f"DrivenData CSVs in {folder.name}", notes)
+    return Draft(rows, folder, f"DrivenData CSVs in {folder.name}", notes=notes)
 
 
 def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,19 @@ def reader(
     return register
 
 
-def read(source: Path | str, *, format: str = "auto", **options: Any) -> Catalog:
+def read(
+    source: Path | str, *, format: str = "auto", event_gap: timedelta | None = None, **options: Any
+) -> Catalog:
     """Read camera-trap media in any known format into a catalog; pixels are not read.
 
     Args:
         source: a folder or file; also the Parquet file of a catalog.
         format: the name of a reader in `READERS`, or `auto` to recognise it; what was taken and why is
             kept in the catalog's `info["format"]`.
-        **options: `blank`, `timezone`, `time_format` and `event_gap` for every reader (see
-            `CommonOptions`), and the reader's own options.
+        event_gap: media without an event are put together when less than this lies between them; where
+            None only the readers of card folders do so.
+        **options: `blank`, `timezone` and `time_format` for every reader (see `CommonOptions`), and the
+            reader's own options.
 
     Raises:
         DataError: the source is missing, of no known format, or wrong; file and line are named.
@@ -87,15 +91,16 @@ def read(source: Path | str, *, format: str = "auto", **options: Any) -> Catalog
     if not source.exists():
         raise DataError(f"There is nothing at {source}. Check the path.")
     if source.suffix.lower() == ".parquet":
-        return _read_catalog(source, options)
+        return _read_catalog(source, event_gap, options)
     chosen, why = choose_reader(source, format)
     _refuse_unknown(chosen, options)
     common = CommonOptions(**{name: options[name] for name in COMMON if name in options})
-    if common.event_gap is None:
-        common = replace(common, event_gap=chosen.event_gap)
     draft = chosen.function(source, **{name: options[name] for name in options if name not in COMMON})
     draft.info["format"] = {"name": chosen.name, "why": why}
-    return finish(draft, common)
+    catalog = finish(draft, common)
+    if event_gap is None and not catalog.table["camera_time"].is_null().all():
+        event_gap = chosen.event_gap
+    return catalog if event_gap is None else assign_events(catalog, event_gap)
 
 
 def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
@@ -119,15 +124,14 @@ def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
     )
 
 
-def _read_catalog(source: Path, options: dict[str, Any]) -> Catalog:
-    foreign = sorted(set(options) - {"event_gap"})
-    if foreign:
+def _read_catalog(source: Path, event_gap: timedelta | None, options: dict[str, Any]) -> Catalog:
+    if options:
         raise UsageError(
-            f"{source} is a catalog already; {', '.join(foreign)} can only be given when a source is read."
+            f"{source} is a catalog already; {', '.join(sorted(options))} can only be given "
+            "when a source is read."
         )
     catalog = Catalog.load(source)
-    gap = options.get("event_gap")
-    return catalog if gap is None else assign_events(catalog, gap)
+    return catalog if event_gap is None else assign_events(catalog, event_gap)
 
 
 def _refuse_unknown(chosen: Reader, options: dict[str, Any]) -> None:

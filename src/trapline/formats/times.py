@@ -14,11 +14,14 @@ _WRITTEN = (
 )
 
 
-def parse_times(rows: pl.DataFrame, time_format: str | None) -> tuple[pl.DataFrame, list[str]]:
+def parse_times(
+    rows: pl.DataFrame, time_format: str | None, source: str = "metadata"
+) -> tuple[pl.DataFrame, list[str]]:
     """Read `_time_text` into `camera_time`, and into `timestamp` where the text has an offset.
 
     Understood are `YYYY-MM-DD HH:MM[:SS[.f]]` with `-`, `/` or `:` in the date, a space or `T`, and an
-    optional `Z` or offset; anything else needs `time_format`. What cannot be read is null and counted.
+    optional `Z` or offset; anything else needs `time_format`. What cannot be read is left as it was
+    (null, or the time of the EXIF) and counted.
 
     Returns:
         The rows without `_time_text` but with `camera_time`, `timestamp` and `timestamp_source`, and notes.
@@ -30,11 +33,11 @@ def parse_times(rows: pl.DataFrame, time_format: str | None) -> tuple[pl.DataFra
     text = pl.col("_time_text")
     try:
         wall = _wall_clock(text) if time_format is None else _by_format(text, time_format)
-        rows = rows.with_columns(wall.alias("camera_time"), _offset(text).alias("_offset"))
+        rows = rows.with_columns(wall.alias("_wall"), _offset(text).alias("_offset"))
     except pl.exceptions.PolarsError as error:
         raise UsageError(f"The time format {time_format!r} cannot be used: {error}") from error
-    unread = rows.filter(text.is_not_null() & pl.col("camera_time").is_null())
-    if unread.height and rows["camera_time"].null_count() == rows.height:
+    unread = rows.filter(text.is_not_null() & pl.col("_wall").is_null())
+    if unread.height and rows["_wall"].null_count() == rows.height:
         raise DataError(
             f"No time could be read; the first is {unread['_time_text'][0]!r} ({unread['_place'][0]}). "
             "Say how times are written with --time-format, as in '%d/%m/%Y %H:%M:%S'."
@@ -45,11 +48,24 @@ def parse_times(rows: pl.DataFrame, time_format: str | None) -> tuple[pl.DataFra
             f"{text!r} in {place}" for text, place in unread["_time_text", "_place"].head(3).rows()
         )
         notes.append(f"{unread.height} times cannot be read and are left out: {first}")
-    known = pl.col("camera_time").is_not_null()
-    instant = (pl.col("camera_time") - pl.col("_offset")).dt.replace_time_zone("UTC")
-    source = pl.when(known).then(pl.lit("metadata")).otherwise(pl.lit("none"))
-    rows = rows.with_columns(instant.alias("timestamp"), source.alias("timestamp_source"))
-    return rows.drop("_time_text", "_offset"), notes
+    old: dict[str, pl.DataType] = {
+        "camera_time": pl.Datetime("us"),
+        "timestamp": pl.Datetime("us", "UTC"),
+        "timestamp_source": pl.String(),
+    }
+    rows = rows.with_columns(
+        pl.lit(None, kind).alias(name) for name, kind in old.items() if name not in rows.columns
+    )
+    new = {
+        "camera_time": pl.col("_wall"),
+        "timestamp": (pl.col("_wall") - pl.col("_offset")).dt.replace_time_zone("UTC"),
+        "timestamp_source": pl.lit(source),
+    }
+    read = pl.col("_wall").is_not_null()
+    rows = rows.with_columns(
+        pl.when(read).then(value).otherwise(name).alias(name) for name, value in new.items()
+    )
+    return rows.drop("_time_text", "_wall", "_offset"), notes
 
 
 def to_utc(rows: pl.DataFrame, timezone: str) -> tuple[pl.DataFrame, list[str]]:

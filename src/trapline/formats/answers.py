@@ -1,0 +1,170 @@
+"""What predictions say of each media, box or event: the labels that pass a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trapline.errors import DataError, UsageError
+from trapline.formats.writing import Job
+
+TOP = 5
+"""How many labels the formats that list several list."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one row of the predictions says.
+
+    Attributes:
+        event_id: the event, in rows of events; else that of the media.
+        box: the place of the box in the media's list of boxes; None but in rows of boxes.
+        failure: why there is no prediction; None where there is one.
+        remark: what was odd about a prediction.
+        answers: the labels that pass the threshold, most probable first; none where nothing passes.
+        ranked: the `TOP` most probable labels, whatever the threshold.
+    """
+
+    event_id: str | None
+    box: int | None
+    failure: str | None
+    remark: str | None
+    answers: tuple[Answer, ...]
+    ranked: tuple[Answer, ...]
+
+    @property
+    def unclassified(self) -> bool:
+        """There is a prediction, but no label passes the threshold."""
+        return self.failure is None and not self.answers
+
+
+@dataclass(frozen=True)
+class MediaSaid:
+    """A row of the catalog and what is said of it: one row of predictions, or one a box."""
+
+    media: Mapping[str, Any]
+    said: tuple[Said, ...]
+
+
+def resolve_threshold(job: Job, threshold: float | None) -> float:
+    """The threshold in force: as given; else 0 for one label a row, 0.5 for several.
+
+    Raises:
+        UsageError: it is not between 0 and 1.
+    """
+    if threshold is None:
+        return 0.5 if job.predictions.task == "multi-label" else 0.0
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"The threshold must be between 0 and 1, not {threshold}.")
+    return threshold
+
+
+def say(job: Job, threshold: float | None) -> list[Said]:
+    """What each row of the predictions says, in their order.
+
+    Of a single-label model the most probable label is the answer if it reaches the threshold; of a
+    multi-label model every label that does.
+    """
+    limit = resolve_threshold(job, threshold)
+    table, labels = job.predictions.table, job.predictions.labels
+    numbers = job.predictions.probabilities()
+    order = np.argsort(-np.nan_to_num(numbers, nan=-1.0), axis=1, kind="stable")
+    several = job.predictions.task == "multi-label"
+    said = []
+    fixed = table.select("event_id", "box", "status", "reason")
+    for row, (event, box, status, reason) in enumerate(fixed.iter_rows()):
+        if status == "failed":
+            said.append(Said(event, box, reason or "no reason was recorded", None, (), ()))
+            continue
+        places = order[row] if several else order[row, : max(TOP, 1)]
+        ranked = tuple(Answer(labels[place], float(numbers[row, place])) for place in places)
+        candidates = ranked if several else ranked[:1]
+        answers = tuple(answer for answer in candidates if answer.probability >= limit)
+        said.append(Said(event, box, None, reason, answers, ranked[:TOP]))
+    return said
+
+
+def by_media(job: Job, threshold: float | None) -> tuple[list[MediaSaid], list[str]]:
+    """What is said of each media, in the order of the predictions, and what a person should know of it.
+
+    Predictions of events are given to every media of the event; those of boxes are put together by media.
+
+    Raises:
+        DataError: a media, event or box of the predictions is not in the catalog.
+    """
+    said = say(job, threshold)
+    rows = {row["media_id"]: row for row in job.catalog.table.iter_rows(named=True)}
+    if job.predictions.level == "event":
+        pairs = _spread(job, said)
+    else:
+        pairs = list(zip(job.predictions.table["media_id"], said, strict=True))
+    unknown = [media for media, _ in pairs if media not in rows]
+    if unknown:
+        raise DataError(
+            f"The predictions are not of this catalog: it has no media {unknown[0]!r} "
+            f"({len(unknown)} of {len(pairs)} are missing). Give the catalog that was predicted."
+        )
+    grouped: dict[str, list[Said]] = {}
+    for media, what in pairs:
+        grouped.setdefault(media, []).append(what)
+    found = [MediaSaid(rows[media], tuple(whats)) for media, whats in grouped.items()]
+    _check_boxes(found)
+    notes = []
+    if job.predictions.level == "event":
+        notes.append("the predictions are of events: every media of an event carries its event's answer")
+    missing = len(rows) - len(found)
+    if missing:
+        notes.append(f"{missing} media of the catalog have no prediction and are not written")
+    return found, notes
+
+
+def _spread(job: Job, said: list[Said]) -> list[tuple[str, Said]]:
+    members = dict(
+        job.catalog.table.filter(pl.col("event_id").is_not_null())
+        .group_by("event_id", maintain_order=True)
+        .agg("media_id")
+        .iter_rows()
+    )
+    unknown = [what.event_id for what in said if what.event_id not in members]
+    if unknown:
+        raise DataError(
+            f"The predictions are not of this catalog: it has no event {unknown[0]!r} "
+            f"({len(unknown)} of {len(said)} are missing). Give the catalog that was predicted."
+        )
+    return [(media, what) for what in said for media in members[what.event_id]]
+
+
+def _check_boxes(found: list[MediaSaid]) -> None:
+    for entry in found:
+        boxes = entry.media["boxes"] or []
+        for what in entry.said:
+            if what.box is not None and not 0 <= what.box < len(boxes):
+                raise DataError(
+                    f"The predictions name box {what.box} of the media {entry.media['media_id']!r}, but the "
+                    f"catalog has {len(boxes)} boxes of it. Give the catalog that was predicted."
+                )
+
+
+def rounded(probability: float) -> float:
+    """A probability as it is written: five digits."""
+    return round(probability, 5)
+
+
+def describe_threshold(job: Job, threshold: float | None, unclassified: int, becomes: str) -> list[str]:
+    """For people: how many rows have no label that passes, and what became of them."""
+    limit = resolve_threshold(job, threshold)
+    if unclassified == 0:
+        return []
+    return [f"{unclassified} rows have no label of at least {limit:g}: {becomes}"]

@@ -1,0 +1,239 @@
+"""A Camtrap DP package on disk: a new one, or one to which rows are added and none is touched."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trapline.errors import DataError
+from trapline.formats.camtrap_dp_schema import BASE, TABLES, VERSION, columns
+from trapline.formats.deployments import Deployment
+from trapline.formats.json_file import read_json_object
+from trapline.formats.text_table import read_text_table
+from trapline.formats.zones import written
+
+DESCRIPTOR = "datapackage.json"
+_IDS = {"deployments": "deploymentID", "media": "mediaID", "observations": "observationID"}
+
+Row = Mapping[str, str | None]
+
+
+@dataclass
+class Package:
+    """A package as it is on disk, and what is to be added.
+
+    Attributes:
+        folder: where it is, or will be.
+        descriptor: its datapackage.json; empty if there is none yet.
+        present: table → its rows on disk, all as text; empty if there is none yet.
+        added: table → new rows.
+    """
+
+    folder: Path
+    descriptor: dict[str, Any]
+    present: dict[str, pl.DataFrame]
+    added: dict[str, list[Row]] = field(default_factory=lambda: {table: [] for table in TABLES})
+
+    @classmethod
+    def open(cls, folder: Path) -> Package:
+        """The package in a folder, or the beginnings of one where the folder is empty or absent.
+
+        Raises:
+            DataError: the folder holds something else, another version, or an incomplete package.
+        """
+        if not folder.exists() or not any(folder.iterdir()):
+            return cls(folder, {}, {})
+        if not (folder / DESCRIPTOR).is_file():
+            raise DataError(
+                f"{folder} holds files but no {DESCRIPTOR}. Name an empty folder, or one with a Camtrap DP package."
+            )
+        descriptor = read_json_object(folder / DESCRIPTOR)
+        profile = descriptor.get("profile")
+        if not isinstance(profile, str) or "camtrap-dp/1.0" not in profile:
+            raise DataError(
+                f"{folder / DESCRIPTOR} has the profile {profile!r}; rows can be added to Camtrap DP {VERSION} "
+                "(1.0 or later) only."
+            )
+        present = {table: read_text_table(folder / f"{table}.csv") for table in TABLES}
+        for table, rows in present.items():
+            if _IDS[table] not in rows.columns:
+                raise DataError(f"{folder / table}.csv line 1 lacks the column {_IDS[table]}.")
+        return cls(folder, descriptor, present)
+
+    @property
+    def exists(self) -> bool:
+        """There is a package on disk that rows are added to."""
+        return bool(self.descriptor)
+
+    def ids(self, table: str) -> set[str]:
+        """The ids of the rows on disk."""
+        return set(self.present[table][_IDS[table]].drop_nulls()) if self.exists else set()
+
+    def media_by_path(self) -> dict[str, str]:
+        """File path → media id of the rows on disk."""
+        if not self.exists or "filePath" not in self.present["media"].columns:
+            return {}
+        return dict(self.present["media"].select("filePath", "mediaID").iter_rows())
+
+    def add(self, table: str, rows: Iterable[Row]) -> None:
+        """Add rows; those of deployments and media whose id is on disk stay as they are there.
+
+        Raises:
+            DataError: an observation's id is on disk.
+        """
+        known = self.ids(table)
+        rows = list(rows)
+        again = [row for row in rows if row[_IDS[table]] in known]
+        if again and table == "observations":
+            raise DataError(
+                f"{self.folder} already has {len(again)} of these observations (the first is "
+                f"{again[0]['observationID']}): this model's predictions were written to it before."
+            )
+        self.added[table] += [row for row in rows if row[_IDS[table]] not in known]
+
+    def save(self, descriptor: Mapping[str, Any]) -> list[str]:
+        """Write the tables and the descriptor; on disk rows keep every byte.
+
+        Raises:
+            DataError: a table on disk lacks a column that new rows fill.
+        """
+        texts = {f"{table}.csv": self._text(table) for table in TABLES}
+        texts[DESCRIPTOR] = (json.dumps(descriptor, indent=2, ensure_ascii=False) + "\n").encode()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, content in texts.items():
+            (self.folder / f"{name}.partial").write_bytes(content)
+        for name in texts:
+            (self.folder / f"{name}.partial").replace(self.folder / name)
+        return list(texts)
+
+    def _text(self, table: str) -> bytes:
+        path = self.folder / f"{table}.csv"
+        if not self.exists:
+            return csv_bytes(columns(table), self.added[table])
+        before = path.read_bytes()
+        header = [name for name in self.present[table].columns if name != "_place"]
+        missing = [
+            name for name in columns(table) if name not in header and any(row.get(name) for row in self.added[table])
+        ]
+        if missing:
+            raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}, which new rows fill. Add them.")
+        first = before.split(b"\n", 1)[0]
+        separator = max(",;\t", key=first.decode("utf-8-sig").count)
+        end = "\r\n" if first.endswith(b"\r") else "\n"
+        between = b"" if before.endswith(b"\n") else end.encode()
+        return before + between + csv_bytes(header, self.added[table], separator, end, with_header=False)
+
+
+def csv_bytes(
+    header: Sequence[str],
+    rows: Sequence[Row],
+    separator: str = ",",
+    end: str = "\n",
+    *,
+    with_header: bool = True,
+) -> bytes:
+    """A CSV of rows of text, empty cells for what is None."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=separator, lineterminator=end)
+    if with_header:
+        writer.writerow(header)
+    writer.writerows([[row.get(name) or "" for name in header] for row in rows])
+    return text.getvalue().encode()
+
+
+def deployment_row(deployment: Deployment) -> Row:
+    """A deployment as a row of deployments.csv: its columns under the standard's names."""
+    return {name: deployment.values.get(name) for name in columns("deployments")} | {
+        "deploymentID": deployment.deployment_id,
+        "locationID": deployment.location_id,
+        "latitude": deployment.values["latitude"],
+        "longitude": deployment.values["longitude"],
+        "deploymentStart": written(deployment.start),
+        "deploymentEnd": written(deployment.end),
+    }
+
+
+def new_descriptor(
+    metadata: Mapping[str, Any],
+    deployments: Sequence[Deployment],
+    taxa: Sequence[Mapping[str, str]],
+    level: str,
+) -> dict[str, Any]:
+    """The datapackage.json of a new package: what the user said, and what follows from the tables."""
+    resources = [
+        {
+            "name": table,
+            "path": f"{table}.csv",
+            "profile": "tabular-data-resource",
+            "format": "csv",
+            "mediatype": "text/csv",
+            "encoding": "utf-8",
+            "schema": f"{BASE}/{table}-table-schema.json",
+        }
+        for table in TABLES
+    ]
+    project = {**metadata["project"], "observationLevel": [level]}
+    return {
+        "resources": resources,
+        "profile": f"{BASE}/camtrap-dp-profile.json",
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **metadata,
+        "project": project,
+        "spatial": _spatial(deployments),
+        "temporal": _temporal(deployments),
+        "taxonomic": list(taxa),
+    }
+
+
+def extended_descriptor(
+    before: Mapping[str, Any],
+    deployments: Sequence[Deployment],
+    taxa: Sequence[Mapping[str, str]],
+    level: str,
+    *,
+    deployments_added: bool,
+) -> dict[str, Any]:
+    """The datapackage.json of a package on disk after rows were added.
+
+    Taxa and the observation level are added; space and time are reckoned anew only if deployments were added.
+    """
+    known = {taxon.get("scientificName") for taxon in before.get("taxonomic", [])}
+    project = dict(before.get("project", {}))
+    levels = list(project.get("observationLevel", []))
+    project["observationLevel"] = levels if level in levels else [*levels, level]
+    after = {
+        **before,
+        "project": project,
+        "taxonomic": [
+            *before.get("taxonomic", []),
+            *(taxon for taxon in taxa if taxon["scientificName"] not in known),
+        ],
+    }
+    if deployments_added:
+        after |= {"spatial": _spatial(deployments), "temporal": _temporal(deployments)}
+    return after
+
+
+def _spatial(deployments: Sequence[Deployment]) -> dict[str, Any]:
+    """GeoJSON: the rectangle around all deployments, or the one point."""
+    west, east = (bound(d.longitude for d in deployments) for bound in (min, max))
+    south, north = (bound(d.latitude for d in deployments) for bound in (min, max))
+    if (west, south) == (east, north):
+        return {"type": "Point", "coordinates": [west, south]}
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def _temporal(deployments: Sequence[Deployment]) -> dict[str, str]:
+    return {
+        "start": min(d.start for d in deployments).date().isoformat(),
+        "end": max(d.end for d in deployments).date().isoformat(),
+    }

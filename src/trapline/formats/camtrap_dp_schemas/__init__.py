@@ -1,0 +1,1 @@
+"""The table schemas of Camtrap DP as data."""

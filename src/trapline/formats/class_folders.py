@@ -1,0 +1,138 @@
+"""Folders that are named like what their pictures show, with or without a level for the split."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+
+from trapline.catalog.splits import PART_NAMES
+from trapline.errors import DataError, UsageError
+from trapline.formats.draft import CERTAIN_BLANKS, Draft
+from trapline.formats.folders import find_pictures
+from trapline.formats.path_pattern import apply_pattern
+from trapline.formats.registry import reader
+
+_OBSERVATION = r"(?:^|/)(?P<event>\d+)_(?P<frame>[a-z])\.[^./]+$"
+_LEVELS = {"location": "location_id", "deployment": "deployment_id", "event": "event_id"}
+
+
+def _recognise(source: Path) -> str | None:
+    if not source.is_dir():
+        return None
+    names = sorted(
+        folder.name for folder in source.iterdir() if folder.is_dir() and not folder.name.startswith(".")
+    )
+    if names and all(_part_of(name) for name in names):
+        return f"its folders are parts of a split ({', '.join(names)})"
+    blanks = [name for name in names if name.casefold() in CERTAIN_BLANKS]
+    return f"it has a folder '{blanks[0]}' beside others" if blanks and len(names) > 1 else None
+
+
+@reader("class_folders", recognise=_recognise, rank=2)
+def read_class_folders(
+    source: Path, *, label_from: str = "deepest", levels: str | None = None, pattern: str | None = None
+) -> Draft:
+    """Folders named like their labels: <split>/<label>/<file>, <label>/<file>, or nested taxa.
+
+    Args:
+        source: the folder above the labels (or above train, validation, test).
+        label_from: `deepest`: the folder a picture lies in is its label; `path`: all the folders down to it,
+            as in `felidae/lynx`.
+        levels: what each folder level is, where it is not so, as in `location/label`: split, label,
+            location, deployment, event, `-` for nothing, or the name of a column of your own.
+        pattern: a regular expression with named groups over the path (`event`, `frame`, …).
+
+    Returns:
+        Pictures that lie in no label's folder are not labelled. Files that are all named
+        `<observation>_<letter>` are events of that observation.
+
+    Raises:
+        DataError: no picture, or one deepest folder name in several places.
+        UsageError: an option that cannot be right.
+    """
+    if label_from not in ("deepest", "path"):
+        raise UsageError(f"--label-from takes deepest or path, not '{label_from}'.")
+    found = find_pictures(source)
+    rows = pl.DataFrame({"file_path": found.pictures}).with_columns(
+        pl.col("file_path").alias("media_id"),
+        pl.col("file_path").alias("_place"),
+        pl.col("file_path")
+        .str.split("/")
+        .list.head(pl.col("file_path").str.count_matches("/"))
+        .alias("_folders"),
+    )
+    rows = _by_levels(rows, levels) if levels else _by_depth(rows, label_from)
+    notes = list(found.notes)
+    if pattern is not None:
+        rows, more = apply_pattern(rows, pattern)
+        notes += more
+    elif rows["file_path"].str.contains(_OBSERVATION).all():
+        rows, _ = apply_pattern(rows, _OBSERVATION)
+        notes.append("files are named <observation>_<letter>: taken as events of that observation")
+    if found.empty_folders:
+        notes.append(f"folders without a picture: {', '.join(found.empty_folders[:5])}")
+    return Draft(
+        rows.drop("_folders"), source, f"class folders in {source.name}", time_source="filename", notes=notes
+    )
+
+
+def _part_of(folder: str) -> str | None:
+    """The part of a split that a folder is named for; also as in `taxon_train`."""
+    return PART_NAMES.get(re.split("[_-]", folder.lower())[-1])
+
+
+def _by_depth(rows: pl.DataFrame, label_from: str) -> pl.DataFrame:
+    first = rows["_folders"].list.first()
+    parts = {name: _part_of(name) for name in first.drop_nulls().unique()}
+    if parts and all(parts.values()) and not first.null_count():
+        rows = rows.with_columns(
+            pl.Series("split", first).replace_strict(parts, return_dtype=pl.String),
+            pl.col("_folders").list.slice(1),
+        )
+    folders = pl.col("_folders")
+    taxa = folders.list.join("/").replace("", None)
+    if label_from == "deepest":
+        _refuse_same_name(rows.with_columns(taxa.alias("_taxa")))
+    label = folders.list.last() if label_from == "deepest" else taxa
+    rows = rows.with_columns(pl.when(label.is_not_null()).then(pl.concat_list(label)).alias("labels"))
+    nested = rows["_folders"].list.len().max()
+    return rows.with_columns(taxa.alias("taxon_path")) if isinstance(nested, int) and nested > 1 else rows
+
+
+def _refuse_same_name(rows: pl.DataFrame) -> None:
+    places = rows.select(pl.col("_folders").list.last().alias("name"), "_taxa").drop_nulls().unique()
+    twice = places.filter(pl.col("name").is_duplicated()).sort("name", "_taxa")
+    if twice.height:
+        where = twice.filter(pl.col("name") == twice["name"][0])["_taxa"].head(3).to_list()
+        raise DataError(
+            f"The folder name '{twice['name'][0]}' occurs in several places ({', '.join(where)}), so it "
+            "cannot be the label by itself. Take the whole path with --label-from path, or say "
+            "what each level is, as in --levels location/label."
+        )
+
+
+def _by_levels(rows: pl.DataFrame, levels: str) -> pl.DataFrame:
+    names = levels.strip("/").split("/")
+    if len(set(names) - {"-"}) < len([name for name in names if name != "-"]):
+        raise UsageError(f"--levels names a level twice: '{levels}'.")
+    short = rows.filter(pl.col("_folders").list.len() < len(names))
+    if short.height:
+        raise DataError(
+            f"{short['_place'][0]} lies less deep than the levels {levels} ({short.height} such files)."
+        )
+    for number, name in enumerate(names):
+        level = pl.col("_folders").list.get(number)
+        if name == "label":
+            rows = rows.with_columns(pl.concat_list(level).alias("labels"))
+        elif name == "split":
+            unknown = [
+                folder for folder in rows.select(level).to_series().unique() if _part_of(folder) is None
+            ]
+            if unknown:
+                raise DataError(f"The folder '{unknown[0]}' is no part of a split: {', '.join(PART_NAMES)}.")
+            rows = rows.with_columns(level.map_elements(_part_of, pl.String).alias("split"))
+        elif name != "-":
+            rows = rows.with_columns(level.alias(_LEVELS.get(name, name)))
+    return rows

@@ -1,0 +1,186 @@
+"""The user's table of deployments: where cameras stood from when to when. It is asked for, never made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, tzinfo
+from pathlib import Path
+from typing import Any
+
+from trapline.errors import DataError
+from trapline.formats.text_table import read_text_table
+from trapline.formats.zones import localise
+
+_NAMES = {
+    "deploymentID": ("deploymentid", "deployment"),
+    "locationID": ("locationid", "location", "siteid", "site", "placename"),
+    "latitude": ("latitude", "lat"),
+    "longitude": ("longitude", "lon", "lng", "long"),
+    "deploymentStart": ("deploymentstart", "start", "startdate", "from"),
+    "deploymentEnd": ("deploymentend", "end", "enddate", "to"),
+}
+_REQUIRED = ("latitude", "longitude", "deploymentStart", "deploymentEnd")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One camera at one place from–to.
+
+    Attributes:
+        deployment_id: unique.
+        location_id: the place; None if the table does not say.
+        latitude: degrees, WGS84.
+        longitude: degrees, WGS84.
+        start: zone-aware.
+        end: zone-aware.
+        values: every column of the table as text, those of Camtrap DP under its names.
+    """
+
+    deployment_id: str
+    location_id: str | None
+    latitude: float
+    longitude: float
+    start: datetime
+    end: datetime
+    values: Mapping[str, str | None]
+
+
+def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
+    """Read a CSV of deployments: deployment or location, latitude, longitude, start, end, and any more.
+
+    Columns are recognised by Camtrap DP's names and usual others, without regard to case. Without a
+    deployment column each location is one deployment. Times without an offset are read in `zone`; a day
+    without a time is from its first second to its last.
+
+    Raises:
+        DataError: a column is missing, or a value is missing, wrong or out of range; file and line are named.
+    """
+    table = read_text_table(path)
+    plain = {name.lower().replace("_", "").replace(" ", ""): name for name in reversed(table.columns)}
+    found = {role: next((plain[n] for n in names if n in plain), None) for role, names in _NAMES.items()}
+    missing = [role for role in _REQUIRED if found[role] is None]
+    if found["deploymentID"] is None and found["locationID"] is None:
+        missing.insert(0, "deploymentID or locationID")
+    if missing:
+        have = ", ".join(name for name in table.columns if name != "_place")
+        raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
+    named = {name: role for role, name in found.items() if name is not None}
+    rows = table.rename(named).iter_rows(named=True)
+    deployments = [_deployment(row, zone) for row in rows]
+    if not deployments:
+        raise DataError(f"{path} has no deployments.")
+    ids = [deployment.deployment_id for deployment in deployments]
+    twice = next((each for each in ids if ids.count(each) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} has more than one row of the deployment '{twice}'; give each an id of its own.")
+    return deployments
+
+
+def _deployment(row: dict[str, str | None], zone: tzinfo | None) -> Deployment:
+    where = row.pop("_place")
+    name = row.get("deploymentID") or row.get("locationID")
+    if not name:
+        raise DataError(f"{where} names no deployment.")
+    start = _moment(row, "deploymentStart", zone, time.min, where)
+    end = _moment(row, "deploymentEnd", zone, time(23, 59, 59), where)
+    if end < start:
+        raise DataError(f"{where}: the deployment {name} ends ({end}) before it starts ({start}).")
+    return Deployment(
+        name,
+        row.get("locationID"),
+        _degrees(row, "latitude", 90, where),
+        _degrees(row, "longitude", 180, where),
+        start,
+        end,
+        row,
+    )
+
+
+def _degrees(row: Mapping[str, str | None], name: str, limit: float, where: str | None) -> float:
+    try:
+        value = float(row[name] or "")
+    except ValueError:
+        value = float("nan")
+    if not -limit <= value <= limit:
+        raise DataError(f"{where}: the {name} is {row[name]!r}, not degrees between -{limit:g} and {limit:g}.")
+    return value
+
+
+def _moment(
+    row: Mapping[str, str | None], name: str, zone: tzinfo | None, time_of_day: time, where: str | None
+) -> datetime:
+    text = row[name] or ""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise DataError(
+            f"{where}: {name} is {text!r}, not a date or date-time as in 2020-05-30 or 2020-05-30T04:57:37+02:00."
+        ) from error
+    if len(text) <= len("2020-05-30"):
+        read = datetime.combine(read.date(), time_of_day)
+    if read.tzinfo is not None:
+        return read
+    if zone is None:
+        raise DataError(f"{where}: {name} is {text!r}, without a zone. Name the zone with --timezone.")
+    aware = localise(read, zone)
+    if aware is None:
+        raise DataError(f"{where}: {name} is {text!r}, which daylight saving skips or repeats; add the offset.")
+    return aware
+
+
+def assign_deployments(
+    media: Iterable[Mapping[str, Any]],
+    moments: Mapping[str, datetime | None],
+    deployments: Sequence[Deployment],
+) -> tuple[dict[str, Deployment], list[str]]:
+    """Which deployment each media belongs to: that of its id; else the one at its location at its time.
+
+    Args:
+        media: rows of a catalog.
+        moments: media id → when it was taken, zone-aware; None where not known.
+        deployments: what there is.
+
+    Returns:
+        Media id → deployment, and what a person should know.
+
+    Raises:
+        DataError: a media has none, or there are several and nothing decides; the first are named.
+    """
+    by_id = {deployment.deployment_id: deployment for deployment in deployments}
+    by_location: dict[str | None, list[Deployment]] = {}
+    for deployment in deployments:
+        by_location.setdefault(deployment.location_id or deployment.deployment_id, []).append(deployment)
+    found: dict[str, Deployment] = {}
+    homeless: dict[str, int] = {}
+    outside = 0
+    for row in media:
+        moment = moments[row["media_id"]]
+        at_place = by_location.get(row["location_id"], []) if row["location_id"] is not None else []
+        own = by_id.get(row["deployment_id"] or "") or _at_time(at_place, moment)
+        if own is None and len(deployments) == 1 and row["location_id"] is None and row["deployment_id"] is None:
+            own = deployments[0]
+        if own is None:
+            name = f"deployment {row['deployment_id']!r}, location {row['location_id']!r}"
+            name += f" at {moment}" if at_place else ""
+            homeless[name] = homeless.get(name, 0) + 1
+            continue
+        found[row["media_id"]] = own
+        outside += moment is not None and not own.start <= moment <= own.end
+    if homeless:
+        first = "; ".join(f"{name} ({count} media)" for name, count in list(homeless.items())[:3])
+        raise DataError(
+            f"{sum(homeless.values())} media have no deployment in the table: {first}. Its deployments: "
+            f"{', '.join(list(by_id)[:8])}. Add rows to the table, with the ids that the catalog uses."
+        )
+    notes = [f"{outside} media were taken outside the time of their deployment: is the clock right?"] if outside else []
+    return found, notes
+
+
+def _at_time(deployments: Sequence[Deployment], moment: datetime | None) -> Deployment | None:
+    if len(deployments) == 1:
+        return deployments[0]
+    if moment is None:
+        return None
+    fits = [deployment for deployment in deployments if deployment.start <= moment <= deployment.end]
+    return fits[0] if len(fits) == 1 else None

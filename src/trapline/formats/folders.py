@@ -1,0 +1,70 @@
+"""Folders of pictures: which files are there, in a steady order, and what was left aside."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from trapline.errors import DataError
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The pictures below a folder.
+
+    Attributes:
+        pictures: their paths relative to the folder, with forward slashes, sorted.
+        empty_folders: folders without any picture in or below them, relative.
+        notes: what was left aside, for people.
+    """
+
+    pictures: list[str]
+    empty_folders: list[str]
+    notes: list[str]
+
+
+def find_pictures(root: Path) -> FoundFiles:
+    """Every picture below `root` by its file ending; what is hidden or a linked folder is only counted.
+
+    Raises:
+        DataError: `root` is no folder, or holds no picture.
+    """
+    from trapline.images import SUFFIXES
+
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder.")
+    pictures: list[str] = []
+    folders: list[str] = []
+    aside: Counter[str] = Counter()
+    for folder, below, files in os.walk(root):
+        inner = Path(folder).relative_to(root)
+        if inner.parts:
+            folders.append(inner.as_posix())
+        links = [name for name in below if Path(folder, name).is_symlink()]
+        aside["linked folders"] += len(links)
+        hidden = [name for name in below if _hidden(name)]
+        aside["hidden folders"] += len(hidden)
+        below[:] = sorted(set(below) - set(links) - set(hidden))
+        for name in files:
+            ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of a million names is slow
+            if _hidden(name):
+                aside["hidden files"] += 1
+            elif ending in SUFFIXES:
+                pictures.append((inner / name).as_posix())
+            else:
+                aside[f"{ending or 'without ending'} files"] += 1
+    if not pictures:
+        raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}).")
+    full = {parent.as_posix() for picture in pictures for parent in Path(picture).parents}
+    said = ", ".join(f"{count:,} {what}" for what, count in aside.most_common() if count)
+    return FoundFiles(
+        sorted(pictures),
+        sorted(folder for folder in folders if folder not in full),
+        [f"left aside: {said}"] if said else [],
+    )
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")

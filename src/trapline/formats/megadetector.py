@@ -1,0 +1,159 @@
+"""MegaDetector's batch format: boxes, joined onto a catalog by file name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trapline.catalog import Catalog
+from trapline.catalog.table import BOX
+from trapline.errors import DataError
+from trapline.formats.json_file import read_json_object
+
+_OUTSIDE = 0.01  # detectors round; what is further outside than this was never a fraction of the image
+
+
+def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
+    """Put the boxes of a MegaDetector batch file (format 1.2 to 1.6) into a catalog.
+
+    File names are matched from their ends, folder by folder: the file's may lack leading folders that the
+    catalog's have, or have more. Media that the file does not name, and those on which the detector failed,
+    keep the boxes they had (null where there were none); `info["boxes"]` counts both. Names in the file that
+    are no media of the catalog are counted too. Low confidences are kept: what to use is the crop's choice.
+
+    Args:
+        catalog: the media.
+        path: the JSON file.
+
+    Raises:
+        DataError: not a MegaDetector batch file, a box that is not inside the image, no name that matches,
+            or a name that matches several media; the entry is named.
+    """
+    path = Path(path)
+    document = read_json_object(path)
+    _check_form(path, document)
+    entries = document["images"]
+    files = [str(entry["file"]).replace("\\", "/").removeprefix("./") for entry in entries]
+    rows = _match(catalog.table["file_path"].to_list(), files, path)
+    boxes = _boxes(path, entries, document["detection_categories"])
+    found = pl.DataFrame(
+        {"_row": rows, "_found": pl.Series(boxes, dtype=pl.List(BOX))}, schema_overrides={"_row": pl.UInt32}
+    ).filter(pl.col("_row").is_not_null())
+    joined = (
+        catalog.table.with_row_index("_row")
+        .join(found, on="_row", how="left", maintain_order="left")
+        .with_columns(pl.coalesce("_found", "boxes").alias("boxes"))
+        .drop("_row", "_found")
+    )
+    matched = sum(row is not None for row in rows)
+    facts = {
+        "file": path.name,
+        "detector": document.get("info", {}).get("detector"),
+        "format_version": document.get("info", {}).get("format_version"),
+        "matched": matched,
+        "failed": sum(box is None and row is not None for box, row in zip(boxes, rows, strict=True)),
+        "media_not_in_file": len(catalog) - matched,
+        "names_not_in_catalog": len(rows) - matched,
+    }
+    return catalog.with_table(joined, boxes=facts)
+
+
+def _check_form(path: Path, document: dict[str, Any]) -> None:
+    wrong = f"{path} is not in MegaDetector's batch format"
+    for key, kind in (("images", list), ("detection_categories", dict)):
+        if not isinstance(document.get(key), kind):
+            raise DataError(
+                f"{wrong}: it lacks '{key}'; it has: {', '.join(map(str, document))}. Make the file with "
+                "MegaDetector's run_detector_batch, or convert it to that format."
+            )
+    for number, entry in enumerate(document["images"]):
+        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
+            raise DataError(f"{wrong}: images[{number}] has no 'file'.")
+        detections = entry.get("detections")
+        if not isinstance(detections, list) and not (detections is None and entry.get("failure")):
+            raise DataError(
+                f"{wrong}: images[{number}] ({entry['file']}) has neither detections nor a failure."
+            )
+
+
+def _match(catalog: Sequence[str], files: Sequence[str], path: Path) -> list[int | None]:
+    """For each name of the file the row of its media; None where it is no media of the catalog."""
+    exact = {name: row for row, name in enumerate(catalog)}
+    by_name: dict[str, list[int]] = {}
+    for place, name in enumerate(catalog):
+        by_name.setdefault(name.rsplit("/", 1)[-1], []).append(place)
+    rows: list[int | None] = []
+    owner: dict[int, int] = {}
+    for number, name in enumerate(files):
+        row = exact.get(name)
+        if row is None:
+            row = _by_end(catalog, by_name.get(name.rsplit("/", 1)[-1], []), name, number, path)
+        if row is not None and row in owner:
+            raise DataError(
+                f"{path}: images[{owner[row]}] ({files[owner[row]]}) and images[{number}] ({name}) "
+                f"both match the media {catalog[row]}. Name files in it as in the catalog."
+            )
+        if row is not None:
+            owner[row] = number
+        rows.append(row)
+    if not owner:
+        example = f"{files[0]!r} there, {catalog[0]!r} here" if files else "it names no file"
+        raise DataError(f"{path} names no media of the catalog: {example}.")
+    return rows
+
+
+def _by_end(catalog: Sequence[str], rows: list[int], name: str, number: int, path: Path) -> int | None:
+    """The one media whose path ends like `name`, or that `name` ends like."""
+    fits = [
+        row
+        for row in rows
+        if f"/{catalog[row]}".endswith(f"/{name}") or f"/{name}".endswith(f"/{catalog[row]}")
+    ]
+    if len(fits) > 1:
+        several = ", ".join(catalog[row] for row in fits[:4])
+        raise DataError(
+            f"{path}: images[{number}] ({name}) could be any of {len(fits)} media: {several}. Name files "
+            "in it with their folders, as in the catalog."
+        )
+    return fits[0] if fits else None
+
+
+def _boxes(
+    path: Path, entries: Sequence[dict[str, Any]], categories: dict[str, str]
+) -> list[list[dict[str, Any]] | None]:
+    """The boxes of each entry as the catalog writes them; None where the detector failed."""
+    boxes: list[list[dict[str, Any]] | None] = []
+    for number, entry in enumerate(entries):
+        try:
+            detections = entry.get("detections")
+            boxes.append(None if detections is None else [_box(d, categories) for d in detections])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: images[{number}] ({entry['file']}) has a wrong detection: {error}"
+            ) from error
+    return boxes
+
+
+def _box(detection: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
+    category = str(detection["category"])
+    if category not in categories:
+        raise ValueError(f"the category '{category}' is not among the detection_categories")
+    x, y, width, height = (float(number) for number in detection["bbox"])
+    right, bottom = x + width, y + height
+    if not (min(x, y) >= -_OUTSIDE and max(right, bottom) <= 1 + _OUTSIDE and min(width, height) >= 0):
+        raise ValueError(
+            f"bbox {json.dumps(detection['bbox'])} is not [x, y, width, height] as fractions of the image"
+        )
+    x, y = max(x, 0.0), max(y, 0.0)
+    return {
+        "category": categories[category],
+        "conf": float(detection["conf"]),
+        "x": x,
+        "y": y,
+        "width": min(right, 1.0) - x,
+        "height": min(bottom, 1.0) - y,
+    }

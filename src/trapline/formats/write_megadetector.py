@@ -1,0 +1,181 @@
+"""MegaDetector's batch format 1.6, which Timelapse and AddaxAI import."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trapline.formats.answers import (
+    Answer,
+    MediaSaid,
+    Said,
+    by_media,
+    describe_threshold,
+    resolve_threshold,
+    rounded,
+)
+from trapline.formats.writing import Job, Written, put, writer
+
+FORMAT_VERSION = "1.6"
+CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
+UNKNOWN = "unknown"
+_CATEGORY_OF_KIND = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
+_KIND_OF_CATEGORY = {"animal": "animal", "person": "human", "human": "human", "vehicle": "vehicle"}
+
+
+@writer(
+    "megadetector",
+    loses=(
+        "all but the five most probable labels of each row; probabilities are rounded to five digits",
+        "the probability of `blank` where it is the answer: an empty photo is one without detections",
+        "events, deployments and who labelled what; times carry no zone",
+    ),
+)
+def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
+    """MegaDetector batch JSON 1.6, safe for Timelapse: detections of the catalog carry classifications.
+
+    Where there is no box, a detection of the full frame carries the classification, as the field's own
+    converters do. Its category is what the answer stands for; `unknown` where no label passes.
+
+    Args:
+        job: what is to be written.
+        threshold: labels below it are not written as classifications.
+    """
+    entries, notes = by_media(job, threshold)
+    categories = _detection_categories(entries)
+    names, renamed = _class_names(job, categories)
+    ids = {label: str(place) for place, label in enumerate(job.predictions.labels, 1)}
+    number = {name: key for key, name in categories.items()}
+    limit = resolve_threshold(job, threshold)
+    images = [_image(job, entry, number, ids, limit) for entry in entries]
+    document: dict[str, Any] = {
+        "info": _info(job),
+        "detection_categories": categories,
+        "classification_categories": {ids[label]: names[label] for label in ids},
+    }
+    if job.taxonomy is not None:
+        document["classification_category_descriptions"] = {
+            ids[label]: _description(job, label) for label in ids
+        }
+    document["images"] = images
+    put(job.output, json.dumps(document, indent=1, ensure_ascii=False))
+    unclassified = sum(what.unclassified for entry in entries for what in entry.said)
+    notes += describe_threshold(job, threshold, unclassified, "their detections have no classification")
+    notes += [
+        f"'{label}' is called '{names[label]}', because a detection category has that name"
+        for label in renamed
+    ]
+    full = sum(any(d["bbox"] == [0, 0, 1, 1] for d in image["detections"] or ()) for image in images)
+    if full:
+        notes.append(f"{full} images without a box carry a detection of the full frame")
+    return Written(len(images), "images", [], notes, [job.output.name])
+
+
+def _info(job: Job) -> dict[str, Any]:
+    boxes = job.catalog.info.get("boxes")
+    detector = boxes.get("detector") if isinstance(boxes, Mapping) else None
+    return {
+        "format_version": FORMAT_VERSION,
+        "detector": str(detector) if detector else "unknown",
+        "classifier": job.classifier,
+        "classifier_metadata": {"trapline": job.predictions.header()["info"]},
+    }
+
+
+def _detection_categories(entries: Sequence[MediaSaid]) -> dict[str, str]:
+    used = {_category(box["category"]) for entry in entries for box in entry.media["boxes"] or ()}
+    extra = [*sorted(used - set(CATEGORIES.values()) - {UNKNOWN}), UNKNOWN]
+    return CATEGORIES | {str(place): name for place, name in enumerate(extra, len(CATEGORIES) + 1)}
+
+
+def _category(name: str) -> str:
+    """The category of a box by its usual name, also where the catalog kept MegaDetector's number."""
+    return CATEGORIES.get(name, {"human": "person"}.get(name, name))
+
+
+def _class_names(job: Job, categories: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What each label is called; Timelapse refuses the name of a detection category."""
+    taken = {name.casefold() for name in categories.values()}
+    renamed = [label for label in job.predictions.labels if label.casefold() in taken]
+    return {
+        label: f"{label} (class)" if label in renamed else label for label in job.predictions.labels
+    }, renamed
+
+
+def _description(job: Job, label: str) -> str:
+    from trapline.formats.write_speciesnet import speciesnet_label
+
+    return speciesnet_label(job, label)
+
+
+def _image(
+    job: Job, entry: MediaSaid, number: Mapping[str, str], ids: Mapping[str, str], limit: float
+) -> dict[str, Any]:
+    media = entry.media
+    image: dict[str, Any] = {"file": media["file_path"]}
+    failures = [what.failure for what in entry.said if what.failure is not None]
+    if len(failures) == len(entry.said):
+        image |= {"failure": failures[0], "detections": None}
+    else:
+        image["detections"] = _detections(job, entry, number, ids, limit)
+    if media["camera_time"] is not None:
+        image["datetime"] = media["camera_time"].strftime("%Y-%m-%d %H:%M:%S")
+    if media["location_id"] is not None:
+        image["location"] = media["location_id"]
+    return image
+
+
+def _detections(
+    job: Job, entry: MediaSaid, number: Mapping[str, str], ids: Mapping[str, str], limit: float
+) -> list[dict[str, Any]]:
+    boxes = entry.media["boxes"] or []
+    by_box = {what.box: what for what in entry.said if what.box is not None}
+    whole = next((what for what in entry.said if what.box is None), None)
+    if not boxes:
+        return [] if whole is None else _full_frame(job, whole, number, ids, limit)
+    fitting = _fitting(job, boxes, whole)
+    found = []
+    for place, box in enumerate(boxes):
+        detection = {
+            "category": number[_category(box["category"])],
+            "conf": float(box["conf"] if box["conf"] is not None else 1.0),
+            "bbox": [round(box[side], 6) for side in ("x", "y", "width", "height")],
+        }
+        what = by_box.get(place, whole if place in fitting else None)
+        classifications = _classifications(what, ids, limit)
+        found.append(detection | ({"classifications": classifications} if classifications else {}))
+    return found
+
+
+def _fitting(job: Job, boxes: Sequence[Mapping[str, Any]], whole: Said | None) -> list[int]:
+    """The boxes that what was said of the whole media is about: those of its kind, else all."""
+    if whole is None or not whole.answers:
+        return []
+    kind = job.kind(whole.answers[0].label)
+    same = [
+        place for place, box in enumerate(boxes) if _KIND_OF_CATEGORY.get(_category(box["category"])) == kind
+    ]
+    return same or list(range(len(boxes)))
+
+
+def _full_frame(
+    job: Job, what: Said, number: Mapping[str, str], ids: Mapping[str, str], limit: float
+) -> list[dict[str, Any]]:
+    if what.answers and job.kind(what.answers[0].label) == "blank":
+        return []
+    top: Answer = next(
+        (answer for answer in what.answers or what.ranked if job.kind(answer.label) != "blank"),
+        what.ranked[0],
+    )
+    category = _CATEGORY_OF_KIND.get(job.kind(top.label), UNKNOWN) if what.answers else UNKNOWN
+    classifications = _classifications(what, ids, limit)
+    detection = {"category": number[category], "conf": rounded(top.probability), "bbox": [0, 0, 1, 1]}
+    return [detection | ({"classifications": classifications} if classifications else {})]
+
+
+def _classifications(what: Said | None, ids: Mapping[str, str], limit: float) -> list[list[Any]]:
+    if what is None or not what.answers:
+        return []
+    kept = [answer for answer in what.ranked if answer.probability >= limit or answer in what.answers]
+    return [[ids[answer.label], rounded(answer.probability)] for answer in kept]

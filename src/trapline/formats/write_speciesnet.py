@@ -1,0 +1,109 @@
+"""SpeciesNet's predictions JSON, which Wildlife Insights' tools and SpeciesNet's own scripts read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from trapline.formats.answers import MediaSaid, Said, by_media, describe_threshold, rounded
+from trapline.formats.writing import Job, Written, put, writer
+from trapline.taxonomy import RANKS
+
+NO_RESULT = ";".join(["f2efdae9-efb8-48fb-8a91-eccf79ab4ffb", *["no cv result"] * 6])
+"""SpeciesNet's label for "the classifier cannot say"."""
+
+SPECIAL = {
+    "blank": "f1856211-cfb7-4a5b-9158-c0f72fd09ee6;;;;;;blank",
+    "human": "990ae9dd-7a59-4344-afcb-1b7b21368000;mammalia;primates;hominidae;homo;sapiens;human",
+    "vehicle": "e2895ed5-780b-48f6-8a11-9e27cb594511;;;;;;vehicle",
+}
+"""SpeciesNet's labels for what is no taxon of its own, by kind."""
+
+_DETECTOR_CATEGORIES = {"animal": ("1", "animal"), "person": ("2", "human"), "vehicle": ("3", "vehicle")}
+_ALIASES = {"1": "animal", "2": "person", "3": "vehicle", "human": "person"}
+
+
+def speciesnet_label(job: Job, label: str) -> str:
+    """`uuid;class;order;family;genus;species;common name` of a label.
+
+    The uuid is SpeciesNet's for blank, human and vehicle, else the taxonomy's; empty where it gives none.
+    """
+    known = job.label(label)
+    if known.kind in SPECIAL:
+        return SPECIAL[known.kind]
+    common = (known.common_name or label).lower()
+    if job.taxonomy is None or known.taxon is None:
+        return f";;;;;;{common}"
+    lineage = job.taxonomy.lineage(label)
+    parts = [lineage.get(rank, "").lower() for rank in RANKS[:5]]
+    parts[4] = parts[4].split(" ", 1)[-1]
+    return ";".join([job.taxonomy.taxa[known.taxon].uuid or "", *parts, common])
+
+
+@writer(
+    "speciesnet",
+    loses=(
+        "all but the five most probable labels of each photo; probabilities are rounded to five digits",
+        "several labels of one photo: the most probable is its prediction",
+        "places, times, events; subspecies; boxes of categories that SpeciesNet does not know",
+    ),
+)
+def write_speciesnet(job: Job, *, threshold: float | None = None) -> Written:
+    """SpeciesNet predictions JSON: five labels a photo, its boxes, and one prediction.
+
+    Args:
+        job: what is to be written; without a taxonomy labels have no ranks and no uuid.
+        threshold: where no label reaches it the prediction is SpeciesNet's "no cv result".
+    """
+    entries, notes = by_media(job, threshold)
+    lost = []
+    predictions = [_entry(job, entry) for entry in entries]
+    several = sum(len(entry.said) > 1 for entry in entries)
+    if several:
+        lost.append(f"{several} photos have predictions for several boxes; the most probable one is written")
+    without = [label for label in job.predictions.labels if speciesnet_label(job, label).startswith(";")]
+    if without:
+        lost.append(f"labels without SpeciesNet's uuid (the taxonomy gives none): {', '.join(without)}")
+    unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
+    notes += describe_threshold(job, threshold, unclassified, "their prediction is 'no cv result'")
+    put(job.output, json.dumps({"predictions": predictions}, indent=1, ensure_ascii=False))
+    return Written(len(predictions), "photos", lost, notes, [job.output.name])
+
+
+def _entry(job: Job, entry: MediaSaid) -> dict[str, Any]:
+    found: dict[str, Any] = {"filepath": entry.media["file_path"]}
+    good = [what for what in entry.said if what.failure is None]
+    if not good:
+        found["failures"] = ["CLASSIFIER"]
+    boxes = entry.media["boxes"]
+    if boxes is not None:
+        found["detections"] = [box for box in map(_detection, boxes) if box is not None]
+        found["detections"].sort(key=lambda box: -box["conf"])
+    if good:
+        best = max(good, key=_certainty)
+        found["classifications"] = {
+            "classes": [speciesnet_label(job, answer.label) for answer in best.ranked],
+            "scores": [rounded(answer.probability) for answer in best.ranked],
+        }
+        found["prediction"] = speciesnet_label(job, best.answers[0].label) if best.answers else NO_RESULT
+        found["prediction_score"] = rounded(best.ranked[0].probability)
+        found["prediction_source"] = "classifier"
+    found["model_version"] = job.classifier
+    return found
+
+
+def _certainty(what: Said) -> tuple[bool, float]:
+    return bool(what.answers), what.ranked[0].probability
+
+
+def _detection(box: dict[str, Any]) -> dict[str, Any] | None:
+    name = _ALIASES.get(box["category"], box["category"])
+    if name not in _DETECTOR_CATEGORIES:
+        return None
+    category, label = _DETECTOR_CATEGORIES[name]
+    return {
+        "category": category,
+        "label": label,
+        "conf": float(box["conf"] if box["conf"] is not None else 1.0),
+        "bbox": [round(box[side], 6) for side in ("x", "y", "width", "height")],
+    }

@@ -1,0 +1,222 @@
+"""The writers by name, and the way into any of them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trapline.catalog import Catalog
+from trapline.errors import UsageError
+from trapline.prediction import Predictions
+from trapline.taxonomy import Label, Taxonomy, default_kind
+from trapline.taxonomy.names import Kind
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be written, and where.
+
+    Attributes:
+        predictions: what the model said.
+        catalog: the media that it said it of.
+        taxonomy: has exactly the labels of the predictions; None if none was given.
+        output: the file or folder to write.
+        force: what exists at the output may be replaced.
+    """
+
+    predictions: Predictions
+    catalog: Catalog
+    taxonomy: Taxonomy | None
+    output: Path
+    force: bool = False
+
+    @property
+    def classifier(self) -> str:
+        """The model's name and fingerprint: who says so."""
+        name = self.predictions.info.get("model_name") or "Trapline model"
+        return f"{name} ({self.predictions.model})"
+
+    def label(self, name: str) -> Label:
+        """What a label of the predictions stands for; without a taxonomy its name decides."""
+        if self.taxonomy is not None:
+            return self.taxonomy.labels[name]
+        return Label(name, default_kind(name) or "animal")
+
+    def kind(self, name: str) -> Kind:
+        """The kind of a label; without a taxonomy anything that is not `blank`, … is an animal."""
+        return self.label(name).kind
+
+    def scientific_name(self, name: str) -> str | None:
+        """The taxon of a label, where there is a taxonomy and the label has one."""
+        return None if self.taxonomy is None else self.taxonomy.labels[name].taxon
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What was written, and what could not be.
+
+    Attributes:
+        format: the writer's name.
+        output: the file or folder.
+        rows: how many of `unit` were written.
+        unit: what a row is ("images", "observations").
+        lost: what the format cannot carry, and what was therefore left out, in words.
+        notes: what else a person should know.
+        files: every file written, relative to a folder `output`, or its name.
+    """
+
+    format: str
+    output: Path
+    rows: int
+    unit: str
+    lost: tuple[str, ...]
+    notes: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report, JSON-able."""
+        return asdict(self) | {"output": self.output.as_posix()}
+
+
+@dataclass
+class Written:
+    """What a writer did; `write` makes the report of it."""
+
+    rows: int
+    unit: str
+    lost: list[str]
+    notes: list[str]
+    files: list[str]
+
+
+WriteFunction = Callable[..., Written]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One foreign format.
+
+    Attributes:
+        name: what `--format` calls it.
+        description: one line for people.
+        function: from a job and the writer's own options to what was written.
+        options: the names of the writer's own options.
+        loses: what every file of this format lacks, in words.
+        into: the output is a `file`, a `folder` of its own, or a `shared` folder that may hold more.
+    """
+
+    name: str
+    description: str
+    function: WriteFunction
+    options: tuple[str, ...]
+    loses: tuple[str, ...]
+    into: str
+
+
+WRITERS: dict[str, Writer] = {}
+"""Every writer by its name."""
+
+
+def writer(
+    name: str, *, loses: Sequence[str], into: str = "file"
+) -> Callable[[WriteFunction], WriteFunction]:
+    """Register a function as the writer of a format; its keyword-only parameters are the options.
+
+    Args:
+        name: what `--format` calls it.
+        loses: what every file of this format lacks, in words; empty if nothing.
+        into: see `Writer`.
+    """
+
+    def register(function: WriteFunction) -> WriteFunction:
+        parameters = inspect.signature(function).parameters.values()
+        own = tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        description = (inspect.getdoc(function) or "").split("\n")[0]
+        WRITERS[name] = Writer(name, description, function, own, tuple(loses), into)
+        return function
+
+    return register
+
+
+def write(
+    predictions: Predictions,
+    catalog: Catalog,
+    output: Path | str,
+    *,
+    format: str,
+    taxonomy: Taxonomy | None = None,
+    force: bool = False,
+    **options: Any,
+) -> WriteReport:
+    """Write predictions in a format that other tools read.
+
+    Args:
+        predictions: what a model said, of media, boxes or events.
+        catalog: the catalog that it was said of; it knows places, times and boxes.
+        output: the file, or for some formats the folder, to write.
+        format: the name of a writer in `WRITERS`.
+        taxonomy: what the labels stand for; looked up by name. Some formats cannot do without.
+        force: replace what exists at `output`.
+        **options: the writer's own (`threshold`, …).
+
+    Raises:
+        UsageError: there is no such writer or option, the output exists, or something that the format
+            requires was not given; the message says what.
+        DataError: the predictions are not of this catalog, or a file is wrong.
+    """
+    chosen = choose_writer(format)
+    _refuse_unknown(chosen, options)
+    output = Path(output)
+    if chosen.into != "shared" and output.exists() and not force:
+        raise UsageError(f"{output} exists. Name another output, or overwrite it with --force.")
+    if chosen.into != "file" and output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file; the format {chosen.name} is written into a folder.")
+    if chosen.into == "file" and output.is_dir():
+        raise UsageError(f"{output} is a folder; the format {chosen.name} is one file.")
+    known = None if taxonomy is None else taxonomy.for_labels(predictions.labels)
+    done = chosen.function(Job(predictions, catalog, known, output, force), **options)
+    return WriteReport(
+        chosen.name,
+        output,
+        done.rows,
+        done.unit,
+        (*chosen.loses, *done.lost),
+        tuple(done.notes),
+        tuple(done.files),
+    )
+
+
+def choose_writer(format: str) -> Writer:
+    """The writer of a format.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    name = format.replace("_", "-")
+    if name not in WRITERS:
+        near = difflib.get_close_matches(name, WRITERS, 1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise UsageError(f"There is no format '{format}' to write; there are: {', '.join(WRITERS)}.{hint}")
+    return WRITERS[name]
+
+
+def _refuse_unknown(chosen: Writer, options: dict[str, Any]) -> None:
+    for name in options:
+        if name not in chosen.options:
+            owners = [other.name for other in WRITERS.values() if name in other.options]
+            elsewhere = f" It belongs to: {', '.join(owners)}." if owners else ""
+            has = f"has: {', '.join(chosen.options)}" if chosen.options else "has none"
+            raise UsageError(f"The format '{chosen.name}' has no option '{name}'; it {has}.{elsewhere}")
+
+
+def put(path: Path, text: str) -> Path:
+    """Write a text file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8", newline="")
+    partial.replace(path)
+    return path
