@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trapline.training.crossval import CrossValidation, crossval
 from trapline.training.features import embed
+from trapline.training.torch_learner import StepReport
 from trapline.training.train import train
 
-__all__ = ["CrossValidation", "crossval", "embed", "train"]
+__all__ = ["CrossValidation", "StepReport", "crossval", "embed", "train"]

@@ -19,6 +19,7 @@ from trapline.errors import DataError
 from trapline.models import Interval
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
+from trapline.training.frozen import head_recipe
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import Rows, Selected, select_media
 from trapline.training.targets import prior_shift
@@ -77,6 +78,10 @@ def crossval(
     Raises:
         DataError: too few locations or labels.
     """
+    if recipe.how == "frozen":
+        from trapline.training.heads import crossval_head
+
+        return crossval_head(head_recipe(recipe, cache), catalog, folds, cache=cache, report=report)
     selected = select_media(catalog, recipe, needs_split=False)
     learner = TorchLearner(recipe, selected, cache, report)
     return run_folds(learner, folds, run_folder)

@@ -17,6 +17,7 @@ from trapline.errors import TraplineError, UsageError
 from trapline.models import Card, ModelFile
 from trapline.models.recipe import Recipe
 from trapline.training.crossval import CrossValidation, run_folds
+from trapline.training.frozen import head_recipe
 from trapline.training.history import draw_history, write_history
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import (
@@ -72,6 +73,8 @@ def train(
     selected = select_media(catalog, recipe)
     leaks = refuse_leaks(catalog, allow_leak)
     _open_run(folder, recipe, catalog, resume)
+    if recipe.how == "frozen":
+        return _train_head(recipe, catalog, folder, allow_leak, cache, report)
     learner = TorchLearner(recipe, selected, cache, report)
     fitted, judged, histories = _fit(learner, folder)
     selected = learner.selected
@@ -129,6 +132,26 @@ def _open_run(folder: Path, recipe: Recipe, catalog: Catalog, resume: bool) -> N
     catalog.save(folder / "catalog.parquet")
     text = yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+
+
+def _train_head(
+    recipe: Recipe,
+    catalog: Catalog,
+    folder: Path,
+    allow_leak: bool,
+    cache: Path | None,
+    report: StepReport | None,
+) -> Path:
+    """A head on the features of a model file; the card keeps the recipe as it was asked for."""
+    from trapline.models.onnx_graph import read_graph, write_model_file
+    from trapline.training.heads import train_head
+
+    resolved = head_recipe(recipe, cache)
+    path = train_head(resolved, catalog, folder, allow_leak=allow_leak, cache=cache, report=report)
+    if resolved != recipe:
+        card = ModelFile(path).card.model_copy(update={"recipe": recipe.model_dump(mode="json")})
+        write_model_file(read_graph(path), card, path)
+    return path
 
 
 Fits = tuple[Sequence["Fitted"], Judged, list[list[dict[str, float]]]]

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from trapline.images import CropPolicy, Preprocessing
-from trapline.models.recipe import MODEL_FILE, Choice, Head, Optimiser, Recipe
+from trapline.models.recipe import MODEL_FILE, Augmentation, Choice, Head, Optimiser, Recipe
 from trapline.models.recipes.registry import register
 
 HEAD_SEARCH = {
-    "optimiser.weight_decay": Choice(choices=(1e-4, 1e-3, 1e-2, 1e-1)),
-    "head.hidden": Choice(choices=((), (128,))),
+    "preprocessing.crop.context": Choice(choices=(1.2, 1.4, 1.8)),
+    "augmentation.horizontal_flip": Choice(choices=(0.0, 0.5)),
+    "augmentation.full_frame": Choice(choices=(0.0, 0.3)),
 }
 
 
 @register
 def head() -> Recipe:
-    """A linear head on the backbone that Trapline ships; needs the base install only."""
+    """A linear head on the backbone that Trapline ships; needs the base install only.
+
+    Its strength of regularisation is chosen by location folds (a weight decay of 0 asks for that).
+    """
     return Recipe(
         name="head",
         backbone=f"{MODEL_FILE}trapline-lite0",
         how="frozen",
-        preprocessing=Preprocessing(height=224, width=224, fit="squash", crop=CropPolicy()),
+        preprocessing=Preprocessing(height=224, width=224, fit="squash", crop=CropPolicy(context=1.4)),
         head=Head(pooling="avg", dropout=0.0),
-        optimiser=Optimiser(name="adamw", lr=1e-2, weight_decay=1e-2),
-        epochs=100,
-        batch_size=128,
+        optimiser=Optimiser(weight_decay=0.0),
+        augmentation=Augmentation(horizontal_flip=0.5),
         search=HEAD_SEARCH,
     )
 

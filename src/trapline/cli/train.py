@@ -1,0 +1,126 @@
+"""`trapline train`: from a catalog with a split and a recipe to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trapline.cli._common import Force, Json, progress, warnings_as_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trapline.models import Card, Recipe
+
+
+def run(
+    catalog: Annotated[Path, typer.Argument(help="A catalog with a split.", show_default=False)],
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", "-r", help="The recipe's name; timm/NAME for any network of timm."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The run folder [runs/RECIPE].")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the recipe: optimiser.lr=1e-4. Repeat it.")
+    ] = None,
+    recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Judge by this many location folds, then train on train and validation."),
+    ] = None,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train though the split leaks.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random; the recipe's is 42.")] = None,
+    show_recipe: Annotated[
+        bool, typer.Option("--show-recipe", help="Print the recipe as YAML and stop.")
+    ] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Train a recipe on the catalog's train part, judge it on its validation part, write a model file."""
+    import time
+
+    from trapline.catalog import Catalog
+    from trapline.models import ModelFile
+    from trapline.training import train
+
+    chosen = _recipe(recipe, recipe_file, changes or [], folds, seed)
+    if show_recipe:
+        import yaml
+
+        typer.echo(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False), nl=False)
+        return
+    folder = output or Path("runs") / chosen.name.replace("/", "-")
+    if force and not resume:
+        _remove_run(folder)
+    started = time.monotonic()
+    with warnings_as_notes(), progress() as display:
+        from trapline.cli._steps import reporter
+
+        path = train(
+            chosen,
+            Catalog.load(catalog),
+            folder,
+            allow_leak=allow_leak,
+            resume=resume,
+            report=reporter(display),
+        )
+    card = ModelFile(path).card
+    seconds = time.monotonic() - started
+    if json:
+        import json as writer
+
+        found = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
+        found["metrics"] = {name: figure.model_dump() for name, figure in card.metrics.items()}
+        typer.echo(writer.dumps(found))
+        return
+    for line in _lines(card, path, seconds):
+        typer.echo(line)
+
+
+def _recipe(
+    name: str | None, file: Path | None, changes: list[str], folds: int | None, seed: int | None
+) -> Recipe:
+    from trapline.errors import UsageError
+    from trapline.models import recipe_names, resolve_recipe
+
+    if name is None and file is None:
+        raise UsageError(
+            f"Name a recipe with -r: {', '.join(recipe_names())}, timm/<any name of timm>; "
+            "or give one with --recipe-file."
+        )
+    settings = list(changes)
+    if seed is not None:
+        settings.append(f"seed={seed}")
+    if folds is not None:
+        settings.append(f"folds={folds}")
+    chosen = resolve_recipe(name, file, settings)
+    if folds is not None and chosen.fit == "train":
+        chosen = resolve_recipe(name, file, [*settings, "fit=all"])
+    return chosen
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove an earlier run, and nothing that is not one."""
+    import shutil
+
+    from trapline.errors import UsageError
+
+    if not folder.exists():
+        return
+    if any(folder.iterdir()) and not (folder / "recipe.yaml").is_file():
+        raise UsageError(f"{folder} is not the folder of a training run; it is not removed.")
+    shutil.rmtree(folder)
+
+
+def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
+    yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
+    yield f"Measured on {card.metrics_on}:"
+    for name, figure in card.metrics.items():
+        interval = "" if figure.low is None else f"   95 % {figure.low:.3f} to {figure.high:.3f}"
+        yield f"  {name.replace('_', ' '):<28}{figure.value:.3f}{interval}"
+    yield f"Next: trapline show {path}, or trapline predict {path} FOLDER"

@@ -1,0 +1,62 @@
+"""A frozen backbone becomes a model file once; its head then trains on features that are computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from trapline.errors import require
+from trapline.models.card import Card
+from trapline.models.recipe import MODEL_FILE, Recipe
+from trapline.training.feature_cache import user_cache_folder
+
+
+def head_recipe(recipe: Recipe, cache: Path | None) -> Recipe:
+    """The same recipe with the backbone as a model file; one that is a model file already stays as it is.
+
+    Args:
+        recipe: with how `frozen`.
+        cache: folder for the exported backbone; None for the user's.
+
+    Raises:
+        MissingExtraError: the backbone has to be exported and PyTorch is not installed.
+        DataError: its weights cannot be had.
+    """
+    if recipe.backbone.startswith(MODEL_FILE):
+        return recipe
+    path = export_backbone(recipe, (cache or user_cache_folder()) / "backbones")
+    head = recipe.head.model_copy(update={"pooling": "avg"})  # the exported graph has pooled
+    changes = {"backbone": f"{MODEL_FILE}{path}", "weights": "none", "head": head}
+    return recipe.model_copy(update=changes)
+
+
+def export_backbone(recipe: Recipe, folder: Path) -> Path:
+    """Write the recipe's backbone, with its pooling, as a model file of features, unless it is there."""
+    require("torch", "train", f"The frozen backbone {recipe.backbone}")
+    from trapline.models.networks import build_network, network_graph
+    from trapline.models.onnx_graph import write_model_file
+    from trapline.models.weights import find_weights
+
+    size = recipe.preprocessing
+    weights = find_weights(recipe.backbone, recipe.weights)
+    said = [
+        *(recipe.backbone, weights.name, weights.fingerprint, recipe.head.pooling, size.height, size.width),
+        *(version(name) for name in ("trapline", "timm", "torch")),
+    ]
+    key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    path = folder / f"{recipe.backbone.replace('/', '-')}-{key}.onnx"
+    if path.is_file():
+        return path
+    network, _ = build_network(recipe, labels=1)
+    card = Card(
+        name=weights.name,
+        task="features",
+        embedding_size=network.embedding_size,
+        preprocessing=size,
+        backbone={"name": weights.name, "fingerprint": weights.fingerprint},
+        notices=weights.notices,
+        versions={name: version(name) for name in ("trapline", "timm", "torch", "onnx")},
+    )
+    return write_model_file(network_graph(network, size.height, size.width), card, path)
