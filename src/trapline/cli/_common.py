@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,36 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
     """Stop with status 2 if `path` exists and `--force` was not given."""
     if path.exists() and not force:
         raise UsageError(f"{path} exists. Name another output with -o, or overwrite it with --force.")
+
+
+def parse_numbers(text: str, option: str) -> list[float]:
+    """Numbers with commas between them, as in 70,15,15; anything else is a `UsageError`."""
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} takes numbers with commas, as in 70,15,15; not '{text}'.") from None
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Print Trapline's warnings as notes on standard error, each once, as they come."""
+    import warnings
+
+    from trapline.errors import TraplineWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", TraplineWarning)
+        plain, told = warnings.showwarning, set()
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+            if not issubclass(category, TraplineWarning):
+                plain(message, category, *where, **options)
+            elif str(message) not in told:
+                told.add(str(message))
+                typer.echo(f"Note: {message}", err=True)
+
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager
