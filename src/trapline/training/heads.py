@@ -1,0 +1,368 @@
+"""Heads on the embedding of a model file: features by ONNX Runtime, the head by scikit-learn, one ONNX file.
+
+Nothing here needs PyTorch. The features of each photo are computed once and kept; a head then trains in
+seconds. What a head takes from its recipe, and what it refuses, stands in docs/backbones.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.catalog import Catalog, split_catalog
+from trapline.errors import DataError, UsageError
+from trapline.models import Card, ModelFile, backbones
+from trapline.models.recipe import MODEL_FILE, Augmentation, Head, Recipe
+from trapline.training import linear
+from trapline.training.crossval import CrossValidation, fold_rows
+from trapline.training.features import View, embed_views
+from trapline.training.history import write_history
+from trapline.training.judging import Judged, judge, predictions_of
+from trapline.training.selection import (
+    Rows,
+    Selected,
+    data_summary,
+    refuse_leaks,
+    select_media,
+    split_record,
+)
+from trapline.training.targets import label_weights, prior_shift, sampling_weights, truth_of
+from trapline.training.torch_learner import StepReport
+
+LIBRARIES = ("trapline", "onnx", "onnxruntime", "scikit-learn", "numpy", "pillow")
+MODEL = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The views of each photo that a head trains on.
+
+    Attributes:
+        views: the first is the one that prediction uses.
+        weights: the share of each in training.
+        predict: the places of the views that the model file averages.
+    """
+
+    views: tuple[View, ...]
+    weights: tuple[float, ...]
+    predict: tuple[int, ...]
+
+
+class HeadLearner:
+    """Fits heads of one recipe on rows of one selection; the features are computed once.
+
+    Args:
+        recipe: one whose backbone is a model file.
+        selected: the media.
+        cache: folder for features, None for the user's.
+        report: told of what is being done.
+
+    Raises:
+        UsageError: the recipe asks for what a head on fixed features cannot do.
+    """
+
+    def __init__(
+        self, recipe: Recipe, selected: Selected, cache: Path | None, report: StepReport | None
+    ) -> None:
+        refuse_what_heads_cannot(recipe)
+        self.recipe, self.report = recipe, report
+        self.looks = looks_of(recipe)
+        self.backbone = ModelFile(backbones.find(recipe.backbone.removeprefix(MODEL_FILE)))
+        found = embed_views(
+            self.backbone,
+            selected.catalog,
+            self.looks.views,
+            cache=cache or "user",
+            skip_unreadable=True,
+            progress=self._tell("features"),
+        )
+        self.features, self.warnings = found.values, found.warnings
+        self.selected = selected.without(found.failed)
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Those to choose from; the recipe's own if it names one."""
+        fixed = self.recipe.optimiser.weight_decay
+        return (fixed,) if fixed else linear.WEIGHT_DECAYS
+
+    def truth(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """What the rows show, as `trapline.metrics` takes it."""
+        return truth_of(self.selected.targets[rows], self.recipe.task)
+
+    def shift(self, rows: Rows) -> tuple[float, ...]:
+        """What balancing the rows calls for, see `prior_shift`."""
+        return prior_shift(self.recipe, self.selected.targets[rows])
+
+    def fit(self, rows: Rows, strength: float) -> linear.LinearHead:
+        """One head on the rows."""
+        return linear.fit_head(
+            self.features[rows],
+            self.truth(rows),
+            len(self.selected.labels),
+            strength,
+            media_weights=self._weigh(rows),
+            view_weights=self.looks.weights,
+        )
+
+    def out_of_fold(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
+        """Heads for all strengths and folds of the rows."""
+        return linear.out_of_fold(
+            self.features[rows],
+            self.truth(rows),
+            len(self.selected.labels),
+            folds,
+            strengths=self.strengths,
+            weigh=lambda inside: self._weigh(rows[inside]),
+            shift=self.shift(rows),
+            view_weights=self.looks.weights,
+            predict_views=self.looks.predict,
+            progress=self._tell("heads"),
+        )
+
+    def logits(self, head: linear.LinearHead, rows: Rows) -> npt.NDArray[np.float64]:
+        """What the model file will say of the rows."""
+        return linear.view_logits(head, self.features[rows], self.looks.predict)
+
+    def _weigh(self, rows: Rows) -> npt.NDArray[np.float64] | None:
+        targets = self.selected.targets[rows]
+        if self.recipe.balance == "sampling":
+            return sampling_weights(targets)
+        if self.recipe.balance == "none":
+            return None
+        weights = label_weights(targets, self.recipe.task)
+        if self.recipe.task == "single-label":
+            return np.asarray(weights[targets.argmax(axis=1)])
+        return np.where(targets > 0, weights, 1.0)
+
+    def _tell(self, what: str) -> Callable[[int, int], None]:
+        def tell(done: int, total: int) -> None:
+            if self.report is not None:
+                self.report(what, done, total, "")
+
+        return tell
+
+
+def train_head(
+    recipe: Recipe,
+    catalog: Catalog,
+    run_folder: Path | str,
+    *,
+    allow_leak: bool = False,
+    cache: Path | None = None,
+    report: StepReport | None = None,
+) -> Path:
+    """Train a head on a model file's embedding and write the model file of both.
+
+    The strength of the regularisation is chosen by location folds inside the training media (unless
+    `optimiser.weight_decay` names one), the temperature on media that no head saw.
+
+    Args:
+        recipe: with the backbone `model-file:…`.
+        catalog: with labels and a split into train and validation.
+        run_folder: gets `model.onnx`, `validation.parquet` and `history.csv` (strengths and their losses).
+        allow_leak: train although the split leaks; the card says so.
+        cache: folder for features; None for the user's.
+        report: told of each step.
+
+    Returns:
+        the path of the model file.
+
+    Raises:
+        UsageError: the recipe asks for what a head on fixed features cannot do, or its backbone is missing.
+        DataError: the split leaks, a part is empty, a label has no training media, photos cannot be read.
+    """
+    folder = Path(run_folder)
+    selected = select_media(catalog, recipe)
+    leaks = refuse_leaks(catalog, allow_leak)
+    learner = HeadLearner(recipe, selected, cache, report)
+    heads, found, judged = _fit(learner)
+    caveat = " LEAKING SPLIT: these figures flatter the model." if leaks.leaking else ""
+    card = Card(
+        name=recipe.name,
+        task=recipe.task,
+        labels=learner.selected.labels,
+        embedding_size=learner.backbone.card.embedding_size,
+        preprocessing=recipe.preprocessing,
+        calibration=judged.calibration,
+        recipe=recipe.model_dump(mode="json"),
+        split=split_record(catalog, leaks),
+        training_data=data_summary(learner.selected),
+        metrics=judged.metrics,
+        metrics_on=judged.measured_on + caveat,
+        backbone={"name": learner.backbone.card.name, "fingerprint": learner.backbone.fingerprint},
+        notices=learner.backbone.card.notices,
+        versions={name: version(name) for name in LIBRARIES},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    model = _write(learner, heads, card, folder / MODEL)
+    info = {"recipe": recipe.name, "measured_on": card.metrics_on}
+    fingerprint = ModelFile(model, threads=1).fingerprint
+    predictions_of(recipe, learner.selected, judged, fingerprint, info).save(folder / "validation.parquet")
+    losses = [{"weight_decay": key, "out_of_fold_log_loss": value} for key, value in found.losses.items()]
+    write_history(losses, folder)
+    return model
+
+
+def crossval_head(
+    recipe: Recipe,
+    catalog: Catalog,
+    folds: int | Sequence[Catalog] = 5,
+    *,
+    cache: Path | None = None,
+    report: StepReport | None = None,
+) -> CrossValidation:
+    """Judge a head recipe by location folds; the features are computed once.
+
+    The strength and the temperature behind the figures of a fold were chosen on the other folds.
+
+    Args:
+        recipe: with the backbone `model-file:…`; `fit` is not looked at.
+        catalog: all labelled media of its parts train and validation are used; without a split all.
+        folds: how many (dealt with the recipe's seed), or the folds themselves.
+        cache: folder for features; None for the user's.
+        report: told of each step.
+    """
+    started = time.monotonic()
+    learner = HeadLearner(recipe, select_media(catalog, recipe, needs_split=False), cache, report)
+    rows, numbers = _held_out(learner.selected, folds, recipe.seed)
+    found = learner.out_of_fold(rows, numbers)
+    logits, judged = _judge_folds(learner, found, rows, numbers)
+    info = {"recipe": recipe.name, "measured_on": judged.measured_on}
+    return CrossValidation(
+        predictions=predictions_of(recipe, learner.selected, judged, "out-of-fold", info),
+        metrics=judged.metrics,
+        judged=judged,
+        logits=logits.astype(np.float32),
+        folds=numbers,
+        best_epochs=(),
+        histories=(),
+        seconds=time.monotonic() - started,
+    )
+
+
+def looks_of(recipe: Recipe) -> Looks:
+    """The views that a recipe's flips and full frames call for, weighted by their chances."""
+    change, cropped = recipe.augmentation, recipe.preprocessing
+    frames = [(cropped, 1.0)]
+    if change.full_frame and cropped.crop is not None:
+        frames = [
+            (cropped, 1 - change.full_frame),
+            (cropped.model_copy(update={"crop": None}), change.full_frame),
+        ]
+    flips = [(False, 1 - change.horizontal_flip), (True, change.horizontal_flip)]
+    weighted = [
+        (View(frame, mirrored), share * chance) for frame, share in frames for mirrored, chance in flips
+    ]
+    needed = [View(cropped)] + ([View(cropped, mirrored=True)] if recipe.flip_average else [])
+    kept = [(view, weight) for view, weight in weighted if weight > 0 or view in needed]
+    views = tuple(view for view, _ in kept)
+    return Looks(views, tuple(weight for _, weight in kept), tuple(views.index(view) for view in needed))
+
+
+def refuse_what_heads_cannot(recipe: Recipe) -> None:
+    """A head sees each photo as it was embedded, and scikit-learn fits one layer.
+
+    Raises:
+        UsageError: the recipe asks for more; the message names the settings.
+    """
+    seen = ("horizontal_flip", "full_frame", "last_epochs_off")
+    plain = Augmentation()
+    wrong = [
+        f"augmentation.{name}"
+        for name in Augmentation.model_fields
+        if name not in seen and getattr(recipe.augmentation, name) != getattr(plain, name)
+    ]
+    refused = {
+        "head.hidden": recipe.head.hidden != Head().hidden,
+        "head.pooling": recipe.head.pooling != Head().pooling,
+        "loss.label_smoothing": recipe.loss.label_smoothing > 0,
+        "members": recipe.members > 1,
+        "weights": recipe.weights != "none",
+    }
+    wrong += [name for name, asked in refused.items() if asked]
+    if wrong:
+        raise UsageError(
+            f"A linear head on a model file's embedding cannot take {', '.join(wrong)}: its features are "
+            "computed once and its optimum is unique. Leave these at their defaults, or train a network "
+            "(for example the recipe efficientnet-lite0, with the extra 'train')."
+        )
+
+
+def _fit(learner: HeadLearner) -> tuple[list[linear.LinearHead], linear.OutOfFold, Judged]:
+    """The heads whose mean the model file holds, how they were chosen, and what is said of unseen media."""
+    recipe, selected = learner.recipe, learner.selected
+    if recipe.fit == "train":
+        folds = _folds_within(selected, selected.train, recipe)
+        found = learner.out_of_fold(selected.train, folds)
+        head = learner.fit(selected.train, found.best)
+        logits = learner.logits(head, selected.validation)
+        judged = judge(recipe, selected, selected.validation, logits, learner.shift(selected.train))
+        return [head], found, judged
+    rows, numbers = _held_out(selected, recipe.folds, recipe.seed)
+    found = learner.out_of_fold(rows, numbers)
+    _, judged = _judge_folds(learner, found, rows, numbers)
+    if recipe.fit == "folds":
+        return found.heads[found.best], found, judged
+    return [learner.fit(np.sort(rows), found.best)], found, judged
+
+
+def _judge_folds(
+    learner: HeadLearner, found: linear.OutOfFold, rows: Rows, numbers: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], Judged]:
+    shift = learner.shift(rows)
+    logits = linear.cross_fitted(found, learner.truth(rows), numbers, shift)
+    return logits, judge(learner.recipe, learner.selected, rows, logits, shift, folds=numbers)
+
+
+def _held_out(
+    selected: Selected, folds: int | Sequence[Catalog], seed: int
+) -> tuple[Rows, npt.NDArray[np.int64]]:
+    """The rows that are held out, fold after fold, and the fold of each."""
+    parts = [held_out for _, held_out in fold_rows(selected, folds, seed)]
+    numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return np.concatenate(parts), numbers
+
+
+def _folds_within(selected: Selected, rows: Rows, recipe: Recipe) -> npt.NDArray[np.int64]:
+    """[rows]: folds by location; by event or media where locations are not known or there is only one."""
+    inside = selected.catalog.with_table(selected.catalog.table[rows.tolist()])
+    places = inside.table["location_id"]
+    by = "location" if not places.null_count() and places.n_unique() > 1 else "random"
+    folds = min(recipe.folds, places.n_unique() if by == "location" else len(rows))
+    if folds < 2:
+        raise DataError("The part 'train' has one media only; nothing can be learnt from it.")
+    numbers = np.zeros(len(rows), np.int64)
+    for fold in range(folds):
+        dealt: Any = split_catalog(
+            inside, by=by, method="kfold", folds=folds, fold=fold, seed=recipe.seed, check_files=False
+        )
+        numbers[(dealt.table["split"] == "validation").to_numpy()] = fold
+    return numbers
+
+
+def _write(learner: HeadLearner, heads: Sequence[linear.LinearHead], card: Card, path: Path) -> Path:
+    from trapline.models.onnx_graph import (
+        Layer,
+        attach_head,
+        average_flips,
+        fold_scaling,
+        read_graph,
+        write_model_file,
+    )
+
+    layers = [fold_scaling(head.weights, head.bias, head.mean, head.scale) for head in heads]
+    mean = Layer(
+        np.mean([layer.weights for layer in layers], axis=0),
+        np.mean([layer.bias for layer in layers], axis=0),
+    )
+    joined = attach_head(read_graph(learner.backbone.path), [mean])
+    return write_model_file(average_flips(joined) if learner.recipe.flip_average else joined, card, path)

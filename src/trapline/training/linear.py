@@ -1,0 +1,258 @@
+"""Linear heads on features: multinomial and one-vs-rest logistic regression, and how strong to regularise.
+
+Pure numbers. Features are float32 [N, V, D]: N media, each seen in V views. Training uses all views,
+weighted; what is fitted is measured on the views that prediction looks at.
+
+The loss is the weighted mean cross-entropy plus `weight_decay / 2` times the sum of the squared weights (of
+standardised features), so that a strength means the same for few photos and for many.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.metrics import log_loss
+from trapline.training.targets import probabilities_of
+
+Floats = npt.NDArray[np.float64]
+Truth = npt.NDArray[np.int64]
+"""int [N] (single-label: the column of the label) or 0/1 [N, K] (multi-label)."""
+
+WEIGHT_DECAYS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+"""Strengths that are tried, strongest first."""
+
+_WORSE_BEFORE_STOPPING = 2
+_MAX_ITERATIONS = 500
+_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """logits = ((features - mean) / scale) @ weights + bias, with weights [D, K] and bias [K]."""
+
+    mean: Floats
+    scale: Floats
+    weights: Floats
+    bias: Floats
+
+    def logits(self, features: npt.NDArray[Any]) -> Floats:
+        """float64 [..., K] for features [..., D]."""
+        return np.asarray((features - self.mean) / self.scale @ self.weights + self.bias)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What models that never saw a media's location say of it.
+
+    Attributes:
+        logits: strength -> float64 [N, K].
+        heads: strength -> one head a fold.
+        losses: strength -> log loss of its logits.
+    """
+
+    logits: dict[float, Floats]
+    heads: dict[float, list[LinearHead]]
+    losses: dict[float, float]
+
+    @property
+    def best(self) -> float:
+        """The strength of the least log loss."""
+        return min(self.losses, key=self.losses.__getitem__)
+
+
+def fit_head(
+    features: npt.NDArray[np.float32],
+    truth: Truth,
+    labels: int,
+    weight_decay: float,
+    *,
+    media_weights: Floats | None = None,
+    view_weights: Sequence[float] = (1.0,),
+    start: LinearHead | None = None,
+) -> LinearHead:
+    """Fit one head on all views.
+
+    A label that no media has keeps a chance of half a media in N.
+
+    Args:
+        features: float32 [N, V, D].
+        truth: of the N media.
+        labels: K.
+        weight_decay: strength of the regularisation, see the module.
+        media_weights: [N], or for multi-label [N, K] (each label its own); None for all alike.
+        view_weights: [V], the share of each view.
+        start: a head to start from (the same features, another strength): sooner there, the same end.
+    """
+    media, views, size = features.shape
+    flat = features.reshape(media * views, size).astype(np.float64)
+    of_view = np.tile(np.asarray(view_weights) / np.sum(view_weights), media) / media
+    mean = of_view @ flat
+    scale = np.sqrt(of_view @ (flat - mean) ** 2)
+    scale = np.where(scale > 1e-6, scale, 1.0)  # a feature that never changes says nothing
+    scaled = (flat - mean) / scale
+    rows = np.repeat(truth, views, axis=0)
+    of_media = np.ones(truth.shape) if media_weights is None else media_weights
+    if truth.ndim == 1:
+        weights = of_view * np.repeat(of_media / of_media.mean(), views)
+        coefficients, bias = _multinomial(scaled, rows, weights, labels, weight_decay, start)
+    else:
+        of_media = np.broadcast_to(of_media if of_media.ndim == 2 else of_media[:, None], truth.shape)
+        matrix = of_view[:, None] * np.repeat(of_media / of_media.mean(axis=0), views, axis=0)
+        coefficients, bias = _one_vs_rest(scaled, rows, matrix, labels, weight_decay, start)
+    return LinearHead(mean, scale, coefficients, bias)
+
+
+def _multinomial(
+    scaled: Floats, rows: Truth, weights: Floats, labels: int, weight_decay: float, start: LinearHead | None
+) -> tuple[Floats, Floats]:
+    present = np.unique(rows)
+    coefficients, bias = np.zeros((scaled.shape[1], labels)), np.zeros(labels)
+    if len(present) > 1:
+        before = None if start is None else (start.weights[:, present], start.bias[present])
+        coefficients[:, present], bias[present] = _logistic(scaled, rows, weights, weight_decay, before)
+    absent = np.setdiff1d(np.arange(labels), present)
+    logits = scaled @ coefficients[:, present] + bias[present]
+    typical = np.average(np.logaddexp.reduce(logits, axis=1), weights=weights)
+    bias[absent] = typical + np.log(0.5 / len(rows))
+    return coefficients, bias
+
+
+def _one_vs_rest(
+    scaled: Floats, rows: Truth, weights: Floats, labels: int, weight_decay: float, start: LinearHead | None
+) -> tuple[Floats, Floats]:
+    coefficients, bias = np.zeros((scaled.shape[1], labels)), np.zeros(labels)
+    for label in range(labels):
+        there = rows[:, label]
+        if len(np.unique(there)) == 1:  # always or never there: all that is known is how often
+            share = (there.sum() + 0.5) / (len(there) + 1)
+            bias[label] = np.log(share / (1 - share))
+            continue
+        halves = None
+        if start is not None:
+            half = np.stack([-start.weights[:, label], start.weights[:, label]], axis=1) / 2
+            halves = (half, np.array([-start.bias[label], start.bias[label]]) / 2)
+        pair, pair_bias = _logistic(scaled, there, weights[:, label], weight_decay, halves)
+        coefficients[:, label], bias[label] = pair[:, 1] - pair[:, 0], pair_bias[1] - pair_bias[0]
+    return coefficients, bias
+
+
+def _logistic(
+    scaled: Floats, rows: Truth, weights: Floats, weight_decay: float, start: tuple[Floats, Floats] | None
+) -> tuple[Floats, Floats]:
+    """Weights [D, K'] and bias [K'] for the K' values that occur in `rows`; scikit-learn's own optimum."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    # scikit-learn minimises C · Σ loss + ‖w‖² / 2; with weights that sum to 1, C is 1 / weight_decay.
+    model = LogisticRegression(
+        C=1 / weight_decay, max_iter=_MAX_ITERATIONS, tol=_TOLERANCE, warm_start=start is not None
+    )
+    if start is not None:
+        model.classes_ = np.unique(rows)
+        pair = len(model.classes_) == 2
+        model.coef_ = (start[0][:, 1:] - start[0][:, :1]).T if pair else start[0].T.copy()
+        model.intercept_ = start[1][1:] - start[1][:1] if pair else start[1].copy()
+    # The matrices are narrow: on two cores, two threads took ten times as long as one.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: the folds judge what comes out
+        model.fit(scaled, rows, sample_weight=weights)
+    if len(model.coef_) == 1:  # two values: scikit-learn gives the difference of their logits
+        coefficients, bias = (
+            np.vstack([-model.coef_, model.coef_]) / 2,
+            np.array([-1, 1]) * model.intercept_ / 2,
+        )
+        return coefficients.T, bias
+    return model.coef_.T, model.intercept_
+
+
+def out_of_fold(
+    features: npt.NDArray[np.float32],
+    truth: Truth,
+    labels: int,
+    folds: npt.NDArray[np.int64],
+    *,
+    strengths: Sequence[float] = WEIGHT_DECAYS,
+    weigh: Callable[[npt.NDArray[np.int64]], Floats | None] = lambda rows: None,
+    shift: Sequence[float] = (),
+    view_weights: Sequence[float] = (1.0,),
+    predict_views: Sequence[int] = (0,),
+    progress: Callable[[int, int], None] | None = None,
+) -> OutOfFold:
+    """For each strength the logits of every media by the head of the folds that it is not in.
+
+    Strengths are tried from the strongest on, until the log loss has risen twice.
+
+    Args:
+        features: float32 [N, V, D].
+        truth: of the N media.
+        labels: K.
+        folds: int [N], the fold of each media.
+        strengths: strongest first.
+        weigh: from the rows that train to their weights, see `fit_head`.
+        shift: [K], added to the logits before they are judged (the prior); empty for nothing.
+        view_weights: [V].
+        predict_views: the views whose logits are averaged in prediction.
+        progress: called with how many heads are fitted, of how many at most.
+    """
+    found = OutOfFold({}, {}, {})
+    starts: dict[int, LinearHead | None] = dict.fromkeys(np.unique(folds).tolist())
+    worse, best = 0, np.inf
+    for strength in strengths:
+        logits, heads = np.empty((len(truth), labels)), []
+        for fold in starts:
+            inside = np.flatnonzero(folds != fold)
+            head = fit_head(
+                features[inside],
+                truth[inside],
+                labels,
+                strength,
+                media_weights=weigh(inside),
+                view_weights=view_weights,
+                start=starts[fold],
+            )
+            starts[fold] = head
+            heads.append(head)
+            logits[folds == fold] = view_logits(head, features[folds == fold], predict_views)
+            if progress is not None:
+                progress(len(found.heads) * len(starts) + len(heads), len(strengths) * len(starts))
+        found.logits[strength], found.heads[strength] = logits, heads
+        found.losses[strength] = _loss(logits + np.asarray(shift) if len(shift) else logits, truth)
+        worse = worse + 1 if found.losses[strength] > best else 0
+        best = min(best, found.losses[strength])
+        if worse == _WORSE_BEFORE_STOPPING:
+            break
+    return found
+
+
+def cross_fitted(
+    found: OutOfFold, truth: Truth, folds: npt.NDArray[np.int64], shift: Sequence[float] = ()
+) -> Floats:
+    """Out-of-fold logits [N, K], of each fold with the strength that did best on the other folds."""
+    added = np.asarray(shift) if len(shift) else 0.0
+    logits = np.empty_like(found.logits[found.best])
+    for fold in np.unique(folds):
+        others = folds != fold
+        losses = {
+            strength: _loss(values[others] + added, truth[others])
+            for strength, values in found.logits.items()
+        }
+        best = min(losses, key=losses.__getitem__)
+        logits[~others] = found.logits[best][~others]
+    return logits
+
+
+def view_logits(head: LinearHead, features: npt.NDArray[np.float32], views: Sequence[int]) -> Floats:
+    """The mean of the logits [N, K] over the views that prediction looks at."""
+    return np.asarray(head.logits(features[:, list(views)]).mean(axis=1))
+
+
+def _loss(logits: Floats, truth: Truth) -> float:
+    task = "single-label" if truth.ndim == 1 else "multi-label"
+    return float(log_loss(truth, probabilities_of(logits, task)))

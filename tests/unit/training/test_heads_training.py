@@ -1,0 +1,225 @@
+"""Heads of model files: what leaves training is what was measured, on the base install alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from trapline.catalog import Catalog, split_catalog
+from trapline.errors import DataError, UsageError
+from trapline.images import Preprocessing, choose_box, prepare
+from trapline.models import ModelFile, Recipe, backbones
+from trapline.prediction import Predictions
+from trapline.training.features import embed
+from trapline.training.heads import crossval_head, looks_of, train_head
+
+LABELS = ("disc", "square")
+PLACES = 8
+
+
+def recipe(**changes: object) -> Recipe:
+    described = {
+        "name": "shapes",
+        "backbone": "model-file:lite0",
+        "how": "frozen",
+        "preprocessing": {"height": 32, "width": 32, "crop": {"context": 1.2}},
+        "optimiser": {"weight_decay": 0.3},
+        "folds": 3,
+    }
+    return Recipe.model_validate(described | changes)
+
+
+def draw(path: Path, shape: str, place: int, number: int) -> dict[str, object]:
+    random = np.random.default_rng(place * 100 + number)
+    image = Image.fromarray(random.integers(place * 10, place * 10 + 60, (96, 128)).astype(np.uint8))
+    left, top = (int(value) for value in random.integers(0, (80, 48)))
+    outline = (left, top, left + 44, top + 44)
+    pencil = ImageDraw.Draw(image)
+    pencil.ellipse(outline, fill=230) if shape == "disc" else pencil.rectangle(outline, fill=230)
+    image.convert("RGB").save(path)
+    box = {"category": "animal", "conf": 0.9}
+    return box | {"x": left / 128, "y": top / 96, "width": 45 / 128, "height": 45 / 96}
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    folder = tmp_path_factory.mktemp("shapes")
+    rows = []
+    for place in range(PLACES):
+        for number in range(6):
+            shape = LABELS[(number * 3 + place) % 4 == 0]  # squares are rarer
+            name = f"{place}-{number}.png"
+            mistaken = (place * 6 + number) % 5 == 0  # so that no head is perfect
+            box = draw(folder / name, LABELS[(shape == LABELS[1]) != mistaken], place, number)
+            rows.append(
+                {
+                    "media_id": name,
+                    "file_path": name,
+                    "location_id": f"L{place}",
+                    "labels": [shape],
+                    "boxes": [box] if number else None,
+                }
+            )
+    return split_catalog(Catalog.from_rows(rows, folder, "drawn"), ratios=(0.7, 0.3))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def seen(model: ModelFile, catalog: Catalog) -> np.ndarray:
+    size = model.card.preprocessing
+    boxes = catalog.table["boxes"].to_list()
+    return np.stack(
+        [
+            prepare(path, size, choose_box(found, size.crop)).pixels
+            for path, found in zip(catalog.paths(), boxes, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"fit": "all"},
+        {"fit": "folds"},
+        {"flip_average": True, "augmentation": {"horizontal_flip": 0.5, "full_frame": 0.25}},
+        {"balance": "class-weights"},
+        {"balance": "sampling", "calibration": "none"},
+        {"task": "multi-label", "balance": "class-weights"},
+    ],
+    ids=str,
+)
+def test_the_model_file_says_of_validation_photos_what_was_measured(
+    tmp_path: Path, catalog: Catalog, cache: Path, changes: dict[str, object]
+) -> None:
+    wanted = recipe(**changes)
+    model = ModelFile(train_head(wanted, catalog, tmp_path / "run", cache=cache))
+    assert model.card.labels == LABELS
+    assert model.card.preprocessing == wanted.preprocessing
+    assert model.card.recipe == wanted.model_dump(mode="json")
+    assert "EfficientNet-Lite0" in model.card.notices[0]
+    assert model.card.backbone["fingerprint"] == ModelFile(backbones.path("lite0")).fingerprint
+    assert model.card.metrics["log_loss"].low is not None
+    assert set(model.card.calibration.locations) <= {f"L{place}" for place in range(PLACES)}
+    kept = Predictions.load(tmp_path / "run" / "validation.parquet")
+    assert kept.model == model.fingerprint
+    if wanted.fit == "train":
+        validation = catalog.part("validation")
+        found = model.run(seen(model, validation)).probabilities
+        assert kept.table["media_id"].to_list() == validation.table["media_id"].to_list()
+        np.testing.assert_allclose(kept.probabilities(), found, atol=1e-4)
+    else:
+        assert len(kept) == len(catalog)
+
+
+def test_balanced_training_keeps_the_natural_prior(tmp_path: Path, catalog: Catalog, cache: Path) -> None:
+    strong = {"optimiser": {"weight_decay": 1000.0}, "calibration": "none"}
+    shares = {}
+    for balance in ("none", "class-weights", "sampling"):
+        path = train_head(recipe(balance=balance, **strong), catalog, tmp_path / balance, cache=cache)
+        shares[balance] = ModelFile(path).run(seen(ModelFile(path), catalog)).probabilities.mean(axis=0)
+    natural = np.mean([labels == ["disc"] for labels in catalog.part("train").table["labels"].to_list()])
+    for found in shares.values():
+        np.testing.assert_allclose(found, [natural, 1 - natural], atol=0.03)
+
+
+def test_a_head_trains_on_a_heads_model_file(tmp_path: Path, catalog: Catalog, cache: Path) -> None:
+    first = train_head(recipe(), catalog, tmp_path / "first", cache=cache)
+    second = train_head(
+        recipe(backbone=f"model-file:{first.as_posix()}", name="second"), catalog, tmp_path / "2", cache=cache
+    )
+    one, two = ModelFile(first), ModelFile(second)
+    assert two.card.backbone == {"name": "shapes", "fingerprint": one.fingerprint}
+    assert two.card.notices == one.card.notices
+    pixels = seen(one, catalog)
+    np.testing.assert_allclose(two.run(pixels).logits, one.run(pixels).logits, atol=1e-3)
+    np.testing.assert_allclose(embed(one, catalog, cache=None), one.run(pixels).embedding, atol=1e-4)
+
+
+def test_equal_trainings_give_equal_weights(tmp_path: Path, catalog: Catalog, cache: Path) -> None:
+    one, two = (
+        ModelFile(train_head(recipe(), catalog, tmp_path / name, cache=cache)) for name in ("one", "two")
+    )
+    pixels = seen(one, catalog)
+    np.testing.assert_array_equal(one.run(pixels).logits, two.run(pixels).logits)
+
+
+def test_location_folds_judge_every_media_once(catalog: Catalog, cache: Path) -> None:
+    found = crossval_head(recipe(optimiser={"weight_decay": 0.0}), catalog, folds=4, cache=cache)
+    assert sorted(found.predictions.table["media_id"]) == sorted(catalog.table["media_id"])
+    places = dict(catalog.table.select("media_id", "location_id").iter_rows())
+    fold_of: dict[str, set[int]] = {}
+    for media, fold in zip(found.predictions.table["media_id"], found.folds, strict=True):
+        fold_of.setdefault(places[media], set()).add(int(fold))
+    assert all(len(folds) == 1 for folds in fold_of.values())
+    assert found.metrics["accuracy"].value > 0.6
+    assert found.metrics["accuracy"].low is not None
+
+
+def test_unreadable_photos_are_counted_and_keep_their_row(
+    tmp_path: Path, catalog: Catalog, cache: Path
+) -> None:
+    lost = catalog.part("validation").table["media_id"][0]
+    table = catalog.table.with_columns(file_path=catalog.table["file_path"].replace({lost: "gone.png"}))
+    with pytest.warns(UserWarning, match=r"1 photos cannot be read .*gone\.png"):
+        path = train_head(recipe(), catalog.with_table(table), tmp_path / "run", cache=cache)
+    assert ModelFile(path).card.training_data["left_out"] == {"unreadable": 1}
+    kept = Predictions.load(tmp_path / "run" / "validation.parquet")
+    assert kept.failed["media_id"].to_list() == [lost]
+
+
+def test_one_training_location_is_enough_to_choose_a_strength(
+    tmp_path: Path, catalog: Catalog, cache: Path
+) -> None:
+    table = catalog.table.filter(catalog.table["location_id"].is_in(["L0", "L1"]))
+    parts = table["location_id"].replace({"L0": "train", "L1": "validation"}).alias("split")
+    two = catalog.with_table(table.with_columns(parts))
+    path = train_head(recipe(optimiser={"weight_decay": 0.0}), two, tmp_path / "run", cache=cache)
+    assert ModelFile(path).card.metrics["log_loss"].low is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"head": {"hidden": [16]}}, "head.hidden"),
+        ({"augmentation": {"noise": 0.1}}, "augmentation.noise"),
+        ({"loss": {"label_smoothing": 0.1}}, "label_smoothing"),
+        ({"members": 3}, "members"),
+    ],
+)
+def test_what_a_linear_head_cannot_do_is_refused_by_name(
+    tmp_path: Path, catalog: Catalog, changes: dict[str, object], named: str
+) -> None:
+    with pytest.raises(UsageError, match=named):
+        train_head(recipe(**changes), catalog, tmp_path / "run")
+
+
+def test_a_backbone_that_does_not_exist_is_refused(tmp_path: Path, catalog: Catalog) -> None:
+    with pytest.raises(UsageError, match=r"neither a model file nor a shipped backbone \(lite0\)"):
+        train_head(recipe(backbone="model-file:nowhere.onnx"), catalog, tmp_path / "run")
+
+
+def test_a_leaking_split_is_refused_unless_insisted_on(tmp_path: Path, catalog: Catalog, cache: Path) -> None:
+    parts = ["train" if row % 2 else "validation" for row in range(len(catalog))]
+    leaking = catalog.with_table(catalog.table.with_columns(split=np.array(parts)))
+    with pytest.raises(DataError, match="leaks"):
+        train_head(recipe(), leaking, tmp_path / "run", cache=cache)
+    path = train_head(recipe(), leaking, tmp_path / "run", allow_leak=True, cache=cache)
+    assert "LEAKING" in ModelFile(path).card.metrics_on
+
+
+def test_views_follow_from_flips_and_full_frames() -> None:
+    looks = looks_of(recipe(flip_average=True, augmentation={"horizontal_flip": 0.5, "full_frame": 0.2}))
+    assert looks.weights == pytest.approx((0.4, 0.4, 0.1, 0.1))
+    assert looks.predict == (0, 1)
+    assert [view.preprocessing.crop is None for view in looks.views] == [False, False, True, True]
+    alone = looks_of(recipe(preprocessing=_uncropped()))
+    assert (alone.weights, alone.predict) == ((1.0,), (0,))
+
+
+def _uncropped() -> dict[str, object]:
+    return Preprocessing(height=32, width=32).model_dump()
