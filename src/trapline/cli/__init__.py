@@ -37,7 +37,7 @@ def build_app() -> typer.Typer:
     return app
 
 
-_NAMES = "quickstart catalog explore split train tune evaluate predict submit export show"
+_NAMES = "quickstart run catalog explore split train tune predict evaluate submit write export show"
 _ORDER = {name: place for place, name in enumerate(_NAMES.split())}
 
 

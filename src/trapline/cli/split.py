@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Seed, parse_numbers, refuse_to_overwrite
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,7 +47,7 @@ def run(
         Catalog.load(catalog),
         by=by,
         method="ratios" if folds is None else "kfold",
-        ratios=_numbers(ratios),
+        ratios=parse_numbers(ratios, "--ratios"),
         folds=folds or 5,
         fold=fold,
         seed=seed,
@@ -61,15 +61,6 @@ def run(
         typer.echo(writer.dumps({"output": str(output), **done.info["split"]}, indent=1, default=str))
     else:
         _show(done, output)
-
-
-def _numbers(text: str) -> list[float]:
-    from trapline.errors import UsageError
-
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--ratios takes numbers with commas, as in 70,15,15; not '{text}'.") from None
 
 
 def _dates(text: str | None) -> list[datetime]:

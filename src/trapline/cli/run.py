@@ -1,0 +1,55 @@
+"""`trapline run`: a recipe whole, from the photos to the report and the submission."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trapline.cli._common import Seed, parse_numbers, progress
+
+
+def run(
+    source: Annotated[Path, typer.Argument(help="Labelled photos, in any format that `catalog` reads.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder for everything.")],
+    recipe: Annotated[
+        str, typer.Option("-r", "--recipe", help="A recipe, such as small-cnn or conser-vision-resnet50.")
+    ] = "head",
+    recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the recipe: key=value. Repeatable.")
+    ] = None,
+    boxes: Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")] = None,
+    by: Annotated[
+        str, typer.Option(help="Split by location, event, random, season, date, or published.")
+    ] = "location",
+    ratios: Annotated[str, typer.Option(help="Train, validation and test.")] = "70,15,15",
+    seed: Seed = 42,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although the split leaks.")] = False,
+) -> None:
+    """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
+    from trapline.models import resolve_recipe
+    from trapline.pipeline import run_pipeline
+
+    chosen = resolve_recipe(recipe, recipe_file, set_ or ())
+    with progress() as display:
+        bars = {}
+
+        def report(step: str, done: int, total: int, note: str) -> None:
+            if step not in bars:
+                bars[step] = display.add_task(step, rate="")
+            display.update(bars[step], completed=done, total=total, rate=note)
+
+        run_pipeline(
+            source,
+            chosen,
+            output,
+            boxes=boxes,
+            by=by,
+            ratios=parse_numbers(ratios, "--ratios"),
+            seed=seed,
+            allow_leak=allow_leak,
+            say=typer.echo,
+            report=report,
+        )

@@ -1,0 +1,156 @@
+"""A recipe run whole: catalog → explore → split → train → predict → evaluate → submit, by one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trapline.catalog import Catalog, split_catalog
+from trapline.catalog.table import SPLIT_PARTS
+from trapline.errors import UsageError
+
+if TYPE_CHECKING:
+    from trapline.evaluation import Evaluation
+    from trapline.models import ModelFile, Recipe
+
+FORMAT_NAME = "submission_format.csv"
+PUBLISHED_RATIOS = (0.7, 0.15, 0.15)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a whole run left behind.
+
+    Attributes:
+        folder: with everything below in it, and the training run under `train/`.
+        catalog: `catalog.parquet`, with the split.
+        exploration: `explore.html`.
+        model: `train/model.onnx`.
+        predictions: `predictions.parquet`, of the part that was judged.
+        evaluation: the figures of `report.html` and `evaluation.json`.
+        judged: the part they are of: `test`, or `validation` where the split has no test part.
+        submission: `submission.csv`, where the source has a submission format; else None.
+    """
+
+    folder: Path
+    catalog: Path
+    exploration: Path
+    model: Path
+    predictions: Path
+    evaluation: Evaluation
+    judged: str
+    submission: Path | None
+
+
+def run_pipeline(
+    source: Path | str,
+    recipe: Recipe,
+    folder: Path | str,
+    *,
+    boxes: Path | None = None,
+    by: str = "location",
+    ratios: Sequence[float] = PUBLISHED_RATIOS,
+    seed: int = 42,
+    read_options: Mapping[str, Any] | None = None,
+    allow_leak: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    report: Callable[[str, int, int, str], None] | None = None,
+) -> Walk:
+    """Run a recipe whole on any source that `trapline.read` reads.
+
+    Args:
+        source: of labelled media; unlabelled ones are predicted for the submission.
+        recipe: see `trapline.models.resolve_recipe`.
+        folder: made; must be new or empty.
+        boxes: MegaDetector JSON to join onto the catalog.
+        by: what the split keeps together (see `split_catalog`); `published` takes the source's own parts.
+        ratios: of train, validation and test, 70/15/15 as both published pipelines have it.
+        seed: of the split.
+        read_options: passed to the reader.
+        allow_leak: train although the split leaks; the card and the report then say so.
+        say: told of each step, for people.
+        report: told of the progress of training.
+
+    Raises:
+        UsageError: the folder is not empty.
+        DataError: whatever a step finds wrong with the media.
+    """
+    from trapline.evaluation import explore
+    from trapline.models import ModelFile
+    from trapline.training import train
+
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
+    catalog = _read(Path(source), boxes, read_options or {})
+    say(f"catalog   {len(catalog)} media, {', '.join(catalog.labels)}")
+    exploration = explore(catalog, folder / "explore.html")
+    say(f"explore   {exploration}")
+    catalog = _split(catalog, by, ratios, seed)
+    saved = catalog.save(folder / "catalog.parquet")
+    say(f"split     by {by}: {_parts(catalog)}")
+    model = train(recipe, catalog, folder / "train", allow_leak=allow_leak, report=report)
+    opened = ModelFile(model)
+    say(f"train     {model}")
+    predictions, evaluation, judged = _judge(catalog, opened, folder)
+    say(f"evaluate  {folder / 'report.html'}: {_headline(evaluation)} on the part '{judged}'")
+    submission = _submit(Path(source), catalog, opened, folder)
+    say(f"submit    {submission}" if submission else f"submit    nothing: {source} has no {FORMAT_NAME}")
+    return Walk(folder, saved, exploration, model, predictions, evaluation, judged, submission)
+
+
+def _read(source: Path, boxes: Path | None, options: Mapping[str, Any]) -> Catalog:
+    from trapline.formats import join_boxes, read
+
+    catalog = read(source, **options)
+    return catalog if boxes is None else join_boxes(catalog, boxes)
+
+
+def _split(catalog: Catalog, by: str, ratios: Sequence[float], seed: int) -> Catalog:
+    if by == "published":
+        column = "published_split" if "published_split" in catalog.table.columns else "split"
+        return split_catalog(catalog, by="column", column=column)
+    return split_catalog(catalog, by=by, ratios=ratios, seed=seed)
+
+
+def _parts(catalog: Catalog) -> str:
+    counts = dict(catalog.table["split"].drop_nulls().value_counts().iter_rows())
+    return ", ".join(f"{part} {counts[part]}" for part in SPLIT_PARTS if part in counts)
+
+
+def _judge(catalog: Catalog, model: ModelFile, folder: Path) -> tuple[Path, Evaluation, str]:
+    from trapline.evaluation import evaluate
+    from trapline.prediction import predict
+
+    judged = "test" if "test" in catalog.table["split"] else "validation"
+    output = folder / "predictions.parquet"
+    predictions = predict(model, catalog, output, part=judged)
+    evaluation = evaluate(catalog, predictions, training=catalog.part("train"), part=judged)
+    evaluation.save_json(folder / "evaluation.json")
+    evaluation.save_report(folder / "report.html")
+    return output, evaluation, judged
+
+
+def _headline(evaluation: Evaluation) -> str:
+    shown = []
+    for name in ("accuracy", "log_loss"):
+        if name in evaluation.metrics:
+            estimate = evaluation.metrics[name]
+            interval = "" if estimate.low is None else f" ({estimate.low:.3f}–{estimate.high:.3f})"
+            shown.append(f"{name.replace('_', ' ')} {estimate.value:.3f}{interval}")
+    return ", ".join(shown)
+
+
+def _submit(source: Path, catalog: Catalog, model: ModelFile, folder: Path) -> Path | None:
+    from trapline.prediction import predict, write_submission
+
+    wanted = (source if source.is_dir() else source.parent) / FORMAT_NAME
+    if not wanted.is_file():
+        return None
+    unlabelled = catalog.filter(pl.col("labels").is_null())
+    predictions = predict(model, unlabelled, folder / "unlabelled.parquet")
+    return write_submission(predictions, wanted, folder / "submission.csv").path

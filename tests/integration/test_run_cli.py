@@ -1,0 +1,84 @@
+"""The published recipes, whole, by one command: on the competition's layout and on its class folders."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from trapline.cli import main
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def competition(field: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every seventh labelled photo of the Conser-vision layout, and all its unlabelled rows' first ten."""
+    source, folder = field / "caltech-night", tmp_path_factory.mktemp("competition")
+    for name, step, most in (
+        ("train_features", 5, None),
+        ("train_labels", 5, None),
+        ("test_features", 1, 10),
+        ("submission_format", 1, 10),
+    ):
+        with (source / f"{name}.csv").open() as file:
+            header, *rows = list(csv.reader(file))
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows[::step][:most]])
+    for name in ("train_features", "test_features"):
+        (folder / name).symlink_to(source / name)
+    shutil.copy(source / "boxes.json", folder)
+    return folder
+
+
+@pytest.mark.field
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "settings"),
+    [
+        ("small-cnn", ["epochs=2"]),
+        (
+            "conser-vision-resnet50",
+            ["weights=none", "how=scratch", "preprocessing.height=64", "preprocessing.width=64"],
+        ),
+    ],
+)
+def test_a_published_recipe_runs_whole(
+    competition: Path, tmp_path: Path, recipe: str, settings: list[str]
+) -> None:
+    pytest.importorskip("torch")
+    flags = [word for setting in settings for word in ("--set", setting)]
+    assert run("run", competition, "-r", recipe, "-o", tmp_path / "whole", *flags) == 0
+    for name in ("catalog.parquet", "explore.html", "train/model.onnx", "report.html", "submission.csv"):
+        assert (tmp_path / "whole" / name).stat().st_size > 0
+    wanted = (competition / "submission_format.csv").read_text().splitlines()
+    written = (tmp_path / "whole" / "submission.csv").read_text().splitlines()
+    assert written[0] == wanted[0]
+    assert [row.split(",")[0] for row in written] == [row.split(",")[0] for row in wanted]
+
+
+@pytest.mark.field
+@pytest.mark.slow
+def test_the_same_recipe_runs_on_class_folders_without_a_submission(
+    competition: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    assert run("catalog", competition, "-o", tmp_path / "all.parquet") == 0
+    assert run("split", tmp_path / "all.parquet", "-o", tmp_path / "split.parquet") == 0
+    assert run("catalog", tmp_path / "split.parquet", "--links", tmp_path / "tree") == 0
+    flags = ["--by", "published", "--set", "epochs=1"]
+    assert run("run", tmp_path / "tree", "-r", "small-cnn", "-o", tmp_path / "whole", *flags) == 0
+    assert (tmp_path / "whole" / "report.html").is_file()
+    assert not (tmp_path / "whole" / "submission.csv").exists()
+
+
+def test_a_folder_in_use_is_not_run_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "file").touch()
+    (tmp_path / "photos.csv").write_text("filepath,label\na.jpg,hare\n")
+    assert run("run", tmp_path / "photos.csv", "-o", tmp_path / "used") == 2
+    assert "not empty" in capsys.readouterr().err
