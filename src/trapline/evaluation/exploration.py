@@ -141,7 +141,7 @@ class Exploration(_Part):
             rows.append(
                 (one.label, str(one.media), f"{100 * one.share:.1f} %", str(one.locations), str(one.events))
             )
-        head = f"{self.media} media of {len(self.locations)} locations, {self.labelled} of them labelled"
+        head = f"{self.media} media, {self.labelled} labelled, of {len(self.locations)} locations"
         findings = [
             f"{'Serious' if one.serious else 'Note'}: {one.title}. {one.text}" for one in self.findings
         ]

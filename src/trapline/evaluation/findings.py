@@ -41,14 +41,14 @@ def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Fi
     if unlabelled:
         yield Finding(
             serious=not labels,
-            title=f"{unlabelled} of {len(catalog)} media have no label",
+            title=f"Without a label: {unlabelled} of {len(catalog)} media",
             text="They can be predicted, but nothing is learned from them.",
         )
     rare = [f"{one.label} ({one.media})" for one in labels if one.media < RARE_MEDIA]
     if rare:
         yield Finding(
             serious=True,
-            title=f"{len(rare)} labels have fewer than {RARE_MEDIA} media",
+            title=f"Labels with fewer than {RARE_MEDIA} media: {len(rare)}",
             text=f"{_names(rare)}. So few teach little and judge nothing: collect more, or join them to "
             "another label.",
         )
@@ -75,14 +75,14 @@ def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator
     if places.null_count():
         yield Finding(
             serious=True,
-            title=f"{places.null_count()} media have no known location",
+            title=f"Without a known location: {places.null_count()} of {len(catalog)} media",
             text="They cannot be kept apart from training by location.",
         )
     few = [f"{one.label} ({one.locations})" for one in labels if one.locations < RARE_LOCATIONS]
     if few:
         yield Finding(
             serious=True,
-            title=f"{len(few)} labels occur at fewer than {RARE_LOCATIONS} locations",
+            title=f"Labels seen at fewer than {RARE_LOCATIONS} locations: {len(few)}",
             text=f"{_names(few)}. A model can learn the background in place of the animal, and a split by "
             "location leaves such a label in one part only.",
         )
@@ -94,7 +94,7 @@ def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator
     if confined:
         yield Finding(
             serious=False,
-            title=f"{len(confined)} labels come nearly all from one location",
+            title=f"Labels that come nearly all from one location: {len(confined)}",
             text=f"{_names(confined)}. Label and background are hard to tell apart.",
         )
     yield from _one_label_locations(catalog, known)
@@ -111,52 +111,57 @@ def _one_label_locations(catalog: Catalog, known: int) -> Iterator[Finding]:
     if single > known / 10:
         yield Finding(
             serious=False,
-            title=f"{single} of {known} locations show one label only",
+            title=f"Locations that show one label only: {single} of {known}",
             text="There the background gives the label away; figures from a random split would flatter. "
             "Split by location.",
         )
 
 
 def _about_files(photos: PhotoSample, files: FileCheck) -> Iterator[Finding]:
-    looked = "" if photos.looked == photos.of else f" of {photos.looked} that were opened"
+    looked = "" if photos.looked == photos.of else f", among {photos.looked} that were opened"
     lists: list[tuple[bool, Sequence[str], str, str]] = [
-        (True, files.missing, "files are missing", "Training and prediction would fail on them."),
-        (True, list(photos.unreadable), f"photos cannot be read{looked}", "They are no pictures, or broken."),
+        (True, files.missing, "Missing files", "Training and prediction would fail on them."),
+        (
+            True,
+            list(photos.unreadable),
+            f"Photos that cannot be read{looked}",
+            "They are no pictures, or broken.",
+        ),
         (
             False,
             list(photos.damaged),
-            f"photos are damaged or odd{looked}",
+            f"Photos that are damaged or odd{looked}",
             "They are read as far as it goes.",
         ),
         (
             True,
             _joined(files.conflicts),
-            "groups of equal files have different labels",
+            "Groups of equal files with different labels",
             "One of them is wrong.",
         ),
         (
             False,
             _joined(files.duplicates),
-            "groups of files are the same",
+            "Groups of equal files",
             "In two parts of a split they leak.",
         ),
         (
             False,
             _joined(files.near_conflicts),
-            "groups of photos look alike but have different labels",
+            "Groups of photos that look alike and have different labels",
             "Look at them: some labels may be wrong.",
         ),
         (
             False,
             _joined(files.near_duplicates),
-            "groups of photos look alike though they are of different events",
+            "Groups of photos that look alike though they are of different events",
             "In two parts of a split they leak.",
         ),
     ]
     for serious, names, what, consequence in lists:
         if names:
             yield Finding(
-                serious=serious, title=f"{len(names)} {what}", text=f"{consequence} {_names(names, 5)}"
+                serious=serious, title=f"{what}: {len(names)}", text=f"{consequence} {_names(names, 5)}"
             )
 
 
@@ -170,7 +175,9 @@ def _about_times(catalog: Catalog) -> Iterator[Finding]:
         every = times.null_count() == len(times)
         yield Finding(
             serious=False,
-            title="No times are known" if every else f"{times.null_count()} media have no time",
+            title="No times are known"
+            if every
+            else f"Without a time: {times.null_count()} of {len(times)} media",
             text="They cannot be split by date, nor be joined to events by their times.",
         )
     known = times.drop_nulls()
@@ -178,13 +185,13 @@ def _about_times(catalog: Catalog) -> Iterator[Finding]:
         return
     now = datetime.now(UTC).replace(tzinfo=None)
     for number, when in (
-        (int((known.dt.year() < FIRST_CAMERA_TRAPS).sum()), f"lie before {FIRST_CAMERA_TRAPS}"),
-        (int((known > now + timedelta(days=1)).sum()), "lie in the future"),
+        (int((known.dt.year() < FIRST_CAMERA_TRAPS).sum()), f"Times before {FIRST_CAMERA_TRAPS}"),
+        (int((known > now + timedelta(days=1)).sum()), "Times in the future"),
     ):
         if number:
             yield Finding(
                 serious=True,
-                title=f"{number} times {when}",
+                title=f"{when}: {number}",
                 text="The clock of a camera was never set, or lost its setting.",
             )
     years = known.dt.year().unique().sort().to_list()
@@ -207,7 +214,7 @@ def _clocks_of_locations(catalog: Catalog) -> Iterator[Finding]:
     if reset.height:
         yield Finding(
             serious=False,
-            title=f"The clocks of {reset.height} locations begin at midnight of a 1 January",
+            title=f"Clocks that begin at midnight of a 1 January: {reset.height} of {clocks.height}",
             text=f"That is where many cameras begin after a change of batteries: "
             f"{_names(reset['location_id'].sort().to_list())}.",
         )
@@ -219,6 +226,6 @@ def _clocks_of_locations(catalog: Catalog) -> Iterator[Finding]:
         if far:
             yield Finding(
                 serious=False,
-                title=f"The clocks of {len(far)} locations are years away from the others'",
+                title=f"Clocks that are years away from the others: {len(far)} of {clocks.height}",
                 text=f"{_names(far)}: right if they were set up at another time.",
             )

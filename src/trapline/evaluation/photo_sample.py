@@ -14,7 +14,8 @@ from trapline.images import ImageError, load
 
 GREY = 8
 """A photo is grey if in half of its pixels the channels differ by less than this (of 255): infrared photos
-differ by the noise of JPEG only, while a coloured banner covers less than half."""
+differ by the noise of JPEG only, while a coloured banner covers less than half. Infrared photos of cameras
+with a tint cannot be told from daylight ones in this way and count as coloured."""
 
 
 def look_at_photos(

@@ -1,0 +1,323 @@
+"""Truth and predictions are joined by id and by name, and nothing goes missing unsaid."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.evaluation import Evaluation, compare, evaluate
+from trapline.prediction import Predictions
+
+LABELS = ("blank", "hare", "lynx")
+
+
+def catalog_of(rows: list[dict[str, Any]], **info: Any) -> Catalog:
+    full = [{"file_path": f"{row['media_id']}.jpg", **row} for row in rows]
+    return Catalog.from_rows(pl.DataFrame(full, infer_schema_length=None), "/photos", "rows", info=info)
+
+
+def predictions_of(
+    said: dict[str, list[float] | None],
+    labels: tuple[str, ...] = LABELS,
+    task: str = "single-label",
+    **info: Any,
+) -> Predictions:
+    ids = list(said)
+    failed = [said[one] is None for one in ids]
+    fixed = pl.DataFrame(
+        {
+            "media_id": ids,
+            "event_id": [None] * len(ids),
+            "box": [None] * len(ids),
+            "file_path": [f"{one}.jpg" for one in ids],
+            "status": ["failed" if bad else "ok" for bad in failed],
+            "reason": ["truncated" if bad else None for bad in failed],
+        },
+        schema_overrides={"event_id": pl.String, "box": pl.Int64, "reason": pl.String},
+    )
+    numbers = {
+        label: pl.Series([None if said[one] is None else said[one][place] for one in ids], dtype=pl.Float32)  # type: ignore[index]
+        for place, label in enumerate(labels)
+    }
+    return Predictions(fixed.hstack(pl.DataFrame(numbers)), labels, "media", "f" * 64, task, info)  # type: ignore[arg-type]
+
+
+def world(locations: int = 6, each: int = 10, seed: int = 0) -> tuple[Catalog, Predictions]:
+    """Locations of `each` media; the first half of them trained on, with part `train`, the rest `test`."""
+    random = np.random.default_rng(seed)
+    rows, said = [], {}
+    for place in range(locations):
+        for number in range(each):
+            media_id, label = f"m{place}-{number}", int(random.integers(0, 3))
+            part = "train" if place < locations // 2 else "test"
+            rows.append(
+                {"media_id": media_id, "labels": [LABELS[label]], "location_id": f"L{place}", "split": part}
+            )
+            values = random.dirichlet(np.ones(3)) + 0.8 * np.eye(3)[label]
+            said[media_id] = (values / values.sum()).tolist()
+    return catalog_of(rows), predictions_of(said)
+
+
+def test_labels_are_joined_by_name_and_rows_by_id_whatever_their_order() -> None:
+    catalog, predictions = world()
+    turned = Predictions(
+        predictions.table.reverse().select(*predictions.table.columns[:6], "lynx", "blank", "hare"),
+        ("lynx", "blank", "hare"),
+        "media",
+        predictions.model,
+        predictions.task,
+    )
+    first, second = evaluate(catalog, predictions, samples=20), evaluate(catalog, turned, samples=20)
+    assert first.metrics.keys() == second.metrics.keys()
+    for name, interval in first.metrics.items():
+        assert second.metrics[name].value == pytest.approx(interval.value)
+    by_label = {one.label: one for one in second.per_label}
+    for one in first.per_label:
+        assert by_label[one.label].recall == one.recall
+
+
+def test_figures_are_those_of_the_joined_rows() -> None:
+    catalog = catalog_of(
+        [
+            {"media_id": "a", "labels": ["hare"], "location_id": "L1"},
+            {"media_id": "b", "labels": ["lynx"], "location_id": "L1"},
+            {"media_id": "c", "labels": ["hare"], "location_id": "L2"},
+            {"media_id": "d", "labels": None, "location_id": "L2"},
+            {"media_id": "e", "labels": ["hare"], "location_id": "L2"},
+        ]
+    )
+    predictions = predictions_of(
+        {"a": [0.1, 0.8, 0.1], "b": [0.2, 0.5, 0.3], "c": [0, 0.9, 0.1], "d": [1, 0, 0], "e": None}
+    )
+    found = evaluate(catalog, predictions, samples=100)
+    assert found.metrics["accuracy"].value == pytest.approx(2 / 3)
+    assert found.metrics["log_loss"].value == pytest.approx(-np.log([0.8, 0.3, 0.9]).mean(), rel=1e-6)
+    assert found.confusion == ((0, 0, 0), (0, 2, 0), (0, 1, 0))
+    assert (found.counts.media, found.counts.evaluated) == (5, 3)
+    assert (found.counts.unlabelled, found.counts.failed) == (1, 1)
+    assert found.failures == {"truncated": 1}
+    text = " ".join(found.notes)
+    for said in ("1 of 5 media could not be read", "1 of 5 media have no label", "has the label blank"):
+        assert said in text
+    (mistake,) = found.mistakes
+    assert (mistake.media_id, mistake.truth, mistake.said) == ("b", ("lynx",), ("hare",))
+    assert mistake.truth_probability == pytest.approx(0.3, rel=1e-6)
+    assert [(one.location, one.media, one.accuracy) for one in found.per_location] == [
+        ("L1", 2, 0.5),
+        ("L2", 1, 1.0),
+    ]
+
+
+def test_seen_and_unseen_locations_stand_side_by_side() -> None:
+    catalog, predictions = world()
+    everything = evaluate(catalog, predictions, samples=50)
+    assert everything.seen is not None
+    assert everything.unseen is not None
+    assert (everything.seen.media, everything.unseen.media) == (30, 30)
+    alone = evaluate(catalog, predictions, part="test", samples=50)
+    assert alone.seen is None
+    assert alone.unseen is not None
+    assert alone.unseen.metrics["accuracy"].value == everything.unseen.metrics["accuracy"].value
+    named = evaluate(catalog, predictions, training=["L5"], samples=50)
+    assert named.seen is not None
+    assert {one.location for one in named.per_location if one.seen} == {"L5"}
+
+
+def test_without_a_split_no_location_is_called_unseen() -> None:
+    catalog, predictions = world()
+    found = evaluate(catalog.with_table(catalog.table.drop("split")), predictions, samples=20)
+    assert (found.seen, found.unseen, found.leak.checked) == (None, None, False)
+    assert "not known which locations" in " ".join(found.notes)
+
+
+def test_what_was_trained_on_and_is_judged_is_called_a_leak() -> None:
+    catalog, predictions = world()
+    assert evaluate(catalog, predictions, part="test", samples=20).leak.findings == ()
+    (finding,) = evaluate(catalog, predictions, samples=20).leak.findings
+    assert "30 of 60 evaluated media were themselves trained on" in finding
+
+
+def test_locations_in_training_and_evaluation_are_a_leak() -> None:
+    catalog, predictions = world()
+    swapped = pl.when(pl.col("media_id") == "m0-0").then(pl.lit("test")).otherwise("split").alias("split")
+    found = evaluate(
+        catalog.with_table(catalog.table.with_columns(swapped)), predictions, part="test", samples=20
+    )
+    assert len(found.leak.findings) == 1
+    assert "1 locations have media in training and evaluation (L0)" in found.leak.findings[0]
+
+
+def test_training_in_another_catalog_is_compared_too() -> None:
+    catalog, predictions = world()
+    test = catalog.filter(pl.col("split") == "test")
+    train = catalog.filter(pl.col("split") == "train")
+    found = evaluate(test, predictions, training=train, samples=20, allow_unmatched=True)
+    assert found.leak.checked
+    assert found.leak.findings == ()
+    assert found.constants[1].meaning == "the label frequencies of the training media"
+
+
+def test_constants_are_measured_on_the_same_media() -> None:
+    catalog, predictions = world(locations=8, each=30)
+    constants = {one.name: one for one in evaluate(catalog, predictions, part="test", samples=20).constants}
+    assert constants["uniform"].metrics["log_loss"] == pytest.approx(np.log(3))
+    assert constants["uniform"].metrics["macro_auc"] == 0.5
+    truth = catalog.part("test").table["labels"].list.first()
+    counts = catalog.part("train").table["labels"].list.first().value_counts(sort=True)
+    favourite = counts["labels"][0]
+    assert favourite in constants["majority"].meaning
+    assert constants["majority"].metrics["accuracy"] == pytest.approx((truth == favourite).mean())
+
+
+def test_one_location_has_no_interval_and_says_so_but_events_give_one() -> None:
+    catalog, predictions = world(locations=1, each=40)
+    event = (pl.int_range(pl.len()) // 2).cast(pl.String).alias("event_id")
+    catalog = catalog.with_table(catalog.table.drop("event_id").with_columns(event))
+    found = evaluate(catalog, predictions, samples=50)
+    assert all(one.low is None and one.high is None for one in found.metrics.values())
+    assert "no intervals" in " ".join(found.notes)
+    by_event = evaluate(catalog, predictions, samples=50, over="event")
+    assert by_event.metrics["accuracy"].low is not None
+    assert "tell nothing about other places" in " ".join(by_event.notes)
+
+
+def test_media_of_no_known_location_are_one_location() -> None:
+    catalog, predictions = world()
+    hidden = pl.when(pl.col("location_id") != "L3").then("location_id").alias("location_id")
+    found = evaluate(
+        catalog.with_table(catalog.table.with_columns(hidden)), predictions, part="test", samples=20
+    )
+    assert found.counts.without_location == 10
+    assert found.per_location[-1].location is None
+    assert found.unseen is not None
+    assert found.unseen.media == 20
+
+
+def test_a_label_the_model_does_not_know_is_refused_counted_or_left_out() -> None:
+    catalog, predictions = world()
+    strange = pl.when(pl.col("media_id") == "m0-0").then(pl.lit(["wolf"])).otherwise("labels").alias("labels")
+    catalog = catalog.with_table(catalog.table.with_columns(strange))
+    with pytest.raises(DataError, match=r"does not know: 'wolf'\. The model knows blank, hare, lynx"):
+        evaluate(catalog, predictions)
+    wrong = evaluate(catalog, predictions, samples=20, unknown_labels="wrong")
+    assert wrong.labels == (*LABELS, "wolf")
+    assert [(one.media, one.known) for one in wrong.per_label if one.label == "wolf"] == [(1, False)]
+    left = evaluate(catalog, predictions, samples=20, unknown_labels="leave-out")
+    assert (left.labels, left.counts.unknown_label, left.counts.evaluated) == (LABELS, 1, 59)
+    assert wrong.metrics["accuracy"].value == pytest.approx(left.metrics["accuracy"].value * 59 / 60)
+
+
+def test_several_labels_and_a_model_that_says_one() -> None:
+    catalog, predictions = world()
+    both = (
+        pl.when(pl.col("media_id") == "m0-0")
+        .then(pl.lit(["hare", "lynx"]))
+        .otherwise("labels")
+        .alias("labels")
+    )
+    catalog = catalog.with_table(catalog.table.with_columns(both))
+    with pytest.raises(DataError, match=r"1 media have more than one label.*'m0-0'"):
+        evaluate(catalog, predictions)
+    left = evaluate(catalog, predictions, samples=20, several_labels="leave-out")
+    assert (left.counts.several_labels, left.counts.evaluated) == (1, 59)
+
+
+def test_missing_predictions_are_refused_or_counted() -> None:
+    catalog, predictions = world()
+    fewer = Predictions(predictions.table[3:], LABELS, "media", "f", "single-label")
+    with pytest.raises(DataError, match="3 of 60 labelled media have no prediction: 'm0-0', 'm0-1', 'm0-2'"):
+        evaluate(catalog, fewer)
+    assert evaluate(catalog, fewer, samples=20, allow_unmatched=True).counts.unpredicted == 3
+
+
+def test_predictions_for_no_media_are_refused_or_counted_but_other_parts_are_not_strangers() -> None:
+    catalog, predictions = world()
+    cut = catalog.filter(pl.col("media_id") != "m5-9")
+    with pytest.raises(DataError, match="1 predictions are for media that are not in the catalog: 'm5-9'"):
+        evaluate(cut, predictions)
+    found = evaluate(cut, predictions, part="test", samples=20, allow_unmatched=True)
+    assert (found.counts.predictions_unmatched, found.counts.predictions_elsewhere) == (1, 30)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda p: p.vstack(p[:1]), "1 media have more than one row in the predictions: 'm0-0'"),
+        (lambda p: p.with_columns(hare=pl.lit(0.9, pl.Float32)), "do not sum to 1"),
+        (lambda p: p.with_columns(hare=pl.lit(None, pl.Float32)), "probabilities are missing"),
+        (lambda p: p.with_columns(status=pl.lit("failed")), "60 failed"),
+    ],
+)
+def test_predictions_that_cannot_be_right_are_refused(change: Any, complaint: str) -> None:
+    catalog, predictions = world()
+    with pytest.raises(DataError, match=complaint):
+        evaluate(catalog, Predictions(change(predictions.table), LABELS, "media", "f", "single-label"))
+
+
+def test_predictions_of_boxes_are_refused() -> None:
+    catalog, predictions = world()
+    with pytest.raises(DataError, match="must be one row a media"):
+        evaluate(catalog, Predictions(predictions.table, LABELS, "box", "f", "single-label"))
+
+
+def test_a_multi_label_model_is_judged_label_by_label_and_blank_may_be_the_absence_of_all() -> None:
+    catalog = catalog_of(
+        [
+            {"media_id": "a", "labels": ["hare", "lynx"], "location_id": "L1"},
+            {"media_id": "b", "labels": ["blank"], "location_id": "L2"},
+            {"media_id": "c", "labels": ["lynx"], "location_id": "L3"},
+        ]
+    )
+    predictions = predictions_of(
+        {"a": [0.9, 0.4], "b": [0.1, 0.2], "c": [0.2, 0.9]}, ("hare", "lynx"), "multi-label"
+    )
+    found = evaluate(catalog, predictions, samples=50)
+    assert found.metrics["subset_accuracy"].value == pytest.approx(2 / 3)
+    assert found.confusion is None
+    lynx = next(one for one in found.per_label if one.label == "lynx")
+    assert (lynx.media, lynx.said) == (2, 1)
+    (mistake,) = found.mistakes
+    assert (mistake.truth, mistake.said) == (("hare", "lynx"), ("hare",))
+    assert {one.name for one in found.constants} == {"uniform", "priors", "nothing"}
+
+
+def test_an_evaluation_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    found = evaluate(*world(), samples=20)
+    loaded = Evaluation.load_json(found.save_json(tmp_path / "deep" / "e.json"))
+    assert loaded == found.model_copy(update={"root": None})
+    (tmp_path / "x.json").write_text('{"format_version": "9"}')
+    with pytest.raises(DataError, match=r"x\.json cannot be read as an evaluation"):
+        Evaluation.load_json(tmp_path / "x.json")
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    first, second = (evaluate(*world(), samples=50, seed=3) for _ in range(2))
+    assert first.model_dump(exclude={"created"}) == second.model_dump(exclude={"created"})
+
+
+def test_evaluations_side_by_side_keep_their_order_and_their_gaps() -> None:
+    catalog, predictions = world()
+    two = {
+        "random | split": evaluate(catalog, predictions, samples=20),
+        "by location": evaluate(catalog, predictions, part="test", samples=20),
+    }
+    found = compare(two)
+    assert found.names == ("random | split", "by location")
+    assert found.rows["accuracy"] == tuple(one.metrics["accuracy"] for one in two.values())
+    lines = found.to_markdown().splitlines()
+    assert lines[0] == r"| | random \| split | by location |"
+    assert any(line.startswith("| Accuracy | 0.") and "(0." in line for line in lines)
+    with pytest.raises(UsageError, match="nothing to compare"):
+        compare({})
+
+
+def test_the_printed_table_says_every_figure_every_leak_and_every_note() -> None:
+    found = evaluate(*world(), samples=20)
+    text = found.to_text()
+    assert "Macro AUC" in text
+    assert f"LEAK: {found.leak.findings[0]}" in text
+    assert all(note in text for note in found.notes)
