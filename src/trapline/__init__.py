@@ -13,13 +13,17 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Catalog": "trapline.catalog",
+    "Evaluation": "trapline.evaluation",
     "ModelFile": "trapline.models",
     "Predictions": "trapline.prediction",
     "TraplineError": "trapline.errors",
     "check_leaks": "trapline.catalog",
     "check_submission": "trapline.prediction",
     "choose_box": "trapline.images",
+    "compare": "trapline.evaluation",
     "estimate": "trapline.prediction",
+    "evaluate": "trapline.evaluation",
+    "explore": "trapline.evaluation",
     "join_boxes": "trapline.formats",
     "location_folds": "trapline.catalog",
     "near_duplicates": "trapline.images",
@@ -30,6 +34,7 @@ _HOMES = {
     "read_exif": "trapline.images",
     "split_catalog": "trapline.catalog",
     "summarise": "trapline.prediction",
+    "survey": "trapline.evaluation",
     "write_submission": "trapline.prediction",
 }
 
