@@ -108,6 +108,8 @@ def _open_session(content: bytes, path: Path, threads: int | None, providers: Se
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Threads that wait busily take the cores from those that decode: 33 against 27 ms of processor a photo.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
