@@ -17,7 +17,8 @@ def run(
         Path | None, typer.Option("--output", "-o", help="Write a report: .html to read, .json for scripts.")
     ] = None,
     part: Annotated[
-        str | None, typer.Option(help="Judge one part of the split: train, validation or test.")
+        str | None,
+        typer.Option(help="Judge one part of the split: train, validation, test [the one predicted]."),
     ] = None,
     training: Annotated[
         Path | None,

@@ -43,7 +43,8 @@ def evaluate(
         training: what the model was trained on: a catalog (its part `train` if it is split, else all of
             it), or the ids of its locations. None: the part `train` of `catalog`, if there is one; otherwise
             locations are not told apart into seen and unseen ones.
-        part: the part of the split to judge on; None for all media of the catalog.
+        part: the part of the split to judge on. None: the one part that was predicted, if the predictions
+            are for no other; otherwise all media of the catalog.
         name: of the model, for the report; by default what the predictions say.
         samples: resamples behind each 95 % interval.
         seed: of the resamples.
@@ -57,6 +58,7 @@ def evaluate(
     Raises:
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
+    part = part or _predicted_part(catalog, predictions)
     matched = match(
         catalog,
         predictions,
@@ -103,6 +105,11 @@ def evaluate(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
     )
+
+
+def _predicted_part(catalog: Catalog, predictions: Predictions) -> str | None:
+    predicted = catalog.table.join(predictions.table, on="media_id", how="semi")["split"].unique().to_list()
+    return predicted[0] if len(predicted) == 1 else None
 
 
 def _measured_on(matched: Matched, part: str | None) -> str:

@@ -234,6 +234,15 @@ def test_missing_predictions_are_refused_or_counted() -> None:
     assert evaluate(catalog, fewer, samples=20, allow_unmatched=True).counts.unpredicted == 3
 
 
+def test_the_one_part_that_was_predicted_is_the_part_that_is_judged() -> None:
+    catalog, predictions = world()
+    test_only = Predictions(predictions.table[30:], LABELS, "media", "f", "single-label")
+    found = evaluate(catalog, test_only, samples=20)
+    assert (found.part, found.counts.evaluated, found.leak.findings) == ("test", 30, ())
+    assert "the part 'test'" in found.measured_on
+    assert evaluate(catalog, predictions, samples=20).part is None
+
+
 def test_predictions_for_no_media_are_refused_or_counted_but_other_parts_are_not_strangers() -> None:
     catalog, predictions = world()
     cut = catalog.filter(pl.col("media_id") != "m5-9")
