@@ -78,6 +78,10 @@ def split_catalog(
         DataError: no labels, no locations (times, seasons), or too few of them for the parts.
     """
     _check_options(by, method, folds, fold)
+    if dates and by != "date":
+        raise UsageError(f"Dates are for a split by date, not by {by}.")
+    if column is not None and by not in ("season", "column"):
+        raise UsageError(f"A column is named for a split by season or column, not by {by}.")
     facts: dict[str, Any]
     names: tuple[str, ...]
     if by == "column":

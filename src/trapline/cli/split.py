@@ -40,19 +40,23 @@ def run(
 ) -> None:
     """Split a catalog into train, validation and test: by location unless asked otherwise."""
     from trapline.catalog import Catalog, split_catalog
+    from trapline.errors import UsageError
 
+    if fold and folds is None:
+        raise UsageError("--fold says which fold validates; say of how many with --folds.")
+    shares, moments = parse_numbers(ratios, "--ratios"), _dates(dates)
     output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
     refuse_to_overwrite(output, force)
     done = split_catalog(
         Catalog.load(catalog),
         by=by,
         method="ratios" if folds is None else "kfold",
-        ratios=parse_numbers(ratios, "--ratios"),
-        folds=folds or 5,
+        ratios=shares,
+        folds=5 if folds is None else folds,
         fold=fold,
         seed=seed,
         column=column,
-        dates=_dates(dates),
+        dates=moments,
     )
     done.save(output)
     if json:

@@ -1,0 +1,143 @@
+"""`trapline catalog` and `trapline split`, from the command line to the files they leave."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trapline.catalog import Catalog, summarise
+from trapline.cli import main
+
+
+def command(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 0
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    lines = ["filepath,label,site,datetime"]
+    for n in range(60):
+        (tmp_path / f"p{n}.jpg").write_bytes(f"photo {n}".encode())
+        lines.append(f"p{n}.jpg,{['fox', 'hare', 'empty'][n % 3]},S{n % 10},2020-01-01 10:{n:02}:00")
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_catalog_then_split_then_links(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    catalog, split = table.with_name("c.parquet"), table.with_name("s.parquet")
+    command(["catalog", str(table), "-o", str(catalog), "--timezone", "Africa/Abidjan", "--event-gap", "30s"])
+    said = capsys.readouterr().out
+    assert "csv: it is a table as text" in said
+    assert "read as 'blank': 'empty' (20 media)" in said
+    assert "60 zone-aware" in said
+    command(["split", str(catalog), "-o", str(split), "--ratios", "60,20,20", "--seed", "3"])
+    said = capsys.readouterr().out
+    assert "No leak" in said
+    done = Catalog.load(split)
+    assert set(done.table["split"]) == {"train", "validation", "test"}
+    command(["catalog", str(split), "--links", str(table.with_name("tree")), "--check", "none"])
+    assert "60 made" in capsys.readouterr().out
+    assert (table.with_name("tree") / "train" / "fox").is_dir()
+
+
+def test_json_is_for_scripts(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    catalog = table.with_name("c.parquet")
+    command(["catalog", str(table), "-o", str(catalog), "--json", "--check", "quick"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["labels"] == {"blank": 20, "fox": 20, "hare": 20}
+    assert found["files"]["missing"] == []
+    command(["split", str(catalog), "--json", "--by", "random"])
+    record = json.loads(capsys.readouterr().out)
+    assert record["leaks"]["leaking"] is True
+    assert Path(record["output"]) == table.with_name("c-split.parquet")
+
+
+def test_folds_and_dates(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    catalog, out = table.with_name("c.parquet"), table.with_name("s.parquet")
+    command(["catalog", str(table), "-o", str(catalog)])
+    validating = []
+    for fold in range(5):
+        command(["split", str(catalog), "-o", str(out), "--folds", "5", "--fold", str(fold), "--force"])
+        validating += Catalog.load(out).part("validation").table["media_id"].to_list()
+    assert sorted(validating) == sorted(Catalog.load(catalog).table["media_id"])
+    command(["split", str(catalog), "-o", str(out), "--by", "date", "--dates", "2020-01-01T10:30", "--force"])
+    assert len(Catalog.load(out).part("train")) == 30
+    assert "known locations later on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "complaint"),
+    [
+        (["catalog", "nowhere"], 1, "nothing at nowhere"),
+        (["catalog", "TABLE", "--column", "label=spezies"], 1, "no column 'spezies'"),
+        (["catalog", "TABLE", "--column", "label"], 2, "ROLE=NAME"),
+        (["catalog", "TABLE", "--event-gap", "soon"], 2, "60s, 5min or 1h"),
+        (["catalog", "TABLE", "--check", "deep"], 2, "none, quick or full"),
+        (["catalog", "TABLE", "--levels", "label"], 2, "no option 'levels'"),
+        (["catalog", "TABLE", "-o", "TABLE"], 2, "exists"),
+        (["split", "TABLE"], 1, "cannot be read as Parquet"),
+        (["split", "TABLE", "--ratios", "many"], 2, "70,15,15"),
+        (["split", "TABLE", "--dates", "soon"], 2, "2016-04-01"),
+        (["split", "TABLE", "--fold", "2"], 2, "--folds"),
+    ],
+)
+def test_what_goes_wrong_is_said_with_the_status(
+    table: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, complaint: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(table) if word == "TABLE" else word for word in arguments])
+    assert stopped.value.code == status
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.field
+def test_the_field_sets_read_as_their_publishers_counted_them(field: Path) -> None:
+    from trapline.formats import join_boxes, read
+
+    night = join_boxes(read(field / "caltech-night"), field / "caltech-night" / "boxes.json")
+    parts = night.table.group_by("published_split").len().sort("published_split").rows()
+    assert parts == [("test", 233), ("train", 735), ("val", 232)]
+    assert night.info["boxes"]["media_not_in_file"] == 0
+    assert int((night.table["boxes"].list.len() > 0).sum()) == 831 + 172
+
+    serious = read(field / "conser-vision-metadata")
+    assert (len(serious), serious.table["location_id"].n_unique()) == (16_488 + 4_464, 148 + 51)
+    joined = join_boxes(serious, field / "conser-vision-metadata" / "megadetector_test_features.json")
+    assert int(joined.table["boxes"].list.len().sum()) == 11_782
+    assert joined.info["boxes"]["media_not_in_file"] == 16_488
+
+    jura = read(field / "jura")
+    assert (len(jura), jura.table["camera_time"].dt.year().unique().to_list()) == (326, [2006])
+    assert jura.table["timestamp"].null_count() == 326
+    labelled = read(field / "jura" / "labels.csv")
+    counts = {"vehicle": 127, "human": 98, "red_fox": 40, "wild_boar": 17, "dog": 11, "roe_deer": 9}
+    counts |= {"badger": 5, "cat": 4, "chamois": 4, "hare": 4, "eurasian_lynx": 3}
+    assert summarise(labelled)["labels"] == counts
+    assert all(path.is_file() for path in labelled.paths())
+
+
+@pytest.mark.field
+def test_the_coco_fixtures_read_by_name(field: Path) -> None:
+    from trapline.errors import DataError
+    from trapline.formats import join_boxes, read
+
+    ena = read(field / "fixtures" / "coco_ena24" / "ena24.json")
+    assert len(ena) == 9_676
+    assert "blank" not in ena.labels
+    assert {"Bird", "Fox", "Squirrel"} <= set(ena.labels)
+    assert len(ena.labels) <= 21
+    assert int(ena.table["boxes"].list.len().sum()) == 11_596
+    assert sum("taken as one label" in note for note in ena.info["notes"]) == 2
+
+    cct = read(field / "fixtures" / "coco_cct20_cis_val" / "cis_val_annotations.json")
+    assert (len(cct), cct.table["location_id"].n_unique()) == (3_207, 9)
+    assert cct.info["blank_from"]["empty"] == sum(
+        found == ["blank"] for found in cct.table["labels"].to_list()
+    )
+    with pytest.raises(DataError, match="not in MegaDetector's batch format"):
+        join_boxes(cct, field / "fixtures/cct60_md/outputs/predictions/megadetector_results.json")
