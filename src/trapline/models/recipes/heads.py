@@ -7,7 +7,7 @@ from trapline.models.recipe import MODEL_FILE, Augmentation, Choice, Head, Optim
 from trapline.models.recipes.registry import register
 
 HEAD_SEARCH = {
-    "preprocessing.crop.context": Choice(choices=(1.2, 1.4, 1.8)),
+    "preprocessing.crop.context": Choice(choices=(1.0, 1.2, 1.5)),
     "augmentation.horizontal_flip": Choice(choices=(0.0, 0.5)),
     "augmentation.full_frame": Choice(choices=(0.0, 0.3)),
 }
@@ -21,9 +21,9 @@ def head() -> Recipe:
     """
     return Recipe(
         name="head",
-        backbone=f"{MODEL_FILE}trapline-lite0",
+        backbone=f"{MODEL_FILE}lite0",
         how="frozen",
-        preprocessing=Preprocessing(height=224, width=224, fit="squash", crop=CropPolicy(context=1.4)),
+        preprocessing=Preprocessing(height=224, width=224, fit="squash", crop=CropPolicy(context=1.1)),
         head=Head(pooling="avg", dropout=0.0),
         optimiser=Optimiser(weight_decay=0.0),
         augmentation=Augmentation(horizontal_flip=0.5),

@@ -1,0 +1,127 @@
+"""`trapline show`: what a model file says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trapline.cli._common import Json
+
+if TYPE_CHECKING:
+    from trapline.models import Card, Interval, ModelFile
+    from trapline.models.card import Calibration
+
+
+def run(
+    model: Annotated[
+        Path,
+        typer.Argument(help="A model file, or the name of a shipped backbone (lite0).", show_default=False),
+    ],
+    json: Json = False,
+) -> None:
+    """Show the card of a model file: its labels, how it was calibrated and judged, its licences."""
+    from trapline.models import ModelFile, backbones
+
+    path = backbones.path(str(model)) if str(model) in backbones.names() else model
+    opened = ModelFile(path, threads=1)
+    if json:
+        import json as writer
+
+        facts = {
+            "path": path.as_posix(),
+            "bytes": path.stat().st_size,
+            "fingerprint": opened.fingerprint,
+            "card": opened.card.model_dump(mode="json"),
+        }
+        typer.echo(writer.dumps(facts, indent=1))
+        return
+    for name, value in _lines(opened):
+        typer.echo(f"{name:<15} {value}".rstrip())
+
+
+def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
+    """Names and values, empty ones left out; a line that goes on has an empty name."""
+    card = model.card
+    classifier = card.task != "features"
+    yield from _filled(
+        ("name", card.name),
+        ("file", f"{model.path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
+        ("fingerprint", model.fingerprint),
+        ("task", card.task if classifier else "features: a backbone, for heads to be trained on"),
+        (f"{len(card.labels)} labels", ", ".join(card.labels)),
+        ("embedding", f"{card.embedding_size} numbers"),
+        ("input", _input(card)),
+        ("backbone", " ".join((card.backbone.get("name", ""), card.backbone.get("fingerprint", "")[:12]))),
+        ("calibration", _calibration(card.calibration) if classifier else ""),
+        ("thresholds", ", ".join(f"{label} {value:.2f}" for label, value in card.thresholds.items())),
+        ("split", _split(card)),
+    )
+    yield from _training(card)
+    for place, (name, figure) in enumerate(card.metrics.items()):
+        yield "" if place else "metrics", f"{name.replace('_', ' '):<27}{_figure(figure)}"
+    yield from _filled(("measured on", card.metrics_on))
+    for place, notice in enumerate(card.notices):
+        yield "" if place else "notices", notice
+    yield from _filled(
+        ("made with", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
+        ("made", card.created),
+    )
+
+
+def _filled(*lines: tuple[str, str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in lines if value.strip()]
+
+
+def _split(card: Card) -> str:
+    made = [str(card.split[key]) for key in ("by", "method") if key in card.split]
+    return f"by {', '.join(made)} ({str(card.split.get('fingerprint', ''))[:12]})" if card.split else ""
+
+
+def _input(card: Card) -> str:
+    size = card.preprocessing
+    said = [f"{size.height} × {size.width} pixels, {size.fit}, {size.interpolation}"]
+    if size.crop is None:
+        said.append("the full frame")
+    else:
+        of = "/".join(size.crop.categories) or "any"
+        said.append(
+            f"cut to the best box ({of}, confidence from {size.crop.min_conf:g}, "
+            f"context {size.crop.context:g}), the full frame where there is none"
+        )
+    if size.mask_top or size.mask_bottom:
+        said.append(f"banners masked (top {size.mask_top:.0%}, bottom {size.mask_bottom:.0%})")
+    return "; ".join(said)
+
+
+def _calibration(calibration: Calibration) -> str:
+    if calibration.method == "none":
+        said = "none"
+    else:
+        said = f"temperature {calibration.temperature:.3f}, fitted on {calibration.fitted_on}"
+    if calibration.locations:
+        shown = ", ".join(calibration.locations[:8])
+        more = len(calibration.locations) - 8
+        said += f" ({shown}{f' and {more} more' if more > 0 else ''})"
+    return f"{said}; natural class prior put back" if calibration.prior_shift else said
+
+
+def _training(card: Card) -> Iterator[tuple[str, str]]:
+    name = "trained on"
+    for part in ("train", "validation"):
+        facts = card.training_data.get(part)
+        if isinstance(facts, dict):
+            counts = ", ".join(f"{label} {count}" for label, count in facts.get("labels", {}).items())
+            yield name, f"{part}: {facts.get('media')} media, {facts.get('locations')} locations: {counts}"
+            name = ""
+    left_out = card.training_data.get("left_out")
+    if left_out:
+        yield "left out", ", ".join(f"{count} {why}" for why, count in left_out.items())
+
+
+def _figure(figure: Interval) -> str:
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}  (no interval)"
+    return f"{figure.value:.3f}  ({figure.low:.3f} – {figure.high:.3f})"
