@@ -20,7 +20,7 @@ def table(tmp_path: Path) -> Path:
     lines = ["filepath,label,site,datetime"]
     for n in range(60):
         (tmp_path / f"p{n}.jpg").write_bytes(f"photo {n}".encode())
-        lines.append(f"p{n}.jpg,{['fox', 'hare', 'empty'][n % 3]},S{n % 10},2020-01-01 10:{n:02}:00")
+        lines.append(f"p{n}.jpg,{['fox', '[hare]', 'empty'][n % 3]},S{n % 10},2020-01-01 10:{n:02}:00")
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -33,6 +33,7 @@ def test_catalog_then_split_then_links(table: Path, capsys: pytest.CaptureFixtur
     assert "csv: it is a table as text" in said
     assert "read as 'blank': 'empty' (20 media)" in said
     assert "60 zone-aware" in said
+    assert "[hare]" in said
     command(["split", str(catalog), "-o", str(split), "--ratios", "60,20,20", "--seed", "3"])
     said = capsys.readouterr().out
     assert "No leak" in said
@@ -47,7 +48,7 @@ def test_json_is_for_scripts(table: Path, capsys: pytest.CaptureFixture[str]) ->
     catalog = table.with_name("c.parquet")
     command(["catalog", str(table), "-o", str(catalog), "--json", "--check", "quick"])
     found = json.loads(capsys.readouterr().out)
-    assert found["labels"] == {"blank": 20, "fox": 20, "hare": 20}
+    assert found["labels"] == {"blank": 20, "fox": 20, "[hare]": 20}
     assert found["files"]["missing"] == []
     command(["split", str(catalog), "--json", "--by", "random"])
     record = json.loads(capsys.readouterr().out)

@@ -180,26 +180,27 @@ def _linked(report: LinkReport) -> str:
 def _show(catalog: Catalog, files: FileCheck | None) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from trapline.catalog import summarise
 
     found = summarise(catalog)
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)  # labels may hold brackets
     why = f" ({found['format']['name']}: {found['format']['why']})" if found["format"] else ""
-    console.print(f"[bold]{found['source']}[/bold]{why}")
-    facts = Table.grid(padding=(0, 2))
-    for name, value in _facts(found):
-        facts.add_row(name, value)
-    console.print(facts)
+    console.print(f"{found['source']}{why}", style="bold")
+    facts = _facts(found)
+    wide = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        console.print(f"{name:<{wide}}  {value}")
     if found["labels"]:
         table = Table("label")
         table.add_column("media", justify="right")
         table.add_column("share", justify="right")
         for label, count in found["labels"].items():
-            table.add_row(label, f"{count:,}", f"{100 * count / found['labelled']:.1f} %")
+            table.add_row(Text(label), f"{count:,}", f"{100 * count / found['labelled']:.1f} %")
         console.print(table)
     for note in found["notes"]:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
     if files is not None:
         _show_files(console, files)
 
@@ -269,6 +270,6 @@ def _show_files(console: Console, files: FileCheck) -> None:
                 media if isinstance(media, str) else " = ".join(media[:4]) for media in found[:3]
             )
             more = ", …" if len(found) > 3 else ""
-            console.print(f"{len(found):,} {what}: {shown}{more}", markup=False, style="yellow")
+            console.print(f"{len(found):,} {what}: {shown}{more}", style="yellow")
     if not any(value for name, value in files.as_dict().items() if name != "depth"):
         console.print(f"Files: all there, none equal ({files.depth} check).")

@@ -81,6 +81,7 @@ def _dates(text: str | None) -> list[datetime]:
 def _show(done: Catalog, output: Path) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from trapline.catalog import LeakCheck, labels_by_part
 
@@ -89,11 +90,11 @@ def _show(done: Catalog, output: Path) -> None:
     for part in record["parts"]:
         table.add_column(part, justify="right")
     for what in ("media", "locations", "events"):
-        table.add_row(f"[bold]{what}", *(f"{found[what]:,}" for found in record["parts"].values()))
+        table.add_row(Text(what, "bold"), *(f"{found[what]:,}" for found in record["parts"].values()))
     table.add_section()
     for row in counts.iter_rows(named=True):
-        table.add_row(row["labels"], *(f"{row.get(part, 0):,}" for part in record["parts"]))
-    console = Console(soft_wrap=True)
+        table.add_row(Text(row["labels"]), *(f"{row.get(part, 0):,}" for part in record["parts"]))
+    console = Console(soft_wrap=True, highlight=False, markup=False)  # labels may hold brackets
     console.print(table)
     for part, labels in record["lacks"].items():
         if labels:
@@ -105,4 +106,4 @@ def _show(done: Catalog, output: Path) -> None:
         "No leak: no location, event or file is in two parts."
     ]:
         console.print(line, style="red" if line.startswith("LEAK") else "")
-    console.print(f"Fingerprint {record['fingerprint'][:16]}. Written: {output}", highlight=False)
+    console.print(f"Fingerprint {record['fingerprint'][:16]}. Written: {output}")

@@ -49,6 +49,8 @@ def find_pictures(root: Path) -> FoundFiles:
         below[:] = sorted(set(below) - set(links) - set(hidden))
         for name in files:
             ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of a million names is slow
+            if name.startswith(".trapline-"):
+                continue
             if _hidden(name):
                 aside["hidden files"] += 1
             elif ending in SUFFIXES:
