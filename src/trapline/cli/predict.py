@@ -109,8 +109,8 @@ def _read(source: Path, boxes: Path | None) -> Catalog:
 def _note_missing_boxes(model: ModelFile, catalog: Catalog) -> None:
     if model.card.preprocessing.crop is not None and catalog.table["boxes"].is_null().all():
         typer.echo(
-            "Note: the model was made for crops to detector boxes and there are none; it sees full frames. "
-            "Give boxes with --boxes.",
+            "Note: this model cuts photos to detector boxes where there are some. There are none here, so it "
+            "sees full frames; give boxes with --boxes.",
             err=True,
         )
 
