@@ -1,12 +1,25 @@
 """One file a foreign format: into a catalog, out of predictions."""
 
-from trapline.formats import class_folders, coco_camera_traps, csv_table, drivendata, photo_folder
+from trapline.formats import (
+    camtrap_dp,
+    class_folders,
+    coco_camera_traps,
+    csv_table,
+    drivendata,
+    photo_folder,
+    speciesnet,
+    timelapse,
+)
 from trapline.formats.megadetector import join_boxes
 from trapline.formats.registry import READERS, Reader, read, reader
+from trapline.formats.writers import WRITERS, WriteReport, undo_sorted, write
 
 __all__ = [
     "READERS",
+    "WRITERS",
     "Reader",
+    "WriteReport",
+    "camtrap_dp",
     "class_folders",
     "coco_camera_traps",
     "csv_table",
@@ -15,4 +28,8 @@ __all__ = [
     "photo_folder",
     "read",
     "reader",
+    "speciesnet",
+    "timelapse",
+    "undo_sorted",
+    "write",
 ]

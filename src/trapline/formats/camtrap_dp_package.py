@@ -53,14 +53,15 @@ class Package:
             return cls(folder, {}, {})
         if not (folder / DESCRIPTOR).is_file():
             raise DataError(
-                f"{folder} holds files but no {DESCRIPTOR}. Name an empty folder, or one with a Camtrap DP package."
+                f"{folder} holds files but no {DESCRIPTOR}. Name an empty folder, or one with a Camtrap DP "
+                "package."
             )
         descriptor = read_json_object(folder / DESCRIPTOR)
         profile = descriptor.get("profile")
         if not isinstance(profile, str) or "camtrap-dp/1.0" not in profile:
             raise DataError(
-                f"{folder / DESCRIPTOR} has the profile {profile!r}; rows can be added to Camtrap DP {VERSION} "
-                "(1.0 or later) only."
+                f"{folder / DESCRIPTOR} has the profile {profile!r}; rows can be added to Camtrap DP "
+                f"1.0 to {VERSION} only."
             )
         present = {table: read_text_table(folder / f"{table}.csv") for table in TABLES}
         for table, rows in present.items():
@@ -120,11 +121,10 @@ class Package:
             return csv_bytes(columns(table), self.added[table])
         before = path.read_bytes()
         header = [name for name in self.present[table].columns if name != "_place"]
-        missing = [
-            name for name in columns(table) if name not in header and any(row.get(name) for row in self.added[table])
-        ]
+        filled = {name for row in self.added[table] for name, value in row.items() if value}
+        missing = [name for name in columns(table) if name in filled and name not in header]
         if missing:
-            raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}, which new rows fill. Add them.")
+            raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}, which new rows fill.")
         first = before.split(b"\n", 1)[0]
         separator = max(",;\t", key=first.decode("utf-8-sig").count)
         end = "\r\n" if first.endswith(b"\r") else "\n"

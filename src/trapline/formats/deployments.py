@@ -73,7 +73,7 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
     ids = [deployment.deployment_id for deployment in deployments]
     twice = next((each for each in ids if ids.count(each) > 1), None)
     if twice is not None:
-        raise DataError(f"{path} has more than one row of the deployment '{twice}'; give each an id of its own.")
+        raise DataError(f"{path} has more than one row of the deployment '{twice}'; give each an id.")
     return deployments
 
 
@@ -103,7 +103,7 @@ def _degrees(row: Mapping[str, str | None], name: str, limit: float, where: str 
     except ValueError:
         value = float("nan")
     if not -limit <= value <= limit:
-        raise DataError(f"{where}: the {name} is {row[name]!r}, not degrees between -{limit:g} and {limit:g}.")
+        raise DataError(f"{where}: the {name} is {row[name]!r}, not degrees from -{limit:g} to {limit:g}.")
     return value
 
 
@@ -115,7 +115,8 @@ def _moment(
         read = datetime.fromisoformat(text)
     except ValueError as error:
         raise DataError(
-            f"{where}: {name} is {text!r}, not a date or date-time as in 2020-05-30 or 2020-05-30T04:57:37+02:00."
+            f"{where}: {name} is {text!r}, not a date or date-time as in 2020-05-30 or "
+            "2020-05-30T04:57:37+02:00."
         ) from error
     if len(text) <= len("2020-05-30"):
         read = datetime.combine(read.date(), time_of_day)
@@ -125,7 +126,9 @@ def _moment(
         raise DataError(f"{where}: {name} is {text!r}, without a zone. Name the zone with --timezone.")
     aware = localise(read, zone)
     if aware is None:
-        raise DataError(f"{where}: {name} is {text!r}, which daylight saving skips or repeats; add the offset.")
+        raise DataError(
+            f"{where}: {name} is {text!r}: skipped or repeated by daylight saving; add the offset."
+        )
     return aware
 
 
@@ -158,7 +161,7 @@ def assign_deployments(
         moment = moments[row["media_id"]]
         at_place = by_location.get(row["location_id"], []) if row["location_id"] is not None else []
         own = by_id.get(row["deployment_id"] or "") or _at_time(at_place, moment)
-        if own is None and len(deployments) == 1 and row["location_id"] is None and row["deployment_id"] is None:
+        if own is None and len(deployments) == 1 and row["location_id"] is row["deployment_id"] is None:
             own = deployments[0]
         if own is None:
             name = f"deployment {row['deployment_id']!r}, location {row['location_id']!r}"
@@ -173,8 +176,9 @@ def assign_deployments(
             f"{sum(homeless.values())} media have no deployment in the table: {first}. Its deployments: "
             f"{', '.join(list(by_id)[:8])}. Add rows to the table, with the ids that the catalog uses."
         )
-    notes = [f"{outside} media were taken outside the time of their deployment: is the clock right?"] if outside else []
-    return found, notes
+    if not outside:
+        return found, []
+    return found, [f"{outside} media were taken outside the time of their deployment: is the clock right?"]
 
 
 def _at_time(deployments: Sequence[Deployment], moment: datetime | None) -> Deployment | None:

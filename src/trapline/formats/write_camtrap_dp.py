@@ -23,8 +23,15 @@ from trapline.formats.deployments import Deployment, assign_deployments, read_de
 from trapline.formats.project_metadata import TEMPLATE, read_camtrap_metadata
 from trapline.formats.writing import Job, Written, writer
 from trapline.formats.zones import instant, parse_zone, written
+from trapline.taxonomy.names import Rank
 
-_TYPE_OF_KIND = {"animal": "animal", "human": "human", "vehicle": "vehicle", "blank": "blank", "other": "unknown"}
+_TYPE_OF_KIND = {
+    "animal": "animal",
+    "human": "human",
+    "vehicle": "vehicle",
+    "blank": "blank",
+    "other": "unknown",
+}
 
 
 @dataclass(frozen=True)
@@ -104,9 +111,12 @@ def write_camtrap_dp(
     files = package.save(descriptor)
     unknown = sum(row["observationType"] == "unknown" for row in observations)
     notes += describe_threshold(job, threshold, unknown, "they are observations of the type unknown")
-    notes += [f"{len(rows)} rows added to {table}.csv" for table, rows in package.added.items() if package.exists]
+    if package.exists:
+        notes += [f"{len(rows)} rows added to {table}.csv" for table, rows in package.added.items()]
     if not media_prefix:
-        notes.append(f"file paths start at {job.catalog.root}: put the photos beside the package as they are there")
+        notes.append(
+            f"file paths start at {job.catalog.root}: put the photos into the package as they are there"
+        )
     return Written(len(observations), "observations", left_out, notes, files)
 
 
@@ -129,14 +139,15 @@ def _refuse_incomplete(
     untimed = sum(entry.media["timestamp"] is None for entry in entries)
     if zone is None and untimed:
         missing.append(
-            f"--timezone: the zone of the cameras' clocks, as 'Europe/Paris' or '+01:00' ({untimed} media have "
-            "a clock time at most)"
+            f"--timezone: the zone of the cameras' clocks, as 'Europe/Paris' or '+01:00' ({untimed} media "
+            "have a clock time at most)"
         )
     if not package.exists and metadata is None:
         missing.append(f"--metadata: a YAML file that holds at least\n{TEMPLATE}")
     if missing:
         raise UsageError(
-            "Camtrap DP requires what is in no photo and cannot be guessed. Missing:\n- " + "\n- ".join(missing)
+            "Camtrap DP requires what is in no photo and cannot be guessed. Missing:\n- "
+            + "\n- ".join(missing)
         )
 
 
@@ -161,12 +172,12 @@ def _place(
     lost = []
     if untimed:
         first = ", ".join(entry.media["file_path"] for entry in untimed[:3])
-        said = f"{len(untimed)} media have no time that is an instant (none at all, or one that daylight saving "
-        said += f"skips or repeats): {first}"
+        said = f"{len(untimed)} media have no time that is an instant (none at all, or one that daylight "
+        said += f"saving skips or repeats): {first}"
         if not leave_out or len(untimed) == len(entries):
             raise DataError(
-                f"Camtrap DP requires the instant of every media; {said}. Leave them out with --leave-out; for "
-                "clocks that do not follow daylight saving give a fixed offset as the --timezone."
+                f"Camtrap DP requires the instant of every media; {said}. Leave them out with --leave-out; "
+                "for clocks that do not follow daylight saving give a fixed offset as the --timezone."
             )
         lost.append(said)
     timed = [entry for entry in entries if moments[entry.media["media_id"]] is not None]
@@ -230,7 +241,7 @@ def _event_observations(job: Job, media: Sequence[_Media], threshold: float | No
             continue  # all its media have no instant: they are counted as left out
         homes = {each.deployment.deployment_id for each in own}
         if len(homes) > 1:
-            raise DataError(f"The event {what.event_id!r} has media of {len(homes)} deployments; it can have one.")
+            raise DataError(f"The event {what.event_id!r} has media of {len(homes)} deployments.")
         for count, answer in enumerate(what.answers or (None,)):
             yield {
                 "observationID": f"event-{what.event_id}-{job.predictions.model[:8]}-{count}",
@@ -277,7 +288,7 @@ def _box(media: Mapping[str, Any], what: Said) -> Row:
 
 
 def _taxa(job: Job, observations: Sequence[Row]) -> list[dict[str, str]]:
-    """The package's `taxonomic`: every scientific name that is observed, with its rank and what is above it."""
+    """The package's `taxonomic`: every scientific name that is observed, its rank and what is above it."""
     if job.taxonomy is None:
         return []
     names = {row.get("scientificName") for row in observations} - {None}
@@ -285,6 +296,7 @@ def _taxa(job: Job, observations: Sequence[Row]) -> list[dict[str, str]]:
     for name in sorted(name for name in names if name is not None):
         taxon = job.taxonomy.taxa[name]
         lineage = job.taxonomy.lineage(name)
-        above = {rank: lineage[rank] for rank in ("class", "order", "family", "genus") if lineage.get(rank, name) != name}
-        found.append({"scientificName": name, "taxonRank": taxon.rank, **above})
+        ranks: tuple[Rank, ...] = ("class", "order", "family", "genus")
+        entry = {"scientificName": name, "taxonRank": str(taxon.rank)}
+        found.append(entry | {str(rank): lineage[rank] for rank in ranks if lineage.get(rank, name) != name})
     return found

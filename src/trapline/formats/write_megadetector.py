@@ -15,6 +15,7 @@ from trapline.formats.answers import (
     resolve_threshold,
     rounded,
 )
+from trapline.formats.write_speciesnet import speciesnet_label
 from trapline.formats.writing import Job, Written, put, writer
 
 FORMAT_VERSION = "1.6"
@@ -56,7 +57,7 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     }
     if job.taxonomy is not None:
         document["classification_category_descriptions"] = {
-            ids[label]: _description(job, label) for label in ids
+            ids[label]: speciesnet_label(job, label) for label in ids
         }
     document["images"] = images
     put(job.output, json.dumps(document, indent=1, ensure_ascii=False))
@@ -101,12 +102,6 @@ def _class_names(job: Job, categories: Mapping[str, str]) -> tuple[dict[str, str
     return {
         label: f"{label} (class)" if label in renamed else label for label in job.predictions.labels
     }, renamed
-
-
-def _description(job: Job, label: str) -> str:
-    from trapline.formats.write_speciesnet import speciesnet_label
-
-    return speciesnet_label(job, label)
 
 
 def _image(

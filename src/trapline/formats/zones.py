@@ -27,7 +27,8 @@ def parse_zone(text: str) -> tzinfo:
         return ZoneInfo(text.strip())
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(
-            f"There is no time zone {text!r}. Name one as Area/City ('Africa/Abidjan') or as an offset ('+01:00')."
+            f"There is no time zone {text!r}. Name one as Area/City ('Africa/Abidjan') or as an offset "
+            "('+01:00')."
         ) from error
 
 
