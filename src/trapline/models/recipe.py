@@ -64,7 +64,7 @@ class Optimiser(_Section):
         weight_decay: not applied to biases and normalisation layers.
         momentum: of sgd and rmsprop.
         backbone_lr_factor: the backbone's rate over the head's.
-        layer_decay: each stage of the backbone has this times the rate of the stage above it.
+        layer_decay: each stage of the backbone has this times the rate of the stage after it.
         clip: largest norm of the gradient; None for no limit.
     """
 
@@ -84,7 +84,9 @@ class Schedule(_Section):
     Attributes:
         name: `none` (constant), `cosine`, `one-cycle` (rise over `warmup_epochs`, then cosine, with the
             momentum moving the other way) or `step`.
-        warmup_epochs: epochs of linear rise from a hundredth of the rate; may be a fraction.
+        warmup_epochs: epochs of rise from `start_factor`; may be a fraction. For one-cycle 0 stands for 30 %
+            of the run.
+        start_factor: the first rate over the full one, where there is a rise.
         final_factor: the last rate over the first, for cosine and one-cycle.
         step_epochs: for `step`, epochs between two falls.
         step_factor: for `step`, the rate after a fall over the rate before.
@@ -92,6 +94,7 @@ class Schedule(_Section):
 
     name: Literal["none", "cosine", "one-cycle", "step"] = "none"
     warmup_epochs: float = Field(0.0, ge=0)
+    start_factor: float = Field(0.04, gt=0, le=1)
     final_factor: float = Field(0.01, ge=0, le=1)
     step_epochs: int = Field(10, ge=1)
     step_factor: float = Field(0.1, gt=0, le=1)
@@ -124,6 +127,7 @@ class Augmentation(_Section):
         gamma: largest change of gamma, as a factor minus 1.
         noise: largest standard deviation of sensor noise, grey (infrared), as a share of the full range.
         blur: chance of a slight blur (motion, dew).
+        coarse: chance of a loss of detail, as of an animal far away (down to a third of the pixels a side).
         grey: chance of a grey image (infrared by night).
         banner: chance that a band at the top or bottom is blackened.
         erase: chance that a rectangle of up to a fifth of the picture is greyed out.
@@ -145,6 +149,7 @@ class Augmentation(_Section):
     gamma: float = Field(0.0, ge=0, lt=1)
     noise: float = Field(0.0, ge=0, le=1)
     blur: float = Field(0.0, ge=0, le=1)
+    coarse: float = Field(0.0, ge=0, le=1)
     grey: float = Field(0.0, ge=0, le=1)
     banner: float = Field(0.0, ge=0, le=1)
     erase: float = Field(0.0, ge=0, le=1)
@@ -199,6 +204,8 @@ class Recipe(_Section):
         how: `scratch`; `frozen` (the head only, on features computed once); `whole`; or `gradual` (the head
             alone for `frozen_epochs`, then everything).
         frozen_epochs: with `gradual`, epochs before the backbone is freed.
+        frozen_stages: the first stages of the backbone stay as they came (0: none); saves time too.
+        drop_path: largest chance that a residual block is left out in training (stochastic depth; timm only).
         freeze_batch_norm: keep the backbone's batch-norm statistics as they came.
         preprocessing: from the file to the pixels, shared with prediction.
         flip_average: the model file averages each image with its mirror image (twice the work).
@@ -232,6 +239,8 @@ class Recipe(_Section):
     weights: str = "none"
     how: Literal["scratch", "frozen", "whole", "gradual"] = "whole"
     frozen_epochs: int = Field(1, ge=0)
+    frozen_stages: int = Field(0, ge=0)
+    drop_path: float = Field(0.0, ge=0, lt=1)
     freeze_batch_norm: bool = False
     preprocessing: Preprocessing = Preprocessing()
     flip_average: bool = False
@@ -301,6 +310,10 @@ class Recipe(_Section):
             (
                 "selection 'last' never stops early; leave patience at null",
                 self.selection == "last" and self.patience is not None,
+            ),
+            (
+                f"{self.backbone} has no drop_path",
+                self.drop_path > 0 and self.backbone.startswith(("small-cnn", MODEL_FILE)),
             ),
             ("warm-up is as long as the run", self.schedule.warmup_epochs >= self.epochs),
         ]

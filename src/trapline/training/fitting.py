@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from trapline.errors import DataError
@@ -29,7 +30,7 @@ from trapline.models.weights import Weights
 from trapline.training.augment import augment, cut, mix
 from trapline.training.batches import Batches, ExactBatches, Rows, TrainingPixels, needs_mixing
 from trapline.training.history import write_history
-from trapline.training.optimisation import build_optimiser, build_schedule
+from trapline.training.optimisation import build_optimiser, build_schedule, first_stages
 from trapline.training.pixels import Store
 from trapline.training.targets import label_weights, prior_shift, probabilities_of, truth_of
 
@@ -148,6 +149,7 @@ class Fitting(lightning.LightningModule):
         super().__init__()
         self.recipe, self.network = recipe, network
         self.examples, self.train_rows, self.validation_rows = examples, train, validation
+        self._freeze_first_stages()
         self.average = self._averaged() if recipe.ema else None
         self.batches = Batches(recipe, examples.training, examples.targets, train)
         self.shift = prior_shift(recipe, examples.targets[train])
@@ -159,6 +161,16 @@ class Fitting(lightning.LightningModule):
         weights = label_weights(examples.targets[train], recipe.task)
         balanced = weights if recipe.balance == "class-weights" else np.ones_like(weights)
         self.register_buffer("label_weights", torch.tensor(balanced, dtype=torch.float32), persistent=False)
+
+    def _freeze_first_stages(self) -> None:
+        backbone = self.network.backbone
+        names = first_stages(backbone, self.recipe.frozen_stages)
+        for name in names:
+            backbone.get_parameter(name).requires_grad_(False)
+        owners = {backbone.get_submodule(name.rpartition(".")[0]) for name in names}
+        norms = [layer for layer in backbone.modules() if isinstance(layer, _BatchNorm)]
+        everywhere = self.recipe.freeze_batch_norm
+        self.still = [layer for layer in norms if everywhere or layer in owners]
 
     def _averaged(self) -> AveragedModel:
         """An average of the weights over steps, that follows quickly at first."""
@@ -206,10 +218,8 @@ class Fitting(lightning.LightningModule):
         self.network.train()
         if self.backbone_frozen:
             self.network.backbone.eval()
-        elif self.recipe.freeze_batch_norm:
-            for layer in self.network.backbone.modules():
-                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                    layer.eval()
+        for layer in self.still:
+            layer.eval()
 
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss of one batch."""

@@ -11,8 +11,6 @@ from torch import nn
 from trapline.models.networks import Network
 from trapline.models.recipe import Optimiser, Schedule
 
-WARMUP_START = 0.01
-
 
 def build_optimiser(settings: Optimiser, network: Network) -> torch.optim.Optimizer:
     """The recipe's optimiser over the network's parameter groups."""
@@ -49,12 +47,19 @@ def layer_depths(backbone: nn.Module) -> dict[str, int]:
     if matcher is not None:
         from timm.models import group_parameters
 
-        stages: dict[str, int] = group_parameters(backbone, matcher(coarse=False), reverse=True)
+        stages: dict[str, int] = group_parameters(backbone, matcher(coarse=True), reverse=True)
     else:
         order = list(dict.fromkeys(name.split(".")[0] for name in names))
         stages = {name: order.index(name.split(".")[0]) for name in names}
     last = max(stages.values(), default=0)
     return {name: last - stages.get(name, last) for name in names}
+
+
+def first_stages(backbone: nn.Module, stages: int) -> list[str]:
+    """The names of the parameters of the first `stages` stages."""
+    depths = layer_depths(backbone)
+    last = max(depths.values(), default=0)
+    return [name for name, depth in depths.items() if last - depth < stages]
 
 
 def build_schedule(
@@ -67,7 +72,8 @@ def build_schedule(
             max_lr=[group["lr"] for group in optimiser.param_groups],
             total_steps=epochs * steps + 1,
             pct_start=(settings.warmup_epochs / epochs) or 0.3,
-            final_div_factor=1 / max(settings.final_factor, 1e-6),
+            div_factor=1 / settings.start_factor,
+            final_div_factor=settings.start_factor / max(settings.final_factor, 1e-6),
             cycle_momentum=True,
         )
     return torch.optim.lr_scheduler.LambdaLR(
@@ -79,7 +85,7 @@ def rate_factor(settings: Schedule, step: int, total: int, steps: int) -> float:
     """The learning rate at `step` over the full one, for `none`, `cosine` and `step`."""
     warmup = round(settings.warmup_epochs * steps)
     if step < warmup:
-        return WARMUP_START + (1 - WARMUP_START) * step / warmup
+        return settings.start_factor + (1 - settings.start_factor) * step / warmup
     if settings.name == "cosine":
         done = min(1.0, (step - warmup) / max(1, total - warmup))
         return settings.final_factor + (1 - settings.final_factor) * (1 + math.cos(math.pi * done)) / 2

@@ -60,6 +60,7 @@ def test_a_section_that_is_absent_is_made_by_its_first_field() -> None:
         (["backbone=model-file:x.onnx"], "always frozen"),
         (["task=multi-label", "loss.name=cross-entropy"], "takes bce"),
         (["task=multi-label", "selection=accuracy"], "has no accuracy"),
+        (["drop_path=0.1"], "no drop_path"),
         (["selection=last", "patience=3"], "never stops early"),
         (["augmentation.context=[2, 1]"], "least"),
         (["schedule.warmup_epochs=200"], "warm-up"),

@@ -64,6 +64,8 @@ def _timm(recipe: Recipe) -> Backbone:
     options: dict[str, Any] = {"num_classes": 0}
     if recipe.head.pooling != "avg":
         options["global_pool"] = ""
+    if recipe.drop_path:
+        options["drop_path_rate"] = recipe.drop_path
     size = (recipe.preprocessing.height, recipe.preprocessing.width)
     try:
         config = timm.models.get_pretrained_cfg(name)
