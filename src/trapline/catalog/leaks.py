@@ -25,6 +25,7 @@ class LeakCheck:
         events: ids of events with media in several parts.
         duplicates: media ids of equal files that lie in different parts.
         near: how many neighbours in time at one location lie in different parts within `NEAR`; a warning.
+        without_location: media in a part whose location is unknown, so that nothing can be said of it.
         by: what the split was made by; one by season or date is allowed to share locations.
         files_checked: whether the content of the files was compared.
     """
@@ -33,6 +34,7 @@ class LeakCheck:
     events: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, ...], ...] = ()
     near: int = 0
+    without_location: int = 0
     by: str | None = None
     files_checked: bool = True
 
@@ -58,6 +60,11 @@ class LeakCheck:
         if self.duplicates:
             pairs = [" = ".join(group[:3]) for group in self.duplicates]
             said.append(f"LEAK: {len(pairs)} files occur in more than one part ({_some(pairs)})")
+        if self.without_location:
+            said.append(
+                f"warning: the location of {self.without_location} media is unknown; whether parts share "
+                "locations cannot be told"
+            )
         if self.near:
             minutes = int(NEAR.total_seconds() // 60)
             said.append(
@@ -98,6 +105,7 @@ def check_leaks(catalog: Catalog, *, files: bool = True) -> LeakCheck:
         events=_in_several_parts(table, "event_id"),
         duplicates=_shared_files(catalog, table) if files else (),
         near=_near(table),
+        without_location=table["location_id"].null_count(),
         by=catalog.info.get("split", {}).get("by"),
         files_checked=files,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,7 +16,7 @@ from trapline.formats.folders import find_pictures
 from trapline.formats.path_pattern import apply_pattern
 from trapline.formats.registry import reader
 
-_CARD = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)
+_CARD = r"^(DCIM|[1-9]\d\d[A-Z_][A-Z0-9_]{4})$"
 """Folders that cameras make by themselves (Design rule for Camera File system, JEITA CP-3461)."""
 
 
@@ -81,7 +80,7 @@ def _location(name: str | None, level: int) -> pl.Expr:
         return pl.lit(name, pl.String).alias("location_id")
     folders = pl.col("file_path").str.split("/").list.head(pl.col("file_path").str.count_matches("/"))
     folder = folders.list.get(level - 1, null_on_oob=True)
-    made_by_camera = folder.str.contains(f"^(?i:{_CARD.pattern})$")
+    made_by_camera = folder.str.contains(_CARD)
     return pl.when(~made_by_camera).then(folder).alias("location_id")
 
 

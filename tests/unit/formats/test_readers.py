@@ -200,12 +200,14 @@ def test_a_card_folder_has_exif_times_locations_and_events(tmp_path: Path) -> No
     for n, time in enumerate(("2020:01:01 10:00:00", "2020:01:01 10:00:02", "2020:01:01 11:00:00", None)):
         photo(tmp_path / f"C1/DCIM/100RECNX/IMG_000{n}.JPG", time)
     photo(tmp_path / "C2/IMG_0000.JPG", "2020:01:01 10:00:01")
+    photo(tmp_path / "20200101/IMG_0000.JPG", None)  # eight digits are no folder of a camera's making
     photo(tmp_path / "DCIM/IMG_0009.JPG", "2020:01:01 10:00:01")
     catalog = read(tmp_path)
     assert catalog.info["format"]["name"] == "photo_folder"
     table = catalog.table
-    assert table["location_id"].to_list() == ["C1", "C1", "C1", "C1", "C2", None]
+    assert table["location_id"].to_list() == ["20200101", "C1", "C1", "C1", "C1", "C2", None]
     assert table["event_id"].to_list() == [
+        None,
         "C1/2020-01-01T10:00:00",
         "C1/2020-01-01T10:00:00",
         "C1/2020-01-01T11:00:00",
@@ -213,12 +215,12 @@ def test_a_card_folder_has_exif_times_locations_and_events(tmp_path: Path) -> No
         "C2/2020-01-01T10:00:01",
         "2020-01-01T10:00:01",
     ]
-    assert table["frame"].to_list() == [1, 2, 1, None, 1, 1]
-    assert table["timestamp_source"].to_list() == ["exif"] * 3 + ["none"] + ["exif"] * 2
-    assert table["timestamp"].null_count() == 6
+    assert table["frame"].to_list() == [None, 1, 2, 1, None, 1, 1]
+    assert table["timestamp_source"].to_list() == ["none"] + ["exif"] * 3 + ["none"] + ["exif"] * 2
+    assert table["timestamp"].null_count() == 7
     assert table["camera_make"].drop_nulls().unique().to_list() == ["Acme"]
-    assert table["labels"].null_count() == 6
-    assert any("EXIF: 1 photos have no time" in note for note in catalog.info["notes"])
+    assert table["labels"].null_count() == 7
+    assert any("EXIF: 2 photos have no time" in note for note in catalog.info["notes"])
 
 
 def test_a_pattern_finds_location_and_time_in_names(tmp_path: Path) -> None:
