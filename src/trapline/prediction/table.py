@@ -87,19 +87,26 @@ class Predictions:
         }
 
     def save(self, path: Path | str) -> Path:
-        """Write Parquet (header in its metadata) or CSV (header in `<path>.json` beside it)."""
+        """Write Parquet (header in its metadata) or CSV (header in `<path>.json` beside it).
+
+        Raises:
+            DataError: another suffix, or the disk is full or not writable.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() not in (".csv", ".parquet"):
+            raise DataError(f"Predictions are written as .parquet or .csv, not as '{path.name}'.")
         header = json.dumps(self.header(), indent=1)
         partial = path.with_name(path.name + ".partial")
-        if path.suffix.lower() == ".parquet":
-            self.table.write_parquet(partial, metadata={"trapline_predictions": header})
-        elif path.suffix.lower() == ".csv":
-            path.with_name(path.name + ".json").write_text(header, encoding="utf-8")
-            self.table.write_csv(partial)
-        else:
-            raise DataError(f"Predictions are written as .parquet or .csv, not as '{path.name}'.")
-        partial.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix.lower() == ".parquet":
+                self.table.write_parquet(partial, metadata={"trapline_predictions": header})
+            else:
+                path.with_name(path.name + ".json").write_text(header, encoding="utf-8")
+                self.table.write_csv(partial)
+            partial.replace(path)
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
         return path
 
     @classmethod

@@ -1,0 +1,70 @@
+"""The predictions table: what is saved is loaded, and what is no table says so."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from trapline.errors import DataError
+from trapline.prediction import Predictions
+from trapline.prediction.table import FIXED
+
+
+def predictions(**changes: object) -> Predictions:
+    rows = {
+        "media_id": ["001", 'b,"c"'],
+        "event_id": [None, "e"],
+        "box": [None, None],
+        "file_path": ["001.jpg", "b.jpg"],
+        "status": ["ok", "failed"],
+        "reason": [None, "two\nlines"],
+        "hare": [0.1, None],
+        "42": [0.9, None],
+    }
+    table = pl.DataFrame(rows, schema=FIXED | {"hare": pl.Float32(), "42": pl.Float32()})
+    arguments = {
+        "table": table,
+        "labels": ("hare", "42"),
+        "level": "media",
+        "model": "f",
+        "task": "single-label",
+        "info": {"batch_size": 3},
+    }
+    return Predictions(**(arguments | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_what_is_saved_is_loaded(tmp_path: Path, suffix: str) -> None:
+    path = predictions().save(tmp_path / "deep" / f"p{suffix}")
+    loaded = Predictions.load(path)
+    assert loaded.table.equals(predictions().table)
+    assert loaded.header() == predictions().header()
+    assert loaded.ok["media_id"].to_list() == ["001"]
+    assert not list(path.parent.glob("*.partial"))
+
+
+def test_columns_must_be_the_labels_and_no_label_may_hide_a_column() -> None:
+    with pytest.raises(DataError, match="need the columns"):
+        predictions(labels=("42", "hare"))
+    with pytest.raises(DataError, match="named like a column"):
+        predictions(labels=("hare", "status"))
+
+
+def test_what_is_no_table_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no predictions at"):
+        Predictions.load(tmp_path / "none.csv")
+    path = predictions().save(tmp_path / "p.csv")
+    path.with_name("p.csv.json").unlink()
+    with pytest.raises(DataError, match="cannot be read as predictions"):
+        Predictions.load(path)
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "p.parquet")
+    with pytest.raises(DataError, match="cannot be read as predictions"):
+        Predictions.load(tmp_path / "p.parquet")
+
+
+def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\.parquet or \.csv"):
+        predictions().save(tmp_path / "p.xlsx")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        predictions().save(tmp_path / "file" / "p.csv")
