@@ -239,7 +239,8 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
 
 
 def _instant(column: str) -> pl.Expr:
-    return pl.col(column).str.to_datetime("%Y-%m-%dT%H:%M:%S%z", strict=False, time_unit="us")
+    text = pl.col(column).str.replace("Z$", "+00:00")
+    return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%z", strict=False, time_unit="us")
 
 
 def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +15,15 @@ MAX_FILES = 1_000_000
 MAX_BYTES = 200 * 1024**3
 MAX_RATIO = 200
 _CHUNK = 1024**2
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,  # an unknown way of packing
+    EOFError,
+    OSError,
+    ValueError,  # names or numbers that cannot be
+)
 
 
 def safe_unzip(
@@ -45,7 +56,7 @@ def safe_unzip(
             for member in members:
                 left -= _unpack(source, archive, member, folder, left)
             return [member.filename for member in members]
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{source} cannot be unpacked: {error}") from error
 
 
@@ -58,7 +69,7 @@ def zip_names(source: Path) -> list[str]:
     try:
         with zipfile.ZipFile(source) as archive:
             return [member.filename for member in archive.infolist() if not member.is_dir()]
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{source} cannot be read as a zip: {error}") from error
 
 

@@ -1,0 +1,203 @@
+"""Camtrap DP packages as catalogs, and zips that mean harm."""
+
+import contextlib
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trapline.errors import DataError, TraplineError, UsageError
+from trapline.formats import read
+from trapline.formats.unzip import safe_unzip
+
+DEPLOYMENTS = (
+    "deploymentID,locationID,latitude,longitude,deploymentStart,deploymentEnd\n"
+    "d1,wood,46.5,6.2,2021-01-01T00:00:00Z,2021-12-31T00:00:00Z\n"
+    "d2,,46.6,6.3,2021-01-01T00:00:00Z,2021-12-31T00:00:00Z\n"
+)
+MEDIA = (
+    "mediaID,deploymentID,timestamp,filePath,filePublic,fileMediatype,fileName\n"
+    "m1,d1,2021-03-01T06:00:00+01:00,media/1.jpg,true,image/jpeg,1.jpg\n"
+    "m2,d1,2021-03-01T06:00:05+01:00,media/2.jpg,true,image/jpeg,2.jpg\n"
+    "m3,d2,2021-03-02T06:00:00+01:00,media/3.jpg,true,image/jpeg,3.jpg\n"
+    "m4,d2,2021-03-03T06:00:00Z,https://example.org/m4/file,true,image/jpeg,4.jpg\n"
+)
+HEADER = (
+    "observationID,deploymentID,mediaID,eventID,eventStart,eventEnd,observationLevel,observationType,"
+    "scientificName,bboxX,bboxY,bboxWidth,bboxHeight,classificationMethod,classificationProbability\n"
+)
+SPAN = "2021-03-01T05:00:00Z,2021-03-01T05:00:10Z"
+OBSERVATIONS = HEADER + (
+    f"o1,d1,m1,e1,{SPAN},media,animal,Vulpes vulpes,0.1,0.2,0.3,0.4,human,\n"
+    f"o2,d1,m1,e1,{SPAN},media,animal,Meles meles,,,,,,\n"
+    f"o3,d1,m1,e1,{SPAN},media,animal,Lynx lynx,,,,,machine,0.4\n"
+    f"o4,d1,,e1,{SPAN},event,animal,Vulpes vulpes,,,,,human,\n"
+    f"o5,d2,m3,,{SPAN},media,unknown,,,,,,human,\n"
+)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    def package(**changed: str) -> Path:
+        folder = tmp_path / "dp"
+        (folder / "media").mkdir(parents=True, exist_ok=True)
+        tables = {"deployments": DEPLOYMENTS, "media": MEDIA, "observations": OBSERVATIONS} | changed
+        for name, text in tables.items():
+            (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+        for name in "123":
+            (folder / "media" / f"{name}.jpg").write_bytes(b"photo " + name.encode())
+        (folder / "datapackage.json").write_text(json.dumps({"profile": "x/camtrap-dp/1.0.2/y", "name": "n"}))
+        return folder
+
+    return package
+
+
+def zipped(folder: Path, inner: str = "") -> Path:
+    target = folder.parent / "package.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            archive.write(path, inner + path.relative_to(folder).as_posix())
+    return target
+
+
+def test_media_get_place_time_event_labels_and_boxes(make: Callable[..., Path]) -> None:
+    catalog = read(make())
+    table = catalog.table
+    assert table["media_id"].to_list() == ["m1", "m2", "m3"]
+    assert table["location_id"].to_list() == ["wood", "wood", "d2"]
+    assert table["labels"].to_list() == [["Vulpes vulpes", "Meles meles"], None, None]
+    assert table["event_id"].to_list() == ["e1", "e1", None]  # m2 by the event's span
+    assert table["camera_time"][0].hour == 6
+    assert table["timestamp"][0].hour == 5
+    boxes = table["boxes"].to_list()
+    assert boxes[0] == [{"category": "animal", "conf": 1.0, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}]
+    assert boxes[1] is None
+    notes = " ".join(catalog.info["notes"])
+    assert "1 media are URLs, not files, and are left out" in notes
+    assert "1 deployments name no location" in notes
+    assert "1 observations are by machine" in notes
+    assert catalog.info["camtrap_dp"]["media_left_out_as_urls"] == 1
+
+
+def test_urls_machines_and_events_count_when_asked_for(make: Callable[..., Path]) -> None:
+    catalog = read(make(), keep_urls=True, labels_from="event", classified_by="all")
+    assert catalog.table["file_path"][3] == "remote/d2/4.jpg"
+    assert catalog.table["url"].to_list() == [None, None, None, "https://example.org/m4/file"]
+    assert catalog.table["labels"].to_list() == [
+        ["Vulpes vulpes", "Meles meles", "Lynx lynx"],
+        ["Vulpes vulpes"],
+        None,
+        None,
+    ]
+    assert read(make(), classified_by="machine").labels == ["Lynx lynx"]
+    for wrong in ({"classified_by": "oracle"}, {"labels_from": "stars"}, {"unpack_to": "x"}):
+        with pytest.raises(UsageError):
+            read(make(), **wrong)
+
+
+@pytest.mark.parametrize("inner", ["", "inner/"])
+def test_a_zip_is_the_same_catalog(make: Callable[..., Path], inner: str, tmp_path: Path) -> None:
+    folder = make()
+    archive = zipped(folder, inner)
+    tables_only = read(archive)
+    assert tables_only.root == tmp_path / "package" / inner
+    assert not (tmp_path / "package").exists()
+    unpacked = read(archive, unpack_to=tmp_path / "out")
+    assert unpacked.table.equals(read(folder).table)
+    assert all(path.is_file() for path in unpacked.paths())
+    assert not list((tmp_path / "out").rglob("*.csv"))
+    with pytest.raises(DataError, match="exists"):
+        read(archive, unpack_to=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        (
+            {"media": "mediaID,timestamp\nm1,x\n"},
+            r"media\.csv line 1 lacks the columns deploymentID, filePath",
+        ),
+        ({"media": MEDIA.replace("m1,d1", "m1,d9")}, r"media\.csv line 2 names the deployment 'd9'"),
+        ({"media": MEDIA.replace("m2,d1", "m1,d1")}, "more than once.*line 2"),
+        ({"media": MEDIA.replace("media/1.jpg", "../1.jpg")}, "not relative"),
+        ({"media": MEDIA.replace("media/", "ftp://x/")}, "no media that are files: all 4"),
+        ({"deployments": ""}, r"deployments\.csv is empty"),
+        ({"observations": OBSERVATIONS.replace("0.1,0.2,0.3,0.4", "0.1,0.2,0.3,4")}, "box outside the image"),
+    ],
+)
+def test_a_package_that_is_wrong_is_named_by_file_and_line(
+    make: Callable[..., Path], changed: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(DataError, match=complaint):
+        read(make(**changed))
+
+
+def test_observations_of_media_that_are_not_there_are_counted(make: Callable[..., Path]) -> None:
+    extra = f"o9,d1,m99,e9,{SPAN},media,human,,,,,,human,\n"
+    notes = read(make(observations=OBSERVATIONS + extra)).info["notes"]
+    assert any("1 observations name media that media.csv does not have" in note for note in notes)
+
+
+def evil(path: Path, name: str, content: bytes = b"x", mode: int = 0) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        member = zipfile.ZipInfo(name)
+        member.external_attr = mode << 16
+        member.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(member, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "complaint"),
+    [
+        ("../out.txt", 0, "outside"),
+        ("/etc/out.txt", 0, "outside"),
+        ("a/../../out.txt", 0, "outside"),
+        ("C:/out.txt", 0, "outside"),
+        ("link", 0o120777, "link"),
+    ],
+)
+def test_a_zip_never_writes_outside_its_folder(name: str, mode: int, complaint: str, tmp_path: Path) -> None:
+    archive = evil(tmp_path / "evil.zip", name, b"/etc/passwd", mode)
+    with pytest.raises(DataError, match=complaint):
+        safe_unzip(archive, tmp_path / "a" / "b")
+    assert [p.name for p in tmp_path.rglob("*") if not p.is_dir()] == ["evil.zip"]
+
+
+def test_a_zip_that_grows_without_end_is_refused(tmp_path: Path) -> None:
+    archive = evil(tmp_path / "bomb.zip", "big.bin", b"\0" * 20_000_000)
+    with pytest.raises(DataError, match="more than is believable"):
+        safe_unzip(archive, tmp_path / "out")
+    with pytest.raises(DataError, match="more than is believable"):
+        safe_unzip(evil(tmp_path / "big.zip", "a", b"abcdefgh" * 9), tmp_path / "out", max_bytes=10)
+    content = bytearray(evil(tmp_path / "lie.zip", "a", bytes(range(256)) * 20).read_bytes())
+    place = content.rindex(b"PK\x01\x02") + 24
+    content[place : place + 4] = (16).to_bytes(4, "little")  # it says 16 bytes
+    (tmp_path / "lie.zip").write_bytes(content)
+    with pytest.raises(DataError):
+        safe_unzip(tmp_path / "lie.zip", tmp_path / "out")
+
+
+def test_a_damaged_zip_raises_nothing_but_our_error(make: Callable[..., Path], tmp_path: Path) -> None:
+    whole = zipped(make()).read_bytes()
+    for place in range(0, len(whole), 97):
+        broken = tmp_path / "broken.zip"
+        broken.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(TraplineError):
+            read(broken, format="camtrap_dp", unpack_to=tmp_path / "out")
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+
+@pytest.mark.field
+def test_the_standards_own_example_is_read(field: Path) -> None:
+    catalog = read(field / "fixtures" / "camtrapdp_example")
+    assert len(catalog) == 10
+    assert all(path.is_file() for path in catalog.paths())
+    whole = read(field / "fixtures" / "camtrapdp_example", keep_urls=True)
+    assert len(whole) == 423
+    assert whole.table["location_id"].n_unique() == 4
+    assert "Anas platyrhynchos" in whole.labels
+    assert whole.table["timestamp"].null_count() == 0

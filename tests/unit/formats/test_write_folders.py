@@ -1,0 +1,271 @@
+"""Sorted folders, XMP sidecars, Wildlife Insights' CSVs and the summary."""
+
+import csv
+import json
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trapline.errors import DataError, UsageError
+from trapline.formats import undo_sorted, write
+from trapline.formats.write_summary import independent
+from trapline.formats.write_xmp import sidecar
+
+SPACES = {
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "lr": "http://ns.adobe.com/lightroom/1.0/",
+    "digiKam": "http://www.digikam.org/ns/1.0/",
+}
+
+
+def run(made: Any, name: str, output: Path, **options: Any) -> Any:
+    options = made.options.get(name, {}) | options
+    return write(made.predictions, made.catalog, output, format=name, taxonomy=made.taxonomy, **options)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+
+
+SORTED = [
+    "blank/north/a3.jpg",
+    "failed/south/b2.jpg",
+    "fox/north/a2.jpg",
+    "roe_deer/north/a 1 !!.jpg",
+    "trapline-sorted.json",
+    "unclassified/south/b1.jpg",
+    "vehicle/south/b3.jpg",
+]
+
+
+@pytest.mark.parametrize("mode", ["symlink", "hardlink", "copy"])
+def test_photos_are_sorted_and_put_back_without_a_trace(mode: str, scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    before = {path: path.read_bytes() for path in made.catalog.paths()}
+    output = tmp_path / "sorted"
+    assert run(made, "sorted", output, mode=mode, threshold=0.5).rows == 6
+    assert files(output) == SORTED
+    assert (output / "fox/north/a2.jpg").is_symlink() == (mode == "symlink")
+    assert (output / "fox/north/a2.jpg").read_bytes() == before[made.catalog.path("north/a2.jpg")]
+    assert undo_sorted(output) == (6, [])
+    assert not output.exists()
+    assert {path: path.read_bytes() for path in made.catalog.paths()} == before
+
+
+def test_undoing_leaves_what_was_changed_or_added(scene: Any, tmp_path: Path) -> None:
+    output = tmp_path / "sorted"
+    run(scene(), "sorted", output, mode="copy")
+    (output / "fox/north/a2.jpg").write_bytes(b"edited by its owner")
+    (output / "fox/notes.txt").write_text("mine")
+    assert undo_sorted(output) == (5, ["fox/north/a2.jpg"])
+    assert files(output) == ["fox/north/a2.jpg", "fox/notes.txt"]
+    with pytest.raises(DataError, match=r"no file .*trapline-sorted\.json"):
+        undo_sorted(output)
+
+
+def test_undoing_never_leaves_its_folder(tmp_path: Path) -> None:
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    folder = tmp_path / "sorted"
+    folder.mkdir()
+    for path in ("../victim.txt", victim.as_posix()):
+        (folder / "trapline-sorted.json").write_text(json.dumps({"made": [{"path": path, "is": None}]}))
+        with pytest.raises(DataError, match="outside the folder"):
+            undo_sorted(folder)
+    assert victim.exists()
+
+
+def test_sorting_again_takes_the_old_links_away_first(scene: Any, tmp_path: Path) -> None:
+    made, output = scene(), tmp_path / "sorted"
+    run(made, "sorted", output)
+    assert "unclassified/south/b1.jpg" not in files(output)
+    run(made, "sorted", output, threshold=0.5, force=True)
+    assert files(output) == SORTED
+
+
+def test_a_file_in_the_way_is_never_overwritten(scene: Any, tmp_path: Path) -> None:
+    made, output = scene(), tmp_path / "sorted"
+    (output / "fox/north").mkdir(parents=True)
+    (output / "fox/north/a2.jpg").write_text("mine")
+    with pytest.raises(DataError, match=r"fox/north/a2\.jpg exists"):
+        run(made, "sorted", output, force=True)
+    assert (output / "fox/north/a2.jpg").read_text() == "mine"
+    with pytest.raises(UsageError, match="no mode 'move'"):
+        run(made, "sorted", tmp_path / "other", mode="move")
+    made.catalog.path("north/a2.jpg").unlink()
+    with pytest.raises(DataError, match=r"1 photos are not below .*a2\.jpg"):
+        run(made, "sorted", tmp_path / "other", mode="copy")
+
+
+def keywords(path: Path) -> dict[str, list[str | None]]:
+    root = ElementTree.parse(path).getroot()
+    names = {"subject": "dc:subject", "hierarchy": "lr:hierarchicalSubject", "tags": "digiKam:TagsList"}
+    return {
+        name: [item.text for item in root.iterfind(f".//{tag}//rdf:li", SPACES)]
+        for name, tag in names.items()
+    }
+
+
+def test_sidecars_carry_keywords_that_other_programs_read(scene: Any, tmp_path: Path) -> None:
+    made = scene("box")
+    before = {path: path.read_bytes() for path in made.catalog.paths()}
+    report = run(made, "xmp", made.catalog.root, threshold=0.5)
+    assert report.rows == 6
+    assert keywords(made.catalog.root / "north/a2.jpg.xmp") == {
+        "subject": ["fox", "Vulpes vulpes"],
+        "hierarchy": [
+            "Trapline|species|fox",
+            "Trapline|taxon|Mammalia|Carnivora|Canidae|Vulpes|Vulpes vulpes",
+        ],
+        "tags": ["Trapline/species/fox", "Trapline/taxon/Mammalia/Carnivora/Canidae/Vulpes/Vulpes vulpes"],
+    }
+    assert keywords(made.catalog.root / "north/a 1 !!.jpg.xmp")["subject"] == [
+        "roe_deer",
+        "vehicle",
+        "Capreolus capreolus",
+    ]
+    assert keywords(made.catalog.root / "south/b2.jpg.xmp")["hierarchy"] == ["Trapline|failed"]
+    assert keywords(made.catalog.root / "south/b1.jpg.xmp")["hierarchy"] == ["Trapline|unclassified"]
+    assert {path: path.read_bytes() for path in made.catalog.paths()} == before
+
+
+def test_sidecars_of_other_programs_are_never_overwritten(scene: Any, tmp_path: Path) -> None:
+    made, output = scene(), tmp_path / "xmp"
+    (output / "north").mkdir(parents=True)
+    (output / "north/a2.jpg.xmp").write_text("<x:xmpmeta xmlns:x='adobe:ns:meta/'>five stars</x:xmpmeta>")
+    with pytest.raises(DataError, match=r"another program's, the first is north/a2\.jpg\.xmp"):
+        run(made, "xmp", output, force=True)
+    assert files(output) == ["north/a2.jpg.xmp"]
+    run(made, "xmp", tmp_path / "adobe", naming="adobe")
+    assert "north/a2.xmp" in files(tmp_path / "adobe")
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30), max_size=4)
+)
+def test_any_keyword_survives_xml(words: list[str]) -> None:
+    text = sidecar(words, words).split("\n", 1)[1].rsplit("\n", 1)[0]
+    root = ElementTree.fromstring(text)
+    read = [item.text or "" for item in root.iterfind(".//dc:subject//rdf:li", SPACES)]
+    assert read == words
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_wildlife_insights_gets_its_four_tables(scene: Any, tmp_path: Path) -> None:
+    output = tmp_path / "wi"
+    report = run(scene("box"), "wildlife-insights", output, threshold=0.5, media_prefix="gs://bucket/")
+    assert files(output) == ["cameras.csv", "deployments.csv", "images.csv", "projects.csv"]
+    assert rows(output / "projects.csv")[0]["country_code"] == "FRA"
+    assert [row["camera_id"] for row in rows(output / "cameras.csv")] == ["c1", "c2"]
+    deployment = rows(output / "deployments.csv")[1]
+    assert (deployment["placename"], deployment["start_date"]) == ("south", "2021-06-01 12:00:00")
+    images = rows(output / "images.csv")
+    assert [row["image_id"] for row in images] == ["m1", "m1", "m2", "m3", "m4", "m5", "m6"]
+    first = images[0]
+    assert (first["wi_taxon_id"], first["genus"], first["species"]) == ("u-roe", "Capreolus", "capreolus")
+    assert (first["timestamp"], first["number_of_objects"]) == ("2021-03-01 06:00:00", "1")
+    assert first["location"] == "gs://bucket/north/a 1 !!.jpg"
+    assert first["uncertainty"] == "probability 0.90000"
+    assert images[3]["common_name"] == "Blank"
+    assert [images[place]["common_name"] for place in (4, 5)] == ["No CV Result", "No CV Result"]
+    assert images[5]["uncertainty"] == "not a picture"
+    assert images[6]["number_of_objects"] == ""
+    assert any("wi_taxon_id of Red fox" in lost for lost in report.lost)
+    ids = {row["deployment_id"] for row in rows(output / "deployments.csv")}
+    assert {row["deployment_id"] for row in images} <= ids
+
+
+def test_wildlife_insights_says_what_is_missing(scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    with pytest.raises(UsageError, match=r"(?s)--taxonomy.*--deployments.*--metadata"):
+        write(made.predictions, made.catalog, tmp_path / "wi", format="wildlife-insights")
+    deployments = made.options["wildlife-insights"]["deployments"]
+    deployments.write_text(deployments.read_text().replace(",c1", ","))
+    with pytest.raises(DataError, match="'d-north' has no camera_id"):
+        run(made, "wildlife-insights", tmp_path / "wi")
+    metadata = made.options["wildlife-insights"]["metadata"]
+    metadata.write_text(metadata.read_text().replace("project_id: p1", "project_nickname: p1"))
+    with pytest.raises(DataError, match="lacks project_id"):
+        run(made, "wildlife-insights", tmp_path / "wi")
+    assert not (tmp_path / "wi").exists()
+
+
+def test_the_summary_counts_everything_once(scene: Any, tmp_path: Path) -> None:
+    run(scene(), "summary", tmp_path / "s.csv", threshold=0.5)
+    found = {(row["location_id"], row["label"]): row for row in rows(tmp_path / "s.csv")}
+    assert set(found) == {
+        ("north", "roe_deer"),
+        ("north", "fox"),
+        ("north", "blank"),
+        ("south", "unclassified"),
+        ("south", "failed"),
+        ("south", "vehicle"),
+    }
+    assert sum(int(row["media"]) for row in found.values()) == 6
+    assert found["north", "roe_deer"]["scientific_name"] == "Capreolus capreolus"
+    assert found["south", "vehicle"]["first"] == "2021-07-03 00:00:00"
+
+
+def test_events_are_independent_of_the_last_one_that_counted() -> None:
+    start = datetime(2021, 1, 1)
+    minutes = [0, 20, 40, 59, 60, 75]
+    times = [start + timedelta(minutes=minute) for minute in minutes]
+    assert independent(times, timedelta(minutes=30)) == 3  # 0, 40, 75
+    assert independent(times, timedelta(0)) == 6
+    assert independent([], timedelta(minutes=30)) == 0
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40), st.integers(0, 500))
+def test_independent_events_are_no_more_than_photos_and_order_does_not_matter(
+    minutes: list[int], gap: int
+) -> None:
+    times = [datetime(2021, 1, 1) + timedelta(minutes=minute) for minute in minutes]
+    count = independent(times, timedelta(minutes=gap))
+    assert count == independent(times[::-1], timedelta(minutes=gap))
+    assert (count > 0) == bool(times)
+    assert count <= len(times)
+    assert count >= independent(times, timedelta(minutes=gap + 1))
+
+
+def test_a_summary_wants_a_sensible_interval(scene: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="negative"):
+        run(scene(), "summary", tmp_path / "s.csv", interval=-1)
+
+
+@pytest.mark.field
+def test_names_as_cameras_and_people_write_them_can_be_sorted_and_tagged(
+    field: Path, scene: Any, tmp_path: Path
+) -> None:
+    import polars as pl
+
+    from trapline.formats import read
+    from trapline.prediction import Predictions
+
+    root = tmp_path / "jura"
+    shutil.copytree(field / "jura" / "site-8.2-G", root / "site-8.2-G")
+    catalog = read(field / "jura" / "labels.csv", columns={"path": "file_name"}, root=root)
+    table = catalog.table.select("media_id", "event_id", "file_path").with_columns(
+        box=pl.lit(None, pl.Int64),
+        status=pl.lit("ok"),
+        reason=pl.lit(None, pl.String),
+        red_fox=pl.lit(0.7, pl.Float32),
+        badger=pl.lit(0.3, pl.Float32),
+    )
+    names = ["media_id", "event_id", "box", "file_path", "status", "reason", "red_fox", "badger"]
+    made = Predictions(table.select(names), ("red_fox", "badger"), "media", "f" * 16, "single-label")
+    assert write(made, catalog, tmp_path / "sorted", format="sorted").rows == 322
+    assert len(files(tmp_path / "sorted" / "red_fox")) == 322
+    assert undo_sorted(tmp_path / "sorted") == (322, [])
+    assert write(made, catalog, root, format="xmp").rows == 322
+    assert len(list(root.rglob("*.xmp"))) == 322
