@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import polars as pl
 
+from trapline.catalog.grouping import connected
 from trapline.catalog.table import Catalog
 from trapline.errors import DataError, UsageError
+
+_PLACE = ("location_id", "deployment_id")
 
 
 def assign_events(catalog: Catalog, gap: timedelta) -> Catalog:
@@ -23,19 +26,13 @@ def assign_events(catalog: Catalog, gap: timedelta) -> Catalog:
         UsageError: `gap` is not above zero.
         DataError: no media has a time.
     """
-    if gap <= timedelta(0):
-        raise UsageError(f"The time between events must be above zero, not {gap}.")
+    _check(catalog, gap)
     table = catalog.table.with_row_index("_row")
-    if table["camera_time"].null_count() == table.height:
-        raise DataError("Events by a time gap need times, and no media of the catalog has one.")
-    place = ["location_id", "deployment_id"]
     open_rows = table.filter(pl.col("event_id").is_null() & pl.col("camera_time").is_not_null())
-    ordered = open_rows.sort(*place, "camera_time", "frame", "file_path")
-    begins = (pl.col("camera_time").diff().over(place) > gap).fill_null(True)
-    ordered = ordered.with_columns(begins.cum_sum().over(place).alias("_event"))
+    ordered = _by_time(open_rows, gap)
     name = pl.concat_str(
-        *(pl.col(column).fill_null("") for column in place),
-        pl.col("camera_time").first().over(*place, "_event").dt.to_string("%Y-%m-%dT%H:%M:%S%.6f"),
+        *(pl.col(column).fill_null("") for column in _PLACE),
+        pl.col("camera_time").first().over(*_PLACE, "_event").dt.to_string("%Y-%m-%dT%H:%M:%S%.6f"),
         separator="/",
     )
     # whole seconds are written without a fraction, and nothing for a missing place
@@ -43,9 +40,57 @@ def assign_events(catalog: Catalog, gap: timedelta) -> Catalog:
     new = ordered.select(
         "_row",
         name.alias("_name"),
-        pl.col("camera_time").cum_count().over(*place, "_event").cast(pl.Int64).alias("_order"),
+        pl.col("camera_time").cum_count().over(*_PLACE, "_event").cast(pl.Int64).alias("_order"),
     )
     joined = table.join(new, on="_row", how="left", maintain_order="left").with_columns(
         pl.coalesce("event_id", "_name").alias("event_id"), pl.coalesce("frame", "_order").alias("frame")
     )
     return catalog.with_table(joined.drop("_row", "_name", "_order"), event_gap_seconds=gap.total_seconds())
+
+
+def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
+    """Join the events of one location and deployment that lie at most `gap` apart.
+
+    Publishers often cut one visit into several events, or give every photo its own. A joined event has the
+    name of its first media's event, and `frame` is numbered anew (from 1) in order of time. Media without an
+    event or a time stay as they are.
+
+    Raises:
+        UsageError: `gap` is not above zero.
+        DataError: no media has a time.
+    """
+    _check(catalog, gap)
+    table = catalog.table.with_row_index("_row")
+    timed = table.filter(pl.col("event_id").is_not_null() & pl.col("camera_time").is_not_null())
+    if timed.height == 0:
+        return catalog
+    ordered = _by_time(timed, gap)
+    moments = ordered.select(pl.struct(*_PLACE, "_event").alias("moment")).to_series()
+    ordered = ordered.with_columns(pl.Series("_joined", connected(moments, ordered["event_id"])))
+    new = ordered.sort("camera_time", "frame", "file_path").select(
+        "_row",
+        pl.col("event_id").first().over("_joined").alias("_name"),
+        pl.col("_row").cum_count().over("_joined").cast(pl.Int64).alias("_order"),
+        (pl.col("event_id").n_unique().over("_joined") > 1).alias("_changed"),
+    )
+    joined = table.join(new, on="_row", how="left", maintain_order="left").with_columns(
+        pl.coalesce("_name", "event_id").alias("event_id"),
+        pl.when(pl.col("_changed")).then("_order").otherwise("frame").alias("frame"),
+    )
+    return catalog.with_table(
+        joined.drop("_row", "_name", "_order", "_changed"), event_join_seconds=gap.total_seconds()
+    )
+
+
+def _check(catalog: Catalog, gap: timedelta) -> None:
+    if gap <= timedelta(0):
+        raise UsageError(f"The time between events must be above zero, not {gap}.")
+    if catalog.table["camera_time"].null_count() == len(catalog):
+        raise DataError("Events by a time gap need times, and no media of the catalog has one.")
+
+
+def _by_time(rows: pl.DataFrame, gap: timedelta) -> pl.DataFrame:
+    """The rows in order of time at each place, with `_event`: which run without a longer gap they are in."""
+    ordered = rows.sort(*_PLACE, "camera_time", "frame", "file_path")
+    begins = (pl.col("camera_time").diff().over(_PLACE) > gap).fill_null(True)
+    return ordered.with_columns(begins.cum_sum().over(_PLACE).alias("_event"))

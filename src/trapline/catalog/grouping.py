@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 _RESTARTS = 16
 _MANY_GROUPS = 3000  # so many groups balance without a search
@@ -119,3 +120,20 @@ def _fill_empty(parts: Ints, sizes: Ints, number: int) -> Ints:
             spare = np.flatnonzero(np.bincount(parts, minlength=number)[parts] > 1)
             parts[spare[np.argmin(sizes[spare])]] = part
     return parts
+
+
+def connected(values: pl.Series, events: pl.Series) -> npt.NDArray[np.int64]:
+    """int [rows]: connected components of values and events; rows that share either are in one.
+
+    `events` may be null; `values` may not.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    value = values.rank("dense").to_numpy().astype(np.int64) - 1
+    event = events.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
+    known = event >= 0
+    size = int(value.max()) + 1 + int(event.max(initial=-1)) + 1
+    edges = (np.ones(known.sum(), np.int8), (value[known], int(value.max()) + 1 + event[known]))
+    _, component = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    return np.unique(component[value], return_inverse=True)[1].astype(np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog.grouping import assign_groups
+from trapline.catalog.grouping import assign_groups, connected
 from trapline.catalog.leaks import IN_ORDER_OF_TIME, check_leaks
 from trapline.catalog.table import SPLIT_PARTS, Catalog
 from trapline.errors import DataError, UsageError
@@ -182,21 +182,7 @@ def _groups(rows: pl.DataFrame, by: str) -> npt.NDArray[np.int64]:
             "`trapline catalog … --event-gap 60s`, or split --by location or --by random."
         )
     own = pl.format("\0{}", "media_id")
-    return _joined(rows.select(pl.col(column).fill_null(own)).to_series(), rows["event_id"])
-
-
-def _joined(values: pl.Series, events: pl.Series) -> npt.NDArray[np.int64]:
-    """Number the connected components of values and events: rows that share either are in one."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    value = values.rank("dense").to_numpy().astype(np.int64) - 1
-    event = events.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
-    known = event >= 0
-    size = int(value.max()) + 1 + int(event.max(initial=-1)) + 1
-    edges = (np.ones(known.sum(), np.int8), (value[known], int(value.max()) + 1 + event[known]))
-    _, component = connected_components(coo_array(edges, shape=(size, size)), directed=False)
-    return np.unique(component[value], return_inverse=True)[1].astype(np.int64)
+    return connected(rows.select(pl.col(column).fill_null(own)).to_series(), rows["event_id"])
 
 
 def _counts(rows: pl.DataFrame, groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -273,7 +259,7 @@ def _seasons(rows: pl.DataFrame, column: str) -> tuple[npt.NDArray[np.int64], np
     if rows[column].null_count():
         raise DataError(f"{rows[column].null_count()} labelled media have no value in the column '{column}'.")
     names = rows[column].cast(pl.String)
-    groups = _joined(names, rows["event_id"])
+    groups = connected(names, rows["event_id"])
     first = rows.select("camera_time").with_columns(pl.Series("group", groups), names.alias("_name"))
     found = first.group_by("group").agg(pl.col("camera_time").min(), pl.col("_name").min()).sort("group")
     if found["camera_time"].null_count():  # without times S2 comes before S10

@@ -80,6 +80,10 @@ def run(
         str | None,
         typer.Option("--event-gap", help="Media closer in time than this are one event, as in 60s."),
     ] = None,
+    join_gap: Annotated[
+        str | None,
+        typer.Option("--join-events", help="Join the source's own events closer in time than this."),
+    ] = None,
     check: Annotated[
         str, typer.Option("--check", help="quick: files there and equal; full: decode them all; none.")
     ] = "quick",
@@ -89,7 +93,7 @@ def run(
     """Read media from any source, print what was found, and write the catalog."""
     from dataclasses import asdict
 
-    from trapline.catalog import check_files, link_class_folders, summarise
+    from trapline.catalog import check_files, join_events, link_class_folders, summarise
     from trapline.errors import UsageError
     from trapline.formats import join_boxes, read
 
@@ -111,13 +115,16 @@ def run(
         "blank": blank,
         "timezone": timezone,
         "time_format": time_format,
-        "event_gap": _gap(event_gap),
+        "event_gap": _gap(event_gap, "--event-gap"),
     }
     catalog = read(
         source, format=format, **{name: value for name, value in given.items() if value is not None}
     )
     if boxes is not None:
         catalog = join_boxes(catalog, boxes)
+    join = _gap(join_gap, "--join-events")
+    if join is not None:
+        catalog = join_events(catalog, join)
     files = None
     if check != "none":
         with progress() as display:
@@ -156,7 +163,7 @@ def _columns(pairs: list[str] | None) -> dict[str, str] | None:
     return {role: name for role, _, name in (pair.partition("=") for pair in pairs)}
 
 
-def _gap(text: str | None) -> timedelta | None:
+def _gap(text: str | None, option: str) -> timedelta | None:
     import re
     from datetime import timedelta
 
@@ -166,7 +173,7 @@ def _gap(text: str | None) -> timedelta | None:
         return None
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", text.strip())
     if found is None:
-        raise UsageError(f"--event-gap takes a time as in 60s, 5min or 1h; not '{text}'.")
+        raise UsageError(f"{option} takes a time as in 60s, 5min or 1h; not '{text}'.")
     unit = {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[found[2]]
     return timedelta(seconds=float(found[1]) * unit)
 

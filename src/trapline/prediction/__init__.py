@@ -2,6 +2,7 @@
 
 from trapline.prediction.engine import Estimate, Progress, estimate, predict, refuse_failures
 from trapline.prediction.inputs import as_catalog, read_list
+from trapline.prediction.pooling import pool_events
 from trapline.prediction.submission import (
     Submission,
     SubmissionFormat,
@@ -22,6 +23,7 @@ __all__ = [
     "as_catalog",
     "check_submission",
     "estimate",
+    "pool_events",
     "predict",
     "read_format",
     "read_list",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trapline.catalog import Catalog, assign_events
+from trapline.catalog import Catalog, assign_events, join_events
 from trapline.errors import DataError, UsageError
 
 GAP = timedelta(seconds=60)
@@ -70,3 +70,32 @@ def test_without_times_or_with_a_senseless_gap_there_is_an_error() -> None:
         assign_events(catalog_of([{}]), GAP)
     with pytest.raises(UsageError, match="above zero"):
         assign_events(catalog_of([{"camera_time": START}]), timedelta(0))
+
+
+def test_events_of_one_place_that_lie_close_are_joined_and_numbered_anew() -> None:
+    start = datetime(2020, 1, 1, 22)
+    rows = [
+        ("a", "x", "1", 0),
+        ("b", "x", "2", 60),
+        ("c", "x", "3", 3600),
+        ("d", "y", "4", 0),
+        ("e", "x", "1", 3500),  # the source says: the same event as a, so c joins through it
+        ("f", "x", None, 10),
+    ]
+    catalog = Catalog.from_rows(
+        [
+            {
+                "media_id": media,
+                "file_path": f"{media}.jpg",
+                "location_id": place,
+                "event_id": event,
+                "camera_time": start + timedelta(seconds=seconds),
+            }
+            for media, place, event, seconds in rows
+        ],
+        ".",
+        "rows",
+    )
+    joined = join_events(catalog, timedelta(minutes=5)).table
+    assert joined["event_id"].to_list() == ["1", "1", "1", "4", "1", None]
+    assert joined["frame"].to_list() == [1, 2, 4, None, 3, None]

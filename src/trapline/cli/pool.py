@@ -1,0 +1,40 @@
+"""`trapline pool`: from photos to events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trapline.cli._common import Force, refuse_to_overwrite
+
+
+def run(
+    predictions: Annotated[Path, typer.Argument(help="Predictions of media.")],
+    catalog: Annotated[Path, typer.Argument(help="The catalog that was predicted, with its events.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
+    how: Annotated[str, typer.Option(help="geometric-mean or mean.")] = "geometric-mean",
+    without_box: Annotated[
+        float, typer.Option(help="Weight of media in which the detector found nothing, 0 to 1.")
+    ] = 1.0,
+    rows: Annotated[
+        str, typer.Option(help="media: a row a photo, with its event's answer. event: a row an event.")
+    ] = "media",
+    force: Force = False,
+) -> None:
+    """Pool the predictions of the photos of each event into one answer."""
+    from trapline.catalog import Catalog
+    from trapline.prediction import Predictions, pool_events
+
+    refuse_to_overwrite(output, force)
+    found = Predictions.load(predictions)
+    pooled = pool_events(
+        found,
+        Catalog.load(catalog),
+        how=how,  # type: ignore[arg-type]
+        without_box=without_box,
+        rows=rows,  # type: ignore[arg-type]
+    )
+    pooled.save(output)
+    typer.echo(f"{len(found)} media pooled by {how}: {len(pooled)} rows in {output}")

@@ -1,0 +1,155 @@
+"""From the photos of an event to one answer for the event.
+
+Cameras shoot bursts, and the frames of a burst show one visit: a blurred tail in one and the whole animal in
+the next. Their probabilities are averaged, never counted as if they were independent looks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.prediction.table import FIXED, Predictions
+
+Pooling = Literal["mean", "geometric-mean"]
+Rows = Literal["media", "event"]
+Floats = npt.NDArray[np.float64]
+
+_LEAST = 1e-7
+
+
+def pool_events(
+    predictions: Predictions,
+    catalog: Catalog,
+    *,
+    how: Pooling = "geometric-mean",
+    without_box: float = 1.0,
+    rows: Rows = "media",
+) -> Predictions:
+    """Pool the probabilities of the media of each event.
+
+    Args:
+        predictions: one row a media.
+        catalog: with the `event_id` (and `boxes`, if `without_box` is not 1) of these media; media
+            without an event stand alone.
+        how: `mean` averages probabilities; `geometric-mean` averages their logarithms (single-label: scaled
+            to sum to 1 again; multi-label: averages log-odds).
+        without_box: the weight of media in which the detector found nothing, over 1 for the others. Where
+            all media of an event are such, they weigh alike.
+        rows: `media` keeps a row a media, each with its event's probabilities; `event` makes one row an
+            event, with `reason` telling how many of its media failed.
+
+    Returns:
+        predictions of the same labels; failed media stay failed and do not count, an event fails when all
+        of its media did.
+
+    Raises:
+        UsageError: an unknown way to pool, or a weight outside 0..1.
+        DataError: predictions not of media, or media that are not in the catalog.
+    """
+    if how not in get_args(Pooling) or rows not in get_args(Rows):
+        ways, kinds = " or ".join(get_args(Pooling)), " or ".join(get_args(Rows))
+        raise UsageError(f"Events are pooled by {ways} into rows of {kinds}, not by '{how}' into '{rows}'.")
+    if not 0 <= without_box <= 1:
+        raise UsageError(f"The weight of media without a box must be from 0 to 1, not {without_box}.")
+    media = _media(predictions, catalog, without_box)
+    codes = media["code"].to_numpy()
+    probabilities = predictions.probabilities()
+    ok = (predictions.table["status"] == "ok").to_numpy()
+    weights = _weights(media["weight"].to_numpy(), ok, codes)
+    pooled = _pool(probabilities, weights, codes, how, predictions.task)
+    info = {**predictions.info, "pooled": {"how": how, "without_box": without_box}}
+    if rows == "media":
+        table, pooled = predictions.table.select(*FIXED).with_columns(media["event_id"]), pooled[codes]
+    else:
+        table = _event_rows(media.with_columns(pl.Series("ok", ok)))
+    numbers = pl.from_numpy(pooled.astype(np.float32), list(predictions.labels))
+    good = table["status"] == "ok"
+    numbers = numbers.select(pl.when(good).then(pl.col(label)).alias(label) for label in predictions.labels)
+    return Predictions(
+        table.hstack(numbers), predictions.labels, rows, predictions.model, predictions.task, info
+    )
+
+
+def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl.DataFrame:
+    """event_id, code (0..events-1, in order of appearance) and weight of each row of the predictions."""
+    if predictions.level != "media":
+        raise DataError(
+            f"Only predictions of media can be pooled into events; these are of {predictions.level}s."
+        )
+    nothing = pl.col("boxes").list.len() == 0
+    known = catalog.table.select(
+        "media_id",
+        "event_id",
+        pl.when(nothing).then(without_box).otherwise(1.0).alias("weight"),
+        pl.lit(True).alias("known"),
+    )
+    media = predictions.table.select("media_id").join(known, on="media_id", how="left", maintain_order="left")
+    strangers = media.filter(pl.col("known").is_null())["media_id"].to_list()
+    if strangers:
+        raise DataError(
+            f"{len(strangers)} predicted media are not in the catalog, so their events are unknown: "
+            f"{', '.join(strangers[:5])}. Give the catalog that was predicted."
+        )
+    alone = pl.concat_str(pl.lit("media:"), "media_id")
+    key = (
+        pl.when(pl.col("event_id").is_null())
+        .then(alone)
+        .otherwise(pl.concat_str(pl.lit("event:"), "event_id"))
+    )
+    ranked = media.with_columns(key.alias("key"))
+    order = ranked.select("key").unique(maintain_order=True).with_row_index("code")
+    return ranked.join(order, on="key", how="left", maintain_order="left")
+
+
+def _weights(weights: Floats, ok: npt.NDArray[np.bool_], codes: npt.NDArray[np.int64]) -> Floats:
+    """[N], summing to 1 over the good media of each event; 0 for failed media."""
+    events = int(codes.max()) + 1
+    weights = np.where(ok, weights, 0.0)
+    nothing_counts = np.bincount(codes, weights, events) == 0
+    weights = np.where(nothing_counts[codes] & ok, 1.0, weights)
+    totals = np.maximum(np.bincount(codes, weights, events), 1e-300)
+    return np.asarray(weights / totals[codes], np.float64)
+
+
+def _pool(
+    probabilities: Floats, weights: Floats, codes: npt.NDArray[np.int64], how: str, task: str
+) -> Floats:
+    """[events, labels]; NaN where an event has no good media."""
+    events = int(codes.max()) + 1
+    filled: Floats = np.nan_to_num(probabilities, nan=0.5)
+    if how == "geometric-mean":
+        clipped = np.clip(filled, _LEAST, 1 - _LEAST)
+        filled = np.log(clipped) if task == "single-label" else np.log(clipped) - np.log1p(-clipped)
+    sums = [np.bincount(codes, weights * column, events) for column in filled.T]
+    pooled = np.stack(sums, axis=1).astype(np.float64)
+    if how == "geometric-mean":
+        if task == "single-label":
+            pooled = np.exp(pooled - pooled.max(axis=1, keepdims=True))
+            pooled /= pooled.sum(axis=1, keepdims=True)
+        else:
+            pooled = 1 / (1 + np.exp(-pooled))
+    pooled[np.bincount(codes, weights, events) == 0] = np.nan
+    return pooled
+
+
+def _event_rows(media: pl.DataFrame) -> pl.DataFrame:
+    """The fixed columns of one row an event; media without an event keep their own id."""
+    counted = media.group_by("code", maintain_order=True).agg(
+        pl.col("event_id", "media_id").first(), pl.len().alias("media"), (~pl.col("ok")).sum().alias("failed")
+    )
+    all_failed = pl.col("failed") == pl.col("media")
+    text = pl.concat_str("failed", pl.lit(" of "), "media", pl.lit(" media failed"))
+    return counted.select(
+        pl.when(pl.col("event_id").is_null()).then("media_id").alias("media_id"),
+        "event_id",
+        pl.lit(None, pl.Int64).alias("box"),
+        pl.lit(None, pl.String).alias("file_path"),
+        pl.when(all_failed).then(pl.lit("failed")).otherwise(pl.lit("ok")).alias("status"),
+        pl.when(pl.col("failed") > 0).then(text).alias("reason"),
+    )

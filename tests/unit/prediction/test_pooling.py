@@ -1,0 +1,97 @@
+"""Pooling photos into events: one answer an event, and no row lost."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.prediction import Predictions, pool_events
+from trapline.prediction.table import FIXED
+
+LABELS = ("hare", "lynx")
+
+
+def make(rows: list[tuple[str, str | None, float | None]], boxes: dict[str, object] | None = None):
+    """Predictions and their catalog from (media, event, probability of hare or None for failed)."""
+    fixed = [
+        {
+            "media_id": media,
+            "event_id": event,
+            "file_path": f"{media}.jpg",
+            "status": "failed" if p is None else "ok",
+        }
+        for media, event, p in rows
+    ]
+    table = pl.DataFrame(fixed, schema={**FIXED}).with_columns(
+        pl.Series("hare", [p for _, _, p in rows], pl.Float32),
+        pl.Series("lynx", [None if p is None else 1 - p for _, _, p in rows], pl.Float32),
+    )
+    predictions = Predictions(table, LABELS, "media", "fingerprint", "single-label")
+    media = [
+        {"media_id": media, "file_path": f"{media}.jpg", "event_id": event, "boxes": (boxes or {}).get(media)}
+        for media, event, _ in rows
+    ]
+    return predictions, Catalog.from_rows(media, ".", "rows")
+
+
+BOX = [{"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}]
+
+
+def test_frames_of_an_event_share_the_mean_and_others_keep_their_own() -> None:
+    predictions, catalog = make([("a", "e", 0.9), ("b", None, 0.3), ("c", "e", 0.5)])
+    pooled = pool_events(predictions, catalog, how="mean")
+    assert pooled.table["media_id"].to_list() == ["a", "b", "c"]
+    assert pooled.table["hare"].to_list() == pytest.approx([0.7, 0.3, 0.7])
+
+
+def test_the_geometric_mean_averages_logarithms_and_sums_to_one() -> None:
+    predictions, catalog = make([("a", "e", 0.9), ("c", "e", 0.5)])
+    hare, lynx = np.sqrt(0.9 * 0.5), np.sqrt(0.1 * 0.5)
+    pooled = pool_events(predictions, catalog).table
+    assert pooled["hare"].to_list() == pytest.approx([hare / (hare + lynx)] * 2, abs=1e-6)
+
+
+def test_photos_without_a_box_weigh_less_but_count_where_there_is_nothing_else() -> None:
+    rows = [("a", "e", 1.0), ("b", "e", 0.0), ("c", "f", 1.0), ("d", "f", 0.0)]
+    boxes = {"a": BOX, "b": [], "c": [], "d": []}
+    pooled = pool_events(*make(rows, boxes), how="mean", without_box=0.25).table
+    assert pooled["hare"].to_list() == pytest.approx([0.8, 0.8, 0.5, 0.5])
+
+
+def test_a_failed_photo_stays_failed_and_does_not_count() -> None:
+    predictions, catalog = make([("a", "e", 0.9), ("b", "e", None), ("c", "f", None)])
+    media = pool_events(predictions, catalog, how="mean")
+    assert media.table["status"].to_list() == ["ok", "failed", "failed"]
+    assert media.table["hare"].to_list() == pytest.approx([0.9, None, None], nan_ok=True)
+    events = pool_events(predictions, catalog, how="mean", rows="event").table
+    assert events["event_id"].to_list() == ["e", "f"]
+    assert events["status"].to_list() == ["ok", "failed"]
+    assert events["reason"].to_list() == ["1 of 2 media failed", "1 of 1 media failed"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), st.floats(0, 1, width=32)), min_size=1, max_size=12))
+def test_pooled_rows_stay_probabilities_between_the_extremes_of_their_event(
+    rows: list[tuple[str, float]],
+) -> None:
+    media = [(str(number), event, p) for number, (event, p) in enumerate(rows)]
+    for how in ("mean", "geometric-mean"):
+        pooled = pool_events(*make(media), how=how)
+        values = pooled.probabilities()
+        assert np.allclose(values.sum(axis=1), 1, atol=1e-5)
+        for (_, event, _), value in zip(media, values[:, 0], strict=True):
+            of_event = [p for _, other, p in media if other == event]
+            assert min(of_event) - 1e-5 <= value <= max(of_event) + 1e-5
+
+
+def test_what_cannot_be_pooled_says_why() -> None:
+    predictions, catalog = make([("a", "e", 0.9), ("b", "e", 0.5)])
+    with pytest.raises(UsageError, match="geometric-mean"):
+        pool_events(predictions, catalog, how="guess")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="not in the catalog"):
+        pool_events(predictions, catalog.filter(pl.col("media_id") == "a"))
+    events = pool_events(predictions, catalog, rows="event")
+    with pytest.raises(DataError, match="of events"):
+        pool_events(events, catalog)
