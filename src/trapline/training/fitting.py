@@ -298,8 +298,8 @@ def _run(module: Fitting, folder: Path, resume: Path | None, report: Report | No
             callbacks.append(
                 EarlyStopping("selection", mode=mode, patience=recipe.patience, check_on_train_epoch_end=True)
             )
-        callbacks.append(_checkpoint(folder, monitor="selection", mode=mode))
-    callbacks.append(_checkpoint(folder, save_top_k=0, save_last=True))
+        callbacks.append(_checkpoint(folder, "best", monitor="selection", mode=mode))
+    callbacks.append(_checkpoint(folder, "last"))  # without a metric: of each epoch
     with _quiet():
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs,
@@ -319,10 +319,10 @@ def _run(module: Fitting, folder: Path, resume: Path | None, report: Report | No
         raise KeyboardInterrupt
 
 
-def _checkpoint(folder: Path, **options: Any) -> ModelCheckpoint:
+def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:
     return ModelCheckpoint(
         dirpath=folder,
-        filename="best",
+        filename=name,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
         **options,

@@ -1,0 +1,219 @@
+"""Training networks on a tiny world: the run folder, resuming, leaks, folds, and one answer everywhere."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, TraplineWarning, UsageError
+from trapline.models import ModelFile, Recipe, resolve_recipe
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from trapline.prediction import Predictions, predict  # noqa: E402
+from trapline.training import train  # noqa: E402
+
+BOX = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
+pytestmark = pytest.mark.slow
+MakeWorld = Callable[..., Catalog]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> MakeWorld:
+    """12 photos of 60 × 40 pixels at 6 locations; the label is the brightest channel."""
+
+    def make(**changes: Any) -> Catalog:
+        random = np.random.default_rng(0)
+        rows = []
+        for place in range(12):
+            label = "ab"[place % 2]
+            pixels = random.integers(0, 120, (40, 60, 3), dtype=np.uint8)
+            pixels[10:20, 10:20, place % 2] = 255
+            (tmp_path / "photos").mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "photos" / f"{place}.png")
+            row = {
+                "media_id": str(place),
+                "file_path": f"{place}.png",
+                "location_id": f"L{place // 2}",
+                "labels": [label],
+                "split": "train" if place < 8 else "validation",
+                "boxes": [BOX] if place % 3 else [],
+            }
+            rows.append(row | {key: value(row) for key, value in changes.items()})
+        return Catalog.from_rows(rows, tmp_path / "photos", "synthetic")
+
+    return make
+
+
+def tiny(*changes: str) -> Recipe:
+    small = ["preprocessing.height=94", "preprocessing.width=94", "epochs=2", "batch_size=4"]
+    return resolve_recipe("small-cnn", None, [*small, *changes])
+
+
+def curve(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(encoding="utf-8") as file:
+        return [{key: row[key] for key in row if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_run_leaves_a_model_file_that_predicts_what_training_measured(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    catalog = world()
+    recipe = tiny("preprocessing.crop.context=1.3", "flip_average=true")
+    path = train(recipe, catalog, tmp_path / "run", cache=tmp_path / "cache")
+    card = ModelFile(path).card
+    assert card.labels == ("a", "b")
+    assert Recipe.model_validate(card.recipe) == recipe
+    assert card.preprocessing == recipe.preprocessing
+    assert card.calibration.method == "temperature"
+    assert set(card.calibration.locations) == {"L4", "L5"}
+    assert card.training_data["train"]["labels"] == {"a": 4, "b": 4}
+    assert card.split["fingerprint"]
+    assert {"log_loss", "accuracy", "macro_f1"} <= set(card.metrics)
+    measured = Predictions.load(tmp_path / "run" / "validation.parquet")
+    assert measured.model == ModelFile(path).fingerprint
+    predicted = predict(ModelFile(path), catalog, tmp_path / "p.parquet", part="validation")
+    assert measured.table["media_id"].to_list() == predicted.table["media_id"].to_list()
+    np.testing.assert_allclose(measured.probabilities(), predicted.probabilities(), atol=1e-4)
+    assert [row["epoch"] for row in curve(tmp_path / "run")] == ["1", "2"]
+    assert (tmp_path / "run" / "history.png").stat().st_size > 1000
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("options", [[], ["ema=0.9", "schedule.name=cosine", "augmentation.crop_scale=0.7"]])
+def test_a_killed_run_goes_on_along_the_same_curve(
+    world: MakeWorld, tmp_path: Path, options: list[str]
+) -> None:
+    catalog, recipe = world(), tiny("epochs=4", "augmentation.noise=0.1", "selection=accuracy", *options)
+    options_of = {"cache": tmp_path / "cache"}
+    whole = train(recipe, catalog, tmp_path / "whole", **options_of)
+
+    def kill_in_the_third_epoch(what: str, done: int, total: int, line: str) -> None:
+        if what == "train" and done == 5:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(recipe, catalog, tmp_path / "cut", report=kill_in_the_third_epoch, **options_of)
+    assert len(curve(tmp_path / "cut" / "member-0")) == 2
+    with pytest.raises(UsageError, match="--resume"):
+        train(recipe, catalog, tmp_path / "cut", **options_of)
+    with pytest.raises(UsageError, match="different: seed"):
+        train(recipe.model_copy(update={"seed": 1}), catalog, tmp_path / "cut", resume=True, **options_of)
+    resumed = train(recipe, catalog, tmp_path / "cut", resume=True, **options_of)
+    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+    images = np.random.default_rng(1).integers(0, 256, (2, 94, 94, 3), dtype=np.uint8)
+    first, second = (ModelFile(path, threads=1).run(images).logits for path in (whole, resumed))
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_a_leaking_split_is_refused_and_if_forced_said_on_the_card(world: MakeWorld, tmp_path: Path) -> None:
+    catalog = world(location_id=lambda row: "L0")
+    with pytest.raises(DataError, match=r"split leaks.*--allow-leak"):
+        train(tiny(), catalog, tmp_path / "run", cache=tmp_path)
+    assert not (tmp_path / "run").exists()
+    path = train(tiny("epochs=1"), catalog, tmp_path / "run", allow_leak=True, cache=tmp_path)
+    card = ModelFile(path).card
+    assert "LEAKING SPLIT" in card.metrics_on
+    assert card.split["leaks"]["leaking"] is True
+
+
+def test_folds_become_one_model_file_judged_out_of_fold(world: MakeWorld, tmp_path: Path) -> None:
+    recipe = tiny("fit=folds", "folds=3", "epochs=1", "balance=sampling")
+    card = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path)).card
+    assert card.embedding_size == 3 * 1024
+    assert "never saw its location" in card.metrics_on
+    assert len(card.calibration.prior_shift) == 2
+    assert len(Predictions.load(tmp_path / "run" / "validation.parquet")) == 12
+
+
+def test_a_final_fit_on_everything_says_where_its_figures_come_from(world: MakeWorld, tmp_path: Path) -> None:
+    recipe = tiny("fit=all", "folds=2", "epochs=1", "members=2", "selection=last")
+    card = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path)).card
+    assert "2 location folds: 12 media at 6 locations" in card.metrics_on
+    assert "then trained on all of them for 1 epochs" in card.metrics_on
+    assert card.calibration.fitted_on.startswith("out of fold")
+
+
+def test_what_is_left_out_is_told_and_counted(world: MakeWorld, tmp_path: Path) -> None:
+    catalog = world(labels=lambda row: None if row["media_id"] == "1" else row["labels"])
+    (catalog.root / "2.png").write_bytes(b"no picture")
+    with pytest.warns(TraplineWarning) as told:
+        path = train(tiny("epochs=1"), catalog, tmp_path / "run", cache=tmp_path / "cache")
+    said = " ".join(str(warning.message) for warning in told)
+    assert "1 of 12 media for training and validation have no label" in said
+    assert "1 photos cannot be read and are left out" in said
+    card = ModelFile(path).card
+    assert card.training_data["left_out"] == {"unlabelled": 1, "unreadable": 1}
+    assert card.training_data["train"]["media"] == 6
+
+
+def test_a_label_that_validation_lacks_is_told(world: MakeWorld, tmp_path: Path) -> None:
+    catalog = world(labels=lambda row: ["a"] if int(row["media_id"]) >= 8 else row["labels"])
+    with pytest.warns(TraplineWarning, match="No validation media has the label b"):
+        train(tiny("epochs=1"), catalog, tmp_path / "run", cache=tmp_path)
+
+
+def test_gradual_training_leaves_the_backbone_alone_at_first(world: MakeWorld, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from trapline.models.networks import build_network
+
+    start, _ = build_network(tiny(), labels=2)
+    weights = tmp_path / "start.safetensors"
+    save_file({key: value.contiguous() for key, value in start.state_dict().items()}, weights)
+    for epochs, moves in ((1, False), (2, True)):
+        recipe = tiny("how=gradual", f"weights={weights}", f"epochs={epochs}", "selection=last")
+        train(recipe, world(), tmp_path / f"run{epochs}", cache=tmp_path / "cache")
+        state = torch.load(tmp_path / f"run{epochs}" / "member-0" / "last.ckpt", weights_only=True)
+        first = state["state_dict"]["network.backbone.0.weight"]
+        assert torch.equal(first, start.backbone[0].weight) is not moves
+
+
+def test_a_frozen_backbone_is_exported_once_and_gets_a_head(world: MakeWorld, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from trapline.models.networks import build_network
+
+    start, _ = build_network(tiny(), labels=2)
+    weights = tmp_path / "start.safetensors"
+    save_file({key: value.contiguous() for key, value in start.state_dict().items()}, weights)
+    recipe = resolve_recipe(
+        "lite0-frozen",
+        None,
+        [
+            *("backbone=small-cnn", f"weights={weights}", "preprocessing.height=94"),
+            *("preprocessing.width=94", "optimiser.weight_decay=0.1", "folds=2"),
+        ],
+    )
+    card = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path / "cache")).card
+    assert Recipe.model_validate(card.recipe) == recipe
+    exported = list((tmp_path / "cache" / "backbones").glob("*.onnx"))
+    assert len(exported) == 1
+    assert card.backbone["fingerprint"] == ModelFile(exported[0]).fingerprint
+
+
+def test_predictions_have_a_row_for_a_validation_photo_that_cannot_be_read(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    catalog = world()
+    (catalog.root / "9.png").write_bytes(b"no picture")
+    with pytest.warns(TraplineWarning, match="left out"):
+        train(tiny("epochs=1"), catalog, tmp_path / "run", cache=tmp_path)
+    table = Predictions.load(tmp_path / "run" / "validation.parquet").table
+    assert table.height == 4
+    assert table.filter(pl.col("status") == "failed")["media_id"].to_list() == ["9"]

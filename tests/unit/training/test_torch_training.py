@@ -1,0 +1,189 @@
+"""On a tiny world: folds, pixels, views, light and rates; what cannot be trained on is refused."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError
+from trapline.models import Recipe, resolve_recipe
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from trapline.training import crossval, train  # noqa: E402
+
+BOX = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
+MakeWorld = Callable[..., Catalog]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> MakeWorld:
+    """12 photos of 60 × 40 pixels at 6 locations; the label is the brightest channel."""
+
+    def make(**changes: Any) -> Catalog:
+        random = np.random.default_rng(0)
+        rows = []
+        for place in range(12):
+            label = "ab"[place % 2]
+            pixels = random.integers(0, 120, (40, 60, 3), dtype=np.uint8)
+            pixels[10:20, 10:20, place % 2] = 255
+            (tmp_path / "photos").mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "photos" / f"{place}.png")
+            row = {
+                "media_id": str(place),
+                "file_path": f"{place}.png",
+                "location_id": f"L{place // 2}",
+                "labels": [label],
+                "split": "train" if place < 8 else "validation",
+                "boxes": [BOX] if place % 3 else [],
+            }
+            rows.append(row | {key: value(row) for key, value in changes.items()})
+        return Catalog.from_rows(rows, tmp_path / "photos", "synthetic")
+
+    return make
+
+
+def tiny(*changes: str) -> Recipe:
+    small = ["preprocessing.height=94", "preprocessing.width=94", "epochs=2", "batch_size=4"]
+    return resolve_recipe("small-cnn", None, [*small, *changes])
+
+
+def curve(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(encoding="utf-8") as file:
+        return [{key: row[key] for key in row if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_cross_validation_holds_every_media_out_once(world: MakeWorld, tmp_path: Path) -> None:
+    found = crossval(tiny("epochs=1"), world(split=lambda row: None), 3, cache=tmp_path)
+    assert sorted(found.predictions.table["media_id"].to_list(), key=int) == [str(i) for i in range(12)]
+    assert found.logits.shape == (12, 2)
+    assert sorted(np.bincount(found.folds).tolist()) == [4, 4, 4]
+    assert found.metrics["log_loss"].value > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"labels": lambda row: ["a"]}, "at least two labels"),
+        ({"split": lambda row: "train"}, "no media in the part 'validation'"),
+        ({"split": lambda row: None}, "no split at all"),
+        ({"labels": lambda row: ["c"] if row["media_id"] == "11" else row["labels"]}, "No training media"),
+        ({"labels": lambda row: ["a", "b"]}, "task=multi-label"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(
+    world: MakeWorld, tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(DataError, match=complaint):
+        train(tiny(), world(**changes), tmp_path / "run", cache=tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_photos_are_decoded_once_for_all_epochs_and_runs(
+    world: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trapline.training import pixels
+
+    decoded: list[Path] = []
+    plain = pixels.prepare
+    monkeypatch.setattr(pixels, "prepare", lambda path, *rest: decoded.append(path) or plain(path, *rest))
+    catalog = world()
+    crossval(tiny(), catalog, 2, cache=tmp_path / "cache")
+    assert len(decoded) == 12
+    crossval(tiny("optimiser.lr=1e-3"), catalog, 3, cache=tmp_path / "cache")
+    assert len(decoded) == 12
+    changed = catalog.root / "3.png"
+    Image.open(changed).rotate(90).save(changed)
+    crossval(tiny("epochs=1"), catalog, 2, cache=tmp_path / "cache")
+    assert len(decoded) == 24
+
+
+def test_the_canvas_shows_in_its_nominal_view_what_prediction_sees(world: MakeWorld, tmp_path: Path) -> None:
+    from trapline.training.augment import cut
+    from trapline.training.pixels import PixelCache
+    from trapline.training.views import affine_matrices
+
+    catalog = world()
+    smooth = np.linspace(0, 255, 60)[None, :, None] * np.ones((40, 1, 3))
+    for path in catalog.paths():
+        Image.fromarray(smooth.astype(np.uint8)).save(path)
+    recipe = tiny("preprocessing.crop.context=1.3", "augmentation.context=[1.1, 1.8]")
+    cache = PixelCache(tmp_path)
+    exact = cache.exact(catalog, recipe.preprocessing)
+    canvas = cache.canvas(catalog, recipe.preprocessing, recipe.augmentation)
+    corners = canvas.facts[:, :4].astype(float)
+    size = corners[:, 2:] - corners[:, :2]
+    views = np.concatenate([corners[:, :2] + size / 2, size], axis=1)
+    no = np.zeros(len(views), bool)
+    matrices = torch.from_numpy(affine_matrices(views, no, no, np.zeros(len(views)), 1.0))
+    seen = cut(torch.from_numpy(np.array(canvas.pixels)), matrices, 94, 94).permute(0, 2, 3, 1) * 255
+    assert np.abs(seen.numpy() - exact.pixels)[:, 4:-4, 4:-4].max() < 6
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["mixup=0.4", "cutmix=1.0", "banner=1", "erase=1", "blur=1", "grey=1", "coarse=1", "gamma=0.4"],
+)
+def test_every_augmentation_keeps_images_in_range_and_shape(change: str) -> None:
+    from trapline.training.augment import augment, mix
+
+    settings = tiny(f"augmentation.{change}").augmentation
+    images = torch.rand(4, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    before = images.clone()
+    seen = augment(images, settings, torch.Generator().manual_seed(1))
+    mixed, targets = mix(seen, torch.eye(4), settings, torch.Generator().manual_seed(1))
+    assert torch.equal(images, before)
+    assert mixed.shape == images.shape
+    assert mixed.min() >= 0
+    assert mixed.max() <= 1
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(4))
+    assert not torch.equal(mixed, images)
+
+
+def test_schedules_begin_peak_and_end_where_they_should() -> None:
+    from trapline.models.recipe import Schedule
+    from trapline.training.optimisation import rate_factor
+
+    cosine = Schedule(name="cosine", warmup_epochs=1, start_factor=0.1, final_factor=0.01)
+    rates = [rate_factor(cosine, step, 100, 10) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10] == max(rates) == 1
+    assert rates[100] == pytest.approx(0.01)
+    step = Schedule(name="step", step_epochs=2, step_factor=0.5)
+    assert [rate_factor(step, at, 100, 10) for at in (0, 19, 20, 40)] == [1, 1, 0.5, 0.25]
+
+
+def test_layer_decay_slows_the_early_stages_and_frozen_stages_do_not_move(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    from trapline.models.networks import build_network
+    from trapline.training.optimisation import first_stages, parameter_groups
+
+    recipe = resolve_recipe(
+        "efficientnet-lite0",
+        None,
+        ["weights=none", "how=whole", "optimiser.layer_decay=0.5", "optimiser.backbone_lr_factor=0.5"],
+    )
+    network, _ = build_network(recipe, labels=2)
+    rates = {
+        id(parameter): group["lr"]
+        for group in parameter_groups(recipe.optimiser, network)
+        for parameter in group["params"]
+    }
+    stem, last = network.backbone.conv_stem.weight, network.backbone.conv_head.weight
+    assert rates[id(network.head[-1].weight)] == recipe.optimiser.lr
+    assert rates[id(last)] == pytest.approx(recipe.optimiser.lr * 0.5)
+    assert rates[id(stem)] < rates[id(last)] / 4
+    assert "conv_stem.weight" in first_stages(network.backbone, 1)
+    assert "conv_head.weight" not in first_stages(network.backbone, 3)
