@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Seed, progress
+from trapline.cli._common import Force, Seed, progress, warnings_as_notes
 
 
 def run(
@@ -15,14 +15,50 @@ def run(
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Draw the synthetic photos and labels, and stop.")
     ] = False,
-    locations: Annotated[int, typer.Option(help="Cameras of the synthetic world.")] = 24,
+    locations: Annotated[int, typer.Option(help="Cameras of the synthetic world.")] = 40,
     events_per_location: Annotated[
         int, typer.Option(help="Bursts of three photos a location, on average.")
-    ] = 12,
+    ] = 7,
+    open_report: Annotated[
+        bool, typer.Option("--open/--no-open", help="Show the report in the browser, if there is a screen.")
+    ] = True,
     seed: Seed = 42,
     force: Force = False,
 ) -> None:
-    """Draw a small synthetic camera-trap world."""
+    """Try Trapline without data: a synthetic world, a model trained on it, and two ways to judge it."""
+    if data_only:
+        _draw_only(folder, locations, events_per_location, seed, force)
+        return
+    from trapline.cli._steps import reporter
+    from trapline.quickstart import quickstart
+
+    with warnings_as_notes(), progress() as display:
+        done = quickstart(
+            folder,
+            seed=seed,
+            locations=locations,
+            events_per_location=events_per_location,
+            force=force,
+            say=typer.echo,
+            report=reporter(display),
+        )
+    if open_report and _has_screen():
+        import webbrowser
+
+        webbrowser.open(done.reports["location"].absolute().as_uri())
+
+
+def _has_screen() -> bool:
+    """Whether a person sits at this terminal, with a display to open a browser on."""
+    import os
+    import sys
+
+    if not sys.stdout.isatty() or "SSH_CONNECTION" in os.environ:
+        return False
+    return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
+
+
+def _draw_only(folder: Path, locations: int, events_per_location: int, seed: int, force: bool) -> None:
     from trapline.synthetic import make_world
 
     with progress() as display:

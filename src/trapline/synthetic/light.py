@@ -91,15 +91,16 @@ def by_day(
     warm = np.array([1 + 0.22 * low, 1 + 0.02 * low, 1 - 0.26 * low], np.float32)
     direct = (1.0 - 0.9 * light.cloud) * (0.35 + 0.65 * light.elevation)
     ambient = np.array([0.60, 0.64, 0.72], np.float32) * (0.85 + 0.35 * light.cloud)
-    picture = albedo * (ambient + direct * warm * sun[..., None])
-    glow = np.array([1.0, 1.0, 1.0], np.float32) * (0.75 + 0.45 * light.elevation) * (warm * 0.5 + 0.5)
+    picture = sun[..., None] * (direct * warm)  # worked on in place: this is most of the drawing's time
+    picture += ambient
+    picture *= albedo
+    ground = 1 - sky
+    level = float((picture[..., 1] * ground).sum() / max(float(ground.sum()), 1.0))
+    glow = (0.75 + 0.45 * light.elevation) * (warm * 0.5 + 0.5)
     picture += (glow - picture) * sky[..., None]
-    level = (picture * (1 - sky[..., None])).mean() / max(float((1 - sky).mean()), 0.05)
-    picture *= rng.normal(0.33, 0.02) / max(level, 0.02) * (0.75 + 0.25 * min(light.elevation * 3, 1))
-    picture *= np.array(scene.camera.cast, np.float32)
-    grey = picture.mean(axis=2, keepdims=True)
-    picture += 0.18 * (grey - picture)  # cheap sensors are not vivid
-    picture *= _vignette(scene.camera, 0.22)[..., None]
+    gain = rng.normal(0.33, 0.02) / max(level, 0.02) * (0.75 + 0.25 * min(light.elevation * 3, 1))
+    picture += 0.18 * (picture.mean(axis=2, keepdims=True) - picture)  # cheap sensors are not vivid
+    picture *= gain * np.array(scene.camera.cast, np.float32) * _vignette(scene.camera, 0.22)[..., None]
     picture += _grain(scene.camera, rng)[..., None] * (0.008 + 0.02 * low)
     return _develop(picture, 1.06)
 

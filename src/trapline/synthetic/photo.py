@@ -135,7 +135,7 @@ def _put_shadow(
 
 def _expose(canvas: _Canvas, scene: Scene, light: Light, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     albedo: Array = np.asarray(LINEAR[np.asarray(canvas.albedo)], np.float32)
-    sky = np.asarray(canvas.sky, np.float32) / 255
+    sky = np.asarray(np.asarray(canvas.sky, np.float32) / 255, np.float32)
     if light.night:
         return by_night(
             albedo, np.asarray(DISTANCES[np.asarray(canvas.distance)], np.float32), sky, scene, rng
