@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Catalog": "trapline.catalog",
     "Evaluation": "trapline.evaluation",
+    "embed": "trapline.training",
     "ModelFile": "trapline.models",
     "Predictions": "trapline.prediction",
     "TraplineError": "trapline.errors",
