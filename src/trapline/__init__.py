@@ -17,6 +17,7 @@ _HOMES = {
     "embed": "trapline.training",
     "ModelFile": "trapline.models",
     "Predictions": "trapline.prediction",
+    "Taxonomy": "trapline.taxonomy",
     "TraplineError": "trapline.errors",
     "check_leaks": "trapline.catalog",
     "check_submission": "trapline.prediction",
@@ -33,9 +34,11 @@ _HOMES = {
     "prepare": "trapline.images",
     "read": "trapline.formats",
     "read_exif": "trapline.images",
+    "read_taxonomy": "trapline.taxonomy",
     "split_catalog": "trapline.catalog",
     "summarise": "trapline.prediction",
     "survey": "trapline.evaluation",
+    "write": "trapline.formats",
     "write_submission": "trapline.prediction",
 }
 

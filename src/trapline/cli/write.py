@@ -1,0 +1,130 @@
+"""`trapline write`: predictions in the formats that other tools read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trapline.cli._common import Force, Json
+
+if TYPE_CHECKING:
+    from trapline.formats import WriteReport
+
+
+def run(
+    predictions: Annotated[Path, typer.Argument(help="The table that `predict` wrote.", show_default=False)],
+    catalog: Annotated[
+        Path, typer.Argument(help="The catalog, or the source, that was predicted.", show_default=False)
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="csv, parquet, megadetector, speciesnet, coco-camera-traps, camtrap-dp, wildlife-insights, "
+            "sorted, xmp or summary.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The file or folder to write.", show_default=False)
+    ],
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="What the labels are: a CSV, JSON, SpeciesNet labels, folders.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Labels below this probability are no answers [0; multi-label: 0.5].")
+    ] = None,
+    deployments: Annotated[
+        Path | None, typer.Option(help="CSV of deployments: id or location, coordinates, start, end.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Camtrap DP: of the cameras' clocks, as Area/City or +01:00.")
+    ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="YAML with what only you know of the project.")
+    ] = None,
+    media_prefix: Annotated[
+        str | None, typer.Option(help="Put before every file path: a folder, or the start of a URL.")
+    ] = None,
+    file_public: Annotated[
+        bool, typer.Option("--file-public", help="Camtrap DP: anybody can get the photos at their paths.")
+    ] = False,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Leave out media whose time is not known, and say so.")
+    ] = False,
+    mode: Annotated[str | None, typer.Option(help="Sorted: symlink, hardlink or copy [symlink].")] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Sorted: take away what was made in the output folder.")
+    ] = False,
+    naming: Annotated[
+        str | None, typer.Option(help="XMP: full (photo.jpg.xmp) or adobe (photo.xmp) [full].")
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Summary: minutes between independent events [30].")
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Write PREDICTIONS of the media in CATALOG for another tool, and say what its format cannot carry."""
+    from trapline.errors import UsageError
+    from trapline.formats import read, write
+    from trapline.prediction import Predictions
+    from trapline.taxonomy import read_taxonomy
+
+    if undo:
+        if format != "sorted":
+            raise UsageError("--undo takes away sorted folders; give it with --format sorted.")
+        _undo(output, json)
+        return
+    options: dict[str, Any] = {
+        "threshold": threshold,
+        "deployments": deployments,
+        "timezone": timezone,
+        "metadata": metadata,
+        "media_prefix": media_prefix,
+        "file_public": file_public or None,
+        "leave_out": leave_out or None,
+        "mode": mode,
+        "naming": naming,
+        "interval": interval,
+    }
+    report = write(
+        Predictions.load(predictions),
+        read(catalog),
+        output,
+        format=format,
+        taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
+        force=force,
+        **{name: value for name, value in options.items() if value is not None},
+    )
+    _show(report, json)
+
+
+def _undo(output: Path, json: bool) -> None:
+    from trapline.formats import undo_sorted
+
+    removed, kept = undo_sorted(output)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"output": output.as_posix(), "removed": removed, "kept": kept}))
+        return
+    typer.echo(f"Took {removed} files away from {output}.")
+    for path in kept:
+        typer.echo(f"Left, because it changed: {path}")
+
+
+def _show(report: WriteReport, json: bool) -> None:
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(report.to_json()))
+        return
+    typer.echo(f"Wrote {report.rows:,} {report.unit} to {report.output} ({report.format}).")
+    for note in report.notes:
+        typer.echo(f"  {note}")
+    typer.echo("Not in it:")
+    for lost in report.lost:
+        typer.echo(f"  {lost}")
