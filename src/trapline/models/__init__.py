@@ -3,7 +3,7 @@
 from trapline.models.card import Calibration, Card, Interval
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.recipe import Recipe
-from trapline.models.recipes import RECIPES, recipe_names, resolve_recipe
+from trapline.models.recipes import RECIPES, change_recipe, recipe_names, resolve_recipe
 
 __all__ = [
     "RECIPES",
@@ -13,6 +13,7 @@ __all__ = [
     "ModelFile",
     "Outputs",
     "Recipe",
+    "change_recipe",
     "recipe_names",
     "resolve_recipe",
 ]

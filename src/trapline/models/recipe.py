@@ -84,7 +84,7 @@ class Schedule(_Section):
     Attributes:
         name: `none` (constant), `cosine`, `one-cycle` (rise over `warmup_epochs`, then cosine, with the
             momentum moving the other way) or `step`.
-        warmup_epochs: epochs of rise from `start_factor`; may be a fraction. For one-cycle 0 stands for 30 %
+        warmup_epochs: epochs of rise from `start_factor`; may be a fraction. For one-cycle 0 stands for 20 %
             of the run.
         start_factor: the first rate over the full one, where there is a rise.
         final_factor: the last rate over the first, for cosine and one-cycle.
@@ -228,7 +228,8 @@ class Recipe(_Section):
             them in one graph. Both take calibration and metrics from out-of-fold predictions.
         folds: number of location folds, for `all` and `folds`.
         members: with `fit` `train` or `all`, train this many times with other seeds and average the logits.
-        precision: `auto` is bf16 on a GPU that has it and float32 elsewhere.
+        precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has it,
+            and on a processor that has it if the network has no depthwise convolutions; else float32.
         seed: of everything that is random.
         search: dotted field -> the values `trapline tune` may try.
     """

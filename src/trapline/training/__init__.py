@@ -6,5 +6,6 @@ from trapline.training.crossval import CrossValidation, crossval
 from trapline.training.features import embed
 from trapline.training.torch_learner import StepReport
 from trapline.training.train import train
+from trapline.training.tune import Tuned, tune
 
-__all__ = ["CrossValidation", "StepReport", "crossval", "embed", "train"]
+__all__ = ["CrossValidation", "StepReport", "Tuned", "crossval", "embed", "train", "tune"]

@@ -71,7 +71,7 @@ def build_schedule(
             optimiser,
             max_lr=[group["lr"] for group in optimiser.param_groups],
             total_steps=epochs * steps + 1,
-            pct_start=(settings.warmup_epochs / epochs) or 0.3,
+            pct_start=(settings.warmup_epochs / epochs) or 0.2,
             div_factor=1 / settings.start_factor,
             final_div_factor=settings.start_factor / max(settings.final_factor, 1e-6),
             cycle_momentum=True,

@@ -10,6 +10,7 @@ from trapline.models.recipe import (
     TIMM,
     Augmentation,
     Head,
+    Loss,
     Optimiser,
     Range,
     Recipe,
@@ -19,17 +20,19 @@ from trapline.models.recipes.registry import register
 
 CAMERA_TRAP = Augmentation(
     horizontal_flip=0.5,
-    crop_scale=0.8,
-    crop_ratio=1.1,
-    context=(1.1, 1.8),
+    crop_scale=0.75,
+    crop_ratio=1.2,
+    rotate=8,
+    context=(1.0, 2.0),
     box_shift=0.1,
-    full_frame=0.1,
+    full_frame=0.15,
     brightness=0.2,
-    contrast=0.3,
-    gamma=0.3,
+    contrast=0.35,
+    gamma=0.35,
     noise=0.03,
-    blur=0.1,
-    grey=0.1,
+    blur=0.05,
+    coarse=0.15,
+    mixup=0.2,
 )
 """What differs between two visits of one animal to one camera: side, distance, light, sensor."""
 
@@ -41,21 +44,28 @@ FINE_TUNING_SEARCH = {
 }
 
 
-def fine_tuned(name: str, backbone: str, side: int) -> Recipe:
-    """Head first, then everything at discriminative rates, on crops to the boxes where there are any."""
+def fine_tuned(name: str, backbone: str, side: int, frozen_stages: int = 0) -> Recipe:
+    """All of a pretrained network at discriminative rates, on crops to the boxes where there are any.
+
+    Batch-norm statistics stay those of the pretraining: a few hundred photos of a few cameras make worse ones.
+    """
     return Recipe(
         name=name,
         backbone=backbone,
         weights="pretrained",
-        how="gradual",
-        frozen_epochs=1,
-        preprocessing=Preprocessing(height=side, width=side, fit="squash", crop=CropPolicy()),
+        how="whole",
+        frozen_stages=frozen_stages,
+        freeze_batch_norm=True,
+        preprocessing=Preprocessing(height=side, width=side, fit="squash", crop=CropPolicy(context=1.4)),
+        flip_average=True,
         head=Head(pooling="avg", dropout=0.3),
-        optimiser=Optimiser(name="adamw", lr=1e-3, weight_decay=0.02, backbone_lr_factor=0.3, clip=5.0),
-        schedule=Schedule(name="cosine", warmup_epochs=0.5),
-        epochs=12,
+        optimiser=Optimiser(name="adamw", lr=2e-3, weight_decay=0.02, backbone_lr_factor=0.25, clip=5.0),
+        schedule=Schedule(name="one-cycle", start_factor=0.1, final_factor=0.001),
+        epochs=10,
         batch_size=32,
+        loss=Loss(label_smoothing=0.1),
         augmentation=CAMERA_TRAP,
+        ema=0.98,
         search=FINE_TUNING_SEARCH,
     )
 
@@ -63,19 +73,19 @@ def fine_tuned(name: str, backbone: str, side: int) -> Recipe:
 @register
 def efficientnet_lite0() -> Recipe:
     """EfficientNet-Lite0, fine-tuned; its weights come with the extra `train`, no network needed."""
-    return fine_tuned("efficientnet-lite0", "efficientnet-lite0", 224)
+    return fine_tuned("efficientnet-lite0", "efficientnet-lite0", 224, frozen_stages=4)
 
 
 @register
 def efficientnet_lite1() -> Recipe:
     """EfficientNet-Lite1, fine-tuned."""
-    return fine_tuned("efficientnet-lite1", "efficientnet-lite1", 240)
+    return fine_tuned("efficientnet-lite1", "efficientnet-lite1", 240, frozen_stages=4)
 
 
 @register
 def efficientnet_lite2() -> Recipe:
     """EfficientNet-Lite2, fine-tuned."""
-    return fine_tuned("efficientnet-lite2", "efficientnet-lite2", 260)
+    return fine_tuned("efficientnet-lite2", "efficientnet-lite2", 260, frozen_stages=4)
 
 
 def timm_recipe(name: str) -> Recipe:

@@ -59,6 +59,22 @@ def resolve_recipe(
         value = _parse(value_text, f"--set {text}")
         for key, leaf in _flatten({key_text.strip(): value}):
             _set(fields, key, leaf, f"--set {text}")
+    return _validated(fields)
+
+
+def change_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values of dotted fields.
+
+    Raises:
+        UsageError: as `resolve_recipe`.
+    """
+    fields = recipe.model_dump(mode="json")
+    for key, value in _flatten(values):
+        _set(fields, key, value, ".".join(key))
+    return _validated(fields)
+
+
+def _validated(fields: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:

@@ -1,0 +1,64 @@
+"""`trapline tune`: search a recipe's space by location folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trapline.cli._common import Json, Seed, progress, warnings_as_notes
+
+
+def run(
+    catalog: Annotated[Path, typer.Argument(help="A catalog with labels.", show_default=False)],
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="The recipe's name.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The folder [runs/tune-RECIPE]; an earlier search goes on."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all.")] = 20,
+    folds: Annotated[int, typer.Option(min=2, help="Location folds a trial.")] = 3,
+    metric: Annotated[
+        str, typer.Option(help="What is compared: log_loss, accuracy, macro_f1, …")
+    ] = "log_loss",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of the recipe: epochs=10. Repeat it.")
+    ] = None,
+    recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
+    seed: Seed = 42,
+    json: Json = False,
+) -> None:
+    """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
+    from trapline.catalog import Catalog
+    from trapline.cli._steps import reporter
+    from trapline.models import resolve_recipe
+    from trapline.training import tune
+
+    chosen = resolve_recipe(recipe, recipe_file, [*(changes or []), f"seed={seed}"])
+    folder = output or Path("runs") / f"tune-{chosen.name.replace('/', '-')}"
+    with warnings_as_notes(), progress() as display:
+        show = reporter(display)
+        found = tune(
+            chosen,
+            Catalog.load(catalog),
+            folder,
+            trials=trials,
+            folds=folds,
+            metric=metric,
+            report=lambda done, total, line: show("trials", done, total, line),
+            step_report=show,
+        )
+    value, low, high = found.best.metrics[metric]
+    if json:
+        import json as writer
+
+        best = {"values": found.best.values, "metrics": found.best.metrics, "trial": found.best.number}
+        typer.echo(writer.dumps({"folder": str(folder), "trials": len(found.trials), "best": best}))
+        return
+    interval = "" if low is None else f", 95 % {low:.3f} to {high:.3f}"
+    typer.echo(f"Best of {len(found.trials)} trials: {metric} {value:.3f} out of fold{interval}.")
+    for field, chosen_value in found.best.values.items():
+        typer.echo(f"  {field} = {chosen_value}")
+    typer.echo(f"Report: {folder / 'report.html'}")
+    typer.echo(f"Next: trapline train {catalog} -r {recipe} --recipe-file {folder / 'best.yaml'}")

@@ -1,0 +1,242 @@
+"""`tune`: search a recipe's declared space by location folds, with Optuna, resumable trial by trial."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trapline.catalog import Catalog, fingerprint
+from trapline.errors import DataError, TraplineError, UsageError, require
+from trapline.metrics import LOWER_IS_BETTER
+from trapline.models import Recipe, change_recipe
+from trapline.models.recipe import Choice
+from trapline.training.crossval import crossval
+from trapline.training.torch_learner import StepReport
+from trapline.training.tune_report import write_report
+
+STUDY = "study.sqlite"
+FIGURES = ("log_loss", "accuracy", "balanced_accuracy", "macro_f1")
+TrialReport = Callable[[int, int, str], None]
+"""Called with trials done, trials in all and a line about the best so far."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the search space and what location folds say of it.
+
+    Attributes:
+        number: from 0.
+        values: dotted field -> value.
+        metrics: name -> (value, low, high), out of fold; empty if the trial failed.
+        seconds: that it took.
+        failure: why it failed, or empty.
+    """
+
+    number: int
+    values: dict[str, Any]
+    metrics: dict[str, tuple[float, float | None, float | None]]
+    seconds: float
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Attributes:
+        recipe: the best recipe.
+        best: its trial.
+        trials: all that ended, in order.
+        metric: by which the best was chosen.
+    """
+
+    recipe: Recipe
+    best: Trial
+    trials: tuple[Trial, ...]
+    metric: str
+
+
+def tune(
+    recipe: Recipe,
+    catalog: Catalog,
+    folder: Path | str,
+    *,
+    trials: int = 20,
+    folds: int = 3,
+    metric: str = "log_loss",
+    cache: Path | None = None,
+    report: TrialReport | None = None,
+    step_report: StepReport | None = None,
+) -> Tuned:
+    """Search the recipe's space; called again on the same folder it goes on until there are `trials` in all.
+
+    Args:
+        recipe: its `search` is the space; its seed deals the folds and starts the search.
+        catalog: labelled media of train and validation (all, without a split); a test part is never seen.
+        folder: gets `study.sqlite`, `trials.csv`, `best.yaml` (for `--recipe-file`) and `report.html`.
+        trials: how many in all.
+        folds: location folds a trial.
+        metric: out of fold, by which trials are compared.
+        cache: folder for pixels and features; None for the user's.
+        report: told after each trial.
+        step_report: told of the steps inside a trial.
+
+    Raises:
+        UsageError: the recipe declares no space, or the folder is of another search.
+        DataError: every trial failed.
+    """
+    if not recipe.search:
+        raise UsageError(
+            f"The recipe '{recipe.name}' declares no search space. Give one in a recipe file: "
+            "search: {optimiser.lr: {choices: [1e-3, 1e-4]}}."
+        )
+    require("optuna", "train", "Tuning")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    study = _open_study(recipe, catalog, folder, folds, metric)
+
+    def objective(trial: Any) -> float:
+        chosen = change_recipe(recipe, _suggest(trial, recipe))
+        found = crossval(chosen, catalog, folds, cache=cache, report=step_report)
+        figures = {
+            name: (figure.value, figure.low, figure.high)
+            for name, figure in found.metrics.items()
+            if name in {metric, *FIGURES}
+        }
+        if metric not in figures:
+            raise UsageError(f"There is no metric '{metric}'; there are {', '.join(found.metrics)}.")
+        trial.set_user_attr("metrics", figures)
+        return figures[metric][0]
+
+    def after(study: Any, frozen: Any) -> None:
+        ended = ended_trials(study)
+        _write(recipe, ended, metric, folder)
+        if report is not None:
+            report(len(ended), trials, _line(ended, metric))
+
+    while (left := trials - len(ended_trials(study))) > 0:
+        study.optimize(_failing_softly(objective), n_trials=left, callbacks=[after])
+    return _write(recipe, ended_trials(study), metric, folder)
+
+
+def _failing_softly(objective: Callable[[Any], float]) -> Callable[[Any], float]:
+    """A trial that cannot be trained is written down as such, and the search goes on."""
+    import optuna
+
+    def attempt(trial: Any) -> float:
+        try:
+            return objective(trial)
+        except UsageError:
+            raise
+        except TraplineError as error:
+            trial.set_user_attr("failure", str(error))
+            raise optuna.TrialPruned(str(error)) from error
+
+    return attempt
+
+
+def _open_study(recipe: Recipe, catalog: Catalog, folder: Path, folds: int, metric: str) -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path = folder / STUDY
+    direction: Any = "minimize" if metric in LOWER_IS_BETTER else "maximize"
+    study = optuna.create_study(
+        storage=f"sqlite:///{path.absolute().as_posix()}",
+        study_name="trapline",
+        direction=direction,
+        load_if_exists=True,
+    )
+    wanted = {
+        "recipe": recipe.model_dump(mode="json"),
+        "catalog": fingerprint(catalog),
+        "folds": folds,
+        "metric": metric,
+    }
+    if not study.user_attrs:
+        for key, value in wanted.items():
+            study.set_user_attr(key, value)
+    different = [key for key, value in wanted.items() if study.user_attrs.get(key) != value]
+    if different:
+        raise UsageError(
+            f"{folder} holds a search with another {', '.join(different)}. Go on with the same options, or "
+            "name another folder with -o."
+        )
+    study.sampler = optuna.samplers.TPESampler(seed=recipe.seed + len(study.trials))
+    return study
+
+
+def _suggest(trial: Any, recipe: Recipe) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field, dimension in recipe.search.items():
+        if isinstance(dimension, Choice):  # as JSON, since Optuna's choices are plain values
+            said = trial.suggest_categorical(field, [json.dumps(choice) for choice in dimension.choices])
+            values[field] = json.loads(said)
+        elif dimension.whole:
+            values[field] = trial.suggest_int(
+                field, int(dimension.low), int(dimension.high), log=dimension.log
+            )
+        else:
+            values[field] = trial.suggest_float(field, dimension.low, dimension.high, log=dimension.log)
+    return values
+
+
+def ended_trials(study: Any) -> list[Trial]:
+    """The trials that ended, well or not; one that was killed is not among them and is made again."""
+    ended = []
+    for frozen in study.get_trials(deepcopy=False):
+        if frozen.state.name not in ("COMPLETE", "PRUNED"):
+            continue
+        values = {
+            field: json.loads(value) if isinstance(value, str) else value
+            for field, value in frozen.params.items()
+        }
+        metrics = {name: tuple(figure) for name, figure in frozen.user_attrs.get("metrics", {}).items()}
+        failure = frozen.user_attrs.get("failure", "")
+        ended.append(Trial(frozen.number, values, metrics, frozen.duration.total_seconds(), failure))
+    return ended
+
+
+def _best(trials: list[Trial], metric: str) -> Trial:
+    good = [trial for trial in trials if trial.metrics]
+    if not good:
+        raise DataError(f"Every trial failed; the last one: {trials[-1].failure}")
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    return min(good, key=lambda trial: sign * trial.metrics[metric][0])
+
+
+def _line(trials: list[Trial], metric: str) -> str:
+    good = [trial for trial in trials if trial.metrics]
+    if not good:
+        return ""
+    best = _best(good, metric)
+    return f"best {metric} {best.metrics[metric][0]:.3f} (trial {best.number})"
+
+
+def _write(recipe: Recipe, trials: list[Trial], metric: str, folder: Path) -> Tuned:
+    _write_csv(recipe, trials, folder / "trials.csv")
+    best = _best(trials, metric)
+    tuned = Tuned(change_recipe(recipe, best.values), best, tuple(trials), metric)
+    text = yaml.safe_dump(best.values, sort_keys=False)
+    head = f"# The best of {len(trials)} trials for the recipe {recipe.name}; use it with --recipe-file.\n"
+    (folder / "best.yaml").write_text(head + text, encoding="utf-8")
+    write_report(tuned, folder / "report.html")
+    return tuned
+
+
+def _write_csv(recipe: Recipe, trials: list[Trial], path: Path) -> None:
+    names = sorted({name for trial in trials for name in trial.metrics})
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        edges = [f"{name}{edge}" for name in names for edge in ("", "_low", "_high")]
+        writer.writerow(["trial", *recipe.search, *edges, "seconds", "failure"])
+        for trial in trials:
+            figures = [value for name in names for value in trial.metrics.get(name, (None,) * 3)]
+            values = [trial.values.get(field) for field in recipe.search]
+            writer.writerow([trial.number, *values, *figures, f"{trial.seconds:.1f}", trial.failure])
