@@ -228,8 +228,8 @@ class Recipe(_Section):
             them in one graph. Both take calibration and metrics from out-of-fold predictions.
         folds: number of location folds, for `all` and `folds`.
         members: with `fit` `train` or `all`, train this many times with other seeds and average the logits.
-        precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has it,
-            and on a processor that has it if the network has no depthwise convolutions; else float32.
+        precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has
+            it, and on a processor that has it if the network has no depthwise convolutions; else float32.
         seed: of everything that is random.
         search: dotted field -> the values `trapline tune` may try.
     """
