@@ -47,7 +47,7 @@ FINE_TUNING_SEARCH = {
 def fine_tuned(name: str, backbone: str, side: int, frozen_stages: int = 0) -> Recipe:
     """All of a pretrained network at discriminative rates, on crops to the boxes where there are any.
 
-    Batch-norm statistics stay those of the pretraining: a few hundred photos of a few cameras make worse ones.
+    Batch-norm statistics stay those of the pretraining: few photos of few cameras give worse ones.
     """
     return Recipe(
         name=name,
