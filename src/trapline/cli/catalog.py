@@ -69,6 +69,19 @@ def run(
     ] = None,
     link_kind: Annotated[str, typer.Option("--link-kind", help="symlink or hardlink.")] = "symlink",
     part: Annotated[str | None, typer.Option("--part", help="DrivenData: train or test only.")] = None,
+    classified_by: Annotated[
+        str | None,
+        typer.Option("--classified-by", help="Camtrap DP: labels by human, machine or all [human]."),
+    ] = None,
+    event_labels: Annotated[
+        bool, typer.Option("--event-labels", help="Camtrap DP: labels of events count for their photos.")
+    ] = False,
+    keep_urls: Annotated[
+        bool, typer.Option("--keep-urls", help="Camtrap DP: keep the rows of media that are URLs.")
+    ] = False,
+    unpack_to: Annotated[
+        Path | None, typer.Option("--unpack-to", help="Camtrap DP: unpack a zip's photos into this folder.")
+    ] = None,
     blank: Annotated[
         list[str] | None, typer.Option("--blank", help="A label that means 'nothing there' (again for more).")
     ] = None,
@@ -112,6 +125,10 @@ def run(
         "pattern": pattern,
         "levels": levels,
         "label_from": label_from,
+        "classified_by": classified_by,
+        "event_labels": event_labels or None,
+        "keep_urls": keep_urls or None,
+        "unpack_to": unpack_to,
         "blank": blank,
         "timezone": timezone,
         "time_format": time_format,

@@ -122,8 +122,6 @@ def by_media(job: Job, threshold: float | None) -> tuple[list[MediaSaid], list[s
     found = [MediaSaid(rows[media], tuple(whats)) for media, whats in grouped.items()]
     _check_boxes(found)
     notes = []
-    if job.predictions.level == "event":
-        notes.append("the predictions are of events: every media of an event carries its event's answer")
     missing = len(rows) - len(found)
     if missing:
         notes.append(f"{missing} media of the catalog have no prediction and are not written")
@@ -155,6 +153,13 @@ def _check_boxes(found: list[MediaSaid]) -> None:
                     f"The predictions name box {what.box} of the media {entry.media['media_id']!r}, but the "
                     f"catalog has {len(boxes)} boxes of it. Give the catalog that was predicted."
                 )
+
+
+def describe_spread(job: Job) -> list[str]:
+    """For people: that photos carry the answers of their events, where they do."""
+    if job.predictions.level != "event":
+        return []
+    return ["the predictions are of events: every media of an event carries its event's answer"]
 
 
 def rounded(probability: float) -> float:

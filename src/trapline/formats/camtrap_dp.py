@@ -46,7 +46,6 @@ _OPTIONAL = {
 _CATEGORIES = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
 _URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
 By = Literal["human", "machine", "all"]
-LabelsFrom = Literal["media", "event"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def read_camtrap_dp(
     source: Path,
     *,
     classified_by: By = "human",
-    labels_from: LabelsFrom = "media",
+    event_labels: bool = False,
     keep_urls: bool = False,
     unpack_to: Path | str | None = None,
 ) -> Draft:
@@ -92,8 +91,8 @@ def read_camtrap_dp(
         source: the package.
         classified_by: whose observations become labels: `human` (and those that do not say), `machine` or
             `all`.
-        labels_from: `media`: observations of single media; `event`: those of events as well, for every
-            media of the event that has none of its own. An animal need not be in each photo of its event.
+        event_labels: observations of events count as well, for every media of the event that has none of
+            its own. An animal need not be in each photo of its event.
         keep_urls: keep media that are URLs, under `remote/<deployment>/<file name>` with the URL in
             the column `url`; they are left out, and counted, unless this is asked for. Nothing is fetched.
         unpack_to: unpack the photos of a zip into this new folder; otherwise only its tables are read, and
@@ -108,8 +107,6 @@ def read_camtrap_dp(
     """
     if classified_by not in ("human", "machine", "all"):
         raise UsageError(f"classified_by is human, machine or all, not '{classified_by}'.")
-    if labels_from not in ("media", "event"):
-        raise UsageError(f"labels_from is media or event, not '{labels_from}'.")
     with _open(source, None if unpack_to is None else Path(unpack_to)) as package:
         rows, notes, left_out = _media(package, keep_urls)
         if rows.height == 0:
@@ -119,7 +116,7 @@ def read_camtrap_dp(
             )
         observations, more = _observations(package, classified_by)
         rows = _with_events(rows, observations)
-        rows = _with_labels(rows, observations, labels_from)
+        rows = _with_labels(rows, observations, event_labels)
         rows = _with_boxes(rows, observations)
         missing = observations.filter(
             (pl.col("observationLevel") == "media")
@@ -303,7 +300,7 @@ def _with_events(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame
     )
 
 
-def _with_labels(rows: pl.DataFrame, observations: pl.DataFrame, labels_from: LabelsFrom) -> pl.DataFrame:
+def _with_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bool) -> pl.DataFrame:
     named = observations.filter(pl.col("_label").is_not_null())
     labels = pl.col("_label").unique(maintain_order=True)
     own = (
@@ -312,7 +309,7 @@ def _with_labels(rows: pl.DataFrame, observations: pl.DataFrame, labels_from: La
         .agg(labels.alias("labels"))
     )
     rows = rows.join(own, on="media_id", how="left", maintain_order="left")
-    if labels_from == "media":
+    if not event_labels:
         return rows
     of_events = (
         named.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft
 from trapline.formats.registry import reader
 from trapline.formats.text_table import read_text_table
@@ -34,34 +35,37 @@ def _recognise(source: Path) -> str | None:
 def read_timelapse(
     source: Path,
     *,
-    label: str | None = None,
-    location: str | None = None,
+    columns: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     root: Path | str | None = None,
 ) -> Draft:
     """Timelapse CSV export: file, folder, time, and the columns of the template.
 
-    Templates name their columns as they like. The label is read from `label`, else from a column called
-    Species, Label, Animal, Taxon or Class; the location from `location`, else from Station, Site, Location
-    or Camera. All other columns are kept. Several rows of one file (Timelapse's duplicates) are several
-    labels.
+    Templates name their columns as they like: `columns` says which holds the label and which the location;
+    else the label is taken from Species, Label, Animal, Taxon or Class, the location from Station, Site,
+    Location or Camera. All other columns are kept. Several rows of one file (Timelapse's duplicates) are
+    several labels.
 
     Args:
         source: the CSV; paths start at its folder, which is where Timelapse writes it.
-        label: the column of labels.
-        location: the column of locations.
+        columns: `label` or `location` → the name of its column, where it is not a usual one.
         label_separator: what stands between several labels in one cell.
         root: the folder that the paths start from; the file's own folder where None.
 
     Raises:
         DataError: a column is missing, a row has no file, or rows of one file disagree on place or time.
+        UsageError: `columns` names something else.
     """
     table = read_text_table(source)
     missing = [name for name in ("File", "RelativePath") if name not in table.columns]
     if missing:
         raise DataError(f"{source} line 1 lacks the column {missing[0]}, which Timelapse always writes.")
-    labels = _column(table, label, _LABELS, source)
-    place = _column(table, location, _LOCATIONS, source)
+    asked = columns or {}
+    unknown = sorted(set(asked) - {"label", "location"})
+    if unknown:
+        raise UsageError(f"Of a Timelapse CSV the columns label and location can be named, not {unknown[0]}.")
+    labels = _column(table, asked.get("label"), _LABELS, source)
+    place = _column(table, asked.get("location"), _LOCATIONS, source)
     nameless = table.filter(pl.col("File").is_null())
     if nameless.height:
         raise DataError(f"{nameless['_place'][0]} names no file.")

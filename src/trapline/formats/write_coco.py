@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trapline.formats.answers import MediaSaid, by_media, describe_threshold, rounded
+from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold, rounded
 from trapline.formats.writing import Job, Written, put, writer
 
 EMPTY_ID = 0
@@ -54,7 +54,9 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     }
     put(job.output, json.dumps(document, indent=1, ensure_ascii=False))
     unclassified = sum(what.unclassified for entry in entries for what in entry.said)
-    notes += describe_threshold(job, threshold, unclassified, "they have no annotation")
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, "they have no annotation"
+    )
     unread = sum(size is None for size in sizes.values())
     lost = [f"the boxes of {unread} photos whose size cannot be read"] if unread else []
     notes += [f"'{label}' is called 'empty' (category 0)" for label in sorted(blank - {"empty"})]

@@ -11,6 +11,7 @@ from trapline.formats.answers import (
     MediaSaid,
     Said,
     by_media,
+    describe_spread,
     describe_threshold,
     resolve_threshold,
     rounded,
@@ -62,11 +63,14 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     document["images"] = images
     put(job.output, json.dumps(document, indent=1, ensure_ascii=False))
     unclassified = sum(what.unclassified for entry in entries for what in entry.said)
-    notes += describe_threshold(job, threshold, unclassified, "their detections have no classification")
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, "their detections have no classification"
+    )
     notes += [
         f"'{label}' is called '{names[label]}', because a detection category has that name"
         for label in renamed
     ]
+    notes.append(f"file paths start at {job.catalog.root}: open that folder in Timelapse")
     full = sum(any(d["bbox"] == [0, 0, 1, 1] for d in image["detections"] or ()) for image in images)
     if full:
         notes.append(f"{full} images without a box carry a detection of the full frame")

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.answers import MediaSaid, by_media, describe_threshold
+from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold
 from trapline.formats.json_file import read_json_object
 from trapline.formats.writing import Job, Written, put, writer
 
@@ -62,7 +62,9 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
         raise DataError(f"{job.output / taken} exists and was not made by sorting; name another folder.")
     _make(job, places, mode)
     unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
-    notes += describe_threshold(job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/")
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
+    )
     notes.append(
         "undo with `trapline write … --format sorted --undo`, or trapline.formats.undo_sorted(folder)"
     )

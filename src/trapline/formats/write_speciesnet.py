@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from trapline.formats.answers import MediaSaid, Said, by_media, describe_threshold, rounded
+from trapline.formats.answers import MediaSaid, Said, by_media, describe_spread, describe_threshold, rounded
 from trapline.formats.writing import Job, Written, put, writer
 from trapline.taxonomy import RANKS
 
@@ -65,7 +65,9 @@ def write_speciesnet(job: Job, *, threshold: float | None = None) -> Written:
     if without:
         lost.append(f"labels without SpeciesNet's uuid (the taxonomy gives none): {', '.join(without)}")
     unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
-    notes += describe_threshold(job, threshold, unclassified, "their prediction is 'no cv result'")
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, "their prediction is 'no cv result'"
+    )
     put(job.output, json.dumps({"predictions": predictions}, indent=1, ensure_ascii=False))
     return Written(len(predictions), "photos", lost, notes, [job.output.name])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from trapline.errors import UsageError
-from trapline.formats.answers import MediaSaid, by_media, describe_threshold
+from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold
 from trapline.formats.camtrap_dp_package import csv_bytes
 from trapline.formats.writing import Job, Written, put, writer
 
@@ -83,7 +83,9 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
         )
     put(job.output, csv_bytes(COLUMNS, rows).decode())
     unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
-    notes += describe_threshold(job, threshold, unclassified, f"they are counted as {UNCLASSIFIED}")
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, f"they are counted as {UNCLASSIFIED}"
+    )
     notes.append(f"independent events: at least {interval:g} minutes after the one before")
     untimed = sum(entry.media["camera_time"] is None for entry in entries)
     lost = [f"events of {untimed} media without a time"] if untimed else []

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.answers import Answer, MediaSaid, Said, by_media, describe_threshold, rounded
+from trapline.formats.answers import (
+    Answer,
+    MediaSaid,
+    Said,
+    by_media,
+    describe_spread,
+    describe_threshold,
+    rounded,
+)
 from trapline.formats.camtrap_dp_package import Row, csv_bytes
 from trapline.formats.deployments import Deployment, assign_deployments, read_deployments
 from trapline.formats.project_metadata import read_metadata
@@ -174,7 +182,11 @@ def write_wildlife_insights(
     if without:
         lost.append(f"wi_taxon_id of {', '.join(without)}: the taxonomy gives no uuid")
     unclassified = sum(what.unclassified for entry in timed for what in entry.said)
-    notes += more + describe_threshold(job, threshold, unclassified, "they are written as 'No CV Result'")
+    notes += (
+        more
+        + describe_spread(job)
+        + describe_threshold(job, threshold, unclassified, "they are written as 'No CV Result'")
+    )
     failed = sum(what.failure is not None for entry in timed for what in entry.said)
     if failed:
         notes.append(f"{failed} photos could not be classified: 'No CV Result', with the reason")

@@ -7,7 +7,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.answers import MediaSaid, by_media, describe_threshold
+from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold
 from trapline.formats.writing import Job, Written, put, writer
 
 CREATOR = "Trapline"
@@ -57,7 +57,9 @@ def write_xmp(job: Job, *, threshold: float | None = None, naming: Naming = "ful
     for entry, place in zip(entries, places, strict=True):
         put(job.output / place, sidecar(_subjects(job, entry), _hierarchy(job, entry)))
     unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
-    notes += describe_threshold(job, threshold, unclassified, f"their keyword is {TOP_KEYWORD}|unclassified")
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, f"their keyword is {TOP_KEYWORD}|unclassified"
+    )
     return Written(len(places), "sidecars", [], notes, places)
 
 

@@ -83,7 +83,7 @@ def test_media_get_place_time_event_labels_and_boxes(make: Callable[..., Path]) 
 
 
 def test_urls_machines_and_events_count_when_asked_for(make: Callable[..., Path]) -> None:
-    catalog = read(make(), keep_urls=True, labels_from="event", classified_by="all")
+    catalog = read(make(), keep_urls=True, event_labels=True, classified_by="all")
     assert catalog.table["file_path"][3] == "remote/d2/4.jpg"
     assert catalog.table["url"].to_list() == [None, None, None, "https://example.org/m4/file"]
     assert catalog.table["labels"].to_list() == [
@@ -93,7 +93,7 @@ def test_urls_machines_and_events_count_when_asked_for(make: Callable[..., Path]
         None,
     ]
     assert read(make(), classified_by="machine").labels == ["Lynx lynx"]
-    for wrong in ({"classified_by": "oracle"}, {"labels_from": "stars"}, {"unpack_to": "x"}):
+    for wrong in ({"classified_by": "oracle"}, {"unpack_to": "x"}):
         with pytest.raises(UsageError):
             read(make(), **wrong)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trapline.errors import DataError, TraplineError
+from trapline.errors import DataError, TraplineError, UsageError
 from trapline.formats import read
 
 DETECTION = {"category": "1", "label": "animal", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
@@ -131,7 +131,7 @@ def test_older_exports_and_own_columns_are_read_when_named(tmp_path: Path) -> No
     text = "\n".join(
         line.replace(" 06", "-Mar-2021,06") if line.startswith("proj") else line for line in text.splitlines()
     )
-    catalog = read(csv_file(tmp_path, text), label="Wer", time_format="%d-%b-%Y %H:%M:%S")
+    catalog = read(csv_file(tmp_path, text), columns={"label": "Wer"}, time_format="%d-%b-%Y %H:%M:%S")
     assert catalog.table["camera_time"][2].day == 2
     assert catalog.labels == ["badger", "blank", "fox"]
     assert read(csv_file(tmp_path, text), time_format="%d-%b-%Y %H:%M:%S").labels == []
@@ -151,5 +151,7 @@ def test_a_timelapse_export_that_is_wrong_is_named_by_line(
 ) -> None:
     with pytest.raises(DataError, match=complaint):
         read(csv_file(tmp_path, TIMELAPSE.replace(*change)), format="timelapse")
+    with pytest.raises(UsageError, match="not path"):
+        read(csv_file(tmp_path, TIMELAPSE), format="timelapse", columns={"path": "File"})
     with pytest.raises(DataError, match="no column 'Tier'"):
-        read(csv_file(tmp_path, TIMELAPSE), label="Tier")
+        read(csv_file(tmp_path, TIMELAPSE), columns={"label": "Tier"})
