@@ -15,10 +15,10 @@ def run(
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Draw the synthetic photos and labels, and stop.")
     ] = False,
-    locations: Annotated[int, typer.Option(help="Cameras of the synthetic world.")] = 40,
+    locations: Annotated[int, typer.Option(help="Cameras of the synthetic world.")] = 28,
     events_per_location: Annotated[
         int, typer.Option(help="Bursts of three photos a location, on average.")
-    ] = 7,
+    ] = 11,
     open_report: Annotated[
         bool, typer.Option("--open/--no-open", help="Show the report in the browser, if there is a screen.")
     ] = True,

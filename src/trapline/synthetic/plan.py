@@ -11,7 +11,7 @@ from trapline.synthetic.animals import KINDS, Kind
 from trapline.synthetic.camera import Camera
 from trapline.synthetic.sprite import Individual, Pose, draw_individual
 
-RANKS = (0.64, 0.18, 0.09, 0.05, 0.03, 0.01)  # shares of a location's first, second … kind
+RANKS = (0.68, 0.16, 0.08, 0.04, 0.03, 0.01)  # shares of a location's first, second … kind
 FRAMES = 3
 LEAST_GAP = timedelta(minutes=20)
 

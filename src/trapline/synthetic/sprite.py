@@ -67,9 +67,9 @@ class Sprite:
 
 def draw_individual(kind: Kind, rng: np.random.Generator, faces: int) -> Individual:
     """One animal of a kind: its own size and coat."""
-    brightness = rng.normal(1, 0.1)
-    red, green, blue = (float(np.clip(brightness + d, 0.65, 1.35)) for d in rng.normal(0, 0.03, 3))
-    size = float(np.clip(rng.normal(1, 0.09), 0.78, 1.22))
+    brightness = rng.normal(1, 0.16)
+    red, green, blue = (float(np.clip(brightness + d, 0.6, 1.4)) for d in rng.normal(0, 0.05, 3))
+    size = float(np.clip(rng.normal(1, 0.12), 0.72, 1.28))
     turned = float(rng.choice([1.0, 0.92, 0.78, 0.6], p=[0.45, 0.25, 0.2, 0.1]))
     return Individual(kind, size, (red, green, blue), faces, turned, int(rng.integers(2**31)))
 

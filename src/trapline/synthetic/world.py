@@ -87,8 +87,8 @@ class _Photo:
 def make_world(
     folder: Path | str,
     *,
-    locations: int = 40,
-    events_per_location: int = 7,
+    locations: int = 28,
+    events_per_location: int = 11,
     seed: int = 42,
     size: tuple[int, int] = (640, 480),
     force: bool = False,
