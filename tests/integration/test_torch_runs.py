@@ -1,6 +1,7 @@
 """Training networks on a tiny world: the run folder, resuming, leaks, folds, and one answer everywhere."""
 
 import csv
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,44 @@ def test_predictions_have_a_row_for_a_validation_photo_that_cannot_be_read(
     table = Predictions.load(tmp_path / "run" / "validation.parquet").table
     assert table.height == 4
     assert table.filter(pl.col("status") == "failed")["media_id"].to_list() == ["9"]
+
+
+@pytest.mark.field
+def test_on_real_photos_network_model_file_and_prediction_agree(field: Path, tmp_path: Path) -> None:
+    from trapline.formats import join_boxes, read
+    from trapline.training.fitting import network_logits
+    from trapline.training.pixels import PixelCache
+
+    catalog = join_boxes(read(field / "caltech-night"), field / "caltech-night" / "boxes.json")
+    labelled = catalog.filter(pl.col("labels").is_not_null()).table.sort("location_id", "media_id")
+    labelled = labelled.with_columns(label=pl.col("labels").list.first())
+    one_a_place = labelled.unique(["location_id", "label"], keep="first", maintain_order=True)
+    some = one_a_place.group_by("label", maintain_order=True).head(6)
+    places = some.group_by("label").first()["location_id"].to_list()
+    part = pl.when(pl.col("location_id").is_in(places)).then(pl.lit("validation"))
+    some = catalog.with_table(some.with_columns(split=part.otherwise(pl.lit("train"))))
+    changes = ["preprocessing.height=96", "preprocessing.width=96", "epochs=1", "batch_size=8"]
+    recipe = resolve_recipe("efficientnet-lite0", None, changes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TraplineWarning)  # few photos: a label may miss validation
+        path = train(recipe, some, tmp_path / "run", cache=tmp_path / "cache")
+    model = ModelFile(path, threads=1)
+    judged = Predictions.load(tmp_path / "run" / "validation.parquet")
+    predicted = predict(model, some, tmp_path / "p.parquet", part="validation")
+    np.testing.assert_allclose(judged.probabilities(), predicted.probabilities(), atol=1e-4)
+    store = PixelCache(tmp_path / "cache").exact(some, recipe.preprocessing)
+    logits = network_logits(_best(tmp_path / "run", recipe, model), store, np.arange(8), flip_average=True)
+    np.testing.assert_allclose(model.run(np.array(store.pixels[:8])).logits, logits, atol=1e-4)
+
+
+def _best(run: Path, recipe: Recipe, model: ModelFile) -> Any:
+    """The averaged network of the best epoch's checkpoint."""
+    from trapline.models.networks import build_network
+
+    state = torch.load(run / "member-0" / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    network, _ = build_network(recipe, len(model.card.labels), load=False)
+    prefix = "average.module."
+    network.load_state_dict(
+        {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    )
+    return network
