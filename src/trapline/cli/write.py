@@ -61,6 +61,10 @@ def run(
     naming: Annotated[
         str | None, typer.Option(help="XMP: full (photo.jpg.xmp) or adobe (photo.xmp) [full].")
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="SpeciesNet: a prediction a photo (up to 4), or detection (5) [photo]."),
+    ] = None,
     interval: Annotated[
         float | None, typer.Option(help="Summary: minutes between independent events [30].")
     ] = None,
@@ -88,6 +92,7 @@ def run(
         "leave_out": leave_out or None,
         "mode": mode,
         "naming": naming,
+        "layout": layout,
         "interval": interval,
     }
     report = write(

@@ -15,7 +15,8 @@ from trapline.formats.draft import Draft
 from trapline.formats.json_file import read_json_object
 from trapline.formats.registry import reader
 
-_START = re.compile(rb'\A\s*\{\s*"(predictions|instances)"\s*:\s*\[')
+_START = re.compile(rb'\A\s*\{\s*("info"\s*:\s*\{[^{}]*\}\s*,\s*)?"(?P<key>predictions|instances)"\s*:\s*\[')
+_WHOLE_IMAGE = "0"  # SpeciesNet 5's detection that stands for the whole photo
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
 _COPIED = {"prediction": str, "prediction_score": float, "country": str, "admin1_region": str}
@@ -27,15 +28,17 @@ def _recognise(source: Path) -> str | None:
         return None
     with source.open("rb") as file:
         match = _START.match(file.read(4096))
-    return f"it is JSON that begins with '{match[1].decode()}'" if match else None
+    return f"it is JSON with '{match['key'].decode()}'" if match else None
 
 
 @reader("speciesnet", recognise=_recognise)
 def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
     """SpeciesNet JSON: predictions (boxes, and what it predicted), or instances (paths and places).
 
-    What SpeciesNet predicted is no label: it is kept in the columns `speciesnet_prediction` and
-    `speciesnet_prediction_score`. Entries that are URLs are left out, and counted.
+    Both layouts are read: one prediction a photo (SpeciesNet up to 4), and one a detection (5). What
+    SpeciesNet predicted is no label: it is kept in the columns `speciesnet_prediction` and
+    `speciesnet_prediction_score`, of several detections the surest. Entries that are URLs are left out,
+    and counted.
 
     Args:
         source: the JSON file.
@@ -77,6 +80,7 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
 
 def _row(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where, "boxes": _boxes(entry, where)}
+    entry = {**_surest(entry, where), **entry}
     for name, kind in _COPIED.items():
         value = entry.get(name)
         try:
@@ -84,6 +88,24 @@ def _row(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
         except (TypeError, ValueError) as error:
             raise DataError(f"{where}: {name} is {value!r}.") from error
     return row
+
+
+def _surest(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The prediction of the detection that SpeciesNet 5 is surest of; nothing where none was classified."""
+    found: list[tuple[float, str]] = []
+    try:
+        for detection in entry.get("detections") or ():
+            processed, raw = detection.get("processed_classification"), detection.get("raw_classifications")
+            if processed is not None:
+                found.append((float(processed["score"]), str(processed["class"])))
+            elif raw is not None:
+                found.append((float(raw["scores"][0]), str(raw["classes"][0])))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where} has a wrong classification: {error!r}") from error
+    if not found:
+        return {}
+    score, name = max(found)
+    return {"prediction": name, "prediction_score": score}
 
 
 def _boxes(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]] | None:
@@ -94,7 +116,8 @@ def _boxes(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]] | None:
     if not isinstance(detections, list):
         raise DataError(f"{where}: detections is no list.")
     try:
-        return [_box(detection) for detection in detections]
+        boxes = [_box(each) for each in detections if str(each["category"]) != _WHOLE_IMAGE]
+        return None if not boxes and "DETECTOR" in (entry.get("failures") or ()) else boxes
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where} has a wrong detection: {error!r}") from error
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
+from trapline.errors import UsageError
 from trapline.formats.answers import MediaSaid, Said, by_media, describe_spread, describe_threshold, rounded
 from trapline.formats.writing import Job, Written, put, writer
 from trapline.taxonomy import RANKS
@@ -19,6 +20,19 @@ SPECIAL = {
 }
 """SpeciesNet's labels for what is no taxon of its own, by kind."""
 
+DETECTION_VERSION = "20261015"
+"""The version that SpeciesNet 5.0 gives its layout of one prediction a detection."""
+
+WHOLE_IMAGE = {
+    "category": "0",
+    "label": "whole_image_classification",
+    "conf": 1.0,
+    "bbox": [0.0, 0.0, 1.0, 1.0],
+}
+"""The detection at which SpeciesNet 5 keeps what is said of a whole photo."""
+
+Layout = Literal["photo", "detection"]
+_PREDICTION_KEYS = {"": "class", "_score": "score", "_source": "source"}
 _DETECTOR_CATEGORIES = {"animal": ("1", "animal"), "person": ("2", "human"), "vehicle": ("3", "vehicle")}
 _ALIASES = {"1": "animal", "2": "person", "3": "vehicle", "human": "person"}
 
@@ -48,19 +62,30 @@ def speciesnet_label(job: Job, label: str) -> str:
         "places, times, events; subspecies; boxes of categories that SpeciesNet does not know",
     ),
 )
-def write_speciesnet(job: Job, *, threshold: float | None = None) -> Written:
-    """SpeciesNet predictions JSON: five labels a photo, its boxes, and one prediction.
+def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout = "photo") -> Written:
+    """SpeciesNet predictions JSON: five labels a photo or box, its boxes, and one prediction.
 
     Args:
         job: what is to be written; without a taxonomy labels have no ranks and no uuid.
         threshold: where no label reaches it the prediction is SpeciesNet's "no cv result".
+        layout: `photo`: one prediction a photo, as SpeciesNet up to 4 writes it; `detection`: one a
+            detection, as SpeciesNet 5 does, what was said of a whole photo at a detection that stands for it.
+
+    Raises:
+        UsageError: an unknown layout.
     """
+    if layout not in ("photo", "detection"):
+        raise UsageError(f"There is no layout '{layout}'; there are: photo, detection.")
     entries, notes = by_media(job, threshold)
     lost = []
-    predictions = [_entry(job, entry) for entry in entries]
+    shape = _entry if layout == "photo" else _entry_by_detection
+    predictions = [shape(job, entry) for entry in entries]
     several = sum(len(entry.said) > 1 for entry in entries)
-    if several:
+    if several and layout == "photo":
         lost.append(f"{several} photos have predictions for several boxes; the most probable one is written")
+    unsought = sum(entry.media["boxes"] is None for entry in entries)
+    if unsought and layout == "detection":
+        lost.append(f"that no detector was run on {unsought} photos: they look as if it had found nothing")
     without = [label for label in job.predictions.labels if speciesnet_label(job, label).startswith(";")]
     if without:
         lost.append(f"labels without SpeciesNet's uuid (the taxonomy gives none): {', '.join(without)}")
@@ -68,7 +93,8 @@ def write_speciesnet(job: Job, *, threshold: float | None = None) -> Written:
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, "their prediction is 'no cv result'"
     )
-    put(job.output, json.dumps({"predictions": predictions}, indent=1, ensure_ascii=False))
+    head = {} if layout == "photo" else {"info": {"format_version": DETECTION_VERSION}}
+    put(job.output, json.dumps(head | {"predictions": predictions}, indent=1, ensure_ascii=False))
     return Written(len(predictions), "photos", lost, notes, [job.output.name])
 
 
@@ -83,15 +109,47 @@ def _entry(job: Job, entry: MediaSaid) -> dict[str, Any]:
         found["detections"].sort(key=lambda box: -box["conf"])
     if good:
         best = max(good, key=_certainty)
-        found["classifications"] = {
-            "classes": [speciesnet_label(job, answer.label) for answer in best.ranked],
-            "scores": [rounded(answer.probability) for answer in best.ranked],
-        }
-        found["prediction"] = speciesnet_label(job, best.answers[0].label) if best.answers else NO_RESULT
-        found["prediction_score"] = rounded(best.ranked[0].probability)
-        found["prediction_source"] = "classifier"
+        answer = _answer(job, best)
+        found["classifications"] = _ranked(job, best)
+        found |= {f"prediction{tail}": answer[key] for tail, key in _PREDICTION_KEYS.items()}
     found["model_version"] = job.classifier
     return found
+
+
+def _entry_by_detection(job: Job, entry: MediaSaid) -> dict[str, Any]:
+    found: dict[str, Any] = {"filepath": entry.media["file_path"]}
+    if all(what.failure is not None for what in entry.said):
+        found["failures"] = ["CLASSIFIER"]
+    by_box = {what.box: what for what in entry.said if what.failure is None}
+    detections = [dict(WHOLE_IMAGE)] if None in by_box else []
+    if None in by_box:
+        detections[0] |= _classified(job, by_box[None])
+    for place, box in enumerate(entry.media["boxes"] or ()):
+        detection = _detection(box)
+        if detection is not None:
+            detections.append(detection | (_classified(job, by_box[place]) if place in by_box else {}))
+    if detections or entry.media["boxes"] is not None:
+        found["detections"] = detections
+    return found | {"model_version": job.classifier}
+
+
+def _classified(job: Job, what: Said) -> dict[str, Any]:
+    return {"raw_classifications": _ranked(job, what), "processed_classification": _answer(job, what)}
+
+
+def _ranked(job: Job, what: Said) -> dict[str, list[Any]]:
+    return {
+        "classes": [speciesnet_label(job, answer.label) for answer in what.ranked],
+        "scores": [rounded(answer.probability) for answer in what.ranked],
+    }
+
+
+def _answer(job: Job, what: Said) -> dict[str, Any]:
+    return {
+        "class": speciesnet_label(job, what.answers[0].label) if what.answers else NO_RESULT,
+        "score": rounded(what.ranked[0].probability),
+        "source": "classifier",
+    }
 
 
 def _certainty(what: Said) -> tuple[bool, float]:

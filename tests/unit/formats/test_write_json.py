@@ -128,6 +128,34 @@ def test_speciesnet_json_is_read_back_with_its_boxes_and_predictions(scene: Any,
     assert back.table["speciesnet_prediction_score"][0] == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize("level", ["media", "box"])
+def test_speciesnet_by_detection_keeps_what_is_said_with_its_box(
+    level: str, scene: Any, tmp_path: Path
+) -> None:
+    made = scene(level)
+    document = written(made, tmp_path / "sn.json", "speciesnet", layout="detection", threshold=0.5)
+    assert list(document) == ["info", "predictions"]
+    entries = {entry["filepath"]: entry for entry in document["predictions"]}
+    for entry in document["predictions"]:
+        assert not {"prediction", "classifications"} & set(entry)
+        for detection in entry.get("detections", []):
+            assert (detection["label"] == "whole_image_classification") == (detection["category"] == "0")
+    first = [
+        (d["category"], d.get("processed_classification", {}).get("class", "").split(";")[-1])
+        for d in entries["north/a 1 !!.jpg"]["detections"]
+    ]
+    whole = [("0", "roe deer"), ("1", ""), ("2", "")]
+    assert first == (whole if level == "media" else [("1", "roe deer"), ("2", "vehicle")])
+    unsure = entries["south/b1.jpg"]["detections"][0]["processed_classification"]
+    assert unsure["class"].endswith("no cv result")
+    assert entries["south/b2.jpg"]["failures"] == ["CLASSIFIER"]
+    back = read(tmp_path / "sn.json", root=made.catalog.root)
+    assert back.info["format"]["name"] == "speciesnet"
+    assert same_boxes(back.table["boxes"][0].to_list(), made.catalog.table["boxes"][0].to_list())
+    assert back.table["boxes"].list.len().to_list()[1:4] == [0, 0, 0]  # a whole photo is no box
+    assert back.table["speciesnet_prediction"][1].endswith("red fox")
+
+
 @pytest.mark.parametrize("level", ["media", "box", "event"])
 def test_coco_camera_traps_are_read_back(level: str, scene: Any, tmp_path: Path) -> None:
     made = scene(level)
