@@ -269,3 +269,34 @@ def test_names_as_cameras_and_people_write_them_can_be_sorted_and_tagged(
     assert undo_sorted(tmp_path / "sorted") == (322, [])
     assert write(made, catalog, root, format="xmp").rows == 322
     assert len(list(root.rglob("*.xmp"))) == 322
+
+
+@pytest.mark.field
+def test_bursts_of_several_species_are_summed_by_event(field: Path, tmp_path: Path) -> None:
+    import polars as pl
+
+    from trapline.formats import read
+    from trapline.prediction import Predictions
+
+    catalog = read(field / "trailcam-bursts" / "train_metadata.csv")
+    truth = pl.read_csv(field / "trailcam-bursts" / "train_labels.csv").rename({"seq_id": "event_id"})
+    labels = tuple(name for name in truth.columns if name != "event_id")
+    table = truth.select(
+        pl.lit(None, pl.String).alias("media_id"),
+        "event_id",
+        pl.lit(None, pl.Int64).alias("box"),
+        pl.lit(None, pl.String).alias("file_path"),
+        pl.lit("ok").alias("status"),
+        pl.lit(None, pl.String).alias("reason"),
+        pl.col(labels).cast(pl.Float32),
+    )
+    made = Predictions(table, labels, "event", "f" * 16, "multi-label")
+    report = write(made, catalog, tmp_path / "summary.csv", format="summary", interval=0)
+    found = {row["label"]: int(row["media"]) for row in rows(tmp_path / "summary.csv")}
+    per_event = catalog.table.group_by("event_id").len()
+    elk = truth.filter(pl.col("elk") == 1).join(per_event, on="event_id")["len"].sum()
+    assert found["elk"] == elk
+    assert "other" not in found  # nothing was seen of it
+    assert sum(found.values()) > len(catalog)  # bursts with two species count for both
+    assert any("events" in note for note in report.notes)
+    assert write(made, catalog, tmp_path / "c.json", format="coco-camera-traps").rows == 1487
