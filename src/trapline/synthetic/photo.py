@@ -134,12 +134,10 @@ def _put_shadow(
 
 
 def _expose(canvas: _Canvas, scene: Scene, light: Light, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    albedo: Array = np.asarray(LINEAR[np.asarray(canvas.albedo)], np.float32)
+    albedo: Array = np.take(LINEAR, np.asarray(canvas.albedo))
     sky = np.asarray(np.asarray(canvas.sky, np.float32) / 255, np.float32)
     if light.night:
-        return by_night(
-            albedo, np.asarray(DISTANCES[np.asarray(canvas.distance)], np.float32), sky, scene, rng
-        )
+        return by_night(albedo, np.take(DISTANCES, np.asarray(canvas.distance)), sky, scene, rng)
     return by_day(albedo, sky, shadows(scene, light), scene, light, rng)
 
 

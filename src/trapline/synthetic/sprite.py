@@ -77,7 +77,7 @@ def draw_individual(kind: Kind, rng: np.random.Generator, faces: int) -> Individ
 def draw_sprite(animal: Individual, pose: Pose, pixels_per_metre: float) -> Sprite:
     """Draw one animal at a scale (pixels a metre); small ones are drawn large and reduced."""
     scale = pixels_per_metre * animal.size
-    over = 1 if scale > 220 else 2 if scale > 110 else 3
+    over = 1 if scale > 180 else 2 if scale > 60 else 3
     parts, lift = _parts(animal.kind, pose)
     (left, right), height = _extent(parts), _height(parts)
     zoom = scale * over
@@ -178,7 +178,7 @@ def _smooth(circles: npt.NDArray[np.float64], steps: int) -> npt.NDArray[np.floa
 def _draw_tube(paint, shape, tube: Tube, shade: float, zoom: float, place) -> None:  # type: ignore[no-untyped-def]
     circles = np.array(tube.circles)
     length = np.hypot(*np.diff(circles[:, :2], axis=0).T).max() * zoom
-    steps = int(np.clip(length / max(circles[:, 2].min() * zoom * 0.5, 1.0), 3, 16))
+    steps = int(np.clip(length / max(circles[:, 2].min() * zoom * 0.5, 1.0), 3, 12))
     points = _smooth(circles, steps)
     share = np.linspace(0, 1, len(points))[:, None]
     colours = ((1 - share) * np.array(tube.first) + share * np.array(tube.last)) * shade
