@@ -30,6 +30,7 @@ _HOMES = {
     "explore": "trapline.evaluation",
     "join_boxes": "trapline.formats",
     "location_folds": "trapline.catalog",
+    "make_world": "trapline.synthetic",
     "near_duplicates": "trapline.images",
     "perceptual_hash": "trapline.images",
     "predict": "trapline.prediction",
