@@ -180,7 +180,7 @@ def train_head(
         DataError: the split leaks, a part is empty, a label has no training media, photos cannot be read.
     """
     folder = Path(run_folder)
-    selected = select_media(catalog, recipe)
+    selected = select_media(catalog, recipe, needs_split=recipe.fit == "train")
     leaks = refuse_leaks(catalog, allow_leak)
     learner = HeadLearner(recipe, selected, cache, report)
     heads, found, judged = _fit(learner)

@@ -82,8 +82,8 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     Args:
         catalog: with labels and, unless folds are dealt later, a split.
         recipe: its task is used.
-        needs_split: False takes all labelled media of the parts train and validation (or all, if there is
-            no split), with empty `train` and `validation`.
+        needs_split: False takes all labelled media of the parts train and validation; or, if there is no
+            split, all there are as `train`, with an empty `validation`.
 
     Raises:
         DataError: no split, an empty part, fewer than two labels, or a label without training media.
@@ -112,6 +112,8 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     part = labelled.table["split"]
     train = part.eq_missing("train").arg_true().to_numpy().astype(np.int64)
     validation = part.eq_missing("validation").arg_true().to_numpy().astype(np.int64)
+    if not has_split:
+        train = np.arange(len(labelled), dtype=np.int64)
     targets = target_matrix(labelled, labels, recipe.task)
     if needs_split:
         _check_parts(labels, targets, train, validation)

@@ -53,7 +53,8 @@ def train(
 
     Args:
         recipe: see `trapline.models.resolve_recipe`.
-        catalog: with labels and a split into train and validation (`trapline.catalog.split_catalog`).
+        catalog: with labels and a split into train and validation (`trapline.catalog.split_catalog`); recipes
+            that deal their own folds (`fit` is `all` or `folds`) need no split and use all labelled media.
         run_folder: made; gets `recipe.yaml`, `catalog.parquet`, `history.csv` and `.png`, checkpoints,
             `validation.parquet` (predictions of the judged media) and `model.onnx`.
         allow_leak: train although the split leaks; the card says so.
@@ -70,7 +71,7 @@ def train(
         MissingExtraError: the recipe needs PyTorch and it is not installed.
     """
     folder = Path(run_folder)
-    selected = select_media(catalog, recipe)
+    selected = select_media(catalog, recipe, needs_split=recipe.fit == "train")
     leaks = refuse_leaks(catalog, allow_leak)
     _open_run(folder, recipe, catalog, resume)
     if recipe.how == "frozen":
@@ -219,7 +220,7 @@ def _check_parity(model: ModelFile, recipe: Recipe, fitted: Sequence[Fitted], le
     """The model file must answer as the trained networks do, on a few of the photos themselves."""
     from trapline.training.fitting import network_logits
 
-    rows = learner.selected.validation[:8]
+    rows = np.concatenate([learner.selected.validation, learner.selected.train])[:8]
     exact = learner.examples.exact
     expected = np.mean(
         [network_logits(member.network, exact, rows, recipe.flip_average) for member in fitted], axis=0
