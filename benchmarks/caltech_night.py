@@ -28,14 +28,15 @@ from trapline.training import crossval
 FOLDS, SEED, GAP = 5, 42, timedelta(minutes=5)
 FULL_FRAME = "preprocessing.crop=null"
 LITE0 = "selection=last"
+SMALL = ["preprocessing.height=160", "preprocessing.width=160"]
 ROWS: dict[str, tuple[str, list[str], str]] = {
     "small-cnn, full frame": ("small-cnn", ["epochs=15", "selection=last"], "location"),
     "head, full frame": ("head", [FULL_FRAME], "location"),
     "head, crops": ("head", [], "location"),
     "head, crops, random split": ("head", [], "random"),
-    "lite0 fine-tuned, full frame": ("efficientnet-lite0", [LITE0, FULL_FRAME], "location"),
-    "lite0 fine-tuned, crops": ("efficientnet-lite0", [LITE0], "location"),
-    "lite0 fine-tuned, crops, random split": ("efficientnet-lite0", [LITE0], "random"),
+    "lite0 fine-tuned, full frame": ("efficientnet-lite0", [LITE0, *SMALL, FULL_FRAME], "location"),
+    "lite0 fine-tuned, crops": ("efficientnet-lite0", [LITE0, *SMALL], "location"),
+    "lite0 fine-tuned, crops, random split": ("efficientnet-lite0", [LITE0, *SMALL], "random"),
 }
 """Row -> recipe, settings, and what the folds keep together."""
 

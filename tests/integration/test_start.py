@@ -6,15 +6,30 @@ import sys
 
 import pytest
 
-HEAVY = {"numpy", "polars", "torch", "sklearn", "scipy", "onnx", "onnxruntime", "matplotlib", "PIL", "rich", "lightning"}
+HEAVY = {
+    "numpy",
+    "polars",
+    "torch",
+    "sklearn",
+    "scipy",
+    "onnx",
+    "onnxruntime",
+    "matplotlib",
+    "PIL",
+    "rich",
+    "lightning",
+}
 
 
 @pytest.mark.parametrize(
-    "statement", ["import trapline", "from trapline.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"]
+    "statement",
+    ["import trapline", "from trapline.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"],
 )
 def test_nothing_heavy_is_imported_at_the_start(statement: str) -> None:
     report = "\nimport sys, json\nprint(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
-    run = subprocess.run([sys.executable, "-c", statement + report], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", statement + report], capture_output=True, text=True, check=True
+    )
     loaded = set(json.loads(run.stdout.splitlines()[-1]))
     assert not loaded & HEAVY
 
@@ -26,8 +41,12 @@ def test_every_public_name_can_be_had_from_the_package() -> None:
         assert getattr(trapline, name) is not None
 
 
-@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["nonsense"], 2), (["show", "no.onnx"], 1)])
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["--version"], 0), (["nonsense"], 2), (["show", "no.onnx"], 1)]
+)
 def test_the_exit_status_says_what_happened(arguments: list[str], status: int) -> None:
-    run = subprocess.run([sys.executable, "-m", "trapline", *arguments], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-m", "trapline", *arguments], capture_output=True, text=True, check=False
+    )
     assert run.returncode == status
     assert "Traceback" not in run.stderr
