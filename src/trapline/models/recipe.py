@@ -122,7 +122,7 @@ class Augmentation(_Section):
             preprocessing crops to a box.
         box_shift: largest shift of the crop off the box's centre, as a share of the crop's side.
         full_frame: chance of the whole frame in place of the crop.
-        brightness: largest change of brightness, as a share of the full range.
+        brightness: largest change of the mean brightness, as a factor minus 1.
         contrast: largest change of contrast, as a factor minus 1.
         gamma: largest change of gamma, as a factor minus 1.
         noise: largest standard deviation of sensor noise, grey (infrared), as a share of the full range.

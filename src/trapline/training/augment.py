@@ -36,7 +36,9 @@ def augment(images: Tensor, change: Augmentation, random: torch.Generator) -> Te
     if change.contrast or change.brightness:
         gain = 1 + draw.between(-change.contrast, change.contrast)
         middle = images.mean(dim=(1, 2, 3), keepdim=True)
-        images = images * gain + (middle * (1 - gain) + draw.between(-change.brightness, change.brightness))
+        # about its own mean: a fixed share of the range would blacken most night pictures
+        brighter = 1 + draw.between(-change.brightness, change.brightness)
+        images = (images - middle) * gain + middle * brighter
     if change.grey:
         images = _where(draw.chance(change.grey), images, _grey)
     if change.blur:

@@ -20,13 +20,13 @@ from trapline.models.recipes.registry import register
 
 CAMERA_TRAP = Augmentation(
     horizontal_flip=0.5,
-    crop_scale=0.75,
+    crop_scale=0.8,
     crop_ratio=1.2,
     rotate=8,
     context=(1.0, 2.0),
     box_shift=0.1,
     full_frame=0.15,
-    brightness=0.2,
+    brightness=0.35,
     contrast=0.35,
     gamma=0.35,
     noise=0.03,
