@@ -24,7 +24,7 @@ def commands(page: Path) -> list[str]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small synthetic world, made by the command that the docs name."""
     folder = tmp_path_factory.mktemp("docs")
-    run_line("trapline quickstart world --data-only --events-per-location 12", folder)
+    run_line("trapline quickstart world --data-only --locations 12 --events-per-location 8", folder)
     return folder / "world"
 
 
