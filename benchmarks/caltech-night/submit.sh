@@ -12,7 +12,7 @@ trapline pool "$out/run/validation.parquet" "$out/labelled.parquet" --without-bo
 trapline evaluate "$out/labelled.parquet" "$out/run/validation.parquet" -o "$out/photos.html"
 trapline evaluate "$out/labelled.parquet" "$out/pooled.parquet" -o "$out/visits.html"
 # the withheld photos
-trapline catalog "$data" --part test --boxes "$data/boxes.json" --join-events 5min -o "$out/test.parquet"
+trapline catalog "$data" --part test --boxes "$data/boxes.json" --event-gap 5min -o "$out/test.parquet"
 trapline predict "$out/run/model.onnx" "$out/test.parquet" -o "$out/test-photos.parquet"
 trapline pool "$out/test-photos.parquet" "$out/test.parquet" --without-box 0.3 -o "$out/test-visits.parquet"
 trapline submit "$out/test-visits.parquet" "$data/submission_format.csv" -o "$out/submission.csv"
