@@ -90,7 +90,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Quickstart:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("default::trapline.errors.TraplineWarning")
 def test_the_random_split_flatters_and_the_split_by_location_still_learns(real: Quickstart) -> None:
     random, location = (real.evaluations[by].metrics for by in ("random", "location"))
