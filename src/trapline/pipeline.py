@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from trapline.catalog import Catalog, split_catalog
+from trapline.catalog.splits import RATIOS
 from trapline.catalog.table import SPLIT_PARTS
 from trapline.errors import UsageError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from trapline.models import ModelFile, Recipe
 
 FORMAT_NAME = "submission_format.csv"
-PUBLISHED_RATIOS = (0.7, 0.15, 0.15)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def run_pipeline(
     *,
     boxes: Path | None = None,
     by: str = "location",
-    ratios: Sequence[float] = PUBLISHED_RATIOS,
+    ratios: Sequence[float] = RATIOS,
     seed: int = 42,
     read_options: Mapping[str, Any] | None = None,
     allow_leak: bool = False,
