@@ -103,6 +103,40 @@ def write_zoo() -> Callable[[Path], dict[str, str]]:
     return write
 
 
+@pytest.fixture
+def world(tmp_path: Path) -> Callable[..., Any]:
+    """12 photos of 60 × 40 pixels at 6 locations; the label is the brightest channel."""
+
+    import numpy as np
+    from PIL import Image
+
+    from trapline.catalog import Catalog
+
+    box = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
+
+    def make(**changes: Any) -> Any:
+        random = np.random.default_rng(0)
+        rows = []
+        for place in range(12):
+            label = "ab"[place % 2]
+            pixels = random.integers(0, 120, (40, 60, 3), dtype=np.uint8)
+            pixels[10:20, 10:20, place % 2] = 255
+            (tmp_path / "photos").mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "photos" / f"{place}.png")
+            row = {
+                "media_id": str(place),
+                "file_path": f"{place}.png",
+                "location_id": f"L{place // 2}",
+                "labels": [label],
+                "split": "train" if place < 8 else "validation",
+                "boxes": [box] if place % 3 else [],
+            }
+            rows.append(row | {key: value(row) for key, value in changes.items()})
+        return Catalog.from_rows(rows, tmp_path / "photos", "synthetic")
+
+    return make
+
+
 def _picture(mode: str = "RGB", width: int = 96, height: int = 64) -> Any:
     import numpy as np
     from PIL import Image

@@ -18,40 +18,12 @@ pytest.importorskip("lightning")
 
 from trapline.training import crossval, train  # noqa: E402
 
-BOX = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
 MakeWorld = Callable[..., Catalog]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> MakeWorld:
-    """12 photos of 60 × 40 pixels at 6 locations; the label is the brightest channel."""
-
-    def make(**changes: Any) -> Catalog:
-        random = np.random.default_rng(0)
-        rows = []
-        for place in range(12):
-            label = "ab"[place % 2]
-            pixels = random.integers(0, 120, (40, 60, 3), dtype=np.uint8)
-            pixels[10:20, 10:20, place % 2] = 255
-            (tmp_path / "photos").mkdir(exist_ok=True)
-            Image.fromarray(pixels).save(tmp_path / "photos" / f"{place}.png")
-            row = {
-                "media_id": str(place),
-                "file_path": f"{place}.png",
-                "location_id": f"L{place // 2}",
-                "labels": [label],
-                "split": "train" if place < 8 else "validation",
-                "boxes": [BOX] if place % 3 else [],
-            }
-            rows.append(row | {key: value(row) for key, value in changes.items()})
-        return Catalog.from_rows(rows, tmp_path / "photos", "synthetic")
-
-    return make
 
 
 def tiny(*changes: str) -> Recipe:
