@@ -30,6 +30,7 @@ from trapline.models.weights import Weights
 from trapline.training.augment import augment, cut, mix
 from trapline.training.batches import Batches, ExactBatches, Rows, TrainingPixels, needs_mixing
 from trapline.training.history import write_history
+from trapline.training.memory import keep_memory
 from trapline.training.optimisation import build_optimiser, build_schedule, first_stages
 from trapline.training.pixels import Store
 from trapline.training.targets import label_weights, prior_shift, probabilities_of, truth_of
@@ -290,6 +291,7 @@ class Fitting(lightning.LightningModule):
 
 
 def _run(module: Fitting, folder: Path, resume: Path | None, report: Report | None) -> None:
+    keep_memory()
     recipe = module.recipe
     callbacks: list[Callback] = [_Reporter(folder, report)]
     if module.chooses:
