@@ -178,7 +178,8 @@ def write(
     if chosen.into == "file" and output.is_dir():
         raise UsageError(f"{output} is a folder; the format {chosen.name} is one file.")
     known = None if taxonomy is None else taxonomy.for_labels(predictions.labels)
-    done = chosen.function(Job(predictions, catalog, known, output, force), **options)
+    job = Job(predictions.without_skipped(), catalog, known, output, force)
+    done = chosen.function(job, **options)
     return WriteReport(
         chosen.name,
         output,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,9 +25,32 @@ FIXED: dict[str, pl.DataType] = {
     "status": pl.String(),
     "reason": pl.String(),
 }
-"""The columns before the labels. `status` is `ok` or `failed`; `reason` says why, or what was odd about an
-`ok` row ("truncated: lower part missing"). `media_id` and `file_path` are null in rows of level event,
-`box` is null but in rows of level box."""
+"""The columns before the labels. `status` is `ok`, `failed` or (boxes only) `skipped`; `reason` says why, or
+what was odd about an `ok` row ("truncated: lower part missing"). `media_id` and `file_path` are null in rows
+of level event, `box` is null but in rows of level box."""
+
+BOX_COLUMNS: dict[str, pl.DataType] = {
+    "category": pl.String(),
+    "conf": pl.Float64(),
+    "x": pl.Float64(),
+    "y": pl.Float64(),
+    "width": pl.Float64(),
+    "height": pl.Float64(),
+    "crop": pl.String(),
+}
+"""What predictions of level box have between `FIXED` and the labels: the catalog's box, and what was seen.
+
+There is a row for each box of a media (`box` is its place in the catalog's list, `crop` is `box`); one that
+the model's card does not let through (a person, a low confidence) is `skipped`, says why, and its `crop` is
+null. A media of which no box is let through has one more row, for the full frame, as at level media: `box`
+and the box's columns are null, and `crop` says why: `full frame: no detector was run`, `full frame: nothing
+was detected` or `full frame: no box is let through`. So every media has at least one row that is `ok` or
+`failed`."""
+
+
+def fixed_columns(level: Level) -> dict[str, pl.DataType]:
+    """The columns before the labels at a level, and their types."""
+    return FIXED | BOX_COLUMNS if level == "box" else dict(FIXED)
 
 
 @dataclass(frozen=True)
@@ -35,7 +58,7 @@ class Predictions:
     """Probabilities from one model file for a list of inputs, in the order of the inputs.
 
     Attributes:
-        table: the `FIXED` columns, then one float32 column a label, null where `status` is `failed`.
+        table: the columns of `fixed_columns`, then float32 labels, null where `status` is not `ok`.
         labels: the label names, in the model's order.
         level: what a row stands for.
         model: the model file's fingerprint.
@@ -51,10 +74,11 @@ class Predictions:
     info: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        clash = set(self.labels) & set(FIXED)
+        fixed = fixed_columns(self.level)
+        clash = set(self.labels) & set(fixed)
         if clash:
             raise DataError(f"Labels may not be named like a column of the predictions: {sorted(clash)}.")
-        expected = [*FIXED, *self.labels]
+        expected = [*fixed, *self.labels]
         if self.table.columns != expected:
             raise DataError(f"Predictions need the columns {expected}; got {self.table.columns}.")
 
@@ -71,8 +95,12 @@ class Predictions:
         """The rows that have none, with their reasons."""
         return self.table.filter(pl.col("status") == "failed")
 
+    def without_skipped(self) -> Predictions:
+        """The same without the boxes that the model was not asked about."""
+        return replace(self, table=self.table.filter(pl.col("status") != "skipped"))
+
     def probabilities(self) -> npt.NDArray[np.float64]:
-        """float64 [rows, labels]; NaN where the input failed."""
+        """float64 [rows, labels]; NaN where `status` is not `ok`."""
         return self.table.select(pl.col(self.labels).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
 
     def header(self) -> dict[str, Any]:
@@ -125,7 +153,7 @@ class Predictions:
                 table = pl.read_parquet(path)
             else:
                 header = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
-                types = {**FIXED, **dict.fromkeys(header["labels"], pl.Float32())}
+                types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
                 table = pl.read_csv(path, schema_overrides=types)
         except (KeyError, ValueError, OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path} cannot be read as predictions of Trapline: {error}") from error

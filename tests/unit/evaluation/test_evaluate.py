@@ -11,6 +11,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, compare, evaluate
 from trapline.prediction import Predictions
+from trapline.prediction.table import BOX_COLUMNS, FIXED
 
 LABELS = ("blank", "hare", "lynx")
 
@@ -269,8 +270,10 @@ def test_predictions_that_cannot_be_right_are_refused(change: Any, complaint: st
 
 def test_predictions_of_boxes_are_refused() -> None:
     catalog, predictions = world()
+    nothing = [pl.lit(None, kind).alias(name) for name, kind in BOX_COLUMNS.items()]
+    table = predictions.table.select(*FIXED, *nothing, *LABELS)
     with pytest.raises(DataError, match="must be one row a media"):
-        evaluate(catalog, Predictions(predictions.table, LABELS, "box", "f", "single-label"))
+        evaluate(catalog, Predictions(table, LABELS, "box", "f", "single-label"))
 
 
 def test_a_multi_label_model_is_judged_label_by_label_and_blank_may_be_the_absence_of_all() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from trapline.catalog import Catalog
 from trapline.prediction import Predictions
-from trapline.prediction.table import FIXED
+from trapline.prediction.table import BOX_COLUMNS, FIXED
 from trapline.taxonomy import Taxonomy, taxonomy_from_csv
 
 LABELS = ("roe_deer", "fox", "vehicle", "blank")
@@ -66,6 +66,9 @@ def predictions_of(level: Literal["media", "box", "event"], task: Any) -> Predic
         rows.append((*fixed, *(numbers or (None,) * len(LABELS))))
     schema = {**FIXED, **dict.fromkeys(LABELS, pl.Float32())}
     table = pl.DataFrame(rows, schema=schema, orient="row")
+    if level == "box":
+        nothing = [pl.lit(None, kind).alias(name) for name, kind in BOX_COLUMNS.items()]
+        table = table.select(*FIXED, *nothing, *LABELS)
     return Predictions(table, LABELS, level, "0123456789abcdef", task, {"model_name": "alpine"})
 
 

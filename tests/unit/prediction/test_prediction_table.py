@@ -7,7 +7,7 @@ import pytest
 
 from trapline.errors import DataError
 from trapline.prediction import Predictions
-from trapline.prediction.table import FIXED
+from trapline.prediction.table import BOX_COLUMNS, FIXED
 
 
 def predictions(**changes: object) -> Predictions:
@@ -48,6 +48,22 @@ def test_columns_must_be_the_labels_and_no_label_may_hide_a_column() -> None:
         predictions(labels=("42", "hare"))
     with pytest.raises(DataError, match="named like a column"):
         predictions(labels=("hare", "status"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_of_boxes_carry_their_box(tmp_path: Path, suffix: str) -> None:
+    box = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4, "crop": "box"}
+    columns = [pl.Series(name, [box[name], None], kind) for name, kind in BOX_COLUMNS.items()]
+    status = pl.Series("status", ["ok", "skipped"])
+    table = predictions().table.with_columns(*columns, status).select(*FIXED, *BOX_COLUMNS, "hare", "42")
+    boxes = predictions(table=table, level="box")
+    loaded = Predictions.load(boxes.save(tmp_path / f"p{suffix}"))
+    assert loaded.table.equals(boxes.table)
+    assert loaded.level == "box"
+    assert loaded.failed.height == 0
+    assert loaded.without_skipped().table["media_id"].to_list() == ["001"]
+    with pytest.raises(DataError, match="need the columns"):
+        predictions(level="box")
 
 
 def test_what_is_no_table_says_so(tmp_path: Path) -> None:
