@@ -153,3 +153,13 @@ def _event_rows(media: pl.DataFrame) -> pl.DataFrame:
         pl.when(all_failed).then(pl.lit("failed")).otherwise(pl.lit("ok")).alias("status"),
         pl.when(pl.col("failed") > 0).then(text).alias("reason"),
     )
+
+
+def pool_frames(
+    probabilities: npt.NDArray[np.float32], task: str, how: Pooling = "geometric-mean"
+) -> npt.NDArray[np.float32]:
+    """One event's frames, [frames, labels], all of them good and of equal weight: float32 [labels]."""
+    weights = np.full(len(probabilities), 1 / len(probabilities))
+    codes = np.zeros(len(probabilities), np.int64)
+    pooled = _pool(probabilities.astype(np.float64), weights, codes, how, task)
+    return np.asarray(pooled[0], np.float32)

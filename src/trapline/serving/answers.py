@@ -1,0 +1,226 @@
+"""From the bytes of photos to answers: the one way that every server takes, whatever it speaks.
+
+A server turns its request into `Photo`s and an `Answer` into its response; between the two stands only this.
+Light on purpose: no table and no web framework is imported, so that a function in the cloud starts quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import DataError, UsageError
+from trapline.images import ImageError, Limits, choose_box, prepare
+from trapline.models import ModelFile
+from trapline.models.card import Card
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+SERVING_LIMITS = Limits(max_bytes=32 * 2**20, max_pixels=50_000_000)
+"""Of one photo. Narrower than those of `predict`: who sends it is a stranger. A decoder needs 3 bytes a pixel
+(JPEG is decoded at a reduced scale where that is enough)."""
+
+MOST_PHOTOS = 64
+"""In one request."""
+
+TOP = 5
+"""Labels in the `top` of an answer, unless another number is asked for."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo as it came.
+
+    Attributes:
+        content: the encoded file.
+        name: as the client calls it; comes back in the answer.
+        boxes: what a detector found, as in a catalog (category, conf, x, y, width, height as fractions);
+            only a model made for crops looks at them.
+    """
+
+    content: bytes
+    name: str | None = None
+    boxes: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of a photo, or of an event.
+
+    Attributes:
+        name: of the photo; None for an event.
+        probabilities: float32 [labels], calibrated; None if the photo cannot be read.
+        reason: why there is no answer; or what was odd about the photo that was answered.
+    """
+
+    name: str | None
+    probabilities: Floats | None
+    reason: str | None = None
+
+    @property
+    def status(self) -> Literal["ok", "failed"]:
+        """`ok` or `failed`, as in a table of predictions."""
+        return "failed" if self.probabilities is None else "ok"
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network sees of a photo: uint8 [height, width, 3], or None and why."""
+
+    name: str | None
+    pixels: Pixels | None
+    reason: str | None
+
+
+def check_classifier(model: ModelFile) -> ModelFile:
+    """The model, if it can answer.
+
+    Raises:
+        UsageError: it is a backbone without labels.
+    """
+    if model.card.task == "features":
+        raise UsageError(
+            f"{model.path} is a backbone without labels; train a head on it with `trapline train`."
+        )
+    return model
+
+
+def answer(
+    model: ModelFile, photos: Sequence[Photo | bytes], limits: Limits = SERVING_LIMITS
+) -> list[Answer]:
+    """One answer a photo, in their order; a photo that cannot be read fails alone.
+
+    Raises:
+        UsageError: the model is a backbone.
+        DataError: no photos, or more than `MOST_PHOTOS`.
+    """
+    check_classifier(model)
+    check_count(len(photos))
+    views = [look(photo, model.card, limits) for photo in photos]
+    return answer_views(views, lambda batch: model.run(batch).probabilities)
+
+
+def answer_event(
+    model: ModelFile, photos: Sequence[Photo | bytes], limits: Limits = SERVING_LIMITS
+) -> Answer:
+    """One answer for the frames of one event.
+
+    Raises:
+        UsageError: the model is a backbone.
+        DataError: no photos, or more than `MOST_PHOTOS`.
+    """
+    return pool(answer(model, photos, limits), model.card)
+
+
+def check_count(photos: int, most: int = MOST_PHOTOS) -> None:
+    """Refuse a request without photos, or with too many.
+
+    Raises:
+        DataError: it is such a one.
+    """
+    if photos == 0:
+        raise DataError("The request holds no photo.")
+    if photos > most:
+        raise DataError(f"The request holds {photos} photos; at most {most} are answered at once.")
+
+
+def look(photo: Photo | bytes, card: Card, limits: Limits = SERVING_LIMITS) -> View:
+    """Decode a photo into what the network sees; never raises on what the photo holds."""
+    if isinstance(photo, bytes):
+        photo = Photo(photo)
+    try:
+        box = choose_box(photo.boxes, card.preprocessing.crop)
+        prepared = prepare(photo.content, card.preprocessing, box, limits)
+    except ImageError as error:
+        return View(photo.name, None, error.reason)
+    return View(photo.name, prepared.pixels, prepared.warning)
+
+
+def answer_views(views: Sequence[View], run: Callable[[Pixels], Floats]) -> list[Answer]:
+    """Answers to decoded photos.
+
+    Args:
+        views: from `look`.
+        run: the network: uint8 [N, height, width, 3] to probabilities, float32 [N, labels]. It is called
+            with one photo at a time: on a processor a batch is no quicker, and an answer then does not
+            depend on what else was asked.
+    """
+    return [
+        Answer(view.name, None, view.reason)
+        if view.pixels is None
+        else checked(view, run(view.pixels[np.newaxis])[0])
+        for view in views
+    ]
+
+
+def checked(view: View, probabilities: Floats) -> Answer:
+    """The answer to a photo, failed if the network answered with something that is no number."""
+    if not np.isfinite(probabilities).all():
+        return Answer(view.name, None, "the model answered with something that is no number")
+    return Answer(view.name, probabilities, view.reason)
+
+
+def pool(answers: Sequence[Answer], card: Card) -> Answer:
+    """The answers to an event's frames as one; it fails only if every frame did."""
+    from trapline.prediction.pooling import pool_frames
+
+    read = [one.probabilities for one in answers if one.probabilities is not None]
+    failed = len(answers) - len(read)
+    if not read:
+        return Answer(None, None, f"none of the {failed} photos can be read: {answers[0].reason}")
+    reason = f"{failed} of {len(answers)} photos cannot be read" if failed else None
+    return Answer(None, pool_frames(np.stack(read), card.task), reason)
+
+
+def as_flat(found: Answer, card: Card) -> dict[str, float]:
+    """Label → probability.
+
+    Raises:
+        DataError: the photo could not be read.
+    """
+    if found.probabilities is None:
+        raise DataError(f"{found.name or 'The photo'} cannot be used as a picture: {found.reason}.")
+    return dict(zip(card.labels, map(float, found.probabilities), strict=True))
+
+
+def as_document(found: Answer, model: ModelFile, top: int = TOP) -> dict[str, Any]:
+    """The rich form, JSON-able.
+
+    `labels` are those that the model holds for shown: of a single-label model the most probable one, if it
+    passes its threshold; of a multi-label model all that pass theirs (0.5 where the card has none).
+    """
+    card = model.card
+    document: dict[str, Any] = {"name": found.name, "status": found.status, "reason": found.reason}
+    if found.probabilities is None:
+        return document | {"labels": [], "top": [], "taxon": None, "probabilities": {}}
+    flat = as_flat(found, card)
+    ranked = sorted(flat, key=lambda label: -flat[label])
+    return document | {
+        "labels": _shown(flat, ranked, card),
+        "top": [{"label": label, "probability": flat[label]} for label in ranked[:top]],
+        "taxon": None,
+        "probabilities": flat,
+    }
+
+
+def _shown(flat: Mapping[str, float], ranked: Sequence[str], card: Card) -> list[str]:
+    if card.task == "multi-label":
+        return [label for label in ranked if flat[label] >= card.thresholds.get(label, 0.5)]
+    return [label for label in ranked[:1] if flat[label] >= card.thresholds.get(label, 0.0)]
+
+
+def describe(model: ModelFile) -> dict[str, Any]:
+    """What a client should know of the model that answered, JSON-able."""
+    card = model.card
+    return {
+        "name": card.name,
+        "fingerprint": model.fingerprint,
+        "task": card.task,
+        "calibration": card.calibration.fitted_on,
+        "thresholds": dict(card.thresholds),
+    }

@@ -1,0 +1,127 @@
+"""Photos in, answers out: those of `predict`; a broken photo costs its own answer and no other."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trapline import ModelFile, predict
+from trapline.errors import DataError, UsageError
+from trapline.images import Limits
+from trapline.serving import answers
+from trapline.serving.answers import Answer, Photo, answer, answer_event, as_document, as_flat
+
+
+@pytest.fixture(scope="module")
+def model(write_tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> ModelFile:
+    return ModelFile(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+
+
+def test_answers_are_those_of_predict_for_good_and_broken_photos(
+    model: ModelFile, write_zoo: Any, tmp_path: Path
+) -> None:
+    zoo = write_zoo(tmp_path / "zoo")
+    names = [name for name in zoo if (tmp_path / "zoo" / name).is_file()]
+    table = predict(model, [tmp_path / "zoo" / name for name in names], tmp_path / "zoo.csv")
+    photos = [Photo((tmp_path / "zoo" / name).read_bytes(), name) for name in names]
+    found = answer(model, photos)
+    assert [one.status for one in found] == table.table["status"].to_list()
+    assert [one.name for one in found] == names
+    expected = table.probabilities()
+    for one, row in zip(found, expected, strict=True):
+        if one.probabilities is not None:
+            np.testing.assert_allclose(one.probabilities, row, atol=1e-6)
+
+
+def test_a_model_made_for_crops_looks_at_the_box(write_tiny_model: Any, tmp_path: Path, world: Any) -> None:
+    from trapline.images import CropPolicy, Preprocessing
+
+    cropping = Preprocessing(height=16, width=16, crop=CropPolicy())
+    model = ModelFile(write_tiny_model(tmp_path / "crop.onnx", preprocessing=cropping))
+    catalog = world()
+    rows = catalog.table.select("file_path", "boxes").rows()
+    photos = [Photo(catalog.path(path).read_bytes(), path, boxes) for path, boxes in rows]
+    expected = predict(model, catalog, tmp_path / "crop.csv").probabilities()
+    found = np.stack([one.probabilities for one in answer(model, photos) if one.probabilities is not None])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    bare = answer(model, [photo.content for photo in photos])
+    assert not np.allclose(bare[1].probabilities, found[1])
+
+
+def test_the_flat_form_is_label_to_probability_and_the_rich_one_has_the_rest(
+    model: ModelFile, world: Any
+) -> None:
+    photo = world().path("0.png").read_bytes()
+    (found,) = answer(model, [Photo(photo, "0.png")])
+    flat = as_flat(found, model.card)
+    assert list(flat) == ["blank", "hare", "lynx"]
+    assert sum(flat.values()) == pytest.approx(1)
+    document = as_document(found, model, top=2)
+    best = max(flat, key=lambda label: flat[label])
+    assert document["name"] == "0.png"
+    assert document["status"] == "ok"
+    assert document["labels"] == [best]
+    assert [one["label"] for one in document["top"]] == sorted(flat, key=lambda label: -flat[label])[:2]
+    assert document["probabilities"] == flat
+
+
+def test_labels_are_those_that_pass_their_thresholds(write_tiny_model: Any, tmp_path: Path) -> None:
+    row = np.array([0.2, 0.45, 0.6], np.float32)
+    multi = ModelFile(
+        write_tiny_model(tmp_path / "multi.onnx", task="multi-label", thresholds={"hare": 0.4, "lynx": 0.7})
+    )
+    assert as_document(Answer("a", row), multi)["labels"] == ["hare"]
+    sure = ModelFile(write_tiny_model(tmp_path / "sure.onnx", thresholds={"lynx": 0.7}))
+    assert as_document(Answer("a", row), sure)["labels"] == []
+
+
+def test_the_frames_of_an_event_get_one_answer_and_broken_ones_do_not_count(
+    model: ModelFile, world: Any
+) -> None:
+    catalog = world()
+    frames = [catalog.path(f"{place}.png").read_bytes() for place in range(3)]
+    alone = np.stack([one.probabilities for one in answer(model, frames) if one.probabilities is not None])
+    expected = np.exp(np.log(alone).mean(axis=0))
+    found = answer_event(model, [*frames, b"no picture"])
+    np.testing.assert_allclose(found.probabilities, expected / expected.sum(), atol=1e-6)
+    assert found.reason == "1 of 4 photos cannot be read"
+    broken = answer_event(model, [b"no picture", b"neither"])
+    assert broken.status == "failed"
+    assert broken.reason is not None
+    assert "none of the 2 photos" in broken.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "limits", "reason"),
+    [
+        (b"", answers.SERVING_LIMITS, "empty"),
+        (b"<svg/>", answers.SERVING_LIMITS, "known format"),
+        (b"x" * 11, Limits(max_bytes=10), "limit"),
+        ("0.png", Limits(max_pixels=100), "pixels are more than the limit"),
+    ],
+)
+def test_what_is_no_photo_or_too_large_fails_with_its_reason(
+    model: ModelFile, world: Any, content: bytes | str, limits: Limits, reason: str
+) -> None:
+    if isinstance(content, str):
+        content = world().path(content).read_bytes()
+    (found,) = answer(model, [Photo(content, "it")], limits)
+    assert found.status == "failed"
+    assert reason in (found.reason or "")
+    with pytest.raises(DataError, match=r"it cannot be used as a picture: .*" + reason):
+        as_flat(found, model.card)
+
+
+def test_a_request_without_photos_or_with_too_many_is_refused(model: ModelFile) -> None:
+    with pytest.raises(DataError, match="holds no photo"):
+        answer(model, [])
+    with pytest.raises(DataError, match="65 photos; at most 64"):
+        answer(model, [b""] * 65)
+
+
+def test_a_backbone_cannot_answer() -> None:
+    from trapline.models import backbones
+
+    with pytest.raises(UsageError, match="backbone without labels"):
+        answer(ModelFile(backbones.path("lite0")), [b""])
