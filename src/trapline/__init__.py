@@ -39,6 +39,7 @@ _HOMES = {
     "read_exif": "trapline.images",
     "read_taxonomy": "trapline.taxonomy",
     "resolve_recipe": "trapline.models",
+    "season_folds": "trapline.catalog",
     "split_catalog": "trapline.catalog",
     "summarise": "trapline.prediction",
     "survey": "trapline.evaluation",

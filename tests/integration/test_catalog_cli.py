@@ -66,7 +66,7 @@ def test_folds_and_dates(table: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert sorted(validating) == sorted(Catalog.load(catalog).table["media_id"])
     command(["split", str(catalog), "-o", str(out), "--by", "date", "--dates", "2020-01-01T10:30", "--force"])
     assert len(Catalog.load(out).part("train")) == 30
-    assert "known locations later on" in capsys.readouterr().out
+    assert "known locations at other times" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,17 @@
 """What media there are and what is known of them: the table, splits and checks."""
 
 from trapline.catalog.checks import FileCheck, check_files
-from trapline.catalog.events import assign_events, join_events
+from trapline.catalog.events import assign_events, join_events, number_frames
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
-from trapline.catalog.splits import fingerprint, location_folds, split_catalog
+from trapline.catalog.splits import fingerprint, location_folds, season_folds, split_catalog
 from trapline.catalog.summary import labels_by_part, summarise
-from trapline.catalog.table import BLANK, SCHEMA, Catalog
+from trapline.catalog.table import BLANK, BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, known_labels
 
 __all__ = [
     "BLANK",
+    "BLANK_WORDS",
+    "EVENT_LABELS",
     "SCHEMA",
     "Catalog",
     "FileCheck",
@@ -20,9 +22,12 @@ __all__ = [
     "check_leaks",
     "fingerprint",
     "join_events",
+    "known_labels",
     "labels_by_part",
     "link_class_folders",
     "location_folds",
+    "number_frames",
+    "season_folds",
     "split_catalog",
     "summarise",
 ]

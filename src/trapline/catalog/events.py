@@ -82,6 +82,51 @@ def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
     )
 
 
+def number_frames(rows: pl.DataFrame) -> pl.DataFrame:
+    """Fill `frame` (from 1) with the order of the media of each event: by time, then by `_frame_number`.
+
+    Cameras number files up to 9999 and begin again at 1 (0 on some), so that 9999 comes before 1 where both
+    are in one event; larger numbers wrap at the next power of ten. Where the time of one of its media is
+    unknown, the numbers alone order an event.
+
+    Args:
+        rows: with `event_id` (null: no frame), `_frame_number` (the number in the file's name, null if it has
+            none), `file_path` and perhaps `camera_time`.
+
+    Returns:
+        the rows in their order, with `frame`, without `_frame_number`.
+    """
+    time = pl.col("camera_time") if "camera_time" in rows.columns else pl.lit(None, pl.Datetime("us"))
+    keys = rows.select("event_id", "_frame_number", time.alias("_time"), "file_path").with_row_index("_row")
+    keys = _unwrapped(keys.filter(pl.col("event_id").is_not_null()))
+    ordered = keys.sort("event_id", "_time", "_frame_number", "file_path")
+    row = pl.int_range(pl.len())
+    begins = pl.col("event_id").ne_missing(pl.col("event_id").shift())
+    frames = ordered.select("_row", (row - pl.when(begins).then(row).forward_fill() + 1).alias("frame"))
+    rows = rows.drop("frame", "_frame_number", strict=False).with_row_index("_row")
+    return rows.join(frames, on="_row", how="left", maintain_order="left").drop("_row")
+
+
+def _unwrapped(keys: pl.DataFrame) -> pl.DataFrame:
+    """`_frame_number` continued over the wrap, and no `_time` in events where one is unknown."""
+    number, most = pl.col("_frame_number"), pl.col("_most")
+    spans = keys.group_by("event_id").agg(
+        number.min().alias("_least"),
+        number.max().alias("_most"),
+        pl.col("_time").is_null().any().alias("_untimed"),
+    )
+    period = 10 ** pl.max_horizontal(most.cast(pl.String).str.len_chars(), 4).cast(pl.Int64)
+    wraps = (most - pl.col("_least") > period / 2).fill_null(False)
+    few = spans.select("event_id", pl.when(wraps).then(period).alias("_period"), "_untimed")
+    few = few.filter(pl.col("_period").is_not_null() | pl.col("_untimed"))
+    keys = keys.join(few, on="event_id", how="left", maintain_order="left")
+    early = (number < pl.col("_period") / 2).fill_null(False)
+    return keys.with_columns(
+        pl.when(early).then(number + pl.col("_period")).otherwise(number).alias("_frame_number"),
+        pl.when(pl.col("_untimed").is_null() | ~pl.col("_untimed")).then("_time").alias("_time"),
+    )
+
+
 def _check(catalog: Catalog, gap: timedelta) -> None:
     if gap <= timedelta(0):
         raise UsageError(f"The time between events must be above zero, not {gap}.")

@@ -51,7 +51,7 @@ class LeakCheck:
             what = (
                 f"{len(self.locations)} locations have media in more than one part ({_some(self.locations)})"
             )
-            told = "figures tell how it does at known locations later on, not at new ones"
+            told = "figures tell how it does at known locations at other times, not at new ones"
             said.append(f"{what}: {told}" if self.by in IN_ORDER_OF_TIME else f"LEAK: {what}")
         if self.events:
             said.append(

@@ -14,7 +14,7 @@ import polars as pl
 
 from trapline.catalog.grouping import assign_groups, connected
 from trapline.catalog.leaks import IN_ORDER_OF_TIME, check_leaks
-from trapline.catalog.table import SPLIT_PARTS, Catalog
+from trapline.catalog.table import SPLIT_PARTS, Catalog, known_labels
 from trapline.errors import DataError, UsageError
 
 WAYS = ("location", "random", "event", "season", "date", "column")
@@ -50,7 +50,8 @@ def split_catalog(
 ) -> Catalog:
     """Say of every labelled media whether it trains, validates or tests.
 
-    Media without labels are in no part (null), except by `column`, which is taken as it is. An event is
+    Media of which nothing is known, neither by their own labels nor by their event's (`EVENT_LABELS`), are in
+    no part (null), except by `column`, which is taken as it is. An event is
     never torn: what shares an event is kept together, also where that joins two locations.
 
     Args:
@@ -58,8 +59,9 @@ def split_catalog(
         by: `location`; `event`; `random` (stratified over single events, or media that have none);
             `season` (the values of `column`, in order of time); `date` (events in order of time);
             `column` (a published split, as it is).
-        method: `ratios`, or `kfold` (by location, event or random): fold `fold` of `folds` validates, the
-            rest trains.
+        method: `ratios`, or `kfold` (by location, event, random or season): fold `fold` of `folds` validates,
+            the rest trains. Seasons stay in order of time: with as many folds as seasons each fold is one
+            season, with fewer they are neighbouring ones.
         ratios: of train, validation and, with a third, test; they need not sum to 1.
         folds: how many folds.
         fold: which of them validates, from 0.
@@ -89,9 +91,14 @@ def split_catalog(
         facts = {"by": by, "method": "published", "column": column}
         return _record(catalog, _published(catalog, column), facts, check_files)
     if method == "kfold":
-        dealt = _deal(catalog, by, [1 / folds] * folds, seed)
+        equal = [1 / folds] * folds
+        facts = {"by": by, "method": method, "folds": folds, "fold": fold}
+        if by == "season":
+            dealt = _in_order_of_time(catalog, by, column or "season", equal)
+        else:
+            dealt = _deal(catalog, by, equal, seed)
+            facts["seed"] = seed
         names, numbers = ("train", "validation"), np.where(dealt < 0, -1, dealt == fold)
-        facts = {"by": by, "method": method, "seed": seed, "folds": folds, "fold": fold}
     elif dates and by == "date":
         names, numbers = SPLIT_PARTS[: len(dates) + 1], _at_dates(catalog, dates)
         facts = {"by": by, "method": "dates", "dates": [str(date) for date in dates]}
@@ -121,6 +128,23 @@ def location_folds(catalog: Catalog, folds: int = 5, seed: int = 42) -> list[Cat
     ]
 
 
+def season_folds(catalog: Catalog, column: str = "season") -> list[Catalog]:
+    """The catalog once for each season, in order of time; in each that season validates, the others train.
+
+    Raises:
+        DataError: no column `column`, or media without a season.
+        UsageError: there is only one season.
+    """
+    groups, _ = _seasons(_labelled(catalog), column)
+    seasons = int(groups.max()) + 1
+    return [
+        split_catalog(
+            catalog, by="season", method="kfold", folds=seasons, fold=fold, column=column, check_files=False
+        )
+        for fold in range(seasons)
+    ]
+
+
 def fingerprint(catalog: Catalog) -> str:
     """SHA-256 over the sorted media ids with their parts: the order of the rows does not matter."""
     lines = catalog.table.select(
@@ -134,8 +158,8 @@ def _check_options(by: str, method: str, folds: int, fold: int) -> None:
         raise UsageError(f"A split is made by {', '.join(WAYS)}, not by '{by}'.")
     if method not in ("ratios", "kfold"):
         raise UsageError(f"A split is made with the method ratios or kfold, not '{method}'.")
-    if method == "kfold" and by not in ("location", "event", "random"):
-        raise UsageError(f"Folds are made by location, event or random, not by {by}.")
+    if method == "kfold" and by not in ("location", "event", "random", "season"):
+        raise UsageError(f"Folds are made by location, event, random or season, not by {by}.")
     if method == "kfold" and not 0 <= fold < folds:
         raise UsageError(f"There is no fold {fold} of {folds}; they are counted from 0.")
     if method == "kfold" and folds < 2:
@@ -154,9 +178,15 @@ def _shares(ratios: Sequence[float]) -> tuple[tuple[str, ...], list[float]]:
     return tuple(name for name, _ in used), [ratio / total for _, ratio in used]
 
 
+def _labelled(catalog: Catalog) -> pl.DataFrame:
+    """The media of which something is known, by themselves or by their event, and that in `labels`."""
+    table = catalog.table.with_columns(known_labels(catalog.table).alias("labels"))
+    return table.filter(pl.col("labels").is_not_null())
+
+
 def _deal(catalog: Catalog, by: str, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
     """int [media]: the part of each, −1 for media without labels."""
-    rows = catalog.table.filter(pl.col("labels").is_not_null())
+    rows = _labelled(catalog)
     groups = _groups(rows, by)
     number = int(groups.max(initial=-1)) + 1
     if number < len(shares):
@@ -212,7 +242,7 @@ def _in_order_of_time(
     catalog: Catalog, by: str, column: str, shares: Sequence[float]
 ) -> npt.NDArray[np.int64]:
     """int [media]: the part of each, the earliest training; −1 for media without labels."""
-    rows = catalog.table.filter(pl.col("labels").is_not_null())
+    rows = _labelled(catalog)
     groups, begins = _seasons(rows, column) if by == "season" else _moments(rows)
     of_group = _cut(np.bincount(groups), np.argsort(begins, kind="stable"), shares, by)
     return _spread(catalog, of_group[groups])
@@ -222,7 +252,7 @@ def _at_dates(catalog: Catalog, dates: Sequence[datetime]) -> npt.NDArray[np.int
     """int [media]: how many of the dates had come when the event of each began; −1 without labels."""
     if len(dates) > 2 or list(dates) != sorted(set(dates)):
         raise UsageError("Give one or two dates, in order: where validation begins, and where test begins.")
-    groups, begins = _moments(catalog.table.filter(pl.col("labels").is_not_null()))
+    groups, begins = _moments(_labelled(catalog))
     of_group = np.searchsorted(np.array(dates, "datetime64[us]"), begins, side="right")
     return _spread(catalog, of_group[groups])
 
@@ -230,7 +260,8 @@ def _at_dates(catalog: Catalog, dates: Sequence[datetime]) -> npt.NDArray[np.int
 def _spread(catalog: Catalog, of_labelled: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The parts of the labelled media at their places among all media; −1 for the others."""
     parts = np.full(len(catalog), -1, np.int64)
-    parts[catalog.table["labels"].is_not_null().to_numpy()] = of_labelled
+    labelled = catalog.table.select(known_labels(catalog.table).is_not_null()).to_series()
+    parts[labelled.to_numpy()] = of_labelled
     return parts
 
 
@@ -314,7 +345,7 @@ def _record(catalog: Catalog, parts: list[str | None], facts: dict[str, Any], ch
     table = catalog.table.with_columns(pl.Series("split", parts, pl.String))
     done = catalog.with_table(table, split=facts)
     described = describe_parts(done)
-    every = done.labels
+    every = done.table.select(known_labels(done.table).explode().drop_nulls().unique()).to_series().to_list()
     lacks = {part: sorted(set(every) - set(found["labels"])) for part, found in described.items()}
     leaks = check_leaks(done, files=check_files).as_dict()
     return done.with_table(
@@ -329,11 +360,11 @@ def describe_parts(catalog: Catalog) -> dict[str, dict[str, Any]]:
     for part in SPLIT_PARTS:
         rows = catalog.table.filter(pl.col("split") == part)
         if rows.height:
-            labels = rows["labels"].explode().drop_nulls().value_counts(name="count").sort("labels")
+            labels = rows.select(known_labels(rows).alias("labels"))["labels"].explode().drop_nulls()
             found[part] = {
                 "media": rows.height,
                 "locations": rows["location_id"].drop_nulls().n_unique(),
                 "events": rows["event_id"].drop_nulls().n_unique(),
-                "labels": dict(labels.rows()),
+                "labels": dict(labels.value_counts(name="count").sort("labels").rows()),
             }
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from trapline.catalog.splits import describe_parts
-from trapline.catalog.table import Catalog
+from trapline.catalog.table import EVENT_LABELS, Catalog, known_labels
 
 
 def summarise(catalog: Catalog) -> dict[str, Any]:
@@ -16,6 +16,7 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
     labels = table["labels"].explode().drop_nulls().value_counts(name="count")
     times = table["camera_time"].drop_nulls()
     boxes = table["boxes"]
+    of_events = _event_labels(table)
     return {
         "source": catalog.source,
         "root": catalog.root.as_posix(),
@@ -25,6 +26,7 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
         "labelled": table.height - table["labels"].null_count(),
         "several_labels": int((table["labels"].list.len() > 1).sum()),
         "labels": dict(labels.sort("count", "labels", descending=[True, False]).rows()),
+        "event_labels": of_events,
         "locations": table["location_id"].drop_nulls().n_unique(),
         "without_location": table["location_id"].null_count(),
         "deployments": table["deployment_id"].drop_nulls().n_unique(),
@@ -49,9 +51,23 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
     }
 
 
+def _event_labels(table: pl.DataFrame) -> dict[str, Any] | None:
+    """Of the labels of whole events: how many events have any, several, and each; None if none is known."""
+    if EVENT_LABELS not in table.columns or table[EVENT_LABELS].null_count() == table.height:
+        return None
+    events = table.select("event_id", EVENT_LABELS).drop_nulls().unique("event_id")[EVENT_LABELS]
+    counts = events.explode().value_counts(name="count").sort("count", EVENT_LABELS, descending=[True, False])
+    return {
+        "events": len(events),
+        "several_labels": int((events.list.len() > 1).sum()),
+        "labels": dict(counts.rows()),
+    }
+
+
 def labels_by_part(catalog: Catalog) -> pl.DataFrame:
     """One row a label, one column a part of the split: how many media."""
-    pairs = catalog.table.select("labels", "split").drop_nulls().explode("labels")
+    labels = known_labels(catalog.table).alias("labels")
+    pairs = catalog.table.select(labels, "split").drop_nulls().explode("labels")
     counted = pairs.group_by("labels", "split").len()
     parts = [part for part in ("train", "validation", "test") if part in pairs["split"].unique()]
     return (

@@ -15,6 +15,8 @@ from trapline.errors import DataError
 
 FORMAT_VERSION = "1"
 BLANK = "blank"
+BLANK_WORDS = (BLANK, "empty")
+"""Words that can only mean "looked at, nothing there"; compared without regard to case."""
 
 BOX = pl.Struct(
     {
@@ -49,8 +51,18 @@ is null unless the zone is known. `labels`: null = not labelled, `["blank"]` = l
 `boxes`: null = no detector was run, `[]` = it found nothing.
 """
 
+EVENT_LABELS = "event_labels"
+"""A column that readers of labelled sequences add: what is known of the media's whole event, the same for all
+its media (List[String], null = the event is not labelled). It says of no single media what it shows."""
+
 TIMESTAMP_SOURCES = ("exif", "filename", "metadata", "none")
 SPLIT_PARTS = ("train", "validation", "test")
+
+
+def known_labels(table: pl.DataFrame) -> pl.Expr:
+    """What is known of each media: its own labels, else those of its event; null where neither is."""
+    names = [name for name in ("labels", EVENT_LABELS) if name in table.columns]
+    return pl.coalesce(names)
 
 
 @dataclass(frozen=True)
@@ -215,7 +227,7 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
     """
     if table.height == 0:
         raise DataError("The catalog would be empty: no media were found. Check the path and the reader.")
-    ids, paths, labels = pl.col("media_id"), pl.col("file_path"), pl.col("labels")
+    ids, paths = pl.col("media_id"), pl.col("file_path")
     rules: list[tuple[str, pl.Expr]] = [
         ("has no media_id", ids.is_null() | (ids == "")),
         ("has a media_id that occurs more than once", ids.is_duplicated()),
@@ -225,10 +237,8 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
             paths.str.contains(r"^(/|~|[A-Za-z]:)|\\|(^|/)\.\.(/|$)"),
         ),
         ("has an unknown timestamp_source", ~pl.col("timestamp_source").is_in(TIMESTAMP_SOURCES)),
-        ("has an empty list of labels (use null for 'not labelled')", labels.list.len() == 0),
-        ("has an empty label", labels.list.eval((pl.element().is_null()) | (pl.element() == "")).list.any()),
-        ("has the same label twice", labels.list.n_unique() != labels.list.len()),
-        (f"has '{BLANK}' beside another label", labels.list.contains(BLANK) & (labels.list.len() > 1)),
+        *_label_rules(pl.col("labels")),
+        *(_label_rules(pl.col(EVENT_LABELS), " of its event") if EVENT_LABELS in table.columns else ()),
         ("has an unknown split part", ~pl.col("split").is_in(SPLIT_PARTS)),
         ("has a box outside the image", _box_outside()),
     ]
@@ -237,6 +247,16 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
         bad = flags[rule].arg_true().to_list()
         if bad:
             raise DataError(_bad_rows(table, rule, bad, where))
+
+
+def _label_rules(labels: pl.Expr, of: str = "") -> list[tuple[str, pl.Expr]]:
+    empty = pl.element().is_null() | (pl.element() == "")
+    return [
+        (f"has an empty list of labels{of} (use null for 'not labelled')", labels.list.len() == 0),
+        (f"has an empty label{of}", labels.list.eval(empty).list.any()),
+        (f"has the same label{of} twice", labels.list.n_unique() != labels.list.len()),
+        (f"has '{BLANK}' beside another label{of}", labels.list.contains(BLANK) & (labels.list.len() > 1)),
+    ]
 
 
 def _box_outside() -> pl.Expr:

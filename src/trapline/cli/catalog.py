@@ -68,13 +68,18 @@ def run(
         Path | None, typer.Option("--links", help="Also make a tree of class folders here, of links.")
     ] = None,
     link_kind: Annotated[str, typer.Option("--link-kind", help="symlink or hardlink.")] = "symlink",
-    part: Annotated[str | None, typer.Option("--part", help="DrivenData: train or test only.")] = None,
+    part: Annotated[
+        str | None, typer.Option("--part", help="DrivenData, Hakuna Ma-data: train or test only.")
+    ] = None,
     classified_by: Annotated[
         str | None,
         typer.Option("--classified-by", help="Camtrap DP: labels by human, machine or all [human]."),
     ] = None,
     event_labels: Annotated[
-        bool, typer.Option("--event-labels", help="Camtrap DP: labels of events count for their photos.")
+        bool,
+        typer.Option(
+            "--event-labels", help="Camtrap DP, Hakuna Ma-data: labels of events count for their photos."
+        ),
     ] = False,
     keep_urls: Annotated[
         bool, typer.Option("--keep-urls", help="Camtrap DP: keep the rows of media that are URLs.")
@@ -216,13 +221,18 @@ def _show(catalog: Catalog, files: FileCheck | None) -> None:
     wide = max(len(name) for name, _ in facts)
     for name, value in facts:
         console.print(f"{name:<{wide}}  {value}")
-    if found["labels"]:
-        table = Table("label")
-        table.add_column("media", justify="right")
-        table.add_column("share", justify="right")
-        for label, count in found["labels"].items():
-            table.add_row(Text(label), f"{count:,}", f"{100 * count / found['labelled']:.1f} %")
-        console.print(table)
+    of_events = found["event_labels"]
+    for what, number, counts in (
+        ("media", found["labelled"], found["labels"]),
+        ("events", of_events and of_events["events"], of_events and of_events["labels"]),
+    ):
+        if counts:
+            table = Table("label")
+            table.add_column(what, justify="right")
+            table.add_column("share", justify="right")
+            for label, count in counts.items():
+                table.add_row(Text(label), f"{count:,}", f"{100 * count / number:.1f} %")
+            console.print(table)
     for note in found["notes"]:
         console.print(f"note: {note}")
     if files is not None:
@@ -237,6 +247,10 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("locations", _known(found["locations"], found["without_location"])),
         ("events", _known(found["events"], found["without_event"])),
     ]
+    of_events = found["event_labels"]
+    if of_events:
+        said = f"{of_events['events']:,} events; {of_events['several_labels']:,} of them have several"
+        facts.append(("labels of events", said))
     if times["known"]:
         zone = (
             f"{times['zone_aware']:,} zone-aware" if times["zone_aware"] else "no zone (--timezone gives one)"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
+from trapline.catalog import BLANK_WORDS
 from trapline.catalog.splits import PART_NAMES
 from trapline.errors import DataError, UsageError
-from trapline.formats.draft import CERTAIN_BLANKS, Draft
+from trapline.formats.draft import Draft
 from trapline.formats.folders import find_pictures
 from trapline.formats.path_pattern import apply_pattern
 from trapline.formats.registry import reader
@@ -26,7 +27,7 @@ def _recognise(source: Path) -> str | None:
     )
     if names and all(_part_of(name) for name in names):
         return f"its folders are parts of a split ({', '.join(names)})"
-    blanks = [name for name in names if name.casefold() in CERTAIN_BLANKS]
+    blanks = [name for name in names if name.casefold() in BLANK_WORDS]
     return f"it has a folder '{blanks[0]}' beside others" if blanks and len(names) > 1 else None
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog
+from trapline.catalog import BLANK, BLANK_WORDS, EVENT_LABELS, Catalog, number_frames
 from trapline.errors import DataError
+from trapline.formats.text_table import place_of
 from trapline.formats.times import parse_times, to_utc
-
-CERTAIN_BLANKS = ("blank", "empty")
-"""Labels that can only mean "looked at, nothing there"; compared without regard to case."""
 
 
 @dataclass
@@ -23,7 +21,9 @@ class Draft:
 
     Attributes:
         rows: one row a media, columns as in the catalog's `SCHEMA` and any more; besides these
-            `_place` (String: file and line, for errors) and, where times come as text, `_time_text`.
+            `_place` (String: file and line, for errors), or for many rows `_file` and `_line`; where times
+            come as text, `_time_text`; where the number in a file's name orders the media of an event,
+            `_frame_number` (see `number_frames`).
         root: the folder that `file_path` is relative to.
         source: what was read, for people.
         time_source: where `_time_text` was found: `metadata` or `filename`.
@@ -76,11 +76,14 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     if options.timezone is not None:
         rows, time_notes = to_utc(rows, options.timezone)
         notes += time_notes
+    if "_frame_number" in rows.columns:
+        rows = number_frames(rows)
     info: dict[str, Any] = {**draft.info, "notes": notes, "blank_from": mapped}
     if options.timezone is not None:
         info["timezone"] = options.timezone
+    places = [name for name in ("_place", "_file", "_line") if name in rows.columns]
     return Catalog.from_rows(
-        rows.drop("_place"), draft.root, draft.source, where=rows["_place"].to_list(), info=info
+        rows.drop(places), draft.root, draft.source, where=Places(rows.select(places)), info=info
     )
 
 
@@ -93,12 +96,34 @@ def normal_path(path: pl.Expr, root: Path) -> pl.Expr:
 
 def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFrame, Mapping[str, int]]:
     """Write `blank` for every label that certainly means it; also how many media each was read from."""
-    if "labels" not in rows.columns or rows.schema["labels"] == pl.Null:
-        return rows, {}
-    certain = {word.casefold() for word in (*CERTAIN_BLANKS, *synonyms)}
-    names = rows["labels"].explode().drop_nulls().value_counts(name="count").sort("labels").rows()
-    mapped = {name: count for name, count in names if name.casefold() in certain and name != BLANK}
-    if not mapped:
-        return rows, {}
-    renamed = pl.element().replace(dict.fromkeys(mapped, BLANK))
-    return rows.with_columns(pl.col("labels").list.eval(renamed).list.unique(maintain_order=True)), mapped
+    certain = {word.casefold() for word in (*BLANK_WORDS, *synonyms)}
+    mapped: dict[str, int] = {}
+    for column in ("labels", EVENT_LABELS):
+        if column not in rows.columns or rows.schema[column] == pl.Null:
+            continue
+        names = rows[column].explode().drop_nulls().value_counts(name="count").sort(column).rows()
+        found = {name: count for name, count in names if name.casefold() in certain and name != BLANK}
+        if found:
+            renamed = pl.element().replace(dict.fromkeys(found, BLANK))
+            rows = rows.with_columns(pl.col(column).list.eval(renamed).list.unique(maintain_order=True))
+        mapped = found | mapped
+    return rows, mapped
+
+
+class Places(Sequence[str]):
+    """Where each row was read, put into words only for the rows that are asked for."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return self._rows.height
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return place_of(self._rows[place]).to_list()
+        return str(place_of(self._rows[place : place + 1])[0])

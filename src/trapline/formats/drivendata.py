@@ -8,8 +8,9 @@ import polars as pl
 
 from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft
+from trapline.formats.one_hot import read_one_hot
 from trapline.formats.registry import reader
-from trapline.formats.text_table import read_text_table
+from trapline.formats.text_table import line_of, read_text_table
 
 _FEATURES = {
     "train": ("train_features.csv", "training_set_features.csv"),
@@ -88,38 +89,17 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None
 
 
 def _join_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
-    given = _unique_ids(_with_columns(read_text_table(path), path, ("id",)), path)
-    classes = [name for name in given.columns if name not in ("id", "_place")]
-    if not classes:
-        raise DataError(f"{path} has no label columns, only the id.")
-    numbers = given.select(pl.col(classes).cast(pl.Float64, strict=False))
-    wrong = ~pl.all_horizontal(pl.col(classes).is_in([0.0, 1.0]).fill_null(False))
-    bad = numbers.select(wrong.alias("wrong"))["wrong"].arg_true()
-    if len(bad):
-        row = int(bad[0])
-        name = next(name for name in classes if numbers[name][row] not in (0.0, 1.0))
-        raise DataError(
-            f"{given['_place'][row]}: the label '{name}' is {given[name][row]!r}, not 0 or 1 "
-            f"({len(bad)} such rows)."
-        )
-    said = [pl.when(pl.col(name) == 1).then(pl.lit(name)) for name in classes]
-    given = given.with_columns(
-        numbers.select(pl.concat_list(said).list.drop_nulls().alias("labels"))["labels"]
-    )
-    none = given.filter(pl.col("labels").list.len() == 0)
-    if none.height:
-        raise DataError(f"{none['_place'][0]}: no label is 1 ({none.height} such rows).")
+    given, notes = read_one_hot(path, "id")
     lost = given.join(table, left_on="id", right_on="media_id", how="anti")
     if lost.height:
         raise DataError(
-            f"{lost['_place'][0]}: the id '{lost['id'][0]}' has labels but is not among the features "
-            f"({lost.height} such ids)."
+            f"{line_of(path, lost['_line'][0])}: the id '{lost['id'][0]}' has labels but is not among the "
+            f"features ({lost.height} such ids)."
         )
     joined = table.join(
         given.select("id", "labels"), left_on="media_id", right_on="id", how="left", maintain_order="left"
     )
-    empty = [name for name in classes if numbers[name].sum() == 0]
-    return joined, [f"{path.name}: no media has the label {', '.join(empty)}"] if empty else []
+    return joined, notes
 
 
 def _join_metadata(table: pl.DataFrame, path: Path) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from trapline.errors import DataError, UsageError
+from trapline.formats.text_table import place_of
 
 _WRITTEN = (
     r"^(?P<date>\d{4}[-:/]\d{1,2}[-:/]\d{1,2})[T ]+(?P<clock>\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)"
@@ -39,13 +40,14 @@ def parse_times(
     unread = rows.filter(text.is_not_null() & pl.col("_wall").is_null())
     if unread.height and rows["_wall"].null_count() == rows.height:
         raise DataError(
-            f"No time could be read; the first is {unread['_time_text'][0]!r} ({unread['_place'][0]}). "
+            f"No time could be read; the first is {unread['_time_text'][0]!r} ({place_of(unread)[0]}). "
             "Say how times are written with --time-format, as in '%d/%m/%Y %H:%M:%S'."
         )
     notes = []
     if unread.height:
         first = "; ".join(
-            f"{text!r} in {place}" for text, place in unread["_time_text", "_place"].head(3).rows()
+            f"{text!r} in {place}"
+            for text, place in zip(unread["_time_text"].head(3), place_of(unread.head(3)), strict=True)
         )
         notes.append(f"{unread.height} times cannot be read and are left out: {first}")
     old: dict[str, pl.DataType] = {

@@ -6,13 +6,14 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from trapline.catalog import BLANK, BLANK_WORDS
 from trapline.errors import DataError, UsageError
 from trapline.prediction.table import Predictions, Task
 
@@ -119,6 +120,7 @@ def write_submission(
     if absent is not None and not 0 <= absent < 1:
         raise UsageError(f"--absent must be at least 0 and below 1, not {absent}.")
     wanted = read_format(format_path)
+    predictions = _in_its_words(predictions, wanted)
     absent_labels = _match_labels(predictions, wanted, absent)
     found, unused = _by_id(predictions, wanted)
     empty = _empty_rows(found)
@@ -135,6 +137,18 @@ def write_submission(
         raise DataError(f"{partial} would not be accepted: {' '.join(problems)}")
     partial.replace(output)
     return Submission(output, len(wanted.ids), tuple(missing), absent_labels, unused)
+
+
+def _in_its_words(predictions: Predictions, wanted: SubmissionFormat) -> Predictions:
+    """The predictions with `blank` called as the format calls it: what was read "empty" is written so."""
+    if BLANK not in predictions.labels or BLANK in wanted.labels:
+        return predictions
+    known = set(predictions.labels)
+    words = [label for label in wanted.labels if label.casefold() in BLANK_WORDS and label not in known]
+    if len(words) != 1:
+        return predictions
+    labels = tuple(words[0] if label == BLANK else label for label in predictions.labels)
+    return replace(predictions, table=predictions.table.rename({BLANK: words[0]}), labels=labels)
 
 
 def _match_labels(

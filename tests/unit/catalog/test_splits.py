@@ -164,7 +164,7 @@ def test_what_cannot_be_split_says_why_and_what_else_to_do(
         {"ratios": (1, 0, 0)},
         {"method": "kfold", "fold": 5},
         {"method": "kfold", "folds": 1},
-        {"method": "kfold", "by": "season"},
+        {"method": "kfold", "by": "date"},
         {"by": "date", "dates": (datetime(2020, 2, 1), datetime(2020, 1, 1))},
         {"by": "location", "dates": (datetime(2020, 1, 1),)},
         {"by": "location", "column": "season"},

@@ -129,7 +129,7 @@ def test_wrong_drivendata_files_are_refused_with_file_and_line(
 
 def test_a_class_without_media_is_told(tmp_path: Path) -> None:
     write(tmp_path, train_features_csv=FEATURES, train_labels_csv="id,blank,hog,eland\na,1,0,0\nb,0,1,0\n")
-    assert read(tmp_path).info["notes"] == ["train_labels.csv: no media has the label eland"]
+    assert read(tmp_path).info["notes"] == ["train_labels.csv: no row has the label eland"]
 
 
 # --- class folders

@@ -68,6 +68,14 @@ def test_ids_that_never_match_are_shown_side_by_side(tmp_path: Path) -> None:
         write_submission(table({"x/a.jpg": (0.5, 0.5)}), format_file(tmp_path), tmp_path / "s.csv")
 
 
+@pytest.mark.parametrize("word", ["empty", "Empty", "Blank"])
+def test_blank_goes_by_the_formats_word_for_it(tmp_path: Path, word: str) -> None:
+    rows = {"a": (0.25, 0.75), "b": (1.0, 0.0)}
+    wanted = format_file(tmp_path, f"id,{word},hare\na,0,0\nb,0,0\n")
+    write_submission(table(rows, ("hare", "blank"), "multi-label"), wanted, tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_text() == f"id,{word},hare\na,0.75,0.25\nb,0.0,1.0\n"
+
+
 def test_labels_must_fit(tmp_path: Path) -> None:
     rows = {"a": (0.25, 0.75), "b": (1.0, 0.0)}
     with pytest.raises(DataError, match="does not want: fox"):
