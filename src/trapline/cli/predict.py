@@ -1,4 +1,4 @@
-"""`trapline predict`: one row a media, whatever happens to the run."""
+"""`trapline predict`: one row a media, box or event, whatever happens to the run."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ def run(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")
     ] = Path("predictions.csv"),
+    level: Annotated[
+        str,
+        typer.Option(help="media: a row a photo. box: a row a detector's box. event: a row an event."),
+    ] = "media",
     part: Annotated[
         str | None, typer.Option(help="Only this part of the split: train, validation, test.")
     ] = None,
@@ -51,7 +55,7 @@ def run(
 ) -> None:
     """Predict every photo of SOURCE and write one row for each. Run again to go on after an interruption."""
     from trapline.models import ModelFile
-    from trapline.prediction import estimate, predict, refuse_failures, summarise
+    from trapline.prediction import estimate, predict_to_file, refuse_failures
 
     if not dry_run:
         refuse_to_overwrite(output, force)
@@ -59,7 +63,14 @@ def run(
     catalog = _read(source, boxes)
     if dry_run:
         guess = estimate(
-            opened, catalog, output, part=part, batch_size=batch_size, workers=workers, fresh=fresh
+            opened,
+            catalog,
+            output,
+            level=level,  # type: ignore[arg-type]
+            part=part,
+            batch_size=batch_size,
+            workers=workers,
+            fresh=fresh,
         )
         _show_estimate(guess, json)
         return
@@ -72,19 +83,20 @@ def run(
             last[:] = [now]
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 
-        predictions = predict(
+        summary = predict_to_file(
             opened,
             catalog,
             output,
+            level=level,  # type: ignore[arg-type]
             part=part,
             batch_size=batch_size,
             workers=workers,
             fresh=fresh,
             progress=show,
         )
-    _show_summary(summarise(predictions), output, last[0] if last else None, json)
+    _show_summary(summary, output, level, last[0] if last else None, json)
     if strict:
-        refuse_failures(predictions)
+        refuse_failures(summary)
 
 
 def _read(source: Path, boxes: Path | None) -> Catalog:
@@ -128,7 +140,7 @@ def _show_estimate(guess: Estimate, json: bool) -> None:
     )
 
 
-def _show_summary(summary: Summary, output: Path, last: Progress | None, json: bool) -> None:
+def _show_summary(summary: Summary, output: Path, level: str, last: Progress | None, json: bool) -> None:
     now = last.done - last.earlier if last else 0
     rate = last.rate if last else 0.0
     if json:
@@ -138,7 +150,9 @@ def _show_summary(summary: Summary, output: Path, last: Progress | None, json: b
         result = {"output": str(output), **dataclasses.asdict(summary), "predicted_now": now}
         typer.echo(dumps(result | {"seconds": last.seconds if last else 0.0, "media_per_second": rate}))
         return
-    typer.echo(f"Wrote {output}: {summary.ok} media predicted, {summary.failed} failed.")
+    things = {"media": "media", "box": "boxes and full frames", "event": "events"}[level]
+    skipped = f", {summary.skipped} boxes skipped" if summary.skipped else ""
+    typer.echo(f"Wrote {output}: {summary.ok} {things} predicted, {summary.failed} failed{skipped}.")
     if last:
         typer.echo(f"{now} of them now, in {_clock(last.seconds)} ({rate:.1f} a second).")
     for title, counts in (

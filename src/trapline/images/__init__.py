@@ -8,6 +8,7 @@ from trapline.images.crops import (
     crop_array,
     crop_rectangle,
     passing_boxes,
+    refusal,
 )
 from trapline.images.decode import DEFAULT_LIMITS, SUFFIXES, Limits, Loaded, load
 from trapline.images.errors import ImageError
@@ -42,4 +43,5 @@ __all__ = [
     "perceptual_hash",
     "prepare",
     "read_exif",
+    "refusal",
 ]

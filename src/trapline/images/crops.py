@@ -54,15 +54,19 @@ def passing_boxes(
 
     A box without a confidence counts as certain: it was drawn by hand.
     """
-    passing = [
-        (place, box)
-        for place, box in enumerate(boxes or ())
-        if (not crop.categories or box["category"] in crop.categories)
-        and _confidence(box) >= crop.min_conf
-        and box["width"] > 0
-        and box["height"] > 0
-    ]
+    passing = [(place, box) for place, box in enumerate(boxes or ()) if refusal(box, crop) is None]
     return sorted(passing, key=lambda found: -_confidence(found[1]))
+
+
+def refusal(box: Mapping[str, Any], crop: CropPolicy) -> str | None:
+    """Why the policy does not let a box through; None if it does."""
+    if crop.categories and box["category"] not in crop.categories:
+        return f"category {box['category']}: the model looks at {', '.join(crop.categories)}"
+    if _confidence(box) < crop.min_conf:
+        return f"confidence {box['conf']:.3g} is under the model's {crop.min_conf:.3g}"
+    if box["width"] <= 0 or box["height"] <= 0:
+        return "the box has no area"
+    return None
 
 
 def _confidence(box: Mapping[str, Any]) -> float:

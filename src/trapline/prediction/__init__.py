@@ -1,6 +1,6 @@
 """The streaming engine, its journal, and the predictions table."""
 
-from trapline.prediction.engine import Estimate, Progress, estimate, predict, refuse_failures
+from trapline.prediction.engine import Estimate, Progress, estimate, predict, predict_to_file
 from trapline.prediction.inputs import as_catalog, read_list
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.submission import (
@@ -10,7 +10,7 @@ from trapline.prediction.submission import (
     read_format,
     write_submission,
 )
-from trapline.prediction.summary import Summary, summarise
+from trapline.prediction.summary import Summary, refuse_failures, summarise
 from trapline.prediction.table import Predictions
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "estimate",
     "pool_events",
     "predict",
+    "predict_to_file",
     "read_format",
     "read_list",
     "refuse_failures",

@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.images import DEFAULT_LIMITS, ImageError, Limits, Preprocessing, prepare
+from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits, Preprocessing, prepare
 from trapline.models import ModelFile
-from trapline.prediction.inputs import Input, as_catalog, batches
-from trapline.prediction.journal import Contents, Entry, Journal, read_header
-from trapline.prediction.table import Predictions, Task
+from trapline.prediction.assembly import table_parts
+from trapline.prediction.inputs import Extent, Input, as_catalog, batches, inputs_of, measure, state
+from trapline.prediction.journal import Entry, Index, Journal, read_header
+from trapline.prediction.pooling import pool_events
+from trapline.prediction.summary import Summary, Tally, refuse_failures
+from trapline.prediction.table import Level, Predictions, Task, fixed_columns, write_table
 
 DEFAULT_BATCH_SIZE = 16
 _AHEAD = 3
@@ -76,9 +80,10 @@ class Estimate:
 
 def predict(
     model: ModelFile,
-    inputs: Catalog | Sequence[Path],
+    inputs: Catalog | Sequence[Path | str],
     output: Path | str,
     *,
+    level: Level = "media",
     part: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -87,6 +92,43 @@ def predict(
     limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[Progress], None] | None = None,
 ) -> Predictions:
+    """Predict every media of a catalog, or of a list of files; write the table and read it into memory.
+
+    See `predict_to_file`, which does not read it and so needs the same memory for any number of media.
+
+    Returns:
+        the table; see `Predictions` for its rows.
+    """
+    summary = predict_to_file(
+        model,
+        inputs,
+        output,
+        level=level,
+        part=part,
+        batch_size=batch_size,
+        workers=workers,
+        fresh=fresh,
+        limits=limits,
+        progress=progress,
+    )
+    if strict:
+        refuse_failures(summary)
+    return Predictions.load(output)
+
+
+def predict_to_file(
+    model: ModelFile,
+    inputs: Catalog | Sequence[Path | str],
+    output: Path | str,
+    *,
+    level: Level = "media",
+    part: str | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    fresh: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Callable[[Progress], None] | None = None,
+) -> Summary:
     """Predict every media of a catalog, or of a list of files, and write the table.
 
     The work is written to `<output>.journal` batch by batch. Whatever ends the run, the same call goes on
@@ -98,50 +140,51 @@ def predict(
         model: a classifier's model file.
         inputs: the media; `boxes` of a catalog are used as the model's card says.
         output: `.csv` (with its header beside it as `.csv.json`) or `.parquet`; overwritten.
+        level: a row a `media`; a row a `box` (see `BOX_COLUMNS`), for models that look at crops; or a row
+            an `event`: media are predicted and pooled (`pool_events`). Media and events share a journal.
         part: only this part of the catalog's split.
-        batch_size: media a batch; 16, or as few as there are.
-        workers: threads that decode; as many as the machine has cores.
-        strict: raise after writing the table if any media failed.
+        batch_size: inputs a batch; 16, or as few as there are.
+        workers: processes that decode; as many as the machine has cores.
         fresh: forget what an earlier run has done.
         limits: on the bytes of a file and the pixels of a picture.
         progress: called after every batch.
 
     Returns:
-        the table, one row a media in the order of the inputs; a media that could not be read has the
-        status `failed`, the reason, and no probabilities.
+        counts of the table. It has its rows in the order of the inputs; a media that could not be read has
+        the status `failed`, the reason, and no probabilities.
 
     Raises:
-        UsageError: the model has no labels, the output's suffix is unknown, or the journal is of another
-            model or other options.
-        DataError: no media; or, with `strict`, failed ones.
+        UsageError: the model has no labels, or makes no crops and boxes are asked for; the output's suffix is
+            unknown; or the journal is of another model or other options.
+        DataError: no media; no media has an event and events are asked for.
         TraplineError: the disk is full.
     """
     output = Path(output)
-    catalog = _check(model, inputs, output, part)
+    catalog = _check(model, inputs, output, part, level)
+    crop = model.card.preprocessing.crop
+    extent = measure(catalog, crop, level)
     path = journal_path(output)
-    header = _header(model, len(catalog), None if fresh else read_header(path), batch_size, limits)
+    header = _header(model, extent, None if fresh else read_header(path), level, batch_size, limits)
     with Journal(path, header, fresh=fresh) as journal:
-        wanted = _not_done(catalog, model, journal.read())
-        total, left = len(catalog), int(wanted.sum())
-        started, done = time.monotonic(), total - left
-        run = _Run(model, catalog, header["batch_size"], workers, limits)
+        wanted = _not_done(catalog, crop, level, journal.index(), extent)
+        left = int(wanted.sum())
+        started, done = time.monotonic(), extent.asked - left
+        run = _Run(model, catalog, level, header["batch_size"], workers, limits)
         for entries, probabilities in run.batches(wanted):
             journal.append(entries, probabilities)
             done += len(entries)
             if progress is not None:
-                progress(Progress(done, total, total - left, time.monotonic() - started))
-        predictions = _finish(catalog, model, journal.read(), header)
-    predictions.save(output)
-    if strict:
-        refuse_failures(predictions)
-    return predictions
+                progress(Progress(done, extent.asked, extent.asked - left, time.monotonic() - started))
+        journal.sync()
+        return _write(catalog, model, level, journal, extent, output)
 
 
 def estimate(
     model: ModelFile,
-    inputs: Catalog | Sequence[Path],
+    inputs: Catalog | Sequence[Path | str],
     output: Path | str,
     *,
+    level: Level = "media",
     part: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -151,37 +194,35 @@ def estimate(
 ) -> Estimate:
     """Time a sample of the media, spread evenly over those that are left; writes nothing."""
     output = Path(output)
-    catalog = _check(model, inputs, output, part)
+    catalog = _check(model, inputs, output, part, level)
+    crop = model.card.preprocessing.crop
+    extent = measure(catalog, crop, level)
     path = journal_path(output)
-    header = _header(model, len(catalog), None if fresh else read_header(path), batch_size, limits)
-    wanted = pl.repeat(True, len(catalog), eager=True)
+    header = _header(model, extent, None if fresh else read_header(path), level, batch_size, limits)
+    wanted = np.ones(extent.asked, np.bool_)
     if path.is_file() and not fresh:
         with Journal(path, header) as journal:
-            wanted = _not_done(catalog, model, journal.read())
-    left = int(wanted.sum())
-    places = wanted.arg_true().gather_every(max(1, left // sample)).head(sample)
-    sampled = Catalog(catalog.table[places], catalog.root, catalog.source, catalog.info)
-    if len(sampled) == 0:
-        return Estimate(len(catalog), len(catalog), 0, 0, 0.0)
-    size = min(header["batch_size"], len(sampled))
-    run = _Run(model, sampled, size, workers, limits)
+            wanted = _not_done(catalog, crop, level, journal.index(), extent)
+    places = np.flatnonzero(wanted)
+    left = len(places)
+    if left == 0:
+        return Estimate(extent.asked, extent.asked, 0, 0, 0.0)
+    spread = places[np.linspace(0, left - 1, min(sample, left)).astype(np.int64)]
+    chosen = np.zeros(extent.asked, np.bool_)
+    chosen[spread] = True
+    sampled = [row for batch in batches(catalog, crop, level, 1, chosen) for _, row in batch]
+    run = _Run(model, catalog, level, min(header["batch_size"], len(sampled)), workers, limits)
     run.warm_up()
     started = time.monotonic()
-    entries = [entry for batch, _ in run.batches(None) for entry in batch]
+    entries = [entry for batch, _ in run.answers(_packed(sampled, run.batch_size)) for entry in batch]
     seconds = (time.monotonic() - started) / len(entries) * left
     failed = sum(entry.status == "failed" for entry in entries)
-    return Estimate(len(catalog), len(catalog) - left, len(entries), failed, seconds)
+    return Estimate(extent.asked, extent.asked - left, len(entries), failed, seconds)
 
 
-def refuse_failures(predictions: Predictions) -> None:
-    """Raise `DataError` if any media failed; the message names the first of them."""
-    failed = predictions.failed
-    if failed.height:
-        shown = "; ".join(
-            f"{path}: {why}" for path, why in failed.select("file_path", "reason").head(3).rows()
-        )
-        more = f" and {failed.height - 3} more" if failed.height > 3 else ""
-        raise DataError(f"{failed.height} of {len(predictions)} media failed: {shown}{more}.")
+def _packed(rows: Sequence[Input], batch_size: int) -> Iterator[list[tuple[int, Input]]]:
+    for start in range(0, len(rows), batch_size):
+        yield list(enumerate(rows[start : start + batch_size]))
 
 
 def journal_path(output: Path) -> Path:
@@ -189,50 +230,72 @@ def journal_path(output: Path) -> Path:
     return output.with_name(output.name + ".journal")
 
 
-def _check(model: ModelFile, inputs: Catalog | Sequence[Path], output: Path, part: str | None) -> Catalog:
+def _check(
+    model: ModelFile, inputs: Catalog | Sequence[Path | str], output: Path, part: str | None, level: Level
+) -> Catalog:
     if model.card.task == "features":
         raise UsageError(
             f"{model.path} is a backbone without labels; train a head on it with `trapline train`."
         )
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"Predictions are written as .csv or .parquet, not as '{output.name}'.")
+    if level not in get_args(Level):
+        raise UsageError(f"Predictions are of {', '.join(get_args(Level))}; not of '{level}'.")
+    if level == "box" and model.card.preprocessing.crop is None:
+        raise UsageError(
+            f"{model.path} was made for whole photos, so what it would say of a box is not known. Train a "
+            "model on crops (a recipe with `preprocessing.crop`), or predict media."
+        )
     catalog = as_catalog(inputs)
-    return catalog if part is None else catalog.part(part)
+    catalog = catalog if part is None else catalog.part(part)
+    if level == "event" and catalog.table["event_id"].is_null().all():
+        raise DataError(
+            "No media has an event. `trapline catalog SOURCE --event-gap 60s` makes events; or predict media."
+        )
+    return catalog
 
 
 def _header(
-    model: ModelFile, media: int, found: dict[str, Any] | None, batch_size: int | None, limits: Limits
+    model: ModelFile,
+    extent: Extent,
+    found: dict[str, Any] | None,
+    level: Level,
+    batch_size: int | None,
+    limits: Limits,
 ) -> dict[str, Any]:
     """What makes two runs one. Without a wish the batch size is that of the run that is gone on with."""
     if batch_size is None and found is not None:
         batch_size = found.get("batch_size")
     if batch_size is None:
-        batch_size = min(DEFAULT_BATCH_SIZE, media)
+        batch_size = max(1, min(DEFAULT_BATCH_SIZE, extent.asked))
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
     return {
-        "journal_version": 1,
+        "journal_version": 2,
         "model": model.fingerprint,
         "labels": list(model.card.labels),
+        "rows": "box" if level == "box" else "media",
         "batch_size": batch_size,
         "limits": asdict(limits),
     }
 
 
-def _not_done(catalog: Catalog, model: ModelFile, contents: Contents) -> pl.Series:
-    """One boolean a media: true if it is new, its file or box has changed, or it failed."""
-    if contents.entries.height == 0:
-        return pl.repeat(True, len(catalog), eager=True)
-    crop = model.card.preprocessing.crop
-    now = [(item.box_text, *_stamp(item.path)) for batch in batches(catalog, crop, 1024) for item in batch]
-    schema = {"box": pl.String, "size": pl.Int64, "modified": pl.Int64}
-    current = catalog.table.select("media_id", "file_path").hstack(
-        pl.DataFrame(now, schema=schema, orient="row")
-    )
-    done = contents.entries.filter(pl.col("status") == "ok").drop("row", "status", "reason")
-    keys = ["media_id", "file_path", "box", "size", "modified"]
-    same = current.join(done.with_columns(done=True), on=keys, how="left", maintain_order="left")
-    return same["done"].is_null()
+def _not_done(
+    catalog: Catalog, crop: CropPolicy | None, level: Level, index: Index, extent: Extent
+) -> npt.NDArray[np.bool_]:
+    """One boolean an asked input: true if it is new, its file or box has changed, or it failed."""
+    if len(index.keys) == 0:
+        return np.ones(extent.asked, np.bool_)
+    parts = []
+    for inputs in inputs_of(catalog, crop, level):
+        asked = [row for row in inputs if row.skipped is None]
+        now = [
+            state(row.media_id, row.number, row.file_path, row.box_text, *_stamp(catalog.path(row.file_path)))
+            for row in asked
+        ]
+        found = index.find([row.key for row in asked])
+        parts.append((found < 0) | (index.states[found] != np.array(now, np.uint64)))
+    return np.concatenate(parts)
 
 
 def _stamp(path: Path) -> tuple[int | None, int | None]:
@@ -244,38 +307,44 @@ def _stamp(path: Path) -> tuple[int | None, int | None]:
     return found.st_size, found.st_mtime_ns
 
 
-def _finish(catalog: Catalog, model: ModelFile, contents: Contents, header: dict[str, Any]) -> Predictions:
-    """The table, in the order of the catalog."""
-    labels = model.card.labels
-    rows = catalog.table.select("media_id", "event_id", "file_path").join(
-        contents.entries.select("media_id", "row", "status", "reason"),
-        on="media_id",
-        how="left",
-        maintain_order="left",
-    )
-    numbers = pl.from_numpy(contents.probabilities[rows["row"].to_numpy()], schema=list(labels))
-    failed = rows["status"] == "failed"
-    numbers = numbers.select(pl.when(~failed).then(pl.col(label)).alias(label) for label in labels)
-    fixed = rows.select(
-        "media_id", "event_id", pl.lit(None, pl.Int64).alias("box"), "file_path", "status", "reason"
-    )
-    crop = model.card.preprocessing.crop
+def _write(
+    catalog: Catalog, model: ModelFile, level: Level, journal: Journal, extent: Extent, output: Path
+) -> Summary:
+    """Write the table, in the order of the catalog, and count it; only events need all of it in memory."""
+    crop, labels = model.card.preprocessing.crop, model.card.labels
+    rows: Level = "box" if level == "box" else "media"
+    schema = fixed_columns(rows) | dict.fromkeys(labels, pl.Float32())
+    task: Task = "multi-label" if model.card.task == "multi-label" else "single-label"
     info = {
         "model_name": model.card.name,
         "calibration": model.card.calibration.fitted_on,
         "source": catalog.source,
-        "crops": "none: the model sees full frames" if crop is None else _crops_used(contents, catalog),
-        "batch_size": header["batch_size"],
-        "limits": header["limits"],
+        "crops": _crops(extent, crop, level),
+        "batch_size": journal.header["batch_size"],
+        "limits": journal.header["limits"],
     }
-    task: Task = "multi-label" if model.card.task == "multi-label" else "single-label"
-    return Predictions(fixed.hstack(numbers), labels, "media", model.fingerprint, task, info)
+    head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, info)
+    tally = Tally(labels)
+    parts = table_parts(catalog, crop, rows, journal)
+    if level == "event":
+        media = replace(head, table=pl.concat(parts))
+        pooled = pool_events(media, catalog, rows="event")
+        tally.add(pooled.table)
+        pooled.save(output)
+    else:
+        counted = register_io_source(lambda *_: (tally.add(part) for part in parts), schema=schema)
+        write_table(head, counted, output)
+    return tally.summary()
 
 
-def _crops_used(contents: Contents, catalog: Catalog) -> str:
-    used = contents.entries.join(catalog.table.select("media_id"), on="media_id", how="semi")
+def _crops(extent: Extent, crop: CropPolicy | None, level: Level) -> str:
+    if crop is None:
+        return "none: the model sees full frames"
+    if level != "box":
+        return f"{extent.cut} of {extent.media} media were cut to a box, the others are full frames"
     return (
-        f"{(used['box'] != '').sum()} of {len(catalog)} media were cut to a box, the others are full frames"
+        f"{extent.cut} boxes of {extent.media} media; {extent.asked - extent.cut} media without one are full "
+        f"frames; {extent.skipped} boxes were skipped"
     )
 
 
@@ -289,6 +358,10 @@ class _Picture:
     reason: str | None
 
 
+Answer = tuple[list[Entry], npt.NDArray[np.float32]]
+"""Entries and their probabilities, float32 [entries, labels]."""
+
+
 @dataclass(frozen=True)
 class _Run:
     """The pipeline: threads decode a few batches ahead of the one that the network runs on.
@@ -299,6 +372,7 @@ class _Run:
 
     model: ModelFile
     catalog: Catalog
+    level: Level
     batch_size: int
     workers: int | None
     limits: Limits
@@ -307,15 +381,23 @@ class _Run:
         """Let the network allocate what it needs, so that it does not count."""
         self._run_network([])
 
-    def batches(self, wanted: pl.Series | None) -> Iterator[tuple[list[Entry], npt.NDArray[np.float32]]]:
-        """Entries and their probabilities (float32 [entries, labels]), batch by batch."""
+    def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
+        """What the model says of the wanted inputs, batch by batch."""
+        crop = self.model.card.preprocessing.crop
+        return self.answers(batches(self.catalog, crop, self.level, self.batch_size, wanted))
+
+    def answers(self, inputs: Iterable[list[tuple[int, Input]]]) -> Iterator[Answer]:
+        """What the model says of batches of inputs with their places."""
         preprocessing = self.model.card.preprocessing
         pool = ThreadPoolExecutor(self.workers or available_cores(), thread_name_prefix="decode")
-        waiting: deque[tuple[list[Input], list[Future[_Picture]]]] = deque()
+        waiting: deque[tuple[list[tuple[int, Input]], list[Future[_Picture]]]] = deque()
         try:
-            for items in batches(self.catalog, preprocessing.crop, self.batch_size, wanted):
-                futures = [pool.submit(_read, item, preprocessing, self.limits) for item in items]
-                waiting.append((items, futures))
+            for batch in inputs:
+                futures = [
+                    pool.submit(_read, self.catalog.path(row.file_path), row.box, preprocessing, self.limits)
+                    for _, row in batch
+                ]
+                waiting.append((batch, futures))
                 if len(waiting) > _AHEAD:
                     yield self._answer(*waiting.popleft())
             while waiting:
@@ -323,23 +405,21 @@ class _Run:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _answer(
-        self, items: list[Input], futures: list[Future[_Picture]]
-    ) -> tuple[list[Entry], npt.NDArray[np.float32]]:
+    def _answer(self, batch: list[tuple[int, Input]], futures: list[Future[_Picture]]) -> Answer:
         pictures = [future.result() for future in futures]
         readable = [
-            (item.place, picture.pixels)
-            for item, picture in zip(items, pictures, strict=True)
+            (place, picture.pixels)
+            for (place, _), picture in zip(batch, pictures, strict=True)
             if picture.pixels is not None
         ]
         probabilities = np.full((self.batch_size, len(self.model.card.labels)), np.nan, np.float32)
         if readable:
             places = [place for place, _ in readable]
             probabilities[places] = self._run_network(readable)[places]
-        chosen = probabilities[[item.place for item in items]]
+        chosen = probabilities[[place for place, _ in batch]]
         entries = [
-            _entry(item, picture, bool(np.isfinite(row).all()))
-            for item, picture, row in zip(items, pictures, chosen, strict=True)
+            _entry(row, picture, bool(np.isfinite(numbers).all()))
+            for (_, row), picture, numbers in zip(batch, pictures, chosen, strict=True)
         ]
         return entries, chosen
 
@@ -355,10 +435,10 @@ class _Run:
         return self.model.run(batch).probabilities
 
 
-def _read(item: Input, preprocessing: Preprocessing, limits: Limits) -> _Picture:
-    size, modified = _stamp(item.path)  # before reading: a file that changes meanwhile is then redone
+def _read(path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits) -> _Picture:
+    size, modified = _stamp(path)  # before reading: a file that changes meanwhile is then redone
     try:
-        prepared = prepare(item.path, preprocessing, item.box, limits)
+        prepared = prepare(path, preprocessing, box, limits)
     except ImageError as error:
         return _Picture(size, modified, None, error.reason)
     except Exception as error:  # noqa: BLE001 - one photo never ends the run; its row says what happened
@@ -367,17 +447,18 @@ def _read(item: Input, preprocessing: Preprocessing, limits: Limits) -> _Picture
     return _Picture(size, modified, prepared.pixels, prepared.warning)
 
 
-def _entry(item: Input, picture: _Picture, finite: bool) -> Entry:
+def _entry(row: Input, picture: _Picture, finite: bool) -> Entry:
     failed = picture.pixels is None or not finite
     reason = picture.reason
     if picture.pixels is not None and not finite:
         reason = "the model answered with something that is no number"
     return Entry(
-        item.media_id,
-        item.file_path,
+        row.media_id,
+        row.number,
+        row.file_path,
         picture.size,
         picture.modified,
-        item.box_text,
+        row.box_text,
         "failed" if failed else "ok",
         reason,
     )

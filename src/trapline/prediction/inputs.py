@@ -1,45 +1,82 @@
-"""What is to be predicted: rows of a catalog, in batches whose make-up depends on nothing else."""
+"""What is to be predicted: media, or boxes of media, in batches whose make-up depends on nothing else."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.images import Box, CropPolicy, choose_box
+from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
+from trapline.prediction.table import Level
+
+_MEDIA_AT_ONCE = 1024
+"""Media that are Python objects at a time; the rest stays in the catalog's table."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Input:
-    """One media to predict.
+    """One media, or one box of a media: a row of the table.
 
     Attributes:
-        place: its row in the batch.
         media_id: of the catalog.
+        event_id: of the catalog.
         file_path: of the catalog.
-        path: where it is on disk.
-        box: what to cut it to, None for the full frame.
+        number: the box's place in the catalog's list; None for a media or its full frame.
+        found: that box as the catalog has it.
+        box: what is cut to, None for the full frame.
+        crop: for people, at level box: what the model sees.
+        skipped: why the model is not asked about this box; None if it is.
     """
 
-    place: int
     media_id: str
+    event_id: str | None
     file_path: str
-    path: Path
-    box: Box | None
+    number: int | None = None
+    found: Mapping[str, Any] | None = None
+    box: Box | None = None
+    crop: str | None = None
+    skipped: str | None = None
+
+    @property
+    def key(self) -> int:
+        """64 bits that name the input."""
+        return _digest(self.media_id, self.number)
 
     @property
     def box_text(self) -> str:
-        """The box as text, to tell whether a later run cuts to the same; empty for the full frame."""
+        """What is cut to as text, to tell whether a later run cuts to the same; empty for the full frame."""
         box = self.box
         return "" if box is None else f"{box.x:.6f},{box.y:.6f},{box.width:.6f},{box.height:.6f}"
 
 
-def as_catalog(inputs: Catalog | Sequence[Path]) -> Catalog:
+def state(
+    media_id: str, number: int | None, file_path: str, box_text: str, size: int | None, modified: int | None
+) -> int:
+    """64 bits of all that must be as it was for an answer to hold: the file, its stamp, the crop."""
+    return _digest(media_id, number, file_path, box_text, size, modified)
+
+
+def key(media_id: str, number: int | None) -> int:
+    """`Input.key` of the input with this id and box."""
+    return _digest(media_id, number)
+
+
+def _digest(*values: object) -> int:
+    content = json.dumps(values).encode()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
     """A catalog as it is; of a list of files one with their common folder as root and the paths as ids.
 
     Raises:
@@ -48,30 +85,36 @@ def as_catalog(inputs: Catalog | Sequence[Path]) -> Catalog:
     """
     if isinstance(inputs, Catalog):
         return inputs
-    paths = [Path(os.path.abspath(path)) for path in inputs]  # noqa: PTH100 - links must stay as they are
-    if not paths:
+    if not inputs:
         raise DataError("The list of files is empty.")
+    # Strings and not Paths, which take several times the memory; links must stay as they are.
+    paths = [os.path.abspath(path) for path in inputs]  # noqa: PTH100
     try:
-        root = Path(os.path.commonpath([path.parent for path in paths]))
+        root = os.path.commonpath({os.path.dirname(path) for path in paths})  # noqa: PTH120
     except ValueError as error:
         raise UsageError("The files are on several drives; predict one drive at a time.") from error
-    names = [path.relative_to(root).as_posix() for path in paths]
+    skip = len(os.path.join(root, ""))  # noqa: PTH118
+    names = [Path(path[skip:]).as_posix() if os.sep != "/" else path[skip:] for path in paths]
     undecodable = [name for name in names if _has_surrogates(name)]
     if undecodable:
         raise DataError(
             f"{len(undecodable)} files have names that are not UTF-8; no table can hold those, so rename: "
             + ", ".join(ascii(name) for name in undecodable[:5])
         )
-    rows = pl.DataFrame({"media_id": names, "file_path": names})
-    return Catalog.from_rows(rows, root, f"{len(names)} files", where=[str(path) for path in paths])
+    rows = pl.DataFrame({"media_id": names}).with_columns(file_path="media_id")
+    return Catalog.from_rows(rows, root, f"{len(names)} files", where=paths)
 
 
 def _has_surrogates(text: str) -> bool:
     """Whether Python could not decode all of a file's name."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
-def read_list(path: Path) -> list[Path]:
+def read_list(path: Path) -> list[str]:
     """The paths in a text file, one a line, relative to its folder; empty lines are left out.
 
     Raises:
@@ -81,34 +124,115 @@ def read_list(path: Path) -> list[Path]:
         lines = [line.removesuffix("\r") for line in path.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of paths: {error}") from error
-    named = [line for line in lines if line.strip()]
+    folder = path.parent
+    named = [os.path.join(folder, line) for line in lines if line.strip()]  # noqa: PTH118 - as in as_catalog
     if not named:
         raise DataError(f"{path} names no files: it needs one path a line.")
-    return [path.parent / name for name in named]
+    return named
+
+
+def inputs_of(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Iterator[list[Input]]:
+    """Every row of the table to come, in the order of the catalog, some media at a time.
+
+    Args:
+        catalog: the media.
+        crop: the model's crop policy.
+        level: `box` gives a row a box; `media` and `event` a row a media.
+    """
+    columns = catalog.table.select("media_id", "event_id", "file_path", "boxes")
+    for part in columns.iter_slices(_MEDIA_AT_ONCE):
+        rows: list[Input] = []
+        for media_id, event_id, file_path, boxes in part.iter_rows():
+            if level == "box" and crop is not None:
+                rows += _boxes(media_id, event_id, file_path, boxes, crop)
+            else:
+                rows.append(Input(media_id, event_id, file_path, box=choose_box(boxes, crop)))
+        yield rows
+
+
+def _boxes(
+    media_id: str,
+    event_id: str | None,
+    file_path: str,
+    boxes: Sequence[Mapping[str, Any]] | None,
+    crop: CropPolicy,
+) -> Iterator[Input]:
+    """A row a box, and one for the full frame if the model is asked about none of them."""
+    asked = False
+    for number, found in enumerate(boxes or ()):
+        skipped = refusal(found, crop)
+        if skipped is None:
+            asked = True
+            yield Input(media_id, event_id, file_path, number, found, as_box(found), "box")
+        else:
+            yield Input(media_id, event_id, file_path, number, found, skipped=skipped)
+    if not asked:
+        why = "no box is let through" if boxes else "nothing was detected"
+        frame = "no detector was run" if boxes is None else why
+        yield Input(media_id, event_id, file_path, crop=f"full frame: {frame}")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much there is to predict.
+
+    Attributes:
+        media: of the catalog.
+        asked: inputs that the model is asked about.
+        skipped: boxes that it is not.
+        cut: of the asked, those cut to a box.
+    """
+
+    media: int
+    asked: int
+    skipped: int
+    cut: int
+
+
+def measure(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Extent:
+    """Count the inputs."""
+    if crop is None:
+        return Extent(len(catalog), len(catalog), 0, 0)
+    asked = skipped = cut = 0
+    for rows in inputs_of(catalog, crop, level):
+        refused = sum(row.skipped is not None for row in rows)
+        skipped += refused
+        asked += len(rows) - refused
+        cut += sum(row.box is not None for row in rows)
+    return Extent(len(catalog), asked, skipped, cut)
 
 
 def batches(
-    catalog: Catalog, crop: CropPolicy | None, batch_size: int, wanted: pl.Series | None = None
-) -> Iterator[list[Input]]:
-    """The media in the order of the catalog, `batch_size` rows of it at a time.
+    catalog: Catalog,
+    crop: CropPolicy | None,
+    level: Level,
+    batch_size: int,
+    wanted: npt.NDArray[np.bool_] | None = None,
+) -> Iterator[list[tuple[int, Input]]]:
+    """The inputs that the model is asked about, `batch_size` at a time, each with its place in the batch.
 
-    A media's batch and its place there follow from its row alone, so that its probabilities come out the
+    An input's batch and its place there follow from its row alone, so that its probabilities come out the
     same to the last bit however much of the work was already done.
 
     Args:
         catalog: the media.
         crop: the model's crop policy.
-        batch_size: rows a batch.
-        wanted: one boolean a row; rows that are not wanted leave their places empty. None wants all.
+        level: see `inputs_of`.
+        batch_size: inputs a batch.
+        wanted: one boolean an asked input; the places of others stay
+            empty. None wants all.
     """
-    columns = ["media_id", "file_path", "boxes"]
-    for start in range(0, len(catalog), batch_size):
-        mask = None if wanted is None else wanted.slice(start, batch_size)
-        if mask is not None and not mask.any():
-            continue
-        rows = catalog.table.select(columns).slice(start, batch_size)
-        yield [
-            Input(place, media_id, file_path, catalog.path(file_path), choose_box(boxes, crop))
-            for place, (media_id, file_path, boxes) in enumerate(rows.iter_rows())
-            if mask is None or mask[place]
-        ]
+    batch: list[tuple[int, Input]] = []
+    place = 0
+    for rows in inputs_of(catalog, crop, level):
+        for row in rows:
+            if row.skipped is not None:
+                continue
+            if wanted is None or wanted[place]:
+                batch.append((place % batch_size, row))
+            place += 1
+            if place % batch_size == 0 and batch:
+                yield batch
+                batch = []
+    if batch:
+        yield batch

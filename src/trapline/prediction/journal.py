@@ -14,16 +14,17 @@ import os
 import struct
 import sys
 import time
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from trapline.errors import DataError, TraplineError, UsageError
+from trapline.prediction.inputs import key, state
 
 _LENGTH = struct.Struct("<I")
 _DIGEST_SIZE = 16
@@ -31,12 +32,12 @@ _SYNC_SECONDS = 5.0
 """How often the disk is made to write: what a power cut, not a killed process, may cost."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One media as it was when it was predicted.
+class Entry(NamedTuple):
+    """One input as it was when it was predicted.
 
     Attributes:
         media_id: of the catalog.
+        number: the box's place in the catalog's list, None for the media.
         file_path: of the catalog.
         size: bytes, None if the file could not be found.
         modified: its modification time in nanoseconds, None likewise.
@@ -46,6 +47,7 @@ class Entry:
     """
 
     media_id: str
+    number: int | None
     file_path: str
     size: int | None
     modified: int | None
@@ -54,28 +56,41 @@ class Entry:
     reason: str | None
 
 
-_TYPES = {
-    "media_id": pl.String,
-    "file_path": pl.String,
-    "size": pl.Int64,
-    "modified": pl.Int64,
-    "box": pl.String,
-    "status": pl.String,
-    "reason": pl.String,
-}
+@dataclass(frozen=True)
+class Index:
+    """Where in a journal the last entry of each input is: 28 bytes an input, however long the names are.
+
+    Attributes:
+        keys: uint64 [N], rising: `inputs.key` of each input.
+        states: uint64 [N]: `inputs.state` of an input that is `ok`, 0 of one that failed.
+        frames: int64 [N]: where the entry's frame begins in the file.
+        places: int32 [N]: the entry's place in its frame.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    states: npt.NDArray[np.uint64]
+    frames: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int32]
+
+    def find(self, keys: Sequence[int]) -> npt.NDArray[np.int64]:
+        """int64 [keys]: for each key its place in this index, -1 if the journal does not have it."""
+        wanted = np.array(keys, np.uint64)
+        if len(self.keys) == 0:
+            return np.full(len(wanted), -1)
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[places] == wanted, places, -1)
 
 
 @dataclass(frozen=True)
-class Contents:
-    """Everything in a journal, in the order it was written.
+class Batch:
+    """What one frame holds.
 
     Attributes:
-        entries: the columns of `Entry`, and `row`, the place in `probabilities`; of a media that was
-            predicted more than once only the last.
-        probabilities: float32 [rows, labels]; NaN where the media failed.
+        entries: one an input.
+        probabilities: float32 [entries, labels]; NaN where an input failed.
     """
 
-    entries: pl.DataFrame
+    entries: list[Entry]
     probabilities: npt.NDArray[np.float32]
 
 
@@ -137,32 +152,49 @@ class Journal:
         self._file.truncate()
         return found, size - end
 
-    def read(self) -> Contents:
-        """All that was predicted so far."""
-        labels = len(self.header["labels"])
-        columns: dict[str, list[Any]] = {name: [] for name in _TYPES}
-        tables: list[pl.DataFrame] = [pl.DataFrame(schema=_TYPES)]
-        blocks: list[npt.NDArray[np.float32]] = [np.empty((0, labels), np.float32)]
+    def index(self) -> Index:
+        """Where everything is that was predicted so far."""
+        columns = array("Q"), array("Q"), array("q"), array("i")
+        frames = _frames(self._file)
+        begin = next(frames)[1]
+        for payload, end, _ in frames:
+            for place, entry in enumerate(_decode_entries(payload)):
+                good = entry.status == "ok"
+                same = (entry.file_path, entry.box, entry.size, entry.modified)
+                columns[0].append(key(entry.media_id, entry.number))
+                columns[1].append(state(entry.media_id, entry.number, *same) if good else 0)
+                columns[2].append(begin)
+                columns[3].append(place)
+            begin = end
+        self._file.seek(0, os.SEEK_END)
+        keys, *rest = (np.array(column) for column in columns)
+        order = np.argsort(keys, kind="stable")
+        last = np.append(np.diff(keys[order]) != 0, True)[: len(order)]
+        order = order[last]
+        return Index(keys[order], *(column[order] for column in rest))
+
+    def batches(self) -> Iterator[Batch]:
+        """Everything in the journal, in the order it was written."""
         frames = _frames(self._file)
         next(frames)
         for payload, _, _ in frames:
-            batch, probabilities = _decode_batch(payload, labels)
-            blocks.append(probabilities)
-            for name, values in batch.items():
-                columns[name].extend(values)
-            if len(columns["media_id"]) > 4096:  # Python objects are ten times as large as a table
-                tables.append(pl.DataFrame(columns, schema=_TYPES))
-                columns = {name: [] for name in _TYPES}
-        tables.append(pl.DataFrame(columns, schema=_TYPES))
+            yield _decode_batch(payload, len(self.header["labels"]))
         self._file.seek(0, os.SEEK_END)
-        entries = pl.concat(tables).with_row_index("row")
-        return Contents(entries.unique("media_id", keep="last", maintain_order=True), np.concatenate(blocks))
+
+    def batch_at(self, begin: int) -> Batch:
+        """The frame that begins there, as `Index.frames` has it."""
+        self._file.seek(begin)
+        length = _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
+        self._file.seek(_DIGEST_SIZE, os.SEEK_CUR)
+        batch = _decode_batch(self._file.read(length), len(self.header["labels"]))
+        self._file.seek(0, os.SEEK_END)
+        return batch
 
     def append(self, entries: Sequence[Entry], probabilities: npt.NDArray[np.float32]) -> None:
         """Write one batch; it outlives the process as soon as this returns.
 
         Args:
-            entries: one a media.
+            entries: one an input.
             probabilities: float32 [entries, labels]; NaN for a failed one.
 
         Raises:
@@ -170,12 +202,10 @@ class Journal:
         """
         if probabilities.shape != (len(entries), len(self.header["labels"])):
             raise ValueError(f"{len(entries)} entries with probabilities {probabilities.shape}")
-        batch = {field.name: [getattr(entry, field.name) for entry in entries] for field in fields(Entry)}
-        text = _json(batch)
+        text = _json(entries)
         self._write(_LENGTH.pack(len(text)) + text + probabilities.astype("<f4").tobytes())
         if time.monotonic() - self._synced > _SYNC_SECONDS:
-            os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
+            self.sync()
 
     def _write(self, payload: bytes) -> None:
         frame, digest = _encode_payload(payload, self._digest)
@@ -189,10 +219,15 @@ class Journal:
             ) from error
         self._digest = digest
 
+    def sync(self) -> None:
+        """Make the disk write everything."""
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
     def close(self) -> None:
         """Make the disk write everything, and let others open the journal."""
         if not self._file.closed:
-            os.fsync(self._file.fileno())
+            self.sync()
             self._file.close()
 
 
@@ -227,12 +262,15 @@ def _frames(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
         yield payload, end, digest
 
 
-def _decode_batch(payload: bytes, labels: int) -> tuple[dict[str, list[Any]], npt.NDArray[np.float32]]:
+def _decode_entries(payload: bytes) -> list[Entry]:
     length = _LENGTH.unpack_from(payload)[0]
-    text = payload[_LENGTH.size : _LENGTH.size + length]
-    batch = json.loads(text)
-    numbers = np.frombuffer(payload, "<f4", offset=_LENGTH.size + length)
-    return batch, numbers.reshape(len(batch["media_id"]), labels).astype(np.float32)
+    return [Entry(*values) for values in json.loads(payload[_LENGTH.size : _LENGTH.size + length])]
+
+
+def _decode_batch(payload: bytes, labels: int) -> Batch:
+    entries = _decode_entries(payload)
+    numbers = np.frombuffer(payload, "<f4", offset=_LENGTH.size + _LENGTH.unpack_from(payload)[0])
+    return Batch(entries, numbers.reshape(len(entries), labels).astype(np.float32))
 
 
 def _refuse_other_header(path: Path, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:

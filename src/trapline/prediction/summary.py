@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
+from trapline.errors import DataError
 from trapline.prediction.table import Predictions
+
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -18,40 +22,84 @@ class Summary:
         rows: altogether.
         ok: with probabilities.
         failed: without.
+        skipped: boxes that the model was not asked about.
         top_labels: label -> rows in which it is the most probable, most frequent first.
         failures: reason -> failed rows, most frequent first.
         warnings: what was odd -> rows that were predicted nevertheless.
+        failed_examples: the first few that failed, with their reasons.
     """
 
     rows: int
     ok: int
     failed: int
+    skipped: int
     top_labels: dict[str, int]
     failures: dict[str, int]
     warnings: dict[str, int]
+    failed_examples: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """Counts that grow with the parts of a table."""
+
+    labels: tuple[str, ...]
+    _statuses: Counter[str] = field(default_factory=Counter)
+    _top: Counter[str] = field(default_factory=Counter)
+    _failures: Counter[str] = field(default_factory=Counter)
+    _warnings: Counter[str] = field(default_factory=Counter)
+    _examples: list[str] = field(default_factory=list)
+
+    def add(self, part: pl.DataFrame) -> pl.DataFrame:
+        """Count the rows of a part; returns it."""
+        self._statuses.update(_counts(part["status"]))
+        ok, failed = part.filter(pl.col("status") == "ok"), part.filter(pl.col("status") == "failed")
+        if ok.height:
+            top = ok.select(self.labels).to_numpy().argmax(axis=1)
+            counts = np.bincount(top, minlength=len(self.labels)).tolist()
+            self._top.update(
+                {label: count for label, count in zip(self.labels, counts, strict=True) if count}
+            )
+        self._warnings.update(_counts(ok["reason"].drop_nulls()))
+        self._failures.update(_counts(failed["reason"].drop_nulls()))
+        named = failed.select(pl.coalesce("file_path", "event_id", "media_id"), "reason")
+        self._examples += [
+            f"{name}: {why}" for name, why in named.head(_EXAMPLES - len(self._examples)).rows()
+        ]
+        return part
+
+    def summary(self) -> Summary:
+        """The counts so far."""
+        return Summary(
+            rows=self._statuses.total(),
+            ok=self._statuses["ok"],
+            failed=self._statuses["failed"],
+            skipped=self._statuses["skipped"],
+            top_labels=_most_frequent_first(self._top),
+            failures=_most_frequent_first(self._failures),
+            warnings=_most_frequent_first(self._warnings),
+            failed_examples=tuple(self._examples),
+        )
 
 
 def summarise(predictions: Predictions) -> Summary:
     """Count labels, failures and warnings."""
-    ok, failed = predictions.ok, predictions.failed
-    top = ok.select(predictions.labels).to_numpy().argmax(axis=1) if ok.height else np.empty(0, np.intp)
-    counts = np.bincount(top, minlength=len(predictions.labels)).tolist()
-    found = {label: count for label, count in zip(predictions.labels, counts, strict=True) if count}
-    return Summary(
-        rows=len(predictions),
-        ok=ok.height,
-        failed=failed.height,
-        top_labels=dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))),
-        failures=_counted(failed),
-        warnings=_counted(ok),
-    )
+    tally = Tally(predictions.labels)
+    tally.add(predictions.table)
+    return tally.summary()
 
 
-def _counted(rows: pl.DataFrame) -> dict[str, int]:
-    counts = (
-        rows["reason"]
-        .drop_nulls()
-        .value_counts(name="rows")
-        .sort(["rows", "reason"], descending=[True, False])
-    )
-    return dict(counts.select("reason", "rows").iter_rows())
+def refuse_failures(summary: Summary) -> None:
+    """Raise `DataError` if any input failed; the message names the first of them."""
+    if summary.failed:
+        more = summary.failed - len(summary.failed_examples)
+        shown = "; ".join(summary.failed_examples) + (f" and {more} more" if more else "")
+        raise DataError(f"{summary.failed} of {summary.rows} rows failed: {shown}.")
+
+
+def _counts(values: pl.Series) -> dict[str, int]:
+    return dict(values.rename("value").value_counts(name="count").iter_rows())
+
+
+def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +18,9 @@ from trapline.errors import DataError
 
 Level = Literal["media", "box", "event"]
 Task = Literal["single-label", "multi-label"]
+
+_ROW_GROUP = 8192
+"""Rows of a Parquet row group: what writing a table holds in memory."""
 
 FIXED: dict[str, pl.DataType] = {
     "media_id": pl.String(),
@@ -120,22 +125,7 @@ class Predictions:
         Raises:
             DataError: another suffix, or the disk is full or not writable.
         """
-        path = Path(path)
-        if path.suffix.lower() not in (".csv", ".parquet"):
-            raise DataError(f"Predictions are written as .parquet or .csv, not as '{path.name}'.")
-        header = json.dumps(self.header(), indent=1)
-        partial = path.with_name(path.name + ".partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.suffix.lower() == ".parquet":
-                self.table.write_parquet(partial, metadata={"trapline_predictions": header})
-            else:
-                path.with_name(path.name + ".json").write_text(header, encoding="utf-8")
-                self.table.write_csv(partial)
-            partial.replace(path)
-        except OSError as error:
-            raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
-        return path
+        return write_table(self, self.table.lazy(), path)
 
     @classmethod
     def load(cls, path: Path | str) -> Predictions:
@@ -160,3 +150,56 @@ class Predictions:
         return cls(
             table, tuple(header["labels"]), header["level"], header["model"], header["task"], header["info"]
         )
+
+
+def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path:
+    """Write a table whose rows are not all in memory; it appears under its name when it is whole and on disk.
+
+    Args:
+        head: everything but the rows.
+        rows: with the columns of `head`.
+        path: `.csv` or `.parquet`.
+
+    Raises:
+        DataError: another suffix, or the disk is full or not writable.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise DataError(f"Predictions are written as .parquet or .csv, not as '{path.name}'.")
+    header = json.dumps(head.header(), indent=1)
+    partial, beside = path.with_name(path.name + ".partial"), path.with_name(path.name + ".json")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".parquet":
+            metadata = {"trapline_predictions": header}
+            rows.sink_parquet(partial, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
+        else:
+            rows.sink_csv(partial, sync_on_close="all")
+            _replace_text(beside, header)
+        partial.replace(path)
+        _sync_folder(path.parent)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        with suppress(OSError):
+            partial.unlink()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{path} cannot be written: {reason}.") from error
+    return path
+
+
+def _replace_text(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming outlive a power cut; where folders cannot be opened (Windows) the system sees to it."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

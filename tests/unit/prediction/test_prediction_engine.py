@@ -13,7 +13,16 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, ImageError, Limits, Preprocessing, prepare
 from trapline.models import ModelFile
-from trapline.prediction import Predictions, Progress, engine, estimate, predict, read_list, summarise
+from trapline.prediction import (
+    Predictions,
+    Progress,
+    engine,
+    estimate,
+    pool_events,
+    predict,
+    read_list,
+    summarise,
+)
 
 Zoo = tuple[Path, dict[str, str]]
 
@@ -148,6 +157,117 @@ def test_a_catalog_is_followed_in_order_part_ids_and_boxes(
     assert not np.allclose(again.probabilities()[1], result.probabilities()[1])
 
 
+def animal(x: float, conf: float = 0.9, category: str = "animal") -> dict[str, object]:
+    return {"category": category, "conf": conf, "x": x, "y": 0.2, "width": 0.3, "height": 0.6}
+
+
+@pytest.fixture
+def boxed(tmp_path: Path, write_tiny_model: Callable[..., Path]) -> tuple[ModelFile, Catalog]:
+    """A model of crops, and media with two animals, a person, nothing found, no detector, and no file."""
+    policy = CropPolicy(context=1, min_side=0, square=False)
+    card = {"preprocessing": Preprocessing(height=16, width=16, crop=policy)}
+    model = ModelFile(write_tiny_model(tmp_path / "crops.onnx", **card), threads=1)
+    photos(tmp_path / "boxed", 4)
+    boxes = {
+        "000": [animal(0.1), animal(0.5, category="person"), animal(0.6, 0.05), animal(0.3, 0.4)],
+        "001": [animal(0.2, category="person")],
+        "002": [],
+        "003": None,
+        "none": [animal(0.1), animal(0.3)],
+    }
+    rows = [
+        {"media_id": name, "file_path": f"{name}.png", "event_id": f"e{place // 2}", "boxes": found}
+        for place, (name, found) in enumerate(boxes.items())
+    ]
+    return model, Catalog.from_rows(rows, tmp_path / "boxed", "rows")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_every_box_has_a_row_and_a_photo_without_one_too(
+    boxed: tuple[ModelFile, Catalog], tmp_path: Path, suffix: str
+) -> None:
+    model, catalog = boxed
+    result = predict(model, catalog, tmp_path / f"p{suffix}", level="box", batch_size=2)
+    table = result.table
+    assert result.level == "box"
+    assert table.select("media_id", "box", "status", "crop").rows() == [
+        ("000", 0, "ok", "box"),
+        ("000", 1, "skipped", None),
+        ("000", 2, "skipped", None),
+        ("000", 3, "ok", "box"),
+        ("001", 0, "skipped", None),
+        ("001", None, "ok", "full frame: no box is let through"),
+        ("002", None, "ok", "full frame: nothing was detected"),
+        ("003", None, "ok", "full frame: no detector was run"),
+        ("none", 0, "failed", "box"),
+        ("none", 1, "failed", "box"),
+    ]
+    assert table.select("category", "conf", "x", "width").row(1) == ("person", 0.9, 0.5, 0.3)
+    assert table["reason"].to_list()[1:3] == [
+        "category person: the model looks at animal",
+        "confidence 0.05 is under the model's 0.2",
+    ]
+    preprocessing, photo = model.card.preprocessing, catalog.path("000.png")
+    for row, box in ((0, Box(0.1, 0.2, 0.3, 0.6)), (3, Box(0.3, 0.2, 0.3, 0.6))):
+        cut = prepare(photo, preprocessing, box).pixels
+        assert np.allclose(result.probabilities()[row], model.run(cut[None]).probabilities[0], atol=1e-6)
+    media = predict(model, catalog, tmp_path / f"media{suffix}")
+    same = table.filter(pl.col("crop").str.starts_with("full frame"))
+    assert same.select(model.card.labels).equals(media.table[1:4].select(model.card.labels))
+    assert summarise(result).skipped == 3
+
+
+def test_boxes_go_on_where_they_stopped(boxed: tuple[ModelFile, Catalog], tmp_path: Path) -> None:
+    model, catalog = boxed
+
+    class Stop(Exception):
+        pass
+
+    def stop(now: Progress) -> None:
+        raise Stop
+
+    once = predict(model, catalog, tmp_path / "once.csv", level="box", batch_size=2)
+    with pytest.raises(Stop):
+        predict(model, catalog, tmp_path / "p.csv", level="box", batch_size=2, progress=stop)
+    seen: list[Progress] = []
+    predict(model, catalog, tmp_path / "p.csv", level="box", progress=seen.append)
+    assert (seen[0].earlier, seen[-1].total) == (2, 7)
+    assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "once.csv").read_bytes()
+    moved = catalog.table.with_columns(
+        boxes=pl.when(pl.col("media_id") == "000").then(pl.lit([animal(0.1)])).otherwise("boxes")
+    )
+    again = predict(model, catalog.with_table(moved), tmp_path / "p.csv", level="box", progress=seen.append)
+    assert seen[-1].earlier == 4  # the second box is gone, the failed ones are tried again
+    assert again.table["box"].to_list() == [0, 0, None, None, None, 0, 1]
+    assert again.table[0].equals(once.table[0])
+    with pytest.raises(UsageError, match="rows was 'box', is 'media'"):
+        predict(model, catalog, tmp_path / "p.csv")
+
+
+def test_events_are_pooled_from_the_journal_of_their_media(
+    boxed: tuple[ModelFile, Catalog], tmp_path: Path
+) -> None:
+    model, catalog = boxed
+    seen: list[Progress] = []
+    media = predict(model, catalog, tmp_path / "p.csv")
+    events = predict(model, catalog, tmp_path / "p.csv", level="event", progress=seen.append)
+    assert events.level == "event"
+    assert seen[-1].earlier == 4  # all but the one that failed
+    assert events.table.select("event_id", "status").rows() == [("e0", "ok"), ("e1", "ok"), ("e2", "failed")]
+    assert events.table.equals(pool_events(media, catalog, rows="event").table)
+    assert Predictions.load(tmp_path / "p.csv").table.equals(events.table)
+    lone = [catalog.path("000.png")]
+    with pytest.raises(DataError, match="No media has an event"):
+        predict(model, lone, tmp_path / "lone.csv", level="event")
+
+
+def test_a_model_of_whole_photos_is_not_asked_about_boxes(model: ModelFile, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="made for whole photos"):
+        predict(model, photos(tmp_path / "a", 1), tmp_path / "p.csv", level="box")
+    with pytest.raises(UsageError, match="not of 'pixel'"):
+        predict(model, photos(tmp_path / "a", 1), tmp_path / "p.csv", level="pixel")  # type: ignore[arg-type]
+
+
 def test_another_model_does_not_go_on(
     model: ModelFile, tmp_path: Path, write_tiny_model: Callable[..., Path]
 ) -> None:
@@ -182,7 +302,7 @@ def test_wrong_use_is_refused(
 
 def test_strict_raises_after_the_table_is_written(model: ModelFile, tmp_path: Path) -> None:
     paths = [*photos(tmp_path / "a", 2), tmp_path / "a" / "none.jpg"]
-    with pytest.raises(DataError, match=r"1 of 3 media failed: none\.jpg: no such file"):
+    with pytest.raises(DataError, match=r"1 of 3 rows failed: none\.jpg: no such file"):
         predict(model, paths, tmp_path / "p.csv", strict=True)
     assert Predictions.load(tmp_path / "p.csv").table.height == 3
 
@@ -279,7 +399,9 @@ def test_a_name_that_is_not_utf8_is_refused_by_name(model: ModelFile, tmp_path: 
 
 def test_a_list_of_paths_is_relative_to_its_file(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a/1.jpg\r\n\n# 2.jpg\n 3.jpg\n", encoding="utf-8-sig")
-    assert read_list(tmp_path / "list.txt") == [tmp_path / name for name in ("a/1.jpg", "# 2.jpg", " 3.jpg")]
+    assert read_list(tmp_path / "list.txt") == [
+        str(tmp_path / name) for name in ("a/1.jpg", "# 2.jpg", " 3.jpg")
+    ]
     (tmp_path / "empty.txt").write_text("\n\n")
     with pytest.raises(DataError, match="names no files"):
         read_list(tmp_path / "empty.txt")

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trapline.errors import DataError, TraplineError, UsageError
-from trapline.prediction.journal import Contents, Entry, Journal, read_header
+from trapline.prediction.inputs import key
+from trapline.prediction.journal import Entry, Journal, read_header
 
 HEADER = {"model": "abc", "labels": ["hare", "lynx"], "batch_size": 2}
 
 
 def entry(name: str, status: str = "ok", reason: str | None = None) -> Entry:
-    return Entry(name, f"cards/{name}.jpg", 1000, 1_600_000_000_000_000_001, "", status, reason)
+    return Entry(name, None, f"cards/{name}.jpg", 1000, 1_600_000_000_000_000_001, "", status, reason)
 
 
 def batch(number: int, size: int = 2) -> tuple[list[Entry], np.ndarray]:
@@ -30,35 +31,56 @@ def written(path: Path, batches: int = 4) -> Path:
     return path
 
 
-def ids(contents: Contents) -> list[str]:
-    return contents.entries["media_id"].to_list()
+def entries(journal: Journal) -> list[Entry]:
+    return [entry for batch in journal.batches() for entry in batch.entries]
+
+
+def ids(journal: Journal) -> list[str]:
+    return [entry.media_id for entry in entries(journal)]
+
+
+def numbers(journal: Journal) -> np.ndarray:
+    return np.concatenate(
+        [np.empty((0, 2), np.float32), *(batch.probabilities for batch in journal.batches())]
+    )
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     odd = [
-        Entry("naïve 猫", "a.jpg", None, None, "0.1,0.2,0.3,0.4", "failed", "no such file"),
+        Entry("naïve 猫", 3, "a.jpg", None, None, "0.1,0.2,0.3,0.4", "failed", "no such file"),
         entry("b", reason="truncated"),
     ]
-    numbers = np.array([[np.nan, np.nan], [0.25, 1e-38]], np.float32)
+    chances = np.array([[np.nan, np.nan], [0.25, 1e-38]], np.float32)
     with Journal(tmp_path / "j", HEADER) as journal:
-        journal.append(odd, numbers)
+        journal.append(odd, chances)
         journal.append(*batch(0))
     with Journal(tmp_path / "j", HEADER) as journal:
-        contents = journal.read()
         assert journal.dropped_bytes == 0
-    assert contents.probabilities.tobytes() == np.concatenate([numbers, batch(0)[1]]).tobytes()
-    assert contents.entries["reason"].to_list() == ["no such file", "truncated", None, None]
-    assert contents.entries["modified"].to_list() == [None, *[1_600_000_000_000_000_001] * 3]
+        assert entries(journal) == [*odd, *batch(0)[0]]
+        assert numbers(journal).tobytes() == np.concatenate([chances, batch(0)[1]]).tobytes()
 
 
-def test_of_a_media_written_twice_the_last_counts(tmp_path: Path) -> None:
+def test_of_an_input_written_twice_the_last_counts_and_a_box_is_not_its_media(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", HEADER) as journal:
+        assert journal.index().find([key("m0-0", None)]).tolist() == [-1]
         journal.append(*batch(0))
-        journal.append([entry("m0-0", "failed", "gone")], np.full((1, 2), np.nan, np.float32))
-        contents = journal.read()
-    found = contents.entries.filter(media_id="m0-0").row(0, named=True)
-    assert (found["status"], found["row"]) == ("failed", 2)
-    assert len(ids(contents)) == 2
+        again = [entry("m0-0", "failed", "gone"), entry("m0-1")._replace(number=0)]
+        journal.append(again, np.array([[np.nan, np.nan], [0.25, 0.75]], np.float32))
+        index = journal.index()
+        keys = [key("m0-0", None), key("m0-1", None), key("m0-1", 0), key("m0-1", 1)]
+        found = index.find(keys)
+        assert found[3] == -1
+        said = [
+            (batch.entries[index.places[place]], batch.probabilities[index.places[place]].tolist())
+            for place in found[:3]
+            for batch in [journal.batch_at(int(index.frames[place]))]
+        ]
+        assert [one[0] for one in said] == [again[0], batch(0)[0][1], again[1]]
+        assert said[2][1] == [0.25, 0.75]
+        assert index.states[found[0]] == 0  # failed: not done
+        assert index.states[found[1]] not in (0, index.states[found[2]])
+        journal.append(*batch(1))  # reading leaves the place to write at the end
+        assert len(ids(journal)) == 6
 
 
 @settings(max_examples=150, deadline=None)
@@ -86,14 +108,13 @@ def test_damage_leaves_a_prefix_and_never_a_wrong_row(data: st.DataObject) -> No
             assert "--fresh" in str(error)  # noqa: PT017 - only some damage is an error
             return
         with journal:
-            contents = journal.read()
-            count = len(ids(contents)) // 2
-            assert ids(contents) == [f"m{number}-{place}" for number in range(count) for place in range(2)]
+            count = len(ids(journal)) // 2
+            assert ids(journal) == [f"m{number}-{place}" for number in range(count) for place in range(2)]
             expected = [batch(number)[1] for number in range(count)]
-            assert np.array_equal(contents.probabilities, np.concatenate([np.empty((0, 2)), *expected]))
+            assert np.array_equal(numbers(journal), np.concatenate([np.empty((0, 2)), *expected]))
             journal.append(*batch(9))
         with Journal(path, HEADER) as journal:
-            assert ids(journal.read())[-2:] == ["m9-0", "m9-1"]
+            assert ids(journal)[-2:] == ["m9-0", "m9-1"]
             assert journal.dropped_bytes == 0
 
 
@@ -102,7 +123,7 @@ def test_two_journals_joined_are_not_one(tmp_path: Path) -> None:
     header = len(one.read_bytes()) - 4 * ((len(other.read_bytes()) - len(one.read_bytes())) // 2)
     one.write_bytes(one.read_bytes() + other.read_bytes()[header:])
     with Journal(one, HEADER) as journal:
-        assert len(ids(journal.read())) == 8
+        assert len(ids(journal)) == 8
         assert journal.dropped_bytes > 0
 
 
@@ -112,7 +133,7 @@ def test_another_model_or_option_is_refused_and_fresh_begins_again(tmp_path: Pat
         Journal(path, HEADER | {"model": "xyz"})
     assert read_header(path) == HEADER
     with Journal(path, HEADER | {"model": "xyz"}, fresh=True) as journal:
-        assert ids(journal.read()) == []
+        assert ids(journal) == []
     assert read_header(path) == HEADER | {"model": "xyz"}
 
 
@@ -150,6 +171,6 @@ def test_a_full_disk_is_said_and_costs_nothing_written_before(tmp_path: Path) ->
         with pytest.raises(TraplineError, match=r"No space left.*run the same command again"):
             journal.append(*batch(1))
     with Journal(path, HEADER) as journal:
-        assert ids(journal.read()) == ["m0-0", "m0-1"]
+        assert ids(journal) == ["m0-0", "m0-1"]
         journal.append(*batch(1))
-        assert len(ids(journal.read())) == 4
+        assert len(ids(journal)) == 4

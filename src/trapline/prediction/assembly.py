@@ -1,0 +1,94 @@
+"""From a journal to the table, in the order of the catalog, a few thousand rows at a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError
+from trapline.images import CropPolicy
+from trapline.prediction.inputs import Input, inputs_of
+from trapline.prediction.journal import Batch, Journal
+from trapline.prediction.table import BOX_COLUMNS, FIXED, Level
+
+_BATCHES_AT_HAND = 256
+"""Frames of the journal that are kept decoded: rows of one run stand together, those of others elsewhere."""
+
+
+def table_parts(
+    catalog: Catalog, crop: CropPolicy | None, level: Level, journal: Journal
+) -> Iterator[pl.DataFrame]:
+    """The table's rows (columns as in `Predictions`), some at a time.
+
+    Args:
+        catalog: the media; the journal has an entry for each input of it.
+        crop: the model's crop policy.
+        level: `media` or `box`.
+        journal: of the finished run.
+    """
+    labels = list(journal.header["labels"])
+    index, at_hand = journal.index(), _Batches(journal)
+    for inputs in inputs_of(catalog, crop, level):
+        statuses = ["skipped"] * len(inputs)
+        reasons = [row.skipped for row in inputs]
+        numbers = np.full((len(inputs), len(labels)), np.nan, np.float32)
+        asked = [place for place, row in enumerate(inputs) if row.skipped is None]
+        found = index.find([inputs[place].key for place in asked]).tolist()
+        for place, entry in zip(asked, found, strict=True):
+            batch, where = at_hand.get(int(index.frames[entry])), int(index.places[entry])
+            said = batch.entries[where]
+            if entry < 0 or said[:2] != (inputs[place].media_id, inputs[place].number):
+                raise DataError(
+                    f"The journal {journal.path} lacks {inputs[place].media_id!r}; begin again with --fresh."
+                )
+            statuses[place], reasons[place] = said.status, said.reason
+            if said.status == "ok":
+                numbers[place] = batch.probabilities[where]
+        yield _frame(inputs, level, statuses, reasons).hstack(_numbers(numbers, labels))
+
+
+class _Batches:
+    """The frames of a journal, the last few of them decoded."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._kept: OrderedDict[int, Batch] = OrderedDict()
+
+    def get(self, begin: int) -> Batch:
+        """The frame that begins there."""
+        if begin not in self._kept:
+            self._kept[begin] = self._journal.batch_at(begin)
+            if len(self._kept) > _BATCHES_AT_HAND:
+                self._kept.popitem(last=False)
+        return self._kept[begin]
+
+
+def _frame(
+    inputs: Sequence[Input], level: Level, statuses: Sequence[str], reasons: Sequence[str | None]
+) -> pl.DataFrame:
+    """The columns before the labels."""
+    columns: dict[str, Sequence[object]] = {
+        "media_id": [row.media_id for row in inputs],
+        "event_id": [row.event_id for row in inputs],
+        "box": [row.number for row in inputs],
+        "file_path": [row.file_path for row in inputs],
+        "status": statuses,
+        "reason": reasons,
+    }
+    if level != "box":
+        return pl.DataFrame(columns, schema=FIXED)
+    for name in BOX_COLUMNS:
+        if name != "crop":
+            columns[name] = [None if row.found is None else row.found[name] for row in inputs]
+    columns["crop"] = [row.crop for row in inputs]
+    return pl.DataFrame(columns, schema=FIXED | BOX_COLUMNS)
+
+
+def _numbers(numbers: npt.NDArray[np.float32], labels: list[str]) -> pl.DataFrame:
+    """A column a label, null where there is no number."""
+    return pl.from_numpy(numbers, schema=labels).with_columns(pl.all().fill_nan(None))
