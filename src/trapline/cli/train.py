@@ -28,6 +28,12 @@ def run(
         list[str] | None, typer.Option("--set", help="A field of the recipe: optimiser.lr=1e-4. Repeat it.")
     ] = None,
     recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
+    ] = None,
+    node: Annotated[
+        str | None, typer.Option(help="Recipes of taxa: train this head only (felidae_taxon_classifier).")
+    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(min=2, help="Judge by this many location folds, then train on train and validation."),
@@ -48,7 +54,8 @@ def run(
     from trapline.models import ModelFile
     from trapline.training import train
 
-    chosen = _recipe(recipe, recipe_file, changes or [], folds, seed)
+    settings = [*(changes or []), *([f"taxa.node={node}"] if node else [])]
+    chosen = _recipe(recipe, recipe_file, settings, folds, seed)
     if show_recipe:
         import yaml
 
@@ -60,11 +67,13 @@ def run(
     started = time.monotonic()
     with warnings_as_notes(), progress() as display:
         from trapline.cli._steps import reporter
+        from trapline.taxonomy import read_taxonomy
 
         path = train(
             chosen,
             Catalog.load(catalog),
             folder,
+            taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
             allow_leak=allow_leak,
             resume=resume,
             report=reporter(display),

@@ -103,6 +103,50 @@ def attach_head(model: onnx.ModelProto, layers: Sequence[Layer]) -> onnx.ModelPr
     return network
 
 
+def attach_tree(
+    model: onnx.ModelProto, heads: Sequence[tuple[str, Layer]], paths: npt.NDArray[Any]
+) -> onnx.ModelProto:
+    """Put a tree of heads on the `embedding`; the `logits` are log probabilities of the classes.
+
+    Each head answers conditional probabilities of its children; the log probability of a class is the sum of
+    those along its path. The heads keep their names: `head/<name>/weights`, `…/bias`, `…/logits`.
+
+    Args:
+        model: a network; any head that it had is taken off.
+        heads: names and layers.
+        paths: 0/1 [children of all heads in order, classes]: which children lie on the path to which class.
+
+    Raises:
+        DataError: the heads do not fit the embedding or the paths.
+    """
+    network = _without_outputs(model, ("logits", "probabilities"))
+    width, graph = _width(network, "embedding"), network.graph
+    names = _Names(graph)
+    for name, (weights, bias) in heads:
+        if weights.shape != (width, len(bias)):
+            raise DataError(
+                f"The head {name} needs weights [{width}, {len(bias)}]; got {list(weights.shape)}."
+            )
+    if len(paths) != sum(len(layer.bias) for _, layer in heads):
+        raise DataError(f"The heads have other children than the {len(paths)} rows of the paths.")
+    said = []
+    for name, (weights, bias) in heads:
+        parameters = [
+            _constant(graph, names.new(f"head/{name}/{kind}"), np.asarray(values, np.float32))
+            for kind, values in (("weights", weights), ("bias", bias))
+        ]
+        logits, logs = names.new(f"head/{name}/logits"), names.new(f"head/{name}/log_probabilities")
+        graph.node.append(_node("Gemm", ["embedding", *parameters], logits))
+        graph.node.append(_node("LogSoftmax", [logits], logs, axis=1))
+        said.append(logs)
+    every = names.new("head/log_probabilities")
+    graph.node.append(_node("Concat", said, every, axis=1))
+    matrix = _constant(graph, names.new("head/paths"), np.asarray(paths, np.float32))
+    graph.node.append(_node("MatMul", [every, matrix], "logits"))
+    graph.output.append(_output("logits", paths.shape[1]))
+    return network
+
+
 def fold_scaling(
     weights: npt.NDArray[np.float64],
     bias: npt.NDArray[np.float64],

@@ -191,6 +191,31 @@ class Range(_Section):
         return self
 
 
+class Taxa(_Section):
+    """Classes that are taxa of a tree; see docs/taxonomy.md. Only with how `frozen`.
+
+    Attributes:
+        way: `flat` is one head over all classes, its probabilities summed up the tree; `cascade` a head for
+            each node, each fitted by itself; `path` the same heads fitted together, on the log loss of the
+            whole path down to each media's label.
+        ranks: the ranks at which `cascade` and `path` have nodes.
+        node: train the head of this name only.
+        solver: `exact` finds the optimum of each head, its regularisation chosen by location folds; `adam`
+            takes `optimiser`, `epochs` and `batch_size` and keeps the epoch that `selection` chooses.
+        promise: the share of right answers that the roll-up is to keep at each rank.
+        confidence: that the promise holds on new locations.
+    """
+
+    way: Literal["flat", "cascade", "path"]
+    ranks: tuple[Literal["class", "order", "family", "genus", "species", "subspecies"], ...] = Field(
+        ("family", "genus", "species", "subspecies"), min_length=1
+    )
+    node: str | None = None
+    solver: Literal["exact", "adam"] = "exact"
+    promise: float = Field(0.95, gt=0.5, lt=1)
+    confidence: float = Field(0.9, gt=0.5, lt=1)
+
+
 class Recipe(_Section):
     """Everything that makes a training run repeatable; stored whole in the model file.
 
@@ -231,6 +256,7 @@ class Recipe(_Section):
         precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has
             it, and on a processor that has it if the network has no depthwise convolutions; else float32.
         seed: of everything that is random.
+        taxa: classes that are taxa of a tree: see `Taxa`; None for labels as they are.
         search: dotted field -> the values `trapline tune` may try.
     """
 
@@ -263,6 +289,7 @@ class Recipe(_Section):
     members: int = Field(1, ge=1, le=20)
     precision: Literal["auto", "float32", "bf16"] = "auto"
     seed: int = 42
+    taxa: Taxa | None = None
     search: dict[str, Choice | Range] = {}
 
     @field_validator("backbone")
@@ -315,6 +342,19 @@ class Recipe(_Section):
             (
                 f"{self.backbone} has no drop_path",
                 self.drop_path > 0 and self.backbone.startswith(("small-cnn", MODEL_FILE)),
+            ),
+            (
+                "taxa are heads on features that are computed once: use how 'frozen'",
+                self.taxa is not None and self.how != "frozen",
+            ),
+            (
+                "taxa exclude one another: use task 'single-label'",
+                bool(self.taxa) and self.task != "single-label",
+            ),
+            ("taxa take fit 'train' or 'all'", self.taxa is not None and self.fit == "folds"),
+            (
+                "the solver 'adam' chooses its epoch on the validation part: use fit 'train'",
+                self.taxa is not None and self.taxa.solver == "adam" and self.fit != "train",
             ),
             ("warm-up is as long as the run", self.schedule.warmup_epochs >= self.epochs),
         ]

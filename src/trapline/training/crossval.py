@@ -19,6 +19,7 @@ from trapline.errors import DataError
 from trapline.models import Interval
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
+from trapline.taxonomy import Taxonomy
 from trapline.training.frozen import head_recipe
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import Rows, Selected, select_media
@@ -60,6 +61,7 @@ def crossval(
     catalog: Catalog,
     folds: int | Sequence[Catalog] = 5,
     *,
+    taxonomy: Taxonomy | None = None,
     run_folder: Path | None = None,
     cache: Path | None = None,
     report: StepReport | None = None,
@@ -71,6 +73,7 @@ def crossval(
         catalog: all labelled media of its parts train and validation are used; without a split all.
         folds: how many (dealt with the recipe's seed), or the folds themselves (as
             `trapline.catalog.location_folds` gives them).
+        taxonomy: what the labels are, for recipes of taxa.
         run_folder: for checkpoints, so that an interrupted run goes on; None for a temporary one.
         cache: folder for pixels and features; None for the user's.
         report: told of each step.
@@ -78,6 +81,11 @@ def crossval(
     Raises:
         DataError: too few locations or labels.
     """
+    if recipe.taxa is not None:
+        from trapline.training.taxa import crossval_taxa, needed
+
+        known, resolved = needed(taxonomy, recipe), head_recipe(recipe, cache)
+        return crossval_taxa(resolved, catalog, known, folds, cache=cache, report=report)
     if recipe.how == "frozen":
         from trapline.training.heads import crossval_head
 
@@ -120,11 +128,14 @@ def run_folds(
     )
 
 
-def fold_rows(selected: Selected, folds: int | Sequence[Catalog], seed: int) -> list[tuple[Rows, Rows]]:
+def fold_rows(
+    selected: Selected, folds: int | Sequence[Catalog], seed: int, *, needs_every_label: bool = True
+) -> list[tuple[Rows, Rows]]:
     """For each fold the rows that train and the rows that are held out, of the readable media.
 
     Raises:
-        DataError: the folds do not hold every media out exactly once, or a fold trains without a label.
+        DataError: the folds do not hold every media out exactly once, or (with `needs_every_label`) a fold
+            trains without a label.
     """
     catalogs = location_folds(selected.catalog, folds, seed) if isinstance(folds, int) else list(folds)
     ids = selected.catalog.table.select("media_id").with_row_index("row")
@@ -141,7 +152,7 @@ def fold_rows(selected: Selected, folds: int | Sequence[Catalog], seed: int) -> 
             for label, count in zip(selected.labels, selected.targets[train].sum(axis=0), strict=True)
             if not count
         ]
-        if missing:
+        if missing and needs_every_label:
             raise DataError(
                 f"Fold {place + 1} of {len(catalogs)} would train without the label {', '.join(missing)}: it "
                 "occurs at too few locations. Use fewer folds, another seed, or leave the label out."

@@ -233,7 +233,7 @@ def crossval_head(
     """
     started = time.monotonic()
     learner = HeadLearner(recipe, select_media(catalog, recipe, needs_split=False), cache, report)
-    rows, numbers = _held_out(learner.selected, folds, recipe.seed)
+    rows, numbers = held_out(learner.selected, folds, recipe.seed)
     found = learner.out_of_fold(rows, numbers)
     logits, judged = _judge_folds(learner, found, rows, numbers)
     info = {"recipe": recipe.name, "measured_on": judged.measured_on}
@@ -301,13 +301,13 @@ def _fit(learner: HeadLearner) -> tuple[list[linear.LinearHead], linear.OutOfFol
     """The heads whose mean the model file holds, how they were chosen, and what is said of unseen media."""
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
-        folds = _folds_within(selected, selected.train, recipe)
+        folds = folds_within(selected, selected.train, recipe)
         found = learner.out_of_fold(selected.train, folds)
         head = learner.fit(selected.train, found.best)
         logits = learner.logits(head, selected.validation)
         judged = judge(recipe, selected, selected.validation, logits, learner.shift(selected.train))
         return [head], found, judged
-    rows, numbers = _held_out(selected, recipe.folds, recipe.seed)
+    rows, numbers = held_out(selected, recipe.folds, recipe.seed)
     found = learner.out_of_fold(rows, numbers)
     _, judged = _judge_folds(learner, found, rows, numbers)
     if recipe.fit == "folds":
@@ -323,16 +323,17 @@ def _judge_folds(
     return logits, judge(learner.recipe, learner.selected, rows, logits, shift, folds=numbers)
 
 
-def _held_out(
-    selected: Selected, folds: int | Sequence[Catalog], seed: int
+def held_out(
+    selected: Selected, folds: int | Sequence[Catalog], seed: int, *, needs_every_label: bool = True
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
-    """The rows that are held out, fold after fold, and the fold of each."""
-    parts = [held_out for _, held_out in fold_rows(selected, folds, seed)]
+    """The rows that are held out, fold after fold, and the fold of each; see `fold_rows`."""
+    dealt = fold_rows(selected, folds, seed, needs_every_label=needs_every_label)
+    parts = [rows for _, rows in dealt]
     numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     return np.concatenate(parts), numbers
 
 
-def _folds_within(selected: Selected, rows: Rows, recipe: Recipe) -> npt.NDArray[np.int64]:
+def folds_within(selected: Selected, rows: Rows, recipe: Recipe) -> npt.NDArray[np.int64]:
     """[rows]: folds by location; by event or media where locations are not known or there is only one."""
     inside = selected.catalog.with_table(selected.catalog.table[rows.tolist()])
     places = inside.table["location_id"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,15 @@ class LinearHead:
     def logits(self, features: npt.NDArray[Any]) -> Floats:
         """float64 [..., K] for features [..., D]."""
         return np.asarray((features - self.mean) / self.scale @ self.weights + self.bias)
+
+
+class Standardised(NamedTuple):
+    """Rows [N × V, D] of mean 0 and spread 1, the share [N × V] of each, and the mean and scale [D]."""
+
+    values: Floats
+    weights: Floats
+    mean: Floats
+    scale: Floats
 
 
 @dataclass(frozen=True)
@@ -89,13 +98,8 @@ def fit_head(
         view_weights: [V], the share of each view.
         start: a head to start from (the same features, another strength): sooner there, the same end.
     """
-    media, views, size = features.shape
-    flat = features.reshape(media * views, size).astype(np.float64)
-    of_view = np.tile(np.asarray(view_weights) / np.sum(view_weights), media) / media
-    mean = of_view @ flat
-    scale = np.sqrt(of_view @ (flat - mean) ** 2)
-    scale = np.where(scale > 1e-6, scale, 1.0)  # a feature that never changes says nothing
-    scaled = (flat - mean) / scale
+    views = features.shape[1]
+    scaled, of_view, mean, scale = standardised(features, view_weights)
     rows = np.repeat(truth, views, axis=0)
     of_media = np.ones(truth.shape) if media_weights is None else media_weights
     if truth.ndim == 1:
@@ -106,6 +110,17 @@ def fit_head(
         matrix = of_view[:, None] * np.repeat(of_media / of_media.mean(axis=0), views, axis=0)
         coefficients, bias = _one_vs_rest(scaled, rows, matrix, labels, weight_decay, start)
     return LinearHead(mean, scale, coefficients, bias)
+
+
+def standardised(features: npt.NDArray[np.float32], view_weights: Sequence[float]) -> Standardised:
+    """Features [N, V, D] as rows of mean 0 and spread 1, and what was done to them."""
+    media, views, size = features.shape
+    flat = features.reshape(media * views, size).astype(np.float64)
+    of_view = np.tile(np.asarray(view_weights) / np.sum(view_weights), media) / media
+    mean = of_view @ flat
+    scale = np.sqrt(of_view @ (flat - mean) ** 2)
+    scale = np.where(scale > 1e-6, scale, 1.0)  # a feature that never changes says nothing
+    return Standardised((flat - mean) / scale, of_view, mean, scale)
 
 
 def _multinomial(

@@ -16,6 +16,7 @@ from trapline.catalog import Catalog, fingerprint
 from trapline.errors import TraplineError, UsageError
 from trapline.models import Card, ModelFile
 from trapline.models.recipe import Recipe
+from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import CrossValidation, run_folds
 from trapline.training.frozen import head_recipe
 from trapline.training.history import draw_history, write_history
@@ -44,6 +45,7 @@ def train(
     catalog: Catalog,
     run_folder: Path | str,
     *,
+    taxonomy: Taxonomy | None = None,
     allow_leak: bool = False,
     resume: bool = False,
     cache: Path | None = None,
@@ -57,6 +59,7 @@ def train(
             that deal their own folds (`fit` is `all` or `folds`) need no split and use all labelled media.
         run_folder: made; gets `recipe.yaml`, `catalog.parquet`, `history.csv` and `.png`, checkpoints,
             `validation.parquet` (predictions of the judged media) and `model.onnx`.
+        taxonomy: what the labels are, for recipes of taxa (`recipe.taxa`); others do not look at it.
         allow_leak: train although the split leaks; the card says so.
         resume: go on in a run folder that exists, with the same recipe and catalog.
         cache: folder for pixels and features; None for the user's.
@@ -71,6 +74,8 @@ def train(
         MissingExtraError: the recipe needs PyTorch and it is not installed.
     """
     folder = Path(run_folder)
+    if recipe.taxa is not None:
+        return _train_taxa(recipe, catalog, folder, taxonomy, allow_leak, resume, cache, report)
     selected = select_media(catalog, recipe, needs_split=recipe.fit == "train")
     leaks = refuse_leaks(catalog, allow_leak)
     _open_run(folder, recipe, catalog, resume)
@@ -144,13 +149,42 @@ def _train_head(
     report: StepReport | None,
 ) -> Path:
     """A head on the features of a model file; the card keeps the recipe as it was asked for."""
-    from trapline.models.onnx_graph import read_graph, write_model_file
     from trapline.training.heads import train_head
 
     resolved = head_recipe(recipe, cache)
     path = train_head(resolved, catalog, folder, allow_leak=allow_leak, cache=cache, report=report)
-    if resolved != recipe:
-        card = ModelFile(path).card.model_copy(update={"recipe": recipe.model_dump(mode="json")})
+    return _with_recipe(path, recipe, resolved)
+
+
+def _train_taxa(
+    recipe: Recipe,
+    catalog: Catalog,
+    folder: Path,
+    taxonomy: Taxonomy | None,
+    allow_leak: bool,
+    resume: bool,
+    cache: Path | None,
+    report: StepReport | None,
+) -> Path:
+    """The heads of a tree; what can be wrong with the data is said before the run's folder is made."""
+    from trapline.training.taxa import needed, train_taxa
+    from trapline.training.taxa_media import select_taxa
+
+    known = needed(taxonomy, recipe)
+    select_taxa(catalog, recipe, known, needs_split=recipe.fit == "train")
+    refuse_leaks(catalog, allow_leak)
+    _open_run(folder, recipe, catalog, resume)
+    resolved = head_recipe(recipe, cache)
+    path = train_taxa(resolved, catalog, folder, known, allow_leak=allow_leak, cache=cache, report=report)
+    return _with_recipe(path, recipe, resolved)
+
+
+def _with_recipe(path: Path, asked: Recipe, resolved: Recipe) -> Path:
+    """The model file with the recipe as it was asked for in its card."""
+    from trapline.models.onnx_graph import read_graph, write_model_file
+
+    if resolved != asked:
+        card = ModelFile(path).card.model_copy(update={"recipe": asked.model_dump(mode="json")})
         write_model_file(read_graph(path), card, path)
     return path
 

@@ -184,4 +184,4 @@ def _explain(error: ValidationError) -> str:
     )
 
 
-from trapline.models.recipes import fine_tuned, heads, published  # noqa: E402, F401  they register themselves
+from trapline.models.recipes import fine_tuned, heads, published, taxa  # noqa: E402, F401  they register themselves

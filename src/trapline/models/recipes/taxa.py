@@ -1,0 +1,56 @@
+"""Recipes whose classes are taxa of a tree: flat, cascade and path on one frozen backbone, and the published
+cascade on EfficientNet-B6."""
+
+from __future__ import annotations
+
+from trapline.images import Preprocessing
+from trapline.models.recipe import Augmentation, Head, Optimiser, Recipe, Taxa
+from trapline.models.recipes.heads import head
+from trapline.models.recipes.registry import register
+
+
+@register
+def taxa_flat() -> Recipe:
+    """One linear head over all classes of a taxonomy; a taxon's probability is the sum of those below it."""
+    return head().model_copy(update={"name": "taxa-flat", "taxa": Taxa(way="flat")})
+
+
+@register
+def taxa_cascade() -> Recipe:
+    """A linear head for each node of a taxonomy, each with its own regularisation and balanced weights.
+
+    The natural prior of each node is put back, so that probabilities along a path can be multiplied.
+    """
+    changes = {"name": "taxa-cascade", "taxa": Taxa(way="cascade"), "balance": "class-weights"}
+    return head().model_copy(update=changes)
+
+
+@register
+def taxa_path() -> Recipe:
+    """A linear head for each node of a taxonomy, all fitted on the log loss of the path to each label."""
+    return head().model_copy(update={"name": "taxa-path", "taxa": Taxa(way="path")})
+
+
+@register
+def taxon_efficientnet_b6() -> Recipe:
+    """The published taxonomic classifiers: a dense layer a node on EfficientNet-B6 at 528 pixels.
+
+    Adam at 1e-3, batches of 32, balanced weights, 25 epochs over all media, the epoch of the best validation
+    accuracy. The features are those of one pass, without augmentation, so that the 25 epochs cost one. The
+    weights (Keras's, as timm has them) come from the network.
+    """
+    return Recipe(
+        name="taxon-efficientnet-b6",
+        backbone="timm/tf_efficientnet_b6.aa_in1k",
+        weights="pretrained",
+        how="frozen",
+        preprocessing=Preprocessing(height=528, width=528, fit="squash", interpolation="bilinear"),
+        head=Head(pooling="avg", dropout=0.0),
+        optimiser=Optimiser(name="adam", lr=1e-3),
+        epochs=25,
+        batch_size=32,
+        balance="class-weights",
+        augmentation=Augmentation(),
+        selection="accuracy",
+        taxa=Taxa(way="cascade", solver="adam"),
+    )

@@ -1,0 +1,93 @@
+"""A dense softmax layer on fixed features by epochs of a gradient method, as the published heads had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import UsageError, require
+from trapline.metrics import accuracy, balanced_accuracy, log_loss, macro_f1
+from trapline.models.recipe import Recipe
+from trapline.training.linear import LinearHead
+from trapline.training.targets import probabilities_of
+
+_BETTER: dict[str, tuple[Any, int]] = {
+    "accuracy": (accuracy, 1),
+    "balanced_accuracy": (balanced_accuracy, 1),
+    "macro_f1": (macro_f1, 1),
+    "log_loss": (log_loss, -1),
+    "loss": (log_loss, -1),
+}
+
+
+def fit_by_epochs(
+    recipe: Recipe,
+    features: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
+    held_features: npt.NDArray[np.float32],
+    held_truth: npt.NDArray[np.int64],
+    children: int,
+) -> LinearHead:
+    """Train a dense layer; every epoch goes once over all media, in another order.
+
+    Args:
+        recipe: `optimiser`, `epochs`, `batch_size`, `selection` and `seed` are used.
+        features: float32 [N, D].
+        truth: int [N], the place of the child.
+        weights: [N], of the loss.
+        held_features: of the media on which the epoch is chosen; where there are none, the last is kept.
+        held_truth: of those.
+        children: how many there are.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+        UsageError: the schedule is not constant.
+    """
+    require("torch", "train", f"The solver 'adam' of the recipe '{recipe.name}'")
+    if recipe.schedule.name != "none":
+        raise UsageError("The solver 'adam' keeps its rate: leave schedule.name at none.")
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from trapline.training.optimisation import build_optimiser
+
+    torch.manual_seed(recipe.seed)
+    layer: Any = torch.nn.Linear(features.shape[1], children)
+    torch.nn.init.xavier_uniform_(layer.weight)  # Keras's
+    torch.nn.init.zeros_(layer.bias)
+    optimiser = build_optimiser(recipe.optimiser, layer)
+    values, targets = torch.from_numpy(features), torch.from_numpy(truth)
+    shares = torch.from_numpy(weights.astype(np.float32))
+    best, kept = -np.inf, _copy(layer)
+    order: Any = torch.randperm
+    for _ in range(recipe.epochs):
+        for batch in order(len(values)).split(recipe.batch_size):
+            optimiser.zero_grad()
+            lost: Any = cross_entropy(layer(values[batch]), targets[batch], reduction="none")
+            (lost * shares[batch]).mean().backward()
+            optimiser.step()
+        score = _score(recipe.selection, layer, held_features, held_truth)
+        if score >= best or recipe.selection == "last":
+            best, kept = score, _copy(layer)
+    size = features.shape[1]
+    return LinearHead(np.zeros(size), np.ones(size), *kept)
+
+
+def _copy(layer: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return (
+        layer.weight.detach().numpy().T.astype(np.float64).copy(),
+        layer.bias.detach().numpy().astype(np.float64).copy(),
+    )
+
+
+def _score(
+    selection: str, layer: Any, features: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
+) -> float:
+    if selection == "last" or len(truth) == 0:
+        return 0.0
+    weights, bias = _copy(layer)
+    metric, sign = _BETTER[selection]
+    return sign * float(metric(truth, probabilities_of(features @ weights + bias, "single-label")))

@@ -1,0 +1,158 @@
+"""Which media train a tree of taxa, and what the label of each says at each head."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, TraplineWarning
+from trapline.models.recipe import Recipe, Taxa
+from trapline.taxonomy import Taxonomy
+from trapline.taxonomy.classes import Classes, Head, Hierarchy, classes_of, hierarchy_of
+from trapline.training.selection import Rows, Selected, select_media
+from trapline.training.tree_heads import Decision
+
+
+@dataclass(frozen=True)
+class TaxaMedia:
+    """The media of a training, and the tree that their labels map onto.
+
+    Attributes:
+        selected: its labels are the classes; the targets of a media whose label is coarse are all 0.
+        labels: the label of each media, as the catalog has it.
+        hierarchy: the decisions.
+    """
+
+    selected: Selected
+    labels: tuple[str, ...]
+    hierarchy: Hierarchy
+
+    @property
+    def classes(self) -> Classes:
+        """What comes out."""
+        return self.hierarchy.classes
+
+    def without(self, failed: Mapping[int, str]) -> TaxaMedia:
+        """The same with unreadable photos set aside."""
+        return replace(self, selected=self.selected.without(failed))
+
+    def fine(self, rows: Rows) -> Rows:
+        """Those of the rows whose label is a class."""
+        return rows[self.selected.targets[rows].any(axis=1)]
+
+    def decision(self, head: Head) -> Decision:
+        """What all media say at a head; a media at which every child is possible says nothing."""
+        by_label = {label: self._possible(head, label) for label in dict.fromkeys(self.labels)}
+        possible = np.array([by_label[label] for label in self.labels])
+        return Decision(head.name, possible, np.ones(len(self.labels)))
+
+    def _possible(self, head: Head, label: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        if not self.hierarchy.ranks:  # one head over all classes
+            below = {
+                self.classes.node(name)
+                for name, there in zip(self.classes.names, self.classes.possible(label), strict=True)
+                if there
+            }
+            found = np.array([child in below for child in head.children])
+        else:
+            place = self.hierarchy.truth_at(head, [label])[0]
+            found = np.arange(len(head.children)) == place
+        return found if not found.all() else np.zeros_like(found)
+
+
+def select_taxa(
+    catalog: Catalog, recipe: Recipe, taxonomy: Taxonomy, *, needs_split: bool = True
+) -> TaxaMedia:
+    """The media, classes and decisions of a training.
+
+    With `taxa.node` only media whose label lies below that node are taken, and its children are the classes.
+
+    Raises:
+        DataError: no split or an empty part, labels that the taxonomy lacks, media with several labels, or
+            fewer than two classes.
+    """
+    settings = recipe.taxa
+    assert settings is not None
+    if needs_split:
+        catalog.part("train")
+        catalog.part("validation")
+    chosen = select_media(catalog, recipe, needs_split=False)
+    labels = tuple(named[0] for named in chosen.catalog.table["labels"].to_list())
+    hierarchy = _hierarchy(taxonomy, chosen.labels, settings)
+    if settings.node is not None:
+        chosen, labels, hierarchy = _only(chosen, labels, hierarchy, taxonomy, settings.node)
+    classes = hierarchy.classes
+    targets = np.zeros((len(labels), len(classes.names)), np.float32)
+    for row, label in enumerate(labels):
+        own = classes.of_label[label]
+        if own is not None:
+            targets[row, classes.names.index(own)] = 1
+    selected = replace(chosen, labels=classes.names, targets=targets)
+    media = TaxaMedia(selected, labels, hierarchy)
+    if needs_split:
+        _check_parts(media)
+    _tell_of_silence(media)
+    return media
+
+
+def _hierarchy(taxonomy: Taxonomy, labels: tuple[str, ...], settings: Taxa) -> Hierarchy:
+    ranks = () if settings.way == "flat" and settings.node is None else settings.ranks
+    return hierarchy_of(classes_of(taxonomy, labels), ranks)
+
+
+def _only(
+    chosen: Selected, labels: tuple[str, ...], hierarchy: Hierarchy, taxonomy: Taxonomy, node: str
+) -> tuple[Selected, tuple[str, ...], Hierarchy]:
+    """The media that a single head trains on, relabelled to its children."""
+    head = hierarchy.head(node)
+    truth = hierarchy.truth_at(head, labels)
+    heard = np.flatnonzero(truth >= 0)
+    renamed = tuple(head.children[truth[row]] for row in heard)
+    table = chosen.catalog.table[heard.tolist()].with_columns(
+        pl.Series("labels", [[name] for name in renamed], pl.List(pl.String))
+    )
+    place = np.full(len(labels), -1)
+    place[heard] = np.arange(len(heard))
+    train, validation = (place[np.intersect1d(rows, heard)] for rows in (chosen.train, chosen.validation))
+    smaller = replace(chosen, catalog=chosen.catalog.with_table(table), train=train, validation=validation)
+    found = hierarchy_of(classes_of(taxonomy, head.children), ())
+    one = replace(found, heads=(replace(found.heads[0], name=node),))
+    return smaller, renamed, one
+
+
+def _check_parts(media: TaxaMedia) -> None:
+    for part, rows in (("train", media.selected.train), ("validation", media.selected.validation)):
+        if not len(media.fine(rows)):
+            raise DataError(
+                f"The part '{part}' has no media with the label of a class. "
+                "Split again with `trapline split`."
+            )
+
+
+def _tell_of_silence(media: TaxaMedia) -> None:
+    """Say which classes have no training or validation media, and which labels train nothing."""
+    selected, said = media.selected, []
+    counts = selected.targets[selected.train].sum(axis=0)
+    unseen = [name for name, count in zip(selected.labels, counts, strict=True) if not count]
+    if unseen:
+        said.append(f"no training media has the class {', '.join(unseen)}: it will hardly ever be said")
+    if len(selected.validation):
+        counts = selected.targets[selected.validation].sum(axis=0)
+        unjudged = [name for name, count in zip(selected.labels, counts, strict=True) if not count]
+        if unjudged:
+            said.append(f"no validation media has the class {', '.join(unjudged)}: it is not judged")
+    heard = np.zeros(len(media.labels), bool)
+    for head in media.hierarchy.heads:
+        heard |= media.decision(head).heard
+    silent = Counter(label for label, there in zip(media.labels, heard, strict=True) if not there)
+    if silent:
+        named = ", ".join(f"{label} ({count} media)" for label, count in silent.items())
+        said.append(f"these labels stop above every head and train nothing: {named}")
+    for line in said:
+        warnings.warn(f"{line[0].upper()}{line[1:]}.", TraplineWarning, stacklevel=4)

@@ -1,0 +1,77 @@
+"""The published taxonomic classifiers, run small: weights from a local file of the hub's format."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trapline.cli import main
+from trapline.models import ModelFile, resolve_recipe
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+
+
+def test_the_recipe_is_the_published_one() -> None:
+    recipe = resolve_recipe("taxon-efficientnet-b6")
+    assert recipe.backbone == "timm/tf_efficientnet_b6.aa_in1k"
+    assert (recipe.preprocessing.height, recipe.preprocessing.width) == (528, 528)
+    assert (recipe.optimiser.name, recipe.optimiser.lr, recipe.batch_size) == ("adam", 1e-3, 32)
+    assert (recipe.epochs, recipe.balance, recipe.selection) == (25, "class-weights", "accuracy")
+    assert recipe.taxa is not None
+    assert (recipe.taxa.way, recipe.taxa.solver) == ("cascade", "adam")
+
+
+def run(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    assert left.value.code == 0
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> Path:
+    """`taxon_train/<family>/<genus>/<species>/<obsid>_<letter>.jpg`, and `taxon_validate`."""
+    random = np.random.default_rng(0)
+    colours = {
+        "felidae/panthera/panthera_leo": (200, 150, 60),
+        "felidae/panthera/panthera_pardus": (200, 60, 60),
+        "felidae/acinonyx/acinonyx_jubatus": (200, 200, 160),
+        "canidae/lycaon/lycaon_pictus": (40, 60, 200),
+    }
+    for part, observations in (("taxon_train", range(6)), ("taxon_validate", range(6, 9))):
+        for number, (folder, colour) in enumerate(colours.items()):
+            for observation in observations:
+                for letter in "ab":
+                    path = tmp_path / "photos" / part / folder / f"{number}{observation}_{letter}.jpg"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    pixels = np.clip(colour + random.normal(0, 20, (40, 40, 3)), 0, 255).astype(np.uint8)
+                    Image.fromarray(pixels).save(path)
+    return tmp_path / "photos"
+
+
+@pytest.mark.slow
+def test_one_command_trains_every_node_with_weights_from_a_local_file(
+    nested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import save_file
+
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    network = timm.create_model("test_efficientnet", pretrained=False)
+    save_file(network.state_dict(), tmp_path / "hub.safetensors")
+    run("catalog", str(nested), "-o", "catalog.parquet")
+    changes = ["backbone=timm/test_efficientnet", "weights=hub.safetensors", "epochs=3"]
+    changes += ["preprocessing.height=64", "preprocessing.width=64"]
+    settings = [word for change in changes for word in ("--set", change)]
+    tree = ["--taxonomy", str(nested / "taxon_train")]
+    run("train", "catalog.parquet", "-r", "taxon-efficientnet-b6", *tree, "-o", "run", *settings)
+    card = ModelFile(tmp_path / "run" / "model.onnx").card
+    assert [head["name"] for head in card.taxonomy["heads"]] == [
+        "family_taxon_classifier",
+        "felidae_taxon_classifier",
+        "panthera_taxon_classifier",
+    ]
+    assert card.labels == ("acinonyx_jubatus", "lycaon_pictus", "panthera_leo", "panthera_pardus")
+    assert card.training_data["train"]["media"] == 48
+    assert "labels, recipe taxon-efficientnet-b6" in capsys.readouterr().out
