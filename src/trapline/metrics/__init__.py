@@ -5,6 +5,7 @@ from trapline.metrics.calibration import (
     calibration_table,
     expected_calibration_error,
     fit_temperature,
+    probabilities_of,
     shift_logits,
 )
 from trapline.metrics.correctness import (
@@ -52,6 +53,7 @@ __all__ = [
     "macro_f1",
     "mean_average_precision",
     "measure",
+    "probabilities_of",
     "ranks",
     "shift_logits",
     "subset_accuracy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,3 +169,14 @@ def shift_logits(
     if multi_label:
         return np.asarray(values + np.log(wanted / (1 - wanted)) - np.log(seen / (1 - seen)))
     return np.asarray(values + np.log(wanted / wanted.sum()) - np.log(seen / seen.sum()))
+
+
+def probabilities_of(
+    logits: npt.ArrayLike, task: str, shift: Sequence[float] = (), temperature: float = 1.0
+) -> Floats:
+    """What a model file makes of its logits: softmax or sigmoid of (logits + shift) / temperature."""
+    values = (np.asarray(logits, np.float64) + (np.asarray(shift) if len(shift) else 0.0)) / temperature
+    if task == "multi-label":
+        return np.asarray(1 / (1 + np.exp(-np.clip(values, -700, 700))))
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

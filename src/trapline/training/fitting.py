@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from trapline.errors import DataError
-from trapline.metrics import measure
+from trapline.metrics import measure, probabilities_of
 from trapline.models.networks import Network, build_network
 from trapline.models.recipe import Recipe
 from trapline.models.weights import Weights
@@ -33,7 +33,7 @@ from trapline.training.history import write_history
 from trapline.training.memory import keep_memory
 from trapline.training.optimisation import build_optimiser, build_schedule, first_stages
 from trapline.training.pixels import Store
-from trapline.training.targets import label_weights, prior_shift, probabilities_of, truth_of
+from trapline.training.targets import label_weights, prior_shift, truth_of
 
 Report = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a line about the last epoch."""

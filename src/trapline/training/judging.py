@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.metrics import bootstrap_all, fit_temperature
+from trapline.metrics import bootstrap_all, fit_temperature, probabilities_of
 from trapline.models import Calibration, Interval
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
 from trapline.prediction.table import FIXED
 from trapline.training.selection import Rows, Selected
-from trapline.training.targets import probabilities_of, truth_of
+from trapline.training.targets import truth_of
 
 Floats = npt.NDArray[np.float64]
 

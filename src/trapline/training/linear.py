@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trapline.metrics import log_loss
-from trapline.training.targets import probabilities_of
+from trapline.metrics import log_loss, probabilities_of
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.int64]

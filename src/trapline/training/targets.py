@@ -85,14 +85,3 @@ def prior_shift(recipe: Recipe, targets: npt.NDArray[np.float32]) -> tuple[float
     else:
         shift = np.log(natural / (1 - natural)) - np.log(seen / (1 - seen))
     return tuple(float(value) for value in shift)
-
-
-def probabilities_of(
-    logits: npt.ArrayLike, task: str, shift: Sequence[float] = (), temperature: float = 1.0
-) -> Floats:
-    """What a model file makes of its logits: softmax or sigmoid of (logits + shift) / temperature."""
-    values = (np.asarray(logits, np.float64) + (np.asarray(shift) if len(shift) else 0.0)) / temperature
-    if task == "multi-label":
-        return np.asarray(1 / (1 + np.exp(-np.clip(values, -700, 700))))
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

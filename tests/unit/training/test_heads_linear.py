@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from trapline.metrics import log_loss
+from trapline.metrics import log_loss, probabilities_of
 from trapline.training import linear
-from trapline.training.targets import probabilities_of
 
 MEDIA, SIZE, LABELS = 120, 10, 3
 

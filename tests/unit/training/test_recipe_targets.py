@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError
+from trapline.metrics import probabilities_of
 from trapline.models import resolve_recipe
 from trapline.models.recipe import Augmentation
 from trapline.training.targets import (
     label_weights,
     prior_shift,
-    probabilities_of,
     sampling_weights,
     target_matrix,
 )
