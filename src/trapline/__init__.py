@@ -28,6 +28,7 @@ _HOMES = {
     "estimate": "trapline.prediction",
     "evaluate": "trapline.evaluation",
     "explore": "trapline.evaluation",
+    "export_int8": "trapline.models",
     "join_boxes": "trapline.formats",
     "location_folds": "trapline.catalog",
     "make_world": "trapline.synthetic",

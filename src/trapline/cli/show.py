@@ -56,6 +56,7 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
         ("input", _input(card)),
         ("backbone", " ".join((card.backbone.get("name", ""), card.backbone.get("fingerprint", "")[:12]))),
         ("calibration", _calibration(card.calibration) if classifier else ""),
+        ("made from", _export(card)),
         ("thresholds", ", ".join(f"{label} {value:.2f}" for label, value in card.thresholds.items())),
         ("split", _split(card)),
     )
@@ -73,6 +74,16 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
 
 def _filled(*lines: tuple[str, str]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in lines if value.strip()]
+
+
+def _export(card: Card) -> str:
+    made = card.export
+    if made is None:
+        return ""
+    return (
+        f"{made.source[:12]}, as {made.format}, with ranges from {made.calibrated_on}; on {made.measured_on} "
+        f"{made.same_answer:.1%} of answers are the same"
+    )
 
 
 def _split(card: Card) -> str:

@@ -1,7 +1,8 @@
 """Networks, backbones and their weights, recipes; the model file."""
 
-from trapline.models.card import Calibration, Card, Interval
+from trapline.models.card import Calibration, Card, Export, Interval
 from trapline.models.file import ModelFile, Outputs
+from trapline.models.int8 import Int8Export, export_int8
 from trapline.models.recipe import Recipe
 from trapline.models.recipes import RECIPES, change_recipe, recipe_names, resolve_recipe
 
@@ -9,11 +10,14 @@ __all__ = [
     "RECIPES",
     "Calibration",
     "Card",
+    "Export",
+    "Int8Export",
     "Interval",
     "ModelFile",
     "Outputs",
     "Recipe",
     "change_recipe",
+    "export_int8",
     "recipe_names",
     "resolve_recipe",
 ]

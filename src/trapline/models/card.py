@@ -43,6 +43,28 @@ class Calibration(BaseModel):
     prior_shift: tuple[float, ...] = ()
 
 
+class Export(BaseModel):
+    """How a model file was made from another one, and what that changed.
+
+    Attributes:
+        format: `int8`.
+        source: the fingerprint of the model file it was made from.
+        calibrated_on: for people: the media that ranges of values were read from.
+        measured_on: for people: the media that `change` and `same_answer` are of.
+        change: metric name -> this file's figure less the source's on the same media, with its interval.
+        same_answer: the share of these media (multi-label: of their labels) for which both say the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["int8"]
+    source: str
+    calibrated_on: str
+    measured_on: str
+    change: dict[str, Interval] = {}
+    same_answer: float = Field(ge=0, le=1)
+
+
 class Card(BaseModel):
     """All that is needed to use a model file and to judge it.
 
@@ -60,6 +82,7 @@ class Card(BaseModel):
         metrics: metric name -> value and interval, measured on `metrics_on`.
         metrics_on: for people: on which part of which split ("validation, 19 locations never trained on").
         backbone: the name and fingerprint of the backbone that was started from.
+        export: how the file was made from another model file; None for one that training left.
         notices: licences and origins that must travel with the weights.
         versions: library versions at the time of writing.
         created: ISO 8601, UTC.
@@ -82,6 +105,7 @@ class Card(BaseModel):
     metrics: dict[str, Interval] = {}
     metrics_on: str = ""
     backbone: dict[str, str] = {}
+    export: Export | None = None
     notices: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     created: str = ""

@@ -78,7 +78,7 @@ def attach_head(model: onnx.ModelProto, layers: Sequence[Layer]) -> onnx.ModelPr
     """
     if not layers:
         raise DataError("A head needs at least one layer.")
-    network = _without_outputs(model, ("logits", "probabilities"))
+    network = without_outputs(model, ("logits", "probabilities"))
     width = _width(network, "embedding")
     names = _Names(network.graph)
     flow = "embedding"
@@ -163,7 +163,7 @@ def average_flips(model: onnx.ModelProto) -> onnx.ModelProto:
 
     It doubles the time of a run.
     """
-    network = _without_outputs(model, ("probabilities",))
+    network = without_outputs(model, ("probabilities",))
     graph, names = network.graph, _Names(network.graph)
     both = names.new("flips/both")
     mirrored = names.new("flips/mirrored")
@@ -197,7 +197,7 @@ def average_members(models: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
     if not models:
         raise DataError("An ensemble needs at least one member.")
     members = [
-        compose.add_prefix(_without_outputs(model, ("probabilities",)), f"member{place}/")
+        compose.add_prefix(without_outputs(model, ("probabilities",)), f"member{place}/")
         for place, model in enumerate(models)
     ]
     widths = {_width(member, f"member{place}/logits") for place, member in enumerate(members)}
@@ -303,7 +303,7 @@ def _finished(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
     missing = [name for name in wanted if name not in _output_names(model)]
     if missing:
         raise DataError(f"The graph of '{card.name}' lacks the outputs {missing}.")
-    network = _without_outputs(model, set(_output_names(model)) - set(wanted))
+    network = without_outputs(model, set(_output_names(model)) - set(wanted))
     if card.task != "features":
         _add_probabilities(network.graph, card)
     for node in network.graph.node:
@@ -412,23 +412,34 @@ def _has_subgraph(node: onnx.NodeProto) -> bool:
     )
 
 
-def _without_outputs(model: onnx.ModelProto, dropped: Iterable[str]) -> onnx.ModelProto:
+def without_outputs(model: onnx.ModelProto, dropped: Iterable[str]) -> onnx.ModelProto:
     """A copy of `model` without the outputs `dropped` and without all that only they needed."""
     copy = _copy(model)
     kept = [output for output in copy.graph.output if output.name not in set(dropped)]
-    needed = {output.name for output in kept}
-    nodes = []
-    for node in reversed(copy.graph.node):
+    nodes, needed = _needed_by(copy.graph, {output.name for output in kept})
+    tensors = [tensor for tensor in copy.graph.initializer if tensor.name in needed]
+    del copy.graph.output[:], copy.graph.node[:], copy.graph.initializer[:]
+    copy.graph.output.extend(kept)
+    copy.graph.node.extend(nodes)
+    copy.graph.initializer.extend(tensors)
+    return copy
+
+
+def head_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes that only the logits need, not the embedding: the head, or the heads of an ensemble."""
+    trunk = {node.output[0] for node in _needed_by(model.graph, {"embedding"})[0]}
+    return [node for node in _needed_by(model.graph, {"logits"})[0] if node.output[0] not in trunk]
+
+
+def _needed_by(graph: onnx.GraphProto, wanted: set[str]) -> tuple[list[onnx.NodeProto], set[str]]:
+    """The nodes that make the values `wanted`, in order, and the names of all values they need."""
+    nodes, needed = [], set(wanted)
+    for node in reversed(graph.node):
         if needed & set(node.output):
             nodes.append(node)
             needed.update(node.input)
             needed.update(_names_in_subgraphs(node))
-    tensors = [tensor for tensor in copy.graph.initializer if tensor.name in needed]
-    del copy.graph.output[:], copy.graph.node[:], copy.graph.initializer[:]
-    copy.graph.output.extend(kept)
-    copy.graph.node.extend(reversed(nodes))
-    copy.graph.initializer.extend(tensors)
-    return copy
+    return nodes[::-1], needed
 
 
 def _names_in_subgraphs(node: onnx.NodeProto) -> set[str]:

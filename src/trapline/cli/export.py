@@ -1,0 +1,76 @@
+"""`trapline export`: a model file in another form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
+
+if TYPE_CHECKING:
+    from trapline.models import Int8Export
+
+
+def run(
+    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="What to write.", show_default=False)],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="A model file in eight bits; needs --calibrate.")
+    ] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled catalog with the split of the training: ranges are read from its training photos, "
+            "the cost is measured on its validation photos."
+        ),
+    ] = None,
+    media: Annotated[int, typer.Option(min=1, help="Training photos that ranges are read from.")] = 200,
+    seed: Seed = 42,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Write MODEL in another form, and say what that costs."""
+    from trapline.errors import UsageError
+
+    refuse_to_overwrite(output, force)
+    if not int8:
+        raise UsageError("Say what to export to: --int8, a model file in eight bits.")
+    if calibrate is None:
+        raise UsageError("--int8 needs the photos of the training: --calibrate CATALOG.")
+    from trapline.formats import read
+    from trapline.models import ModelFile, export_int8
+
+    _show_int8(export_int8(ModelFile(model), read(calibrate), output, media=media, seed=seed), json)
+
+
+def _show_int8(done: Int8Export, json: bool) -> None:
+    export = done.export
+    if json:
+        from json import dumps
+
+        facts = {
+            "output": done.path.as_posix(),
+            "bytes": dict(zip(("before", "after"), done.bytes, strict=True)),
+            "temperature": dict(zip(("before", "after"), done.temperature, strict=True)),
+            "speed_ratio": done.speed_ratio,
+            "left_out": done.left_out,
+            "export": export.model_dump(mode="json"),
+        }
+        typer.echo(dumps(facts, indent=1))
+        return
+    before, after = (size / 1e6 for size in done.bytes)
+    typer.echo(f"Wrote {done.path}: {after:.1f} MB, before {before:.1f} MB.")
+    typer.echo(f"Ranges of values from {export.calibrated_on}.")
+    typer.echo(f"Measured on {export.measured_on}, int8 less float:")
+    for name, figure in export.change.items():
+        span = "no interval" if figure.low is None else f"95 % {figure.low:+.3f} to {figure.high:+.3f}"
+        typer.echo(f"  {name.replace('_', ' '):<27} {figure.value:+.3f}   {span}")
+    typer.echo(f"  {'the same answer':<27} {export.same_answer:.1%}")
+    for why, count in done.left_out.items():
+        typer.echo(f"  {count} media left out: {why}")
+    before, after = done.temperature
+    if before != after:
+        typer.echo(f"Temperature fitted again: {after:.3f}, before {before:.3f}.")
+    typer.echo(f"The network runs {done.speed_ratio:.2f} times as fast here.")

@@ -1,0 +1,307 @@
+"""A model file written again in eight bits, and what that costs, measured."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import BLANK, Catalog, fingerprint
+from trapline.errors import DataError, UsageError
+from trapline.images import ImageError, choose_box, prepare
+from trapline.metrics import Estimate, bootstrap_all, fit_temperature, measure, probabilities_of
+from trapline.models.card import Calibration, Card, Export, Interval
+from trapline.models.file import ModelFile, Outputs
+from trapline.models.onnx_graph import read_graph, write_model_file
+from trapline.models.quantize import quantise
+
+CALIBRATION_MEDIA = 200
+"""Ranges of activations settle within some hundred pictures."""
+
+_BATCH = 16
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Int8Export:
+    """What `export_int8` made.
+
+    Attributes:
+        path: of the new model file.
+        export: what its card says of the making, the accuracy's change included.
+        temperature: before and after; equal if it was not fitted again.
+        bytes: of the source file and of this one.
+        speed_ratio: time of the source's runs over this one's, each batch run by both in turn.
+        left_out: why -> how many validation media the figures leave out.
+    """
+
+    path: Path
+    export: Export
+    temperature: tuple[float, float]
+    bytes: tuple[int, int]
+    speed_ratio: float
+    left_out: dict[str, int]
+
+
+def export_int8(
+    model: ModelFile,
+    catalog: Catalog,
+    output: Path | str,
+    *,
+    media: int = CALIBRATION_MEDIA,
+    seed: int = 42,
+) -> Int8Export:
+    """Write `model` again in eight bits, and measure on the validation part what that costs.
+
+    Where the catalog carries the split that the model was trained with, the temperature is fitted again and
+    the card's metrics are those of the new file; with another split both are left as they were.
+
+    Args:
+        model: a classifier.
+        catalog: labelled, with a split; ranges are read from its part `train`, the cost from `validation`.
+        output: the new model file; replaced if it exists.
+        media: how many training media the ranges come from.
+        seed: of their choice.
+
+    Raises:
+        UsageError: the model is a backbone, is int8 already, or `output` is its own file.
+        DataError: no split, no usable training or validation media, or nothing in the network to quantise.
+    """
+    output = Path(output)
+    _check(model, output, media)
+    chosen = _sample(catalog.part("train"), media, seed)
+    judged, left_out = _judgeable(catalog.part("validation"), model.card)
+    seen: list[int] = []
+    graph = quantise(read_graph(model.path), _seen(_batches(chosen, model), seen))
+    with tempfile.TemporaryDirectory(prefix="trapline-int8-") as folder:
+        draft = write_model_file(graph, model.card, Path(folder) / "draft.onnx")
+        compared = _compare(model, ModelFile(draft), judged)
+    left_out |= {"unreadable": compared.unreadable} if compared.unreadable else {}
+    calibrated_on = f"{len(seen)} media of the part train"
+    card = _describe(model, calibrated_on, compared, own_split=_own_split(model.card, catalog))
+    write_model_file(graph, card, output)
+    assert card.export is not None
+    return Int8Export(
+        output,
+        card.export,
+        (model.card.calibration.temperature, card.calibration.temperature),
+        (model.path.stat().st_size, output.stat().st_size),
+        compared.speed_ratio,
+        left_out,
+    )
+
+
+def _check(model: ModelFile, output: Path, media: int) -> None:
+    if model.card.task == "features":
+        raise UsageError(f"{model.path} is a backbone without labels; export a classifier trained on it.")
+    if model.card.export is not None:
+        raise UsageError(f"{model.path} is an export already; give the model file it was made from.")
+    if output.exists() and output.samefile(model.path):
+        raise UsageError(f"{output} is the model file itself. Name another output with -o.")
+    if media < 1:
+        raise UsageError(f"At least one training media is needed for the ranges, not {media}.")
+
+
+def _sample(train: Catalog, media: int, seed: int) -> Catalog:
+    """That many media, drawn without replacement, in the catalog's order."""
+    drawn = np.random.default_rng(seed).permutation(len(train))[:media]
+    return replace(train, table=train.table[np.sort(drawn)])
+
+
+def _judgeable(validation: Catalog, card: Card) -> tuple[Catalog, dict[str, int]]:
+    """The media whose truth the model could say, and why the others are left out."""
+    labels = pl.col("labels")
+    sayable = list(card.labels)
+    if card.task == "multi-label":
+        sayable.append(BLANK)  # without a label of its own, blank is the absence of all the others
+    why = (
+        pl.when(labels.is_null())
+        .then(pl.lit("unlabelled"))
+        .when(pl.lit(card.task == "single-label") & (labels.list.len() > 1))
+        .then(pl.lit("several labels"))
+        .when(labels.list.eval(~pl.element().is_in(sayable)).list.any())
+        .then(pl.lit("a label that the model does not know"))
+    )
+    reasons = validation.table.select(why=why).to_series()
+    kept = validation.table.filter(reasons.is_null())
+    if kept.height == 0:
+        raise DataError(
+            "No media of the validation part has a label that the model knows, so that the cost of int8 "
+            "cannot be measured. Give the labelled catalog, with the split, that the model was trained with."
+        )
+    return replace(validation, table=kept), dict(reasons.drop_nulls().value_counts().rows())
+
+
+def _truth(catalog: Catalog, card: Card) -> npt.NDArray[np.int64]:
+    """int [N], or 0/1 [N, labels] for a multi-label model."""
+    place = {label: index for index, label in enumerate(card.labels)}
+    named = catalog.table["labels"].to_list()
+    if card.task == "single-label":
+        return np.array([place[names[0]] for names in named], np.int64)
+    truth = np.zeros((len(named), len(place)), np.int64)
+    for row, names in enumerate(named):
+        truth[row, [place[name] for name in names if name in place]] = 1
+    return truth
+
+
+def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], npt.NDArray[np.uint8]]]:
+    """Rows and pixels (uint8 [n, height, width, 3]) of the media that can be read, some at a time."""
+    preprocessing = model.card.preprocessing
+    boxes = catalog.table["boxes"].to_list()
+    paths = catalog.paths()
+
+    def read(row: int) -> npt.NDArray[np.uint8] | None:
+        try:
+            return prepare(paths[row], preprocessing, choose_box(boxes[row], preprocessing.crop)).pixels
+        except ImageError:
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(catalog), _BATCH):
+            rows = range(start, min(start + _BATCH, len(catalog)))
+            found = [
+                (row, pixels)
+                for row, pixels in zip(rows, pool.map(read, rows), strict=True)
+                if pixels is not None
+            ]
+            if found:
+                yield [row for row, _ in found], np.stack([pixels for _, pixels in found])
+
+
+def _seen(
+    batches: Iterator[tuple[list[int], npt.NDArray[np.uint8]]], seen: list[int]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The pixels alone; the rows are added to `seen`."""
+    for rows, pixels in batches:
+        seen += rows
+        yield pixels
+    if not seen:
+        raise DataError("None of the training media can be read, so that there are no ranges to quantise to.")
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Both files' answers for the same N media.
+
+    Attributes:
+        media: their rows.
+        logits: float64 [N, labels], of the source and of the new file.
+        probabilities: likewise.
+        speed_ratio: median over batches of the source's time over the new file's.
+        unreadable: media left out.
+    """
+
+    media: Catalog
+    logits: tuple[Floats, Floats]
+    probabilities: tuple[Floats, Floats]
+    speed_ratio: float
+    unreadable: int
+
+
+def _compare(source: ModelFile, made: ModelFile, media: Catalog) -> _Compared:
+    """Run both on the same batches, in turn, so that whatever else the machine does slows both alike."""
+    rows: list[int] = []
+    answers: tuple[list[Outputs], list[Outputs]] = ([], [])
+    ratios = []
+    for found, pixels in _batches(media, source):
+        seconds = []
+        for model, kept in zip((source, made), answers, strict=True):
+            started = time.perf_counter()
+            kept.append(model.run(pixels))
+            seconds.append(time.perf_counter() - started)
+        rows += found
+        ratios.append(seconds[0] / seconds[1])
+    if not rows:
+        raise DataError(f"None of the validation media can be read; their paths start from {media.root}.")
+    logits, probabilities = (
+        [np.concatenate([getattr(one, name) for one in kept], dtype=np.float64) for kept in answers]
+        for name in ("logits", "probabilities")
+    )
+    return _Compared(
+        media=replace(media, table=media.table[rows]),
+        logits=(logits[0], logits[1]),
+        probabilities=(probabilities[0], probabilities[1]),
+        speed_ratio=float(np.median(ratios)),
+        unreadable=len(media) - len(rows),
+    )
+
+
+def _own_split(card: Card, catalog: Catalog) -> bool:
+    """Whether the validation part is the one that the model's temperature and metrics are from."""
+    return bool(card.split) and card.split.get("fingerprint") == fingerprint(catalog)
+
+
+def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_split: bool) -> Card:
+    """The new file's card: calibration and metrics anew where the split is the model's own."""
+    card, truth, groups = model.card, _truth(compared.media, model.card), _groups(compared.media)
+    where = f"validation: {len(truth)} media at {len(np.unique(groups))} locations"
+    before, after = compared.probabilities
+    changes: dict[str, Any] = {}
+    if own_split:
+        calibration = _refitted(card.calibration, compared.logits[1], truth)
+        after = probabilities_of(
+            compared.logits[1], card.task, calibration.prior_shift, calibration.temperature
+        )
+        said = f"{where}, on which the epoch and the temperature were chosen too"
+        metrics = _intervals(bootstrap_all(truth, after, groups))
+        changes = {"calibration": calibration, "metrics": metrics, "metrics_on": said}
+    elif card.metrics:
+        changes["metrics_on"] = f"before it was made int8, {card.metrics_on}"
+    changes["export"] = Export(
+        format="int8",
+        source=model.fingerprint,
+        calibrated_on=calibrated_on,
+        measured_on=where if own_split else f"{where}, of another split than the model was trained with",
+        change=_change(truth, before, after, groups),
+        same_answer=_same_answer(before, after, card.task),
+    )
+    return card.model_copy(update=changes)
+
+
+def _groups(media: Catalog) -> npt.NDArray[Any]:
+    """[N]: the location of each media; a media without one stands for itself."""
+    return media.table.select(pl.coalesce("location_id", "media_id")).to_series().to_numpy()
+
+
+def _refitted(calibration: Calibration, logits: Floats, truth: npt.NDArray[np.int64]) -> Calibration:
+    if calibration.method == "none":
+        return calibration
+    shifted = logits + np.asarray(calibration.prior_shift) if calibration.prior_shift else logits
+    return calibration.model_copy(update={"temperature": fit_temperature(shifted, truth)})
+
+
+def _change(
+    truth: npt.NDArray[np.int64], before: Floats, after: Floats, groups: npt.NDArray[Any]
+) -> dict[str, Interval]:
+    """Each figure after less before, with the interval of the difference: both from the same draws."""
+
+    def difference(
+        truth: npt.ArrayLike, after: npt.ArrayLike, weights: npt.ArrayLike | None
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        old = measure(truth, before, weights)
+        return {name: value - old[name] for name, value in measure(truth, after, weights).items()}
+
+    return _intervals(bootstrap_all(truth, after, groups, metrics_fn=difference))
+
+
+def _intervals(found: Mapping[str, Estimate]) -> dict[str, Interval]:
+    return {
+        name: Interval(value=figure.value, low=figure.low, high=figure.high)
+        for name, figure in found.items()
+        if figure.value is not None
+    }
+
+
+def _same_answer(before: Floats, after: Floats, task: str) -> float:
+    if task == "single-label":
+        return float((before.argmax(axis=1) == after.argmax(axis=1)).mean())
+    return float(((before >= 0.5) == (after >= 0.5)).mean())
