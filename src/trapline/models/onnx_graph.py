@@ -119,7 +119,7 @@ def attach_tree(
     Raises:
         DataError: the heads do not fit the embedding or the paths.
     """
-    network = _without_outputs(model, ("logits", "probabilities"))
+    network = without_outputs(model, ("logits", "probabilities"))
     width, graph = _width(network, "embedding"), network.graph
     names = _Names(graph)
     for name, (weights, bias) in heads:
