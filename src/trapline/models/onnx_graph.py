@@ -378,7 +378,7 @@ def _merge_equal_parts(graph: onnx.GraphProto) -> dict[str, str]:
     first: dict[Any, Sequence[str]] = {}
     tensors, nodes = [], []
     for tensor in graph.initializer:
-        key = (tuple(tensor.dims), tensor.data_type, hashlib.sha256(_bytes(tensor)).digest())
+        key: tuple[Any, ...] = (tuple(tensor.dims), tensor.data_type, hashlib.sha256(_bytes(tensor)).digest())
         if key in first:
             renamed[tensor.name] = first[key][0]
         else:

@@ -17,7 +17,7 @@ import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.errors import UsageError
-from trapline.metrics import fit_temperature
+from trapline.metrics import fit_temperature, probabilities_of
 from trapline.models import Card, ModelFile
 from trapline.models.recipe import Recipe, Taxa
 from trapline.taxonomy import Taxonomy
@@ -27,7 +27,6 @@ from trapline.training.crossval import CrossValidation
 from trapline.training.heads import LIBRARIES, MODEL, HeadLearner, folds_within, held_out
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import Rows, data_summary, refuse_leaks, split_record
-from trapline.training.targets import probabilities_of
 from trapline.training.taxa_media import TaxaMedia, select_taxa
 from trapline.training.torch_learner import StepReport
 from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, losses

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import UsageError, require
-from trapline.metrics import accuracy, balanced_accuracy, log_loss, macro_f1
+from trapline.metrics import accuracy, balanced_accuracy, log_loss, macro_f1, probabilities_of
 from trapline.models.recipe import Recipe
 from trapline.training.linear import LinearHead
-from trapline.training.targets import probabilities_of
 
 _BETTER: dict[str, tuple[Any, int]] = {
     "accuracy": (accuracy, 1),
