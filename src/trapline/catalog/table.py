@@ -242,9 +242,8 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
         ("has an unknown split part", ~pl.col("split").is_in(SPLIT_PARTS)),
         ("has a box outside the image", _box_outside()),
     ]
-    flags = table.select(expression.fill_null(False).alias(rule) for rule, expression in rules)
-    for rule, _ in rules:
-        bad = flags[rule].arg_true().to_list()
+    for rule, expression in rules:  # one by one: together they would take the memory of all
+        bad = table.select(expression.fill_null(False)).to_series().arg_true().to_list()
         if bad:
             raise DataError(_bad_rows(table, rule, bad, where))
 

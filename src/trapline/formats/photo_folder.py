@@ -19,6 +19,17 @@ from trapline.formats.registry import reader
 _CARD = r"^(DCIM|[1-9]\d\d[A-Z_][A-Z0-9_]{4})$"
 """Folders that cameras make by themselves (Design rule for Camera File system, JEITA CP-3461)."""
 
+_PHOTOS_AT_ONCE = 4096
+"""Photos whose EXIF is in memory as Python objects, of a card that may have any number."""
+
+_EXIF_COLUMNS: dict[str, pl.DataType] = {
+    "camera_time": pl.Datetime("us"),
+    "timestamp": pl.Datetime("us", "UTC"),
+    "camera_make": pl.String(),
+    "camera_model": pl.String(),
+    "camera_serial": pl.String(),
+}
+
 
 def _recognise(source: Path) -> str | None:
     if not source.is_dir():
@@ -87,18 +98,19 @@ def _location(name: str | None, level: int) -> pl.Expr:
 def _add_exif(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
     from trapline.images import read_exif
 
-    paths = [root / path for path in rows["file_path"]]
+    problems: Counter[str] = Counter()
+    silent = 0
+    parts = []
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
-        infos = list(pool.map(read_exif, paths))
-    problems = Counter(info.problem for info in infos if info.problem is not None)
+        for part in rows.select("file_path").iter_slices(_PHOTOS_AT_ONCE):
+            infos = list(pool.map(read_exif, [root / path for path in part["file_path"]]))
+            problems.update(info.problem for info in infos if info.problem is not None)
+            silent += sum(info.camera_time is None and info.problem is None for info in infos)
+            times = [(info.camera_time, info.timestamp, info.make, info.model, info.serial) for info in infos]
+            parts.append(pl.DataFrame(times, schema=_EXIF_COLUMNS, orient="row"))
     known = pl.col("camera_time").is_not_null()
-    rows = rows.with_columns(
-        pl.Series("camera_time", [info.camera_time for info in infos], pl.Datetime("us")),
-        pl.Series("timestamp", [info.timestamp for info in infos], pl.Datetime("us", "UTC")),
-        pl.Series("camera_make", [info.make for info in infos], pl.String),
-        pl.Series("camera_model", [info.model for info in infos], pl.String),
-        pl.Series("camera_serial", [info.serial for info in infos], pl.String),
-    ).with_columns(pl.when(known).then(pl.lit("exif")).otherwise(pl.lit("none")).alias("timestamp_source"))
+    rows = rows.hstack(pl.concat(parts)).with_columns(
+        pl.when(known).then(pl.lit("exif")).otherwise(pl.lit("none")).alias("timestamp_source")
+    )
     notes = [f"EXIF: {count:,} photos: {problem}" for problem, count in problems.most_common(5)]
-    silent = sum(info.camera_time is None and info.problem is None for info in infos)
     return rows, notes + ([f"EXIF: {silent:,} photos have no time"] if silent else [])

@@ -40,7 +40,8 @@ def table_parts(
         asked = [place for place, row in enumerate(inputs) if row.skipped is None]
         found = index.find([inputs[place].key for place in asked]).tolist()
         for place, entry in zip(asked, found, strict=True):
-            batch, where = at_hand.get(int(index.frames[entry])), int(index.places[entry])
+            begin, where = index.spot(entry)
+            batch = at_hand.get(begin)
             said = batch.entries[where]
             if entry < 0 or said[:2] != (inputs[place].media_id, inputs[place].number):
                 raise DataError(

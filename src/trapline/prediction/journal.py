@@ -28,6 +28,7 @@ from trapline.prediction.inputs import key, state
 
 _LENGTH = struct.Struct("<I")
 _DIGEST_SIZE = 16
+_MOST_IN_A_BATCH = 65_536
 _SYNC_SECONDS = 5.0
 """How often the disk is made to write: what a power cut, not a killed process, may cost."""
 
@@ -58,19 +59,21 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Index:
-    """Where in a journal the last entry of each input is: 28 bytes an input, however long the names are.
+    """Where in a journal the last entry of each input is: 24 bytes an input, however long the names are.
 
     Attributes:
         keys: uint64 [N], rising: `inputs.key` of each input.
         states: uint64 [N]: `inputs.state` of an input that is `ok`, 0 of one that failed.
-        frames: int64 [N]: where the entry's frame begins in the file.
-        places: int32 [N]: the entry's place in its frame.
+        spots: uint64 [N]: where the entry's frame begins in the file, times 65,536, plus its place in it.
     """
 
     keys: npt.NDArray[np.uint64]
     states: npt.NDArray[np.uint64]
-    frames: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int32]
+    spots: npt.NDArray[np.uint64]
+
+    def spot(self, place: int) -> tuple[int, int]:
+        """Where the frame of the entry at `place` begins, and the entry's place in it."""
+        return divmod(int(self.spots[place]), _MOST_IN_A_BATCH)
 
     def find(self, keys: Sequence[int]) -> npt.NDArray[np.int64]:
         """int64 [keys]: for each key its place in this index, -1 if the journal does not have it."""
@@ -154,24 +157,23 @@ class Journal:
 
     def index(self) -> Index:
         """Where everything is that was predicted so far."""
-        columns = array("Q"), array("Q"), array("q"), array("i")
+        keys, states, spots = array("Q"), array("Q"), array("Q")
         frames = _frames(self._file)
         begin = next(frames)[1]
         for payload, end, _ in frames:
             for place, entry in enumerate(_decode_entries(payload)):
-                good = entry.status == "ok"
                 same = (entry.file_path, entry.box, entry.size, entry.modified)
-                columns[0].append(key(entry.media_id, entry.number))
-                columns[1].append(state(entry.media_id, entry.number, *same) if good else 0)
-                columns[2].append(begin)
-                columns[3].append(place)
+                done = entry.status == "ok"
+                keys.append(key(entry.media_id, entry.number))
+                states.append(state(entry.media_id, entry.number, *same) if done else 0)
+                spots.append(begin * _MOST_IN_A_BATCH + place)
             begin = end
         self._file.seek(0, os.SEEK_END)
-        keys, *rest = (np.array(column) for column in columns)
-        order = np.argsort(keys, kind="stable")
-        last = np.append(np.diff(keys[order]) != 0, True)[: len(order)]
-        order = order[last]
-        return Index(keys[order], *(column[order] for column in rest))
+        columns = [np.array(column, np.uint64) for column in (keys, states, spots)]
+        order = np.argsort(columns[0], kind="stable")
+        rising = columns[0][order]
+        order = order[np.append(rising[1:] != rising[:-1], [True] * (len(rising) > 0))]
+        return Index(*(column[order] for column in columns))
 
     def batches(self) -> Iterator[Batch]:
         """Everything in the journal, in the order it was written."""
@@ -182,7 +184,7 @@ class Journal:
         self._file.seek(0, os.SEEK_END)
 
     def batch_at(self, begin: int) -> Batch:
-        """The frame that begins there, as `Index.frames` has it."""
+        """The frame that begins there, as `Index.spot` says."""
         self._file.seek(begin)
         length = _LENGTH.unpack(self._file.read(_LENGTH.size))[0]
         self._file.seek(_DIGEST_SIZE, os.SEEK_CUR)
@@ -200,7 +202,10 @@ class Journal:
         Raises:
             TraplineError: the disk is full or gone; what was written before is kept.
         """
-        if probabilities.shape != (len(entries), len(self.header["labels"])):
+        if len(entries) > _MOST_IN_A_BATCH or probabilities.shape != (
+            len(entries),
+            len(self.header["labels"]),
+        ):
             raise ValueError(f"{len(entries)} entries with probabilities {probabilities.shape}")
         text = _json(entries)
         self._write(_LENGTH.pack(len(text)) + text + probabilities.astype("<f4").tobytes())

@@ -71,9 +71,9 @@ def test_of_an_input_written_twice_the_last_counts_and_a_box_is_not_its_media(tm
         found = index.find(keys)
         assert found[3] == -1
         said = [
-            (batch.entries[index.places[place]], batch.probabilities[index.places[place]].tolist())
-            for place in found[:3]
-            for batch in [journal.batch_at(int(index.frames[place]))]
+            (batch.entries[where], batch.probabilities[where].tolist())
+            for begin, where in map(index.spot, found[:3].tolist())
+            for batch in [journal.batch_at(begin)]
         ]
         assert [one[0] for one in said] == [again[0], batch(0)[0][1], again[1]]
         assert said[2][1] == [0.25, 0.75]
