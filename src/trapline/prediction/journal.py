@@ -172,8 +172,9 @@ class Journal:
         columns = [np.array(column, np.uint64) for column in (keys, states, spots)]
         order = np.argsort(columns[0], kind="stable")
         rising = columns[0][order]
-        order = order[np.append(rising[1:] != rising[:-1], [True] * (len(rising) > 0))]
-        return Index(*(column[order] for column in columns))
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = rising[1:] != rising[:-1]
+        return Index(*(column[order[last]] for column in columns))
 
     def batches(self) -> Iterator[Batch]:
         """Everything in the journal, in the order it was written."""
