@@ -41,6 +41,10 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
     ] = None,
+    runtime: Annotated[
+        str,
+        typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino."),
+    ] = "auto",
     strict: Annotated[
         bool, typer.Option("--strict", help="Leave with status 1 if any media failed.")
     ] = False,
@@ -59,7 +63,7 @@ def run(
 
     if not dry_run:
         refuse_to_overwrite(output, force)
-    opened = ModelFile(model, threads=threads)
+    opened = ModelFile(model, threads=threads, runtime=runtime)
     catalog = _read(source, boxes)
     if dry_run:
         guess = estimate(

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +14,7 @@ from pydantic import ValidationError
 from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.models.card import Card
+from trapline.models.runtimes import Session, open_session
 
 CARD_KEY = "trapline_card"
 INPUT = "images"
@@ -41,6 +39,16 @@ class Outputs:
 class ModelFile:
     """A model file, opened: its card, and a session that runs it.
 
+    Args:
+        path: of the model file.
+        threads: the network runs on; None for one a core.
+        runtime: what runs it, one of `trapline.models.runtimes.RUNTIMES`: `auto` takes CUDA or DirectML where
+            the installed ONNX Runtime has them, else the processor; `openvino` needs that extra.
+
+    Raises:
+        DataError: no model file, or one whose graph is not what its card says.
+        UsageError: the runtime is not on this machine.
+
     >>> model = ModelFile("model.onnx")                       # doctest: +SKIP
     >>> model.card.labels                                     # doctest: +SKIP
     ('blank', 'hare', 'lynx')
@@ -48,17 +56,16 @@ class ModelFile:
     (16, 3)
     """
 
-    def __init__(
-        self, path: Path | str, *, threads: int | None = None, providers: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, path: Path | str, *, threads: int | None = None, runtime: str = "auto") -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise DataError(f"There is no model file at {self.path}.")
         content = self.path.read_bytes()
         self.fingerprint = hashlib.sha256(content).hexdigest()
-        self._session = _open_session(content, self.path, threads, providers)
+        self._session = open_session(content, self.path, runtime, threads)
+        self.runtime = self._session.runtime
         self.card = _read_card(self._session, self.path)
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._outputs = [output.name for output in self._session.outputs]
         _check_graph(self._session, self.card, self.path)
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> ModelFile:
@@ -69,7 +76,7 @@ class ModelFile:
         Raises:
             DataError: the graph does not take images of that size.
         """
-        shape = self._session.get_inputs()[0].shape
+        shape = self._session.inputs[0].shape
         for name, wanted, fixed in zip(
             ("height", "width"), (preprocessing.height, preprocessing.width), shape[1:3], strict=True
         ):
@@ -100,28 +107,8 @@ class ModelFile:
         return Outputs(found.get("probabilities", none), found.get("logits", none), found["embedding"])
 
 
-def _open_session(content: bytes, path: Path, threads: int | None, providers: Sequence[str] | None) -> Any:
-    os.environ.setdefault(
-        "ORT_DISABLE_TELEMETRY", "1"
-    )  # ONNX Runtime 1.29+ writes telemetry unless told not to
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Threads that wait busily take the cores from those that decode: 33 against 27 ms of processor a photo.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(
-            content, options, providers=list(providers or ["CPUExecutionProvider"])
-        )
-    except Exception as error:
-        raise DataError(f"{path} cannot be opened as an ONNX model: {error}") from error
-
-
-def _read_card(session: Any, path: Path) -> Card:
-    metadata = session.get_modelmeta().custom_metadata_map
+def _read_card(session: Session, path: Path) -> Card:
+    metadata = session.metadata
     if CARD_KEY not in metadata:
         raise DataError(
             f"{path} is an ONNX model without a Trapline card, so its labels and input are unknown."
@@ -132,9 +119,9 @@ def _read_card(session: Any, path: Path) -> Card:
         raise DataError(f"The card in {path} is not readable by this Trapline: {error}") from error
 
 
-def _check_graph(session: Any, card: Card, path: Path) -> None:
+def _check_graph(session: Session, card: Card, path: Path) -> None:
     """Refuse a graph whose input and outputs are not those that its card promises."""
-    inputs = session.get_inputs()
+    inputs = session.inputs
     if [item.name for item in inputs] != [INPUT] or inputs[0].type != "tensor(uint8)":
         found = ", ".join(f"{item.name} {item.type}" for item in inputs)
         raise DataError(f"{path} must have the one input '{INPUT}', uint8; it has {found}.")
@@ -146,7 +133,7 @@ def _check_graph(session: Any, card: Card, path: Path) -> None:
         raise DataError(
             f"{path} takes images {shape}, but its card says [batch, {', '.join(map(str, wanted))}]."
         )
-    shapes = {output.name: output.shape for output in session.get_outputs()}
+    shapes = {output.name: output.shape for output in session.outputs}
     widths = {"embedding": card.embedding_size}
     if card.task != "features":
         widths |= {"probabilities": len(card.labels), "logits": len(card.labels)}

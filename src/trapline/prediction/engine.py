@@ -273,6 +273,7 @@ def _header(
     return {
         "journal_version": 2,
         "model": model.fingerprint,
+        "runtime": model.runtime,
         "labels": list(model.card.labels),
         "rows": "box" if level == "box" else "media",
         "batch_size": batch_size,
