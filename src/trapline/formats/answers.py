@@ -75,8 +75,10 @@ def say(job: Job, threshold: float | None) -> list[Said]:
     """What each row of the predictions says, in their order.
 
     Of a single-label model the most probable label is the answer if it reaches the threshold; of a
-    multi-label model every label that does.
+    multi-label model every label that does. Of a model of taxa, unless a threshold is given, it is the
+    rolled-up answer.
     """
+    rolled = job.rolled_up if threshold is None else None
     limit = resolve_threshold(job, threshold)
     table, labels = job.predictions.table, job.predictions.labels
     numbers = job.predictions.probabilities()
@@ -92,6 +94,10 @@ def say(job: Job, threshold: float | None) -> list[Said]:
         ranked = tuple(Answer(labels[place], float(numbers[row, place])) for place in places)
         candidates = ranked if several else ranked[:1]
         answers = tuple(answer for answer in candidates if answer.probability >= limit)
+        if rolled is not None:
+            name, probability = rolled[row]
+            answers = () if name is None else (Answer(name, probability),)
+            ranked = (*answers, *(answer for answer in ranked if answer.label != name))
         said.append(Said(event, box, None, reason, answers, ranked[:TOP]))
     return said
 

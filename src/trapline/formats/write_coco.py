@@ -38,11 +38,9 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     first = _first_frames(entries)
     images = [_image(entry, lengths, first, sizes) for entry in entries]
     annotations = [annotation for entry in entries for annotation in _annotations(job, entry, ids, sizes)]
-    blank = {label for label in job.predictions.labels if job.kind(label) == "blank"}
+    blank = {label for label in job.names if job.kind(label) == "blank"}
     categories = [{"id": EMPTY_ID, "name": "empty"}]
-    categories += [
-        {"id": ids[label], "name": label} for label in job.predictions.labels if label not in blank
-    ]
+    categories += [{"id": ids[label], "name": label} for label in job.names if label not in blank]
     document = {
         "info": {
             "version": "1.0",
@@ -65,10 +63,8 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
 
 
 def _category_ids(job: Job) -> dict[str, int]:
-    named = [label for label in job.predictions.labels if job.kind(label) != "blank"]
-    return dict.fromkeys(job.predictions.labels, EMPTY_ID) | {
-        label: place for place, label in enumerate(named, 1)
-    }
+    named = [label for label in job.names if job.kind(label) != "blank"]
+    return dict.fromkeys(job.names, EMPTY_ID) | {label: place for place, label in enumerate(named, 1)}
 
 
 def _has_boxes(entry: MediaSaid) -> bool:

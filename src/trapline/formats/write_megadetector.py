@@ -47,7 +47,7 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     entries, notes = by_media(job, threshold)
     categories = _detection_categories(entries)
     names, renamed = _class_names(job, categories)
-    ids = {label: str(place) for place, label in enumerate(job.predictions.labels, 1)}
+    ids = {label: str(place) for place, label in enumerate(job.names, 1)}
     number = {name: key for key, name in categories.items()}
     limit = resolve_threshold(job, threshold)
     images = [_image(job, entry, number, ids, limit) for entry in entries]
@@ -102,10 +102,8 @@ def _category(name: str) -> str:
 def _class_names(job: Job, categories: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """What each label is called; Timelapse refuses the name of a detection category."""
     taken = {name.casefold() for name in categories.values()}
-    renamed = [label for label in job.predictions.labels if label.casefold() in taken]
-    return {
-        label: f"{label} (class)" if label in renamed else label for label in job.predictions.labels
-    }, renamed
+    renamed = [label for label in job.names if label.casefold() in taken]
+    return {label: f"{label} (class)" if label in renamed else label for label in job.names}, renamed
 
 
 def _image(

@@ -48,7 +48,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     if job.output.exists() and (job.output / UNDO_FILE).is_file():
         undo_sorted(job.output)
     entries, notes = by_media(job, threshold)
-    folders = _folder_names([*job.predictions.labels, UNCLASSIFIED, FAILED])
+    folders = _folder_names([*job.names, UNCLASSIFIED, FAILED])
     places = [
         (entry.media["file_path"], f"{folders[label]}/{entry.media['file_path']}")
         for entry in entries

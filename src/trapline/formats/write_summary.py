@@ -68,7 +68,7 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
     gap = timedelta(minutes=interval)
     rows = []
     for (location, label), count in sorted(counts.items()):
-        known = job.scientific_name(label) if label in job.predictions.labels else None
+        known = job.scientific_name(label) if label in job.names else None
         rows.append(
             {
                 "location_id": location,

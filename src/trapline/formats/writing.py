@@ -6,13 +6,14 @@ import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from trapline.catalog import Catalog
 from trapline.errors import UsageError
-from trapline.prediction import Predictions
-from trapline.taxonomy import Label, Taxonomy, default_kind
+from trapline.prediction import Predictions, Ranks
+from trapline.taxonomy import KINDS, Label, Taxonomy, default_kind
 from trapline.taxonomy.names import Kind
 
 
@@ -41,18 +42,46 @@ class Job:
         return f"{name} ({self.predictions.model})"
 
     def label(self, name: str) -> Label:
-        """What a label of the predictions stands for; without a taxonomy its name decides."""
-        if self.taxonomy is not None:
+        """What a label, or a rolled-up answer, stands for; without a taxonomy its name decides."""
+        if self.taxonomy is None:
+            return Label(name, default_kind(name) or "animal")
+        if name in self.taxonomy.labels:
             return self.taxonomy.labels[name]
-        return Label(name, default_kind(name) or "animal")
+        for kind in KINDS:
+            if name == kind:
+                return Label(name, kind)
+        return self.taxonomy.for_labels([name]).labels[name]
+
+    @cached_property
+    def rolled_up(self) -> Sequence[tuple[str | None, float]] | None:
+        """The answer and its probability in each row, of a model of taxa; None of other models.
+
+        The answer is called what a label is where it is the taxon of one.
+        """
+        ranks = Ranks.of_info(self.predictions.labels, self.predictions.info)
+        if ranks is None:
+            return None
+        found = ranks.answers(self.predictions.probabilities())
+        named = {
+            ranks.taxonomy.labels[label].taxon or ranks.taxonomy.kind(label): label
+            for label in reversed(self.predictions.labels)
+        }
+        answers = [None if name is None else named.get(name, name) for name in found.answers]
+        return list(zip(answers, found.probabilities.tolist(), strict=True))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What an answer may be called: the labels, then those rolled-up answers that are none."""
+        extra = {name for name, _ in self.rolled_up or () if name is not None}
+        return (*self.predictions.labels, *sorted(extra - set(self.predictions.labels)))
 
     def kind(self, name: str) -> Kind:
         """The kind of a label; without a taxonomy anything that is not `blank`, … is an animal."""
         return self.label(name).kind
 
     def scientific_name(self, name: str) -> str | None:
-        """The taxon of a label, where there is a taxonomy and the label has one."""
-        return None if self.taxonomy is None else self.taxonomy.labels[name].taxon
+        """The taxon of a label or answer, where there is a taxonomy and it has one."""
+        return None if self.taxonomy is None else self.label(name).taxon
 
 
 @dataclass(frozen=True)
@@ -159,7 +188,8 @@ def write(
         catalog: the catalog that it was said of; it knows places, times and boxes.
         output: the file, or for some formats the folder, to write.
         format: the name of a writer in `WRITERS`.
-        taxonomy: what the labels stand for; looked up by name. Some formats cannot do without.
+        taxonomy: what the labels stand for; looked up by name; None for what the predictions of a model of
+            taxa say themselves. Some formats cannot do without.
         force: replace what exists at `output`.
         **options: the writer's own (`threshold`, …).
 
@@ -177,6 +207,8 @@ def write(
         raise UsageError(f"{output} is a file; the format {chosen.name} is written into a folder.")
     if chosen.into == "file" and output.is_dir():
         raise UsageError(f"{output} is a folder; the format {chosen.name} is one file.")
+    if taxonomy is None and predictions.info.get("taxonomy"):
+        taxonomy = Taxonomy.from_json(predictions.info["taxonomy"], "The taxonomy of the predictions")
     known = None if taxonomy is None else taxonomy.for_labels(predictions.labels)
     job = Job(predictions.without_skipped(), catalog, known, output, force)
     done = chosen.function(job, **options)

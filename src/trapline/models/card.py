@@ -75,7 +75,10 @@ class Card(BaseModel):
         labels: the label names in the order of the outputs.
         preprocessing: from a file to the graph's input.
         calibration: from logits to probabilities.
-        thresholds: per label, where one was chosen.
+        thresholds: per label where one was chosen; of a model of taxa per rank (and `kind`): the least
+            probability of an answer at that rank.
+        taxonomy: of a model of taxa: the tree and its labels (`Taxonomy.from_json` reads it), the heads by
+            name, and what the roll-up promises.
         recipe: the whole recipe, as JSON.
         split: the record of the split that training used, with its fingerprint.
         training_data: counts of media, locations and labels, and where they came from.

@@ -3,6 +3,7 @@
 from trapline.prediction.engine import Estimate, Progress, estimate, predict, predict_to_file
 from trapline.prediction.inputs import as_catalog, read_list
 from trapline.prediction.pooling import pool_events
+from trapline.prediction.ranks import Ranks, add_ranks
 from trapline.prediction.submission import (
     Submission,
     SubmissionFormat,
@@ -17,9 +18,11 @@ __all__ = [
     "Estimate",
     "Predictions",
     "Progress",
+    "Ranks",
     "Submission",
     "SubmissionFormat",
     "Summary",
+    "add_ranks",
     "as_catalog",
     "check_submission",
     "estimate",

@@ -324,6 +324,8 @@ def _write(
         "batch_size": journal.header["batch_size"],
         "limits": journal.header["limits"],
     }
+    if model.card.taxonomy:
+        info |= {"taxonomy": model.card.taxonomy, "thresholds": model.card.thresholds}
     head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, info)
     tally = Tally(labels)
     parts = table_parts(catalog, crop, rows, journal)

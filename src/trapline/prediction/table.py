@@ -15,6 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.errors import DataError
+from trapline.prediction.ranks import Ranks
 
 Level = Literal["media", "box", "event"]
 Task = Literal["single-label", "multi-label"]
@@ -145,6 +146,8 @@ class Predictions:
                 header = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
                 types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
                 table = pl.read_csv(path, schema_overrides=types)
+            if header["info"].get("taxonomy"):  # what `write_table` added is computed anew
+                table = table.select(*fixed_columns(header["level"]), *header["labels"])
         except (KeyError, ValueError, OSError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path} cannot be read as predictions of Trapline: {error}") from error
         return cls(
@@ -154,6 +157,8 @@ class Predictions:
 
 def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path:
     """Write a table whose rows are not all in memory; it appears under its name when it is whole and on disk.
+
+    Tables of a model of taxa get the columns of `trapline.prediction.ranks` behind the labels.
 
     Args:
         head: everything but the rows.
@@ -166,6 +171,8 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise DataError(f"Predictions are written as .parquet or .csv, not as '{path.name}'.")
+    ranks = Ranks.of_info(head.labels, head.info)
+    rows = rows if ranks is None else ranks.add_lazily(rows)
     header = json.dumps(head.header(), indent=1)
     partial, beside = path.with_name(path.name + ".partial"), path.with_name(path.name + ".json")
     try:

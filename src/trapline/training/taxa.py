@@ -28,6 +28,7 @@ from trapline.training.heads import LIBRARIES, MODEL, HeadLearner, folds_within,
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import Rows, data_summary, refuse_leaks, split_record
 from trapline.training.taxa_media import TaxaMedia, select_taxa
+from trapline.training.taxa_thresholds import choose_thresholds
 from trapline.training.torch_learner import StepReport
 from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, losses
 
@@ -318,6 +319,23 @@ def judge_taxa(
     return replace(judged, rows=rows, probabilities=probabilities_of(logits / temperature, recipe.task))
 
 
+def promised_thresholds(learner: TaxaLearner, judged: Judged) -> tuple[dict[str, float], dict[str, Any]]:
+    """The roll-up's thresholds, chosen on the media that were judged; see `choose_thresholds`.
+
+    Where all media come from one location the bound is over its events, and the record says so.
+    """
+    table = learner.media.selected.catalog.table[judged.rows.tolist()]
+    places = learner.media.selected.groups[judged.rows]
+    one = len(np.unique(places)) == 1
+    if one:
+        places = table.select(pl.coalesce("event_id", "media_id")).to_series().to_numpy()
+    labels = [learner.media.labels[row] for row in judged.rows]
+    chosen, record = choose_thresholds(
+        judged.probabilities, labels, places, learner.media.classes, learner.settings
+    )
+    return chosen, record | {"over": "events of one location" if one else "locations"}
+
+
 def train_taxa(
     recipe: Recipe,
     catalog: Catalog,
@@ -351,6 +369,7 @@ def train_taxa(
     fitted = fit_taxa(learner)
     caveat = " LEAKING SPLIT: these figures flatter the model." if leaks.leaking else ""
     settings, judged = learner.settings, fitted.judged
+    thresholds, promised = promised_thresholds(learner, judged)
     card = Card(
         name=settings.node or recipe.name,
         task="single-label",
@@ -358,7 +377,8 @@ def train_taxa(
         embedding_size=learner.backbone.card.embedding_size,
         preprocessing=recipe.preprocessing,
         calibration=judged.calibration,
-        taxonomy=described(learner, fitted),
+        thresholds=thresholds,
+        taxonomy=described(learner, fitted) | {"rollup": promised},
         recipe=recipe.model_dump(mode="json"),
         split=split_record(catalog, leaks),
         training_data=data_summary(learner.media.selected) | {"coarse": _coarse(learner.media)},

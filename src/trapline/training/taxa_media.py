@@ -13,6 +13,7 @@ import polars as pl
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning
 from trapline.models.recipe import Recipe, Taxa
+from trapline.prediction.ranks import rank_names
 from trapline.taxonomy import Taxonomy
 from trapline.taxonomy.classes import Classes, Head, Hierarchy, classes_of, hierarchy_of
 from trapline.training.selection import Rows, Selected, select_media
@@ -95,6 +96,9 @@ def select_taxa(
             targets[row, classes.names.index(own)] = 1
     selected = replace(chosen, labels=classes.names, targets=targets)
     media = TaxaMedia(selected, labels, hierarchy)
+    clash = sorted(rank_names() & set(classes.names))
+    if clash:
+        raise DataError(f"A class cannot be called '{clash[0]}': tables of predictions have such a column.")
     if needs_split:
         _check_parts(media)
     _tell_of_silence(media)

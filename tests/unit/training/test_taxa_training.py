@@ -224,6 +224,7 @@ def test_one_model_file_holds_the_tree_and_says_what_was_measured(
     model, folder = run(name, photos())
     assert model.card.labels == CLASSES
     assert model.card.metrics["accuracy"].value > 0.8
+    assert model.card.taxonomy["rollup"]["promise"] == 0.7
     heads = [head["name"] for head in model.card.taxonomy["heads"]]
     assert heads == (
         ["taxon_classifier"]

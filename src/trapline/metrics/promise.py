@@ -1,0 +1,178 @@
+"""Thresholds that keep a promise on new locations: how low the share of right answers may be, honestly.
+
+Photos of one location are right or wrong together, so that a hundred photos of five locations say less than
+a hundred of a hundred. The bound is Clopper and Pearson's (1934) at the effective number of photos: what is
+left of them after the design effect of the clusters (Kish 1965), with Student's correction for few locations
+(Korn & Graubard 1998, *Confidence intervals for proportions with small expected number of positive counts
+estimated from survey data*).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+STEPS = 20
+"""Thresholds that are tried, at most."""
+
+_MISTAKES_AT_FIRST = 0.5
+"""The first threshold is tried where this share of the mistakes that the promise allows would pass."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A threshold and what it was chosen on.
+
+    Attributes:
+        threshold: the least score of an answer.
+        answered: media that reach it.
+        right: of these.
+        groups: locations of these.
+        bound: the least share of right answers at the confidence asked for.
+    """
+
+    threshold: float
+    answered: int
+    right: int
+    groups: int
+    bound: float
+
+
+def intraclass_correlation(right: npt.ArrayLike, groups: npt.ArrayLike) -> float:
+    """How alike the outcomes of one group are: 0 as if of different ones, 1 all the same.
+
+    The estimator of the analysis of variance for groups of unequal size (Donner 1986); negative estimates
+    are 0. With one group, or one media a group, nothing can be known of it: 1 and 0.
+    """
+    values = np.asarray(right, np.float64)
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sizes = np.bincount(codes).astype(np.float64)
+    count, total = len(sizes), len(values)
+    if count == 1:
+        return 1.0
+    if total == count:
+        return 0.0
+    means = np.bincount(codes, values) / sizes
+    between = (sizes * (means - values.mean()) ** 2).sum() / (count - 1)
+    within = ((values - means[codes]) ** 2).sum() / (total - count)
+    typical = (total - (sizes**2).sum() / total) / (count - 1)
+    spread = between + (typical - 1) * within
+    return float(np.clip((between - within) / spread, 0, 1)) if spread > 0 else 0.0
+
+
+def effective_size(groups: npt.ArrayLike, correlation: float) -> float:
+    """To how many independent media those of `groups` [N] amount: N² / Σ n (1 + (n - 1) correlation)."""
+    sizes = np.unique(np.asarray(groups), return_counts=True)[1].astype(np.float64)
+    return float(sizes.sum() ** 2 / (sizes * (1 + (sizes - 1) * correlation)).sum())
+
+
+def lower_bound(
+    right: npt.ArrayLike, groups: npt.ArrayLike, confidence: float = 0.9, correlation: float | None = None
+) -> float:
+    """The one-sided lower bound of the share that is right, at new groups like these.
+
+    Args:
+        right: 0/1 [N].
+        groups: [N], the location of each media.
+        confidence: of the bound.
+        correlation: of the outcomes of a group; None: estimated from these.
+
+    Returns:
+        0 for a single group, which says nothing of others.
+    """
+    values = np.asarray(right, np.float64)
+    count = len(np.unique(np.asarray(groups)))
+    if count < 2:
+        return 0.0
+    alike = intraclass_correlation(values, groups) if correlation is None else correlation
+    return _bound(values.mean(), _size(groups, alike, confidence), confidence)
+
+
+def _size(groups: npt.ArrayLike, correlation: float, confidence: float) -> float:
+    """The effective size after Student's correction for few groups."""
+    from scipy.stats import norm, t
+
+    count = len(np.unique(np.asarray(groups)))
+    if count < 2:
+        return 0.0
+    correction = (norm.ppf(confidence) / t.ppf(confidence, count - 1)) ** 2
+    return effective_size(groups, correlation) * float(correction)
+
+
+def _bound(share: float, size: float, confidence: float) -> float:
+    from scipy.stats import beta
+
+    hits = share * size
+    return 0.0 if hits <= 0 else float(beta.ppf(1 - confidence, hits, size - hits + 1))
+
+
+def choose_threshold(
+    scores: npt.ArrayLike,
+    right: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    promise: float,
+    confidence: float = 0.9,
+) -> Promise | None:
+    """The lowest threshold of which it can be said that `promise` of the answers are right.
+
+    Thresholds are tried from the strictest on that has enough media to show anything, in steps that the
+    scores alone decide, until one fails; the last that held is kept. Tried in a fixed order and stopped at
+    the first failure, the chosen one fails with at most the chance 1 - `confidence` however many were tried
+    (fixed-sequence testing; Angelopoulos et al. 2021, *Learn then Test*).
+
+    Args:
+        scores: [N], higher is surer.
+        right: 0/1 [N].
+        groups: [N], the location of each media.
+        promise: the share of right answers.
+        confidence: that it holds at new locations.
+
+    Returns:
+        None where no threshold can promise that much.
+
+    Raises:
+        DataError: the lengths differ.
+    """
+    values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
+    places = np.asarray(groups)
+    if not len(values) == len(hits) == len(places):
+        raise DataError("Scores, outcomes and groups must be of one length.")
+    if len(values) == 0:
+        return None
+    order = np.argsort(-values, kind="stable")
+    values, hits, places = values[order], hits[order], places[order]
+    alike = intraclass_correlation(hits, places)
+    kept = None
+    for count in _counts(values, places, alike, promise, confidence):
+        size = _size(places[:count], alike, confidence)
+        bound = _bound(hits[:count].mean(), size, confidence)
+        if bound < promise:
+            break
+        groups_there = len(np.unique(places[:count]))
+        kept = Promise(float(values[count - 1]), count, int(hits[:count].sum()), groups_there, bound)
+    return kept
+
+
+def _counts(
+    values: Floats, places: npt.NDArray[np.generic], alike: float, promise: float, confidence: float
+) -> list[int]:
+    """How many media pass each threshold that is tried; decided without looking at the outcomes."""
+    ends = np.append(np.flatnonzero(np.diff(values) < 0) + 1, len(values))  # ties pass together
+    share = 1 - _MISTAKES_AT_FIRST * (1 - promise)
+
+    def enough(count: int) -> bool:
+        return _bound(share, _size(places[:count], alike, confidence), confidence) >= promise
+
+    low, high = 0, len(ends)
+    while low < high:  # the first end with enough media; nearly monotone, which is near enough
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(int(ends[middle])) else (middle + 1, high)
+    left = ends[low:]
+    picked = np.unique(np.linspace(0, len(left) - 1, min(STEPS, len(left))).round().astype(int))
+    return [int(left[place]) for place in picked] if len(left) else []

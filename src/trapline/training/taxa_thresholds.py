@@ -1,0 +1,78 @@
+"""Thresholds of the roll-up, chosen on media that no head saw, so that each rank keeps its promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.metrics.promise import choose_threshold
+from trapline.models.recipe import Taxa
+from trapline.taxonomy.classes import Classes, unsupported
+from trapline.taxonomy.rollup import best_answers, levels_of, verdict
+
+Floats = npt.NDArray[np.float64]
+
+METHOD = (
+    "at each rank, of the media that no finer rank answers: the lowest threshold whose one-sided bound of "
+    "precision (Clopper-Pearson at the effective number of media; Kish 1965, Korn & Graubard 1998) keeps the "
+    "promise, tried in a fixed order (Angelopoulos et al. 2021)"
+)
+
+
+def choose_thresholds(
+    probabilities: Floats,
+    labels: list[str],
+    groups: npt.NDArray[Any],
+    classes: Classes,
+    settings: Taxa,
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """The threshold of each level that can keep the promise, and the record for the card.
+
+    Media whose label says less than a level are not counted there, unless the answer is wrong already.
+
+    Args:
+        probabilities: [N, classes], calibrated, of media that no head was trained on.
+        labels: [N], the truth, as the data has it.
+        groups: [N], the location of each.
+        classes: the tree and its classes.
+        settings: `promise` and `confidence`.
+    """
+    tree = classes.taxonomy
+    bests = best_answers(probabilities, levels_of(tree, classes.names, unsupported(classes)))
+    open_rows = np.ones(len(labels), bool)
+    thresholds: dict[str, float] = {}
+    table = {}
+    for best in reversed(bests):
+        pairs = list(zip(best.answers, labels, strict=True))
+        known = {pair: verdict(tree, *pair) for pair in dict.fromkeys(pairs)}
+        said = np.array([known[pair] for pair in pairs])
+        judged = open_rows & (said != "unknown")
+        found = choose_threshold(
+            best.probabilities[judged],
+            said[judged] == "right",
+            groups[judged],
+            promise=settings.promise,
+            confidence=settings.confidence,
+        )
+        if found is None:
+            continue
+        thresholds[best.level] = np.floor(found.threshold * 1e6) / 1e6  # tables hold float32
+        open_rows &= best.probabilities < thresholds[best.level]
+        table[best.level] = {
+            "media": found.answered,
+            "right": found.right,
+            "groups": found.groups,
+            "bound": round(found.bound, 4),
+        }
+    order = [best.level for best in bests if best.level in thresholds]
+    record = {
+        "promise": settings.promise,
+        "confidence": settings.confidence,
+        "method": METHOD,
+        "groups": len(np.unique(groups)),
+        "chosen_on": {level: table[level] for level in order},
+        "unanswered": int(open_rows.sum()),
+    }
+    return {level: thresholds[level] for level in order}, record
