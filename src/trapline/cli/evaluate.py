@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
+
+if TYPE_CHECKING:
+    from trapline.evaluation import Evaluation
 
 
 def run(
@@ -15,6 +18,9 @@ def run(
     predictions: Annotated[Path, typer.Argument(help="What `trapline predict` wrote (.parquet or .csv).")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a report: .html to read, .json for scripts.")
+    ] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="Models of taxa: a folder for the tables by rank and node, as CSV.")
     ] = None,
     part: Annotated[
         str | None,
@@ -61,6 +67,8 @@ def run(
         if output.suffix.lower() not in (".html", ".json"):
             raise UsageError(f"The report is written as .html or .json, not as '{output.name}'.")
         refuse_to_overwrite(output, force)
+    if tables is not None:
+        refuse_to_overwrite(tables, force)
     evaluation = evaluate(
         Catalog.load(catalog),
         Predictions.load(predictions),
@@ -78,6 +86,8 @@ def run(
         typer.echo(evaluation.model_dump_json(indent=1))
     else:
         typer.echo(evaluation.to_text())
+    if tables is not None:
+        _save_tables(evaluation, tables)
     if output is None:
         return
     if output.suffix.lower() == ".json":
@@ -85,3 +95,12 @@ def run(
     else:
         evaluation.save_report(output, pictures=pictures)
     typer.echo(f"Wrote {output}", err=True)
+
+
+def _save_tables(evaluation: Evaluation, folder: Path) -> None:
+    from trapline.errors import UsageError
+
+    if evaluation.ranks is None:
+        raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
+    written = evaluation.ranks.save_tables(folder)
+    typer.echo(f"Wrote {len(written)} tables to {folder}", err=True)

@@ -16,6 +16,7 @@ from trapline.evaluation.breakdown import as_intervals, confusion, per_label, pe
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
+from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
 from trapline.evaluation.training_media import find_leak, find_training
 from trapline.prediction import Predictions
@@ -100,6 +101,9 @@ def evaluate(
             Bin(**vars(entry)) for entry in metrics.calibration_table(matched.truth, matched.probabilities)
         ),
         mistakes=worst_mistakes(matched),
+        ranks=evaluate_ranks(
+            catalog, predictions, part=part, groups=_keys(catalog, part, over), samples=samples, seed=seed
+        ),
         notes=notes(matched, groups, over, trained_on, _calibrated_on(predictions, part)),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,6 +137,13 @@ def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
     else:
         keys = pl.struct("media_id")
     return media.select(keys.rank("dense").cast(pl.Int64)).to_series().to_numpy() - 1
+
+
+def _keys(catalog: Catalog, part: str | None, over: Over) -> list[str | None]:
+    """What each media of the part is drawn with, as `_groups` has it."""
+    columns = {"location": ["location_id"], "event": ["event_id", "media_id"], "media": ["media_id"]}[over]
+    table = catalog.table if part is None else catalog.part(part).table
+    return table.select(pl.coalesce(columns)).to_series().to_list()
 
 
 def _sides(seen: pl.Series | None) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | tuple[None, None]:

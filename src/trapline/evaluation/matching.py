@@ -30,6 +30,8 @@ class Counts(BaseModel):
         failed: that have a truth, but no probabilities: the image could not be read.
         unpredicted: that have a truth, but no row in the predictions (only if that was allowed).
         unknown_label: left out because the model does not know their label (only if that was asked for).
+        coarse: left out of all figures but those by rank, because their label stops above the classes of a
+            model of taxa.
         several_labels: left out because a single-label model cannot say two labels (only if asked for).
         predictions_elsewhere: predictions for media of other parts of the catalog.
         predictions_unmatched: predictions for media that are not in the catalog (only if that was allowed).
@@ -46,6 +48,7 @@ class Counts(BaseModel):
     unpredicted: int
     unknown_label: int
     several_labels: int
+    coarse: int = 0
     predictions_elsewhere: int
     predictions_unmatched: int
     locations: int
@@ -122,12 +125,13 @@ def match(
     failed = joined.filter(pl.col("status") == "failed")
     joined = joined.filter(pl.col("status") != "failed")
     joined, left_several = _one_label_each(joined, predictions.task, several_labels)
+    joined, coarse = _as_classes(joined, predictions)
     joined, unknown, left_unknown = _known_labels(joined, predictions, unknown_labels)
     if joined.height == 0:
         raise DataError(
             f"No media are left to judge: of {len(chosen)} media, {len(chosen) - labelled.height} have no "
             f"label, {failed.height} failed, {len(unpredicted)} have no prediction and "
-            f"{left_several + left_unknown} were left out."
+            f"{left_several + left_unknown + coarse} were left out."
         )
     labels = (*predictions.labels, *unknown)
     return Matched(
@@ -147,6 +151,7 @@ def match(
             unpredicted=len(unpredicted),
             unknown_label=left_unknown,
             several_labels=left_several,
+            coarse=coarse,
             predictions_elsewhere=elsewhere,
             predictions_unmatched=len(unmatched),
             locations=joined["location_id"].drop_nulls().n_unique(),
@@ -187,6 +192,19 @@ def _one_label_each(
             "Leave such media out, or use a multi-label model."
         )
     return joined.filter(pl.col("labels").list.len() == 1), len(several)
+
+
+def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.DataFrame, int]:
+    """Of a model of taxa: labels as its classes, by name; media whose label stops above them are left out."""
+    classes = (predictions.info.get("taxonomy") or {}).get("classes")
+    if not classes:
+        return joined, 0
+    coarse = [label for label, name in classes.items() if name is None]
+    there = pl.col("labels").list.eval(pl.element().is_in(coarse)).list.any()
+    kept = joined.filter(~there)
+    named = {label: name for label, name in classes.items() if name is not None}
+    renamed = pl.col("labels").list.eval(pl.element().replace(named))
+    return kept.with_columns(renamed), joined.height - kept.height
 
 
 def _known_labels(

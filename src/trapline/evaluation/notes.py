@@ -49,6 +49,7 @@ def _about_media(matched: Matched) -> Iterator[str]:
         (counts.unlabelled, "have no label and are not in the figures"),
         (counts.unpredicted, "are labelled but were not predicted; they are not in the figures"),
         (counts.unknown_label, "have a label the model does not know and were left out, as asked"),
+        (counts.coarse, "have a label that stops above the model's classes and are judged by rank only"),
         (counts.several_labels, "have several labels and were left out, as asked"),
         (counts.without_location, "have no known location; together they count as one location"),
     ):

@@ -43,6 +43,7 @@ def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: d
         reliability=_reliability(evaluation),
         locations=_locations(evaluation),
         pictures=_pictures(evaluation, pictures),
+        tree=_tree(evaluation),
     )
 
 
@@ -122,6 +123,15 @@ def _locations(evaluation: Evaluation) -> Any:
         "locations",
         f"Accuracy of {len(places)} locations, sorted; {none} have none right; mean over photos {mean:.2f}",
     )
+
+
+def _tree(evaluation: Evaluation) -> Any:
+    if evaluation.ranks is None:
+        return None
+    from trapline.evaluation.tree_figure import draw_tree
+    from trapline.taxonomy import Taxonomy
+
+    return draw_tree(evaluation.ranks, Taxonomy.from_json(evaluation.model_info["taxonomy"]))
 
 
 def _pictures(evaluation: Evaluation, most: int) -> list[Picture]:

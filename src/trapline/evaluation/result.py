@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trapline.errors import DataError
 from trapline.evaluation.matching import Counts
+from trapline.evaluation.ranks import RankEvaluation
 from trapline.models import Interval
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Evaluation(_Part):
         constants: guesses that look at no photo.
         calibration: the bins of the reliability diagram.
         mistakes: the worst first.
+        ranks: figures by rank and node, and of the rolled-up answers; None but of a model of taxa.
         notes: what a reader must know about these figures.
         root: the folder of the photos, for the report's pictures; not saved.
     """
@@ -167,6 +169,7 @@ class Evaluation(_Part):
     constants: tuple[Constant, ...]
     calibration: tuple[Bin, ...]
     mistakes: tuple[Mistake, ...]
+    ranks: RankEvaluation | None = None
     notes: tuple[str, ...]
     trapline: str
     created: str
@@ -186,10 +189,13 @@ class Evaluation(_Part):
                 one = group.metrics[first]
                 title = f"{words.title(first)}, {group.locations} {side} locations"
                 rows.append((title, words.number(one.value), words.span(one), *("" for _ in self.constants)))
+        by_rank = [] if self.ranks is None else ["", *words.rank_lines(self.ranks)]
         leaks = [f"LEAK: {finding}" for finding in self.leak.findings]
         notes = [f"Note: {note}" for note in self.notes]
         head = f"{self.name} on {self.measured_on}"
-        return "\n".join([head, "", *words.columns(rows), *([""] if leaks or notes else []), *leaks, *notes])
+        return "\n".join(
+            [head, "", *words.columns(rows), *by_rank, *([""] if leaks or notes else []), *leaks, *notes]
+        )
 
     def save_json(self, path: Path | str) -> Path:
         """Write everything but the pictures; `load_json` reads it back."""

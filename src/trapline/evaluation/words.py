@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import Interval
+
+if TYPE_CHECKING:
+    from trapline.evaluation.ranks import RankEvaluation
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,32 @@ def with_span(interval: Interval | None) -> str:
     if interval is None:
         return "–"
     return f"{number(interval.value)} ({span(interval)})" if span(interval) else number(interval.value)
+
+
+def rank_lines(ranks: RankEvaluation) -> list[str]:
+    """The figures by rank and what became of the rolled-up answers, as lines."""
+    figures = list(dict.fromkeys(name for one in ranks.ranks for name in one.metrics))
+    rows = [("By rank, unconditional", "media", *(title(name) for name in figures))]
+    for one in ranks.ranks:
+        cells = (with_span(one.metrics.get(name)) for name in figures)
+        rows.append((one.rank, str(one.media), *cells))
+    rolled = ranks.rollup
+    said = [
+        f"{rolled.exact} exact",
+        f"{rolled.coarse} right but coarser",
+        f"{rolled.wrong} wrong",
+        f"{rolled.unanswered} without an answer",
+        *([f"{rolled.unknown} finer than their label"] if rolled.unknown else []),
+    ]
+    promise = "" if rolled.promise is None else f", promised {rolled.promise:.2f} a rank"
+    lines = [*columns(rows), "", f"Rolled-up answers: {', '.join(said)}."]
+    lines.append(f"Of the answers {with_span(rolled.precision)} are right{promise}:")
+    lines += [
+        f"  {one.level:<10} {with_span(one.precision)} of {one.right + one.wrong} answers"
+        for one in rolled.levels
+    ]
+    parts = ", ".join(f"{name} {with_span(value)}" for name, value in rolled.hierarchical.items())
+    return [*lines, f"Hierarchical: {parts}."]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

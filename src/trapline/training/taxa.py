@@ -456,6 +456,7 @@ def described(learner: TaxaLearner, fitted: TaxaFit) -> dict[str, Any]:
     return {
         **hierarchy.classes.taxonomy.to_json(),
         "way": learner.settings.way,
+        "head_ranks": list(learner.settings.ranks),
         "heads": heads,
         "classes": dict(hierarchy.classes.of_label),
         "unsupported": sorted(unsupported(hierarchy.classes)),

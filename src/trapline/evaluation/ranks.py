@@ -1,0 +1,533 @@
+"""How good a model of taxa is at each rank, at each node, and when it may stop early.
+
+All figures by rank are unconditional: a media counts at every rank that its label reaches, whatever was said
+of it at broader ones.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from trapline import metrics
+from trapline.catalog import Catalog
+from trapline.metrics.intervals import draw_weights
+from trapline.models import Interval
+from trapline.prediction import Predictions, Ranks
+from trapline.taxonomy import RANKS, Taxonomy, group_at_rank
+from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
+from trapline.taxonomy.rollup import LEVELS, RolledUp, verdict
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RankResult(_Part):
+    """One rank.
+
+    Attributes:
+        rank: its name.
+        media: whose label reaches it, or belongs to a class that stops above it.
+        left_out: media whose label says less than this rank.
+        taxa: how many groups there are to tell apart.
+        metrics: accuracy, balanced accuracy, macro F1, log loss with 95 % intervals.
+    """
+
+    rank: str
+    media: int
+    left_out: int
+    taxa: int
+    metrics: dict[str, Interval]
+
+
+class TaxonResult(_Part):
+    """One taxon, or a class without one, among those of its rank; None where a figure is undefined.
+
+    Attributes:
+        name: of the taxon.
+        media: that are of it.
+        precision: of the media that are said to be of it at its rank.
+        recall: share of its media that are.
+    """
+
+    name: str
+    media: int
+    precision: float | None
+    recall: float | None
+
+
+class ChildResult(_Part):
+    """One child of a node; None where a figure is undefined (no media, or never said)."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+class NodeResult(_Part):
+    """One decision, judged on the media that truly lie below its node.
+
+    Attributes:
+        head: the name of the decision.
+        parent: the node; None for the root.
+        media: that lie below it.
+        accuracy: share of them that go to the right child; None without media.
+        balanced_accuracy: mean over the children of the share recognised.
+        children: the published table.
+        confusion: media of true child (row) that went to child (column).
+    """
+
+    head: str
+    parent: str | None
+    media: int
+    accuracy: float | None
+    balanced_accuracy: float | None
+    children: tuple[ChildResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class AnsweredAt(_Part):
+    """The answers that stop at one level.
+
+    Attributes:
+        level: a rank, or `kind`.
+        threshold: the least probability of an answer; None where a majority answers.
+        right: answers that are the label's taxon or lie above it.
+        wrong: that lie elsewhere.
+        unknown: that lie below what the label says.
+        precision: right / (right + wrong).
+    """
+
+    level: str
+    threshold: float | None
+    right: int
+    wrong: int
+    unknown: int
+    precision: Interval | None
+
+
+class RollUpResult(_Part):
+    """The rolled-up answers.
+
+    Attributes:
+        promise: the precision promised at each rank; None where nothing was promised.
+        exact: answers as fine as the label.
+        coarse: right answers above the label's taxon.
+        wrong: answers that lie elsewhere.
+        unknown: answers below what the label says.
+        unanswered: media without an answer.
+        precision: right / (right + wrong), of all answers.
+        hierarchical: precision, recall and F1 over the taxa on the paths, the kind among them (Kiritchenko
+            et al. 2006; Silla & Freitas 2011).
+        levels: the answers by the level at which they stop, finest first.
+    """
+
+    promise: float | None
+    exact: int
+    coarse: int
+    wrong: int
+    unknown: int
+    unanswered: int
+    precision: Interval | None
+    hierarchical: dict[str, Interval]
+    levels: tuple[AnsweredAt, ...]
+
+
+class Said(_Part):
+    """One media: what was said of it at the level of its answer, and what its label is."""
+
+    media_id: str
+    level: str | None
+    prediction: str | None
+    probability: float | None
+    truth: str
+
+
+class RankEvaluation(_Part):
+    """Everything by rank.
+
+    Attributes:
+        media: labelled, predicted, of labels that the tree knows.
+        unknown_labels: media whose label the tree does not know; they are in no figure.
+        ranks: broadest first.
+        taxa: every taxon of the tree, at its own rank.
+        nodes: the decisions, broader before finer.
+        rollup: the rolled-up answers.
+        answers: one a media; for tables, not saved in the JSON.
+    """
+
+    media: int
+    unknown_labels: int
+    ranks: tuple[RankResult, ...]
+    taxa: tuple[TaxonResult, ...]
+    nodes: tuple[NodeResult, ...]
+    rollup: RollUpResult
+    answers: tuple[Said, ...] = Field((), exclude=True, repr=False)
+
+    def save_tables(self, folder: Path | str) -> list[Path]:
+        """Write `ranks.csv`, `nodes.csv`, a `confusion_<head>.csv` a node, and `answers.csv`.
+
+        `nodes.csv` is the published table (node, class, precision, recall, F1, support), `answers.csv` the
+        published list (id, taxonomic level, prediction, truth).
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = [
+            [one.rank, one.media, one.taxa, name, *_cells(interval)]
+            for one in self.ranks
+            for name, interval in one.metrics.items()
+        ]
+        nodes = [
+            [node.head, child.name, *map(_cell, (child.precision, child.recall, child.f1)), child.support]
+            for node in self.nodes
+            for child in node.children
+        ]
+        said = [
+            [one.media_id, one.level or "", one.prediction or "", one.truth, _cell(one.probability)]
+            for one in self.answers
+        ]
+        written = [
+            _write(
+                folder / "ranks.csv", ["rank", "media", "taxa", "metric", "value", "low", "high"], figures
+            ),
+            _write(folder / "nodes.csv", ["node", "class", "precision", "recall", "f1", "support"], nodes),
+            _write(
+                folder / "answers.csv",
+                ["id", "taxonomic_level", "prediction", "truth", "probability"],
+                said,
+            ),
+        ]
+        for node in self.nodes:
+            names = [child.name for child in node.children]
+            rows = [[name, *row] for name, row in zip(names, node.confusion, strict=True)]
+            written.append(_write(folder / f"confusion_{node.head}.csv", ["truth", *names], rows))
+        return written
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _cells(interval: Interval) -> list[str]:
+    return [_cell(interval.value), _cell(interval.low), _cell(interval.high)]
+
+
+def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+    return path
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """Media with one label that the tree knows, and probabilities."""
+
+    media: list[str]
+    labels: list[str]
+    probabilities: Floats
+    codes: Codes
+    unknown: int
+
+
+def evaluate_ranks(
+    catalog: Catalog,
+    predictions: Predictions,
+    *,
+    part: str | None = None,
+    groups: Sequence[str | None] | None = None,
+    samples: int = 1000,
+    seed: int = 42,
+) -> RankEvaluation | None:
+    """Judge predictions of a model of taxa by rank; None for other models.
+
+    Args:
+        catalog: the truth; labels as the tree knows them, coarse ones among them.
+        predictions: one row a media.
+        part: of the split; None for all media.
+        groups: what the intervals resample, one for each media of the part; None for locations.
+        samples: resamples behind each interval.
+        seed: of the resamples.
+    """
+    ranks = Ranks.of_info(predictions.labels, predictions.info)
+    if ranks is None or predictions.level != "media":
+        return None
+    classes = _classes(ranks.taxonomy, predictions)
+    truth = _truth(catalog if part is None else catalog.part(part), predictions, classes, groups)
+    if not truth.labels:
+        return None
+    rolled = ranks.answers(truth.probabilities)
+    info = predictions.info["taxonomy"]
+    hierarchy = hierarchy_of(classes, info.get("head_ranks") or RANKS)
+    promise = info.get("rollup", {}).get("promise")
+    by_rank, taxa = _by_rank(truth, classes, samples, seed)
+    return RankEvaluation(
+        media=len(truth.labels),
+        unknown_labels=truth.unknown,
+        ranks=by_rank,
+        taxa=taxa,
+        nodes=_by_node(truth, hierarchy),
+        rollup=_rolled_up(truth, classes.taxonomy, rolled, ranks.thresholds, promise, samples, seed),
+        answers=tuple(
+            Said(
+                media_id=media,
+                level=rolled.levels[row],
+                prediction=rolled.answers[row],
+                probability=None if rolled.answers[row] is None else float(rolled.probabilities[row]),
+                truth=truth.labels[row],
+            )
+            for row, media in enumerate(truth.media)
+        ),
+    )
+
+
+def _classes(taxonomy: Taxonomy, predictions: Predictions) -> Classes:
+    of_label = predictions.info["taxonomy"].get("classes") or {name: name for name in predictions.labels}
+    return Classes(taxonomy, predictions.labels, of_label)
+
+
+def _truth(
+    catalog: Catalog,
+    predictions: Predictions,
+    classes: Classes,
+    groups: Sequence[str | None] | None,
+) -> _Truth:
+    place = {media: row for row, media in enumerate(predictions.table["media_id"])}
+    values = predictions.probabilities()
+    known: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
+    over = list(groups) if groups is not None else catalog.table["location_id"].to_list()
+    rows, media, labels, keys, unknown = [], [], [], [], 0
+    for number, (name, named) in enumerate(catalog.table.select("media_id", "labels").iter_rows()):
+        row = place.get(name)
+        if row is None or not known[row] or named is None or len(named) != 1:
+            continue
+        if named[0] not in classes.of_label:
+            unknown += 1
+            continue
+        rows.append(row)
+        media.append(name)
+        labels.append(named[0])
+        keys.append(str(over[number]) if over[number] is not None else "")
+    codes = np.unique(np.array(keys, str), return_inverse=True)[1].astype(np.int64)
+    return _Truth(media, labels, values[rows], codes, unknown)
+
+
+def _by_rank(
+    truth: _Truth, classes: Classes, samples: int, seed: int
+) -> tuple[tuple[RankResult, ...], tuple[TaxonResult, ...]]:
+    tree = classes.taxonomy
+    present = {taxon.rank for taxon in tree.taxa.values()}
+    found: list[RankResult] = []
+    taxa: dict[str, TaxonResult] = {}
+    for rank in (rank for rank in RANKS if rank in present):
+        groups = [group_at_rank(tree, name, rank) for name in classes.names]
+        names = list(dict.fromkeys(groups))
+        of_label = {
+            label: None
+            if own is None and RANKS.index(tree.rank(label) or RANKS[0]) < RANKS.index(rank)
+            else names.index(group_at_rank(tree, own or label, rank))
+            for label, own in classes.of_label.items()
+            if label in set(truth.labels)
+        }
+        places = [of_label[label] for label in truth.labels]
+        rows = [row for row, there in enumerate(places) if there is not None]
+        if not rows:
+            continue
+        matrix = np.array([[float(group == name) for name in names] for group in groups])
+        true, sums = np.array([places[row] for row in rows]), truth.probabilities[rows] @ matrix
+        taxa = _taxa(names, true, sums.argmax(axis=1)) | taxa  # a taxon counts at its own rank
+        estimates = metrics.bootstrap_all(
+            true,
+            sums,
+            truth.codes[rows],
+            samples,
+            seed,
+            metrics_fn=_figures,
+        )
+        found.append(
+            RankResult(
+                rank=rank,
+                media=len(rows),
+                left_out=len(places) - len(rows),
+                taxa=len(names),
+                metrics={
+                    name: Interval(value=one.value, low=one.low, high=one.high)
+                    for name, one in estimates.items()
+                    if one.value is not None
+                },
+            )
+        )
+    return tuple(found), tuple(taxa.values())
+
+
+def _taxa(names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResult]:
+    found = {}
+    for place, name in enumerate(names):
+        there, answered = true == place, said == place
+        both = int((there & answered).sum())
+        found[name] = TaxonResult(
+            name=name,
+            media=int(there.sum()),
+            precision=both / int(answered.sum()) if answered.any() else None,
+            recall=both / int(there.sum()) if there.any() else None,
+        )
+    return found
+
+
+def _figures(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> dict[str, Floats]:
+    return {
+        "accuracy": metrics.accuracy(truth, probabilities, weights),
+        "balanced_accuracy": metrics.balanced_accuracy(truth, probabilities, weights),
+        "macro_f1": metrics.macro_f1(truth, probabilities, weights),
+        "log_loss": metrics.log_loss(truth, probabilities, weights),
+    }
+
+
+def _by_node(truth: _Truth, hierarchy: Hierarchy) -> tuple[NodeResult, ...]:
+    found = []
+    for head in hierarchy.heads:
+        below = np.array(
+            [
+                [float(child in hierarchy.paths[name]) for child in head.children]
+                for name in hierarchy.classes.names
+            ]
+        )
+        places = hierarchy.truth_at(head, truth.labels)
+        rows = np.flatnonzero(places >= 0)
+        said = (truth.probabilities[rows] @ below).argmax(axis=1)
+        size = len(head.children)
+        table = np.bincount(np.asarray(places[rows] * size + said), minlength=size * size).reshape(size, size)
+        found.append(_node(head.name, head.parent, head.children, table))
+    return tuple(found)
+
+
+def _node(head: str, parent: str | None, names: Sequence[str], table: Codes) -> NodeResult:
+    right, support, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    recalls = [int(right[k]) / int(support[k]) for k in range(len(names)) if support[k]]
+    return NodeResult(
+        head=head,
+        parent=parent,
+        media=int(table.sum()),
+        accuracy=float(right.sum() / table.sum()) if table.sum() else None,
+        balanced_accuracy=float(np.mean(recalls)) if recalls else None,
+        children=tuple(
+            ChildResult(
+                name=name,
+                precision=float(right[k] / said[k]) if said[k] else None,
+                recall=float(right[k] / support[k]) if support[k] else None,
+                f1=float(2 * right[k] / (said[k] + support[k])) if said[k] + support[k] else None,
+                support=int(support[k]),
+            )
+            for k, name in enumerate(names)
+        ),
+        confusion=tuple(tuple(int(count) for count in row) for row in table),
+    )
+
+
+def _rolled_up(
+    truth: _Truth,
+    tree: Taxonomy,
+    rolled: RolledUp,
+    thresholds: dict[str, float] | None,
+    promise: float | None,
+    samples: int,
+    seed: int,
+) -> RollUpResult:
+    pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
+    verdicts = {pair: "none" if pair[0] is None else verdict(tree, *pair) for pair in set(pairs)}
+    said = np.array([verdicts[pair] for pair in pairs])
+    right, wrong = said == "right", said == "wrong"
+    finest = {pair: _as_fine(tree, *pair) for pair in set(pairs)}
+    exact = right & np.array([finest[pair] for pair in pairs])
+    levels = []
+    for level in reversed(LEVELS):
+        here = np.asarray(rolled.levels == level, bool)
+        if not here.any() and level not in (thresholds or {}):
+            continue
+        levels.append(
+            AnsweredAt(
+                level=level,
+                threshold=None if thresholds is None else thresholds.get(level),
+                right=int((right & here).sum()),
+                wrong=int((wrong & here).sum()),
+                unknown=int(((said == "unknown") & here).sum()),
+                precision=_share(right & here, (right | wrong) & here, truth.codes, samples, seed),
+            )
+        )
+    return RollUpResult(
+        promise=promise,
+        exact=int(exact.sum()),
+        coarse=int((right & ~exact).sum()),
+        wrong=int(wrong.sum()),
+        unknown=int((said == "unknown").sum()),
+        unanswered=int((said == "none").sum()),
+        precision=_share(right, right | wrong, truth.codes, samples, seed),
+        hierarchical=_hierarchical(tree, pairs, truth.codes, samples, seed),
+        levels=tuple(levels),
+    )
+
+
+def _as_fine(tree: Taxonomy, answer: str | None, label: str) -> bool:
+    """Whether a right answer says all that the label does."""
+    taxon = tree.labels[label].taxon
+    return answer is not None and answer == (tree.labels[label].kind if taxon is None else taxon)
+
+
+def _hierarchical(
+    tree: Taxonomy, pairs: Sequence[tuple[str | None, str]], codes: Codes, samples: int, seed: int
+) -> dict[str, Interval]:
+    """Σ |said ∩ true| over Σ |said|, over Σ |true|, and twice over both; of the taxa on the paths."""
+    counts = {pair: _path_counts(tree, *pair) for pair in set(pairs)}
+    both, said, true = np.array([counts[pair] for pair in pairs], float).T
+    figures = {
+        "precision": _share(both, said, codes, samples, seed),
+        "recall": _share(both, true, codes, samples, seed),
+        "f1": _share(2 * both, said + true, codes, samples, seed),
+    }
+    return {name: interval for name, interval in figures.items() if interval is not None}
+
+
+def _path_counts(tree: Taxonomy, answer: str | None, label: str) -> tuple[int, int, int]:
+    true = {tree.kind(label), *tree.path(label)}
+    if answer is None:
+        return 0, 0, len(true)
+    if answer not in tree.taxa:
+        said = {answer}
+    else:
+        kinds = {tree.kind(name) for name in tree.labels if answer in tree.path(name)}
+        said = {*tree.path(answer), *(kinds if len(kinds) == 1 else ())}
+    return len(said & true), len(said), len(true)
+
+
+def _share(
+    part: npt.NDArray[np.generic], whole: npt.NDArray[np.generic], codes: Codes, samples: int, seed: int
+) -> Interval | None:
+    """Σ part / Σ whole with its 95 % interval over groups; None where the whole is empty."""
+    above, below = part.astype(float), whole.astype(float)
+    if not below.sum():
+        return None
+    value = float(above.sum() / below.sum())
+    drawn = []
+    for weights in draw_weights(codes, samples, seed) if codes.max() else ():
+        bases = weights @ below
+        drawn.append(np.divide(weights @ above, bases, out=np.full(len(bases), np.nan), where=bases > 0))
+    ratios = np.concatenate(drawn) if drawn else np.array([np.nan])
+    if np.isnan(ratios).mean() > metrics.intervals.UNDEFINED_ALLOWED:
+        return Interval(value=value)
+    low, high = np.nanquantile(ratios, [0.025, 0.975])
+    return Interval(value=value) if low == high else Interval(value=value, low=float(low), high=float(high))

@@ -1,0 +1,140 @@
+"""Figures by rank and node against counts made by hand; coarse labels and synonyms; the report and tables."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from trapline.catalog import Catalog
+from trapline.evaluation import Evaluation, evaluate
+from trapline.prediction import Predictions
+from trapline.prediction.table import fixed_columns
+from trapline.taxonomy import taxonomy_from_csv
+from trapline.taxonomy.classes import classes_of
+
+CSV = """label,class,family,genus,species,kind
+bobcat,Mammalia,Felidae,Lynx,Lynx rufus,animal
+puma,Mammalia,Felidae,Puma,Puma concolor,animal
+elk,Mammalia,Cervidae,Cervus,Cervus canadensis,animal
+roe,Mammalia,Cervidae,Capreolus,Capreolus capreolus,animal
+deer,Mammalia,Cervidae,,,animal
+boar,Mammalia,Suidae,Sus,Sus scrofa,animal
+pig,Mammalia,Suidae,Sus,Sus scrofa,animal
+empty,,,,,blank
+"""
+MEDIA = [  # truth, location, probabilities of: Sus scrofa, bobcat, elk, empty, puma, roe
+    ("bobcat", "A", (0.0, 0.96, 0.0, 0.0, 0.04, 0.0)),  # exact
+    ("bobcat", "A", (0.0, 0.4, 0.0, 0.0, 0.6, 0.0)),  # Felidae: right but coarser; Puma at species
+    ("puma", "B", (0.0, 0.0, 0.95, 0.0, 0.05, 0.0)),  # wrong
+    ("deer", "B", (0.0, 0.0, 0.98, 0.0, 0.0, 0.02)),  # elk: finer than the label
+    ("deer", "C", (0.0, 0.0, 0.5, 0.0, 0.0, 0.5)),  # Cervidae: exact
+    ("pig", "C", (0.97, 0.0, 0.0, 0.03, 0.0, 0.0)),  # exact: the class is Sus scrofa
+    ("boar", "C", (0.3, 0.1, 0.1, 0.3, 0.1, 0.1)),  # no answer
+    ("empty", "A", (0.02, 0.0, 0.0, 0.98, 0.0, 0.0)),  # blank: exact
+]
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> tuple[Catalog, Predictions]:
+    (tmp_path / "t.csv").write_text(CSV)
+    tree = taxonomy_from_csv(tmp_path / "t.csv")
+    classes = classes_of(tree, list(tree.labels))
+    ids = [f"{row}.jpg" for row in range(len(MEDIA))]
+    rows = [
+        {"media_id": name, "file_path": name, "location_id": place, "labels": [truth]}
+        for name, (truth, place, _) in zip(ids, MEDIA, strict=True)
+    ]
+    fixed = {name: [None] * len(ids) for name in fixed_columns("media")}
+    fixed |= {"media_id": ids, "file_path": ids, "status": ["ok"] * len(ids)}
+    labels = pl.DataFrame([m[2] for m in MEDIA], dict.fromkeys(classes.names, pl.Float32), orient="row")
+    info: dict[str, Any] = {
+        "taxonomy": classes.taxonomy.to_json()
+        | {"classes": dict(classes.of_label), "head_ranks": ["family", "genus", "species"]}
+        | {"rollup": {"promise": 0.9}},
+        "thresholds": {"kind": 0.9, "family": 0.9, "species": 0.9},
+    }
+    table = pl.DataFrame(fixed, fixed_columns("media")).hstack(labels)
+    said = Predictions(table, classes.names, "media", "f" * 64, "single-label", info)
+    return Catalog.from_rows(rows, tmp_path, "by hand"), said
+
+
+@pytest.fixture
+def found(judged: tuple[Catalog, Predictions]) -> Evaluation:
+    return evaluate(*judged, samples=50)
+
+
+def test_each_rank_counts_every_media_that_reaches_it(found: Evaluation) -> None:
+    assert found.ranks is not None
+    by_rank = {one.rank: one for one in found.ranks.ranks}
+    assert {rank: (one.media, one.left_out) for rank, one in by_rank.items()} == {
+        "class": (8, 0),
+        "family": (8, 0),
+        "genus": (6, 2),
+        "species": (6, 2),
+    }
+    assert by_rank["family"].metrics["accuracy"].value == pytest.approx(7 / 8)  # ties go to the first
+    assert by_rank["species"].metrics["accuracy"].value == pytest.approx(4 / 6)
+    taxa = {one.name: one for one in found.ranks.taxa}
+    assert (taxa["Felidae"].recall, taxa["Felidae"].media) == (pytest.approx(2 / 3), 3)
+    assert taxa["Cervidae"].precision == pytest.approx(2 / 3)
+
+
+def test_a_node_is_judged_on_what_lies_below_it(found: Evaluation) -> None:
+    assert found.ranks is not None
+    nodes = {node.head: node for node in found.ranks.nodes}
+    assert list(nodes) == [f"{name}_taxon_classifier" for name in ("family", "felidae", "cervidae")]
+    cats = nodes["felidae_taxon_classifier"]
+    assert [child.name for child in cats.children] == ["Lynx", "Puma"]
+    assert cats.confusion == ((1, 1), (0, 1))
+    assert (cats.accuracy, cats.balanced_accuracy) == (pytest.approx(2 / 3), pytest.approx(0.75))
+    lynx = cats.children[0]
+    assert (lynx.precision, lynx.recall, lynx.f1, lynx.support) == (1.0, 0.5, pytest.approx(2 / 3), 2)
+    deer = nodes["cervidae_taxon_classifier"]
+    assert (deer.media, deer.accuracy, deer.children[0].recall) == (0, None, None)
+
+
+def test_answers_are_right_coarser_wrong_finer_or_none(found: Evaluation) -> None:
+    assert found.ranks is not None
+    rolled = found.ranks.rollup
+    assert (rolled.exact, rolled.coarse, rolled.wrong, rolled.unknown, rolled.unanswered) == (4, 1, 1, 1, 1)
+    assert rolled.precision is not None
+    assert rolled.precision.value == pytest.approx(5 / 6)
+    assert {one.level: (one.right, one.wrong, one.unknown) for one in rolled.levels} == {
+        "species": (2, 1, 1),
+        "family": (2, 0, 0),
+        "kind": (1, 0, 0),
+    }
+    both, said, true = (
+        5 + 3 + 2 + 3 + 3 + 5 + 0 + 1,
+        5 + 3 + 5 + 5 + 3 + 5 + 0 + 1,
+        5 + 5 + 5 + 3 + 3 + 5 + 5 + 1,
+    )
+    assert rolled.hierarchical["precision"].value == pytest.approx(both / said)
+    assert rolled.hierarchical["recall"].value == pytest.approx(both / true)
+
+
+def test_coarse_labels_are_left_out_of_the_figures_by_label_and_synonyms_are_not(found: Evaluation) -> None:
+    assert (found.counts.evaluated, found.counts.coarse) == (6, 2)
+    assert next(one for one in found.per_label if one.label == "Sus scrofa").media == 2
+    assert any("judged by rank only" in note for note in found.notes)
+
+
+def test_report_text_json_and_tables(found: Evaluation, tmp_path: Path) -> None:
+    text = found.to_text()
+    assert "By rank, unconditional" in text
+    assert "4 exact, 1 right but coarser, 1 wrong, 1 without an answer, 1 finer than their label" in text
+    page = found.save_report(tmp_path / "r.html", pictures=0).read_text()
+    for part in ("Rank by rank", "Answers that stop where the evidence does", "L. rufus", "felidae_taxon"):
+        assert part in page
+    again = Evaluation.load_json(found.save_json(tmp_path / "e.json"))
+    assert again.ranks is not None
+    assert again.ranks.ranks == found.ranks.ranks  # type: ignore[union-attr]
+    assert found.ranks is not None
+    found.ranks.save_tables(tmp_path / "tables")
+    answers = pl.read_csv(tmp_path / "tables" / "answers.csv")
+    assert answers.row(1)[:4] == ("1.jpg", "family", "Felidae", "bobcat")
+    nodes = pl.read_csv(tmp_path / "tables" / "nodes.csv")
+    assert nodes.columns == ["node", "class", "precision", "recall", "f1", "support"]
+    confusion = (tmp_path / "tables" / "confusion_felidae_taxon_classifier.csv").read_text()
+    assert confusion == "truth,Lynx,Puma\nLynx,1,1\nPuma,0,1\n"
