@@ -14,7 +14,10 @@ def run(
     predictions: Annotated[Path, typer.Argument(help="Predictions of media.")],
     catalog: Annotated[Path, typer.Argument(help="The catalog that was predicted, with its events.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
-    how: Annotated[str, typer.Option(help="geometric-mean or mean.")] = "geometric-mean",
+    how: Annotated[
+        str | None,
+        typer.Option(help="mean, max, noisy-or, mean-logit or geometric-mean [as the model was fitted]."),
+    ] = None,
     without_box: Annotated[
         float, typer.Option(help="Weight of media in which the detector found nothing, 0 to 1.")
     ] = 1.0,
@@ -37,4 +40,6 @@ def run(
         rows=rows,  # type: ignore[arg-type]
     )
     pooled.save(output)
-    typer.echo(f"{len(found)} media pooled by {how}: {len(pooled)} rows in {output}")
+    said = pooled.info["pooled"]["how"]
+    others = "".join(f", {label} by {method}" for label, method in said["by_label"].items())
+    typer.echo(f"{len(found)} media pooled by {said['method']}{others}: {len(pooled)} rows in {output}")

@@ -24,6 +24,7 @@ from trapline.metrics.intervals import Estimate, bootstrap, bootstrap_all, boots
 from trapline.metrics.probability import brier_score, log_loss, log_losses
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
 from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure
+from trapline.metrics.several import log_odds, restore_blanks, said, sigmoid
 
 __all__ = [
     "EVALUATORS",
@@ -49,13 +50,17 @@ __all__ = [
     "label_average_precision",
     "log_loss",
     "log_losses",
+    "log_odds",
     "macro_auc",
     "macro_f1",
     "mean_average_precision",
     "measure",
     "probabilities_of",
     "ranks",
+    "restore_blanks",
+    "said",
     "shift_logits",
+    "sigmoid",
     "subset_accuracy",
     "task_of",
     "top_k",

@@ -15,6 +15,7 @@ from trapline.metrics.inputs import (
     ratio,
     weighted_mean,
 )
+from trapline.metrics.several import said
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,24 @@ def count_labels(
     probabilities: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
     threshold: float | npt.ArrayLike = 0.5,
+    blank: int | None = None,
 ) -> LabelCounts:
     """Support, predictions and hits a label.
 
     Single-label: the most probable label is said, the first of equals. Multi-label: every label whose
-    probability reaches `threshold` (one for all, or one a label) is said.
+    probability reaches `threshold` (one for all, or one a label) is said, but the label in column `blank`
+    only alone (see `trapline.metrics.said`).
     """
     array, values = check(truth, probabilities)
     w = check_weights(weights, len(values))
     if array.ndim == 1:
         columns = np.arange(values.shape[1])
         actual = array[:, None] == columns
-        said = values.argmax(axis=1)[:, None] == columns
+        told = values.argmax(axis=1)[:, None] == columns
     else:
-        actual, said = array.astype(bool), values >= np.asarray(threshold)
+        actual, told = array.astype(bool), said(values, threshold, blank)
     return LabelCounts(
-        w @ actual.astype(np.float64), w @ said.astype(np.float64), w @ (actual & said).astype(np.float64)
+        w @ actual.astype(np.float64), w @ told.astype(np.float64), w @ (actual & told).astype(np.float64)
     )
 
 
@@ -103,21 +106,27 @@ def balanced_accuracy(
 
 
 def macro_f1(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    blank: int | None = None,
 ) -> Floats:
     """The mean F1 over the labels that are present in the truth or were said at least once.
 
     A label that was said though no media has it counts with F1 = 0, as in scikit-learn.
     """
-    return mean_of_defined(count_labels(truth, probabilities, weights).f1)
+    return mean_of_defined(count_labels(truth, probabilities, weights, blank=blank).f1)
 
 
 def subset_accuracy(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    blank: int | None = None,
 ) -> Floats:
-    """The share of media whose set of said labels (probability ≥ 0.5) is exactly right (multi-label)."""
+    """The share of media whose set of said labels (see `trapline.metrics.said`) is right (multi-label)."""
     array, values = check(truth, probabilities)
-    hit = (array.astype(bool) == (values >= 0.5)).all(axis=1).astype(np.float64)
+    hit = (array.astype(bool) == said(values, blank=blank)).all(axis=1).astype(np.float64)
     return weighted_mean(hit, check_weights(weights, len(hit)))
 
 

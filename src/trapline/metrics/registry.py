@@ -11,7 +11,7 @@ from trapline.metrics import calibration, correctness, probability, ranking
 from trapline.metrics.inputs import Floats, Task, check, mean_of_defined, task_of
 
 Yielded = Iterator[tuple[str, Floats]]
-EvaluatorFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None], Yielded]
+EvaluatorFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None, int | None], Yielded]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,10 @@ LOWER_IS_BETTER = frozenset({"log_loss", "brier_score", "expected_calibration_er
 
 
 def evaluator(*tasks: Task) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
-    """Register a function that yields `(name, value)`, each value as the metrics of this package give it."""
+    """Register a function that yields `(name, value)`, each value as the metrics of this package give it.
+
+    It takes truth, probabilities, weights, and the column of the label `blank` or None.
+    """
 
     def register(function: EvaluatorFunction) -> EvaluatorFunction:
         EVALUATORS[function.__name__] = Evaluator(function.__name__, tasks, function)
@@ -40,21 +43,33 @@ def evaluator(*tasks: Task) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
 
 
 def measure(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    blank: int | None = None,
 ) -> dict[str, Floats]:
-    """Every registered figure that fits the task of `truth`, in the order of registration."""
+    """Every registered figure that fits the task of `truth`, in the order of registration.
+
+    Args:
+        truth: see `trapline.metrics.inputs`, as the next two.
+        probabilities: of the media.
+        weights: of the media.
+        blank: the column of the label that excludes all others, if there is one.
+    """
     array, values = check(truth, probabilities)
     task = task_of(array)
     return {
         name: value
         for entry in EVALUATORS.values()
         if task in entry.tasks
-        for name, value in entry.function(array, values, weights)
+        for name, value in entry.function(array, values, weights, blank)
     }
 
 
 @evaluator("single-label")
-def best_guess(truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None) -> Yielded:
+def best_guess(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
+) -> Yielded:
     """Whether the most probable label is right."""
     counts = correctness.count_labels(truth, probabilities, weights)
     yield "accuracy", correctness.accuracy(truth, probabilities, weights)
@@ -64,7 +79,7 @@ def best_guess(truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.
 
 @evaluator("single-label")
 def best_guesses(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
 ) -> Yielded:
     """Whether the true label is among the first few; only for as many labels as make that a question."""
     labels = check(truth, probabilities)[1].shape[1]
@@ -74,16 +89,18 @@ def best_guesses(
 
 
 @evaluator("multi-label")
-def said_labels(truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None) -> Yielded:
-    """Whether the labels of probability 0.5 and more are the true ones."""
-    yield "subset_accuracy", correctness.subset_accuracy(truth, probabilities, weights)
-    yield "macro_f1", correctness.macro_f1(truth, probabilities, weights)
+def said_labels(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
+) -> Yielded:
+    """Whether the labels of probability 0.5 and more are the true ones; blank only where it is alone."""
+    yield "subset_accuracy", correctness.subset_accuracy(truth, probabilities, weights, blank)
+    yield "macro_f1", correctness.macro_f1(truth, probabilities, weights, blank)
     yield "mean_average_precision", ranking.mean_average_precision(truth, probabilities, weights)
 
 
 @evaluator("single-label", "multi-label")
 def proper_scores(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
 ) -> Yielded:
     """How good the probabilities are, and how well they order the media."""
     yield "log_loss", probability.log_loss(truth, probabilities, weights)

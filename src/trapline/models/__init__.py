@@ -1,6 +1,6 @@
 """Networks, backbones and their weights, recipes; the model file."""
 
-from trapline.models.card import Calibration, Card, Export, Interval
+from trapline.models.card import Calibration, Card, EventPooling, Export, Interval, PoolingMethod
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.int8 import Int8Export, export_int8
 from trapline.models.recipe import Recipe
@@ -10,11 +10,13 @@ __all__ = [
     "RECIPES",
     "Calibration",
     "Card",
+    "EventPooling",
     "Export",
     "Int8Export",
     "Interval",
     "ModelFile",
     "Outputs",
+    "PoolingMethod",
     "Recipe",
     "change_recipe",
     "export_int8",

@@ -25,22 +25,62 @@ class Interval(BaseModel):
 class Calibration(BaseModel):
     """How the logits were turned into probabilities, and on what that was fitted.
 
+    In this order: `prior_shift`, `blank_kept`, `method`, softmax or sigmoid.
+
     Attributes:
-        method: `temperature` divides the logits by `temperature`; `none` leaves them.
+        method: `temperature` divides the logits by `temperature`; `labels` multiplies them by `slopes` and
+            adds `offsets`, one a label; `none` leaves them.
         temperature: the divisor.
+        slopes: one a label, with the method `labels`.
+        offsets: one a label, with the method `labels`.
         fitted_on: for people: which locations, how many media ("validation: 19 locations, 201 media").
         locations: the location ids used.
         prior_shift: added to the logits, one a label, to put the class prior right again after training on
             balanced classes; empty if nothing was.
+        blank_kept: the share of the blank media that training saw; multi-label models are corrected for the
+            rest (see `trapline.metrics.restore_blanks`).
+        exclusive: the labels of a multi-label model exclude each other all the same (a softmax): the form of
+            published pipelines, which cannot say two species.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Literal["none", "temperature"] = "none"
+    method: Literal["none", "temperature", "labels"] = "none"
     temperature: float = Field(1.0, gt=0)
+    slopes: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
     fitted_on: str = "not calibrated"
     locations: tuple[str, ...] = ()
     prior_shift: tuple[float, ...] = ()
+    blank_kept: float = Field(1.0, gt=0, le=1)
+    exclusive: bool = False
+
+
+PoolingMethod = Literal["mean", "max", "noisy-or", "mean-logit", "geometric-mean"]
+"""From the frames of an event to one probability a label; what each does stands in
+`trapline.prediction.pooling`."""
+
+
+class EventPooling(BaseModel):
+    """How the frames of an event become one answer, and on what that was chosen.
+
+    Attributes:
+        method: for every label that `by_label` does not name.
+        by_label: label -> method.
+        calibration: from the pooled log odds to probabilities.
+        selected_on: for people: on which events the methods and the calibration were chosen.
+        metrics: metric name -> value and interval, of events.
+        metrics_on: for people: which events, and by which models they were predicted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: PoolingMethod = "mean-logit"
+    by_label: dict[str, PoolingMethod] = {}
+    calibration: Calibration = Calibration()
+    selected_on: str = ""
+    metrics: dict[str, Interval] = {}
+    metrics_on: str = ""
 
 
 class Export(BaseModel):
@@ -75,6 +115,7 @@ class Card(BaseModel):
         labels: the label names in the order of the outputs.
         preprocessing: from a file to the graph's input.
         calibration: from logits to probabilities.
+        event: how the media of an event are pooled; None if training did not look at events.
         thresholds: per label where one was chosen; of a model of taxa per rank (and `kind`): the least
             probability of an answer at that rank.
         taxonomy: of a model of taxa: the tree and its labels (`Taxonomy.from_json` reads it), the heads by
@@ -100,6 +141,7 @@ class Card(BaseModel):
     embedding_size: int = Field(ge=1)
     preprocessing: Preprocessing
     calibration: Calibration = Calibration()
+    event: EventPooling | None = None
     thresholds: dict[str, float] = {}
     taxonomy: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
@@ -123,4 +165,16 @@ class Card(BaseModel):
             )
         if len(set(self.labels)) != len(self.labels):
             raise DataError("A card's labels must differ from one another.")
+        return self
+
+    @model_validator(mode="after")
+    def _calibrations_fit_the_labels(self) -> Card:
+        for found in (self.calibration, *([self.event.calibration] if self.event else [])):
+            lengths = {len(values) for values in (found.slopes, found.offsets)}
+            if found.method == "labels" and lengths != {len(self.labels)}:
+                raise DataError(
+                    f"A calibration by label needs a slope and an offset for each of {self.labels}."
+                )
+            if self.task == "single-label" and (found.exclusive or found.blank_kept < 1):
+                raise DataError("Labels of a single-label model exclude each other already.")
         return self

@@ -17,7 +17,8 @@ import polars as pl
 from trapline.catalog import BLANK, Catalog, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, choose_box, prepare
-from trapline.metrics import Estimate, bootstrap_all, fit_temperature, measure, probabilities_of
+from trapline.metrics import Estimate, bootstrap_all, fit_temperature, measure
+from trapline.models.calibrated import apply_calibration
 from trapline.models.card import Calibration, Card, Export, Interval
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.onnx_graph import read_graph, write_model_file
@@ -248,9 +249,7 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
     changes: dict[str, Any] = {}
     if own_split:
         calibration = _refitted(card.calibration, compared.logits[1], truth)
-        after = probabilities_of(
-            compared.logits[1], card.task, calibration.prior_shift, calibration.temperature
-        )
+        after = apply_calibration(compared.logits[1], calibration, card.task, card.labels)
         said = f"{where}, on which the epoch and the temperature were chosen too"
         metrics = _intervals(bootstrap_all(truth, after, groups))
         changes = {"calibration": calibration, "metrics": metrics, "metrics_on": said}

@@ -26,6 +26,7 @@ from trapline import __version__
 from trapline.errors import DataError
 from trapline.models.card import Calibration, Card
 from trapline.models.file import CARD_KEY, INPUT, ModelFile
+from trapline.models.graph_probabilities import append_probabilities
 
 MIN_OPSET = 13  # Softmax before it flattened its input
 MAX_BYTES = 2**31 - 1  # of one protobuf message
@@ -322,34 +323,19 @@ def _finished(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
 
 
 def _add_probabilities(graph: onnx.GraphProto, card: Card) -> None:
-    """Append logits → prior shift → temperature → softmax or sigmoid → `probabilities`."""
+    """Append the output `probabilities`, as the card's calibration makes it from `logits`."""
     width = next(
         output.type.tensor_type.shape.dim[-1].dim_value for output in graph.output if output.name == "logits"
     )
     if width not in (0, len(card.labels)):
         raise DataError(f"The graph gives {width} logits, but its card says {len(card.labels)} labels.")
-    calibration, names, flow = card.calibration, _Names(graph), "logits"
-    if calibration.prior_shift:
-        if len(calibration.prior_shift) != len(card.labels):
-            raise DataError(
-                f"The prior shift of '{card.name}' has {len(calibration.prior_shift)} values "
-                f"for {len(card.labels)} labels."
-            )
-        shift = _constant(
-            graph, names.new("calibration/prior_shift"), np.array(calibration.prior_shift, np.float32)
+    calibration = card.calibration
+    if calibration.prior_shift and len(calibration.prior_shift) != len(card.labels):
+        raise DataError(
+            f"The prior shift of '{card.name}' has {len(calibration.prior_shift)} values "
+            f"for {len(card.labels)} labels."
         )
-        graph.node.append(_node("Add", [flow, shift], shifted := names.new("calibration/shifted")))
-        flow = shifted
-    if calibration.method == "temperature":
-        divisor = _constant(
-            graph, names.new("calibration/temperature"), np.array(calibration.temperature, np.float32)
-        )
-        graph.node.append(_node("Div", [flow, divisor], scaled := names.new("calibration/scaled")))
-        flow = scaled
-    if card.task == "single-label":
-        graph.node.append(_node("Softmax", [flow], "probabilities", axis=1))
-    else:
-        graph.node.append(_node("Sigmoid", [flow], "probabilities"))
+    append_probabilities(graph, card, _Names(graph).new)
     graph.output.insert(0, _output("probabilities", len(card.labels)))
 
 

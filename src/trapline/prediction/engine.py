@@ -324,6 +324,8 @@ def _write(
         "batch_size": journal.header["batch_size"],
         "limits": journal.header["limits"],
     }
+    if model.card.event is not None:  # so that events can be pooled from the table alone
+        info["event"] = model.card.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})
     if model.card.taxonomy:
         info |= {"taxonomy": model.card.taxonomy, "thresholds": model.card.thresholds}
     head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, info)

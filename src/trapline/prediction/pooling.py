@@ -1,22 +1,35 @@
 """From the photos of an event to one answer for the event.
 
 Cameras shoot bursts, and the frames of a burst show one visit: a blurred tail in one and the whole animal in
-the next. Their probabilities are averaged, never counted as if they were independent looks.
+the next. Of the probabilities p of one label in the n frames of an event,
+
+- `mean` takes Σ p / n,
+- `max` the largest,
+- `noisy-or` 1 − ∏ (1 − p): as if the frames were independent looks, which they hardly are,
+- `mean-logit` the sigmoid of the mean log odds,
+- `geometric-mean` (∏ p)^(1/n).
+
+An event is blank only if all of its frames are: for the label `blank`, `max` takes the least p and `noisy-or`
+∏ p. The labels of a single-label model are then scaled to sum to 1, which makes `mean-logit` and
+`geometric-mean` the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import BLANK, Catalog
 from trapline.errors import DataError, UsageError
+from trapline.metrics import log_odds, sigmoid
+from trapline.models import Card, EventPooling, PoolingMethod
+from trapline.models.calibrated import apply_calibration
 from trapline.prediction.table import FIXED, Predictions
 
-Pooling = Literal["mean", "geometric-mean"]
 Rows = Literal["media", "event"]
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +40,7 @@ def pool_events(
     predictions: Predictions,
     catalog: Catalog,
     *,
-    how: Pooling = "geometric-mean",
+    how: PoolingMethod | EventPooling | None = None,
     without_box: float = 1.0,
     rows: Rows = "media",
 ) -> Predictions:
@@ -37,8 +50,9 @@ def pool_events(
         predictions: one row a media.
         catalog: with the `event_id` (and `boxes`, if `without_box` is not 1) of these media; media
             without an event stand alone.
-        how: `mean` averages probabilities; `geometric-mean` averages their logarithms (single-label: scaled
-            to sum to 1 again; multi-label: averages log-odds).
+        how: the method (see the module), or what a card says (`Card.event`: a method a label, and the
+            calibration of events). None takes what the predictions say that their model says, or else
+            `mean-logit`.
         without_box: the weight of media in which the detector found nothing, over 1 for the others. Where
             all media of an event are such, they weigh alike.
         rows: `media` keeps a row a media, each with its event's probabilities; `event` makes one row an
@@ -52,9 +66,9 @@ def pool_events(
         UsageError: an unknown way to pool, or a weight outside 0..1.
         DataError: predictions not of media, or media that are not in the catalog.
     """
-    if how not in get_args(Pooling) or rows not in get_args(Rows):
-        ways, kinds = " or ".join(get_args(Pooling)), " or ".join(get_args(Rows))
-        raise UsageError(f"Events are pooled by {ways} into rows of {kinds}, not by '{how}' into '{rows}'.")
+    if rows not in get_args(Rows):
+        raise UsageError(f"Events are pooled into rows of {' or '.join(get_args(Rows))}, not of '{rows}'.")
+    pooling = _as_pooling(how, predictions)
     if not 0 <= without_box <= 1:
         raise UsageError(f"The weight of media without a box must be from 0 to 1, not {without_box}.")
     media = _media(predictions, catalog, without_box)
@@ -62,8 +76,9 @@ def pool_events(
     probabilities = predictions.probabilities()
     ok = (predictions.table["status"] == "ok").to_numpy()
     weights = _weights(media["weight"].to_numpy(), ok, codes)
-    pooled = _pool(probabilities, weights, codes, how, predictions.task)
-    info = {**predictions.info, "pooled": {"how": how, "without_box": without_box}}
+    pooled = apply_pooling(probabilities, weights, codes, pooling, predictions.task, predictions.labels)
+    said = pooling.model_dump(mode="json", include={"method", "by_label", "selected_on"})
+    info = {**predictions.info, "pooled": {"how": said, "without_box": without_box}}
     if rows == "media":
         table, pooled = predictions.table.select(*FIXED).with_columns(media["event_id"]), pooled[codes]
     else:
@@ -117,25 +132,74 @@ def _weights(weights: Floats, ok: npt.NDArray[np.bool_], codes: npt.NDArray[np.i
     return np.asarray(weights / totals[codes], np.float64)
 
 
-def _pool(
-    probabilities: Floats, weights: Floats, codes: npt.NDArray[np.int64], how: str, task: str
+def apply_pooling(
+    probabilities: Floats,
+    weights: Floats,
+    codes: npt.NDArray[np.int64],
+    pooling: EventPooling,
+    task: str,
+    labels: Sequence[str],
 ) -> Floats:
-    """[events, labels]; NaN where an event has no good media."""
-    events = int(codes.max()) + 1
-    filled: Floats = np.nan_to_num(probabilities, nan=0.5)
-    if how == "geometric-mean":
-        clipped = np.clip(filled, _LEAST, 1 - _LEAST)
-        filled = np.log(clipped) if task == "single-label" else np.log(clipped) - np.log1p(-clipped)
-    sums = [np.bincount(codes, weights * column, events) for column in filled.T]
-    pooled = np.stack(sums, axis=1).astype(np.float64)
-    if how == "geometric-mean":
-        if task == "single-label":
-            pooled = np.exp(pooled - pooled.max(axis=1, keepdims=True))
-            pooled /= pooled.sum(axis=1, keepdims=True)
-        else:
-            pooled = 1 / (1 + np.exp(-pooled))
-    pooled[np.bincount(codes, weights, events) == 0] = np.nan
+    """Pool frames and calibrate the events: float64 [events, labels], NaN where an event has no good frame.
+
+    Args:
+        probabilities: [N, labels], anything where the weight is 0.
+        weights: [N], summing to 1 over the good frames of each event, 0 for the others.
+        codes: [N], the event of each frame, 0..events-1.
+        pooling: methods and calibration.
+        task: `single-label` or `multi-label`.
+        labels: in the order of the columns.
+    """
+    columns = [
+        pool_column(
+            probabilities[:, place], weights, codes, pooling.by_label.get(label, pooling.method), label
+        )
+        for place, label in enumerate(labels)
+    ]
+    pooled = np.stack(columns, axis=1)
+    if task == "single-label":
+        pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300)
+    if pooling.calibration.method != "none":
+        logits = log_odds(pooled) if task == "multi-label" else np.log(np.maximum(pooled, _LEAST))
+        pooled = apply_calibration(logits, pooling.calibration, task, labels)
+    pooled[np.bincount(codes, weights) == 0] = np.nan
     return pooled
+
+
+def pool_column(
+    probabilities: Floats,
+    weights: Floats,
+    codes: npt.NDArray[np.int64],
+    method: PoolingMethod,
+    label: str = "",
+) -> Floats:
+    """The probabilities [N] of one label pooled to [events]; see `apply_pooling`."""
+    values = np.clip(np.where(weights > 0, np.nan_to_num(probabilities, nan=0.5), 0.5), _LEAST, 1 - _LEAST)
+    if label == BLANK and method in ("max", "noisy-or"):
+        return 1 - pool_column(1 - values, weights, codes, method)
+    if method == "max":
+        found = np.zeros(int(codes.max()) + 1)
+        np.maximum.at(found, codes, np.where(weights > 0, values, 0.0))
+        return found
+    if method == "mean":
+        return np.asarray(np.bincount(codes, weights * values))
+    if method == "mean-logit":
+        return sigmoid(np.bincount(codes, weights * log_odds(values)))
+    if method == "geometric-mean":
+        return np.asarray(np.exp(np.bincount(codes, weights * np.log(values))))
+    looks = np.bincount(codes, weights > 0)[codes]
+    return np.asarray(-np.expm1(np.bincount(codes, weights * looks * np.log1p(-values))))
+
+
+def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictions) -> EventPooling:
+    if isinstance(how, EventPooling):
+        return how
+    if how is None:
+        said = predictions.info.get("event")
+        return EventPooling.model_validate(said) if said else EventPooling()
+    if how not in get_args(PoolingMethod):
+        raise UsageError(f"Events are pooled by {', '.join(get_args(PoolingMethod))}, not by '{how}'.")
+    return EventPooling(method=how)
 
 
 def _event_rows(media: pl.DataFrame) -> pl.DataFrame:
@@ -155,11 +219,10 @@ def _event_rows(media: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def pool_frames(
-    probabilities: npt.NDArray[np.float32], task: str, how: Pooling = "geometric-mean"
-) -> npt.NDArray[np.float32]:
-    """One event's frames, [frames, labels], all of them good and of equal weight: float32 [labels]."""
+def pool_frames(probabilities: npt.NDArray[np.float32], card: Card) -> npt.NDArray[np.float32]:
+    """One event's frames, [frames, labels], all good and of equal weight, as the card says: [labels]."""
     weights = np.full(len(probabilities), 1 / len(probabilities))
     codes = np.zeros(len(probabilities), np.int64)
-    pooled = _pool(probabilities.astype(np.float64), weights, codes, how, task)
+    pooling = card.event or EventPooling()
+    pooled = apply_pooling(probabilities.astype(np.float64), weights, codes, pooling, card.task, card.labels)
     return np.asarray(pooled[0], np.float32)

@@ -174,7 +174,7 @@ def pool(answers: Sequence[Answer], card: Card) -> Answer:
     if not read:
         return Answer(None, None, f"none of the {failed} photos can be read: {answers[0].reason}")
     reason = f"{failed} of {len(answers)} photos cannot be read" if failed else None
-    return Answer(None, pool_frames(np.stack(read), card.task), reason)
+    return Answer(None, pool_frames(np.stack(read), card), reason)
 
 
 def as_flat(found: Answer, card: Card) -> dict[str, float]:

@@ -172,7 +172,7 @@ def test_a_better_registered_figure_is_found_by_measure() -> None:
     names = [
         name
         for entry in metrics.EVALUATORS.values()
-        for name, _ in entry.function([0, 1], [[1, 0]] * 2, None)
+        for name, _ in entry.function([0, 1], [[1, 0]] * 2, None, None)
         if "single-label" in entry.tasks
     ]
     assert set(metrics.measure([0, 1], [[1, 0]] * 2)) == set(names)

@@ -1,6 +1,7 @@
 """Joining, averaging and writing graphs: the numbers come out as numpy computes them, the bytes the same."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.models import Calibration, Card, ModelFile
+from trapline.models.calibrated import apply_calibration
 from trapline.models.onnx_graph import (
     Layer,
     attach_head,
@@ -103,6 +105,43 @@ def test_a_multi_label_head_ends_in_a_sigmoid(
     model = ModelFile(write_model_file(joined, card(task="multi-label"), tmp_path / "m.onnx"))
     found = model.run(images)
     np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-found.logits)), atol=1e-6)
+
+
+BY_LABEL = {"method": "labels", "slopes": (0.5, 2.0, 1.0), "offsets": (1.0, 0.0, -2.0)}
+
+
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        ("single-label", BY_LABEL),
+        ("multi-label", {"exclusive": True}),
+        ("multi-label", {"blank_kept": 0.1}),
+        (
+            "multi-label",
+            {"blank_kept": 0.1, "method": "temperature", "temperature": 2.0, "prior_shift": (0.5, 0.0, -1.0)},
+        ),
+        ("multi-label", BY_LABEL | {"blank_kept": 0.5}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("size", [1.0, 30.0])
+def test_graph_and_numbers_make_the_same_probabilities_of_logits(
+    tmp_path: Path, images: np.ndarray, task: str, changes: dict[str, Any], size: float
+) -> None:
+    calibration, labels = Calibration.model_validate(changes), ("a", "blank", "c")
+    weights, bias = layer(WIDTH, 3)
+    joined = attach_head(tiny_backbone(), [Layer(weights * size, bias * size)])
+    described = card(task=task, calibration=calibration).model_copy(update={"labels": labels})
+    found = ModelFile(write_model_file(joined, described, tmp_path / "m.onnx")).run(images)
+    expected = apply_calibration(found.logits, calibration, task, labels)
+    np.testing.assert_allclose(found.probabilities, expected, atol=2e-6)
+
+
+def test_blanks_cannot_be_put_back_without_a_label_for_them(tmp_path: Path) -> None:
+    joined = attach_head(tiny_backbone(), [layer(WIDTH, 3)])
+    described = card(task="multi-label", calibration=Calibration(blank_kept=0.1))
+    with pytest.raises(DataError, match="no label 'blank'"):
+        write_model_file(joined, described, tmp_path / "m.onnx")
 
 
 def test_a_new_head_replaces_the_old_one(tmp_path: Path, images: np.ndarray, backbone: ModelFile) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
+from trapline.models import Calibration, EventPooling
 from trapline.prediction import Predictions, pool_events
 from trapline.prediction.table import FIXED
 
@@ -77,13 +78,56 @@ def test_pooled_rows_stay_probabilities_between_the_extremes_of_their_event(
     rows: list[tuple[str, float]],
 ) -> None:
     media = [(str(number), event, p) for number, (event, p) in enumerate(rows)]
-    for how in ("mean", "geometric-mean"):
+    for how in ("mean", "geometric-mean", "mean-logit", "max"):
         pooled = pool_events(*make(media), how=how)
         values = pooled.probabilities()
         assert np.allclose(values.sum(axis=1), 1, atol=1e-5)
         for (_, event, _), value in zip(media, values[:, 0], strict=True):
+            if how == "max":  # of two labels, scaled to sum to 1
+                continue
             of_event = [p for _, other, p in media if other == event]
             assert min(of_event) - 1e-5 <= value <= max(of_event) + 1e-5
+
+
+SEVERAL = ("blank", "hare")
+
+
+def frames(*rows: tuple[str, float, float]) -> tuple[Predictions, Catalog]:
+    """Multi-label predictions and their catalog from (event, blank, hare)."""
+    predictions, catalog = make([(str(n), event, 0.5) for n, (event, _, _) in enumerate(rows)])
+    columns = {"blank": [row[1] for row in rows], "hare": [row[2] for row in rows]}
+    table = predictions.table.drop(LABELS).hstack(
+        pl.DataFrame(columns, schema_overrides=dict.fromkeys(columns, pl.Float32))
+    )
+    return Predictions(table, SEVERAL, "media", "fingerprint", "multi-label"), catalog
+
+
+@pytest.mark.parametrize(
+    ("how", "blank", "hare"),
+    [
+        ("mean", 0.5, 0.4),
+        ("max", 0.1, 0.7),  # blank only if all frames are
+        ("noisy-or", 0.9 * 0.1, 1 - 0.9 * 0.3),
+        ("mean-logit", 0.5, 1 / (1 + np.sqrt(9 * 3 / 7))),
+        ("geometric-mean", np.sqrt(0.9 * 0.1), np.sqrt(0.1 * 0.7)),
+    ],
+)
+def test_each_way_of_pooling_several_labels(how: str, blank: float, hare: float) -> None:
+    pooled = pool_events(*frames(("e", 0.9, 0.1), ("e", 0.1, 0.7)), how=how, rows="event")  # type: ignore[arg-type]
+    assert pooled.probabilities()[0] == pytest.approx([blank, hare], abs=1e-6)
+
+
+def test_what_the_card_says_of_events_travels_with_the_predictions_and_is_applied() -> None:
+    predictions, catalog = frames(("e", 0.9, 0.1), ("e", 0.1, 0.7))
+    calibration = Calibration(method="labels", slopes=(1.0, 2.0), offsets=(0.0, 0.5))
+    event = EventPooling(method="mean", by_label={"hare": "max"}, calibration=calibration)
+    told = Predictions(
+        predictions.table, SEVERAL, "media", "f", "multi-label", {"event": event.model_dump(mode="json")}
+    )
+    odds = np.exp(2 * np.log(0.7 / 0.3) + 0.5)
+    for pooled in (pool_events(told, catalog, rows="event"), pool_events(predictions, catalog, how=event)):
+        assert pooled.probabilities()[0] == pytest.approx([0.5, odds / (1 + odds)], abs=1e-6)
+    assert pool_events(told, catalog, how="mean").probabilities()[0] == pytest.approx([0.5, 0.4], abs=1e-6)
 
 
 def test_what_cannot_be_pooled_says_why() -> None:
