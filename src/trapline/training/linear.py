@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,6 +99,11 @@ def fit_head(
     """
     views = features.shape[1]
     scaled, of_view, mean, scale = standardised(features, view_weights)
+    # The optimum's weights lie in the space that the rows span; where it is the smaller, look for them there.
+    basis = np.linalg.qr(scaled.T).Q if len(scaled) < scaled.shape[1] else None
+    if basis is not None:
+        scaled = scaled @ basis
+        start = start and replace(start, weights=basis.T @ start.weights)
     rows = np.repeat(truth, views, axis=0)
     of_media = np.ones(truth.shape) if media_weights is None else media_weights
     if truth.ndim == 1:
@@ -108,7 +113,7 @@ def fit_head(
         of_media = np.broadcast_to(of_media if of_media.ndim == 2 else of_media[:, None], truth.shape)
         matrix = of_view[:, None] * np.repeat(of_media / of_media.mean(axis=0), views, axis=0)
         coefficients, bias = _one_vs_rest(scaled, rows, matrix, labels, weight_decay, start)
-    return LinearHead(mean, scale, coefficients, bias)
+    return LinearHead(mean, scale, coefficients if basis is None else basis @ coefficients, bias)
 
 
 def standardised(features: npt.NDArray[np.float32], view_weights: Sequence[float]) -> Standardised:

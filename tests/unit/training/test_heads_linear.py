@@ -40,6 +40,15 @@ def test_the_optimum_is_scikit_learns(
 
 
 @pytest.mark.parametrize("labels", [2, 3])
+def test_with_more_features_than_media_the_optimum_is_scikit_learns(labels: int) -> None:
+    wide = np.random.default_rng(3).normal(size=(MEDIA, 1, 3 * MEDIA)).astype(np.float32)
+    shown = (wide[:, 0, :labels] + wide[:, 0, labels : 2 * labels]).argmax(axis=1)
+    head = linear.fit_head(wide, shown, labels, 0.3, start=linear.fit_head(wide, shown, labels, 3.0))
+    found = probabilities_of(head.logits(wide[:, 0]), "single-label")
+    np.testing.assert_allclose(found, reference(wide, shown, 0.3, np.ones(MEDIA)), atol=2e-3)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
 def test_another_start_leads_to_the_same_head(features: np.ndarray, truth: np.ndarray, labels: int) -> None:
     shown = np.minimum(truth, labels - 1)
     cold = linear.fit_head(features, shown, labels, 0.1)
