@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Seed, parse_numbers, progress
+from trapline.cli._common import Seed, parse_numbers, progress, warnings_as_notes
 
 
 def run(
@@ -33,7 +33,7 @@ def run(
     from trapline.pipeline import run_pipeline
 
     chosen = resolve_recipe(recipe, recipe_file, set_ or ())
-    with progress() as display:
+    with warnings_as_notes(), progress() as display:
         bars = {}
 
         def report(step: str, done: int, total: int, note: str) -> None:
