@@ -1,16 +1,33 @@
-"""Every command shown in the README and in docs/ is run, in order, as a reader would."""
+"""Every command shown in the README and in docs/ is run, in order, as a reader would.
 
+Pages begin alike (read, split, train, predict). What several pages begin with is run once, and each goes on
+from a copy of the folder that it left. The world is small, and the few lines in `SMALLER` ask for less than
+their page does.
+"""
+
+import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from trapline.cli import main
+from trapline.synthetic import make_world
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+SMALLER = {
+    "trapline quickstart my-world --data-only": "--locations 3 --events-per-location 2",
+}
+"""The beginning of a line: options that its test adds. They change how much is done, never what."""
 
 
 def commands(page: Path) -> list[str]:
@@ -20,32 +37,79 @@ def commands(page: Path) -> list[str]:
     return [line[2:].strip() for line in lines if line.startswith("$ ")]
 
 
+COMMANDS = {page: commands(page) for page in PAGES}
+
+
+class Desk:
+    """A place where lines are run in folders; what they left is kept where several pages go on from there."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        begun = [tuple(lines[:end]) for lines in COMMANDS.values() for end in range(1, len(lines))]
+        self.shared = {lines for lines, pages in Counter(begun).items() if pages > 1}
+        self.left: dict[tuple[str, ...], Path] = {(): home / "start"}
+        world = home / "start" / "world"
+        make_world(world, locations=12, events_per_location=5, size=(320, 240))
+
+    def run(self, lines: list[str], folder: Path) -> None:
+        """Run the lines in a new folder, from where a page that began alike left off."""
+        known = next(end for end in range(len(lines), -1, -1) if tuple(lines[:end]) in self.left)
+        shutil.copytree(self.left[tuple(lines[:known])], folder)
+        for end in range(known + 1, len(lines) + 1):
+            self._run_line(lines[end - 1], folder)
+            if tuple(lines[:end]) in self.shared:
+                kept = self.home / f"after-{len(self.left)}"
+                self.left[tuple(lines[:end])] = shutil.copytree(folder, kept)
+
+    def _run_line(self, line: str, folder: Path) -> None:
+        more = [options for begin, options in SMALLER.items() if line.startswith(begin)]
+        line = " ".join([line, *more])
+        status, said = self._in_process(line, folder) if plain(line) else self._in_a_shell(line, folder)
+        assert status == 0, f"{line}\n{said[-4000:]}"
+
+    def _in_process(self, line: str, folder: Path) -> tuple[int, str]:
+        said = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+            patch.chdir(folder)
+            patch.setenv("TRAPLINE_CACHE", str(self.home / "cache"))
+            with pytest.raises(SystemExit) as left:
+                main(shlex.split(line)[1:])
+        return int(left.value.code or 0), said.getvalue()
+
+    def _in_a_shell(self, line: str, folder: Path) -> tuple[int, str]:
+        environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "TRAPLINE_CACHE": str(self.home / "cache"),
+        }
+        done = subprocess.run(
+            line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+
+def plain(line: str) -> bool:
+    """Whether a line is one call of Trapline and leaves nothing to the shell but quotes."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    return line.startswith("trapline ") and not any(set(word) <= set("();<>|&") for word in words)
+
+
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small synthetic world, made by the command that the docs name."""
-    folder = tmp_path_factory.mktemp("docs")
-    run_line("trapline quickstart world --data-only --locations 12 --events-per-location 8", folder)
-    return folder / "world"
-
-
-def run_line(line: str, folder: Path) -> None:
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TRAPLINE_CACHE": str(folder / "cache"),
-    }
-    done = subprocess.run(
-        line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(tmp_path_factory.mktemp("docs"))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
-def test_the_commands_of_a_page_run(page: Path, world: Path, tmp_path: Path) -> None:
-    shutil.copytree(world, tmp_path / "world")
-    for line in commands(page):
-        run_line(line, tmp_path)
+@pytest.mark.parametrize("page", [page for page in PAGES if COMMANDS[page]], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run(page: Path, desk: Desk, tmp_path: Path) -> None:
+    desk.run(COMMANDS[page], tmp_path / "page")
+
+
+def test_what_the_tests_ask_less_of_stands_on_a_page() -> None:
+    lines = [line for page in COMMANDS.values() for line in page]
+    for begin in SMALLER:
+        assert any(line.startswith(begin) for line in lines), f"no page has a line '{begin} …'"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
