@@ -97,29 +97,37 @@ def number_frames(rows: pl.DataFrame) -> pl.DataFrame:
         the rows in their order, with `frame`, without `_frame_number`.
     """
     time = pl.col("camera_time") if "camera_time" in rows.columns else pl.lit(None, pl.Datetime("us"))
-    keys = rows.select("event_id", "_frame_number", time.alias("_time"), "file_path").with_row_index("_row")
-    keys = _unwrapped(keys.filter(pl.col("event_id").is_not_null()))
-    ordered = keys.sort("event_id", "_time", "_frame_number", "file_path")
+    keys = rows.select(_codes(rows), "_frame_number", time.alias("_time"), "file_path", _known="event_id")
+    keys = _unwrapped(keys.with_row_index("_row").filter(pl.col("_known").is_not_null()).drop("_known"))
+    ordered = keys.sort("_event", "_time", "_frame_number", "file_path")
     row = pl.int_range(pl.len())
-    begins = pl.col("event_id").ne_missing(pl.col("event_id").shift())
+    begins = pl.col("_event").ne_missing(pl.col("_event").shift())
     frames = ordered.select("_row", (row - pl.when(begins).then(row).forward_fill() + 1).alias("frame"))
     rows = rows.drop("frame", "_frame_number", strict=False).with_row_index("_row")
     return rows.join(frames, on="_row", how="left", maintain_order="left").drop("_row")
 
 
+def _codes(rows: pl.DataFrame) -> pl.Series:
+    """`_event`: a number for each event. Most sources name the media of an event one after the other."""
+    runs = rows["event_id"].rle_id()
+    if rows.height and runs[-1] + 1 == rows["event_id"].n_unique():
+        return runs.alias("_event")
+    return rows["event_id"].rank("dense").alias("_event")
+
+
 def _unwrapped(keys: pl.DataFrame) -> pl.DataFrame:
     """`_frame_number` continued over the wrap, and no `_time` in events where one is unknown."""
     number, most = pl.col("_frame_number"), pl.col("_most")
-    spans = keys.group_by("event_id").agg(
+    spans = keys.group_by("_event").agg(
         number.min().alias("_least"),
         number.max().alias("_most"),
         pl.col("_time").is_null().any().alias("_untimed"),
     )
     period = 10 ** pl.max_horizontal(most.cast(pl.String).str.len_chars(), 4).cast(pl.Int64)
     wraps = (most - pl.col("_least") > period / 2).fill_null(False)
-    few = spans.select("event_id", pl.when(wraps).then(period).alias("_period"), "_untimed")
+    few = spans.select("_event", pl.when(wraps).then(period).alias("_period"), "_untimed")
     few = few.filter(pl.col("_period").is_not_null() | pl.col("_untimed"))
-    keys = keys.join(few, on="event_id", how="left", maintain_order="left")
+    keys = keys.join(few, on="_event", how="left", maintain_order="left")
     early = (number < pl.col("_period") / 2).fill_null(False)
     return keys.with_columns(
         pl.when(early).then(number + pl.col("_period")).otherwise(number).alias("_frame_number"),

@@ -127,12 +127,16 @@ def connected(values: pl.Series, events: pl.Series) -> npt.NDArray[np.int64]:
 
     `events` may be null; `values` may not.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     value = values.rank("dense").to_numpy().astype(np.int64) - 1
     event = events.rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
     known = event >= 0
+    of_event = np.full(int(event.max(initial=-1)) + 1, -1)
+    of_event[event[known]] = value[known]
+    if (of_event[event[known]] == value[known]).all():  # no event joins two values
+        return value
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     size = int(value.max()) + 1 + int(event.max(initial=-1)) + 1
     edges = (np.ones(known.sum(), np.int8), (value[known], int(value.max()) + 1 + event[known]))
     _, component = connected_components(coo_array(edges, shape=(size, size)), directed=False)

@@ -112,9 +112,10 @@ def check_leaks(catalog: Catalog, *, files: bool = True) -> LeakCheck:
 
 
 def _in_several_parts(table: pl.DataFrame, column: str) -> tuple[str, ...]:
-    named = table.filter(pl.col(column).is_not_null())
-    parts = named.group_by(column).agg(pl.col("split").n_unique().alias("parts"))
-    return tuple(parts.filter(pl.col("parts") > 1)[column].sort().to_list())
+    pairs = table.select(column, "split").drop_nulls().unique()
+    if pairs.height == pairs[column].n_unique():
+        return ()
+    return tuple(pairs.filter(pl.col(column).is_duplicated())[column].unique().sort().to_list())
 
 
 def _shared_files(catalog: Catalog, table: pl.DataFrame) -> tuple[tuple[str, ...], ...]:
@@ -126,7 +127,8 @@ def _shared_files(catalog: Catalog, table: pl.DataFrame) -> tuple[tuple[str, ...
 
 
 def _near(table: pl.DataFrame) -> int:
-    timed = table.filter(pl.col("camera_time").is_not_null()).sort("location_id", "camera_time")
+    timed = table.select("location_id", "camera_time", "split").filter(pl.col("camera_time").is_not_null())
+    timed = timed.sort("location_id", "camera_time")
     place, time, part = pl.col("location_id"), pl.col("camera_time"), pl.col("split")
     close = place.eq_missing(place.shift()) & (time - time.shift() <= NEAR) & (part != part.shift())
     return timed.filter(close.fill_null(False)).height

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +33,7 @@ PART_NAMES = {
 }
 """How others call the parts of a split."""
 
+_LINES_AT_ONCE = 100_000
 _OTHER_WAYS = "--by event, --by random, or in order of time with --by date or --by season"
 
 
@@ -147,10 +149,13 @@ def season_folds(catalog: Catalog, column: str = "season") -> list[Catalog]:
 
 def fingerprint(catalog: Catalog) -> str:
     """SHA-256 over the sorted media ids with their parts: the order of the rows does not matter."""
-    lines = catalog.table.select(
-        pl.concat_str("media_id", pl.col("split").fill_null("-"), separator="\t")
-    ).to_series()
-    return hashlib.sha256("\n".join(sorted(lines.to_list())).encode()).hexdigest()
+    line = pl.concat_str("media_id", pl.col("split").fill_null("-"), separator="\t")
+    lines = catalog.table.select(line).to_series().sort()
+    digest = hashlib.sha256()
+    for start in range(0, len(lines), _LINES_AT_ONCE):
+        text = "\n".join(lines.slice(start, _LINES_AT_ONCE).to_list())
+        digest.update((text if start == 0 else "\n" + text).encode())
+    return digest.hexdigest()
 
 
 def _check_options(by: str, method: str, folds: int, fold: int) -> None:
@@ -343,15 +348,19 @@ def _published(catalog: Catalog, column: str) -> list[str | None]:
 
 def _record(catalog: Catalog, parts: list[str | None], facts: dict[str, Any], check_files: bool) -> Catalog:
     table = catalog.table.with_columns(pl.Series("split", parts, pl.String))
-    done = catalog.with_table(table, split=facts)
+    done = replace(catalog, table=table, info={**catalog.info, "split": facts})
     described = describe_parts(done)
     every = done.table.select(known_labels(done.table).explode().drop_nulls().unique()).to_series().to_list()
     lacks = {part: sorted(set(every) - set(found["labels"])) for part, found in described.items()}
     leaks = check_leaks(done, files=check_files).as_dict()
-    return done.with_table(
-        table,
-        split={**facts, "parts": described, "lacks": lacks, "fingerprint": fingerprint(done), "leaks": leaks},
-    )
+    record = {
+        **facts,
+        "parts": described,
+        "lacks": lacks,
+        "fingerprint": fingerprint(done),
+        "leaks": leaks,
+    }
+    return replace(done, info={**done.info, "split": record})
 
 
 def describe_parts(catalog: Catalog) -> dict[str, dict[str, Any]]:

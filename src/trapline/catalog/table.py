@@ -155,7 +155,9 @@ class Catalog:
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        self.table.write_parquet(partial, metadata={"trapline_catalog": json.dumps(header, default=str)})
+        metadata = {"trapline_catalog": json.dumps(header, default=str)}
+        # nobody asks for a part of a catalog, and statistics take half of the time
+        self.table.write_parquet(partial, metadata=metadata, statistics=False)
         partial.replace(path)
         return path
 
@@ -230,7 +232,7 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
     ids, paths = pl.col("media_id"), pl.col("file_path")
     rules: list[tuple[str, pl.Expr]] = [
         ("has no media_id", ids.is_null() | (ids == "")),
-        ("has a media_id that occurs more than once", ids.is_duplicated()),
+        ("has a media_id that occurs more than once", _doubled(table["media_id"])),
         ("has no file_path", paths.is_null() | (paths == "")),
         (
             "has a file_path that is not relative to the root with forward slashes",
@@ -246,6 +248,11 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
         bad = table.select(expression.fill_null(False)).to_series().arg_true().to_list()
         if bad:
             raise DataError(_bad_rows(table, rule, bad, where))
+
+
+def _doubled(ids: pl.Series) -> pl.Expr:
+    """Which ids occur more than once; counting first, because marking them takes three times as long."""
+    return pl.lit(False) if ids.n_unique() == len(ids) else pl.col(ids.name).is_duplicated()
 
 
 def _label_rules(labels: pl.Expr, of: str = "") -> list[tuple[str, pl.Expr]]:

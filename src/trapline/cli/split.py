@@ -34,6 +34,9 @@ def run(
     dates: Annotated[
         str | None, typer.Option("--dates", help="With --by date: where validation and test begin.")
     ] = None,
+    files: Annotated[
+        bool, typer.Option("--files/--no-files", help="Look for equal files in several parts (reads them).")
+    ] = True,
     seed: Seed = 42,
     json: Json = False,
     force: Force = False,
@@ -57,6 +60,7 @@ def run(
         seed=seed,
         column=column,
         dates=moments,
+        check_files=files,
     )
     done.save(output)
     if json:
@@ -102,8 +106,10 @@ def _show(done: Catalog, output: Path) -> None:
     left = done.table["split"].null_count()
     if left:
         console.print(f"{left:,} media without labels are in no part.")
-    for line in LeakCheck.from_record(record).lines() or [
-        "No leak: no location, event or file is in two parts."
-    ]:
+    leaks = LeakCheck.from_record(record)
+    nothing = "No leak: no location, event or file is in two parts."
+    if not leaks.files_checked:
+        nothing = "No location or event is in two parts; the content of files was not compared."
+    for line in leaks.lines() or [nothing]:
         console.print(line, style="red" if line.startswith("LEAK") else "")
     console.print(f"Fingerprint {record['fingerprint'][:16]}. Written: {output}")
