@@ -11,6 +11,7 @@ from trapline.images.crops import (
     refusal,
 )
 from trapline.images.decode import DEFAULT_LIMITS, SUFFIXES, Limits, Loaded, load
+from trapline.images.decoders import Decoder, borrowed
 from trapline.images.errors import ImageError
 from trapline.images.exif import ExifInfo, parse_exif_time, read_exif
 from trapline.images.hashing import content_hash, near_duplicates, perceptual_hash
@@ -23,6 +24,7 @@ __all__ = [
     "SUFFIXES",
     "Box",
     "CropPolicy",
+    "Decoder",
     "ExifInfo",
     "ImageError",
     "Limits",
@@ -31,6 +33,7 @@ __all__ = [
     "Preprocessing",
     "Rectangle",
     "as_box",
+    "borrowed",
     "choose_box",
     "content_hash",
     "crop_array",

@@ -55,10 +55,12 @@ class Limits:
     Attributes:
         max_bytes: of the file.
         max_pixels: of the picture, height times width, as its header states them.
+        max_seconds: for reading and decoding it, where that is done in a process of its own (`predict`).
     """
 
     max_bytes: int = 256 * 2**20
     max_pixels: int = 150_000_000
+    max_seconds: float = 120.0
 
 
 DEFAULT_LIMITS = Limits()

@@ -18,7 +18,7 @@ from polars.io.plugins import register_io_source
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits, Preprocessing, prepare
+from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits, Preprocessing, borrowed
 from trapline.models import ModelFile
 from trapline.prediction.assembly import table_parts
 from trapline.prediction.inputs import Extent, Input, as_catalog, batches, inputs_of, measure, state
@@ -355,11 +355,11 @@ def _crops(extent: Extent, crop: CropPolicy | None, level: Level) -> str:
 
 @dataclass(frozen=True)
 class _Picture:
-    """What a worker made of a file; `pixels` is None if it failed."""
+    """What became of a file; its pixels are in the batch."""
 
     size: int | None
     modified: int | None
-    pixels: npt.NDArray[np.uint8] | None
+    decoded: bool
     reason: str | None
 
 
@@ -368,11 +368,20 @@ Answer = tuple[list[Entry], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class _Run:
-    """The pipeline: threads decode a few batches ahead of the one that the network runs on.
+class _Decoding:
+    """A batch whose photos are decoded, or are being decoded, into `pixels` [batch, height, width, 3]."""
 
-    Pillow lets go of the interpreter while it decodes and resizes: two threads measured as quick as two
-    processes (119 and 113 photos of 2048 × 1536 a second on two cores), without copying pixels between them.
+    inputs: list[tuple[int, Input]]
+    pixels: npt.NDArray[np.uint8]
+    pictures: list[Future[_Picture]]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The pipeline: photos are decoded a few batches ahead of the one that the network runs on.
+
+    A thread for each decoding process carries pixels from its pipe into the batch, where the network takes
+    them; nothing is copied twice.
     """
 
     model: ModelFile
@@ -383,8 +392,8 @@ class _Run:
     limits: Limits
 
     def warm_up(self) -> None:
-        """Let the network allocate what it needs, so that it does not count."""
-        self._run_network([])
+        """Let the network allocate what it needs, and the decoders start, so that neither counts."""
+        self.model.run(self._black())
 
     def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
         """What the model says of the wanted inputs, batch by batch."""
@@ -393,69 +402,66 @@ class _Run:
 
     def answers(self, inputs: Iterable[list[tuple[int, Input]]]) -> Iterator[Answer]:
         """What the model says of batches of inputs with their places."""
-        preprocessing = self.model.card.preprocessing
         pool = ThreadPoolExecutor(self.workers or available_cores(), thread_name_prefix="decode")
-        waiting: deque[tuple[list[tuple[int, Input]], list[Future[_Picture]]]] = deque()
+        waiting: deque[_Decoding] = deque()
         try:
             for batch in inputs:
-                futures = [
-                    pool.submit(_read, self.catalog.path(row.file_path), row.box, preprocessing, self.limits)
-                    for _, row in batch
-                ]
-                waiting.append((batch, futures))
+                waiting.append(self._decode(pool, batch))
                 if len(waiting) > _AHEAD:
-                    yield self._answer(*waiting.popleft())
+                    yield self._answer(waiting.popleft())
             while waiting:
-                yield self._answer(*waiting.popleft())
+                yield self._answer(waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _answer(self, batch: list[tuple[int, Input]], futures: list[Future[_Picture]]) -> Answer:
-        pictures = [future.result() for future in futures]
-        readable = [
-            (place, picture.pixels)
-            for (place, _), picture in zip(batch, pictures, strict=True)
-            if picture.pixels is not None
+    def _decode(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]]) -> _Decoding:
+        pixels, preprocessing = self._black(), self.model.card.preprocessing
+        pictures = [
+            pool.submit(
+                _read, pixels[place], self.catalog.path(row.file_path), row.box, preprocessing, self.limits
+            )
+            for place, row in inputs
         ]
-        probabilities = np.full((self.batch_size, len(self.model.card.labels)), np.nan, np.float32)
-        if readable:
-            places = [place for place, _ in readable]
-            probabilities[places] = self._run_network(readable)[places]
-        chosen = probabilities[[place for place, _ in batch]]
-        entries = [
-            _entry(row, picture, bool(np.isfinite(numbers).all()))
-            for (_, row), picture, numbers in zip(batch, pictures, chosen, strict=True)
-        ]
-        return entries, chosen
+        return _Decoding(inputs, pixels, pictures)
 
-    def _run_network(self, pictures: Sequence[tuple[int, npt.NDArray[np.uint8]]]) -> npt.NDArray[np.float32]:
-        """float32 [batch_size, labels]; the batch always has its full size, empty places are black.
+    def _black(self) -> npt.NDArray[np.uint8]:
+        """A batch always has its full size, and places without a photo are black.
 
-        A shorter batch would take another way through the matrix products, with other last bits.
+        A shorter batch could take another way through the matrix products, with other last bits.
         """
-        preprocessing = self.model.card.preprocessing
-        batch = np.zeros((self.batch_size, preprocessing.height, preprocessing.width, 3), np.uint8)
-        for place, pixels in pictures:
-            batch[place] = pixels
-        return self.model.run(batch).probabilities
+        size = self.model.card.preprocessing
+        return np.zeros((self.batch_size, size.height, size.width, 3), np.uint8)
+
+    def _answer(self, batch: _Decoding) -> Answer:
+        pictures = [picture.result() for picture in batch.pictures]
+        numbers = np.full((len(pictures), len(self.model.card.labels)), np.nan, np.float32)
+        decoded = np.array([picture.decoded for picture in pictures], np.bool_)
+        if decoded.any():
+            places = np.array([place for place, _ in batch.inputs])
+            numbers[decoded] = self.model.run(batch.pixels).probabilities[places[decoded]]
+        entries = [
+            _entry(row, picture, bool(np.isfinite(said).all()))
+            for (_, row), picture, said in zip(batch.inputs, pictures, numbers, strict=True)
+        ]
+        return entries, numbers
 
 
-def _read(path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits) -> _Picture:
+def _read(
+    pixels: npt.NDArray[np.uint8], path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits
+) -> _Picture:
     size, modified = _stamp(path)  # before reading: a file that changes meanwhile is then redone
-    try:
-        prepared = prepare(path, preprocessing, box, limits)
-    except ImageError as error:
-        return _Picture(size, modified, None, error.reason)
-    except Exception as error:  # noqa: BLE001 - one photo never ends the run; its row says what happened
-        reason = f"unexpected {type(error).__name__}: {error}".encode(errors="replace").decode()
-        return _Picture(size, modified, None, reason)
-    return _Picture(size, modified, prepared.pixels, prepared.warning)
+    with borrowed() as decoder:
+        try:
+            warning = decoder.prepare_into(pixels, path, preprocessing, box, limits)
+        except ImageError as error:
+            return _Picture(size, modified, False, error.reason)
+    return _Picture(size, modified, True, warning)
 
 
 def _entry(row: Input, picture: _Picture, finite: bool) -> Entry:
-    failed = picture.pixels is None or not finite
+    failed = not picture.decoded or not finite
     reason = picture.reason
-    if picture.pixels is not None and not finite:
+    if picture.decoded and not finite:
         reason = "the model answered with something that is no number"
     return Entry(
         row.media_id,

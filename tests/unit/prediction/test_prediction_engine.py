@@ -1,6 +1,7 @@
 """The engine: a row for every input, in order, the same however the work was divided."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.images import Box, CropPolicy, ImageError, Limits, Preprocessing, prepare
+from trapline.images import Box, CropPolicy, Limits, Preprocessing, decoders, prepare
 from trapline.models import ModelFile
 from trapline.prediction import (
     Predictions,
@@ -312,18 +313,29 @@ def test_limits_make_failed_rows(model: ModelFile, tmp_path: Path) -> None:
     assert result.failed["reason"].to_list() == ["30 × 20 pixels are more than the limit of 599"] * 2
 
 
-def test_a_bug_in_decoding_costs_one_row(
+def test_a_photo_that_crashes_or_hangs_the_decoder_costs_its_row(
     model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail_at_second(path: Path, *rest: object) -> object:
-        if path.name == "001.png":
-            raise ZeroDivisionError("bug")
-        return prepare(path, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(engine, "prepare", fail_at_second)
-    result = predict(model, photos(tmp_path / "a", 3), tmp_path / "p.csv")
-    assert result.table["status"].to_list() == ["ok", "failed", "ok"]
-    assert result.failed["reason"].to_list() == ["unexpected ZeroDivisionError: bug"]
+    script = (
+        f"import os, sys, time; sys.path[:] = {sys.path!r}\n"
+        "from trapline.images import worker\n"
+        "real = worker.prepare\n"
+        "def prepare(path, *rest):\n"
+        "    if path.name == '001.png': os.abort()\n"
+        "    if path.name == '003.png': time.sleep(60)\n"
+        "    return real(path, *rest)\n"
+        "worker.prepare = prepare; worker.main()"
+    )
+    paths = photos(tmp_path / "a", 5)
+    decoders.close_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(decoders, "_command", lambda: [sys.executable, "-c", script])
+        result = predict(model, paths, tmp_path / "p.csv", workers=1, limits=Limits(max_seconds=1))
+    decoders.close_all()
+    assert result.table["status"].to_list() == ["ok", "failed", "ok", "failed", "ok"]
+    assert result.failed["reason"].to_list() == ["the decoder crashed (signal 6)", "took more than 1 s"]
+    clean = predict(model, paths, tmp_path / "clean.csv")
+    assert clean.table[[0, 2, 4]].equals(result.table[[0, 2, 4]])
 
 
 def test_an_answer_that_is_no_number_is_a_failure(
@@ -348,11 +360,11 @@ def test_decoding_never_runs_far_ahead(
 ) -> None:
     started: list[Path] = []
 
-    def count(path: Path, *rest: object) -> object:
+    def count(pixels: np.ndarray, path: Path, *rest: object) -> object:
         started.append(path)
-        raise ImageError(path.name, "counted")
+        return engine._Picture(None, None, False, "counted")
 
-    monkeypatch.setattr(engine, "prepare", count)
+    monkeypatch.setattr(engine, "_read", count)
     far: list[int] = []
     paths = [tmp_path / f"{number}.jpg" for number in range(100)]
     predict(

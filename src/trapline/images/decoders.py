@@ -1,0 +1,196 @@
+"""Decoding in processes of their own: a photo that crashes or hangs the decoder costs its row, not the run.
+
+Pillow's decoders are C, and files found in the wild have crashed them before. A run that decoded in its own
+process would end with the first such file, in the middle of the night. The processes are started as plain
+commands and not by `multiprocessing`, which would run the caller's script once more; they talk through pipes,
+which the system takes away however a run ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import TraplineError
+from trapline.images.crops import Box
+from trapline.images.decode import DEFAULT_LIMITS, Limits
+from trapline.images.errors import ImageError
+from trapline.images.preprocessing import Preprocessing
+from trapline.images.worker import ANSWER, JOB, WATCH_STATUS
+
+_PIPE_BYTES = 2**20
+"""A photo's pixels fit in whole, so that the decoder can go on while nobody reads them yet."""
+
+
+class _LostError(Exception):
+    """The process ended before it answered."""
+
+
+class Decoder:
+    """A process that decodes one photo at a time; not to be used by two threads at once."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._told: tuple[Preprocessing, Limits] | None = None
+
+    def prepare_into(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        path: Path,
+        preprocessing: Preprocessing,
+        box: Box | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> str | None:
+        """The same as `prepare`, in the other process.
+
+        Args:
+            pixels: uint8 [height, width, 3], contiguous; filled, or left black if the photo fails.
+            path: of the photo.
+            preprocessing: from the model's card.
+            box: what to cut to.
+            limits: on the file, the picture, and the seconds it may take.
+
+        Returns:
+            what was odd about the file, or None.
+
+        Raises:
+            ImageError: as of `prepare`; or the decoder crashed on this photo twice, or took too long.
+            TraplineError: no process can be started.
+        """
+        for last in (False, True):
+            started = time.monotonic()
+            try:
+                done, said = self._ask(pixels, path, preprocessing, box, limits)
+            except _LostError:
+                status = self.close()
+                pixels[:] = 0
+                if status == WATCH_STATUS and time.monotonic() - started >= limits.max_seconds:
+                    raise ImageError(str(path), f"took more than {limits.max_seconds:g} s") from None
+                if last:  # twice: it was the photo, and not somebody who ended the process
+                    raise ImageError(str(path), f"the decoder crashed ({_describe(status)})") from None
+                continue
+            if not done:
+                raise ImageError(str(path), said)
+            return said or None
+        raise AssertionError("unreachable")
+
+    def _ask(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        path: Path,
+        preprocessing: Preprocessing,
+        box: Box | None,
+        limits: Limits,
+    ) -> tuple[bool, str]:
+        job: dict[str, Any] = {
+            "path": str(path),
+            "box": None if box is None else (box.x, box.y, box.width, box.height),
+        }
+        process = self._started()
+        if self._told != (preprocessing, limits):
+            job |= {"preprocessing": preprocessing.model_dump(), "limits": asdict(limits)}
+        content = json.dumps(job).encode()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(JOB.pack(len(content)) + content)
+            process.stdin.flush()
+        except OSError:
+            raise _LostError from None
+        self._told = (preprocessing, limits)
+        start = process.stdout.read(ANSWER.size)
+        if len(start) < ANSWER.size:
+            raise _LostError
+        done, said, size = ANSWER.unpack(start)
+        text = process.stdout.read(said)
+        flat = memoryview(pixels.data).cast("B")
+        if done and (size != len(flat) or process.stdout.readinto(flat) < size):  # type: ignore[attr-defined]
+            raise _LostError
+        return done, text.decode()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._told = None
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own command
+                    _command(),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for the run, which then lets go of this
+                )
+            except OSError as error:
+                raise TraplineError(f"No process for decoding can be started: {error}.") from error
+            _widen(self._process)
+        return self._process
+
+    def close(self) -> int:
+        """End the process; returns its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        with suppress(OSError):
+            process.kill() if process.poll() is None else None
+        status = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):
+                pipe.close() if pipe is not None else None
+        return status
+
+
+def _command() -> list[str]:
+    """The worker, with this process's import path wherever that came from."""
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path[:] = {sys.path!r}; from trapline.images.worker import main; main()",
+    ]
+
+
+def _widen(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "linux":
+        import fcntl
+
+        assert process.stdout is not None
+        with suppress(OSError):
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _describe(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+_idle: list[Decoder] = []
+_lock = threading.Lock()
+
+
+@contextmanager
+def borrowed() -> Iterator[Decoder]:
+    """A decoder for one photo; it is kept for the next, in this run or another."""
+    with _lock:
+        decoder = _idle.pop() if _idle else Decoder()
+    try:
+        yield decoder
+    finally:
+        with _lock:
+            _idle.append(decoder)
+
+
+@atexit.register
+def close_all() -> None:
+    """End the processes that nobody is using."""
+    with _lock:
+        while _idle:
+            _idle.pop().close()

@@ -1,0 +1,78 @@
+"""The process in which photos are decoded, apart from the run: what a decoder does to it stays in it.
+
+It reads jobs on standard input and writes answers on standard output, one after the other; see `decoders` for
+the other end. Frames in both directions: lengths, then the content. It ends by itself when its input ends,
+when a job takes too long, and when no job comes for a while; so it never outlives the run by much, whatever
+happened to that.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from trapline.images.crops import Box
+from trapline.images.decode import Limits
+from trapline.images.errors import ImageError
+from trapline.images.prepare import prepare
+from trapline.images.preprocessing import Preprocessing
+
+JOB = struct.Struct("<I")
+"""Bytes of JSON that follow: `path`, `box`; and `preprocessing`, `limits` where they are new."""
+
+ANSWER = struct.Struct("<?II")
+"""Whether it was decoded; bytes of UTF-8 (a reason, or a warning) and then of pixels that follow."""
+
+IDLE_SECONDS = 60.0
+WATCH_STATUS = 1
+"""The exit status with which faulthandler ends a process after a given time."""
+
+
+def main() -> None:
+    """Answer jobs until there are no more."""
+    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no answer
+    silence = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
+    preprocessing, limits = Preprocessing(), Limits()
+    while True:
+        # The watch is a thread of C: it ends the process even while a decoder keeps the interpreter busy.
+        faulthandler.dump_traceback_later(IDLE_SECONDS, exit=True, file=silence)
+        job = _next_job(jobs)
+        if job is None:
+            return
+        if "preprocessing" in job:
+            preprocessing = Preprocessing.model_validate(job["preprocessing"])
+            limits = Limits(**job["limits"])
+        faulthandler.dump_traceback_later(limits.max_seconds, exit=True, file=silence)
+        done, text, pixels = answer(job["path"], job["box"], preprocessing, limits)
+        said = text.encode(errors="replace")
+        answers.write(ANSWER.pack(done, len(said), len(pixels)) + said)
+        answers.write(pixels)
+        answers.flush()
+
+
+def _next_job(jobs: BinaryIO) -> dict[str, Any] | None:
+    start = jobs.read(JOB.size)
+    if len(start) < JOB.size:
+        return None
+    content = jobs.read(JOB.unpack(start)[0])
+    job: dict[str, Any] = json.loads(content)
+    return job
+
+
+def answer(
+    path: str, box: list[float] | None, preprocessing: Preprocessing, limits: Limits
+) -> tuple[bool, str, bytes]:
+    """Whether a photo could be decoded, the warning or the reason, and its pixels."""
+    try:
+        prepared = prepare(Path(path), preprocessing, None if box is None else Box(*box), limits)
+    except ImageError as error:
+        return False, error.reason, b""
+    except Exception as error:  # noqa: BLE001 - one photo never ends the run; its row says what happened
+        return False, f"unexpected {type(error).__name__}: {error}", b""
+    return True, prepared.warning or "", prepared.pixels.tobytes()

@@ -1,0 +1,113 @@
+"""Decoding in another process: the same pixels, and nothing that a decoder does reaches this one."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trapline.errors import TraplineError
+from trapline.images import Box, CropPolicy, Decoder, ImageError, Limits, Preprocessing, decoders, prepare
+
+SIZE = Preprocessing(height=32, width=48)
+
+HAUNTED = """
+import sys, os, time; sys.path[:] = {path!r}
+from trapline.images import worker
+real = worker.prepare
+def prepare(path, *rest):
+    if "crash" in path.name: os.abort()
+    if "once" in path.name and not path.with_name("crashed").exists():
+        path.with_name("crashed").touch(); os.abort()
+    if "hang" in path.name: time.sleep(60)
+    if "bug" in path.name: raise ZeroDivisionError("bug\\udcff")
+    if "print" in path.name: os.write(1, b"warning: loud library\\n")
+    return real(path, *rest)
+worker.prepare = prepare
+worker.main()
+"""
+"""A worker in which the decoder does to photos what their names say; a crash is a real SIGABRT."""
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    one = Decoder()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def haunted(monkeypatch: pytest.MonkeyPatch, decoder: Decoder) -> Decoder:
+    command = [sys.executable, "-c", HAUNTED.format(path=sys.path)]
+    monkeypatch.setattr(decoders, "_command", lambda: command)
+    return decoder
+
+
+def photo(path: Path) -> Path:
+    pixels = np.random.default_rng(1).integers(0, 255, (90, 120, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(path, "JPEG")
+    return path
+
+
+def black() -> np.ndarray:
+    return np.zeros((32, 48, 3), np.uint8)
+
+
+def test_it_gives_what_prepare_gives(decoder: Decoder, tmp_path: Path) -> None:
+    path, pixels = photo(tmp_path / "naïve \udcff 猫.jpg"), black()
+    assert decoder.prepare_into(pixels, path, SIZE) is None
+    assert np.array_equal(pixels, prepare(path, SIZE).pixels)
+    policy, box = SIZE.model_copy(update={"crop": CropPolicy()}), Box(0.1, 0.2, 0.3, 0.4)
+    assert decoder.prepare_into(pixels, path, policy, box) is None
+    assert np.array_equal(pixels, prepare(path, policy, box).pixels)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(path.read_bytes()[:4000])
+    warning = decoder.prepare_into(pixels, cut, SIZE)
+    assert warning == prepare(cut, SIZE).warning
+    with pytest.raises(ImageError, match="bytes are more than the limit of 10"):
+        decoder.prepare_into(pixels, path, SIZE, limits=Limits(max_bytes=10))
+    with pytest.raises(ImageError, match="no such file"):
+        decoder.prepare_into(pixels, tmp_path / "none.jpg", SIZE)
+
+
+def test_a_crash_is_told_twice_and_the_next_photo_goes_on(haunted: Decoder, tmp_path: Path) -> None:
+    pixels = black()
+    with pytest.raises(ImageError, match=r"the decoder crashed \(signal 6\)"):
+        haunted.prepare_into(pixels, photo(tmp_path / "crash.jpg"), SIZE)
+    assert not pixels.any()
+    assert haunted.prepare_into(pixels, photo(tmp_path / "once.jpg"), SIZE) is None
+    assert (tmp_path / "crashed").exists()  # the second try, as after somebody else ended the process
+    with pytest.raises(ImageError, match="unexpected ZeroDivisionError: bug"):
+        haunted.prepare_into(pixels, photo(tmp_path / "bug.jpg"), SIZE)
+    assert haunted.prepare_into(pixels, photo(tmp_path / "print.jpg"), SIZE) is None
+    assert np.array_equal(pixels, prepare(tmp_path / "print.jpg", SIZE).pixels)
+
+
+def test_a_photo_that_takes_too_long_is_given_up(haunted: Decoder, tmp_path: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(ImageError, match=r"took more than 0\.5 s"):
+        haunted.prepare_into(black(), photo(tmp_path / "hang.jpg"), SIZE, limits=Limits(max_seconds=0.5))
+    assert time.monotonic() - started < 20
+    assert haunted.prepare_into(black(), photo(tmp_path / "good.jpg"), SIZE) is None
+
+
+def test_a_process_that_ended_meanwhile_is_started_again(decoder: Decoder, tmp_path: Path) -> None:
+    path, pixels = photo(tmp_path / "a.jpg"), black()
+    decoder.prepare_into(pixels, path, SIZE)
+    assert decoder._process is not None
+    decoder._process.kill()
+    decoder._process.wait()
+    pixels[:] = 0
+    assert decoder.prepare_into(pixels, path, SIZE) is None
+    assert pixels.any()
+
+
+def test_no_process_at_all_is_an_error_of_the_run(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(decoders, "_command", lambda: [str(tmp_path / "no-python")])
+    with pytest.raises(TraplineError, match="No process for decoding"):
+        decoder.prepare_into(black(), tmp_path / "a.jpg", SIZE)
