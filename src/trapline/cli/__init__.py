@@ -37,7 +37,9 @@ def build_app() -> typer.Typer:
     return app
 
 
-_NAMES = "quickstart run catalog explore split train tune predict pool evaluate submit write export show"
+_NAMES = (
+    "quickstart run catalog explore split train tune predict pool evaluate submit write export serve show"
+)
 _ORDER = {name: place for place, name in enumerate(_NAMES.split())}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits, Preprocessing, borrowed
 from trapline.models import ModelFile
+from trapline.models.cores import available_cores
 from trapline.prediction.assembly import table_parts
 from trapline.prediction.inputs import Extent, Input, as_catalog, batches, inputs_of, measure, state
 from trapline.prediction.journal import Entry, Index, Journal, read_header
@@ -473,10 +473,3 @@ def _entry(row: Input, picture: _Picture, finite: bool) -> Entry:
         "failed" if failed else "ok",
         reason,
     )
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

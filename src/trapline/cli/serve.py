@@ -1,0 +1,96 @@
+"""`trapline serve`: a model for others, by REST and gRPC."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trapline.errors import UsageError
+
+_BACKENDS = ("v2", "tensorflow")
+
+
+def run(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Model files; NAME=FILE to choose the name.")
+    ],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for every machine that can reach this one.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of HTTP; 0 for any free one.")] = 8080,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="Of gRPC; 0 for any free one.")] = 8500,
+    grpc: Annotated[bool, typer.Option("--grpc/--no-grpc", help="Whether to speak gRPC.")] = True,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; one that dies is replaced.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Photos at one time, per worker; as many as there are cores.")
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, max=256, help="Most photos run at once; more than 1 pays on a GPU only.")
+    ] = 1,
+    batch_wait: Annotated[
+        float, typer.Option(min=0, help="Milliseconds that a photo may wait for others of its batch.")
+    ] = 5.0,
+    queue: Annotated[
+        int,
+        typer.Option(min=1, help="Most photos in work or waiting, per worker; then requests are refused."),
+    ] = 128,
+    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 30.0,
+    drain: Annotated[
+        float, typer.Option(min=0, help="Seconds to go on serving, no longer ready, after SIGTERM.")
+    ] = 0.0,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="TRAPLINE_TOKEN", help="Clients must show it: Authorization: Bearer TOKEN."),
+    ] = None,
+    allow_url: Annotated[
+        list[str] | None,
+        typer.Option(help="Fetch photos from this host (https, public addresses only); may be repeated."),
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="grpc://HOST:PORT of a model server that computes; this one is its front."),
+    ] = None,
+    backend_protocol: Annotated[str, typer.Option(help=f"What it speaks: {' or '.join(_BACKENDS)}.")] = "v2",
+    tf_output: Annotated[
+        str, typer.Option(help="What TensorFlow Serving's clients expect the output to be called.")
+    ] = "probabilities",
+) -> None:
+    """Serve MODELs: REST, Open Inference Protocol, TensorFlow Serving, and a page to drop photos on."""
+    from trapline.errors import require
+
+    for package, purpose in (("fastapi", "Serving"), ("uvicorn", "Serving"), ("grpc", "Serving")):
+        require(package, "serve", purpose)
+    from trapline.serving.server import Ports, configure_log, serve
+    from trapline.serving.settings import Settings, name_models
+
+    if backend_protocol not in _BACKENDS:
+        raise UsageError(f"--backend-protocol is {' or '.join(_BACKENDS)}, not '{backend_protocol}'.")
+    settings = Settings(
+        models=name_models(models),
+        host=host,
+        port=port,
+        grpc_port=grpc_port if grpc else None,
+        workers=workers,
+        threads=threads,
+        batch=batch,
+        batch_wait=batch_wait / 1000,
+        queue=queue,
+        deadline=deadline,
+        drain=drain,
+        token=token,
+        allow_url=tuple(name.lower() for name in allow_url or ()),
+        backend=None if backend is None else backend.removeprefix("grpc://"),
+        backend_protocol="tensorflow" if backend_protocol == "tensorflow" else "v2",
+        tf_output=tf_output,
+    )
+
+    def say(ports: Ports) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        calls = f", gRPC at {shown}:{ports.grpc}" if ports.grpc else ""
+        typer.echo(f"Serving {', '.join(settings.models)} at http://{shown}:{ports.http}/{calls}", err=True)
+
+    configure_log()
+    if host not in ("127.0.0.1", "::1", "localhost") and token is None:
+        typer.echo("Note: everyone who reaches this address may ask; --token asks for a token.", err=True)
+    serve(settings, say)

@@ -1,0 +1,186 @@
+"""A model server elsewhere that computes for us: the gateway's other side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+
+from trapline.serving import protos
+from trapline.serving.answers import Answer, Floats, Pixels, View, checked
+from trapline.serving.engine import Gate, Source, too_late, until, view_of
+from trapline.serving.refusals import BACKEND, BUSY, RefusedError
+from trapline.serving.settings import MOST_BODY, Settings
+from trapline.serving.shelf import Served
+
+_READY_SECONDS = 2.0
+
+
+class Speaker(Protocol):
+    """Speaks one protocol to the model server."""
+
+    async def infer(self, name: str, pixels: Pixels, seconds: float) -> Floats:
+        """Probabilities, float32 [N, labels], of uint8 [N, height, width, 3]."""
+        ...
+
+    async def ready(self, name: str, seconds: float) -> bool:
+        """Whether the server has that model ready."""
+        ...
+
+
+class V2:
+    """The Open Inference Protocol: NVIDIA Triton, KServe, or another `trapline serve`."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._infer = _call(channel, protos.V2, "GRPCInferenceService", "ModelInfer")
+        self._ready = _call(channel, protos.V2, "GRPCInferenceService", "ModelReady")
+
+    async def infer(self, name: str, pixels: Pixels, seconds: float) -> Floats:
+        """See `Speaker`."""
+        request = protos.message(protos.V2, "ModelInferRequest")(
+            model_name=name, raw_input_contents=[pixels.tobytes()]
+        )
+        request.inputs.add(name="images", datatype="UINT8", shape=pixels.shape)
+        request.outputs.add(name="probabilities")
+        response = await self._infer(request, timeout=seconds)
+        for place, output in enumerate(response.outputs):
+            if output.name == "probabilities" and output.datatype == "FP32":
+                if response.raw_output_contents:
+                    values = np.frombuffer(response.raw_output_contents[place], "<f4")
+                else:
+                    values = np.array(output.contents.fp32_contents, np.float32)
+                return _shaped(values, tuple(output.shape))
+        raise RefusedError(BACKEND, "The model server's answer has no FP32 output 'probabilities'.")
+
+    async def ready(self, name: str, seconds: float) -> bool:
+        """See `Speaker`."""
+        request = protos.message(protos.V2, "ModelReadyRequest")(name=name)
+        return bool((await self._ready(request, timeout=seconds)).ready)
+
+
+class TensorFlow:
+    """TensorFlow Serving's `Predict`, on what `trapline export --format saved-model` writes."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._predict = _call(channel, protos.TF, "PredictionService", "Predict")
+        self._status = _call(channel, protos.TF, "ModelService", "GetModelStatus")
+
+    async def infer(self, name: str, pixels: Pixels, seconds: float) -> Floats:
+        """See `Speaker`."""
+        request = protos.message(protos.TF, "PredictRequest")(output_filter=["probabilities"])
+        request.model_spec.name = name
+        request.model_spec.signature_name = "serving_default"
+        tensor = request.inputs["images"]
+        tensor.dtype, tensor.tensor_content = 4, pixels.tobytes()  # DT_UINT8
+        for side in pixels.shape:
+            tensor.tensor_shape.dim.add(size=side)
+        response = await self._predict(request, timeout=seconds)
+        if "probabilities" not in response.outputs:
+            raise RefusedError(BACKEND, "The model server's answer has no output 'probabilities'.")
+        found = response.outputs["probabilities"]
+        values = (
+            np.frombuffer(found.tensor_content, "<f4")
+            if found.tensor_content
+            else np.array(found.float_val, np.float32)
+        )
+        return _shaped(values, tuple(dim.size for dim in found.tensor_shape.dim))
+
+    async def ready(self, name: str, seconds: float) -> bool:
+        """See `Speaker`."""
+        request = protos.message(protos.TF, "GetModelStatusRequest")()
+        request.model_spec.name = name
+        found = (await self._status(request, timeout=seconds)).model_version_status
+        return any(version.state == 30 for version in found)  # AVAILABLE
+
+
+def _call(channel: grpc.aio.Channel, package: str, service: str, method: str) -> Any:
+    request, response = protos.methods(package, service)[method]
+    return channel.unary_unary(
+        f"/{package}.{service}/{method}",
+        request_serializer=request.SerializeToString,
+        response_deserializer=response.FromString,
+    )
+
+
+def _shaped(values: Floats, shape: tuple[int, ...]) -> Floats:
+    if len(shape) != 2 or values.size != np.prod(shape):
+        raise RefusedError(BACKEND, f"The model server's probabilities have the shape {list(shape)}.")
+    return values.reshape(shape).astype(np.float32)
+
+
+class GatewayEngine:
+    """Decodes here, computes there."""
+
+    def __init__(self, settings: Settings, threads: int) -> None:
+        assert settings.backend is not None
+        self.gate = Gate(settings.queue, threads)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._channel = grpc.aio.insecure_channel(
+            settings.backend,
+            options=[
+                ("grpc.max_send_message_length", MOST_BODY),
+                ("grpc.max_receive_message_length", MOST_BODY),
+            ],
+        )
+        self._speaker: Speaker = (V2 if settings.backend_protocol == "v2" else TensorFlow)(self._channel)
+
+    async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
+        """See `Engine`."""
+        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        with self.gate.admit(len(sources)):
+            views = await until(
+                deadline,
+                [loop.run_in_executor(self._threads, view_of, one, served, deadline) for one in sources],
+            )
+            readable = [view.pixels for view in views if view.pixels is not None]
+            rows = iter(await self._compute(served, np.stack(readable), deadline) if readable else ())
+            self.gate.took((time.monotonic() - started) / len(sources))
+            return [_answer(view, None if view.pixels is None else next(rows)) for view in views]
+
+    async def _compute(self, served: Served, pixels: Pixels, deadline: float) -> Floats:
+        seconds = deadline - asyncio.get_running_loop().time()
+        if seconds <= 0:
+            raise too_late()
+        try:
+            found = await self._speaker.infer(served.name, pixels, seconds)
+        except grpc.aio.AioRpcError as error:
+            raise _refusal(error) from error
+        wanted = (len(pixels), len(served.model.card.labels))
+        if found.shape != wanted:
+            raise RefusedError(
+                BACKEND,
+                f"The model server answered {list(found.shape)} numbers and not {list(wanted)}: "
+                f"it does not serve the model that '{served.name}' is here.",
+            )
+        return found
+
+    async def ready(self, served: Served) -> bool:
+        """See `Engine`."""
+        try:
+            return await self._speaker.ready(served.name, _READY_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._channel.close()
+
+
+def _answer(view: View, row: Floats | None) -> Answer:
+    return Answer(view.name, None, view.reason) if row is None else checked(view, row)
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> RefusedError:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return too_late()
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return RefusedError(BUSY, "The model server is busy. Try again.", retry_after=1)
+    said = (error.details() or "")[:200]
+    return RefusedError(BACKEND, f"The model server answered {error.code().name}: {said}", retry_after=1)

@@ -1,0 +1,215 @@
+"""From the body of an HTTP request to photos: bounded reading, multipart forms, JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from trapline.serving.answers import MOST_PHOTOS, Photo
+from trapline.serving.refusals import BUSY, INVALID, TOO_LARGE, TOO_SLOW, UNSUPPORTED, RefusedError
+from trapline.serving.settings import MOST_BODY, MOST_HELD, MOST_JSON
+
+MOST_BOXES = 1000
+"""Of one photo."""
+
+
+class Held:
+    """Counts the bytes of all bodies in memory, so that their sum stays bounded whatever comes."""
+
+    def __init__(self, most: int = MOST_HELD) -> None:
+        self.most, self.bytes = most, 0
+
+    def add(self, count: int) -> None:
+        """Hold some more.
+
+        Raises:
+            RefusedError: there is no room.
+        """
+        if self.bytes + count > self.most:
+            raise RefusedError(BUSY, "Too much is being uploaded now. Try again.", retry_after=1, close=True)
+        self.bytes += count
+
+
+@dataclass
+class Body:
+    """A request's body while it is in memory; use as a context."""
+
+    held: Held
+    content: bytes = b""
+    _size: int = field(default=0, init=False)
+
+    async def read(self, request: Request, deadline: float, most: int = MOST_BODY) -> bytes:
+        """All of it.
+
+        Raises:
+            RefusedError: it is too large or packed, comes too slowly, or there is no room for it.
+        """
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise RefusedError(UNSUPPORTED, "Send the body as it is, without a content encoding.", close=True)
+        stated = request.headers.get("content-length", "0")
+        if stated.isdigit() and int(stated) > most:
+            raise _too_large(most)
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout_at(deadline):
+                async for chunk in request.stream():
+                    if self._size + len(chunk) > most:
+                        raise _too_large(most)
+                    self.held.add(len(chunk))
+                    self._size += len(chunk)
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise RefusedError(TOO_SLOW, "The request came too slowly.", close=True) from None
+        self.content = b"".join(chunks)
+        return self.content
+
+    def __enter__(self) -> Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.held.bytes -= self._size
+        self.content = b""
+
+
+def _too_large(most: int) -> RefusedError:
+    return RefusedError(TOO_LARGE, f"A request may have at most {most} bytes.", close=True)
+
+
+def parse_json(content: bytes) -> Any:
+    """JSON in UTF-8.
+
+    Raises:
+        RefusedError: it is none, or too large.
+    """
+    if len(content) > MOST_JSON:
+        raise RefusedError(TOO_LARGE, f"JSON may have at most {MOST_JSON} bytes; upload photos as files.")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise RefusedError(INVALID, "The body is not JSON.") from None
+
+
+def parse_base64(text: str) -> bytes:
+    """The bytes that a text stands for; the head of a `data:` address is left out.
+
+    Raises:
+        RefusedError: it is not base64.
+    """
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise RefusedError(INVALID, "A photo in JSON must be base64.") from None
+
+
+@dataclass
+class _Part:
+    head: dict[str, bytes] = field(default_factory=dict)
+    content: list[bytes] = field(default_factory=list)
+
+
+class _Form:
+    """Collects the parts of a multipart form from the parser's callbacks."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self._name, self._value = b"", b""
+        self.ended = False
+
+    def callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._begin,
+            "on_part_data": self._data,
+            "on_header_field": self._field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        if len(self.parts) >= 2 * MOST_PHOTOS:
+            raise RefusedError(INVALID, f"The form has more than {2 * MOST_PHOTOS} parts.", close=True)
+        self.parts.append(_Part())
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        self.parts[-1].content.append(data[start:end])
+
+    def _field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        self.parts[-1].head[self._name.decode("latin-1").lower()] = self._value
+        self._name, self._value = b"", b""
+
+    def _end(self) -> None:
+        self.ended = True
+
+
+def parse_form(content: bytes, content_type: str) -> tuple[list[Photo], dict[str, str]]:
+    """The files of a multipart form as photos, and its other fields.
+
+    Raises:
+        RefusedError: it is no whole multipart form.
+    """
+    _, options = parse_options_header(content_type)
+    form = _Form()
+    try:
+        parser = MultipartParser(options[b"boundary"], form.callbacks())
+        parser.write(content)
+        parser.finalize()
+    except (KeyError, ValueError, MultipartParseError):
+        raise RefusedError(INVALID, "The body is not a multipart form.") from None
+    if not form.ended:
+        raise RefusedError(INVALID, "The multipart form has no end.")
+    photos: list[Photo] = []
+    fields: dict[str, str] = {}
+    for part in form.parts:
+        _, names = parse_options_header(part.head.get("content-disposition", b""))
+        joined = b"".join(part.content)
+        if b"filename" in names:
+            photos.append(Photo(joined, names[b"filename"].decode("utf-8", "replace")))
+        else:
+            fields[names.get(b"name", b"").decode("utf-8", "replace")] = joined.decode("utf-8", "replace")
+    return photos, fields
+
+
+def parse_boxes(boxes: Any) -> Sequence[Mapping[str, Any]] | None:
+    """A photo's boxes from JSON, as a catalog holds them.
+
+    Raises:
+        RefusedError: they are not a list of boxes.
+    """
+    if boxes is None:
+        return None
+    if not isinstance(boxes, list) or len(boxes) > MOST_BOXES:
+        raise RefusedError(INVALID, f"'boxes' must be a list of at most {MOST_BOXES} boxes.")
+    return [_box(one) for one in boxes]
+
+
+def _box(one: Any) -> dict[str, Any]:
+    try:
+        sides = {name: float(one[name]) for name in ("x", "y", "width", "height")}
+        conf = None if one.get("conf") is None else float(one["conf"])
+        category = str(one.get("category", "animal"))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        sides, conf, category = {}, 0.0, ""
+    if not sides or not all(0 <= side <= 1 for side in sides.values()):
+        raise RefusedError(
+            INVALID,
+            "A box must have x, y, width and height as fractions of the photo, from 0 to 1; category and "
+            "conf may be left out.",
+        )
+    return {"category": category, "conf": conf, **sides}

@@ -1,0 +1,231 @@
+"""From photos to answers while many ask at once: threads, batches, a bounded queue, deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from trapline.models import ModelFile
+from trapline.serving.answers import Answer, Floats, Photo, Pixels, View, checked, look
+from trapline.serving.refusals import BUSY, DEADLINE, RefusedError
+from trapline.serving.shelf import Served
+
+Source = Photo | View
+"""What is asked about: an encoded photo, or pixels that the client has made itself."""
+
+T = TypeVar("T")
+
+_SMOOTHING = 0.05
+_LONGEST_RETRY = 30
+
+
+class Gate:
+    """Lets in so many photos and no more; who does not get in is told when to come again."""
+
+    def __init__(self, most: int, threads: int) -> None:
+        self.most, self.inside = most, 0
+        self._threads = threads
+        self._seconds = 0.02
+
+    @contextmanager
+    def admit(self, photos: int) -> Iterator[None]:
+        """Hold places for the photos of one request.
+
+        Raises:
+            RefusedError: there are not enough free ones.
+        """
+        if self.inside + photos > self.most:
+            raise RefusedError(
+                BUSY,
+                f"{self.inside} photos are in work, and {photos} more would be over {self.most}. Try again.",
+                retry_after=self.retry_after(),
+            )
+        self.inside += photos
+        try:
+            yield
+        finally:
+            self.inside -= photos
+
+    def took(self, seconds: float) -> None:
+        """Note how long a photo took once its turn had come."""
+        self._seconds += _SMOOTHING * (seconds - self._seconds)
+
+    def retry_after(self) -> int:
+        """Whole seconds in which the present queue should be done."""
+        return max(1, min(_LONGEST_RETRY, math.ceil(self.inside * self._seconds / self._threads)))
+
+
+class Engine(Protocol):
+    """Answers photos; the front ends know no more of it."""
+
+    gate: Gate
+
+    async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
+        """One answer a photo, in their order.
+
+        Args:
+            served: the model.
+            sources: the photos.
+            deadline: of the event loop's clock.
+
+        Raises:
+            RefusedError: the queue is full, or the deadline has passed.
+        """
+        ...
+
+    async def ready(self, served: Served) -> bool:
+        """Whether the model can compute now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of threads and connections."""
+        ...
+
+
+class LocalEngine:
+    """Computes in this process: each photo is decoded and run by one thread, as many at a time as there are.
+
+    On a processor a batch is no quicker than its photos one by one, and costs latency; so a thread a photo,
+    each with a network of one thread, keeps every core busy without any waiting for a batch.
+    """
+
+    def __init__(self, threads: int, queue: int) -> None:
+        self.gate = Gate(queue, threads)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="answer")
+
+    async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
+        """See `Engine`."""
+        with self.gate.admit(len(sources)):
+            return await until(deadline, [self._one(served, source, deadline) for source in sources])
+
+    async def _one(self, served: Served, source: Source, deadline: float) -> Answer:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._work, served, source, deadline)
+
+    def _work(self, served: Served, source: Source, deadline: float) -> Answer:
+        started = time.monotonic()
+        view = view_of(source, served, deadline)
+        if view.pixels is None:
+            return Answer(view.name, None, view.reason)
+        found = checked(view, served.model.run(view.pixels[np.newaxis]).probabilities[0])
+        self.gate.took(time.monotonic() - started)
+        return found
+
+    async def ready(self, served: Served) -> bool:
+        """See `Engine`."""
+        return True
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class BatchingEngine(LocalEngine):
+    """Decodes in threads and runs the network on batches; for accelerators, where a batch is quicker."""
+
+    def __init__(self, threads: int, queue: int, batch: int, wait: float) -> None:
+        super().__init__(threads, queue)
+        self._size, self._wait = batch, wait
+        self._batchers: dict[str, Batcher] = {}
+
+    async def _one(self, served: Served, source: Source, deadline: float) -> Answer:
+        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        view = await loop.run_in_executor(self._threads, view_of, source, served, deadline)
+        if view.pixels is None:
+            return Answer(view.name, None, view.reason)
+        found = checked(view, await self._batcher(served).run(view.pixels))
+        self.gate.took((time.monotonic() - started) / self._size)
+        return found
+
+    def _batcher(self, served: Served) -> Batcher:
+        known = self._batchers.get(served.name)
+        if known is None or known.model is not served.model:
+            known = self._batchers[served.name] = Batcher(served.model, self._size, self._wait)
+        return known
+
+
+class Batcher:
+    """Joins photos into batches: runs as soon as one is full or its first photo has waited long enough.
+
+    While a batch runs the next one gathers; so a photo waits for `wait` seconds or one run, no longer.
+    """
+
+    def __init__(self, model: ModelFile, size: int, wait: float) -> None:
+        self.model = model
+        self._size, self._wait = size, wait
+        self._waiting: list[tuple[Pixels, asyncio.Future[Floats]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self, pixels: Pixels) -> Floats:
+        """The probabilities of one photo, float32 [labels]."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Floats] = loop.create_future()
+        self._waiting.append((pixels, future))
+        if len(self._waiting) >= self._size:
+            self._start()
+        elif self._timer is None:
+            self._timer = loop.call_later(self._wait, self._start)
+        return await future
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._running is None and self._waiting:
+            self._running = asyncio.create_task(self._run_batch())
+
+    async def _run_batch(self) -> None:
+        batch = [one for one in self._waiting[: self._size] if not one[1].done()]
+        del self._waiting[: self._size]
+        try:
+            if batch:
+                stacked = np.stack([pixels for pixels, _ in batch])
+                rows = (await asyncio.to_thread(self.model.run, stacked)).probabilities
+                for (_, future), row in zip(batch, rows, strict=True):
+                    if not future.done():
+                        future.set_result(row)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the batch must be told
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+        finally:
+            self._running = None
+            self._start()
+
+
+def view_of(source: Source, served: Served, deadline: float) -> View:
+    """What the network sees of a source; decodes it if it is a photo.
+
+    Raises:
+        RefusedError: its turn came after the deadline.
+    """
+    if time.monotonic() >= deadline:
+        raise too_late()
+    return source if isinstance(source, View) else look(source, served.model.card)
+
+
+async def until(deadline: float, work: Sequence[Awaitable[T]]) -> list[T]:
+    """All results, unless the deadline comes first; what has not begun by then never does.
+
+    Raises:
+        RefusedError: the deadline has passed.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            return list(await asyncio.gather(*work))
+    except TimeoutError:
+        raise too_late() from None
+
+
+def too_late() -> RefusedError:
+    """The refusal of a request whose time is over."""
+    return RefusedError(DEADLINE, "The answer was not ready within the deadline.", retry_after=1)

@@ -1,0 +1,164 @@
+"""Fetching a photo from an address that a client names, but never one inside our own network.
+
+Only https, only hosts that the operator allowed, only public addresses. The name is resolved once, the
+address is checked, and that very address is connected to, so that a name cannot point elsewhere a moment
+later (DNS rebinding); a redirect goes through all of it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import httpcore2
+
+from trapline.serving.answers import SERVING_LIMITS
+from trapline.serving.refusals import FORBIDDEN, INVALID, TOO_LARGE, UNREADABLE, UNSUPPORTED, RefusedError
+
+MOST_REDIRECTS = 3
+SECONDS = 10.0
+"""For one photo, redirects and all."""
+
+_TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
+_REDIRECTS = (301, 302, 303, 307, 308)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Fetcher:
+    """Fetches photos from the hosts that were allowed.
+
+    Args:
+        allowed: `host`, or `host:port` where the port is not 443; empty allows nothing.
+    """
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._allowed = frozenset(one if ":" in one else f"{one}:443" for one in allowed)
+
+    async def fetch(self, url: str, seconds: float = SECONDS) -> bytes:
+        """The content at an address.
+
+        Raises:
+            RefusedError: the address is not allowed, does not answer in time, or has no photo.
+        """
+        try:
+            async with asyncio.timeout(min(seconds, SECONDS)):
+                return await self._fetch(url)
+        except TimeoutError:
+            raise RefusedError(UNREADABLE, "The host of the photo did not answer in time.") from None
+        except (
+            OSError,
+            httpcore2.NetworkError,
+            httpcore2.ProtocolError,
+            httpcore2.TimeoutException,
+        ) as error:
+            said = str(error)[:200] or type(error).__name__
+            raise RefusedError(UNREADABLE, f"The photo could not be fetched: {said}") from None
+
+    async def _fetch(self, url: str) -> bytes:
+        for _ in range(MOST_REDIRECTS + 1):
+            target = self._check(url)
+            async with (
+                httpcore2.AsyncConnectionPool(
+                    ssl_context=ssl.create_default_context(), network_backend=_PublicOnly(), http2=False
+                ) as pool,
+                pool.stream("GET", _address(target), headers=_headers(target)) as response,
+            ):
+                headers = {name.lower(): value for name, value in response.headers}
+                if response.status not in _REDIRECTS:
+                    return await _read(response, headers)
+                url = urljoin(url, headers.get(b"location", b"").decode("latin-1"))
+        raise RefusedError(UNREADABLE, f"The photo's address redirects more than {MOST_REDIRECTS} times.")
+
+    def _check(self, url: str) -> SplitResult:
+        if not self._allowed:
+            raise RefusedError(FORBIDDEN, "This server fetches nothing; send the photo itself.")
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").rstrip("."), parts.port or 443
+        except ValueError:
+            raise RefusedError(INVALID, "That is not the address of a photo.") from None
+        if parts.scheme != "https" or not host or parts.username is not None:
+            raise RefusedError(FORBIDDEN, "Photos are fetched from https addresses without a user name only.")
+        if f"{host}:{port}" not in self._allowed:
+            raise RefusedError(FORBIDDEN, "This server does not fetch from that host.")
+        if not url.isascii() or any(ord(character) <= 32 for character in url):
+            raise RefusedError(INVALID, "That is not the address of a photo.")
+        return parts
+
+
+def _address(parts: SplitResult) -> httpcore2.URL:
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = (parts.hostname or "").rstrip(".")
+    return httpcore2.URL(scheme=b"https", host=host.encode(), port=parts.port, target=target.encode())
+
+
+def _headers(parts: SplitResult) -> dict[bytes | str, bytes | str]:
+    host = (parts.hostname or "").rstrip(".").encode()
+    return {
+        b"host": host if parts.port in (None, 443) else host + b":" + str(parts.port).encode(),
+        b"user-agent": b"trapline",
+        b"accept": b"image/*",
+        b"accept-encoding": b"identity",
+    }
+
+
+async def _read(response: httpcore2.Response, headers: Mapping[bytes, bytes]) -> bytes:
+    if response.status != 200:
+        raise RefusedError(UNREADABLE, f"The host of the photo answered with status {response.status}.")
+    kind = headers.get(b"content-type", b"").decode("latin-1").lower()
+    if not kind.startswith(_TYPES) or headers.get(b"content-encoding", b"identity") != b"identity":
+        raise RefusedError(UNSUPPORTED, "At that address is no photo.")
+    most = SERVING_LIMITS.max_bytes
+    length = headers.get(b"content-length", b"0")
+    content = bytearray()
+    if length.isdigit() and int(length) <= most:
+        async for chunk in response.aiter_stream():
+            content += chunk
+            if len(content) > most:
+                break
+        else:
+            return bytes(content)
+    raise RefusedError(TOO_LARGE, f"The photo has more than {most} bytes.")
+
+
+class _PublicOnly(httpcore2.AsyncNetworkBackend):
+    """Opens connections to public addresses only, and to the very address that was checked."""
+
+    def __init__(self) -> None:
+        self._plain = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self, host: str, port: int, *args: Any, **options: Any
+    ) -> httpcore2.AsyncNetworkStream:
+        addresses = await resolve(host, port)
+        if not addresses or not all(map(is_public, addresses)):
+            raise RefusedError(FORBIDDEN, "That host is not on the public internet.")
+        return await self._plain.connect_tcp(addresses[0], port, *args, **options)
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host, IPv4 first."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(one[4][0]) for one in sorted(found, key=lambda one: one[0] != socket.AF_INET)]
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, also one that IPv6 wraps."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+        if found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            found = inner
+        elif found.is_site_local:
+            return False
+    return found.is_global and not found.is_multicast and not found.is_reserved

@@ -1,0 +1,62 @@
+"""Why a request is not answered: one class, with the status that each interface gives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trapline.errors import TraplineError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of refusal.
+
+    Attributes:
+        code: for programs, in the JSON of the error.
+        http: the HTTP status.
+        grpc: the name of the gRPC status.
+    """
+
+    code: str
+    http: int
+    grpc: str
+
+
+INVALID = Kind("invalid", 400, "INVALID_ARGUMENT")
+UNAUTHENTICATED = Kind("unauthenticated", 401, "UNAUTHENTICATED")
+FORBIDDEN = Kind("forbidden", 403, "PERMISSION_DENIED")
+NOT_FOUND = Kind("not_found", 404, "NOT_FOUND")
+TOO_SLOW = Kind("too_slow", 408, "DEADLINE_EXCEEDED")
+TOO_LARGE = Kind("too_large", 413, "RESOURCE_EXHAUSTED")
+UNSUPPORTED = Kind("unsupported", 415, "INVALID_ARGUMENT")
+UNREADABLE = Kind("unreadable", 422, "INVALID_ARGUMENT")
+BUSY = Kind("busy", 429, "RESOURCE_EXHAUSTED")
+INTERNAL = Kind("internal", 500, "INTERNAL")
+BACKEND = Kind("backend", 502, "UNAVAILABLE")
+NOT_READY = Kind("not_ready", 503, "UNAVAILABLE")
+DEADLINE = Kind("deadline", 504, "DEADLINE_EXCEEDED")
+
+
+class RefusedError(TraplineError):
+    """A request that is not answered, and what its client can do about it.
+
+    Attributes:
+        kind: which status it gets.
+        retry_after: seconds after which trying again may help; None if it will not.
+        close: whether the connection is closed after it (the rest of the request is not read).
+    """
+
+    def __init__(
+        self, kind: Kind, message: str, *, retry_after: int | None = None, close: bool = False
+    ) -> None:
+        self.kind, self.retry_after, self.close = kind, retry_after, close
+        super().__init__(message)
+
+    def document(self) -> dict[str, str]:
+        """As JSON: `error` is a text, as the Open Inference Protocol and TensorFlow Serving have it."""
+        return {"error": str(self), "code": self.kind.code}
+
+
+def internal() -> RefusedError:
+    """What a client is told of a fault of ours; the traceback stays in the server's log."""
+    return RefusedError(INTERNAL, "The server made a mistake; its log says more.")

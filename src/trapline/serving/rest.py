@@ -1,0 +1,273 @@
+"""The HTTP application: `/predict`, the page for people, health and counts, and the foreign protocols."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from trapline import __version__
+from trapline.serving import tf_rest, v2_rest
+from trapline.serving.answers import MOST_PHOTOS, TOP, Photo, as_document, as_flat, describe
+from trapline.serving.body import Body, Held, parse_base64, parse_boxes, parse_form, parse_json
+from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, UNSUPPORTED, Kind, RefusedError, internal
+from trapline.serving.service import Service
+from trapline.serving.settings import MOST_BODY, MOST_JSON
+
+log = logging.getLogger("trapline.serving")
+
+_OPEN_PATHS = frozenset({"/", "/openapi.json", "/metrics", "/health/live", "/health/ready"})
+_OPEN_PATHS |= {"/v2/health/live", "/v2/health/ready"}
+"""Without a token: the page holds nothing, probes have no token, counts name no photo."""
+
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+_PHOTO_SCHEMA = {
+    "oneOf": [
+        {"type": "string", "format": "byte"},
+        {
+            "type": "object",
+            "properties": {
+                "b64": {"type": "string", "format": "byte"},
+                "url": {"type": "string"},
+                "name": {"type": "string"},
+                "boxes": {"type": "array", "items": {"type": "object"}},
+            },
+        },
+    ]
+}
+
+_PREDICT = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "url": {"type": "string", "description": "Answered flat: label to probability."},
+                        "image": _PHOTO_SCHEMA,
+                        "images": {"type": "array", "minItems": 1, "items": _PHOTO_SCHEMA},
+                    },
+                }
+            },
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "The request cannot be answered: `error` says why, `code` names it for programs."},
+    "5XX": {"description": "The server cannot answer now; the same form."},
+}
+
+
+def build_app(service: Service) -> FastAPI:
+    """The application of one server."""
+    app = FastAPI(
+        title="Trapline",
+        version=__version__,
+        description="Classification of camera-trap photos.",
+        docs_url=None,  # its pages come from a content network; the document itself is /openapi.json
+        redoc_url=None,
+        responses=_ERRORS,
+    )
+    held = Held()
+    _add_pages(app, service)
+    _add_predict(app, service, held)
+    app.include_router(v2_rest.router(service, held))
+    app.include_router(tf_rest.router(service, held))
+    for kind, handler in (
+        (RefusedError, _refused),
+        (RequestValidationError, _invalid),
+        (HTTPException, _http_error),
+        (ClientDisconnect, _gone),
+        (Exception, _failed),
+    ):
+        app.add_exception_handler(kind, handler)
+    app.add_middleware(_Door, service=service)
+    return app
+
+
+def _add_pages(app: FastAPI, service: Service) -> None:
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page() -> HTMLResponse:
+        names = service.shelf.names
+        html = _template().render(
+            version=__version__, models=names, token=service.settings.token is not None, most=MOST_PHOTOS
+        )
+        return HTMLResponse(html, headers=_PAGE_HEADERS)
+
+    @app.get("/health/live", tags=["operation"])
+    def live() -> dict[str, str]:
+        """Whether the process runs."""
+        return {"status": "live"}
+
+    @app.get("/health/ready", tags=["operation"])
+    async def ready() -> dict[str, Any]:
+        """Whether requests can be answered: every model is open and the server is not about to stop."""
+        if not await service.ready():
+            raise RefusedError(NOT_READY, "Not ready.", retry_after=1)
+        fingerprints = {name: service.shelf.get(name).model.fingerprint for name in service.shelf.names}
+        return {"status": "ready", "models": fingerprints}
+
+    @app.get("/metrics", tags=["operation"])
+    def metrics() -> Response:
+        """Counts, in Prometheus' text format."""
+        return Response(service.telemetry.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("trapline.serving", ""), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("page.html.j2")
+
+
+def _add_predict(app: FastAPI, service: Service, held: Held) -> None:
+    @app.post("/predict", openapi_extra=_PREDICT, tags=["prediction"])
+    async def predict(
+        request: Request,
+        top: Annotated[int, Query(ge=1, le=10_000, description="Labels in `top`.")] = TOP,
+        event: Annotated[
+            bool, Query(description="The photos are frames of one event: one pooled answer.")
+        ] = False,
+        model: Annotated[str | None, Query(description="Which model; the first one if left out.")] = None,
+        seconds: Annotated[float | None, Query(gt=0, description="Give up after so many seconds.")] = None,
+    ) -> Response:
+        """Classify photos: one or many files, base64 in JSON, an image as the body, or `{"url": …}`."""
+        served, deadline = service.shelf.get(model), service.deadline(seconds)
+        with service.telemetry.request("predict"), Body(held) as body:
+            photos, flat = await _photos(request, body, service, deadline)
+            found = await service.answers(served, photos, deadline, event=event)
+            if flat and not event:
+                return JSONResponse(as_flat(found[0], served.model.card))
+            answers = [as_document(one, served.model, top) for one in found]
+            described = describe(served.model) | {"name": served.name}
+            return JSONResponse({"model": described, "event": event, "answers": answers})
+
+
+async def _photos(
+    request: Request, body: Body, service: Service, deadline: float
+) -> tuple[list[Photo], bool]:
+    """The photos of a request to `/predict`, and whether it wants the flat answer."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        document = parse_json(await body.read(request, deadline, MOST_JSON))
+        return await _photos_of_json(document, service, deadline)
+    if kind == "multipart/form-data":
+        content = await body.read(request, deadline, MOST_BODY)
+        photos, _ = parse_form(content, request.headers["content-type"])
+        return photos, False
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return [Photo(await body.read(request, deadline, MOST_BODY))], False
+    raise RefusedError(
+        UNSUPPORTED, "Send multipart/form-data, application/json, or one image as image/*.", close=True
+    )
+
+
+async def _photos_of_json(document: Any, service: Service, deadline: float) -> tuple[list[Photo], bool]:
+    if not isinstance(document, dict) or len(document.keys() & {"url", "image", "images"}) != 1:
+        raise RefusedError(INVALID, "The JSON must be an object with one of 'url', 'image' and 'images'.")
+    if "url" in document:
+        return [await _photo({"url": document["url"]}, service, deadline)], True
+    given = document.get("images", [document.get("image")])
+    if not isinstance(given, list) or len(given) > MOST_PHOTOS:
+        raise RefusedError(INVALID, f"'images' must be a list of at most {MOST_PHOTOS} photos.")
+    return [await _photo(one, service, deadline) for one in given], False
+
+
+async def _photo(one: Any, service: Service, deadline: float) -> Photo:
+    if isinstance(one, str):
+        return Photo(parse_base64(one))
+    if not isinstance(one, dict):
+        raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
+    name, boxes = one.get("name"), parse_boxes(one.get("boxes"))
+    if name is not None and not isinstance(name, str):
+        raise RefusedError(INVALID, "The name of a photo is a text.")
+    if isinstance(one.get("b64"), str):
+        return Photo(parse_base64(one["b64"]), name, boxes)
+    if isinstance(one.get("url"), str):
+        seconds = deadline - asyncio.get_running_loop().time()
+        return Photo(await service.fetcher.fetch(one["url"], seconds), name or one["url"], boxes)
+    raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
+
+
+class _Door:
+    """Asks for the token before anything of a request is read."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
+            shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+            try:
+                self._service.check_token(shown.decode("latin-1"))
+            except RefusedError as refusal:
+                response = _as_response(refusal)
+                response.headers["www-authenticate"] = "Bearer"
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _as_response(refusal: RefusedError) -> JSONResponse:
+    headers = {"connection": "close"} if refusal.close else {}
+    if refusal.retry_after is not None:
+        headers["retry-after"] = str(refusal.retry_after)
+    return JSONResponse(refusal.document(), refusal.kind.http, headers)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return _as_response(error)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+    return _as_response(RefusedError(INVALID, said))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _as_response(RefusedError(NOT_FOUND, f"There is nothing at {request.url.path[:200]}."))
+    kind = Kind("invalid", error.status_code, "INVALID_ARGUMENT")
+    response = _as_response(RefusedError(kind, str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _as_response(internal())

@@ -1,0 +1,101 @@
+"""What all interfaces share: the shelf, the engine, the counts; one call answers a request."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trapline.errors import DataError
+from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, pool
+from trapline.serving.backend import GatewayEngine
+from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source
+from trapline.serving.fetch import Fetcher
+from trapline.serving.refusals import INVALID, UNAUTHENTICATED, UNREADABLE, RefusedError
+from trapline.serving.settings import Settings
+from trapline.serving.shelf import Served, Shelf
+from trapline.serving.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server without its interfaces."""
+
+    settings: Settings
+    shelf: Shelf
+    engine: Engine
+    telemetry: Telemetry
+    fetcher: Fetcher
+
+    async def answers(
+        self, served: Served, sources: Sequence[Source], deadline: float, *, event: bool = False
+    ) -> list[Answer]:
+        """One answer a photo; of an event one answer for all.
+
+        Raises:
+            RefusedError: no photos, too many or none readable, a full queue, or the deadline has passed.
+        """
+        try:
+            check_count(len(sources), min(MOST_PHOTOS, self.settings.queue))
+        except DataError as error:
+            raise RefusedError(INVALID, str(error)) from None
+        found = await self.engine.answers(served, sources, deadline)
+        self.telemetry.answered(served.name, found)
+        if all(one.probabilities is None for one in found):
+            named = found[0].name or "The photo"
+            raise RefusedError(UNREADABLE, f"{named} cannot be used as a picture: {found[0].reason}.")
+        return [pool(found, served.model.card)] if event else found
+
+    async def ready(self) -> bool:
+        """Whether every model is open and can compute, and the server is not about to stop."""
+        if not self.shelf.ready:
+            return False
+        served = [self.shelf.get(name) for name in self.shelf.names]
+        return all(await asyncio.gather(*map(self.engine.ready, served)))
+
+    def deadline(self, seconds: float | None = None) -> float:
+        """The event loop's time by which a request that begins now must be answered."""
+        allowed = self.settings.deadline
+        return asyncio.get_running_loop().time() + (allowed if seconds is None else min(seconds, allowed))
+
+    def check_token(self, authorization: str | None) -> None:
+        """Let in who shows the token; takes equally long whatever is shown.
+
+        Raises:
+            RefusedError: another token, or none.
+        """
+        wanted = self.settings.token
+        if wanted is None:
+            return
+        scheme, _, shown = (authorization or "").partition(" ")
+        same = hmac.compare_digest(shown.strip().encode("utf-8", "replace"), wanted.encode())
+        if scheme.lower() != "bearer" or not same:
+            raise RefusedError(UNAUTHENTICATED, "This server asks for 'Authorization: Bearer <token>'.")
+
+
+async def build_service(settings: Settings, cores: int) -> Service:
+    """Open the models and make all that answers.
+
+    Args:
+        settings: how to serve.
+        cores: for this process.
+
+    Raises:
+        TraplineError: a model cannot be opened.
+    """
+    threads = settings.threads or max(1, cores)
+    computes = settings.backend is None
+    shelf = Shelf(settings.models, threads=threads if settings.batch > 1 else 1, run_once=computes)
+    await asyncio.to_thread(shelf.open_all)
+    engine: Engine
+    if not computes:
+        engine = GatewayEngine(settings, threads)
+    elif settings.batch > 1:
+        engine = BatchingEngine(threads, settings.queue, settings.batch, settings.batch_wait)
+    else:
+        engine = LocalEngine(threads, settings.queue)
+    telemetry = Telemetry()
+    telemetry.watch(lambda: engine.gate.inside)
+    shelf.replaced = telemetry.replaced
+    return Service(settings, shelf, engine, telemetry, Fetcher(settings.allow_url))

@@ -1,0 +1,124 @@
+"""Everything that `trapline serve` can be told, checked in one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from trapline.errors import UsageError
+
+MOST_BODY = 64 * 2**20
+"""Bytes of one request; several photos may come in one."""
+
+MOST_JSON = 16 * 2**20
+"""Bytes of one request in JSON, whose parsed form is many times larger than its text."""
+
+MOST_HELD = 256 * 2**20
+"""Bytes of all requests that are being received or answered at one time, over HTTP."""
+
+MOST_CONNECTIONS = 512
+"""Open HTTP connections; one more is closed at once."""
+
+MOST_HEAD = 64 * 2**10
+"""Bytes of a request's line and headers."""
+
+HEAD_SECONDS = 10.0
+"""Within which a connection must have sent the whole head of its next request."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HOST = re.compile(
+    r"(?=.{1,259}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+(:\d{1,5})?"
+)
+
+Protocol = Literal["v2", "tensorflow"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve.
+
+    Attributes:
+        models: name → model file; the first is the one that `/predict` asks unless told otherwise.
+        host: the address to listen on.
+        port: of HTTP; 0 for any free one.
+        grpc_port: of gRPC; 0 for any free one, None for no gRPC.
+        workers: processes; a worker that dies is replaced.
+        threads: per worker, photos that are decoded and run at one time; None for the cores over the workers.
+        batch: most photos run at once; 1 runs each as it comes.
+        batch_wait: with `batch` > 1, seconds that a photo may wait for others.
+        queue: most photos in work or waiting per worker; requests beyond it are refused as busy.
+        deadline: seconds that a request may take, from its head to its answer.
+        drain: seconds to go on serving, no longer ready, after being told to stop.
+        token: which clients must show; None lets everyone in.
+        allow_url: hosts from which photos may be fetched (`host`, or `host:port` for another port than 443);
+            empty for none.
+        backend: `host:port` of a model server that computes instead of this process.
+        backend_protocol: what it speaks.
+        tf_output: what the answer is called for TensorFlow Serving's clients.
+        poll: seconds between looks at whether a model file was replaced.
+    """
+
+    models: dict[str, Path]
+    host: str = "127.0.0.1"
+    port: int = 8080
+    grpc_port: int | None = 8500
+    workers: int = 1
+    threads: int | None = None
+    batch: int = 1
+    batch_wait: float = 0.005
+    queue: int = 128
+    deadline: float = 30.0
+    drain: float = 0.0
+    token: str | None = None
+    allow_url: tuple[str, ...] = ()
+    backend: str | None = None
+    backend_protocol: Protocol = "v2"
+    tf_output: str = "probabilities"
+    poll: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise UsageError("Name at least one model file to serve.")
+        if self.token is not None and (not self.token or not self.token.isascii()):
+            raise UsageError("The token must be some ASCII text; leave --token out to let everyone in.")
+        for host in self.allow_url:
+            if not _HOST.fullmatch(host):
+                raise UsageError(
+                    f"--allow-url takes the name of a host, as in images.example.org, not '{host}'."
+                )
+        if self.batch > self.queue:
+            raise UsageError(f"A batch of {self.batch} can never fill in a queue of {self.queue} photos.")
+        if self.backend is not None and not re.fullmatch(r"[^/\s]+:\d+", self.backend):
+            raise UsageError(
+                f"--backend takes a model server's address, as in grpc://models:8500, not '{self.backend}'."
+            )
+
+
+def name_models(arguments: Sequence[str]) -> dict[str, Path]:
+    """Name → model file, from `model.onnx` (named by its card) or `name=model.onnx`.
+
+    Raises:
+        UsageError: a name is no name, or two models share one.
+        DataError: a file is missing or no model file.
+    """
+    from trapline.models import ModelFile
+    from trapline.serving.answers import check_classifier
+
+    named: dict[str, Path] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not equals or Path(argument).exists():
+            name, path = "", argument
+        model = check_classifier(ModelFile(path, threads=1))
+        name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", model.card.name).strip("-.") or "model"
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"'{name}' cannot name a model: use letters, digits, '.', '_' and '-'.")
+        if name in named:
+            raise UsageError(
+                f"Two models are called '{name}': {named[name]} and {path}. Name one: other={path}"
+            )
+        named[name] = Path(path)
+    return named

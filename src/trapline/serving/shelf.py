@@ -1,0 +1,134 @@
+"""The models that are served: opened, tried once, and replaced while requests run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trapline.errors import TraplineError
+from trapline.models import ModelFile
+from trapline.serving.answers import check_classifier
+from trapline.serving.refusals import NOT_FOUND, NOT_READY, RefusedError
+
+VERSION = "1"
+"""The only version a model has towards clients; which file answered says the fingerprint."""
+
+log = logging.getLogger("trapline.serving")
+
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model under its name. A request keeps the one that it began with until it is answered."""
+
+    name: str
+    model: ModelFile
+
+
+class Shelf:
+    """Name → model file, watched for replacement.
+
+    A new file is opened and run once beside the old one and then put in its place: requests that run go on
+    with the model that they began with, later ones get the new. A file that cannot be opened changes nothing.
+
+    Args:
+        paths: name → model file.
+        threads: that the network runs on, per photo.
+        run_once: whether to run a model before it is offered; a gateway has no need to.
+    """
+
+    def __init__(self, paths: dict[str, Path], *, threads: int = 1, run_once: bool = True) -> None:
+        self._paths, self._threads, self._run_once = paths, threads, run_once
+        self._served: dict[str, Served] = {}
+        self._stamps: dict[str, Stamp | None] = {}
+        self._lock = threading.Lock()
+        self.draining = False
+        self.replaced: Callable[[str, bool], None] = lambda name, good: None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all models, the default first."""
+        return tuple(self._paths)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model is open and the server is not about to stop."""
+        return not self.draining and len(self._served) == len(self._paths)
+
+    def get(self, name: str | None = None, version: str | None = None) -> Served:
+        """The model of that name, or the default one.
+
+        Raises:
+            RefusedError: there is none, or none of that version; or it is not open yet.
+        """
+        name = self.names[0] if name is None else name
+        if name not in self._paths:
+            known = ", ".join(self.names)
+            raise RefusedError(NOT_FOUND, f"There is no model '{name[:100]}' here; there are: {known}.")
+        if version not in (None, "", VERSION):
+            raise RefusedError(
+                NOT_FOUND, f"Model '{name}' has the version {VERSION} only, not '{version[:50]}'."
+            )
+        if name not in self._served:
+            raise RefusedError(NOT_READY, f"Model '{name}' is not open yet.", retry_after=1)
+        return self._served[name]
+
+    def open_all(self) -> None:
+        """Open every model.
+
+        Raises:
+            TraplineError: one cannot be opened.
+        """
+        for name, path in self._paths.items():
+            stamp = _stamp(path)
+            self._put(name, path)
+            self._stamps[name] = stamp
+
+    def _put(self, name: str, path: Path) -> None:
+        model = check_classifier(ModelFile(path, threads=self._threads))
+        if self._run_once:
+            size = model.card.preprocessing
+            model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
+        with self._lock:
+            self._served[name] = Served(name, model)
+
+    async def watch(self, seconds: float) -> None:
+        """Look for replaced files for ever. A file counts when it was the same at two looks in a row, so that
+        one that is still being copied is left alone.
+        """
+        seen = dict(self._stamps)
+        while True:
+            await asyncio.sleep(seconds)
+            for name, path in self._paths.items():
+                now = _stamp(path)
+                if now is not None and now == seen[name] and now != self._stamps[name]:
+                    self._stamps[name] = now
+                    await asyncio.to_thread(self.replace, name)
+                seen[name] = now
+
+    def replace(self, name: str) -> None:
+        """Put the file as it is now in the place of the one that was opened."""
+        path = self._paths[name]
+        try:
+            self._put(name, path)
+        except (TraplineError, OSError) as error:
+            log.warning("%s was replaced but cannot be served, so the old one goes on: %s", path, error)
+            self.replaced(name, False)
+        else:
+            log.info("%s was replaced: %s now answers", path, self._served[name].model.fingerprint[:12])
+            self.replaced(name, True)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

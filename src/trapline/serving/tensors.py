@@ -1,0 +1,106 @@
+"""Tensors of foreign protocols as photos, and answers as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.models.card import Card
+from trapline.serving.answers import MOST_PHOTOS, Answer, Floats, Photo, View
+from trapline.serving.engine import Source
+from trapline.serving.refusals import INVALID, UNREADABLE, RefusedError
+
+PIXELS, ENCODED, OUTPUT = "images", "encoded", "probabilities"
+"""A photo comes as pixels or as the bytes of its file; either input is enough."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A tensor as metadata describe it; -1 is a side of any length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+def specs(card: Card) -> tuple[tuple[Spec, ...], tuple[Spec, ...]]:
+    """The inputs, of which one is sent, and the outputs; in the Open Inference Protocol's words."""
+    size = card.preprocessing
+    inputs = (
+        Spec(PIXELS, "UINT8", (-1, size.height, size.width, 3)),
+        Spec(ENCODED, "BYTES", (-1,)),
+    )
+    return inputs, (Spec(OUTPUT, "FP32", (-1, len(card.labels))),)
+
+
+def check_shape(shape: Sequence[int], values: int) -> tuple[int, ...]:
+    """The shape, if that many values fill it.
+
+    Raises:
+        RefusedError: they do not.
+    """
+    product = 1
+    for side in shape:
+        product *= max(side, -1)
+    if not shape or min(shape) < 0 or product != values:
+        raise RefusedError(INVALID, f"{values} values do not fill the shape {list(shape)[:8]}.")
+    return tuple(shape)
+
+
+def pixels_as_sources(pixels: npt.NDArray[Any], card: Card) -> list[Source]:
+    """Pixels that the client has decoded and fitted itself.
+
+    Args:
+        pixels: [N, height, width, 3] of the model's size: uint8, other whole numbers from 0 to 255, or
+            floats from 0 to 1 (a share of 255, as Keras' `Rescaling(1/255)` makes them).
+        card: says the size.
+
+    Raises:
+        RefusedError: another shape, or values outside the range.
+    """
+    wanted = (card.preprocessing.height, card.preprocessing.width, 3)
+    if pixels.ndim != 4 or pixels.shape[1:] != wanted:
+        raise RefusedError(
+            INVALID, f"The model takes pixels [N, {wanted[0]}, {wanted[1]}, 3], not {list(pixels.shape)}."
+        )
+    return [View(None, one, None) for one in _as_bytes(pixels)]
+
+
+def _as_bytes(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if pixels.dtype == np.uint8 or not pixels.size:
+        return pixels.astype(np.uint8, copy=False)
+    most = 255 if pixels.dtype.kind in "iu" else 1
+    if not (pixels.min() >= 0 and pixels.max() <= most):  # not: NaN compares false
+        raise RefusedError(
+            INVALID, "Pixels must be whole numbers from 0 to 255, or floats from 0 to 1 (a share of 255)."
+        )
+    return np.rint(pixels * (255 / most)).astype(np.uint8)
+
+
+def encoded_as_sources(contents: Sequence[bytes]) -> list[Source]:
+    """The bytes of files as photos.
+
+    Raises:
+        RefusedError: too many.
+    """
+    if len(contents) > MOST_PHOTOS:
+        raise RefusedError(INVALID, f"{len(contents)} photos are too many; at most {MOST_PHOTOS} at once.")
+    return [Photo(content) for content in contents]
+
+
+def probabilities(answers: Sequence[Answer]) -> Floats:
+    """float32 [N, labels].
+
+    Raises:
+        RefusedError: a photo has no answer, for which a tensor has no place.
+    """
+    rows = []
+    for place, one in enumerate(answers):
+        if one.probabilities is None:
+            raise RefusedError(UNREADABLE, f"Photo {place} cannot be used as a picture: {one.reason}.")
+        rows.append(one.probabilities)
+    return np.stack(rows)

@@ -1,0 +1,121 @@
+"""TensorFlow Serving's REST interface: status, metadata, predict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+
+from trapline.serving import tf
+from trapline.serving.answers import MOST_PHOTOS
+from trapline.serving.body import Body, Held, parse_base64, parse_json
+from trapline.serving.engine import Source
+from trapline.serving.refusals import INVALID, RefusedError
+from trapline.serving.service import Service
+from trapline.serving.settings import MOST_JSON
+from trapline.serving.shelf import VERSION, Served
+from trapline.serving.tensors import encoded_as_sources, pixels_as_sources, probabilities
+
+_PREDICT = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "signature_name": {"type": "string"},
+                        "instances": {"type": "array", "minItems": 1},
+                        "inputs": {},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+def router(service: Service, held: Held) -> APIRouter:
+    """TensorFlow Serving's paths."""
+    routes = APIRouter(prefix="/v1", tags=["TensorFlow Serving"])
+
+    @routes.get("/models/{name}/versions/{version}/metadata")
+    @routes.get("/models/{name}/metadata")
+    def metadata(name: str, version: str = VERSION) -> dict[str, Any]:
+        """A model's signatures."""
+        from google.protobuf.json_format import MessageToDict
+
+        served = service.shelf.get(name, version)
+        found = tf.signature_map(served, service.settings.tf_output)
+        signatures = MessageToDict(found, preserving_proto_field_name=True)
+        return {
+            "model_spec": {"name": served.name, "signature_name": "", "version": VERSION},
+            "metadata": {"signature_def": signatures},
+        }
+
+    @routes.post("/models/{name}/versions/{version}:predict", openapi_extra=_PREDICT)
+    @routes.post("/models/{name}:predict", openapi_extra=_PREDICT)
+    async def predict(request: Request, name: str, version: str = VERSION) -> dict[str, Any]:
+        """Ask a model: `instances` (a list, answered by `predictions`) or `inputs` (by `outputs`)."""
+        served, deadline = service.shelf.get(name, version), service.deadline()
+        with service.telemetry.request("tf_rest"), Body(held) as body:
+            document = parse_json(await body.read(request, deadline, MOST_JSON))
+            rows, given = _rows(document)
+            sources = _sources(rows, served)
+            found = probabilities(await service.answers(served, sources, deadline))
+            return {"predictions" if given == "instances" else "outputs": found.tolist()}
+
+    @routes.get("/models/{name}/versions/{version}")
+    @routes.get("/models/{name}")
+    def status(name: str, version: str = VERSION) -> dict[str, Any]:
+        """Whether a model can answer."""
+        service.shelf.get(name, version)
+        state = {
+            "version": VERSION,
+            "state": "AVAILABLE",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+        return {"model_version_status": [state]}
+
+    return routes
+
+
+def _rows(document: Any) -> tuple[list[Any], str]:
+    """The photos of a request, and by which word they came."""
+    if not isinstance(document, dict) or ("instances" in document) == ("inputs" in document):
+        raise RefusedError(INVALID, "The request must be a JSON object with 'instances' or 'inputs'.")
+    signature = document.get("signature_name", "")
+    tf.check_signature(signature if isinstance(signature, str) else "?")
+    given = "instances" if "instances" in document else "inputs"
+    rows = document[given]
+    if given == "inputs" and isinstance(rows, dict) and "b64" not in rows:
+        rows = tf.only_input(rows)
+    if isinstance(rows, dict):
+        rows = [rows]
+    if not isinstance(rows, list) or not rows:
+        raise RefusedError(INVALID, f"'{given}' must be a list of photos.")
+    if len(rows) > MOST_PHOTOS:
+        raise RefusedError(INVALID, f"{len(rows)} photos are too many; at most {MOST_PHOTOS} at once.")
+    return [_bare(row) for row in rows], given
+
+
+def _bare(row: Any) -> Any:
+    """A row without the name of its input: `{"images": [...]}` is `[...]`."""
+    if isinstance(row, dict) and "b64" not in row:
+        return tf.only_input(row)
+    return row
+
+
+def _sources(rows: list[Any], served: Served) -> list[Source]:
+    if all(isinstance(row, dict) and isinstance(row.get("b64"), str) for row in rows):
+        return encoded_as_sources([parse_base64(row["b64"]) for row in rows])
+    try:
+        pixels = np.asarray(rows)
+    except ValueError:
+        pixels = np.empty(0, object)
+    if pixels.dtype.kind not in "iuf":
+        raise RefusedError(
+            INVALID, 'A photo is {"b64": "<image file>"}, or its pixels as nested lists of numbers.'
+        )
+    return pixels_as_sources(pixels, served.model.card)

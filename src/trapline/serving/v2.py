@@ -1,0 +1,163 @@
+"""The Open Inference Protocol v2, apart from how it travels: metadata, and from tensors to tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline import __version__
+from trapline.models.card import Card
+from trapline.serving.answers import Floats
+from trapline.serving.body import parse_base64
+from trapline.serving.engine import Source
+from trapline.serving.refusals import INVALID, RefusedError
+from trapline.serving.service import Service
+from trapline.serving.shelf import VERSION, Served
+from trapline.serving.tensors import (
+    ENCODED,
+    OUTPUT,
+    PIXELS,
+    check_shape,
+    encoded_as_sources,
+    pixels_as_sources,
+    probabilities,
+    specs,
+)
+
+SERVER = {"name": "trapline", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input.
+
+    Attributes:
+        name: `images` or `encoded`.
+        datatype: `UINT8` or `BYTES`.
+        shape: as the client states it.
+        data: flat: the numbers, or each file's bytes.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: npt.NDArray[np.uint8] | Sequence[bytes]
+
+
+def metadata(served: Served) -> dict[str, Any]:
+    """Of a model, as the protocol's JSON; the labels, in the order of the output, stand in `properties`."""
+    inputs, outputs = specs(served.model.card)
+    return {
+        "name": served.name,
+        "versions": [VERSION],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in inputs],
+        "outputs": [
+            {"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in outputs
+        ],
+        "properties": properties(served),
+    }
+
+
+def properties(served: Served) -> dict[str, str]:
+    """What a client needs to read the numbers: texts, as the protocol wants them."""
+    card = served.model.card
+    return {
+        "labels": json.dumps(card.labels),
+        "task": card.task,
+        "fingerprint": served.model.fingerprint,
+    }
+
+
+def as_sources(inputs: Sequence[Tensor], card: Card) -> list[Source]:
+    """The photos of a request.
+
+    Raises:
+        RefusedError: not one input of the two, or not of its type and shape.
+    """
+    if len(inputs) != 1:
+        raise RefusedError(INVALID, f"Send one input, '{PIXELS}' or '{ENCODED}'; there are {len(inputs)}.")
+    (one,) = inputs
+    if (one.name, one.datatype) == (PIXELS, "UINT8"):
+        pixels = np.asarray(one.data, np.uint8)
+        return pixels_as_sources(pixels.reshape(check_shape(one.shape, pixels.size)), card)
+    if (one.name, one.datatype) == (ENCODED, "BYTES"):
+        check_shape(one.shape, len(one.data))
+        return encoded_as_sources([bytes(item) for item in one.data])
+    raise RefusedError(
+        INVALID,
+        f"The inputs are '{PIXELS}' (UINT8) and '{ENCODED}' (BYTES, whole image files), "
+        f"not '{one.name[:50]}' ({one.datatype[:20]}).",
+    )
+
+
+def split_bytes(raw: bytes) -> list[bytes]:
+    """The elements of a BYTES tensor in its binary form: each is led by its length, four bytes.
+
+    Raises:
+        RefusedError: the lengths do not add up.
+    """
+    found, place = [], 0
+    while place + 4 <= len(raw):
+        end = place + 4 + int.from_bytes(raw[place : place + 4], "little")
+        if end > len(raw):
+            break
+        found.append(raw[place + 4 : end])
+        place = end
+    if place != len(raw):
+        raise RefusedError(INVALID, "The lengths inside the BYTES tensor do not add up.")
+    return found
+
+
+def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> Tensor:
+    """An input in the protocol's binary form."""
+    return Tensor(
+        name, datatype, shape, split_bytes(raw) if datatype == "BYTES" else np.frombuffer(raw, np.uint8)
+    )
+
+
+def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Tensor:
+    """An input in JSON: numbers, flat or nested; files as base64 texts.
+
+    Raises:
+        RefusedError: neither.
+    """
+    if datatype == "BYTES":
+        if not isinstance(data, list) or not all(isinstance(item, str) for item in _flat(data)):
+            raise RefusedError(INVALID, "BYTES in JSON are a list of base64 texts, each a whole image file.")
+        return Tensor(name, datatype, shape, [parse_base64(item) for item in _flat(data)])
+    try:
+        numbers = np.asarray(data)
+    except ValueError:
+        numbers = np.empty(0, object)
+    if numbers.dtype.kind not in "iu" or (numbers.size and not 0 <= numbers.min() <= numbers.max() <= 255):
+        raise RefusedError(INVALID, "UINT8 in JSON are whole numbers from 0 to 255.")
+    return Tensor(name, datatype, shape, numbers.astype(np.uint8).ravel())
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    return [item for one in data for item in (one if isinstance(one, list) else [one])]
+
+
+def check_outputs(names: Sequence[str]) -> None:
+    """Refuse a request for an output that there is not.
+
+    Raises:
+        RefusedError: there is such a one.
+    """
+    for name in names:
+        if name != OUTPUT:
+            raise RefusedError(INVALID, f"The only output is '{OUTPUT}', not '{name[:50]}'.")
+
+
+async def infer(
+    service: Service, served: Served, inputs: Sequence[Tensor], deadline: float, *, event: bool
+) -> Floats:
+    """float32 [N, labels]; of an event [1, labels]."""
+    sources = as_sources(inputs, served.model.card)
+    return probabilities(await service.answers(served, sources, deadline, event=event))

@@ -1,0 +1,171 @@
+"""The Open Inference Protocol v2 over HTTP, with its extension for binary tensors."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from trapline.serving import v2
+from trapline.serving.answers import Floats
+from trapline.serving.body import Body, Held, parse_json
+from trapline.serving.refusals import INVALID, NOT_READY, RefusedError
+from trapline.serving.service import Service
+from trapline.serving.settings import MOST_BODY, MOST_JSON
+from trapline.serving.shelf import VERSION, Served
+
+_LENGTH = "inference-header-content-length"
+
+_INFER = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["inputs"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "parameters": {"type": "object", "properties": {"event": {"type": "boolean"}}},
+                        "inputs": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": 1,
+                            "items": {
+                                "type": "object",
+                                "required": ["name", "datatype", "shape", "data"],
+                                "properties": {
+                                    "name": {"enum": ["encoded", "images"]},
+                                    "datatype": {"enum": ["BYTES", "UINT8"]},
+                                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+                                    "data": {"type": "array"},
+                                },
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+def router(service: Service, held: Held) -> APIRouter:
+    """The protocol's paths."""
+    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
+
+    @routes.get("")
+    def server() -> dict[str, Any]:
+        """The server."""
+        return v2.SERVER
+
+    @routes.get("/health/live")
+    def live() -> dict[str, bool]:
+        """Whether the server runs."""
+        return {"live": True}
+
+    @routes.get("/health/ready")
+    async def ready() -> dict[str, bool]:
+        """Whether every model can answer."""
+        if not await service.ready():
+            raise RefusedError(NOT_READY, "Not ready.", retry_after=1)
+        return {"ready": True}
+
+    @routes.get("/models/{name}/versions/{version}")
+    @routes.get("/models/{name}")
+    def model(name: str, version: str = VERSION) -> dict[str, Any]:
+        """A model's inputs and outputs, and its labels."""
+        return v2.metadata(service.shelf.get(name, version))
+
+    @routes.get("/models/{name}/versions/{version}/ready")
+    @routes.get("/models/{name}/ready")
+    async def model_ready(name: str, version: str = VERSION) -> dict[str, Any]:
+        """Whether a model can answer."""
+        served = service.shelf.get(name, version)
+        if service.shelf.draining or not await service.engine.ready(served):
+            raise RefusedError(NOT_READY, f"Model '{name}' is not ready.", retry_after=1)
+        return {"name": name, "ready": True}
+
+    @routes.post("/models/{name}/versions/{version}/infer", openapi_extra=_INFER)
+    @routes.post("/models/{name}/infer", openapi_extra=_INFER)
+    async def infer(
+        request: Request,
+        name: str,
+        version: str = VERSION,
+        length: Annotated[int | None, Header(alias=_LENGTH, ge=0)] = None,
+    ) -> Response:
+        """Ask a model: one input, `encoded` (image files; base64 in JSON) or `images` (pixels)."""
+        served, deadline = service.shelf.get(name, version), service.deadline()
+        with service.telemetry.request("v2_rest"), Body(held) as body:
+            content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
+            asked = _Asked(content, length)
+            found = await v2.infer(service, served, asked.inputs, deadline, event=asked.event)
+            return _response(served, asked, found)
+
+    return routes
+
+
+class _Asked:
+    """A request of the protocol, from JSON or from JSON followed by binary tensors."""
+
+    def __init__(self, content: bytes, length: int | None) -> None:
+        self._binary = memoryview(b"") if length is None else memoryview(content)[length:]
+        self._document = parse_json(content if length is None else content[:length])
+        if not isinstance(self._document, dict):
+            raise RefusedError(INVALID, "The request must be a JSON object.")
+        self.id = self._document.get("id")
+        parameters = self._dictionary(self._document.get("parameters", {}))
+        self.event = bool(parameters.get("event", False))
+        outputs = self._list("outputs", [])
+        v2.check_outputs([str(one.get("name")) for one in outputs])
+        self.binary_output = bool(parameters.get("binary_data_output", False))
+        for one in outputs:
+            self.binary_output = bool(
+                self._dictionary(one.get("parameters", {})).get("binary_data", self.binary_output)
+            )
+        self.inputs = [self._input(one) for one in self._list("inputs", None)]
+        if self._binary:
+            raise RefusedError(INVALID, f"{len(self._binary)} bytes follow the last tensor.")
+
+    def _list(self, name: str, default: list[Any] | None) -> list[dict[str, Any]]:
+        found = self._document.get(name, default)
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise RefusedError(INVALID, f"'{name}' must be a list of objects.")
+        return found
+
+    @staticmethod
+    def _dictionary(found: Any) -> dict[str, Any]:
+        if not isinstance(found, dict):
+            raise RefusedError(INVALID, "'parameters' must be an object.")
+        return found
+
+    def _input(self, one: dict[str, Any]) -> v2.Tensor:
+        name, datatype, shape = one.get("name"), one.get("datatype"), one.get("shape")
+        if not isinstance(name, str) or not isinstance(datatype, str) or not isinstance(shape, list):
+            raise RefusedError(INVALID, "An input has a name, a datatype and a shape.")
+        if not all(type(side) is int and 0 <= side < 2**31 for side in shape):
+            raise RefusedError(INVALID, "A shape is a list of whole numbers.")
+        size = self._dictionary(one.get("parameters", {})).get("binary_data_size")
+        if size is None:
+            if "data" not in one:
+                raise RefusedError(INVALID, f"The input '{name[:50]}' has no data.")
+            return v2.from_json(name, datatype, tuple(shape), one["data"])
+        if type(size) is not int or not 0 <= size <= len(self._binary):
+            raise RefusedError(INVALID, f"The binary data of '{name[:50]}' are not there.")
+        raw, self._binary = bytes(self._binary[:size]), self._binary[size:]
+        return v2.from_raw(name, datatype, tuple(shape), raw)
+
+
+def _response(served: Served, asked: _Asked, found: Floats) -> Response:
+    output: dict[str, Any] = {"name": "probabilities", "datatype": "FP32", "shape": list(found.shape)}
+    document = {"model_name": served.name, "model_version": VERSION, "outputs": [output]}
+    if isinstance(asked.id, str):
+        document["id"] = asked.id
+    if not asked.binary_output:
+        return JSONResponse(document | {"outputs": [output | {"data": found.ravel().tolist()}]})
+    raw = found.astype("<f4").tobytes()
+    output["parameters"] = {"binary_data_size": len(raw)}
+    head = json.dumps(document).encode()
+    return Response(head + raw, media_type="application/octet-stream", headers={_LENGTH: str(len(head))})

@@ -1,0 +1,398 @@
+"""A running server: the same answers by every interface, and those of `predict`."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from serving_process import Running, form
+
+from trapline import ModelFile, predict
+from trapline.images import prepare
+from trapline.serving import protos
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def expected(models: dict[str, Path], photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What `predict` says: float64 [photos, labels]."""
+    folder = tmp_path_factory.mktemp("expected")
+    for place, photo in enumerate(photos):
+        (folder / f"{place}.jpg").write_bytes(photo)
+    files = [folder / f"{place}.jpg" for place in range(len(photos))]
+    return predict(ModelFile(models["species"]), files, folder / "table.csv").probabilities()
+
+
+@pytest.fixture(scope="module")
+def pixels(models: dict[str, Path], photos: list[bytes]) -> Any:
+    """The photos as the network sees them: uint8 [photos, 16, 16, 3]."""
+    card = ModelFile(models["species"]).card
+    return np.stack([prepare(photo, card.preprocessing).pixels for photo in photos])
+
+
+@pytest.fixture(scope="module")
+def channel(server: Running) -> Any:
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        yield channel
+
+
+def call(channel: Any, package: str, service: str, method: str, request: Any, **options: Any) -> Any:
+    _, response = protos.methods(package, service)[method]
+    made = channel.unary_unary(
+        f"/{package}.{service}/{method}", type(request).SerializeToString, response.FromString
+    )
+    return made(request, timeout=10, **options)
+
+
+def rows(document: Any) -> list[list[float]]:
+    return [list(one["probabilities"].values()) for one in document["answers"]]
+
+
+def test_an_upload_of_many_files_is_answered_file_by_file(
+    server: Running, photos: list[bytes], expected: Any, models: dict[str, Path]
+) -> None:
+    body, kind = form({f"{place} é.jpg": photo for place, photo in enumerate(photos)} | {"broken": b"no"})
+    status, _, content = server.ask("POST", "/predict?top=2", body, {"content-type": kind})
+    assert status == 200
+    document = json.loads(content)
+    assert document["model"]["fingerprint"] == ModelFile(models["species"]).fingerprint
+    *good, broken = document["answers"]
+    np.testing.assert_allclose(rows({"answers": good}), expected, atol=1e-4)
+    assert [one["name"] for one in good] == [f"{place} é.jpg" for place in range(len(photos))]
+    assert [len(one["top"]) for one in good] == [2] * len(photos)
+    assert (broken["status"], broken["reason"]) == ("failed", "not a picture of a known format")
+
+
+def test_a_photo_may_come_as_the_body_or_as_base64(
+    server: Running, photos: list[bytes], expected: Any
+) -> None:
+    status, _, content = server.ask("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+    assert status == 200
+    np.testing.assert_allclose(rows(json.loads(content)), expected[:1], atol=1e-4)
+    text = [base64.b64encode(photo).decode() for photo in photos]
+    status, document = server.json("POST", "/predict", {"images": [text[0], {"b64": text[1], "name": "b"}]})
+    assert status == 200
+    np.testing.assert_allclose(rows(document), expected[:2], atol=1e-4)
+    assert document["answers"][1]["name"] == "b"
+    status, document = server.json("POST", "/predict?model=multi", {"image": text[0]})
+    assert document["model"]["task"] == "multi-label"
+
+
+def test_the_frames_of_an_event_get_one_answer(server: Running, photos: list[bytes], expected: Any) -> None:
+    body, kind = form({str(place): photo for place, photo in enumerate(photos[:3])})
+    status, _, content = server.ask("POST", "/predict?event=true", body, {"content-type": kind})
+    assert status == 200
+    (found,) = rows(json.loads(content))
+    pooled = np.exp(np.log(expected[:3]).mean(axis=0))
+    np.testing.assert_allclose(found, pooled / pooled.sum(), atol=1e-4)
+
+
+def test_open_inference_protocol_over_http(
+    server: Running, photos: list[bytes], pixels: Any, expected: Any
+) -> None:
+    assert server.json("GET", "/v2")[1]["name"] == "trapline"
+    assert server.json("GET", "/v2/health/ready") == (200, {"ready": True})
+    _, model = server.json("GET", "/v2/models/species")
+    assert json.loads(model["properties"]["labels"]) == ["blank", "hare", "lynx"]
+    text = [base64.b64encode(photo).decode() for photo in photos]
+    inputs = [{"name": "encoded", "datatype": "BYTES", "shape": [len(text)], "data": text}]
+    status, document = server.json("POST", "/v2/models/species/infer", {"id": "7", "inputs": inputs})
+    assert status == 200, document
+    (output,) = document["outputs"]
+    assert (document["id"], output["shape"]) == ("7", [6, 3])
+    np.testing.assert_allclose(np.reshape(output["data"], (6, 3)), expected, atol=1e-4)
+    head = {
+        "name": "images",
+        "datatype": "UINT8",
+        "shape": list(pixels.shape),
+        "parameters": {"binary_data_size": pixels.size},
+    }
+    request = json.dumps({"inputs": [head], "parameters": {"binary_data_output": True}}).encode()
+    status, headers, content = server.ask(
+        "POST",
+        "/v2/models/species/versions/1/infer",
+        request + pixels.tobytes(),
+        {"inference-header-content-length": str(len(request))},
+    )
+    assert status == 200
+    raw = content[int(headers["inference-header-content-length"]) :]
+    np.testing.assert_allclose(np.frombuffer(raw, "<f4").reshape(6, 3), expected, atol=1e-4)
+
+
+def test_open_inference_protocol_over_grpc(
+    channel: Any, photos: list[bytes], pixels: Any, expected: Any
+) -> None:
+    service = "GRPCInferenceService"
+    assert call(channel, protos.V2, service, "ServerLive", _v2("ServerLiveRequest")).live
+    assert call(channel, protos.V2, service, "ServerReady", _v2("ServerReadyRequest")).ready
+    assert call(channel, protos.V2, service, "ModelReady", _v2("ModelReadyRequest", name="multi")).ready
+    found = call(channel, protos.V2, service, "ModelMetadata", _v2("ModelMetadataRequest", name="species"))
+    assert [one.name for one in found.inputs] == ["images", "encoded"]
+    assert json.loads(found.properties["labels"]) == ["blank", "hare", "lynx"]
+    encoded = _v2("ModelInferRequest", model_name="species", id="9")
+    encoded.inputs.add(name="encoded", datatype="BYTES", shape=[6]).contents.bytes_contents.extend(photos)
+    raw = _v2("ModelInferRequest", model_name="species", raw_input_contents=[pixels.tobytes()])
+    raw.inputs.add(name="images", datatype="UINT8", shape=pixels.shape)
+    for request in (encoded, raw):
+        answer = call(channel, protos.V2, service, "ModelInfer", request)
+        numbers = np.frombuffer(answer.raw_output_contents[0], "<f4").reshape(list(answer.outputs[0].shape))
+        np.testing.assert_allclose(numbers, expected, atol=1e-4)
+        assert answer.id == request.id
+    raw.parameters["event"].bool_param = True
+    assert list(call(channel, protos.V2, service, "ModelInfer", raw).outputs[0].shape) == [1, 3]
+
+
+def _v2(message: str, /, **values: Any) -> Any:
+    return protos.message(protos.V2, message)(**values)
+
+
+def test_a_client_of_tensorflow_serving_finds_what_it_knows(channel: Any, pixels: Any, expected: Any) -> None:
+    """As the published gateway asks: floats of a share of 255 under its layer's name, `float_val` read."""
+    request = protos.message(protos.TF, "PredictRequest")()
+    request.model_spec.name, request.model_spec.signature_name = "species", "serving_default"
+    tensor = request.inputs["conv2d_input"]
+    tensor.dtype, tensor.tensor_content = 1, (pixels[:1] / 255).astype("<f4").tobytes()
+    for side in (1, 16, 16, 3):
+        tensor.tensor_shape.dim.add(size=side)
+    answer = call(channel, protos.TF, "PredictionService", "Predict", request)
+    np.testing.assert_allclose(answer.outputs["dense_2"].float_val, expected[0], atol=1e-4)
+    metadata = protos.message(protos.TF, "GetModelMetadataRequest")(metadata_field=["signature_def"])
+    metadata.model_spec.name = "species"
+    found = call(channel, protos.TF, "PredictionService", "GetModelMetadata", metadata)
+    signatures = protos.message(protos.TF, "SignatureDefMap")()
+    assert found.metadata["signature_def"].Unpack(signatures)
+    assert [
+        dim.size for dim in signatures.signature_def["serving_default"].inputs["images"].tensor_shape.dim
+    ] == [
+        -1,
+        16,
+        16,
+        3,
+    ]
+    status = protos.message(protos.TF, "GetModelStatusRequest")()
+    status.model_spec.name = "species"
+    (version,) = call(channel, protos.TF, "ModelService", "GetModelStatus", status).model_version_status
+    assert (version.version, version.state) == (1, 30)
+
+
+def test_tensorflow_serving_over_http(
+    server: Running, photos: list[bytes], pixels: Any, expected: Any
+) -> None:
+    files = [{"b64": base64.b64encode(photo).decode()} for photo in photos]
+    for document, word in (
+        ({"instances": files}, "predictions"),
+        ({"instances": [{"encoded": file} for file in files]}, "predictions"),
+        ({"inputs": {"images": pixels.tolist()}}, "outputs"),
+        ({"instances": (pixels / 255).tolist(), "signature_name": "serving_default"}, "predictions"),
+    ):
+        status, answer = server.json("POST", "/v1/models/species:predict", document)
+        assert status == 200, answer
+        np.testing.assert_allclose(answer[word], expected, atol=1e-4)
+    assert server.json("GET", "/v1/models/species")[1]["model_version_status"][0]["state"] == "AVAILABLE"
+    assert "signature_def" in server.json("GET", "/v1/models/species/metadata")[1]["metadata"]
+
+
+def test_probes_counts_and_the_page(server: Running, channel: Any) -> None:
+    health = protos.message(protos.HEALTH, "HealthCheckRequest")()
+    assert call(channel, protos.HEALTH, "Health", "Check", health).status == 1
+    assert server.json("GET", "/health/live") == (200, {"status": "live"})
+    assert set(server.json("GET", "/health/ready")[1]["models"]) == {"species", "multi"}
+    status, _, text = server.ask("GET", "/metrics")
+    assert b'trapline_requests_total{code="ok",interface="predict"}' in text
+    status, headers, page = server.ask("GET", "/")
+    assert status == 200
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert b"http://" not in page.replace(b"http://www.w3.org", b"")
+    assert b"https://" not in page
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "kind", "body"),
+    [
+        (400, "POST", "/predict", "application/json", b"{"),
+        (400, "POST", "/predict", "application/json", b"{}"),
+        (400, "POST", "/predict", "application/json", b'{"image": "no base64!"}'),
+        (400, "POST", "/predict", "application/json", b'{"images": []}'),
+        (400, "POST", "/predict", "multipart/form-data", b"no boundary"),
+        (400, "POST", "/predict?top=0", "image/jpeg", b"x"),
+        (403, "POST", "/predict", "application/json", b'{"url": "https://elsewhere.example/a.jpg"}'),
+        (404, "POST", "/predict?model=other", "image/jpeg", b"x"),
+        (404, "GET", "/nowhere", "", b""),
+        (404, "GET", "/v2/models/species/versions/2", "", b""),
+        (404, "GET", "/v1/models/other", "", b""),
+        (405, "GET", "/predict", "", b""),
+        (415, "POST", "/predict", "text/plain", b"x"),
+        (422, "POST", "/predict", "image/jpeg", b"no picture"),
+        (400, "POST", "/v2/models/species/infer", "application/json", b'{"inputs": []}'),
+        (400, "POST", "/v2/models/species/infer", "application/json", b'{"inputs": [{"name": 3}]}'),
+        (400, "POST", "/v1/models/species:predict", "application/json", b'{"instances": []}'),
+        (400, "POST", "/v1/models/species:predict", "application/json", b'{"instances": [[[1]], [2]]}'),
+    ],
+)
+def test_what_cannot_be_answered_says_why_in_one_form(
+    server: Running, status: int, method: str, path: str, kind: str, body: bytes
+) -> None:
+    found, _, content = server.ask(method, path, body, {"content-type": kind} if kind else {})
+    assert found == status, content
+    document = json.loads(content)
+    assert document.keys() == {"error", "code"}
+    assert "Traceback" not in document["error"]
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "datatype", "shape", "raw"),
+    [
+        ("INVALID_ARGUMENT", "images", "UINT8", [1, 16, 16, 3], b"short"),
+        ("INVALID_ARGUMENT", "encoded", "BYTES", [1], struct.pack("<I", 5) + b"photo"),
+        ("INVALID_ARGUMENT", "encoded", "BYTES", [0], b""),
+        ("NOT_FOUND", "other model", "BYTES", [0], b""),
+    ],
+)
+def test_grpc_refuses_with_a_status(
+    channel: Any, code: str, name: str, datatype: str, shape: list[int], raw: bytes
+) -> None:
+    model = "nothing" if code == "NOT_FOUND" else "species"
+    request = _v2("ModelInferRequest", model_name=model, raw_input_contents=[raw])
+    request.inputs.add(name=name, datatype=datatype, shape=shape)
+    with pytest.raises(grpc.RpcError) as failed:
+        call(channel, protos.V2, "GRPCInferenceService", "ModelInfer", request)
+    assert failed.value.code() is grpc.StatusCode[code]
+
+
+def test_a_gateway_gives_the_answers_of_the_server_behind_it_and_asks_for_its_token(
+    start: Callable[..., Running],
+    server: Running,
+    models: dict[str, Path],
+    photos: list[bytes],
+    expected: Any,
+) -> None:
+    behind = ("--backend", f"grpc://127.0.0.1:{server.grpc_port}")
+    body, kind = form({str(place): photo for place, photo in enumerate(photos)} | {"broken": b"no"})
+    for protocol in ("v2", "tensorflow"):
+        # To TensorFlow's clients that server calls its output `dense_2`, but knows the plain name too.
+        front = start(
+            f"species={models['species']}",
+            *behind,
+            "--backend-protocol",
+            protocol,
+            TRAPLINE_TOKEN="open sesame",
+        )
+        allowed = {"authorization": "Bearer open sesame"}
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "open sesame"}):
+            status, found, content = front.ask("POST", "/predict", body, {"content-type": kind, **headers})
+            assert (status, found["www-authenticate"]) == (401, "Bearer")
+        assert front.ask("GET", "/")[0] == front.ask("GET", "/health/ready")[0] == 200
+        status, _, content = front.ask("POST", "/predict", body, {"content-type": kind, **allowed})
+        assert status == 200, content
+        *good, broken = json.loads(content)["answers"]
+        np.testing.assert_allclose(rows({"answers": good}), expected, atol=1e-4)
+        assert broken["status"] == "failed"
+        with grpc.insecure_channel(f"127.0.0.1:{front.grpc_port}") as channel:
+            request = _v2("ModelMetadataRequest", name="species")
+            with pytest.raises(grpc.RpcError) as failed:
+                call(channel, protos.V2, "GRPCInferenceService", "ModelMetadata", request)
+            assert failed.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            token = (("authorization", "Bearer open sesame"),)
+            call(channel, protos.V2, "GRPCInferenceService", "ModelMetadata", request, metadata=token)
+        assert front.stop() == 0
+
+
+def test_a_gateway_whose_server_is_gone_says_so(
+    start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
+) -> None:
+    front = start(f"species={models['species']}", "--backend", "grpc://127.0.0.1:9", "--no-grpc")
+    status, _, content = front.ask("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+    assert (status, json.loads(content)["code"]) == (502, "backend")
+    assert front.ask("GET", "/health/ready")[0] == 503
+    assert front.ask("GET", "/health/live")[0] == 200
+
+
+def test_two_workers_outlive_the_death_of_one_and_a_replaced_model(
+    start: Callable[..., Running], models: dict[str, Path], tmp_path: Path, photos: list[bytes]
+) -> None:
+    model = tmp_path / "model.onnx"
+    shutil.copy(models["species"], model)
+    running = start(f"it={model}", "--workers", 2, "--threads", 1)
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+    if not children.exists():
+        pytest.skip("the children of a process are read from /proc")
+    before = ModelFile(models["species"]).fingerprint
+    workers = [
+        pid
+        for pid in children.read_text().split()
+        if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
+    assert len(workers) == 2
+    os.kill(int(workers[0]), signal.SIGKILL)
+    assert _fingerprint(running, photos[0]) == before
+    shutil.copy(models["multi"], tmp_path / "next.onnx")
+    (tmp_path / "next.onnx").replace(model)
+    after, until = ModelFile(models["multi"]).fingerprint, time.monotonic() + 30
+    found: list[str] = []
+    while found[-8:] != [after] * 8:
+        assert time.monotonic() < until, running.log.read_text()
+        found.append(_fingerprint(running, photos[0]))
+        time.sleep(0.05)
+    assert set(found) <= {before, after}
+    assert b"trapline_photos_total" in running.ask("GET", "/metrics")[2]
+    assert "died" in running.log.read_text()
+    assert running.stop() == 0
+
+
+def _fingerprint(running: Running, photo: bytes) -> str:
+    """Of the model that answered; a connection that a dying worker held is tried again, as a client would."""
+    for _ in range(100):
+        try:
+            status, _, content = running.ask("POST", "/predict", photo, {"content-type": "image/jpeg"})
+        except OSError:
+            time.sleep(0.05)
+            continue
+        assert status == 200
+        return str(json.loads(content)["model"]["fingerprint"])
+    raise AssertionError("no answer")
+
+
+def test_a_request_that_runs_when_the_server_is_told_to_stop_is_answered(
+    start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
+) -> None:
+    running = start(f"species={models['species']}", "--no-grpc")
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\n"
+    head += b"content-length: %d\r\n\r\n" % len(photos[0])
+    with running.connect() as connection:
+        connection.sendall(head + photos[0][:100])
+        time.sleep(0.2)
+        running.process.terminate()
+        time.sleep(0.3)
+        connection.sendall(photos[0][100:])
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert running.process.wait(10) == 0
+
+
+def test_a_port_that_is_taken_a_missing_model_and_a_backbone_are_said_plainly(
+    server: Running, models: dict[str, Path], tmp_path: Path
+) -> None:
+    from trapline.errors import TraplineError
+    from trapline.models import backbones
+    from trapline.serving.server import serve
+    from trapline.serving.settings import Settings, name_models
+
+    for taken in ({"port": server.port}, {"port": 0, "grpc_port": server.grpc_port}):
+        with pytest.raises(TraplineError, match="cannot be had"):
+            serve(Settings(models, **taken), lambda _: None)
+    with pytest.raises(TraplineError, match="There is no model file"):
+        name_models([str(tmp_path / "none.onnx")])
+    with pytest.raises(TraplineError, match="backbone without labels"):
+        name_models([str(backbones.path("lite0"))])

@@ -1,0 +1,143 @@
+"""Hostile clients: bounded memory, the right status, and others are served meanwhile."""
+
+import json
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from serving_process import Running, form
+
+pytestmark = pytest.mark.slow
+
+HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\n"
+
+
+def serves(server: Running, photo: bytes) -> None:
+    """An honest client is answered."""
+    status, _, content = server.ask("POST", "/predict", photo, {"content-type": "image/jpeg"})
+    assert status == 200, content
+
+
+def read_all(connection: socket.socket) -> bytes:
+    found = b""
+    try:
+        while chunk := connection.recv(65536):
+            found += chunk
+    except ConnectionError:
+        pass
+    return found
+
+
+def test_clients_that_send_slowly_or_nothing_are_cut_off(server: Running, photos: list[bytes]) -> None:
+    silent = [server.connect() for _ in range(40)]
+    dripping = [server.connect() for _ in range(20)]
+    for connection in dripping:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nx")
+    started = time.monotonic()
+    serves(server, photos[0])
+    for connection in [*silent, *dripping]:
+        assert read_all(connection) == b""
+        connection.close()
+    assert time.monotonic() - started < 5
+
+
+def test_a_body_that_comes_too_slowly_is_given_up(server: Running, photos: list[bytes]) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"content-length: 1000\r\n\r\nfirst")
+        serves(server, photos[0])
+        assert read_all(connection).startswith(b"HTTP/1.1 408")
+
+
+def test_a_head_without_end_is_cut_off(server: Running, photos: list[bytes]) -> None:
+    with server.connect() as connection:
+        try:
+            for _ in range(100):
+                connection.sendall(b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * 60_000 + b"\r\n")
+        except ConnectionError:
+            pass
+        assert b"200 OK" not in read_all(connection)
+    serves(server, photos[0])
+
+
+def test_whoever_closes_its_own_half_still_gets_the_answer(server: Running, photos: list[bytes]) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(photos[0]) + photos[0])
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+    with server.connect() as connection:  # only half a body, then gone
+        connection.sendall(HEAD + b"content-length: 1000\r\n\r\nx")
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection) == b""
+
+
+def test_half_a_gigabyte_is_refused_unread_in_bounded_memory(server: Running, photos: list[bytes]) -> None:
+    serves(server, photos[0])
+    before = server.memory()
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"content-length: 500000000\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 413")
+    with server.connect() as connection:  # without saying how much
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        chunk = b"100000\r\n" + b"\0" * 0x100000 + b"\r\n"
+        sent = 0
+        try:
+            while sent < 500:
+                connection.sendall(chunk)
+                sent += 1
+        except OSError:
+            pass
+        assert sent < 100
+    assert server.memory() - before < 150
+    serves(server, photos[0])
+
+
+@pytest.mark.parametrize("content", [b"[" * 10**6, b'{"images": [' + b"[]," * 10**6 + b"0]}", b"\xff" * 1000])
+def test_json_made_to_be_large_is_refused(server: Running, content: bytes) -> None:
+    status, _, answer = server.ask("POST", "/predict", content, {"content-type": "application/json"})
+    assert status == 400
+    assert json.loads(answer)["code"] == "invalid"
+
+
+def test_garbage_on_either_port_changes_nothing(server: Running, photos: list[bytes]) -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    for port in (server.port, server.grpc_port):
+        for garbage in (os.urandom(5000), b"\0" * 5000, preface + os.urandom(2000), b"\r\n" * 2000, b"GET"):
+            connecting = socket.create_connection(("127.0.0.1", port), timeout=5)
+            with connecting as connection, suppress(OSError):
+                connection.sendall(garbage)
+    serves(server, photos[0])
+
+
+def test_more_than_the_queue_holds_is_told_to_come_again(server: Running, photos: list[bytes]) -> None:
+    body, kind = form({str(place): photos[place % 6] for place in range(30)})
+
+    def ask(_: int) -> tuple[int, str | None, bytes]:
+        status, headers, content = server.ask("POST", "/predict", body, {"content-type": kind})
+        return status, headers.get("retry-after"), content
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(16)))
+    assert {status for status, _, _ in found} <= {200, 429}
+    for status, retry, content in found:
+        if status == 429:
+            assert retry is not None
+            assert int(retry) >= 1
+        else:
+            assert len(json.loads(content)["answers"]) == 30
+    serves(server, photos[0])
+
+
+def test_thousands_of_tiny_requests_are_answered_in_flat_memory(server: Running, photos: list[bytes]) -> None:
+    one = HEAD + b"content-length: 1\r\n\r\nx"
+    before = server.memory()
+    statuses = 0
+    for _ in range(4):
+        with server.connect() as connection:
+            connection.sendall((one * 249) + one.replace(b"host: x", b"host: x\r\nconnection: close"))
+            statuses += read_all(connection).count(b"HTTP/1.1 422")
+    assert statuses == 1000
+    assert server.memory() - before < 60
+    serves(server, photos[0])

@@ -1,0 +1,230 @@
+"""From bytes that strangers send to photos: what is right comes through whole, what is not is refused."""
+
+import base64
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trapline import ModelFile
+from trapline.serving import protos, tf, v2
+from trapline.serving.answers import Photo, View
+from trapline.serving.body import Held, parse_base64, parse_boxes, parse_form, parse_json
+from trapline.serving.refusals import RefusedError
+from trapline.serving.shelf import Served
+from trapline.serving.tensors import pixels_as_sources
+
+
+@pytest.fixture(scope="module")
+def served(write_tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return Served("tiny", ModelFile(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")))
+
+
+def form_of(files: list[tuple[str, bytes]], boundary: str = "edge") -> bytes:
+    parts = [
+        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
+        + content
+        + b"\r\n"
+        for name, content in files
+    ]
+    return b"".join(parts) + f"--{boundary}--\r\n".encode()
+
+
+@given(st.lists(st.binary(max_size=300), max_size=5))
+def test_the_files_of_a_form_come_through_whole(contents: list[bytes]) -> None:
+    files = [(f"photo {place}.jpg", content) for place, content in enumerate(contents)]
+    boundary = "a boundary that no photo holds".replace(" ", "-")
+    photos, _ = parse_form(form_of(files, boundary), f'multipart/form-data; boundary="{boundary}"')
+    assert [(photo.name, photo.content) for photo in photos] == files
+
+
+@given(st.binary(max_size=400))
+def test_a_form_of_garbage_is_refused(garbage: bytes) -> None:
+    with pytest.raises(RefusedError, match="multipart"):
+        parse_form(garbage, "multipart/form-data; boundary=edge")
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (form_of([("a", b"x")])[:-4], "multipart/form-data; boundary=edge"),
+        (form_of([("a", b"x")]), "multipart/form-data"),
+        (form_of([("a", b"x")]), "multipart/form-data; boundary="),
+        (form_of([("a", b"x")]), "multipart/form-data; boundary=other"),
+        (form_of([("a", b"x")] * 200), "multipart/form-data; boundary=edge"),
+        (b"--edge\r\n" + b"a: b\r\n" * 1000 + b"\r\nx\r\n--edge--", "multipart/form-data; boundary=edge"),
+        (b"--edge\r\n" + b"a: " + b"b" * 100_000 + b"\r\n\r\n", "multipart/form-data; boundary=edge"),
+    ],
+    ids=["cut", "no boundary", "empty boundary", "other boundary", "many parts", "many heads", "long head"],
+)
+def test_a_form_that_is_not_whole_or_too_much_is_refused(content: bytes, content_type: str) -> None:
+    with pytest.raises(RefusedError):
+        parse_form(content, content_type)
+
+
+@given(st.binary(max_size=200))
+def test_base64_comes_through_with_and_without_the_head_of_an_address(content: bytes) -> None:
+    text = base64.b64encode(content).decode()
+    assert parse_base64(text) == parse_base64(f"data:image/jpeg;base64,{text}") == content
+
+
+@pytest.mark.parametrize("text", ["=", "a", "a b", "é", "YQ==YQ=="])
+def test_what_is_not_base64_is_refused(text: str) -> None:
+    with pytest.raises(RefusedError, match="base64"):
+        parse_base64(text)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 200_000, b"1" * 5000, b"nul"])
+def test_what_is_not_json_is_refused(content: bytes) -> None:
+    with pytest.raises(RefusedError, match="not JSON"):
+        parse_json(content)
+
+
+def test_boxes_come_as_a_catalog_has_them() -> None:
+    given_box = {"x": 0.1, "y": 0, "width": 0.5, "height": 1, "conf": 0.9}
+    assert parse_boxes([given_box]) == [
+        {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.0, "width": 0.5, "height": 1.0}
+    ]
+    assert parse_boxes(None) is None
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        3,
+        [3],
+        [{}],
+        [None],
+        [{}] * 2000,
+        [{"x": "a"}],
+        [{"x": 2, "y": 0, "width": 1, "height": 1}],
+        [{"x": float("nan"), "y": 0, "width": 1, "height": 1}],
+    ],
+)
+def test_what_are_not_boxes_is_refused(boxes: Any) -> None:
+    with pytest.raises(RefusedError, match="box"):
+        parse_boxes(boxes)
+
+
+def test_bytes_in_memory_are_counted_and_bounded() -> None:
+    held = Held(most=10)
+    held.add(8)
+    with pytest.raises(RefusedError) as refused:
+        held.add(3)
+    assert refused.value.kind.http == 429
+    assert refused.value.retry_after == 1
+    assert held.bytes == 8
+
+
+@given(st.lists(st.binary(max_size=50), max_size=6))
+def test_bytes_tensors_come_through_whole(contents: list[bytes]) -> None:
+    raw = b"".join(len(one).to_bytes(4, "little") + one for one in contents)
+    assert v2.split_bytes(raw) == contents
+    with pytest.raises(RefusedError, match="add up"):
+        v2.split_bytes(raw + b"\x05\x00\x00\x00abc")
+
+
+def test_v2_inputs_are_pixels_or_files(served: Served) -> None:
+    pixels = np.arange(2 * 16 * 16 * 3, dtype=np.uint8).reshape(2, 16, 16, 3)
+    card = served.model.card
+    for tensor in (
+        v2.from_raw("images", "UINT8", pixels.shape, pixels.tobytes()),
+        v2.from_json("images", "UINT8", pixels.shape, pixels.tolist()),
+        v2.from_json("images", "UINT8", pixels.shape, pixels.ravel().tolist()),
+    ):
+        views = v2.as_sources([tensor], card)
+        np.testing.assert_array_equal([view.pixels for view in views if isinstance(view, View)], pixels)
+    for tensor in (
+        v2.from_raw("encoded", "BYTES", (1,), b"\x02\x00\x00\x00ab"),
+        v2.from_json("encoded", "BYTES", (1, 1), [["YWI="]]),
+    ):
+        assert v2.as_sources([tensor], card) == [Photo(b"ab")]
+
+
+@pytest.mark.parametrize(
+    ("name", "datatype", "shape", "raw"),
+    [
+        ("images", "UINT8", (1, 16, 16, 3), b"short"),
+        ("images", "UINT8", (-1, 16, 16, 3), b""),
+        ("images", "UINT8", (1, 8, 8, 3), b"\x00" * 192),
+        ("images", "UINT8", (2**40, 2**40), b"\x00"),
+        ("images", "FP32", (1,), b"\x00" * 4),
+        ("encoded", "BYTES", (2,), b"\x01\x00\x00\x00a"),
+        ("encoded", "BYTES", (65,), b"\x00\x00\x00\x00" * 65),
+        ("other", "UINT8", (1, 16, 16, 3), b"\x00" * 768),
+    ],
+)
+def test_a_v2_input_that_is_neither_is_refused(
+    served: Served, name: str, datatype: str, shape: tuple[int, ...], raw: bytes
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        v2.as_sources([v2.from_raw(name, datatype, shape, raw)], served.model.card)
+    assert refused.value.kind.http == 400
+
+
+@pytest.mark.parametrize("data", [["x"], [256], [-1], [0.5], [[1], [1, 2]], "x", None, [None]])
+def test_numbers_in_json_that_are_no_bytes_are_refused(data: Any) -> None:
+    with pytest.raises(RefusedError, match="0 to 255"):
+        v2.from_json("images", "UINT8", (1,), data)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.float32, np.float64])
+def test_pixels_of_any_number_type_are_the_same_photo(served: Served, dtype: Any) -> None:
+    pixels = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 16, 16, 3)
+    sent = (pixels / 255).astype(dtype) if np.dtype(dtype).kind == "f" else pixels.astype(dtype)
+    (view,) = pixels_as_sources(sent, served.model.card)
+    assert isinstance(view, View)
+    np.testing.assert_array_equal(view.pixels, pixels[0])
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, np.nan, np.inf, 255.0])
+def test_floats_that_are_no_share_of_255_are_refused(served: Served, value: float) -> None:
+    with pytest.raises(RefusedError, match="from 0 to 1"):
+        pixels_as_sources(np.full((1, 16, 16, 3), value, np.float32), served.model.card)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "field"), [(1, "float_val"), (3, "int_val"), (4, "int_val"), (9, "int64_val")]
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_tensorflow_tensors_are_read_from_either_place(
+    served: Served, dtype: int, field: str, packed: bool
+) -> None:
+    pixels = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 16, 16, 3)
+    values = pixels / 255 if dtype == 1 else pixels.astype(np.int64)
+    tensor = protos.message(protos.TF, "TensorProto")(dtype=dtype)
+    for side in pixels.shape:
+        tensor.tensor_shape.dim.add(size=side)
+    if packed:
+        kinds = {1: "<f4", 3: "<i4", 4: "u1", 9: "<i8"}
+        tensor.tensor_content = values.astype(kinds[dtype]).tobytes()
+    else:
+        getattr(tensor, field).extend(values.ravel().tolist())
+    (view,) = tf.from_tensor(tensor, served)
+    assert isinstance(view, View)
+    np.testing.assert_array_equal(view.pixels, pixels[0])
+
+
+def test_a_tensorflow_tensor_of_another_type_or_shape_is_refused(served: Served) -> None:
+    make = protos.message(protos.TF, "TensorProto")
+    for tensor in (make(dtype=10, bool_val=[True]), make(dtype=1, tensor_content=b"abc"), make(dtype=4)):
+        with pytest.raises(RefusedError):
+            tf.from_tensor(tensor, served)
+
+
+def test_the_descriptors_are_those_of_the_proto_files(tmp_path: Any) -> None:
+    import importlib.util
+    from importlib import resources
+    from pathlib import Path
+
+    script = Path(__file__).parents[3] / "scripts/compile_protos.py"
+    spec = importlib.util.spec_from_file_location("compile_protos", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.compile_protos(tmp_path / "now.binpb")
+    kept = (resources.files("trapline.serving.protos") / "protos.binpb").read_bytes()
+    assert (tmp_path / "now.binpb").read_bytes() == kept
