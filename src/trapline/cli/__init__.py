@@ -38,7 +38,8 @@ def build_app() -> typer.Typer:
 
 
 _NAMES = (
-    "quickstart run catalog explore split train tune predict pool evaluate submit write export serve show"
+    "quickstart run catalog explore split train tune predict pool region "
+    "evaluate submit write export serve show"
 )
 _ORDER = {name: place for place, name in enumerate(_NAMES.split())}
 

@@ -20,6 +20,9 @@ def run(
         Path,
         typer.Argument(help="A model file, or the name of a shipped backbone (lite0).", show_default=False),
     ],
+    photo: Annotated[
+        Path | None, typer.Option(help="Models of taxa: what the model says of this photo, taxon by taxon.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show the card of a model file: its labels, how it was calibrated and judged, its licences."""
@@ -27,6 +30,9 @@ def run(
 
     path = backbones.path(str(model)) if str(model) in backbones.names() else model
     opened = ModelFile(path, threads=1)
+    if photo is not None:
+        _explain(opened, photo, json)
+        return
     if json:
         import json as writer
 
@@ -40,6 +46,29 @@ def run(
         return
     for name, value in _lines(opened):
         typer.echo(f"{name:<15} {value}".rstrip())
+
+
+def _explain(model: ModelFile, photo: Path, json: bool) -> None:
+    from trapline.prediction import explain
+
+    found = explain(model, photo)
+    if json:
+        import dataclasses
+        import json as writer
+
+        typer.echo(writer.dumps(dataclasses.asdict(found), indent=1))
+        return
+    answer = "none: no rank keeps what the model promises" if found.answer is None else found.answer
+    certainty = "" if found.probability is None else f" ({found.rank}, {found.probability:.3f})"
+    typer.echo(f"Answer: {answer}{certainty}")
+    if found.warning:
+        typer.echo(f"Note: {found.warning}")
+    typer.echo(f"{'probability':>11}  {'of parent':>9}")
+    for step in found.steps:
+        said = [name for name in step.labels if name != step.name]
+        label = f" = {', '.join(said)}" if said else ""
+        name = f"{'  ' * step.depth}{step.name} ({step.rank}){label}"
+        typer.echo(f"{step.probability:>11.3f}  {step.of_parent:>9.3f}  {name}")
 
 
 def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
@@ -57,6 +86,8 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
         ("backbone", " ".join((card.backbone.get("name", ""), card.backbone.get("fingerprint", "")[:12]))),
         ("calibration", _calibration(card.calibration) if classifier else ""),
         ("made from", _export(card)),
+        ("heads", ", ".join(head["name"] for head in card.taxonomy.get("heads", ()))),
+        ("roll-up", _promise(card)),
         ("thresholds", ", ".join(f"{label} {value:.2f}" for label, value in card.thresholds.items())),
         ("split", _split(card)),
     )
@@ -83,6 +114,19 @@ def _export(card: Card) -> str:
     return (
         f"{made.source[:12]}, as {made.format}, with ranges from {made.calibrated_on}; on {made.measured_on} "
         f"{made.same_answer:.1%} of answers are the same"
+    )
+
+
+def _promise(card: Card) -> str:
+    made = card.taxonomy.get("rollup")
+    if not made:
+        return ""
+    kept = [level for level in card.thresholds if level in made["chosen_on"]]
+    where = f"{made['groups']} {made['over']}"
+    if not kept:
+        return f"precision {made['promise']:.2f} could not be promised at any rank on {where}"
+    return (
+        f"precision {made['promise']:.2f} a rank with confidence {made['confidence']:.2f}, chosen on {where}"
     )
 
 

@@ -1,9 +1,11 @@
 """The streaming engine, its journal, and the predictions table."""
 
 from trapline.prediction.engine import Estimate, Progress, estimate, predict, predict_to_file
+from trapline.prediction.explain import Explained, explain
 from trapline.prediction.inputs import as_catalog, read_list
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.ranks import Ranks, add_ranks
+from trapline.prediction.region import read_region, weigh_by_region
 from trapline.prediction.submission import (
     Submission,
     SubmissionFormat,
@@ -16,6 +18,7 @@ from trapline.prediction.table import Predictions
 
 __all__ = [
     "Estimate",
+    "Explained",
     "Predictions",
     "Progress",
     "Ranks",
@@ -26,12 +29,15 @@ __all__ = [
     "as_catalog",
     "check_submission",
     "estimate",
+    "explain",
     "pool_events",
     "predict",
     "predict_to_file",
     "read_format",
     "read_list",
+    "read_region",
     "refuse_failures",
     "summarise",
+    "weigh_by_region",
     "write_submission",
 ]

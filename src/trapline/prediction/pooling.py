@@ -47,7 +47,8 @@ def pool_events(
     """Pool the probabilities of the media of each event.
 
     Args:
-        predictions: one row a media.
+        predictions: one row a media; or one a box, then into rows of events (the boxes of a media that has
+            no event are one), skipped boxes left out.
         catalog: with the `event_id` (and `boxes`, if `without_box` is not 1) of these media; media
             without an event stand alone.
         how: the method (see the module), or what a card says (`Card.event`: a method a label, and the
@@ -69,6 +70,10 @@ def pool_events(
     if rows not in get_args(Rows):
         raise UsageError(f"Events are pooled into rows of {' or '.join(get_args(Rows))}, not of '{rows}'.")
     pooling = _as_pooling(how, predictions)
+    if predictions.level == "box":
+        if rows != "event":
+            raise UsageError("Boxes are pooled into rows of events, not of media: give rows 'event'.")
+        predictions = predictions.without_skipped()
     if not 0 <= without_box <= 1:
         raise UsageError(f"The weight of media without a box must be from 0 to 1, not {without_box}.")
     media = _media(predictions, catalog, without_box)
@@ -93,10 +98,8 @@ def pool_events(
 
 def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl.DataFrame:
     """event_id, code (0..events-1, in order of appearance) and weight of each row of the predictions."""
-    if predictions.level != "media":
-        raise DataError(
-            f"Only predictions of media can be pooled into events; these are of {predictions.level}s."
-        )
+    if predictions.level == "event":
+        raise DataError("These predictions are of events already; pool those of media or boxes.")
     nothing = pl.col("boxes").list.len() == 0
     known = catalog.table.select(
         "media_id",

@@ -28,6 +28,7 @@ from trapline.training.heads import LIBRARIES, MODEL, HeadLearner, folds_within,
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import Rows, data_summary, refuse_leaks, split_record
 from trapline.training.taxa_media import TaxaMedia, select_taxa
+from trapline.training.taxa_pooling import choose_pooling
 from trapline.training.taxa_thresholds import choose_thresholds
 from trapline.training.torch_learner import StepReport
 from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, losses
@@ -370,6 +371,7 @@ def train_taxa(
     caveat = " LEAKING SPLIT: these figures flatter the model." if leaks.leaking else ""
     settings, judged = learner.settings, fitted.judged
     thresholds, promised = promised_thresholds(learner, judged)
+    said = predictions_of(recipe, learner.media.selected, judged, "", {})
     card = Card(
         name=settings.node or recipe.name,
         task="single-label",
@@ -377,6 +379,7 @@ def train_taxa(
         embedding_size=learner.backbone.card.embedding_size,
         preprocessing=recipe.preprocessing,
         calibration=judged.calibration,
+        event=choose_pooling(said, learner.media.selected.catalog, media.classes.of_label),
         thresholds=thresholds,
         taxonomy=described(learner, fitted) | {"rollup": promised},
         recipe=recipe.model_dump(mode="json"),
@@ -391,16 +394,16 @@ def train_taxa(
     )
     folder.mkdir(parents=True, exist_ok=True)
     model = _write(learner, fitted.heads, card, folder / MODEL)
-    info = {
+    info: dict[str, Any] = {
         "recipe": recipe.name,
         "measured_on": card.metrics_on,
         "taxonomy": card.taxonomy,
         "thresholds": card.thresholds,
     }
+    if card.event is not None:
+        info["event"] = card.event.model_dump(mode="json")
     fingerprint = ModelFile(model, threads=1).fingerprint
-    predictions_of(recipe, learner.media.selected, judged, fingerprint, info).save(
-        folder / "validation.parquet"
-    )
+    replace(said, model=fingerprint, info=info).save(folder / "validation.parquet")
     if fitted.tried:
         pl.DataFrame(fitted.tried).write_csv(folder / "heads.csv")
     text = json.dumps(taxonomy.to_json(), ensure_ascii=False, indent=1)
