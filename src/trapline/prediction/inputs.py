@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,32 @@ def _digest(*values: object) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
-def as_catalog(inputs: Catalog | Sequence[Path | str] | pl.Series) -> Catalog:
+class PathList(Sequence[str]):
+    """Paths as a text file has them; the text of 100,000 takes 5 MB and not the 40 of as many `Path`s.
+
+    Attributes:
+        lines: strings, relative to `folder` or absolute.
+        folder: of the text file.
+    """
+
+    def __init__(self, lines: pl.Series, folder: Path) -> None:
+        self.lines, self.folder = lines, folder
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        """A path, or some, relative to where the text file's path is relative to."""
+        if isinstance(place, slice):
+            return [str(self.folder / line) for line in self.lines[place]]
+        return str(self.folder / self.lines[place])
+
+
+def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
     """A catalog as it is; of a list of files one with their common folder as root and the paths as ids.
 
     Raises:
@@ -97,8 +122,8 @@ def as_catalog(inputs: Catalog | Sequence[Path | str] | pl.Series) -> Catalog:
         pl.Series("media_id", [_name(path, skip) for path in inputs[start : start + _MEDIA_AT_ONCE]])
         for start in range(0, len(inputs), _MEDIA_AT_ONCE)
     )
-    rows = names.to_frame().with_columns(file_path="media_id")
-    return Catalog.from_rows(rows, root, f"{len(names)} files", where=inputs)  # type: ignore[arg-type]
+    source = f"{len(names)} files"
+    return Catalog.from_rows(names.to_frame().with_columns(file_path="media_id"), root, source)
 
 
 def _name(path: Path | str, skip: int) -> str:
@@ -113,11 +138,8 @@ def _name(path: Path | str, skip: int) -> str:
     return name if os.sep == "/" else name.replace(os.sep, "/")
 
 
-def read_list(path: Path) -> pl.Series:
+def read_list(path: Path) -> PathList:
     """The paths in a text file, one a line, relative to its folder; empty lines are left out.
-
-    Returns:
-        a series of strings, which takes a tenth of the memory of a list of paths.
 
     Raises:
         DataError: the file is missing, is no UTF-8 text, or names nothing.
@@ -127,12 +149,12 @@ def read_list(path: Path) -> pl.Series:
         with path.open(encoding="utf-8-sig", newline="\n") as file:
             while lines := list(islice(file, _MEDIA_AT_ONCE)):
                 named = [line.rstrip("\r\n") for line in lines if line.strip()]
-                parts.append(pl.Series("path", [str(path.parent / line) for line in named], pl.String))
+                parts.append(pl.Series("path", named, pl.String))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of paths: {error}") from error
     if not any(map(len, parts)):
         raise DataError(f"{path} names no files: it needs one path a line.")
-    return pl.concat(parts)
+    return PathList(pl.concat(parts), path.parent)
 
 
 def inputs_of(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Iterator[list[Input]]:

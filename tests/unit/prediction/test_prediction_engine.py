@@ -411,7 +411,7 @@ def test_a_name_that_is_not_utf8_is_refused_by_name(model: ModelFile, tmp_path: 
 
 def test_a_list_of_paths_is_relative_to_its_file(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a/1.jpg\r\n\n# 2.jpg\n 3.jpg\n", encoding="utf-8-sig")
-    assert read_list(tmp_path / "list.txt").to_list() == [
+    assert list(read_list(tmp_path / "list.txt")) == [
         str(tmp_path / name) for name in ("a/1.jpg", "# 2.jpg", " 3.jpg")
     ]
     (tmp_path / "empty.txt").write_text("\n\n")
