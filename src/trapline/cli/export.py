@@ -10,7 +10,7 @@ import typer
 from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
 
 if TYPE_CHECKING:
-    from trapline.models import Int8Export
+    from trapline.models import Detector, Int8Export
 
 
 def run(
@@ -26,6 +26,18 @@ def run(
             "the cost is measured on its validation photos."
         ),
     ] = None,
+    detector: Annotated[
+        bool,
+        typer.Option("--detector", help="MODEL is a checkpoint of a YOLOX detector: write it as ONNX."),
+    ] = False,
+    categories: Annotated[
+        str | None, typer.Option(help="Detector: what it finds, in its order [animal].")
+    ] = None,
+    side: Annotated[int, typer.Option(help="Detector: pixels of its input's sides.")] = 640,
+    seven_bits: Annotated[
+        bool,
+        typer.Option("--seven-bits", help="int8: safe on processors without VNNI too, and less exact."),
+    ] = False,
     media: Annotated[int, typer.Option(min=1, help="Training photos that ranges are read from.")] = 200,
     seed: Seed = 42,
     force: Force = False,
@@ -35,14 +47,40 @@ def run(
     from trapline.errors import UsageError
 
     refuse_to_overwrite(output, force)
-    if not int8:
-        raise UsageError("Say what to export to: --int8, a model file in eight bits.")
+    if int8 == detector:
+        raise UsageError(
+            "Say what to export to: --int8, a model file in eight bits; or --detector, an ONNX file of a "
+            "detector's checkpoint."
+        )
+    if detector:
+        from trapline.models import convert_detector
+
+        found = convert_detector(model, output, side=side, categories=categories and categories.split(","))
+        _show_detector(found, json)
+        return
     if calibrate is None:
         raise UsageError("--int8 needs the photos of the training: --calibrate CATALOG.")
     from trapline.formats import read
     from trapline.models import ModelFile, export_int8
 
-    _show_int8(export_int8(ModelFile(model), read(calibrate), output, media=media, seed=seed), json)
+    done = export_int8(
+        ModelFile(model), read(calibrate), output, media=media, seven_bits=seven_bits, seed=seed
+    )
+    _show_int8(done, json)
+
+
+def _show_detector(detector: Detector, json: bool) -> None:
+    size = detector.preprocessing
+    if json:
+        from json import dumps
+
+        facts = {"output": detector.path.as_posix(), "fingerprint": detector.fingerprint}
+        typer.echo(dumps(facts | {"categories": list(detector.categories), "side": size.height}, indent=1))
+        return
+    typer.echo(
+        f"Wrote {detector.path}: finds {', '.join(detector.categories)} in pictures of {size.height} × "
+        f"{size.width} pixels."
+    )
 
 
 def _show_int8(done: Int8Export, json: bool) -> None:

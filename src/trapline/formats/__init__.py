@@ -13,6 +13,7 @@ from trapline.formats import (
 )
 from trapline.formats.megadetector import join_boxes
 from trapline.formats.registry import READERS, Reader, read, reader
+from trapline.formats.write_megadetector import write_boxes
 from trapline.formats.writers import WRITERS, WriteReport, undo_sorted, write
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "timelapse",
     "undo_sorted",
     "write",
+    "write_boxes",
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from trapline.catalog import Catalog
+from trapline.errors import DataError
 from trapline.formats.answers import (
     Answer,
     MediaSaid,
@@ -176,3 +179,42 @@ def _classifications(what: Said | None, ids: Mapping[str, str], limit: float) ->
         return []
     kept = [answer for answer in what.ranked if answer.probability >= limit or answer in what.answers]
     return [[ids[answer.label], rounded(answer.probability)] for answer in kept]
+
+
+def write_boxes(catalog: Catalog, path: Path | str) -> Path:
+    """The boxes of a catalog alone as MegaDetector batch JSON 1.6, as a detector's run leaves it.
+
+    Media that no detector has looked at are not in it; one that it could not read has its reason.
+
+    Raises:
+        DataError: no media has boxes; nothing is written.
+    """
+    facts = catalog.info.get("boxes") or {}
+    failures: Mapping[str, str] = facts.get("failures", {})
+    table = catalog.table.select("media_id", "file_path", "boxes")
+    used = {_category(name) for name in table["boxes"].explode().struct.field("category").drop_nulls()}
+    extra = sorted(used - set(CATEGORIES.values()))
+    categories = CATEGORIES | {str(place): name for place, name in enumerate(extra, len(CATEGORIES) + 1)}
+    number = {name: key for key, name in categories.items()}
+    images: list[dict[str, Any]] = []
+    for media_id, file_path, boxes in table.iter_rows():
+        if boxes is not None:
+            found = [_plain_detection(box, number) for box in boxes]
+            images.append({"file": file_path, "detections": found})
+        elif media_id in failures:
+            images.append({"file": file_path, "failure": failures[media_id], "detections": None})
+    if not any(image["detections"] is not None for image in images):
+        raise DataError("No media of the catalog has boxes to write; find some with `trapline detect`.")
+    info = {"format_version": FORMAT_VERSION, "detector": str(facts.get("detector") or "unknown")}
+    document = {"info": info, "detection_categories": categories, "images": images}
+    path = Path(path)
+    put(path, json.dumps(document, indent=1, ensure_ascii=False))
+    return path
+
+
+def _plain_detection(box: Mapping[str, Any], number: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "category": number[_category(box["category"])],
+        "conf": 1.0 if box["conf"] is None else round(box["conf"], 5),
+        "bbox": [round(box[name], 5) for name in ("x", "y", "width", "height")],
+    }

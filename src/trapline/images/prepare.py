@@ -27,10 +27,12 @@ class Prepared:
     Attributes:
         pixels: uint8 [height, width, 3], RGB.
         warning: what was odd about the file ("truncated …"), or None.
+        inner: height and width, pixels, of the picture in the input; the rest is padding.
     """
 
     pixels: npt.NDArray[np.uint8]
     warning: str | None
+    inner: Size
 
 
 def prepare(
@@ -64,7 +66,7 @@ def prepare(
     plan = _plan(decoded.full_size, preprocessing, box)
     image = mask_banners(decoded.image, preprocessing.mask_top, preprocessing.mask_bottom)
     reduced = Fit(plan.region.scaled(1 / decoded.scale), plan.height, plan.width, plan.top, plan.left)
-    return Prepared(fit_image(image, reduced, preprocessing), decoded.warning)
+    return Prepared(fit_image(image, reduced, preprocessing), decoded.warning, (plan.height, plan.width))
 
 
 def _plan(size: Size, preprocessing: Preprocessing, box: Box | None) -> Fit:

@@ -38,7 +38,8 @@ class Preprocessing(BaseModel):
     Attributes:
         height: of the network's input, pixels.
         width: of the network's input, pixels.
-        fit: `squash` ignores the aspect ratio, `letterbox` pads with black, `crop` cuts the centre.
+        fit: `squash` ignores the aspect ratio, `letterbox` pads with black, `crop` cuts the centre, `corner`
+            scales into the upper left corner and pads with grey (114), as detectors of the YOLOX kind expect.
         crop_fraction: with `fit="crop"`, the share of the shorter side that is kept (timm's crop_pct).
         interpolation: the resampling filter, always antialiased.
         mask_top: share of the height blackened at the top, where cameras burn in a banner.
@@ -50,7 +51,7 @@ class Preprocessing(BaseModel):
 
     height: int = Field(224, ge=8, le=4096)
     width: int = Field(224, ge=8, le=4096)
-    fit: Literal["squash", "letterbox", "crop"] = "squash"
+    fit: Literal["squash", "letterbox", "crop", "corner"] = "squash"
     crop_fraction: float = Field(1.0, gt=0, le=1)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] = "bicubic"
     mask_top: float = Field(0.0, ge=0, lt=0.5)

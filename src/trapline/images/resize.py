@@ -20,6 +20,9 @@ FILTERS = {
 }
 
 
+_GREY = 114
+
+
 @dataclass(frozen=True)
 class Fit:
     """How a rectangle of the picture lands in the input.
@@ -40,7 +43,7 @@ class Fit:
 
 
 def plan_fit(rectangle: Rectangle, preprocessing: Preprocessing) -> Fit:
-    """Where `rectangle` lands in the input: squashed, padded with black, or cut to the centre."""
+    """Where `rectangle` lands in the input: squashed, padded, or cut to the centre."""
     height, width = preprocessing.height, preprocessing.width
     if preprocessing.fit == "crop":
         return Fit(_centre(rectangle, width / height, preprocessing.crop_fraction), height, width)
@@ -49,6 +52,8 @@ def plan_fit(rectangle: Rectangle, preprocessing: Preprocessing) -> Fit:
     scale = min(height / rectangle.height, width / rectangle.width)
     inner_height = min(height, max(1, round(rectangle.height * scale)))
     inner_width = min(width, max(1, round(rectangle.width * scale)))
+    if preprocessing.fit == "corner":
+        return Fit(rectangle, inner_height, inner_width)
     return Fit(rectangle, inner_height, inner_width, (height - inner_height) // 2, (width - inner_width) // 2)
 
 
@@ -74,7 +79,8 @@ def fit_image(image: Image.Image, plan: Fit, preprocessing: Preprocessing) -> np
     pixels = np.asarray(inner.convert("RGB"))
     if (plan.height, plan.width) == (preprocessing.height, preprocessing.width):
         return pixels
-    padded = np.zeros((preprocessing.height, preprocessing.width, 3), np.uint8)
+    colour = _GREY if preprocessing.fit == "corner" else 0
+    padded = np.full((preprocessing.height, preprocessing.width, 3), colour, np.uint8)
     padded[plan.top : plan.top + plan.height, plan.left : plan.left + plan.width] = pixels
     return padded
 

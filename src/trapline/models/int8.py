@@ -59,6 +59,7 @@ def export_int8(
     output: Path | str,
     *,
     media: int = CALIBRATION_MEDIA,
+    seven_bits: bool = False,
     seed: int = 42,
 ) -> Int8Export:
     """Write `model` again in eight bits, and measure on the validation part what that costs.
@@ -71,6 +72,7 @@ def export_int8(
         catalog: labelled, with a split; ranges are read from its part `train`, the cost from `validation`.
         output: the new model file; replaced if it exists.
         media: how many training media the ranges come from.
+        seven_bits: for processors without VNNI, see `trapline.models.quantize.quantise`.
         seed: of their choice.
 
     Raises:
@@ -82,7 +84,7 @@ def export_int8(
     chosen = _sample(catalog.part("train"), media, seed)
     judged, left_out = _judgeable(catalog.part("validation"), model.card)
     seen: list[int] = []
-    graph = quantise(read_graph(model.path), _seen(_batches(chosen, model), seen))
+    graph = quantise(read_graph(model.path), _seen(_batches(chosen, model), seen), seven_bits=seven_bits)
     with tempfile.TemporaryDirectory(prefix="trapline-int8-") as folder:
         draft = write_model_file(graph, model.card, Path(folder) / "draft.onnx")
         compared = _compare(model, ModelFile(draft), judged)

@@ -21,12 +21,13 @@ from trapline.errors import DataError
 from trapline.models.file import INPUT
 from trapline.models.onnx_graph import head_nodes, read_graph, without_outputs
 
-_QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool", "Concat")
+_QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool")
+"""What lies between products must be quantised too, or each of them computes its ranges in float again."""
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def quantise(
-    model: onnx.ModelProto, pictures: Iterator[npt.NDArray[np.uint8]], *, reduce_range: bool = True
+    model: onnx.ModelProto, pictures: Iterator[npt.NDArray[np.uint8]], *, seven_bits: bool = False
 ) -> onnx.ModelProto:
     """The network with its convolutions and matrix products in eight bits.
 
@@ -35,8 +36,8 @@ def quantise(
     Args:
         model: a network as `trapline.models.onnx_graph` has it.
         pictures: batches of what it will see, uint8 [n, height, width, 3].
-        reduce_range: weights of seven bits. Processors without VNNI add pairs of products in 16 bits, where
-            eight-bit weights overflow silently; with seven bits every processor gives the same answers.
+        seven_bits: of the weights. Processors without VNNI add pairs of products in 16 bits, where eight-bit
+            weights saturate silently; seven bits are safe on every processor, and less exact.
 
     Raises:
         DataError: no picture, or a network without anything to quantise.
@@ -50,20 +51,17 @@ def quantise(
         # Weights kept as float16 become constants, batch norms part of their convolutions, and every value
         # gets its shape: without that the quantiser passes over what it does not know.
         quant_pre_process(source, plain, skip_symbolic_shape=True)
-        network = onnx.load(plain)
-        excluded = _left_in_float(network)
-        reader = _Reader(pictures)
         quantize_static(
-            network,
+            plain,
             done,
-            reader,
+            _Reader(pictures),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTISED),
             per_channel=True,
-            reduce_range=reduce_range,
+            reduce_range=seven_bits,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=excluded,
+            nodes_to_exclude=_left_in_float(onnx.load(plain)),
         )
         return read_graph(done)
 

@@ -97,7 +97,15 @@ def load_weights(module: nn.Module, weights: Weights) -> None:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, a torch state dict, or a checkpoint that wraps one.
+    """The tensors of a backbone: those of `read_tensors`, without the head that Trapline trained."""
+    tensors = read_tensors(path)
+    if any(key.startswith(OWN_PREFIX) for key in tensors):
+        tensors = {key: value for key, value in tensors.items() if key.startswith(OWN_PREFIX)}
+    return {key.removeprefix("module.").removeprefix(OWN_PREFIX): value for key, value in tensors.items()}
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, a torch state dict, or a checkpoint that wraps one, by name.
 
     Raises:
         DataError: neither, or a pickle that wants to run code.
@@ -119,9 +127,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise DataError(f"{path} holds no tensors by name, so it is not a state dict.")
-    if any(key.startswith(OWN_PREFIX) for key in tensors):  # a network that Trapline trained
-        tensors = {key: value for key, value in tensors.items() if key.startswith(OWN_PREFIX)}
-    return {key.removeprefix("module.").removeprefix(OWN_PREFIX): value for key, value in tensors.items()}
+    return tensors
 
 
 def _load_state(module: nn.Module, state: dict[str, Tensor], weights: Weights) -> None:

@@ -1,5 +1,6 @@
 """The streaming engine, its journal, and the predictions table."""
 
+from trapline.prediction.detection import detect
 from trapline.prediction.engine import Estimate, Progress, estimate, predict, predict_to_file
 from trapline.prediction.explain import Explained, explain
 from trapline.prediction.inputs import as_catalog, read_list
@@ -28,6 +29,7 @@ __all__ = [
     "add_ranks",
     "as_catalog",
     "check_submission",
+    "detect",
     "estimate",
     "explain",
     "pool_events",

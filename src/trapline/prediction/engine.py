@@ -21,7 +21,7 @@ from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits,
 from trapline.models import ModelFile
 from trapline.models.cores import available_cores
 from trapline.prediction.assembly import table_parts
-from trapline.prediction.inputs import Extent, Input, as_catalog, batches, inputs_of, measure, state
+from trapline.prediction.inputs import Extent, Input, as_catalog, batches, inputs_of, measure, stamp, state
 from trapline.prediction.journal import Entry, Index, Journal, read_header
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.summary import Summary, Tally, refuse_failures
@@ -291,21 +291,12 @@ def _not_done(
     for inputs in inputs_of(catalog, crop, level):
         asked = [row for row in inputs if row.skipped is None]
         now = [
-            state(row.media_id, row.number, row.file_path, row.box_text, *_stamp(catalog.path(row.file_path)))
+            state(row.media_id, row.number, row.file_path, row.box_text, *stamp(catalog.path(row.file_path)))
             for row in asked
         ]
         found = index.find([row.key for row in asked])
         parts.append((found < 0) | (index.states[found] != np.array(now, np.uint64)))
     return np.concatenate(parts)
-
-
-def _stamp(path: Path) -> tuple[int | None, int | None]:
-    """Size and modification time (ns) of a file, by which a change of it is noticed."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None, None
-    return found.st_size, found.st_mtime_ns
 
 
 def _write(
@@ -449,7 +440,7 @@ class _Run:
 def _read(
     pixels: npt.NDArray[np.uint8], path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits
 ) -> _Picture:
-    size, modified = _stamp(path)  # before reading: a file that changes meanwhile is then redone
+    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
     with borrowed() as decoder:
         try:
             warning = decoder.prepare_into(pixels, path, preprocessing, box, limits)

@@ -67,6 +67,15 @@ def state(
     return _digest(media_id, number, file_path, box_text, size, modified)
 
 
+def stamp(path: Path) -> tuple[int | None, int | None]:
+    """Size and modification time (ns) of a file, by which a change of it is noticed."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None, None
+    return found.st_size, found.st_mtime_ns
+
+
 def key(media_id: str, number: int | None) -> int:
     """`Input.key` of the input with this id and box."""
     return _digest(media_id, number)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog, fingerprint
 from trapline.errors import DataError, UsageError
-from trapline.images import Preprocessing
+from trapline.images import Preprocessing, prepare
 from trapline.models import Calibration, Card, ModelFile, export_int8
 from trapline.models.onnx_graph import Layer, attach_head, read_graph, store_half, write_model_file
 
@@ -93,7 +93,7 @@ def test_answers_and_card_of_the_new_file(world: Callable[..., Catalog], tmp_pat
     model = write_classifier(tmp_path / "model.onnx", catalog)
     done = export_int8(model, catalog, tmp_path / "int8.onnx")
     made = ModelFile(done.path)
-    images = np.random.default_rng(2).integers(0, 256, (8, SIDE, SIDE, 3)).astype(np.uint8)
+    images = np.stack([prepare(path, model.card.preprocessing).pixels for path in catalog.paths()])
     before, after = model.run(images), made.run(images)
     np.testing.assert_allclose(after.logits, before.logits, atol=0.15 * np.abs(before.logits).max())
     assert made.fingerprint != model.fingerprint

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 
 from trapline.models.networks.network import Network
 
@@ -21,15 +22,20 @@ OPSET = 18
 
 def network_graph(network: Network, height: int, width: int) -> onnx.ModelProto:
     """The network as ONNX: `images` uint8 [batch, height, width, 3] -> `embedding`, `logits`."""
-    still = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
     images = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    return export_module(network, images, ["logits", "embedding"])
+
+
+def export_module(module: nn.Module, images: Tensor, outputs: list[str]) -> onnx.ModelProto:
+    """A module of one input as ONNX: `images` as the example [N, …], of any N, -> `outputs`."""
+    still = copy.deepcopy(module).cpu().float().eval().to(memory_format=torch.contiguous_format)
     with torch.no_grad(), warnings.catch_warnings(), _quiet_exporter():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             still,
             (images,),
             input_names=["images"],
-            output_names=["logits", "embedding"],
+            output_names=outputs,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             opset_version=OPSET,
             dynamo=True,

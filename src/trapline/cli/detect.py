@@ -1,0 +1,109 @@
+"""`trapline detect`: boxes for every photo, by a detector of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trapline.cli._common import Force, Json, progress, refuse_to_overwrite
+
+if TYPE_CHECKING:
+    from trapline.catalog import Catalog
+    from trapline.prediction import Progress
+
+
+def run(
+    detector: Annotated[
+        Path, typer.Argument(help="The detector, an ONNX file in YOLOX's layout.", show_default=False)
+    ],
+    source: Annotated[
+        Path, typer.Argument(help="A catalog, or any source that `catalog` reads.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="A catalog (.parquet) or MegaDetector JSON (.json).", show_default=False
+        ),
+    ],
+    part: Annotated[
+        str | None, typer.Option(help="Only this part of the split: train, validation, test.")
+    ] = None,
+    min_conf: Annotated[float, typer.Option(help="Boxes below this confidence are left out.")] = 0.05,
+    overlap: Annotated[
+        float, typer.Option(help="Of boxes that overlap more than this one stays, the most confident.")
+    ] = 0.45,
+    categories: Annotated[
+        str | None, typer.Option(help="What the detector finds, in its order: animal,person,vehicle.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode photos; as many as there are cores.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
+    ] = None,
+    runtime: Annotated[
+        str, typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino.")
+    ] = "auto",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")
+    ] = False,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Find boxes in every photo of SOURCE with DETECTOR. Run again to go on after an interruption."""
+    from trapline.errors import UsageError
+    from trapline.formats import read, write_boxes
+    from trapline.models import Detector
+    from trapline.prediction import detect
+    from trapline.prediction.engine import journal_path
+
+    refuse_to_overwrite(output, force)
+    if output.suffix.lower() not in (".parquet", ".json"):
+        raise UsageError(f"Boxes are written as a catalog (.parquet) or as .json, not as '{output.name}'.")
+    opened = Detector(
+        detector,
+        categories=categories.split(",") if categories else None,
+        min_conf=min_conf,
+        overlap=overlap,
+        threads=threads,
+        runtime=runtime,
+    )
+    with progress() as display:
+        task = display.add_task("detect", total=None, rate="")
+
+        def show(now: Progress) -> None:
+            display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
+
+        catalog = detect(
+            opened,
+            read(source),
+            journal_path(output),
+            part=part,
+            workers=workers,
+            fresh=fresh,
+            progress=show,
+        )
+    if output.suffix.lower() == ".json":
+        write_boxes(catalog, output)
+    else:
+        catalog.save(output)
+    _show(catalog, output, json)
+
+
+def _show(catalog: Catalog, output: Path, json: bool) -> None:
+    facts = catalog.info["boxes"]
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"output": output.as_posix(), **facts}, indent=1))
+        return
+    typer.echo(
+        f"Wrote {output}: {facts['with_boxes']} of {facts['media']} photos have a box of confidence "
+        f"{facts['min_conf']:g} or more, {facts['failed']} failed."
+    )
+    for media, reason in list(facts["failures"].items())[:10]:
+        typer.echo(f"  {media}: {reason}")
+    if len(facts["failures"]) > 10:
+        typer.echo(f"  and {len(facts['failures']) - 10} more")

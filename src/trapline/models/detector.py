@@ -1,0 +1,277 @@
+"""A detector: an ONNX file in YOLOX's layout, opened and run without PyTorch.
+
+Such a file is what YOLOX's own exporter writes. Input: float32 [batch, 3, height, width], BGR, 0..255, the
+picture scaled into the upper left corner. Output: float32 [batch, places, 5 + categories]: for every place of
+the grids of strides 8, 16 and 32 (and 64) the box's centre and size, whether something is there, and what.
+Centres are given from the place's corner in strides and sizes as logarithms, or both in pixels; which of the
+two is found out when the file is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from trapline.errors import DataError, UsageError, require
+from trapline.images import Preprocessing
+from trapline.models.runtimes import Session, open_session
+
+METADATA_KEY = "trapline_detector"
+CATEGORIES = {1: ("animal",), 3: ("animal", "person", "vehicle")}
+"""What detectors of camera-trap photos find, by the number of their categories."""
+
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+_GREY = 114
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one picture, most confident first.
+
+    Attributes:
+        categories: int64 [n], places in the detector's `categories`.
+        conf: float32 [n], 0..1.
+        boxes: float32 [n, 4]: left, top, width, height in pixels of the input.
+    """
+
+    categories: npt.NDArray[np.int64]
+    conf: Floats
+    boxes: Floats
+
+
+class Detector:
+    """An opened detector.
+
+    Args:
+        path: of the ONNX file.
+        categories: what it finds, in its order; None takes what the file says of itself, else `CATEGORIES`.
+        min_conf: boxes below this are left out.
+        overlap: of two boxes of a category whose intersection over union is larger, the more confident stays.
+        most: boxes a picture.
+        threads: the network runs on; None for one a core.
+        runtime: see `ModelFile`.
+
+    Raises:
+        DataError: no such file, or no detector in YOLOX's layout.
+        UsageError: options out of range, or the number of categories is another.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        categories: Sequence[str] | None = None,
+        min_conf: float = 0.05,
+        overlap: float = 0.45,
+        most: int = 64,
+        threads: int | None = None,
+        runtime: str = "auto",
+    ) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DataError(f"There is no detector at {self.path}.")
+        if not (0 < min_conf < 1 and 0 < overlap < 1 and most >= 1):
+            raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
+        content = self.path.read_bytes()
+        self.fingerprint = hashlib.sha256(content).hexdigest()
+        self._session = open_session(content, self.path, runtime, threads)
+        self.runtime = self._session.runtime
+        self.min_conf, self.overlap, self.most = min_conf, overlap, most
+        self.preprocessing, self._batched = _input_of(self._session, self.path)
+        places = self._raw(self._blank())
+        self._grid = _grid(self.preprocessing, places.shape[1], self.path)
+        self._decoded = _is_decoded(places[0], self._grid)
+        self.categories = self._named(places.shape[2] - 5, categories)
+        self._suppress = open_session(
+            _suppression(min_conf, overlap, most).SerializeToString(), self.path, "cpu", threads
+        )
+
+    def detect(self, images: npt.NDArray[np.uint8]) -> list[Found]:
+        """What is in pictures: uint8 [N, height, width, 3], RGB, made with `preprocessing`."""
+        raw = self._raw(images)
+        boxes = raw[..., :4] if self._decoded else _decode(raw[..., :4], self._grid)
+        scores = np.ascontiguousarray((raw[..., 4:5] * raw[..., 5:]).transpose(0, 2, 1))
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise DataError(f"{self.path} answers with something that is no number.")
+        (chosen,) = self._suppress.run(["chosen"], {"boxes": boxes, "scores": scores})
+        return [
+            self._found(boxes[row], scores[row], chosen[chosen[:, 0] == row]) for row in range(len(images))
+        ]
+
+    def _found(self, boxes: Floats, scores: Floats, chosen: npt.NDArray[np.int64]) -> Found:
+        """One picture's boxes [places, 4], scores [categories, places] and what was chosen of them."""
+        categories, places = chosen[:, 1], chosen[:, 2]
+        conf = scores[categories, places]
+        order = np.argsort(-conf, kind="stable")[: self.most]
+        centre, size = boxes[places[order], :2], boxes[places[order], 2:]
+        return Found(categories[order], conf[order], np.hstack([centre - size / 2, size]))
+
+    def _raw(self, images: npt.NDArray[np.uint8]) -> Floats:
+        """float32 [N, places, 5 + categories], as the network gives it."""
+        planes = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2), np.float32)
+        source, target = self._session.inputs[0].name, self._session.outputs[0].name
+        parts = [planes] if self._batched else [planes[row : row + 1] for row in range(len(planes))]
+        return np.concatenate([self._session.run([target], {source: part})[0] for part in parts])
+
+    def _blank(self) -> npt.NDArray[np.uint8]:
+        size = self.preprocessing
+        return np.full((1, size.height, size.width, 3), _GREY, np.uint8)
+
+    def _named(self, count: int, wanted: Sequence[str] | None) -> tuple[str, ...]:
+        names = wanted
+        if names is None and METADATA_KEY in self._session.metadata:
+            try:
+                names = [str(name) for name in json.loads(self._session.metadata[METADATA_KEY])["categories"]]
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"What {self.path} says of its categories cannot be read: {error}") from error
+        names = CATEGORIES.get(count, ()) if names is None else names
+        if len(names) != count or len(set(names)) != count:
+            raise UsageError(
+                f"{self.path} finds {count} categories; name them in its order with --categories, as in "
+                "--categories animal,person,vehicle."
+            )
+        return tuple(names)
+
+
+def convert_detector(
+    checkpoint: Path | str,
+    output: Path | str,
+    *,
+    side: int = 640,
+    categories: Sequence[str] | None = None,
+) -> Detector:
+    """Write a checkpoint of a YOLOX (PyTorch's, with the tensors under `model`) as an ONNX file, and open it.
+
+    Nothing in the checkpoint is executed. MegadetectorLite, of the package zamba, is such a one.
+
+    Args:
+        checkpoint: tiny, s, m, l or x; not nano.
+        output: the ONNX file; replaced if it exists.
+        side: of its input, pixels: a multiple of 32, best that of its training.
+        categories: what it finds, in its order; None for `CATEGORIES`.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+        DataError: no checkpoint of a YOLOX.
+        UsageError: a side that is no multiple of 32, or the number of categories is another.
+    """
+    require("torch", "train", "Converting a detector's checkpoint")
+    from trapline.models.networks.yolox import yolox_graph
+
+    if side % 32 or not 32 <= side <= 4096:
+        raise UsageError(f"The sides of a detector's input are multiples of 32, up to 4096; not {side}.")
+    checkpoint, output = Path(checkpoint), Path(output)
+    if not checkpoint.is_file():
+        raise DataError(f"There is no checkpoint at {checkpoint}.")
+    graph, count = yolox_graph(checkpoint, side)
+    names = list(categories or CATEGORIES.get(count, ()))
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    facts = {"categories": names, "source": checkpoint.name, "source_fingerprint": digest}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(output.name + ".partial")
+    try:
+        onnx.save(_described(graph, facts), partial)
+        Detector(partial, categories=names)
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Detector(output)
+
+
+def _described(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto:
+    """The graph with `facts` in its metadata; without the exporter's traces."""
+    described = onnx.ModelProto()
+    described.CopyFrom(graph)
+    for node in described.graph.node:
+        node.ClearField("doc_string")
+        node.ClearField("metadata_props")
+    del described.graph.value_info[:]
+    helper.set_model_props(described, {METADATA_KEY: json.dumps(facts)})
+    return described
+
+
+def _input_of(session: Session, path: Path) -> tuple[Preprocessing, bool]:
+    """The size of the input, and whether it takes more than one picture at a time."""
+    inputs = session.inputs
+    shape = inputs[0].shape if inputs else ()
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(shape) != 4 or shape[1] != 3:
+        found = ", ".join(f"{item.name} {item.type} {list(item.shape)}" for item in inputs)
+        raise DataError(
+            f"{path} is no detector in YOLOX's layout: its input should be one float32 [batch, 3, height, "
+            f"width], and is {found}."
+        )
+    batch, _, height, width = shape
+    if height is None or width is None or height % 32 or width % 32:
+        raise DataError(
+            f"{path} takes pictures of {height} × {width} pixels; both must be fixed multiples of 32."
+        )
+    if batch not in (None, 1):
+        raise DataError(f"{path} takes {batch} pictures at a time; export it for 1 or for any number.")
+    size = Preprocessing(height=height, width=width, fit="corner", interpolation="bilinear")
+    return size, batch is None
+
+
+def _grid(size: Preprocessing, places: int, path: Path) -> Floats:
+    """float32 [places, 3]: column, row and stride of each place."""
+    for strides in _STRIDES:
+        if sum((size.height // stride) * (size.width // stride) for stride in strides) == places:
+            break
+    else:
+        raise DataError(
+            f"{path} answers for {places} places, which are not the grids of strides 8, 16, 32 (and 64) of "
+            f"{size.height} × {size.width} pixels: it is not in YOLOX's layout."
+        )
+    parts = []
+    for stride in strides:
+        rows, columns = np.mgrid[: size.height // stride, : size.width // stride]
+        parts.append(np.stack([columns.ravel(), rows.ravel(), np.full(rows.size, stride)], axis=1))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _is_decoded(answer: Floats, grid: Floats) -> bool:
+    """Whether the centres are in pixels: those then follow the grid's, offsets from its places do not."""
+    pixels = grid[:, :2] * grid[:, 2:]
+    return bool(np.abs(answer[:, :2] - pixels).mean() < np.abs(answer[:, :2]).mean())
+
+
+def _decode(boxes: Floats, grid: Floats) -> Floats:
+    """Centre and size in pixels, float32 [N, places, 4], of offsets in strides and logarithms of sizes."""
+    strides = grid[:, 2:]
+    centres = (boxes[..., :2] + grid[:, :2]) * strides
+    with np.errstate(over="ignore"):
+        return np.concatenate([centres, np.exp(boxes[..., 2:]) * strides], axis=-1)
+
+
+def _suppression(min_conf: float, overlap: float, most: int) -> onnx.ModelProto:
+    """ONNX's own non-maximum suppression: of boxes [N, places, 4] (centre, size), scores [N, K, places]."""
+    constants: dict[str, npt.NDArray[Any]] = {
+        "most": np.array([most], np.int64),
+        "overlap": np.array([overlap], np.float32),
+        "least": np.array([min_conf], np.float32),
+    }
+    node = helper.make_node(
+        "NonMaxSuppression", ["boxes", "scores", *constants], ["chosen"], center_point_box=1
+    )
+    kinds: list[tuple[str, list[str | int]]] = [
+        ("boxes", ["batch", "places", 4]),
+        ("scores", ["batch", "kinds", "places"]),
+    ]
+    graph = helper.make_graph(
+        [node],
+        "suppression",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in kinds],
+        [helper.make_tensor_value_info("chosen", TensorProto.INT64, ["count", 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

@@ -1,0 +1,226 @@
+"""Running a detector over a catalog: boxes for every media, written down as they are found."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog
+from trapline.catalog.table import BOX
+from trapline.images import DEFAULT_LIMITS, ImageError, Limits, Prepared, prepare
+from trapline.models.cores import available_cores
+from trapline.models.detector import Detector, Found
+from trapline.prediction.engine import Progress
+from trapline.prediction.inputs import as_catalog, key, stamp, state
+from trapline.prediction.journal import Entry, Journal
+
+_BATCH = 4
+"""A picture is eight times as large as a classifier's, and the network takes longer than decoding."""
+_AHEAD = 2
+_NUMBERS = ("category", "conf", "x", "y", "width", "height")
+"""What the journal keeps of a box; a media has as many as the detector gives at most, NaN behind the last."""
+
+_Opened = tuple[Prepared | None, Entry]
+Floats = npt.NDArray[np.float32]
+
+
+def detect(
+    detector: Detector,
+    inputs: Catalog | Sequence[Path | str],
+    journal: Path | str,
+    *,
+    part: str | None = None,
+    workers: int | None = None,
+    fresh: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Callable[[Progress], None] | None = None,
+) -> Catalog:
+    """Find boxes in every media; they take the place of those that the catalog has.
+
+    The work is written to the journal batch by batch: whatever ends the run, the same call goes on where it
+    stopped. Called again after the end it looks only at media that are new or whose file has changed, and
+    tries the failed ones again.
+
+    Args:
+        detector: says with its options how confident a box must be.
+        inputs: the media.
+        journal: the file that the work is written to.
+        part: only this part of the catalog's split; the media of the others keep what they have.
+        workers: threads that decode; as many as the machine has cores.
+        fresh: forget what an earlier run has done.
+        limits: on the bytes of a file and the pixels of a picture.
+        progress: called after every batch.
+
+    Returns:
+        the catalog with `boxes`, positions as fractions of the upright picture: [] where nothing was found,
+        null where the file cannot be read. `info["boxes"]` says which detector, and counts; its `failures`
+        are media and reasons.
+
+    Raises:
+        UsageError: the journal is of another detector or other options.
+        DataError: no media.
+        TraplineError: the disk is full.
+    """
+    catalog = as_catalog(inputs)
+    looked = catalog if part is None else catalog.part(part)
+    with Journal(Path(journal), _header(detector, limits), fresh=fresh) as open_journal:
+        wanted = _not_done(looked, open_journal)
+        done = earlier = len(looked) - len(wanted)
+        started = time.monotonic()
+        for entries, numbers in _answers(detector, wanted, limits, workers):
+            open_journal.append(entries, numbers)
+            done += len(entries)
+            if progress is not None:
+                progress(Progress(done, len(looked), earlier, time.monotonic() - started))
+        boxes, failures = _read_back(open_journal, detector, looked)
+    return _with_boxes(catalog, looked, boxes, failures, detector)
+
+
+def _header(detector: Detector, limits: Limits) -> dict[str, Any]:
+    return {
+        "journal_version": 2,
+        "model": detector.fingerprint,
+        "runtime": detector.runtime,
+        "categories": list(detector.categories),
+        "min_conf": detector.min_conf,
+        "overlap": detector.overlap,
+        "labels": [f"{name}{box}" for box in range(detector.most) for name in _NUMBERS],
+        "limits": asdict(limits),
+    }
+
+
+def _not_done(catalog: Catalog, journal: Journal) -> list[tuple[str, str, Path]]:
+    """Id, `file_path` and place of the media that are new or changed, or that failed."""
+    index = journal.index()
+    media = [
+        (media_id, file_path, catalog.path(file_path))
+        for media_id, file_path in catalog.table.select("media_id", "file_path").iter_rows()
+    ]
+    found = index.find([key(media_id, None) for media_id, _, _ in media]).tolist()
+    return [
+        one
+        for one, place in zip(media, found, strict=True)
+        if place < 0 or int(index.states[place]) != state(one[0], None, one[1], "", *stamp(one[2]))
+    ]
+
+
+def _answers(
+    detector: Detector, media: Sequence[tuple[str, str, Path]], limits: Limits, workers: int | None
+) -> Iterator[tuple[list[Entry], Floats]]:
+    """Entries and their boxes' numbers, batch by batch, while threads decode the next ones."""
+    pool = ThreadPoolExecutor(workers or available_cores(), thread_name_prefix="decode")
+    waiting: deque[list[Future[_Opened]]] = deque()
+    try:
+        for start in range(0, len(media), _BATCH):
+            batch = media[start : start + _BATCH]
+            waiting.append([pool.submit(_open, detector, *one, limits) for one in batch])
+            if len(waiting) > _AHEAD:
+                yield _answer(detector, [future.result() for future in waiting.popleft()])
+        while waiting:
+            yield _answer(detector, [future.result() for future in waiting.popleft()])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _open(detector: Detector, media_id: str, file_path: str, path: Path, limits: Limits) -> _Opened:
+    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
+    facts = (media_id, None, file_path, size, modified, "")
+    try:
+        prepared = prepare(path, detector.preprocessing, limits=limits)
+    except ImageError as error:
+        return None, Entry(*facts, "failed", error.reason)
+    except Exception as error:  # noqa: BLE001 - one photo never ends the run; it is counted with its reason
+        reason = f"unexpected {type(error).__name__}: {error}".encode(errors="replace").decode()
+        return None, Entry(*facts, "failed", reason)
+    return prepared, Entry(*facts, "ok", prepared.warning)
+
+
+def _answer(detector: Detector, opened: list[_Opened]) -> tuple[list[Entry], Floats]:
+    numbers = np.full((len(opened), detector.most, len(_NUMBERS)), np.nan, np.float32)
+    readable = [(row, prepared) for row, (prepared, _) in enumerate(opened) if prepared is not None]
+    if readable:
+        found = detector.detect(np.stack([prepared.pixels for _, prepared in readable]))
+        for (row, prepared), one in zip(readable, found, strict=True):
+            numbers[row, : len(one.conf)] = _fractions(one, prepared.inner)
+    return [entry for _, entry in opened], numbers.reshape(len(opened), -1)
+
+
+def _fractions(found: Found, inner: tuple[int, int]) -> Floats:
+    """float32 [n, 6] as `_NUMBERS`: boxes clipped to the picture, which is `inner` (height, width) pixels."""
+    sides = np.array([inner[1], inner[0]], np.float32)
+    near = np.clip(found.boxes[:, :2] / sides, 0, 1)
+    far = np.clip((found.boxes[:, :2] + found.boxes[:, 2:]) / sides, 0, 1)
+    kinds = found.categories.astype(np.float32)[:, None]
+    return np.hstack([kinds, found.conf[:, None], near, far - near])
+
+
+def _read_back(
+    journal: Journal, detector: Detector, catalog: Catalog
+) -> tuple[dict[str, list[dict[str, Any]] | None], dict[str, str]]:
+    """Boxes and reasons by media id: of each media the last entry, of those of this run's catalog only."""
+    asked = set(catalog.table["media_id"].to_list())
+    boxes: dict[str, list[dict[str, Any]] | None] = {}
+    failures: dict[str, str] = {}
+    for batch in journal.batches():
+        for entry, numbers in zip(batch.entries, batch.probabilities, strict=True):
+            if entry.media_id not in asked:
+                continue
+            failures.pop(entry.media_id, None)
+            boxes[entry.media_id] = None
+            if entry.status == "ok":
+                boxes[entry.media_id] = _as_boxes(numbers.reshape(detector.most, -1), detector.categories)
+            else:
+                failures[entry.media_id] = entry.reason or ""
+    return boxes, failures
+
+
+def _as_boxes(numbers: Floats, categories: Sequence[str]) -> list[dict[str, Any]]:
+    """A catalog's boxes: those that have an area inside the picture."""
+    kept = numbers[(numbers[:, 4] > 0) & (numbers[:, 5] > 0)]  # NaN is not
+    return [
+        {"category": categories[int(row[0])]}
+        | dict(zip(_NUMBERS[1:], (round(float(value), 5) for value in row[1:]), strict=True))
+        for row in kept
+    ]
+
+
+def _with_boxes(
+    catalog: Catalog,
+    looked: Catalog,
+    boxes: dict[str, list[dict[str, Any]] | None],
+    failures: dict[str, str],
+    detector: Detector,
+) -> Catalog:
+    ids = looked.table["media_id"].to_list()
+    found = pl.DataFrame(
+        {
+            "media_id": ids,
+            "_looked": True,
+            "_found": pl.Series([boxes[one] for one in ids], dtype=pl.List(BOX)),
+        }
+    )
+    joined = (
+        catalog.table.join(found, on="media_id", how="left", maintain_order="left")
+        .with_columns(boxes=pl.when(pl.col("_looked")).then("_found").otherwise("boxes"))
+        .drop("_looked", "_found")
+    )
+    facts = {
+        "detector": detector.path.name,
+        "fingerprint": detector.fingerprint,
+        "categories": list(detector.categories),
+        "min_conf": detector.min_conf,
+        "media": len(looked),
+        "with_boxes": sum(bool(one) for one in boxes.values()),
+        "failed": len(failures),
+        "failures": failures,
+    }
+    return catalog.with_table(joined, boxes=facts)
