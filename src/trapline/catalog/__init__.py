@@ -4,6 +4,7 @@ from trapline.catalog.checks import FileCheck, check_files
 from trapline.catalog.events import assign_events, join_events, number_frames
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
+from trapline.catalog.names import as_name, as_text
 from trapline.catalog.splits import fingerprint, location_folds, season_folds, split_catalog
 from trapline.catalog.summary import labels_by_part, summarise
 from trapline.catalog.table import BLANK, BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, known_labels
@@ -17,6 +18,8 @@ __all__ = [
     "FileCheck",
     "LeakCheck",
     "LinkReport",
+    "as_name",
+    "as_text",
     "assign_events",
     "check_files",
     "check_leaks",

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from trapline.catalog.names import as_name
 from trapline.errors import DataError
 
 FORMAT_VERSION = "1"
@@ -119,7 +120,7 @@ class Catalog:
 
     def path(self, file_path: str) -> Path:
         """The place on disk of a media file of this catalog; never outside the root."""
-        return self.root / PurePosixPath(file_path)
+        return self.root / PurePosixPath(as_name(file_path))
 
     def paths(self) -> list[Path]:
         """The place on disk of every media file, in the order of the table."""

@@ -7,6 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
+from trapline.catalog import as_text
 from trapline.errors import DataError
 
 
@@ -15,12 +18,13 @@ class FoundFiles:
     """The pictures below a folder.
 
     Attributes:
-        pictures: their paths relative to the folder, with forward slashes, sorted.
+        pictures: their paths relative to the folder (strings), with forward slashes, sorted; bytes of names
+            that are not UTF-8 as `catalog.as_text` has them.
         empty_folders: folders without any picture in or below them, relative.
         notes: what was left aside, for people.
     """
 
-    pictures: list[str]
+    pictures: pl.Series
     empty_folders: list[str]
     notes: list[str]
 
@@ -35,18 +39,20 @@ def find_pictures(root: Path) -> FoundFiles:
 
     if not root.is_dir():
         raise DataError(f"{root} is not a folder.")
-    pictures: list[str] = []
+    pictures: list[pl.Series] = []  # a folder at a time: as Python strings a card takes ten times as much
+    full: set[str] = set()
     folders: list[str] = []
     aside: Counter[str] = Counter()
     for folder, below, files in os.walk(root):
         inner = Path(folder).relative_to(root)
         if inner.parts:
-            folders.append(inner.as_posix())
+            folders.append(as_text(inner.as_posix()))
         links = [name for name in below if Path(folder, name).is_symlink()]
         aside["linked folders"] += len(links)
         hidden = [name for name in below if _hidden(name)]
         aside["hidden folders"] += len(hidden)
         below[:] = sorted(set(below) - set(links) - set(hidden))
+        here = []
         for name in files:
             ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of a million names is slow
             if name.startswith(".trapline-"):
@@ -54,15 +60,17 @@ def find_pictures(root: Path) -> FoundFiles:
             if _hidden(name):
                 aside["hidden files"] += 1
             elif ending in SUFFIXES:
-                pictures.append((inner / name).as_posix())
+                here.append(as_text((inner / name).as_posix()))
             else:
                 aside[f"{ending or 'without ending'} files"] += 1
+        if here:
+            pictures.append(pl.Series("file_path", here))
+            full.update(as_text(above.as_posix()) for above in (inner, *inner.parents))
     if not pictures:
         raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}).")
-    full = {parent.as_posix() for picture in pictures for parent in Path(picture).parents}
     said = ", ".join(f"{count:,} {what}" for what, count in aside.most_common() if count)
     return FoundFiles(
-        sorted(pictures),
+        pl.concat(pictures).sort(),
         sorted(folder for folder in folders if folder not in full),
         [f"left aside: {said}"] if said else [],
     )

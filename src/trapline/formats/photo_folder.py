@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from trapline.catalog import as_name
 from trapline.errors import UsageError
 from trapline.formats.draft import Draft
 from trapline.formats.folders import find_pictures
@@ -67,8 +68,9 @@ def read_photo_folder(
         raise UsageError(f"--location-level counts folders from 1 (0: no location), not {location_level}.")
     found = find_pictures(source)
     path = pl.col("file_path")
-    rows = pl.DataFrame({"file_path": found.pictures}).with_columns(
-        path.alias("media_id"), path.alias("_place"), _location(location, location_level)
+    rows = pl.concat(
+        part.with_columns(path.alias("media_id"), path.alias("_place"), _location(location, location_level))
+        for part in found.pictures.to_frame().iter_slices(_PHOTOS_AT_ONCE)
     )
     notes = list(found.notes)
     tables = sorted(file.name for file in source.glob("*.csv"))
@@ -103,7 +105,7 @@ def _add_exif(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
     parts = []
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
         for part in rows.select("file_path").iter_slices(_PHOTOS_AT_ONCE):
-            infos = list(pool.map(read_exif, [root / path for path in part["file_path"]]))
+            infos = list(pool.map(read_exif, [root / as_name(path) for path in part["file_path"]]))
             problems.update(info.problem for info in infos if info.problem is not None)
             silent += sum(info.camera_time is None and info.problem is None for info in infos)
             times = [(info.camera_time, info.timestamp, info.make, info.model, info.serial) for info in infos]

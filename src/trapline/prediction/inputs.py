@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, as_name, as_text
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level
@@ -107,15 +107,15 @@ class PathList(Sequence[str]):
     def __getitem__(self, place: int | slice) -> str | list[str]:
         """A path, or some, relative to where the text file's path is relative to."""
         if isinstance(place, slice):
-            return [str(self.folder / line) for line in self.lines[place]]
-        return str(self.folder / self.lines[place])
+            return [str(self.folder / as_name(line)) for line in self.lines[place]]
+        return str(self.folder / as_name(self.lines[place]))
 
 
 def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
     """A catalog as it is; of a list of files one with their common folder as root and the paths as ids.
 
     Raises:
-        DataError: the list is empty, names a file twice, or one whose name is not UTF-8.
+        DataError: the list is empty, or names a file twice.
         UsageError: the files are on several drives.
     """
     if isinstance(inputs, Catalog):
@@ -137,13 +137,7 @@ def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
 
 def _name(path: Path | str, skip: int) -> str:
     """A path without its first characters, with forward slashes; what links point to stays unasked."""
-    name = os.path.abspath(path)[skip:]  # noqa: PTH100 - a Path takes several times the memory
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DataError(
-            f"The name of a file is not UTF-8, and no table can hold that; rename it: {name!a}"
-        ) from None
+    name = as_text(os.path.abspath(path)[skip:])  # noqa: PTH100 - a Path takes several times the memory
     return name if os.sep == "/" else name.replace(os.sep, "/")
 
 
@@ -151,16 +145,20 @@ def read_list(path: Path) -> PathList:
     """The paths in a text file, one a line, relative to its folder; empty lines are left out.
 
     Raises:
-        DataError: the file is missing, is no UTF-8 text, or names nothing.
+        DataError: the file is missing, is no text, or names nothing.
     """
     parts: list[pl.Series] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             while lines := list(islice(file, _MEDIA_AT_ONCE)):
-                named = [line.rstrip("\r\n") for line in lines if line.strip()]
+                named = [as_text(line.rstrip("\r\n")) for line in lines if line.strip()]
                 parts.append(pl.Series("path", named, pl.String))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as a list of paths: {error}") from error
+    if any(part.str.contains("\0", literal=True).any() for part in parts):
+        raise DataError(
+            f"{path} is no list of paths in UTF-8: save it as UTF-8 text (PowerShell's > does not)."
+        )
     if not any(map(len, parts)):
         raise DataError(f"{path} names no files: it needs one path a line.")
     return PathList(pl.concat(parts), path.parent)

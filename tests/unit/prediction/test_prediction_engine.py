@@ -12,11 +12,13 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
+from trapline.formats import read
 from trapline.images import Box, CropPolicy, Limits, Preprocessing, decoders, prepare
 from trapline.models import ModelFile
 from trapline.prediction import (
     Predictions,
     Progress,
+    as_catalog,
     engine,
     estimate,
     pool_events,
@@ -404,9 +406,20 @@ def test_nothing_readable_at_all_is_still_a_table(model: ModelFile, tmp_path: Pa
     assert summarise(result).top_labels == {}
 
 
-def test_a_name_that_is_not_utf8_is_refused_by_name(model: ModelFile, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"not UTF-8.*a\\udcff\.jpg"):
-        predict(model, [tmp_path / "b.jpg", tmp_path / os.fsdecode(b"a\xff.jpg")], tmp_path / "p.csv")
+@pytest.mark.skipif(os.sep != "/", reason="names are UTF-16 there")
+def test_a_name_that_is_not_utf8_is_predicted_and_has_a_row(model: ModelFile, tmp_path: Path) -> None:
+    names = [os.fsdecode(name) for name in (b"\xe9t\xe9.jpg", b"a\xff.jpg", "été 猫.jpg".encode())]
+    (tmp_path / "a").mkdir()
+    for number, name in enumerate(names):
+        Image.new("RGB", (20, 20), (80 * number, 0, 0)).save(tmp_path / "a" / name)
+    listed = predict(model, [tmp_path / "a" / name for name in names], tmp_path / "p.csv")
+    assert listed.table["status"].to_list() == ["ok"] * 3
+    assert listed.table["file_path"].to_list() == ["\uefe9t\uefe9.jpg", "a\uefff.jpg", "été 猫.jpg"]
+    (tmp_path / "list.txt").write_bytes(b"\n".join(b"a/" + os.fsencode(name) for name in names))
+    again = predict(model, as_catalog(read_list(tmp_path / "list.txt")), tmp_path / "q.csv")
+    assert again.table.equals(listed.table)
+    found = predict(model, read(tmp_path / "a"), tmp_path / "r.csv")
+    assert found.table.sort("media_id").equals(listed.table.sort("media_id"))
 
 
 def test_a_list_of_paths_is_relative_to_its_file(tmp_path: Path) -> None:
@@ -415,6 +428,9 @@ def test_a_list_of_paths_is_relative_to_its_file(tmp_path: Path) -> None:
         str(tmp_path / name) for name in ("a/1.jpg", "# 2.jpg", " 3.jpg")
     ]
     (tmp_path / "empty.txt").write_text("\n\n")
+    (tmp_path / "powershell.txt").write_text("a/1.jpg", encoding="utf-16")
+    with pytest.raises(DataError, match="save it as UTF-8"):
+        read_list(tmp_path / "powershell.txt")
     with pytest.raises(DataError, match="names no files"):
         read_list(tmp_path / "empty.txt")
     with pytest.raises(DataError, match="cannot be read"):
