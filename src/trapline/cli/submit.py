@@ -19,16 +19,20 @@ class Fill(StrEnum):
 
 
 def run(
-    predictions: Annotated[
+    first: Annotated[
         Path,
-        typer.Argument(help="Predictions of `trapline predict`; with --check-only a finished submission."),
+        typer.Argument(
+            metavar="PREDICTIONS",
+            help="Predictions of `trapline predict`; with --check-only a finished submission, with --package "
+            "a model file, with --check the organisers' data folder.",
+        ),
     ],
     format_path: Annotated[
-        Path, typer.Argument(metavar="FORMAT", help="The competition's submission_format.csv.")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path(
-        "submission.csv"
-    ),
+        Path | None, typer.Argument(metavar="FORMAT", help="The competition's submission_format.csv.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The file to write (not with --package and --check).")
+    ] = Path("submission.csv"),
     clip: Annotated[
         float, typer.Option(help="Keep probabilities at least this far from 0 and 1 (for log loss).")
     ] = 0.0,
@@ -44,16 +48,57 @@ def run(
     check_only: Annotated[
         bool, typer.Option("--check-only", help="Only check a finished submission; write nothing.")
     ] = False,
+    package: Annotated[
+        Path | None, typer.Option("--package", help="Write this zip with a model and the code to run it.")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", help="Run this zip as the organisers would; check its answer."),
+    ] = None,
+    hours: Annotated[
+        float, typer.Option("--hours", help="The time that the organisers give (--package, --check).")
+    ] = 8.0,
+    memory: Annotated[
+        float, typer.Option("--memory", help="The memory that they give, GiB (--check).")
+    ] = 16.0,
+    python: Annotated[
+        Path | None, typer.Option("--python", help="With --check: the Python that runs main.py.")
+    ] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write predictions as a competition's submission file, joined by id, and check it."""
-    if check_only:
-        _check(predictions, format_path, json)
+    """Write a competition's file from predictions, or package a model that writes it; check either."""
+    from trapline.errors import UsageError
+
+    if (package is not None) + (check is not None) + check_only > 1:
+        raise UsageError("--package, --check and --check-only are three things; ask for one of them.")
+    if package is not None:
+        refuse_to_overwrite(package, force)
+        _package(first, package, format_path, clip, absent, hours, json)
         return
+    if check is not None:
+        _check_package(check, first, hours, memory, python, json)
+        return
+    if format_path is None:
+        raise UsageError("Name the competition's submission_format.csv after the predictions.")
+    if check_only:
+        _check(first, format_path, json)
+        return
+    refuse_to_overwrite(output, force)
+    _write(first, format_path, output, clip, fill, absent, json)
+
+
+def _write(
+    predictions: Path,
+    format_path: Path,
+    output: Path,
+    clip: float,
+    fill: Fill | None,
+    absent: float | None,
+    json: bool,
+) -> None:
     from trapline.prediction import Predictions, write_submission
 
-    refuse_to_overwrite(output, force)
     table = Predictions.load(predictions)
     written = write_submission(
         table, format_path, output, clip=clip, fill=fill.value if fill else None, absent=absent
@@ -71,6 +116,61 @@ def run(
         typer.echo(f"Labels the model does not know, given {absent}: {', '.join(written.absent_labels)}.")
     if written.unused:
         typer.echo(f"{written.unused} predictions were not asked for.")
+
+
+def _package(
+    model: Path,
+    output: Path,
+    format_path: Path | None,
+    clip: float,
+    absent: float | None,
+    hours: float,
+    json: bool,
+) -> None:
+    import dataclasses
+    from json import dumps
+
+    from trapline.formats.code_execution import build_package
+
+    built = build_package(model, output, format_path=format_path, clip=clip, absent=absent, hours=hours)
+    if json:
+        typer.echo(dumps(dataclasses.asdict(built) | {"path": str(built.path)}))
+        return
+    typer.echo(f"Wrote {built.path}: {len(built.files)} files, {built.size / 2**20:.1f} MiB.")
+    typer.echo(f"Photos are pooled into sequences by {built.pooling}.")
+    if built.absent_labels:
+        typer.echo(f"Labels the model does not know, given {absent}: {', '.join(built.absent_labels)}.")
+    for note in built.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"Try it as the organisers would: trapline submit --check {built.path} DATA")
+
+
+def _check_package(
+    package: Path, data: Path, hours: float, memory: float, python: Path | None, json: bool
+) -> None:
+    import dataclasses
+    import sys
+    from json import dumps
+
+    from trapline.formats.code_execution import check_package
+
+    found = check_package(
+        package,
+        data,
+        time_limit_s=hours * 3600,
+        memory_limit=int(memory * 2**30),
+        python=python or sys.executable,
+    )
+    if json:
+        typer.echo(dumps(dataclasses.asdict(found) | {"outcome": found.outcome.name}))
+    else:
+        if found.seconds is not None and found.peak_bytes is not None:
+            if found.output:
+                typer.echo(found.output.rstrip())
+            typer.echo(f"Ran for {found.seconds:.1f} s and held {found.peak_bytes / 2**30:.2f} GiB at most.")
+        typer.echo(f"{found.outcome.name.replace('_', ' ')}: {found.message}", err=bool(found.outcome))
+    if found.outcome:
+        raise typer.Exit(int(found.outcome))
 
 
 def _check(submission: Path, format_path: Path, json: bool) -> None:

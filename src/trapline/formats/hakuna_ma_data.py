@@ -195,7 +195,7 @@ def _with_folders(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[st
     tops = rows.select(top.unique().alias("top"))["top"].sort()
     if len(tops) > _MANY_FOLDERS:  # images without folders of seasons
         return rows.with_columns(pl.col("media_id").alias("file_path")), []
-    places = {name: _folder_of(root, name) for name in tops}
+    places = {name: folder_of(root, name) for name in tops}
     lost = [name for name, place in places.items() if place is None]
     note = f"no folder {', '.join(lost[:5])}{', …' if len(lost) > 5 else ''} of images is in {root}"
     prefixes = {name: place for name, place in places.items() if place}
@@ -206,7 +206,7 @@ def _with_folders(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[st
     return rows.with_columns(path.alias("file_path")), [note] if lost else []
 
 
-def _folder_of(root: Path, top: str) -> str | None:
+def folder_of(root: Path, top: str) -> str | None:
     """What stands before paths that begin with `top`: nothing, or the folder that it is in, if any is."""
     if (root / top).exists():
         return ""

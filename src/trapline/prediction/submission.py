@@ -127,11 +127,11 @@ def write_submission(
     missing = [name for name, is_empty in zip(wanted.ids, empty.tolist(), strict=True) if is_empty]
     if missing and fill is None:
         raise DataError(_missing_message(predictions, wanted, missing))
-    numbers = _fill(found, fill, predictions.task)
-    numbers = _finished(numbers, predictions, wanted, absent or 0.0, clip)
+    numbers = found if fill is None else fill_empty(found, fill, predictions.task)
+    numbers = finished(numbers, predictions.labels, predictions.task, wanted, absent or 0.0, clip)
     output = Path(output)
     partial = output.with_name(output.name + ".partial")
-    _write(wanted, numbers, partial)
+    write_rows(wanted, numbers, partial)
     problems = check_submission(partial, format_path, task=predictions.task)
     if problems:
         raise DataError(f"{partial} would not be accepted: {' '.join(problems)}")
@@ -140,15 +140,20 @@ def write_submission(
 
 
 def _in_its_words(predictions: Predictions, wanted: SubmissionFormat) -> Predictions:
-    """The predictions with `blank` called as the format calls it: what was read "empty" is written so."""
-    if BLANK not in predictions.labels or BLANK in wanted.labels:
-        return predictions
-    known = set(predictions.labels)
-    words = [label for label in wanted.labels if label.casefold() in BLANK_WORDS and label not in known]
+    """The predictions with `blank` called as the format calls it."""
+    labels = labels_in_words_of(predictions.labels, wanted)
+    renamed = dict(zip(predictions.labels, labels, strict=True))
+    return replace(predictions, table=predictions.table.rename(renamed), labels=labels)
+
+
+def labels_in_words_of(labels: Sequence[str], wanted: SubmissionFormat) -> tuple[str, ...]:
+    """The labels with `blank` called as the format calls it: what was read from "empty" is written so."""
+    if BLANK not in labels or BLANK in wanted.labels:
+        return tuple(labels)
+    words = [label for label in wanted.labels if label.casefold() in BLANK_WORDS and label not in labels]
     if len(words) != 1:
-        return predictions
-    labels = tuple(words[0] if label == BLANK else label for label in predictions.labels)
-    return replace(predictions, table=predictions.table.rename({BLANK: words[0]}), labels=labels)
+        return tuple(labels)
+    return tuple(words[0] if label == BLANK else label for label in labels)
 
 
 def _match_labels(
@@ -206,9 +211,14 @@ def _empty_rows(found: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isnan(found).any(axis=1))
 
 
-def _fill(found: npt.NDArray[np.float64], fill: Fill | None, task: Task) -> npt.NDArray[np.float64]:
+def fill_empty(found: npt.NDArray[np.float64], fill: Fill, task: Task) -> npt.NDArray[np.float64]:
+    """Float64 [ids, labels] with the rows of NaN filled: equal shares, or the mean of the others.
+
+    Raises:
+        DataError: `prior`, and there are no others.
+    """
     empty = _empty_rows(found)
-    if fill is None or not empty.any():
+    if not empty.any():
         return found
     if fill == "prior":
         if empty.all():
@@ -219,34 +229,61 @@ def _fill(found: npt.NDArray[np.float64], fill: Fill | None, task: Task) -> npt.
     return np.where(empty[:, None], values, found)
 
 
-def _finished(
+def finished(
     numbers: npt.NDArray[np.float64],
-    predictions: Predictions,
+    labels: Sequence[str],
+    task: Task,
     wanted: SubmissionFormat,
     absent: float,
     clip: float,
 ) -> npt.NDArray[np.float64]:
-    """Float64 [ids, format's labels]: in the format's order, clipped, single-label rows summing to 1."""
-    single = predictions.task == "single-label"
-    lacking = sum(label not in predictions.labels for label in wanted.labels)
+    """Float64 [ids, format's labels]: in the format's order, clipped, single-label rows summing to 1.
+
+    Args:
+        numbers: [ids, labels], in the format's order of ids.
+        labels: of the columns of `numbers`; all of them are in the format.
+        task: `single-label` or `multi-label`.
+        wanted: the format.
+        absent: the probability of labels of the format that are not in `labels`.
+        clip: keep probabilities at least this far from 0 and 1.
+
+    Raises:
+        UsageError: `absent` leaves nothing for the others.
+    """
+    single = task == "single-label"
+    lacking = sum(label not in labels for label in wanted.labels)
     if single and absent * lacking >= 1:
         raise UsageError(f"--absent {absent} for {lacking} labels leaves nothing for the others.")
     result = np.full((len(numbers), len(wanted.labels)), absent)
     share = 1 - absent * lacking if single else 1.0
-    for column, label in enumerate(predictions.labels):
+    for column, label in enumerate(labels):
         result[:, wanted.labels.index(label)] = numbers[:, column] * share
     if clip:
         result = result.clip(clip, 1 - clip)
     return result / result.sum(axis=1, keepdims=True) if single else result
 
 
-def _write(wanted: SubmissionFormat, numbers: npt.NDArray[np.float64], output: Path) -> None:
+def write_rows(wanted: SubmissionFormat, numbers: npt.NDArray[np.float64], output: Path) -> None:
+    """Write float64 [ids, labels] with the header and the ids of the format."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(wanted.header)
         for name, row in zip(wanted.ids, numbers.tolist(), strict=True):
             writer.writerow([name, *row])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a competition would refuse.
+
+    Attributes:
+        of: the columns, the rows (ids and their order) or the numbers.
+        text: one sentence.
+    """
+
+    of: Literal["columns", "rows", "numbers"]
+    text: str
 
 
 def check_submission(path: Path | str, format_path: Path | str, *, task: Task | None = None) -> list[str]:
@@ -260,13 +297,22 @@ def check_submission(path: Path | str, format_path: Path | str, *, task: Task | 
     Raises:
         DataError: one of the files is missing or no CSV.
     """
+    return [problem.text for problem in submission_problems(path, format_path, task=task)]
+
+
+def submission_problems(
+    path: Path | str, format_path: Path | str, *, task: Task | None = None
+) -> list[Problem]:
+    """The same as `check_submission`, with what each problem is of."""
     wanted = read_format(format_path)
     header, rows = _read_csv(Path(path), "submission")
-    problems = _header_problems(header, wanted)
+    problems = [Problem("columns", text) for text in _header_problems(header, wanted)]
     if problems:
         return problems
-    problems += _id_problems([row[0] if row else "" for row in rows], wanted)
-    return problems + _number_problems(rows, wanted, task or wanted.task)
+    ids = [row[0] if row else "" for row in rows]
+    problems += [Problem("rows", text) for text in _id_problems(ids, wanted)]
+    numbers = _number_problems(rows, wanted, task or wanted.task)
+    return problems + [Problem("numbers", text) for text in numbers]
 
 
 def _header_problems(header: Sequence[str], wanted: SubmissionFormat) -> list[str]:

@@ -1,0 +1,175 @@
+"""A submission's zip run as the organisers would, and what it wrote checked: a status that can be trusted."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from trapline.errors import DataError, UsageError
+from trapline.formats.code_execution.package import DEFAULT_HOURS
+from trapline.formats.code_execution.sandbox import Ran, run_sandboxed
+from trapline.formats.unzip import safe_unzip, zip_names
+from trapline.prediction.submission import read_format, submission_problems
+
+_FORMAT, _METADATA, _OUTPUT = "submission_format.csv", "test_metadata.csv", "submission.csv"
+MAX_UNPACKED = 50 * 1024**3
+DEFAULT_MEMORY = 16 * 1024**3
+
+
+class Outcome(IntEnum):
+    """How a check ended; the number is the exit status of `trapline submit --check`."""
+
+    passed = 0
+    bad_zip = 10
+    crashed = 11
+    timed_out = 12
+    out_of_memory = 13
+    network = 14
+    no_csv = 15
+    stale_csv = 16
+    wrong_columns = 17
+    wrong_rows = 18
+    wrong_numbers = 19
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found.
+
+    Attributes:
+        outcome: `passed`, or the first thing that is wrong.
+        message: what is wrong, for people.
+        seconds: that the run took; None if it never began.
+        peak_bytes: the most memory that it held.
+        output: the end of what it printed.
+    """
+
+    outcome: Outcome
+    message: str
+    seconds: float | None = None
+    peak_bytes: int | None = None
+    output: str = ""
+
+
+def check_package(
+    package: Path | str,
+    data: Path | str,
+    *,
+    time_limit_s: float = DEFAULT_HOURS * 3600,
+    memory_limit: int = DEFAULT_MEMORY,
+    python: Path | str = sys.executable,
+) -> Checked:
+    """Unpack a submission into a fresh folder, run its `main.py` in a sandbox, check its `submission.csv`.
+
+    The sandbox has no network, no privileges and no environment but a path; `data/` cannot be written to, and
+    holds of the folder `data` what the organisers give: the test metadata, the format and folders.
+
+    Args:
+        package: the zip.
+        data: a folder with `test_metadata.csv`, `submission_format.csv` and folders of photos.
+        time_limit_s: after which the run and all that it started are killed.
+        memory_limit: bytes that all of its processes may hold together.
+        python: that runs `main.py`; with the packages that the organisers' has.
+
+    Raises:
+        UsageError: this machine cannot make the sandbox, or there is no such Python.
+        DataError: `data` is not as the organisers' folder.
+    """
+    package, data = Path(package), Path(data)
+    for name in (_FORMAT, _METADATA):
+        if not (data / name).is_file():
+            raise DataError(f"{data} has no {name}, which the organisers' data folder has.")
+    read_format(data / _FORMAT)
+    program = shutil.which(str(python))
+    if program is None:
+        raise UsageError(f"There is no Python at {python}.")
+    with tempfile.TemporaryDirectory(prefix="trapline-check-", ignore_cleanup_errors=True) as temporary:
+        Path(temporary).chmod(0o755)
+        folder = Path(temporary) / "run"
+        try:
+            _unpack(package, folder)
+        except DataError as error:
+            return Checked(Outcome.bad_zip, str(error))
+        before = _stamp(folder / _OUTPUT)
+        ran = run_sandboxed(
+            [program, "main.py"], folder, _shown(data), time_limit_s=time_limit_s, memory_limit=memory_limit
+        )
+        outcome, message = _judge(ran, folder / _OUTPUT, data / _FORMAT, before)
+        if outcome is Outcome.timed_out:
+            message = f"{message} The limit is {time_limit_s:g} s."
+        return Checked(outcome, message, ran.seconds, ran.peak_bytes, ran.output)
+
+
+def _unpack(package: Path, folder: Path) -> None:
+    names = zip_names(package)
+    if "main.py" not in names:
+        deeper = sorted(name for name in names if name.endswith("/main.py"))
+        hint = f" {deeper[0]} is there: zip the contents of that folder, not the folder." if deeper else ""
+        raise DataError(f"{package} has no main.py at its top.{hint}")
+    if any(name.split("/")[0] in ("data", "tmp") for name in names):
+        raise DataError(f"{package} holds a folder data or tmp, which the run makes itself.")
+    safe_unzip(package, folder, max_bytes=MAX_UNPACKED)
+
+
+def _shown(data: Path) -> dict[str, Path]:
+    """What the run sees of the data: no labels that may lie beside it."""
+    folders = {path.name: path for path in sorted(data.iterdir()) if path.is_dir()}
+    return {name: data / name for name in (_METADATA, _FORMAT)} | folders
+
+
+Stamp = tuple[int, int, int]
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """What changes when a file is written; None if there is no regular file."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def _judge(ran: Ran, output: Path, wanted: Path, before: Stamp | None) -> tuple[Outcome, str]:
+    """The first thing that is wrong, the cause before its consequences."""
+    end = f"it ended with status {ran.status}" if ran.stopped is None else f"it was stopped ({ran.stopped})"
+    if ran.network_attempts:
+        return Outcome.network, (
+            f"main.py tried to use the network ({ran.network_attempts} packets found no way out; {end}). "
+            "There is none where it will run: pack all that it needs."
+        )
+    if ran.stopped == "time":
+        return Outcome.timed_out, f"main.py was still running after {ran.seconds:.0f} s and was killed."
+    if ran.stopped == "memory" or (ran.status and "MemoryError" in ran.output):
+        return Outcome.out_of_memory, f"main.py used too much memory ({ran.peak_bytes / 2**30:.2f} GiB)."
+    if ran.status:
+        how = f"status {ran.status}" if ran.status > 0 else f"signal {-ran.status}"
+        return Outcome.crashed, f"main.py ended with {how}: {_last_line(ran.output)}"
+    after = _stamp(output)
+    if after is None:
+        return Outcome.no_csv, "main.py ended with status 0 but wrote no submission.csv beside itself."
+    if after == before:
+        return Outcome.stale_csv, (
+            "submission.csv is the one that was in the zip: main.py ended with status 0 without writing it."
+        )
+    try:
+        problems = submission_problems(output, wanted)
+    except DataError as error:
+        return Outcome.wrong_columns, f"submission.csv: {error}"
+    if not problems:
+        return Outcome.passed, "submission.csv fits the format."
+    outcomes = {
+        "columns": Outcome.wrong_columns,
+        "rows": Outcome.wrong_rows,
+        "numbers": Outcome.wrong_numbers,
+    }
+    return outcomes[problems[0].of], "submission.csv: " + " ".join(problem.text for problem in problems)
+
+
+def _last_line(output: str) -> str:
+    lines = [line for line in output.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"

@@ -1,0 +1,325 @@
+"""Submissions of code: what is packed gives Trapline's own numbers, and a trial of it cannot be fooled."""
+
+import ast
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trapline.cli import main as cli
+from trapline.errors import DataError, UsageError
+from trapline.formats import read
+from trapline.formats.code_execution import Outcome, build_package, check_package
+from trapline.formats.code_execution.extract import PACKED, extract
+from trapline.formats.code_execution.sandbox import missing_for_sandbox
+from trapline.models import EventPooling, ModelFile
+from trapline.prediction import check_submission, predict, write_submission
+
+LABELS = ("blank", "hare", "lynx")
+COLUMNS = ("lynx", "empty", "hare")
+sandboxed = pytest.mark.skipif(
+    missing_for_sandbox() is not None, reason=f"no sandbox here: {missing_for_sandbox()}"
+)
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The organisers' folder: 11 sequences of 1 to 3 photos, one photo broken, one sequence with no other."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("organisers")
+    photos = folder / "photos_S05_v1" / "S5" / "A1" / "A1_R1"
+    photos.mkdir(parents=True)
+    random, rows = np.random.default_rng(0), []
+    for place in range(11):
+        for frame in range(1 + place % 3):
+            name = f"S5/A1/A1_R1/IMAG{place:02}{frame:02}.JPG"
+            path = photos / Path(name).name
+            colours = random.integers(0, 255, (2, 2, 3), dtype=np.uint8)
+            Image.fromarray(colours).resize((60, 45), Image.Resampling.NEAREST).save(path, "JPEG")
+            rows.append(f"X_S5#A1#1#{place},{name},2016-01-01 00:{place:02}:{frame:02}")
+    (photos / "IMAG0000.JPG").write_bytes(b"no photo")  # the only one of its sequence
+    (photos / "IMAG0501.JPG").write_bytes((photos / "IMAG0501.JPG").read_bytes()[:30])
+    (folder / "test_metadata.csv").write_text("\n".join(["seq_id,file_name,datetime", *rows]) + "\n")
+    ids = [f"X_S5#A1#1#{place}" for place in reversed(range(11))]
+    lines = [",".join(("seq_id", *COLUMNS)), *(f"{name},0.0,0.0,0.0" for name in ids)]
+    (folder / "submission_format.csv").write_text("\n".join(lines) + "\n")
+    (folder / "truth.csv").write_text("seq_id,hare\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(
+    tmp_path_factory: pytest.TempPathFactory, write_tiny_model: Callable[..., Path]
+) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    calibration = {"method": "temperature", "temperature": 1.5}
+    event = EventPooling.model_validate(
+        {"method": "mean", "by_label": {"blank": "noisy-or"}, "calibration": calibration}
+    )
+    return {
+        "multi": write_tiny_model(folder / "multi.onnx", LABELS, task="multi-label", event=event),
+        "single": write_tiny_model(folder / "single.onnx", LABELS, seed=1),
+    }
+
+
+def unpacked(package: Path, data: Path, folder: Path) -> Path:
+    """A folder as the organisers make it, without their care."""
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(folder)
+    (folder / "data").symlink_to(data)
+    return folder
+
+
+def run_main(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "main.py"], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def numbers(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+    with path.open() as file:
+        return np.array([row[1:] for row in list(csv.reader(file))[1:]], float)
+
+
+@pytest.mark.parametrize("name", ["multi", "single"])
+def test_the_packed_runner_answers_as_predict_does(
+    name: str, models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    wanted = data / "submission_format.csv"
+    catalog = read(data, part="test")
+    predictions = predict(ModelFile(models[name]), catalog, tmp_path / "events.csv", level="event")
+    write_submission(predictions, wanted, tmp_path / "ours.csv", fill="prior", clip=0.01)
+    built = build_package(models[name], tmp_path / "s.zip", format_path=wanted, clip=0.01)
+    folder = unpacked(built.path, data, tmp_path / "run")
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    theirs = folder / "submission.csv"
+    assert check_submission(theirs, wanted, task=predictions.task) == []
+    assert np.abs(numbers(theirs) - numbers(tmp_path / "ours.csv")).max() < 1e-6
+    assert "IMAG0000.JPG is left out" in done.stdout
+    assert "1 sequences without a readable photo" in done.stdout
+
+
+def test_the_packed_code_needs_nothing_but_onnx_runtime_pillow_and_numpy() -> None:
+    allowed = {"numpy", "PIL", "onnxruntime", PACKED, *sys.stdlib_module_names}
+    for path, text in extract("trapline.formats.code_execution.runner").items():
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [getattr(node, "module", None) or alias.name for alias in node.names]
+                assert {name.split(".")[0] for name in names} <= allowed, f"{path}: {names}"
+
+
+def test_time_that_runs_out_costs_later_photos_and_no_row(
+    models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    built = build_package(models["multi"], tmp_path / "s.zip", hours=1e-9)
+    folder = unpacked(built.path, data, tmp_path / "run")
+    done = run_main(folder)
+    assert "Time is up: 21 photos were not looked at" in done.stdout
+    assert check_submission(folder / "submission.csv", data / "submission_format.csv") == []
+
+
+def test_the_same_model_gives_the_same_zip(models: dict[str, Path], tmp_path: Path) -> None:
+    first = build_package(models["multi"], tmp_path / "1.zip").path.read_bytes()
+    assert build_package(models["multi"], tmp_path / "2.zip").path.read_bytes() == first
+
+
+def test_labels_that_do_not_fit_are_found_before_the_upload(
+    models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    wanted = tmp_path / "format.csv"
+    wanted.write_text("seq_id,lynx,empty\na,0,0\n")
+    with pytest.raises(DataError, match="does not want: hare"):
+        build_package(models["multi"], tmp_path / "s.zip", format_path=wanted)
+    wanted.write_text("seq_id,lynx,empty,hare,wolf\na,0,0,0,0\n")
+    with pytest.raises(DataError, match=r"does not know: wolf.*--absent"):
+        build_package(models["multi"], tmp_path / "s.zip", format_path=wanted)
+    built = build_package(models["multi"], tmp_path / "s.zip", format_path=wanted, absent=0.002)
+    assert built.absent_labels == ("wolf",)
+    with pytest.raises(UsageError, match="--hours above 0"):
+        build_package(models["multi"], tmp_path / "s.zip", hours=0)
+
+
+# --- the trial
+
+COPY = "import shutil; shutil.copyfile('data/submission_format.csv', 'submission.csv')\n"
+REWRITE = "lines = open('data/submission_format.csv').read().splitlines()\n"
+SAVE = "open('submission.csv', 'w').write('\\n'.join(lines) + '\\n')\n"
+ASK = """
+import urllib.request
+try:
+    urllib.request.urlopen('http://192.0.2.1/weights', timeout=2)
+except OSError:
+    pass
+"""
+BROKEN: dict[str, tuple[str, Outcome, str]] = {
+    "crash": (
+        "raise RuntimeError('no such layer')",
+        Outcome.crashed,
+        "status 1: RuntimeError: no such layer",
+    ),
+    "killed": ("import os; os.kill(os.getpid(), 11)", Outcome.crashed, "signal 11"),
+    "no CSV": ("print('done')", Outcome.no_csv, "wrote no submission.csv"),
+    "network": (ASK + COPY, Outcome.network, "tried to use the network"),
+    "wrong order": (
+        REWRITE + "lines[1:3] = lines[2:0:-1]\n" + SAVE,
+        Outcome.wrong_rows,
+        "another order from line 2",
+    ),
+    "row lost": (REWRITE + "del lines[5]\n" + SAVE, Outcome.wrong_rows, "missing: X_S5#A1#1#6"),
+    "NaN": (
+        REWRITE + "lines[3] = lines[3].replace('0.0', 'nan', 1)\n" + SAVE,
+        Outcome.wrong_numbers,
+        "1 rows have NaN or infinity: line 4",
+    ),
+    "range": (
+        REWRITE + "lines[3] = lines[3].replace('0.0', '1.5', 1)\n" + SAVE,
+        Outcome.wrong_numbers,
+        "0 to 1",
+    ),
+    "columns": (
+        REWRITE + "lines[0] = 'seq_id,lynx,hare,empty'\n" + SAVE,
+        Outcome.wrong_columns,
+        "another order",
+    ),
+    "memory": (
+        "data = bytearray(300_000_000)\nimport time; time.sleep(9)",
+        Outcome.out_of_memory,
+        "too much memory",
+    ),
+}
+
+
+def zipped(path: Path, main: str, **files: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {"main.py": main, **files}.items():
+            archive.writestr(name, text)
+    return path
+
+
+def tried(package: Path, data: Path, seconds: float = 60) -> Any:
+    return check_package(package, data, time_limit_s=seconds, memory_limit=200 * 2**20)
+
+
+@sandboxed
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_submissions_fail_each_in_its_own_way(name: str, data: Path, tmp_path: Path) -> None:
+    main, outcome, message = BROKEN[name]
+    found = tried(zipped(tmp_path / "s.zip", main), data)
+    assert (found.outcome, message in found.message) == (outcome, True), found
+
+
+@sandboxed
+def test_a_timeout_kills_all_that_was_started(data: Path, tmp_path: Path) -> None:
+    marker = f"trapline-{os.getpid()}"
+    child = f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600) # {marker}"
+    start = f"subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)"
+    main = f"import subprocess, sys, time\n{start}\n"
+    stuck = tried(zipped(tmp_path / "stuck.zip", main + "time.sleep(600)"), data, seconds=1)
+    assert stuck.outcome is Outcome.timed_out
+    left_behind = tried(zipped(tmp_path / "left.zip", main + COPY), data)
+    assert left_behind.outcome is Outcome.passed
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [command for command in commands if marker.encode() in command and b"-c" in command]
+
+
+@sandboxed
+def test_a_csv_that_came_in_the_zip_is_no_answer(data: Path, tmp_path: Path) -> None:
+    old = {"submission.csv": (data / "submission_format.csv").read_text()}
+    assert tried(zipped(tmp_path / "s.zip", "print('done')", **old), data).outcome is Outcome.stale_csv
+    assert tried(zipped(tmp_path / "t.zip", COPY, **old), data).outcome is Outcome.passed
+
+
+@sandboxed
+def test_the_run_sees_only_the_organisers_data_and_changes_none_of_it(data: Path, tmp_path: Path) -> None:
+    main = """
+import os, pathlib
+assert sorted(os.listdir('data')) == ['photos_S05_v1', 'submission_format.csv', 'test_metadata.csv']
+assert os.environ.get('PYTHONPATH') is None and 'SECRET' not in os.environ
+for name in ('data/new', 'data/test_metadata.csv', 'data/photos_S05_v1/new', 'data/photos_S05_v1/S5/new'):
+    try:
+        pathlib.Path(name).write_text('x')
+    except OSError:
+        continue
+    raise SystemExit(f'{name} was written')
+assert len([name for name in os.listdir('/proc') if name.isdigit()]) <= 3
+status = pathlib.Path('/proc/self/status').read_text()
+assert 'CapEff:\\t0000000000000000' in status, status
+"""
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    os.environ["SECRET"] = "x"
+    try:
+        found = tried(zipped(tmp_path / "s.zip", main + COPY), data)
+    finally:
+        del os.environ["SECRET"]
+    assert found.outcome is Outcome.passed, found
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
+
+
+@sandboxed
+def test_a_packaged_model_passes_and_the_status_says_what_failed(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package, wanted = tmp_path / "s.zip", data / "submission_format.csv"
+    assert status("submit", "--package", package, models["multi"], wanted) == 0
+    assert status("submit", "--check", package, data) == 0
+    assert "passed: submission.csv fits the format" in capsys.readouterr().out
+    assert status("submit", "--check", zipped(tmp_path / "bad.zip", "pass"), data) == 15
+    assert "no csv: main.py ended with status 0" in capsys.readouterr().err
+    assert status("submit", "--check", package, tmp_path) == 1
+    assert status("submit", "--check", package, "--package", package, data) == 2
+
+
+def status(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def test_zips_that_are_not_what_they_should_be_are_refused_unrun(data: Path, tmp_path: Path) -> None:
+    def refused(path: Path) -> str:
+        found = tried(path, data)
+        assert found.outcome is Outcome.bad_zip
+        return str(found.message)
+
+    (tmp_path / "no.zip").write_text("no zip")
+    assert "cannot be read as a zip" in refused(tmp_path / "no.zip")
+    assert "a path outside the folder" in refused(zipped(tmp_path / "slip.zip", "", **{"../x.py": "x"}))
+    assert "folder data" in refused(zipped(tmp_path / "data.zip", "", **{"data/truth.csv": "x"}))
+    bomb = zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED)
+    with bomb:
+        bomb.writestr("main.py", "")
+        bomb.writestr("assets/zeros", bytes(30_000_000))
+    assert "more than is believable" in refused(tmp_path / "bomb.zip")
+    link = zipfile.ZipInfo("assets/link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr("main.py", "")
+        archive.writestr(link, "/etc/passwd")
+    assert "holds the link" in refused(tmp_path / "link.zip")
+    deeper = io.BytesIO()
+    with zipfile.ZipFile(deeper, "w") as archive:
+        archive.writestr("inference/main.py", "")
+    (tmp_path / "deeper.zip").write_bytes(deeper.getvalue())
+    assert "zip the contents of that folder" in refused(tmp_path / "deeper.zip")
+
+
+def test_data_that_is_not_the_organisers_is_refused(tmp_path: Path, data: Path) -> None:
+    shutil.copy(data / "submission_format.csv", tmp_path)
+    with pytest.raises(DataError, match=r"has no test_metadata\.csv"):
+        check_package(zipped(tmp_path / "s.zip", ""), tmp_path)
+    with pytest.raises(UsageError, match="no Python at"):
+        check_package(zipped(tmp_path / "s.zip", ""), data, python=tmp_path / "python")
