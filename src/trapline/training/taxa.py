@@ -83,15 +83,27 @@ class TaxaLearner:
         """The heads that share one loss and one strength."""
         return [(head,) for head in self.heads] if self.settings.way == "cascade" else [self.heads]
 
-    def fit(self, group: Sequence[Head], rows: Rows, strength: float, held: Rows | None = None) -> Fitted:
-        """The heads of a group on the rows; the solver `adam` chooses its epoch on the rows `held`."""
+    def fit(
+        self,
+        group: Sequence[Head],
+        rows: Rows,
+        strength: float,
+        held: Rows | None = None,
+        start: Fitted | None = None,
+    ) -> Fitted:
+        """The heads of a group on the rows; the solver `adam` chooses its epoch on the rows `held`.
+
+        `start` are heads of another strength: sooner there, the same end.
+        """
         decisions = [self._weighed(self.decisions[head.name].of(rows)) for head in group]
         if self.settings.solver == "adam":
             found = {decision.name: self._adam(decision, rows, held) for decision in decisions}
         elif self.settings.way == "cascade":
-            found = {decision.name: self._alone(decision, rows, strength) for decision in decisions}
+            found = {decision.name: self._alone(decision, rows, strength, start) for decision in decisions}
         else:
-            found = fit_together(self.features[rows], decisions, strength, view_weights=self.looks.weights)
+            found = fit_together(
+                self.features[rows], decisions, strength, view_weights=self.looks.weights, start=start
+            )
         return {
             decision.name: _with_prior(found[decision.name], decision, self.recipe) for decision in decisions
         }
@@ -132,15 +144,16 @@ class TaxaLearner:
         known = len(np.unique(folds[heard])) > 1
         fitted: dict[float, list[Fitted]] = {}
         found: dict[float, Floats] = {}
+        before: list[Fitted] = []
         worse, best = 0, np.inf
         for strength in self.strengths if known else (_UNCHOSEN,):
             fitted[strength], values = [], np.full(len(rows), np.nan)
-            for fold in names:
+            for place, fold in enumerate(names):
                 outside, inside = rows[folds != fold], rows[folds == fold]
-                one = self.fit(group, outside, strength, inside)
+                one = self.fit(group, outside, strength, inside, before[place] if before else None)
                 values[folds == fold] = self._losses(group, one, inside)
                 fitted[strength].append(one)
-            found[strength] = values
+            found[strength], before = values, fitted[strength]
             mean = _mean(values)
             worse = worse + 1 if mean > best else 0
             best = min(best, mean)
@@ -173,7 +186,9 @@ class TaxaLearner:
         heard = decision.heard
         return replace(decision, weights=weights / weights[heard].mean() if heard.any() else weights)
 
-    def _alone(self, decision: Decision, rows: Rows, strength: float) -> linear.LinearHead:
+    def _alone(
+        self, decision: Decision, rows: Rows, strength: float, start: Fitted | None
+    ) -> linear.LinearHead:
         heard, children = decision.heard, decision.possible.shape[1]
         if not heard.any():
             return _ignorant(self.features.shape[2], children)
@@ -184,6 +199,7 @@ class TaxaLearner:
             strength,
             media_weights=decision.weights[heard],
             view_weights=self.looks.weights,
+            start=None if start is None else start[decision.name],
         )
 
     def _adam(self, decision: Decision, rows: Rows, held: Rows | None) -> linear.LinearHead:

@@ -10,7 +10,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.models import Calibration, EventPooling
 from trapline.prediction import Predictions, pool_events
-from trapline.prediction.table import FIXED
+from trapline.prediction.table import FIXED, fixed_columns
 
 LABELS = ("hare", "lynx")
 
@@ -139,3 +139,23 @@ def test_what_cannot_be_pooled_says_why() -> None:
     events = pool_events(predictions, catalog, rows="event")
     with pytest.raises(DataError, match="of events"):
         pool_events(events, catalog)
+
+
+def test_boxes_of_a_media_are_pooled_and_skipped_ones_do_not_count() -> None:
+    _, catalog = make([("a", "e", 0.5), ("b", "e", 0.5), ("c", None, 0.5)])
+    rows = [("a", 0, 0.9), ("a", 1, 0.5), ("a", 2, None), ("b", 0, 0.1), ("c", 0, 0.2), ("c", 1, 0.4)]
+    columns = fixed_columns("box")
+    fixed = {name: [None] * len(rows) for name in columns}
+    fixed |= {"media_id": [row[0] for row in rows], "box": [row[1] for row in rows]}
+    fixed["status"] = ["skipped" if p is None else "ok" for _, _, p in rows]
+    table = pl.DataFrame(fixed, columns).with_columns(
+        pl.Series("hare", [p for _, _, p in rows], pl.Float32),
+        pl.Series("lynx", [None if p is None else 1 - p for _, _, p in rows], pl.Float32),
+    )
+    boxes = Predictions(table, LABELS, "box", "fingerprint", "single-label")
+    pooled = pool_events(boxes, catalog, how="mean", rows="event")
+    assert pooled.table["event_id"].to_list() == ["e", None]
+    assert pooled.table["hare"].to_list() == pytest.approx([0.5, 0.3])
+    assert pooled.table["reason"].to_list() == [None, None]
+    with pytest.raises(UsageError, match="rows 'event'"):
+        pool_events(boxes, catalog, how="mean")
