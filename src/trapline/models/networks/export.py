@@ -29,6 +29,9 @@ def network_graph(network: Network, height: int, width: int) -> onnx.ModelProto:
 def export_module(module: nn.Module, images: Tensor, outputs: list[str]) -> onnx.ModelProto:
     """A module of one input as ONNX: `images` as the example [N, …], of any N, -> `outputs`."""
     still = copy.deepcopy(module).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    for layer in still.modules():
+        if getattr(layer, "inplace", False):
+            layer.inplace = False  # type: ignore[assignment]  # the same graph, in half the time
     with torch.no_grad(), warnings.catch_warnings(), _quiet_exporter():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
