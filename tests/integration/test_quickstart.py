@@ -13,7 +13,7 @@ from trapline.cli import main
 from trapline.errors import UsageError
 from trapline.quickstart import Quickstart, quickstart
 
-SMALL = ["--locations", "12", "--events-per-location", "6", "--seed", "3", "--no-open"]
+SMALL = ["--locations", "8", "--events-per-location", "3", "--seed", "3", "--no-open"]
 
 
 def cli(line: list[str], folder: Path, cache: Path) -> str:
@@ -56,8 +56,17 @@ def test_too_few_locations_end_with_status_2(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "q").exists()
 
 
+def here(line: list[str]) -> None:
+    """The command in this process, in the working folder."""
+    with pytest.raises(SystemExit) as left:
+        main(line)
+    assert not left.value.code, line
+
+
 @pytest.mark.slow
-def test_the_printed_commands_do_what_quickstart_does(tmp_path: Path) -> None:
+def test_the_printed_commands_do_what_quickstart_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = cli(["quickstart", "q", *SMALL], tmp_path, tmp_path / "cache")
     commands = re.findall(r"^  \$ trapline (.*)$", said, re.MULTILINE)
     for_each_split = ["split", "train", "predict", "evaluate"]
@@ -65,8 +74,10 @@ def test_the_printed_commands_do_what_quickstart_does(tmp_path: Path) -> None:
     assert [line.split()[0] for line in commands] == steps
     by_hand = tmp_path / "by-hand"
     by_hand.mkdir()
+    monkeypatch.chdir(by_hand)
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
     for line in commands:
-        cli(shlex.split(line), by_hand, tmp_path / "cache")
+        here(shlex.split(line))
     for name in ("test-random.parquet", "test-location.parquet"):
         one, other = (pl.read_parquet(folder / name) for folder in (tmp_path / "q", by_hand))
         assert one.equals(other), name
@@ -76,8 +87,10 @@ def test_the_printed_commands_do_what_quickstart_does(tmp_path: Path) -> None:
         assert name in said
     assert "synthetic" in said.split("\n")[0]
     assert "The same with your own photos" in said
-    again = cli(["quickstart", "q", *SMALL, "--force"], tmp_path, tmp_path / "cache")
-    assert without_seconds(again) == without_seconds(said)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    here(["quickstart", "q", *SMALL, "--force"])
+    assert without_seconds(capsys.readouterr().out) == without_seconds(said)
 
 
 def without_seconds(said: str) -> str:
