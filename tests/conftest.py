@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers have the cores: more threads would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 FIELD = Path(__file__).parents[2] / "shared" / "data"
 
 

@@ -1,5 +1,6 @@
 """`trapline quickstart`: it runs, what it prints is true, and its world teaches what it says."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,12 +16,14 @@ from trapline.quickstart import Quickstart, quickstart
 
 SMALL = ["--locations", "8", "--events-per-location", "3", "--seed", "3", "--no-open"]
 
+THREADS = {name: value for name, value in os.environ.items() if name == "OMP_NUM_THREADS"}
+
 
 def cli(line: list[str], folder: Path, cache: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "trapline", *line],
         cwd=folder,
-        env={"PATH": "", "TRAPLINE_CACHE": str(cache), "HOME": str(cache)},
+        env=THREADS | {"PATH": "", "TRAPLINE_CACHE": str(cache), "HOME": str(cache)},
         capture_output=True,
         text=True,
         check=False,

@@ -99,10 +99,10 @@ def fit_head(
     """
     views = features.shape[1]
     scaled, of_view, mean, scale = standardised(features, view_weights)
-    # The optimum's weights lie in the space that the rows span; where it is the smaller, look for them there.
-    basis = np.linalg.qr(scaled.T).Q if len(scaled) < scaled.shape[1] else None
-    if basis is not None:
-        scaled = scaled @ basis
+    basis = None
+    if len(scaled) < scaled.shape[1]:
+        # The optimum's weights lie in the space that the rows span; it is the smaller: look for them there.
+        basis, scaled = _within_rows(scaled)
         start = start and replace(start, weights=basis.T @ start.weights)
     rows = np.repeat(truth, views, axis=0)
     of_media = np.ones(truth.shape) if media_weights is None else media_weights
@@ -125,6 +125,15 @@ def standardised(features: npt.NDArray[np.float32], view_weights: Sequence[float
     scale = np.sqrt(of_view @ (flat - mean) ** 2)
     scale = np.where(scale > 1e-6, scale, 1.0)  # a feature that never changes says nothing
     return Standardised((flat - mean) / scale, of_view, mean, scale)
+
+
+def _within_rows(scaled: Floats) -> tuple[Floats, Floats]:
+    """A basis [D, rows] of what the rows span, and the rows in it."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # as in `_logistic`
+        basis = np.linalg.qr(scaled.T).Q
+        return basis, scaled @ basis
 
 
 def _multinomial(
