@@ -1,11 +1,28 @@
-"""Networks, backbones and their weights, recipes; the model file."""
+"""Networks, backbones and their weights, recipes; the model file.
+
+What needs tables or onnx is imported when it is first used: a server that answers photos needs neither.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from trapline.models.card import Calibration, Card, EventPooling, Export, Interval, PoolingMethod
-from trapline.models.detector import Detector, convert_detector
 from trapline.models.file import ModelFile, Outputs
-from trapline.models.int8 import Int8Export, export_int8
 from trapline.models.recipe import Recipe
 from trapline.models.recipes import RECIPES, change_recipe, recipe_names, resolve_recipe
+
+if TYPE_CHECKING:
+    from trapline.models.detector import Detector, convert_detector
+    from trapline.models.int8 import Int8Export, export_int8
+
+_LATER = {
+    "Detector": "trapline.models.detector",
+    "Int8Export": "trapline.models.int8",
+    "convert_detector": "trapline.models.detector",
+    "export_int8": "trapline.models.int8",
+}
 
 __all__ = [
     "RECIPES",
@@ -26,3 +43,9 @@ __all__ = [
     "recipe_names",
     "resolve_recipe",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'trapline.models' has no attribute '{name}'")
+    return getattr(importlib.import_module(_LATER[name]), name)

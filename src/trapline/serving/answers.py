@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, Limits, choose_box, prepare
 from trapline.models import ModelFile
 from trapline.models.card import Card
+
+if TYPE_CHECKING:
+    from trapline.prediction.ranks import Ranks
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -203,8 +207,29 @@ def as_document(found: Answer, model: ModelFile, top: int = TOP) -> dict[str, An
     return document | {
         "labels": _shown(flat, ranked, card),
         "top": [{"label": label, "probability": flat[label]} for label in ranked[:top]],
-        "taxon": None,
+        "taxon": _taxon(found.probabilities, model),
         "probabilities": flat,
+    }
+
+
+_RANKS: WeakKeyDictionary[ModelFile, Ranks] = WeakKeyDictionary()
+
+
+def _taxon(probabilities: Floats, model: ModelFile) -> dict[str, Any] | None:
+    """The rolled-up answer of a model of taxa: the finest one that keeps what the card promises."""
+    if not model.card.taxonomy:
+        return None
+    if model not in _RANKS:
+        from trapline.prediction.ranks import Ranks
+
+        _RANKS[model] = Ranks(model.card.labels, model.card.taxonomy, model.card.thresholds)
+    rolled = _RANKS[model].answers(probabilities[np.newaxis].astype(np.float64))
+    if rolled.answers[0] is None:
+        return None
+    return {
+        "name": rolled.answers[0],
+        "rank": rolled.levels[0],
+        "probability": float(rolled.probabilities[0]),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +21,7 @@ from trapline.serving.body import Body, Held, parse_base64, parse_boxes, parse_f
 from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, UNSUPPORTED, Kind, RefusedError, internal
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
+from trapline.serving.shelf import VERSION
 
 log = logging.getLogger("trapline.serving")
 
@@ -107,7 +108,19 @@ def build_app(service: Service) -> FastAPI:
     ):
         app.add_exception_handler(kind, handler)
     app.add_middleware(_Door, service=service)
+    app.openapi = lambda: _with_names(FastAPI.openapi(app), service)  # type: ignore[method-assign]
     return app
+
+
+def _with_names(document: dict[str, Any], service: Service) -> dict[str, Any]:
+    """The description of the interface with the models that there are."""
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path" and parameter["name"] == "name":
+                parameter["schema"]["enum"] = list(service.shelf.names)
+            if parameter["in"] == "path" and parameter["name"] == "version":
+                parameter["schema"]["enum"] = [VERSION]
+    return document
 
 
 def _add_pages(app: FastAPI, service: Service) -> None:
@@ -132,7 +145,7 @@ def _add_pages(app: FastAPI, service: Service) -> None:
         fingerprints = {name: service.shelf.get(name).model.fingerprint for name in service.shelf.names}
         return {"status": "ready", "models": fingerprints}
 
-    @app.get("/metrics", tags=["operation"])
+    @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
     def metrics() -> Response:
         """Counts, in Prometheus' text format."""
         return Response(service.telemetry.page(), media_type="text/plain; version=0.0.4; charset=utf-8")

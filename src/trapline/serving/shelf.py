@@ -72,7 +72,7 @@ class Shelf:
         if name not in self._paths:
             known = ", ".join(self.names)
             raise RefusedError(NOT_FOUND, f"There is no model '{name[:100]}' here; there are: {known}.")
-        if version not in (None, "", VERSION):
+        if version not in (None, "", "0", VERSION):  # some clients write 0 for the newest
             raise RefusedError(
                 NOT_FOUND, f"Model '{name}' has the version {VERSION} only, not '{version[:50]}'."
             )

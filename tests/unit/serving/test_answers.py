@@ -82,7 +82,7 @@ def test_the_frames_of_an_event_get_one_answer_and_broken_ones_do_not_count(
     catalog = world()
     frames = [catalog.path(f"{place}.png").read_bytes() for place in range(3)]
     alone = np.stack([one.probabilities for one in answer(model, frames) if one.probabilities is not None])
-    expected = np.exp(np.log(alone).mean(axis=0))
+    expected = 1 / (1 + np.exp(-np.log(alone / (1 - alone)).mean(axis=0)))  # the mean of their log odds
     found = answer_event(model, [*frames, b"no picture"])
     np.testing.assert_allclose(found.probabilities, expected / expected.sum(), atol=1e-6)
     assert found.reason == "1 of 4 photos cannot be read"
@@ -125,3 +125,29 @@ def test_a_backbone_cannot_answer() -> None:
 
     with pytest.raises(UsageError, match="backbone without labels"):
         answer(ModelFile(backbones.path("lite0")), [b""])
+
+
+def test_a_model_of_taxa_answers_with_the_finest_taxon_that_it_is_sure_of(
+    write_tiny_model: Any, tmp_path: Path
+) -> None:
+    from trapline.taxonomy import Label, Taxon, Taxonomy
+
+    taxa = (
+        Taxon("Mammalia", "class"),
+        Taxon("Lynx", "genus", "Mammalia"),
+        Taxon("Lynx lynx", "species", "Lynx"),
+        Taxon("Lynx rufus", "species", "Lynx"),
+    )
+    labels = (
+        Label("lynx", "animal", "Lynx lynx"),
+        Label("bobcat", "animal", "Lynx rufus"),
+        Label("blank", "blank"),
+    )
+    tree = Taxonomy({one.name: one for one in taxa}, {one.name: one for one in labels})
+    path = write_tiny_model(tmp_path / "taxa.onnx", [one.name for one in labels], taxonomy=tree.to_json())
+    model = ModelFile(path)
+    split = as_document(Answer("a", np.array([0.45, 0.45, 0.1], np.float32)), model)["taxon"]
+    assert (split["name"], split["rank"]) == ("Lynx", "genus")
+    assert split["probability"] == pytest.approx(0.9)
+    sure = as_document(Answer("a", np.array([0.05, 0.9, 0.05], np.float32)), model)["taxon"]
+    assert (sure["name"], sure["rank"]) == ("Lynx rufus", "species")
