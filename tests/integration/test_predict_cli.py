@@ -172,6 +172,43 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "trapline", "predict", *arguments]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process's files as only some systems can")
+def test_a_disk_that_is_full_costs_nothing(tmp_path: Path, model: str) -> None:
+    """Real refused writes, by the limit on a file's size, in the journal and then in the table."""
+    import resource
+
+    photos(tmp_path / "card", 40)
+    options = [model, "card", "--batch-size", "4", "--workers", "1", "--threads", "1", "--force"]
+
+    def run(output: str, most: int = -1) -> subprocess.CompletedProcess[str]:
+        limit = (most, most) if most > 0 else (resource.RLIM_INFINITY,) * 2
+        return subprocess.run(
+            command(*options, "-o", output),
+            cwd=tmp_path,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert run("whole.csv").returncode == 0
+    full = run("cut.csv", 3000)
+    assert full.returncode == 1
+    assert "make room and run the same command again" in full.stderr
+    assert not (tmp_path / "cut.csv").exists()
+    journal = (tmp_path / "cut.csv.journal").stat().st_size
+    assert 1000 < journal <= 3000
+    assert run("cut.csv").returncode == 0
+    assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    (tmp_path / "cut.csv").unlink()
+    full = run("cut.csv", 2000)  # all is in the journal; the table does not fit
+    assert full.returncode == 1
+    assert "cut.csv cannot be written" in full.stderr
+    assert not list(tmp_path.glob("*.partial"))
+    assert run("cut.csv").returncode == 0
+    assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_the_table_is_the_same_to_the_byte(
     tmp_path: Path, model: str, write_zoo: Callable[[Path], dict[str, str]]

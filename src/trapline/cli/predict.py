@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, progress, refuse_to_overwrite
+from trapline.cli._common import Force, Json, progress, refuse_to_overwrite, warnings_as_notes
 
 if TYPE_CHECKING:
     from trapline.catalog import Catalog
@@ -79,7 +79,7 @@ def run(
         _show_estimate(guess, json)
         return
     _note_missing_boxes(opened, catalog)
-    with progress() as display:
+    with warnings_as_notes(), progress() as display:
         task = display.add_task("predict", total=None, rate="")
         last: list[Progress] = []
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +19,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from trapline.catalog import Catalog
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
 from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits, Preprocessing, borrowed
 from trapline.models import ModelFile
 from trapline.models.cores import available_cores
@@ -28,6 +31,7 @@ from trapline.prediction.summary import Summary, Tally, refuse_failures
 from trapline.prediction.table import Level, Predictions, Task, fixed_columns, write_table
 
 DEFAULT_BATCH_SIZE = 16
+_SHORT_OF_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate|out of memory|ALLOC_FAILED|not enough memory")
 _AHEAD = 3
 """Batches that are decoded or being decoded while one runs: what memory holds is this many and no more."""
 
@@ -367,6 +371,51 @@ class _Decoding:
     pictures: list[Future[_Picture]]
 
 
+class Network:
+    """A model that is asked about batches, in pieces as large as memory allows.
+
+    On the processor ONNX Runtime's answers do not depend on the size of the piece (a test holds it to that),
+    so a run that had to halve its batches still gives the same table.
+    """
+
+    def __init__(self, model: ModelFile) -> None:
+        self.model = model
+        self.most: int | None = None
+
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """float32 [batch, labels] for uint8 [batch, height, width, 3].
+
+        Raises:
+            TraplineError: not even one photo fits in memory.
+        """
+        while True:
+            size = min(self.most or len(pixels), len(pixels))
+            try:
+                pieces = [
+                    self.model.run(pixels[start : start + size]).probabilities
+                    for start in range(0, len(pixels), size)
+                ]
+                return np.concatenate(pieces)
+            except Exception as error:
+                if not _memory_is_short(error):
+                    raise
+                if size == 1:
+                    raise TraplineError(
+                        f"There is not enough memory to run {self.model.path.name} on a single photo: {error}"
+                    ) from error
+                self.most = (size + 1) // 2
+                warnings.warn(
+                    f"{size} photos at once did not fit in memory; going on with {self.most}.",
+                    TraplineWarning,
+                    stacklevel=2,
+                )
+
+
+def _memory_is_short(error: Exception) -> bool:
+    """Whether a runtime's complaint is about memory; they have no type of their own for that."""
+    return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
+
+
 @dataclass(frozen=True)
 class _Run:
     """The pipeline: photos are decoded a few batches ahead of the one that the network runs on.
@@ -382,9 +431,14 @@ class _Run:
     workers: int | None
     limits: Limits
 
+    @cached_property
+    def network(self) -> Network:
+        """What is asked about the batches."""
+        return Network(self.model)
+
     def warm_up(self) -> None:
-        """Let the network allocate what it needs, and the decoders start, so that neither counts."""
-        self.model.run(self._black())
+        """Let the network allocate what it needs, so that it does not count."""
+        self.network.run(self._black())
 
     def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
         """What the model says of the wanted inputs, batch by batch."""
@@ -429,7 +483,7 @@ class _Run:
         decoded = np.array([picture.decoded for picture in pictures], np.bool_)
         if decoded.any():
             places = np.array([place for place, _ in batch.inputs])
-            numbers[decoded] = self.model.run(batch.pixels).probabilities[places[decoded]]
+            numbers[decoded] = self.network.run(batch.pixels)[places[decoded]]
         entries = [
             _entry(row, picture, bool(np.isfinite(said).all()))
             for (_, row), picture, said in zip(batch.inputs, pictures, numbers, strict=True)

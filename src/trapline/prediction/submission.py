@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -73,18 +73,20 @@ def read_format(path: Path | str) -> SubmissionFormat:
         DataError: missing, no CSV of that shape, doubled ids or columns.
     """
     path = Path(path)
-    header, rows = _read_csv(path, "submission format")
+    rows = _rows_of(path, "submission format")
+    header = next(rows)
     if len(header) < 2 or len(set(header)) != len(header):
         raise DataError(f"{path}: the first line must name an id column and one column a label, each once.")
+    ids, single = [], True
     for line, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise DataError(f"{path} line {line} has {len(row)} fields; the first line has {len(header)}.")
-    ids = [row[0] for row in rows]
+        ids.append(row[0])
+        total = _row_sum(row[1:]) if single else None
+        single = total is not None and abs(total - 1) <= _SUM_TOLERANCE
     doubled = [name for name, count in Counter(ids).items() if count > 1]
     if not ids or doubled:
         raise DataError(f"{path} has {'no rows' if not ids else f'ids more than once: {_listed(doubled)}'}.")
-    sums = [_row_sum(row[1:]) for row in rows]
-    single = all(total is not None and abs(total - 1) <= _SUM_TOLERANCE for total in sums)
     task: Task = "single-label" if single else "multi-label"
     return SubmissionFormat(path, header[0], tuple(header[1:]), tuple(ids), task)
 
@@ -191,11 +193,12 @@ def _by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[npt.NDAr
 
 
 def _missing_message(predictions: Predictions, wanted: SubmissionFormat, missing: Sequence[str]) -> str:
-    reasons = dict(predictions.failed.select("media_id", "reason").iter_rows())
+    key = "event_id" if predictions.level == "event" else "media_id"
+    reasons = dict(predictions.failed.select(key, "reason").iter_rows())
     shown = [f"{name} (failed: {reasons[name]})" if name in reasons else name for name in missing[:_SHOWN]]
     hint = ""
     if len(missing) == len(wanted.ids):
-        ids = predictions.table["event_id" if predictions.level == "event" else "media_id"]
+        ids = predictions.table[key]
         hint = (
             f" None matches: the predictions' ids look like {ids[0]!r}, the format's like {wanted.ids[0]!r}."
         )
@@ -305,13 +308,13 @@ def submission_problems(
 ) -> list[Problem]:
     """The same as `check_submission`, with what each problem is of."""
     wanted = read_format(format_path)
-    header, rows = _read_csv(Path(path), "submission")
-    problems = [Problem("columns", text) for text in _header_problems(header, wanted)]
+    rows = _rows_of(Path(path), "submission")
+    problems = [Problem("columns", text) for text in _header_problems(next(rows), wanted)]
     if problems:
         return problems
-    ids = [row[0] if row else "" for row in rows]
+    ids: list[str] = []
+    numbers = _number_problems(rows, wanted, task or wanted.task, ids)
     problems += [Problem("rows", text) for text in _id_problems(ids, wanted)]
-    numbers = _number_problems(rows, wanted, task or wanted.task)
     return problems + [Problem("numbers", text) for text in numbers]
 
 
@@ -350,9 +353,13 @@ def _id_problems(ids: Sequence[str], wanted: SubmissionFormat) -> list[str]:
     return problems
 
 
-def _number_problems(rows: Sequence[Sequence[str]], wanted: SubmissionFormat, task: Task) -> list[str]:
+def _number_problems(
+    rows: Iterable[Sequence[str]], wanted: SubmissionFormat, task: Task, ids: list[str]
+) -> list[str]:
+    """Problems of the numbers; the ids are put into `ids` on the way: no more is kept of a large file."""
     found: dict[str, list[str]] = {}
     for line, row in enumerate(rows, start=2):
+        ids.append(row[0])
         for problem in _row_problems(row, len(wanted.header), task):
             found.setdefault(problem, []).append(f"line {line}")
     return [f"{len(lines)} rows {problem}: {_listed(lines)}." for problem, lines in found.items()]
@@ -386,17 +393,21 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _read_csv(path: Path, what: str) -> tuple[list[str], list[list[str]]]:
+def _rows_of(path: Path, what: str) -> Iterator[list[str]]:
+    """The rows one by one, the header first; empty lines are left out."""
     if not path.is_file():
         raise DataError(f"There is no {what} at {path}.")
+    empty = True
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+            for row in csv.reader(file):
+                if row:
+                    empty = False
+                    yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
-    if not rows:
+    if empty:
         raise DataError(f"{path} is empty.")
-    return rows[0], rows[1:]
 
 
 def _listed(names: Sequence[str], shown: int = _SHOWN, total: int | None = None) -> str:

@@ -1,6 +1,7 @@
 """The engine: a row for every input, in order, the same however the work was divided."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from trapline.catalog import Catalog
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
 from trapline.formats import read
 from trapline.images import Box, CropPolicy, Limits, Preprocessing, decoders, prepare
 from trapline.models import ModelFile
@@ -357,6 +358,51 @@ def test_an_answer_that_is_no_number_is_a_failure(
     assert result.failed.select(result.labels).row(0) == (None, None, None)
 
 
+SHORT = """
+import resource, sys, warnings
+import numpy as np
+from trapline.models import ModelFile
+from trapline.prediction.engine import Network
+model = ModelFile(sys.argv[1], threads=1)
+pixels = np.random.default_rng(0).integers(0, 256, (256, 224, 224, 3)).astype(np.uint8)
+expected = np.concatenate([model.run(pixels[place : place + 4]).probabilities for place in range(0, 256, 4)])
+size = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (size + 60 * 2**20,) * 2)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    found = Network(model).run(pixels)
+assert np.array_equal(found, expected)
+print(*(one.message for one in told), sep="\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process's memory as only Linux can")
+def test_a_batch_that_does_not_fit_in_memory_is_halved(
+    tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    """A real failed allocation, by the limit on a process's memory."""
+    path = write_tiny_model(tmp_path / "m.onnx", size=224)
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("256 photos at once did not fit in memory; going on with 128.")
+
+
+def test_no_memory_even_for_one_photo_ends_the_run(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(images: np.ndarray) -> object:
+        raise RuntimeError("Failed to allocate memory for requested buffer of size 1")
+
+    monkeypatch.setattr(model, "run", run)
+    with (
+        pytest.warns(TraplineWarning, match="going on with"),
+        pytest.raises(TraplineError, match=r"not enough memory to run .* on a single photo"),
+    ):
+        predict(model, photos(tmp_path / "a", 3), tmp_path / "p.csv")
+
+
 def test_decoding_never_runs_far_ahead(
     model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,14 +484,17 @@ def test_a_list_of_paths_is_relative_to_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.field
-def test_the_shipped_backbone_answers_the_same_wherever_a_photo_stands_in_a_batch(field: Path) -> None:
-    """The identity of interrupted runs rests on this property of ONNX Runtime's kernels."""
+def test_the_shipped_backbone_answers_the_same_in_any_batch(field: Path) -> None:
+    """The same table after interruptions, or short of memory, rests on this of ONNX Runtime's kernels."""
     from trapline.models import backbones
 
     model = ModelFile(backbones.path("lite0"), threads=1)
     pictures = sorted((field / "caltech-night" / "test_features").glob("*.jpg"))[:6]
     pixels = np.stack([prepare(picture, model.card.preprocessing).pixels for picture in pictures])
-    alone = np.zeros((8, *pixels.shape[1:]), np.uint8)
-    alone[2] = pixels[2]
     together = np.concatenate([pixels, pixels[:2]])
-    assert np.array_equal(model.run(alone).embedding[2], model.run(together).embedding[2])
+    expected = model.run(together).embedding
+    alone = np.zeros_like(together)
+    alone[2] = pixels[2]
+    assert np.array_equal(model.run(alone).embedding[2], expected[2])
+    for size in (1, 2, 3, 5):
+        assert np.array_equal(model.run(together[:size]).embedding, expected[:size])

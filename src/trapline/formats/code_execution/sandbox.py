@@ -175,7 +175,7 @@ def _show(place: Path, data: Mapping[str, Path]) -> list[str]:
             f"mount --bind {shlex.quote(str(source.resolve()))} {target}",
             f"read_only {target}",
         ]
-    return [*lines, f"mount -o remount,ro {shlex.quote(str(place))}"]
+    return [*lines, f"read_only {shlex.quote(str(place))}"]
 
 
 def _open_ways(command: Sequence[str], folder: Path, stage: Path) -> list[str]:
