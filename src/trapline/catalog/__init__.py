@@ -1,6 +1,7 @@
 """What media there are and what is known of them: the table, splits and checks."""
 
 from trapline.catalog.checks import FileCheck, check_files
+from trapline.catalog.event_labels import label_events
 from trapline.catalog.events import assign_events, join_events, number_frames
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
@@ -26,6 +27,7 @@ __all__ = [
     "fingerprint",
     "join_events",
     "known_labels",
+    "label_events",
     "labels_by_part",
     "link_class_folders",
     "location_folds",

@@ -16,7 +16,9 @@ def run(
     output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
     how: Annotated[
         str | None,
-        typer.Option(help="mean, max, noisy-or, mean-logit or geometric-mean [as the model was fitted]."),
+        typer.Option(
+            help="mean, max, noisy-or, mean-logit, geometric-mean or first [as the model was fitted]."
+        ),
     ] = None,
     without_box: Annotated[
         float, typer.Option(help="Weight of media in which the detector found nothing, 0 to 1.")

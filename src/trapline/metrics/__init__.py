@@ -4,6 +4,7 @@ from trapline.metrics.calibration import (
     CalibrationBin,
     calibration_table,
     expected_calibration_error,
+    fit_scaling,
     fit_temperature,
     probabilities_of,
     shift_logits,
@@ -21,7 +22,7 @@ from trapline.metrics.correctness import (
 )
 from trapline.metrics.inputs import Task, task_of
 from trapline.metrics.intervals import Estimate, bootstrap, bootstrap_all, bootstrap_vectors
-from trapline.metrics.probability import brier_score, log_loss, log_losses
+from trapline.metrics.probability import binary_losses, brier_score, log_loss, log_losses
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
 from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure
 from trapline.metrics.several import log_odds, restore_blanks, said, sigmoid
@@ -36,6 +37,7 @@ __all__ = [
     "Task",
     "accuracy",
     "balanced_accuracy",
+    "binary_losses",
     "bootstrap",
     "bootstrap_all",
     "bootstrap_vectors",
@@ -45,6 +47,7 @@ __all__ = [
     "count_labels",
     "evaluator",
     "expected_calibration_error",
+    "fit_scaling",
     "fit_temperature",
     "label_auc",
     "label_average_precision",

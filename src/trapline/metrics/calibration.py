@@ -96,7 +96,7 @@ def fit_temperature(
     Args:
         logits: [N, K], before any calibration.
         truth: int [N] (single-label, softmax) or 0/1 [N, K] (multi-label, sigmoid).
-        weights: [N], one a media; None for all alike.
+        weights: [N], one a media, or for multi-label [N, K], one for each label of it; None for all alike.
 
     Returns:
         T within `TEMPERATURES`; above 1 where the model is overconfident.
@@ -112,14 +112,15 @@ def fit_temperature(
     array = check_truth(truth, values.shape[1])
     if len(array) != len(values):
         raise DataError(f"Truth has {len(array)} media and the logits have {len(values)}.")
-    w = check_weights(weights, len(values))
-    if w.ndim != 1 or w.sum() == 0:
+    cells = weights is not None and np.ndim(weights) == 2 and array.ndim == 2
+    w = np.asarray(weights, np.float64) if cells else check_weights(weights, len(values))
+    if (w.ndim != 1 and w.shape != values.shape) or w.sum() == 0:
         raise DataError("A temperature needs weights of shape [media] that are not all 0.")
     w = w / w.sum()
-    losses = _softmax_losses if array.ndim == 1 else _sigmoid_losses
+    losses = _softmax_losses if array.ndim == 1 else _cell_losses if cells else _sigmoid_losses
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
     found = minimize_scalar(
-        lambda inverse: float(w @ losses(values * inverse, array)),
+        lambda inverse: float((w * losses(values * inverse, array)).sum()),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-7},
@@ -134,7 +135,63 @@ def _softmax_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
 
 
 def _sigmoid_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
-    return np.asarray((np.logaddexp(0, logits) - truth * logits).mean(axis=1))
+    return np.asarray(_cell_losses(logits, truth).mean(axis=1))
+
+
+def _cell_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
+    return np.asarray(np.logaddexp(0, logits) - truth * logits)
+
+
+def fit_scaling(
+    logits: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    *,
+    spread: float = 0.3,
+) -> tuple[Floats, Floats]:
+    """A slope and an offset a label that minimise the log loss of sigmoid(slope · logits + offset).
+
+    Platt's scaling (1999), held together: the labels' log slopes and offsets are drawn from normal
+    distributions around shared ones, so that a label with few positives keeps near the others (the maximum
+    of the posterior; shared values have standard deviation 1 and 3).
+
+    Args:
+        logits: [N, K], before any calibration.
+        truth: 0/1 [N, K].
+        weights: 0..1 [N, K], what each label of each media counts; None for all 1.
+        spread: standard deviation of the labels' log slopes, and half that of their offsets; 0 for one slope
+            and one offset for all labels.
+
+    Returns:
+        slopes [K], above 0, and offsets [K].
+    """
+    from scipy.optimize import minimize
+
+    values, array = np.asarray(logits, np.float64), np.asarray(truth, np.float64)
+    if values.ndim != 2 or values.shape != array.shape or not np.isfinite(values).all():
+        raise DataError("Logits must be finite and, as the truth, of shape [media, labels].")
+    counts = np.ones_like(values) if weights is None else np.asarray(weights, np.float64)
+    labels = values.shape[1]
+    own = labels if spread > 0 else 0
+
+    def unpack(found: Floats) -> tuple[Floats, Floats]:
+        slopes, offsets = np.full(labels, found[0]), np.full(labels, found[1])
+        if own:
+            slopes, offsets = slopes + found[2 : 2 + own], offsets + found[2 + own :]
+        return np.exp(slopes), offsets
+
+    def posterior(found: Floats) -> tuple[float, Floats]:
+        slopes, offsets = unpack(found)
+        scaled = values * slopes + offsets
+        off = (1 / (1 + np.exp(-np.clip(scaled, -700, 700))) - array) * counts
+        by_slope, by_offset = (off * values).sum(axis=0) * slopes, off.sum(axis=0)
+        loss = float((counts * (np.logaddexp(0, scaled) - array * scaled)).sum())
+        widths = np.array([1.0, 3.0] + [spread] * own + [2 * spread] * own)
+        gradient = np.concatenate([[by_slope.sum(), by_offset.sum()], by_slope[:own], by_offset[:own]])
+        return loss + float((found**2 / (2 * widths**2)).sum()), gradient + found / widths**2
+
+    best = minimize(posterior, np.zeros(2 + 2 * own), jac=True, method="L-BFGS-B")
+    return unpack(best.x)
 
 
 def shift_logits(

@@ -18,10 +18,16 @@ def log_losses(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
     labels of the binary log loss.
     """
     array, values = check(truth, probabilities)
-    values = values.clip(CLIP, 1 - CLIP)
     if array.ndim == 1:
-        return np.asarray(-np.log(values[np.arange(len(array)), array]))
-    return np.asarray(-np.where(array == 1, np.log(values), np.log1p(-values)).mean(axis=1))
+        return np.asarray(-np.log(values.clip(CLIP, 1 - CLIP)[np.arange(len(array)), array]))
+    return np.asarray(binary_losses(array, values).mean(axis=1))
+
+
+def binary_losses(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
+    """float64 [N, K]: the binary log loss of each label of each media (multi-label)."""
+    array, values = check(truth, probabilities)
+    values = values.clip(CLIP, 1 - CLIP)
+    return np.asarray(-np.where(array == 1, np.log(values), np.log1p(-values)))
 
 
 def log_loss(

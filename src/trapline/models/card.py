@@ -56,7 +56,7 @@ class Calibration(BaseModel):
     exclusive: bool = False
 
 
-PoolingMethod = Literal["mean", "max", "noisy-or", "mean-logit", "geometric-mean"]
+PoolingMethod = Literal["mean", "max", "noisy-or", "mean-logit", "geometric-mean", "first"]
 """From the frames of an event to one probability a label; what each does stands in
 `trapline.prediction.pooling`."""
 
@@ -115,6 +115,8 @@ class Card(BaseModel):
         labels: the label names in the order of the outputs.
         preprocessing: from a file to the graph's input.
         calibration: from logits to probabilities.
+        batch: what the images of one batch are: single `media`, each answered by itself, or the frames of one
+            `event`, all answered alike.
         event: how the media of an event are pooled; None if training did not look at events.
         thresholds: per label where one was chosen; of a model of taxa per rank (and `kind`): the least
             probability of an answer at that rank.
@@ -141,6 +143,7 @@ class Card(BaseModel):
     embedding_size: int = Field(ge=1)
     preprocessing: Preprocessing
     calibration: Calibration = Calibration()
+    batch: Literal["media", "event"] = "media"
     event: EventPooling | None = None
     thresholds: dict[str, float] = {}
     taxonomy: dict[str, Any] = {}

@@ -22,6 +22,9 @@ BACKBONES = (
     "efficientnet-lite2",
 )
 
+Statistic = Literal["mean", "std", "max"]
+"""Over the frames of an event, one number a feature."""
+
 Selection = Literal["log_loss", "loss", "accuracy", "balanced_accuracy", "macro_f1", "last"]
 
 
@@ -238,20 +241,35 @@ class Recipe(_Section):
         optimiser: see `Optimiser`.
         schedule: see `Schedule`.
         epochs: at most this many.
+        steps: stop after this many steps, whatever the epoch; None for no limit. Only with hidden layers on
+            a frozen backbone.
         batch_size: images a step.
         patience: stop after this many epochs without a better `selection`; None never stops early.
         loss: see `Loss`.
-        balance: `class-weights` weighs the loss, `sampling` draws rare labels more often.
-        correct_prior: after balancing, put the natural class prior back into the probabilities.
+        exclusive: a multi-label task all the same with a softmax and cross-entropy: the form of published
+            pipelines, which cannot say two species. It costs log loss; it is there to be compared with.
+        balance: `class-weights` weighs the loss, `sampling` draws rare labels more often, `logit-adjustment`
+            trains on logits to which the log prior is added (Menon et al. 2021).
+        keep_blanks: train on this share of the blank events only, drawn with the seed.
+        correct_prior: after balancing or leaving blanks out, put the natural prior back into the
+            probabilities.
+        learn_from: the labels of each `media`, or for every media those of its `event` (weak labels: the
+            animal may be in any frame).
+        frames: train on `all` frames of an event, or on the `first` only.
+        event_statistics: over the frames of an event; with some, the head sees these of the frames'
+            embeddings, and the model says one thing of a whole event (`Card.batch`). Only with how `frozen`.
         augmentation: see `Augmentation`.
         ema: decay of an average of the weights over steps, used for validation and export; None for none.
         selection: the validation metric that chooses the best epoch (`loss` is the one that is trained,
             `log_loss` that of the probabilities); `last` keeps the last epoch and chooses nothing.
-        calibration: `temperature`, fitted on the validation locations, or `none`.
+        calibration: fitted on the validation locations: `temperature`, `labels` (multi-label: a slope and an
+            offset a label, held near one another), or `none`.
         fit: `train` trains on the split's train part. `all` trains on train and validation together, for the
             number of epochs that location folds found best; `folds` keeps the folds' models and averages
             them in one graph. Both take calibration and metrics from out-of-fold predictions.
-        folds: number of location folds, for `all` and `folds`.
+        folds: number of folds, for `all` and `folds`.
+        fold_by: what the folds keep together: each `location`, each `season` (one fold a season, whatever
+            `folds` says), or each `event`.
         members: with `fit` `train` or `all`, train this many times with other seeds and average the logits.
         precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has
             it, and on a processor that has it if the network has no depthwise convolutions; else float32.
@@ -275,17 +293,24 @@ class Recipe(_Section):
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     epochs: int = Field(20, ge=1, le=10_000)
+    steps: int | None = Field(None, ge=1)
     batch_size: int = Field(32, ge=1, le=65_536)
     patience: int | None = Field(None, ge=1)
     loss: Loss = Loss()
-    balance: Literal["none", "class-weights", "sampling"] = "none"
+    exclusive: bool = False
+    balance: Literal["none", "class-weights", "sampling", "logit-adjustment"] = "none"
+    keep_blanks: float = Field(1.0, gt=0, le=1)
     correct_prior: bool = True
     augmentation: Augmentation = Augmentation()
     ema: float | None = Field(None, gt=0, lt=1)
     selection: Selection = "log_loss"
-    calibration: Literal["temperature", "none"] = "temperature"
+    learn_from: Literal["media", "event"] = "media"
+    frames: Literal["all", "first"] = "all"
+    event_statistics: tuple[Statistic, ...] = ()
+    calibration: Literal["temperature", "labels", "none"] = "temperature"
     fit: Literal["train", "all", "folds"] = "train"
     folds: int = Field(5, ge=2, le=100)
+    fold_by: Literal["location", "season", "event"] = "location"
     members: int = Field(1, ge=1, le=20)
     precision: Literal["auto", "float32", "bf16"] = "auto"
     seed: int = 42
@@ -324,8 +349,42 @@ class Recipe(_Section):
                 model_file and self.how != "frozen",
             ),
             (
-                "cross-entropy cannot say two labels; a multi-label task takes bce",
-                self.task == "multi-label" and self.loss.name == "cross-entropy",
+                "cross-entropy cannot say two labels; a multi-label task takes bce (or exclusive)",
+                self.task == "multi-label" and self.loss.name == "cross-entropy" and not self.exclusive,
+            ),
+            (
+                "labels of a single-label task exclude each other already; leave exclusive at false",
+                self.exclusive and self.task == "single-label",
+            ),
+            (
+                "exclusive trains cross-entropy, not bce",
+                self.exclusive and self.loss.name == "bce",
+            ),
+            (
+                "the softmax of exclusive is left as it is: use calibration 'none'",
+                self.exclusive and self.calibration != "none",
+            ),
+            (
+                "steps are counted where hidden layers train on a frozen backbone only",
+                self.steps is not None and not (self.how == "frozen" and self.head.hidden),
+            ),
+            (
+                "hidden layers of several folds cannot be averaged: use fit 'train' or 'all'",
+                self.how == "frozen" and bool(self.head.hidden) and self.fit == "folds",
+            ),
+            (
+                "calibration 'labels' is for multi-label tasks",
+                self.calibration == "labels" and self.task == "single-label",
+            ),
+            (
+                "event_statistics are of embeddings that are computed once: use how 'frozen'",
+                bool(self.event_statistics) and self.how != "frozen",
+            ),
+            (
+                "event_statistics see whole events: leave learn_from at 'event', frames at 'all' and "
+                "flip_average at false",
+                bool(self.event_statistics)
+                and (self.learn_from != "event" or self.frames != "all" or self.flip_average),
             ),
             (
                 "fit 'folds' already has one member a fold; leave members at 1",

@@ -7,7 +7,8 @@ the next. Of the probabilities p of one label in the n frames of an event,
 - `max` the largest,
 - `noisy-or` 1 − ∏ (1 − p): as if the frames were independent looks, which they hardly are,
 - `mean-logit` the sigmoid of the mean log odds,
-- `geometric-mean` (∏ p)^(1/n).
+- `geometric-mean` (∏ p)^(1/n),
+- `first` that of the first good frame, as published pipelines do.
 
 An event is blank only if all of its frames are: for the label `blank`, `max` takes the least p and `noisy-or`
 ∏ p. The labels of a single-label model are then scaled to sum to 1, which makes `mean-logit` and
@@ -176,13 +177,22 @@ def pool_column(
     method: PoolingMethod,
     label: str = "",
 ) -> Floats:
-    """The probabilities [N] of one label pooled to [events]; see `apply_pooling`."""
+    """The probabilities [N] of one label pooled to [events]; see `apply_pooling`.
+
+    Frames stand in their order.
+    """
     values = np.clip(np.where(weights > 0, np.nan_to_num(probabilities, nan=0.5), 0.5), _LEAST, 1 - _LEAST)
     if label == BLANK and method in ("max", "noisy-or"):
         return 1 - pool_column(1 - values, weights, codes, method)
     if method == "max":
         found = np.zeros(int(codes.max()) + 1)
         np.maximum.at(found, codes, np.where(weights > 0, values, 0.0))
+        return found
+    if method == "first":
+        good = np.flatnonzero(weights > 0)
+        found = np.full(int(codes.max()) + 1, 0.5)
+        events, places = np.unique(codes[good], return_index=True)
+        found[events] = values[good[places]]
         return found
     if method == "mean":
         return np.asarray(np.bincount(codes, weights * values))

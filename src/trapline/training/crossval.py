@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, location_folds
+from trapline.catalog import Catalog, location_folds, season_folds, split_catalog
 from trapline.errors import DataError
 from trapline.models import Interval
 from trapline.models.recipe import Recipe
@@ -23,7 +23,7 @@ from trapline.taxonomy import Taxonomy
 from trapline.training.frozen import head_recipe
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import Rows, Selected, select_media
-from trapline.training.targets import prior_shift
+from trapline.training.targets import base_calibration
 from trapline.training.torch_learner import StepReport, TorchLearner
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def run_folds(
     """The folds of a learner whose pixels are ready."""
     started = time.monotonic()
     recipe, selected = learner.recipe, learner.selected
-    parts = fold_rows(selected, folds, recipe.seed)
+    parts = fold_rows(selected, folds, recipe)
     fitted: list[Fitted] = []
     with ExitStack() as stack:
         if run_folder is None:
@@ -112,8 +112,8 @@ def run_folds(
     rows = np.concatenate([held_out for _, held_out in parts])
     numbers = np.repeat(np.arange(len(parts)), [len(held_out) for _, held_out in parts])
     logits = np.concatenate([found.logits for found in fitted if found.logits is not None])
-    shift = prior_shift(recipe, selected.targets[rows])
-    judged = judge(recipe, selected, rows, logits, shift, folds=numbers)
+    base = base_calibration(recipe, selected, rows)
+    judged = judge(recipe, selected, rows, logits, base, folds=numbers)
     info = {"recipe": recipe.name, "measured_on": judged.measured_on}
     return CrossValidation(
         predictions_of(recipe, selected, judged, "out-of-fold", info),
@@ -129,15 +129,21 @@ def run_folds(
 
 
 def fold_rows(
-    selected: Selected, folds: int | Sequence[Catalog], seed: int, *, needs_every_label: bool = True
+    selected: Selected,
+    folds: int | Sequence[Catalog],
+    recipe: Recipe,
+    *,
+    needs_every_label: bool | None = None,
 ) -> list[tuple[Rows, Rows]]:
     """For each fold the rows that train and the rows that are held out, of the readable media.
 
     Raises:
-        DataError: the folds do not hold every media out exactly once, or (with `needs_every_label`) a fold
-            trains without a label.
+        DataError: the folds do not hold every media out exactly once, or (with `needs_every_label`, which is
+            True for single-label tasks unless said) a fold trains without a label.
     """
-    catalogs = location_folds(selected.catalog, folds, seed) if isinstance(folds, int) else list(folds)
+    if needs_every_label is None:
+        needs_every_label = recipe.task == "single-label"
+    catalogs = _deal(selected.catalog, folds, recipe) if isinstance(folds, int) else list(folds)
     ids = selected.catalog.table.select("media_id").with_row_index("row")
     usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
     parts = []
@@ -162,3 +168,23 @@ def fold_rows(
     if not np.array_equal(held, usable):
         raise DataError("The folds must hold out every labelled media exactly once.")
     return parts
+
+
+def _deal(catalog: Catalog, folds: int, recipe: Recipe) -> list[Catalog]:
+    """The folds that the recipe asks for."""
+    if recipe.fold_by == "season":
+        return season_folds(catalog)
+    if recipe.fold_by == "location":
+        return location_folds(catalog, folds, recipe.seed)
+    return [
+        split_catalog(
+            catalog,
+            by="event",
+            method="kfold",
+            folds=folds,
+            fold=fold,
+            seed=recipe.seed,
+            check_files=False,
+        )
+        for fold in range(folds)
+    ]

@@ -23,7 +23,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from trapline.errors import DataError
-from trapline.metrics import measure, probabilities_of
+from trapline.metrics import measure
+from trapline.models import Calibration
+from trapline.models.calibrated import apply_calibration
 from trapline.models.networks import Network, build_network
 from trapline.models.recipe import Recipe
 from trapline.models.weights import Weights
@@ -33,7 +35,7 @@ from trapline.training.history import write_history
 from trapline.training.memory import keep_memory
 from trapline.training.optimisation import build_optimiser, build_schedule, first_stages
 from trapline.training.pixels import Store
-from trapline.training.targets import label_weights, prior_shift, truth_of
+from trapline.training.targets import label_weights, log_prior, truth_of
 
 Report = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a line about the last epoch."""
@@ -66,7 +68,6 @@ class Fitted:
     Attributes:
         network: ready to be exported.
         weights: the origin of its backbone.
-        shift: from the balanced prior to the natural one; empty if nothing was balanced.
         best_epoch: counted from 1.
         history: one dictionary an epoch.
         logits: float32 [validation media, labels], before shift and temperature; None without validation.
@@ -74,7 +75,6 @@ class Fitted:
 
     network: Network
     weights: Weights
-    shift: tuple[float, ...]
     best_epoch: int
     history: list[dict[str, float]] = field(default_factory=list)
     logits: npt.NDArray[np.float32] | None = None
@@ -87,6 +87,7 @@ def fit_network(
     validation: Rows | None,
     folder: Path,
     *,
+    base: Calibration | None = None,
     report: Report | None = None,
 ) -> Fitted:
     """Train on some rows of the examples, validate on others; go on where a killed run stopped.
@@ -97,6 +98,7 @@ def fit_network(
         train: rows to train on.
         validation: rows that choose the epoch; None keeps the last epoch.
         folder: for checkpoints and the history; a finished one is only read.
+        base: what puts priors right before an epoch is judged; None for nothing.
         report: told of each step.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +110,7 @@ def fit_network(
     weights = weights if not resumed else _origin(folder)
     if not resumed:
         _keep_origin(folder, weights)
-    module = Fitting(recipe, network, examples, train, validation)
+    module = Fitting(recipe, network, examples, train, validation, base or Calibration())
     if not done.is_file():
         _run(module, folder, last if resumed else None, report)
         done.write_text(json.dumps({"epochs": len(module.history)}), encoding="utf-8")
@@ -121,8 +123,7 @@ def fit_network(
     logits = None
     if validation is not None:
         logits = network_logits(trained, examples.exact, validation, recipe.flip_average)
-    shift = prior_shift(recipe, examples.targets[train])
-    return Fitted(trained, weights, shift, len(state["history"]), history, logits)
+    return Fitted(trained, weights, len(state["history"]), history, logits)
 
 
 def network_logits(
@@ -145,7 +146,13 @@ class Fitting(lightning.LightningModule):
     """What one training step, one validation and one checkpoint are."""
 
     def __init__(
-        self, recipe: Recipe, network: Network, examples: Examples, train: Rows, validation: Rows | None
+        self,
+        recipe: Recipe,
+        network: Network,
+        examples: Examples,
+        train: Rows,
+        validation: Rows | None,
+        base: Calibration,
     ) -> None:
         super().__init__()
         self.recipe, self.network = recipe, network
@@ -153,7 +160,7 @@ class Fitting(lightning.LightningModule):
         self._freeze_first_stages()
         self.average = self._averaged() if recipe.ema else None
         self.batches = Batches(recipe, examples.training, examples.targets, train)
-        self.shift = prior_shift(recipe, examples.targets[train])
+        self.base = base
         self.chooses = validation is not None and recipe.selection != "last"
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
@@ -162,6 +169,9 @@ class Fitting(lightning.LightningModule):
         weights = label_weights(examples.targets[train], recipe.task)
         balanced = weights if recipe.balance == "class-weights" else np.ones_like(weights)
         self.register_buffer("label_weights", torch.tensor(balanced, dtype=torch.float32), persistent=False)
+        prior = log_prior(examples.targets[train], recipe.task)
+        added = prior if recipe.balance == "logit-adjustment" else np.zeros_like(prior)
+        self.register_buffer("log_prior", torch.tensor(added, dtype=torch.float32), persistent=False)
 
     def _freeze_first_stages(self) -> None:
         backbone = self.network.backbone
@@ -242,7 +252,10 @@ class Fitting(lightning.LightningModule):
         """Cross-entropy over labels, or the mean of the labels' binary ones, smoothed and weighed."""
         smoothing = self.recipe.loss.label_smoothing
         weights: Any = self.label_weights
-        if self.recipe.task == "single-label" and self.recipe.loss.name != "bce":
+        added: Any = self.log_prior
+        logits = logits + added
+        softmax = self.recipe.task == "single-label" and self.recipe.loss.name != "bce"
+        if softmax or self.recipe.exclusive:
             return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
         softened = targets * (1 - smoothing) + smoothing / 2
         return functional.binary_cross_entropy_with_logits(logits, softened, pos_weight=weights)
@@ -276,7 +289,8 @@ class Fitting(lightning.LightningModule):
         logits, targets = (torch.cat(parts).float() for parts in zip(*self._answers, strict=True))
         self._answers = []
         found = {"loss": float(self.loss(logits, targets))}
-        probabilities = probabilities_of(logits.cpu().numpy(), self.recipe.task, self.shift)
+        raw = logits.cpu().numpy()
+        probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
         truth = truth_of(targets.cpu().numpy(), self.recipe.task)
         found |= {name: float(value) for name, value in measure(truth, probabilities).items()}
         return {f"validation_{name}": found[name] for name in ("loss", *SHOWN) if name in found}

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog, split_catalog
 from trapline.errors import DataError, UsageError
-from trapline.models import Card, ModelFile, backbones
+from trapline.metrics import binary_losses, log_loss
+from trapline.models import Calibration, Card, ModelFile, backbones
+from trapline.models.calibrated import apply_calibration
 from trapline.models.recipe import MODEL_FILE, Augmentation, Head, Recipe
 from trapline.training import linear
 from trapline.training.crossval import CrossValidation, fold_rows
+from trapline.training.dense import DenseHead, fit_dense
+from trapline.training.event_features import event_rows, over_events
+from trapline.training.events import known_labels
 from trapline.training.features import View, embed_views
 from trapline.training.history import write_history
 from trapline.training.judging import Judged, judge, predictions_of
@@ -34,8 +39,19 @@ from trapline.training.selection import (
     select_media,
     split_record,
 )
-from trapline.training.targets import label_weights, prior_shift, sampling_weights, truth_of
+from trapline.training.targets import (
+    base_calibration,
+    label_weights,
+    log_prior,
+    sampling_weights,
+    truth_of,
+)
 from trapline.training.torch_learner import StepReport
+
+if TYPE_CHECKING:
+    from trapline.models.onnx_graph import Layer
+
+AnyHead = linear.LinearHead | DenseHead
 
 LIBRARIES = ("trapline", "onnx", "onnxruntime", "scikit-learn", "numpy", "pillow")
 MODEL = "model.onnx"
@@ -86,10 +102,16 @@ class HeadLearner:
         )
         self.features, self.warnings = found.values, found.warnings
         self.selected = selected.without(found.failed)
+        if recipe.event_statistics:
+            self.selected, members = event_rows(self.selected)
+            self.features = over_events(self.features, members, recipe.event_statistics)
+        self.teaching = self.selected.teaching(recipe)
 
     @property
     def strengths(self) -> tuple[float, ...]:
         """Those to choose from; the recipe's own if it names one."""
+        if self.recipe.head.hidden:
+            return (self.recipe.optimiser.weight_decay,)
         fixed = self.recipe.optimiser.weight_decay
         return (fixed,) if fixed else linear.WEIGHT_DECAYS
 
@@ -97,13 +119,33 @@ class HeadLearner:
         """What the rows show, as `trapline.metrics` takes it."""
         return truth_of(self.selected.targets[rows], self.recipe.task)
 
-    def shift(self, rows: Rows) -> tuple[float, ...]:
-        """What balancing the rows calls for, see `prior_shift`."""
-        return prior_shift(self.recipe, self.selected.targets[rows])
+    def base(self, rows: Rows) -> Calibration:
+        """What balancing the rows, and leaving blanks out, calls for; see `base_calibration`."""
+        return base_calibration(self.recipe, self.selected, rows)
 
-    def fit(self, rows: Rows, strength: float) -> linear.LinearHead:
-        """One head on the rows."""
-        return linear.fit_head(
+    def score(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.Score:
+        """The log loss of logits of some of the rows, as the model file will say them.
+
+        Of a multi-label task a label counts where the other folds show it: no strength can teach the others.
+        """
+        base, truth, task, labels = self.base(rows), self.truth(rows), self.recipe.task, self.selected.labels
+        known = known_labels(self.selected.targets[rows], folds)
+
+        def loss(logits: npt.NDArray[np.float64], inside: Rows) -> float:
+            probabilities = apply_calibration(logits, base, task, labels)
+            if task == "single-label":
+                return float(log_loss(truth[inside], probabilities))
+            return float(binary_losses(truth[inside], probabilities)[known[inside]].mean())
+
+        return loss
+
+    def fit(self, rows: Rows, strength: float) -> AnyHead:
+        """One head on those of the rows that may train."""
+        rows = rows[self.teaching[rows]]
+        if self.recipe.head.hidden:
+            targets = self.selected.targets[rows]
+            return fit_dense(self.recipe, self.features[rows], targets, self.looks.weights)
+        head = linear.fit_head(
             self.features[rows],
             self.truth(rows),
             len(self.selected.labels),
@@ -111,31 +153,59 @@ class HeadLearner:
             media_weights=self._weigh(rows),
             view_weights=self.looks.weights,
         )
+        return self._adjusted(head, rows)
 
     def out_of_fold(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
         """Heads for all strengths and folds of the rows."""
-        return linear.out_of_fold(
+        if self.recipe.head.hidden:
+            return self._dense_out_of_fold(rows, folds)
+        found = linear.out_of_fold(
             self.features[rows],
             self.truth(rows),
             len(self.selected.labels),
             folds,
             strengths=self.strengths,
             weigh=lambda inside: self._weigh(rows[inside]),
-            shift=self.shift(rows),
+            teaching=self.teaching[rows],
+            score=self.score(rows, folds) if self.recipe.balance != "logit-adjustment" else None,
             view_weights=self.looks.weights,
             predict_views=self.looks.predict,
             progress=self._tell("heads"),
         )
+        if self.recipe.balance == "logit-adjustment":
+            prior = log_prior(self.selected.targets[rows], self.recipe.task)
+            logits = {strength: values - prior for strength, values in found.logits.items()}
+            heads = {key: [self._adjusted(head, rows) for head in some] for key, some in found.heads.items()}
+            return linear.OutOfFold(logits, heads, found.losses)
+        return found
 
-    def logits(self, head: linear.LinearHead, rows: Rows) -> npt.NDArray[np.float64]:
+    def logits(self, head: AnyHead, rows: Rows) -> npt.NDArray[np.float64]:
         """What the model file will say of the rows."""
         return linear.view_logits(head, self.features[rows], self.looks.predict)
+
+    def _adjusted(self, head: linear.LinearHead, rows: Rows) -> linear.LinearHead:
+        """With logit adjustment: what the head says less the log prior, which training had added to it.
+
+        A linear head is fitted to the sum of both, and its bias is free: the sum is the plain fit.
+        """
+        if self.recipe.balance != "logit-adjustment":
+            return head
+        return replace(head, bias=head.bias - log_prior(self.selected.targets[rows], self.recipe.task))
+
+    def _dense_out_of_fold(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
+        (strength,) = self.strengths
+        logits, heads = np.empty((len(rows), len(self.selected.labels))), []
+        for fold in np.unique(folds):
+            heads.append(self.fit(rows[folds != fold], strength))
+            logits[folds == fold] = self.logits(heads[-1], rows[folds == fold])
+        loss = self.score(rows, folds)(logits, np.arange(len(rows)))
+        return linear.OutOfFold({strength: logits}, {strength: heads}, {strength: loss})
 
     def _weigh(self, rows: Rows) -> npt.NDArray[np.float64] | None:
         targets = self.selected.targets[rows]
         if self.recipe.balance == "sampling":
             return sampling_weights(targets)
-        if self.recipe.balance == "none":
+        if self.recipe.balance in ("none", "logit-adjustment"):
             return None
         weights = label_weights(targets, self.recipe.task)
         if self.recipe.task == "single-label":
@@ -189,9 +259,11 @@ def train_head(
         name=recipe.name,
         task=recipe.task,
         labels=learner.selected.labels,
-        embedding_size=learner.backbone.card.embedding_size,
+        embedding_size=learner.backbone.card.embedding_size * max(1, len(recipe.event_statistics)),
         preprocessing=recipe.preprocessing,
         calibration=judged.calibration,
+        event=judged.event,
+        batch="event" if recipe.event_statistics else "media",
         recipe=recipe.model_dump(mode="json"),
         split=split_record(catalog, leaks),
         training_data=data_summary(learner.selected),
@@ -233,7 +305,7 @@ def crossval_head(
     """
     started = time.monotonic()
     learner = HeadLearner(recipe, select_media(catalog, recipe, needs_split=False), cache, report)
-    rows, numbers = held_out(learner.selected, folds, recipe.seed)
+    rows, numbers = held_out(learner.selected, folds, recipe)
     found = learner.out_of_fold(rows, numbers)
     logits, judged = _judge_folds(learner, found, rows, numbers)
     info = {"recipe": recipe.name, "measured_on": judged.measured_on}
@@ -282,7 +354,6 @@ def refuse_what_heads_cannot(recipe: Recipe) -> None:
         if name not in seen and getattr(recipe.augmentation, name) != getattr(plain, name)
     ]
     refused = {
-        "head.hidden": recipe.head.hidden != Head().hidden,
         "head.pooling": recipe.head.pooling != Head().pooling,
         "loss.label_smoothing": recipe.loss.label_smoothing > 0,
         "members": recipe.members > 1,
@@ -291,23 +362,23 @@ def refuse_what_heads_cannot(recipe: Recipe) -> None:
     wrong += [name for name, asked in refused.items() if asked]
     if wrong:
         raise UsageError(
-            f"A linear head on a model file's embedding cannot take {', '.join(wrong)}: its features are "
-            "computed once and its optimum is unique. Leave these at their defaults, or train a network "
+            f"A head on a model file's embedding cannot take {', '.join(wrong)}: its features are "
+            "computed once. Leave these at their defaults, or train a network "
             "(for example the recipe efficientnet-lite0, with the extra 'train')."
         )
 
 
-def _fit(learner: HeadLearner) -> tuple[list[linear.LinearHead], linear.OutOfFold, Judged]:
+def _fit(learner: HeadLearner) -> tuple[list[AnyHead], linear.OutOfFold, Judged]:
     """The heads whose mean the model file holds, how they were chosen, and what is said of unseen media."""
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
         folds = folds_within(selected, selected.train, recipe)
         found = learner.out_of_fold(selected.train, folds)
-        head = learner.fit(selected.train, found.best)
+        head: AnyHead = learner.fit(selected.train, found.best)
         logits = learner.logits(head, selected.validation)
-        judged = judge(recipe, selected, selected.validation, logits, learner.shift(selected.train))
+        judged = judge(recipe, selected, selected.validation, logits, learner.base(selected.train))
         return [head], found, judged
-    rows, numbers = held_out(selected, recipe.folds, recipe.seed)
+    rows, numbers = held_out(selected, recipe.folds, recipe)
     found = learner.out_of_fold(rows, numbers)
     _, judged = _judge_folds(learner, found, rows, numbers)
     if recipe.fit == "folds":
@@ -318,16 +389,19 @@ def _fit(learner: HeadLearner) -> tuple[list[linear.LinearHead], linear.OutOfFol
 def _judge_folds(
     learner: HeadLearner, found: linear.OutOfFold, rows: Rows, numbers: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], Judged]:
-    shift = learner.shift(rows)
-    logits = linear.cross_fitted(found, learner.truth(rows), numbers, shift)
-    return logits, judge(learner.recipe, learner.selected, rows, logits, shift, folds=numbers)
+    logits = linear.cross_fitted(found, numbers, learner.score(rows, numbers))
+    return logits, judge(learner.recipe, learner.selected, rows, logits, learner.base(rows), folds=numbers)
 
 
 def held_out(
-    selected: Selected, folds: int | Sequence[Catalog], seed: int, *, needs_every_label: bool = True
+    selected: Selected,
+    folds: int | Sequence[Catalog],
+    recipe: Recipe,
+    *,
+    needs_every_label: bool | None = None,
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
     """The rows that are held out, fold after fold, and the fold of each; see `fold_rows`."""
-    dealt = fold_rows(selected, folds, seed, needs_every_label=needs_every_label)
+    dealt = fold_rows(selected, folds, recipe, needs_every_label=needs_every_label)
     parts = [rows for _, rows in dealt]
     numbers = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     return np.concatenate(parts), numbers
@@ -350,20 +424,33 @@ def folds_within(selected: Selected, rows: Rows, recipe: Recipe) -> npt.NDArray[
     return numbers
 
 
-def _write(learner: HeadLearner, heads: Sequence[linear.LinearHead], card: Card, path: Path) -> Path:
+def _layers(heads: Sequence[AnyHead]) -> list[Layer]:
+    """The dense layers of a head; of several linear ones their mean."""
+    from trapline.models.onnx_graph import Layer, fold_scaling
+
+    if isinstance(heads[0], DenseHead):
+        first, *rest = heads[0].layers
+        return [fold_scaling(*first, heads[0].mean, heads[0].scale), *(Layer(*layer) for layer in rest)]
+    folded = [
+        fold_scaling(head.weights, head.bias, head.mean, head.scale)
+        for head in heads
+        if isinstance(head, linear.LinearHead)
+    ]
+    weights, bias = (np.mean([layer[place] for layer in folded], axis=0) for place in (0, 1))
+    return [Layer(weights, bias)]
+
+
+def _write(learner: HeadLearner, heads: Sequence[AnyHead], card: Card, path: Path) -> Path:
+    from trapline.models.graph_events import describe_events
     from trapline.models.onnx_graph import (
-        Layer,
         attach_head,
         average_flips,
-        fold_scaling,
         read_graph,
         write_model_file,
     )
 
-    layers = [fold_scaling(head.weights, head.bias, head.mean, head.scale) for head in heads]
-    mean = Layer(
-        np.mean([layer.weights for layer in layers], axis=0),
-        np.mean([layer.bias for layer in layers], axis=0),
-    )
-    joined = attach_head(read_graph(learner.backbone.path), [mean])
+    graph = read_graph(learner.backbone.path)
+    if learner.recipe.event_statistics:
+        graph = describe_events(graph, learner.recipe.event_statistics)
+    joined = attach_head(graph, _layers(heads))
     return write_model_file(average_flips(joined) if learner.recipe.flip_average else joined, card, path)

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.metrics import bootstrap_all, fit_temperature, probabilities_of
-from trapline.models import Calibration, Interval
+from trapline.metrics import fit_scaling, fit_temperature
+from trapline.models import Calibration, EventPooling, Interval
+from trapline.models.calibrated import apply_calibration, scale_logits
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
-from trapline.prediction.table import FIXED
+from trapline.prediction.table import FIXED, Level
+from trapline.training.events import intervals_of, judge_events, known_labels
 from trapline.training.selection import Rows, Selected
 from trapline.training.targets import truth_of
 
@@ -31,6 +33,7 @@ class Judged:
         calibration: for the model file.
         metrics: name -> value and interval over locations.
         measured_on: for people.
+        event: how the media of an event are pooled, and figures of events; None without events.
     """
 
     rows: Rows
@@ -38,6 +41,7 @@ class Judged:
     calibration: Calibration
     metrics: dict[str, Interval]
     measured_on: str
+    event: EventPooling | None = None
 
 
 def judge(
@@ -45,57 +49,84 @@ def judge(
     selected: Selected,
     rows: Rows,
     logits: npt.NDArray[Any],
-    shift: tuple[float, ...],
+    base: Calibration,
     *,
     folds: npt.NDArray[np.int64] | None = None,
     caveat: str = "",
 ) -> Judged:
-    """Fit the temperature and measure.
+    """Fit the calibration, of media and of events, and measure.
 
     Args:
         recipe: its task and calibration are used.
-        selected: truth and locations.
+        selected: truth, locations and events.
         rows: the media judged.
         logits: [rows, labels], raw; of models that did not train on them.
-        shift: prior shift of the model file, in order of the labels.
-        folds: [rows], the fold of each media: the temperature of each fold's figures then comes from the
-            other folds, so that they are as honest as those of new locations.
+        base: what puts priors right, before anything is fitted.
+        folds: [rows], the fold of each media: the calibration of each fold's figures then comes from the
+            other folds, so that they are as honest as those of new locations. A label that the other folds
+            do not show has no part in it.
         caveat: what else a reader of the figures must know.
     """
     truth = truth_of(selected.targets[rows], recipe.task)
-    shifted = np.asarray(logits, np.float64) + (np.asarray(shift) if shift else 0.0)
-    places = np.unique(selected.groups[rows])
-    where = f"{len(rows)} media at {len(places)} locations"
-    calibration = Calibration(prior_shift=shift)
-    temperature = np.ones((len(rows), 1))
+    where = _where(selected, rows)
+    known = known_labels(selected.targets[rows], folds)
+    places = tuple(str(place) for place in np.unique(selected.locations[rows]))
+
+    def fitted(inside: npt.NDArray[np.bool_]) -> Calibration:
+        found = _fit(recipe, selected.labels, logits[inside], truth[inside], base, known[inside])
+        if found.method == "none":
+            return found
+        fitted_on = f"{'validation' if folds is None else 'out of fold'}: {where}"
+        return found.model_copy(update={"fitted_on": fitted_on, "locations": places})
+
+    calibration = fitted(np.ones(len(rows), bool))
+    probabilities = apply_calibration(logits, calibration, recipe.task, selected.labels)
+    for fold in np.unique(folds) if folds is not None else ():
+        inside = folds == fold
+        of_others = fitted(~inside)
+        probabilities[inside] = apply_calibration(logits[inside], of_others, recipe.task, selected.labels)
+    metrics = intervals_of(recipe, selected.labels, truth, probabilities, selected.groups[rows])
+    event = judge_events(recipe, selected, rows, probabilities, folds)
+    said = _measured_on(recipe, selected, where, folds) + caveat
+    return Judged(rows, probabilities, calibration, metrics, said, event)
+
+
+def _fit(
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    logits: npt.NDArray[Any],
+    truth: npt.NDArray[np.int64],
+    base: Calibration,
+    known: npt.NDArray[np.bool_],
+) -> Calibration:
+    scaled = scale_logits(logits, base, recipe.task, labels)
+    weights = None if truth.ndim == 1 else known.astype(np.float64)
     if recipe.calibration == "temperature":
-        calibration = Calibration(
-            method="temperature",
-            temperature=fit_temperature(shifted, truth),
-            fitted_on=f"{'validation' if folds is None else 'out of fold'}: {where}",
-            locations=tuple(str(place) for place in places),
-            prior_shift=shift,
-        )
-        temperature[:] = calibration.temperature
-        for fold in np.unique(folds) if folds is not None else ():
-            others = folds != fold
-            temperature[~others] = fit_temperature(shifted[others], truth[others])
-    probabilities = probabilities_of(shifted / temperature, recipe.task)
-    found = bootstrap_all(truth, probabilities, selected.groups[rows], seed=recipe.seed)
-    metrics = {
-        name: Interval(value=figure.value, low=figure.low, high=figure.high)
-        for name, figure in found.items()
-        if figure.value is not None
-    }
-    return Judged(rows, probabilities, calibration, metrics, _measured_on(where, folds) + caveat)
+        found = fit_temperature(scaled, truth, weights)
+        return base.model_copy(update={"method": "temperature", "temperature": found})
+    if recipe.calibration == "labels":
+        slopes, offsets = (tuple(values.tolist()) for values in fit_scaling(scaled, truth, weights))
+        return base.model_copy(update={"method": "labels", "slopes": slopes, "offsets": offsets})
+    return base
 
 
-def _measured_on(where: str, folds: npt.NDArray[np.int64] | None) -> str:
+def _where(selected: Selected, rows: Rows) -> str:
+    places = len(np.unique(selected.locations[rows]))
+    said = f"{len(rows)} media at {places} location{'s' if places != 1 else ''}"
+    if selected.grouped_by == "event":
+        said += f" ({len(np.unique(selected.events[rows]))} events; intervals are over events)"
+    return said
+
+
+def _measured_on(recipe: Recipe, selected: Selected, where: str, folds: npt.NDArray[np.int64] | None) -> str:
+    weak = recipe.learn_from == "event" and not recipe.event_statistics
+    labels = ", each held to have the labels of its event" if weak else ""
     if folds is None:
-        return f"validation: {where}, on which the epoch and the temperature were chosen too"
+        return f"validation: {where}{labels}, on which the epoch and the calibration were chosen too"
+    by = recipe.fold_by
     return (
-        f"{len(np.unique(folds))} location folds: {where}, each predicted by a model that never saw its "
-        "location, with the temperature of the other folds"
+        f"{len(np.unique(folds))} {by} folds: {where}{labels}, each predicted by a model that never saw its "
+        f"{by}, with the calibration of the other folds"
     )
 
 
@@ -109,8 +140,12 @@ def predictions_of(
     found[: len(judged.rows)] = judged.probabilities
     picked = selected.catalog.table[rows]
     reasons = [None] * len(judged.rows) + [selected.failed[row] for row in failed]
+    of_event = bool(recipe.event_statistics)
     table = picked.select(
-        "media_id",
+        pl.when(of_event & pl.col("event_id").is_not_null())
+        .then(None)
+        .otherwise("media_id")
+        .alias("media_id"),
         "event_id",
         pl.lit(None, pl.Int64).alias("box"),
         "file_path",
@@ -121,7 +156,10 @@ def predictions_of(
             for place, label in enumerate(selected.labels)
         ),
     ).cast({name: kind for name, kind in FIXED.items()})  # noqa: C416  polars wants its own dict
-    return Predictions(table, selected.labels, "media", fingerprint, recipe.task, dict(info))
+    if judged.event is not None:
+        info = {**info, "event": judged.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})}
+    level: Level = "event" if of_event else "media"
+    return Predictions(table, selected.labels, level, fingerprint, recipe.task, dict(info))
 
 
 def _judgeable(selected: Selected, row: int, judged: Judged) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from trapline.metrics import log_loss, probabilities_of
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.int64]
 """int [N] (single-label: the column of the label) or 0/1 [N, K] (multi-label)."""
+
+Score = Callable[[Floats, npt.NDArray[np.int64]], float]
+"""From logits [n, K] and the rows that they are of to a loss."""
 
 WEIGHT_DECAYS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 """Strengths that are tried, strongest first."""
@@ -54,6 +57,14 @@ class Standardised(NamedTuple):
     scale: Floats
 
 
+class Head(Protocol):
+    """What turns features into logits."""
+
+    def logits(self, features: npt.NDArray[Any]) -> Floats:
+        """float64 [..., K] for features [..., D]."""
+        ...
+
+
 @dataclass(frozen=True)
 class OutOfFold:
     """What models that never saw a media's location say of it.
@@ -65,7 +76,7 @@ class OutOfFold:
     """
 
     logits: dict[float, Floats]
-    heads: dict[float, list[LinearHead]]
+    heads: dict[float, list[Any]]
     losses: dict[float, float]
 
     @property
@@ -208,7 +219,8 @@ def out_of_fold(
     *,
     strengths: Sequence[float] = WEIGHT_DECAYS,
     weigh: Callable[[npt.NDArray[np.int64]], Floats | None] = lambda rows: None,
-    shift: Sequence[float] = (),
+    teaching: npt.NDArray[np.bool_] | None = None,
+    score: Score | None = None,
     view_weights: Sequence[float] = (1.0,),
     predict_views: Sequence[int] = (0,),
     progress: Callable[[int, int], None] | None = None,
@@ -224,18 +236,21 @@ def out_of_fold(
         folds: int [N], the fold of each media.
         strengths: strongest first.
         weigh: from the rows that train to their weights, see `fit_head`.
-        shift: [K], added to the logits before they are judged (the prior); empty for nothing.
+        teaching: [N], which media may train; None for all.
+        score: from logits and the media they are of to a loss; None for the log loss of the logits.
         view_weights: [V].
         predict_views: the views whose logits are averaged in prediction.
         progress: called with how many heads are fitted, of how many at most.
     """
     found = OutOfFold({}, {}, {})
     starts: dict[int, LinearHead | None] = dict.fromkeys(np.unique(folds).tolist())
+    may_train = np.ones(len(truth), bool) if teaching is None else teaching
+    judged = score or (lambda logits, rows: _loss(logits, truth[rows]))
     worse, best = 0, np.inf
     for strength in strengths:
         logits, heads = np.empty((len(truth), labels)), []
         for fold in starts:
-            inside = np.flatnonzero(folds != fold)
+            inside = np.flatnonzero((folds != fold) & may_train)
             head = fit_head(
                 features[inside],
                 truth[inside],
@@ -251,7 +266,7 @@ def out_of_fold(
             if progress is not None:
                 progress(len(found.heads) * len(starts) + len(heads), len(strengths) * len(starts))
         found.logits[strength], found.heads[strength] = logits, heads
-        found.losses[strength] = _loss(logits + np.asarray(shift) if len(shift) else logits, truth)
+        found.losses[strength] = judged(logits, np.arange(len(truth)))
         worse = worse + 1 if found.losses[strength] > best else 0
         best = min(best, found.losses[strength])
         if worse == _WORSE_BEFORE_STOPPING:
@@ -259,24 +274,18 @@ def out_of_fold(
     return found
 
 
-def cross_fitted(
-    found: OutOfFold, truth: Truth, folds: npt.NDArray[np.int64], shift: Sequence[float] = ()
-) -> Floats:
+def cross_fitted(found: OutOfFold, folds: npt.NDArray[np.int64], score: Score) -> Floats:
     """Out-of-fold logits [N, K], of each fold with the strength that did best on the other folds."""
-    added = np.asarray(shift) if len(shift) else 0.0
     logits = np.empty_like(found.logits[found.best])
     for fold in np.unique(folds):
-        others = folds != fold
-        losses = {
-            strength: _loss(values[others] + added, truth[others])
-            for strength, values in found.logits.items()
-        }
+        others = np.flatnonzero(folds != fold)
+        losses = {strength: score(values[others], others) for strength, values in found.logits.items()}
         best = min(losses, key=losses.__getitem__)
-        logits[~others] = found.logits[best][~others]
+        logits[folds == fold] = found.logits[best][folds == fold]
     return logits
 
 
-def view_logits(head: LinearHead, features: npt.NDArray[np.float32], views: Sequence[int]) -> Floats:
+def view_logits(head: Head, features: npt.NDArray[np.float32], views: Sequence[int]) -> Floats:
     """The mean of the logits [N, K] over the views that prediction looks at."""
     return np.asarray(head.logits(features[:, list(views)]).mean(axis=1))
 

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from trapline.models.networks import Network
 from trapline.models.recipe import Optimiser, Schedule
 
 
-def build_optimiser(settings: Optimiser, network: Network) -> torch.optim.Optimizer:
+def build_optimiser(settings: Optimiser, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over the network's parameter groups."""
     groups = parameter_groups(settings, network)
     if settings.name == "sgd":
@@ -23,12 +22,12 @@ def build_optimiser(settings: Optimiser, network: Network) -> torch.optim.Optimi
     return kind(groups, lr=settings.lr)
 
 
-def parameter_groups(settings: Optimiser, network: Network) -> list[dict[str, Any]]:
+def parameter_groups(settings: Optimiser, network: nn.Module) -> list[dict[str, Any]]:
     """Groups of equal rate and decay: head (and pooling) at `lr`, the backbone by factor and layer decay.
 
     Biases and normalisation layers (parameters of one dimension) are not decayed.
     """
-    depth = layer_depths(network.backbone) if settings.layer_decay < 1 else {}
+    depth = layer_depths(network.get_submodule("backbone")) if settings.layer_decay < 1 else {}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         rate = settings.lr

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, LeakCheck, check_leaks, fingerprint
+from trapline.catalog import BLANK, Catalog, LeakCheck, check_leaks, fingerprint, label_events
 from trapline.errors import DataError, TraplineWarning
 from trapline.models.recipe import Recipe
 from trapline.training.targets import target_matrix
@@ -42,10 +42,54 @@ class Selected:
     failed: dict[int, str] = field(default_factory=dict)
 
     @property
-    def groups(self) -> npt.NDArray[Any]:
+    def locations(self) -> npt.NDArray[Any]:
         """[N]: the location of each media; a media without one stands for itself."""
-        table = self.catalog.table
-        return table.select(pl.coalesce("location_id", "media_id")).to_series().to_numpy()
+        return self.catalog.table.select(pl.coalesce("location_id", "media_id")).to_series().to_numpy()
+
+    @property
+    def events(self) -> npt.NDArray[Any]:
+        """[N]: the event of each media; a media without one stands for itself."""
+        return self.catalog.table.select(pl.coalesce("event_id", "media_id")).to_series().to_numpy()
+
+    @property
+    def grouped_by(self) -> str:
+        """What intervals resample: `location`, or `event` where all media are of one location."""
+        return "location" if len(np.unique(self.locations)) > 1 else "event"
+
+    @property
+    def groups(self) -> npt.NDArray[Any]:
+        """[N]: what belongs together: locations, or events where there is only one location."""
+        return self.locations if self.grouped_by == "location" else self.events
+
+    def teaching(self, recipe: Recipe) -> npt.NDArray[np.bool_]:
+        """[N]: which media may train: first frames only if asked, without the blanks that are left out."""
+        chosen = np.ones(len(self.catalog), bool)
+        if recipe.frames == "first":
+            frame = self.catalog.table["frame"].fill_null(2**31).to_numpy()
+            order = np.lexsort((frame, self.events))
+            chosen[:] = False
+            chosen[order[np.unique(self.events[order], return_index=True)[1]]] = True
+        if recipe.keep_blanks < 1:
+            blank = self._blank_events()
+            kept = self._kept_blanks(recipe, blank)
+            chosen &= ~np.isin(self.events, np.setdiff1d(blank, kept))
+        return chosen
+
+    def blank_kept(self, recipe: Recipe) -> float:
+        """The share of the blank events that may train."""
+        if recipe.keep_blanks == 1:
+            return 1.0
+        blank = self._blank_events()
+        return len(self._kept_blanks(recipe, blank)) / max(len(blank), 1)
+
+    def _blank_events(self) -> npt.NDArray[Any]:
+        """The events that show nothing else."""
+        seen = np.delete(self.targets, self.labels.index(BLANK), axis=1).any(axis=1)
+        return np.setdiff1d(self.events, self.events[seen])
+
+    def _kept_blanks(self, recipe: Recipe, blank: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        number = max(1, round(recipe.keep_blanks * len(blank)))
+        return np.random.default_rng(recipe.seed).permutation(blank)[:number]
 
     def without(self, failed: Mapping[int, str]) -> Selected:
         """The same with unreadable photos set aside.
@@ -93,6 +137,8 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if needs_split:
         catalog.part("train")
         catalog.part("validation")
+    if recipe.learn_from == "event":
+        catalog = label_events(catalog)
     used = catalog.filter(pl.col("split").is_in(["train", "validation"])) if has_split else catalog
     labelled = used.filter(pl.col("labels").is_not_null())
     left_out = {"unlabelled": len(used) - len(labelled)} if len(used) > len(labelled) else {}
@@ -115,6 +161,8 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if not has_split:
         train = np.arange(len(labelled), dtype=np.int64)
     targets = target_matrix(labelled, labels, recipe.task)
+    if recipe.keep_blanks < 1 and BLANK not in labels:
+        raise DataError(f"keep_blanks leaves out media labelled '{BLANK}', and there are none.")
     if needs_split:
         _check_parts(labels, targets, train, validation)
     return Selected(labelled, labels, targets, train, validation, left_out)
@@ -172,7 +220,7 @@ def data_summary(selected: Selected) -> dict[str, Any]:
         counts = selected.targets[rows].sum(axis=0).astype(int).tolist()
         summary[part] = {
             "media": len(rows),
-            "locations": len(np.unique(selected.groups[rows])),
+            "locations": len(np.unique(selected.locations[rows])),
             "labels": dict(zip(selected.labels, counts, strict=True)),
         }
     return {**summary, "left_out": selected.left_out}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import Catalog
+from trapline.catalog import BLANK, Catalog
 from trapline.errors import DataError
+from trapline.models import Calibration
 from trapline.models.recipe import Recipe
+
+if TYPE_CHECKING:
+    from trapline.training.selection import Selected
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,6 +77,8 @@ def prior_shift(recipe: Recipe, targets: npt.NDArray[np.float32]) -> tuple[float
     """
     if recipe.balance == "none" or not recipe.correct_prior:
         return ()
+    if recipe.balance == "logit-adjustment":
+        return tuple(float(value) for value in log_prior(targets, recipe.task))
     natural = targets.mean(axis=0, dtype=np.float64)
     if recipe.task == "multi-label" and recipe.balance == "class-weights":
         return tuple(float(value) for value in -np.log(label_weights(targets, recipe.task)))
@@ -85,3 +92,24 @@ def prior_shift(recipe: Recipe, targets: npt.NDArray[np.float32]) -> tuple[float
     else:
         shift = np.log(natural / (1 - natural)) - np.log(seen / (1 - seen))
     return tuple(float(value) for value in shift)
+
+
+def log_prior(targets: npt.NDArray[np.float32], task: str) -> Floats:
+    """[labels]: the logarithm of each label's share, for multi-label tasks of its odds.
+
+    A label that no media has counts as half a media.
+    """
+    share = (targets.sum(axis=0, dtype=np.float64) + 0.5) / (len(targets) + 1)
+    single = task == "single-label"
+    return np.asarray(np.log(share / share.sum()) if single else np.log(share) - np.log1p(-share))
+
+
+def base_calibration(recipe: Recipe, selected: Selected, rows: npt.NDArray[np.int64]) -> Calibration:
+    """From what training on the rows saw to what is natural, before any calibration is fitted."""
+    shift = prior_shift(recipe, selected.targets[rows[selected.teaching(recipe)[rows]]])
+    kept = selected.blank_kept(recipe) if recipe.correct_prior else 1.0
+    if kept < 1 and (recipe.exclusive or recipe.task == "single-label"):  # of a softmax: a constant shift
+        values = np.zeros(len(selected.labels)) if not shift else np.array(shift)
+        values[selected.labels.index(BLANK)] -= np.log(kept)
+        shift, kept = tuple(values.tolist()), 1.0
+    return Calibration(prior_shift=shift, blank_kept=kept, exclusive=recipe.exclusive)

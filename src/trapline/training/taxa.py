@@ -18,7 +18,7 @@ import polars as pl
 from trapline.catalog import Catalog
 from trapline.errors import UsageError
 from trapline.metrics import fit_temperature, probabilities_of
-from trapline.models import Card, ModelFile
+from trapline.models import Calibration, Card, ModelFile
 from trapline.models.recipe import Recipe, Taxa
 from trapline.taxonomy import Taxonomy
 from trapline.taxonomy.classes import Head, unsupported
@@ -297,7 +297,7 @@ def fit_taxa(learner: TaxaLearner) -> TaxaFit:
         heads = _fit_all(learner, train, strengths, validation)
         judged = judge_taxa(learner, validation, learner.logits(heads, validation))
         return TaxaFit(heads, strengths, tried, judged)
-    rows, folds = held_out(selected, recipe.folds, recipe.seed, needs_every_label=False)
+    rows, folds = held_out(selected, recipe.folds, recipe, needs_every_label=False)
     found = learner.out_of_fold(rows, folds)
     judged = judge_taxa(learner, rows, found.logits, folds)
     return TaxaFit(
@@ -326,7 +326,9 @@ def judge_taxa(
     numbers = None if folds is None else folds[fine]
     coarse = int((~fine).sum())
     caveat = f"; {coarse} media of coarser labels are judged by rank only" if coarse else ""
-    judged = judge(recipe, media.selected, rows[fine], logits[fine], (), folds=numbers, caveat=caveat)
+    judged = judge(
+        recipe, media.selected, rows[fine], logits[fine], Calibration(), folds=numbers, caveat=caveat
+    )
     temperature = np.full((len(rows), 1), judged.calibration.temperature)
     if folds is not None and recipe.calibration == "temperature":
         truth = media.selected.targets[rows].argmax(axis=1)
@@ -442,7 +444,7 @@ def crossval_taxa(
         raise UsageError("The solver 'adam' is judged on a validation part, not by folds.")
     media = select_taxa(catalog, recipe, taxonomy, needs_split=False)
     learner = TaxaLearner(recipe, media, cache, report)
-    rows, numbers = held_out(learner.media.selected, folds, recipe.seed, needs_every_label=False)
+    rows, numbers = held_out(learner.media.selected, folds, recipe, needs_every_label=False)
     found = learner.out_of_fold(rows, numbers)
     judged = judge_taxa(learner, rows, found.logits, numbers)
     info: dict[str, Any] = {"recipe": recipe.name, "measured_on": judged.measured_on}

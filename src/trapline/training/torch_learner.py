@@ -10,6 +10,7 @@ from trapline.errors import require
 from trapline.models.recipe import Recipe
 from trapline.training.pixels import PixelCache, Progress
 from trapline.training.selection import Rows, Selected
+from trapline.training.targets import base_calibration
 from trapline.training.views import changes_geometry
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class TorchLearner:
         require("lightning", "train", f"Training the recipe '{recipe.name}'")
         self.recipe, self.report = recipe, report
         self.examples, self.selected = self._gather(selected, PixelCache(cache))
+        self.teaching = self.selected.teaching(recipe)
 
     def _gather(self, selected: Selected, cache: PixelCache) -> tuple[Examples, Selected]:
         from trapline.training.batches import TrainingPixels
@@ -61,7 +63,10 @@ class TorchLearner:
         from trapline.training.fitting import fit_network
 
         recipe = self.recipe.model_copy(update=changes)
-        return fit_network(recipe, self.examples, train, validation, folder, report=self._line(what))
+        base = base_calibration(recipe, self.selected, train)
+        train = train[self.teaching[train]]
+        told = self._line(what)
+        return fit_network(recipe, self.examples, train, validation, folder, base=base, report=told)
 
     def _tell(self, what: str) -> Progress | None:
         report = self.report

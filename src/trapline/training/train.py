@@ -27,6 +27,7 @@ from trapline.training.selection import (
     select_media,
     split_record,
 )
+from trapline.training.targets import base_calibration
 from trapline.training.torch_learner import StepReport, TorchLearner
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def train(
         embedding_size=sum(member.network.embedding_size for member in fitted),
         preprocessing=recipe.preprocessing,
         calibration=judged.calibration,
+        event=judged.event,
         recipe=recipe.model_dump(mode="json"),
         split=split_record(catalog, leaks),
         training_data=data_summary(selected),
@@ -197,7 +199,8 @@ def _fit(learner: TorchLearner, folder: Path) -> Fits:
     if recipe.fit == "train":
         members = _members(learner, folder, selected.train, selected.validation, recipe.epochs)
         logits = np.mean([member.logits for member in members if member.logits is not None], axis=0)
-        judged = judge(recipe, selected, selected.validation, logits, members[0].shift)
+        base = base_calibration(recipe, selected, selected.train)
+        judged = judge(recipe, selected, selected.validation, logits, base)
         return members, judged, [member.history for member in members]
     found = run_folds(learner, recipe.folds, folder)
     if recipe.fit == "folds":

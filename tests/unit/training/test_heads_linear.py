@@ -126,5 +126,9 @@ def test_the_strength_of_a_fold_is_chosen_without_it(features: np.ndarray, truth
         {},
         {1.0: 9.0, 0.01: 1.0},
     )
-    chosen = linear.cross_fitted(swapped, truth, folds)
+    chosen = linear.cross_fitted(
+        swapped,
+        folds,
+        lambda logits, rows: float(log_loss(truth[rows], probabilities_of(logits, "single-label"))),
+    )
     np.testing.assert_array_equal(chosen[folds == 0], bad[folds == 0])

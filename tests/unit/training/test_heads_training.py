@@ -185,7 +185,7 @@ def test_one_training_location_is_enough_to_choose_a_strength(
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"head": {"hidden": [16]}}, "head.hidden"),
+        ({"head": {"pooling": "max"}}, "head.pooling"),
         ({"augmentation": {"noise": 0.1}}, "augmentation.noise"),
         ({"loss": {"label_smoothing": 0.1}}, "label_smoothing"),
         ({"members": 3}, "members"),

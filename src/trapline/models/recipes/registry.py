@@ -184,4 +184,10 @@ def _explain(error: ValidationError) -> str:
     )
 
 
-from trapline.models.recipes import fine_tuned, heads, published, taxa  # noqa: E402, F401  they register themselves
+from trapline.models.recipes import (  # noqa: E402  they register themselves
+    fine_tuned,  # noqa: F401
+    heads,  # noqa: F401
+    published,  # noqa: F401
+    sequences,  # noqa: F401
+    taxa,  # noqa: F401
+)

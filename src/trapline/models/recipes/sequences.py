@@ -1,0 +1,67 @@
+"""Recipes for bursts whose events are labelled: the published Serengeti benchmark, and ours."""
+
+from __future__ import annotations
+
+from trapline.images import Preprocessing
+from trapline.models.recipe import Choice, Head, Optimiser, Recipe
+from trapline.models.recipes.registry import register
+
+
+@register
+def serengeti_benchmark() -> Recipe:
+    """The published Hakuna Ma-data benchmark: a softmax on a frozen, max-pooled backbone, the first frame.
+
+    90 % of the blank events are left out and nothing puts the prior back. NASNetMobile in the original; any
+    backbone is the same recipe.
+    """
+    return Recipe(
+        name="serengeti-benchmark",
+        task="multi-label",
+        backbone="efficientnet-lite0",
+        weights="pretrained",
+        how="frozen",
+        preprocessing=Preprocessing(height=224, width=224, fit="squash", interpolation="bilinear"),
+        head=Head(pooling="max", hidden=(256,), dropout=0.2),
+        optimiser=Optimiser(name="adam", lr=1e-3),
+        epochs=10_000,
+        steps=100,
+        batch_size=128,
+        exclusive=True,
+        learn_from="event",
+        frames="first",
+        keep_blanks=0.1,
+        correct_prior=False,
+        selection="last",
+        calibration="none",
+        fold_by="season",
+    )
+
+
+@register
+def sequences() -> Recipe:
+    """One answer an event: a linear head on mean, spread and maximum of its frames' embeddings.
+
+    Sigmoids, natural priors, a width that undoes the squash to a square; seasons are kept apart.
+    """
+    return Recipe(
+        name="sequences",
+        task="multi-label",
+        backbone="efficientnet-lite0",
+        weights="pretrained",
+        how="frozen",
+        preprocessing=Preprocessing(height=224, width=304, fit="squash"),
+        head=Head(pooling="avgmax", dropout=0.0),
+        optimiser=Optimiser(weight_decay=0.0),
+        learn_from="event",
+        event_statistics=("mean", "std", "max"),
+        fit="all",
+        fold_by="season",
+        search={"event_statistics": Choice(choices=(("mean",), ("mean", "std"), ("mean", "std", "max")))},
+    )
+
+
+@register
+def sequences_frames() -> Recipe:
+    """A frame at a time, each taught the labels of its event; the pooling that did best on other seasons."""
+    whole = sequences()
+    return whole.model_copy(update={"name": "sequences-frames", "event_statistics": (), "search": {}})

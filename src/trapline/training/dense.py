@@ -1,0 +1,111 @@
+"""Hidden layers on fixed features, trained by PyTorch: the head of published pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import require
+from trapline.models.recipe import Recipe
+from trapline.training.targets import label_weights, log_prior, sampling_weights
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DenseHead:
+    """Layers with ReLU between them on standardised features.
+
+    Attributes:
+        mean: [D], taken off the features.
+        scale: [D], that they are then divided by.
+        layers: weights [inputs, outputs] and bias [outputs] of each.
+    """
+
+    mean: Floats
+    scale: Floats
+    layers: tuple[tuple[Floats, Floats], ...]
+
+    def logits(self, features: npt.NDArray[Any]) -> Floats:
+        """float64 [..., K] for features [..., D]."""
+        flow = (np.asarray(features, np.float64) - self.mean) / self.scale
+        for place, (weights, bias) in enumerate(self.layers):
+            flow = (np.maximum(flow, 0) if place else flow) @ weights + bias
+        return np.asarray(flow)
+
+
+def fit_dense(
+    recipe: Recipe,
+    features: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.float32],
+    view_weights: Sequence[float] = (1.0,),
+) -> DenseHead:
+    """Train the recipe's head for its epochs, or until its steps are done; the last state is kept.
+
+    Args:
+        recipe: its head, optimiser, loss, balance, batch size and seed are used.
+        features: float32 [N, V, D].
+        targets: [N, K].
+        view_weights: [V], how often each view is drawn.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+    """
+    torch = require("torch", "train", f"The hidden layers of the recipe '{recipe.name}'")
+    from torch.nn import functional
+
+    from trapline.models.networks.network import build_head
+    from trapline.training.optimisation import build_optimiser
+
+    flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    mean, scale = flat.mean(axis=0), flat.std(axis=0)
+    scale = np.where(scale > 1e-6, scale, 1.0)
+    inputs = torch.from_numpy(((features - mean) / scale).astype(np.float32))
+    wanted = torch.from_numpy(targets)
+    torch.manual_seed(recipe.seed)
+    head = build_head(features.shape[-1], recipe.head, targets.shape[1]).train()
+    optimiser = build_optimiser(recipe.optimiser, head)
+    weights = label_weights(targets, recipe.task)
+    weights = torch.tensor(weights if recipe.balance == "class-weights" else np.ones_like(weights))
+    added = log_prior(targets, recipe.task) if recipe.balance == "logit-adjustment" else 0.0
+    added = torch.tensor(np.broadcast_to(added, targets.shape[1:]).copy(), dtype=torch.float32)
+    softmax = recipe.exclusive or recipe.task == "single-label"
+    random = np.random.default_rng(recipe.seed)
+    chances = sampling_weights(targets) if recipe.balance == "sampling" else None
+    steps = 0
+    for _ in range(recipe.epochs):
+        order = random.choice(len(targets), len(targets), p=chances, replace=chances is not None)
+        for rows in np.array_split(order, max(1, -(-len(order) // recipe.batch_size))):
+            views = random.choice(len(view_weights), len(rows), p=np.array(view_weights) / sum(view_weights))
+            logits = head(inputs[rows, views]) + added
+            if softmax:
+                loss = functional.cross_entropy(logits, wanted[rows], weight=weights.float())
+            else:
+                loss = functional.binary_cross_entropy_with_logits(
+                    logits, wanted[rows], pos_weight=weights.float()
+                )
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            steps += 1
+            if steps == recipe.steps:
+                return _as_head(head, mean, scale)
+    return _as_head(head, mean, scale)
+
+
+def _as_head(head: Any, mean: Floats, scale: Floats) -> DenseHead:
+    from torch import nn
+
+    layers = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+    return DenseHead(
+        mean,
+        scale,
+        tuple(
+            (layer.weight.detach().double().numpy().T.copy(), layer.bias.detach().double().numpy().copy())
+            for layer in layers
+        ),
+    )

@@ -1,0 +1,50 @@
+"""From the embeddings of frames to the features of events: one row an event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.models.recipe import Statistic
+from trapline.training.selection import Rows, Selected
+
+
+def event_rows(selected: Selected) -> tuple[Selected, list[Rows]]:
+    """The selection with one row an event, its first media, and the readable media of each event.
+
+    An event of which no media can be read is left out.
+    """
+    usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
+    _, first, codes = np.unique(selected.events[usable], return_index=True, return_inverse=True)
+    order = np.argsort(first)  # in order of appearance, as everywhere else
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    kept, codes = usable[first[order]], place[codes]
+    members = [usable[codes == event] for event in range(len(kept))]
+    chosen = replace(
+        selected,
+        catalog=selected.catalog.with_table(selected.catalog.table[kept.tolist()]),
+        targets=selected.targets[kept],
+        train=np.flatnonzero(np.isin(kept, selected.train)),
+        validation=np.flatnonzero(np.isin(kept, selected.validation)),
+        failed={},
+    )
+    return chosen, members
+
+
+def over_events(
+    features: npt.NDArray[np.float32], members: Sequence[Rows], statistics: Sequence[Statistic]
+) -> npt.NDArray[np.float32]:
+    """float32 [events, views, D * statistics] of the frames' features [N, views, D], as the graph has them.
+
+    `std` divides by the number of frames: it is 0 where there is only one.
+    """
+    found = np.empty((len(members), features.shape[1], features.shape[2] * len(statistics)), np.float32)
+    for event, rows in enumerate(members):
+        frames = features[rows].astype(np.float64)
+        parts = {"mean": frames.mean(axis=0), "std": frames.std(axis=0), "max": frames.max(axis=0)}
+        found[event] = np.concatenate([parts[name] for name in statistics], axis=-1)
+    return found

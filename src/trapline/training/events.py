@@ -1,0 +1,178 @@
+"""From frames to events in training: which pooling does best on held-out events, and what it scores there."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.catalog import label_events
+from trapline.metrics import bootstrap_all, fit_scaling, log_loss, log_odds, sigmoid
+from trapline.models import Calibration, EventPooling, Interval, PoolingMethod
+from trapline.models.calibrated import blank_column
+from trapline.models.recipe import Recipe
+from trapline.prediction.pooling import apply_pooling, pool_column
+from trapline.training.selection import Rows, Selected
+from trapline.training.targets import target_matrix, truth_of
+
+Floats = npt.NDArray[np.float64]
+
+METHODS = tuple(method for method in get_args(PoolingMethod) if method != "first")
+FEW = 5
+"""A label with fewer events keeps the method of all labels: its own best one would be chance."""
+
+
+def known_labels(
+    targets: npt.NDArray[np.float32], folds: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.bool_]:
+    """[N, labels]: whether the other folds, on which a media's model was trained, show the label at all."""
+    known = np.ones(targets.shape, bool)
+    for fold in np.unique(folds) if folds is not None else ():
+        known[folds == fold] = targets[folds != fold].any(axis=0)
+    return known
+
+
+def intervals_of(
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    truth: npt.NDArray[np.int64],
+    probabilities: Floats,
+    groups: npt.NDArray[Any],
+) -> dict[str, Interval]:
+    """Every figure with its interval over `groups`."""
+    blank = blank_column(labels)
+
+    def figures(truth: Any, probabilities: Any, weights: Any) -> dict[str, Floats]:
+        from trapline.metrics import measure
+
+        return measure(truth, probabilities, weights, blank)
+
+    found = bootstrap_all(truth, probabilities, groups, seed=recipe.seed, metrics_fn=figures)
+    return {
+        name: Interval(value=figure.value, low=figure.low, high=figure.high)
+        for name, figure in found.items()
+        if figure.value is not None
+    }
+
+
+def judge_events(
+    recipe: Recipe,
+    selected: Selected,
+    rows: Rows,
+    probabilities: Floats,
+    folds: npt.NDArray[np.int64] | None,
+) -> EventPooling | None:
+    """Choose how to pool the frames of these media, and measure events.
+
+    With folds, what the figures of a fold's events rest on was chosen on the other folds.
+
+    Args:
+        recipe: its task, `frames` and calibration are used.
+        selected: the media.
+        rows: those that were judged.
+        probabilities: [rows, labels], calibrated, of models that did not train on them.
+        folds: [rows], the fold of each media.
+
+    Returns:
+        None where no event has two of the media.
+    """
+    names, first, codes = np.unique(selected.events[rows], return_index=True, return_inverse=True)
+    if recipe.event_statistics or recipe.taxa is not None or len(names) == len(rows):
+        return None
+    labelled = label_events(selected.catalog.with_table(selected.catalog.table[rows.tolist()]))
+    labelled = labelled.with_table(labelled.table[first.tolist()])
+    targets = target_matrix(labelled, selected.labels, recipe.task)
+    weights = 1 / np.bincount(codes)[codes]
+    of_event = None if folds is None else folds[first]
+    known = known_labels(targets, of_event)
+    truth = truth_of(targets, recipe.task)
+    chooser = _Chooser(recipe, selected.labels, truth, known, _pool_all(probabilities, weights, codes))
+    pooling = chooser.choose(np.ones(len(names), bool))
+    pooled = apply_pooling(probabilities, weights, codes, pooling, recipe.task, selected.labels)
+    for fold in np.unique(of_event) if of_event is not None else ():
+        inside = of_event == fold
+        others = chooser.choose(~inside)
+        found = apply_pooling(probabilities, weights, codes, others, recipe.task, selected.labels)
+        pooled[inside] = found[inside]
+    groups = selected.groups[rows[first]]
+    where = f"{len(names)} events of {len(np.unique(selected.locations[rows]))} locations"
+    chosen_on = "on which it was chosen" if folds is None else "each with what was chosen on the other folds"
+    return pooling.model_copy(
+        update={
+            "selected_on": f"{'validation' if folds is None else 'out of fold'}: {where}",
+            "metrics": intervals_of(recipe, selected.labels, truth, pooled, groups),
+            "metrics_on": f"{where}, {chosen_on}; intervals over {selected.grouped_by}s",
+        }
+    )
+
+
+def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Any:
+    """(column, method, label) -> [events], computed once."""
+    known: dict[tuple[int, str], Floats] = {}
+
+    def pooled(place: int, method: PoolingMethod, label: str) -> Floats:
+        if (place, method) not in known:
+            known[place, method] = pool_column(probabilities[:, place], weights, codes, method, label)
+        return known[place, method]
+
+    return pooled
+
+
+class _Chooser:
+    """Chooses the pooling that does best on some of the events."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        labels: tuple[str, ...],
+        truth: npt.NDArray[np.int64],
+        known: npt.NDArray[np.bool_],
+        pooled: Any,
+    ) -> None:
+        self.recipe, self.labels, self.truth, self.known = recipe, labels, truth, known
+        self.pooled = pooled
+
+    def choose(self, inside: npt.NDArray[np.bool_]) -> EventPooling:
+        """What does best on the events `inside`."""
+        if self.recipe.frames == "first":
+            return EventPooling(method="first")
+        if self.recipe.task == "single-label":
+            return EventPooling(method=min(METHODS, key=lambda method: self._single_loss(method, inside)))
+        losses = {method: self._label_losses(method, inside) for method in METHODS}
+        best = min(METHODS, key=lambda method: float(losses[method].sum()))
+        often = self.truth[inside].sum(axis=0) >= FEW
+        by_label = {
+            label: min(METHODS, key=lambda method: float(losses[method][place]))
+            for place, label in enumerate(self.labels)
+            if often[place]
+        }
+        by_label = {label: method for label, method in by_label.items() if method != best}
+        methods = [by_label.get(label, best) for label in self.labels]
+        slopes, offsets = self._scaling(self._odds(methods, inside), inside)
+        calibration = Calibration(
+            method="labels", slopes=tuple(slopes.tolist()), offsets=tuple(offsets.tolist())
+        )
+        return EventPooling(method=best, by_label=by_label, calibration=calibration)
+
+    def _odds(self, methods: list[PoolingMethod], inside: npt.NDArray[np.bool_]) -> Floats:
+        columns = [
+            self.pooled(place, method, self.labels[place])[inside] for place, method in enumerate(methods)
+        ]
+        return log_odds(np.stack(columns, axis=1))
+
+    def _scaling(self, odds: Floats, inside: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        spread = 0.3 if self.recipe.calibration == "labels" else 0.0
+        return fit_scaling(odds, self.truth[inside], self.known[inside], spread=spread)
+
+    def _label_losses(self, method: PoolingMethod, inside: npt.NDArray[np.bool_]) -> Floats:
+        """[labels]: of the events whose model knew the label, pooled by one method and calibrated."""
+        odds = self._odds([method] * len(self.labels), inside)
+        slopes, offsets = self._scaling(odds, inside)
+        scaled, truth = odds * slopes + offsets, self.truth[inside]
+        losses = (np.logaddexp(0, scaled) - truth * scaled) * self.known[inside]
+        return np.asarray(losses.sum(axis=0) / inside.sum())
+
+    def _single_loss(self, method: PoolingMethod, inside: npt.NDArray[np.bool_]) -> float:
+        pooled = sigmoid(self._odds([method] * len(self.labels), inside))
+        return float(log_loss(self.truth[inside], pooled / pooled.sum(axis=1, keepdims=True)))

@@ -1,0 +1,148 @@
+"""Bursts: events labelled as a whole, seasons kept apart, one answer an event."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from trapline.catalog import Catalog, label_events, split_catalog
+from trapline.images import prepare
+from trapline.models import ModelFile, Recipe
+from trapline.prediction import Predictions, pool_events
+from trapline.training.heads import crossval_head, train_head
+from trapline.training.selection import select_media
+
+LABELS = ("blank", "hare", "lynx")
+FRAMES = 3
+
+
+@pytest.fixture(scope="module")
+def bursts(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """36 bursts of three seasons at one location; hares are red, lynxes blue, and leave before the end."""
+    folder = tmp_path_factory.mktemp("bursts")
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(36):
+        shown = [["blank"], ["hare"], ["lynx"], ["hare", "lynx"], ["blank"], ["hare"]][number % 6]
+        for frame in range(FRAMES):
+            seen = [name for name in shown if name != "blank"] if frame < FRAMES - 1 else []
+            pixels = random.integers(0, 90, (16, 16, 3), dtype=np.uint8)
+            for name in seen:
+                left = int(random.integers(0, 9))
+                pixels[4:12, left : left + 7, 0 if name == "hare" else 2] = random.integers(90, 255)
+            path = f"{number}-{frame}.png"
+            Image.fromarray(pixels).save(folder / path)
+            row = {"media_id": path, "file_path": path, "location_id": "L", "event_id": f"e{number}"}
+            labels = {"labels": seen or ["blank"], "frame": frame + 1, "season": f"S{number // 12 + 1}"}
+            rows.append(row | labels)
+    return Catalog.from_rows(rows, folder, "drawn")
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory, write_tiny_model: Callable[..., Path]) -> str:
+    return f"model-file:{write_tiny_model(tmp_path_factory.mktemp('tiny') / 'tiny.onnx')}"
+
+
+def recipe(backbone: str, **changes: Any) -> Recipe:
+    described: dict[str, Any] = {
+        "name": "bursts",
+        "task": "multi-label",
+        "backbone": backbone,
+        "how": "frozen",
+        "preprocessing": {"height": 16, "width": 16},
+        "optimiser": {"weight_decay": 0.1},
+        "fold_by": "season",
+        "fit": "all",
+        "learn_from": "event",
+    }
+    return Recipe.model_validate(described | changes)
+
+
+def test_an_event_has_what_any_of_its_media_shows(bursts: Catalog) -> None:
+    found = label_events(bursts).table
+    assert found.filter(pl.col("event_id") == "e3")["labels"].to_list() == [["hare", "lynx"]] * FRAMES
+    assert found.filter(pl.col("event_id") == "e0")["labels"].to_list() == [["blank"]] * FRAMES
+    assert bursts.table.filter(pl.col("event_id") == "e3")["labels"].to_list()[-1] == ["blank"]
+
+
+def test_the_labels_given_for_an_event_come_first() -> None:
+    rows = [
+        {"media_id": name, "file_path": name, "event_id": "e", "event_labels": ["lynx"], "labels": ["blank"]}
+        for name in "ab"
+    ]
+    assert label_events(Catalog.from_rows(rows, ".", "rows")).table["labels"].to_list() == [["lynx"]] * 2
+
+
+def test_a_model_of_events_says_of_a_burst_what_was_measured(
+    tmp_path: Path, bursts: Catalog, backbone: str
+) -> None:
+    split = split_catalog(bursts, by="season", ratios=(2, 1))
+    wanted = recipe(backbone, fit="train", event_statistics=("mean", "std", "max"))
+    model = ModelFile(train_head(wanted, split, tmp_path / "run", cache=tmp_path))
+    assert model.card.batch == "event"
+    kept = Predictions.load(tmp_path / "run" / "validation.parquet")
+    assert (kept.level, len(kept)) == ("event", 12)
+    for row, event in enumerate(kept.table["event_id"]):
+        paths = split.filter(pl.col("event_id") == event).paths()
+        frames = np.stack([prepare(path, model.card.preprocessing).pixels for path in paths])
+        answers = model.run(frames).probabilities
+        np.testing.assert_allclose(answers, np.tile(kept.probabilities()[row], (FRAMES, 1)), atol=1e-5)
+    assert "intervals are over events" in model.card.metrics_on
+    assert model.card.metrics["log_loss"].low is not None
+
+
+def test_a_model_of_frames_learns_how_to_pool_them(tmp_path: Path, bursts: Catalog, backbone: str) -> None:
+    model = ModelFile(train_head(recipe(backbone), bursts, tmp_path / "run", cache=tmp_path))
+    event = model.card.event
+    assert event is not None
+    assert "36 events" in event.selected_on
+    assert event.metrics["log_loss"].value < 0.6  # a coin for each of three labels scores 0.69
+    kept = Predictions.load(tmp_path / "run" / "validation.parquet")
+    pooled = pool_events(kept, bursts, rows="event")
+    assert pooled.info["pooled"]["how"]["method"] == event.method
+    assert "3 season folds" in model.card.metrics_on
+
+
+def test_a_label_that_a_fold_never_saw_stops_nothing_and_calibrates_nothing(
+    bursts: Catalog, backbone: str, tmp_path: Path
+) -> None:
+    def odd(table: pl.DataFrame) -> pl.DataFrame:
+        late = (pl.col("event_id") == "e30") & (pl.col("frame") == 1)
+        return table.with_columns(pl.when(late).then(pl.lit(["bear"])).otherwise("labels").alias("labels"))
+
+    catalog = bursts.with_table(odd(bursts.table))
+    found = crossval_head(recipe(backbone), catalog, cache=tmp_path)
+    plain = crossval_head(recipe(backbone), bursts, cache=tmp_path)
+    assert found.predictions.labels[0] == "bear"
+    assert found.judged.calibration.temperature == pytest.approx(
+        plain.judged.calibration.temperature, rel=0.3
+    )
+
+
+def test_dropped_blanks_cost_log_loss_until_the_prior_is_put_back(
+    bursts: Catalog, backbone: str, tmp_path: Path
+) -> None:
+    losses = {
+        name: crossval_head(recipe(backbone, calibration="none", **changes), bursts, cache=tmp_path)
+        .metrics["log_loss"]
+        .value
+        for name, changes in {
+            "dropped": {"keep_blanks": 0.1, "correct_prior": False},
+            "put back": {"keep_blanks": 0.1},
+        }.items()
+    }
+    assert losses["put back"] < losses["dropped"]
+
+
+def test_what_trains_is_the_first_frame_and_some_blank_events(bursts: Catalog, backbone: str) -> None:
+    wanted = recipe(backbone, frames="first", keep_blanks=0.25)
+    selected = select_media(bursts, wanted, needs_split=False)
+    teaching = selected.catalog.table.filter(pl.Series(selected.teaching(wanted)))
+    assert set(teaching["frame"]) == {1}
+    assert teaching.filter(pl.col("labels").list.contains("blank")).height == 3
+    assert teaching.filter(~pl.col("labels").list.contains("blank")).height == 24
+    assert selected.blank_kept(wanted) == pytest.approx(3 / 12)
