@@ -19,6 +19,12 @@ def run(
     int8: Annotated[
         bool, typer.Option("--int8", help="A model file in eight bits; needs --calibrate.")
     ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="saved-model: for TensorFlow Serving; name a folder, as species_model/1."
+        ),
+    ] = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -47,11 +53,14 @@ def run(
     from trapline.errors import UsageError
 
     refuse_to_overwrite(output, force)
-    if int8 == detector:
+    if int8 + detector + (format is not None) != 1 or format not in (None, "saved-model"):
         raise UsageError(
-            "Say what to export to: --int8, a model file in eight bits; or --detector, an ONNX file of a "
-            "detector's checkpoint."
+            "Say what to export to: --int8, a model file in eight bits; --format saved-model, a folder for "
+            "TensorFlow Serving; or --detector, an ONNX file of a detector's checkpoint."
         )
+    if format is not None:
+        _saved_model(model, output, json)
+        return
     if detector:
         from trapline.models import convert_detector
 
@@ -81,6 +90,19 @@ def _show_detector(detector: Detector, json: bool) -> None:
         f"Wrote {detector.path}: finds {', '.join(detector.categories)} in pictures of {size.height} × "
         f"{size.width} pixels."
     )
+
+
+def _saved_model(model: Path, output: Path, json: bool) -> None:
+    from trapline.models.saved_model import export_saved_model
+
+    written = export_saved_model(model, output)
+    size = (written / "saved_model.pb").stat().st_size
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"output": written.as_posix(), "bytes": size}))
+        return
+    typer.echo(f"Wrote {written}: {size / 1e6:.1f} MB, signature serving_default, images → probabilities.")
 
 
 def _show_int8(done: Int8Export, json: bool) -> None:

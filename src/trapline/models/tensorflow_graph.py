@@ -1,0 +1,706 @@
+"""An ONNX graph as a TensorFlow graph, without TensorFlow: its nodes, one or a few for each of ONNX's.
+
+On a processor TensorFlow convolves `[batch, height, width, channels]`; ONNX describes
+`[batch, channels, height, width]`. A tensor between convolutions is therefore held channels last, and what ONNX
+says of its axes is translated; only where ONNX's order itself matters (a flattening, a general reshape) is it turned back.
+
+Operators: https://onnx.ai/onnx/operators/ and https://www.tensorflow.org/api_docs/python/tf/raw_ops
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+from trapline.errors import DataError
+
+Array = npt.NDArray[Any]
+Attribute = bool | int | float | str | np.dtype[Any] | list[int] | tuple[int, ...] | Array
+"""A list is a list of numbers, a tuple the shape of a tensor."""
+
+_TO_LAST = (0, 2, 3, 1)
+_TO_FIRST = (0, 3, 1, 2)
+_PLACE = (0, 3, 1, 2)
+"""Where ONNX's axis 0, 1, 2, 3 lies in a tensor that is held channels last."""
+
+_INT32 = np.dtype(np.int32)
+_MOST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a TensorFlow graph; `attributes` are told apart by their Python type."""
+
+    name: str
+    operator: str
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value of the ONNX graph in the TensorFlow graph.
+
+    Attributes:
+        name: the node that makes it (with `:1` for a second output); empty for a constant not yet written.
+        dtype: of its elements.
+        sides: as ONNX has them, in ONNX's order; None where a side is free, () of unknown rank never occurs.
+        last: it is held channels last.
+        value: what it is, if that is known already.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    sides: tuple[int | None, ...]
+    last: bool = False
+    value: Array | None = None
+
+
+class Translation:
+    """The nodes that were made so far."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._constants: dict[tuple[Any, ...], str] = {}
+
+    def add(
+        self,
+        operator: str,
+        *inputs: Tensor,
+        like: Tensor | None = None,
+        dtype: Any = None,
+        **attributes: Attribute,
+    ) -> Tensor:
+        """Add a node; the result is like `like` (or the first input) until told otherwise."""
+        written = tuple(self.written(one) for one in inputs)
+        name = f"node{len(self.nodes)}/{operator}"
+        self.nodes.append(Node(name, operator, written, attributes))
+        base = like if like is not None else inputs[0]
+        return replace(
+            base, name=name, dtype=np.dtype(dtype) if dtype is not None else base.dtype, value=None
+        )
+
+    def constant(self, value: Any, dtype: Any = None) -> Tensor:
+        """A constant; it becomes a node when it is used."""
+        array = np.asarray(value, dtype)
+        return Tensor("", array.dtype, array.shape, value=array)
+
+    def written(self, tensor: Tensor) -> str:
+        """The name of a tensor, after making a node of it if it is a constant."""
+        if tensor.value is None:
+            return tensor.name
+        array = np.ascontiguousarray(tensor.value).reshape(tensor.value.shape)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            name = f"node{len(self.nodes)}/Const"
+            self.nodes.append(Node(name, "Const", (), {"dtype": array.dtype, "value": array}))
+            self._constants[key] = name
+        return self._constants[key]
+
+    def turned(self, tensor: Tensor, last: bool) -> Tensor:
+        """The tensor of rank 4 with its channels last, or in ONNX's order."""
+        if tensor.last == last:
+            return tensor
+        order = _TO_LAST if last else _TO_FIRST
+        if tensor.value is not None:
+            return replace(tensor, value=tensor.value.transpose(order), last=last)
+        if not last and tensor.sides[2:] == (1, 1):  # the same numbers in the same order
+            count = self.constant([-1, tensor.sides[1] or -1, 1, 1], np.int32)
+            if tensor.sides[1] is not None:
+                found = self.add("Reshape", tensor, count, T=tensor.dtype, Tshape=_INT32)
+                return replace(found, last=False)
+        found = self.add("Transpose", tensor, self.constant(order, np.int32), T=tensor.dtype, Tperm=_INT32)
+        return replace(found, last=last)
+
+    def plain(self, tensor: Tensor) -> Tensor:
+        """The tensor in ONNX's order."""
+        return self.turned(tensor, last=False)
+
+    def aligned(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Tensors that are combined number by number, all held the same way."""
+        if not any(one.last for one in tensors):
+            return list(tensors)
+        if any(one.value is None and len(one.sides) not in (0, 4) for one in tensors):
+            return [self.plain(one) for one in tensors]
+        return [self._lifted(one) if len(one.sides) else one for one in tensors]
+
+    def _lifted(self, tensor: Tensor) -> Tensor:
+        if tensor.value is not None and not tensor.last:
+            value = tensor.value.reshape((1,) * (4 - tensor.value.ndim) + tensor.value.shape)
+            tensor = replace(tensor, value=value, sides=value.shape)
+        return self.turned(tensor, last=True)
+
+
+Rule = Callable[[Translation, "Call"], Tensor | list[Tensor]]
+_RULES: dict[str, Rule] = {}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One node of the ONNX graph with what goes into it; a left out input is None."""
+
+    operator: str
+    inputs: tuple[Tensor | None, ...]
+    attributes: Mapping[str, Any]
+    sides: tuple[tuple[int | None, ...], ...]
+    dtypes: tuple[np.dtype[Any], ...]
+
+    def __getitem__(self, place: int) -> Tensor:
+        """An input that must be there."""
+        found = self.inputs[place] if place < len(self.inputs) else None
+        if found is None:
+            raise DataError(f"The operator {self.operator} lacks an input.")
+        return found
+
+    def known(self, place: int, attribute: str = "") -> Array | None:
+        """An input whose value is known, or the attribute that stood for it in older operator sets.
+
+        Raises:
+            DataError: it is an input that is only known when the network runs.
+        """
+        if attribute and attribute in self.attributes:
+            return np.asarray(self.attributes[attribute])
+        if place >= len(self.inputs) or self.inputs[place] is None:
+            return None
+        value = self[place].value
+        if value is None:
+            raise self.refused("with that is computed by the network itself")
+        return value
+
+    def refused(self, why: str = "") -> DataError:
+        """The error that says that this cannot be written."""
+        return DataError(
+            f"A SavedModel cannot be written of a network with the operator {self.operator} {why}".rstrip()
+            + ". `trapline serve` serves the model file itself, to TensorFlow Serving's clients too."
+        )
+
+
+def _rule(*operators: str) -> Callable[[Rule], Rule]:
+    def register(rule: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(operators, rule))
+        return rule
+
+    return register
+
+
+def translate(model: onnx.ModelProto, height: int, width: int) -> tuple[list[Node], dict[str, Tensor]]:
+    """The TensorFlow nodes of a network, and its outputs by name, in ONNX's order of axes.
+
+    Args:
+        model: one input, uint8 [batch, height, width, 3]; one plain graph.
+        height: of its input, pixels.
+        width: of its input, pixels.
+
+    Raises:
+        DataError: it has an operator, or a use of one, that is not translated.
+    """
+    model = _sized(model, height, width)
+    graph, made = model.graph, Translation()
+    types = {item.name: item.type.tensor_type for item in (*graph.value_info, *graph.output, *graph.input)}
+    name = graph.input[0].name
+    made.nodes.append(
+        Node(name, "Placeholder", (), {"dtype": np.dtype(np.uint8), "shape": (-1, height, width, 3)})
+    )
+    values = {tensor.name: made.constant(numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+    values[name] = Tensor(name, np.dtype(np.uint8), (None, height, width, 3))
+    opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    for node in graph.node:
+        inputs = tuple(values[item] if item else None for item in node.input)
+        for output, tensor in zip(node.output, _translated(made, node, inputs, types, opset), strict=False):
+            values[output] = tensor
+    return made.nodes, {item.name: _named(made, values[item.name], item.name) for item in graph.output}
+
+
+def _named(made: Translation, tensor: Tensor, name: str) -> Tensor:
+    plain = made.plain(tensor)
+    made.nodes.append(Node(name, "Identity", (made.written(plain),), {"T": plain.dtype}))
+    return replace(plain, name=name, value=None)
+
+
+def _sized(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
+    """A copy with the input's size written in, and the types of all values inferred from it."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    dims = copy.graph.input[0].type.tensor_type.shape.dim
+    dims[1].dim_value, dims[2].dim_value = height, width
+    del copy.graph.value_info[:]
+    return shape_inference.infer_shapes(copy, data_prop=True)
+
+
+def _translated(
+    made: Translation,
+    node: onnx.NodeProto,
+    inputs: tuple[Tensor | None, ...],
+    types: Mapping[str, Any],
+    opset: int,
+) -> list[Tensor]:
+    attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    sides = tuple(_sides(types.get(name)) for name in node.output)
+    dtypes = tuple(
+        helper.tensor_dtype_to_np_dtype(types[name].elem_type) if name in types else np.dtype(np.float32)
+        for name in node.output
+    )
+    call = Call(node.op_type, inputs, attributes, sides, dtypes)
+    if all(one is None or one.value is not None for one in inputs):
+        feeds = {name: one.value for name, one in zip(node.input, inputs, strict=True) if one is not None}
+        results = ReferenceEvaluator(node, opsets={"": opset}).run(None, feeds)
+        return [made.constant(result) for result in results]
+    if node.op_type not in _RULES or node.domain not in ("", "ai.onnx"):
+        raise call.refused()
+    found = _RULES[node.op_type](made, call)
+    several = found if isinstance(found, list) else [found]
+    return [replace(one, sides=side) for one, side in zip(several, sides, strict=False)]
+
+
+def _sides(kind: Any) -> tuple[int | None, ...]:
+    if kind is None or not kind.HasField("shape"):
+        return ()
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)
+
+
+# Number by number ------------------------------------------------------------------------------------------
+
+_SAME = "Relu Sigmoid Tanh Erf Exp Log Sqrt Neg Abs Reciprocal Softplus Floor Ceil Elu Identity"
+_UNARY = dict(zip(_SAME.split(), _SAME.split(), strict=True)) | {"Dropout": "Identity"}
+_BINARY = {"Add": "AddV2", "Sub": "Sub", "Mul": "Mul", "Div": "RealDiv", "Pow": "Pow"}
+_MANY = {"Min": "Minimum", "Max": "Maximum", "Sum": "AddV2", "Mean": "AddV2"}
+
+
+@_rule(*_UNARY)
+def _unary(made: Translation, call: Call) -> Tensor:
+    return made.add(_UNARY[call.operator], call[0], T=call[0].dtype)
+
+
+@_rule(*_BINARY)
+def _binary(made: Translation, call: Call) -> Tensor:
+    operator = _BINARY[call.operator]
+    if operator == "RealDiv" and call[0].dtype.kind in "iu":
+        operator = "FloorDiv"
+    return _combined(made, operator, call[0], call[1])
+
+
+@_rule(*_MANY)
+def _many(made: Translation, call: Call) -> Tensor:
+    found = call[0]
+    for place in range(1, len(call.inputs)):
+        found = _combined(made, _MANY[call.operator], found, call[place])
+    if call.operator == "Mean":
+        found = _combined(made, "Mul", found, made.constant(1 / len(call.inputs), np.float32))
+    return found
+
+
+def _combined(made: Translation, operator: str, left: Tensor, right: Tensor) -> Tensor:
+    left, right = made.aligned([left, right])
+    like = max((left, right), key=lambda one: (one.value is None, len(one.sides)))
+    return made.add(operator, left, right, like=replace(like, last=left.last or right.last), T=left.dtype)
+
+
+@_rule("Clip")
+def _clip(made: Translation, call: Call) -> Tensor:
+    low, high = call.known(1, "min"), call.known(2, "max")
+    if low == 0 and high == 6:
+        return made.add("Relu6", call[0], T=call[0].dtype)
+    found = call[0]
+    if low is not None:
+        found = _combined(made, "Maximum", found, made.constant(low, found.dtype))
+    if high is not None:
+        found = _combined(made, "Minimum", found, made.constant(high, found.dtype))
+    return found
+
+
+@_rule("LeakyRelu")
+def _leaky_relu(made: Translation, call: Call) -> Tensor:
+    return made.add("LeakyRelu", call[0], T=call[0].dtype, alpha=float(call.attributes.get("alpha", 0.01)))
+
+
+@_rule("HardSigmoid")
+def _hard_sigmoid(made: Translation, call: Call) -> Tensor:
+    return _hard(made, call[0], call.attributes.get("alpha", 0.2), call.attributes.get("beta", 0.5))
+
+
+@_rule("HardSwish")
+def _hard_swish(made: Translation, call: Call) -> Tensor:
+    return _combined(made, "Mul", call[0], _hard(made, call[0], 1 / 6, 0.5))
+
+
+def _hard(made: Translation, tensor: Tensor, alpha: float, beta: float) -> Tensor:
+    found = _combined(made, "Mul", tensor, made.constant(alpha, tensor.dtype))
+    found = _combined(made, "AddV2", found, made.constant(beta, tensor.dtype))
+    found = _combined(made, "Maximum", found, made.constant(0, tensor.dtype))
+    return _combined(made, "Minimum", found, made.constant(1, tensor.dtype))
+
+
+@_rule("Gelu")
+def _gelu(made: Translation, call: Call) -> Tensor:
+    x = call[0]
+    if call.attributes.get("approximate", b"none") != b"none":
+        raise call.refused("approximated")
+    erf = made.add("Erf", _combined(made, "Mul", x, made.constant(math.sqrt(0.5), x.dtype)), T=x.dtype)
+    half = _combined(made, "Mul", x, made.constant(0.5, x.dtype))
+    return _combined(made, "Mul", half, _combined(made, "AddV2", erf, made.constant(1, x.dtype)))
+
+
+@_rule("Cast")
+def _cast(made: Translation, call: Call) -> Tensor:
+    wanted = helper.tensor_dtype_to_np_dtype(call.attributes["to"])
+    return made.add("Cast", call[0], dtype=wanted, SrcT=call[0].dtype, DstT=wanted)
+
+
+@_rule("BatchNormalization")
+def _batch_norm(made: Translation, call: Call) -> Tensor:
+    scale, bias, mean, variance = (call.known(place) for place in (1, 2, 3, 4))
+    assert scale is not None
+    assert bias is not None
+    assert mean is not None
+    assert variance is not None
+    factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
+    shape = (-1,) + (1,) * (len(call[0].sides) - 2)
+    found = _combined(made, "Mul", call[0], made.constant(factor.reshape(shape), np.float32))
+    return _combined(made, "AddV2", found, made.constant((bias - mean * factor).reshape(shape), np.float32))
+
+
+# Convolutions and pools ------------------------------------------------------------------------------------
+
+
+@_rule("Conv")
+def _conv(made: Translation, call: Call) -> Tensor:
+    weights, groups = call.known(1), int(call.attributes.get("group", 1))
+    if weights is None or weights.ndim != 4:
+        raise call.refused("of that kind")
+    padding, pads = _padding(call)
+    x = _padded(made, made.turned(call[0], last=True), pads)
+    steps: dict[str, Any] = {
+        "strides": [1, *call.attributes.get("strides", (1, 1)), 1],
+        "dilations": [1, *call.attributes.get("dilations", (1, 1)), 1],
+        "padding": padding,
+        "data_format": "NHWC",
+    }
+    outputs, inputs, height, width = weights.shape
+    strides = call.attributes.get("strides", (1, 1))
+    if groups > 1 and inputs == 1 and outputs % groups == 0 and strides[0] == strides[1]:
+        kernel = weights.reshape(groups, outputs // groups, height, width).transpose(2, 3, 0, 1)
+        found = made.add("DepthwiseConv2dNative", x, made.constant(kernel), T=x.dtype, **steps)
+    elif groups == 1:
+        found = made.add("Conv2D", x, made.constant(weights.transpose(2, 3, 1, 0)), T=x.dtype, **steps)
+    else:
+        found = _grouped(made, x, weights, groups, steps)
+    bias = call.known(2)
+    if bias is not None:
+        found = made.add("BiasAdd", found, made.constant(bias), T=x.dtype, data_format="NHWC")
+    return replace(found, last=True)
+
+
+def _grouped(made: Translation, x: Tensor, weights: Array, groups: int, steps: Mapping[str, Any]) -> Tensor:
+    parts = made.add("Split", made.constant(3, np.int32), x, like=x, T=x.dtype, num_split=groups)
+    found = []
+    for group, kernel in enumerate(np.split(weights, groups)):
+        part = replace(parts, name=f"{parts.name}:{group}" if group else parts.name)
+        kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
+        found.append(made.add("Conv2D", part, made.constant(kernel), T=x.dtype, **steps))
+    return _joined(made, found, 3)
+
+
+def _joined(made: Translation, tensors: Sequence[Tensor], axis: int) -> Tensor:
+    like, place = tensors[0], made.constant(axis, np.int32)
+    return made.add("ConcatV2", *tensors, place, like=like, T=like.dtype, N=len(tensors), Tidx=_INT32)
+
+
+def _text(call: Call, name: str, default: str) -> str:
+    found = call.attributes.get(name, default)
+    return found.decode() if isinstance(found, bytes) else str(found)
+
+
+def _padding(call: Call) -> tuple[str, list[int]]:
+    """What TensorFlow calls the padding, and the rows and columns that it has no word for."""
+    kind = _text(call, "auto_pad", "NOTSET")
+    if kind == "SAME_UPPER":
+        return "SAME", [0, 0, 0, 0]
+    if kind not in ("NOTSET", "VALID"):
+        raise call.refused(f"padded as {kind}")
+    return "VALID", [int(pad) for pad in call.attributes.get("pads", (0, 0, 0, 0))]
+
+
+def _padded(made: Translation, x: Tensor, pads: Sequence[int], value: float = 0.0) -> Tensor:
+    """`x`, channels last, with rows and columns added; `pads` are top, left, bottom, right."""
+    if not any(pads):
+        return x
+    top, left, bottom, right = pads
+    around = made.constant([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
+    filling = made.constant(value, x.dtype)
+    return made.add("PadV2", x, around, filling, T=x.dtype, Tpaddings=_INT32)
+
+
+@_rule("MaxPool", "AveragePool")
+def _pool(made: Translation, call: Call) -> Tensor:
+    shape = [int(side) for side in call.attributes["kernel_shape"]]
+    dilated = any(step != 1 for step in call.attributes.get("dilations", (1, 1)))
+    if len(shape) != 2 or dilated or call.attributes.get("ceil_mode", 0):
+        raise call.refused("of that kind")
+    x, (padding, pads) = made.turned(call[0], last=True), _padding(call)
+    steps: dict[str, Any] = {
+        "ksize": [1, *shape, 1],
+        "strides": [1, *call.attributes.get("strides", (1, 1)), 1],
+        "padding": padding,
+        "data_format": "NHWC",
+    }
+    if call.operator == "MaxPool":
+        padded = _padded(made, x, pads, float(np.finfo(np.float32).min))
+        return made.add("MaxPool", padded, T=x.dtype, **steps)
+    found = made.add("AvgPool", _padded(made, x, pads), T=x.dtype, **steps)
+    if any(pads) and not call.attributes.get("count_include_pad", 0):
+        ones = made.add("OnesLike", x, T=x.dtype)
+        share = made.add("AvgPool", _padded(made, ones, pads), T=x.dtype, **steps)
+        found = made.add("RealDiv", found, share, T=x.dtype)
+    return found
+
+
+# Along axes ------------------------------------------------------------------------------------------------
+
+_REDUCE = {"ReduceMean": "Mean", "ReduceSum": "Sum", "ReduceMax": "Max", "ReduceMin": "Min"}
+
+
+@_rule("GlobalAveragePool", "GlobalMaxPool")
+def _global_pool(made: Translation, call: Call) -> Tensor:
+    return _reduced(made, "Max" if "Max" in call.operator else "Mean", call[0], (2, 3), keep=True)
+
+
+@_rule(*_REDUCE)
+def _reduce(made: Translation, call: Call) -> Tensor:
+    axes = call.known(1, "axes")
+    rank = len(call[0].sides)
+    places = sorted(int(axis) % rank for axis in (range(rank) if axes is None else axes.ravel()))
+    keep = bool(call.attributes.get("keepdims", 1))
+    return _reduced(made, _REDUCE[call.operator], call[0], places, keep=keep)
+
+
+def _reduced(made: Translation, operator: str, x: Tensor, axes: Sequence[int], *, keep: bool) -> Tensor:
+    if x.last and not keep and tuple(axes) != (2, 3):
+        x = made.plain(x)
+    places = [_PLACE[axis] for axis in axes] if x.last else list(axes)
+    found = made.add(operator, x, made.constant(places, np.int32), T=x.dtype, Tidx=_INT32, keep_dims=keep)
+    return replace(found, last=x.last and keep)
+
+
+@_rule("Softmax")
+def _softmax(made: Translation, call: Call) -> Tensor:
+    x, rank = call[0], len(call[0].sides)
+    axis = int(call.attributes.get("axis", -1)) % rank
+    if (_PLACE[axis] if x.last else axis) != rank - 1:
+        x = made.plain(x)
+        if axis != rank - 1:
+            raise call.refused("along an inner axis")
+    return made.add("Softmax", x, T=x.dtype)
+
+
+@_rule("Concat")
+def _concat(made: Translation, call: Call) -> Tensor:
+    tensors = made.aligned([call[place] for place in range(len(call.inputs))])
+    axis = int(call.attributes["axis"]) % len(call[0].sides)
+    return _joined(made, tensors, _PLACE[axis] if tensors[0].last else axis)
+
+
+@_rule("LayerNormalization")
+def _layer_norm(made: Translation, call: Call) -> Tensor:
+    x = made.plain(call[0])
+    rank = len(x.sides)
+    axes = range(int(call.attributes.get("axis", -1)) % rank, rank)
+    mean = _reduced(made, "Mean", x, list(axes), keep=True)
+    spread = _reduced(made, "Mean", made.add("SquaredDifference", x, mean, T=x.dtype), list(axes), keep=True)
+    epsilon = made.constant(call.attributes.get("epsilon", 1e-5), x.dtype)
+    scale = made.add("Rsqrt", made.add("AddV2", spread, epsilon, T=x.dtype), T=x.dtype)
+    found = made.add("Mul", made.add("Sub", x, mean, T=x.dtype), scale, T=x.dtype)
+    found = made.add("Mul", found, call[1], T=x.dtype)
+    if len(call.inputs) > 2 and call.inputs[2] is not None:
+        found = made.add("AddV2", found, call[2], T=x.dtype)
+    return found
+
+
+# Products --------------------------------------------------------------------------------------------------
+
+
+@_rule("Gemm")
+def _gemm(made: Translation, call: Call) -> Tensor:
+    weights = call.known(1)
+    if weights is None or call.attributes.get("transA", 0):
+        raise call.refused("of that kind")
+    weights = weights.T if call.attributes.get("transB", 0) else weights
+    weights = np.ascontiguousarray(weights * np.float32(call.attributes.get("alpha", 1.0)))
+    x = made.plain(call[0])
+    found = made.add("MatMul", x, made.constant(weights, np.float32), T=x.dtype)
+    bias = call.known(2)
+    if bias is not None:
+        scaled = made.constant(bias * np.float32(call.attributes.get("beta", 1.0)), np.float32)
+        found = made.add("AddV2", found, scaled, T=x.dtype)
+    return found
+
+
+@_rule("MatMul")
+def _matmul(made: Translation, call: Call) -> Tensor:
+    left, right = made.plain(call[0]), made.plain(call[1])
+    flat = len(left.sides) == len(right.sides) == 2
+    return made.add("MatMul" if flat else "BatchMatMulV2", left, right, T=left.dtype)
+
+
+# Shapes ----------------------------------------------------------------------------------------------------
+
+
+@_rule("Transpose")
+def _transpose(made: Translation, call: Call) -> Tensor:
+    x, rank = call[0], len(call[0].sides)
+    order = tuple(call.attributes.get("perm", range(rank)[::-1]))
+    if order == _TO_FIRST and not x.last:
+        return replace(x, last=True)
+    if order == _TO_LAST and x.last:
+        return replace(x, last=False)
+    x = made.plain(x)
+    return made.add("Transpose", x, made.constant(order, np.int32), T=x.dtype, Tperm=_INT32)
+
+
+@_rule("Flatten")
+def _flatten(made: Translation, call: Call) -> Tensor:
+    axis = int(call.attributes.get("axis", 1)) % len(call[0].sides)
+    rest = call[0].sides[axis:]
+    if axis != 1 or None in rest:
+        raise call.refused("of a free size")
+    return _reshaped(made, call[0], [-1, math.prod(side or 0 for side in rest)])
+
+
+def _reshaped(made: Translation, x: Tensor, shape: Sequence[int]) -> Tensor:
+    plain = made.plain(x)
+    return made.add("Reshape", plain, made.constant(shape, np.int32), T=x.dtype, Tshape=_INT32)
+
+
+@_rule("Reshape")
+def _reshape(made: Translation, call: Call) -> Tensor:
+    x, shape = call[0], call[1]
+    if shape.value is None:
+        plain = made.plain(x)
+        return made.add("Reshape", plain, shape, like=plain, T=x.dtype, Tshape=shape.dtype)
+    wanted: list[int] = []
+    for place, side in enumerate(int(side) for side in shape.value):
+        kept = x.sides[place] if side == 0 else side
+        wanted.append(-1 if kept is None else kept)
+    if wanted.count(-1) > 1:
+        wanted = [
+            int(given) if known is None else known for given, known in zip(wanted, call.sides[0], strict=True)
+        ]
+    if wanted.count(-1) > 1:
+        raise call.refused("to a free size")
+    return _reshaped(made, x, wanted)
+
+
+@_rule("Squeeze")
+def _squeeze(made: Translation, call: Call) -> Tensor:
+    axes, x = call.known(1, "axes"), made.plain(call[0])
+    places = [] if axes is None else [int(axis) % len(x.sides) for axis in axes]
+    return made.add("Squeeze", x, T=x.dtype, squeeze_dims=places)
+
+
+@_rule("Unsqueeze")
+def _unsqueeze(made: Translation, call: Call) -> Tensor:
+    axes, found = call.known(1, "axes"), made.plain(call[0])
+    assert axes is not None
+    rank = len(found.sides) + axes.size
+    for axis in sorted(int(axis) % rank for axis in axes.ravel()):
+        found = made.add("ExpandDims", found, made.constant(axis, np.int32), T=found.dtype, Tdim=_INT32)
+    return found
+
+
+@_rule("Shape")
+def _shape(made: Translation, call: Call) -> Tensor:
+    if call.attributes.keys() & {"start", "end"}:
+        raise call.refused("of a part")
+    x = made.plain(call[0])
+    return made.add("Shape", x, dtype=np.int64, T=x.dtype, out_type=np.dtype(np.int64))
+
+
+@_rule("Gather")
+def _gather(made: Translation, call: Call) -> Tensor:
+    x, indices = made.plain(call[0]), call.known(1)
+    axis = int(call.attributes.get("axis", 0)) % len(x.sides)
+    if indices is None:
+        raise call.refused()
+    length = x.sides[axis]
+    if (indices < 0).any():
+        if length is None:
+            raise call.refused("from the end of a free size")
+        indices = np.where(indices < 0, indices + length, indices)
+    place = made.constant(axis, np.int32)
+    chosen = made.constant(indices, np.int32)
+    return made.add(
+        "GatherV2", x, chosen, place, Tparams=x.dtype, Tindices=_INT32, Taxis=_INT32, batch_dims=0
+    )
+
+
+@_rule("Slice")
+def _slice(made: Translation, call: Call) -> Tensor:
+    x = made.plain(call[0])
+    starts, ends = call.known(1, "starts"), call.known(2, "ends")
+    assert starts is not None
+    assert ends is not None
+    rank = len(x.sides)
+    given, steps = call.known(3, "axes"), call.known(4, "steps")
+    axes = range(len(starts)) if given is None else [int(axis) % rank for axis in given]
+    begin, end, stride = [0] * rank, [0] * rank, [1] * rank
+    free_begin = free_end = (1 << rank) - 1
+    for place, axis in enumerate(axes):
+        start, stop = int(starts[place]), int(ends[place])
+        stride[axis] = 1 if steps is None else int(steps[place])
+        if abs(start) < _MOST:
+            begin[axis] = start
+            free_begin &= ~(1 << axis)
+        if abs(stop) < _MOST:
+            end[axis] = stop
+            free_end &= ~(1 << axis)
+    return made.add(
+        "StridedSlice",
+        x,
+        *(made.constant(one, np.int32) for one in (begin, end, stride)),
+        T=x.dtype,
+        Index=_INT32,
+        begin_mask=free_begin,
+        end_mask=free_end,
+        ellipsis_mask=0,
+        new_axis_mask=0,
+        shrink_axis_mask=0,
+    )
+
+
+@_rule("Split")
+def _split(made: Translation, call: Call) -> list[Tensor]:
+    x = made.plain(call[0])
+    axis = int(call.attributes.get("axis", 0)) % len(x.sides)
+    sizes = call.known(1, "split")
+    lengths = [side[axis] for side in call.sides] if sizes is None else [int(size) for size in sizes]
+    if None in lengths:
+        raise call.refused("of a free size")
+    found = made.add(
+        "SplitV",
+        x,
+        made.constant(lengths, np.int32),
+        made.constant(axis, np.int32),
+        T=x.dtype,
+        Tlen=_INT32,
+        num_split=len(lengths),
+    )
+    return [
+        replace(found, name=f"{found.name}:{place}" if place else found.name) for place in range(len(lengths))
+    ]
+
+
+@_rule("Pad")
+def _pad(made: Translation, call: Call) -> Tensor:
+    x, pads, value = made.plain(call[0]), call.known(1, "pads"), call.known(2, "value")
+    if _text(call, "mode", "constant") != "constant" or pads is None or call.known(3) is not None:
+        raise call.refused("of that kind")
+    around = made.constant(pads.reshape(2, -1).T, np.int32)
+    filling = made.constant(0 if value is None else value, x.dtype)
+    return made.add("PadV2", x, around, filling, T=x.dtype, Tpaddings=_INT32)

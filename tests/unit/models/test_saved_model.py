@@ -1,0 +1,152 @@
+"""A model file as a SavedModel: what TensorFlow Serving reads in it, and what is refused.
+
+That TensorFlow answers the same is seen by benchmarks/saved_model_check.py, where there is TensorFlow.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from trapline.cli import main
+from trapline.errors import DataError, UsageError
+from trapline.images import Preprocessing
+from trapline.models import Card
+from trapline.models.backbones import path as backbone
+from trapline.models.saved_model import CARD_FILE, EVERYTHING, SIGNATURE, export_saved_model, message
+from trapline.models.tensorflow_graph import Node, translate
+
+
+def read(folder: Path) -> Any:
+    return message("SavedModel").FromString((folder / "saved_model.pb").read_bytes())
+
+
+def network(*nodes: onnx.NodeProto, **weights: Any) -> onnx.ModelProto:
+    """`images` [batch, 8, 8, 3] through the nodes to `out`."""
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 8, 8, 3])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
+    start = [
+        helper.make_node("Transpose", ["images"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["first"], ["x"], to=TensorProto.FLOAT),
+    ]
+    graph = helper.make_graph([*start, *nodes], "tiny", [images], [out], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def operators(nodes: list[Node]) -> list[str]:
+    return [node.operator for node in nodes if node.operator != "Const"]
+
+
+def test_a_client_of_tensorflow_serving_finds_its_signature(
+    write_tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx")
+    folder = export_saved_model(model, tmp_path / "species_model" / "1")
+    (graph,) = read(folder).meta_graphs
+    assert list(graph.meta_info_def.tags) == ["serve"]
+    assert set(graph.signature_def) == {SIGNATURE, EVERYTHING}
+    signature = graph.signature_def["serving_default"]
+    assert signature.method_name == "tensorflow/serving/predict"
+    (given,), (answered,) = signature.inputs.values(), signature.outputs.values()
+    assert (given.name, given.dtype) == ("images:0", 4)
+    assert [side.size for side in given.tensor_shape.dim] == [-1, 16, 16, 3]
+    assert (answered.name, answered.dtype) == ("probabilities:0", 1)
+    assert [side.size for side in answered.tensor_shape.dim] == [-1, 3]
+    assert set(graph.signature_def[EVERYTHING].outputs) == {"probabilities", "logits", "embedding"}
+    card = Card.model_validate_json((folder / CARD_FILE).read_text())
+    assert card.labels == ("blank", "hare", "lynx")
+
+
+def test_every_node_comes_after_those_that_it_reads_and_names_are_unique(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="backbone"):
+        export_saved_model(backbone("lite0"), tmp_path / "1")
+    nodes, outputs = translate(onnx.load(backbone("lite0")), 224, 224)
+    seen: set[str] = set()
+    for node in nodes:
+        assert {name.partition(":")[0] for name in node.inputs} <= seen
+        assert node.name not in seen
+        seen.add(node.name)
+    assert outputs["embedding"].name in seen
+    assert operators(nodes).count("Transpose") == 0  # channels stay last from the pixels to the pool
+    assert "DepthwiseConv2dNative" in operators(nodes)
+
+
+def test_equal_models_give_equal_bytes(write_tiny_model: Callable[..., Path], tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx")
+    first, second = (export_saved_model(model, tmp_path / name / "1") for name in "ab")
+    assert (first / "saved_model.pb").read_bytes() == (second / "saved_model.pb").read_bytes()
+
+
+def test_a_folder_that_is_no_saved_model_is_left_alone(
+    write_tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "hare.jpg").write_bytes(b"a hare")
+    with pytest.raises(UsageError, match="no SavedModel"):
+        export_saved_model(model, tmp_path / "photos")
+    assert (tmp_path / "photos" / "hare.jpg").read_bytes() == b"a hare"
+    again = export_saved_model(model, export_saved_model(model, tmp_path / "1"))
+    assert not list(tmp_path.glob("*.partial"))
+    assert read(again).saved_model_schema_version == 1
+
+
+def test_weights_are_turned_for_channels_last() -> None:
+    weights = np.arange(4 * 3 * 2 * 2, dtype=np.float32).reshape(4, 3, 2, 2)
+    nodes, outputs = translate(network(helper.make_node("Conv", ["x", "w"], ["out"]), w=weights), 8, 8)
+    kernel = next(node.attributes["value"] for node in nodes if node.operator == "Const")
+    np.testing.assert_array_equal(kernel, weights.transpose(2, 3, 1, 0))
+    assert operators(nodes) == ["Placeholder", "Cast", "Conv2D", "Transpose", "Identity"]
+    assert outputs["out"].sides == (None, 4, 7, 7)
+
+
+def test_numbers_a_channel_are_turned_with_the_tensor_that_they_meet() -> None:
+    bias = np.arange(3, dtype=np.float32).reshape(3, 1, 1)
+    nodes, _ = translate(network(helper.make_node("Add", ["x", "b"], ["out"]), b=bias), 8, 8)
+    value = next(node.attributes["value"] for node in nodes if node.operator == "Const")
+    assert isinstance(value, np.ndarray)
+    assert value.shape == (1, 1, 1, 3)
+
+
+def test_what_is_known_beforehand_is_computed_beforehand() -> None:
+    half = np.ones((4, 3, 1, 1), np.float16)
+    nodes = [
+        helper.make_node("Cast", ["half"], ["w"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["x", "w"], ["out"]),
+    ]
+    found, _ = translate(network(*nodes, half=half), 8, 8)
+    assert operators(found).count("Cast") == 1  # that of the pixels
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (helper.make_node("Hardmax", ["x"], ["out"]), "Hardmax"),
+        (helper.make_node("MaxPool", ["x"], ["out"], kernel_shape=[2, 2], ceil_mode=1), "MaxPool"),
+        (helper.make_node("Conv", ["x", "w"], ["out"], auto_pad="SAME_LOWER"), "SAME_LOWER"),
+    ],
+)
+def test_an_operator_that_is_not_translated_is_named(node: onnx.NodeProto, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        translate(network(node, w=np.ones((4, 3, 2, 2), np.float32)), 8, 8)
+
+
+def test_the_command_writes_a_folder_and_says_so(
+    write_tiny_model: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = Preprocessing(height=32, width=32)
+    model = write_tiny_model(tmp_path / "tiny.onnx", size=32, preprocessing=size)
+    folder = tmp_path / "species_model" / "1"
+    with pytest.raises(SystemExit) as left:
+        main(["export", str(model), "--format", "saved-model", "-o", str(folder)])
+    assert left.value.code in (0, None)
+    assert "serving_default" in capsys.readouterr().out
+    assert (folder / "saved_model.pb").is_file()
+    with pytest.raises(SystemExit) as left:
+        main(["export", str(model), "--format", "tflite", "-o", str(tmp_path / "x")])
+    assert left.value.code == 2
