@@ -1,0 +1,156 @@
+"""What is under deploy/ passes its own tools' checks, and says the same in all places."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trapline.serving.lambda_handler import DEADLINE
+from trapline.serving.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = DEPLOY / "Dockerfile"
+OVERLAYS = ["local", "eks"]
+
+
+def run(tool: str, *arguments: object) -> str:
+    command = [str(Path(sys.executable).parent / tool), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built = tmp_path_factory.mktemp("overlay") / f"{request.param}.yaml"
+    built.write_text(run("kubectl", "kustomize", DEPLOY / "kubernetes" / "overlays" / request.param))
+    return built
+
+
+def objects(path: Path) -> dict[str, Any]:
+    return {one["kind"]: one for one in yaml.safe_load_all(path.read_text()) if one}
+
+
+def stage(name: str) -> str:
+    found = re.search(rf"^FROM \S+ AS {name}$(.*?)(?=^FROM |\Z)", DOCKERFILE.read_text(), re.M | re.S)
+    assert found, name
+    return found[1]
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    run("hadolint", "--ignore", "DL3022", DOCKERFILE)  # 3022: `model` is a build context, not a stage
+
+
+def test_cfn_lint_finds_nothing_in_the_template() -> None:
+    run("cfn-lint", DEPLOY / "lambda" / "template.yaml")
+
+
+@pytest.mark.parametrize("name", ["server", "gateway"])
+def test_compose_reads_its_file_and_every_service_is_hardened(name: str) -> None:
+    found = json.loads(
+        run("docker-compose", "-f", DEPLOY / "compose" / f"{name}.yaml", "config", "--format=json")
+    )
+    for service in found["services"].values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "trapline.serving.ready"]
+        for port in service.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1"
+
+
+def test_kubernetes_knows_every_field_of_an_overlay(overlay: Path) -> None:
+    said = run("kubernetes-validate", "--strict", overlay)
+    assert "ERROR" not in said
+
+
+def test_the_pods_of_an_overlay_are_hardened_and_chosen_by_their_labels(overlay: Path) -> None:
+    found = objects(overlay)
+    template = found["Deployment"]["spec"]["template"]
+    labels = template["metadata"]["labels"].items()
+    (container,) = template["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert template["spec"]["securityContext"]["runAsNonRoot"]
+    assert not template["spec"]["automountServiceAccountToken"]
+    assert found["Service"]["spec"]["selector"].items() <= labels
+    for kind, field in (
+        ("Deployment", "selector"),
+        ("PodDisruptionBudget", "selector"),
+        ("NetworkPolicy", "podSelector"),
+    ):
+        chosen = found[kind]["spec"][field]["matchLabels"]
+        assert chosen
+        assert chosen.items() <= labels
+
+
+def test_a_pod_has_time_to_drain_before_it_is_killed(overlay: Path) -> None:
+    spec = objects(overlay)["Deployment"]["spec"]["template"]["spec"]
+    arguments = spec["containers"][0]["args"]
+    drain = float(arguments[arguments.index("--drain") + 1])
+    assert spec["terminationGracePeriodSeconds"] > drain + Settings({"m": Path("m")}).deadline
+
+
+def test_lambda_gives_up_after_the_application_and_before_the_api() -> None:
+    class Loader(yaml.SafeLoader): ...
+
+    Loader.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix} {node.value}")
+    template = yaml.load((DEPLOY / "lambda" / "template.yaml").read_text(), Loader)
+    function = template["Resources"]["Predict"]["Properties"]
+    assert DEADLINE < function["Timeout"] < 30
+    policies = json.dumps(template["Resources"]["PredictRole"]["Properties"]["Policies"])
+    assert '"*"' not in policies
+    assert re.findall(r'"(\w+:\w+)"', policies) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def test_images_run_as_nobody_and_check_their_health_without_a_shell() -> None:
+    for name in ("server", "lambda"):
+        assert "\nUSER 65532:65532\n" in stage(name)
+    assert '["python", "-m", "trapline.serving.ready"]' in stage("server")
+    assert "EXPOSE 8080 8500" in stage("server")
+    settings = Settings({"m": Path("m")})
+    assert (settings.port, settings.grpc_port) == (8080, 8500)
+
+
+def test_the_dockerfile_builds_with_the_uv_that_wrote_the_lock() -> None:
+    assert re.search(r"uv==\d+\.\d+\.\d+", DOCKERFILE.read_text())
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    extras = next(one for one in lock["package"] if one["name"] == "trapline")["optional-dependencies"]
+    assert {"serve", "lambda"} <= extras.keys()
+
+
+@pytest.mark.parametrize("name", ["server", "lambda"])
+def test_what_an_image_leaves_out_is_not_imported_to_answer(
+    name: str, write_tiny_model: Any, tmp_path: Path
+) -> None:
+    """In a process in which the left out packages cannot be imported, photos and events are answered."""
+    left_out = re.findall(r"--prune (\S+)", stage(f"build-{name}"))
+    modules = {{"scikit-learn": "sklearn"}.get(package, package) for package in left_out}
+    assert {"matplotlib", "sklearn"} <= modules
+    program = f"""
+import base64, io, json, sys
+for module in {sorted(modules)!r}:
+    sys.modules[module] = None
+from PIL import Image
+from trapline.serving.lambda_handler import build_handler, settings_from
+handler = build_handler(settings_from({{"TRAPLINE_MODEL": sys.argv[1]}}))
+file = io.BytesIO()
+Image.new("RGB", (64, 64)).save(file, "PNG")
+images = {{"images": [base64.b64encode(file.getvalue()).decode()] * 2}}
+assert handler(images, None)["answers"][1]["status"] == "ok"
+http = {{"method": "POST", "path": "/predict", "sourceIp": None}}
+event = {{"version": "2.0", "rawQueryString": "event=true", "body": json.dumps(images)}}
+event |= {{"requestContext": {{"http": http}}, "headers": {{"content-type": "application/json"}}}}
+found = handler(event, None)
+assert found["statusCode"] == 200, found
+import trapline.serving.server
+"""
+    model = write_tiny_model(tmp_path / "tiny.onnx")
+    done = subprocess.run([sys.executable, "-c", program, model], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
