@@ -1,8 +1,9 @@
 """An ONNX graph as a TensorFlow graph, without TensorFlow: its nodes, one or a few for each of ONNX's.
 
 On a processor TensorFlow convolves `[batch, height, width, channels]`; ONNX describes
-`[batch, channels, height, width]`. A tensor between convolutions is therefore held channels last, and what ONNX
-says of its axes is translated; only where ONNX's order itself matters (a flattening, a general reshape) is it turned back.
+`[batch, channels, height, width]`. A tensor between convolutions is therefore held channels last, and what
+ONNX says of its axes is translated; only where ONNX's order itself matters (a flattening, a general reshape)
+is it turned back.
 
 Operators: https://onnx.ai/onnx/operators/ and https://www.tensorflow.org/api_docs/python/tf/raw_ops
 """
