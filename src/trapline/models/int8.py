@@ -104,6 +104,8 @@ def export_int8(
 
 
 def _check(model: ModelFile, output: Path, media: int) -> None:
+    if model.card.batch == "event":
+        raise UsageError(f"{model.path} looks at whole events; only models of single media are exported.")
     if model.card.task == "features":
         raise UsageError(f"{model.path} is a backbone without labels; export a classifier trained on it.")
     if model.card.export is not None:

@@ -24,7 +24,18 @@ from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits,
 from trapline.models import ModelFile
 from trapline.models.cores import available_cores
 from trapline.prediction.assembly import table_parts
-from trapline.prediction.inputs import Extent, Input, as_catalog, batches, inputs_of, measure, stamp, state
+from trapline.prediction.inputs import (
+    Extent,
+    Input,
+    as_catalog,
+    batches,
+    event_batches,
+    event_rows,
+    inputs_of,
+    measure,
+    stamp,
+    state,
+)
 from trapline.prediction.journal import Entry, Index, Journal, read_header
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.summary import Summary, Tally, refuse_failures
@@ -171,6 +182,8 @@ def predict_to_file(
     header = _header(model, extent, None if fresh else read_header(path), level, batch_size, limits)
     with Journal(path, header, fresh=fresh) as journal:
         wanted = _not_done(catalog, crop, level, journal.index(), extent)
+        if model.card.batch == "event":
+            _want_whole_events(catalog, wanted)
         left = int(wanted.sum())
         started, done = time.monotonic(), extent.asked - left
         run = _Run(model, catalog, level, header["batch_size"], workers, limits)
@@ -245,6 +258,8 @@ def _check(
         raise UsageError(f"Predictions are written as .csv or .parquet, not as '{output.name}'.")
     if level not in get_args(Level):
         raise UsageError(f"Predictions are of {', '.join(get_args(Level))}; not of '{level}'.")
+    if level == "box" and model.card.batch == "event":
+        raise UsageError(f"{model.path} looks at whole events; it says nothing of a box. Predict events.")
     if level == "box" and model.card.preprocessing.crop is None:
         raise UsageError(
             f"{model.path} was made for whole photos, so what it would say of a box is not known. Train a "
@@ -301,6 +316,13 @@ def _not_done(
         found = index.find([row.key for row in asked])
         parts.append((found < 0) | (index.states[found] != np.array(now, np.uint64)))
     return np.concatenate(parts)
+
+
+def _want_whole_events(catalog: Catalog, wanted: npt.NDArray[np.bool_]) -> None:
+    """Where one media of an event is to be predicted, all are: the others' answers depend on it."""
+    for rows in event_rows(catalog):
+        places = rows.to_numpy()
+        wanted[places] = wanted[places].any()
 
 
 def _write(
@@ -436,13 +458,20 @@ class _Run:
         """What is asked about the batches."""
         return Network(self.model)
 
+    @property
+    def whole_events(self) -> bool:
+        """Whether a batch is the frames of one event, and no more."""
+        return self.model.card.batch == "event"
+
     def warm_up(self) -> None:
         """Let the network allocate what it needs, so that it does not count."""
-        self.network.run(self._black())
+        self.network.run(self._black(self.batch_size))
 
     def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
         """What the model says of the wanted inputs, batch by batch."""
         crop = self.model.card.preprocessing.crop
+        if self.whole_events:
+            return self.answers(event_batches(self.catalog, crop, wanted))
         return self.answers(batches(self.catalog, crop, self.level, self.batch_size, wanted))
 
     def answers(self, inputs: Iterable[list[tuple[int, Input]]]) -> Iterator[Answer]:
@@ -460,7 +489,8 @@ class _Run:
             pool.shutdown(cancel_futures=True)
 
     def _decode(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]]) -> _Decoding:
-        pixels, preprocessing = self._black(), self.model.card.preprocessing
+        pixels = self._black(len(inputs) if self.whole_events else self.batch_size)
+        preprocessing = self.model.card.preprocessing
         pictures = [
             pool.submit(
                 _read, pixels[place], self.catalog.path(row.file_path), row.box, preprocessing, self.limits
@@ -469,19 +499,22 @@ class _Run:
         ]
         return _Decoding(inputs, pixels, pictures)
 
-    def _black(self) -> npt.NDArray[np.uint8]:
+    def _black(self, places: int) -> npt.NDArray[np.uint8]:
         """A batch always has its full size, and places without a photo are black.
 
-        A shorter batch could take another way through the matrix products, with other last bits.
+        A shorter batch could take another way through the matrix products, with other last bits. What looks
+        at whole events gets the readable frames of one alone: a black one would be a frame to it.
         """
         size = self.model.card.preprocessing
-        return np.zeros((self.batch_size, size.height, size.width, 3), np.uint8)
+        return np.zeros((places, size.height, size.width, 3), np.uint8)
 
     def _answer(self, batch: _Decoding) -> Answer:
         pictures = [picture.result() for picture in batch.pictures]
         numbers = np.full((len(pictures), len(self.model.card.labels)), np.nan, np.float32)
         decoded = np.array([picture.decoded for picture in pictures], np.bool_)
-        if decoded.any():
+        if decoded.any() and self.whole_events:
+            numbers[decoded] = self.network.run(batch.pixels[decoded])
+        elif decoded.any():
             places = np.array([place for place, _ in batch.inputs])
             numbers[decoded] = self.network.run(batch.pixels)[places[decoded]]
         entries = [

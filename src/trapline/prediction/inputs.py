@@ -269,3 +269,25 @@ def batches(
                 batch = []
     if batch:
         yield batch
+
+
+def event_rows(catalog: Catalog) -> pl.Series:
+    """The rows of each event, list[u32], in order of appearance; media without an event are one each."""
+    alone = pl.concat_str(pl.lit("media:"), "media_id")
+    named = pl.concat_str(pl.lit("event:"), "event_id")
+    key = pl.when(pl.col("event_id").is_null()).then(alone).otherwise(named)
+    keys = catalog.table.select(key.alias("event")).with_row_index("row")
+    return keys.group_by("event", maintain_order=True).agg("row")["row"]
+
+
+def event_batches(
+    catalog: Catalog, crop: CropPolicy | None, wanted: npt.NDArray[np.bool_]
+) -> Iterator[list[tuple[int, Input]]]:
+    """All media of each event of which one is wanted, an event at a time, each with its place in it."""
+    columns = catalog.table.select("media_id", "event_id", "file_path", "boxes")
+    for rows in event_rows(catalog):
+        if wanted[rows.to_numpy()].any():
+            yield [
+                (place, Input(media_id, event_id, file_path, box=choose_box(boxes, crop)))
+                for place, (media_id, event_id, file_path, boxes) in enumerate(columns[rows].iter_rows())
+            ]

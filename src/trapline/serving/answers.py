@@ -85,11 +85,16 @@ def check_classifier(model: ModelFile) -> ModelFile:
     """The model, if it can answer.
 
     Raises:
-        UsageError: it is a backbone without labels.
+        UsageError: it is a backbone without labels, or looks at whole events.
     """
     if model.card.task == "features":
         raise UsageError(
             f"{model.path} is a backbone without labels; train a head on it with `trapline train`."
+        )
+    if model.card.batch == "event":
+        raise UsageError(
+            f"{model.path} looks at the frames of an event together, and the server at one photo at a time. "
+            "Use `trapline predict --level event`, or serve a model of single photos."
         )
     return model
 

@@ -1,5 +1,6 @@
 """Bursts: events labelled as a whole, seasons kept apart, one answer an event."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from PIL import Image
 from trapline.catalog import Catalog, label_events, split_catalog
 from trapline.images import prepare
 from trapline.models import ModelFile, Recipe
-from trapline.prediction import Predictions, pool_events
+from trapline.prediction import Predictions, pool_events, predict
 from trapline.training.heads import crossval_head, train_head
 from trapline.training.selection import select_media
 
@@ -91,8 +92,35 @@ def test_a_model_of_events_says_of_a_burst_what_was_measured(
         frames = np.stack([prepare(path, model.card.preprocessing).pixels for path in paths])
         answers = model.run(frames).probabilities
         np.testing.assert_allclose(answers, np.tile(kept.probabilities()[row], (FRAMES, 1)), atol=1e-5)
+    output = tmp_path / "events.parquet"
+    predict(model, split, output, level="event", part="validation")
+    found = Predictions.load(output)
+    assert found.table["event_id"].to_list() == kept.table["event_id"].to_list()
+    np.testing.assert_allclose(found.probabilities(), kept.probabilities(), atol=1e-5)
     assert "intervals are over events" in model.card.metrics_on
     assert model.card.metrics["log_loss"].low is not None
+
+
+def test_a_frame_that_cannot_be_read_is_no_frame_of_its_event(
+    tmp_path: Path, bursts: Catalog, backbone: str
+) -> None:
+    wanted = recipe(backbone, event_statistics=("mean", "std", "max"))
+    model = ModelFile(train_head(wanted, bursts, tmp_path / "run", cache=tmp_path))
+    photos = tmp_path / "photos"
+    shutil.copytree(bursts.root, photos)
+    moved = Catalog(bursts.table, photos, bursts.source, bursts.info)
+    output = tmp_path / "media.parquet"
+    predict(model, moved, output)
+    whole = Predictions.load(output)
+    (photos / "1-0.png").write_bytes(b"no photo")
+    predict(model, moved, output)  # goes on: the event of the changed file is predicted again, whole
+    broken = Predictions.load(output)
+    place = broken.table["media_id"].to_list().index("1-0.png")
+    assert broken.table["status"][place] == "failed"
+    frames = [prepare(photos / f"1-{frame}.png", model.card.preprocessing).pixels for frame in (1, 2)]
+    alone = model.run(np.stack(frames)).probabilities
+    np.testing.assert_allclose(broken.probabilities()[place + 1 : place + 3], alone, atol=1e-6)
+    np.testing.assert_array_equal(broken.probabilities()[:3], whole.probabilities()[:3])
 
 
 def test_a_model_of_frames_learns_how_to_pool_them(tmp_path: Path, bursts: Catalog, backbone: str) -> None:
