@@ -435,15 +435,20 @@ def crossval_taxa(
     taxonomy: Taxonomy,
     folds: int | Sequence[Catalog] = 5,
     *,
+    strengths: tuple[float, ...] = (),
     cache: Path | None = None,
     report: StepReport | None = None,
 ) -> CrossValidation:
-    """Judge a recipe of taxa by location folds; see `trapline.training.crossval`."""
+    """Judge a recipe of taxa by location folds; see `trapline.training.crossval`.
+
+    `strengths` of the regularisation to choose from, strongest first, are the usual ones if none are given.
+    """
     started = time.monotonic()
     if settings_of(recipe).solver == "adam":
         raise UsageError("The solver 'adam' is judged on a validation part, not by folds.")
     media = select_taxa(catalog, recipe, taxonomy, needs_split=False)
     learner = TaxaLearner(recipe, media, cache, report)
+    learner.strengths = strengths or learner.strengths
     rows, numbers = held_out(learner.media.selected, folds, recipe, needs_every_label=False)
     found = learner.out_of_fold(rows, numbers)
     judged = judge_taxa(learner, rows, found.logits, numbers)
