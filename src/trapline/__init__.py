@@ -22,6 +22,7 @@ _HOMES = {
     "Taxonomy": "trapline.taxonomy",
     "TraplineError": "trapline.errors",
     "Detector": "trapline.models",
+    "add_ranks": "trapline.prediction",
     "check_leaks": "trapline.catalog",
     "check_submission": "trapline.prediction",
     "choose_box": "trapline.images",
@@ -48,6 +49,7 @@ _HOMES = {
     "survey": "trapline.evaluation",
     "train": "trapline.training",
     "tune": "trapline.training",
+    "weigh_by_region": "trapline.prediction",
     "write": "trapline.formats",
     "write_submission": "trapline.prediction",
 }

@@ -140,7 +140,7 @@ def choose_threshold(
         DataError: the lengths differ.
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
-    places = np.asarray(groups)
+    places = np.unique(np.asarray(groups), return_inverse=True)[1]
     if not len(values) == len(hits) == len(places):
         raise DataError("Scores, outcomes and groups must be of one length.")
     if len(values) == 0:
