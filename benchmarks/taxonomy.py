@@ -215,8 +215,8 @@ def nodes(catalog: Catalog, tree: Taxonomy, folder: Path) -> None:
         seen += len(heard)
     print(
         f"\n{len(learner.heads)} heads, {len(rows)} media, seconds of processor. Together: features "
-        f"{once:.1f} s, heads {fitting:.1f} s. Node by node, features again for each: {apart:.1f} s for {seen} media. "
-        f"Ratio {apart / (once + fitting):.2f}."
+        f"{once:.1f} s, heads {fitting:.1f} s. Node by node, features again for each: "
+        f"{apart:.1f} s for {seen} media. Ratio {apart / (once + fitting):.2f}."
     )
 
 
