@@ -1,0 +1,51 @@
+"""The page for people, in a browser."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_process import Running
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def page(server: Running) -> Any:
+    playwright = pytest.importorskip("playwright.sync_api")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("needs a Chromium on the path")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.complaints = []
+        page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(f"http://127.0.0.1:{server.port}/")
+        yield page
+        browser.close()
+
+
+def test_a_person_drops_photos_and_sees_answers_with_pictures(
+    page: Any, photos: list[bytes], tmp_path: Path
+) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    files = []
+    for place, content in enumerate([*photos[:2], b"no photo"]):
+        files.append(tmp_path / f"<img src=x onerror=boom()> {place}.jpg")
+        files[-1].write_bytes(content)
+    page.set_input_files("#files", files)
+    playwright.expect(page.locator("#state")).to_have_text("3 done.")
+    answers = page.locator("#answers li")
+    assert answers.count() == 3
+    assert "<img src=x onerror=boom()> 1.jpg" in answers.nth(1).inner_text()
+    assert any(label in answers.nth(1).inner_text() for label in ("blank", "hare", "lynx"))
+    assert "not a picture" in answers.nth(0).inner_text()
+    widths = "() => [...document.querySelectorAll('#answers img')].map(one => one.naturalWidth)"
+    assert page.evaluate(widths) == [0, 320, 320]
+    page.check("#event")
+    page.set_input_files("#files", files[:2])
+    playwright.expect(answers).to_have_count(4)
+    assert "2 frames" in answers.nth(0).inner_text()
+    assert page.complaints == []
