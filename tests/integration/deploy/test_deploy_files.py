@@ -70,6 +70,16 @@ def test_kubernetes_knows_every_field_of_an_overlay(overlay: Path) -> None:
     assert "ERROR" not in said
 
 
+def test_monitoring_finds_the_service_by_its_label_and_port(tmp_path: Path) -> None:
+    folder = DEPLOY / "kubernetes" / "components" / "monitoring"
+    (monitor,) = yaml.safe_load_all((folder / "service-monitor.yaml").read_text())
+    built = tmp_path / "base.yaml"
+    built.write_text(run("kubectl", "kustomize", DEPLOY / "kubernetes" / "base"))
+    service = objects(built)["Service"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
+
+
 def test_the_pods_of_an_overlay_are_hardened_and_chosen_by_their_labels(overlay: Path) -> None:
     found = objects(overlay)
     template = found["Deployment"]["spec"]["template"]
