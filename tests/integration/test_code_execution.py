@@ -70,6 +70,7 @@ def models(
     return {
         "multi": write_tiny_model(folder / "multi.onnx", LABELS, task="multi-label", event=event),
         "single": write_tiny_model(folder / "single.onnx", LABELS, seed=1),
+        "whole": write_tiny_model(folder / "whole.onnx", LABELS, task="multi-label", batch="event"),
     }
 
 
@@ -92,7 +93,7 @@ def numbers(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array([row[1:] for row in list(csv.reader(file))[1:]], float)
 
 
-@pytest.mark.parametrize("name", ["multi", "single"])
+@pytest.mark.parametrize("name", ["multi", "single", "whole"])
 def test_the_packed_runner_answers_as_predict_does(
     name: str, models: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:
