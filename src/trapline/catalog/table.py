@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from trapline.catalog.names import as_name
+from trapline.catalog.parquet_file import read_parquet
 from trapline.errors import DataError
 
 FORMAT_VERSION = "1"
@@ -174,24 +175,23 @@ class Catalog:
             raise DataError(
                 f"There is no catalog at {path}. Make one with `trapline catalog SOURCE -o {path.name}`."
             )
-        try:
-            metadata = pl.read_parquet_metadata(path)
-            table = pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+        table, metadata = read_parquet(path)
         if "trapline_catalog" not in metadata:
             raise DataError(
                 f"{path} is Parquet but not a Trapline catalog; make one with `trapline catalog`."
             )
-        header = json.loads(metadata["trapline_catalog"])
-        if header["format_version"] != FORMAT_VERSION:
-            raise DataError(
-                f"{path} has catalog format {header['format_version']}; this Trapline reads {FORMAT_VERSION}."
-            )
+        try:
+            header = json.loads(metadata["trapline_catalog"])
+            version, start = header["format_version"], header["root"]
+            source, info = header["source"], header["info"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"The facts that {path} keeps of its catalog are damaged: {error!r}.") from error
+        if version != FORMAT_VERSION:
+            raise DataError(f"{path} has catalog format {version}; this Trapline reads {FORMAT_VERSION}.")
         table = conform(table)
         check(table, None)
-        root = (path.parent / header["root"]).resolve() if header["root"] else path.parent
-        return cls(table, root, header["source"], header["info"])
+        root = (path.parent / start).resolve() if start else path.parent
+        return cls(table, root, source, info)
 
 
 def _relative_root(root: Path, start: Path) -> str:

@@ -156,7 +156,11 @@ def _join_annotations(
         named = named.with_columns(pl.lit(None, pl.List(pl.Float64)).alias("bbox"))
     sized = [name for name in ("width", "height") if name in images.columns]
     named = named.join(
-        images.select("id", *sized), left_on="image_id", right_on="id", how="left", maintain_order="left"
+        images.select("id", *(pl.col(name).cast(pl.Float64, strict=False) for name in sized)),
+        left_on="image_id",
+        right_on="id",
+        how="left",
+        maintain_order="left",
     )
     named, clipped = _fractions(source, named)
     together = named.group_by("image_id", maintain_order=True).agg(
@@ -196,7 +200,8 @@ def _fractions(source: Path, named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         raise DataError(f"{source}: annotations[{bad['_number'][0]}] has a bbox that is not four numbers.")
     if not sizes or boxed["width"].null_count() or boxed["height"].null_count():
         raise DataError(
-            f"{source}: an image with a bbox has no width and height, so its boxes cannot become fractions."
+            f"{source}: an image with a bbox has no width and height in numbers, so its boxes cannot become "
+            "fractions."
         )
     x, y, width, height = (pl.col("bbox").list.get(number, null_on_oob=True) for number in range(4))
     edges = {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from trapline.errors import DataError
 
 MAX_BYTES = 4 * 1024**3
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -21,13 +23,16 @@ def read_json_object(path: Path) -> dict[str, Any]:
         raise DataError(f"There is no file {path}.")
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path} is larger than {MAX_BYTES // 1024**3} GiB; split it.")
+    content = path.read_bytes()
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(content.decode(json.detect_encoding(content)))
+        if _SURROGATE.search(content):  # half of a character, which no table and no file can hold
+            json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path} line {error.lineno} column {error.colno} is not JSON: {error.msg}."
         ) from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, or an integer of thousands of digits
         raise DataError(f"{path} is not JSON: {error}.") from error
     if not isinstance(document, dict):
         raise DataError(f"{path} holds a {type(document).__name__}, not an object with keys.")

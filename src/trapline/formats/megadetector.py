@@ -50,10 +50,12 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
         .drop("_row", "_found")
     )
     matched = sum(row is not None for row in rows)
+    info = document.get("info")
+    info = info if isinstance(info, dict) else {}
     facts = {
         "file": path.name,
-        "detector": document.get("info", {}).get("detector"),
-        "format_version": document.get("info", {}).get("format_version"),
+        "detector": info.get("detector"),
+        "format_version": info.get("format_version"),
         "matched": matched,
         "failed": sum(box is None and row is not None for box, row in zip(boxes, rows, strict=True)),
         "media_not_in_file": len(catalog) - matched,
@@ -70,6 +72,8 @@ def _check_form(path: Path, document: dict[str, Any]) -> None:
                 f"{wrong}: it lacks '{key}'; it has: {', '.join(map(str, document))}. Make the file with "
                 "MegaDetector's run_detector_batch, or convert it to that format."
             )
+    if not all(isinstance(name, str) for name in document["detection_categories"].values()):
+        raise DataError(f"{wrong}: the detection_categories are not names.")
     for number, entry in enumerate(document["images"]):
         if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
             raise DataError(f"{wrong}: images[{number}] has no 'file'.")
@@ -131,7 +135,7 @@ def _boxes(
         try:
             detections = entry.get("detections")
             boxes.append(None if detections is None else [_box(d, categories) for d in detections])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{path}: images[{number}] ({entry['file']}) has a wrong detection: {error}"
             ) from error

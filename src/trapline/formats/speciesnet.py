@@ -118,7 +118,7 @@ def _boxes(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]] | None:
     try:
         boxes = [_box(each) for each in detections if str(each["category"]) != _WHOLE_IMAGE]
         return None if not boxes and "DETECTOR" in (entry.get("failures") or ()) else boxes
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} has a wrong detection: {error!r}") from error
 
 

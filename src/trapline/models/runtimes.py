@@ -107,6 +107,7 @@ class _OnnxRuntime:
                 providers=providers,
                 provider_options=[provider[1], {}][: len(providers)],
             )
+            self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         except Exception as error:  # its errors have no common base but Exception
             raise DataError(f"{path} cannot be opened as an ONNX model: {error}") from error
         if session.get_providers()[0] != provider[0]:
@@ -115,7 +116,6 @@ class _OnnxRuntime:
                 "missing. Use --runtime cpu."
             )
         self._session = session
-        self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         self.inputs = tuple(_value(item) for item in session.get_inputs())
         self.outputs = tuple(_value(item) for item in session.get_outputs())
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trapline.catalog.parquet_file import read_parquet
 from trapline.errors import DataError
 from trapline.prediction.ranks import Ranks
 
@@ -140,10 +141,10 @@ class Predictions:
             raise DataError(f"There are no predictions at {path}. Make them with `trapline predict`.")
         try:
             if path.suffix.lower() == ".parquet":
-                header = json.loads(pl.read_parquet_metadata(path)["trapline_predictions"])
-                table = pl.read_parquet(path)
+                table, metadata = read_parquet(path)
+                header = _checked(json.loads(metadata["trapline_predictions"]))
             else:
-                header = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
+                header = _checked(json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8")))
                 types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
                 table = pl.read_csv(path, schema_overrides=types)
             if header["info"].get("taxonomy"):  # what `write_table` added is computed anew
@@ -153,6 +154,25 @@ class Predictions:
         return cls(
             table, tuple(header["labels"]), header["level"], header["model"], header["task"], header["info"]
         )
+
+
+def _checked(header: Any) -> dict[str, Any]:
+    """The header as `Predictions.header` gives it; `ValueError` where it is not."""
+    kinds = {"labels": list, "level": str, "model": str, "task": str, "info": dict}
+    wrong = [
+        name
+        for name, kind in kinds.items()
+        if not isinstance(header, dict) or not isinstance(header.get(name), kind)
+    ]
+    if wrong:
+        raise ValueError(f"its header lacks {', '.join(wrong)}")
+    labels = header["labels"]
+    if not all(isinstance(label, str) for label in labels) or len(set(labels)) != len(labels):
+        raise ValueError("its header's labels are not names that differ")
+    if header["level"] not in get_args(Level) or header["task"] not in get_args(Task):
+        raise ValueError(f"its header has the level {header['level']} and the task {header['task']}")
+    found: dict[str, Any] = header
+    return found
 
 
 def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path:

@@ -1,0 +1,69 @@
+"""Files that once ended a reader with something other than a reason; found by fuzzing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError
+from trapline.formats import join_boxes, read
+from trapline.prediction import Predictions
+from trapline.prediction.table import FIXED
+
+
+def as_json(path: Path, document: Any) -> Path:
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_half_a_character_in_json_is_refused(tmp_path: Path) -> None:
+    path = as_json(tmp_path / "s.json", {"predictions": [{"filepath": "a\ud800.jpg"}]})
+    with pytest.raises(DataError, match=r"is not JSON: .*surrogates not allowed"):
+        read(path, format="speciesnet")
+    path.write_bytes(b'{"predictions": [{"filepath": "a\xed\xa0\x80.jpg"}]}')
+    with pytest.raises(DataError, match=r"is not JSON: .*can't decode"):
+        read(path, format="speciesnet")
+    fox = as_json(tmp_path / "fox.json", {"predictions": [{"filepath": "\U0001f98a.jpg"}]})  # a pair is whole
+    assert read(fox, format="speciesnet").table["file_path"].to_list() == ["\U0001f98a.jpg"]
+
+
+def test_boxes_whose_info_is_no_object_are_joined(tmp_path: Path) -> None:
+    catalog = Catalog.from_rows([{"media_id": "1", "file_path": "1.jpg"}], tmp_path, "one")
+    images = [{"file": "1.jpg", "detections": []}]
+    path = as_json(tmp_path / "b.json", {"info": "odd", "detection_categories": {}, "images": images})
+    assert join_boxes(catalog, path).info["boxes"]["detector"] is None
+
+
+def test_a_width_in_words_is_named(tmp_path: Path) -> None:
+    document = {
+        "images": [{"id": "1", "file_name": "1.jpg", "width": "wide", "height": 4}],
+        "categories": [{"id": 1, "name": "fox"}],
+        "annotations": [{"id": "a", "image_id": "1", "category_id": 1, "bbox": [0, 0, 1, 1]}],
+    }
+    with pytest.raises(DataError, match="no width and height in numbers"):
+        read(as_json(tmp_path / "c.json", document), format="coco_camera_traps")
+
+
+@pytest.mark.parametrize("header", ["{", "[]", '{"format_version": "1"}'])
+def test_a_catalog_with_damaged_facts_is_refused(tmp_path: Path, header: str) -> None:
+    table = Catalog.from_rows([{"media_id": "1", "file_path": "1.jpg"}], tmp_path, "one").table
+    table.write_parquet(tmp_path / "c.parquet", metadata={"trapline_catalog": header})
+    with pytest.raises(DataError, match="damaged"):
+        Catalog.load(tmp_path / "c.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("labels", 3), ("labels", ["a", "a"]), ("level", "herd"), ("info", "odd"), ("task", None), ("model", 1)],
+)
+def test_predictions_with_a_damaged_header_are_refused(tmp_path: Path, name: str, value: Any) -> None:
+    row = ("m", None, None, "m.jpg", "ok", None, 0.5, 0.5)
+    table = pl.DataFrame([row], schema=FIXED | {"a": pl.Float32(), "b": pl.Float32()}, orient="row")
+    Predictions(table, ("a", "b"), "media", "f", "single-label", {}).save(tmp_path / "p.csv")
+    beside = tmp_path / "p.csv.json"
+    as_json(beside, json.loads(beside.read_text()) | {name: value})
+    with pytest.raises(DataError, match="its header"):
+        Predictions.load(tmp_path / "p.csv")
