@@ -32,8 +32,9 @@ def run(
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the model is called in the report.")] = None,
     intervals_over: Annotated[
-        str, typer.Option(help="What the 95 % intervals resample: location, event or media.")
-    ] = "location",
+        str | None,
+        typer.Option(help="What the 95 % intervals resample: location, event, season or media [location]."),
+    ] = None,
     samples: Annotated[int, typer.Option(min=10, help="Resamples behind each interval.")] = 1000,
     pictures: Annotated[int, typer.Option(min=0, help="Worst mistakes to show; 0 for none.")] = 24,
     unknown_labels: Annotated[
@@ -56,7 +57,7 @@ def run(
     from trapline.prediction import Predictions
 
     choices = {
-        "--intervals-over": (intervals_over, ("location", "event", "media")),
+        "--intervals-over": (intervals_over or "location", ("location", "event", "season", "media")),
         "--unknown-labels": (unknown_labels, ("error", "wrong", "leave-out")),
         "--several-labels": (several_labels, ("error", "leave-out")),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -28,10 +30,15 @@ def _interval(estimate: Estimate) -> Interval | None:
 
 
 def _label_figures(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+    blank: int | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
-    counts = metrics.count_labels(truth, probabilities, weights)
-    return {
+    counts = metrics.count_labels(truth, probabilities, weights, blank=blank)
+    own = metrics.label_log_loss(truth, probabilities, weights) if np.ndim(truth) == 2 else None
+    losses = {} if own is None else {"log_loss": own}
+    return losses | {
         "precision": counts.precision,
         "recall": counts.recall,
         "f1": counts.f1,
@@ -44,9 +51,14 @@ def per_label(
     matched: Matched, groups: npt.NDArray[np.int64], samples: int, seed: int
 ) -> tuple[LabelResult, ...]:
     """The figures of every label, with intervals over `groups` ([N])."""
-    counts = metrics.count_labels(matched.truth, matched.probabilities)
+    counts = metrics.count_labels(matched.truth, matched.probabilities, blank=matched.blank)
     figures = metrics.bootstrap_vectors(
-        matched.truth, matched.probabilities, groups, samples, seed, metrics_fn=_label_figures
+        matched.truth,
+        matched.probabilities,
+        groups,
+        samples,
+        seed,
+        metrics_fn=partial(_label_figures, blank=matched.blank),
     )
     return tuple(
         LabelResult(
@@ -70,12 +82,23 @@ def _right(matched: Matched) -> npt.NDArray[np.bool_]:
     """[N]: whether the label, or every label, is right."""
     if matched.truth.ndim == 1:
         return np.asarray(matched.probabilities.argmax(axis=1) == matched.truth)
-    return np.asarray(((matched.probabilities >= 0.5) == (matched.truth == 1)).all(axis=1))
+    told = metrics.said(matched.probabilities, blank=matched.blank)
+    return np.asarray((told == (matched.truth == 1)).all(axis=1))
 
 
 def per_location(matched: Matched, seen: pl.Series | None) -> tuple[LocationResult, ...]:
     """The figures of every location, sorted by id, media of no known location last."""
-    table = matched.media.select("location_id", "labels").with_columns(
+    return _per_place(matched, "location_id", seen)
+
+
+def per_season(matched: Matched) -> tuple[LocationResult, ...]:
+    """The figures of every season, sorted by name; empty if the catalog has no seasons."""
+    return _per_place(matched, "season", None) if "season" in matched.media.columns else ()
+
+
+def _per_place(matched: Matched, column: str, seen: pl.Series | None) -> tuple[LocationResult, ...]:
+    place = pl.col(column).alias("location_id")
+    table = matched.media.select(place, "labels").with_columns(
         right=pl.Series(_right(matched)),
         loss=pl.Series(metrics.log_losses(matched.truth, matched.probabilities)),
         seen=pl.lit(None, pl.Boolean) if seen is None else seen,
@@ -113,7 +136,8 @@ def _mistake(matched: Matched, row: int, confidence: float) -> Mistake:
     if matched.truth.ndim == 1:
         said, true = [int(values.argmax())], [int(matched.truth[row])]
     else:
-        said, true = np.flatnonzero(values >= 0.5).tolist(), np.flatnonzero(matched.truth[row]).tolist()
+        said = np.flatnonzero(metrics.said(values, blank=matched.blank)).tolist()
+        true = np.flatnonzero(matched.truth[row]).tolist()
     boxes = sorted(media["boxes"] or [], key=lambda box: -(1.0 if box["conf"] is None else box["conf"]))
     return Mistake(
         media_id=media["media_id"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,17 @@ import polars as pl
 import trapline
 from trapline import metrics
 from trapline.catalog import Catalog
-from trapline.evaluation.breakdown import as_intervals, confusion, per_label, per_location, worst_mistakes
+from trapline.errors import DataError
+from trapline.evaluation.breakdown import (
+    as_intervals,
+    confusion,
+    per_label,
+    per_location,
+    per_season,
+    worst_mistakes,
+)
 from trapline.evaluation.constants import compare_with_constants
+from trapline.evaluation.levels import NOUNS, event_catalog, on_one_level
 from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
@@ -31,7 +41,7 @@ def evaluate(
     name: str | None = None,
     samples: int = 1000,
     seed: int = 42,
-    over: Over = "location",
+    over: Over | None = None,
     unknown_labels: UnknownLabels = "error",
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
@@ -40,7 +50,8 @@ def evaluate(
 
     Args:
         catalog: the truth; media without labels are counted and left out.
-        predictions: one row a media.
+        predictions: one row a media, an event or a box. An event is judged by what is known of all of it, a
+            box by what its media shows.
         training: what the model was trained on: a catalog (its part `train` if it is split, else all of
             it), or the ids of its locations. None: the part `train` of `catalog`, if there is one; otherwise
             locations are not told apart into seen and unseen ones.
@@ -49,7 +60,7 @@ def evaluate(
         name: of the model, for the report; by default what the predictions say.
         samples: resamples behind each 95 % interval.
         seed: of the resamples.
-        over: what is resampled. Locations, unless all photos come from one: then intervals over its
+        over: what is resampled. None: locations, unless all photos come from one: then intervals over its
             events say at least how sure the figures are for that one place.
         unknown_labels: what becomes of media whose label the model does not know: an `error`, counted as
             `wrong`, or `leave-out` (counted and said).
@@ -59,6 +70,10 @@ def evaluate(
     Raises:
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
+    noun = NOUNS[predictions.level]
+    if predictions.level == "event" and isinstance(training, Catalog):
+        training = event_catalog(training)
+    catalog, predictions = on_one_level(catalog, predictions)
     part = part or _predicted_part(catalog, predictions)
     matched = match(
         catalog,
@@ -69,16 +84,20 @@ def evaluate(
         allow_unmatched=allow_unmatched,
     )
     trained_on = find_training(catalog, training)
+    over = over or _usual_over(matched.media)
     groups = _groups(matched.media, over)
+    figures = partial(metrics.measure, blank=matched.blank)
     seen = trained_on.saw(matched.media["location_id"])
     leak = find_leak(catalog, matched.media, trained_on)
-    estimates = metrics.bootstrap_all(matched.truth, matched.probabilities, groups, samples, seed)
+    estimates = metrics.bootstrap_all(
+        matched.truth, matched.probabilities, groups, samples, seed, metrics_fn=figures
+    )
     sides = [_side(matched, groups, chosen, samples, seed) for chosen in _sides(seen)]
     return Evaluation(
         name=name or str(predictions.info.get("model_name") or "the model"),
         task=predictions.task,
         labels=matched.labels,
-        measured_on=_measured_on(matched, part),
+        measured_on=_measured_on(matched, part, noun),
         part=part,
         model=predictions.model,
         model_info=dict(predictions.info),
@@ -93,6 +112,7 @@ def evaluate(
         metrics=as_intervals(estimates),
         per_label=per_label(matched, groups, samples, seed),
         per_location=per_location(matched, seen),
+        per_season=per_season(matched),
         confusion=confusion(matched),
         seen=sides[0],
         unseen=sides[1],
@@ -116,9 +136,15 @@ def _predicted_part(catalog: Catalog, predictions: Predictions) -> str | None:
     return predicted[0] if len(predicted) == 1 else None
 
 
-def _measured_on(matched: Matched, part: str | None) -> str:
+def _usual_over(media: pl.DataFrame) -> Over:
+    """Locations; events where there is but one location, and media have events."""
+    one = media["location_id"].n_unique() == 1
+    return "event" if one and media["event_id"].n_unique() > 1 else "location"
+
+
+def _measured_on(matched: Matched, part: str | None, noun: str) -> str:
     what = f"the part '{part}'" if part else "the whole catalog"
-    return f"{what}: {matched.counts.evaluated} media of {matched.counts.locations} locations"
+    return f"{what}: {matched.counts.evaluated} {noun} of {matched.counts.locations} locations"
 
 
 def _calibrated_on(predictions: Predictions, part: str | None) -> str | None:
@@ -131,6 +157,10 @@ def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
     """[N]: what is drawn together. No known location is one location; media without an event stand alone."""
     if over == "location":
         keys = pl.struct(pl.col("location_id"))
+    elif over == "season":
+        if "season" not in media.columns:
+            raise DataError("The catalog has no column 'season' to resample; take locations or events.")
+        keys = pl.struct(pl.col("season"))
     elif over == "event":
         alone = pl.when(pl.col("event_id").is_null()).then(pl.col("media_id"))
         keys = pl.struct("location_id", "event_id", alone.alias("alone"))
@@ -141,7 +171,12 @@ def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
 
 def _keys(catalog: Catalog, part: str | None, over: Over) -> list[str | None]:
     """What each media of the part is drawn with, as `_groups` has it."""
-    columns = {"location": ["location_id"], "event": ["event_id", "media_id"], "media": ["media_id"]}[over]
+    columns = {
+        "location": ["location_id"],
+        "event": ["event_id", "media_id"],
+        "media": ["media_id"],
+        "season": ["season"],
+    }[over]
     table = catalog.table if part is None else catalog.part(part).table
     return table.select(pl.coalesce(columns)).to_series().to_list()
 
@@ -163,7 +198,12 @@ def _side(
     if chosen is None or not chosen.any():
         return None
     estimates = metrics.bootstrap_all(
-        matched.truth[chosen], matched.probabilities[chosen], groups[chosen], samples, seed
+        matched.truth[chosen],
+        matched.probabilities[chosen],
+        groups[chosen],
+        samples,
+        seed,
+        metrics_fn=partial(metrics.measure, blank=matched.blank),
     )
     locations = matched.media.filter(pl.Series(chosen))["location_id"].n_unique()
     return LocationGroup(media=int(chosen.sum()), locations=locations, metrics=as_intervals(estimates))

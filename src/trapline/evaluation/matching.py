@@ -77,6 +77,12 @@ class Matched:
     failures: dict[str, int]
     counts: Counts
 
+    @property
+    def blank(self) -> int | None:
+        """The column of `blank`, which a model that can say several labels says alone; None without one."""
+        several = self.truth.ndim == 2 and BLANK in self.labels
+        return self.labels.index(BLANK) if several else None
+
 
 def match(
     catalog: Catalog,

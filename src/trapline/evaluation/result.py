@@ -16,7 +16,7 @@ from trapline.models import Interval
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Over = Literal["location", "event", "media"]
+Over = Literal["location", "event", "season", "media"]
 """What the intervals resample."""
 
 
@@ -30,6 +30,7 @@ class LabelResult(_Part):
     Attributes:
         label: its name.
         known: whether the model knows it.
+        log_loss: of the label alone, for models that can say several.
         media: that truly have it.
         locations: where it was seen.
         said: media for which the model said it.
@@ -45,6 +46,7 @@ class LabelResult(_Part):
     f1: Interval | None
     average_precision: Interval | None
     auc: Interval | None
+    log_loss: Interval | None = None
 
 
 class LocationResult(_Part):
@@ -133,6 +135,7 @@ class Evaluation(_Part):
         measured_on: for people: which part of which catalog.
         intervals_over: what the 95 % intervals resample: whole locations, events, or single media.
         metrics: figure -> value and interval. Figures that are undefined on these media are absent.
+        per_season: as `per_location`, of the seasons of a catalog that has them.
         confusion: media of true label (row) that were said to be label (column); None for multi-label.
         seen: the figures over the locations that training used; None if there are none or it is not known.
         unseen: those over the others.
@@ -163,6 +166,7 @@ class Evaluation(_Part):
     metrics: dict[str, Interval]
     per_label: tuple[LabelResult, ...]
     per_location: tuple[LocationResult, ...]
+    per_season: tuple[LocationResult, ...] = ()
     confusion: tuple[tuple[int, ...], ...] | None
     seen: LocationGroup | None
     unseen: LocationGroup | None
@@ -190,6 +194,9 @@ class Evaluation(_Part):
                 title = f"{words.title(first)}, {group.locations} {side} locations"
                 rows.append((title, words.number(one.value), words.span(one), *("" for _ in self.constants)))
         by_rank = [] if self.ranks is None else ["", *words.rank_lines(self.ranks)]
+        for season in self.per_season:
+            figure = words.number(season.log_loss)
+            rows.append((f"log loss, season {season.location}", figure, "", *("" for _ in self.constants)))
         leaks = [f"LEAK: {finding}" for finding in self.leak.findings]
         notes = [f"Note: {note}" for note in self.notes]
         head = f"{self.name} on {self.measured_on}"

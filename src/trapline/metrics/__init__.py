@@ -22,7 +22,7 @@ from trapline.metrics.correctness import (
 )
 from trapline.metrics.inputs import Task, task_of
 from trapline.metrics.intervals import Estimate, bootstrap, bootstrap_all, bootstrap_vectors
-from trapline.metrics.probability import binary_losses, brier_score, log_loss, log_losses
+from trapline.metrics.probability import binary_losses, brier_score, label_log_loss, log_loss, log_losses
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
 from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure
 from trapline.metrics.several import log_odds, restore_blanks, said, sigmoid
@@ -51,6 +51,7 @@ __all__ = [
     "fit_temperature",
     "label_auc",
     "label_average_precision",
+    "label_log_loss",
     "log_loss",
     "log_losses",
     "log_odds",

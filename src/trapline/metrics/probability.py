@@ -38,6 +38,15 @@ def log_loss(
     return weighted_mean(losses, check_weights(weights, len(losses)))
 
 
+def label_log_loss(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """[..., K]: the binary log loss of each label (multi-label)."""
+    losses = binary_losses(truth, probabilities)
+    w = check_weights(weights, len(losses))
+    return np.asarray(w @ losses / w.sum(axis=-1, keepdims=True))
+
+
 def brier_score(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> Floats:

@@ -141,7 +141,8 @@ class _Chooser:
             return EventPooling(method=min(METHODS, key=lambda method: self._single_loss(method, inside)))
         losses = {method: self._label_losses(method, inside) for method in METHODS}
         best = min(METHODS, key=lambda method: float(losses[method].sum()))
-        often = self.truth[inside].sum(axis=0) >= FEW
+        learnt = self.truth * self.known if self.truth.ndim == 2 else self.truth
+        often = learnt[inside].sum(axis=0) >= FEW
         by_label = {
             label: min(METHODS, key=lambda method: float(losses[method][place]))
             for place, label in enumerate(self.labels)

@@ -10,7 +10,7 @@ import pytest
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, compare, evaluate
-from trapline.prediction import Predictions
+from trapline.prediction import Predictions, pool_events
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 
 LABELS = ("blank", "hare", "lynx")
@@ -178,10 +178,11 @@ def test_one_location_has_no_interval_and_says_so_but_events_give_one() -> None:
     catalog, predictions = world(locations=1, each=40)
     event = (pl.int_range(pl.len()) // 2).cast(pl.String).alias("event_id")
     catalog = catalog.with_table(catalog.table.drop("event_id").with_columns(event))
-    found = evaluate(catalog, predictions, samples=50)
+    found = evaluate(catalog, predictions, samples=50, over="location")
     assert all(one.low is None and one.high is None for one in found.metrics.values())
     assert "no intervals" in " ".join(found.notes)
-    by_event = evaluate(catalog, predictions, samples=50, over="event")
+    by_event = evaluate(catalog, predictions, samples=50)
+    assert by_event.intervals_over == "event"
     assert by_event.metrics["accuracy"].low is not None
     assert "tell nothing about other places" in " ".join(by_event.notes)
 
@@ -268,14 +269,6 @@ def test_predictions_that_cannot_be_right_are_refused(change: Any, complaint: st
         evaluate(catalog, Predictions(change(predictions.table), LABELS, "media", "f", "single-label"))
 
 
-def test_predictions_of_boxes_are_refused() -> None:
-    catalog, predictions = world()
-    nothing = [pl.lit(None, kind).alias(name) for name, kind in BOX_COLUMNS.items()]
-    table = predictions.table.select(*FIXED, *nothing, *LABELS)
-    with pytest.raises(DataError, match="must be one row a media"):
-        evaluate(catalog, Predictions(table, LABELS, "box", "f", "single-label"))
-
-
 def test_a_multi_label_model_is_judged_label_by_label_and_blank_may_be_the_absence_of_all() -> None:
     catalog = catalog_of(
         [
@@ -333,3 +326,65 @@ def test_the_printed_table_says_every_figure_every_leak_and_every_note() -> None
     assert "Macro AUC" in text
     assert f"LEAK: {found.leak.findings[0]}" in text
     assert all(note in text for note in found.notes)
+
+
+def bursts() -> tuple[Catalog, Predictions]:
+    """Four events of two frames, of two seasons; what their frames show, and multi-label answers."""
+    shown = [("hare", "blank"), ("blank", "blank"), ("hare", "lynx"), ("blank", "lynx")]
+    rows = [
+        {
+            "media_id": f"{event}-{frame}",
+            "event_id": f"e{event}",
+            "location_id": "L",
+            "labels": [label],
+            "season": f"S{event // 2}",
+        }
+        for event, labels in enumerate(shown)
+        for frame, label in enumerate(labels)
+    ]
+    said = {row["media_id"]: [0.2, 0.7, 0.6] for row in rows}
+    return catalog_of(rows), predictions_of(said, task="multi-label")
+
+
+def test_events_are_judged_by_all_that_their_frames_show_and_season_by_season() -> None:
+    catalog, frames = bursts()
+    pooled = pool_events(frames, catalog, how="mean", rows="event")
+    found = evaluate(catalog, pooled, samples=20)
+    assert found.measured_on.startswith("the whole catalog: 4 events")
+    assert found.intervals_over == "event"
+    truth = np.array([[0, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]])
+    losses = -np.where(truth, np.log([0.2, 0.7, 0.6]), np.log1p(-np.array([0.2, 0.7, 0.6])))
+    assert found.metrics["log_loss"].value == pytest.approx(losses.mean(), abs=1e-6)
+    by_label = {result.label: result for result in found.per_label}
+    assert by_label["lynx"].log_loss is not None
+    assert by_label["lynx"].log_loss.value == pytest.approx(losses[:, 2].mean(), abs=1e-6)
+    assert [season.location for season in found.per_season] == ["S0", "S1"]
+    assert found.per_season[1].log_loss == pytest.approx(losses[2:].mean(), abs=1e-6)
+    assert "season S1" in found.to_text()
+    by_season = evaluate(catalog, pooled, samples=20, over="season")
+    assert "2 seasons" in " ".join(by_season.notes)
+
+
+def test_blank_is_not_said_beside_a_likelier_animal() -> None:
+    catalog, _ = bursts()
+    said = {media: [0.9, 0.1, 0.1] for media in catalog.table["media_id"]} | {"0-0": [0.6, 0.8, 0.1]}
+    found = evaluate(catalog, predictions_of(said, task="multi-label"), samples=10)
+    counts = {result.label: result.said for result in found.per_label}
+    assert counts == {"blank": 7, "hare": 1, "lynx": 0}
+    assert found.metrics["subset_accuracy"].value == pytest.approx(5 / 8)
+
+
+def test_boxes_are_judged_by_what_their_media_shows_and_skipped_ones_are_not() -> None:
+    catalog, frames = bursts()
+    two = pl.concat([frames.table, frames.table.head(1), frames.table.head(1)])
+    numbers = [0] * 8 + [1, 2]
+    status = ["ok"] * 9 + ["skipped"]
+    table = two.with_columns(
+        pl.Series("box", numbers, pl.Int64),
+        pl.Series("status", status),
+        *(pl.lit(None, kind).alias(name) for name, kind in BOX_COLUMNS.items()),
+    ).select(*FIXED, *BOX_COLUMNS, *LABELS)
+    boxes = Predictions(table, LABELS, "box", "f" * 64, "multi-label")
+    found = evaluate(catalog, boxes, samples=10)
+    assert found.counts.evaluated == 9
+    assert "9 boxes" in found.measured_on

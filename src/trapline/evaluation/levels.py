@@ -1,0 +1,43 @@
+"""Truth and predictions on one level: rows of media, events or boxes become rows with one id each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from trapline.catalog import Catalog, label_events
+from trapline.prediction import Predictions
+
+NOUNS = {"media": "media", "event": "events", "box": "boxes"}
+"""What the rows of a level are called in the plural."""
+
+
+def event_catalog(catalog: Catalog) -> Catalog:
+    """One row an event, the first of its media, with the event's id and its labels (see `label_events`)."""
+    named = label_events(catalog).table.with_columns(pl.coalesce("event_id", "media_id").alias("media_id"))
+    return catalog.with_table(named.unique("media_id", keep="first", maintain_order=True))
+
+
+def on_one_level(catalog: Catalog, predictions: Predictions) -> tuple[Catalog, Predictions]:
+    """The catalog with a row for each thing predicted, and the predictions with the same ids, level media.
+
+    A box is held to show what its media shows; boxes that the model was not asked about are left out.
+    """
+    table = predictions.table
+    if predictions.level == "event":
+        table = table.with_columns(pl.coalesce("event_id", "media_id").alias("media_id"))
+        return event_catalog(catalog), replace(predictions, table=table, level="media")
+    if predictions.level == "media":
+        return catalog, predictions
+    table = table.filter(pl.col("status") != "skipped")
+    box = pl.col("box").cast(pl.String).fill_null("frame")
+    names = table.select("media_id", pl.concat_str("media_id", pl.lit("#"), box).alias("_box"))
+    rows = catalog.table.join(names, on="media_id", how="left", maintain_order="left_right")
+    rows = rows.with_columns(pl.coalesce("_box", "media_id").alias("media_id")).drop("_box")
+    boxes = table.select(
+        names["_box"].alias("media_id"),
+        *("event_id", "box", "file_path", "status", "reason"),
+        *predictions.labels,
+    )
+    return catalog.with_table(rows), replace(predictions, table=boxes, level="media")
