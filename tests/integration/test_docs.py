@@ -49,7 +49,7 @@ class Desk:
         self.shared = {lines for lines, pages in Counter(begun).items() if pages > 1}
         self.left: dict[tuple[str, ...], Path] = {(): home / "start"}
         world = home / "start" / "world"
-        make_world(world, locations=12, events_per_location=5, size=(320, 240))
+        make_world(world, locations=12, events_per_location=4, size=(320, 240))
 
     def run(self, lines: list[str], folder: Path) -> None:
         """Run the lines in a new folder, from where a page that began alike left off."""
