@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from PIL import Image
+from small_model import small_model
 
 
 def resident(pid: int) -> tuple[int, int]:
@@ -63,13 +64,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="left out: a head on Lite0 at 64 pixels")
     parser.add_argument("--counts", default="2000,100000")
     parser.add_argument("--ways", default="folder,list")
     parser.add_argument("--width", type=int, default=160, help="of the photos, pixels; 0 keeps them")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as temporary:
         folder = Path(temporary)
+        model = small_model(folder) if options.model is None else options.model.resolve()
         (folder / "small").mkdir()
         photos = sorted(options.photos.rglob("*.[jJ][pP][gG]"))[:40]
         for number, photo in enumerate(photos):
@@ -87,7 +89,7 @@ def main() -> None:
             first = 0
             for count in counts:
                 source = f"photos{count}" + (".txt" if way == "list" else "")
-                command = [sys.executable, "-m", "trapline", "predict", str(options.model.resolve()), source]
+                command = [sys.executable, "-m", "trapline", "predict", str(model), source]
                 peak, together, seconds = watch([*command, "-o", f"{way}{count}.csv"], folder)
                 more = "" if not first else f"{(peak - first) * 1024 / (count - counts[0]):.0f}"
                 first = first or peak

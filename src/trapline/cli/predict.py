@@ -36,7 +36,7 @@ def run(
     boxes: Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Media a batch.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode photos; as many as there are cores.")
+        int | None, typer.Option(min=1, help="Processes that decode photos; as many as there are cores.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
@@ -98,7 +98,7 @@ def run(
             fresh=fresh,
             progress=show,
         )
-    _show_summary(summary, output, level, last[0] if last else None, json)
+    _show_summary(summary, output, level, opened.runtime, last[0] if last else None, json)
     if strict:
         refuse_failures(summary)
 
@@ -144,21 +144,28 @@ def _show_estimate(guess: Estimate, json: bool) -> None:
     )
 
 
-def _show_summary(summary: Summary, output: Path, level: str, last: Progress | None, json: bool) -> None:
+def _show_summary(
+    summary: Summary, output: Path, level: str, runtime: str, last: Progress | None, json: bool
+) -> None:
     now = last.done - last.earlier if last else 0
     rate = last.rate if last else 0.0
     if json:
         import dataclasses
         from json import dumps
 
-        result = {"output": str(output), **dataclasses.asdict(summary), "predicted_now": now}
+        result = {
+            "output": str(output),
+            "runtime": runtime,
+            **dataclasses.asdict(summary),
+            "predicted_now": now,
+        }
         typer.echo(dumps(result | {"seconds": last.seconds if last else 0.0, "media_per_second": rate}))
         return
     things = {"media": "media", "box": "boxes and full frames", "event": "events"}[level]
     skipped = f", {summary.skipped} boxes skipped" if summary.skipped else ""
     typer.echo(f"Wrote {output}: {summary.ok} {things} predicted, {summary.failed} failed{skipped}.")
     if last:
-        typer.echo(f"{now} of them now, in {_clock(last.seconds)} ({rate:.1f} a second).")
+        typer.echo(f"{now} of them now, in {_clock(last.seconds)} ({rate:.1f} a second, on {runtime}).")
     for title, counts in (
         ("Most probable label:", summary.top_labels),
         ("Failed:", summary.failures),

@@ -1,4 +1,4 @@
-"""The engine: read, decode, run, write down; bounded in memory, and any death costs one batch at most."""
+"""The engine: decode in other processes, run, write down; bounded in memory, and any death costs a batch."""
 
 from __future__ import annotations
 
@@ -338,6 +338,7 @@ def _write(
         "calibration": model.card.calibration.fitted_on,
         "source": catalog.source,
         "crops": _crops(extent, crop, level),
+        "runtime": model.runtime,
         "batch_size": journal.header["batch_size"],
         "limits": journal.header["limits"],
     }
