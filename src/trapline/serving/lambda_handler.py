@@ -7,7 +7,7 @@ the request is refused, that is `{"error": …, "code": …}`.
 
 The environment says what to serve:
 
-- `TRAPLINE_MODEL`: the model file;
+- `TRAPLINE_MODEL`: the model file, or `NAME=FILE`;
 - `TRAPLINE_ALLOW_URL`: hosts from which photos may be fetched, separated by spaces or commas; else none;
 - `TRAPLINE_TOKEN`: what clients must show in `Authorization: Bearer …`; everyone is let in if it is not set.
   Who may send bare events is AWS's to say (IAM), so they need none.
@@ -59,8 +59,9 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     model = environment.get("TRAPLINE_MODEL")
     if not model:
         raise UsageError("Name the model file in the environment: TRAPLINE_MODEL=/models/model.onnx")
+    name, equals, file = model.partition("=")
     return Settings(
-        models={"model": Path(model)},
+        models={name: Path(file)} if equals else {"model": Path(model)},
         deadline=DEADLINE,
         token=environment.get("TRAPLINE_TOKEN") or None,
         allow_url=tuple(environment.get("TRAPLINE_ALLOW_URL", "").lower().replace(",", " ").split()),

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 
 from trapline import ModelFile
+from trapline.errors import UsageError
 from trapline.serving.answers import answer, as_document, as_flat
+from trapline.serving.lambda_handler import settings_from
 
 _HEADERS = {
     "Content-Type": "application/json",
@@ -94,7 +96,7 @@ def model(write_tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Mo
 @pytest.fixture(scope="module")
 def function(model: ModelFile) -> Iterator[RuntimeApi]:
     api = RuntimeApi()
-    process = api.run(TRAPLINE_MODEL=str(model.path), TRAPLINE_TOKEN="secret")
+    process = api.run(TRAPLINE_MODEL=f"species_model={model.path}", TRAPLINE_TOKEN="secret")
     yield api
     process.kill()
     process.wait()
@@ -136,6 +138,7 @@ def test_a_bare_event_is_the_body_of_a_request(function: RuntimeApi, model: Mode
     (expected,) = answer(model, [photo])
     assert found["answers"][0]["probabilities"] == pytest.approx(as_flat(expected, model.card), abs=1e-6)
     assert found["model"]["fingerprint"] == model.fingerprint
+    assert found["model"]["name"] == "species_model"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +209,25 @@ def test_limits_and_errors_are_the_servers(function: RuntimeApi, photo: bytes) -
 
 def test_it_answers_on_after_refusals(function: RuntimeApi, photo: bytes) -> None:
     assert "answers" in function.ask({"image": text(photo)})
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "TRAPLINE_MODEL"),
+        ({"TRAPLINE_MODEL": "m.onnx", "TRAPLINE_ALLOW_URL": "https://photos.example.org"}, "allow-url"),
+        ({"TRAPLINE_MODEL": "m.onnx", "TRAPLINE_TOKEN": "schlüssel"}, "ASCII"),
+    ],
+)
+def test_a_wrong_environment_is_refused(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        settings_from(environment)
+
+
+def test_hosts_are_separated_by_spaces_or_commas() -> None:
+    found = settings_from({"TRAPLINE_MODEL": "m.onnx", "TRAPLINE_ALLOW_URL": "A.example.org, b.example.org"})
+    assert found.allow_url == ("a.example.org", "b.example.org")
+    assert found.models == {"model": Path("m.onnx")}
 
 
 def test_a_missing_model_stops_the_start_and_says_which(tmp_path: Path) -> None:
