@@ -99,7 +99,14 @@ def check_leaks(catalog: Catalog, *, files: bool = True) -> LeakCheck:
         catalog: with a split; media in no part do not count.
         files: also compare the content of the files (those of equal size are read).
     """
-    table = catalog.table.filter(pl.col("split").is_not_null())
+    wanted = [
+        "location_id",
+        "event_id",
+        "camera_time",
+        "split",
+        *(("media_id", "file_path") if files else ()),
+    ]
+    table = catalog.table.select(wanted).filter(pl.col("split").is_not_null())
     return LeakCheck(
         locations=_in_several_parts(table, "location_id"),
         events=_in_several_parts(table, "event_id"),

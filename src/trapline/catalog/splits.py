@@ -365,15 +365,17 @@ def _record(catalog: Catalog, parts: list[str | None], facts: dict[str, Any], ch
 
 def describe_parts(catalog: Catalog) -> dict[str, dict[str, Any]]:
     """Of each part of the split: media, locations, events, and the media of each label."""
+    labels = known_labels(catalog.table).alias("labels")
+    table = catalog.table.select("split", "location_id", "event_id", labels)
     found = {}
     for part in SPLIT_PARTS:
-        rows = catalog.table.filter(pl.col("split") == part)
+        rows = table.filter(pl.col("split") == part)
         if rows.height:
-            labels = rows.select(known_labels(rows).alias("labels"))["labels"].explode().drop_nulls()
+            of_part = rows["labels"].explode().drop_nulls()
             found[part] = {
                 "media": rows.height,
                 "locations": rows["location_id"].drop_nulls().n_unique(),
                 "events": rows["event_id"].drop_nulls().n_unique(),
-                "labels": dict(labels.value_counts(name="count").sort("labels").rows()),
+                "labels": dict(of_part.value_counts(name="count").sort("labels").rows()),
             }
     return found
