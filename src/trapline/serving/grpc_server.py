@@ -38,6 +38,7 @@ class GrpcServer:
                 ("grpc.max_concurrent_streams", _MOST_STREAMS),
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.max_connection_idle_ms", 300_000),
                 ("grpc.server_handshake_timeout_ms", 10_000),
                 ("grpc.so_reuseport", int(share_port)),
             ],

@@ -28,12 +28,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected; one too many is sent away."""
+        """A client has connected; if that is one too many, another is sent away."""
         super().connection_made(transport)
+        self._since = self.loop.time()
         if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
+            self._least_useful().transport.abort()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -62,6 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Its head is whole."""
         self._in_head = False
+        self._since = self.loop.time()
         self._stop_timer()
         super().on_headers_complete()
 
@@ -71,6 +74,17 @@ class BoundedProtocol(HttpToolsProtocol):
             return None
         self.cycle.keep_alive = False
         return True
+
+    def _least_useful(self) -> HttpToolsProtocol:
+        """The connection to give up: the oldest without a whole head, else without a whole body."""
+        others = [
+            one
+            for one in self.connections
+            if isinstance(one, BoundedProtocol) and one is not self and not one.transport.is_closing()
+        ]
+        idle = [one for one in others if one.cycle is None or one.cycle.response_complete]
+        partial = [one for one in others if one.cycle is not None and one.cycle.more_body]
+        return min(idle or partial, key=lambda one: one._since, default=self)
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)

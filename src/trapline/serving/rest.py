@@ -282,5 +282,5 @@ async def _gone(_: Request, __: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %r failed", request.method, request.url.path[:200], exc_info=error)
     return _as_response(internal())

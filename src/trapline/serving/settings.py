@@ -20,7 +20,7 @@ MOST_HELD = 256 * 2**20
 """Bytes of all requests that are being received or answered at one time, over HTTP."""
 
 MOST_CONNECTIONS = 512
-"""Open HTTP connections; one more is closed at once."""
+"""Open HTTP connections; for one more the oldest that sends nothing is closed."""
 
 MOST_HEAD = 64 * 2**10
 """Bytes of a request's line and headers."""

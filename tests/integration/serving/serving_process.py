@@ -16,6 +16,7 @@ LAUNCH = """
 import sys
 from trapline.serving import fetch, http_server
 http_server.HEAD_SECONDS = 1.0  # so that a test need not wait for ten
+http_server.MOST_CONNECTIONS = 80
 if "species.example" in " ".join(sys.argv):  # what the name service and the internet would do
     async def resolve(host, port):
         return ["127.0.0.1"]

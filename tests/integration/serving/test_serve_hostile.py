@@ -44,6 +44,22 @@ def test_clients_that_send_slowly_or_nothing_are_cut_off(server: Running, photos
     assert time.monotonic() - started < 5
 
 
+def test_more_silent_connections_than_there_are_places_keep_nobody_out(
+    server: Running, photos: list[bytes]
+) -> None:
+    silent = [server.connect() for _ in range(70)]
+    halves = [server.connect() for _ in range(70)]
+    for connection in halves:
+        with suppress(OSError):
+            connection.sendall(HEAD + b"content-length: 1000\r\n\r\nhalf")
+    started = time.monotonic()
+    for _ in range(5):
+        serves(server, photos[0])
+    assert time.monotonic() - started < 1
+    for connection in [*silent, *halves]:
+        connection.close()
+
+
 def test_a_body_that_comes_too_slowly_is_given_up(server: Running, photos: list[bytes]) -> None:
     with server.connect() as connection:
         connection.sendall(HEAD + b"content-length: 1000\r\n\r\nfirst")
@@ -94,7 +110,7 @@ def test_half_a_gigabyte_is_refused_unread_in_bounded_memory(server: Running, ph
     serves(server, photos[0])
 
 
-@pytest.mark.parametrize("content", [b"[" * 10**6, b'{"images": [' + b"[]," * 10**6 + b"0]}", b"\xff" * 1000])
+@pytest.mark.parametrize("content", [b"[" * 10**6, b'{"images": [' + b"[]," * 10**5 + b"0]}", b"\xff" * 1000])
 def test_json_made_to_be_large_is_refused(server: Running, content: bytes) -> None:
     status, _, answer = server.ask("POST", "/predict", content, {"content-type": "application/json"})
     assert status == 400
