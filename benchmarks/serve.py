@@ -49,10 +49,11 @@ from trapline.serving.answers import answer
 
 RIVALS = Path(__file__).parent / "rivals"
 CLIENTS = (1, 8, 32)
+SAME = [f"{name}=={importlib.metadata.version(name)}" for name in ("onnxruntime", "pillow")]
 PACKAGES = {
-    "triton": ["nvidia-pytriton", "onnxruntime"],
-    "flask": ["flask", "gunicorn", "tritonclient[grpc]", "pillow"],
-    "litserve": ["litserve", "onnxruntime", "pillow", "python-multipart"],
+    "triton": ["nvidia-pytriton", *SAME],
+    "flask": ["flask", "gunicorn", "tritonclient[grpc]", *SAME[1:]],
+    "litserve": ["litserve", "python-multipart", *SAME],
 }
 Ask = Callable[[int], Awaitable[None]]
 
@@ -81,7 +82,7 @@ class Server:
 
 def environment(folder: Path, name: str) -> Path:
     """The Python of a rival's environment, made if it is not there."""
-    made = folder / name
+    made = folder.resolve() / name
     if not (made / "done").exists():
         subprocess.run(["uv", "venv", "-q", "--clear", "--python", sys.executable, made], check=True)
         subprocess.run(["uv", "pip", "install", "-q", "--python", made, *PACKAGES[name]], check=True)

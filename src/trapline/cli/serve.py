@@ -25,9 +25,14 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Photos at one time, per worker; as many as there are cores.")
     ] = None,
+    runtime: Annotated[
+        str,
+        typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino."),
+    ] = "auto",
     batch: Annotated[
-        int, typer.Option(min=1, max=256, help="Most photos run at once; more than 1 pays on a GPU only.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, max=256, help="Most photos run at once; 1 on a processor, 16 on a GPU."),
+    ] = None,
     batch_wait: Annotated[
         float, typer.Option(min=0, help="Milliseconds that a photo may wait for others of its batch.")
     ] = 5.0,
@@ -73,6 +78,7 @@ def run(
         grpc_port=grpc_port if grpc else None,
         workers=workers,
         threads=threads,
+        runtime=runtime,
         batch=batch,
         batch_wait=batch_wait / 1000,
         queue=queue,

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trapline.errors import DataError
+from trapline.models.runtimes import OPENVINO
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, pool
 from trapline.serving.backend import GatewayEngine
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source
 from trapline.serving.fetch import Fetcher
 from trapline.serving.refusals import INVALID, UNAUTHENTICATED, UNREADABLE, RefusedError
-from trapline.serving.settings import Settings
+from trapline.serving.settings import ACCELERATOR_BATCH, Settings
 from trapline.serving.shelf import Served, Shelf
 from trapline.serving.telemetry import Telemetry
 
@@ -86,13 +87,20 @@ async def build_service(settings: Settings, cores: int) -> Service:
     """
     threads = settings.threads or max(1, cores)
     computes = settings.backend is None
-    shelf = Shelf(settings.models, threads=threads if settings.batch > 1 else 1, run_once=computes)
+    shelf = Shelf(
+        settings.models,
+        threads=threads if (settings.batch or 1) > 1 else 1,
+        runtime=settings.runtime if computes else "cpu",
+        run_once=computes,
+    )
     await asyncio.to_thread(shelf.open_all)
+    on_processor = shelf.get().model.runtime in ("cpu", OPENVINO)
+    batch = settings.batch or (1 if on_processor else min(ACCELERATOR_BATCH, settings.queue))
     engine: Engine
     if not computes:
         engine = GatewayEngine(settings, threads)
-    elif settings.batch > 1:
-        engine = BatchingEngine(threads, settings.queue, settings.batch, settings.batch_wait)
+    elif batch > 1:
+        engine = BatchingEngine(threads, settings.queue, batch, settings.batch_wait)
     else:
         engine = LocalEngine(threads, settings.queue)
     telemetry = Telemetry()

@@ -28,6 +28,8 @@ MOST_HEAD = 64 * 2**10
 HEAD_SECONDS = 10.0
 """Within which a connection must have sent the whole head of its next request."""
 
+ACCELERATOR_BATCH = 16
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(
     r"(?=.{1,259}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+(:\d{1,5})?"
@@ -47,8 +49,10 @@ class Settings:
         grpc_port: of gRPC; 0 for any free one, None for no gRPC.
         workers: processes; a worker that dies is replaced.
         threads: per worker, photos that are decoded and run at one time; None for the cores over the workers.
-        batch: most photos run at once; 1 runs each as it comes.
-        batch_wait: with `batch` > 1, seconds that a photo may wait for others.
+        runtime: what runs the network, one of `trapline.models.runtimes.RUNTIMES`.
+        batch: most photos run at once; 1 runs each as it comes. None for 1 on a processor and
+            `ACCELERATOR_BATCH` elsewhere.
+        batch_wait: with batches, seconds that a photo may wait for others.
         queue: most photos in work or waiting per worker; requests beyond it are refused as busy.
         deadline: seconds that a request may take, from its head to its answer.
         drain: seconds to go on serving, no longer ready, after being told to stop.
@@ -67,7 +71,8 @@ class Settings:
     grpc_port: int | None = 8500
     workers: int = 1
     threads: int | None = None
-    batch: int = 1
+    runtime: str = "auto"
+    batch: int | None = None
     batch_wait: float = 0.005
     queue: int = 128
     deadline: float = 30.0
@@ -89,7 +94,7 @@ class Settings:
                 raise UsageError(
                     f"--allow-url takes the name of a host, as in images.example.org, not '{host}'."
                 )
-        if self.batch > self.queue:
+        if self.batch is not None and self.batch > self.queue:
             raise UsageError(f"A batch of {self.batch} can never fill in a queue of {self.queue} photos.")
         if self.backend is not None and not re.fullmatch(r"[^/\s]+:\d+", self.backend):
             raise UsageError(
@@ -112,7 +117,7 @@ def name_models(arguments: Sequence[str]) -> dict[str, Path]:
         name, equals, path = argument.partition("=")
         if not equals or Path(argument).exists():
             name, path = "", argument
-        model = check_classifier(ModelFile(path, threads=1))
+        model = check_classifier(ModelFile(path, threads=1, runtime="cpu"))
         name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", model.card.name).strip("-.") or "model"
         if not _NAME.fullmatch(name):
             raise UsageError(f"'{name}' cannot name a model: use letters, digits, '.', '_' and '-'.")

@@ -41,11 +41,14 @@ class Shelf:
     Args:
         paths: name → model file.
         threads: that the network runs on, per photo.
+        runtime: what runs it.
         run_once: whether to run a model before it is offered; a gateway has no need to.
     """
 
-    def __init__(self, paths: dict[str, Path], *, threads: int = 1, run_once: bool = True) -> None:
-        self._paths, self._threads, self._run_once = paths, threads, run_once
+    def __init__(
+        self, paths: dict[str, Path], *, threads: int = 1, runtime: str = "auto", run_once: bool = True
+    ) -> None:
+        self._paths, self._threads, self._runtime, self._run_once = paths, threads, runtime, run_once
         self._served: dict[str, Served] = {}
         self._stamps: dict[str, Stamp | None] = {}
         self._lock = threading.Lock()
@@ -92,7 +95,7 @@ class Shelf:
             self._stamps[name] = stamp
 
     def _put(self, name: str, path: Path) -> None:
-        model = check_classifier(ModelFile(path, threads=self._threads))
+        model = check_classifier(ModelFile(path, threads=self._threads, runtime=self._runtime))
         if self._run_once:
             size = model.card.preprocessing
             model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
