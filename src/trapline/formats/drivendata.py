@@ -72,9 +72,11 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None
     features = _first(folder, _FEATURES[part])
     if features is None:
         return None
-    table = _with_columns(read_text_table(features), features, ("id", "filepath")).rename(
-        _RENAMED, strict=False
-    )
+    table = _with_columns(read_text_table(features), features, ("id", "filepath"))
+    twice = [f"{old} and {new}" for old, new in _RENAMED.items() if {old, new} <= set(table.columns)]
+    if twice:
+        raise DataError(f"{features} has the columns {', '.join(twice)}: keep one of them.")
+    table = table.rename(_RENAMED, strict=False)
     published = "published_split"
     if published not in table.columns:
         table = table.with_columns(pl.lit(part).alias(published))

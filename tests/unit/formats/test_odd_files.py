@@ -67,3 +67,9 @@ def test_predictions_with_a_damaged_header_are_refused(tmp_path: Path, name: str
     as_json(beside, json.loads(beside.read_text()) | {name: value})
     with pytest.raises(DataError, match="its header"):
         Predictions.load(tmp_path / "p.csv")
+
+
+def test_an_id_under_two_names_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train_features.csv").write_text("id,filepath,site,media_id\nZJ1,a.jpg,S1,x\n")
+    with pytest.raises(DataError, match="has the columns id and media_id: keep one"):
+        read(tmp_path, format="drivendata")
