@@ -12,7 +12,7 @@ import polars as pl
 
 from trapline.catalog.table import BOX
 from trapline.errors import DataError
-from trapline.formats.draft import Draft
+from trapline.formats.draft import Draft, renamed
 from trapline.formats.json_file import read_json_object
 from trapline.formats.registry import reader
 
@@ -61,13 +61,14 @@ def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> D
     document = read_json_object(source)
     images = _table(source, document, "images", ("id", "file_name"))
     categories, notes = _categories(source, document)
-    rows = _rows(images)
+    rows = _rows(source, images)
     annotations = document.get("annotations", [])
     if annotations:
         table = _table(source, document, "annotations", ("image_id", "category_id"))
         joined, more = _join_annotations(source, rows, images, table, categories)
         rows, notes = joined, notes + more
-    info = document.get("info") or {}
+    info = document.get("info")
+    info = info if isinstance(info, dict) else {}
     facts = {
         "coco_info": {
             key: str(info[key]) for key in ("description", "version", "contributor") if info.get(key)
@@ -104,6 +105,10 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     """Numbers, truths and boxes as they are; ids, and whatever is mixed or nested, as text."""
     if name not in ("id", "image_id", "category_id", "location", "seq_id", "file_name"):
         kinds = {type(value) for value in values if value is not None}
+        if name == "bbox" and kinds - {list}:
+            raise DataError(
+                f"A bbox is {next(v for v in values if not isinstance(v, list | None))!r}, no list."
+            )
         if name == "bbox" or kinds in ({int}, {float}, {int, float}, {bool}):
             return pl.Series(name, values, pl.List(pl.Float64) if name == "bbox" else None, strict=False)
     return pl.Series(
@@ -127,13 +132,13 @@ def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str],
     return names, notes
 
 
-def _rows(images: pl.DataFrame) -> pl.DataFrame:
+def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
     place = pl.format("images[{}] ", pl.int_range(pl.len())).alias("_place")
     if "datetime" in images.columns and "date_captured" in images.columns:
         images = images.with_columns(pl.coalesce("datetime", "date_captured").alias("datetime")).drop(
             "date_captured"
         )
-    rows = images.rename(_RENAMED, strict=False)
+    rows = renamed(images, _RENAMED, source)
     if "frame" in rows.columns:
         rows = rows.with_columns(pl.col("frame").cast(pl.Int64, strict=False))
     return rows.with_columns(place)

@@ -15,6 +15,18 @@ from trapline.formats.text_table import place_of
 from trapline.formats.times import parse_times, to_utc
 
 
+def renamed(table: pl.DataFrame, names: Mapping[str, str], source: Path) -> pl.DataFrame:
+    """The table with those of its columns renamed that `names` has: theirs -> ours.
+
+    Raises:
+        DataError: it has a column of that name already.
+    """
+    twice = [f"{old} and {new}" for old, new in names.items() if {old, new} <= set(table.columns)]
+    if twice:
+        raise DataError(f"{source} has both {', '.join(twice)}: keep one of them.")
+    return table.rename(dict(names), strict=False)
+
+
 @dataclass
 class Draft:
     """Media as a reader found them, before the checks that all formats share.

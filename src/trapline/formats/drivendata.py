@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.draft import Draft
+from trapline.formats.draft import Draft, renamed
 from trapline.formats.one_hot import read_one_hot
 from trapline.formats.registry import reader
 from trapline.formats.text_table import line_of, read_text_table
@@ -73,10 +73,7 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None
     if features is None:
         return None
     table = _with_columns(read_text_table(features), features, ("id", "filepath"))
-    twice = [f"{old} and {new}" for old, new in _RENAMED.items() if {old, new} <= set(table.columns)]
-    if twice:
-        raise DataError(f"{features} has the columns {', '.join(twice)}: keep one of them.")
-    table = table.rename(_RENAMED, strict=False)
+    table = renamed(table, _RENAMED, features)
     published = "published_split"
     if published not in table.columns:
         table = table.with_columns(pl.lit(part).alias(published))

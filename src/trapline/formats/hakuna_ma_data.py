@@ -8,13 +8,14 @@ import polars as pl
 
 from trapline.catalog import BLANK_WORDS
 from trapline.errors import DataError, UsageError
-from trapline.formats.draft import Draft
+from trapline.formats.draft import Draft, renamed
 from trapline.formats.one_hot import read_one_hot
 from trapline.formats.registry import reader
 from trapline.formats.text_table import line_of, read_flat_table, read_text_table
 
 _PARTS = ("train", "test")
 _MANY_FOLDERS = 1000
+_RENAMED = {"seq_id": "event_id", "file_name": "media_id"}
 
 
 def _recognise(source: Path) -> str | None:
@@ -92,7 +93,8 @@ def read_hakuna_ma_data(
 
 def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]]:
     path = folder / f"{part}_metadata.csv"
-    rows = read_flat_table(path, ("seq_id", "file_name")).rename({"datetime": "_time_text"}, strict=False)
+    rows = renamed(read_flat_table(path, ("seq_id", "file_name")), {"datetime": "_time_text"}, path)
+    renamed(rows, _RENAMED, path)  # refuses, before all is joined, what cannot be renamed in the end
     for name in ("seq_id", "file_name"):
         if rows[name].null_count():
             line = rows.filter(pl.col(name).is_null())["_line"][0]
@@ -182,11 +184,7 @@ def _with_places(rows: pl.DataFrame) -> pl.DataFrame:
     else:
         rows = rows.with_columns(roll.alias("deployment_id"))
     number = pl.col("media_id").str.extract(r"(\d+)\D*$").cast(pl.Int64, strict=False)
-    return (
-        rows.rename({"seq_id": "event_id", "file_name": "media_id"})
-        .with_columns(number.alias("_frame_number"))
-        .drop("_head", "_roll", "_known")
-    )
+    return rows.rename(_RENAMED).with_columns(number.alias("_frame_number")).drop("_head", "_roll", "_known")
 
 
 def _with_folders(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
@@ -208,9 +206,12 @@ def _with_folders(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[st
 
 def folder_of(root: Path, top: str) -> str | None:
     """What stands before paths that begin with `top`: nothing, or the folder that it is in, if any is."""
-    if (root / top).exists():
-        return ""
-    found = sorted(path.name for path in root.iterdir() if (path / top).is_dir())
+    try:
+        if (root / top).exists():
+            return ""
+        found = sorted(path.name for path in root.iterdir() if (path / top).is_dir())
+    except (OSError, ValueError):  # what no folder can be called
+        return None
     if len(found) > 1:
         raise DataError(
             f"The images of {top} could be in {' or in '.join(found)} (all in {root}). Move the others "

@@ -71,5 +71,38 @@ def test_predictions_with_a_damaged_header_are_refused(tmp_path: Path, name: str
 
 def test_an_id_under_two_names_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train_features.csv").write_text("id,filepath,site,media_id\nZJ1,a.jpg,S1,x\n")
-    with pytest.raises(DataError, match="has the columns id and media_id: keep one"):
+    with pytest.raises(DataError, match="has both id and media_id: keep one"):
         read(tmp_path, format="drivendata")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"info": "odd"}, None),
+        ({"images": [{"id": "1", "media_id": "2", "file_name": "1.jpg"}]}, "has both id and media_id"),
+        ({"annotations": [{"image_id": "1", "category_id": 1, "bbox": 7}]}, "bbox is 7, no list"),
+    ],
+)
+def test_odd_coco_files(tmp_path: Path, change: dict[str, Any], reason: str | None) -> None:
+    document = {
+        "images": [{"id": "1", "file_name": "1.jpg"}],
+        "categories": [{"id": 1, "name": "fox"}],
+        "annotations": [{"image_id": "1", "category_id": 1}],
+    }
+    path = as_json(tmp_path / "c.json", document | change)
+    if reason is None:
+        assert len(read(path, format="coco_camera_traps")) == 1
+    else:
+        with pytest.raises(DataError, match=reason):
+            read(path, format="coco_camera_traps")
+
+
+def test_odd_sequences_are_read_or_refused(tmp_path: Path) -> None:
+    metadata, labels = tmp_path / "train_metadata.csv", tmp_path / "train_labels.csv"
+    name = "x" * 5000  # no folder can be called that, so that none is looked for
+    metadata.write_text(f"seq_id,file_name,datetime\nSER_S1#B04#1#1,{name}/1.JPG,2010-07-01 10:00:00\n")
+    labels.write_text("seq_id,empty,zebra\nSER_S1#B04#1#1,0,1\n")
+    assert len(read(tmp_path, format="hakuna_ma_data")) == 1
+    metadata.write_text("seq_id,file_name,media_id\nSER_S1#B04#1#1,S1/1.JPG,2\n")
+    with pytest.raises(DataError, match="has both file_name and media_id"):
+        read(tmp_path, format="hakuna_ma_data")
