@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from trapline.catalog import Catalog, split_catalog
+from trapline.catalog import Catalog, known_labels, split_catalog
 from trapline.catalog.splits import RATIOS
 from trapline.catalog.table import SPLIT_PARTS
 from trapline.errors import UsageError
@@ -17,6 +15,7 @@ from trapline.errors import UsageError
 if TYPE_CHECKING:
     from trapline.evaluation import Evaluation
     from trapline.models import ModelFile, Recipe
+    from trapline.prediction.table import Level
 
 FORMAT_NAME = "submission_format.csv"
 
@@ -57,6 +56,7 @@ def run_pipeline(
     seed: int = 42,
     read_options: Mapping[str, Any] | None = None,
     allow_leak: bool = False,
+    absent: float | None = None,
     say: Callable[[str], None] = lambda line: None,
     report: Callable[[str, int, int, str], None] | None = None,
 ) -> Walk:
@@ -72,6 +72,8 @@ def run_pipeline(
         seed: of the split.
         read_options: passed to the reader.
         allow_leak: train although the split leaks; the card and the report then say so.
+        absent: the probability in the submission of labels that no labelled media has; None makes them an
+            error.
         say: told of each step, for people.
         report: told of the progress of training.
 
@@ -98,7 +100,7 @@ def run_pipeline(
     say(f"train     {model}")
     predictions, evaluation, judged = _judge(catalog, opened, folder)
     say(f"evaluate  {folder / 'report.html'}: {_headline(evaluation)} on the part '{judged}'")
-    submission = _submit(Path(source), catalog, opened, folder)
+    submission = _submit(Path(source), catalog, opened, folder, absent)
     say(f"submit    {submission}" if submission else f"submit    nothing: {source} has no {FORMAT_NAME}")
     return Walk(folder, saved, exploration, model, predictions, evaluation, judged, submission)
 
@@ -128,7 +130,7 @@ def _judge(catalog: Catalog, model: ModelFile, folder: Path) -> tuple[Path, Eval
 
     judged = "test" if "test" in catalog.table["split"] else "validation"
     output = folder / "predictions.parquet"
-    predictions = predict(model, catalog, output, part=judged)
+    predictions = predict(model, catalog, output, part=judged, level=_level(model, catalog))
     evaluation = evaluate(catalog, predictions, training=catalog.part("train"), part=judged)
     evaluation.save_json(folder / "evaluation.json")
     evaluation.save_report(folder / "report.html")
@@ -137,7 +139,7 @@ def _judge(catalog: Catalog, model: ModelFile, folder: Path) -> tuple[Path, Eval
 
 def _headline(evaluation: Evaluation) -> str:
     shown = []
-    for name in ("accuracy", "log_loss"):
+    for name in ("accuracy", "mean_average_precision", "log_loss"):
         if name in evaluation.metrics:
             estimate = evaluation.metrics[name]
             interval = "" if estimate.low is None else f" ({estimate.low:.3f}–{estimate.high:.3f})"
@@ -145,12 +147,22 @@ def _headline(evaluation: Evaluation) -> str:
     return ", ".join(shown)
 
 
-def _submit(source: Path, catalog: Catalog, model: ModelFile, folder: Path) -> Path | None:
-    from trapline.prediction import predict, write_submission
+def _level(model: ModelFile, catalog: Catalog) -> Level:
+    """Events, where that is what the model was trained to say."""
+    of_events = model.card.recipe.get("learn_from") == "event"
+    return "event" if of_events and catalog.table["event_id"].is_not_null().any() else "media"
+
+
+def _submit(
+    source: Path, catalog: Catalog, model: ModelFile, folder: Path, absent: float | None
+) -> Path | None:
+    from trapline.prediction import predict, read_format, write_submission
 
     wanted = (source if source.is_dir() else source.parent) / FORMAT_NAME
     if not wanted.is_file():
         return None
-    unlabelled = catalog.filter(pl.col("labels").is_null())
-    predictions = predict(model, unlabelled, folder / "unlabelled.parquet")
-    return write_submission(predictions, wanted, folder / "submission.csv").path
+    unlabelled = catalog.filter(known_labels(catalog.table).is_null())
+    asked = unlabelled.table["event_id"].is_in(list(read_format(wanted).ids)).any()
+    level: Level = "event" if asked else "media"
+    predictions = predict(model, unlabelled, folder / "unlabelled.parquet", level=level)
+    return write_submission(predictions, wanted, folder / "submission.csv", absent=absent).path

@@ -25,6 +25,9 @@ def run(
         str, typer.Option(help="Split by location, event, random, season, date, or published.")
     ] = "location",
     ratios: Annotated[str, typer.Option(help="Train, validation and test.")] = "70,15,15",
+    absent: Annotated[
+        float | None, typer.Option(help="In the submission, probability of labels that no photo has.")
+    ] = None,
     seed: Seed = 42,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although the split leaks.")] = False,
 ) -> None:
@@ -50,6 +53,7 @@ def run(
             ratios=parse_numbers(ratios, "--ratios"),
             seed=seed,
             allow_leak=allow_leak,
+            absent=absent,
             say=typer.echo,
             report=report,
         )

@@ -147,7 +147,8 @@ def _input(card: Card) -> str:
             f"context {size.crop.context:g}), the full frame where there is none"
         )
     if size.mask_top or size.mask_bottom:
-        said.append(f"banners masked (top {size.mask_top:.0%}, bottom {size.mask_bottom:.0%})")
+        how = "cut off" if size.cut_banners else "masked"
+        said.append(f"banners {how} (top {size.mask_top:.0%}, bottom {size.mask_bottom:.0%})")
     return "; ".join(said)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trapline.images.crops import Box, crop_rectangle
+from trapline.images.crops import Box, Rectangle, crop_rectangle
 from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, decode
 from trapline.images.preprocessing import Preprocessing
 from trapline.images.resize import Fit, fit_image, plan_fit
@@ -71,7 +71,11 @@ def prepare(
 
 def _plan(size: Size, preprocessing: Preprocessing, box: Box | None) -> Fit:
     height, width = size
-    return plan_fit(crop_rectangle(height, width, box, preprocessing.crop), preprocessing)
+    region = crop_rectangle(height, width, box, preprocessing.crop)
+    if preprocessing.cut_banners and (box is None or preprocessing.crop is None):
+        top, bottom = height * preprocessing.mask_top, height * (1 - preprocessing.mask_bottom)
+        region = Rectangle(0.0, top, float(width), bottom)
+    return plan_fit(region, preprocessing)
 
 
 def mask_banners(image: Image.Image, top: float, bottom: float) -> Image.Image:

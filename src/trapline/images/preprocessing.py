@@ -44,6 +44,7 @@ class Preprocessing(BaseModel):
         interpolation: the resampling filter, always antialiased.
         mask_top: share of the height blackened at the top, where cameras burn in a banner.
         mask_bottom: the same at the bottom.
+        cut_banners: leave these shares out of a full frame instead of blackening them.
         crop: how boxes are used, or None for the full frame.
     """
 
@@ -56,4 +57,5 @@ class Preprocessing(BaseModel):
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] = "bicubic"
     mask_top: float = Field(0.0, ge=0, lt=0.5)
     mask_bottom: float = Field(0.0, ge=0, lt=0.5)
+    cut_banners: bool = False
     crop: CropPolicy | None = None

@@ -357,6 +357,10 @@ class Recipe(_Section):
                 self.exclusive and self.task == "single-label",
             ),
             (
+                "cut_banners is for frozen backbones; where a network is trained, leave it at false",
+                self.preprocessing.cut_banners and self.how != "frozen",
+            ),
+            (
                 "exclusive trains cross-entropy, not bce",
                 self.exclusive and self.loss.name == "bce",
             ),

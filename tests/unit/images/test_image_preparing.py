@@ -202,3 +202,16 @@ def test_reduced_decoding_of_real_photos_differs_little_from_full(field: Path) -
         with Image.open(path) as image:
             full = np.asarray(image.convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)).astype(int)
         assert np.abs(quick - full).mean() < 1.0
+
+
+def test_banners_are_cut_off_a_full_frame_if_asked_and_the_rest_fills_the_input(tmp_path: Path) -> None:
+    pixels = np.full((100, 80, 3), 120, np.uint8)
+    pixels[:10], pixels[-20:] = 255, 0
+    Image.fromarray(pixels).save(tmp_path / "banners.png")
+    size = Preprocessing(height=35, width=40, mask_top=0.1, mask_bottom=0.2, cut_banners=True)
+    seen = prepare(tmp_path / "banners.png", size).pixels.astype(int)
+    assert (abs(seen - 120) <= 10).all()  # the filter reaches one row beyond the cut
+    assert (seen[2:-2] == 120).all()
+    masked = prepare(tmp_path / "banners.png", size.model_copy(update={"cut_banners": False})).pixels
+    assert (masked[0] == 0).all()
+    assert (masked[-4:] == 0).all()
