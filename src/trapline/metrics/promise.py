@@ -2,9 +2,11 @@
 
 Photos of one location are right or wrong together, so that a hundred photos of five locations say less than
 a hundred of a hundred. The bound is Clopper and Pearson's (1934) at the effective number of photos: what is
-left of them after the design effect of the clusters (Kish 1965), with Student's correction for few locations
-(Korn & Graubard 1998, *Confidence intervals for proportions with small expected number of positive counts
-estimated from survey data*).
+left of them after the design effect of the clusters, with Student's correction for few locations (Korn &
+Graubard 1998, *Confidence intervals for proportions with small expected number of positive counts estimated
+from survey data*). Two estimates of that effect are made, and the smaller number counts: from how far the
+locations differ in the very answers that are judged, which sees nothing where there are few mistakes, and
+from the correlation within locations over all answers (Kish 1965).
 """
 
 from __future__ import annotations
@@ -90,7 +92,31 @@ def lower_bound(
     if count < 2:
         return 0.0
     alike = intraclass_correlation(values, groups) if correlation is None else correlation
-    return _bound(values.mean(), _size(groups, alike, confidence), confidence)
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    return _lower(values, codes, alike, confidence)
+
+
+def _lower(hits: Floats, codes: npt.NDArray[np.int64], correlation: float, confidence: float) -> float:
+    """The bound at the smaller of the two effective sizes."""
+    size = _size(codes, correlation, confidence)
+    observed = effective_size_observed(hits, codes)
+    whole = effective_size(codes, correlation)
+    return _bound(hits.mean(), size * min(1.0, observed / whole), confidence)
+
+
+def effective_size_observed(right: npt.ArrayLike, groups: npt.ArrayLike) -> float:
+    """To how many independent media these outcomes amount: p (1 - p) over the variance of p by groups.
+
+    The variance is that of a ratio over groups (linearised). Infinite where all outcomes are the same.
+    """
+    values = np.asarray(right, np.float64)
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sizes, hits = np.bincount(codes), np.bincount(codes, values)
+    share, count = values.mean(), len(sizes)
+    if count < 2 or share in (0.0, 1.0):
+        return float("inf")
+    variance = count / (count - 1) * ((hits - share * sizes) ** 2).sum() / len(values) ** 2
+    return float(share * (1 - share) / variance) if variance > 0 else float("inf")
 
 
 def _size(groups: npt.ArrayLike, correlation: float, confidence: float) -> float:
@@ -150,8 +176,7 @@ def choose_threshold(
     alike = intraclass_correlation(hits, places)
     kept = None
     for count in _counts(values, places, alike, promise, confidence):
-        size = _size(places[:count], alike, confidence)
-        bound = _bound(hits[:count].mean(), size, confidence)
+        bound = _lower(hits[:count], places[:count], alike, confidence)
         if bound < promise:
             break
         groups_there = len(np.unique(places[:count]))

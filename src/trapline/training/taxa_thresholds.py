@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 METHOD = (
     "at each rank, of the media that no finer rank answers: the lowest threshold whose one-sided bound of "
-    "precision (Clopper-Pearson at the effective number of media; Kish 1965, Korn & Graubard 1998) keeps the "
+    "precision (Clopper-Pearson at the effective number of media; Korn & Graubard 1998, Kish 1965) keeps the "
     "promise, tried in a fixed order (Angelopoulos et al. 2021)"
 )
 

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from trapline.errors import DataError
-from trapline.metrics.promise import choose_threshold, effective_size, intraclass_correlation, lower_bound
+from trapline.metrics.promise import (
+    choose_threshold,
+    effective_size,
+    effective_size_observed,
+    intraclass_correlation,
+    lower_bound,
+)
 
 
 def test_independent_media_get_clopper_and_pearsons_bound() -> None:
@@ -72,3 +78,12 @@ def test_the_promise_holds_at_new_locations_as_often_as_was_said() -> None:
             kept.append((1 + found.threshold) / 2 >= 0.85)  # the true precision above the threshold, nearly
     assert len(kept) > 40
     assert np.mean(kept) >= 0.85
+
+
+def test_locations_that_differ_in_the_answers_judged_count_for_less() -> None:
+    groups = np.repeat(np.arange(40), 10)
+    alike = np.tile(np.r_[np.zeros(1), np.ones(9)], 40)  # one mistake in each
+    unlike = (groups >= 4).astype(float)  # the same number of mistakes, in four locations
+    assert effective_size_observed(unlike, groups) < 45
+    assert effective_size_observed(np.ones(400), groups) == np.inf
+    assert lower_bound(unlike, groups, correlation=0.0) < lower_bound(alike, groups, correlation=0.0)
