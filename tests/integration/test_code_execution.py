@@ -166,6 +166,13 @@ try:
 except OSError:
     pass
 """
+LOOK_UP = """
+import socket
+try:
+    socket.getaddrinfo('weights.example', 80)
+except OSError:
+    pass
+"""
 BROKEN: dict[str, tuple[str, Outcome, str]] = {
     "crash": (
         "raise RuntimeError('no such layer')",
@@ -175,6 +182,7 @@ BROKEN: dict[str, tuple[str, Outcome, str]] = {
     "killed": ("import os; os.kill(os.getpid(), 11)", Outcome.crashed, "signal 11"),
     "no CSV": ("print('done')", Outcome.no_csv, "wrote no submission.csv"),
     "network": (ASK + COPY, Outcome.network, "tried to use the network"),
+    "name looked up": (LOOK_UP + COPY, Outcome.network, "tried to use the network"),
     "wrong order": (
         REWRITE + "lines[1:3] = lines[2:0:-1]\n" + SAVE,
         Outcome.wrong_rows,
@@ -264,12 +272,25 @@ for name in ('data/new', 'data/test_metadata.csv', 'data/photos_S05_v1/new', 'da
 assert len([name for name in os.listdir('/proc') if name.isdigit()]) <= 3
 status = pathlib.Path('/proc/self/status').read_text()
 assert 'CapEff:\\t0000000000000000' in status, status
+for name in ('/proc/1/fd/1', '/proc/1/mem'):  # through which the status might be forged
+    try:
+        open(name, 'r+b')
+    except OSError:
+        continue
+    raise SystemExit(f'{name} was opened')
 """
     before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
     monkeypatch.setenv("SECRET", "x")
     found = tried(zipped(tmp_path / "s.zip", main + COPY), data)
     assert found.outcome is Outcome.passed, found
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
+
+
+@sandboxed
+def test_parts_of_a_program_may_talk_to_each_other(data: Path, tmp_path: Path) -> None:
+    talk = "import socket\nserver = socket.create_server(('127.0.0.1', 0))\n"
+    talk += "socket.create_connection(server.getsockname(), timeout=5)\nserver.accept()\n"
+    assert tried(zipped(tmp_path / "s.zip", talk + COPY), data).outcome is Outcome.passed
 
 
 @sandboxed
