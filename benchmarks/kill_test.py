@@ -112,6 +112,8 @@ def kill_once(command: list[str], folder: Path, table: Path, wait: float, seen: 
         "while the table was written" if writing else "at work" if journal.exists() else "before the journal"
     )
     seen.stages[stage] += 1
+    if seen.kills % 20 == 0:
+        print(f"{seen.kills} kills, {seen.ends} ends", file=sys.stderr)
     return False
 
 

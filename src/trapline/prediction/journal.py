@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.prediction.inputs import key, state
+from trapline.prediction.table import sync_folder
 
 _LENGTH = struct.Struct("<I")
 _DIGEST_SIZE = 16
@@ -146,6 +147,8 @@ class Journal:
             self._file.seek(0)
             self._file.truncate()
             self._write(_json(header))
+            os.fsync(self._file.fileno())
+            sync_folder(self.path.parent)  # else a power cut could take the new file's name
             return header, 0
         found, end, self._digest = json.loads(first[0]), first[1], first[2]
         _refuse_other_header(self.path, found, header)

@@ -204,7 +204,7 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
             rows.sink_csv(partial, sync_on_close="all")
             _replace_text(beside, header)
         partial.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except (OSError, pl.exceptions.PolarsError) as error:
         with suppress(OSError):
             partial.unlink()
@@ -222,7 +222,7 @@ def _replace_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a renaming outlive a power cut; where folders cannot be opened (Windows) the system sees to it."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
