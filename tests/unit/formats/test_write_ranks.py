@@ -1,6 +1,7 @@
 """Rolled-up answers of a model of taxa in the formats of others: a taxon above the labels, or none."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import polars as pl
 import pytest
 
 from trapline.catalog import Catalog
-from trapline.formats import write
+from trapline.formats import WRITERS, write
 from trapline.prediction import Predictions
 from trapline.prediction.table import fixed_columns
 from trapline.taxonomy import taxonomy_from_csv
@@ -69,3 +70,24 @@ def test_a_threshold_of_ones_own_asks_the_labels_instead(said: Any, tmp_path: Pa
 def test_a_csv_carries_the_ranks(said: Any, tmp_path: Path) -> None:
     write(*said, tmp_path / "p.csv", format="csv")
     assert pl.read_csv(tmp_path / "p.csv")["answer"].to_list() == ["Felidae", "Lynx rufus", None]
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_every_format_takes_answers_above_the_labels(name: str, scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    tree = made.taxonomy.for_labels(made.predictions.labels).to_json() | {"rollup": {"promise": 0.9}}
+    info = dict(made.predictions.info) | {"taxonomy": tree, "thresholds": {"kind": 0.0, "class": 0.0}}
+    said = replace(made.predictions, info=info)
+    suffix = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}.get(name, ".json")
+    output = tmp_path / (f"out{suffix}" if WRITERS[name].into == "file" else "out")
+    report = write(said, made.catalog, output, format=name, **made.options.get(name, {}))
+    assert report.rows > 0
+    if name == "camtrap-dp":
+        observations = pl.read_csv(output / "observations.csv", infer_schema=False)
+        assert "Mammalia" in observations["scientificName"].to_list()
+        package = json.loads((output / "datapackage.json").read_text())
+        assert {"scientificName": "Mammalia", "taxonRank": "class"} in package["taxonomic"]
+    if name == "wildlife-insights":
+        images = pl.read_csv(output / "images.csv", infer_schema=False)
+        assert "Mammalia" in images["class"].to_list()
+        assert set(images["species"].to_list()) <= {None, "", "sapiens", "No CV Result"}
