@@ -4,6 +4,7 @@
     uv run --no-project --with 'tritonclient[grpc,http]' benchmarks/clients.py photo.jpg
     uv run --no-project --with kserve benchmarks/clients.py photo.jpg
     uv run --no-project --with ovmsclient benchmarks/clients.py photo.jpg
+    uv run --no-project --with tensorflow-cpu --with tensorflow-serving-api benchmarks/clients.py photo.jpg
 
 Each of those environments has other clients in it; the script tries all that it can import, compares
 every answer with the one of `/predict` to 1e-4 and leaves with status 1 if one differs or none could be

@@ -72,7 +72,8 @@ async def _serve(
     speaks_grpc = settings.grpc_port is not None
     calls = GrpcServer(service, share_port=many) if speaks_grpc else None
     pages = HttpServer(build_app(service), settings.deadline + 1)
-    stop = _stop_event()
+    stop = _stop_event((signal.SIGTERM,) if many else _SIGNALS)
+    orphaned = asyncio.create_task(_watch_parent(stop)) if many else None
     if calls is not None:
         await calls.start()
     http = asyncio.create_task(pages.serve(sockets=[listening]))
@@ -81,11 +82,21 @@ async def _serve(
     await asyncio.wait([http, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
     await _drain(service, pages, http, calls)
     watching.cancel()
+    if orphaned is not None:
+        orphaned.cancel()
     await service.engine.close()
 
 
-def _stop_event() -> asyncio.Event:
-    """Set by the first signal; the second ends the process at once."""
+async def _watch_parent(stop: asyncio.Event) -> None:
+    """Stop when the process that would replace this one is gone: nobody else would."""
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive():
+        await asyncio.sleep(_RESTART_SECONDS)
+    stop.set()
+
+
+def _stop_event(numbers: tuple[signal.Signals, ...]) -> asyncio.Event:
+    """Set by the first of these signals; the second ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -94,7 +105,7 @@ def _stop_event() -> asyncio.Event:
             os._exit(1)
         stop.set()
 
-    for number in _SIGNALS:
+    for number in numbers:
         try:
             loop.add_signal_handler(number, ask)
         except NotImplementedError:  # Windows
@@ -199,6 +210,7 @@ def _reserve(settings: Settings) -> socket.socket:
 def _work(settings: Settings, listening: socket.socket, ready: Any) -> None:
     """A worker's whole life."""
     configure_log()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent then tells us
     try:
         asyncio.run(_serve(settings, listening, lambda _: ready.set(), many=True))
     except TraplineError as error:
