@@ -29,7 +29,7 @@ from trapline.prediction import Predictions, pool_events
 from trapline.training import crossval
 
 MASK = ["preprocessing.mask_top=0.0235", "preprocessing.mask_bottom=0.039", "preprocessing.cut_banners=true"]
-SINGLE = [*MASK, "frames=all", "learn_from=media"]
+SINGLE = [*MASK, "learn_from=media", "calibration=none", "optimiser.weight_decay=0.3"]
 ROWS: dict[str, tuple[str, list[str]]] = {
     "serengeti-benchmark": ("serengeti-benchmark", []),
     "serengeti-benchmark, blanks put back": ("serengeti-benchmark", ["correct_prior=true"]),
@@ -56,14 +56,14 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         [*MASK, "balance=logit-adjustment", "correct_prior=false", "calibration=none"],
     ),
     "sequences, not calibrated": ("sequences", [*MASK, "calibration=none"]),
-    "frames alone, all blanks": ("sequences-frames", [*SINGLE, "calibration=none"]),
+    "frames alone, all blanks": ("sequences-frames", SINGLE),
     "frames alone, 10 % of blanks": (
         "sequences-frames",
-        [*SINGLE, "calibration=none", "keep_blanks=0.1", "correct_prior=false"],
+        [*SINGLE, "keep_blanks=0.1", "correct_prior=false"],
     ),
     "frames alone, 10 % of blanks, put back": (
         "sequences-frames",
-        [*SINGLE, "calibration=none", "keep_blanks=0.1"],
+        [*SINGLE, "keep_blanks=0.1"],
     ),
 }
 """Row -> recipe and settings. In `frames alone` each frame is an event by itself, with its own label."""
@@ -175,6 +175,28 @@ def table(source: Path, folder: Path) -> None:
             print(f"| {row}, frame by frame | {' | '.join(frames.cells(frames.of(alone(predictions))))} |")
 
 
+def differences(source: Path, folder: Path) -> None:
+    """Print what leaving blanks out costs, and what is left of it once they are put back: paired by event."""
+    for rest in ("serengeti-benchmark, all blanks", "frames alone, all blanks"):
+        dropped = rest.replace("serengeti-benchmark, all blanks", "serengeti-benchmark")
+        dropped = dropped.replace("frames alone, all blanks", "frames alone, 10 % of blanks")
+        for row in (dropped, f"{dropped}, {'' if dropped.startswith('frames') else 'blanks '}put back"):
+            paths = [run_path(name, folder) for name in (row, rest)]
+            if None in paths:
+                continue
+            tables = [Predictions.load(path) for path in paths if path is not None]
+            catalog = catalog_of(source, row)
+            if not row.startswith("frames"):
+                tables = [pool_events(one, catalog, how="first", rows="event") for one in tables]
+            judge = Judge(catalog, tables[0].labels)
+            losses = [binary_losses(judge.truth, judge.of(one)) for one in tables]
+            blank = judge.labels.index("blank")
+            every = np.ones_like(judge.known)
+            cost = interval(losses[0] - losses[1], every)
+            alone = interval((losses[0] - losses[1])[:, [blank]], every[:, [blank]])
+            print(f"{row}: {cost} over all labels, {alone} for blank alone, over the model with all blanks")
+
+
 def alone(predictions: Predictions) -> Predictions:
     """Each frame as its own event."""
     nothing = predictions.table.with_columns(event_id=pl.lit(None, pl.String))
@@ -203,6 +225,7 @@ def main() -> None:
     for row in [] if options.table else options.row or ROWS:
         run(row, options.source, options.output)
     table(options.source, options.output)
+    differences(options.source, options.output)
 
 
 if __name__ == "__main__":
