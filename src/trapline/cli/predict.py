@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trapline.cli._common import Force, Json, progress, refuse_to_overwrite, warnings_as_notes
+from trapline.errors import DataError
 
 if TYPE_CHECKING:
     from trapline.catalog import Catalog
@@ -63,8 +64,13 @@ def run(
 
     if not dry_run:
         refuse_to_overwrite(output, force)
+    if not model.is_file():  # said before the photos are listed, which may take minutes
+        raise DataError(f"There is no model file at {model}.")
+    with progress() as display:
+        display.add_task(f"read {source}", total=None, rate="")
+        catalog = _read(source, boxes)
+    # Opened now and not before: what listing the photos needed for a while, the network can use again.
     opened = ModelFile(model, threads=threads, runtime=runtime)
-    catalog = _read(source, boxes)
     if dry_run:
         guess = estimate(
             opened,
@@ -84,6 +90,8 @@ def run(
         last: list[Progress] = []
 
         def show(now: Progress) -> None:
+            if not last:  # the time left is that of this run, not of what an earlier one did
+                display.reset(task, total=now.total, completed=now.earlier)
             last[:] = [now]
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 

@@ -172,7 +172,11 @@ class Journal:
                 spots.append(begin * _MOST_IN_A_BATCH + place)
             begin = end
         self._file.seek(0, os.SEEK_END)
-        columns = [np.array(column, np.uint64) for column in (keys, states, spots)]
+        # Views where there is something to view: copies would be the largest thing in memory of a long run.
+        columns = [
+            np.frombuffer(column, np.uint64) if column else np.empty(0, np.uint64)
+            for column in (keys, states, spots)
+        ]
         order = np.argsort(columns[0], kind="stable")
         rising = columns[0][order]
         last = np.ones(len(order), np.bool_)
