@@ -8,7 +8,7 @@ from trapline.evaluation.page import COLOURS, as_svg, new_figure
 from trapline.evaluation.ranks import RankEvaluation, TaxonResult
 from trapline.taxonomy import RANKS, Taxonomy
 
-ROW = 0.24
+ROW = 0.34
 """Height of a leaf, inches."""
 
 
