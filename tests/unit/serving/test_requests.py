@@ -228,3 +228,18 @@ def test_the_descriptors_are_those_of_the_proto_files(tmp_path: Any) -> None:
     module.compile_protos(tmp_path / "now.binpb")
     kept = (resources.files("trapline.serving.protos") / "protos.binpb").read_bytes()
     assert (tmp_path / "now.binpb").read_bytes() == kept
+
+
+def test_every_kind_of_refusal_has_a_status_in_http_and_grpc() -> None:
+    from http import HTTPStatus
+
+    import grpc
+
+    from trapline.serving import refusals
+
+    kinds = [one for one in vars(refusals).values() if isinstance(one, refusals.Kind)]
+    assert len(kinds) > 10
+    assert len({kind.code for kind in kinds}) == len(kinds)
+    for kind in kinds:
+        assert HTTPStatus(kind.http) >= 400
+        assert grpc.StatusCode[kind.grpc] is not grpc.StatusCode.OK
