@@ -3,6 +3,7 @@
 import ast
 import csv
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -121,6 +122,39 @@ def test_the_packed_code_needs_nothing_but_onnx_runtime_pillow_and_numpy() -> No
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [getattr(node, "module", None) or alias.name for alias in node.names]
                 assert {name.split(".")[0] for name in names} <= allowed, f"{path}: {names}"
+
+
+def test_a_model_of_an_older_version_is_packed_with_what_has_come_since(
+    models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    model = onnx.load(models["multi"])
+    card = json.loads(model.metadata_props[0].value)
+    for name in ("interpolation", "mask_top", "crop"):
+        del card["preprocessing"][name]
+    del card["batch"]
+    onnx.helper.set_model_props(model, {"trapline_card": json.dumps(card)})
+    onnx.save(model, tmp_path / "old.onnx")
+    answers = []
+    for path in (models["multi"], tmp_path / "old.onnx"):
+        built = build_package(path, tmp_path / f"{path.stem}.zip")
+        folder = unpacked(built.path, data, tmp_path / path.stem)
+        assert run_main(folder).returncode == 0
+        answers.append((folder / "submission.csv").read_bytes())
+    assert answers[0] == answers[1]
+
+
+def test_a_run_that_can_read_nothing_fails(models: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    built = build_package(models["multi"], tmp_path / "s.zip")
+    lost = tmp_path / "without photos"
+    lost.mkdir()
+    for name in ("test_metadata.csv", "submission_format.csv"):
+        shutil.copy(data / name, lost)
+    done = run_main(unpacked(built.path, lost, tmp_path / "run"))
+    assert done.returncode == 1
+    assert "Not one of 21 photos could be read" in done.stderr
+    assert not (tmp_path / "run" / "submission.csv").exists()
 
 
 def test_time_that_runs_out_costs_later_photos_and_no_row(

@@ -161,7 +161,12 @@ def _is_for_types(statement: ast.stmt) -> bool:
 
 def _text(module: _Module, needed: _Needed) -> str:
     """A module with what is needed of it, in its order."""
-    lines = [f'"""Copied from {module.name}."""', "", "from __future__ import annotations", ""]
+    lines = [
+        f'"""Copied from {module.name} of Trapline (Apache-2.0)."""',
+        "",
+        "from __future__ import annotations",
+        "",
+    ]
     lines += sorted(_import_line(*imported) for imported in needed.imports)
     for statement in sorted(needed.statements, key=lambda statement: statement.lineno):
         decorators = getattr(statement, "decorator_list", [])

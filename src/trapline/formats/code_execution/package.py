@@ -89,6 +89,8 @@ def build_package(
     lacking = () if format_path is None else _lacking(card.labels, read_format(format_path), absent)
     pooling = card.event or EventPooling()
     settings = {
+        # as this version reads it: a model file of an older one lacks what has come since
+        "card": card.model_dump(mode="json", include={"task", "labels", "preprocessing", "batch"}),
         "pooling": pooling.model_dump(mode="json", exclude={"metrics", "metrics_on"}),
         "clip": clip,
         "absent": DEFAULT_ABSENT if absent is None else absent,

@@ -58,7 +58,7 @@ def main(root: Path) -> None:
     assets, data = root / "assets", root / "data"
     settings = json.loads((assets / "settings.json").read_text(encoding="utf-8"))
     session = open_session((assets / "model.onnx").read_bytes(), assets / "model.onnx")
-    card = json.loads(session.metadata["trapline_card"])
+    card = settings["card"]
     wanted = read_format(data / "submission_format.csv")
     frames = read_frames(data, wanted)
     log(f"{len(frames.paths)} photos of {len(wanted.ids)} sequences; the network runs on {session.runtime}")
@@ -154,6 +154,8 @@ class _Run:
             log(f"Time is up: {len(found) - done} photos were not looked at")
         if self.failures:
             log(f"{self.failures} photos could not be read")
+        if done and self.failures == done:
+            raise DataError(f"Not one of {done} photos could be read, so there is nothing to hand in.")
         return found
 
     def _answers(self) -> Iterator[tuple[list[int], Floats]]:
