@@ -617,28 +617,57 @@ def _unsqueeze(made: Translation, call: Call) -> Tensor:
 
 @_rule("Shape")
 def _shape(made: Translation, call: Call) -> Tensor:
-    if call.attributes.keys() & {"start", "end"}:
-        raise call.refused("of a part")
-    x = made.plain(call[0])
-    return made.add("Shape", x, dtype=np.int64, T=x.dtype, out_type=np.dtype(np.int64))
+    x = call[0]
+    part = slice(call.attributes.get("start", 0), call.attributes.get("end"))
+    known = x.sides[part]
+    if None not in known:
+        return made.constant(known, np.int64)
+    plain = made.plain(x)
+    whole = made.add("Shape", plain, dtype=np.int64, T=plain.dtype, out_type=np.dtype(np.int64))
+    first, last, _ = part.indices(len(x.sides))
+    return _strided(made, replace(whole, last=False), [first], [last], [1])
+
+
+def _strided(
+    made: Translation,
+    x: Tensor,
+    begin: list[int],
+    end: list[int],
+    step: list[int],
+    masks: tuple[int, int] = (0, 0),
+) -> Tensor:
+    """A part of a tensor; the masks' bits are axes that begin at their start, and that go to their end."""
+    places = (made.constant(one, np.int32) for one in (begin, end, step))
+    zero = {"ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0}
+    index: dict[str, Any] = {"T": x.dtype, "Index": _INT32, "begin_mask": masks[0], "end_mask": masks[1]}
+    return made.add("StridedSlice", x, *places, **index, **zero)
 
 
 @_rule("Gather")
 def _gather(made: Translation, call: Call) -> Tensor:
-    x, indices = made.plain(call[0]), call.known(1)
-    axis = int(call.attributes.get("axis", 0)) % len(x.sides)
-    if indices is None:
-        raise call.refused()
-    length = x.sides[axis]
-    if (indices < 0).any():
+    x, indices, axis = made.plain(call[0]), call[1], int(call.attributes.get("axis", 0))
+    if indices.value is not None and (indices.value < 0).any():
+        length = x.sides[axis] if x.sides else None
         if length is None:
             raise call.refused("from the end of a free size")
-        indices = np.where(indices < 0, indices + length, indices)
-    place = made.constant(axis, np.int32)
-    chosen = made.constant(indices, np.int32)
-    return made.add(
-        "GatherV2", x, chosen, place, Tparams=x.dtype, Tindices=_INT32, Taxis=_INT32, batch_dims=0
-    )
+        counted = np.where(indices.value < 0, indices.value + length, indices.value)
+        indices = made.constant(counted, indices.dtype)
+    place = made.constant(axis % len(x.sides) if axis < 0 else axis, np.int32)
+    types: dict[str, Any] = {"Tparams": x.dtype, "Tindices": indices.dtype, "Taxis": _INT32}
+    return made.add("GatherV2", x, indices, place, **types, batch_dims=0)
+
+
+@_rule("Range")
+def _range(made: Translation, call: Call) -> Tensor:
+    return made.add("Range", call[0], call[1], call[2], like=call[1], Tidx=call[1].dtype)
+
+
+@_rule("Expand")
+def _expand(made: Translation, call: Call) -> Tensor:
+    x, shape = made.plain(call[0]), call[1]
+    one = made.constant(1, x.dtype)  # TensorFlow's BroadcastTo keeps no side that is longer than asked for
+    ones = made.add("Fill", shape, one, like=x, T=x.dtype, index_type=shape.dtype)
+    return made.add("Mul", x, ones, like=x, T=x.dtype)
 
 
 @_rule("Slice")
@@ -661,18 +690,7 @@ def _slice(made: Translation, call: Call) -> Tensor:
         if abs(stop) < _MOST:
             end[axis] = stop
             free_end &= ~(1 << axis)
-    return made.add(
-        "StridedSlice",
-        x,
-        *(made.constant(one, np.int32) for one in (begin, end, stride)),
-        T=x.dtype,
-        Index=_INT32,
-        begin_mask=free_begin,
-        end_mask=free_end,
-        ellipsis_mask=0,
-        new_axis_mask=0,
-        shrink_axis_mask=0,
-    )
+    return _strided(made, x, begin, end, stride, (free_begin, free_end))
 
 
 @_rule("Split")

@@ -123,6 +123,26 @@ def test_what_is_known_beforehand_is_computed_beforehand() -> None:
     assert operators(found).count("Cast") == 1  # that of the pixels
 
 
+def test_a_free_batch_is_read_from_the_pixels_when_the_network_runs() -> None:
+    """As PyTorch writes a flattening: the batch's length is part of a shape."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["n"], start=0, end=1),
+        helper.make_node("Shape", ["x"], ["c"], start=1, end=2),
+        helper.make_node("Concat", ["n", "c", "rest"], ["shape"], axis=0),
+        helper.make_node("Reshape", ["x", "shape"], ["out"]),
+    ]
+    found, _ = translate(network(*nodes, rest=np.array([-1], np.int64)), 8, 8)
+    by_operator = {node.operator: node for node in found}
+    constants = {node.name: node.attributes["value"] for node in found if node.operator == "Const"}
+    assert {"Shape", "StridedSlice", "ConcatV2", "Reshape"} <= by_operator.keys()
+    _, channels, rest, _ = by_operator["ConcatV2"].inputs
+    assert np.asarray(constants[channels]).tolist() == [3]
+    assert np.asarray(constants[rest]).tolist() == [-1]
+    assert by_operator["Shape"].attributes["out_type"] == np.dtype(np.int64)
+    slices = [np.asarray(constants[name]).tolist() for name in by_operator["StridedSlice"].inputs[1:]]
+    assert slices == [[0], [1], [1]]
+
+
 @pytest.mark.parametrize(
     ("node", "said"),
     [
