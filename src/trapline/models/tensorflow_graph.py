@@ -638,7 +638,7 @@ def _strided(
 ) -> Tensor:
     """A part of a tensor; the masks' bits are axes that begin at their start, and that go to their end."""
     places = (made.constant(one, np.int32) for one in (begin, end, step))
-    zero = {"ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0}
+    zero: dict[str, Any] = {"ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0}
     index: dict[str, Any] = {"T": x.dtype, "Index": _INT32, "begin_mask": masks[0], "end_mask": masks[1]}
     return made.add("StridedSlice", x, *places, **index, **zero)
 
