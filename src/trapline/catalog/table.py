@@ -184,7 +184,7 @@ class Catalog:
             header = json.loads(metadata["trapline_catalog"])
             version, start = header["format_version"], header["root"]
             source, info = header["source"], header["info"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"The facts that {path} keeps of its catalog are damaged: {error!r}.") from error
         if version != FORMAT_VERSION:
             raise DataError(f"{path} has catalog format {version}; this Trapline reads {FORMAT_VERSION}.")

@@ -87,7 +87,7 @@ def _refuse_other_numbers(table: pl.DataFrame, classes: list[str], path: Path) -
     line = int(table["_line"][place])
     try:
         written = pl.read_csv(path, skip_rows_after_header=line - 2, n_rows=1, infer_schema=False)[name][0]
-    except pl.exceptions.PolarsError:  # a quote before that line, or in it
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a quote before that line, or in it
         written = "something else"
     raise DataError(
         f"{line_of(path, line)}: the label '{name}' is {written!r}, not 0 or 1 "

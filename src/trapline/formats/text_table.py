@@ -14,6 +14,12 @@ from trapline.errors import DataError, UsageError
 MAX_BYTES = 2 * 1024**3
 
 
+_TAKEN = frozenset(
+    {"_box", "_event", "_file", "_folders", "_found", "_frame_number", "_head", "_known", "_label"}
+    | {"_labels", "_line", "_place", "_roll", "_row", "_time_text"}
+)
+
+
 def read_text_table(path: Path, *, encoding: str = "utf-8") -> pl.DataFrame:
     """Read a CSV, semicolon- or tab-separated file; the separator is found from the header.
 
@@ -91,6 +97,8 @@ def read_flat_table(path: Path, needed: Sequence[str], *, numbers: bool = False)
     except pl.exceptions.PolarsError as error:
         _refuse_ragged(path, len(header))
         raise DataError(f"{path} cannot be read as a table: {error}") from error
+    except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
+        raise DataError(f"{path} cannot be read as a table: it is damaged.") from error
     if table.height and table[header[-1]].null_count():
         _refuse_ragged(path, len(header))
     text = [name for name, kind in schema.items() if kind == pl.String]
@@ -173,3 +181,8 @@ def _check_header(path: Path, header: list[str]) -> None:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise DataError(f"{path} line 1 names a column more than once: {', '.join(twice)}.")
+    taken = sorted(_TAKEN & set(header))
+    if taken:
+        raise DataError(
+            f"{path} line 1: rename the column {', '.join(taken)}, a name that readers use themselves."
+        )

@@ -106,6 +106,7 @@ class _OnnxRuntime:
                 options,
                 providers=providers,
                 provider_options=[provider[1], {}][: len(providers)],
+                enable_fallback=0,  # else it prints and tries again
             )
             self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         except Exception as error:  # its errors have no common base but Exception

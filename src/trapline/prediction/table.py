@@ -149,8 +149,10 @@ class Predictions:
                 table = pl.read_csv(path, schema_overrides=types)
             if header["info"].get("taxonomy"):  # what `write_table` added is computed anew
                 table = table.select(*fixed_columns(header["level"]), *header["labels"])
-        except (KeyError, ValueError, OSError, pl.exceptions.PolarsError) as error:
+        except (KeyError, ValueError, OSError, RecursionError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path} cannot be read as predictions of Trapline: {error}") from error
+        except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
+            raise DataError(f"{path} cannot be read as predictions of Trapline: it is damaged.") from error
         return cls(
             table, tuple(header["labels"]), header["level"], header["model"], header["task"], header["info"]
         )

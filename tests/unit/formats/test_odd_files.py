@@ -47,7 +47,7 @@ def test_a_width_in_words_is_named(tmp_path: Path) -> None:
         read(as_json(tmp_path / "c.json", document), format="coco_camera_traps")
 
 
-@pytest.mark.parametrize("header", ["{", "[]", '{"format_version": "1"}'])
+@pytest.mark.parametrize("header", ["{", "[]", '{"format_version": "1"}', "[" * 50_000])
 def test_a_catalog_with_damaged_facts_is_refused(tmp_path: Path, header: str) -> None:
     table = Catalog.from_rows([{"media_id": "1", "file_path": "1.jpg"}], tmp_path, "one").table
     table.write_parquet(tmp_path / "c.parquet", metadata={"trapline_catalog": header})
@@ -106,3 +106,10 @@ def test_odd_sequences_are_read_or_refused(tmp_path: Path) -> None:
     metadata.write_text("seq_id,file_name,media_id\nSER_S1#B04#1#1,S1/1.JPG,2\n")
     with pytest.raises(DataError, match="has both file_name and media_id"):
         read(tmp_path, format="hakuna_ma_data")
+
+
+@pytest.mark.parametrize("name", ["_row", "_place", "_time_text"])
+def test_a_column_with_a_name_that_readers_use_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "labels.csv").write_text(f"path,label,{name}\na.jpg,fox,1\n")
+    with pytest.raises(DataError, match=f"rename the column {name}"):
+        read(tmp_path / "labels.csv", format="csv")
