@@ -18,7 +18,7 @@ from trapline.training.targets import target_matrix, truth_of
 
 Floats = npt.NDArray[np.float64]
 
-METHODS = tuple(method for method in get_args(PoolingMethod) if method != "first")
+METHODS: tuple[PoolingMethod, ...] = get_args(PoolingMethod)
 FEW = 5
 """A label with fewer events keeps the method of all labels: its own best one would be chance."""
 
