@@ -36,7 +36,7 @@ NETWORKS = {
 """Name -> our recipe, and the network of the published loop."""
 
 
-def make(photos: Path, folder: Path) -> None:
+def make(photos: Path, folder: Path, without: set[str]) -> None:
     """Write the model files: each network with random weights, and two of them in eight bits."""
     import numpy as np
 
@@ -49,6 +49,8 @@ def make(photos: Path, folder: Path) -> None:
     labels = tuple(f"label{number}" for number in range(8))
     scratch = ["weights=none", "how=scratch", "preprocessing.height=224", "preprocessing.width=224"]
     for name, (recipe_name, _) in NETWORKS.items():
+        if name in without:
+            continue
         recipe = resolve_recipe(recipe_name, None, scratch)
         network, _ = build_network(recipe, len(labels))
         size = recipe.preprocessing
@@ -60,7 +62,7 @@ def make(photos: Path, folder: Path) -> None:
             preprocessing=size,
         )
         path = write_model_file(network_graph(network.eval(), 224, 224), card, folder / f"{name}.onnx")
-        if name != "b0":
+        if name != "b0" and "int8" not in without:
             seen = np.stack([prepare(photo, size).pixels for photo in sorted(photos.glob("*.jpg"))[:16]])
             write_model_file(quantise(read_graph(path), iter([seen])), card, folder / f"{name}-int8.onnx")
 
@@ -172,8 +174,10 @@ def lay_out(source: Path, folder: Path, count: int) -> Path:
 def sides(photos: Path, folder: Path, without: set[str]) -> dict[str, list[str]]:
     """Name -> command of every side."""
     me = [sys.executable, __file__, str(photos), "--side"]
-    commands = {"decode": [*me, "decode", str(folder / "lite0.onnx")]}
-    for name, (_, published) in NETWORKS.items():
+    present = [name for name in NETWORKS if name not in without]
+    commands = {"decode": [*me, "decode", str(folder / f"{present[0]}.onnx")]}
+    for name in present:
+        published = NETWORKS[name][1]
         commands[f"{name} forward"] = [*me, "forward", str(folder / f"{name}.onnx")]
         commands[f"{name} ours"] = [*me, "ours", str(folder / f"{name}.onnx")]
         if name == "b0":
@@ -222,10 +226,11 @@ def main() -> None:
     parser.add_argument("--without", default="", help="words of sides that are left out: keras,b0,int8,…")
     parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    without = set(options.without.split(","))
     if options.side is not None:
         kind, model = options.side
         if kind == "make":
-            make(options.photos, Path(model))
+            make(options.photos, Path(model), without)
         else:
             serve(SIDES[kind](options.photos, Path(model)))
         return
@@ -233,9 +238,13 @@ def main() -> None:
         folder = Path(temporary)
         photos = lay_out(options.photos, folder, options.count)
         making = [sys.executable, __file__, str(photos), "--side", "make", str(folder)]
+        making += ["--without", options.without]
         subprocess.run(making, check=True, env=ENVIRONMENT)
-        commands = sides(photos, folder, set(options.without.split(",")))
-        running = {name: Side(command) for name, command in commands.items()}
+        commands = sides(photos, folder, without)
+        running = {}
+        for name, command in commands.items():
+            print(f"starting {name}", file=sys.stderr)
+            running[name] = Side(command)
         turns: dict[str, list[float]] = {name: [] for name in running}
         for number in range(options.rounds):
             for name, side in running.items():
