@@ -109,6 +109,8 @@ class _OnnxRuntime:
                 enable_fallback=0,  # else it prints and tries again
             )
             self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+            self.inputs = tuple(_value(item) for item in session.get_inputs())
+            self.outputs = tuple(_value(item) for item in session.get_outputs())
         except Exception as error:  # its errors have no common base but Exception
             raise DataError(f"{path} cannot be opened as an ONNX model: {error}") from error
         if session.get_providers()[0] != provider[0]:
@@ -117,8 +119,6 @@ class _OnnxRuntime:
                 "missing. Use --runtime cpu."
             )
         self._session = session
-        self.inputs = tuple(_value(item) for item in session.get_inputs())
-        self.outputs = tuple(_value(item) for item in session.get_outputs())
 
     def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """See `Session`."""
