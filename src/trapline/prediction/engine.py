@@ -109,7 +109,7 @@ def predict(
 ) -> Predictions:
     """Predict every media of a catalog, or of a list of files; write the table and read it into memory.
 
-    See `predict_to_file`, which does not read it and so needs the same memory for any number of media.
+    See `predict_to_file`, which does not read it and so needs little more memory for more media.
 
     Returns:
         the table; see `Predictions` for its rows.
