@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trapline.evaluation import Evaluation
     from trapline.models import ModelFile, Recipe
     from trapline.prediction.table import Level
+    from trapline.taxonomy import Taxonomy
 
 FORMAT_NAME = "submission_format.csv"
 
@@ -51,6 +52,7 @@ def run_pipeline(
     folder: Path | str,
     *,
     boxes: Path | None = None,
+    taxonomy: Taxonomy | None = None,
     by: str = "location",
     ratios: Sequence[float] = RATIOS,
     seed: int = 42,
@@ -67,6 +69,7 @@ def run_pipeline(
         recipe: see `trapline.models.resolve_recipe`.
         folder: made; must be new or empty.
         boxes: MegaDetector JSON to join onto the catalog.
+        taxonomy: what the labels are, for recipes of taxa.
         by: what the split keeps together (see `split_catalog`); `published` takes the source's own parts.
         ratios: of train, validation and test, 70/15/15 as both published pipelines have it.
         seed: of the split.
@@ -95,7 +98,7 @@ def run_pipeline(
     catalog = _split(catalog, by, ratios, seed)
     saved = catalog.save(folder / "catalog.parquet")
     say(f"split     by {by}: {_parts(catalog)}")
-    model = train(recipe, catalog, folder / "train", allow_leak=allow_leak, report=report)
+    model = train(recipe, catalog, folder / "train", taxonomy=taxonomy, allow_leak=allow_leak, report=report)
     opened = ModelFile(model)
     say(f"train     {model}")
     predictions, evaluation, judged = _judge(catalog, opened, folder)

@@ -96,6 +96,23 @@ def test_from_nested_folders_to_answers_by_rank(
     assert "felidae_taxon_classifier" in capsys.readouterr().out
 
 
+def test_a_recipe_of_taxa_runs_whole_by_one_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TRAPLINE_CACHE", str(folder / "cache"))
+    settings = ["--set", "augmentation.horizontal_flip=0", "--set", "optimiser.weight_decay=0.1"]
+    settings += ["--set", "preprocessing.height=32", "--set", "preprocessing.width=32"]
+    what = ["photos", "--format", "class_folders", "-r", "taxa-flat", "--by", "event"]
+    run("run", *what, "--taxonomy", "photos", "-o", "whole", *settings)
+    assert "species" in pl.read_parquet("whole/predictions.parquet").columns
+    assert "Rank by rank" in (folder / "whole" / "report.html").read_text()
+    with pytest.raises(SystemExit) as left:
+        main(["run", *what, "-o", "again"])
+    assert left.value.code != 0
+    assert "--taxonomy" in capsys.readouterr().err
+
+
 def test_tables_of_other_models_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["show", "lite0", "--photo", str(next((folder / "photos").rglob("*.jpg")))])

@@ -17,9 +17,13 @@ def run(
         str, typer.Option("-r", "--recipe", help="A recipe, such as small-cnn or conser-vision-resnet50.")
     ] = "head",
     recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A field of the recipe: key=value. Repeatable.")
     ] = None,
+    format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
     boxes: Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")] = None,
     by: Annotated[
         str, typer.Option(help="Split by location, event, random, season, date, or published.")
@@ -34,6 +38,7 @@ def run(
     """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
     from trapline.models import resolve_recipe
     from trapline.pipeline import run_pipeline
+    from trapline.taxonomy import read_taxonomy
 
     chosen = resolve_recipe(recipe, recipe_file, set_ or ())
     with warnings_as_notes(), progress() as display:
@@ -48,7 +53,9 @@ def run(
             source,
             chosen,
             output,
+            read_options={"format": format},
             boxes=boxes,
+            taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
             by=by,
             ratios=parse_numbers(ratios, "--ratios"),
             seed=seed,

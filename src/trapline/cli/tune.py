@@ -26,6 +26,9 @@ def run(
         list[str] | None, typer.Option("--set", help="A field of the recipe: epochs=10. Repeat it.")
     ] = None,
     recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
+    ] = None,
     seed: Seed = 42,
     json: Json = False,
 ) -> None:
@@ -33,6 +36,7 @@ def run(
     from trapline.catalog import Catalog
     from trapline.cli._steps import reporter
     from trapline.models import resolve_recipe
+    from trapline.taxonomy import read_taxonomy
     from trapline.training import tune
 
     chosen = resolve_recipe(recipe, recipe_file, [*(changes or []), f"seed={seed}"])
@@ -46,6 +50,7 @@ def run(
             trials=trials,
             folds=folds,
             metric=metric,
+            taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
             report=lambda done, total, line: show("trials", done, total, line),
             step_report=show,
         )

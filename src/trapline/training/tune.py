@@ -16,6 +16,7 @@ from trapline.errors import DataError, TraplineError, UsageError, require
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import Recipe, change_recipe
 from trapline.models.recipe import Choice
+from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import crossval
 from trapline.training.torch_learner import StepReport
 from trapline.training.tune_report import write_report
@@ -70,6 +71,7 @@ def tune(
     trials: int = 20,
     folds: int = 3,
     metric: str = "log_loss",
+    taxonomy: Taxonomy | None = None,
     cache: Path | None = None,
     report: TrialReport | None = None,
     step_report: StepReport | None = None,
@@ -83,6 +85,7 @@ def tune(
         trials: how many in all.
         folds: location folds a trial.
         metric: out of fold, by which trials are compared.
+        taxonomy: what the labels are, for recipes of taxa.
         cache: folder for pixels and features; None for the user's.
         report: told after each trial.
         step_report: told of the steps inside a trial.
@@ -103,7 +106,7 @@ def tune(
 
     def objective(trial: Any) -> float:
         chosen = change_recipe(recipe, _suggest(trial, recipe))
-        found = crossval(chosen, catalog, folds, cache=cache, report=step_report)
+        found = crossval(chosen, catalog, folds, taxonomy=taxonomy, cache=cache, report=step_report)
         figures = {
             name: (figure.value, figure.low, figure.high)
             for name, figure in found.metrics.items()
