@@ -8,7 +8,8 @@ from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.names import as_name, as_text
 from trapline.catalog.splits import fingerprint, location_folds, season_folds, split_catalog
 from trapline.catalog.summary import labels_by_part, summarise
-from trapline.catalog.table import BLANK, BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, known_labels
+from trapline.catalog.table import BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, known_labels
+from trapline.taxonomy import BLANK
 
 __all__ = [
     "BLANK",

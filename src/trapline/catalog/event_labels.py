@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from trapline.catalog.table import BLANK, EVENT_LABELS, Catalog
+from trapline.catalog.table import EVENT_LABELS, Catalog
+from trapline.taxonomy import BLANK
 
 
 def label_events(catalog: Catalog) -> Catalog:

@@ -14,9 +14,9 @@ import polars as pl
 from trapline.catalog.names import as_name
 from trapline.catalog.parquet_file import read_parquet
 from trapline.errors import DataError
+from trapline.taxonomy import BLANK
 
 FORMAT_VERSION = "1"
-BLANK = "blank"
 BLANK_WORDS = (BLANK, "empty")
 """Words that can only mean "looked at, nothing there"; compared without regard to case."""
 

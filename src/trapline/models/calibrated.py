@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import BLANK
 from trapline.errors import DataError
 from trapline.metrics import probabilities_of, restore_blanks
 from trapline.models.card import Calibration
+from trapline.taxonomy import BLANK
 
 Floats = npt.NDArray[np.float64]
 

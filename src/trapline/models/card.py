@@ -58,7 +58,7 @@ class Calibration(BaseModel):
 
 PoolingMethod = Literal["mean", "max", "noisy-or", "mean-logit", "geometric-mean", "first"]
 """From the frames of an event to one probability a label; what each does stands in
-`trapline.prediction.pooling`."""
+`trapline.prediction.frames`."""
 
 
 class EventPooling(BaseModel):

@@ -1,40 +1,20 @@
-"""From the photos of an event to one answer for the event.
-
-Cameras shoot bursts, and the frames of a burst show one visit: a blurred tail in one and the whole animal in
-the next. Of the probabilities p of one label in the n frames of an event,
-
-- `mean` takes Σ p / n,
-- `max` the largest,
-- `noisy-or` 1 − ∏ (1 − p): as if the frames were independent looks, which they hardly are,
-- `mean-logit` the sigmoid of the mean log odds,
-- `geometric-mean` (∏ p)^(1/n),
-- `first` that of the first good frame, as published pipelines do.
-
-An event is blank only if all of its frames are: for the label `blank`, `max` takes the least p and `noisy-or`
-∏ p. The labels of a single-label model are then scaled to sum to 1, which makes `mean-logit` and
-`geometric-mean` the same.
-"""
+"""Tables of media, or of boxes, pooled to one answer an event; the formulas are those of `frames`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog
+from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.metrics import log_odds, sigmoid
-from trapline.models import Card, EventPooling, PoolingMethod
-from trapline.models.calibrated import apply_calibration
+from trapline.models import EventPooling, PoolingMethod
+from trapline.prediction.frames import Floats, apply_pooling
 from trapline.prediction.table import FIXED, Predictions
 
 Rows = Literal["media", "event"]
-Floats = npt.NDArray[np.float64]
-
-_LEAST = 1e-7
 
 
 def pool_events(
@@ -52,9 +32,9 @@ def pool_events(
             no event are one), skipped boxes left out.
         catalog: with the `event_id` (and `boxes`, if `without_box` is not 1) of these media; media
             without an event stand alone.
-        how: the method (see the module), or what a card says (`Card.event`: a method a label, and the
-            calibration of events). None takes what the predictions say that their model says, or else
-            `mean-logit`.
+        how: the method (see `trapline.prediction.frames`), or what a card says (`Card.event`: a method a
+            label, and the calibration of events). None takes what the predictions say that their model says,
+            or else `mean-logit`.
         without_box: the weight of media in which the detector found nothing, over 1 for the others. Where
             all media of an event are such, they weigh alike.
         rows: `media` keeps a row a media, each with its event's probabilities; `event` makes one row an
@@ -136,74 +116,6 @@ def _weights(weights: Floats, ok: npt.NDArray[np.bool_], codes: npt.NDArray[np.i
     return np.asarray(weights / totals[codes], np.float64)
 
 
-def apply_pooling(
-    probabilities: Floats,
-    weights: Floats,
-    codes: npt.NDArray[np.int64],
-    pooling: EventPooling,
-    task: str,
-    labels: Sequence[str],
-) -> Floats:
-    """Pool frames and calibrate the events: float64 [events, labels], NaN where an event has no good frame.
-
-    Args:
-        probabilities: [N, labels], anything where the weight is 0.
-        weights: [N], summing to 1 over the good frames of each event, 0 for the others.
-        codes: [N], the event of each frame, 0..events-1.
-        pooling: methods and calibration.
-        task: `single-label` or `multi-label`.
-        labels: in the order of the columns.
-    """
-    columns = [
-        pool_column(
-            probabilities[:, place], weights, codes, pooling.by_label.get(label, pooling.method), label
-        )
-        for place, label in enumerate(labels)
-    ]
-    pooled = np.stack(columns, axis=1)
-    if task == "single-label":
-        pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300)
-    if pooling.calibration.method != "none":
-        logits = log_odds(pooled) if task == "multi-label" else np.log(np.maximum(pooled, _LEAST))
-        pooled = apply_calibration(logits, pooling.calibration, task, labels)
-    pooled[np.bincount(codes, weights) == 0] = np.nan
-    return pooled
-
-
-def pool_column(
-    probabilities: Floats,
-    weights: Floats,
-    codes: npt.NDArray[np.int64],
-    method: PoolingMethod,
-    label: str = "",
-) -> Floats:
-    """The probabilities [N] of one label pooled to [events]; see `apply_pooling`.
-
-    Frames stand in their order.
-    """
-    values = np.clip(np.where(weights > 0, np.nan_to_num(probabilities, nan=0.5), 0.5), _LEAST, 1 - _LEAST)
-    if label == BLANK and method in ("max", "noisy-or"):
-        return 1 - pool_column(1 - values, weights, codes, method)
-    if method == "max":
-        found = np.zeros(int(codes.max()) + 1)
-        np.maximum.at(found, codes, np.where(weights > 0, values, 0.0))
-        return found
-    if method == "first":
-        good = np.flatnonzero(weights > 0)
-        found = np.full(int(codes.max()) + 1, 0.5)
-        events, places = np.unique(codes[good], return_index=True)
-        found[events] = values[good[places]]
-        return found
-    if method == "mean":
-        return np.asarray(np.bincount(codes, weights * values))
-    if method == "mean-logit":
-        return sigmoid(np.bincount(codes, weights * log_odds(values)))
-    if method == "geometric-mean":
-        return np.asarray(np.exp(np.bincount(codes, weights * np.log(values))))
-    looks = np.bincount(codes, weights > 0)[codes]
-    return np.asarray(-np.expm1(np.bincount(codes, weights * looks * np.log1p(-values))))
-
-
 def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictions) -> EventPooling:
     if isinstance(how, EventPooling):
         return how
@@ -230,12 +142,3 @@ def _event_rows(media: pl.DataFrame) -> pl.DataFrame:
         pl.when(all_failed).then(pl.lit("failed")).otherwise(pl.lit("ok")).alias("status"),
         pl.when(pl.col("failed") > 0).then(text).alias("reason"),
     )
-
-
-def pool_frames(probabilities: npt.NDArray[np.float32], card: Card) -> npt.NDArray[np.float32]:
-    """One event's frames, [frames, labels], all good and of equal weight, as the card says: [labels]."""
-    weights = np.full(len(probabilities), 1 / len(probabilities))
-    codes = np.zeros(len(probabilities), np.int64)
-    pooling = card.event or EventPooling()
-    pooled = apply_pooling(probabilities.astype(np.float64), weights, codes, pooling, card.task, card.labels)
-    return np.asarray(pooled[0], np.float32)

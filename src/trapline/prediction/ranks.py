@@ -1,19 +1,24 @@
-"""Ranks and the rolled-up answer beside the probabilities of a model of taxa."""
+"""Ranks and the rolled-up answer beside the probabilities of a model of taxa.
+
+Tables are imported where one is made or changed: a server asks for `Ranks.answers` alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from trapline.errors import DataError
 from trapline.models import Card
 from trapline.taxonomy import Taxonomy
 from trapline.taxonomy.rollup import LEVELS, RolledUp, best_answers, levels_of, roll_up
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ANSWER = ("answer", "answer_rank", "answer_probability")
 """The rolled-up answer: a taxon (or animal, human, vehicle, blank, other), its rank (or `kind`), and its
@@ -60,6 +65,8 @@ class Ranks:
     @property
     def schema(self) -> dict[str, pl.DataType]:
         """The columns that are added, and their types."""
+        import polars as pl
+
         columns: dict[str, pl.DataType] = dict.fromkeys(ANSWER[:2], pl.String())
         columns[ANSWER[2]] = pl.Float32()
         for level in self._levels:
@@ -77,6 +84,8 @@ class Ranks:
         Raises:
             DataError: the frame lacks a label, or has a column of one of these names.
         """
+        import polars as pl
+
         clash = sorted(set(frame.columns) & set(self.schema))
         missing = [label for label in self.labels if label not in frame.columns]
         if clash or missing:

@@ -176,7 +176,7 @@ def checked(view: View, probabilities: Floats) -> Answer:
 
 def pool(answers: Sequence[Answer], card: Card) -> Answer:
     """The answers to an event's frames as one; it fails only if every frame did."""
-    from trapline.prediction.pooling import pool_frames
+    from trapline.prediction.frames import pool_frames
 
     read = [one.probabilities for one in answers if one.probabilities is not None]
     failed = len(answers) - len(read)

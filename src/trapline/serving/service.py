@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from trapline.errors import DataError
 from trapline.models.runtimes import OPENVINO
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, pool
-from trapline.serving.backend import GatewayEngine
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source
 from trapline.serving.fetch import Fetcher
 from trapline.serving.refusals import INVALID, UNAUTHENTICATED, UNREADABLE, RefusedError
@@ -98,6 +97,8 @@ async def build_service(settings: Settings, cores: int) -> Service:
     batch = settings.batch or (1 if on_processor else min(ACCELERATOR_BATCH, settings.queue))
     engine: Engine
     if not computes:
+        from trapline.serving.backend import GatewayEngine  # speaks gRPC, which a function in the cloud lacks
+
         engine = GatewayEngine(settings, threads)
     elif batch > 1:
         engine = BatchingEngine(threads, settings.queue, batch, settings.batch_wait)

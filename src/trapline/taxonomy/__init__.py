@@ -1,6 +1,6 @@
 """The tree of taxa, the labels that map onto it, and probabilities summed up it."""
 
-from trapline.taxonomy.names import KINDS, RANKS, default_kind
+from trapline.taxonomy.names import BLANK, KINDS, RANKS, default_kind
 from trapline.taxonomy.sources import (
     read_taxonomy,
     taxonomy_from_csv,
@@ -11,6 +11,7 @@ from trapline.taxonomy.sums import ancestor_matrix, group_at_rank, sum_at_nodes,
 from trapline.taxonomy.tree import Label, Taxon, Taxonomy
 
 __all__ = [
+    "BLANK",
     "KINDS",
     "RANKS",
     "Label",

@@ -13,6 +13,9 @@ RANKS: tuple[Rank, ...] = ("class", "order", "family", "genus", "species", "subs
 KINDS: tuple[Kind, ...] = ("animal", "human", "vehicle", "blank", "other")
 """What a label stands for. `other` is neither a taxon nor one of the rest ("other", "unidentified")."""
 
+BLANK = "blank"
+"""The label of photos on which nothing is."""
+
 _KIND_OF_NAME: dict[str, Kind] = {
     "blank": "blank",
     "empty": "blank",

@@ -12,7 +12,7 @@ from trapline.metrics import bootstrap_all, fit_scaling, log_loss, log_odds, sig
 from trapline.models import Calibration, EventPooling, Interval, PoolingMethod
 from trapline.models.calibrated import blank_column
 from trapline.models.recipe import Recipe
-from trapline.prediction.pooling import apply_pooling, pool_column
+from trapline.prediction.frames import apply_pooling, pool_column
 from trapline.training.selection import Rows, Selected
 from trapline.training.targets import target_matrix, truth_of
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from trapline.models import Calibration, EventPooling
 from trapline.serving.lambda_handler import DEADLINE
 from trapline.serving.settings import Settings
+from trapline.taxonomy import Label, Taxon, Taxonomy
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
@@ -139,13 +141,15 @@ def test_the_dockerfile_builds_with_the_uv_that_wrote_the_lock() -> None:
 def test_what_an_image_leaves_out_is_not_imported_to_answer(
     name: str, write_tiny_model: Any, tmp_path: Path
 ) -> None:
-    """In a process in which the left out packages cannot be imported, photos and events are answered."""
-    left_out = re.findall(r"--prune (\S+)", stage(f"build-{name}"))
-    modules = {{"scikit-learn": "sklearn"}.get(package, package) for package in left_out}
-    assert {"matplotlib", "sklearn"} <= modules
+    """In a process in which the left out packages cannot be imported, photos and events are answered, by a
+    model whose answers need all that a card can ask for: a tree of taxa, events with a calibration.
+    """
+    imports = {"scikit-learn": "sklearn", "grpcio": "grpc"}
+    left_out = {imports.get(one, one) for one in re.findall(r"--prune (\S+)", stage(f"build-{name}"))}
+    assert {"matplotlib", "sklearn", "polars", "onnx"} <= left_out
     program = f"""
 import base64, io, json, sys
-for module in {sorted(modules)!r}:
+for module in {sorted(left_out | {"scipy"})!r}:
     sys.modules[module] = None
 from PIL import Image
 from trapline.serving.lambda_handler import build_handler, settings_from
@@ -153,14 +157,24 @@ handler = build_handler(settings_from({{"TRAPLINE_MODEL": sys.argv[1]}}))
 file = io.BytesIO()
 Image.new("RGB", (64, 64)).save(file, "PNG")
 images = {{"images": [base64.b64encode(file.getvalue()).decode()] * 2}}
-assert handler(images, None)["answers"][1]["status"] == "ok"
+answer = handler(images, None)["answers"][1]
+assert answer["status"] == "ok" and answer["taxon"], answer
 http = {{"method": "POST", "path": "/predict", "sourceIp": None}}
 event = {{"version": "2.0", "rawQueryString": "event=true", "body": json.dumps(images)}}
 event |= {{"requestContext": {{"http": http}}, "headers": {{"content-type": "application/json"}}}}
 found = handler(event, None)
 assert found["statusCode"] == 200, found
-import trapline.serving.server
+if {name!r} == "server":
+    from trapline.cli import main
+    from trapline.serving import backend, server, settings
+    settings.name_models([sys.argv[1]])
+    try: main(["serve", "--help"])
+    except SystemExit as end: assert not end.code
 """
-    model = write_tiny_model(tmp_path / "tiny.onnx")
+    taxa = {"Lynx": Taxon("Lynx", "genus"), "Lynx rufus": Taxon("Lynx rufus", "species", "Lynx")}
+    labels = {"bobcat": Label("bobcat", "animal", "Lynx rufus"), "blank": Label("blank", "blank")}
+    taxonomy = Taxonomy(taxa, labels).to_json()
+    pooling = EventPooling(method="noisy-or", calibration=Calibration(method="temperature", temperature=2))
+    model = write_tiny_model(tmp_path / "tiny.onnx", labels, taxonomy=taxonomy, event=pooling)
     done = subprocess.run([sys.executable, "-c", program, model], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -25,7 +25,7 @@ from trapline.errors import DataError
 from trapline.formats.hakuna_ma_data import folder_of
 from trapline.images import prepare
 from trapline.models.runtimes import Session, open_session
-from trapline.prediction.pooling import apply_pooling
+from trapline.prediction.frames import apply_pooling
 from trapline.prediction.submission import (
     SubmissionFormat,
     fill_empty,
