@@ -280,9 +280,19 @@ def test_a_timeout_kills_all_that_was_started(data: Path, tmp_path: Path) -> Non
 
 
 @sandboxed
+def test_a_csv_that_does_not_fit_is_kept_to_look_at(data: Path, tmp_path: Path) -> None:
+    package = zipped(tmp_path / "s.zip", REWRITE + "del lines[5]\n" + SAVE)
+    found = check_package(package, data, time_limit_s=60, output=tmp_path / "kept" / "it.csv")
+    assert found.outcome is Outcome.wrong_rows
+    assert len((tmp_path / "kept" / "it.csv").read_text().splitlines()) == 11
+
+
+@sandboxed
 def test_a_csv_that_came_in_the_zip_is_no_answer(data: Path, tmp_path: Path) -> None:
     old = {"submission.csv": (data / "submission_format.csv").read_text()}
-    assert tried(zipped(tmp_path / "s.zip", "print('done')", **old), data).outcome is Outcome.stale_csv
+    package = zipped(tmp_path / "s.zip", "print('done')", **old)
+    assert check_package(package, data, output=tmp_path / "it.csv").outcome is Outcome.stale_csv
+    assert not (tmp_path / "it.csv").exists()
     assert tried(zipped(tmp_path / "t.zip", COPY, **old), data).outcome is Outcome.passed
 
 
@@ -333,8 +343,11 @@ def test_a_packaged_model_passes_and_the_status_says_what_failed(
 ) -> None:
     package, wanted = tmp_path / "s.zip", data / "submission_format.csv"
     assert status("submit", "--package", package, models["multi"], wanted) == 0
-    assert status("submit", "--check", package, data) == 0
+    kept = tmp_path / "kept.csv"
+    assert status("submit", "--check", package, data, "-o", kept) == 0
     assert "passed: submission.csv fits the format" in capsys.readouterr().out
+    assert check_submission(kept, wanted) == []
+    assert status("submit", "--check", package, data, "-o", kept) == 2, "nothing is overwritten unasked"
     assert status("submit", "--check", zipped(tmp_path / "bad.zip", "pass"), data) == 15
     assert "no csv: main.py ended with status 0" in capsys.readouterr().err
     assert status("submit", "--check", package, tmp_path) == 1

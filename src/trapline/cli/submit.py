@@ -31,8 +31,13 @@ def run(
         Path | None, typer.Argument(metavar="FORMAT", help="The competition's submission_format.csv.")
     ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The file to write (not with --package and --check).")
-    ] = Path("submission.csv"),
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The file to write, by default submission.csv; with --check, keep there what the run wrote.",
+        ),
+    ] = None,
     clip: Annotated[
         float, typer.Option(help="Keep probabilities at least this far from 0 and 1 (for log loss).")
     ] = 0.0,
@@ -77,13 +82,16 @@ def run(
         _package(first, package, format_path, clip, absent, hours, json)
         return
     if check is not None:
-        _check_package(check, first, hours, memory, python, json)
+        if output is not None:
+            refuse_to_overwrite(output, force)
+        _check_package(check, first, output, hours, memory, python, json)
         return
     if format_path is None:
         raise UsageError("Name the competition's submission_format.csv after the predictions.")
     if check_only:
         _check(first, format_path, json)
         return
+    output = output or Path("submission.csv")
     refuse_to_overwrite(output, force)
     _write(first, format_path, output, clip, fill, absent, json)
 
@@ -146,7 +154,13 @@ def _package(
 
 
 def _check_package(
-    package: Path, data: Path, hours: float, memory: float, python: Path | None, json: bool
+    package: Path,
+    data: Path,
+    output: Path | None,
+    hours: float,
+    memory: float,
+    python: Path | None,
+    json: bool,
 ) -> None:
     import dataclasses
     import sys
@@ -160,6 +174,7 @@ def _check_package(
         time_limit_s=hours * 3600,
         memory_limit=int(memory * 2**30),
         python=python or sys.executable,
+        output=output,
     )
     if json:
         typer.echo(dumps(dataclasses.asdict(found) | {"outcome": found.outcome.name}))

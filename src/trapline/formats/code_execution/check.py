@@ -63,6 +63,7 @@ def check_package(
     time_limit_s: float = DEFAULT_HOURS * 3600,
     memory_limit: int = DEFAULT_MEMORY,
     python: Path | str = sys.executable,
+    output: Path | str | None = None,
 ) -> Checked:
     """Unpack a submission into a fresh folder, run its `main.py` in a sandbox, check its `submission.csv`.
 
@@ -75,10 +76,11 @@ def check_package(
         time_limit_s: after which the run and all that it started are killed.
         memory_limit: bytes that all of its processes may hold together.
         python: that runs `main.py`; with the packages that the organisers' has.
+        output: keep the `submission.csv` that the run wrote here, also one that does not fit; overwritten.
 
     Raises:
         UsageError: this machine cannot make the sandbox, or there is no such Python.
-        DataError: `data` is not as the organisers' folder.
+        DataError: `data` is not as the organisers' folder, or `output` cannot be written.
     """
     package, data = Path(package), Path(data)
     for name in (_FORMAT, _METADATA):
@@ -102,6 +104,8 @@ def check_package(
         outcome, message = _judge(ran, folder / _OUTPUT, data / _FORMAT, before)
         if outcome is Outcome.timed_out:
             message = f"{message} The limit is {time_limit_s:g} s."
+        if output is not None and _stamp(folder / _OUTPUT) not in (None, before):
+            _keep(folder / _OUTPUT, Path(output))
         return Checked(outcome, message, ran.seconds, ran.peak_bytes, ran.output)
 
 
@@ -120,6 +124,14 @@ def _shown(data: Path) -> dict[str, Path]:
     """What the run sees of the data: no labels that may lie beside it."""
     folders = {path.name: path for path in sorted(data.iterdir()) if path.is_dir()}
     return {name: data / name for name in (_METADATA, _FORMAT)} | folders
+
+
+def _keep(written: Path, output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(written, output, follow_symlinks=False)
+    except OSError as error:
+        raise DataError(f"{output} cannot be written: {error.strerror or error}.") from error
 
 
 Stamp = tuple[int, int, int]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trapline.errors import DataError, UsageError
 from trapline.formats.code_execution.extract import PACKED, extract
-from trapline.models import EventPooling, ModelFile
+from trapline.models import Card, EventPooling, ModelFile
 from trapline.prediction.submission import SubmissionFormat, labels_in_words_of, read_format
 
 DEFAULT_HOURS = 8.0
@@ -107,8 +107,14 @@ def build_package(
     output = Path(output)
     _write_zip(output, files)
     notes = [] if card.preprocessing.crop is None else ["the model cuts to boxes, but sees full frames there"]
-    said = pooling.method + "".join(f", {label} by {how}" for label, how in pooling.by_label.items())
-    return Package(output, output.stat().st_size, tuple(files), said, lacking, tuple(notes))
+    return Package(output, output.stat().st_size, tuple(files), _pooling(card), lacking, tuple(notes))
+
+
+def _pooling(card: Card) -> str:
+    if card.batch == "event":
+        return "the model itself, which looks at a whole sequence at a time"
+    pooling = card.event or EventPooling()
+    return pooling.method + "".join(f", {label} by {how}" for label, how in pooling.by_label.items())
 
 
 def _lacking(labels: tuple[str, ...], wanted: SubmissionFormat, absent: float | None) -> tuple[str, ...]:
