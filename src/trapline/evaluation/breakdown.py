@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ import polars as pl
 
 from trapline import metrics
 from trapline.evaluation.matching import Matched
-from trapline.evaluation.result import LabelResult, LocationResult, Mistake
+from trapline.evaluation.result import LabelResult, LocationResult, Mistake, SeasonResult
 from trapline.metrics import Estimate
 from trapline.models import Interval
 
@@ -74,7 +76,7 @@ def per_label(
 
 
 def _locations_with(matched: Matched, place: int) -> int:
-    has = matched.truth == place if matched.truth.ndim == 1 else matched.truth[:, place] == 1
+    has = _shows(matched)[:, place]
     return matched.media["location_id"].filter(pl.Series(has)).drop_nulls().n_unique()
 
 
@@ -88,17 +90,7 @@ def _right(matched: Matched) -> npt.NDArray[np.bool_]:
 
 def per_location(matched: Matched, seen: pl.Series | None) -> tuple[LocationResult, ...]:
     """The figures of every location, sorted by id, media of no known location last."""
-    return _per_place(matched, "location_id", seen)
-
-
-def per_season(matched: Matched) -> tuple[LocationResult, ...]:
-    """The figures of every season, sorted by name; empty if the catalog has no seasons."""
-    return _per_place(matched, "season", None) if "season" in matched.media.columns else ()
-
-
-def _per_place(matched: Matched, column: str, seen: pl.Series | None) -> tuple[LocationResult, ...]:
-    place = pl.col(column).alias("location_id")
-    table = matched.media.select(place, "labels").with_columns(
+    table = matched.media.select("location_id", "labels").with_columns(
         right=pl.Series(_right(matched)),
         loss=pl.Series(metrics.log_losses(matched.truth, matched.probabilities)),
         seen=pl.lit(None, pl.Boolean) if seen is None else seen,
@@ -112,6 +104,55 @@ def _per_place(matched: Matched, column: str, seen: pl.Series | None) -> tuple[L
     )
     ordered = grouped.sort("location_id", nulls_last=True).rename({"location_id": "location"})
     return tuple(LocationResult(**row) for row in ordered.iter_rows(named=True))
+
+
+def per_season(
+    matched: Matched, groups: npt.NDArray[np.int64], samples: int, seed: int
+) -> tuple[SeasonResult, ...]:
+    """The figures of every season, S2 before S10; empty if the catalog has no seasons."""
+    if "season" not in matched.media.columns:
+        return ()
+    names = matched.media["season"].cast(pl.String).to_list()
+    found = []
+    for name in sorted(set(names), key=_season_order):
+        inside = np.array([one == name for one in names])
+        estimates = metrics.bootstrap_all(
+            matched.truth[inside],
+            matched.probabilities[inside],
+            groups[inside],
+            samples,
+            seed,
+            metrics_fn=partial(metrics.measure, blank=matched.blank),
+        )
+        season = SeasonResult(season=name, media=int(inside.sum()), metrics=as_intervals(estimates))
+        found.append(season.model_copy(update=_season_labels(matched, inside)))
+    return tuple(found)
+
+
+def _season_labels(matched: Matched, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """What a season shows beside the others, and the log loss label by label."""
+    shows = _shows(matched)
+    here, elsewhere = shows[inside].sum(axis=0), shows[~inside].any(axis=0)
+    alone = [matched.labels[place] for place in np.flatnonzero((here > 0) & ~elsewhere)]
+    found = {"label_media": dict(zip(matched.labels, here.tolist(), strict=True)), "only_here": tuple(alone)}
+    if matched.truth.ndim == 1:
+        return found
+    losses = metrics.label_log_loss(matched.truth[inside], matched.probabilities[inside])
+    shared = {"shared_log_loss": float(losses[elsewhere].mean())} if elsewhere.any() else {}
+    return found | shared | {"label_log_loss": dict(zip(matched.labels, losses.tolist(), strict=True))}
+
+
+def _season_order(name: str | None) -> tuple[bool, list[str | int]]:
+    """S2 before S10, media of no known season last."""
+    parts = re.split(r"(\d+)", name or "")
+    return name is None, [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
+def _shows(matched: Matched) -> npt.NDArray[np.bool_]:
+    """[N, K]: whether the media has the label."""
+    if matched.truth.ndim == 2:
+        return np.asarray(matched.truth == 1)
+    return np.asarray(matched.truth[:, None] == np.arange(len(matched.labels)))
 
 
 def confusion(matched: Matched) -> tuple[tuple[int, ...], ...] | None:

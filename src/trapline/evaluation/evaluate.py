@@ -70,7 +70,7 @@ def evaluate(
     Raises:
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
-    noun = NOUNS[predictions.level]
+    level, noun = predictions.level, NOUNS[predictions.level]
     if predictions.level == "event" and isinstance(training, Catalog):
         training = event_catalog(training)
     catalog, predictions = on_one_level(catalog, predictions)
@@ -96,6 +96,7 @@ def evaluate(
     return Evaluation(
         name=name or str(predictions.info.get("model_name") or "the model"),
         task=predictions.task,
+        level=level,
         labels=matched.labels,
         measured_on=_measured_on(matched, part, noun),
         part=part,
@@ -112,7 +113,7 @@ def evaluate(
         metrics=as_intervals(estimates),
         per_label=per_label(matched, groups, samples, seed),
         per_location=per_location(matched, seen),
-        per_season=per_season(matched),
+        per_season=per_season(matched, groups, samples, seed),
         confusion=confusion(matched),
         seen=sides[0],
         unseen=sides[1],

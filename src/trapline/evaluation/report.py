@@ -10,6 +10,7 @@ from trapline.errors import DataError
 from trapline.evaluation.compare import compare
 from trapline.evaluation.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 from trapline.evaluation.result import Evaluation, Mistake
+from trapline.evaluation.words import UNITS, title
 from trapline.metrics import LOWER_IS_BETTER
 
 TILES = {
@@ -34,6 +35,8 @@ def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: d
         "evaluation.html.j2",
         path,
         e=evaluation,
+        unit=UNITS[evaluation.level],
+        right=title(_right(evaluation)),
         tiles=[name for name in TILES[evaluation.task] if name in evaluation.metrics],
         lower=LOWER_IS_BETTER,
         comparison=compare({evaluation.name: evaluation, **beside}) if beside else None,
@@ -45,6 +48,11 @@ def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: d
         pictures=_pictures(evaluation, pictures),
         tree=_tree(evaluation),
     )
+
+
+def _right(evaluation: Evaluation) -> str:
+    """The figure that says how many are right."""
+    return TILES[evaluation.task][0]
 
 
 def _confusion(evaluation: Evaluation) -> list[tuple[str, int, list[tuple[str, int, float]]]] | None:
@@ -116,12 +124,13 @@ def _locations(evaluation: Evaluation) -> Any:
     mean = sum(place.accuracy * place.media for place in places) / total
     axes.axhline(mean, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 3)))
     axes.set(xlim=(0, 100), ylim=(0, 1.02))
-    style_axes(axes, x="share of the photos, %", y="accuracy")
+    unit, right = UNITS[evaluation.level], title(_right(evaluation))
+    style_axes(axes, x=f"share of the {unit.many}, %", y=right.lower())
     none = sum(place.accuracy == 0 for place in places)
     return as_svg(
         figure,
         "locations",
-        f"Accuracy of {len(places)} locations, sorted; {none} have none right; mean over photos {mean:.2f}",
+        f"{right} at {len(places)} locations, sorted; {none} have none right; mean {mean:.2f}",
     )
 
 

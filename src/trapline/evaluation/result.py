@@ -12,6 +12,7 @@ from trapline.errors import DataError
 from trapline.evaluation.matching import Counts
 from trapline.evaluation.ranks import RankEvaluation
 from trapline.models import Interval
+from trapline.prediction.table import Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,29 @@ class LocationResult(_Part):
     accuracy: float
     log_loss: float
     seen: bool | None
+
+
+class SeasonResult(_Part):
+    """One season.
+
+    Attributes:
+        season: its name; None stands for all media of no known season.
+        media: evaluated in it.
+        metrics: figure -> value and interval; figures that are undefined in this season are absent.
+        only_here: labels that no other season shows: what was not trained on this one cannot know them.
+        shared_log_loss: over the labels that other seasons show as well; None but for models that can say
+            several labels.
+        label_media: label -> media of this season that have it.
+        label_log_loss: label -> its mean binary log loss; empty but for models that can say several labels.
+    """
+
+    season: str | None
+    media: int
+    metrics: dict[str, Interval]
+    only_here: tuple[str, ...] = ()
+    shared_log_loss: float | None = None
+    label_media: dict[str, int] = {}
+    label_log_loss: dict[str, float] = {}
 
 
 class LocationGroup(_Part):
@@ -135,7 +159,8 @@ class Evaluation(_Part):
         measured_on: for people: which part of which catalog.
         intervals_over: what the 95 % intervals resample: whole locations, events, or single media.
         metrics: figure -> value and interval. Figures that are undefined on these media are absent.
-        per_season: as `per_location`, of the seasons of a catalog that has them.
+        level: what one row is: a media, an event or a box.
+        per_season: the seasons of a catalog that has them.
         confusion: media of true label (row) that were said to be label (column); None for multi-label.
         seen: the figures over the locations that training used; None if there are none or it is not known.
         unseen: those over the others.
@@ -150,6 +175,7 @@ class Evaluation(_Part):
     format_version: Literal["1"] = "1"
     name: str
     task: Literal["single-label", "multi-label"]
+    level: Level = "media"
     labels: tuple[str, ...]
     measured_on: str
     part: str | None
@@ -166,7 +192,7 @@ class Evaluation(_Part):
     metrics: dict[str, Interval]
     per_label: tuple[LabelResult, ...]
     per_location: tuple[LocationResult, ...]
-    per_season: tuple[LocationResult, ...] = ()
+    per_season: tuple[SeasonResult, ...] = ()
     confusion: tuple[tuple[int, ...], ...] | None
     seen: LocationGroup | None
     unseen: LocationGroup | None
@@ -195,8 +221,10 @@ class Evaluation(_Part):
                 rows.append((title, words.number(one.value), words.span(one), *("" for _ in self.constants)))
         by_rank = [] if self.ranks is None else ["", *words.rank_lines(self.ranks)]
         for season in self.per_season:
-            figure = words.number(season.log_loss)
-            rows.append((f"log loss, season {season.location}", figure, "", *("" for _ in self.constants)))
+            if (loss := season.metrics.get("log_loss")) is not None:
+                title = f"Log loss, season {season.season or 'not known'}"
+                cells = (words.number(loss.value), words.span(loss))
+                rows.append((title, *cells, *("" for _ in self.constants)))
         leaks = [f"LEAK: {finding}" for finding in self.leak.findings]
         notes = [f"Note: {note}" for note in self.notes]
         head = f"{self.name} on {self.measured_on}"

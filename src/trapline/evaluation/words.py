@@ -21,6 +21,16 @@ class Words:
     meaning: str
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What a row that is judged is called."""
+
+    one: str
+    many: str
+
+
+UNITS = {"media": Unit("photo", "photos"), "event": Unit("event", "events"), "box": Unit("box", "boxes")}
+
 FIGURES: dict[str, Words] = {
     "accuracy": Words("Accuracy", "Share of photos whose most probable label is right."),
     "balanced_accuracy": Words(
@@ -53,9 +63,11 @@ def title(figure: str) -> str:
     return FIGURES[figure].title if figure in FIGURES else figure.replace("_", " ").capitalize()
 
 
-def meaning(figure: str) -> str:
-    """One sentence on a figure; empty for one that was registered elsewhere."""
-    return FIGURES[figure].meaning if figure in FIGURES else ""
+def meaning(figure: str, level: str = "media") -> str:
+    """One sentence on a figure, in words of the level; empty for one that was registered elsewhere."""
+    unit = UNITS[level]
+    said = FIGURES[figure].meaning if figure in FIGURES else ""
+    return said.replace("photos", unit.many).replace("photo", unit.one)
 
 
 def direction(figure: str) -> str:

@@ -358,11 +358,29 @@ def test_events_are_judged_by_all_that_their_frames_show_and_season_by_season() 
     by_label = {result.label: result for result in found.per_label}
     assert by_label["lynx"].log_loss is not None
     assert by_label["lynx"].log_loss.value == pytest.approx(losses[:, 2].mean(), abs=1e-6)
-    assert [season.location for season in found.per_season] == ["S0", "S1"]
-    assert found.per_season[1].log_loss == pytest.approx(losses[2:].mean(), abs=1e-6)
+    first, second = found.per_season
+    assert [(season.season, season.media) for season in (first, second)] == [("S0", 2), ("S1", 2)]
+    assert second.metrics["log_loss"].value == pytest.approx(losses[2:].mean(), abs=1e-6)
+    assert second.label_log_loss["lynx"] == pytest.approx(losses[2:, 2].mean(), abs=1e-6)
+    assert second.label_media == {"blank": 0, "hare": 1, "lynx": 2}
+    assert (first.only_here, second.only_here) == (("blank",), ("lynx",))
+    assert second.shared_log_loss == pytest.approx(losses[2:, :2].mean(), abs=1e-6)
     assert "season S1" in found.to_text()
     by_season = evaluate(catalog, pooled, samples=20, over="season")
     assert "2 seasons" in " ".join(by_season.notes)
+
+
+def test_seasons_are_in_the_order_of_their_numbers_and_none_is_lost() -> None:
+    catalog, frames = bursts()
+    names = pl.Series("season", ["S10", "S10", "S9", "S9", None, None, "S9", "S9"])
+    found = evaluate(catalog.with_table(catalog.table.with_columns(names)), frames, samples=10)
+    assert [(season.season, season.media) for season in found.per_season] == [
+        ("S9", 4),
+        ("S10", 2),
+        (None, 2),
+    ]
+    assert found.level == "media"
+    assert "Log loss, season not known" in found.to_text()
 
 
 def test_blank_is_not_said_beside_a_likelier_animal() -> None:

@@ -15,7 +15,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.evaluation import Evaluation, evaluate, explore, survey
 from trapline.evaluation.photo_sample import is_grey
-from trapline.prediction import Predictions
+from trapline.prediction import Predictions, pool_events
 
 NASTY = "<script>alert(\"$x^2$ & 'lynx'\")</script>"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -121,6 +121,26 @@ def test_the_evaluation_page_is_whole_and_escapes_what_users_wrote(
     assert parser.tags.count("svg") == 2
     assert "img" in parser.tags
     assert "#2a6f97" not in re.sub(r"(?s)<style>.*?</style>", "", text)  # figures follow the theme
+
+
+def test_a_page_of_events_names_them_and_has_their_seasons_labels_and_one_location(
+    photos: Catalog, tmp_path: Path
+) -> None:
+    seasons = pl.Series("season", ["S1"] * 24 + [NASTY] * 24)
+    labels = pl.when(seasons == "S1").then(pl.lit(["hare"])).otherwise(pl.lit(["hare", NASTY]))
+    one_place = pl.lit("L0").alias("location_id")
+    catalog = photos.with_table(photos.table.with_columns(seasons, one_place, labels.alias("labels")))
+    frames = predicted(photos, "multi-label")
+    events = pool_events(frames, catalog, how="mean", rows="event")
+    page = evaluate(catalog, events, samples=30).save_report(tmp_path / "r.html", pictures=0)
+    structure(page)
+    text = page.read_text(encoding="utf-8")
+    assert "<h2>Season by season</h2>" in text
+    assert "Log loss of shared labels" in text
+    assert "mean of the labels" in text
+    assert "All events are of one location" in text
+    assert "Share of events whose every label is said" in text
+    assert NASTY not in text
 
 
 def test_a_page_without_a_leak_has_no_alert_and_pictures_can_be_left_out(
