@@ -145,7 +145,8 @@ def interval(losses: npt.NDArray[np.float64], counted: npt.NDArray[np.bool_]) ->
     random = np.random.default_rng(SEED)
     drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=SAMPLES)
     low, high = np.quantile((drawn @ sums) / (drawn @ counts), [0.025, 0.975])
-    return f"{sums.sum() / counts.sum():.4f} ({low:.3f}–{high:.3f})"
+    digits = 3 if high - low > 0.02 else 4
+    return f"{sums.sum() / counts.sum():.4f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def table(source: Path, folder: Path) -> None:
@@ -197,6 +198,23 @@ def differences(source: Path, folder: Path) -> None:
             print(f"{row}: {cost} over all labels, {alone} for blank alone, over the model with all blanks")
 
 
+def against_sequences(source: Path, folder: Path) -> None:
+    """Print the gain or cost of each other model of whole events over `sequences`: paired by event."""
+    plain = run_path("sequences", folder)
+    others = [row for row in ROWS if row.startswith("sequences,") and run_path(row, folder) is not None]
+    if plain is None or not others:
+        return
+    base = Predictions.load(plain)
+    judge = Judge(catalog_of(source, "sequences"), base.labels)
+    before = binary_losses(judge.truth, judge.of(base))
+    print("\n| over `sequences` | known labels | all labels |\n| --- | --- | --- |")
+    for row in others:
+        path = run_path(row, folder)
+        assert path is not None
+        cost = binary_losses(judge.truth, judge.of(Predictions.load(path))) - before
+        print(f"| {row} | {interval(cost, judge.known)} | {interval(cost, np.ones_like(judge.known))} |")
+
+
 def alone(predictions: Predictions) -> Predictions:
     """Each frame as its own event."""
     nothing = predictions.table.with_columns(event_id=pl.lit(None, pl.String))
@@ -226,6 +244,7 @@ def main() -> None:
         run(row, options.source, options.output)
     table(options.source, options.output)
     differences(options.source, options.output)
+    against_sequences(options.source, options.output)
 
 
 if __name__ == "__main__":
