@@ -55,6 +55,11 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         "sequences",
         [*MASK, "balance=logit-adjustment", "correct_prior=false", "calibration=none"],
     ),
+    "sequences, background": ("sequences", [*MASK, "background_view=true"]),
+    "sequences, background, balanced sampling": (
+        "sequences",
+        [*MASK, "background_view=true", "balance=sampling"],
+    ),
     "sequences, not calibrated": ("sequences", [*MASK, "calibration=none"]),
     "frames alone, all blanks": ("sequences-frames", SINGLE),
     "frames alone, 10 % of blanks": (

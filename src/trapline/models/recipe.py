@@ -258,6 +258,8 @@ class Recipe(_Section):
         frames: train on `all` frames of an event, or on the `first` only.
         event_statistics: over the frames of an event; with some, the head sees these of the frames'
             embeddings, and the model says one thing of a whole event (`Card.batch`). Only with how `frozen`.
+        background_view: show the network each frame a second time, less the median of its event's frames:
+            what moved, without the place (twice the work). Only with `event_statistics`.
         augmentation: see `Augmentation`.
         ema: decay of an average of the weights over steps, used for validation and export; None for none.
         selection: the validation metric that chooses the best epoch (`loss` is the one that is trained,
@@ -307,6 +309,7 @@ class Recipe(_Section):
     learn_from: Literal["media", "event"] = "media"
     frames: Literal["all", "first"] = "all"
     event_statistics: tuple[Statistic, ...] = ()
+    background_view: bool = False
     calibration: Literal["temperature", "labels", "none"] = "temperature"
     fit: Literal["train", "all", "folds"] = "train"
     folds: int = Field(5, ge=2, le=100)
@@ -389,6 +392,10 @@ class Recipe(_Section):
                 "flip_average at false",
                 bool(self.event_statistics)
                 and (self.learn_from != "event" or self.frames != "all" or self.flip_average),
+            ),
+            (
+                "background_view needs the frames of an event together: name some event_statistics",
+                self.background_view and not self.event_statistics,
             ),
             (
                 "fit 'folds' already has one member a fold; leave members at 1",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.images import ImageError, Preprocessing, choose_box, prepare
 from trapline.models.file import ModelFile
+from trapline.prediction.inputs import event_rows
 from trapline.training.feature_cache import Entry, FeatureCache, digest_file, user_cache_folder
 
 Progress = Callable[[int, int], None]
@@ -56,6 +57,15 @@ class Features:
     values: npt.NDArray[np.float32]
     failed: dict[int, str] = field(default_factory=dict)
     warnings: dict[int, str] = field(default_factory=dict)
+
+
+class _Look(NamedTuple):
+    """One view of one photo, decoded."""
+
+    row: int
+    place: int
+    pixels: npt.NDArray[np.uint8]
+    warning: str | None
 
 
 def embed(
@@ -139,20 +149,31 @@ class _Job:
         shape = (len(catalog), len(views), model.card.embedding_size)
         self.features = Features(np.full(shape, np.nan, np.float32))
         self.progress, self.done = progress, 0
+        self.events = _event_numbers(catalog) if model.card.batch == "event" else None
 
     def run(self, store: FeatureCache | None) -> Features:
         with ThreadPoolExecutor(self.workers) as pool:
             keys = {} if store is None else self._keys(store, pool)
             self._take_known(store, keys)
-            missing = np.isnan(self.features.values[:, :, 0])
+            missing = self._missing()
             for preprocessing in dict.fromkeys(view.preprocessing for view in self.views):
                 self._compute(preprocessing, missing, store, keys, pool)
         return self.features
+
+    def _missing(self) -> npt.NDArray[np.bool_]:
+        """[media, views]: what must be computed; of an event that is looked at together, all or nothing."""
+        missing = np.isnan(self.features.values[:, :, 0])
+        if self.events is not None:
+            for place in range(missing.shape[1]):
+                missing[:, place] = np.isin(self.events, self.events[missing[:, place]])
+        self.done = int((~missing).sum())
+        return missing
 
     def _keys(self, store: FeatureCache, pool: ThreadPoolExecutor) -> dict[tuple[int, int], bytes]:
         """(row, view) -> key in the cache; files that cannot be read have none."""
         digests = _digests(self.paths, store, pool)
         versions = [__version__, version("pillow"), version("onnxruntime")]
+        together = self._together(digests)
         keys = {}
         for row, digest in enumerate(digests):
             if digest is None:
@@ -166,9 +187,20 @@ class _Job:
                     None if box is None else asdict(box),
                     digest.hex(),
                     versions,
+                    *together[row],
                 ]
                 keys[row, place] = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
         return keys
+
+    def _together(self, digests: Sequence[bytes | None]) -> list[list[list[str]]]:
+        """For each media: nothing, or the files of the event that it is looked at with."""
+        if self.events is None:
+            return [[] for _ in digests]
+        files: dict[int, list[str]] = defaultdict(list)
+        for event, digest in zip(self.events.tolist(), digests, strict=True):
+            if digest is not None:
+                files[event].append(digest.hex())
+        return [[sorted(files[event])] for event in self.events.tolist()]
 
     def _take_known(self, store: FeatureCache | None, keys: dict[tuple[int, int], bytes]) -> None:
         known = {} if store is None else store.get(list(dict.fromkeys(keys.values())))
@@ -188,23 +220,48 @@ class _Job:
     ) -> None:
         """Fill in the missing views that share one preprocessing, so that each photo is decoded once."""
         places = [place for place, view in enumerate(self.views) if view.preprocessing == preprocessing]
-        rows = [row for row in range(len(self.paths)) if missing[row, places].any()]
+        rows = [row for row in self._in_turn() if missing[row, places].any()]
         model = self.model.with_preprocessing(preprocessing)
         prepared = in_order(pool, lambda row: self._prepare(row, places[0]), rows, ahead=2 * _BATCH)
-        batch: list[tuple[int, int, npt.NDArray[np.uint8], str | None]] = []
+        looks: list[_Look] = []
         for row, (pixels, warning) in zip(rows, prepared, strict=True):
+            if self._is_whole(looks, row):
+                self._run_batches(model, looks, store, keys)
+                looks = []
             for place in places:
                 if pixels is None:
                     self.features.failed[row] = warning or ""
                     self.done += 1
                 elif missing[row, place]:
                     seen = pixels[:, ::-1] if self.views[place].mirrored else pixels
-                    batch.append((row, place, seen, warning))
-            if len(batch) >= _BATCH:
+                    looks.append(_Look(row, place, seen, warning))
+        self._run_batches(model, looks, store, keys)
+
+    def _in_turn(self) -> list[int]:
+        """All rows, those of an event that is looked at together one after the other."""
+        if self.events is None:
+            return list(range(len(self.paths)))
+        return [int(row) for row in np.argsort(self.events, kind="stable")]
+
+    def _is_whole(self, looks: Sequence[_Look], row: int) -> bool:
+        """Whether what has been gathered is run before the row is: it is enough, or of another event."""
+        if self.events is None:
+            return len(looks) >= _BATCH
+        return bool(looks) and self.events[looks[-1].row] != self.events[row]
+
+    def _run_batches(
+        self,
+        model: ModelFile,
+        looks: Sequence[_Look],
+        store: FeatureCache | None,
+        keys: dict[tuple[int, int], bytes],
+    ) -> None:
+        """Run all in one batch; where the model looks at events, one view of the event at a time."""
+        places = dict.fromkeys(look.place for look in looks) if self.events is not None else [None]
+        for only in places:
+            batch = [look for look in looks if only in (None, look.place)]
+            if batch:
                 self._run_batch(model, batch, store, keys)
-                batch = []
-        if batch:
-            self._run_batch(model, batch, store, keys)
 
     def _prepare(self, row: int, place: int) -> tuple[npt.NDArray[np.uint8] | None, str | None]:
         """The pixels and a warning, or None and the reason."""
@@ -217,20 +274,20 @@ class _Job:
     def _run_batch(
         self,
         model: ModelFile,
-        batch: list[tuple[int, int, npt.NDArray[np.uint8], str | None]],
+        batch: Sequence[_Look],
         store: FeatureCache | None,
         keys: dict[tuple[int, int], bytes],
     ) -> None:
-        vectors = model.run(np.stack([pixels for _, _, pixels, _ in batch])).embedding
-        entries = [Entry(vector, warning) for vector, (_, _, _, warning) in zip(vectors, batch, strict=True)]
-        for (row, place, _, _), entry in zip(batch, entries, strict=True):
-            self._set(row, place, entry)
+        vectors = model.run(np.stack([look.pixels for look in batch])).embedding
+        entries = [Entry(vector, look.warning) for vector, look in zip(vectors, batch, strict=True)]
+        for look, entry in zip(batch, entries, strict=True):
+            self._set(look.row, look.place, entry)
         if store is not None:
             store.put(
                 {
-                    keys[row, place]: entry
-                    for (row, place, _, _), entry in zip(batch, entries, strict=True)
-                    if (row, place) in keys
+                    keys[look.row, look.place]: entry
+                    for look, entry in zip(batch, entries, strict=True)
+                    if (look.row, look.place) in keys
                 }
             )
         self._tell()
@@ -244,6 +301,14 @@ class _Job:
     def _tell(self) -> None:
         if self.progress is not None:
             self.progress(self.done, len(self.paths) * len(self.views))
+
+
+def _event_numbers(catalog: Catalog) -> npt.NDArray[np.int64]:
+    """[media]: the number of each media's event; a media without one is one by itself."""
+    numbers = np.empty(len(catalog), np.int64)
+    for number, rows in enumerate(event_rows(catalog)):
+        numbers[rows.to_numpy()] = number
+    return numbers
 
 
 def _digests(paths: Sequence[Path], store: FeatureCache, pool: ThreadPoolExecutor) -> list[bytes | None]:

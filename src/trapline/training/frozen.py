@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trapline.errors import require
 from trapline.models.card import Card
+from trapline.models.file import ModelFile
 from trapline.models.recipe import MODEL_FILE, Recipe
 from trapline.training.feature_cache import user_cache_folder
 
@@ -30,6 +31,34 @@ def head_recipe(recipe: Recipe, cache: Path | None) -> Recipe:
     head = recipe.head.model_copy(update={"pooling": "avg"})  # the exported graph has pooled
     changes = {"backbone": f"{MODEL_FILE}{path}", "weights": "none", "head": head}
     return recipe.model_copy(update=changes)
+
+
+def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
+    """The same backbone as a model file whose batch is an event and that sees each frame twice.
+
+    Args:
+        backbone: any model file; what it says besides its embedding is left out.
+        cache: folder for what is exported; None for the user's.
+    """
+    from trapline.models.graph_events import see_background
+    from trapline.models.onnx_graph import read_graph, write_model_file
+
+    said = [backbone.fingerprint, version("trapline")]
+    key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    path = (cache or user_cache_folder()) / "backbones" / f"background-{key}.onnx"
+    if not path.is_file():
+        card = Card(
+            name=backbone.card.name,
+            task="features",
+            batch="event",
+            embedding_size=2 * backbone.card.embedding_size,
+            preprocessing=backbone.card.preprocessing,
+            backbone={"name": backbone.card.name, "fingerprint": backbone.fingerprint},
+            notices=backbone.card.notices,
+            versions=backbone.card.versions,
+        )
+        write_model_file(see_background(read_graph(backbone.path)), card, path)
+    return ModelFile(path)
 
 
 def export_backbone(recipe: Recipe, folder: Path) -> Path:

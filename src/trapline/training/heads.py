@@ -29,6 +29,7 @@ from trapline.training.dense import DenseHead, fit_dense
 from trapline.training.event_features import event_rows, over_events
 from trapline.training.events import known_labels
 from trapline.training.features import View, embed_views
+from trapline.training.frozen import background_backbone
 from trapline.training.history import write_history
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import (
@@ -81,6 +82,10 @@ class HeadLearner:
         cache: folder for features, None for the user's.
         report: told of what is being done.
 
+    Attributes:
+        backbone: as the recipe names it.
+        network: what is looked through: the backbone, or what sees with it.
+
     Raises:
         UsageError: the recipe asks for what a head on fixed features cannot do.
     """
@@ -92,8 +97,9 @@ class HeadLearner:
         self.recipe, self.report = recipe, report
         self.looks = looks_of(recipe)
         self.backbone = ModelFile(backbones.find(recipe.backbone.removeprefix(MODEL_FILE)))
+        self.network = background_backbone(self.backbone, cache) if recipe.background_view else self.backbone
         found = embed_views(
-            self.backbone,
+            self.network,
             selected.catalog,
             self.looks.views,
             cache=cache or "user",
@@ -259,7 +265,7 @@ def train_head(
         name=recipe.name,
         task=recipe.task,
         labels=learner.selected.labels,
-        embedding_size=learner.backbone.card.embedding_size * max(1, len(recipe.event_statistics)),
+        embedding_size=learner.network.card.embedding_size * max(1, len(recipe.event_statistics)),
         preprocessing=recipe.preprocessing,
         calibration=judged.calibration,
         event=judged.event,
@@ -449,7 +455,7 @@ def _write(learner: HeadLearner, heads: Sequence[AnyHead], card: Card, path: Pat
         write_model_file,
     )
 
-    graph = read_graph(learner.backbone.path)
+    graph = read_graph(learner.network.path)
     if learner.recipe.event_statistics:
         graph = describe_events(graph, learner.recipe.event_statistics)
     joined = attach_head(graph, _layers(heads))

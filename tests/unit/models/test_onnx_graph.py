@@ -12,6 +12,7 @@ from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.models import Calibration, Card, ModelFile
 from trapline.models.calibrated import apply_calibration
+from trapline.models.graph_events import see_background
 from trapline.models.onnx_graph import (
     Layer,
     attach_head,
@@ -346,3 +347,19 @@ def test_a_model_file_can_be_fed_images_of_another_size_only_if_its_graph_takes_
     assert backbone.run(images).embedding.shape == (5, WIDTH)
     with pytest.raises(DataError, match="height 8, not 9"):
         backbone.with_preprocessing(Preprocessing(height=9, width=8))
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 6])
+def test_the_second_view_is_the_frame_less_the_median_of_its_event(frames: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(frames)
+    images = random.integers(0, 256, (frames, SIDE, SIDE, 3), dtype=np.uint8)
+    images[:, :4] //= 8  # differences that need no clipping, and others that do
+    network = tiny_backbone()
+    features = card(0, embedding_size=WIDTH)
+    plain = ModelFile(write_model_file(network, features, tmp_path / "plain.onnx"))
+    twice = features.model_copy(update={"embedding_size": 2 * WIDTH, "batch": "event"})
+    seeing = ModelFile(write_model_file(see_background(network), twice, tmp_path / "seeing.onnx"))
+    difference = images - np.median(images.astype(np.float32), axis=0)
+    second = np.clip(np.round(difference + 128), 0, 255).astype(np.uint8)
+    wanted = np.concatenate([plain.run(images).embedding, plain.run(second).embedding], axis=1)
+    np.testing.assert_allclose(seeing.run(images).embedding, wanted, rtol=1e-5, atol=1e-5)

@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from trapline.catalog import Catalog, label_events, split_catalog
 from trapline.images import prepare
 from trapline.models import ModelFile, Recipe
 from trapline.prediction import Predictions, pool_events, predict
+from trapline.training.features import embed
+from trapline.training.frozen import background_backbone
 from trapline.training.heads import crossval_head, train_head
 from trapline.training.selection import select_media
 
@@ -78,13 +81,17 @@ def test_the_labels_given_for_an_event_come_first() -> None:
     assert label_events(Catalog.from_rows(rows, ".", "rows")).table["labels"].to_list() == [["lynx"]] * 2
 
 
+@pytest.mark.parametrize("background", [False, True])
 def test_a_model_of_events_says_of_a_burst_what_was_measured(
-    tmp_path: Path, bursts: Catalog, backbone: str
+    tmp_path: Path, bursts: Catalog, backbone: str, background: bool
 ) -> None:
     split = split_catalog(bursts, by="season", ratios=(2, 1))
-    wanted = recipe(backbone, fit="train", event_statistics=("mean", "std", "max"))
+    wanted = recipe(
+        backbone, fit="train", event_statistics=("mean", "std", "max"), background_view=background
+    )
     model = ModelFile(train_head(wanted, split, tmp_path / "run", cache=tmp_path))
     assert model.card.batch == "event"
+    assert model.card.backbone["fingerprint"] == ModelFile(backbone.removeprefix("model-file:")).fingerprint
     kept = Predictions.load(tmp_path / "run" / "validation.parquet")
     assert (kept.level, len(kept)) == ("event", 12)
     for row, event in enumerate(kept.table["event_id"]):
@@ -99,6 +106,36 @@ def test_a_model_of_events_says_of_a_burst_what_was_measured(
     np.testing.assert_allclose(found.probabilities(), kept.probabilities(), atol=1e-5)
     assert "intervals are over events" in model.card.metrics_on
     assert model.card.metrics["log_loss"].low is not None
+
+
+def test_features_of_a_burst_are_kept_for_the_whole_burst(
+    tmp_path: Path, bursts: Catalog, backbone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(bursts.root, photos)
+    catalog = Catalog(bursts.table, photos, bursts.source, bursts.info)
+    plain = ModelFile(backbone.removeprefix("model-file:"))
+    seeing = background_backbone(plain, tmp_path)
+    first = embed(seeing, catalog, cache=tmp_path)
+    frames = np.stack([prepare(path, seeing.card.preprocessing).pixels for path in catalog.paths()[:FRAMES]])
+    np.testing.assert_allclose(first[:FRAMES], seeing.run(frames).embedding, atol=1e-6)
+    sizes: list[int] = []
+    run = ModelFile.run
+    monkeypatch.setattr(ModelFile, "run", lambda self, images: sizes.append(len(images)) or run(self, images))
+    np.testing.assert_array_equal(embed(seeing, catalog, cache=tmp_path), first)
+    assert sizes == []
+    (photos / "1-0.png").write_bytes((photos / "9-0.png").read_bytes())
+    again = embed(seeing, catalog, cache=tmp_path)
+    assert sizes == [FRAMES], "the burst of the changed photo, and no other, is looked at again"
+    assert not np.allclose(again[FRAMES : 2 * FRAMES], first[FRAMES : 2 * FRAMES])
+    np.testing.assert_array_equal(
+        np.delete(again, range(3, 6), axis=0), np.delete(first, range(3, 6), axis=0)
+    )
+
+
+def test_a_background_needs_the_event(backbone: str) -> None:
+    with pytest.raises(ValidationError, match="background_view needs the frames of an event together"):
+        recipe(backbone, background_view=True)
 
 
 def test_a_frame_that_cannot_be_read_is_no_frame_of_its_event(
