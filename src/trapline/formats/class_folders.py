@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,24 +12,94 @@ from trapline.catalog import BLANK_WORDS
 from trapline.catalog.splits import PART_NAMES
 from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft
-from trapline.formats.folders import find_pictures
+from trapline.formats.folders import find_pictures, is_hidden
 from trapline.formats.path_pattern import apply_pattern
 from trapline.formats.registry import reader
 
 _OBSERVATION = r"(?:^|/)(?P<event>\d+)_(?P<frame>[a-z])\.[^./]+$"
+_FAMILY = re.compile(r"[a-z]{3,}idae", re.IGNORECASE)
+"""Names of animal families end so (International Code of Zoological Nomenclature, article 29.2)."""
+_WORD = re.compile(r"[a-z]{3,}", re.IGNORECASE)
+_FAMILY_DEPTH = 3  # class/order/family
 _LEVELS = {"location": "location_id", "deployment": "deployment_id", "event": "event_id"}
 
 
 def _recognise(source: Path) -> str | None:
     if not source.is_dir():
         return None
-    names = sorted(
-        folder.name for folder in source.iterdir() if folder.is_dir() and not folder.name.startswith(".")
-    )
+    names = [folder.name for folder in _folders_in(source)]
     if names and all(_part_of(name) for name in names):
         return f"its folders are parts of a split ({', '.join(names)})"
     blanks = [name for name in names if name.casefold() in BLANK_WORDS]
-    return f"it has a folder '{blanks[0]}' beside others" if blanks and len(names) > 1 else None
+    if blanks and len(names) > 1:
+        return f"it has a folder '{blanks[0]}' beside others"
+    families, others = _families(source)
+    if families and not others:
+        return f"its folders are families of animals ({families[0]}), or lead to some"
+    return None
+
+
+def refuse_what_may_be_labels(source: Path) -> None:
+    """Refuse folders of which some, and not all, are named like taxa: labels and cameras look alike there.
+
+    Raises:
+        DataError: it cannot be told; the message names both formats.
+    """
+    families, others = _families(source)
+    said = f"{families[0]} is a family of animals and {others[0]} is none" if families and others else None
+    said = said or _genera(source)
+    if said is not None:
+        raise DataError(
+            f"The folders of {source} may be labels or cameras: {said}. Say which with `trapline catalog`: "
+            "--format class-folders (they are labels) or --format photo-folder (they are locations)."
+        )
+
+
+def _families(source: Path) -> tuple[list[str], list[str]]:
+    """Folders at most three levels down that are named like a family, and branches without one; relative."""
+    families: list[str] = []
+    others: list[str] = []
+
+    def look(folder: Path, depth: int) -> None:
+        below = _folders_in(folder)
+        if folder != source and (not below or depth == _FAMILY_DEPTH):
+            others.append(folder.relative_to(source).as_posix())
+            return
+        for inner in below:
+            if _FAMILY.fullmatch(inner.name):
+                families.append(inner.relative_to(source).as_posix())
+            else:
+                look(inner, depth + 1)
+
+    look(source, 0)
+    return families, others
+
+
+def _genera(source: Path) -> str | None:
+    """In words, what is like `lynx/lynx_lynx`, if all folders are."""
+    first = None
+    for above in _folders_in(source):
+        for inner in _folders_in(above):
+            if not _is_species(above.name, inner.name):
+                return None
+            first = first or f"{above.name}/{inner.name}"
+    return first and f"{first} may be a genus and its species, or a place and its camera"
+
+
+def _is_species(genus: str, species: str) -> bool:
+    first, *rest = re.split("[_ -]", species)
+    words = all(_WORD.fullmatch(word) for word in (genus, *rest))
+    return bool(rest) and words and first.casefold() == genus.casefold()
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Its folders, sorted; hidden ones and links aside."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names) if not is_hidden(name)]
 
 
 @reader("class_folders", recognise=_recognise, rank=2)

@@ -49,7 +49,7 @@ def find_pictures(root: Path) -> FoundFiles:
             folders.append(as_text(inner.as_posix()))
         links = [name for name in below if Path(folder, name).is_symlink()]
         aside["linked folders"] += len(links)
-        hidden = [name for name in below if _hidden(name)]
+        hidden = [name for name in below if is_hidden(name)]
         aside["hidden folders"] += len(hidden)
         below[:] = sorted(set(below) - set(links) - set(hidden))
         here = []
@@ -57,7 +57,7 @@ def find_pictures(root: Path) -> FoundFiles:
             ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of a million names is slow
             if name.startswith(".trapline-"):
                 continue
-            if _hidden(name):
+            if is_hidden(name):
                 aside["hidden files"] += 1
             elif ending in SUFFIXES:
                 here.append(as_text((inner / name).as_posix()))
@@ -76,5 +76,6 @@ def find_pictures(root: Path) -> FoundFiles:
     )
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a name is hidden, or of what systems leave in folders."""
     return name.startswith(".") or name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")

@@ -12,6 +12,7 @@ import polars as pl
 
 from trapline.catalog import as_name
 from trapline.errors import UsageError
+from trapline.formats.class_folders import refuse_what_may_be_labels
 from trapline.formats.draft import Draft
 from trapline.formats.folders import find_pictures
 from trapline.formats.path_pattern import apply_pattern
@@ -35,6 +36,7 @@ _EXIF_COLUMNS: dict[str, pl.DataType] = {
 def _recognise(source: Path) -> str | None:
     if not source.is_dir():
         return None
+    refuse_what_may_be_labels(source)
     return (
         "a folder of photos; nothing says that its folders are labels (if they are: --format class-folders)"
     )

@@ -163,7 +163,9 @@ def test_class_folders_with_a_split_level(tmp_path: Path) -> None:
 
 def test_nested_taxa_give_the_deepest_folder_or_the_whole_path(tmp_path: Path) -> None:
     touch(tmp_path, "felidae/lynx/lynx_lynx/12_a.jpg", "felidae/lynx/lynx_lynx/12_b.jpg", "canidae/3_a.jpg")
-    catalog = read(tmp_path, format="class-folders")
+    catalog = read(tmp_path)
+    assert catalog.info["format"]["name"] == "class_folders"
+    assert "families of animals (canidae)" in catalog.info["format"]["why"]
     assert catalog.labels == ["canidae", "lynx_lynx"]
     assert catalog.table["event_id"].to_list() == ["3", "12", "12"]
     assert catalog.table["frame"].to_list() == [1, 1, 2]
@@ -171,6 +173,51 @@ def test_nested_taxa_give_the_deepest_folder_or_the_whole_path(tmp_path: Path) -
         "canidae",
         "felidae/lynx/lynx_lynx",
     ]
+
+
+@pytest.mark.parametrize(
+    "photos",
+    [
+        ["mammalia/carnivora/felidae/lynx/1.jpg", "mammalia/carnivora/canidae/2.jpg"],
+        ["Felidae/Lynx/Lynx lynx/1.jpg", "@eaDir/x.jpg"],
+    ],
+)
+def test_trees_that_lead_to_families_everywhere_are_taxa(photos: list[str], tmp_path: Path) -> None:
+    assert choose_reader(touch(tmp_path, *photos))[0].name == "class_folders"
+
+
+@pytest.mark.parametrize(
+    ("photos", "said"),
+    [
+        (["felidae/lynx/1.jpg", "north/2.jpg"], "felidae is a family of animals and north is none"),
+        (["felidae/1.jpg", "vehicle/2.jpg"], "vehicle is none"),
+        (["lynx/lynx_lynx/1.jpg", "vulpes/vulpes_lagopus/2.jpg"], "may be a genus and its species"),
+        (["north/north_left/1.jpg", "south/south_right/2.jpg"], "or a place and its camera"),
+    ],
+)
+def test_what_may_be_labels_or_cameras_is_refused(photos: list[str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=said) as refused:
+        read(touch(tmp_path, *photos))
+    assert "--format class-folders" in str(refused.value)
+    assert "--format photo-folder" in str(refused.value)
+    read(tmp_path, format="photo_folder")
+    read(tmp_path, format="class_folders")
+
+
+@pytest.mark.parametrize(
+    "photos",
+    [
+        ["C1/DCIM/100RECNX/1.jpg", "C2/DCIM/100RECNX/1.jpg"],
+        ["CA01/CA01_R1/1.jpg", "CA02/CA02_R1/1.jpg"],
+        ["north/2020-01-01/1.jpg", "south/2020-01-02/1.jpg"],
+        ["20200101/20200101_a/1.jpg"],
+        ["north/north_left/1.jpg", "south/card/2.jpg"],
+        ["lynx valley/1.jpg", "Idaeberg/2.jpg"],
+        ["1.jpg"],
+    ],
+)
+def test_cards_are_never_taken_for_labels(photos: list[str], tmp_path: Path) -> None:
+    assert choose_reader(touch(tmp_path, *photos))[0].name == "photo_folder"
 
 
 def test_a_folder_name_in_two_places_is_no_label_by_itself(tmp_path: Path) -> None:
