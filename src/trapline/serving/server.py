@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,7 +28,10 @@ from trapline.serving.telemetry import MANY_WORKERS
 log = logging.getLogger("trapline.serving")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_RESTART_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+_TEND_SECONDS = 0.1
+_LONGEST_PAUSE = 30.0
+"""Seconds before a worker that cannot start is tried again."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,11 @@ async def _serve(
     settings: Settings, listening: socket.socket, started: Callable[[Ports], None], *, many: bool = False
 ) -> None:
     """One process: HTTP and gRPC in one event loop, the work in threads beside it."""
+    stop = _stop_event((signal.SIGTERM,) if many else _SIGNALS)  # first: process 1 would not notice it later
     service = await build_service(settings, max(1, available_cores() // settings.workers))
     speaks_grpc = settings.grpc_port is not None
     calls = GrpcServer(service, share_port=many) if speaks_grpc else None
     pages = HttpServer(build_app(service), settings.deadline + 1)
-    stop = _stop_event((signal.SIGTERM,) if many else _SIGNALS)
     orphaned = asyncio.create_task(_watch_parent(stop)) if many else None
     if calls is not None:
         await calls.start()
@@ -91,7 +93,7 @@ async def _watch_parent(stop: asyncio.Event) -> None:
     """Stop when the process that would replace this one is gone: nobody else would."""
     parent = multiprocessing.parent_process()
     while parent is not None and parent.is_alive():
-        await asyncio.sleep(_RESTART_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
     stop.set()
 
 
@@ -124,6 +126,23 @@ async def _drain(
     await asyncio.gather(http, *([calls.stop(service.settings.deadline)] if calls else []))
 
 
+@dataclass
+class _Worker:
+    """A process that serves.
+
+    Attributes:
+        process: of it.
+        ready: set by it once it answers.
+        failures: how many in its place ended before they answered, one after the other.
+        again: by `time.monotonic`, when another takes its place; None while it lives.
+    """
+
+    process: BaseProcess
+    ready: Any
+    failures: int = 0
+    again: float | None = None
+
+
 class _Parent:
     """Keeps the workers alive; serves nothing itself."""
 
@@ -136,60 +155,84 @@ class _Parent:
         self._settings, self._listening = settings, listening
         self._context = multiprocessing.get_context("spawn")
         self._counts = tempfile.TemporaryDirectory(prefix="trapline-counts-")
-        self._stopping = threading.Event()
+        self._told_to_stop = (
+            0  # times; no Event, whose lock a signal may find taken by the very thread it stops
+        )
 
     def run(self, started: Callable[[Ports], None]) -> None:
-        """Start the workers, replace those that die, stop all when told to."""
+        """Start the workers, replace those that die, stop all when told to.
+
+        Raises:
+            TraplineError: no worker could start, or they were told twice to stop and did so at once.
+        """
         os.environ[MANY_WORKERS] = self._counts.name
         for number in _SIGNALS:
-            signal.signal(number, lambda *_: self._stopping.set())
+            signal.signal(number, self._ask_to_stop)
         with self._counts:
             workers = [self._start() for _ in range(self._settings.workers)]
             try:
                 self._wait_for_first(workers)
                 started(Ports(self._listening.getsockname()[1], self._settings.grpc_port))
-                while not self._stopping.wait(0.2):
-                    workers = [worker if worker.is_alive() else self._again(worker) for worker in workers]
+                while not self._told_to_stop:
+                    time.sleep(_TEND_SECONDS)
+                    workers = [self._tended(worker) for worker in workers]
             finally:
                 self._stop(workers)
+        if self._told_to_stop > 1:
+            raise TraplineError("Told twice to stop, so requests that ran were not waited for.")
 
-    def _start(self) -> BaseProcess:
+    def _ask_to_stop(self, *_: object) -> None:
+        self._told_to_stop += 1
+
+    def _start(self, failures: int = 0) -> _Worker:
         ready = self._context.Event()
-        worker = self._context.Process(target=_work, args=(self._settings, self._listening, ready))
-        worker.start()
-        worker.ready = ready  # type: ignore[attr-defined]
-        return worker
+        process = self._context.Process(target=_work, args=(self._settings, self._listening, ready))
+        process.start()
+        return _Worker(process, ready, failures)
 
-    def _wait_for_first(self, workers: list[BaseProcess]) -> None:
+    def _wait_for_first(self, workers: list[_Worker]) -> None:
         """Wait until one worker answers.
 
         Raises:
             TraplineError: one ended instead; it has said why.
         """
-        while not any(worker.ready.is_set() for worker in workers):  # type: ignore[attr-defined]
-            if self._stopping.wait(0.05):
+        while not any(worker.ready.is_set() for worker in workers):
+            time.sleep(_TEND_SECONDS)
+            if self._told_to_stop:
                 return
-            if not all(worker.is_alive() for worker in workers):
+            if not all(worker.process.is_alive() for worker in workers):
                 raise TraplineError("A worker could not start; the lines above say why.")
 
-    def _again(self, dead: BaseProcess) -> BaseProcess:
-        from prometheus_client import multiprocess
+    def _tended(self, worker: _Worker) -> _Worker:
+        """The worker; or if it is dead the one in its place: at once if it had served, else ever later, for a
+        file that cannot be opened must not keep a core busy with trying.
+        """
+        if worker.process.is_alive() or self._told_to_stop:
+            return worker
+        if worker.again is None:
+            from prometheus_client import multiprocess
 
-        log.error("Worker %s died with status %s; another takes its place", dead.pid, dead.exitcode)
-        multiprocess.mark_process_dead(dead.pid)  # type: ignore[no-untyped-call]
-        time.sleep(_RESTART_SECONDS if not dead.ready.is_set() else 0.0)  # type: ignore[attr-defined]
-        return self._start()
+            worker.failures = 0 if worker.ready.is_set() else worker.failures + 1
+            pause = min(_LONGEST_PAUSE, 2.0 ** (worker.failures - 1)) if worker.failures else 0.0
+            worker.again = time.monotonic() + pause
+            dead = worker.process
+            log.error("Worker %s died with status %s; another starts in %g s", dead.pid, dead.exitcode, pause)
+            multiprocess.mark_process_dead(dead.pid)  # type: ignore[no-untyped-call]
+        return worker if time.monotonic() < worker.again else self._start(worker.failures)
 
-    def _stop(self, workers: list[BaseProcess]) -> None:
-        for worker in workers:
-            if worker.is_alive():
-                worker.terminate()
-        seconds = self._settings.drain + self._settings.deadline + 5
-        until = time.monotonic() + seconds
-        for worker in workers:
-            worker.join(max(0.1, until - time.monotonic()))
-            if worker.is_alive():
-                worker.kill()
+    def _stop(self, workers: list[_Worker]) -> None:
+        """Tell all to finish what is running; end those that do not in time, or all if there is no time."""
+        processes = [worker.process for worker in workers if worker.process.is_alive()]
+        for process in processes:
+            process.terminate()
+        until = time.monotonic() + self._settings.drain + self._settings.deadline + 5
+        while any(process.is_alive() for process in processes):
+            if time.monotonic() > until or self._told_to_stop > 1:
+                break
+            time.sleep(_TEND_SECONDS)
+        for process in processes:
+            process.kill()
+            process.join()
 
 
 def _reserve(settings: Settings) -> socket.socket:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trapline.errors import TraplineError
+from trapline.errors import DataError
 from trapline.models import ModelFile
 from trapline.serving.answers import check_classifier
 from trapline.serving.refusals import NOT_FOUND, NOT_READY, RefusedError
@@ -98,7 +98,10 @@ class Shelf:
         model = check_classifier(ModelFile(path, threads=self._threads, runtime=self._runtime))
         if self._run_once:
             size = model.card.preprocessing
-            model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
+            try:
+                model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
+            except Exception as error:  # the runtimes' errors have no common base but Exception
+                raise DataError(f"{path} can be opened, but not run: {error}") from error
         with self._lock:
             self._served[name] = Served(name, model)
 
@@ -121,7 +124,7 @@ class Shelf:
         path = self._paths[name]
         try:
             self._put(name, path)
-        except (TraplineError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new file, the old one goes on
             log.warning("%s was replaced but cannot be served, so the old one goes on: %s", path, error)
             self.replaced(name, False)
         else:

@@ -228,6 +228,7 @@ def test_probes_counts_and_the_page(server: Running, channel: Any) -> None:
         (403, "POST", "/predict", "application/json", b'{"url": "https://elsewhere.example/a.jpg"}'),
         (404, "POST", "/predict?model=other", "image/jpeg", b"x"),
         (404, "GET", "/nowhere", "", b""),
+        (404, "POST", "/predict/", "image/jpeg", b"x"),
         (404, "GET", "/v2/models/species/versions/2", "", b""),
         (404, "GET", "/v1/models/other", "", b""),
         (405, "GET", "/predict", "", b""),
@@ -235,6 +236,7 @@ def test_probes_counts_and_the_page(server: Running, channel: Any) -> None:
         (422, "POST", "/predict", "image/jpeg", b"no picture"),
         (400, "POST", "/v2/models/species/infer", "application/json", b'{"inputs": []}'),
         (400, "POST", "/v2/models/species/infer", "application/json", b'{"inputs": [{"name": 3}]}'),
+        (400, "POST", "/v2/models/species/infer", "application/json", rb'{"id": "\udc00", "inputs": []}'),
         (400, "POST", "/v1/models/species:predict", "application/json", b'{"instances": []}'),
         (400, "POST", "/v1/models/species:predict", "application/json", b'{"instances": [[[1]], [2]]}'),
     ],
@@ -329,7 +331,13 @@ def test_two_workers_outlive_the_death_of_one_and_a_replaced_model(
     before = ModelFile(models["species"]).fingerprint
     workers = [pid for pid in children.read_text().split() if _is_worker(pid)]
     assert len(workers) == 2
+    model.unlink()  # so that nothing can take the place of who dies now; the other goes on
     os.kill(int(workers[0]), signal.SIGKILL)
+    assert _fingerprint(running, photos[0]) == before
+    until = time.monotonic() + 30
+    while "another starts in 2 s" not in running.log.read_text():
+        assert time.monotonic() < until, running.log.read_text()
+        time.sleep(0.05)
     assert _fingerprint(running, photos[0]) == before
     shutil.copy(models["multi"], tmp_path / "next.onnx")
     (tmp_path / "next.onnx").replace(model)
@@ -386,6 +394,16 @@ def test_a_request_that_runs_when_the_server_is_told_to_stop_is_answered(
             answer += chunk
     assert answer.startswith(b"HTTP/1.1 200")
     assert running.process.wait(10) == 0
+
+
+def test_told_twice_a_server_stops_at_once(start: Callable[..., Running], models: dict[str, Path]) -> None:
+    for workers in (1, 2):
+        running = start(f"it={models['species']}", "--workers", workers, "--drain", 60)
+        running.process.terminate()
+        time.sleep(0.3)
+        assert running.process.poll() is None
+        running.process.terminate()
+        assert running.process.wait(5) == 1
 
 
 def test_a_port_that_is_taken_a_missing_model_and_a_backbone_are_said_plainly(

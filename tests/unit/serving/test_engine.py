@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from trapline import ModelFile
-from trapline.errors import UsageError
+from trapline.errors import DataError, UsageError
 from trapline.models.cores import available_cores
 from trapline.serving.answers import Photo, answer
 from trapline.serving.engine import BatchingEngine, Gate, LocalEngine
@@ -195,6 +196,24 @@ def test_a_replacement_that_cannot_be_opened_changes_nothing(write_tiny_model: A
     shutil.copy(kept, path)
     watched(shelf, lambda: len(told) == 2)
     assert told[1] == ("it", True)
+
+
+def test_a_file_that_opens_but_cannot_run_is_never_served(write_tiny_model: Any, tmp_path: Path) -> None:
+    path = write_tiny_model(tmp_path / "model.onnx")
+    broken = onnx.load(path)
+    (shape,) = (one for one in broken.graph.initializer if one.name == "quarters")
+    shape.CopyFrom(onnx.numpy_helper.from_array(np.array([0, 2, 8, 2, 8, 4]), "quarters"))
+    onnx.save(broken, tmp_path / "broken.onnx")
+    with pytest.raises(DataError, match="can be opened, but not run"):
+        Shelf({"it": tmp_path / "broken.onnx"}).open_all()
+    shelf = Shelf({"it": path})
+    shelf.open_all()
+    before, told = shelf.get("it"), []
+    shelf.replaced = lambda name, good: told.append((name, good))
+    (tmp_path / "broken.onnx").replace(path)
+    watched(shelf, lambda: bool(told))
+    assert told == [("it", False)]
+    assert shelf.get("it") is before
 
 
 def test_models_are_named_by_their_cards_or_by_the_user(write_tiny_model: Any, tmp_path: Path) -> None:
