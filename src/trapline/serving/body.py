@@ -6,20 +6,28 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from trapline.serving.answers import MOST_PHOTOS, Photo
 from trapline.serving.refusals import BUSY, INVALID, TOO_LARGE, TOO_SLOW, UNSUPPORTED, RefusedError
 from trapline.serving.settings import MOST_BODY, MOST_HELD, MOST_JSON
 
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
+"""A surrogate: two stand for one character, one alone for none."""
+
 MOST_BOXES = 1000
 """Of one photo."""
+
+
+T = TypeVar("T")
 
 
 class Held:
@@ -56,7 +64,7 @@ class Body:
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise RefusedError(UNSUPPORTED, "Send the body as it is, without a content encoding.", close=True)
         stated = request.headers.get("content-length", "0")
-        if stated.isdigit() and int(stated) > most:
+        if stated.isdecimal() and int(stated) > most:
             raise _too_large(most)
         chunks: list[bytes] = []
         try:
@@ -64,13 +72,21 @@ class Body:
                 async for chunk in request.stream():
                     if self._size + len(chunk) > most:
                         raise _too_large(most)
-                    self.held.add(len(chunk))
-                    self._size += len(chunk)
+                    self.hold(len(chunk))
                     chunks.append(chunk)
         except TimeoutError:
             raise RefusedError(TOO_SLOW, "The request came too slowly.", close=True) from None
         self.content = b"".join(chunks)
         return self.content
+
+    def hold(self, count: int) -> None:
+        """Count bytes that are held for this request until it is answered.
+
+        Raises:
+            RefusedError: there is no room.
+        """
+        self.held.add(count)
+        self._size += count
 
     def __enter__(self) -> Body:
         return self
@@ -78,6 +94,33 @@ class Body:
     def __exit__(self, *_: object) -> None:
         self.held.bytes -= self._size
         self.content = b""
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
+    """The result of the work, which is given up when the client goes away.
+
+    Args:
+        request: whose body has been read.
+        work: on its answer.
+
+    Raises:
+        ClientDisconnect: the client has gone.
+    """
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        working.cancel()
+        gone.cancel()
+        await asyncio.gather(working, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _too_large(most: int) -> RefusedError:
@@ -88,14 +131,19 @@ def parse_json(content: bytes) -> Any:
     """JSON in UTF-8.
 
     Raises:
-        RefusedError: it is none, or too large.
+        RefusedError: it is none, or too large, or has half a character, which no answer could hold.
     """
     if len(content) > MOST_JSON:
         raise RefusedError(TOO_LARGE, f"JSON may have at most {MOST_JSON} bytes; upload photos as files.")
     try:
-        return json.loads(content)
+        document = json.loads(content)
+        if _HALF_CHARACTER.search(content):
+            json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RefusedError(INVALID, "The JSON has a text that is no Unicode: a lone surrogate.") from None
     except (ValueError, RecursionError):
         raise RefusedError(INVALID, "The body is not JSON.") from None
+    return document
 
 
 def parse_base64(text: str) -> bytes:

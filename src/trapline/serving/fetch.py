@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -39,15 +39,22 @@ class Fetcher:
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = frozenset(one if ":" in one else f"{one}:443" for one in allowed)
 
-    async def fetch(self, url: str, seconds: float = SECONDS) -> bytes:
+    async def fetch(
+        self, url: str, seconds: float = SECONDS, hold: Callable[[int], None] = lambda _: None
+    ) -> bytes:
         """The content at an address.
+
+        Args:
+            url: of a photo.
+            seconds: to have all of it.
+            hold: is told how many bytes have come; may refuse more.
 
         Raises:
             RefusedError: the address is not allowed, does not answer in time, or has no photo.
         """
         try:
             async with asyncio.timeout(min(seconds, SECONDS)):
-                return await self._fetch(url)
+                return await self._fetch(url, hold)
         except TimeoutError:
             raise RefusedError(UNREADABLE, "The host of the photo did not answer in time.") from None
         except (
@@ -59,7 +66,7 @@ class Fetcher:
             said = str(error)[:200] or type(error).__name__
             raise RefusedError(UNREADABLE, f"The photo could not be fetched: {said}") from None
 
-    async def _fetch(self, url: str) -> bytes:
+    async def _fetch(self, url: str, hold: Callable[[int], None]) -> bytes:
         for _ in range(MOST_REDIRECTS + 1):
             target = self._check(url)
             async with (
@@ -70,7 +77,7 @@ class Fetcher:
             ):
                 headers = {name.lower(): value for name, value in response.headers}
                 if response.status not in _REDIRECTS:
-                    return await _read(response, headers)
+                    return await _read(response, headers, hold)
                 url = urljoin(url, headers.get(b"location", b"").decode("latin-1"))
         raise RefusedError(UNREADABLE, f"The photo's address redirects more than {MOST_REDIRECTS} times.")
 
@@ -107,7 +114,9 @@ def _headers(parts: SplitResult) -> dict[bytes | str, bytes | str]:
     }
 
 
-async def _read(response: httpcore2.Response, headers: Mapping[bytes, bytes]) -> bytes:
+async def _read(
+    response: httpcore2.Response, headers: Mapping[bytes, bytes], hold: Callable[[int], None]
+) -> bytes:
     if response.status != 200:
         raise RefusedError(UNREADABLE, f"The host of the photo answered with status {response.status}.")
     kind = headers.get(b"content-type", b"").decode("latin-1").lower()
@@ -118,6 +127,7 @@ async def _read(response: httpcore2.Response, headers: Mapping[bytes, bytes]) ->
     content = bytearray()
     if length.isdigit() and int(length) <= most:
         async for chunk in response.aiter_stream():
+            hold(len(chunk))
             content += chunk
             if len(content) > most:
                 break

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+import numpy as np
 
 from trapline.errors import TraplineError
 from trapline.serving import protos, tf, v2
@@ -184,9 +185,10 @@ def _tensors(request: Any) -> list[v2.Tensor]:
         if place < len(raw):
             found.append(v2.from_raw(one.name, one.datatype, shape, raw[place]))
         elif one.datatype == "BYTES":
-            found.append(v2.Tensor(one.name, one.datatype, shape, list(one.contents.bytes_contents)))
+            found.append(v2.Tensor(one.name, one.datatype, shape, one.contents.bytes_contents))
         else:
-            found.append(v2.from_json(one.name, one.datatype, shape, list(one.contents.uint_contents)))
+            numbers = np.array(one.contents.uint_contents, np.uint32)
+            found.append(v2.from_json(one.name, one.datatype, shape, numbers))
     return found
 
 

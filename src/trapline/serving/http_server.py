@@ -19,14 +19,15 @@ _HEAD_TOO_LARGE = (
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. Whoever sends its request's head slowly or endlessly is cut off; whoever closes only
-    its own half after a whole request still gets the answer.
+    """One connection. Whoever sends its request's head slowly or endlessly is cut off, and so is who sends
+    endlessly what is neither head nor body (the trailers of a chunked body); whoever closes only its own half
+    after a whole request still gets the answer.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._in_head = True
-        self._head_bytes = 0
+        self._bytes_beside_body = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._since = 0.0
 
@@ -44,26 +45,36 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come: bound the head's."""
+        """Bytes have come: bound those that are no body."""
+        self._bytes_beside_body += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD:
+        if self._bytes_beside_body > MOST_HEAD:
+            if self._in_head:
                 self.transport.write(_HEAD_TOO_LARGE)
-                self.transport.close()
+            self.transport.close()
         if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
             self._await_head()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A line of the head; a trailer, which nobody here reads, is dropped."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._bytes_beside_body = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Its head is whole."""
-        self._in_head = False
+        self._in_head, self._bytes_beside_body = False, 0
         self._since = self.loop.time()
         self._stop_timer()
         super().on_headers_complete()

@@ -17,7 +17,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from trapline import __version__
 from trapline.serving import tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, TOP, Photo, as_document, as_flat, describe
-from trapline.serving.body import Body, Held, parse_base64, parse_boxes, parse_form, parse_json
+from trapline.serving.body import (
+    Body,
+    Held,
+    parse_base64,
+    parse_boxes,
+    parse_form,
+    parse_json,
+    while_connected,
+)
 from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, UNSUPPORTED, Kind, RefusedError, internal
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
@@ -93,6 +101,7 @@ def build_app(service: Service) -> FastAPI:
         docs_url=None,  # its pages come from a content network; the document itself is /openapi.json
         redoc_url=None,
         responses=_ERRORS,
+        redirect_slashes=False,  # behind a proxy that ends TLS they would send clients and tokens to http
     )
     held = Held()
     _add_pages(app, service)
@@ -176,7 +185,7 @@ def _add_predict(app: FastAPI, service: Service, held: Held) -> None:
         served, deadline = service.shelf.get(model), service.deadline(seconds)
         with service.telemetry.request("predict"), Body(held) as body:
             photos, flat = await _photos(request, body, service, deadline)
-            found = await service.answers(served, photos, deadline, event=event)
+            found = await while_connected(request, service.answers(served, photos, deadline, event=event))
             if flat and not event:
                 return JSONResponse(as_flat(found[0], served.model.card))
             answers = [as_document(one, served.model, top) for one in found]
@@ -191,7 +200,7 @@ async def _photos(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         document = parse_json(await body.read(request, deadline, MOST_JSON))
-        return await _photos_of_json(document, service, deadline)
+        return await _photos_of_json(document, body, service, deadline)
     if kind == "multipart/form-data":
         content = await body.read(request, deadline, MOST_BODY)
         photos, _ = parse_form(content, request.headers["content-type"])
@@ -203,18 +212,20 @@ async def _photos(
     )
 
 
-async def _photos_of_json(document: Any, service: Service, deadline: float) -> tuple[list[Photo], bool]:
+async def _photos_of_json(
+    document: Any, body: Body, service: Service, deadline: float
+) -> tuple[list[Photo], bool]:
     if not isinstance(document, dict) or len(document.keys() & {"url", "image", "images"}) != 1:
         raise RefusedError(INVALID, "The JSON must be an object with one of 'url', 'image' and 'images'.")
     if "url" in document:
-        return [await _photo({"url": document["url"]}, service, deadline)], True
+        return [await _photo({"url": document["url"]}, body, service, deadline)], True
     given = document.get("images", [document.get("image")])
     if not isinstance(given, list) or len(given) > MOST_PHOTOS:
         raise RefusedError(INVALID, f"'images' must be a list of at most {MOST_PHOTOS} photos.")
-    return [await _photo(one, service, deadline) for one in given], False
+    return [await _photo(one, body, service, deadline) for one in given], False
 
 
-async def _photo(one: Any, service: Service, deadline: float) -> Photo:
+async def _photo(one: Any, body: Body, service: Service, deadline: float) -> Photo:
     if isinstance(one, str):
         return Photo(parse_base64(one))
     if not isinstance(one, dict):
@@ -226,7 +237,8 @@ async def _photo(one: Any, service: Service, deadline: float) -> Photo:
         return Photo(parse_base64(one["b64"]), name, boxes)
     if isinstance(one.get("url"), str):
         seconds = deadline - asyncio.get_running_loop().time()
-        return Photo(await service.fetcher.fetch(one["url"], seconds), name or one["url"], boxes)
+        content = await service.fetcher.fetch(one["url"], seconds, body.hold)
+        return Photo(content, name or one["url"], boxes)
     raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
 
 

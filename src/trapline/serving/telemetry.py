@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from starlette.requests import ClientDisconnect
 
 from trapline.serving.answers import Answer
 from trapline.serving.refusals import RefusedError
@@ -57,6 +59,9 @@ class Telemetry:
             yield
         except RefusedError as refusal:
             code = refusal.kind.code
+            raise
+        except (asyncio.CancelledError, ClientDisconnect):
+            code = "gone"  # the client: no fault of ours
             raise
         except BaseException:
             code = "internal"

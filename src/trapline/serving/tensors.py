@@ -87,9 +87,18 @@ def encoded_as_sources(contents: Sequence[bytes]) -> list[Source]:
     Raises:
         RefusedError: too many.
     """
-    if len(contents) > MOST_PHOTOS:
-        raise RefusedError(INVALID, f"{len(contents)} photos are too many; at most {MOST_PHOTOS} at once.")
+    check_number(len(contents))
     return [Photo(content) for content in contents]
+
+
+def check_number(photos: int) -> None:
+    """Refuse a request of so many photos.
+
+    Raises:
+        RefusedError: they are too many.
+    """
+    if photos > MOST_PHOTOS:
+        raise RefusedError(INVALID, f"{photos} photos are too many; at most {MOST_PHOTOS} at once.")
 
 
 def probabilities(answers: Sequence[Answer]) -> Floats:

@@ -34,7 +34,7 @@ def from_tensor(tensor: Any, served: Served) -> list[Source]:
     if tensor.dtype == _STRING:
         if shape:
             check_shape(shape, len(tensor.string_val))
-        return encoded_as_sources(list(tensor.string_val))
+        return encoded_as_sources(tensor.string_val)
     if tensor.dtype not in _VALUES:
         raise RefusedError(INVALID, "Send pixels as DT_UINT8 or DT_FLOAT, or image files as DT_STRING.")
     field, dtype = _VALUES[tensor.dtype]

@@ -8,14 +8,13 @@ import numpy as np
 from fastapi import APIRouter, Request
 
 from trapline.serving import tf
-from trapline.serving.answers import MOST_PHOTOS
-from trapline.serving.body import Body, Held, parse_base64, parse_json
+from trapline.serving.body import Body, Held, parse_base64, parse_json, while_connected
 from trapline.serving.engine import Source
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_JSON
 from trapline.serving.shelf import VERSION, Served
-from trapline.serving.tensors import encoded_as_sources, pixels_as_sources, probabilities
+from trapline.serving.tensors import check_number, encoded_as_sources, pixels_as_sources, probabilities
 
 _PREDICT = {
     "requestBody": {
@@ -63,7 +62,7 @@ def router(service: Service, held: Held) -> APIRouter:
             document = parse_json(await body.read(request, deadline, MOST_JSON))
             rows, given = _rows(document)
             sources = _sources(rows, served)
-            found = probabilities(await service.answers(served, sources, deadline))
+            found = probabilities(await while_connected(request, service.answers(served, sources, deadline)))
             return {"predictions" if given == "instances" else "outputs": found.tolist()}
 
     @routes.get("/models/{name}/versions/{version}")
@@ -95,8 +94,7 @@ def _rows(document: Any) -> tuple[list[Any], str]:
         rows = [rows]
     if not isinstance(rows, list) or not rows:
         raise RefusedError(INVALID, f"'{given}' must be a list of photos.")
-    if len(rows) > MOST_PHOTOS:
-        raise RefusedError(INVALID, f"{len(rows)} photos are too many; at most {MOST_PHOTOS} at once.")
+    check_number(len(rows))
     return [_bare(row) for row in rows], given
 
 

@@ -22,6 +22,7 @@ from trapline.serving.tensors import (
     ENCODED,
     OUTPUT,
     PIXELS,
+    check_number,
     check_shape,
     encoded_as_sources,
     pixels_as_sources,
@@ -87,6 +88,7 @@ def as_sources(inputs: Sequence[Tensor], card: Card) -> list[Source]:
         pixels = np.asarray(one.data, np.uint8)
         return pixels_as_sources(pixels.reshape(check_shape(one.shape, pixels.size)), card)
     if (one.name, one.datatype) == (ENCODED, "BYTES"):
+        check_number(len(one.data))
         check_shape(one.shape, len(one.data))
         return encoded_as_sources([bytes(item) for item in one.data])
     raise RefusedError(
@@ -100,10 +102,12 @@ def split_bytes(raw: bytes) -> list[bytes]:
     """The elements of a BYTES tensor in its binary form: each is led by its length, four bytes.
 
     Raises:
-        RefusedError: the lengths do not add up.
+        RefusedError: the lengths do not add up, or there are too many.
     """
-    found, place = [], 0
+    found: list[bytes] = []
+    place = 0
     while place + 4 <= len(raw):
+        check_number(len(found) + 1)  # before the millions that fit into one message are looked at
         end = place + 4 + int.from_bytes(raw[place : place + 4], "little")
         if end > len(raw):
             break

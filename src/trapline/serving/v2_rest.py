@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from trapline.serving import v2
 from trapline.serving.answers import Floats
-from trapline.serving.body import Body, Held, parse_json
+from trapline.serving.body import Body, Held, parse_json, while_connected
 from trapline.serving.refusals import INVALID, NOT_READY, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
@@ -101,7 +101,8 @@ def router(service: Service, held: Held) -> APIRouter:
         with service.telemetry.request("v2_rest"), Body(held) as body:
             content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
             asked = _Asked(content, length)
-            found = await v2.infer(service, served, asked.inputs, deadline, event=asked.event)
+            work = v2.infer(service, served, asked.inputs, deadline, event=asked.event)
+            found = await while_connected(request, work)
             return _response(served, asked, found)
 
     return routes

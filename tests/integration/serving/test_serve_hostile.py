@@ -1,13 +1,18 @@
 """Hostile clients: bounded memory, the right status, and others are served meanwhile."""
 
+import io
 import json
 import os
 import socket
+import struct
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from serving_process import Running, form
 
 pytestmark = pytest.mark.slow
@@ -78,6 +83,23 @@ def test_a_head_without_end_is_cut_off(server: Running, photos: list[bytes]) -> 
     serves(server, photos[0])
 
 
+@pytest.mark.parametrize("piece", [b"x: y\r\n" * 10_000, b"x" * 60_000])
+def test_trailers_without_end_are_cut_off_in_bounded_memory(
+    server: Running, photos: list[bytes], piece: bytes
+) -> None:
+    serves(server, photos[0])
+    before, sent = server.memory(), 0
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: ")
+        with suppress(OSError):
+            while sent < 500:
+                connection.sendall(piece)
+                sent += 1
+    assert sent < 200
+    assert server.memory() - before < 50
+    serves(server, photos[0])
+
+
 def test_whoever_closes_its_own_half_still_gets_the_answer(server: Running, photos: list[bytes]) -> None:
     with server.connect() as connection:
         connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(photos[0]) + photos[0])
@@ -144,6 +166,31 @@ def test_more_than_the_queue_holds_is_told_to_come_again(server: Running, photos
         else:
             assert len(json.loads(content)["answers"]) == 30
     serves(server, photos[0])
+
+
+def test_photos_of_a_client_that_breaks_off_make_room_for_others(
+    start: Callable[..., Running], models: dict[str, Path]
+) -> None:
+    running = start(f"it={models['species']}", "--threads", 1, "--no-grpc")
+    buffer = io.BytesIO()
+    Image.new("RGB", (6000, 4000)).save(buffer, "PNG")  # takes a while
+    body, kind = form({str(place): buffer.getvalue() for place in range(60)})
+    head = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+    with running.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset at close
+        connection.sendall(head.encode() + body)
+        wait_for(running, b"\ntrapline_photos_in_work 60.0\n")
+    wait_for(running, b"\ntrapline_photos_in_work 0.0\n")
+    wait_for(running, b'{code="gone",interface="predict"} 1.0\n')
+    running.process.kill()
+
+
+def wait_for(running: Running, counted: bytes) -> None:
+    """Wait until the server's counts say so."""
+    until = time.monotonic() + 5
+    while counted not in (page := running.ask("GET", "/metrics")[2]):
+        assert time.monotonic() < until, page
+        time.sleep(0.02)
 
 
 def test_thousands_of_tiny_requests_are_answered_in_flat_memory(server: Running, photos: list[bytes]) -> None:

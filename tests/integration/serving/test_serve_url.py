@@ -7,6 +7,7 @@ import pytest
 from serving_process import PictureHost, Running
 
 from trapline.serving import fetch
+from trapline.serving.body import Body, Held
 from trapline.serving.fetch import Fetcher, is_public
 from trapline.serving.refusals import RefusedError
 
@@ -128,6 +129,18 @@ def test_what_is_no_photo_or_too_much_or_too_slow_is_refused(allowed: Any, photo
     assert "more than 33554432 bytes" in refused(fetcher, f"{base}/said")
     assert "more than 33554432 bytes" in refused(fetcher, f"{base}/long")
     assert "in time" in refused(fetcher, f"{base}/slow.jpg", 0.5)
+
+
+def test_what_is_fetched_counts_among_the_bytes_in_memory(allowed: Any) -> None:
+    fetcher, host, _ = allowed
+    host.answers["/large"] = (200, JPEG, b"\0" * 300_000)
+    body = Body(Held(most=400_000))
+    url = f"https://species.example:{host.port}/large"
+    with body:
+        assert len(asyncio.run(fetcher.fetch(url, 5, body.hold))) == body.held.bytes == 300_000
+        with pytest.raises(RefusedError, match="Try again"):
+            asyncio.run(fetcher.fetch(url, 5, body.hold))
+    assert body.held.bytes == 0
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(

@@ -1,6 +1,7 @@
 """From bytes that strangers send to photos: what is right comes through whole, what is not is refused."""
 
 import base64
+import time
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,12 @@ def test_what_is_not_json_is_refused(content: bytes) -> None:
         parse_json(content)
 
 
+def test_half_a_character_is_refused_because_no_answer_could_hold_it() -> None:
+    with pytest.raises(RefusedError, match="lone surrogate"):
+        parse_json(rb'{"name": "\ud83e"}')
+    assert parse_json(rb'{"name": "\ud83e\udd8a \\ud83e"}') == {"name": "\U0001f98a \\ud83e"}
+
+
 def test_boxes_come_as_a_catalog_has_them() -> None:
     given_box = {"x": 0.1, "y": 0, "width": 0.5, "height": 1, "conf": 0.9}
     assert parse_boxes([given_box]) == [
@@ -124,6 +131,14 @@ def test_bytes_tensors_come_through_whole(contents: list[bytes]) -> None:
     assert v2.split_bytes(raw) == contents
     with pytest.raises(RefusedError, match="add up"):
         v2.split_bytes(raw + b"\x05\x00\x00\x00abc")
+
+
+def test_millions_of_empty_photos_in_one_tensor_are_not_looked_at() -> None:
+    raw = bytes(2**26)
+    started = time.process_time()
+    with pytest.raises(RefusedError, match="too many"):
+        v2.split_bytes(raw)
+    assert time.process_time() - started < 0.5
 
 
 def test_v2_inputs_are_pixels_or_files(served: Served) -> None:
