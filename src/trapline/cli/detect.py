@@ -38,7 +38,7 @@ def run(
         str | None, typer.Option(help="What the detector finds, in its order: animal,person,vehicle.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode photos; as many as there are cores.")
+        int | None, typer.Option(min=1, help="Processes that decode photos; as many as there are cores.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")

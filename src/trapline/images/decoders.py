@@ -25,8 +25,9 @@ import numpy.typing as npt
 
 from trapline.errors import TraplineError
 from trapline.images.crops import Box
-from trapline.images.decode import DEFAULT_LIMITS, Limits
+from trapline.images.decode import DEFAULT_LIMITS, Limits, Size
 from trapline.images.errors import ImageError
+from trapline.images.prepare import Prepared
 from trapline.images.preprocessing import Preprocessing
 from trapline.images.worker import ANSWER, JOB, WATCH_STATUS
 
@@ -52,7 +53,7 @@ class Decoder:
         preprocessing: Preprocessing,
         box: Box | None = None,
         limits: Limits = DEFAULT_LIMITS,
-    ) -> str | None:
+    ) -> Prepared:
         """The same as `prepare`, in the other process.
 
         Args:
@@ -63,7 +64,7 @@ class Decoder:
             limits: on the file, the picture, and the seconds it may take.
 
         Returns:
-            what was odd about the file, or None.
+            what `prepare` returns, with `pixels` itself.
 
         Raises:
             ImageError: as of `prepare`; or the decoder crashed on this photo twice, or took too long.
@@ -72,7 +73,7 @@ class Decoder:
         for last in (False, True):
             started = time.monotonic()
             try:
-                done, said = self._ask(pixels, path, preprocessing, box, limits)
+                done, said, inner = self._ask(pixels, path, preprocessing, box, limits)
             except _LostError:
                 status = self.close()
                 pixels[:] = 0
@@ -83,7 +84,7 @@ class Decoder:
                 continue
             if not done:
                 raise ImageError(str(path), said)
-            return said or None
+            return Prepared(pixels, said or None, inner)
         raise AssertionError("unreachable")
 
     def _ask(
@@ -93,7 +94,7 @@ class Decoder:
         preprocessing: Preprocessing,
         box: Box | None,
         limits: Limits,
-    ) -> tuple[bool, str]:
+    ) -> tuple[bool, str, Size]:
         job: dict[str, Any] = {
             "path": str(path),
             "box": None if box is None else (box.x, box.y, box.width, box.height),
@@ -113,12 +114,14 @@ class Decoder:
         start = process.stdout.read(ANSWER.size)
         if len(start) < ANSWER.size:
             raise _LostError
-        done, said, size = ANSWER.unpack(start)
+        done, high, wide, said, size = ANSWER.unpack(start)
         text = process.stdout.read(said)
+        if len(text) < said:
+            raise _LostError
         flat = memoryview(pixels.data).cast("B")
         if done and (size != len(flat) or process.stdout.readinto(flat) < size):  # type: ignore[attr-defined]
             raise _LostError
-        return done, text.decode()
+        return done, text.decode(), (high, wide)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:

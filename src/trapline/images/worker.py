@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from trapline.images.crops import Box
-from trapline.images.decode import Limits
+from trapline.images.decode import Limits, Size
 from trapline.images.errors import ImageError
 from trapline.images.prepare import prepare
 from trapline.images.preprocessing import Preprocessing
@@ -25,8 +25,9 @@ from trapline.images.preprocessing import Preprocessing
 JOB = struct.Struct("<I")
 """Bytes of JSON that follow: `path`, `box`; and `preprocessing`, `limits` where they are new."""
 
-ANSWER = struct.Struct("<?II")
-"""Whether it was decoded; bytes of UTF-8 (a reason, or a warning) and then of pixels that follow."""
+ANSWER = struct.Struct("<?IIII")
+"""Whether it was decoded; height and width of the picture in the input (`Prepared.inner`); bytes of UTF-8 (a
+reason, or a warning) and then of pixels that follow."""
 
 IDLE_SECONDS = 60.0
 WATCH_STATUS = 1
@@ -49,9 +50,9 @@ def main() -> None:
             preprocessing = Preprocessing.model_validate(job["preprocessing"])
             limits = Limits(**job["limits"])
         faulthandler.dump_traceback_later(limits.max_seconds, exit=True, file=silence)
-        done, text, pixels = answer(job["path"], job["box"], preprocessing, limits)
+        done, text, pixels, inner = answer(job["path"], job["box"], preprocessing, limits)
         said = text.encode(errors="replace")
-        answers.write(ANSWER.pack(done, len(said), len(pixels)) + said)
+        answers.write(ANSWER.pack(done, *inner, len(said), len(pixels)) + said)
         answers.write(pixels)
         answers.flush()
 
@@ -67,12 +68,12 @@ def _next_job(jobs: BinaryIO) -> dict[str, Any] | None:
 
 def answer(
     path: str, box: list[float] | None, preprocessing: Preprocessing, limits: Limits
-) -> tuple[bool, str, bytes]:
-    """Whether a photo could be decoded, the warning or the reason, and its pixels."""
+) -> tuple[bool, str, bytes, Size]:
+    """Whether a photo could be decoded, the warning or the reason, its pixels and `Prepared.inner`."""
     try:
         prepared = prepare(Path(path), preprocessing, None if box is None else Box(*box), limits)
     except ImageError as error:
-        return False, error.reason, b""
+        return False, error.reason, b"", (0, 0)
     except Exception as error:  # noqa: BLE001 - one photo never ends the run; its row says what happened
-        return False, f"unexpected {type(error).__name__}: {error}", b""
-    return True, prepared.warning or "", prepared.pixels.tobytes()
+        return False, f"unexpected {type(error).__name__}: {error}", b"", (0, 0)
+    return True, prepared.warning or "", prepared.pixels.tobytes(), prepared.inner

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,20 +14,18 @@ import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.catalog.table import BOX
-from trapline.images import DEFAULT_LIMITS, ImageError, Limits, Prepared, prepare
-from trapline.models.cores import available_cores
+from trapline.images import DEFAULT_LIMITS, Limits
 from trapline.models.detector import Detector, Found
-from trapline.prediction.engine import Progress
-from trapline.prediction.inputs import as_catalog, key, stamp, state
-from trapline.prediction.journal import Entry, Journal
+from trapline.prediction.decoding import Decoded, Decoding
+from trapline.prediction.engine import Progress, not_done
+from trapline.prediction.inputs import as_catalog, batches
+from trapline.prediction.journal import Journal
 
 _BATCH = 4
 """A picture is eight times as large as a classifier's, and the network takes longer than decoding."""
-_AHEAD = 2
 _NUMBERS = ("category", "conf", "x", "y", "width", "height")
 """What the journal keeps of a box; a media has as many as the detector gives at most, NaN behind the last."""
 
-_Opened = tuple[Prepared | None, Entry]
 Floats = npt.NDArray[np.float32]
 
 
@@ -55,7 +51,7 @@ def detect(
         inputs: the media.
         journal: the file that the work is written to.
         part: only this part of the catalog's split; the media of the others keep what they have.
-        workers: threads that decode; as many as the machine has cores.
+        workers: processes that decode; as many as the machine has cores.
         fresh: forget what an earlier run has done.
         limits: on the bytes of a file and the pixels of a picture.
         progress: called after every batch.
@@ -73,12 +69,13 @@ def detect(
     catalog = as_catalog(inputs)
     looked = catalog if part is None else catalog.part(part)
     with Journal(Path(journal), _header(detector, limits), fresh=fresh) as open_journal:
-        wanted = _not_done(looked, open_journal)
-        done = earlier = len(looked) - len(wanted)
+        wanted = not_done(looked, None, "media", open_journal.index(), len(looked))
+        done = earlier = len(looked) - int(wanted.sum())
         started = time.monotonic()
-        for entries, numbers in _answers(detector, wanted, limits, workers):
-            open_journal.append(entries, numbers)
-            done += len(entries)
+        decoding = Decoding(looked, detector.preprocessing, limits, workers)
+        for batch in decoding.batches(batches(looked, None, "media", _BATCH, wanted), _BATCH):
+            open_journal.append(batch.entries(), _numbers(detector, batch))
+            done += len(batch.inputs)
             if progress is not None:
                 progress(Progress(done, len(looked), earlier, time.monotonic() - started))
         boxes, failures = _read_back(open_journal, detector, looked)
@@ -98,60 +95,15 @@ def _header(detector: Detector, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _not_done(catalog: Catalog, journal: Journal) -> list[tuple[str, str, Path]]:
-    """Id, `file_path` and place of the media that are new or changed, or that failed."""
-    index = journal.index()
-    media = [
-        (media_id, file_path, catalog.path(file_path))
-        for media_id, file_path in catalog.table.select("media_id", "file_path").iter_rows()
-    ]
-    found = index.find([key(media_id, None) for media_id, _, _ in media]).tolist()
-    return [
-        one
-        for one, place in zip(media, found, strict=True)
-        if place < 0 or int(index.states[place]) != state(one[0], None, one[1], "", *stamp(one[2]))
-    ]
-
-
-def _answers(
-    detector: Detector, media: Sequence[tuple[str, str, Path]], limits: Limits, workers: int | None
-) -> Iterator[tuple[list[Entry], Floats]]:
-    """Entries and their boxes' numbers, batch by batch, while threads decode the next ones."""
-    pool = ThreadPoolExecutor(workers or available_cores(), thread_name_prefix="decode")
-    waiting: deque[list[Future[_Opened]]] = deque()
-    try:
-        for start in range(0, len(media), _BATCH):
-            batch = media[start : start + _BATCH]
-            waiting.append([pool.submit(_open, detector, *one, limits) for one in batch])
-            if len(waiting) > _AHEAD:
-                yield _answer(detector, [future.result() for future in waiting.popleft()])
-        while waiting:
-            yield _answer(detector, [future.result() for future in waiting.popleft()])
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _open(detector: Detector, media_id: str, file_path: str, path: Path, limits: Limits) -> _Opened:
-    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
-    facts = (media_id, None, file_path, size, modified, "")
-    try:
-        prepared = prepare(path, detector.preprocessing, limits=limits)
-    except ImageError as error:
-        return None, Entry(*facts, "failed", error.reason)
-    except Exception as error:  # noqa: BLE001 - one photo never ends the run; it is counted with its reason
-        reason = f"unexpected {type(error).__name__}: {error}".encode(errors="replace").decode()
-        return None, Entry(*facts, "failed", reason)
-    return prepared, Entry(*facts, "ok", prepared.warning)
-
-
-def _answer(detector: Detector, opened: list[_Opened]) -> tuple[list[Entry], Floats]:
-    numbers = np.full((len(opened), detector.most, len(_NUMBERS)), np.nan, np.float32)
-    readable = [(row, prepared) for row, (prepared, _) in enumerate(opened) if prepared is not None]
-    if readable:
-        found = detector.detect(np.stack([prepared.pixels for _, prepared in readable]))
-        for (row, prepared), one in zip(readable, found, strict=True):
-            numbers[row, : len(one.conf)] = _fractions(one, prepared.inner)
-    return [entry for _, entry in opened], numbers.reshape(len(opened), -1)
+def _numbers(detector: Detector, batch: Decoded) -> Floats:
+    """float32 [inputs, most × 6]: the boxes of a batch; the detector sees the readable pictures alone."""
+    numbers = np.full((len(batch.inputs), detector.most, len(_NUMBERS)), np.nan, np.float32)
+    readable = np.flatnonzero(batch.readable)
+    if len(readable):
+        found = detector.detect(batch.pixels[batch.places[readable]])
+        for row, one in zip(readable, found, strict=True):
+            numbers[row, : len(one.conf)] = _fractions(one, batch.pictures[row].inner)
+    return numbers.reshape(len(numbers), -1)
 
 
 def _fractions(found: Found, inner: tuple[int, int]) -> Floats:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +18,10 @@ from polars.io.plugins import register_io_source
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
-from trapline.images import DEFAULT_LIMITS, Box, CropPolicy, ImageError, Limits, Preprocessing, borrowed
+from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
 from trapline.models import ModelFile
-from trapline.models.cores import available_cores
 from trapline.prediction.assembly import table_parts
+from trapline.prediction.decoding import Decoded, Decoding
 from trapline.prediction.inputs import (
     Extent,
     Input,
@@ -43,8 +41,6 @@ from trapline.prediction.table import Level, Predictions, Task, fixed_columns, w
 
 DEFAULT_BATCH_SIZE = 16
 _SHORT_OF_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate|out of memory|ALLOC_FAILED|not enough memory")
-_AHEAD = 3
-"""Batches that are decoded or being decoded while one runs: what memory holds is this many and no more."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +177,7 @@ def predict_to_file(
     path = journal_path(output)
     header = _header(model, extent, None if fresh else read_header(path), level, batch_size, limits)
     with Journal(path, header, fresh=fresh) as journal:
-        wanted = _not_done(catalog, crop, level, journal.index(), extent)
+        wanted = not_done(catalog, crop, level, journal.index(), extent.asked)
         if model.card.batch == "event":
             _want_whole_events(catalog, wanted)
         left = int(wanted.sum())
@@ -219,7 +215,7 @@ def estimate(
     wanted = np.ones(extent.asked, np.bool_)
     if path.is_file() and not fresh:
         with Journal(path, header) as journal:
-            wanted = _not_done(catalog, crop, level, journal.index(), extent)
+            wanted = not_done(catalog, crop, level, journal.index(), extent.asked)
     places = np.flatnonzero(wanted)
     left = len(places)
     if left == 0:
@@ -300,20 +296,20 @@ def _header(
     }
 
 
-def _not_done(
-    catalog: Catalog, crop: CropPolicy | None, level: Level, index: Index, extent: Extent
+def not_done(
+    catalog: Catalog, crop: CropPolicy | None, level: Level, index: Index, asked: int
 ) -> npt.NDArray[np.bool_]:
     """One boolean an asked input: true if it is new, its file or box has changed, or it failed."""
     if len(index.keys) == 0:
-        return np.ones(extent.asked, np.bool_)
+        return np.ones(asked, np.bool_)
     parts = []
     for inputs in inputs_of(catalog, crop, level):
-        asked = [row for row in inputs if row.skipped is None]
+        rows = [row for row in inputs if row.skipped is None]
         now = [
             state(row.media_id, row.number, row.file_path, row.box_text, *stamp(catalog.path(row.file_path)))
-            for row in asked
+            for row in rows
         ]
-        found = index.find([row.key for row in asked])
+        found = index.find([row.key for row in rows])
         parts.append((found < 0) | (index.states[found] != np.array(now, np.uint64)))
     return np.concatenate(parts)
 
@@ -371,27 +367,8 @@ def _crops(extent: Extent, crop: CropPolicy | None, level: Level) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """What became of a file; its pixels are in the batch."""
-
-    size: int | None
-    modified: int | None
-    decoded: bool
-    reason: str | None
-
-
 Answer = tuple[list[Entry], npt.NDArray[np.float32]]
 """Entries and their probabilities, float32 [entries, labels]."""
-
-
-@dataclass(frozen=True)
-class _Decoding:
-    """A batch whose photos are decoded, or are being decoded, into `pixels` [batch, height, width, 3]."""
-
-    inputs: list[tuple[int, Input]]
-    pixels: npt.NDArray[np.uint8]
-    pictures: list[Future[_Picture]]
 
 
 class Network:
@@ -441,11 +418,7 @@ def _memory_is_short(error: Exception) -> bool:
 
 @dataclass(frozen=True)
 class _Run:
-    """The pipeline: photos are decoded a few batches ahead of the one that the network runs on.
-
-    A thread for each decoding process carries pixels from its pipe into the batch, where the network takes
-    them; nothing is copied twice.
-    """
+    """The pipeline: photos are decoded a few batches ahead of the one that the network runs on."""
 
     model: ModelFile
     catalog: Catalog
@@ -460,13 +433,18 @@ class _Run:
         return Network(self.model)
 
     @property
+    def decoding(self) -> Decoding:
+        """How the photos become pixels."""
+        return Decoding(self.catalog, self.model.card.preprocessing, self.limits, self.workers)
+
+    @property
     def whole_events(self) -> bool:
         """Whether a batch is the frames of one event, and no more."""
         return self.model.card.batch == "event"
 
     def warm_up(self) -> None:
         """Let the network allocate what it needs, so that it does not count."""
-        self.network.run(self._black(self.batch_size))
+        self.network.run(self.decoding.black(self.batch_size))
 
     def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
         """What the model says of the wanted inputs, batch by batch."""
@@ -476,79 +454,20 @@ class _Run:
         return self.answers(batches(self.catalog, crop, self.level, self.batch_size, wanted))
 
     def answers(self, inputs: Iterable[list[tuple[int, Input]]]) -> Iterator[Answer]:
-        """What the model says of batches of inputs with their places."""
-        pool = ThreadPoolExecutor(self.workers or available_cores(), thread_name_prefix="decode")
-        waiting: deque[_Decoding] = deque()
-        try:
-            for batch in inputs:
-                waiting.append(self._decode(pool, batch))
-                if len(waiting) > _AHEAD:
-                    yield self._answer(waiting.popleft())
-            while waiting:
-                yield self._answer(waiting.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
+        """What the model says of batches of inputs with their places.
 
-    def _decode(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]]) -> _Decoding:
-        pixels = self._black(len(inputs) if self.whole_events else self.batch_size)
-        preprocessing = self.model.card.preprocessing
-        pictures = [
-            pool.submit(
-                _read, pixels[place], self.catalog.path(row.file_path), row.box, preprocessing, self.limits
-            )
-            for place, row in inputs
-        ]
-        return _Decoding(inputs, pixels, pictures)
-
-    def _black(self, places: int) -> npt.NDArray[np.uint8]:
-        """A batch always has its full size, and places without a photo are black.
-
-        A shorter batch could take another way through the matrix products, with other last bits. What looks
-        at whole events gets the readable frames of one alone: a black one would be a frame to it.
+        A batch always has its full size, and places without a photo are black: a shorter one could take
+        another way through the matrix products, with other last bits. What looks at whole events gets the
+        readable frames of one alone: a black one would be a frame to it.
         """
-        size = self.model.card.preprocessing
-        return np.zeros((places, size.height, size.width, 3), np.uint8)
+        for batch in self.decoding.batches(inputs, None if self.whole_events else self.batch_size):
+            yield self._answer(batch)
 
-    def _answer(self, batch: _Decoding) -> Answer:
-        pictures = [picture.result() for picture in batch.pictures]
-        numbers = np.full((len(pictures), len(self.model.card.labels)), np.nan, np.float32)
-        decoded = np.array([picture.decoded for picture in pictures], np.bool_)
-        if decoded.any() and self.whole_events:
-            numbers[decoded] = self.network.run(batch.pixels[decoded])
-        elif decoded.any():
-            places = np.array([place for place, _ in batch.inputs])
-            numbers[decoded] = self.network.run(batch.pixels)[places[decoded]]
-        entries = [
-            _entry(row, picture, bool(np.isfinite(said).all()))
-            for (_, row), picture, said in zip(batch.inputs, pictures, numbers, strict=True)
-        ]
-        return entries, numbers
-
-
-def _read(
-    pixels: npt.NDArray[np.uint8], path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits
-) -> _Picture:
-    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
-    with borrowed() as decoder:
-        try:
-            warning = decoder.prepare_into(pixels, path, preprocessing, box, limits)
-        except ImageError as error:
-            return _Picture(size, modified, False, error.reason)
-    return _Picture(size, modified, True, warning)
-
-
-def _entry(row: Input, picture: _Picture, finite: bool) -> Entry:
-    failed = not picture.decoded or not finite
-    reason = picture.reason
-    if picture.decoded and not finite:
-        reason = "the model answered with something that is no number"
-    return Entry(
-        row.media_id,
-        row.number,
-        row.file_path,
-        picture.size,
-        picture.modified,
-        row.box_text,
-        "failed" if failed else "ok",
-        reason,
-    )
+    def _answer(self, batch: Decoded) -> Answer:
+        readable, places = batch.readable, batch.places
+        numbers = np.full((len(readable), len(self.model.card.labels)), np.nan, np.float32)
+        if readable.any() and self.whole_events:
+            numbers[readable] = self.network.run(batch.pixels[readable])
+        elif readable.any():
+            numbers[readable] = self.network.run(batch.pixels)[places[readable]]
+        return batch.entries(np.asarray(np.isfinite(numbers).all(axis=1))), numbers

@@ -58,14 +58,16 @@ def black() -> np.ndarray:
 
 def test_it_gives_what_prepare_gives(decoder: Decoder, tmp_path: Path) -> None:
     path, pixels = photo(tmp_path / "naïve \udcff 猫.jpg"), black()
-    assert decoder.prepare_into(pixels, path, SIZE) is None
+    assert decoder.prepare_into(pixels, path, SIZE).warning is None
     assert np.array_equal(pixels, prepare(path, SIZE).pixels)
+    corner = SIZE.model_copy(update={"fit": "corner"})
+    assert decoder.prepare_into(pixels, path, corner).inner == prepare(path, corner).inner == (32, 43)
     policy, box = SIZE.model_copy(update={"crop": CropPolicy()}), Box(0.1, 0.2, 0.3, 0.4)
-    assert decoder.prepare_into(pixels, path, policy, box) is None
+    assert decoder.prepare_into(pixels, path, policy, box).warning is None
     assert np.array_equal(pixels, prepare(path, policy, box).pixels)
     cut = tmp_path / "cut.jpg"
     cut.write_bytes(path.read_bytes()[:4000])
-    warning = decoder.prepare_into(pixels, cut, SIZE)
+    warning = decoder.prepare_into(pixels, cut, SIZE).warning
     assert warning == prepare(cut, SIZE).warning
     with pytest.raises(ImageError, match="bytes are more than the limit of 10"):
         decoder.prepare_into(pixels, path, SIZE, limits=Limits(max_bytes=10))
@@ -78,11 +80,11 @@ def test_a_crash_is_told_twice_and_the_next_photo_goes_on(haunted: Decoder, tmp_
     with pytest.raises(ImageError, match=r"the decoder crashed \(signal 6\)"):
         haunted.prepare_into(pixels, photo(tmp_path / "crash.jpg"), SIZE)
     assert not pixels.any()
-    assert haunted.prepare_into(pixels, photo(tmp_path / "once.jpg"), SIZE) is None
+    assert haunted.prepare_into(pixels, photo(tmp_path / "once.jpg"), SIZE).warning is None
     assert (tmp_path / "crashed").exists()  # the second try, as after somebody else ended the process
     with pytest.raises(ImageError, match="unexpected ZeroDivisionError: bug"):
         haunted.prepare_into(pixels, photo(tmp_path / "bug.jpg"), SIZE)
-    assert haunted.prepare_into(pixels, photo(tmp_path / "print.jpg"), SIZE) is None
+    assert haunted.prepare_into(pixels, photo(tmp_path / "print.jpg"), SIZE).warning is None
     assert np.array_equal(pixels, prepare(tmp_path / "print.jpg", SIZE).pixels)
 
 
@@ -91,7 +93,7 @@ def test_a_photo_that_takes_too_long_is_given_up(haunted: Decoder, tmp_path: Pat
     with pytest.raises(ImageError, match=r"took more than 0\.5 s"):
         haunted.prepare_into(black(), photo(tmp_path / "hang.jpg"), SIZE, limits=Limits(max_seconds=0.5))
     assert time.monotonic() - started < 20
-    assert haunted.prepare_into(black(), photo(tmp_path / "good.jpg"), SIZE) is None
+    assert haunted.prepare_into(black(), photo(tmp_path / "good.jpg"), SIZE).warning is None
 
 
 def test_a_process_that_ended_meanwhile_is_started_again(decoder: Decoder, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_a_process_that_ended_meanwhile_is_started_again(decoder: Decoder, tmp_p
     decoder._process.kill()
     decoder._process.wait()
     pixels[:] = 0
-    assert decoder.prepare_into(pixels, path, SIZE) is None
+    assert decoder.prepare_into(pixels, path, SIZE).warning is None
     assert pixels.any()
 
 

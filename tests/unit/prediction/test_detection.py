@@ -1,6 +1,7 @@
 """Detecting: the layout, the geometry, what is kept of a killed run, and who is told of what failed."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, as_text
 from trapline.errors import DataError, UsageError
 from trapline.formats import join_boxes, write_boxes
-from trapline.images import Preprocessing
+from trapline.images import Preprocessing, decoders
 from trapline.models import Detector
 from trapline.models.detector import Found, _decode, _grid
 from trapline.prediction import detect
@@ -222,3 +223,37 @@ def test_what_is_no_detector_is_refused(tmp_path: Path, write_tiny_model: Callab
         Detector(tmp_path / "odd.onnx")
     with pytest.raises(UsageError, match="between 0 and 1"):
         Detector(tmp_path / "red.onnx", min_conf=1.5)
+
+
+def test_every_photo_has_an_answer_however_broken(
+    tmp_path: Path, write_zoo: Callable[[Path], dict[str, str]]
+) -> None:
+    expected = write_zoo(tmp_path / "zoo") | {"vanished.jpg": "failed"}
+    paths = [tmp_path / "zoo" / name for name in expected]
+    detector = Detector(write_detector(tmp_path / "red.onnx"))
+    found = detect(detector, paths, tmp_path / "journal")
+    failed = found.table.filter(pl.col("boxes").is_null())["media_id"].to_list()
+    assert sorted(failed) == sorted(as_text(name) for name in expected if expected[name] == "failed")
+    reasons = found.info["boxes"]["failures"]
+    assert sorted(reasons) == sorted(failed)
+    assert all(reasons.values())
+
+
+def test_a_photo_that_kills_its_decoder_costs_its_row_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = write_photos(tmp_path / "photos", (0, 0), (96, 64), (224, 96))
+    deadly = (
+        f"import os, sys; sys.path[:] = {sys.path!r}; from trapline.images import worker\n"
+        "real = worker.prepare\n"
+        "worker.prepare = lambda path, *rest: os.abort() if path.name == '1.png' else real(path, *rest)\n"
+        "worker.main()"
+    )
+    monkeypatch.setattr(decoders, "_command", lambda: [sys.executable, "-c", deadly])
+    monkeypatch.setattr(decoders, "_idle", [])
+    found = detect(
+        Detector(write_detector(tmp_path / "red.onnx"), min_conf=0.6), catalog, tmp_path / "journal"
+    )
+    decoders.close_all()
+    assert [boxes is None for boxes in found.table["boxes"]] == [False, True, False]
+    assert found.info["boxes"]["failures"] == {"1.png": "the decoder crashed (signal 6)"}

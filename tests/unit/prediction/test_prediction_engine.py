@@ -20,7 +20,7 @@ from trapline.prediction import (
     Predictions,
     Progress,
     as_catalog,
-    engine,
+    decoding,
     estimate,
     pool_events,
     predict,
@@ -410,9 +410,9 @@ def test_decoding_never_runs_far_ahead(
 
     def count(pixels: np.ndarray, path: Path, *rest: object) -> object:
         started.append(path)
-        return engine._Picture(None, None, False, "counted")
+        return decoding.Picture(None, None, False, "counted")
 
-    monkeypatch.setattr(engine, "_read", count)
+    monkeypatch.setattr(decoding, "_read", count)
     far: list[int] = []
     paths = [tmp_path / f"{number}.jpg" for number in range(100)]
     predict(
@@ -422,7 +422,7 @@ def test_decoding_never_runs_far_ahead(
         batch_size=2,
         progress=lambda now: far.append(len(started) - now.done),
     )
-    assert max(far) <= 2 * (engine._AHEAD + 1)
+    assert max(far) <= 2 * (decoding._AHEAD + 1)
 
 
 def test_an_estimate_times_a_sample_and_writes_nothing(model: ModelFile, tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""Photos become pixels in other processes, a few batches ahead of the one that a network looks at."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.catalog import Catalog
+from trapline.images import Box, ImageError, Limits, Preprocessing, borrowed
+from trapline.models.cores import available_cores
+from trapline.prediction.inputs import Input, stamp
+from trapline.prediction.journal import Entry
+
+_AHEAD = 3
+"""Batches that are decoded or being decoded while one runs: what memory holds is this many and no more."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What became of a file; its pixels are in the batch.
+
+    Attributes:
+        size: bytes, None if the file could not be found.
+        modified: its modification time in nanoseconds, None likewise.
+        decoded: whether there are pixels.
+        reason: why there are none, or what was odd.
+        inner: height and width, pixels, of the picture in the input; 0 and 0 if there is none.
+    """
+
+    size: int | None
+    modified: int | None
+    decoded: bool
+    reason: str | None
+    inner: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A batch of inputs that are decoded.
+
+    Attributes:
+        inputs: each with its place in the batch.
+        pixels: uint8 [places, height, width, 3], RGB; black where nothing was decoded.
+        pictures: one an input.
+    """
+
+    inputs: list[tuple[int, Input]]
+    pixels: npt.NDArray[np.uint8]
+    pictures: list[Picture]
+
+    @property
+    def readable(self) -> npt.NDArray[np.bool_]:
+        """One boolean an input: whether it has pixels."""
+        return np.array([picture.decoded for picture in self.pictures], np.bool_)
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """int64 [inputs]: where in `pixels` each input is."""
+        return np.array([place for place, _ in self.inputs], np.int64)
+
+    def entries(self, finite: npt.NDArray[np.bool_] | None = None) -> list[Entry]:
+        """What the journal keeps of the inputs besides numbers.
+
+        Args:
+            finite: one boolean an input: false if the model's numbers for it are none, which fails it.
+        """
+        said = [True] * len(self.inputs) if finite is None else finite.tolist()
+        return [
+            _entry(row, picture, fine)
+            for (_, row), picture, fine in zip(self.inputs, self.pictures, said, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the photos of a run are decoded.
+
+    A thread for each decoding process carries pixels from its pipe into the batch, where the network takes
+    them; nothing is copied twice.
+
+    Attributes:
+        catalog: says where the files are.
+        preprocessing: from the model's card, or the detector's.
+        limits: on the bytes of a file, the pixels of a picture and the seconds it may take.
+        workers: processes; None for as many as the machine has cores.
+    """
+
+    catalog: Catalog
+    preprocessing: Preprocessing
+    limits: Limits
+    workers: int | None = None
+
+    def black(self, places: int) -> npt.NDArray[np.uint8]:
+        """uint8 [places, height, width, 3], nothing but zeros."""
+        return np.zeros((places, self.preprocessing.height, self.preprocessing.width, 3), np.uint8)
+
+    def batches(
+        self, inputs: Iterable[list[tuple[int, Input]]], places: int | None = None
+    ) -> Iterator[Decoded]:
+        """The batches of inputs, decoded, in their order.
+
+        Args:
+            inputs: batches, each input with its place in it.
+            places: of every batch; None for as many as it has inputs.
+        """
+        pool = ThreadPoolExecutor(self.workers or available_cores(), thread_name_prefix="decode")
+        waiting: deque[_Waiting] = deque()
+        try:
+            for batch in inputs:
+                waiting.append(self._begin(pool, batch, places or len(batch)))
+                if len(waiting) > _AHEAD:
+                    yield _finish(*waiting.popleft())
+            while waiting:
+                yield _finish(*waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _begin(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]], places: int) -> _Waiting:
+        pixels, how = self.black(places), (self.preprocessing, self.limits)
+        pictures = [
+            pool.submit(_read, pixels[place], self.catalog.path(row.file_path), row.box, *how)
+            for place, row in inputs
+        ]
+        return inputs, pixels, pictures
+
+
+_Waiting = tuple[list[tuple[int, Input]], npt.NDArray[np.uint8], list[Future[Picture]]]
+
+
+def _finish(
+    inputs: list[tuple[int, Input]], pixels: npt.NDArray[np.uint8], pictures: list[Future[Picture]]
+) -> Decoded:
+    return Decoded(inputs, pixels, [picture.result() for picture in pictures])
+
+
+def _read(
+    pixels: npt.NDArray[np.uint8], path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits
+) -> Picture:
+    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
+    with borrowed() as decoder:
+        try:
+            prepared = decoder.prepare_into(pixels, path, preprocessing, box, limits)
+        except ImageError as error:
+            return Picture(size, modified, False, error.reason)
+    return Picture(size, modified, True, prepared.warning, prepared.inner)
+
+
+def _entry(row: Input, picture: Picture, finite: bool) -> Entry:
+    failed = not picture.decoded or not finite
+    reason = picture.reason
+    if picture.decoded and not finite:
+        reason = "the model answered with something that is no number"
+    return Entry(
+        row.media_id,
+        row.number,
+        row.file_path,
+        picture.size,
+        picture.modified,
+        row.box_text,
+        "failed" if failed else "ok",
+        reason,
+    )
