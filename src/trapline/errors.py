@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import ModuleType
 
 
@@ -45,3 +46,33 @@ def require(package: str, extra: str, purpose: str) -> ModuleType:
         if error.name is not None and error.name.split(".")[0] == package.split(".")[0]:
             raise MissingExtraError(package, extra, purpose) from None
         raise
+
+
+_BEGINNINGS = (
+    (b"PAR1", "a Parquet table"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"\x89PNG", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"PK\x03\x04", "a zip"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"SQLite format 3", "a database"),
+    (b"%PDF", "a PDF"),
+    (b"{", "JSON"),
+    (b"[", "JSON"),
+)
+
+
+def kind_of(path: Path) -> str | None:
+    """What a file looks like, to say so where another kind was wanted; None if that is not clear."""
+    if path.is_dir():
+        return "a folder"
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        return "an empty file"
+    for beginning, kind in _BEGINNINGS:
+        if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(beginning):
+            return kind
+    if path.suffix.lower() == ".onnx":
+        return "an ONNX model"
+    return "text" if all(byte >= 32 or byte in b"\t\r\n" for byte in start) else None

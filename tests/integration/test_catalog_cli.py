@@ -78,10 +78,10 @@ def test_folds_and_dates(table: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["catalog", "TABLE", "--event-gap", "soon"], 2, "60s, 5min or 1h"),
         (["catalog", "TABLE", "--check", "deep"], 2, "none, quick or full"),
         (["catalog", "TABLE", "--levels", "label"], 2, "no option 'levels'"),
-        (["catalog", "TABLE", "-o", "TABLE"], 2, "exists"),
-        (["split", "TABLE"], 1, "cannot be read as Parquet"),
+        (["catalog", "TABLE", "-o", "TABLE"], 2, "written as .parquet"),
+        (["split", "TABLE"], 1, "is no catalog but text"),
         (["split", "TABLE", "--ratios", "many"], 2, "70,15,15"),
-        (["split", "TABLE", "--dates", "soon"], 2, "2016-04-01"),
+        (["split", "TABLE", "--by", "date", "--dates", "soon"], 2, "2016-04-01"),
         (["split", "TABLE", "--fold", "2"], 2, "--folds"),
     ],
 )

@@ -13,7 +13,7 @@ import polars as pl
 
 from trapline.catalog.names import as_name
 from trapline.catalog.parquet_file import read_parquet
-from trapline.errors import DataError
+from trapline.errors import DataError, kind_of
 from trapline.taxonomy import BLANK
 
 FORMAT_VERSION = "1"
@@ -171,9 +171,15 @@ class Catalog:
             DataError: the file is missing, is no catalog, or was written by a newer Trapline.
         """
         path = Path(path).absolute()
-        if not path.is_file():
+        if not path.exists():
             raise DataError(
-                f"There is no catalog at {path}. Make one with `trapline catalog SOURCE -o {path.name}`."
+                f"There is no catalog at {path}. Make one with `trapline catalog SOURCE -o NAME.parquet`."
+            )
+        kind = kind_of(path)
+        if kind not in (None, "a Parquet table"):
+            raise DataError(
+                f"{path} is no catalog but {kind}. A catalog is the Parquet file that "
+                "`trapline catalog SOURCE -o NAME.parquet` writes from photos, a table or a folder."
             )
         table, metadata = read_parquet(path)
         if "trapline_catalog" not in metadata:

@@ -72,3 +72,36 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, a folder that may not be written to: not ours, but no traceback
+        if "--debug" in arguments:
+            raise
+        typer.echo(f"Error: {_what_the_system_says(error)}", err=True)
+        sys.exit(1)
+    except SystemExit as left:
+        if left.code == _INTERRUPTED:
+            typer.echo(f"\nStopped. {_AFTER_STOP.get(_command(arguments), '')}".rstrip(), err=True)
+        raise
+
+
+_INTERRUPTED = 130
+"""The status that typer leaves with after Ctrl-C."""
+
+_AFTER_STOP = {
+    "detect": "The same command goes on where it stopped.",
+    "predict": "The same command goes on where it stopped.",
+    "train": "The same command with --resume goes on with what was finished.",
+    "tune": "The same command goes on with the trials that are left.",
+}
+
+
+def _command(arguments: list[str]) -> str:
+    return next((word for word in arguments if not word.startswith("-")), "")
+
+
+def _what_the_system_says(error: OSError) -> str:
+    """`Is a directory: out.parquet`, and what to look at."""
+    where = error.filename2 or error.filename
+    what = error.strerror or type(error).__name__
+    return (
+        f"{what}{f': {where}' if where else ''}. Check the path, your rights there and the room on the disk."
+    )

@@ -25,6 +25,13 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
         raise UsageError(f"{path} exists. Name another output with -o, or overwrite it with --force.")
 
 
+def refuse_as_catalog(path: Path, force: bool) -> None:
+    """The same for the output of a command that writes a catalog, which is Parquet whatever it is called."""
+    if path.suffix.lower() != ".parquet":
+        raise UsageError(f"A catalog is written as .parquet, not as '{path.name}'.")
+    refuse_to_overwrite(path, force)
+
+
 def parse_numbers(text: str, option: str) -> list[float]:
     """Numbers with commas between them, as in 70,15,15; anything else is a `UsageError`."""
     try:
@@ -57,7 +64,7 @@ def warnings_as_notes() -> Iterator[None]:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A progress display on standard error with rate and time left; silent when piped."""
+    """A progress display on standard error with rate and time left; silent when piped, gone at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -69,6 +76,10 @@ def progress() -> Iterator[Progress]:
         TextColumn("{task.fields[rate]}"),
     )
     with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
     ) as display:
         yield display

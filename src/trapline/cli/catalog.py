@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, progress, refuse_to_overwrite
+from trapline.cli._common import Force, Json, progress, refuse_as_catalog
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -36,7 +36,10 @@ def run(
         str | None, typer.Option("--encoding", help="Of a table as text, as in cp1252.")
     ] = None,
     root: Annotated[
-        Path | None, typer.Option("--root", help="The folder that a table's paths start from.")
+        Path | None,
+        typer.Option(
+            "--root", help="The folder that a table's paths start from.", exists=True, file_okay=False
+        ),
     ] = None,
     location: Annotated[
         str | None, typer.Option("--location", help="Card folder: the one location of all photos.")
@@ -118,7 +121,7 @@ def run(
     if check not in ("none", "quick", "full"):
         raise UsageError(f"--check takes none, quick or full, not '{check}'.")
     if output is not None:
-        refuse_to_overwrite(output, force)
+        refuse_as_catalog(output, force)
     given: dict[str, Any] = {
         "columns": _columns(column),
         "label_separator": label_separator,

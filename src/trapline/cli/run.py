@@ -36,19 +36,13 @@ def run(
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although the split leaks.")] = False,
 ) -> None:
     """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
+    from trapline.cli._steps import reporter
     from trapline.models import resolve_recipe
     from trapline.pipeline import run_pipeline
     from trapline.taxonomy import read_taxonomy
 
     chosen = resolve_recipe(recipe, recipe_file, set_ or ())
     with warnings_as_notes(), progress() as display:
-        bars = {}
-
-        def report(step: str, done: int, total: int, note: str) -> None:
-            if step not in bars:
-                bars[step] = display.add_task(step, rate="")
-            display.update(bars[step], completed=done, total=total, rate=note)
-
         run_pipeline(
             source,
             chosen,
@@ -62,5 +56,5 @@ def run(
             allow_leak=allow_leak,
             absent=absent,
             say=typer.echo,
-            report=report,
+            report=reporter(display),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, parse_numbers, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Seed, parse_numbers, refuse_as_catalog
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,8 +24,8 @@ def run(
         str, typer.Option("--by", help="location, random, event, season, date or column.")
     ] = "location",
     ratios: Annotated[
-        str, typer.Option("--ratios", help="Shares of train, validation and perhaps test.")
-    ] = "70,15,15",
+        str | None, typer.Option("--ratios", help="Shares of train, validation and perhaps test [70,15,15].")
+    ] = None,
     folds: Annotated[int | None, typer.Option("--folds", help="Make folds instead of ratios.")] = None,
     fold: Annotated[int, typer.Option("--fold", help="With --folds: which validates, from 0.")] = 0,
     column: Annotated[
@@ -47,9 +47,13 @@ def run(
 
     if fold and folds is None:
         raise UsageError("--fold says which fold validates; say of how many with --folds.")
-    shares, moments = parse_numbers(ratios, "--ratios"), _dates(dates)
+    if folds is not None and ratios is not None:
+        raise UsageError("--folds makes folds of equal size, --ratios makes parts; ask for one of them.")
+    if dates is not None and by != "date":
+        raise UsageError(f"--dates goes with --by date, not with --by {by}.")
+    shares, moments = parse_numbers(ratios or "70,15,15", "--ratios"), _dates(dates)
     output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
-    refuse_to_overwrite(output, force)
+    refuse_as_catalog(output, force)
     done = split_catalog(
         Catalog.load(catalog),
         by=by,

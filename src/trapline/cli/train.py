@@ -121,8 +121,10 @@ def _remove_run(folder: Path) -> None:
 
     if not folder.exists():
         return
-    if any(folder.iterdir()) and not (folder / "recipe.yaml").is_file():
-        raise UsageError(f"{folder} is not the folder of a training run; it is not removed.")
+    ours = all((folder / name).is_file() for name in ("recipe.yaml", "catalog.parquet"))
+    around = folder.resolve() in (Path.cwd(), *Path.cwd().parents)
+    if around or (any(folder.iterdir()) and not ours):
+        raise UsageError(f"{folder} is not the folder of a training run; it is not removed. Name another.")
     shutil.rmtree(folder)
 
 

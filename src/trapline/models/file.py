@@ -58,8 +58,10 @@ class ModelFile:
 
     def __init__(self, path: Path | str, *, threads: int | None = None, runtime: str = "auto") -> None:
         self.path = Path(path)
+        if self.path.is_dir():
+            raise DataError(f"{self.path} is a folder; name the model file in it (model.onnx).")
         if not self.path.is_file():
-            raise DataError(f"There is no model file at {self.path}.")
+            raise DataError(f"There is no model file at {self.path}. `trapline train` makes one.")
         content = self.path.read_bytes()
         self.fingerprint = hashlib.sha256(content).hexdigest()
         self._session = open_session(content, self.path, runtime, threads)

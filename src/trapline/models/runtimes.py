@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trapline.errors import DataError, UsageError, require
+from trapline.errors import DataError, UsageError, kind_of, require
 
 OPENVINO = "openvino"
 
@@ -112,6 +112,11 @@ class _OnnxRuntime:
             self.inputs = tuple(_value(item) for item in session.get_inputs())
             self.outputs = tuple(_value(item) for item in session.get_outputs())
         except Exception as error:  # its errors have no common base but Exception
+            kind = kind_of(path)
+            if kind not in (None, "an ONNX model"):
+                raise DataError(
+                    f"{path} is no model but {kind}. A model is the model.onnx that `trapline train` writes."
+                ) from error
             raise DataError(f"{path} cannot be opened as an ONNX model: {error}") from error
         if session.get_providers()[0] != provider[0]:
             raise UsageError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.errors import DataError, require
+from trapline.errors import DataError, kind_of, require
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -120,7 +120,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise many kinds; whatever it is, the file is not usable
-        raise DataError(f"{path} cannot be read as weights: {error}") from error
+        kind = kind_of(path) if path.is_file() else None
+        why = "it is no file of tensors, or one that wants to run code"
+        if kind not in (None, "a zip"):
+            why = f"it is {kind}"
+        elif "Weights only load failed" not in str(error):
+            why = str(error).partition("\n")[0]
+        raise DataError(f"{path} cannot be read as weights: {why}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog.parquet_file import read_parquet
-from trapline.errors import DataError
+from trapline.errors import DataError, kind_of
 from trapline.prediction.ranks import Ranks
 
 Level = Literal["media", "box", "event"]
@@ -139,12 +139,24 @@ class Predictions:
         path = Path(path)
         if not path.is_file():
             raise DataError(f"There are no predictions at {path}. Make them with `trapline predict`.")
+        beside = path.with_name(path.name + ".json")
+        kind = kind_of(path)
+        if kind not in (None, "text", "a Parquet table"):
+            raise DataError(f"{path} is no table of predictions but {kind}. `trapline predict` makes one.")
+        if kind != "a Parquet table" and not beside.is_file():
+            raise DataError(
+                f"{path} cannot be read as predictions: beside it lies no {beside.name}, which "
+                "`trapline predict` writes too and which names the labels. Keep the two together."
+            )
         try:
             if path.suffix.lower() == ".parquet":
                 table, metadata = read_parquet(path)
+                if "trapline_predictions" not in metadata:
+                    what = "a catalog" if "trapline_catalog" in metadata else "another Parquet table"
+                    raise ValueError(f"it is {what}")
                 header = _checked(json.loads(metadata["trapline_predictions"]))
             else:
-                header = _checked(json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8")))
+                header = _checked(json.loads(beside.read_text(encoding="utf-8")))
                 types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
                 table = pl.read_csv(path, schema_overrides=types)
             if header["info"].get("taxonomy"):  # what `write_table` added is computed anew

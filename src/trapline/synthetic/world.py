@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -117,15 +118,28 @@ def make_world(
     _make_room(folder, force)
     preferences = draw_preferences(np.random.default_rng([seed, 0]), locations)
     habitats = np.random.default_rng([seed, 1]).permutation(np.resize(sorted(PALETTES), locations))
+    stopped = threading.Event()
+
+    def drawn() -> None:
+        if stopped.is_set():
+            raise CancelledError
+        if on_photo is not None:
+            on_photo()
+
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         jobs = [
             pool.submit(
                 _draw_location, folder, f"SYN{place + 1:02d}", str(habitats[place]), preferences[place],
-                events_per_location, np.random.SeedSequence([seed, 2, place]), size, on_photo,
+                events_per_location, np.random.SeedSequence([seed, 2, place]), size, drawn,
             )
             for place in range(locations)
         ]  # fmt: skip
-        photos = [photo for job in jobs for photo in job.result()]
+        try:
+            photos = [photo for job in jobs for photo in job.result()]
+        except BaseException:  # Ctrl-C too: the pool would otherwise draw the rest of the world first
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return _write_tables(folder, photos, locations, seed)
 
 
@@ -171,7 +185,7 @@ def _draw_location(
     events_per_location: int,
     seeds: np.random.SeedSequence,
     size: tuple[int, int],
-    on_photo: Callable[[], object] | None,
+    on_photo: Callable[[], object],
 ) -> list[_Photo]:
     """Draw and write all pictures of one location, in the order of time."""
     for_scene, for_events, for_frames = (np.random.default_rng(seed) for seed in seeds.spawn(3))
@@ -183,8 +197,7 @@ def _draw_location(
         for frame in range(len(event.frames)):
             name = f"photos/{location}/IMG_{len(photos) + 1:04d}.JPG"
             photos.append(_draw_photo(folder / name, name, scene, location, place, event, frame, for_frames))
-            if on_photo is not None:
-                on_photo()
+            on_photo()
     return photos
 
 
