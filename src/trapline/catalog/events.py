@@ -139,7 +139,10 @@ def _check(catalog: Catalog, gap: timedelta) -> None:
     if gap <= timedelta(0):
         raise UsageError(f"The time between events must be above zero, not {gap}.")
     if catalog.table["camera_time"].null_count() == len(catalog):
-        raise DataError("Events by a time gap need times, and no media of the catalog has one.")
+        raise DataError(
+            "Events by a time gap need times, and no media of the catalog has one. Of a table or of class "
+            "folders, --exif reads those of the photos."
+        )
 
 
 def _by_time(rows: pl.DataFrame, gap: timedelta) -> pl.DataFrame:

@@ -96,6 +96,10 @@ def run(
     timezone: Annotated[
         str | None, typer.Option("--timezone", help="Of the cameras' clocks, as Area/City.")
     ] = None,
+    exif: Annotated[
+        bool,
+        typer.Option("--exif", help="Tables, class folders: take the times from the photos' EXIF data."),
+    ] = False,
     time_format: Annotated[str | None, typer.Option("--time-format", help="As in '%d/%m/%Y %H:%M'.")] = None,
     event_gap: Annotated[
         str | None,
@@ -140,6 +144,7 @@ def run(
         "blank": blank,
         "timezone": timezone,
         "time_format": time_format,
+        "exif": exif or None,
         "event_gap": _gap(event_gap, "--event-gap"),
     }
     catalog = read(

@@ -12,6 +12,7 @@ from trapline.catalog import BLANK_WORDS
 from trapline.catalog.splits import PART_NAMES
 from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft
+from trapline.formats.exif_times import add_exif
 from trapline.formats.folders import find_pictures, is_hidden
 from trapline.formats.path_pattern import apply_pattern
 from trapline.formats.registry import reader
@@ -104,7 +105,12 @@ def _folders_in(folder: Path) -> list[Path]:
 
 @reader("class_folders", recognise=_recognise, rank=2)
 def read_class_folders(
-    source: Path, *, label_from: str = "deepest", levels: str | None = None, pattern: str | None = None
+    source: Path,
+    *,
+    label_from: str = "deepest",
+    levels: str | None = None,
+    pattern: str | None = None,
+    exif: bool = False,
 ) -> Draft:
     """Folders named like their labels: <split>/<label>/<file>, <label>/<file>, or nested taxa.
 
@@ -115,6 +121,7 @@ def read_class_folders(
         levels: what each folder level is, where it is not so, as in `location/label`: split, label,
             location, deployment, event, `-` for nothing, or the name of a column of your own.
         pattern: a regular expression with named groups over the path (`event`, `frame`, …).
+        exif: read the photos' EXIF for their times (pixels are not decoded).
 
     Returns:
         Pictures that lie in no label's folder are not labelled. Files that are all named
@@ -137,6 +144,9 @@ def read_class_folders(
     )
     rows = _by_levels(rows, levels) if levels else _by_depth(rows, label_from)
     notes = list(found.notes)
+    if exif:
+        rows, more = add_exif(rows, source)
+        notes += more
     if pattern is not None:
         rows, more = apply_pattern(rows, pattern)
         notes += more

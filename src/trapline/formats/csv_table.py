@@ -11,6 +11,7 @@ import polars as pl
 from trapline.catalog.splits import PART_NAMES
 from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft, normal_path
+from trapline.formats.exif_times import add_exif
 from trapline.formats.registry import reader
 from trapline.formats.text_table import read_text_table
 
@@ -62,6 +63,7 @@ def read_csv_table(
     label_separator: str | None = None,
     root: Path | str | None = None,
     encoding: str = "utf-8",
+    exif: bool = False,
 ) -> Draft:
     """Any CSV or TSV: path, label(s), location, deployment, event, time, frame, split, id; zamba's as it is.
 
@@ -72,6 +74,7 @@ def read_csv_table(
         label_separator: what stands between several labels in one cell.
         root: the folder that the paths start from; the file's own folder where None.
         encoding: of the file.
+        exif: the table has no times: read them from the photos' EXIF (pixels are not decoded).
 
     Returns:
         Rows in the order of the file. Columns that are for nothing are kept under their names. An empty
@@ -79,10 +82,15 @@ def read_csv_table(
 
     Raises:
         DataError: a column is missing, or rows of one media disagree; file and line are named.
-        UsageError: `columns` names something unknown.
+        UsageError: `columns` names something unknown, or times are both in the table and asked of EXIF.
     """
     table = read_text_table(source, encoding=encoding)
     taken = match_columns(table.columns, columns or {}, source)
+    if exif and "time" in taken:
+        raise UsageError(
+            f"The table has times (column '{taken['time']}'), and --exif asks for those of the photos. "
+            "Leave one out; --column time= leaves out the table's."
+        )
     folder = source.parent if root is None else Path(root)
     rows = table.select(
         "_place",
@@ -102,6 +110,11 @@ def read_csv_table(
     rows, merged = _one_row_a_media(rows, label_separator)
     if "media_id" not in rows.columns:
         rows = rows.with_columns(pl.col("file_path").alias("media_id"))
+    if exif:
+        rows, more = add_exif(rows, folder)
+        merged = merged + more
+    elif "time" not in taken:
+        merged = [*merged, "no column holds times; --exif reads those of the photos"]
     return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
 
 

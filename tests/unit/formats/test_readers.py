@@ -1,7 +1,7 @@
 """Every reader: what it recognises, what it reads, and what it refuses."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +288,34 @@ def test_a_pattern_that_cannot_work_is_refused(tmp_path: Path, pattern: str, err
     touch(tmp_path, "A/1.jpg")
     with pytest.raises(error):
         read(tmp_path, pattern=pattern, exif=False)
+
+
+@pytest.mark.parametrize("form", ["csv", "class_folders"])
+def test_a_source_without_times_takes_those_of_the_photos_when_asked(tmp_path: Path, form: str) -> None:
+    for n, time in enumerate(("2020:01:01 10:00:00", "2020:01:01 10:00:09", "2020:01:02 10:00:00", None)):
+        photo(tmp_path / f"train/fox/{n}.jpg", time)
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label,site\n" + "".join(f"train/fox/{n}.jpg,fox,A\n" for n in range(5)))
+    source = table if form == "csv" else tmp_path
+    without = read(source, format=form)
+    assert without.table["camera_time"].null_count() == len(without)
+    found = read(source, format=form, exif=True, event_gap=timedelta(minutes=1))
+    assert found.table["camera_time"].to_list()[:3] == [
+        datetime(2020, 1, 1, 10), datetime(2020, 1, 1, 10, 0, 9), datetime(2020, 1, 2, 10)
+    ]  # fmt: skip
+    assert found.table["timestamp_source"].to_list()[2:4] == ["exif", "none"]
+    assert found.table["event_id"].n_unique() == 3  # two, and none for the photo without a time
+    assert any("1 photos have no time" in note for note in found.info["notes"])
+    if form == "csv":  # the fifth is not there: it stays a row
+        assert len(found) == 5
+        assert any("no column holds times; --exif" in note for note in without.info["notes"])
+
+
+def test_times_are_not_taken_from_two_places(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label,time\na.jpg,fox,2020-01-01 10:00:00\n")
+    with pytest.raises(UsageError, match="--column time="):
+        read(table, exif=True)
 
 
 def test_one_location_for_all(tmp_path: Path) -> None:
