@@ -11,6 +11,8 @@ import polars as pl
 
 from trapline.errors import DataError, UsageError
 from trapline.formats.writing import Job
+from trapline.metrics import said as labels_said
+from trapline.models.calibrated import blank_column
 
 TOP = 5
 """How many labels the formats that list several list."""
@@ -75,8 +77,8 @@ def say(job: Job, threshold: float | None) -> list[Said]:
     """What each row of the predictions says, in their order.
 
     Of a single-label model the most probable label is the answer if it reaches the threshold; of a
-    multi-label model every label that does. Of a model of taxa, unless a threshold is given, it is the
-    rolled-up answer.
+    multi-label model every label that does, but `blank` only alone (see `trapline.metrics.said`). Of a model
+    of taxa, unless a threshold is given, it is the rolled-up answer.
     """
     rolled = job.rolled_up if threshold is None else None
     limit = resolve_threshold(job, threshold)
@@ -84,6 +86,7 @@ def say(job: Job, threshold: float | None) -> list[Said]:
     numbers = job.predictions.probabilities()
     order = np.argsort(-np.nan_to_num(numbers, nan=-1.0), axis=1, kind="stable")
     several = job.predictions.task == "multi-label"
+    passes = labels_said(numbers, limit, blank_column(labels) if several else None)
     said = []
     fixed = table.select("event_id", "box", "status", "reason")
     for row, (event, box, status, reason) in enumerate(fixed.iter_rows()):
@@ -92,8 +95,8 @@ def say(job: Job, threshold: float | None) -> list[Said]:
             continue
         places = order[row] if several else order[row, : max(TOP, 1)]
         ranked = tuple(Answer(labels[place], float(numbers[row, place])) for place in places)
-        candidates = ranked if several else ranked[:1]
-        answers = tuple(answer for answer in candidates if answer.probability >= limit)
+        candidates = zip(ranked if several else ranked[:1], places, strict=False)
+        answers = tuple(answer for answer, place in candidates if passes[row, place])
         if rolled is not None:
             name, probability = rolled[row]
             answers = () if name is None else (Answer(name, probability),)

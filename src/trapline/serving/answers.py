@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, Limits, choose_box, prepare
+from trapline.metrics import said
 from trapline.models import ModelFile
+from trapline.models.calibrated import blank_column
 from trapline.models.card import Card
 
 if TYPE_CHECKING:
@@ -201,7 +203,8 @@ def as_document(found: Answer, model: ModelFile, top: int = TOP) -> dict[str, An
     """The rich form, JSON-able.
 
     `labels` are those that the model holds for shown: of a single-label model the most probable one, if it
-    passes its threshold; of a multi-label model all that pass theirs (0.5 where the card has none).
+    passes its threshold; of a multi-label model all that pass theirs (0.5 where the card has none), `blank`
+    only alone.
     """
     card = model.card
     document: dict[str, Any] = {"name": found.name, "status": found.status, "reason": found.reason}
@@ -240,7 +243,10 @@ def _taxon(probabilities: Floats, model: ModelFile) -> dict[str, Any] | None:
 
 def _shown(flat: Mapping[str, float], ranked: Sequence[str], card: Card) -> list[str]:
     if card.task == "multi-label":
-        return [label for label in ranked if flat[label] >= card.thresholds.get(label, 0.5)]
+        limits = [card.thresholds.get(label, 0.5) for label in card.labels]
+        told = said([flat[label] for label in card.labels], limits, blank_column(card.labels))
+        shown = dict(zip(card.labels, told.tolist(), strict=True))
+        return [label for label in ranked if shown[label]]
     return [label for label in ranked[:1] if flat[label] >= card.thresholds.get(label, 0.0)]
 
 

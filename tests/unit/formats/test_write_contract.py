@@ -1,5 +1,7 @@
 """What every writer promises, for all of them."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,24 @@ def test_predictions_of_events_and_several_labels_can_be_written(
     if name not in (*TABLES, "camtrap-dp"):
         assert any("event" in note for note in report.notes)
         assert any("3 media of the catalog have no prediction" in note for note in report.notes)
+
+
+def test_blank_is_never_said_beside_another_label(scene: Any, tmp_path: Path) -> None:
+    made = scene("media", "multi-label")
+    both = made.predictions.table.with_columns(
+        pl.when(pl.col("status") == "ok").then(0.8).cast(pl.Float32).alias("fox"),
+        pl.when(pl.col("media_id") == "m1").then(0.9).otherwise(0.7).cast(pl.Float32).alias("blank"),
+    )
+    predictions = replace(made.predictions, table=both)
+    write(predictions, made.catalog, tmp_path / "out.json", format="coco-camera-traps", threshold=0.6)
+    document = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    names = {one["id"]: one["name"] for one in document["categories"]}
+    said: dict[str, list[str]] = {}
+    for one in document["annotations"]:
+        said.setdefault(one["image_id"], []).append(names[one["category_id"]])
+    assert said["m1"] == ["empty"]
+    assert "fox" in said["m2"]
+    assert not any("empty" in labels and len(labels) > 1 for labels in said.values())
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"camtrap-dp"}))

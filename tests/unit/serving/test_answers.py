@@ -72,6 +72,9 @@ def test_labels_are_those_that_pass_their_thresholds(write_tiny_model: Any, tmp_
         write_tiny_model(tmp_path / "multi.onnx", task="multi-label", thresholds={"hare": 0.4, "lynx": 0.7})
     )
     assert as_document(Answer("a", row), multi)["labels"] == ["hare"]
+    both = np.array([0.8, 0.9, 0.1], np.float32)  # blank and hare: an empty photo shows no hare
+    assert as_document(Answer("a", both), multi)["labels"] == ["hare"]
+    assert as_document(Answer("a", both[[1, 0, 2]]), multi)["labels"] == ["blank"]
     sure = ModelFile(write_tiny_model(tmp_path / "sure.onnx", thresholds={"lynx": 0.7}))
     assert as_document(Answer("a", row), sure)["labels"] == []
 
