@@ -30,6 +30,9 @@ def run(
     part: Annotated[
         str | None, typer.Option(help="Only this part of the split: train, validation, test.")
     ] = None,
+    where_none: Annotated[
+        bool, typer.Option("--where-none", help="Only photos without a box; the others keep their boxes.")
+    ] = False,
     min_conf: Annotated[float, typer.Option(help="Boxes below this confidence are left out.")] = 0.05,
     overlap: Annotated[
         float, typer.Option(help="Of boxes that overlap more than this one stays, the most confident.")
@@ -81,6 +84,7 @@ def run(
             read(source),
             journal_path(output),
             part=part,
+            where_none=where_none,
             workers=workers,
             fresh=fresh,
             progress=show,

@@ -35,6 +35,7 @@ def detect(
     journal: Path | str,
     *,
     part: str | None = None,
+    where_none: bool = False,
     workers: int | None = None,
     fresh: bool = False,
     limits: Limits = DEFAULT_LIMITS,
@@ -51,6 +52,8 @@ def detect(
         inputs: the media.
         journal: the file that the work is written to.
         part: only this part of the catalog's split; the media of the others keep what they have.
+        where_none: only media that have no box yet (null or []); the others keep theirs. A second detector
+            so finds what the first has missed.
         workers: processes that decode; as many as the machine has cores.
         fresh: forget what an earlier run has done.
         limits: on the bytes of a file and the pixels of a picture.
@@ -68,6 +71,8 @@ def detect(
     """
     catalog = as_catalog(inputs)
     looked = catalog if part is None else catalog.part(part)
+    if where_none:
+        looked = looked.filter(pl.col("boxes").list.len().fill_null(0) == 0)
     with Journal(Path(journal), _header(detector, limits), fresh=fresh) as open_journal:
         wanted = not_done(looked, None, "media", open_journal.index(), len(looked))
         done = earlier = len(looked) - int(wanted.sum())

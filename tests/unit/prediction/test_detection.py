@@ -129,6 +129,18 @@ def test_nothing_found_and_not_looked_at_differ(tmp_path: Path) -> None:
     assert joined.table["boxes"].to_list() == found.table["boxes"].to_list()
 
 
+def test_a_second_detector_looks_only_where_the_first_found_nothing(tmp_path: Path) -> None:
+    catalog = write_photos(tmp_path / "photos", (0, 0), (96, 64), (32, 32))
+    first = {"category": "animal", "conf": 0.9, "x": 0.5, "y": 0.5, "width": 0.1, "height": 0.1}
+    boxes = pl.Series([[first], [], None], dtype=catalog.table.schema["boxes"])
+    catalog = catalog.with_table(catalog.table.with_columns(boxes=boxes))
+    detector = Detector(write_detector(tmp_path / "red.onnx"), min_conf=0.6)
+    found = detect(detector, catalog, tmp_path / "journal", where_none=True)
+    assert found.table["boxes"][0].to_list() == [first]
+    assert [len(found.table["boxes"][row]) for row in (1, 2)] == [1, 1]
+    assert found.info["boxes"]["media"] == 2
+
+
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     catalog = write_photos(tmp_path / "photos", *((32 * place, 32) for place in range(8)), (0, 96))
     detector = Detector(write_detector(tmp_path / "red.onnx"), min_conf=0.3)
