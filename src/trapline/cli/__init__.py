@@ -38,7 +38,7 @@ def build_app() -> typer.Typer:
 
 
 _NAMES = (
-    "quickstart run catalog explore split train tune detect predict pool region "
+    "quickstart run catalog explore split train tune detect predict pool combine region "
     "evaluate submit write export serve show"
 )
 _ORDER = {name: place for place, name in enumerate(_NAMES.split())}

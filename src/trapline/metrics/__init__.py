@@ -22,6 +22,7 @@ from trapline.metrics.correctness import (
 )
 from trapline.metrics.inputs import Task, task_of
 from trapline.metrics.intervals import Estimate, bootstrap, bootstrap_all, bootstrap_vectors
+from trapline.metrics.opinions import fit_opinions, pool_opinions
 from trapline.metrics.probability import binary_losses, brier_score, label_log_loss, log_loss, log_losses
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
 from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure
@@ -47,6 +48,7 @@ __all__ = [
     "count_labels",
     "evaluator",
     "expected_calibration_error",
+    "fit_opinions",
     "fit_scaling",
     "fit_temperature",
     "label_auc",
@@ -59,6 +61,7 @@ __all__ = [
     "macro_f1",
     "mean_average_precision",
     "measure",
+    "pool_opinions",
     "probabilities_of",
     "ranks",
     "restore_blanks",

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trapline.prediction.combining import Combination, combine, learn_combination
     from trapline.prediction.detection import detect
     from trapline.prediction.engine import Estimate, Progress, estimate, predict, predict_to_file
     from trapline.prediction.explaining import Explained, explain
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from trapline.prediction.table import Predictions
 
 _HOMES = {
+    "Combination": "combining",
     "Estimate": "engine",
     "Explained": "explaining",
     "Predictions": "table",
@@ -39,9 +41,11 @@ _HOMES = {
     "add_ranks": "ranks",
     "as_catalog": "inputs",
     "check_submission": "submission",
+    "combine": "combining",
     "detect": "detection",
     "estimate": "engine",
     "explain": "explaining",
+    "learn_combination": "combining",
     "pool_events": "pooling",
     "predict": "engine",
     "predict_to_file": "engine",
@@ -55,6 +59,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Combination",
     "Estimate",
     "Explained",
     "Predictions",
@@ -66,9 +71,11 @@ __all__ = [
     "add_ranks",
     "as_catalog",
     "check_submission",
+    "combine",
     "detect",
     "estimate",
     "explain",
+    "learn_combination",
     "pool_events",
     "predict",
     "predict_to_file",

@@ -1,0 +1,42 @@
+"""`trapline combine`: several models as one, and each calibrated for what it can see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trapline.cli._common import Force, refuse_to_overwrite
+
+
+def run(
+    catalog: Annotated[
+        Path, typer.Argument(help="The catalog that was predicted, with its boxes and events.")
+    ],
+    predictions: Annotated[list[Path], typer.Argument(help="Predictions of its media, a table a model.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
+    like: Annotated[
+        Path | None,
+        typer.Option("--like", help="Weigh the models as in this combined table [learn it from the labels]."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the locations, where it is learnt.")] = 5,
+    force: Force = False,
+) -> None:
+    """Combine the predictions of several models; or calibrate one apart for photos with and without a box."""
+    from trapline.catalog import Catalog
+    from trapline.prediction import Combination, Predictions, combine, learn_combination
+
+    refuse_to_overwrite(output, force)
+    media, members = Catalog.load(catalog), [Predictions.load(path) for path in predictions]
+    if like is None:
+        found = learn_combination(members, media, folds=folds)
+    else:
+        found = combine(members, media, Combination.of(Predictions.load(like)))
+    found.save(output)
+    how = Combination.of(found)
+    typer.echo(f"Combined {', '.join(how.names)}: {len(found)} media in {output}")
+    for name, weight in zip(how.names, how.weights, strict=True):
+        typer.echo(f"  {name}: {weight:.2f}")
+    sure = ", ".join(f"{group} {value:.2f}" for group, value in how.sureness.items())
+    typer.echo(f"How sure: {sure}. Learnt {how.learnt_on}.")

@@ -1,0 +1,280 @@
+"""Several models' predictions of the same media as one table, calibrated apart for what is harder to see.
+
+A photo without a box shows an animal so small or hidden that a detector missed it, and a classifier that
+learnt mostly from crops is far too sure of it; a visit of several photos may be surer than a photo alone.
+What each model's word is worth in each of these groups is learnt from predictions of media that the models
+did not train on (`validation.parquet` of a run by folds), and then applied to others. One model alone is
+calibrated anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trapline.catalog import Catalog, location_folds
+from trapline.errors import DataError, UsageError
+from trapline.metrics import fit_opinions, pool_opinions
+from trapline.prediction.table import Predictions
+
+GROUPS = ("no box", "alone", "several")
+"""Media without a box (if events are pooled: of an event without one); alone in their event; the others."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Combination(BaseModel):
+    """What `learn_combination` found, kept in the table's `info["combined"]`.
+
+    Attributes:
+        models: fingerprints, in the order of the weights.
+        names: of the models, for people.
+        weights: one a model, and
+        sureness: of each group: see `trapline.metrics.opinions`.
+        pooled: whether the tables were pooled by event first.
+        learnt_on: for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[str, ...]
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    sureness: dict[str, float]
+    pooled: bool
+    learnt_on: str
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> Combination:
+        """What a combined table says of itself.
+
+        Raises:
+            DataError: the table is not a combined one.
+        """
+        try:
+            return cls.model_validate(predictions.info["combined"])
+        except (KeyError, ValidationError):
+            raise DataError(
+                "These predictions do not say how models were combined; give the table that "
+                "`trapline combine` wrote when it learnt the weights."
+            ) from None
+
+
+def learn_combination(
+    members: Sequence[Predictions], catalog: Catalog, *, folds: int = 5, seed: int = 42
+) -> Predictions:
+    """Learn what each model's word is worth, and combine the same media honestly.
+
+    Args:
+        members: a table a model, of the same media, none of which the model (or the fold of it that answered)
+            trained on; all pooled by event, or none.
+        catalog: with the labels of these media, their locations, boxes and events.
+        folds: of the locations: each fold's media are combined by weights learnt on the others.
+        seed: deals the folds.
+
+    Returns:
+        the combined table; its `info["combined"]` is the `Combination` learnt on all of the media.
+
+    Raises:
+        DataError: tables that are not of the same media and labels, media without a label, too few locations.
+    """
+    members = _aligned(members)
+    table = _known(members[0], catalog)
+    truth = _truth(table, members[0])
+    groups, opinions = _groups(table, members), _opinions(members)
+    good = np.isfinite(opinions).all(axis=(1, 2))
+    labelled = table["labels"].is_not_null().to_numpy() & good
+
+    probabilities = np.full(opinions.shape[:2], np.nan)
+    of_fold = _folds(catalog, table, labelled, folds, seed)
+    multi = members[0].task == "multi-label"
+
+    def fitted(rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        return fit_opinions(opinions[rows], truth[rows], groups[rows], len(GROUPS))
+
+    def answer(rows: npt.NDArray[np.bool_], weights: Floats, sureness: Floats) -> None:
+        found = pool_opinions(opinions[rows], weights, sureness[groups[rows]], multi_label=multi)
+        probabilities[rows] = found
+
+    weights, sureness = fitted(labelled)
+    answer(good & (of_fold < 0), weights, sureness)
+    for fold in range(folds):
+        answer(of_fold == fold, *fitted(labelled & (of_fold != fold)))
+    places = table.filter(pl.Series(labelled))["location_id"].n_unique()
+    combination = Combination(
+        models=tuple(member.model for member in members),
+        names=tuple(_name(member) for member in members),
+        weights=tuple(weights.tolist()),
+        sureness=dict(zip(GROUPS, sureness.tolist(), strict=True)),
+        pooled=_pooled(members),
+        learnt_on=f"out of fold: {int(labelled.sum())} media at {places} locations",
+    )
+    said = f"{folds} location folds, each combined by weights learnt on the others"
+    return _combined(members, probabilities, combination, measured_on=said)
+
+
+def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination) -> Predictions:
+    """Combine predictions of other media by weights that were learnt.
+
+    Args:
+        members: a table a model, in any order: the models are known by their fingerprints.
+        catalog: with the boxes and events of these media.
+        like: of `Combination.of` the table that learning gave.
+
+    Raises:
+        DataError: tables that are not of the same media and labels, or of other models.
+        UsageError: pooled by event though the weights were learnt on single media, or the other way round.
+    """
+    by_model = {member.model: member for member in members}
+    if sorted(by_model) != sorted(set(like.models)) or len(members) != len(like.models):
+        raise DataError(
+            f"The weights are of the models {', '.join(like.names)}; these predictions "
+            f"are of {', '.join(_name(member) for member in members)}, or of other versions. Give one table "
+            "of each model that the weights were learnt for."
+        )
+    members = _aligned([by_model[model] for model in like.models])
+    if _pooled(members) != like.pooled:
+        first, then = ("pooled", "are not") if like.pooled else ("not pooled", "are")
+        raise UsageError(
+            f"The weights were learnt on predictions that were {first} by event; these {then}. "
+            "Treat both alike (`trapline pool`)."
+        )
+    groups, opinions = _groups(_known(members[0], catalog), members), _opinions(members)
+    sureness = np.array([like.sureness[name] for name in GROUPS])[groups]
+    multi = members[0].task == "multi-label"
+    found = pool_opinions(opinions, like.weights, sureness, multi_label=multi)  # NaN where a model failed
+    return _combined(members, found, like)
+
+
+def _combined(
+    members: Sequence[Predictions], probabilities: Floats, combination: Combination, **info: Any
+) -> Predictions:
+    """The first table with these probabilities; media that failed for one model keep its reason."""
+    first = members[0]
+    reasons = pl.coalesce([pl.lit(member.table["reason"]) for member in members])
+    failed = pl.lit(pl.Series(~np.isfinite(probabilities).all(axis=1)))
+    fixed = first.table.drop(first.labels).with_columns(
+        pl.when(failed).then(pl.lit("failed")).otherwise("status").alias("status"),
+        pl.when(failed).then(reasons).otherwise("reason").alias("reason"),
+    )
+    columns = [
+        pl.Series(label, probabilities[:, place], pl.Float32).fill_nan(None)
+        for place, label in enumerate(first.labels)
+    ]
+    said = {"combined": combination.model_dump(mode="json"), **info}
+    if combination.pooled:
+        said["pooled"] = first.info["pooled"]
+    fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()
+    return Predictions(fixed.hstack(columns), first.labels, first.level, fingerprint, first.task, said)
+
+
+def _aligned(members: Sequence[Predictions]) -> list[Predictions]:
+    """The tables with the rows and labels of the first, in its order."""
+    first, aligned = members[0], []
+    media = first.table["media_id"]
+    for member in members:
+        if member.level != "media":
+            raise DataError("Predictions of media are combined; these have a row a box or an event.")
+        if set(member.labels) != set(first.labels) or member.task != first.task:
+            raise DataError(
+                f"The models know different labels: {', '.join(first.labels)} and {', '.join(member.labels)}."
+            )
+        lone = set(media) ^ set(member.table["media_id"])
+        if lone or len(member) != len(first):
+            few = ", ".join(sorted(lone)[:3])
+            raise DataError(
+                f"The tables are not of the same media: {len(lone)} are in one and not the other ({few}). "
+                "Predict the same catalog with each model."
+            )
+        table = first.table.select("media_id").join(
+            member.table, on="media_id", how="left", maintain_order="left"
+        )
+        columns = [*member.table.columns[: -len(member.labels)], *first.labels]
+        aligned.append(
+            Predictions(
+                table.select(columns), first.labels, "media", member.model, member.task, dict(member.info)
+            )
+        )
+    return aligned
+
+
+def _known(first: Predictions, catalog: Catalog) -> pl.DataFrame:
+    """The catalog's rows of the predicted media, in their order."""
+    ids = first.table.select("media_id")
+    table = ids.join(catalog.table, on="media_id", how="left", maintain_order="left")
+    strangers = table.filter(pl.col("file_path").is_null())["media_id"].to_list()
+    if strangers:
+        raise DataError(
+            f"{len(strangers)} predicted media are not in the catalog: {', '.join(strangers[:5])}. "
+            "Give the catalog that was predicted."
+        )
+    return table
+
+
+def _truth(table: pl.DataFrame, first: Predictions) -> npt.NDArray[np.int64]:
+    """[N], or 0/1 [N, K] for several labels; 0 where there is no label."""
+    unknown = sorted(set(table["labels"].explode().drop_nulls()) - set(first.labels))
+    if unknown:
+        raise DataError(
+            f"The models do not know the label {', '.join(unknown)}; "
+            "leave its media out of what is learnt from."
+        )
+    if table["labels"].is_null().all():
+        raise DataError(
+            "The catalog has no labels, so what each model's word is worth cannot be learnt from it. "
+            "Learn it on labelled media, and give that table with --like."
+        )
+    if first.task == "multi-label":
+        columns = [table["labels"].list.contains(label).fill_null(False) for label in first.labels]
+        return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int64)
+    if (table["labels"].list.len() > 1).any():
+        raise DataError("Media with several labels cannot be learnt from by a model that says one.")
+    place = {label: number for number, label in enumerate(first.labels)}
+    return table["labels"].list.first().replace_strict(place, default=0, return_dtype=pl.Int64).to_numpy()
+
+
+def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
+    """[N], places in `GROUPS`; media on which no detector was run count as seen."""
+    seen = (pl.col("boxes").list.len() > 0).fill_null(True)
+    size = pl.lit(1)
+    if _pooled(members):
+        event = pl.coalesce(
+            pl.concat_str(pl.lit("event:"), "event_id"), pl.concat_str(pl.lit("media:"), "media_id")
+        )
+        seen, size = seen.any().over(event), pl.len().over(event)
+    group = pl.when(~seen).then(0).when(size == 1).then(1).otherwise(2)
+    return table.select(group.cast(pl.Int64).alias("group"))["group"].to_numpy()
+
+
+def _opinions(members: Sequence[Predictions]) -> Floats:
+    return np.stack([member.probabilities() for member in members], axis=2)
+
+
+def _pooled(members: Sequence[Predictions]) -> bool:
+    pooled = {"pooled" in member.info for member in members}
+    if len(pooled) > 1:
+        raise UsageError("Some of the tables are pooled by event and some are not; treat them alike.")
+    return pooled.pop()
+
+
+def _name(member: Predictions) -> str:
+    return str(member.info.get("recipe") or member.info.get("model_name") or member.model[:12])
+
+
+def _folds(catalog: Catalog, table: pl.DataFrame, rows: npt.NDArray[np.bool_], folds: int, seed: int) -> Ints:
+    """[N], the fold that holds a media out; -1 for media that cannot be learnt from."""
+    learnt = catalog.with_table(
+        catalog.table.filter(pl.col("media_id").is_in(table.filter(pl.Series(rows))["media_id"].implode()))
+    )
+    found = np.full(len(table), -1)
+    for place, fold in enumerate(location_folds(learnt, folds, seed)):
+        held_out = fold.table.filter(pl.col("split") == "validation")["media_id"]
+        found[table["media_id"].is_in(held_out.implode()).to_numpy()] = place
+    return found
