@@ -128,6 +128,11 @@ class HttpServer(uvicorn.Server):
         )
         super().__init__(config)
 
+    def stop_listening(self) -> None:
+        """Take no new connections; those that there are go on."""
+        for server in self.servers:
+            server.close()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave them alone."""

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trapline import __version__
 from trapline.serving import tf_rest, v2_rest
@@ -243,12 +243,16 @@ async def _photo(one: Any, body: Body, service: Service, deadline: float) -> Pho
 
 
 class _Door:
-    """Asks for the token before anything of a request is read."""
+    """Asks for the token before anything of a request is read; and closes the connections of a server that is
+    about to stop after their answers, when no client can be surprised by it.
+    """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._service.shelf.draining:
+            send = _closing(send)
         if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
             shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
             try:
@@ -259,6 +263,15 @@ class _Door:
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _closing(send: Send) -> Send:
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await send(message)
+
+    return send_and_close
 
 
 def _as_response(refusal: RefusedError) -> JSONResponse:

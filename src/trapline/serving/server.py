@@ -30,6 +30,9 @@ log = logging.getLogger("trapline.serving")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LOOK_SECONDS = 1.0
 _TEND_SECONDS = 0.1
+_LAST_SECONDS = 0.2
+"""For the requests on connections that were made just before the last could be."""
+
 _LONGEST_PAUSE = 30.0
 """Seconds before a worker that cannot start is tried again."""
 
@@ -122,6 +125,8 @@ async def _drain(
     service.shelf.draining = True
     log.info("Stopping: %d photos in work", service.engine.gate.inside)
     await asyncio.sleep(service.settings.drain)
+    pages.stop_listening()
+    await asyncio.sleep(_LAST_SECONDS)
     pages.should_exit = True
     await asyncio.gather(http, *([calls.stop(service.settings.deadline)] if calls else []))
 
@@ -225,6 +230,7 @@ class _Parent:
         processes = [worker.process for worker in workers if worker.process.is_alive()]
         for process in processes:
             process.terminate()
+        self._listening.close()  # else the system would take connections after the last worker has stopped to
         until = time.monotonic() + self._settings.drain + self._settings.deadline + 5
         while any(process.is_alive() for process in processes):
             if time.monotonic() > until or self._told_to_stop > 1:

@@ -1,6 +1,7 @@
 """A running server: the same answers by every interface, and those of `predict`."""
 
 import base64
+import http.client
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -396,12 +398,47 @@ def test_a_request_that_runs_when_the_server_is_told_to_stop_is_answered(
     assert running.process.wait(10) == 0
 
 
+def test_no_request_is_lost_when_a_server_under_load_is_told_to_stop(
+    start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
+) -> None:
+    running = start(f"it={models['species']}", "--workers", 2, "--drain", 0.5, "--no-grpc")
+    answered: list[int] = []
+
+    def ask_until_refused() -> None:
+        """As clients do: on one connection, on another once the server has closed it. A new one may be
+        refused, or reset by the system if it came after the last one taken; one that was answered may not.
+        """
+        while True:
+            connection, known, closed = http.client.HTTPConnection("127.0.0.1", running.port), False, False
+            while not closed:
+                try:
+                    connection.request("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+                    response = connection.getresponse()
+                except ConnectionError:
+                    assert not known
+                    return
+                response.read()
+                answered.append(response.status)
+                known, closed = True, response.will_close
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(ask_until_refused) for _ in range(8)]
+        time.sleep(0.5)
+        assert running.stop() == 0
+        for one in asking:
+            one.result()
+    assert set(answered) == {200}
+
+
 def test_told_twice_a_server_stops_at_once(start: Callable[..., Running], models: dict[str, Path]) -> None:
     for workers in (1, 2):
         running = start(f"it={models['species']}", "--workers", workers, "--drain", 60)
         running.process.terminate()
         time.sleep(0.3)
         assert running.process.poll() is None
+        assert running.ask("GET", "/health/ready")[0] == 503
+        assert running.ask("GET", "/health/live")[0] == 200
         running.process.terminate()
         assert running.process.wait(5) == 1
 
