@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog, split_catalog
 from trapline.cli import main
-from trapline.models import ModelFile, backbones, resolve_recipe
+from trapline.models import Calibration, EventPooling, ModelFile, backbones, resolve_recipe
 from trapline.training.heads import train_head
 
 WITHOUT_TORCH = """
@@ -85,6 +86,26 @@ def test_show_prints_what_a_person_must_know(
     facts = json.loads(capsys.readouterr().out)
     assert facts["card"] == card.model_dump(mode="json")
     assert facts["bytes"] == path.stat().st_size
+
+
+def test_show_says_how_the_probabilities_were_calibrated(
+    tmp_path: Path, write_tiny_model: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_label = Calibration(
+        method="labels",
+        slopes=(0.5, 1.0, 2.0),
+        offsets=(-1.0, 0.0, 0.25),
+        fitted_on="validation: 19 locations",
+        blank_kept=0.25,
+    )
+    pooling = EventPooling(method="max", by_label={"blank": "mean"}, selected_on="validation: 40 events")
+    path = write_tiny_model(tmp_path / "m.onnx", task="multi-label", calibration=by_label, event=pooling)
+    main_ok(["show", str(path)])
+    shown = capsys.readouterr().out
+    assert "a slope (0.50 to 2.00) and an offset (-1.00 to +0.25) a label, fitted on validation: 19" in shown
+    assert "temperature" not in shown
+    assert "trained on 25% of the blanks, the others put back" in shown
+    assert "pooled by max, blank by mean; chosen on validation: 40 events" in shown
 
 
 def test_show_knows_the_shipped_backbones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,6 +85,7 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
         ("input", _input(card)),
         ("backbone", " ".join((card.backbone.get("name", ""), card.backbone.get("fingerprint", "")[:12]))),
         ("calibration", _calibration(card.calibration) if classifier else ""),
+        ("events", _events(card)),
         ("made from", _export(card)),
         ("heads", ", ".join(head["name"] for head in card.taxonomy.get("heads", ()))),
         ("roll-up", _promise(card)),
@@ -153,15 +154,42 @@ def _input(card: Card) -> str:
 
 
 def _calibration(calibration: Calibration) -> str:
+    """How, on what, and what was put right before."""
+    said = [_method(calibration)]
+    if calibration.prior_shift:
+        said.append("natural class prior put back")
+    if calibration.blank_kept < 1:
+        said.append(f"trained on {calibration.blank_kept:.0%} of the blanks, the others put back")
+    if calibration.exclusive:
+        said.append("the labels exclude each other")
+    return "; ".join(said)
+
+
+def _method(calibration: Calibration) -> str:
     if calibration.method == "none":
-        said = "none"
-    else:
-        said = f"temperature {calibration.temperature:.3f}, fitted on {calibration.fitted_on}"
-    if calibration.locations:
-        shown = ", ".join(calibration.locations[:8])
-        more = len(calibration.locations) - 8
-        said += f" ({shown}{f' and {more} more' if more > 0 else ''})"
-    return f"{said}; natural class prior put back" if calibration.prior_shift else said
+        return "none"
+    fitted = f"temperature {calibration.temperature:.3f}"
+    if calibration.method == "labels":
+        slopes, offsets = calibration.slopes, calibration.offsets
+        fitted = f"a slope ({min(slopes):.2f} to {max(slopes):.2f}) and an offset ({min(offsets):+.2f} to "
+        fitted += f"{max(offsets):+.2f}) a label"
+    shown = ", ".join(calibration.locations[:8])
+    more = len(calibration.locations) - 8
+    where = f" ({shown}{f' and {more} more' if more > 0 else ''})" if shown else ""
+    return f"{fitted}, fitted on {calibration.fitted_on}{where}"
+
+
+def _events(card: Card) -> str:
+    """How the photos of an event become one answer."""
+    if card.batch == "event":
+        return "the model looks at all photos of an event together"
+    if card.event is None:
+        return ""
+    pooling = card.event
+    said = f"pooled by {pooling.method}"
+    said += "".join(f", {label} by {method}" for label, method in pooling.by_label.items())
+    calibrated = "" if pooling.calibration.method == "none" else " and calibrated"
+    return f"{said}; chosen{calibrated} on {pooling.selected_on}" if pooling.selected_on else said
 
 
 def _training(card: Card) -> Iterator[tuple[str, str]]:
