@@ -13,22 +13,10 @@ import polars as pl
 from trapline import metrics
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.result import LabelResult, LocationResult, Mistake, SeasonResult
-from trapline.metrics import Estimate
 from trapline.models import Interval
+from trapline.models.card import as_intervals
 
 MISTAKES_KEPT = 100
-
-
-def as_intervals(estimates: dict[str, Estimate]) -> dict[str, Interval]:
-    """Estimates as the intervals of a result; figures that are undefined are left out."""
-    found = {name: _interval(estimate) for name, estimate in estimates.items()}
-    return {name: interval for name, interval in found.items() if interval is not None}
-
-
-def _interval(estimate: Estimate) -> Interval | None:
-    if estimate.value is None:
-        return None
-    return Interval(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def _label_figures(
@@ -69,7 +57,7 @@ def per_label(
             media=int(counts.support[place]),
             locations=_locations_with(matched, place),
             said=int(counts.predicted[place]),
-            **{name: _interval(estimates[place]) for name, estimates in figures.items()},
+            **{name: Interval.of(estimates[place]) for name, estimates in figures.items()},
         )
         for place, label in enumerate(matched.labels)
     )

@@ -15,7 +15,6 @@ from trapline import metrics
 from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.evaluation.breakdown import (
-    as_intervals,
     confusion,
     per_label,
     per_location,
@@ -29,6 +28,7 @@ from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
 from trapline.evaluation.training_media import find_leak, find_training
+from trapline.models.card import as_intervals
 from trapline.prediction import Predictions
 
 

@@ -19,6 +19,7 @@ from trapline import metrics
 from trapline.catalog import Catalog
 from trapline.metrics.intervals import draw_weights
 from trapline.models import Interval
+from trapline.models.card import as_intervals
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import RANKS, Taxonomy, group_at_rank
 from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
@@ -363,11 +364,7 @@ def _by_rank(
                 media=len(rows),
                 left_out=len(places) - len(rows),
                 taxa=len(names),
-                metrics={
-                    name: Interval(value=one.value, low=one.low, high=one.high)
-                    for name, one in estimates.items()
-                    if one.value is not None
-                },
+                metrics=as_intervals(estimates),
             )
         )
     return tuple(found), tuple(taxa.values())

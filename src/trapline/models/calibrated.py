@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import DataError
-from trapline.metrics import probabilities_of, restore_blanks
+from trapline.metrics import fit_scaling, fit_temperature, probabilities_of, restore_blanks
 from trapline.models.card import Calibration
 from trapline.taxonomy import BLANK
 
 Floats = npt.NDArray[np.float64]
+Method = Literal["none", "temperature", "labels"]
 
 
 def blank_column(labels: Sequence[str]) -> int | None:
@@ -41,6 +43,36 @@ def scale_logits(logits: npt.ArrayLike, calibration: Calibration, task: str, lab
     if calibration.method == "labels":
         return np.asarray(values * np.asarray(calibration.slopes) + np.asarray(calibration.offsets))
     return values
+
+
+def fit_calibration(
+    method: Method,
+    logits: npt.ArrayLike,
+    truth: npt.NDArray[np.int64],
+    base: Calibration,
+    task: str,
+    labels: Sequence[str],
+    weights: npt.ArrayLike | None = None,
+) -> Calibration:
+    """`base` with what the method fits to logits [N, K] that have passed through it.
+
+    Args:
+        method: `none` leaves `base` as it is.
+        logits: raw, of media that the model did not train on.
+        truth: int [N] or 0/1 [N, K].
+        base: what puts priors right; fits nothing itself.
+        task: `single-label` or `multi-label`.
+        labels: the K names.
+        weights: for multi-label [N, K], what each label of each media counts; None for all alike.
+    """
+    if method == "none":
+        return base
+    scaled = scale_logits(logits, base, task, labels)
+    if method == "temperature":
+        temperature = fit_temperature(scaled, truth, weights)
+        return base.model_copy(update={"method": "temperature", "temperature": temperature})
+    slopes, offsets = (tuple(values.tolist()) for values in fit_scaling(scaled, truth, weights))
+    return base.model_copy(update={"method": "labels", "slopes": slopes, "offsets": offsets})
 
 
 def apply_calibration(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trapline.errors import DataError
 from trapline.images import Preprocessing
+from trapline.metrics import Estimate
 
 FORMAT_VERSION: Literal["1"] = "1"
 
@@ -20,6 +22,19 @@ class Interval(BaseModel):
     value: float
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> Interval | None:
+        """An estimate; None where the figure is undefined."""
+        if estimate.value is None:
+            return None
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def as_intervals(estimates: Mapping[str, Estimate]) -> dict[str, Interval]:
+    """Estimates by name; figures that are undefined are left out."""
+    found = {name: Interval.of(estimate) for name, estimate in estimates.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
 class Calibration(BaseModel):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ import polars as pl
 from trapline.catalog import BLANK, Catalog, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, choose_box, prepare
-from trapline.metrics import Estimate, bootstrap_all, fit_temperature, measure
-from trapline.models.calibrated import apply_calibration
-from trapline.models.card import Calibration, Card, Export, Interval
+from trapline.metrics import bootstrap_all, measure
+from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
+from trapline.models.card import Calibration, Card, Export, Interval, as_intervals
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.onnx_graph import read_graph, write_model_file
 from trapline.models.quantize import quantise
@@ -143,7 +144,7 @@ def _judgeable(validation: Catalog, card: Card) -> tuple[Catalog, dict[str, int]
             "No media of the validation part has a label that the model knows, so that the cost of int8 "
             "cannot be measured. Give the labelled catalog, with the split, that the model was trained with."
         )
-    return replace(validation, table=kept), dict(reasons.drop_nulls().value_counts().rows())
+    return replace(validation, table=kept), dict(reasons.drop_nulls().value_counts().sort("why").rows())
 
 
 def _truth(catalog: Catalog, card: Card) -> npt.NDArray[np.int64]:
@@ -252,10 +253,11 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
     before, after = compared.probabilities
     changes: dict[str, Any] = {}
     if own_split:
-        calibration = _refitted(card.calibration, compared.logits[1], truth)
+        calibration = _refitted(card, compared.logits[1], truth)
         after = apply_calibration(compared.logits[1], calibration, card.task, card.labels)
-        said = f"{where}, on which the epoch and the temperature were chosen too"
-        metrics = _intervals(bootstrap_all(truth, after, groups))
+        said = f"{where}, on which the epoch and the calibration were chosen too"
+        figures = partial(measure, blank=blank_column(card.labels))
+        metrics = as_intervals(bootstrap_all(truth, after, groups, metrics_fn=figures))
         changes = {"calibration": calibration, "metrics": metrics, "metrics_on": said}
     elif card.metrics:
         changes["metrics_on"] = f"before it was made int8, {card.metrics_on}"
@@ -264,7 +266,7 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         source=model.fingerprint,
         calibrated_on=calibrated_on,
         measured_on=where if own_split else f"{where}, of another split than the model was trained with",
-        change=_change(truth, before, after, groups),
+        change=_change(truth, before, after, groups, blank_column(card.labels)),
         same_answer=_same_answer(before, after, card.task),
     )
     return card.model_copy(update=changes)
@@ -275,33 +277,24 @@ def _groups(media: Catalog) -> npt.NDArray[Any]:
     return media.table.select(pl.coalesce("location_id", "media_id")).to_series().to_numpy()
 
 
-def _refitted(calibration: Calibration, logits: Floats, truth: npt.NDArray[np.int64]) -> Calibration:
-    if calibration.method == "none":
-        return calibration
-    shifted = logits + np.asarray(calibration.prior_shift) if calibration.prior_shift else logits
-    return calibration.model_copy(update={"temperature": fit_temperature(shifted, truth)})
+def _refitted(card: Card, logits: Floats, truth: npt.NDArray[np.int64]) -> Calibration:
+    """The card's calibration, fitted anew to other logits in the way that it was fitted before."""
+    base = card.calibration.model_copy(update={"method": "none"})
+    return fit_calibration(card.calibration.method, logits, truth, base, card.task, card.labels)
 
 
 def _change(
-    truth: npt.NDArray[np.int64], before: Floats, after: Floats, groups: npt.NDArray[Any]
+    truth: npt.NDArray[np.int64], before: Floats, after: Floats, groups: npt.NDArray[Any], blank: int | None
 ) -> dict[str, Interval]:
     """Each figure after less before, with the interval of the difference: both from the same draws."""
 
     def difference(
         truth: npt.ArrayLike, after: npt.ArrayLike, weights: npt.ArrayLike | None
     ) -> dict[str, npt.NDArray[np.float64]]:
-        old = measure(truth, before, weights)
-        return {name: value - old[name] for name, value in measure(truth, after, weights).items()}
+        old = measure(truth, before, weights, blank)
+        return {name: value - old[name] for name, value in measure(truth, after, weights, blank).items()}
 
-    return _intervals(bootstrap_all(truth, after, groups, metrics_fn=difference))
-
-
-def _intervals(found: Mapping[str, Estimate]) -> dict[str, Interval]:
-    return {
-        name: Interval(value=figure.value, low=figure.low, high=figure.high)
-        for name, figure in found.items()
-        if figure.value is not None
-    }
+    return as_intervals(bootstrap_all(truth, after, groups, metrics_fn=difference))
 
 
 def _same_answer(before: Floats, after: Floats, task: str) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import label_events
-from trapline.metrics import bootstrap_all, fit_scaling, log_loss, log_odds, sigmoid
+from trapline.metrics import bootstrap_all, fit_scaling, log_loss, log_odds, measure, sigmoid
 from trapline.models import Calibration, EventPooling, Interval, PoolingMethod
 from trapline.models.calibrated import blank_column
+from trapline.models.card import as_intervals
 from trapline.models.recipe import Recipe
 from trapline.prediction.frames import apply_pooling, pool_column
 from trapline.training.selection import Rows, Selected
@@ -41,19 +43,8 @@ def intervals_of(
     groups: npt.NDArray[Any],
 ) -> dict[str, Interval]:
     """Every figure with its interval over `groups`."""
-    blank = blank_column(labels)
-
-    def figures(truth: Any, probabilities: Any, weights: Any) -> dict[str, Floats]:
-        from trapline.metrics import measure
-
-        return measure(truth, probabilities, weights, blank)
-
-    found = bootstrap_all(truth, probabilities, groups, seed=recipe.seed, metrics_fn=figures)
-    return {
-        name: Interval(value=figure.value, low=figure.low, high=figure.high)
-        for name, figure in found.items()
-        if figure.value is not None
-    }
+    figures = partial(measure, blank=blank_column(labels))
+    return as_intervals(bootstrap_all(truth, probabilities, groups, seed=recipe.seed, metrics_fn=figures))
 
 
 def judge_events(

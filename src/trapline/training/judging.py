@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.metrics import fit_scaling, fit_temperature
 from trapline.models import Calibration, EventPooling, Interval
-from trapline.models.calibrated import apply_calibration, scale_logits
+from trapline.models.calibrated import apply_calibration, fit_calibration
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
 from trapline.prediction.table import FIXED, Level
@@ -73,7 +72,10 @@ def judge(
     places = tuple(str(place) for place in np.unique(selected.locations[rows]))
 
     def fitted(inside: npt.NDArray[np.bool_]) -> Calibration:
-        found = _fit(recipe, selected.labels, logits[inside], truth[inside], base, known[inside])
+        weights = None if truth.ndim == 1 else known[inside].astype(np.float64)
+        found = fit_calibration(
+            recipe.calibration, logits[inside], truth[inside], base, recipe.task, selected.labels, weights
+        )
         if found.method == "none":
             return found
         fitted_on = f"{'validation' if folds is None else 'out of fold'}: {where}"
@@ -89,25 +91,6 @@ def judge(
     event = judge_events(recipe, selected, rows, probabilities, folds)
     said = _measured_on(recipe, selected, where, folds) + caveat
     return Judged(rows, probabilities, calibration, metrics, said, event)
-
-
-def _fit(
-    recipe: Recipe,
-    labels: tuple[str, ...],
-    logits: npt.NDArray[Any],
-    truth: npt.NDArray[np.int64],
-    base: Calibration,
-    known: npt.NDArray[np.bool_],
-) -> Calibration:
-    scaled = scale_logits(logits, base, recipe.task, labels)
-    weights = None if truth.ndim == 1 else known.astype(np.float64)
-    if recipe.calibration == "temperature":
-        found = fit_temperature(scaled, truth, weights)
-        return base.model_copy(update={"method": "temperature", "temperature": found})
-    if recipe.calibration == "labels":
-        slopes, offsets = (tuple(values.tolist()) for values in fit_scaling(scaled, truth, weights))
-        return base.model_copy(update={"method": "labels", "slopes": slopes, "offsets": offsets})
-    return base
 
 
 def _where(selected: Selected, rows: Rows) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from trapline.catalog import Catalog, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing, prepare
+from trapline.metrics import measure
 from trapline.models import Calibration, Card, ModelFile, export_int8
 from trapline.models.onnx_graph import Layer, attach_head, read_graph, store_half, write_model_file
 
@@ -115,6 +116,27 @@ def test_ranges_come_from_training_media_alone(world: Callable[..., Catalog], tm
     assert numbers(export_int8(model, catalog, tmp_path / "second.onnx").path) == numbers(first)
     Image.new("RGB", (60, 40), "white").save(catalog.part("train").paths()[0])
     assert numbers(export_int8(model, catalog, tmp_path / "third.onnx").path) != numbers(first)
+
+
+def test_what_was_fitted_before_is_fitted_again_and_judged_as_models_are(
+    world: Callable[..., Catalog], tmp_path: Path
+) -> None:
+    catalog = world(labels=lambda row: ["blank"] if row["labels"] == ["a"] else ["b"])
+    by_label = Calibration(method="labels", slopes=(9.0, 9.0), offsets=(3.0, -3.0), blank_kept=0.5)
+    changes = {"task": "multi-label", "labels": ("blank", "b"), "calibration": by_label}
+    done = export_int8(
+        write_classifier(tmp_path / "model.onnx", catalog, **changes), catalog, tmp_path / "int8.onnx"
+    )
+    made = ModelFile(done.path)
+    found = made.card.calibration
+    assert (found.method, found.blank_kept, found.temperature) == ("labels", 0.5, 1.0)
+    assert found.slopes != by_label.slopes
+    judged = catalog.part("validation")
+    images = np.stack([prepare(path, made.card.preprocessing).pixels for path in judged.paths()])
+    truth = np.array([[int("blank" in named), int("b" in named)] for named in judged.table["labels"]])
+    expected = measure(truth, made.run(images).probabilities, blank=0)
+    for name, figure in made.card.metrics.items():
+        assert figure.value == pytest.approx(float(expected[name]), abs=1e-4), name
 
 
 def test_another_split_leaves_temperature_and_metrics_alone(
