@@ -146,7 +146,8 @@ def bind(host: str, port: int) -> socket.socket:
         OSError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=1024)
+    everywhere = host == "::" and socket.has_dualstack_ipv6()
+    listening = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=everywhere)
     # Connections inherit it; asyncio sets it on its own sockets only. Without it the second part of an answer
     # waits 40 ms for the client's delayed acknowledgement of the first.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

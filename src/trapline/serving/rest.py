@@ -253,6 +253,8 @@ class _Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._service.shelf.draining:
             send = _closing(send)
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server below sends the head of the answer alone
         if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
             shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
             try:

@@ -247,6 +247,8 @@ def _reserve(settings: Settings) -> socket.socket:
     held = socket.socket(family, socket.SOCK_STREAM)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
+        # The option lets in another server's workers as well, and each would get some of the other's calls.
+        socket.create_server((settings.host, settings.grpc_port or 0), family=family).close()
         held.bind((settings.host, settings.grpc_port))
     except OSError as error:
         raise TraplineError(

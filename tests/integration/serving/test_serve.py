@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import struct
 import time
 from collections.abc import Callable
@@ -216,6 +217,8 @@ def test_probes_counts_and_the_page(server: Running, channel: Any) -> None:
     assert "default-src 'none'" in headers["content-security-policy"]
     assert b"http://" not in page.replace(b"http://www.w3.org", b"")
     assert b"https://" not in page
+    status, headers, nothing = server.ask("HEAD", "/")
+    assert (status, headers["content-length"], nothing) == (200, str(len(page)), b"")
 
 
 @pytest.mark.parametrize(
@@ -451,9 +454,16 @@ def test_a_port_that_is_taken_a_missing_model_and_a_backbone_are_said_plainly(
     from trapline.serving.server import serve
     from trapline.serving.settings import Settings, name_models
 
-    for taken in ({"port": server.port}, {"port": 0, "grpc_port": server.grpc_port}):
-        with pytest.raises(TraplineError, match="cannot be had"):
-            serve(Settings(models, **taken), lambda _: None)
+    with socket.socket() as other:  # as the workers of another server hold their port
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        for taken in (
+            {"port": server.port},
+            {"port": 0, "grpc_port": server.grpc_port},
+            {"port": 0, "grpc_port": other.getsockname()[1], "workers": 2},
+        ):
+            with pytest.raises(TraplineError, match="cannot be had"):
+                serve(Settings(models, **taken), lambda _: None)
     with pytest.raises(TraplineError, match="There is no model file"):
         name_models([str(tmp_path / "none.onnx")])
     with pytest.raises(TraplineError, match="backbone without labels"):
