@@ -29,6 +29,7 @@ from trapline.prediction import Predictions, pool_events
 from trapline.training import crossval
 
 MASK = ["preprocessing.mask_top=0.0235", "preprocessing.mask_bottom=0.039", "preprocessing.cut_banners=true"]
+ONE_VIEW = [*MASK, "background_view=false"]
 SINGLE = [*MASK, "learn_from=media", "calibration=none", "optimiser.weight_decay=0.3"]
 ROWS: dict[str, tuple[str, list[str]]] = {
     "serengeti-benchmark": ("serengeti-benchmark", []),
@@ -37,30 +38,27 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     "sequences-frames": ("sequences-frames", MASK),
     "sequences-frames, first frame": ("sequences-frames", [*MASK, "frames=first"]),
     "sequences-frames, labels of frames": ("sequences-frames", [*MASK, "learn_from=media"]),
+    "one view, mean alone": ("sequences", [*ONE_VIEW, "event_statistics=[mean]"]),
+    "one view, mean and spread": ("sequences", [*ONE_VIEW, "event_statistics=[mean, std]"]),
+    "one view": ("sequences", ONE_VIEW),
+    "one view, not calibrated": ("sequences", [*ONE_VIEW, "calibration=none"]),
+    "one view, calibrated by label": ("sequences", [*ONE_VIEW, "calibration=labels"]),
+    "one view, class weights": ("sequences", [*ONE_VIEW, "balance=class-weights"]),
+    "one view, class weights, prior not put back": (
+        "sequences",
+        [*ONE_VIEW, "balance=class-weights", "correct_prior=false", "calibration=none"],
+    ),
+    "one view, balanced sampling": ("sequences", [*ONE_VIEW, "balance=sampling"]),
+    "one view, balanced sampling, prior not put back": (
+        "sequences",
+        [*ONE_VIEW, "balance=sampling", "correct_prior=false", "calibration=none"],
+    ),
+    "one view, logit adjustment": (
+        "sequences",
+        [*ONE_VIEW, "balance=logit-adjustment", "correct_prior=false", "calibration=none"],
+    ),
     "sequences": ("sequences", MASK),
-    "sequences, mean alone": ("sequences", [*MASK, "event_statistics=[mean]"]),
-    "sequences, mean and spread": ("sequences", [*MASK, "event_statistics=[mean, std]"]),
-    "sequences, calibrated by label": ("sequences", [*MASK, "calibration=labels"]),
-    "sequences, class weights": ("sequences", [*MASK, "balance=class-weights"]),
-    "sequences, class weights, prior not put back": (
-        "sequences",
-        [*MASK, "balance=class-weights", "correct_prior=false", "calibration=none"],
-    ),
     "sequences, balanced sampling": ("sequences", [*MASK, "balance=sampling"]),
-    "sequences, balanced sampling, prior not put back": (
-        "sequences",
-        [*MASK, "balance=sampling", "correct_prior=false", "calibration=none"],
-    ),
-    "sequences, logit adjustment": (
-        "sequences",
-        [*MASK, "balance=logit-adjustment", "correct_prior=false", "calibration=none"],
-    ),
-    "sequences, background": ("sequences", [*MASK, "background_view=true"]),
-    "sequences, background, balanced sampling": (
-        "sequences",
-        [*MASK, "background_view=true", "balance=sampling"],
-    ),
-    "sequences, not calibrated": ("sequences", [*MASK, "calibration=none"]),
     "frames alone, all blanks": ("sequences-frames", SINGLE),
     "frames alone, 10 % of blanks": (
         "sequences-frames",
@@ -71,7 +69,11 @@ ROWS: dict[str, tuple[str, list[str]]] = {
         [*SINGLE, "keep_blanks=0.1"],
     ),
 }
-"""Row -> recipe and settings. In `frames alone` each frame is an event by itself, with its own label."""
+"""Row -> recipe and settings.
+
+In `frames alone` each frame is an event by itself, with its own label; `one view` is `sequences` without the
+second view of each frame, less the median of its burst.
+"""
 
 POOLED = ("first", "mean", "max", "noisy-or", "mean-logit", "geometric-mean")
 SAMPLES, SEED = 1000, 42
@@ -203,16 +205,17 @@ def differences(source: Path, folder: Path) -> None:
             print(f"{row}: {cost} over all labels, {alone} for blank alone, over the model with all blanks")
 
 
-def against_sequences(source: Path, folder: Path) -> None:
-    """Print the gain or cost of each other model of whole events over `sequences`: paired by event."""
-    plain = run_path("sequences", folder)
-    others = [row for row in ROWS if row.startswith("sequences,") and run_path(row, folder) is not None]
-    if plain is None or not others:
+def against(base: str, source: Path, folder: Path) -> None:
+    """Print the gain or cost of each other model of whole events over that of one row: paired by event."""
+    start = run_path(base, folder)
+    rows = [row for row in ROWS if row.startswith(("one view", "sequences,")) or row == "sequences"]
+    others = [row for row in rows if row != base and run_path(row, folder) is not None]
+    if start is None or not others:
         return
-    base = Predictions.load(plain)
-    judge = Judge(catalog_of(source, "sequences"), base.labels)
-    before = binary_losses(judge.truth, judge.of(base))
-    print("\n| over `sequences` | known labels | all labels |\n| --- | --- | --- |")
+    found = Predictions.load(start)
+    judge = Judge(catalog_of(source, base), found.labels)
+    before = binary_losses(judge.truth, judge.of(found))
+    print(f"\n| over {base} | known labels | all labels |\n| --- | --- | --- |")
     for row in others:
         path = run_path(row, folder)
         assert path is not None
@@ -249,7 +252,8 @@ def main() -> None:
         run(row, options.source, options.output)
     table(options.source, options.output)
     differences(options.source, options.output)
-    against_sequences(options.source, options.output)
+    for base in ("one view", "sequences"):
+        against(base, options.source, options.output)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From the folders to benchmarks/trailcam-bursts/submission.csv: about two minutes on two cores.
+# From the folders to benchmarks/trailcam-bursts/submission.csv: about three minutes on two cores.
 # usage: submit.sh TRAILCAM_BURSTS FOLDER
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

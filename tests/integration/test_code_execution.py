@@ -23,6 +23,8 @@ from trapline.formats.code_execution import Outcome, build_package, check_packag
 from trapline.formats.code_execution.extract import PACKED, extract
 from trapline.formats.code_execution.sandbox import missing_for_sandbox
 from trapline.models import EventPooling, ModelFile
+from trapline.models.graph_events import see_background
+from trapline.models.onnx_graph import Layer, attach_head, read_graph, write_model_file
 from trapline.prediction import check_submission, predict, write_submission
 
 LABELS = ("blank", "hare", "lynx")
@@ -68,7 +70,12 @@ def models(
     event = EventPooling.model_validate(
         {"method": "mean", "by_label": {"blank": "noisy-or"}, "calibration": calibration}
     )
+    plain = write_tiny_model(folder / "plain.onnx", LABELS, task="multi-label")
+    head = Layer(np.random.default_rng(0).normal(0, 3, (24, len(LABELS))), np.zeros(len(LABELS)))
+    seeing = attach_head(see_background(read_graph(plain)), [head])
+    card = ModelFile(plain).card.model_copy(update={"batch": "event", "embedding_size": 24})
     return {
+        "background": write_model_file(seeing, card, folder / "background.onnx"),
         "multi": write_tiny_model(folder / "multi.onnx", LABELS, task="multi-label", event=event),
         "single": write_tiny_model(folder / "single.onnx", LABELS, seed=1),
         "whole": write_tiny_model(folder / "whole.onnx", LABELS, task="multi-label", batch="event"),
@@ -94,7 +101,7 @@ def numbers(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
         return np.array([row[1:] for row in list(csv.reader(file))[1:]], float)
 
 
-@pytest.mark.parametrize("name", ["multi", "single", "whole"])
+@pytest.mark.parametrize("name", ["multi", "single", "whole", "background"])
 def test_the_packed_runner_answers_as_predict_does(
     name: str, models: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:

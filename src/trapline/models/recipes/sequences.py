@@ -41,7 +41,8 @@ def serengeti_benchmark() -> Recipe:
 def sequences() -> Recipe:
     """One answer an event: a linear head on mean, spread and maximum of its frames' embeddings.
 
-    Sigmoids, natural priors, a width that undoes the squash to a square; seasons are kept apart.
+    Each frame is seen as it is and less the median of its event. Sigmoids, natural priors, a width that
+    undoes the squash to a square; seasons are kept apart.
     """
     return Recipe(
         name="sequences",
@@ -54,9 +55,14 @@ def sequences() -> Recipe:
         optimiser=Optimiser(weight_decay=0.0),
         learn_from="event",
         event_statistics=("mean", "std", "max"),
+        background_view=True,
         fit="all",
         fold_by="season",
-        search={"event_statistics": Choice(choices=(("mean",), ("mean", "std"), ("mean", "std", "max")))},
+        search={
+            "event_statistics": Choice(choices=(("mean",), ("mean", "std"), ("mean", "std", "max"))),
+            "background_view": Choice(choices=(False, True)),
+            "balance": Choice(choices=("none", "sampling")),
+        },
     )
 
 
@@ -64,4 +70,5 @@ def sequences() -> Recipe:
 def sequences_frames() -> Recipe:
     """A frame at a time, each taught the labels of its event; the pooling that did best on other seasons."""
     whole = sequences()
-    return whole.model_copy(update={"name": "sequences-frames", "event_statistics": (), "search": {}})
+    of_frames = {"name": "sequences-frames", "event_statistics": (), "background_view": False, "search": {}}
+    return whole.model_copy(update=of_frames)
