@@ -137,7 +137,7 @@ def _near(table: pl.DataFrame) -> int:
     timed = table.select("location_id", "camera_time", "split").filter(pl.col("camera_time").is_not_null())
     timed = timed.sort("location_id", "camera_time")
     place, time, part = pl.col("location_id"), pl.col("camera_time"), pl.col("split")
-    close = place.eq_missing(place.shift()) & (time - time.shift() <= NEAR) & (part != part.shift())
+    close = (place == place.shift()) & (time - time.shift() <= NEAR) & (part != part.shift())
     return timed.filter(close.fill_null(False)).height
 
 

@@ -69,7 +69,8 @@ def split_catalog(
         fold: which of them validates, from 0.
         seed: of everything random.
         column: the column used by `season` (its default) and by `column` (`published_split`).
-        dates: with `date` one or two moments at which validation and test begin, instead of ratios.
+        dates: with `date` one or two moments, by the cameras' clocks, at which validation and test begin,
+            instead of ratios.
         check_files: whether the leak check compares the content of files.
 
     Returns:
@@ -255,6 +256,8 @@ def _in_order_of_time(
 
 def _at_dates(catalog: Catalog, dates: Sequence[datetime]) -> npt.NDArray[np.int64]:
     """int [media]: how many of the dates had come when the event of each began; −1 without labels."""
+    if any(date.tzinfo is not None for date in dates):
+        raise UsageError("Dates are compared with the cameras' clocks, which have no zone: leave it out.")
     if len(dates) > 2 or list(dates) != sorted(set(dates)):
         raise UsageError("Give one or two dates, in order: where validation begins, and where test begins.")
     groups, begins = _moments(_labelled(catalog))

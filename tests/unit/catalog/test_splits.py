@@ -1,7 +1,7 @@
 """Splits: nothing is torn, nothing is lost, shares are kept, and what leaks is named."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +213,13 @@ def test_dates_cut_between_events_not_through_them() -> None:
     assert by_ratio.table["split"].to_list() == done.table["split"].to_list()
 
 
+def test_dates_with_a_zone_are_refused_since_cameras_have_none() -> None:
+    catalog = catalog_of([{"camera_time": datetime(2020, 1, day)} for day in (1, 2, 3)])
+    moment = datetime(2020, 1, 2, tzinfo=timezone(timedelta(hours=-10)))
+    with pytest.raises(UsageError, match="zone"):
+        split_catalog(catalog, by="date", dates=[moment])
+
+
 def test_a_published_column_is_taken_as_it_is_and_checked_for_leaks() -> None:
     rows = [
         {"location_id": "A", "set": part, "labels": None} for part in ("training", "Val", "holdout", None)
@@ -235,4 +242,6 @@ def test_equal_files_and_near_times_in_two_parts_are_found(tmp_path: Path) -> No
     leaks = check_leaks(catalog_of(rows, tmp_path))
     assert leaks == LeakCheck(("A",), ("e",), (("m0", "m1"),), near=1)
     assert leaks.leaking
+    nowhere = catalog_of([row | {"location_id": None, "event_id": None} for row in rows], tmp_path)
+    assert check_leaks(nowhere, files=False).near == 0  # whether they are of one location is not known
     assert sum(line.startswith("LEAK") for line in leaks.lines()) == 3
