@@ -38,18 +38,20 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
     _check_form(path, document)
     entries = document["images"]
     files = [str(entry["file"]).replace("\\", "/").removeprefix("./") for entry in entries]
-    rows = _match(catalog.table["file_path"].to_list(), files, path)
+    paths = catalog.table["file_path"].unique(maintain_order=True).to_list()
+    places = _match(paths, files, path)
     boxes = _boxes(path, entries, document["detection_categories"])
     found = pl.DataFrame(
-        {"_row": rows, "_found": pl.Series(boxes, dtype=pl.List(BOX))}, schema_overrides={"_row": pl.UInt32}
-    ).filter(pl.col("_row").is_not_null())
-    joined = (
-        catalog.table.with_row_index("_row")
-        .join(found, on="_row", how="left", maintain_order="left")
-        .with_columns(pl.coalesce("_found", "boxes").alias("boxes"))
-        .drop("_row", "_found")
-    )
-    matched = sum(row is not None for row in rows)
+        {
+            "file_path": [None if place is None else paths[place] for place in places],
+            "_found": pl.Series(boxes, dtype=pl.List(BOX)),
+            "_named": True,
+        },
+        schema_overrides={"file_path": pl.String},
+    ).drop_nulls("file_path")
+    joined = catalog.table.join(found, on="file_path", how="left", maintain_order="left")
+    named = joined["_named"].fill_null(False)
+    matched = int(named.sum())
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
     facts = {
@@ -57,11 +59,12 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
         "detector": info.get("detector"),
         "format_version": info.get("format_version"),
         "matched": matched,
-        "failed": sum(box is None and row is not None for box, row in zip(boxes, rows, strict=True)),
+        "failed": int((named & joined["_found"].is_null()).sum()),
         "media_not_in_file": len(catalog) - matched,
-        "names_not_in_catalog": len(rows) - matched,
+        "names_not_in_catalog": places.count(None),
     }
-    return catalog.with_table(joined, boxes=facts)
+    filled = joined.with_columns(pl.coalesce("_found", "boxes").alias("boxes")).drop("_found", "_named")
+    return catalog.with_table(filled, boxes=facts)
 
 
 def _check_form(path: Path, document: dict[str, Any]) -> None:
@@ -85,7 +88,7 @@ def _check_form(path: Path, document: dict[str, Any]) -> None:
 
 
 def _match(catalog: Sequence[str], files: Sequence[str], path: Path) -> list[int | None]:
-    """For each name of the file the row of its media; None where it is no media of the catalog."""
+    """For each name of the file the place of its path in `catalog`; None where it has none."""
     exact = {name: row for row, name in enumerate(catalog)}
     by_name: dict[str, list[int]] = {}
     for place, name in enumerate(catalog):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import READERS, join_boxes, read
 from trapline.formats.registry import choose_reader
@@ -480,6 +481,17 @@ def test_boxes_are_joined_with_and_without_the_folder(tmp_path: Path) -> None:
         1,
         1,
     )
+
+
+def test_boxes_go_to_every_media_that_is_the_file(tmp_path: Path) -> None:
+    rows = [
+        {"media_id": name, "file_path": path} for name, path in (("a", "1.jpg"), ("b", "1.jpg"), ("c", "2"))
+    ]
+    catalog = Catalog.from_rows(rows, tmp_path, "rows")
+    joined = join_boxes(catalog, batch(tmp_path, [{"file": "x/1.jpg", "detections": [detection()]}]))
+    assert [boxes and len(boxes) for boxes in joined.table["boxes"].to_list()] == [1, 1, None]
+    facts = joined.info["boxes"]
+    assert (facts["matched"], facts["media_not_in_file"], facts["names_not_in_catalog"]) == (2, 1, 0)
 
 
 @pytest.mark.parametrize(
