@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from trapline.errors import DataError
 
@@ -103,11 +104,25 @@ def _unpack(source: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, fol
     if place.exists() or place.is_symlink():
         raise DataError(f"{place} exists; {source.name} is unpacked into an empty folder only.")
     place.parent.mkdir(parents=True, exist_ok=True)
-    size = 0
     with archive.open(member) as packed, place.open("xb") as file:
-        while chunk := packed.read(_CHUNK):
-            size += len(chunk)
-            if size > min(left, member.file_size):
-                raise DataError(f"{source}: {member.filename!r} is larger than it says; it was not unpacked.")
-            file.write(chunk)
+        try:
+            size = _copy(packed, file, min(left, member.file_size))
+        except BaseException:
+            file.close()
+            place.unlink()
+            raise
+    if size is None:
+        place.unlink()
+        raise DataError(f"{source}: {member.filename!r} is larger than it says; it was not unpacked.")
+    return size
+
+
+def _copy(packed: IO[bytes], file: IO[bytes], most: int) -> int | None:
+    """How many bytes were copied; None if there are more than `most`."""
+    size = 0
+    while chunk := packed.read(_CHUNK):
+        size += len(chunk)
+        if size > most:
+            return None
+        file.write(chunk)
     return size

@@ -179,6 +179,7 @@ def test_a_zip_that_grows_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lie.zip").write_bytes(content)
     with pytest.raises(DataError):
         safe_unzip(tmp_path / "lie.zip", tmp_path / "out")
+    assert not any(path.is_file() for path in tmp_path.glob("out/*"))
 
 
 def test_a_damaged_zip_raises_nothing_but_our_error(make: Callable[..., Path], tmp_path: Path) -> None:
