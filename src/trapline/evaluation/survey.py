@@ -90,7 +90,12 @@ def _labels(catalog: Catalog) -> tuple[LabelShare, ...]:
 
 
 def _label(label: str, media: pl.DataFrame, labelled: int) -> LabelShare:
-    places = media["location_id"].drop_nulls().value_counts(sort=True)
+    places = (
+        media["location_id"]
+        .drop_nulls()
+        .value_counts()
+        .sort("count", "location_id", descending=[True, False])
+    )
     by_location = {str(place): int(count) for place, count in places.iter_rows()}
     return LabelShare(
         label=label,
@@ -138,7 +143,8 @@ def _boxes(catalog: Catalog) -> Boxes:
     searched = catalog.table.filter(pl.col("boxes").is_not_null())
     every = searched.explode("boxes").filter(pl.col("boxes").is_not_null()).unnest("boxes")
     largest = every.group_by("media_id").agg((pl.col("width") * pl.col("height")).max().alias("area"))["area"]
-    categories = every["category"].fill_null("no category").value_counts(sort=True)
+    counts = every["category"].fill_null("no category").value_counts()
+    categories = counts.sort("count", "category", descending=[True, False])
     quantiles = (
         np.quantile(largest.to_numpy(), [0.05, 0.25, 0.5, 0.75, 0.95]).tolist() if len(largest) else None
     )

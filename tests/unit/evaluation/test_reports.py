@@ -176,6 +176,10 @@ def test_exploring_finds_what_is_wrong_and_counts_what_is_there(photos: Catalog,
     assert found.boxes.area == pytest.approx([0.12] * 5)
     assert sum(found.labels[0].hours) == found.labels[0].media == 16
     titles = {one.title: one.serious for one in found.findings}
+    for label in found.labels:
+        assert list(label.by_location.items()) == sorted(
+            label.by_location.items(), key=lambda one: (-one[1], one[0])
+        )
     assert titles["Missing files: 1"]
     assert titles["Photos that cannot be read, among 47 that were opened: 1"]
     assert titles["Labels with fewer than 20 media: 3"]
