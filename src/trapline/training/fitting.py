@@ -25,7 +25,7 @@ from torch.optim.swa_utils import AveragedModel
 from trapline.errors import DataError
 from trapline.metrics import measure
 from trapline.models import Calibration
-from trapline.models.calibrated import apply_calibration
+from trapline.models.calibrated import apply_calibration, blank_column
 from trapline.models.networks import Network, build_network
 from trapline.models.recipe import Recipe
 from trapline.models.weights import Weights
@@ -292,7 +292,9 @@ class Fitting(lightning.LightningModule):
         raw = logits.cpu().numpy()
         probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
         truth = truth_of(targets.cpu().numpy(), self.recipe.task)
-        found |= {name: float(value) for name, value in measure(truth, probabilities).items()}
+        blank = blank_column(self.examples.labels)
+        figures = measure(truth, probabilities, blank=blank)
+        found |= {name: float(value) for name, value in figures.items()}
         return {f"validation_{name}": found[name] for name in ("loss", *SHOWN) if name in found}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
