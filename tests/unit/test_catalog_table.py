@@ -1,5 +1,6 @@
 """The catalog's contract: what is refused, and that nothing is lost between save and load."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def test_a_saved_catalog_loads_as_it_was_even_after_its_folder_moves(tmp_path: P
         ({"file_path": "/etc/b.jpg"}, "relative"),
         ({"file_path": "C:/b.jpg"}, "relative"),
         ({"file_path": "x\\b.jpg"}, "relative"),
+        ({"file_path": "b\0.jpg"}, "NUL"),
         ({"labels": []}, "empty list of labels"),
         ({"labels": [""]}, "empty label"),
         ({"labels": ["hare", "hare"]}, "same label twice"),
@@ -67,6 +69,16 @@ def test_a_bad_row_is_refused_with_its_file_and_line(change: dict[str, object], 
     with pytest.raises(DataError, match=complaint) as caught:
         Catalog.from_rows([good, bad], ".", "rows", where=["labels.csv line 2", "labels.csv line 3"])
     assert "labels.csv line 3" in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"root": 5}, {"source": None}, {"info": []}])
+def test_damaged_facts_of_a_catalog_are_refused(change: dict[str, object], tmp_path: Path) -> None:
+    catalog = Catalog.from_rows([GOOD], tmp_path, "rows")
+    header = {"format_version": "1", "root": ".", "source": "rows", "info": {}} | change
+    path = tmp_path / "c.parquet"
+    catalog.table.write_parquet(path, metadata={"trapline_catalog": json.dumps(header)})
+    with pytest.raises(DataError, match=r"facts .* damaged"):
+        Catalog.load(path)
 
 
 def test_an_empty_catalog_is_an_error() -> None:

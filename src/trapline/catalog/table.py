@@ -190,6 +190,8 @@ class Catalog:
             header = json.loads(metadata["trapline_catalog"])
             version, start = header["format_version"], header["root"]
             source, info = header["source"], header["info"]
+            if not (isinstance(start, str) and isinstance(source, str) and isinstance(info, dict)):
+                raise TypeError("root and source are texts, info is an object")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"The facts that {path} keeps of its catalog are damaged: {error!r}.") from error
         if version != FORMAT_VERSION:
@@ -245,6 +247,7 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
             "has a file_path that is not relative to the root with forward slashes",
             paths.str.contains(r"^(/|~|[A-Za-z]:)|\\|(^|/)\.\.(/|$)"),
         ),
+        ("has a file_path with a NUL in it", paths.str.contains("\0", literal=True)),
         ("has an unknown timestamp_source", ~pl.col("timestamp_source").is_in(TIMESTAMP_SOURCES)),
         *_label_rules(pl.col("labels")),
         *(_label_rules(pl.col(EVENT_LABELS), " of its event") if EVENT_LABELS in table.columns else ()),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.errors import DataError
+from trapline.formats.draft import renamed
 from trapline.formats.text_table import read_text_table
 from trapline.formats.zones import localise
 
@@ -65,8 +66,8 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
     if missing:
         have = ", ".join(name for name in table.columns if name != "_place")
         raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
-    named = {name: role for role, name in found.items() if name is not None}
-    rows = table.rename(named).iter_rows(named=True)
+    named = {name: role for role, name in found.items() if name is not None and name != role}
+    rows = renamed(table, named, path).iter_rows(named=True)
     deployments = [_deployment(row, zone) for row in rows]
     if not deployments:
         raise DataError(f"{path} has no deployments.")

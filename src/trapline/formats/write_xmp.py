@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree import ElementTree
@@ -21,6 +22,9 @@ _SPACES = {
     "digiKam": "http://www.digikam.org/ns/1.0/",
     "xmp": "http://ns.adobe.com/xap/1.0/",
 }
+_NO_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML can hold, escaped or not, and ends of lines, which it changes."""
+
 _PACKET = ('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', '\n<?xpacket end="w"?>\n')
 
 
@@ -83,7 +87,7 @@ def _list(parent: ElementTree.Element, prefix: str, name: str, kind: str, items:
     property_ = ElementTree.SubElement(parent, _tag(prefix, name))
     holder = ElementTree.SubElement(property_, _tag("rdf", kind))
     for item in items:
-        ElementTree.SubElement(holder, _tag("rdf", "li")).text = item
+        ElementTree.SubElement(holder, _tag("rdf", "li")).text = _NO_XML.sub("\ufffd", item)
 
 
 def _tag(prefix: str, name: str) -> str:

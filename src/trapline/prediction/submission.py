@@ -183,7 +183,7 @@ def _by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[npt.NDAr
         raise DataError("Predictions of boxes cannot be handed in: predict whole media.")
     key = "event_id" if predictions.level == "event" else "media_id"
     keys = predictions.table[key].to_list()
-    doubled = [str(name) for name, count in Counter(keys).items() if count > 1]
+    doubled = [name for name, count in Counter(keys).items() if count > 1 and name is not None]
     if doubled:
         raise DataError(f"The predictions have {key}s more than once: {_listed(doubled)}.")
     places = {name: place for place, name in enumerate(keys)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -284,7 +285,9 @@ class Taxonomy:
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{where} cannot be read as a taxonomy: {error}") from error
         for names in ([taxon.name for taxon in taxa], [label.name for label in labels]):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            if not all(isinstance(name, str) for name in names):
+                raise DataError(f"{where} has a name that is no text.")
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
             if twice:
                 raise DataError(f"{where} names '{twice[0]}' more than once.")
         return cls({taxon.name: taxon for taxon in taxa}, {label.name: label for label in labels}, source)

@@ -108,7 +108,7 @@ def test_odd_sequences_are_read_or_refused(tmp_path: Path) -> None:
         read(tmp_path, format="hakuna_ma_data")
 
 
-@pytest.mark.parametrize("name", ["_row", "_place", "_time_text"])
+@pytest.mark.parametrize("name", ["_row", "_place", "_time_text", "_name"])
 def test_a_column_with_a_name_that_readers_use_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "labels.csv").write_text(f"path,label,{name}\na.jpg,fox,1\n")
     with pytest.raises(DataError, match=f"rename the column {name}"):

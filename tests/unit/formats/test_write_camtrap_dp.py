@@ -180,6 +180,10 @@ def test_metadata_that_lack_something_are_refused(
     ("change", "complaint"),
     [
         (("latitude", "breadth"), "line 1 lacks the columns latitude"),
+        (
+            ("deploymentID,locationID", "deployment_id,deploymentID"),
+            "has both deployment_id and deploymentID",
+        ),
         (("46.5,", "146.5,"), "line 2: the latitude is '146.5'"),
         (("2021-02-01,", "yesterday,"), "line 2: deploymentStart is 'yesterday'"),
         (("2021-02-01,", "2022-02-01,"), "line 2.*ends .* before it starts"),

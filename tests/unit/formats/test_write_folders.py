@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trapline.errors import DataError, UsageError
@@ -147,14 +148,13 @@ def test_sidecars_of_other_programs_are_never_overwritten(scene: Any, tmp_path: 
     assert "north/a2.xmp" in files(tmp_path / "adobe")
 
 
-@given(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=30), max_size=4)
-)
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=4))
+@example(["a\x01b", "c\r\nd", "\ufffe", "<script>&\"'"])
 def test_any_keyword_survives_xml(words: list[str]) -> None:
     text = sidecar(words, words).split("\n", 1)[1].rsplit("\n", 1)[0]
     root = ElementTree.fromstring(text)
     read = [item.text or "" for item in root.iterfind(".//dc:subject//rdf:li", SPACES)]
-    assert read == words
+    assert read == [re.sub("[\0-\x1f\ufffe\uffff]", "\ufffd", word) for word in words]
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -84,6 +84,12 @@ def test_a_recipe_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1\n")
     with pytest.raises(UsageError, match="must hold the fields"):
         resolve_recipe("small-cnn", tmp_path / "list.yaml")
+    (tmp_path / "latin.yaml").write_bytes("name: é\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="not UTF-8"):
+        resolve_recipe("small-cnn", tmp_path / "latin.yaml")
+    (tmp_path / "deep.yaml").write_text("[" * 5000)
+    with pytest.raises(UsageError, match="not valid YAML"):
+        resolve_recipe("small-cnn", tmp_path / "deep.yaml")
 
 
 def test_a_whole_recipe_may_come_from_a_file_alone(tmp_path: Path) -> None:

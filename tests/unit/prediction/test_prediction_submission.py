@@ -1,6 +1,7 @@
 """Submission files: joined by id, checked, and nothing filled in silently."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,13 @@ def test_events_are_joined_by_event(tmp_path: Path) -> None:
     events = Predictions(rows, LABELS, "event", "fingerprint", "multi-label")
     write_submission(events, format_file(tmp_path, "seq_id,hare,lynx\nb,0,0\na,0,0\n"), tmp_path / "s.csv")
     assert (tmp_path / "s.csv").read_text() == "seq_id,hare,lynx\nb,1.0,0.0\na,0.25,0.75\n"
+    alone = rows.with_columns(event_id=pl.lit(None, pl.String), media_id=pl.Series(["m1", "m2"]))
+    with_strays = replace(events, table=pl.concat([rows, alone]))  # media without an event are not asked for
+    written = write_submission(
+        with_strays, format_file(tmp_path, "seq_id,hare,lynx\nb,0,0\na,0,0\n"), tmp_path / "t.csv"
+    )
+    assert written.unused == 2
+    assert (tmp_path / "t.csv").read_text() == (tmp_path / "s.csv").read_text()
 
 
 def test_doubled_predictions_are_refused(tmp_path: Path) -> None:

@@ -168,6 +168,8 @@ def test_json_gives_the_same_tree_back(cats: Taxonomy, tmp_path: Path) -> None:
         Taxonomy.from_json(content)
     with pytest.raises(DataError, match="format"):
         Taxonomy.from_json({})
+    with pytest.raises(DataError, match="no text"):
+        Taxonomy.from_json({**content, "taxa": [{"name": 1, "rank": "species"}]})
 
 
 def test_folders_become_a_tree_whatever_way_names_are_written(tmp_path: Path) -> None:

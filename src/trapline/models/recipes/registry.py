@@ -99,7 +99,11 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"There is no recipe file at {path}.")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise UsageError(f"{path} is larger than {MAX_FILE_BYTES} bytes; that is no recipe.")
-    content = _parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text: {error}.") from None
+    content = _parse(text, str(path))
     if not isinstance(content, Mapping):
         raise UsageError(f"{path} must hold the fields of a recipe, such as 'epochs: 30'.")
     return content
@@ -108,7 +112,7 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
 def _parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{where} is not valid YAML: {error}") from None
 
 
