@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from trapline.catalog import as_name
 from trapline.evaluation.exploration import Exploration
 from trapline.evaluation.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 
@@ -40,7 +41,7 @@ def write_report(exploration: Exploration, path: Path, *, pictures: bool) -> Pat
         locations_figure=_locations(exploration),
         frames=_frames(exploration.frames),
         examples={
-            label: [(one, thumbnail(exploration.root / one.file_path)) for one in found]
+            label: [(one, thumbnail(exploration.root / as_name(one.file_path))) for one in found]
             for label, found in exploration.examples.items()
         }
         if pictures and exploration.root is not None

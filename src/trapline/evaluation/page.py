@@ -99,7 +99,10 @@ def as_svg(figure: Figure, name: str, description: str) -> Any:
     for colour, value in COLOURS.items():
         svg = svg.replace(value, f"var(--{colour})")
     label = f'role="img" aria-label="{escape(description)}"'
-    svg = re.sub(r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>", rf'<svg viewBox="\1" {label}>', svg, count=1)
+    head = re.compile(
+        r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>"
+    )  # the label is no pattern: it may hold backslashes
+    svg = head.sub(lambda found: f'<svg viewBox="{found[1]}" {label}>', svg, count=1)
     return Markup(svg)  # noqa: S704 - matplotlib escapes the text it is given
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trapline.catalog import as_name
 from trapline.errors import DataError
 from trapline.evaluation.compare import compare
 from trapline.evaluation.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
@@ -152,6 +153,6 @@ def _pictures(evaluation: Evaluation, most: int) -> list[Picture]:
             "(pictures=0), or evaluate again."
         )
     return [
-        Picture(mistake, thumbnail(evaluation.root / mistake.file_path))
+        Picture(mistake, thumbnail(evaluation.root / as_name(mistake.file_path)))
         for mistake in evaluation.mistakes[:most]
     ]

@@ -59,5 +59,6 @@ def _node(axes: Any, x: float, y: float, name: str, found: TaxonResult | None) -
     axes.plot([x], [y], "o", color=COLOURS["accent" if known else "muted"], markersize=4, zorder=2)
     said = f"{found.recall:.2f} · {found.media}" if found is not None and found.recall is not None else "–"
     short = name if name.count(" ") == 0 else f"{name[0]}. {name.split(' ', 1)[1]}"
-    axes.text(x + 0.04, y - 0.06, short, fontsize=8, color=COLOURS["ink"], va="bottom")
+    plain: dict[str, Any] = {"parse_math": False}  # a name may hold dollars
+    axes.text(x + 0.04, y - 0.06, short, fontsize=8, color=COLOURS["ink"], va="bottom", **plain)
     axes.text(x + 0.04, y + 0.1, said, fontsize=7, color=COLOURS["muted"], va="top")

@@ -1,6 +1,8 @@
 """The pages: complete, self-contained, escaped; what they warn of."""
 
+import os
 import re
+import sys
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +17,11 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.evaluation import Evaluation, evaluate, explore, survey
 from trapline.evaluation.photo_sample import is_grey
+from trapline.evaluation.ranks import RankEvaluation, RollUpResult, TaxonResult
+from trapline.evaluation.tree_figure import draw_tree
+from trapline.formats import read
 from trapline.prediction import Predictions, pool_events
+from trapline.taxonomy import Taxon, Taxonomy
 
 NASTY = "<script>alert(\"$x^2$ & 'lynx'\")</script>"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -154,6 +160,42 @@ def test_a_page_without_a_leak_has_no_alert_and_pictures_can_be_left_out(
     assert 'role="alert"' not in text
     assert "How good is mine?" in text
     assert "img" not in structure(page).tags
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux only")
+def test_photos_whose_names_are_not_utf8_are_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "photos" / "A"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (40, 30), "red").save(folder / os.fsdecode("caf\u00e9.jpg".encode("latin-1")))
+    page = explore(read(tmp_path / "photos", format="photo_folder"), tmp_path / "x.html")
+    assert structure(page).tags.count("img") == 1
+
+
+def test_a_tree_is_drawn_whatever_its_taxa_are_called() -> None:
+    names = ["Felidae", 'Lynx $\\foo$ \\d <b>&"', "Puma $x$"]
+    taxa = [
+        Taxon(name, "genus" if place else "family", names[0] if place else None)
+        for place, name in enumerate(names)
+    ]
+    found = [TaxonResult(name=name, media=3, precision=1.0, recall=0.5) for name in names]
+    nothing = RollUpResult(
+        promise=None,
+        exact=0,
+        coarse=0,
+        wrong=0,
+        unknown=0,
+        unanswered=0,
+        precision=None,
+        hierarchical={},
+        levels=(),
+    )
+    ranks = RankEvaluation(media=3, unknown_labels=0, ranks=(), taxa=tuple(found), nodes=(), rollup=nothing)
+    svg = draw_tree(ranks, Taxonomy({taxon.name: taxon for taxon in taxa}, {}))
+    parser = Structure()
+    parser.feed(svg)
+    assert parser.open == []
+    assert "b" not in parser.tags
+    assert "Puma $x$" in svg
 
 
 def test_pictures_need_the_photos(photos: Catalog, tmp_path: Path) -> None:
