@@ -22,6 +22,7 @@ COLUMNS = (
     "last",
 )
 UNCLASSIFIED, FAILED = "unclassified", "failed"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass
@@ -43,7 +44,8 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
 
     An event of a label at a location is independent if at least `interval` minutes lie between it and the
     independent event before it (camtrapR's `lastIndependentRecord`). Media without a time are counted as
-    media, never as events. Rows `unclassified` and `failed` keep the sums whole.
+    media, never as events. Rows `unclassified` and `failed` keep the sums whole. Names that a spreadsheet
+    would run as formulas get an apostrophe before them.
 
     Args:
         job: what is to be written.
@@ -71,9 +73,9 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
         known = job.scientific_name(label) if label in job.names else None
         rows.append(
             {
-                "location_id": location,
-                "label": label,
-                "scientific_name": known,
+                "location_id": as_text(location),
+                "label": as_text(label),
+                "scientific_name": None if known is None else as_text(known),
                 "media": str(count.media),
                 "independent_events": str(independent(count.times, gap)),
                 "media_without_time": str(count.untimed),
@@ -99,6 +101,21 @@ def independent(times: Sequence[datetime], gap: timedelta) -> int:
         if last is None or moment - last >= gap:
             count, last = count + 1, moment
     return count
+
+
+def as_text(cell: str) -> str:
+    """A cell as a spreadsheet takes it for text: what would be a formula, and is no number, is led by `'`.
+
+    This table is for people, who open it in one, and its names came with photos from anywhere (OWASP, *CSV
+    Injection*). Tables that programs read keep every name as it is.
+    """
+    if not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def _labels(entry: MediaSaid) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -217,6 +218,22 @@ def test_the_summary_counts_everything_once(scene: Any, tmp_path: Path) -> None:
     assert found["south", "vehicle"]["first"] == "2021-07-03 00:00:00"
 
 
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ('=HYPERLINK("x")', '\'=HYPERLINK("x")'),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("-3", "-3"),
+        ("+1 site", "'+1 site"),
+    ],
+)
+def test_a_spreadsheet_runs_no_name_of_the_summary(name: str, cell: str, scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    table = made.catalog.table.with_columns(pl.lit(name).alias("location_id"))
+    write(made.predictions, made.catalog.with_table(table), tmp_path / "s.csv", format="summary")
+    assert {row["location_id"] for row in rows(tmp_path / "s.csv")} == {cell}
+
+
 def test_events_are_independent_of_the_last_one_that_counted() -> None:
     start = datetime(2021, 1, 1)
     minutes = [0, 20, 40, 59, 60, 75]
@@ -247,8 +264,6 @@ def test_a_summary_wants_a_sensible_interval(scene: Any, tmp_path: Path) -> None
 def test_names_as_cameras_and_people_write_them_can_be_sorted_and_tagged(
     field: Path, scene: Any, tmp_path: Path
 ) -> None:
-    import polars as pl
-
     from trapline.formats import read
     from trapline.prediction import Predictions
 
@@ -273,8 +288,6 @@ def test_names_as_cameras_and_people_write_them_can_be_sorted_and_tagged(
 
 @pytest.mark.field
 def test_bursts_of_several_species_are_summed_by_event(field: Path, tmp_path: Path) -> None:
-    import polars as pl
-
     from trapline.formats import read
     from trapline.prediction import Predictions
 
