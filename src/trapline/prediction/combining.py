@@ -23,8 +23,11 @@ from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
 from trapline.prediction.table import Predictions
 
-GROUPS = ("no box", "alone", "several")
-"""Media without a box (if events are pooled: of an event without one); alone in their event; the others."""
+GROUPS = ("no box", "faint", "alone", "several")
+"""Media without a box; whose best box is fainter than `FAINT`; alone in their event; the others. If events
+are pooled, the boxes of all media of an event count."""
+FAINT = 0.5
+"""Below this confidence a detector is often wrong; a box without one was drawn by hand and is sure."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -242,14 +245,17 @@ def _truth(table: pl.DataFrame, first: Predictions) -> npt.NDArray[np.int64]:
 
 def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
     """[N], places in `GROUPS`; media on which no detector was run count as seen."""
-    seen = (pl.col("boxes").list.len() > 0).fill_null(True)
-    size = pl.lit(1)
+    sure = (
+        pl.col("boxes").list.eval(pl.element().struct.field("conf").fill_null(1.0)).list.max().fill_null(0.0)
+    )
+    best = pl.when(pl.col("boxes").is_null()).then(1.0).otherwise(sure)
+    boxes, size = pl.col("boxes").list.len().fill_null(1), pl.lit(1)
     if _pooled(members):
         event = pl.coalesce(
             pl.concat_str(pl.lit("event:"), "event_id"), pl.concat_str(pl.lit("media:"), "media_id")
         )
-        seen, size = seen.any().over(event), pl.len().over(event)
-    group = pl.when(~seen).then(0).when(size == 1).then(1).otherwise(2)
+        best, boxes, size = best.max().over(event), boxes.max().over(event), pl.len().over(event)
+    group = pl.when(boxes == 0).then(0).when(best < FAINT).then(1).when(size == 1).then(2).otherwise(3)
     return table.select(group.cast(pl.Int64).alias("group"))["group"].to_numpy()
 
 

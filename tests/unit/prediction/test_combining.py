@@ -70,6 +70,20 @@ def test_two_models_say_more_than_either_and_less_surely_where_nothing_is_seen(w
     assert found.table["media_id"].to_list() == members[0].table["media_id"].to_list()
 
 
+def test_an_answer_about_a_faint_box_is_trusted_less() -> None:
+    random = np.random.default_rng(2)
+    truth, faint = random.integers(0, 3, MEDIA), random.random(MEDIA) < 0.4
+    logits = np.eye(3)[truth] * np.where(faint, 0, 3)[:, None] + random.normal(0, 1.5, (MEDIA, 3))
+    one = member("a", np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    catalog = catalog_of(np.ones(MEDIA, bool), truth)
+    kind = catalog.table.schema["boxes"]
+    boxes = pl.Series([[{**BOX, "conf": 0.3 if dim else None}] for dim in faint], dtype=kind)
+    found = learn_combination([one], catalog.with_table(catalog.table.with_columns(boxes=boxes)))
+    sureness = Combination.of(found).sureness
+    assert sureness["faint"] < 0.5 * sureness["alone"]
+    assert sureness["no box"] == pytest.approx(1)  # none such
+
+
 def test_what_a_location_is_said_to_show_does_not_come_from_its_own_labels(world) -> None:
     catalog, members, _ = world
     before = learn_combination(members, catalog)
