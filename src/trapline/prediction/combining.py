@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trapline.catalog import Catalog, location_folds
+from trapline.catalog import Catalog, event_key, location_folds
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
 from trapline.prediction.table import Predictions
@@ -161,7 +161,10 @@ def _combined(
 ) -> Predictions:
     """The first table with these probabilities; media that failed for one model keep its reason."""
     first = members[0]
-    reasons = pl.coalesce([pl.lit(member.table["reason"]) for member in members])
+    refused = [
+        member.table.select(pl.when(pl.col("status") == "failed").then("reason")) for member in members
+    ]
+    reasons = pl.coalesce([pl.lit(one.to_series()) for one in refused])
     failed = pl.lit(pl.Series(~np.isfinite(probabilities).all(axis=1)))
     fixed = first.table.drop(first.labels).with_columns(
         pl.when(failed).then(pl.lit("failed")).otherwise("status").alias("status"),
@@ -171,7 +174,12 @@ def _combined(
         pl.Series(label, probabilities[:, place], pl.Float32).fill_nan(None)
         for place, label in enumerate(first.labels)
     ]
-    said = {"combined": combination.model_dump(mode="json"), **info}
+    said = {
+        "model_name": f"{', '.join(combination.names)} combined",
+        "calibration": combination.learnt_on,
+        "combined": combination.model_dump(mode="json"),
+        **info,
+    }
     if combination.pooled:
         said["pooled"] = first.info["pooled"]
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()
@@ -251,9 +259,7 @@ def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
     best = pl.when(pl.col("boxes").is_null()).then(1.0).otherwise(sure)
     boxes, size = pl.col("boxes").list.len().fill_null(1), pl.lit(1)
     if _pooled(members):
-        event = pl.coalesce(
-            pl.concat_str(pl.lit("event:"), "event_id"), pl.concat_str(pl.lit("media:"), "media_id")
-        )
+        event = event_key()
         best, boxes, size = best.max().over(event), boxes.max().over(event), pl.len().over(event)
     group = pl.when(boxes == 0).then(0).when(best < FAINT).then(1).when(size == 1).then(2).otherwise(3)
     return table.select(group.cast(pl.Int64).alias("group"))["group"].to_numpy()

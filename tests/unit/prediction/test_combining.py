@@ -138,8 +138,12 @@ def test_a_photo_that_failed_for_one_model_keeps_its_row_and_reason(world) -> No
         pl.when(gone).then(pl.lit("truncated")).otherwise("reason").alias("reason"),
         *(pl.when(~gone).then(label).alias(label) for label in LABELS),
     )
-    found = learn_combination([members[0], replace(members[1], table=broken)], catalog)
+    odd = members[0].table.with_columns(pl.when(gone).then(pl.lit("several frames")).alias("reason"))
+    both = [replace(members[0], table=odd), replace(members[1], table=broken)]
+    found = learn_combination(both, catalog)
     assert len(found) == MEDIA
+    assert found.info["calibration"] == Combination.of(found).learnt_on
+    assert found.info["model_name"] == "a, b combined"
     assert found.failed.select("media_id", "reason").rows() == [("m5", "truncated")]
     assert found.failed["hare"].to_list() == [None]
 
