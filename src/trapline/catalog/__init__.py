@@ -8,7 +8,7 @@ from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.names import as_name, as_text
 from trapline.catalog.splits import fingerprint, location_folds, season_folds, split_catalog
 from trapline.catalog.summary import labels_by_part, summarise
-from trapline.catalog.table import BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, known_labels
+from trapline.catalog.table import BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, event_key, known_labels
 from trapline.taxonomy import BLANK
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "assign_events",
     "check_files",
     "check_leaks",
+    "event_key",
     "fingerprint",
     "join_events",
     "known_labels",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from trapline.catalog.table import EVENT_LABELS, Catalog
+from trapline.catalog.table import EVENT_LABELS, Catalog, event_key
 from trapline.taxonomy import BLANK
 
 
@@ -14,13 +14,10 @@ def label_events(catalog: Catalog) -> Catalog:
     The labels of an event are those in the column `event_labels` where the reader found some; else the union
     of its media's labels, `blank` only where nothing else is. Media without an event keep their own.
     """
-    alone = pl.concat_str(pl.lit("media:"), "media_id")
-    named = pl.concat_str(pl.lit("event:"), "event_id")
-    key = pl.when(pl.col("event_id").is_null()).then(alone).otherwise(named).alias("_event")
     given = (
         pl.col(EVENT_LABELS) if EVENT_LABELS in catalog.table.columns else pl.lit(None, pl.List(pl.String))
     )
-    rows = catalog.table.select(key, "labels", given.alias("_given"))
+    rows = catalog.table.select(event_key().alias("_event"), "labels", given.alias("_given"))
     shown = (
         rows.select("_event", pl.coalesce("_given", "labels").alias("_labels"))
         .explode("_labels")

@@ -67,6 +67,13 @@ def known_labels(table: pl.DataFrame) -> pl.Expr:
     return pl.coalesce(names)
 
 
+def event_key() -> pl.Expr:
+    """What tells events apart, as text: the event of each media, or the media itself where it has none."""
+    return pl.coalesce(
+        pl.concat_str(pl.lit("event:"), "event_id"), pl.concat_str(pl.lit("media:"), "media_id")
+    )
+
+
 @dataclass(frozen=True)
 class Catalog:
     """A checked table of media, the folder their paths start from, and where they came from.

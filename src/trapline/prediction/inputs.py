@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, as_name, as_text
+from trapline.catalog import Catalog, as_name, as_text, event_key
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level
@@ -273,10 +273,7 @@ def batches(
 
 def event_rows(catalog: Catalog) -> pl.Series:
     """The rows of each event, list[u32], in order of appearance; media without an event are one each."""
-    alone = pl.concat_str(pl.lit("media:"), "media_id")
-    named = pl.concat_str(pl.lit("event:"), "event_id")
-    key = pl.when(pl.col("event_id").is_null()).then(alone).otherwise(named)
-    keys = catalog.table.select(key.alias("event")).with_row_index("row")
+    keys = catalog.table.select(event_key().alias("event")).with_row_index("row")
     return keys.group_by("event", maintain_order=True).agg("row")["row"]
 
 

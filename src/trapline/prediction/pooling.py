@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
 from trapline.prediction.frames import Floats, apply_pooling
@@ -95,13 +95,7 @@ def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl
             f"{len(strangers)} predicted media are not in the catalog, so their events are unknown: "
             f"{', '.join(strangers[:5])}. Give the catalog that was predicted."
         )
-    alone = pl.concat_str(pl.lit("media:"), "media_id")
-    key = (
-        pl.when(pl.col("event_id").is_null())
-        .then(alone)
-        .otherwise(pl.concat_str(pl.lit("event:"), "event_id"))
-    )
-    ranked = media.with_columns(key.alias("key"))
+    ranked = media.with_columns(event_key().alias("key"))
     order = ranked.select("key").unique(maintain_order=True).with_row_index("code")
     return ranked.join(order, on="key", how="left", maintain_order="left")
 
