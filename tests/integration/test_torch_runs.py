@@ -172,7 +172,9 @@ def test_a_frozen_backbone_is_exported_once_and_gets_a_head(world: MakeWorld, tm
             *("preprocessing.width=94", "optimiser.weight_decay=0.1", "folds=2"),
         ],
     )
-    card = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path / "cache")).card
+    model = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path / "cache"))
+    card = model.card
+    assert Predictions.load(tmp_path / "run" / "validation.parquet").model == model.fingerprint
     assert Recipe.model_validate(card.recipe) == recipe
     exported = list((tmp_path / "cache" / "backbones").glob("*.onnx"))
     assert len(exported) == 1

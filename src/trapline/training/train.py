@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from trapline.catalog import Catalog, fingerprint
 from trapline.errors import TraplineError, UsageError
 from trapline.models import Card, ModelFile
 from trapline.models.recipe import Recipe
+from trapline.prediction import Predictions
 from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import CrossValidation, run_folds
 from trapline.training.frozen import head_recipe
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from trapline.training.fitting import Fitted
 
-MODEL = "model.onnx"
+MODEL, JUDGED = "model.onnx", "validation.parquet"
 PARITY = 1e-3
 """Largest difference of a logit between PyTorch and the model file, relative above 1."""
 LIBRARIES = ("trapline", "torch", "timm", "lightning", "onnx", "onnxruntime", "numpy", "pillow")
@@ -109,9 +111,7 @@ def train(
     model = _export(recipe, fitted, card, folder)
     _check_parity(ModelFile(model), recipe, fitted, learner)
     info = {"recipe": recipe.name, "measured_on": card.metrics_on}
-    predictions_of(recipe, selected, judged, ModelFile(model).fingerprint, info).save(
-        folder / "validation.parquet"
-    )
+    predictions_of(recipe, selected, judged, ModelFile(model).fingerprint, info).save(folder / JUDGED)
     kept = fitted[0].best_epoch if len(fitted) == 1 else None
     write_history(histories[-1], folder)
     draw_history(histories, folder / "history.png", kept)
@@ -182,12 +182,14 @@ def _train_taxa(
 
 
 def _with_recipe(path: Path, asked: Recipe, resolved: Recipe) -> Path:
-    """The model file with the recipe as it was asked for in its card."""
+    """The model file with the recipe as it was asked for in its card, and the predictions that name it so."""
     from trapline.models.onnx_graph import read_graph, write_model_file
 
     if resolved != asked:
         card = ModelFile(path).card.model_copy(update={"recipe": asked.model_dump(mode="json")})
         write_model_file(read_graph(path), card, path)
+        judged = path.with_name(JUDGED)
+        replace(Predictions.load(judged), model=ModelFile(path).fingerprint).save(judged)
     return path
 
 
@@ -235,9 +237,7 @@ def _members(
 
 
 def _with_note(found: CrossValidation, note: str) -> Judged:
-    import dataclasses
-
-    return dataclasses.replace(found.judged, measured_on=found.judged.measured_on + note)
+    return replace(found.judged, measured_on=found.judged.measured_on + note)
 
 
 def _export(recipe: Recipe, fitted: Sequence[Fitted], card: Card, folder: Path) -> Path:
