@@ -21,9 +21,10 @@ member() { # NAME RECIPE: train it, and pool what its folds say of photos they d
     [ -e "$out/$1" ] && resume=--resume
     trapline train "$out/train.parquet" -r "$2" --recipe-file "$here/$1.yaml" -o "$out/$1" $resume
   fi
-  trapline predict "$out/$1/model.onnx" "$out/test.parquet" -o "$out/$1-test.parquet" --force
-  trapline pool "$out/$1/validation.parquet" "$out/train.parquet" --without-box 0.1 -o "$out/$1-train-visits.parquet" --force
-  trapline pool "$out/$1-test.parquet" "$out/test.parquet" --without-box 0.1 -o "$out/$1-test-visits.parquet" --force
+  trapline predict "$out/$1/model.onnx" "$out/test.parquet" -o "$out/$1-test.parquet" --fresh --force
+  local pool="--without-box 0.1 --place-days 60 --force"
+  trapline pool "$out/$1/validation.parquet" "$out/train.parquet" $pool -o "$out/$1-train-visits.parquet"
+  trapline pool "$out/$1-test.parquet" "$out/test.parquet" $pool -o "$out/$1-test-visits.parquet"
 }
 
 photos train

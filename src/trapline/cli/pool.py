@@ -23,6 +23,13 @@ def run(
     without_box: Annotated[
         float, typer.Option(help="Weight of media in which the detector found nothing, 0 to 1.")
     ] = 1.0,
+    place_days: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer events without a box by what else their location shows within so many days; "
+            "only where no photo is blank."
+        ),
+    ] = None,
     rows: Annotated[
         str, typer.Option(help="media: a row a photo, with its event's answer. event: a row an event.")
     ] = "media",
@@ -39,6 +46,7 @@ def run(
         Catalog.load(catalog),
         how=how,  # type: ignore[arg-type]
         without_box=without_box,
+        place_days=place_days,
         rows=rows,  # type: ignore[arg-type]
     )
     pooled.save(output)

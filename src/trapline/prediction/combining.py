@@ -41,7 +41,7 @@ class Combination(BaseModel):
         names: of the models, for people.
         weights: one a model, and
         sureness: of each group: see `trapline.metrics.opinions`.
-        pooled: whether the tables were pooled by event first.
+        pooled: how the tables were pooled by event first (`without_box`, `place_days`); None if not.
         learnt_on: for people.
     """
 
@@ -51,7 +51,7 @@ class Combination(BaseModel):
     names: tuple[str, ...]
     weights: tuple[float, ...]
     sureness: dict[str, float]
-    pooled: bool
+    pooled: dict[str, float | None] | None
     learnt_on: str
 
     @classmethod
@@ -144,10 +144,9 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
         )
     members = _aligned([by_model[model] for model in like.models])
     if _pooled(members) != like.pooled:
-        first, then = ("pooled", "are not") if like.pooled else ("not pooled", "are")
         raise UsageError(
-            f"The weights were learnt on predictions that were {first} by event; these {then}. "
-            "Treat both alike (`trapline pool`)."
+            f"The weights were learnt on predictions {_how(like.pooled)}, and these are "
+            f"{_how(_pooled(members))}. Treat both alike (`trapline pool`)."
         )
     groups, opinions = _groups(_known(members[0], catalog), members), _opinions(members)
     sureness = np.array([like.sureness[name] for name in GROUPS])[groups]
@@ -180,7 +179,7 @@ def _combined(
         "combined": combination.model_dump(mode="json"),
         **info,
     }
-    if combination.pooled:
+    if combination.pooled is not None:
         said["pooled"] = first.info["pooled"]
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()
     return Predictions(fixed.hstack(columns), first.labels, first.level, fingerprint, first.task, said)
@@ -258,7 +257,7 @@ def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
     )
     best = pl.when(pl.col("boxes").is_null()).then(1.0).otherwise(sure)
     boxes, size = pl.col("boxes").list.len().fill_null(1), pl.lit(1)
-    if _pooled(members):
+    if _pooled(members) is not None:
         event = event_key()
         best, boxes, size = best.max().over(event), boxes.max().over(event), pl.len().over(event)
     group = pl.when(boxes == 0).then(0).when(best < FAINT).then(1).when(size == 1).then(2).otherwise(3)
@@ -269,11 +268,24 @@ def _opinions(members: Sequence[Predictions]) -> Floats:
     return np.stack([member.probabilities() for member in members], axis=2)
 
 
-def _pooled(members: Sequence[Predictions]) -> bool:
-    pooled = {"pooled" in member.info for member in members}
-    if len(pooled) > 1:
-        raise UsageError("Some of the tables are pooled by event and some are not; treat them alike.")
-    return pooled.pop()
+def _pooled(members: Sequence[Predictions]) -> dict[str, float | None] | None:
+    """How the tables were pooled, all alike; None if they were not."""
+    found = []
+    for member in members:
+        said = member.info.get("pooled")
+        found.append(said and {key: said.get(key) for key in ("without_box", "place_days")})
+    if any(one != found[0] for one in found):
+        raise UsageError(
+            f"The tables are {' and '.join(_how(one) for one in found)}; pool them alike, or none of them."
+        )
+    return found[0]
+
+
+def _how(pooled: dict[str, float | None] | None) -> str:
+    if pooled is None:
+        return "not pooled by event"
+    options = [f"--{key.replace('_', '-')} {value:g}" for key, value in pooled.items() if value is not None]
+    return f"pooled by event ({' '.join(options)})"
 
 
 def _name(member: Predictions) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, event_key
+from trapline.catalog import BLANK, Catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
 from trapline.prediction.frames import Floats, apply_pooling
+from trapline.prediction.places import answer_by_place
 from trapline.prediction.table import FIXED, Predictions
 
 Rows = Literal["media", "event"]
@@ -23,6 +24,7 @@ def pool_events(
     *,
     how: PoolingMethod | EventPooling | None = None,
     without_box: float = 1.0,
+    place_days: float | None = None,
     rows: Rows = "media",
 ) -> Predictions:
     """Pool the probabilities of the media of each event.
@@ -37,6 +39,8 @@ def pool_events(
             or else `mean-logit`.
         without_box: the weight of media in which the detector found nothing, over 1 for the others. Where
             all media of an event are such, they weigh alike.
+        place_days: answer events without a box by what the other events of their location show within this
+            many days (see `trapline.prediction.places`); None leaves them their own answers.
         rows: `media` keeps a row a media, each with its event's probabilities; `event` makes one row an
             event, with `reason` telling how many of its media failed.
 
@@ -45,7 +49,8 @@ def pool_events(
         of its media did.
 
     Raises:
-        UsageError: an unknown way to pool, or a weight outside 0..1.
+        UsageError: an unknown way to pool, a weight outside 0..1, or events to be answered by their place by
+            a model of several labels or of blanks.
         DataError: predictions not of media, or media that are not in the catalog.
     """
     if rows not in get_args(Rows):
@@ -57,6 +62,7 @@ def pool_events(
         predictions = predictions.without_skipped()
     if not 0 <= without_box <= 1:
         raise UsageError(f"The weight of media without a box must be from 0 to 1, not {without_box}.")
+    _check_place(place_days, predictions)
     media = _media(predictions, catalog, without_box)
     codes = media["code"].to_numpy()
     probabilities = predictions.probabilities()
@@ -64,7 +70,12 @@ def pool_events(
     weights = _weights(media["weight"].to_numpy(), ok, codes)
     pooled = apply_pooling(probabilities, weights, codes, pooling, predictions.task, predictions.labels)
     said = pooling.model_dump(mode="json", include={"method", "by_label", "selected_on"})
-    info = {**predictions.info, "pooled": {"how": said, "without_box": without_box}}
+    if place_days is not None:
+        pooled = answer_by_place(pooled, *_events(media), place_days)
+    info = {
+        **predictions.info,
+        "pooled": {"how": said, "without_box": without_box, "place_days": place_days},
+    }
     if rows == "media":
         table, pooled = predictions.table.select(*FIXED).with_columns(media["event_id"]), pooled[codes]
     else:
@@ -86,6 +97,9 @@ def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl
         "media_id",
         "event_id",
         pl.when(nothing).then(without_box).otherwise(1.0).alias("weight"),
+        (pl.col("boxes").list.len() > 0).fill_null(True).alias("seen"),
+        "location_id",
+        (pl.col("camera_time").dt.epoch("s") / 86_400).alias("day"),
         pl.lit(True).alias("known"),
     )
     media = predictions.table.select("media_id").join(known, on="media_id", how="left", maintain_order="left")
@@ -98,6 +112,30 @@ def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl
     ranked = media.with_columns(event_key().alias("key"))
     order = ranked.select("key").unique(maintain_order=True).with_row_index("code")
     return ranked.join(order, on="key", how="left", maintain_order="left")
+
+
+def _check_place(days: float | None, predictions: Predictions) -> None:
+    if days is None:
+        return
+    if not days > 0:
+        raise UsageError(f"A place answers from within a number of days above 0, not {days:g}.")
+    if predictions.task == "multi-label" or BLANK in predictions.labels:
+        raise UsageError(
+            "Photos without a box can be answered by their place only where every photo shows something, and "
+            "one thing: this model knows blanks or says several labels. Leave place_days out."
+        )
+
+
+def _events(media: pl.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], Floats]:
+    """Of each event: whether it has a box, its place (-1 if unknown) and its mean day (NaN if unknown)."""
+    found = media.group_by("code").agg(
+        pl.col("seen").any(), pl.col("location_id").first(), pl.col("day").mean()
+    )
+    found = found.sort("code").with_columns(
+        pl.col("location_id").rank("dense").cast(pl.Int64).fill_null(0) - 1,
+        pl.col("day").fill_null(float("nan")),
+    )
+    return found["seen"].to_numpy(), found["location_id"].to_numpy(), found["day"].to_numpy()
 
 
 def _weights(weights: Floats, ok: npt.NDArray[np.bool_], codes: npt.NDArray[np.int64]) -> Floats:

@@ -122,11 +122,11 @@ def test_pooled_tables_know_visits_of_several_photos(world) -> None:
     catalog, members, _ = world
     pooled = [pool_events(one, catalog, without_box=0.1) for one in members]
     found = learn_combination(pooled, catalog)
-    assert Combination.of(found).pooled
+    assert Combination.of(found).pooled == {"without_box": 0.1, "place_days": None}
     assert found.info["pooled"] == pooled[0].info["pooled"]
-    with pytest.raises(UsageError, match="pooled by event and some are not"):
+    with pytest.raises(UsageError, match=r"pooled by event \(--without-box 0.1\) and not pooled"):
         learn_combination([pooled[0], members[1]], catalog)
-    with pytest.raises(UsageError, match="learnt on predictions that were pooled"):
+    with pytest.raises(UsageError, match="learnt on predictions pooled"):
         combine(members, catalog, Combination.of(found))
 
 

@@ -1,5 +1,8 @@
 """Pooling photos into events: one answer an event, and no row lost."""
 
+from dataclasses import replace
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +13,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.models import Calibration, EventPooling
 from trapline.prediction import Predictions, pool_events
+from trapline.prediction.places import answer_by_place
 from trapline.prediction.table import FIXED, fixed_columns
 
 LABELS = ("hare", "lynx")
@@ -60,6 +64,46 @@ def test_photos_without_a_box_weigh_less_but_count_where_there_is_nothing_else()
     boxes = {"a": BOX, "b": [], "c": [], "d": []}
     pooled = pool_events(*make(rows, boxes), how="mean", without_box=0.25).table
     assert pooled["hare"].to_list() == pytest.approx([0.8, 0.8, 0.5, 0.5])
+
+
+def test_an_event_without_a_box_is_answered_by_what_its_place_showed_in_those_days() -> None:
+    rows = [("a", "e", 0.9), ("b", "f", 0.7), ("c", "g", 0.1), ("d", "h", 0.2), ("z", "i", 0.3)]
+    predictions, catalog = make(rows, {"a": BOX, "b": BOX, "c": BOX, "d": [], "z": []})
+    days = [datetime(2020, 5, day) for day in (1, 20, 1, 10, 10)]
+    places = pl.Series(["north", "north", "south", "north", "east"])
+    catalog = catalog.with_table(
+        catalog.table.with_columns(location_id=places, camera_time=pl.Series(days, dtype=pl.Datetime("ms")))
+    )
+    near = pool_events(predictions, catalog, place_days=9)
+    assert near.table["hare"].to_list() == pytest.approx([0.9, 0.7, 0.1, (0.9 + 0.5) / 2, 0.3])
+    wide = pool_events(predictions, catalog, place_days=10)
+    assert wide.table["hare"][3] == pytest.approx((0.9 + 0.7 + 0.5) / 3)
+    assert wide.info["pooled"]["place_days"] == 10
+    with pytest.raises(UsageError, match="above 0"):
+        pool_events(predictions, catalog, place_days=0)
+    blank = replace(predictions, labels=("blank", "lynx"), table=predictions.table.rename({"hare": "blank"}))
+    with pytest.raises(UsageError, match="knows blanks"):
+        pool_events(blank, catalog, place_days=9)
+
+
+@given(st.data(), st.integers(1, 30))
+def test_what_a_place_says_is_the_mean_of_its_seen_events_near_in_time(
+    data: st.DataObject, size: int
+) -> None:
+    draw = np.random.default_rng(data.draw(st.integers(0, 10_000)))
+    pooled = draw.dirichlet(np.ones(3), size)
+    pooled[draw.random(size) < 0.1] = np.nan
+    seen, places = draw.random(size) < 0.6, draw.integers(-1, 3, size)
+    times = np.where(draw.random(size) < 0.1, np.nan, draw.integers(0, 40, size))
+    found = answer_by_place(pooled, seen, places, times, 7)
+    for event in range(size):
+        near = (places == places[event]) & seen & (np.abs(times - times[event]) <= 7)
+        near &= np.isfinite(pooled).all(axis=1) & (places >= 0)
+        if seen[event] or not near.any() or not np.isfinite(pooled[event]).all():
+            assert np.array_equal(found[event], pooled[event], equal_nan=True)
+        else:
+            expected = (pooled[near].sum(axis=0) + 1 / 3) / (near.sum() + 1)
+            assert found[event] == pytest.approx(expected)
 
 
 def test_a_failed_photo_stays_failed_and_does_not_count() -> None:
