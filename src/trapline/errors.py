@@ -30,7 +30,7 @@ class MissingExtraError(TraplineError):
         self.package, self.extra = package, extra
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed. "
-            f"Install the extra that brings it: pip install 'trapline[{extra}]'"
+            f"Install the extra '{extra}' that brings it: pip install '.[{extra}]' in Trapline's folder."
         )
 
 

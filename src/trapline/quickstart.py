@@ -34,7 +34,9 @@ and from there
   trapline train split.parquet -r head -o runs/mine
   trapline predict runs/mine/model.onnx split.parquet --part test -o test.parquet
   trapline evaluate split.parquet test.parquet -o report.html
-  trapline predict runs/mine/model.onnx card.parquet -o predictions.csv"""
+  trapline predict runs/mine/model.onnx card.parquet -o predictions.csv
+  trapline write predictions.csv card.parquet --format summary -o species.csv
+The last file counts photos and visits by species and place: docs/species-table.md."""
 
 
 @dataclass(frozen=True)

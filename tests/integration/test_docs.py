@@ -1,4 +1,4 @@
-"""Every command shown in the README and in docs/ is run, in order, as a reader would.
+"""Every command and all Python shown in the README and in docs/ is run, in order, as a reader would.
 
 Pages begin alike (read, split, train, predict). What several pages begin with is run once, and each goes on
 from a copy of the folder that it left. The world is small, and the few lines in `SMALLER` ask for less than
@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from trapline.cli import main
+from trapline.errors import TraplineWarning
 from trapline.synthetic import make_world
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,24 @@ SMALLER = {
     "trapline quickstart my-world --data-only": "--locations 3 --events-per-location 2",
 }
 """The beginning of a line: options that its test adds. They change how much is done, never what."""
+
+
+SMALLER_PYTHON = {
+    '["epochs=20"]': '["epochs=1", "preprocessing.height=96", "preprocessing.width=96"]',
+    "folds=5": "folds=2",
+}
+"""The same for Python: what is written, and what the test writes in its place."""
+
+PYTHON_NOT_RUN = {
+    "code-execution": "its check needs Linux namespaces; tests/integration/test_code_execution.py calls it",
+    "detect": "no detector comes with Trapline; tests/integration/test_detector_export.py calls it",
+}
+
+
+def pieces_of_python(page: Path) -> list[str]:
+    """The page's ```python blocks."""
+    found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [] if page.stem in PYTHON_NOT_RUN else found
 
 
 def commands(page: Path) -> list[str]:
@@ -86,6 +106,27 @@ class Desk:
         )
         return done.returncode, done.stdout + done.stderr
 
+    def run_python(self, pieces: list[str], folder: Path) -> None:
+        """Run the pieces one after the other, each with what those before it named."""
+        names: dict[str, object] = {}
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(action="ignore", category=TraplineWarning),
+        ):
+            patch.chdir(folder)
+            patch.setenv("TRAPLINE_CACHE", str(self.home / "cache"))
+            for piece in pieces:
+                for written, smaller in SMALLER_PYTHON.items():
+                    piece = piece.replace(written, smaller)
+                exec(compile(piece, "a page", "exec"), names)
+
+
+def headings(page: Path) -> set[str]:
+    """The names by which GitHub links to the page's headings."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
 
 def plain(line: str) -> bool:
     """Whether a line is one call of Trapline and leaves nothing to the shell but quotes."""
@@ -104,16 +145,28 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 @pytest.mark.parametrize("page", [page for page in PAGES if COMMANDS[page]], ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(page: Path, desk: Desk, tmp_path: Path) -> None:
     desk.run(COMMANDS[page], tmp_path / "page")
+    desk.run_python(pieces_of_python(page), tmp_path / "page")
+
+
+def test_every_page_with_python_is_run_or_says_why_not() -> None:
+    with_python = {page.stem for page in PAGES if "```python" in page.read_text(encoding="utf-8")}
+    run = {page.stem for page in PAGES if COMMANDS[page] and pieces_of_python(page)}
+    assert with_python == run | set(PYTHON_NOT_RUN)
 
 
 def test_what_the_tests_ask_less_of_stands_on_a_page() -> None:
     lines = [line for page in COMMANDS.values() for line in page]
     for begin in SMALLER:
         assert any(line.startswith(begin) for line in lines), f"no page has a line '{begin} …'"
+    pieces = "".join(piece for page in PAGES for piece in pieces_of_python(page))
+    for written in SMALLER_PYTHON:
+        assert written in pieces, f"no page has Python with '{written}'"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+    for target, place in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            leads_to = page.parent / target if target else page
+            assert leads_to.exists(), f"{page.name} links to {target}"
+            assert not place or place in headings(leads_to), f"{page.name} links to {target}#{place}"

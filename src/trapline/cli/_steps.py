@@ -6,16 +6,19 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rich.progress import Progress, TaskID
 
     from trapline.training import StepReport
 
 
-def reporter(display: Progress) -> StepReport:
+def reporter(display: Progress, keep: Collection[str] = ()) -> StepReport:
     """What `trapline.training` tells, shown on a display of `trapline.cli._common.progress`.
 
     Nobody says when a step ends, and some end before their total (a search that found its answer): the bars
     of the others are hidden as soon as one reports, so that none stays behind half full.
+    Those of `keep` count other steps, and stay.
     """
     tasks: dict[str, TaskID] = {}
     began: dict[str, tuple[float, int]] = {}  # when, and how much was done then
@@ -32,7 +35,7 @@ def reporter(display: Progress) -> StepReport:
         seconds = time.monotonic() - since
         rate = f"{(done - before) / seconds:.1f}/s" if seconds > 1 else ""
         for name, task in tasks.items():
-            if name != what:
+            if name != what and name not in keep:
                 display.update(task, visible=False)
         display.update(tasks[what], total=total, completed=done, rate=detail or rate, visible=True)
 

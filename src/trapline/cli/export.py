@@ -106,6 +106,8 @@ def _saved_model(model: Path, output: Path, json: bool) -> None:
 
 
 def _show_int8(done: Int8Export, json: bool) -> None:
+    from trapline.evaluation.words import columns, title
+
     export = done.export
     if json:
         from json import dumps
@@ -124,10 +126,12 @@ def _show_int8(done: Int8Export, json: bool) -> None:
     typer.echo(f"Wrote {done.path}: {after:.1f} MB, before {before:.1f} MB.")
     typer.echo(f"Ranges of values from {export.calibrated_on}.")
     typer.echo(f"Measured on {export.measured_on}, int8 less float:")
+    rows = [("", "", "95 % interval")]
     for name, figure in export.change.items():
-        span = "no interval" if figure.low is None else f"95 % {figure.low:+.3f} to {figure.high:+.3f}"
-        typer.echo(f"  {name.replace('_', ' '):<27} {figure.value:+.3f}   {span}")
-    typer.echo(f"  {'the same answer':<27} {export.same_answer:.1%}")
+        span = "" if figure.low is None else f"{figure.low:+.3f} to {figure.high:+.3f}"
+        rows.append((title(name), f"{figure.value:+.3f}", span))
+    for line in columns([*rows, ("The same answer", f"{export.same_answer:.1%}", "")]):
+        typer.echo(f"  {line}")
     for why, count in done.left_out.items():
         typer.echo(f"  {count} media left out: {why}")
     before, after = done.temperature

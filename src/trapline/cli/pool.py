@@ -52,4 +52,7 @@ def run(
     pooled.save(output)
     said = pooled.info["pooled"]["how"]
     others = "".join(f", {label} by {method}" for label, method in said["by_label"].items())
-    typer.echo(f"{len(found)} media pooled by {said['method']}{others}: {len(pooled)} rows in {output}")
+    why = f", chosen on {said['selected_on']}" if how is None and said["selected_on"] else ""
+    typer.echo(
+        f"Wrote {output}: {len(pooled):,} rows, {len(found):,} media pooled by {said['method']}{others}{why}."
+    )

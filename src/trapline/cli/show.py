@@ -11,7 +11,7 @@ import typer
 from trapline.cli._common import Json
 
 if TYPE_CHECKING:
-    from trapline.models import Card, Interval, ModelFile
+    from trapline.models import Card, ModelFile
     from trapline.models.card import Calibration
 
 
@@ -73,6 +73,8 @@ def _explain(model: ModelFile, photo: Path, json: bool) -> None:
 
 def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
     """Names and values, empty ones left out; a line that goes on has an empty name."""
+    from trapline.evaluation.words import columns, title, with_span
+
     card = model.card
     classifier = card.task != "features"
     yield from _filled(
@@ -93,8 +95,9 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
         ("split", _split(card)),
     )
     yield from _training(card)
-    for place, (name, figure) in enumerate(card.metrics.items()):
-        yield "" if place else "metrics", f"{name.replace('_', ' '):<27}{_figure(figure)}"
+    figures = columns([(title(name), with_span(figure)) for name, figure in card.metrics.items()])
+    for place, line in enumerate(figures):
+        yield "" if place else "metrics", line
     yield from _filled(("measured on", card.metrics_on))
     for place, notice in enumerate(card.notices):
         yield "" if place else "notices", notice
@@ -203,9 +206,3 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
     left_out = card.training_data.get("left_out")
     if left_out:
         yield "left out", ", ".join(f"{count} {why}" for why, count in left_out.items())
-
-
-def _figure(figure: Interval) -> str:
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.3f}  (no interval)"
-    return f"{figure.value:.3f}  ({figure.low:.3f} – {figure.high:.3f})"

@@ -129,9 +129,12 @@ def _remove_run(folder: Path) -> None:
 
 
 def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
+    from trapline.evaluation.words import columns, number, span, title
+
     yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
     yield f"Measured on {card.metrics_on}:"
-    for name, figure in card.metrics.items():
-        interval = "" if figure.low is None else f"   95 % {figure.low:.3f} to {figure.high:.3f}"
-        yield f"  {name.replace('_', ' '):<28}{figure.value:.3f}{interval}"
+    rows = [("", "", "95 % interval")]
+    rows += [(title(name), number(figure.value), span(figure)) for name, figure in card.metrics.items()]
+    for line in columns(rows):
+        yield f"  {line}"
     yield f"Next: trapline show {path}, or trapline predict {path} FOLDER"

@@ -255,7 +255,8 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
     if own_split:
         calibration = _refitted(card, compared.logits[1], truth)
         after = apply_calibration(compared.logits[1], calibration, card.task, card.labels)
-        said = f"{where}, on which the epoch and the calibration were chosen too"
+        chosen = "the epoch was chosen and the" if "the epoch" in card.metrics_on else "the"
+        said = f"{where}, on which {chosen} calibration was fitted too"
         figures = partial(measure, blank=blank_column(card.labels))
         metrics = as_intervals(bootstrap_all(truth, after, groups, metrics_fn=figures))
         changes = {"calibration": calibration, "metrics": metrics, "metrics_on": said}

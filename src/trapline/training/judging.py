@@ -105,7 +105,11 @@ def _measured_on(recipe: Recipe, selected: Selected, where: str, folds: npt.NDAr
     weak = recipe.learn_from == "event" and not recipe.event_statistics
     labels = ", each held to have the labels of its event" if weak else ""
     if folds is None:
-        return f"validation: {where}{labels}, on which the epoch and the calibration were chosen too"
+        chosen = "the epoch and the calibration were chosen"
+        epochs = recipe.taxa is not None and recipe.taxa.solver == "adam"
+        if recipe.backbone.startswith("model-file:") and not epochs:  # the optimum of a linear head
+            chosen = "the calibration was fitted"
+        return f"validation: {where}{labels}, on which {chosen} too"
     by = recipe.fold_by
     return (
         f"{len(np.unique(folds))} {by} folds: {where}{labels}, each predicted by a model that never saw its "

@@ -43,4 +43,4 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) 
     with pytest.raises(SystemExit) as ended:
         main(["serve", "model.onnx"])
     assert ended.value.code == 1
-    assert "pip install 'trapline[serve]'" in capsys.readouterr().err
+    assert "pip install '.[serve]'" in capsys.readouterr().err
