@@ -53,6 +53,7 @@ _HOMES = {
     "survey": "trapline.evaluation",
     "train": "trapline.training",
     "tune": "trapline.training",
+    "tuning_report": "trapline.evaluation",
     "weigh_by_region": "trapline.prediction",
     "write": "trapline.formats",
     "write_submission": "trapline.prediction",

@@ -35,6 +35,8 @@ def run(
     """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
     from trapline.catalog import Catalog
     from trapline.cli._steps import reporter
+    from trapline.evaluation import tuning_report
+    from trapline.evaluation.words import title
     from trapline.models import resolve_recipe
     from trapline.taxonomy import read_taxonomy
     from trapline.training import tune
@@ -42,7 +44,7 @@ def run(
     chosen = resolve_recipe(recipe, recipe_file, [*(changes or []), f"seed={seed}"])
     folder = output or Path("runs") / f"tune-{chosen.name.replace('/', '-')}"
     with warnings_as_notes(), progress() as display:
-        show = reporter(display)
+        show = reporter(display, keep=("trials",))
         found = tune(
             chosen,
             Catalog.load(catalog),
@@ -54,6 +56,7 @@ def run(
             report=lambda done, total, line: show("trials", done, total, line),
             step_report=show,
         )
+    tuning_report(found, folder / "report.html")
     value, low, high = found.best.metrics[metric]
     if json:
         import json as writer
@@ -61,8 +64,10 @@ def run(
         best = {"values": found.best.values, "metrics": found.best.metrics, "trial": found.best.number}
         typer.echo(writer.dumps({"folder": str(folder), "trials": len(found.trials), "best": best}))
         return
-    interval = "" if low is None else f", 95 % {low:.3f} to {high:.3f}"
-    typer.echo(f"Best of {len(found.trials)} trials: {metric} {value:.3f} out of fold{interval}.")
+    interval = "" if low is None else f" (95 % {low:.3f}–{high:.3f})"
+    typer.echo(
+        f"Best of {len(found.trials)} trials: {title(metric).lower()} {value:.3f}{interval} out of fold."
+    )
     for field, chosen_value in found.best.values.items():
         typer.echo(f"  {field} = {chosen_value}")
     typer.echo(f"Report: {folder / 'report.html'}")

@@ -5,5 +5,15 @@ from trapline.evaluation.evaluate import evaluate
 from trapline.evaluation.exploration import Exploration
 from trapline.evaluation.result import Evaluation
 from trapline.evaluation.survey import explore, survey
+from trapline.evaluation.tuning_report import tuning_report
 
-__all__ = ["Comparison", "Evaluation", "Exploration", "compare", "evaluate", "explore", "survey"]
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "Exploration",
+    "compare",
+    "evaluate",
+    "explore",
+    "survey",
+    "tuning_report",
+]

@@ -111,6 +111,13 @@ def rank_lines(ranks: RankEvaluation) -> list[str]:
     ]
     promise = "" if rolled.promise is None else f", promised {rolled.promise:.2f} a rank"
     lines = [*columns(rows), "", f"Rolled-up answers: {', '.join(said)}."]
+    if not rolled.levels:
+        promised = "anything" if rolled.promise is None else f"{rolled.promise:.2f}"
+        return [
+            *lines,
+            f"The validation photos could not promise {promised} at any rank. Train with --folds 5, or "
+            "promise less (--set taxa.promise=0.9).",
+        ]
     lines.append(f"Of the answers {with_span(rolled.precision)} are right{promise}:")
     lines += [
         f"  {one.level:<10} {with_span(one.precision)} of {one.right + one.wrong} answers"

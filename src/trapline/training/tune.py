@@ -19,7 +19,6 @@ from trapline.models.recipe import Choice
 from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import crossval
 from trapline.training.torch_learner import StepReport
-from trapline.training.tune_report import write_report
 
 STUDY = "study.sqlite"
 FIGURES = ("log_loss", "accuracy", "balanced_accuracy", "macro_f1")
@@ -81,7 +80,8 @@ def tune(
     Args:
         recipe: its `search` is the space; its seed deals the folds and starts the search.
         catalog: labelled media of train and validation (all, without a split); a test part is never seen.
-        folder: gets `study.sqlite`, `trials.csv`, `best.yaml` (for `--recipe-file`) and `report.html`.
+        folder: gets `study.sqlite`, `trials.csv` and `best.yaml` (for `--recipe-file`);
+            `trapline.evaluation.tuning_report` makes a page of what is returned.
         trials: how many in all.
         folds: location folds a trial.
         metric: out of fold, by which trials are compared.
@@ -229,7 +229,6 @@ def _write(recipe: Recipe, trials: list[Trial], metric: str, folder: Path) -> Tu
     text = yaml.safe_dump(best.values, sort_keys=False)
     head = f"# The best of {len(trials)} trials for the recipe {recipe.name}; use it with --recipe-file.\n"
     (folder / "best.yaml").write_text(head + text, encoding="utf-8")
-    write_report(tuned, folder / "report.html")
     return tuned
 
 
