@@ -92,7 +92,7 @@ def run_pipeline(
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
     catalog = _read(Path(source), boxes, read_options or {})
-    say(f"catalog   {len(catalog)} media, {', '.join(catalog.labels)}")
+    say(f"catalog   {len(catalog)} media, {', '.join(catalog.labels) or 'none labelled'}")
     exploration = explore(catalog, folder / "explore.html")
     say(f"explore   {exploration}")
     catalog = _split(catalog, by, ratios, seed)

@@ -32,7 +32,7 @@ def test_catalog_then_split_then_links(table: Path, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out
     assert "csv: it is a table as text" in said
     assert "read as 'blank': 'empty' (20 media)" in said
-    assert "60 zone-aware" in said
+    assert "60 with their zone" in said
     assert "[hare]" in said
     command(["split", str(catalog), "-o", str(split), "--ratios", "60,20,20", "--seed", "3"])
     said = capsys.readouterr().out

@@ -116,7 +116,7 @@ def test_explore_prints_the_labels_and_writes_a_page(
     page, catalog = tmp_path / "explore.html", str(folder / "catalog.parquet")
     assert run("explore", catalog, "-o", str(page)) == 0
     printed = capsys.readouterr().out
-    assert "60 media, 60 labelled, of 10 locations" in printed
+    assert "60 photos, 60 labelled, of 10 locations" in printed
     assert "No times are known" in printed
     assert "What is in these photos?" in page.read_text(encoding="utf-8")
     assert run("explore", catalog, "-o", str(page)) == 2

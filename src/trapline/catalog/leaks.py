@@ -68,8 +68,8 @@ class LeakCheck:
         if self.near:
             minutes = int(NEAR.total_seconds() // 60)
             said.append(
-                f"warning: {self.near} times media of one location less than {minutes} minutes apart "
-                "are in different parts"
+                f"warning: photos of one location that are less than {minutes} minutes apart are in "
+                f"different parts ({self.near} such pairs)"
             )
         return said
 

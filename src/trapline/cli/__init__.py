@@ -33,15 +33,36 @@ def build_app() -> typer.Typer:
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: _ORDER.get(module.name, 99)):
         if not module.name.startswith("_"):
             name = module.name
-            app.command(name.replace("_", "-"))(importlib.import_module(f"{__name__}.{name}").run)
+            short = _COMMANDS.get(name)  # of the help's first line as much as fits would end in the middle
+            app.command(name.replace("_", "-"), short_help=short)(
+                importlib.import_module(f"{__name__}.{name}").run
+            )
     return app
 
 
-_NAMES = (
-    "quickstart run catalog explore split train tune detect predict pool combine region "
-    "evaluate submit write export serve show"
-)
-_ORDER = {name: place for place, name in enumerate(_NAMES.split())}
+_COMMANDS = {
+    "quickstart": "Try the whole way on synthetic photos, without data.",
+    "run": "A recipe whole, from photos to report and submission.",
+    "catalog": "Read photos and labels from any source.",
+    "explore": "Look into a catalog before training.",
+    "split": "Say which photos train, validate and test.",
+    "train": "Train a recipe; leaves a model file.",
+    "tune": "Search a recipe's settings by location folds.",
+    "detect": "Find boxes around what is in photos.",
+    "predict": "A table with a row for every photo.",
+    "pool": "One answer for the photos of a visit.",
+    "combine": "Several models as one, each calibrated.",
+    "region": "Weigh predictions by what lives there.",
+    "evaluate": "Say how good predictions are, and where.",
+    "submit": "A competition's file, or its code, checked.",
+    "write": "Species tables, and files for other tools.",
+    "export": "A model in eight bits, or for TensorFlow.",
+    "serve": "A model for others: page, REST, gRPC.",
+    "show": "What is in a model file.",
+}
+"""The commands in the order of the data's way, as the first help says them; others come last."""
+
+_ORDER = {name: place for place, name in enumerate(_COMMANDS)}
 
 
 def _show_version(wanted: bool) -> None:

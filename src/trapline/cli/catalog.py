@@ -27,7 +27,11 @@ def run(
     format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help="What a column is for, as in label=species (again for more)."),
+        typer.Option(
+            "--column",
+            metavar="ROLE=NAME",
+            help="What a column is for, as in label=species (again for more).",
+        ),
     ] = None,
     label_separator: Annotated[
         str | None, typer.Option("--label-separator", help="What stands between several labels in one cell.")
@@ -91,7 +95,8 @@ def run(
         Path | None, typer.Option("--unpack-to", help="Camtrap DP: unpack a zip's photos into this folder.")
     ] = None,
     blank: Annotated[
-        list[str] | None, typer.Option("--blank", help="A label that means 'nothing there' (again for more).")
+        list[str] | None,
+        typer.Option("--blank", metavar="LABEL", help="A label that means 'nothing there' (again for more)."),
     ] = None,
     timezone: Annotated[
         str | None, typer.Option("--timezone", help="Of the cameras' clocks, as Area/City.")
@@ -261,7 +266,9 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("labels of events", said))
     if times["known"]:
         zone = (
-            f"{times['zone_aware']:,} zone-aware" if times["zone_aware"] else "no zone (--timezone gives one)"
+            f"{times['zone_aware']:,} with their zone"
+            if times["zone_aware"]
+            else "no zone (--timezone gives one)"
         )
         sources = ", ".join(f"{name} {count:,}" for name, count in times["sources"].items())
         facts.append(
@@ -301,21 +308,22 @@ def _known(number: int, without: int) -> str:
 
 def _show_files(console: Console, files: FileCheck) -> None:
     for name, what in (
-        ("missing", "files are missing"),
-        ("unreadable", "files cannot be read"),
-        ("damaged", "files are damaged"),
-        ("same_path", "files are named by several media"),
-        ("duplicates", "groups of files are equal"),
-        ("conflicts", "groups of equal files have different labels"),
-        ("near_duplicates", "groups of different events look alike"),
-        ("near_conflicts", "groups that look alike have different labels"),
+        ("missing", "Missing files"),
+        ("unreadable", "Files that cannot be read"),
+        ("damaged", "Damaged files"),
+        ("same_path", "Files named by several media"),
+        ("duplicates", "Groups of equal files"),
+        ("conflicts", "Groups of equal files with different labels"),
+        ("near_duplicates", "Groups that look alike, of different events"),
+        ("near_conflicts", "Groups that look alike, with different labels"),
     ):
         found = getattr(files, name)
-        if found:
-            shown = "; ".join(
-                media if isinstance(media, str) else " = ".join(media[:4]) for media in found[:3]
-            )
-            more = ", …" if len(found) > 3 else ""
-            console.print(f"{len(found):,} {what}: {shown}{more}", style="yellow")
+        if name in ("unreadable", "damaged"):
+            shown = [reason.rstrip(".") for _, reason in found]  # the reason names the file
+        else:
+            shown = [media if isinstance(media, str) else " = ".join(media[:4]) for media in found]
+        if shown:
+            more = "; …" if len(shown) > 3 else ""
+            console.print(f"{what}: {len(shown):,} ({'; '.join(shown[:3])}{more})", style="yellow")
     if not any(value for name, value in files.as_dict().items() if name != "depth"):
         console.print(f"Files: all there, none equal ({files.depth} check).")

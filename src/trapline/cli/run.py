@@ -21,7 +21,8 @@ def run(
         Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the recipe: key=value. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe: key=value. Repeatable."),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
     boxes: Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")] = None,

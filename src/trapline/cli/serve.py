@@ -50,7 +50,10 @@ def run(
     ] = None,
     allow_url: Annotated[
         list[str] | None,
-        typer.Option(help="Fetch photos from this host (https, public addresses only); may be repeated."),
+        typer.Option(
+            metavar="HOST",
+            help="Fetch photos from this host (https, public addresses only); may be repeated.",
+        ),
     ] = None,
     backend: Annotated[
         str | None,

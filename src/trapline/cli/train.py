@@ -25,7 +25,10 @@ def run(
         Path | None, typer.Option("--output", "-o", help="The run folder [runs/RECIPE].")
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the recipe: optimiser.lr=1e-4. Repeat it.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="A field of the recipe: optimiser.lr=1e-4. Repeat it."
+        ),
     ] = None,
     recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
     taxonomy: Annotated[

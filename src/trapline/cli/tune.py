@@ -23,7 +23,8 @@ def run(
         str, typer.Option(help="What is compared: log_loss, accuracy, macro_f1, …")
     ] = "log_loss",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the recipe: epochs=10. Repeat it.")
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe: epochs=10. Repeat it."),
     ] = None,
     recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
     taxonomy: Annotated[

@@ -138,14 +138,15 @@ class Exploration(_Part):
 
         rows = [("label", "photos", "share", "locations", "events")]
         for one in self.labels:
-            rows.append(
-                (one.label, str(one.media), f"{100 * one.share:.1f} %", str(one.locations), str(one.events))
-            )
-        head = f"{self.media} media, {self.labelled} labelled, of {len(self.locations)} locations"
+            counts = (f"{one.media:,}", f"{100 * one.share:.1f} %", f"{one.locations:,}", f"{one.events:,}")
+            rows.append((one.label, *counts))
+        places = f"{len(self.locations):,} location{'' if len(self.locations) == 1 else 's'}"
+        head = f"{self.media:,} photos, {self.labelled:,} labelled, of {places}"
         findings = [
             f"{'Serious' if one.serious else 'Note'}: {one.title}. {one.text}" for one in self.findings
         ]
-        return "\n".join([head, "", *words.columns(rows), *([""] if findings else []), *findings])
+        table = ["", *words.columns(rows)] if self.labels else []
+        return "\n".join([head, *table, *([""] if findings else []), *findings])
 
     def save_json(self, path: Path | str) -> Path:
         """Write everything but the pictures."""

@@ -228,8 +228,19 @@ class Evaluation(_Part):
         leaks = [f"LEAK: {finding}" for finding in self.leak.findings]
         notes = [f"Note: {note}" for note in self.notes]
         head = f"{self.name} on {self.measured_on}"
+        guesses_are = "; ".join(f"{constant.name}, {constant.meaning}" for constant in self.constants)
+        legend = [f"Guesses that look at no photo: {guesses_are}."] if self.constants else []
         return "\n".join(
-            [head, "", *words.columns(rows), *by_rank, *([""] if leaks or notes else []), *leaks, *notes]
+            [
+                head,
+                "",
+                *words.columns(rows),
+                *legend,
+                *by_rank,
+                *([""] if leaks or notes else []),
+                *leaks,
+                *notes,
+            ]
         )
 
     def save_json(self, path: Path | str) -> Path:

@@ -212,9 +212,7 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
             pl.when(is_url).then(remote).otherwise("filePath").alias("filePath"),
         )
     elif urls:
-        notes.append(
-            f"{urls} media are URLs, not files, and are left out (the option keep_urls keeps the rows)"
-        )
+        notes.append(f"{urls} media are URLs, not files, and are left out (--keep-urls keeps the rows)")
         media = media.filter(~is_url)
     kept = [column for column in ("captureMethod", "url") if column in media.columns]
     rows = media.select(

@@ -62,7 +62,7 @@ def find_pictures(root: Path) -> FoundFiles:
             elif ending in SUFFIXES:
                 here.append(as_text((inner / name).as_posix()))
             else:
-                aside[f"{ending or 'without ending'} files"] += 1
+                aside[f"{ending} files" if ending else "files without an ending"] += 1
         if here:
             pictures.append(pl.Series("file_path", here))
             full.update(as_text(above.as_posix()) for above in (inner, *inner.parents))
