@@ -157,6 +157,8 @@ def _minimise(
     from threadpoolctl import threadpool_limits
 
     shape = start.shape
+    if not start.size:  # no media says anything; older SciPy refuses to minimise over nothing
+        return start
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         parameters = flat.reshape(shape)
