@@ -31,5 +31,7 @@ def run(
     weights = found.info["region"]["weights"]
     out = [label for label, weight in weights.items() if weight == 0]
     typer.echo(f"Wrote {output}: {len(found)} rows, {len(weights)} labels weighed.")
+    if unknown := found.info["region"]["unknown"]:
+        typer.echo(f"The model does not know, so passed over: {', '.join(unknown)}.")
     if out:
         typer.echo(f"Ruled out: {', '.join(out)}.")

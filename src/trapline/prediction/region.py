@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +30,14 @@ def read_region(path: Path | str) -> dict[str, float]:
     """
     path = Path(path)
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        table = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
+        rows = [(table.line_num, row) for row in table]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"The list {path} cannot be read: {error}") from error
-    if not rows or "name" not in rows[0]:
+    if not rows or "name" not in rows[0][1]:
         raise DataError(f"The list {path} needs a column 'name', and rows.")
     found: dict[str, float] = {}
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         name, text = (row["name"] or "").strip(), (row.get("weight") or "1").strip()
         try:
             weight = float(text)
@@ -64,20 +66,13 @@ def label_weights(
         unlisted: of animals that are not named; 0 rules them out.
 
     Raises:
-        DataError: a name is not in the tree (they are all told), or nothing is left possible.
+        DataError: none of the names is in the tree (others are passed over), or nothing is left possible.
     """
-    by_node: dict[str, float] = {}
-    strange = []
-    for name, weight in region.items():
-        try:
-            known = taxonomy.for_labels([name]).labels[name]
-        except DataError:
-            strange.append(name)
-            continue
-        by_node[known.taxon or name] = weight
-    if len(strange) == len(region):
+    known = {name: _node(taxonomy, name) for name in region}
+    by_node = {node: region[name] for name, node in known.items() if node is not None}
+    if not by_node:
         raise DataError(
-            f"None of the list's names is known to the model: {', '.join(strange[:5])}. It knows "
+            f"None of the list's names is known to the model: {', '.join(list(region)[:5])}. It knows "
             f"{', '.join(labels[:10])}."
         )
     weights = {}
@@ -90,6 +85,14 @@ def label_weights(
     return weights
 
 
+def _node(taxonomy: Taxonomy, name: str) -> str | None:
+    """The taxon (or label without one) that a name of a list means; None if the tree does not have it."""
+    try:
+        return taxonomy.for_labels([name]).labels[name].taxon or name
+    except DataError:
+        return None
+
+
 def weigh_by_region(
     predictions: Predictions, region: Mapping[str, float], unlisted: float = UNLISTED
 ) -> Predictions:
@@ -97,7 +100,8 @@ def weigh_by_region(
 
     Bayes' rule for a change of the prior alone (Saerens et al. 2002): a weight says how many times more
     often a taxon is met here than where the model learnt, beside the others. The roll-up's thresholds stay;
-    what they promise was measured without the list.
+    what they promise was measured without the list. `info["region"]` keeps the weights, and the names of the
+    list that the model does not know.
 
     Args:
         predictions: of a model of taxa.
@@ -105,15 +109,19 @@ def weigh_by_region(
         unlisted: see `label_weights`.
 
     Raises:
-        UsageError: the model is not one of taxa, or says several labels, or `unlisted` is negative.
+        UsageError: the model is not one of taxa, or says several labels, or `unlisted` is negative, or the
+            predictions were weighed before (the weights would multiply).
         DataError: see `label_weights`.
     """
     taxonomy = predictions.info.get("taxonomy")
     if not taxonomy or predictions.task != "single-label":
         raise UsageError("A regional list needs predictions of a model of taxa (see docs/taxonomy.md).")
+    if "region" in predictions.info:
+        raise UsageError("These predictions were weighed by a list already; weigh those it was applied to.")
     if unlisted < 0:
         raise UsageError(f"The weight of what is not listed cannot be negative ({unlisted}).")
-    weights = label_weights(Taxonomy.from_json(taxonomy), predictions.labels, region, unlisted)
+    tree = Taxonomy.from_json(taxonomy)
+    weights = label_weights(tree, predictions.labels, region, unlisted)
     ordered = np.array([weights[label] for label in predictions.labels])
     values = np.maximum(predictions.probabilities(), _LEAST) * ordered
     values /= values.sum(axis=1, keepdims=True)
@@ -121,5 +129,8 @@ def weigh_by_region(
     table = predictions.table.with_columns(
         numbers.select(pl.all().fill_nan(None)).get_column(label) for label in predictions.labels
     )
-    info = {**predictions.info, "region": {"weights": weights, "unlisted": unlisted}}
+    unknown = sorted(name for name in region if _node(tree, name) is None)
+    info = {**predictions.info, "region": {"weights": weights, "unlisted": unlisted, "unknown": unknown}}
+    if info.get("calibration"):
+        info["calibration"] = f"{info['calibration']}; then weighed by a regional list, not measured with it"
     return replace(predictions, table=table, info=info)

@@ -62,6 +62,7 @@ def test_a_list_overrules_a_network_that_is_certain(tree: Taxonomy) -> None:
         ("name,weight\nlynx,-1\n", "line 2"),
         ("name\nlynx\nlynx\n", "line 3"),
         ("name,weight\nlynx,much\n", "line 2"),
+        ("name,weight\n\n\nlynx,much\n", "line 4"),
         ("species\nlynx\n", "column 'name'"),
     ],
 )
@@ -79,3 +80,13 @@ def test_lists_that_fit_nothing_are_refused(tree: Taxonomy) -> None:
     plain = predictions(tree, (1.0, 0, 0, 0, 0))
     with pytest.raises(UsageError, match="model of taxa"):
         weigh_by_region(Predictions(plain.table, LABELS, "media", "m", "single-label"), {"lynx": 1})
+
+
+def test_weighed_predictions_say_so_and_which_names_were_passed_over(tree: Taxonomy) -> None:
+    before = predictions(tree, (0.5, 0.1, 0.2, 0.1, 0.1))
+    before.info["calibration"] = "5 locations"
+    after = weigh_by_region(before, {"wombat": 0, "Felidae": 1, "boer": 2})
+    assert after.info["region"]["unknown"] == ["boer", "wombat"]
+    assert after.info["calibration"] == "5 locations; then weighed by a regional list, not measured with it"
+    with pytest.raises(UsageError, match="already"):
+        weigh_by_region(after, {"lynx": 1})
