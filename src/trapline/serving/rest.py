@@ -137,7 +137,11 @@ def _add_pages(app: FastAPI, service: Service) -> None:
     def page() -> HTMLResponse:
         names = service.shelf.names
         html = _template().render(
-            version=__version__, models=names, token=service.settings.token is not None, most=MOST_PHOTOS
+            version=__version__,
+            models=names,
+            cropping=service.shelf.cropping,
+            token=service.settings.token is not None,
+            most=MOST_PHOTOS,
         )
         return HTMLResponse(html, headers=_PAGE_HEADERS)
 

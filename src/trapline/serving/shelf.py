@@ -61,6 +61,12 @@ class Shelf:
         return tuple(self._paths)
 
     @property
+    def cropping(self) -> tuple[str, ...]:
+        """Of the open models that were trained on crops, and so miss the boxes that nobody drops."""
+        served = list(self._served.items())
+        return tuple(name for name, one in served if one.model.card.preprocessing.crop is not None)
+
+    @property
     def ready(self) -> bool:
         """Whether every model is open and the server is not about to stop."""
         return not self.draining and len(self._served) == len(self._paths)

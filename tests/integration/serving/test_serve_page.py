@@ -35,15 +35,18 @@ def test_a_person_drops_photos_and_sees_answers_with_pictures(
     for place, content in enumerate([*photos[:2], b"no photo"]):
         files.append(tmp_path / f"<img src=x onerror=boom()> {place}.jpg")
         files[-1].write_bytes(content)
-    page.set_input_files("#files", files)
-    playwright.expect(page.locator("#state")).to_have_text("3 done.")
+    (tmp_path / "labels.csv").write_text("path,label")
+    page.set_input_files("#files", [*files, tmp_path / "labels.csv"])
+    playwright.expect(page.locator("#state")).to_have_text("3 done. Left out, as no photos: labels.csv.")
     answers = page.locator("#answers li")
     assert answers.count() == 3
-    assert "<img src=x onerror=boom()> 1.jpg" in answers.nth(1).inner_text()
+    assert (
+        "<img src=x onerror=boom()> 1.jpg" in answers.nth(1).inner_text()
+    )  # in the order in which they were given
     assert any(label in answers.nth(1).inner_text() for label in ("blank", "hare", "lynx"))
-    assert "not a picture" in answers.nth(0).inner_text()
+    assert "not a picture" in answers.nth(2).inner_text()
     widths = "() => [...document.querySelectorAll('#answers img')].map(one => one.naturalWidth)"
-    assert page.evaluate(widths) == [0, 320, 320]
+    assert page.evaluate(widths) == [320, 320, 0]
     page.check("#event")
     page.set_input_files("#files", files[:2])
     playwright.expect(answers).to_have_count(4)
