@@ -16,6 +16,7 @@ import sys
 import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -124,6 +125,7 @@ class Journal:
             self._file.close()
             raise
         self._synced = time.monotonic()
+        self._refused = False
 
     def __enter__(self) -> Journal:
         return self
@@ -226,6 +228,7 @@ class Journal:
             self._file.write(frame)
             self._file.flush()
         except OSError as error:
+            self._refused = True
             raise TraplineError(
                 f"The journal {self.path} cannot be written: {error.strerror or error}. What was predicted "
                 "so far is kept; make room and run the same command again."
@@ -239,7 +242,12 @@ class Journal:
 
     def close(self) -> None:
         """Make the disk write everything, and let others open the journal."""
-        if not self._file.closed:
+        if self._file.closed:
+            return
+        if self._refused:  # the file would try to write it once more, and hide what was said of it
+            with suppress(OSError):
+                self._file.close()
+        else:
             self.sync()
             self._file.close()
 
