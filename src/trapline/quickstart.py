@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trapline.training import StepReport
 
 SPLITS = ("random", "location")
+NAMES = {"random": "the model of the random split", "location": "the model of the split by location"}
 RATIOS = (50.0, 15.0, 35.0)  # enough test locations for intervals over them
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 
@@ -237,7 +238,7 @@ def _train_and_judge(
         lines.append(f"{len(predictions.ok)} media predicted, {len(predictions.failed)} failed")
     command = f"trapline evaluate split-{by}.parquet test-{by}.parquet -o report-{by}.html"
     with teller.step("Judge the predictions", command) as lines:
-        evaluation = evaluate(split, predictions, name=f"split {by}" if leaks else f"split by {by}")
+        evaluation = evaluate(split, predictions, name=NAMES[by])
         accuracy, loss = evaluation.metrics["accuracy"].value, evaluation.metrics["log_loss"].value
         lines.append(f"accuracy {accuracy:.3f}, log loss {loss:.3f} on {evaluation.measured_on}")
     return evaluation
@@ -247,8 +248,8 @@ def _write_reports(folder: Path, evaluations: dict[str, Evaluation]) -> dict[str
     random, location = (evaluations[by] for by in SPLITS)
     return {
         "explore": folder / "explore.html",
-        "random": random.save_report(folder / "report-random.html", beside={"split by location": location}),
-        "location": location.save_report(folder / "report-location.html", beside={"random split": random}),
+        "random": random.save_report(folder / "report-random.html", beside={NAMES["location"]: location}),
+        "location": location.save_report(folder / "report-location.html", beside={NAMES["random"]: random}),
     }
 
 

@@ -122,6 +122,15 @@ def test_boxes_are_joined_and_their_absence_is_said(
     frames, crops = pl.read_csv("frames.csv"), pl.read_csv("crops.csv")
     assert not frames[:1].equals(crops[:1])
     assert frames[1:].equals(crops[1:])
+    # a model of a recipe that crops, trained on photos without boxes, has only seen full frames
+    write_tiny_model(
+        tmp_path / "frame.onnx",
+        preprocessing=Preprocessing(height=16, width=16, crop=CropPolicy()),
+        training_data={"train": {"media": 9, "cropped": 0}, "validation": {"media": 3, "cropped": 0}},
+    )
+    assert run("predict", "frame.onnx", "card", "-o", "as-trained.csv")[2] == ""
+    said = run("predict", "frame.onnx", "card", "-o", "otherwise.csv", "--boxes", "boxes.json")[2]
+    assert "which it has never seen" in said
 
 
 @pytest.mark.parametrize(
@@ -195,6 +204,7 @@ def test_a_disk_that_is_full_costs_nothing(tmp_path: Path, model: str) -> None:
     full = run("cut.csv", 3000)
     assert full.returncode == 1
     assert "make room and run the same command again" in full.stderr
+    assert "Traceback" not in full.stderr
     assert not (tmp_path / "cut.csv").exists()
     journal = (tmp_path / "cut.csv.journal").stat().st_size
     assert 1000 < journal <= 3000

@@ -84,7 +84,7 @@ def run(
         )
         _show_estimate(guess, json)
         return
-    _note_missing_boxes(opened, catalog)
+    _note_boxes(opened, catalog)
     with warnings_as_notes(), progress() as display:
         task = display.add_task("predict", total=None, rate="")
         last: list[Progress] = []
@@ -130,11 +130,20 @@ def _read(source: Path, boxes: Path | None) -> Catalog:
     return catalog
 
 
-def _note_missing_boxes(model: ModelFile, catalog: Catalog) -> None:
-    if model.card.preprocessing.crop is not None and catalog.table["boxes"].is_null().all():
+def _note_boxes(model: ModelFile, catalog: Catalog) -> None:
+    if model.card.preprocessing.crop is None:
+        return
+    boxes, learnt = not catalog.table["boxes"].is_null().all(), model.card.saw_crops
+    if not boxes and learnt is not False:
         typer.echo(
             "Note: this model cuts photos to detector boxes where there are some. There are none here, so it "
             "sees full frames; give boxes with --boxes.",
+            err=True,
+        )
+    elif boxes and learnt is False:
+        typer.echo(
+            "Note: no photo had a box when this model was trained: it learnt from full frames. Here photos "
+            "are cut to boxes, which it has never seen. Leave the boxes out, or train again with boxes.",
             err=True,
         )
 

@@ -201,7 +201,11 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
         facts = card.training_data.get(part)
         if isinstance(facts, dict):
             counts = ", ".join(f"{label} {count}" for label, count in facts.get("labels", {}).items())
-            yield name, f"{part}: {facts.get('media')} media, {facts.get('locations')} locations: {counts}"
+            cut = f" ({facts['cropped']} cut to a box)" if "cropped" in facts else ""
+            yield (
+                name,
+                f"{part}: {facts.get('media')} media{cut}, {facts.get('locations')} locations: {counts}",
+            )
             name = ""
     left_out = card.training_data.get("left_out")
     if left_out:

@@ -173,6 +173,15 @@ class Card(BaseModel):
     versions: dict[str, str] = {}
     created: str = ""
 
+    @property
+    def saw_crops(self) -> bool | None:
+        """Whether photos of the training were cut to boxes; None where the card does not say."""
+        if self.preprocessing.crop is None:
+            return False
+        counts = [part.get("cropped") for part in self.training_data.values() if isinstance(part, dict)]
+        known = [count for count in counts if count is not None]
+        return any(known) if known else None
+
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Card:
         if self.task == "features" and self.labels:

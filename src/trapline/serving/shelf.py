@@ -64,7 +64,7 @@ class Shelf:
     def cropping(self) -> tuple[str, ...]:
         """Of the open models that were trained on crops, and so miss the boxes that nobody drops."""
         served = list(self._served.items())
-        return tuple(name for name, one in served if one.model.card.preprocessing.crop is not None)
+        return tuple(name for name, one in served if one.model.card.saw_crops)
 
     @property
     def ready(self) -> bool:

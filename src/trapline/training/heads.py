@@ -272,7 +272,7 @@ def train_head(
         batch="event" if recipe.event_statistics else "media",
         recipe=recipe.model_dump(mode="json"),
         split=split_record(catalog, leaks),
-        training_data=data_summary(learner.selected),
+        training_data=data_summary(learner.selected, recipe.preprocessing.crop),
         metrics=judged.metrics,
         metrics_on=judged.measured_on + caveat,
         backbone={"name": learner.backbone.card.name, "fingerprint": learner.backbone.fingerprint},

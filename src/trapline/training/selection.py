@@ -13,6 +13,7 @@ import polars as pl
 
 from trapline.catalog import BLANK, Catalog, LeakCheck, check_leaks, fingerprint, label_events
 from trapline.errors import DataError, TraplineWarning
+from trapline.images import CropPolicy, choose_box
 from trapline.models.recipe import Recipe
 from trapline.training.targets import target_matrix
 
@@ -213,14 +214,21 @@ def split_record(catalog: Catalog, leaks: LeakCheck) -> dict[str, Any]:
     return {**record, "fingerprint": fingerprint(catalog), "leaks": leaks.as_dict()}
 
 
-def data_summary(selected: Selected) -> dict[str, Any]:
-    """What the card keeps of the data: media, locations and labels of each part, and what was left out."""
+def data_summary(selected: Selected, crop: CropPolicy | None) -> dict[str, Any]:
+    """What the card keeps of the data: media, locations and labels of each part, and what was left out.
+
+    Where the preprocessing crops, also how many media had a box to be cut to.
+    """
     summary: dict[str, Any] = {"source": selected.catalog.source}
+    boxed = np.array(
+        [choose_box(boxes, crop) is not None for boxes in selected.catalog.table["boxes"].to_list()], bool
+    )
     for part, rows in (("train", selected.train), ("validation", selected.validation)):
         counts = selected.targets[rows].sum(axis=0).astype(int).tolist()
         summary[part] = {
             "media": len(rows),
             "locations": len(np.unique(selected.locations[rows])),
             "labels": dict(zip(selected.labels, counts, strict=True)),
+            **({} if crop is None else {"cropped": int(boxed[rows].sum())}),
         }
     return {**summary, "left_out": selected.left_out}

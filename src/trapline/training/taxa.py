@@ -402,7 +402,8 @@ def train_taxa(
         taxonomy=described(learner, fitted) | {"rollup": promised},
         recipe=recipe.model_dump(mode="json"),
         split=split_record(catalog, leaks),
-        training_data=data_summary(learner.media.selected) | {"coarse": _coarse(learner.media)},
+        training_data=data_summary(learner.media.selected, recipe.preprocessing.crop)
+        | {"coarse": _coarse(learner.media)},
         metrics=judged.metrics,
         metrics_on=judged.measured_on + caveat,
         backbone={"name": learner.backbone.card.name, "fingerprint": learner.backbone.fingerprint},

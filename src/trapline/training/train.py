@@ -98,7 +98,7 @@ def train(
         event=judged.event,
         recipe=recipe.model_dump(mode="json"),
         split=split_record(catalog, leaks),
-        training_data=data_summary(selected),
+        training_data=data_summary(selected, recipe.preprocessing.crop),
         metrics=judged.metrics,
         metrics_on=judged.measured_on + caveat,
         backbone={"name": fitted[0].weights.name, "fingerprint": fitted[0].weights.fingerprint},

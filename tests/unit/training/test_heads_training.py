@@ -98,6 +98,9 @@ def test_the_model_file_says_of_validation_photos_what_was_measured(
 ) -> None:
     wanted = recipe(**changes)
     model = ModelFile(train_head(wanted, catalog, tmp_path / "run", cache=cache))
+    assert model.card.saw_crops
+    facts = model.card.training_data["train"]
+    assert 0 < facts["cropped"] < facts["media"]  # every sixth photo has no box
     assert model.card.labels == LABELS
     assert model.card.preprocessing == wanted.preprocessing
     assert model.card.recipe == wanted.model_dump(mode="json")
