@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From the photos to benchmarks/caltech-night/submission.csv: about an hour and a half on one core.
+# From the photos to benchmarks/caltech-night/submission.csv: about two hours on one core.
 # usage: submit.sh CALTECH_NIGHT DETECTOR FOLDER
 # DETECTOR is MegadetectorLite as docs/detect.md makes it. Steps that are done already are not done again.
 set -euo pipefail
@@ -31,13 +31,14 @@ photos train
 photos test
 member lite0 efficientnet-lite0
 member lite2 efficientnet-lite2
+member lite2-close efficientnet-lite2
 member head lite0-frozen
 # what the folds say, photo by photo and visit by visit
-trapline combine "$out/train.parquet" "$out"/{lite0,lite2,head}/validation.parquet -o "$out/photos.parquet" --force
-trapline combine "$out/train.parquet" "$out"/{lite0,lite2,head}-train-visits.parquet -o "$out/visits.parquet" --force
+trapline combine "$out/train.parquet" "$out"/{lite0,lite2,lite2-close,head}/validation.parquet -o "$out/photos.parquet" --force
+trapline combine "$out/train.parquet" "$out"/{lite0,lite2,lite2-close,head}-train-visits.parquet -o "$out/visits.parquet" --force
 trapline evaluate "$out/train.parquet" "$out/photos.parquet" -o "$out/photos.html" --force
 trapline evaluate "$out/train.parquet" "$out/visits.parquet" -o "$out/visits.html" --force
 # the withheld photos
-trapline combine "$out/test.parquet" "$out"/{lite0,lite2,head}-test-visits.parquet --like "$out/visits.parquet" \
+trapline combine "$out/test.parquet" "$out"/{lite0,lite2,lite2-close,head}-test-visits.parquet --like "$out/visits.parquet" \
   -o "$out/test-visits.parquet" --force
 trapline submit "$out/test-visits.parquet" "$data/submission_format.csv" -o "$out/submission.csv" --force
