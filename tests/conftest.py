@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("trapline", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("trapline")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers have the cores: more threads would wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")

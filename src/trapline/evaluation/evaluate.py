@@ -12,7 +12,7 @@ import polars as pl
 
 import trapline
 from trapline import metrics
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, event_key
 from trapline.errors import DataError
 from trapline.evaluation.breakdown import (
     confusion,
@@ -163,8 +163,7 @@ def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
             raise DataError("The catalog has no column 'season' to resample; take locations or events.")
         keys = pl.struct(pl.col("season"))
     elif over == "event":
-        alone = pl.when(pl.col("event_id").is_null()).then(pl.col("media_id"))
-        keys = pl.struct("location_id", "event_id", alone.alias("alone"))
+        keys = pl.struct("location_id", event_key().alias("event"))
     else:
         keys = pl.struct("media_id")
     return media.select(keys.rank("dense").cast(pl.Int64)).to_series().to_numpy() - 1
@@ -172,14 +171,9 @@ def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
 
 def _keys(catalog: Catalog, part: str | None, over: Over) -> list[str | None]:
     """What each media of the part is drawn with, as `_groups` has it."""
-    columns = {
-        "location": ["location_id"],
-        "event": ["event_id", "media_id"],
-        "media": ["media_id"],
-        "season": ["season"],
-    }[over]
+    key = event_key() if over == "event" else pl.col("season" if over == "season" else f"{over}_id")
     table = catalog.table if part is None else catalog.part(part).table
-    return table.select(pl.coalesce(columns)).to_series().to_list()
+    return table.select(key).to_series().to_list()
 
 
 def _sides(seen: pl.Series | None) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | tuple[None, None]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog, LeakCheck, check_leaks, fingerprint, label_events
+from trapline.catalog import BLANK, Catalog, LeakCheck, check_leaks, event_key, fingerprint, label_events
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
 from trapline.models.recipe import Recipe
@@ -50,7 +50,7 @@ class Selected:
     @property
     def events(self) -> npt.NDArray[Any]:
         """[N]: the event of each media; a media without one stands for itself."""
-        return self.catalog.table.select(pl.coalesce("event_id", "media_id")).to_series().to_numpy()
+        return self.catalog.table.select(event_key()).to_series().to_numpy()
 
     @property
     def grouped_by(self) -> str:

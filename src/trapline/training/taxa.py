@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, event_key
 from trapline.errors import UsageError
 from trapline.metrics import fit_temperature, probabilities_of
 from trapline.models import Calibration, Card, ModelFile
@@ -347,7 +347,7 @@ def promised_thresholds(learner: TaxaLearner, judged: Judged) -> tuple[dict[str,
     places = learner.media.selected.groups[judged.rows]
     one = len(np.unique(places)) == 1
     if one:
-        places = table.select(pl.coalesce("event_id", "media_id")).to_series().to_numpy()
+        places = table.select(event_key()).to_series().to_numpy()
     labels = [learner.media.labels[row] for row in judged.rows]
     chosen, record = choose_thresholds(
         judged.probabilities, labels, places, learner.media.classes, learner.settings
