@@ -190,6 +190,11 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
     """Media with their deployment's place; notes, and how many are URLs."""
     notes = []
     media, deployments = package.tables["media"], package.tables["deployments"]
+    twice = deployments.filter(~pl.col("deploymentID").is_first_distinct())
+    if twice.height:
+        raise DataError(
+            f"{twice['_place'][0]} names the deployment {twice['deploymentID'][0]!r} a second time."
+        )
     place = pl.coalesce("locationID", "locationName", "deploymentID")
     unplaced = deployments.filter(pl.col("locationID").is_null() & pl.col("locationName").is_null())
     if unplaced.height:
@@ -200,7 +205,7 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
         pl.col("deploymentID").alias("deployment_id"),
         place.alias("location_id"),
         pl.col("latitude", "longitude").cast(pl.Float64, strict=False),
-    ).unique("deployment_id", maintain_order=True)
+    )
     is_url = pl.col("filePath").str.contains(_URL)
     urls = media.filter(is_url).height
     name = pl.coalesce("fileName", "mediaID") if "fileName" in media.columns else pl.col("mediaID")

@@ -63,6 +63,12 @@ def zipped(folder: Path, inner: str = "") -> Path:
     return target
 
 
+def test_a_deployment_twice_is_refused(make: Callable[..., Path]) -> None:
+    again = DEPLOYMENTS + "d1,meadow,46.7,6.4,2021-01-01T00:00:00Z,2021-12-31T00:00:00Z\n"
+    with pytest.raises(DataError, match=r"deployments\.csv line 4.*'d1'"):
+        read(make(deployments=again))
+
+
 def test_media_get_place_time_event_labels_and_boxes(make: Callable[..., Path]) -> None:
     catalog = read(make())
     table = catalog.table
