@@ -154,6 +154,12 @@ def test_every_page_with_python_is_run_or_says_why_not() -> None:
     assert with_python == run | set(PYTHON_NOT_RUN)
 
 
+def test_the_index_leads_to_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    missing = [page.name for page in PAGES if page.name != "README.md" and f"({page.name}" not in index]
+    assert missing == []
+
+
 def test_what_the_tests_ask_less_of_stands_on_a_page() -> None:
     lines = [line for page in COMMANDS.values() for line in page]
     for begin in SMALLER:

@@ -116,7 +116,7 @@ def match(
     if unmatched and not allow_unmatched:
         raise DataError(
             f"{len(unmatched)} predictions are for media that are not in the catalog: {_some(unmatched)}. "
-            "Judge them with the catalog they were made from, or allow unmatched media."
+            "Judge them with the catalog they were made from, or allow unmatched media (--allow-unmatched)."
         )
     labelled = chosen.table.filter(pl.col("labels").is_not_null())
     joined = labelled.join(rows, on="media_id", how="left", maintain_order="left")
@@ -124,8 +124,8 @@ def match(
     if unpredicted and not allow_unmatched:
         raise DataError(
             f"{len(unpredicted)} of {labelled.height} labelled media have no prediction: "
-            f"{_some(unpredicted)}. Predict them too, name the part that was predicted, or allow unmatched "
-            "media."
+            f"{_some(unpredicted)}. Predict them too, name the part that was predicted (--part), or allow "
+            "unmatched media (--allow-unmatched)."
         )
     joined = joined.filter(pl.col("prediction").is_not_null())
     failed = joined.filter(pl.col("status") == "failed")
@@ -195,7 +195,7 @@ def _one_label_each(
     if several_labels == "error":
         raise DataError(
             f"{len(several)} media have more than one label, and the model says one only: {_some(several)}. "
-            "Leave such media out, or use a multi-label model."
+            "Leave such media out (--several-labels leave-out), or use a multi-label model."
         )
     return joined.filter(pl.col("labels").list.len() == 1), len(several)
 
