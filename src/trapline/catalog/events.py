@@ -27,25 +27,27 @@ def assign_events(catalog: Catalog, gap: timedelta) -> Catalog:
         DataError: no media has a time.
     """
     _check(catalog, gap)
-    table = catalog.table.with_row_index("_row")
-    open_rows = table.filter(pl.col("event_id").is_null() & pl.col("camera_time").is_not_null())
-    ordered = _by_time(open_rows, gap)
+    table = catalog.table
+    open_rows = pl.col("event_id").is_null() & pl.col("camera_time").is_not_null()
+    ordered = _by_time(table, open_rows, gap)
     name = pl.concat_str(
         *(pl.col(column).fill_null("") for column in _PLACE),
-        pl.col("camera_time").first().over(*_PLACE, "_event").dt.to_string("%Y-%m-%dT%H:%M:%S%.6f"),
+        pl.col("camera_time").dt.to_string("%Y-%m-%dT%H:%M:%S%.6f"),
         separator="/",
     )
     # whole seconds are written without a fraction, and nothing for a missing place
     name = name.str.replace(r"\.000000$", "").str.replace_all(r"/+", "/").str.strip_chars("/")
-    new = ordered.select(
-        "_row",
-        name.alias("_name"),
-        pl.col("camera_time").cum_count().over(*_PLACE, "_event").cast(pl.Int64).alias("_order"),
-    )
-    joined = table.join(new, on="_row", how="left", maintain_order="left").with_columns(
+    begins = pl.col("_event").ne_missing(pl.col("_event").shift())
+    first = ordered.filter(begins)["_row"]
+    names = table.select(*_PLACE, "camera_time")[first].select(name.alias("_name")).to_series()
+    row = pl.int_range(pl.len())
+    order = row - pl.when(begins).then(row).forward_fill() + 1
+    new = ordered.select("_row", names.gather(ordered["_event"] - 1), order.alias("_order"))
+    known = table.select("event_id", "frame").with_row_index("_row")
+    found = known.join(new, on="_row", how="left", maintain_order="left").select(
         pl.coalesce("event_id", "_name").alias("event_id"), pl.coalesce("frame", "_order").alias("frame")
     )
-    return catalog.with_table(joined.drop("_row", "_name", "_order"), event_gap_seconds=gap.total_seconds())
+    return catalog.with_table(table.with_columns(found), event_gap_seconds=gap.total_seconds())
 
 
 def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
@@ -61,12 +63,13 @@ def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
     """
     _check(catalog, gap)
     table = catalog.table.with_row_index("_row")
-    timed = table.filter(pl.col("event_id").is_not_null() & pl.col("camera_time").is_not_null())
-    if timed.height == 0:
+    timed = pl.col("event_id").is_not_null() & pl.col("camera_time").is_not_null()
+    ordered = _by_time(catalog.table, timed, gap)
+    if ordered.height == 0:
         return catalog
-    ordered = _by_time(timed, gap)
-    moments = ordered.select(pl.struct(*_PLACE, "_event").alias("moment")).to_series()
-    ordered = ordered.with_columns(pl.Series("_joined", connected(moments, ordered["event_id"])))
+    facts = catalog.table.select("event_id", "camera_time", "frame", "file_path")
+    ordered = facts[ordered["_row"]].hstack(ordered)
+    ordered = ordered.with_columns(pl.Series("_joined", connected(ordered["_event"], ordered["event_id"])))
     new = ordered.sort("camera_time", "frame", "file_path").select(
         "_row",
         pl.col("event_id").first().over("_joined").alias("_name"),
@@ -145,8 +148,16 @@ def _check(catalog: Catalog, gap: timedelta) -> None:
         )
 
 
-def _by_time(rows: pl.DataFrame, gap: timedelta) -> pl.DataFrame:
-    """The rows in order of time at each place, with `_event`: which run without a longer gap they are in."""
-    ordered = rows.sort(*_PLACE, "camera_time", "frame", "file_path")
-    begins = (pl.col("camera_time").diff().over(_PLACE) > gap).fill_null(True)
-    return ordered.with_columns(begins.cum_sum().over(_PLACE).alias("_event"))
+def _by_time(table: pl.DataFrame, wanted: pl.Expr, gap: timedelta) -> pl.DataFrame:
+    """`_row` of the wanted rows in order of time at each place, and `_event`: in which run, from 1.
+
+    A run ends where more than `gap` lies before the next row. Names are numbers here, and where paths are in
+    order already so is the row: strings would take several times the memory of a long card.
+    """
+    path = [] if table["file_path"].is_sorted() else ["file_path"]
+    places = (pl.col(name).cast(pl.Categorical).to_physical() for name in _PLACE)
+    keys = table.select(*places, "camera_time", "frame", *path).with_row_index("_row")
+    keys = keys.filter(table.select(wanted).to_series()).sort(*_PLACE, "camera_time", "frame", *path, "_row")
+    moved = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in _PLACE)
+    begins = (moved | (pl.col("camera_time").diff() > gap)).fill_null(True)  # null: the first row
+    return keys.select("_row", begins.cum_sum().alias("_event"))

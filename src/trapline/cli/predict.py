@@ -114,6 +114,7 @@ def run(
 def _read(source: Path, boxes: Path | None) -> Catalog:
     from trapline.images import SUFFIXES
     from trapline.prediction import as_catalog, read_list
+    from trapline.prediction.inputs import narrowed
 
     if source.is_file() and source.suffix.lower() in SUFFIXES:
         catalog = as_catalog([source])
@@ -127,7 +128,7 @@ def _read(source: Path, boxes: Path | None) -> Catalog:
         from trapline.formats import join_boxes
 
         catalog = join_boxes(catalog, boxes)
-    return catalog
+    return narrowed(catalog)
 
 
 def _note_boxes(model: ModelFile, catalog: Catalog) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 
 from trapline.catalog import as_name
 
-PHOTOS_AT_ONCE = 4096
+PHOTOS_AT_ONCE = 512
 """Photos whose EXIF is in memory as Python objects, of a card that may have any number."""
 
 _EXIF_COLUMNS: dict[str, pl.DataType] = {

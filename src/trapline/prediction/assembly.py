@@ -16,7 +16,7 @@ from trapline.prediction.inputs import Input, inputs_of
 from trapline.prediction.journal import Batch, Journal
 from trapline.prediction.table import BOX_COLUMNS, FIXED, Level
 
-_BATCHES_AT_HAND = 256
+_BATCHES_AT_HAND = 128
 """Frames of the journal that are kept decoded: rows of one run stand together, those of others elsewhere."""
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -16,12 +16,16 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, as_name, as_text, event_key
+from trapline.catalog.table import conform
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level
 
 _MEDIA_AT_ONCE = 1024
 """Media that are Python objects at a time; the rest stays in the catalog's table."""
+
+_COLUMNS = ("media_id", "event_id", "file_path", "boxes")
+"""All that a model's answer and its row depend on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,19 @@ def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
     return Catalog.from_rows(names.to_frame().with_columns(file_path="media_id"), root, source)
 
 
+def narrowed(catalog: Catalog) -> Catalog:
+    """The catalog with nothing but what prediction needs; all else is unknown in it, and takes no memory.
+
+    Of a long card's table that is most: whoever keeps this one and lets go of the whole one has the memory
+    for the network.
+    """
+    columns = catalog.table.select(*_COLUMNS, "split")
+    needed = columns.select(column.name for column in columns if column.null_count() < len(catalog))
+    if needed["media_id"].equals(needed["file_path"]):
+        needed = needed.with_columns(media_id="file_path")  # one text for both, as in most folders and lists
+    return replace(catalog, table=conform(needed))
+
+
 def _name(path: Path | str, skip: int) -> str:
     """A path without its first characters, with forward slashes; what links point to stays unasked."""
     name = as_text(os.path.abspath(path)[skip:])  # noqa: PTH100 - a Path takes several times the memory
@@ -172,7 +189,7 @@ def inputs_of(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Iterat
         crop: the model's crop policy.
         level: `box` gives a row a box; `media` and `event` a row a media.
     """
-    columns = catalog.table.select("media_id", "event_id", "file_path", "boxes")
+    columns = catalog.table.select(_COLUMNS)
     for part in columns.iter_slices(_MEDIA_AT_ONCE):
         rows: list[Input] = []
         for media_id, event_id, file_path, boxes in part.iter_rows():
@@ -281,7 +298,7 @@ def event_batches(
     catalog: Catalog, crop: CropPolicy | None, wanted: npt.NDArray[np.bool_]
 ) -> Iterator[list[tuple[int, Input]]]:
     """All media of each event of which one is wanted, an event at a time, each with its place in it."""
-    columns = catalog.table.select("media_id", "event_id", "file_path", "boxes")
+    columns = catalog.table.select(_COLUMNS)
     for rows in event_rows(catalog):
         if wanted[rows.to_numpy()].any():
             yield [

@@ -174,16 +174,7 @@ class Journal:
                 spots.append(begin * _MOST_IN_A_BATCH + place)
             begin = end
         self._file.seek(0, os.SEEK_END)
-        # Views where there is something to view: copies would be the largest thing in memory of a long run.
-        columns = [
-            np.frombuffer(column, np.uint64) if column else np.empty(0, np.uint64)
-            for column in (keys, states, spots)
-        ]
-        order = np.argsort(columns[0], kind="stable")
-        rising = columns[0][order]
-        last = np.ones(len(order), np.bool_)
-        last[:-1] = rising[1:] != rising[:-1]
-        return Index(*(column[order[last]] for column in columns))
+        return Index(*_sorted([keys, states, spots]))
 
     def batches(self) -> Iterator[Batch]:
         """Everything in the journal, in the order it was written."""
@@ -250,6 +241,22 @@ class Journal:
         else:
             self.sync()
             self._file.close()
+
+
+def _sorted(columns: list[array[int]]) -> list[npt.NDArray[np.uint64]]:
+    """The columns in the order of the first one's values, of equal values the last; `columns` is emptied.
+
+    They are the largest thing in memory at the end of a long run, so there are never two of all of them.
+    """
+    views = [np.frombuffer(column, np.uint64) if column else np.empty(0, np.uint64) for column in columns]
+    columns.clear()
+    order = np.argsort(views[0], kind="stable").astype(np.uint32)
+    rising = views[0][order]
+    last = np.ones(len(order), np.bool_)
+    last[:-1] = rising[1:] != rising[:-1]
+    del rising
+    order = order[last]
+    return [views.pop(0)[order] for _ in range(len(views))]
 
 
 def _json(value: object) -> bytes:
