@@ -66,7 +66,7 @@ def export_saved_model(model: Path | str, output: Path | str) -> Path:
         output: the folder to make; an existing one is replaced if it holds a SavedModel.
 
     Raises:
-        UsageError: the model is a backbone, or the folder holds something else.
+        UsageError: the model is a backbone or looks at whole events, or the folder holds something else.
         DataError: the network has an operator that is not translated (those of eight-bit files are not).
     """
     opened, output = ModelFile(model, threads=1), Path(output)
@@ -74,6 +74,11 @@ def export_saved_model(model: Path | str, output: Path | str) -> Path:
     if card.task == "features":
         raise UsageError(
             f"{model} is a backbone without labels; TensorFlow Serving could answer nothing with it."
+        )
+    if card.batch == "event":
+        raise UsageError(
+            f"{model} looks at the frames of an event together, and TensorFlow Serving would mix those of "
+            "several requests; only models of single media are exported."
         )
     if output.exists() and not (output / "saved_model.pb").is_file():
         raise UsageError(

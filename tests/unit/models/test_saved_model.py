@@ -76,6 +76,13 @@ def test_every_node_comes_after_those_that_it_reads_and_names_are_unique(tmp_pat
     assert "DepthwiseConv2dNative" in operators(nodes)
 
 
+def test_a_model_of_whole_events_is_refused(write_tiny_model: Callable[..., Path], tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "whole.onnx", batch="event")
+    with pytest.raises(UsageError, match="frames of an event together"):
+        export_saved_model(model, tmp_path / "1")
+    assert not (tmp_path / "1").exists()
+
+
 def test_equal_models_give_equal_bytes(write_tiny_model: Callable[..., Path], tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "tiny.onnx")
     first, second = (export_saved_model(model, tmp_path / name / "1") for name in "ab")
