@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Catalog": "trapline.catalog",
+    "Combination": "trapline.prediction",
     "Evaluation": "trapline.evaluation",
     "detect": "trapline.prediction",
     "embed": "trapline.training",
