@@ -166,8 +166,12 @@ class Catalog:
         partial = path.with_name(path.name + ".partial")
         metadata = {"trapline_catalog": json.dumps(header, default=str)}
         # nobody asks for a part of a catalog, and statistics take half of the time
-        self.table.write_parquet(partial, metadata=metadata, statistics=False)
-        partial.replace(path)
+        try:
+            self.table.write_parquet(partial, metadata=metadata, statistics=False)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
         return path
 
     @classmethod
