@@ -129,6 +129,8 @@ def rank_lines(ranks: RankEvaluation) -> list[str]:
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines: the first column to the left, the others to the right."""
+    if not rows:
+        return []
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return [
         "  ".join(
