@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from trapline.catalog import Catalog, fingerprint
 from trapline.errors import DataError, TraplineError, UsageError, require
-from trapline.metrics import LOWER_IS_BETTER
+from trapline.metrics import LOWER_IS_BETTER, measure
 from trapline.models import Recipe, change_recipe
 from trapline.models.recipe import Choice
 from trapline.taxonomy import Taxonomy
@@ -91,7 +92,7 @@ def tune(
         step_report: told of the steps inside a trial.
 
     Raises:
-        UsageError: the recipe declares no space, or the folder is of another search.
+        UsageError: the recipe declares no space, the folder is of another search, or no such metric.
         DataError: every trial failed.
     """
     if not recipe.search:
@@ -100,6 +101,7 @@ def tune(
             "search: {optimiser.lr: {choices: [1e-3, 1e-4]}}."
         )
     require("optuna", "train", "Tuning")
+    _check_metric(metric, recipe.task)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     study = _open_study(recipe, catalog, folder, folds, metric)
@@ -113,19 +115,32 @@ def tune(
             if name in {metric, *FIGURES}
         }
         if metric not in figures:
-            raise UsageError(f"There is no metric '{metric}'; there are {', '.join(found.metrics)}.")
+            raise DataError(f"The metric '{metric}' is undefined for this trial.")
         trial.set_user_attr("metrics", figures)
         return figures[metric][0]
 
     def after(study: Any, frozen: Any) -> None:
         ended = ended_trials(study)
-        _write(recipe, ended, metric, folder)
+        if any(trial.metrics for trial in ended):
+            _write(recipe, ended, metric, folder)  # a search that is killed keeps its best so far
+        else:
+            _write_csv(recipe, ended, folder / "trials.csv")
         if report is not None:
             report(len(ended), trials, _line(ended, metric))
 
     while (left := trials - len(ended_trials(study))) > 0:
         study.optimize(_failing_softly(objective), n_trials=left, callbacks=[after])
     return _write(recipe, ended_trials(study), metric, folder)
+
+
+def _check_metric(metric: str, task: str) -> None:
+    """Refuse a name that no task's figures have, before hours go into the first trial."""
+    truth = np.eye(6, dtype=bool)  # as many labels as the figures with the most need
+    if task == "multi-label":
+        truth[0] = True
+    known = measure(truth, np.full(truth.shape, 1 / len(truth)))
+    if metric not in known:
+        raise UsageError(f"There is no metric '{metric}'; there are {', '.join(known)}.")
 
 
 def _failing_softly(objective: Callable[[Any], float]) -> Callable[[Any], float]:

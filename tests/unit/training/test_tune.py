@@ -1,0 +1,74 @@
+"""The search goes on past trials that fail, and refuses a metric that there is not before it trains."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.models import change_recipe, resolve_recipe
+from trapline.models.card import Interval
+from trapline.training import tune
+
+pytest.importorskip("optuna")
+
+RECIPE = change_recipe(resolve_recipe("head"), {"search": {"optimiser.lr": {"choices": [1e-3, 1e-4]}}})
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    rows = [{"media_id": "m", "file_path": "m.jpg", "location_id": "L", "labels": ["fox"]}]
+    return Catalog.from_rows(rows, tmp_path, "one")
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes the trials say these figures in turn; None cannot be trained, below 0 is undefined."""
+
+    def script(*figures: float | None) -> None:
+        left = iter(figures)
+
+        def judged(*_: Any, **__: Any) -> Any:
+            value = next(left)
+            if value is None:
+                raise DataError("no photo could be read")
+            figures = {} if value < 0 else {"log_loss": Interval(value=value)}
+            return SimpleNamespace(metrics=figures)
+
+        monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
+
+    return script
+
+
+def test_the_search_goes_on_when_the_first_trials_fail(
+    catalog: Catalog, say: Callable[..., None], tmp_path: Path
+) -> None:
+    told: list[str] = []
+    say(None, -1, 0.7, 0.5)
+    found = tune(RECIPE, catalog, tmp_path / "s", trials=4, report=lambda *line: told.append(line[2]))
+    assert [trial.failure for trial in found.trials] == [
+        "no photo could be read", "The metric 'log_loss' is undefined for this trial.", "", "",
+    ]  # fmt: skip
+    assert (found.best.number, found.best.metrics["log_loss"][0]) == (3, 0.5)
+    assert told == ["", "", "best log_loss 0.700 (trial 2)", "best log_loss 0.500 (trial 3)"]
+    assert len((tmp_path / "s" / "trials.csv").read_text().splitlines()) == 5
+
+
+def test_a_search_whose_trials_all_fail_says_so(
+    catalog: Catalog, say: Callable[..., None], tmp_path: Path
+) -> None:
+    say(None, None)
+    with pytest.raises(DataError, match=r"Every trial failed.*no photo could be read"):
+        tune(RECIPE, catalog, tmp_path / "s", trials=2)
+
+
+def test_an_unknown_metric_is_refused_before_anything_is_made(catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no metric 'acuracy'"):
+        tune(RECIPE, catalog, tmp_path / "s", metric="acuracy")
+    assert not (tmp_path / "s").exists()
