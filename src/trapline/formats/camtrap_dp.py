@@ -115,7 +115,7 @@ def read_camtrap_dp(
                 "the rows with the option keep_urls."
             )
         observations, more = _observations(package, classified_by)
-        rows = _with_events(rows, observations)
+        rows, unclear = _with_events(rows, observations)
         rows = _with_labels(rows, observations, event_labels)
         rows = _with_boxes(rows, observations)
         missing = observations.filter(
@@ -128,7 +128,7 @@ def read_camtrap_dp(
             rows.drop("_instant"),
             package.root,
             f"Camtrap DP {source.name}",
-            notes=[*package.notes, *notes, *more],
+            notes=[*package.notes, *notes, *more, *unclear],
             info={
                 "camtrap_dp": {
                     "name": package.descriptor.get("name"),
@@ -268,38 +268,85 @@ def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
     return counted, notes
 
 
-def _with_events(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
-    """The event of each media: as its own observations say; else the event of its deployment at its time."""
+def _with_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The event of each media: as its own observations say, else the one of its deployment then."""
     own = (
         observations.filter((pl.col("observationLevel") == "media") & pl.col("eventID").is_not_null())
         .group_by(pl.col("mediaID").alias("media_id"), maintain_order=True)
         .agg(pl.col("eventID").first().alias("_own"))
     )
-    spans = (
-        observations.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())
-        .select(
-            pl.col("deploymentID").alias("deployment_id"),
-            pl.col("eventID").alias("_spanning"),
-            _instant("eventStart").alias("_instant"),
-            _instant("eventEnd").alias("_end"),
+    rows = (
+        _within(rows, _spans(observations))
+        .join(own, on="media_id", how="left", maintain_order="left")
+        .with_columns(pl.coalesce("_own", "_spanning").alias("event_id"))
+    )
+    unclear = rows.filter(pl.col("event_id").is_null() & (pl.col("_events") > 1)).height
+    notes = []
+    if unclear:
+        notes.append(
+            f"{unclear} media lie within several events of their deployment at once and name none: they are "
+            "given no event"
         )
-        .drop_nulls("_instant")
-        .sort("_instant")
+    return rows.drop("_own", "_spanning", "_events"), notes
+
+
+def _spans(observations: pl.DataFrame) -> pl.DataFrame:
+    """Each event of a deployment once: its id, its number, its first and last instant."""
+    return (
+        observations.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())
+        .group_by("deploymentID", "eventID", maintain_order=True)
+        .agg(_instant("eventStart").min().alias("_start"), _instant("eventEnd").max().alias("_end"))
+        .drop_nulls()
+        .filter(pl.col("_start") <= pl.col("_end"))
+        .with_row_index("_number")
+        .with_columns(pl.col("_number").cast(pl.Int64))
     )
-    ordered = rows.with_row_index("_row").sort("_instant", nulls_last=True)
-    timed = ordered.filter(pl.col("_instant").is_not_null())
-    found = timed.join_asof(
-        spans, on="_instant", by="deployment_id", strategy="backward", check_sortedness=False
-    )
-    spanning = found.select(
-        "_row", pl.when(pl.col("_instant") <= pl.col("_end")).then("_spanning").alias("_spanning")
-    )
+
+
+def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """The event around each media's instant (`_spanning`), null unless it is one alone, and how many are.
+
+    Events begun less events ended, as counts and as sums of their numbers: where one is left, the sum is its
+    number. So spans that overlap cost no more than others.
+    """
+
+    def running(instant: str, what: str) -> pl.DataFrame:
+        sums = [
+            pl.int_range(1, pl.len() + 1).over("deploymentID").alias(f"{what}_count"),
+            pl.col("_number").cum_sum().over("deploymentID").alias(f"{what}_sum"),
+        ]
+        ordered = spans.sort(instant).with_columns(sums)
+        return ordered.select(
+            pl.col("deploymentID").alias("deployment_id"),
+            pl.col(instant).alias("_instant"),
+            f"{what}_count",
+            f"{what}_sum",
+        )
+
+    timed = rows.with_row_index("_row").select("_row", "deployment_id", "_instant").drop_nulls("_instant")
+    timed = timed.sort("_instant")
+    for instant, what, exact in (("_start", "_begun", True), ("_end", "_ended", False)):
+        timed = timed.join_asof(
+            running(instant, what),
+            on="_instant",
+            by="deployment_id",
+            strategy="backward",
+            allow_exact_matches=exact,
+            check_sortedness=False,
+        )
+    begun_less_ended = {
+        name: pl.col(f"_begun_{name}").fill_null(0) - pl.col(f"_ended_{name}").fill_null(0)
+        for name in ("count", "sum")
+    }
+    found = timed.select(
+        "_row",
+        begun_less_ended["count"].alias("_events"),
+        pl.when(begun_less_ended["count"] == 1).then(begun_less_ended["sum"]).alias("_number"),
+    ).join(spans.select("_number", pl.col("eventID").alias("_spanning")), on="_number", how="left")
     return (
         rows.with_row_index("_row")
-        .join(own, on="media_id", how="left", maintain_order="left")
-        .join(spanning, on="_row", how="left", maintain_order="left")
-        .with_columns(pl.coalesce("_own", "_spanning").alias("event_id"))
-        .drop("_row", "_own", "_spanning")
+        .join(found.drop("_number"), on="_row", how="left", maintain_order="left")
+        .drop("_row")
     )
 
 
@@ -324,9 +371,10 @@ def _with_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: b
 
 
 def _with_boxes(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
-    """Boxes of observations; their confidence is the observation's, 1 where a person drew them."""
+    """Boxes of observations; confidence as stated; else 1 by a person, null by a machine."""
     number = {name: pl.col(name).cast(pl.Float64, strict=False) for name in _OPTIONAL["observations"][4:8]}
-    probability = pl.col("classificationProbability").cast(pl.Float64, strict=False).fill_null(1.0)
+    by_person = pl.when(pl.col("classificationMethod").fill_null("human") == "human").then(1.0)
+    probability = pl.coalesce(pl.col("classificationProbability").cast(pl.Float64, strict=False), by_person)
     category = pl.col("observationType").replace(_CATEGORIES)
     boxes = (
         observations.filter(pl.col("bboxX").is_not_null() & pl.col("mediaID").is_not_null())

@@ -104,6 +104,35 @@ def test_urls_machines_and_events_count_when_asked_for(make: Callable[..., Path]
             read(make(), **wrong)
 
 
+def test_a_machines_box_without_a_probability_gets_none(make: Callable[..., Path]) -> None:
+    by_machine = OBSERVATIONS.replace("0.1,0.2,0.3,0.4,human,", "0.1,0.2,0.3,0.4,machine,")
+    boxes = read(make(observations=by_machine), classified_by="machine").table["boxes"].to_list()
+    assert boxes[0][0]["conf"] is None
+
+
+def test_media_between_two_events_get_neither_and_those_after_a_nested_one_keep_theirs(
+    make: Callable[..., Path],
+) -> None:
+    def at(minute: int) -> str:
+        return f"2021-03-01T05:{minute:02}:00Z"
+
+    media = MEDIA.splitlines(keepends=True)[0] + "".join(
+        f"m{minute},d1,{at(minute)},media/{minute}.jpg,true,image/jpeg,{minute}.jpg\n"
+        for minute in (0, 10, 15, 20, 30, 40, 41)
+    )
+    spans = {"long": (0, 40), "nested": (10, 20), "touching": (40, 40)}
+    observations = HEADER + "".join(
+        f"{name}{kind},d1,,{name},{at(first)},{at(last)},event,animal,{kind},,,,,human,\n"
+        for name, (first, last) in spans.items()
+        for kind in ("Vulpes vulpes", "Meles meles")  # two rows of one event are one event
+    )
+    catalog = read(make(media=media, observations=observations))
+    assert dict(zip(catalog.table["media_id"], catalog.table["event_id"], strict=True)) == {
+        "m0": "long", "m10": None, "m15": None, "m20": None, "m30": "long", "m40": None, "m41": None,
+    }  # fmt: skip
+    assert "4 media lie within several events" in " ".join(catalog.info["notes"])
+
+
 @pytest.mark.parametrize("inner", ["", "inner/"])
 def test_a_zip_is_the_same_catalog(make: Callable[..., Path], inner: str, tmp_path: Path) -> None:
     folder = make()
