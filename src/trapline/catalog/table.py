@@ -48,7 +48,8 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 """The columns of every catalog. A reader may add columns of its own after them (`season`, …).
 
-`camera_time` is the wall clock the camera wrote, without a zone; `timestamp` is the same instant in UTC and
+`camera_time` is the wall clock the camera wrote, without a zone (put right only where a table of clocks says
+so; `clock_shift_seconds` then says by how much); `timestamp` is the same instant in UTC and
 is null unless the zone is known. `labels`: null = not labelled, `["blank"]` = looked at, nothing there.
 `boxes`: null = no detector was run, `[]` = it found nothing.
 """

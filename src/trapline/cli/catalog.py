@@ -106,6 +106,10 @@ def run(
         typer.Option("--exif", help="Tables, class folders: take the times from the photos' EXIF data."),
     ] = False,
     time_format: Annotated[str | None, typer.Option("--time-format", help="As in '%d/%m/%Y %H:%M'.")] = None,
+    clock_shifts: Annotated[
+        Path | None,
+        typer.Option("--clock-shifts", help="A CSV of cameras whose clocks were wrong, and by how much."),
+    ] = None,
     event_gap: Annotated[
         str | None,
         typer.Option("--event-gap", help="Media closer in time than this are one event, as in 60s."),
@@ -149,6 +153,7 @@ def run(
         "blank": blank,
         "timezone": timezone,
         "time_format": time_format,
+        "clock_shifts": clock_shifts,
         "exif": exif or None,
         "event_gap": _gap(event_gap, "--event-gap"),
     }

@@ -11,6 +11,7 @@ import polars as pl
 
 from trapline.catalog import BLANK, BLANK_WORDS, EVENT_LABELS, Catalog, number_frames
 from trapline.errors import DataError
+from trapline.formats.clock_shifts import read_clock_shifts, shift_clocks
 from trapline.formats.text_table import place_of
 from trapline.formats.times import parse_times, to_utc
 
@@ -59,11 +60,13 @@ class CommonOptions:
         blank: labels that mean "nothing there" besides `blank` and `empty`.
         timezone: the zone of the cameras' clocks ("Africa/Abidjan"); without it no time is zone-aware.
         time_format: how times are written (`%d/%m/%Y %H:%M`), where they are not `YYYY-MM-DD HH:MM:SS`.
+        clock_shifts: a CSV of clocks that were wrong, and by how much (see `read_clock_shifts`).
     """
 
     blank: Sequence[str] = ()
     timezone: str | None = None
     time_format: str | None = None
+    clock_shifts: Path | str | None = None
 
 
 def finish(draft: Draft, options: CommonOptions) -> Catalog:
@@ -84,6 +87,9 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
         notes.append(f"read as '{BLANK}': {said}")
     if "_time_text" in rows.columns:
         rows, time_notes = parse_times(rows, options.time_format, draft.time_source)
+        notes += time_notes
+    if options.clock_shifts is not None:
+        rows, time_notes = shift_clocks(rows, read_clock_shifts(Path(options.clock_shifts)))
         notes += time_notes
     if options.timezone is not None:
         rows, time_notes = to_utc(rows, options.timezone)

@@ -80,8 +80,8 @@ def read(
             kept in the catalog's `info["format"]`.
         event_gap: media without an event are put together when less than this lies between them; where
             None only the readers of card folders do so.
-        **options: `blank`, `timezone` and `time_format` for every reader (see `CommonOptions`), and the
-            reader's own options.
+        **options: those of every reader (`blank`, `timezone`, `time_format`, `clock_shifts`; see
+            `CommonOptions`), and the reader's own.
 
     Raises:
         DataError: the source is missing, of no known format, or wrong; file and line are named.

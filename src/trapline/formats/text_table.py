@@ -16,7 +16,7 @@ MAX_BYTES = 2 * 1024**3
 _TAKEN = frozenset(
     {"_box", "_changed", "_event", "_file", "_folders", "_found", "_frame_number", "_given", "_head"}
     | {"_instant", "_joined", "_known", "_label", "_labels", "_line", "_looked", "_name", "_named", "_offset"}
-    | {"_order", "_place", "_roll", "_row", "_time_text", "_wall"}
+    | {"_order", "_place", "_roll", "_row", "_shift", "_time_text", "_wall"}
 )
 """What readers, and the making and joining of events and boxes after them, call columns of their own."""
 
