@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Json
+from trapline.cli._common import Json, parse_numbers
+from trapline.errors import UsageError
 
 if TYPE_CHECKING:
+    from trapline.images import Box
     from trapline.models import Card, ModelFile
     from trapline.models.card import Calibration
 
@@ -23,6 +25,14 @@ def run(
     photo: Annotated[
         Path | None, typer.Option(help="Models of taxa: what the model says of this photo, taxon by taxon.")
     ] = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(help="With --photo: a catalog that has it; the model sees the box that predict takes."),
+    ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,WIDTH,HEIGHT", help="With --photo: cut to this box, in fractions."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show the card of a model file: its labels, how it was calibrated and judged, its licences."""
@@ -31,8 +41,10 @@ def run(
     path = backbones.path(str(model)) if str(model) in backbones.names() else model
     opened = ModelFile(path, threads=1)
     if photo is not None:
-        _explain(opened, photo, json)
+        _explain(opened, photo, catalog, box, json)
         return
+    if catalog is not None or box is not None:
+        raise UsageError("--catalog and --box say where in a photo to look: name one with --photo.")
     if json:
         import json as writer
 
@@ -48,10 +60,12 @@ def run(
         typer.echo(f"{name:<15} {value}".rstrip())
 
 
-def _explain(model: ModelFile, photo: Path, json: bool) -> None:
+def _explain(model: ModelFile, photo: Path, catalog: Path | None, box: str | None, json: bool) -> None:
+    from trapline.formats import read
     from trapline.prediction import explain
 
-    found = explain(model, photo)
+    has_it = None if catalog is None else read(catalog)
+    found = explain(model, photo, catalog=has_it, box=None if box is None else _box(box))
     if json:
         import dataclasses
         import json as writer
@@ -61,6 +75,7 @@ def _explain(model: ModelFile, photo: Path, json: bool) -> None:
     answer = "none: no rank keeps what the model promises" if found.answer is None else found.answer
     certainty = "" if found.probability is None else f" ({found.rank}, {found.probability:.3f})"
     typer.echo(f"Answer: {answer}{certainty}")
+    typer.echo(f"Seen: {found.seen}")
     if found.warning:
         typer.echo(f"Note: {found.warning}")
     typer.echo(f"{'probability':>11}  {'of parent':>9}")
@@ -69,6 +84,15 @@ def _explain(model: ModelFile, photo: Path, json: bool) -> None:
         label = f" = {', '.join(said)}" if said else ""
         name = f"{'  ' * step.depth}{step.name} ({step.rank}){label}"
         typer.echo(f"{step.probability:>11.3f}  {step.of_parent:>9.3f}  {name}")
+
+
+def _box(text: str) -> Box:
+    from trapline.images import Box
+
+    numbers = parse_numbers(text, "--box")
+    if len(numbers) != 4:
+        raise UsageError(f"--box takes x,y,width,height, as in 0.1,0.2,0.3,0.4; not '{text}'.")
+    return Box(*numbers)
 
 
 def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:

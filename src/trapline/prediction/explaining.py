@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 
-from trapline.errors import UsageError
-from trapline.images import prepare
-from trapline.models import ModelFile
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.images import Box, choose_box, prepare
+from trapline.models import Card, ModelFile
+from trapline.prediction.inputs import why_uncut
 from trapline.prediction.ranks import Ranks
 from trapline.taxonomy import sum_at_nodes
 
 LEAST = 0.005
 """Taxa that are less probable are left out."""
+
+_ROUNDING = 1e-6  # of a box's sides that were written with few digits
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class Explained:
         probability: of it.
         steps: broader before finer, the more probable first.
         warning: what was odd about the photo.
+        box: what the photo was cut to; None where it was seen whole.
+        seen: the same for people, and why it was so.
     """
 
     answer: str | None
@@ -56,19 +64,35 @@ class Explained:
     probability: float | None
     steps: tuple[Step, ...]
     warning: str | None
+    box: Box | None
+    seen: str
 
 
-def explain(model: ModelFile, photo: Path | str) -> Explained:
-    """What a model of taxa says of one photo, seen whole, without a detector's box.
+def explain(
+    model: ModelFile, photo: Path | str, *, catalog: Catalog | None = None, box: Box | None = None
+) -> Explained:
+    """What a model of taxa says of one photo.
+
+    Args:
+        model: of taxa.
+        photo: its file.
+        catalog: has the photo, and its boxes: that one is cut to which `predict` takes.
+        box: what to cut to instead of asking a catalog. With neither the photo is seen whole.
 
     Raises:
-        UsageError: the model is not one of taxa.
+        UsageError: the model is not one of taxa; a box that is not inside the photo, or for a model that
+            never cuts, or beside a catalog.
+        DataError: the catalog does not have the photo.
         ImageError: the photo cannot be read.
     """
     ranks = Ranks.of_card(model.card)
     if ranks is None:
         raise UsageError(f"{model.path} is not a model of taxa: it has no tree to walk down.")
-    prepared = prepare(Path(photo), model.card.preprocessing)
+    if box is not None:
+        _check_box(box, catalog, model.card)
+    boxes = None if catalog is None else _boxes_of(catalog, Path(photo))
+    cut = choose_box(boxes, model.card.preprocessing.crop) if box is None else box
+    prepared = prepare(Path(photo), model.card.preprocessing, cut)
     values = model.run(prepared.pixels[None]).probabilities.astype(np.float64)
     rolled = ranks.answers(values)
     answer = rolled.answers[0]
@@ -78,7 +102,51 @@ def explain(model: ModelFile, photo: Path | str) -> Explained:
         None if answer is None else float(rolled.probabilities[0]),
         tuple(_steps(ranks, values)),
         prepared.warning,
+        cut,
+        _seen(cut, model.card, None if catalog is None else why_uncut(boxes)),
     )
+
+
+def _check_box(box: Box, catalog: Catalog | None, card: Card) -> None:
+    if catalog is not None:
+        raise UsageError("Give a catalog or a box, not both: the box of the catalog would not be looked at.")
+    if card.preprocessing.crop is None:
+        raise UsageError("This model sees whole photos and never cuts them: leave the box out.")
+    inside = min(box.x, box.y) >= 0 and max(box.x + box.width, box.y + box.height) <= 1 + _ROUNDING
+    if not inside or min(box.width, box.height) <= 0:
+        raise UsageError(
+            f"A box is x,y,width,height as fractions of the photo, inside it; not {_numbers(box)}."
+        )
+
+
+def _boxes_of(catalog: Catalog, photo: Path) -> list[dict[str, Any]] | None:
+    """A photo's boxes in a catalog."""
+    same_name = catalog.table.filter(pl.col("file_path").str.split("/").list.last() == photo.name)
+    for file_path, boxes in same_name.select("file_path", "boxes").iter_rows():
+        if catalog.path(file_path).resolve() == photo.resolve():
+            found: list[dict[str, Any]] | None = boxes
+            return found
+    raise DataError(
+        f"The catalog does not have {photo}: its photos lie below {catalog.root}. Give the catalog that has "
+        "it, or a box."
+    )
+
+
+def _seen(box: Box | None, card: Card, uncut: str | None) -> str:
+    """For people: what the model saw; `uncut` says why a catalog gave no box, None if none was asked."""
+    if box is not None:
+        unused = "; this model learnt from whole photos" if card.saw_crops is False else ""
+        return f"the box {_numbers(box)}{unused}"
+    if card.saw_crops is False:
+        return "the whole photo"
+    if uncut is None:
+        how = "learnt from" if card.saw_crops else "looks at"
+        return f"the whole photo: this model {how} boxes, give --catalog or --box"
+    return f"the whole photo: {uncut}"
+
+
+def _numbers(box: Box) -> str:
+    return ",".join(f"{value:.4g}" for value in (box.x, box.y, box.width, box.height))
 
 
 def _steps(ranks: Ranks, values: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Step]:

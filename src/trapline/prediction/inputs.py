@@ -217,9 +217,14 @@ def _boxes(
         else:
             yield Input(media_id, event_id, file_path, number, found, skipped=skipped)
     if not asked:
-        why = "no box is let through" if boxes else "nothing was detected"
-        frame = "no detector was run" if boxes is None else why
-        yield Input(media_id, event_id, file_path, crop=f"full frame: {frame}")
+        yield Input(media_id, event_id, file_path, crop=f"full frame: {why_uncut(boxes)}")
+
+
+def why_uncut(boxes: Sequence[Mapping[str, Any]] | None) -> str:
+    """For people: why a photo of which no box is chosen is seen whole."""
+    if boxes is None:
+        return "no detector was run"
+    return "no box is let through" if boxes else "nothing was detected"
 
 
 @dataclass(frozen=True)
