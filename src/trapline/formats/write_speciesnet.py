@@ -9,6 +9,7 @@ from trapline.errors import UsageError
 from trapline.formats.answers import MediaSaid, Said, by_media, describe_spread, describe_threshold, rounded
 from trapline.formats.writing import Job, Written, put, writer
 from trapline.taxonomy import RANKS
+from trapline.taxonomy.names import plain
 
 NO_RESULT = ";".join(["f2efdae9-efb8-48fb-8a91-eccf79ab4ffb", *["no cv result"] * 6])
 """SpeciesNet's label for "the classifier cannot say"."""
@@ -31,6 +32,9 @@ WHOLE_IMAGE = {
 }
 """The detection at which SpeciesNet 5 keeps what is said of a whole photo."""
 
+ANIMAL = "1f689929-883d-4dae-958c-3d57ab5b6c16;;;;;;animal"
+"""SpeciesNet's label for an animal that may be any."""
+
 Layout = Literal["photo", "detection"]
 _PREDICTION_KEYS = {"": "class", "_score": "score", "_source": "source"}
 _DETECTOR_CATEGORIES = {"animal": ("1", "animal"), "person": ("2", "human"), "vehicle": ("3", "vehicle")}
@@ -40,11 +44,14 @@ _ALIASES = {"1": "animal", "2": "person", "3": "vehicle", "human": "person"}
 def speciesnet_label(job: Job, label: str) -> str:
     """`uuid;class;order;family;genus;species;common name` of a label.
 
-    The uuid is SpeciesNet's for blank, human and vehicle, else the taxonomy's; empty where it gives none.
+    The uuid is SpeciesNet's for blank, human, vehicle and animal, else the taxonomy's; empty where it gives
+    none.
     """
     known = job.label(label)
     if known.kind in SPECIAL:
         return SPECIAL[known.kind]
+    if known.taxon is None and plain(label) == "animal":
+        return ANIMAL
     common = (known.common_name or label).lower()
     if job.taxonomy is None or known.taxon is None:
         return f";;;;;;{common}"

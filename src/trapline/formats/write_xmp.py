@@ -116,8 +116,8 @@ def _hierarchy(job: Job, entry: MediaSaid) -> list[str]:
         return [f"{TOP_KEYWORD}|{'failed' if failed else 'unclassified'}"]
     found = [f"{TOP_KEYWORD}|species|{_level(label)}" for label in labels]
     if job.taxonomy is not None:
-        paths = [job.taxonomy.path(label) for label in labels]
-        found += ["|".join([TOP_KEYWORD, "taxon", *map(_level, path)]) for path in paths if path]
+        paths = [job.taxonomy.path(label) for label in labels if job.scientific_name(label) is not None]
+        found += ["|".join([TOP_KEYWORD, "taxon", *map(_level, path)]) for path in paths]
     return list(dict.fromkeys(found))
 
 

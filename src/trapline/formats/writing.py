@@ -14,7 +14,10 @@ from trapline.catalog import Catalog
 from trapline.errors import UsageError
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import KINDS, Label, Taxonomy, default_kind
-from trapline.taxonomy.names import Kind
+from trapline.taxonomy.names import Kind, plain
+
+_ALL_ALIKE: tuple[Kind, ...] = ("blank", "human", "vehicle")
+"""Kinds whose only label means the whole kind, whatever it is called ("hunter")."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,13 @@ class Job:
     def rolled_up(self) -> Sequence[tuple[str | None, float]] | None:
         """The answer and its probability in each row, of a model of taxa; None of other models.
 
-        The answer is called what a label is where it is the taxon of one.
+        The answer is called what a label is where that says the same (see `_labels_that_say`).
         """
         ranks = Ranks.of_info(self.predictions.labels, self.predictions.info)
         if ranks is None:
             return None
         found = ranks.answers(self.predictions.probabilities())
-        named = {
-            ranks.taxonomy.labels[label].taxon or ranks.taxonomy.kind(label): label
-            for label in reversed(self.predictions.labels)
-        }
+        named = _labels_that_say(ranks.taxonomy, self.predictions.labels)
         answers = [None if name is None else named.get(name, name) for name in found.answers]
         return list(zip(answers, found.probabilities.tolist(), strict=True))
 
@@ -82,6 +82,26 @@ class Job:
     def scientific_name(self, name: str) -> str | None:
         """The taxon of a label or answer, where there is a taxonomy and it has one."""
         return None if self.taxonomy is None else self.label(name).taxon
+
+
+def _labels_that_say(taxonomy: Taxonomy, names: Sequence[str]) -> dict[str, str]:
+    """Taxon or kind → the label that says neither less nor more than it.
+
+    Of a kind that is a label without a taxon called like it ("empty"), or the kind's only label; the only
+    label of an animal without a taxon ("unknown bird") still says more than `animal`.
+    """
+    found: dict[str, str] = {}
+    for name in reversed(names):
+        if (taxon := taxonomy.labels[name].taxon) is not None:
+            found[taxon] = name
+    for kind in KINDS:
+        own = [name for name in names if taxonomy.kind(name) == kind]
+        alike = [name for name in own if kind in (plain(name), default_kind(name))]
+        only = own if len(own) == 1 and kind in _ALL_ALIKE else []
+        for name in [*alike, *only][:1]:
+            if taxonomy.labels[name].taxon is None:
+                found[kind] = name
+    return found
 
 
 @dataclass(frozen=True)

@@ -91,3 +91,88 @@ def test_every_format_takes_answers_above_the_labels(name: str, scene: Any, tmp_
         images = pl.read_csv(output / "images.csv", infer_schema=False)
         assert "Mammalia" in images["class"].to_list()
         assert set(images["species"].to_list()) <= {None, "", "sapiens", "No CV Result"}
+
+
+KINDS_CSV = """label,class,genus,species,kind
+fox,Mammalia,Vulpes,Vulpes vulpes,animal
+badger,Mammalia,Meles,Meles meles,animal
+unknown_bird,,,,animal
+human,,,,human
+hunter,,,,human
+quad,,,,vehicle
+empty,,,,blank
+"""
+
+
+def _csv_column(path: Path, media: str, column: str) -> str | None:
+    rows = pl.read_csv(path, infer_schema=False).rows(named=True)
+    return next(row[column] for row in rows if media in row.values())
+
+
+def _answer_written(name: str, output: Path, media: str, path: str) -> str | None:
+    """What a format says of one photo, as it says it."""
+    if name == "csv":
+        return _csv_column(output, media, "answer")
+    if name == "parquet":
+        answer: str = pl.read_parquet(output).filter(pl.col("media_id") == media)["answer"].item()
+        return answer
+    if name == "summary":
+        return "|".join(sorted(pl.read_csv(output)["label"].to_list()))
+    if name == "sorted":
+        return next(found.relative_to(output).parts[0] for found in output.rglob(Path(path).name))
+    if name == "xmp":
+        return (output / f"{path}.xmp").read_text().split("Trapline|species|")[1].split("<")[0]
+    if name == "camtrap-dp":
+        kind = _csv_column(output / "observations.csv", media, "observationType")
+        return f"{kind} {_csv_column(output / 'observations.csv', media, 'observationTags')}"
+    if name == "wildlife-insights":
+        return _csv_column(output / "images.csv", media, "common_name")
+    document = json.loads(output.read_text())
+    if name == "speciesnet":
+        found = next(one for one in document["predictions"] if one["filepath"] == path)
+        return ";".join(found["prediction"].split(";")[::6])
+    if name == "megadetector":
+        image = next(one for one in document["images"] if one["file"] == path)
+        classes = [one["classifications"][0][0] for one in image["detections"] if "classifications" in one]
+        return "|".join(document["classification_categories"][one] for one in classes)
+    names = {one["id"]: one["name"] for one in document["categories"]}
+    return next(names[one["category_id"]] for one in document["annotations"] if one["image_id"] == media)
+
+
+ANIMAL = "1f689929-883d-4dae-958c-3d57ab5b6c16;animal"
+PERSON = "990ae9dd-7a59-4344-afcb-1b7b21368000;human"
+WRITTEN = {
+    "camtrap-dp": ("animal label:animal", "human label:human"),
+    "megadetector": ("animal (class)", "human"),
+    "speciesnet": (ANIMAL, PERSON),
+    "summary": ("animal|empty|human|quad",) * 2,
+    "wildlife-insights": ("Animal", "Human"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_a_kind_is_not_written_as_a_finer_label(name: str, scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    (tmp_path / "kinds.csv").write_text(KINDS_CSV)
+    labels = ("fox", "badger", "unknown_bird", "human", "hunter", "quad", "empty")
+    rows = {
+        "m2": (0.5, 0.49, 0.0, 0.01, 0.0, 0.0, 0.0),
+        "m3": (0.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0),
+        "m4": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+        "m6": (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    }
+    fixed = made.predictions.table.select(*fixed_columns("media")).filter(
+        pl.col("media_id").is_in(list(rows))
+    )
+    numbers = pl.DataFrame(list(rows.values()), dict.fromkeys(labels, pl.Float32), orient="row")
+    tree = taxonomy_from_csv(tmp_path / "kinds.csv").to_json() | {"rollup": {"promise": 0.95}}
+    info = {"taxonomy": tree, "thresholds": {"kind": 0.9, "species": 0.95}}
+    said = Predictions(fixed.hstack(numbers), labels, "media", "f" * 64, "single-label", info)
+    suffix = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}.get(name, ".json")
+    output = tmp_path / (f"out{suffix}" if WRITERS[name].into == "file" else "out")
+    write(said, made.catalog, output, format=name, **made.options.get(name, {}))
+    animal, human = WRITTEN.get(name, ("animal", "human"))
+    assert _answer_written(name, output, "m2", "north/a2.jpg") == animal
+    assert _answer_written(name, output, "m3", "north/a3.jpg") == human
+    if name == "coco-camera-traps":
+        assert _answer_written(name, output, "m6", "south/b3.jpg") == "quad"  # the only vehicle there is
