@@ -90,7 +90,9 @@ def test_from_nested_folders_to_answers_by_rank(
     assert np.prod(path) == pytest.approx(cats["Panthera leo"]["probability"])
     (folder / "list.csv").write_text("name,weight\nCanidae,1\npanthera_leo,0\n")
     run("region", "p.csv", "list.csv", "-o", "here.csv", "--unlisted", "0.1")
-    assert "Ruled out: panthera_leo" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Ruled out: panthera_leo." in said
+    assert "Not named, weight 0.1: acinonyx_jubatus, panthera_pardus." in said
     assert pl.read_csv("here.csv")["panthera_leo"].max() == 0
     run("show", "run/model.onnx")
     assert "felidae_taxon_classifier" in capsys.readouterr().out

@@ -13,7 +13,10 @@ from trapline.cli._common import Force, refuse_to_overwrite
 def run(
     predictions: Annotated[Path, typer.Argument(help="Predictions of a model of taxa.")],
     species: Annotated[
-        Path, typer.Argument(help="CSV: name (label, taxon or common name) and, if you like, weight.")
+        Path,
+        typer.Argument(
+            help="CSV: name (label, taxon or common name) and, if you like, weight, genus, family, …"
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
     unlisted: Annotated[
@@ -28,10 +31,12 @@ def run(
     refuse_to_overwrite(output, force)
     found = weigh_by_region(Predictions.load(predictions), read_region(species), unlisted)
     found.save(output)
-    weights = found.info["region"]["weights"]
-    out = [label for label, weight in weights.items() if weight == 0]
+    said = found.info["region"]
+    weights, not_named, unknown = said["weights"], said["not_named"], said["unknown"]
     typer.echo(f"Wrote {output}: {len(found)} rows, {len(weights)} labels weighed.")
-    if unknown := found.info["region"]["unknown"]:
-        typer.echo(f"The model does not know, so passed over: {', '.join(unknown)}.")
-    if out:
+    if unknown:
+        typer.echo(f"Nothing that the model knows, so passed over: {', '.join(unknown)}.")
+    if not_named:
+        typer.echo(f"Not named, weight {unlisted:g}: {', '.join(not_named)}.")
+    if out := [label for label, weight in weights.items() if weight == 0 and label not in not_named]:
         typer.echo(f"Ruled out: {', '.join(out)}.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trapline.prediction.inputs import as_catalog, read_list
     from trapline.prediction.pooling import pool_events
     from trapline.prediction.ranks import Ranks, add_ranks
-    from trapline.prediction.region import read_region, weigh_by_region
+    from trapline.prediction.region import RegionalList, read_region, weigh_by_region
     from trapline.prediction.submission import (
         Submission,
         SubmissionFormat,
@@ -35,6 +35,7 @@ _HOMES = {
     "Predictions": "table",
     "Progress": "engine",
     "Ranks": "ranks",
+    "RegionalList": "region",
     "Submission": "submission",
     "SubmissionFormat": "submission",
     "Summary": "summary",
@@ -65,6 +66,7 @@ __all__ = [
     "Predictions",
     "Progress",
     "Ranks",
+    "RegionalList",
     "Submission",
     "SubmissionFormat",
     "Summary",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,49 @@ import polars as pl
 
 from trapline.errors import DataError, UsageError
 from trapline.prediction.table import Predictions
-from trapline.taxonomy import Taxonomy
+from trapline.taxonomy import KINDS, RANKS, Taxonomy, default_kind
+from trapline.taxonomy.names import plain, scientific
 
 UNLISTED = 0.01
 """The weight of taxa that a list does not name: a hundred times rarer here than where the model learnt."""
 
 _LEAST = 1e-9  # of a probability, so that a list can overrule a network that is too sure
 
+_BINOMIAL = re.compile(r"(?P<genus>[A-Z][a-z-]+) [a-z-]+( [a-z-]+)?$")
+"""A species or subspecies as it is written; "lynx spider" is none."""
 
-def read_region(path: Path | str) -> dict[str, float]:
-    """Names and weights of a CSV with the columns `name` and, if there is one, `weight` (else 1 each).
+
+@dataclass(frozen=True)
+class RegionalList:
+    """What lives somewhere.
+
+    Attributes:
+        weights: label, kind, scientific name, synonym or common name → how many times more often it is met
+            here than where the model learnt; 0 rules it out. A taxon stands for all below it.
+        above: name → scientific names of taxa above it, for names that the model's tree does not have.
+    """
+
+    weights: Mapping[str, float]
+    above: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LabelWeights:
+    """What a regional list comes to for a model.
+
+    Attributes:
+        weights: label → its weight.
+        not_named: labels of animals that the list does not name.
+        unknown: names of the list that say nothing of any label, sorted.
+    """
+
+    weights: dict[str, float]
+    not_named: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def read_region(path: Path | str) -> RegionalList:
+    """A CSV with the column `name`, and if you like `weight` (else 1 each) and ranks (`genus`, `family`, …).
 
     Raises:
         DataError: no such file or column, a name twice, or a weight that is no number from 0 on; the line
@@ -36,72 +70,148 @@ def read_region(path: Path | str) -> dict[str, float]:
         raise DataError(f"The list {path} cannot be read: {error}") from error
     if not rows or "name" not in rows[0][1]:
         raise DataError(f"The list {path} needs a column 'name', and rows.")
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    above: dict[str, tuple[str, ...]] = {}
     for line, row in rows:
         name, text = (row["name"] or "").strip(), (row.get("weight") or "1").strip()
         try:
             weight = float(text)
         except ValueError:
             weight = -1.0
-        if not name or name in found or not 0 <= weight < float("inf"):
+        if not name or name in weights or not 0 <= weight < float("inf"):
             raise DataError(
                 f"{path.name} line {line}: a name that was not named before and a weight from 0 on are "
                 f"needed, not '{name}' and '{text}'."
             )
-        found[name] = weight
-    return found
+        weights[name] = weight
+        above[name] = tuple(row[rank].strip() for rank in RANKS if row.get(rank))
+    return RegionalList(weights, above)
 
 
 def label_weights(
-    taxonomy: Taxonomy, labels: tuple[str, ...], region: Mapping[str, float], unlisted: float = UNLISTED
-) -> dict[str, float]:
-    """The weight of each label: that of the finest taxon on its path that the list names.
+    taxonomy: Taxonomy, labels: tuple[str, ...], region: RegionalList, unlisted: float = UNLISTED
+) -> LabelWeights:
+    """The weight of each label: that of the finest name that the list has for it.
 
-    Labels without a taxon (blank, vehicle) and people keep the weight 1 unless they are named.
+    That is its own name; else, of a label that stops above listed taxa, the largest weight of those (the
+    label "deer" is met where one kind of deer is); else the finest taxon above it; else its kind. What lies
+    above a listed name is known from the tree, from the genus in a scientific name and from the list's own
+    ranks. Labels of animals that nothing names are `unlisted`; others (blank, vehicle, people) keep 1.
 
     Args:
         taxonomy: has the labels.
         labels: of the predictions.
-        region: label, scientific name, synonym or common name → weight; a taxon stands for all below it.
+        region: the list; names that say nothing of any label are passed over.
         unlisted: of animals that are not named; 0 rules them out.
 
     Raises:
-        DataError: none of the names is in the tree (others are passed over), or nothing is left possible.
+        DataError: nothing of the list says anything of a label, two names of one taxon have different
+            weights, or nothing is left possible.
     """
-    known = {name: _node(taxonomy, name) for name in region}
-    by_node = {node: region[name] for name, node in known.items() if node is not None}
-    if not by_node:
+    nodes = {name: _node(taxonomy, name) for name in region.weights}
+    by_node = _by_node(region.weights, nodes)
+    lines = {name: _line(taxonomy, name, node, region.above.get(name, ())) for name, node in nodes.items()}
+    reached = {node for label in labels for node in _path(taxonomy, label)}
+    own = {_own(taxonomy, label) for label in labels}
+    unknown = [name for name, node in nodes.items() if node not in reached and not lines[name] & own]
+    if len(unknown) == len(nodes):
         raise DataError(
-            f"None of the list's names is known to the model: {', '.join(list(region)[:5])}. It knows "
+            f"None of the list's names is known to the model: {', '.join(unknown[:5])}. It knows "
             f"{', '.join(labels[:10])}."
         )
-    weights = {}
-    for label in labels:
-        named = [by_node[node] for node in (*taxonomy.path(label), label) if node in by_node]
-        others = unlisted if taxonomy.kind(label) == "animal" else 1.0
-        weights[label] = named[-1] if named else others
+    below: dict[str, float] = {}
+    for name, weight in region.weights.items():
+        below |= {taxon: max(weight, below.get(taxon, 0.0)) for taxon in lines[name]}
+    named = {label: _named(taxonomy, label, by_node, below) for label in labels}
+    not_named = [label for label in labels if named[label] is None and taxonomy.kind(label) == "animal"]
+    weights = {label: 1.0 if weight is None else weight for label, weight in named.items()}
+    weights |= dict.fromkeys(not_named, unlisted)
     if not any(weights.values()):
         raise DataError("The list rules out every label of the model.")
-    return weights
+    return LabelWeights(weights, tuple(not_named), tuple(sorted(unknown)))
+
+
+def _own(taxonomy: Taxonomy, label: str) -> str:
+    return taxonomy.labels[label].taxon or label
+
+
+def _path(taxonomy: Taxonomy, label: str) -> tuple[str, ...]:
+    """Everything that a label is, broader before finer: its kind, its taxa, itself."""
+    return (taxonomy.kind(label), *taxonomy.path(label), label)
+
+
+def _named(
+    taxonomy: Taxonomy, label: str, by_node: Mapping[str, float], below: Mapping[str, float]
+) -> float | None:
+    """The weight that a list has for a label, see `label_weights`; None where it has none.
+
+    Args:
+        taxonomy: has the label.
+        label: of the predictions.
+        by_node: node of the tree → weight.
+        below: taxon → the largest weight of a listed name at or below it.
+    """
+    own = _own(taxonomy, label)
+    if own in by_node:
+        return by_node[own]
+    if below.get(own):
+        return below[own]
+    above = [by_node[node] for node in _path(taxonomy, label) if node in by_node]
+    return above[-1] if above else None
 
 
 def _node(taxonomy: Taxonomy, name: str) -> str | None:
-    """The taxon (or label without one) that a name of a list means; None if the tree does not have it."""
+    """The kind, taxon, or label without one that a listed name means; None if the tree does not have it."""
+    kind = default_kind(name) or next((kind for kind in KINDS if kind == plain(name)), None)
+    if kind in {label.kind for label in taxonomy.labels.values()}:
+        return kind
     try:
-        return taxonomy.for_labels([name]).labels[name].taxon or name
+        found = taxonomy.for_labels([name]).labels[name].taxon
     except DataError:
         return None
+    if found is not None:
+        return found
+    return next((label for label in taxonomy.labels if plain(label) == plain(name)), None)
+
+
+def _by_node(weights: Mapping[str, float], nodes: Mapping[str, str | None]) -> dict[str, float]:
+    """Node → weight.
+
+    Raises:
+        DataError: two names of one node have different weights.
+    """
+    first: dict[str, str] = {}
+    for name, node in nodes.items():
+        if node is not None and weights[first.setdefault(node, name)] != weights[name]:
+            raise DataError(
+                f"The list gives two weights to {node}: {weights[first[node]]:g} as '{first[node]}' and "
+                f"{weights[name]:g} as '{name}'. Leave one of them out."
+            )
+    return {node: weights[name] for node, name in first.items()}
+
+
+def _line(taxonomy: Taxonomy, name: str, node: str | None, above: Sequence[str]) -> frozenset[str]:
+    """The taxa of the tree that a listed name is, or lies below, as far as it is known."""
+    known = [name, *above] if node is None else [node, *above]
+    if node is None and (binomial := _BINOMIAL.match(name.replace("_", " "))):
+        known.append(binomial["genus"])
+    found: set[str] = set()
+    for taxon in map(scientific, known):
+        if taxon in taxonomy.taxa:
+            path = taxonomy.path(taxon)
+            found.update(path[: path.index(taxon) + 1])
+    return frozenset(found)
 
 
 def weigh_by_region(
-    predictions: Predictions, region: Mapping[str, float], unlisted: float = UNLISTED
+    predictions: Predictions, region: RegionalList, unlisted: float = UNLISTED
 ) -> Predictions:
     """Probabilities as they are where other taxa are common: multiplied by weights, and scaled to sum to 1.
 
     Bayes' rule for a change of the prior alone (Saerens et al. 2002): a weight says how many times more
     often a taxon is met here than where the model learnt, beside the others. The roll-up's thresholds stay;
-    what they promise was measured without the list. `info["region"]` keeps the weights, and the names of the
-    list that the model does not know.
+    what they promise was measured without the list. `info["region"]` keeps the weights, the labels that are
+    not named, and the names of the list that say nothing of any label.
 
     Args:
         predictions: of a model of taxa.
@@ -120,17 +230,16 @@ def weigh_by_region(
         raise UsageError("These predictions were weighed by a list already; weigh those it was applied to.")
     if unlisted < 0:
         raise UsageError(f"The weight of what is not listed cannot be negative ({unlisted}).")
-    tree = Taxonomy.from_json(taxonomy)
-    weights = label_weights(tree, predictions.labels, region, unlisted)
-    ordered = np.array([weights[label] for label in predictions.labels])
+    found = label_weights(Taxonomy.from_json(taxonomy), predictions.labels, region, unlisted)
+    ordered = np.array([found.weights[label] for label in predictions.labels])
     values = np.maximum(predictions.probabilities(), _LEAST) * ordered
     values /= values.sum(axis=1, keepdims=True)
     numbers = pl.from_numpy(values.astype(np.float32), list(predictions.labels))
     table = predictions.table.with_columns(
         numbers.select(pl.all().fill_nan(None)).get_column(label) for label in predictions.labels
     )
-    unknown = sorted(name for name in region if _node(tree, name) is None)
-    info = {**predictions.info, "region": {"weights": weights, "unlisted": unlisted, "unknown": unknown}}
+    said = {"not_named": list(found.not_named), "unknown": list(found.unknown)}
+    info = {**predictions.info, "region": {"weights": found.weights, "unlisted": unlisted, **said}}
     if info.get("calibration"):
         info["calibration"] = f"{info['calibration']}; then weighed by a regional list, not measured with it"
     return replace(predictions, table=table, info=info)
