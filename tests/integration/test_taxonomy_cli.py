@@ -115,6 +115,26 @@ def test_a_recipe_of_taxa_runs_whole_by_one_command(
     assert "--taxonomy" in capsys.readouterr().err
 
 
+def test_the_published_folders_run_whole_by_their_own_split(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
+    for photo in (folder / "photos").rglob("*.jpg"):
+        part = "taxon_validate" if int(photo.name[1:3]) % 3 == 0 else "taxon_train"
+        place = tmp_path / "crops" / part / photo.relative_to(folder / "photos")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(photo)
+    settings = ["--set", "augmentation.horizontal_flip=0", "--set", "optimiser.weight_decay=0.1"]
+    settings += ["--set", "preprocessing.height=32", "--set", "preprocessing.width=32"]
+    what = ["crops", "--format", "class_folders", "--taxonomy", "crops", "--by", "published"]
+    run("run", *what, "-r", "taxa-cascade", "-o", "whole", *settings)
+    split = pl.read_parquet("whole/catalog.parquet")
+    assert split.filter(pl.col("split") == "validation")["file_path"].str.starts_with("taxon_validate/").all()
+    card = ModelFile("whole/train/model.onnx").card
+    assert set(card.labels) == {"lycaon_pictus", "panthera_leo", "panthera_pardus", "acinonyx_jubatus"}
+
+
 def test_tables_of_other_models_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["show", "lite0", "--photo", str(next((folder / "photos").rglob("*.jpg")))])

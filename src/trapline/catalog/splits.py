@@ -17,21 +17,10 @@ from trapline.catalog.grouping import assign_groups, connected
 from trapline.catalog.leaks import IN_ORDER_OF_TIME, check_leaks
 from trapline.catalog.table import SPLIT_PARTS, Catalog, known_labels
 from trapline.errors import DataError, UsageError
+from trapline.taxonomy.names import PART_NAMES
 
 WAYS = ("location", "random", "event", "season", "date", "column")
 RATIOS = (0.70, 0.15, 0.15)
-PART_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validate": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-    "holdout": "test",
-}
-"""How others call the parts of a split."""
 
 _LINES_AT_ONCE = 100_000
 _OTHER_WAYS = "--by event, --by random, or in order of time with --by date or --by season"

@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 
 from trapline.catalog import BLANK_WORDS
-from trapline.catalog.splits import PART_NAMES
 from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft
 from trapline.formats.exif_times import add_exif
 from trapline.formats.folders import find_pictures, is_hidden
 from trapline.formats.path_pattern import apply_pattern
 from trapline.formats.registry import reader
+from trapline.taxonomy.names import PART_NAMES, part_of
 
 _OBSERVATION = r"(?:^|/)(?P<event>\d+)_(?P<frame>[a-z])\.[^./]+$"
 _FAMILY = re.compile(r"[a-z]{3,}idae", re.IGNORECASE)
@@ -29,7 +29,7 @@ def _recognise(source: Path) -> str | None:
     if not source.is_dir():
         return None
     names = [folder.name for folder in _folders_in(source)]
-    if names and all(_part_of(name) for name in names):
+    if names and all(part_of(name) for name in names):
         return f"its folders are parts of a split ({', '.join(names)})"
     blanks = [name for name in names if name.casefold() in BLANK_WORDS]
     if blanks and len(names) > 1:
@@ -160,14 +160,9 @@ def read_class_folders(
     )
 
 
-def _part_of(folder: str) -> str | None:
-    """The part of a split that a folder is named for; also as in `taxon_train`."""
-    return PART_NAMES.get(re.split("[_-]", folder.lower())[-1])
-
-
 def _by_depth(rows: pl.DataFrame, label_from: str) -> pl.DataFrame:
     first = rows["_folders"].list.first()
-    parts = {name: _part_of(name) for name in first.drop_nulls().unique()}
+    parts = {name: part_of(name) for name in first.drop_nulls().unique()}
     if parts and all(parts.values()) and not first.null_count():
         rows = rows.with_columns(
             pl.Series("split", first).replace_strict(parts, return_dtype=pl.String),
@@ -210,11 +205,11 @@ def _by_levels(rows: pl.DataFrame, levels: str) -> pl.DataFrame:
             rows = rows.with_columns(pl.concat_list(level).alias("labels"))
         elif name == "split":
             unknown = [
-                folder for folder in rows.select(level).to_series().unique() if _part_of(folder) is None
+                folder for folder in rows.select(level).to_series().unique() if part_of(folder) is None
             ]
             if unknown:
                 raise DataError(f"The folder '{unknown[0]}' is no part of a split: {', '.join(PART_NAMES)}.")
-            rows = rows.with_columns(level.map_elements(_part_of, pl.String).alias("split"))
+            rows = rows.with_columns(level.map_elements(part_of, pl.String).alias("split"))
         elif name != "-":
             rows = rows.with_columns(level.alias(_LEVELS.get(name, name)))
     return rows

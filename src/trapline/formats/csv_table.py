@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.catalog.splits import PART_NAMES
 from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft, normal_path
 from trapline.formats.exif_times import add_exif
 from trapline.formats.registry import reader
 from trapline.formats.text_table import read_text_table
+from trapline.taxonomy.names import PART_NAMES
 
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "path": (

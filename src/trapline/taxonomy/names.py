@@ -1,7 +1,8 @@
-"""Ranks, kinds, and when two written names are the same name."""
+"""Ranks, kinds, folders that are no taxa, and when two written names are the same name."""
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Rank = Literal["class", "order", "family", "genus", "species", "subspecies"]
@@ -15,6 +16,19 @@ KINDS: tuple[Kind, ...] = ("animal", "human", "vehicle", "blank", "other")
 
 BLANK = "blank"
 """The label of photos on which nothing is."""
+
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+    "holdout": "test",
+}
+"""How others call the parts of a split."""
 
 _KIND_OF_NAME: dict[str, Kind] = {
     "blank": "blank",
@@ -41,3 +55,8 @@ def scientific(name: str) -> str:
 def default_kind(label: str) -> Kind | None:
     """What a label stands for where its name can only mean one thing ("empty"); None otherwise."""
     return _KIND_OF_NAME.get(plain(label))
+
+
+def part_of(folder: str) -> str | None:
+    """The part of a split that a folder is named for; also as in `taxon_train`."""
+    return PART_NAMES.get(re.split("[_-]", folder.lower())[-1])

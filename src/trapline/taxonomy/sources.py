@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trapline.errors import DataError, UsageError
 from trapline.taxonomy.building import Row, build, full_names
-from trapline.taxonomy.names import KINDS, RANKS, Kind, Rank, default_kind, plain, scientific
+from trapline.taxonomy.names import KINDS, RANKS, Kind, Rank, default_kind, part_of, plain, scientific
 from trapline.taxonomy.tree import Taxonomy
 
 MAX_BYTES = 64 * 1024**2
@@ -139,7 +139,8 @@ def taxonomy_from_folders(
     Folder names are scientific names in any case, with underscores or spaces. A species or subspecies
     folder holds the whole name or the epithet ("panthera_pardus" or "pardus" below "panthera"). Every folder
     that holds files, or no more folders, becomes a label: its own name, or its path below the root where two
-    such folders are called the same. `blank`, `human`, `vehicle` and `other` may stand at the top.
+    such folders are called the same. `blank`, `human`, `vehicle` and `other` may stand at the top. Where all
+    folders at the top are parts of a split (`taxon_train`, `taxon_validate`) the trees below them are one.
 
     Raises:
         DataError: there is no such folder, it is empty, or nested deeper than there are ranks.
@@ -151,13 +152,13 @@ def taxonomy_from_folders(
         raise UsageError(f"The ranks of folders must be some of {', '.join(RANKS)}, broadest first.")
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.")
-    folders = [folder.relative_to(root) for folder in _label_folders(root)]
+    folders = _without_parts([folder.relative_to(root) for folder in _label_folders(root)])
     if not folders:
         raise DataError(f"{root} has no folders in it; a taxonomy needs <{'>/<'.join(ranks)}>.")
     names = Counter(plain(folder.name) for folder in folders)
     rows = []
-    for folder in folders:
-        where = f"the folder {folder.as_posix()}"
+    for folder, written in folders.items():
+        where = f"the folder {written.as_posix()}"
         if len(folder.parts) > len(ranks):
             raise DataError(
                 f"{where} in {root} is nested {len(folder.parts)} deep, but there are only "
@@ -178,6 +179,17 @@ def _label_folders(root: Path) -> list[Path]:
         entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
         if any(path.is_file() for path in entries) or not any(path.is_dir() for path in entries):
             found.append(folder)
+    return found
+
+
+def _without_parts(folders: Sequence[Path]) -> dict[Path, Path]:
+    """Folder below the level of a split, if there is one → the first such folder, as it lies in the root."""
+    parted = all(part_of(folder.parts[0]) for folder in folders)
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        below = Path(*folder.parts[1:]) if parted else folder
+        if below.parts:
+            found.setdefault(below, folder)
     return found
 
 

@@ -191,6 +191,21 @@ def test_folders_become_a_tree_whatever_way_names_are_written(tmp_path: Path) ->
     assert tree.children("Acinonyx") == ("Acinonyx jubatus",)  # a single child is a child like any other
 
 
+def test_the_folders_of_a_split_are_one_tree(tmp_path: Path) -> None:
+    photos = ["taxon_train/felidae/lynx/lynx_lynx/1_a.jpg", "taxon_train/canidae/2_a.jpg"]
+    photos += ["taxon_validate/felidae/lynx/lynx_lynx/3_a.jpg", "taxon_validate/felidae/puma/4_a.jpg"]
+    for photo in [*photos, "taxon_validate/5_a.jpg"]:
+        (tmp_path / photo).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / photo).touch()
+    tree = taxonomy_from_folders(tmp_path)
+    assert list(tree.labels) == ["canidae", "lynx_lynx", "puma"]
+    assert tree.path("lynx_lynx") == ("Felidae", "Lynx", "Lynx lynx")
+    assert tree.children() == ("Canidae", "Felidae")
+    (tmp_path / "mustelidae").mkdir()  # beside others a folder "test" may be anything
+    with pytest.raises(DataError, match="two parents"):
+        taxonomy_from_folders(tmp_path)
+
+
 def test_folders_too_deep_or_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no folders"):
         taxonomy_from_folders(tmp_path)
