@@ -17,7 +17,8 @@ from trapline.formats.path_pattern import apply_pattern
 from trapline.formats.registry import reader
 from trapline.taxonomy.names import PART_NAMES, part_of
 
-_OBSERVATION = r"(?:^|/)(?P<event>\d+)_(?P<frame>[a-z])\.[^./]+$"
+_OBSERVATION = r"(?:^|/)(?P<event>[^/]*\d)_(?P<frame>[A-Za-z]{1,2})\.[^./]+$"
+"""Names of crops: an id that ends in a digit, and which crop of it ("12_a", "obs400_B", "12_aa")."""
 _FAMILY = re.compile(r"[a-z]{3,}idae", re.IGNORECASE)
 """Names of animal families end so (International Code of Zoological Nomenclature, article 29.2)."""
 _WORD = re.compile(r"[a-z]{3,}", re.IGNORECASE)
@@ -124,8 +125,8 @@ def read_class_folders(
         exif: read the photos' EXIF for their times (pixels are not decoded).
 
     Returns:
-        Pictures that lie in no label's folder are not labelled. Files that are all named
-        `<observation>_<letter>` are events of that observation.
+        Pictures that lie in no label's folder are not labelled. Files named `<observation>_<letters>` are
+        events of that observation, if two of them are of the same one.
 
     Raises:
         DataError: no picture, or one deepest folder name in several places.
@@ -150,14 +151,26 @@ def read_class_folders(
     if pattern is not None:
         rows, more = apply_pattern(rows, pattern)
         notes += more
-    elif rows["file_path"].str.contains(_OBSERVATION).all():
-        rows, _ = apply_pattern(rows, _OBSERVATION)
-        notes.append("files are named <observation>_<letter>: taken as events of that observation")
+    else:
+        rows, more = _by_observation(rows)
+        notes += more
     if found.empty_folders:
         notes.append(f"folders without a picture: {', '.join(found.empty_folders[:5])}")
     return Draft(
         rows.drop("_folders"), source, f"class folders in {source.name}", time_source="filename", notes=notes
     )
+
+
+def _by_observation(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Events from names of crops; as it was where no two files are of one observation."""
+    observations = rows["file_path"].str.extract(_OBSERVATION, 1).drop_nulls()
+    if not observations.is_duplicated().any():
+        return rows, []
+    named, _ = apply_pattern(rows, _OBSERVATION)
+    return named, [
+        f"{len(observations):,} of {len(rows):,} files are named <observation>_<letters>: taken as events of "
+        "that observation"
+    ]
 
 
 def _by_depth(rows: pl.DataFrame, label_from: str) -> pl.DataFrame:

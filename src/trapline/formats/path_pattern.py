@@ -20,8 +20,9 @@ def apply_pattern(rows: pl.DataFrame, pattern: str) -> tuple[pl.DataFrame, list[
     """Fill columns from `file_path` by a regular expression whose groups are named for what they hold.
 
     The expression is searched for anywhere in the path (with forward slashes). The groups `location`,
-    `deployment`, `event`, `frame` (a number, or one letter: a is 1), `time` and `label` go to the catalog's
-    columns, others become columns of their name. Where it does not match, the columns stay as they were.
+    `deployment`, `event`, `frame` (a number, or letters: a is 1, aa 27), `time` and `label` go to the
+    catalog's columns, others become columns of their name. Where it does not match, the columns stay as they
+    were.
 
     Raises:
         UsageError: the expression is wrong or has no named group.
@@ -54,10 +55,18 @@ def _typed(text: pl.Series, name: str) -> pl.Series:
         return pl.select(pl.when(text.is_not_null()).then(pl.concat_list(text))).to_series()
     if name != "frame":
         return text
-    letter = pl.lit(text.str.to_lowercase())
-    number = pl.lit(text).cast(pl.Int64, strict=False)
-    place = letter.str.contains("^[a-z]$")
-    order = letter.replace_strict(
-        {chr(97 + n): n + 1 for n in range(26)}, default=None, return_dtype=pl.Int64
+    return pl.select(
+        pl.coalesce(pl.lit(text).cast(pl.Int64, strict=False), _letters(pl.lit(text.str.to_lowercase())))
+    ).to_series()
+
+
+def _letters(text: pl.Expr) -> pl.Expr:
+    """The place of one or two letters in a, b, …, z, aa, ab, …; null where it is anything else."""
+    places = {chr(97 + n): n + 1 for n in range(26)}
+    first, last = (
+        text.str.extract("^([a-z])?([a-z])$", group).replace_strict(
+            places, default=None, return_dtype=pl.Int64
+        )
+        for group in (1, 2)
     )
-    return pl.select(pl.when(place).then(order).otherwise(number)).to_series()
+    return first.fill_null(0) * 26 + last

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, check_leaks, split_catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import READERS, join_boxes, read
 from trapline.formats.registry import choose_reader
@@ -174,6 +174,35 @@ def test_nested_taxa_give_the_deepest_folder_or_the_whole_path(tmp_path: Path) -
         "canidae",
         "felidae/lynx/lynx_lynx",
     ]
+
+
+def test_crops_of_one_observation_are_one_event_also_among_other_files(tmp_path: Path) -> None:
+    crops = [
+        "fox/12_a.jpg",
+        "fox/12_b.jpg",
+        "fox/obs400_A.jpg",
+        "deer/obs400_B.jpg",
+        "deer/7_z.jpg",
+        "deer/7_aa.jpg",
+    ]
+    touch(tmp_path, *crops, "fox/cover.jpg", "deer/IMG_a.jpg", "deer/IMG_b.jpg", "empty/scene_x_ab.jpg")
+    for photo in tmp_path.rglob("*.jpg"):
+        photo.write_bytes(photo.name.encode())  # equal files would stay together by themselves
+    catalog = read(tmp_path, format="class_folders")
+    found = dict(catalog.table.select("file_path", "event_id").iter_rows())
+    assert [found[crop] for crop in crops] == ["12", "12", "obs400", "obs400", "7", "7"]
+    assert sum(event is None for event in found.values()) == 4
+    frames = dict(catalog.table.select("file_path", "frame").iter_rows())
+    assert [frames[crop] for crop in crops] == [1, 2, 1, 2, 26, 27]
+    assert check_leaks(split_catalog(catalog, by="random", ratios=(60, 40))).events == ()
+    assert any("6 of 10 files are named <observation>_<letters>" in note for note in catalog.info["notes"])
+
+
+def test_names_of_which_no_two_share_an_observation_make_no_events(tmp_path: Path) -> None:
+    touch(tmp_path, "fox/IMG_0001_HD.jpg", "fox/IMG_0002_HD.jpg", "deer/IMG_0003_HD.jpg")
+    catalog = read(tmp_path, format="class_folders")
+    assert catalog.table["event_id"].null_count() == 3
+    assert not any("observation" in note for note in catalog.info.get("notes", ()))
 
 
 @pytest.mark.parametrize(
