@@ -26,6 +26,23 @@ _IDS = {"deployments": "deploymentID", "media": "mediaID", "observations": "obse
 Row = Mapping[str, str | None]
 
 
+@dataclass(frozen=True)
+class PresentMedia:
+    """A row of media.csv on disk.
+
+    Attributes:
+        media_id: its id.
+        path: its filePath.
+        deployment_id: its deployment.
+        moment: its timestamp, zone-aware.
+    """
+
+    media_id: str
+    path: str
+    deployment_id: str
+    moment: datetime
+
+
 @dataclass
 class Package:
     """A package as it is on disk, and what is to be added.
@@ -78,14 +95,32 @@ class Package:
         """The ids of the rows on disk."""
         return set(self.present[table][_IDS[table]].drop_nulls()) if self.exists else set()
 
-    def media_by_path(self) -> dict[str, str]:
-        """File path → media id of the rows on disk."""
-        if not self.exists or "filePath" not in self.present["media"].columns:
+    def media(self) -> list[PresentMedia]:
+        """The media on disk.
+
+        Raises:
+            DataError: a column is missing, or a row's value; its line is named.
+        """
+        if not self.exists:
+            return []
+        table, names = self.present["media"], ("mediaID", "filePath", "deploymentID", "timestamp")
+        missing = [name for name in names if name not in table.columns]
+        if missing:
+            raise DataError(f"{self.folder / 'media.csv'} line 1 lacks the columns {', '.join(missing)}.")
+        return [_present_media(row) for row in table.select("_place", *names).iter_rows(named=True)]
+
+    def deployments_of_events(self) -> dict[str, set[str]]:
+        """Event id → the deployments of its observations on disk."""
+        if not self.exists or not {"eventID", "deploymentID"} <= set(self.present["observations"].columns):
             return {}
-        return dict(self.present["media"].select("filePath", "mediaID").iter_rows())
+        found: dict[str, set[str]] = {}
+        pairs = self.present["observations"].select("eventID", "deploymentID").drop_nulls().unique()
+        for event, deployment in pairs.iter_rows():
+            found.setdefault(event, set()).add(deployment)
+        return found
 
     def add(self, table: str, rows: Iterable[Row]) -> None:
-        """Add rows; those of deployments and media whose id is on disk stay as they are there.
+        """Add rows.
 
         Raises:
             DataError: an observation's id is on disk.
@@ -93,12 +128,12 @@ class Package:
         known = self.ids(table)
         rows = list(rows)
         again = [row for row in rows if row[_IDS[table]] in known]
-        if again and table == "observations":
+        if again:
             raise DataError(
-                f"{self.folder} already has {len(again)} of these observations (the first is "
-                f"{again[0]['observationID']}): this model's predictions were written to it before."
+                f"{self.folder} already has {len(again)} of these {table} (the first is "
+                f"{again[0][_IDS[table]]}): this model's predictions were written to it before."
             )
-        self.added[table] += [row for row in rows if row[_IDS[table]] not in known]
+        self.added[table] += rows
 
     def save(self, descriptor: Mapping[str, Any]) -> list[str]:
         """Write the tables and the descriptor; on disk rows keep every byte.
@@ -130,6 +165,22 @@ class Package:
         end = "\r\n" if first.endswith(b"\r") else "\n"
         between = b"" if before.endswith(b"\n") else end.encode()
         return before + between + csv_bytes(header, self.added[table], separator, end, with_header=False)
+
+
+def _present_media(row: Mapping[str, str | None]) -> PresentMedia:
+    media_id, path, deployment, time = (row[name] for name in list(row)[1:])
+    if media_id is None or path is None or deployment is None:
+        raise DataError(f"{row['_place']} lacks its mediaID, filePath or deploymentID.")
+    try:
+        moment = datetime.fromisoformat(time or "")
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise DataError(
+            f"{row['_place']}: timestamp is {time!r}, not a date-time with its offset as in "
+            "2020-05-30T04:57:37+02:00."
+        )
+    return PresentMedia(media_id, path, deployment, moment)
 
 
 def csv_bytes(

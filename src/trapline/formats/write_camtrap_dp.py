@@ -11,6 +11,7 @@ from typing import Any
 
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers import Answer, MediaSaid, Said, by_media, describe_threshold, rounded, say
+from trapline.formats.camtrap_dp_match import find_present, new_names
 from trapline.formats.camtrap_dp_package import (
     Package,
     Row,
@@ -36,12 +37,23 @@ _TYPE_OF_KIND = {
 
 @dataclass(frozen=True)
 class _Media:
-    """A media that goes into the package."""
+    """A media that observations of the package are about.
+
+    Attributes:
+        media_id: in the package.
+        event_id: in the package.
+        deployment: as the package says if it has the media.
+        moment: as the package says if it has the media.
+        said: the row of the catalog, and what is said of it.
+        present: the package has it.
+    """
 
     media_id: str
+    event_id: str | None
     deployment: Deployment
     moment: datetime
     said: MediaSaid
+    present: bool
 
 
 @writer(
@@ -68,7 +80,8 @@ def write_camtrap_dp(
 
     Predictions of media and boxes become observations of media, those of events observations of events.
     Where no label reaches the threshold the observation is `unknown`, where the photo failed `unclassified`.
-    In an existing package every row stays, byte for byte; media are matched by id, then by path.
+    In an existing package every row stays, byte for byte. A photo is one of its media if path and instant are
+    the same, or the instant and an id that is more than a path; deployment and time are then the package's.
 
     Args:
         job: what is to be written; needs a taxonomy.
@@ -76,13 +89,15 @@ def write_camtrap_dp(
         timezone: the zone of the cameras' clocks; not needed where the catalog knows every instant.
         metadata: YAML or JSON with what only the user knows; not needed for an existing package.
         threshold: labels below it are no answers.
-        media_prefix: put before every file path: a folder in the package, or the start of a URL.
+        media_prefix: put before every file path: a folder in the package, or the start of a URL; also before
+            the ids of new photos and their events, if the package has other ones of that name.
         file_public: the photos can be had at their paths by anybody.
         leave_out: leave out media whose instant is not known, instead of refusing.
 
     Raises:
         UsageError: something that the standard requires was not given; all of it is named.
-        DataError: a media has no deployment, time or type; a value breaks the standard's rules.
+        DataError: a media has no deployment, time or type; a value breaks the standard's rules; another photo
+            of the package has the path or id of a new one.
     """
     package = Package.open(job.output)
     zone = None if timezone is None else parse_zone(timezone)
@@ -93,9 +108,10 @@ def write_camtrap_dp(
     media, left_out, more = _place(package, entries, known, zone, media_prefix, leave_out)
     notes += more
     used = {each.deployment.deployment_id: each.deployment for each in media}
-    new = [deployment_row(d) for d in (known if not package.exists else used.values())]
-    package.add("deployments", new)
-    package.add("media", [_media_row(each, media_prefix, file_public) for each in media])
+    there = package.ids("deployments")
+    wanted = used.values() if package.exists else known
+    package.add("deployments", [deployment_row(d) for d in wanted if d.deployment_id not in there])
+    package.add("media", [_media_row(each, media_prefix, file_public) for each in media if not each.present])
     observations = list(_observations(job, media, threshold))
     package.add("observations", observations)
     for table, rows in package.added.items():
@@ -181,16 +197,26 @@ def _place(
             )
         lost.append(said)
     timed = [entry for entry in entries if moments[entry.media["media_id"]] is not None]
-    homes, notes = assign_deployments([entry.media for entry in timed], moments, deployments)
-    known, by_path = package.ids("media"), package.media_by_path()
+    instants = {name: moment for name, moment in moments.items() if moment is not None}
+    present = find_present(package, [entry.media for entry in timed], instants, prefix)
+    new = [entry.media for entry in timed if entry.media["media_id"] not in present]
+    homes, notes = assign_deployments(new, moments, deployments)
+    by_id = {deployment.deployment_id: deployment for deployment in deployments}
+    for own, row in present.items():
+        if row.deployment_id not in by_id:
+            raise DataError(
+                f"media.csv names the deployment {row.deployment_id!r} for the media {row.media_id!r}; "
+                "deployments.csv does not have it."
+            )
+        homes[own], instants[own] = by_id[row.deployment_id], row.moment
+    media = [entry.media for entry in timed]
+    ids, events, more = new_names(package, media, present, homes, prefix)
     found = []
     for entry in timed:
-        own = entry.media["media_id"]
-        moment = moments[own]
-        assert moment is not None
-        media_id = own if own in known else by_path.get(prefix + entry.media["file_path"], own)
-        found.append(_Media(media_id, homes[own], moment, entry))
-    return found, lost, notes
+        own, event = entry.media["media_id"], entry.media["event_id"]
+        names = ids[own], events.get(event, event)
+        found.append(_Media(*names, homes[own], instants[own], entry, own in present))
+    return found, lost, notes + more
 
 
 def _media_row(media: _Media, prefix: str, public: bool) -> Row:
@@ -221,7 +247,7 @@ def _observations(job: Job, media: Sequence[_Media], threshold: float | None) ->
                     "observationID": f"{each.media_id}-{job.predictions.model[:8]}-{count}",
                     "deploymentID": each.deployment.deployment_id,
                     "mediaID": each.media_id,
-                    "eventID": each.said.media["event_id"],
+                    "eventID": each.event_id,
                     "eventStart": written(each.moment),
                     "eventEnd": written(each.moment),
                     "observationLevel": "media",
@@ -244,9 +270,9 @@ def _event_observations(job: Job, media: Sequence[_Media], threshold: float | No
             raise DataError(f"The event {what.event_id!r} has media of {len(homes)} deployments.")
         for count, answer in enumerate(what.answers or (None,)):
             yield {
-                "observationID": f"event-{what.event_id}-{job.predictions.model[:8]}-{count}",
+                "observationID": f"event-{own[0].event_id}-{job.predictions.model[:8]}-{count}",
                 "deploymentID": homes.copy().pop(),
-                "eventID": what.event_id,
+                "eventID": own[0].event_id,
                 "eventStart": written(min(each.moment for each in own)),
                 "eventEnd": written(max(each.moment for each in own)),
                 "observationLevel": "event",

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from trapline.errors import DataError, UsageError
 from trapline.formats import read, write
 from trapline.formats.camtrap_dp_schema import TABLES, columns, table_schema
 from trapline.prediction import Predictions
+from trapline.prediction.table import FIXED
 from trapline.taxonomy import read_taxonomy
 
 PATHS = {"north/a 1 !!.jpg", "north/a2.jpg", "north/a3.jpg", "south/b1.jpg", "south/b2.jpg", "south/b3.jpg"}
@@ -324,3 +327,116 @@ def test_the_standards_own_example_is_valid_and_takes_predictions(field: Path, t
     descriptor = json.loads((folder / "datapackage.json").read_text("utf-8"))
     assert [r["name"] for r in descriptor["resources"]][-1] == "individuals"  # what we do not know stays
     assert len([t for t in descriptor["taxonomic"] if t["scientificName"] == "Vulpes vulpes"]) == 1
+
+
+def season(tmp_path: Path, year: int, labels: dict[str, str], *, event: str | None = None) -> Any:
+    """A folder's catalog of one season, its media ids being paths as cameras number them; predictions."""
+    rows = [
+        {
+            "media_id": path,
+            "file_path": path,
+            "location_id": "north",
+            "deployment_id": f"n{year}",
+            "event_id": event,
+            "camera_time": datetime(year, 5, 1, 6, place),
+            "timestamp_source": "exif",
+        }
+        for place, path in enumerate(labels)
+    ]
+    catalog = Catalog.from_rows(pl.DataFrame(rows, infer_schema_length=None), tmp_path / str(year), "season")
+    names = ("roe_deer", "fox", "vehicle", "blank")
+    said = [
+        (path, event, None, path, "ok", None, *(0.9 if name == label else 0.0 for name in names))
+        for path, label in labels.items()
+    ]
+    table = pl.DataFrame(said, schema=FIXED | dict.fromkeys(names, pl.Float32()), orient="row")
+    return catalog, Predictions(table, names, "media", f"{year}" * 4, "single-label")
+
+
+def add_season(made: Any, folder: Path, catalog: Catalog, predictions: Predictions, **options: Any) -> Any:
+    deployments = folder.parent / "seasons.csv"
+    deployments.write_text(
+        "deploymentID,locationID,latitude,longitude,deploymentStart,deploymentEnd\n"
+        "n2023,north,46.5,6.25,2023-01-01,2023-12-31\nn2024,north,46.5,6.25,2024-01-01,2024-12-31\n"
+    )
+    options = made.options["camtrap-dp"] | {"deployments": deployments} | options
+    return write(
+        predictions, catalog, folder, format="camtrap-dp", taxonomy=made.taxonomy, force=True, **options
+    )
+
+
+FIRST = {"north/IMG_0000.JPG": "fox", "north/IMG_0001.JPG": "roe_deer"}
+SECOND = {"north/IMG_0000.JPG": "vehicle", "north/IMG_0001.JPG": "blank", "north/IMG_0002.JPG": "fox"}
+
+
+def test_the_next_season_has_the_same_file_names_and_is_not_put_on_the_photos_of_the_first(
+    scene: Any, tmp_path: Path
+) -> None:
+    made, folder = scene(), tmp_path / "dp"
+    add_season(made, folder, *season(tmp_path, 2023, FIRST, event="visit"))
+    before = {name: (folder / f"{name}.csv").read_bytes() for name in TABLES}
+    second = season(tmp_path, 2024, SECOND, event="visit")
+    with pytest.raises(DataError, match=r"(?s)north/IMG_0000\.JPG.*2023-05-01.*2024-05-01.*--media-prefix"):
+        add_season(made, folder, *second)
+    assert {name: (folder / f"{name}.csv").read_bytes() for name in TABLES} == before
+    report = add_season(made, folder, *second, media_prefix="season2/")
+    assert any("3 new media" in note and "'season2/'" in note for note in report.notes)
+    assert problems(folder) == []
+    media = {row["mediaID"]: row for row in table(folder, "media")}
+    assert len(media) == 2 + 3
+    said = {
+        (media[row["mediaID"]]["filePath"], row["observationTags"].removeprefix("label:"))
+        for row in table(folder, "observations")
+    }
+    assert said == set(FIRST.items()) | {(f"season2/{path}", label) for path, label in SECOND.items()}
+    for row in table(folder, "observations"):
+        photo = media[row["mediaID"]]
+        assert (row["deploymentID"], row["eventStart"]) == (photo["deploymentID"], photo["timestamp"])
+    events = {(row["eventID"], row["deploymentID"]) for row in table(folder, "observations")}
+    assert events == {("visit", "n2023"), ("season2/visit", "n2024")}
+    with pytest.raises(DataError, match="written to it before"):
+        add_season(made, folder, *second, media_prefix="season2/")
+    catalog, predictions = second
+    other = replace(predictions, model="other-model")
+    add_season(made, folder, catalog, other, media_prefix="season2/")  # the same photos by another model
+    assert len(table(folder, "media")) == 5
+    assert len({row["eventID"] for row in table(folder, "observations")}) == 2
+    assert problems(folder) == []
+
+
+def test_seasons_in_folders_of_their_own_that_share_ids_are_told_apart_by_a_prefix(
+    scene: Any, tmp_path: Path
+) -> None:
+    made, folder = scene(), tmp_path / "dp"
+    add_season(made, folder, *season(tmp_path, 2023, FIRST), media_prefix="season1/")
+    second = season(tmp_path, 2024, SECOND)
+    with pytest.raises(
+        DataError, match=r"2 of these media ids.*north/IMG_0000\.JPG.*season1/.*--media-prefix"
+    ):
+        add_season(made, folder, *second)
+    add_season(made, folder, *second, media_prefix="season2/")
+    media = {row["mediaID"]: row for row in table(folder, "media")}
+    for row in table(folder, "observations"):
+        assert media[row["mediaID"]]["deploymentID"] == row["deploymentID"]
+    assert len(media) == 5
+
+
+def test_what_is_said_of_a_photo_of_the_package_has_the_deployment_and_time_of_the_package(
+    scene: Any, tmp_path: Path
+) -> None:
+    made, folder = scene(), tmp_path / "dp"
+    add_season(made, folder, *season(tmp_path, 2023, FIRST))
+    catalog, predictions = season(tmp_path, 2023, FIRST)
+    moved = catalog.with_table(catalog.table.with_columns(pl.lit("n2024").alias("deployment_id")))
+    add_season(made, folder, moved, replace(predictions, model="other-model"), timezone="+02:00")
+    assert {row["deploymentID"] for row in table(folder, "observations")} == {"n2023"}
+    assert len(table(folder, "media")) == 2
+
+
+def test_an_id_that_was_given_finds_its_photo_wherever_the_file_lies(scene: Any, tmp_path: Path) -> None:
+    made, folder = scene(), tmp_path / "dp"
+    package(made, folder, media_prefix="https://photos.example.org/")
+    local = replace(made.predictions, model="other-model")
+    write(local, made.catalog, folder, format="camtrap-dp", taxonomy=made.taxonomy, timezone="Europe/Paris")
+    assert len(table(folder, "media")) == 6
+    assert len(table(folder, "observations")) == 12
