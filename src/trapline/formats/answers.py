@@ -10,12 +10,17 @@ import numpy as np
 import polars as pl
 
 from trapline.errors import DataError, UsageError
+from trapline.formats.detected import SURE, confidence, is_sure, kind_of
 from trapline.formats.writing import Job
 from trapline.metrics import said as labels_said
 from trapline.models.calibrated import blank_column
+from trapline.taxonomy.names import Kind
 
 TOP = 5
 """How many labels the formats that list several list."""
+
+_NO_ANIMAL: tuple[set[Kind | None], ...] = ({"human"}, {"vehicle"}, {"human", "vehicle"})
+"""The kinds of boxes in a photo of people, of vehicles, or of both."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Said:
         remark: what was odd about a prediction.
         answers: the labels that pass the threshold, most probable first; none where nothing passes.
         ranked: the `TOP` most probable labels, whatever the threshold.
+        by_detector: the detector says it of its box, about which the model was not asked.
     """
 
     event_id: str | None
@@ -45,6 +51,7 @@ class Said:
     remark: str | None
     answers: tuple[Answer, ...]
     ranked: tuple[Answer, ...]
+    by_detector: bool = False
 
     @property
     def unclassified(self) -> bool:
@@ -54,7 +61,12 @@ class Said:
 
 @dataclass(frozen=True)
 class MediaSaid:
-    """A row of the catalog and what is said of it: one row of predictions, or one a box."""
+    """A row of the catalog and what is said of it.
+
+    Attributes:
+        media: the row.
+        said: one row of predictions, or one a box, also of people and vehicles that the detector found.
+    """
 
     media: Mapping[str, Any]
     said: tuple[Said, ...]
@@ -109,6 +121,8 @@ def by_media(job: Job, threshold: float | None) -> tuple[list[MediaSaid], list[s
     """What is said of each media, in the order of the predictions, and what a person should know of it.
 
     Predictions of events are given to every media of the event; those of boxes are put together by media.
+    To the latter belong the people and vehicles that the detector surely found and the model was not asked
+    about; where there is nothing else, what the model said of the whole photo gives way to them.
 
     Raises:
         DataError: a media, event or box of the predictions is not in the catalog.
@@ -130,7 +144,10 @@ def by_media(job: Job, threshold: float | None) -> tuple[list[MediaSaid], list[s
         grouped.setdefault(media, []).append(what)
     found = [MediaSaid(rows[media], tuple(whats)) for media, whats in grouped.items()]
     _check_boxes(found)
-    notes = []
+    notes = _describe_people(job, found)
+    if job.detected_kinds:
+        found, more = _with_detected(job, found)
+        notes += more
     missing = len(rows) - len(found)
     if missing:
         notes.append(f"{missing} media of the catalog have no prediction and are not written")
@@ -162,6 +179,57 @@ def _check_boxes(found: list[MediaSaid]) -> None:
                     f"The predictions name box {what.box} of the media {entry.media['media_id']!r}, but the "
                     f"catalog has {len(boxes)} boxes of it. Give the catalog that was predicted."
                 )
+
+
+def _with_detected(job: Job, found: list[MediaSaid]) -> tuple[list[MediaSaid], list[str]]:
+    """Add what the detector says of boxes that the model was not asked about: people and vehicles."""
+    after, added, instead = [], 0, 0
+    for entry in found:
+        detected = _detected(job, entry)
+        said = entry.said
+        if detected:
+            said = tuple(what for what in said if what.box is not None or what.failure is not None)
+        added += len(detected)
+        instead += len(said) < len(entry.said)
+        after.append(MediaSaid(entry.media, (*said, *detected)))
+    if not added:
+        return after, []
+    names = " and ".join(sorted(job.detected_name(kind) for kind in job.detected_kinds))
+    note = f"{added} boxes of people and vehicles are written as {names}: the detector's word, of at least "
+    note += f"{SURE:g}"
+    if instead:
+        note += f"; in {instead} photos it stands in place of what the model said of the whole photo"
+    return after, [note]
+
+
+def _detected(job: Job, entry: MediaSaid) -> list[Said]:
+    asked = {what.box for what in entry.said}
+    found = []
+    for place, box in enumerate(entry.media["boxes"] or ()):
+        kind = kind_of(box)
+        if place in asked or kind is None or kind == "animal" or not is_sure(box):
+            continue
+        answer = Answer(job.detected_name(kind), confidence(box))
+        event = entry.media["event_id"]
+        found.append(Said(event, place, None, None, (answer,), (answer,), by_detector=True))
+    return found
+
+
+def _describe_people(job: Job, found: list[MediaSaid]) -> list[str]:
+    """For people: how many photos are said to show an animal where the detector found people alone."""
+    if job.predictions.level != "media":
+        return []
+    count = sum(
+        any(job.kind(answer.label) == "animal" for what in entry.said for answer in what.answers)
+        and {kind_of(box) for box in entry.media["boxes"] or () if is_sure(box)} in _NO_ANIMAL
+        for entry in found
+    )
+    if not count:
+        return []
+    return [
+        f"{count} photos are said to show an animal where the detector found people or vehicles alone: "
+        "predict with --level box to have its word there"
+    ]
 
 
 def describe_spread(job: Job) -> list[str]:

@@ -284,7 +284,8 @@ def _statement(job: Job, what: Said, answer: Answer | None) -> Row:
     """Who says what, how surely."""
     if what.failure is not None:
         return {"observationType": "unclassified", "observationComments": f"not classified: {what.failure}"}
-    stated: dict[str, str | None] = {"classificationMethod": "machine", "classifiedBy": job.classifier}
+    by = (job.detector or "a detector") if what.by_detector else job.classifier
+    stated: dict[str, str | None] = {"classificationMethod": "machine", "classifiedBy": by}
     if answer is None:
         top = what.ranked[0]
         comment = f"below the threshold; most probable: {top.label} ({rounded(top.probability)})"

@@ -19,14 +19,13 @@ from trapline.formats.answers import (
     resolve_threshold,
     rounded,
 )
+from trapline.formats.detected import CATEGORIES, category_name, confidence, kind_of
 from trapline.formats.write_speciesnet import speciesnet_label
 from trapline.formats.writing import Job, Written, put, writer
 
 FORMAT_VERSION = "1.6"
-CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
 UNKNOWN = "unknown"
 _CATEGORY_OF_KIND = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
-_KIND_OF_CATEGORY = {"animal": "animal", "person": "human", "human": "human", "vehicle": "vehicle"}
 
 
 @writer(
@@ -40,8 +39,9 @@ _KIND_OF_CATEGORY = {"animal": "animal", "person": "human", "human": "human", "v
 def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     """MegaDetector batch JSON 1.6, safe for Timelapse: detections of the catalog carry classifications.
 
-    Where there is no box, a detection of the full frame carries the classification, as the field's own
-    converters do. Its category is what the answer stands for; `unknown` where no label passes.
+    What is said of a whole photo is the classification of the boxes of its kind. Where there is none, a
+    detection of the full frame carries it, as the field's own converters do. Its category is what the answer
+    stands for; `unknown` where no label passes.
 
     Args:
         job: what is to be written.
@@ -50,7 +50,7 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     entries, notes = by_media(job, threshold)
     categories = _detection_categories(entries)
     names, renamed = _class_names(job, categories)
-    ids = {label: str(place) for place, label in enumerate(job.names, 1)}
+    ids = {label: str(place) for place, label in enumerate(job.classes, 1)}
     number = {name: key for key, name in categories.items()}
     limit = resolve_threshold(job, threshold)
     images = [_image(job, entry, number, ids, limit) for entry in entries]
@@ -76,37 +76,30 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     notes.append(f"file paths start at {job.catalog.root}: open that folder in Timelapse")
     full = sum(any(d["bbox"] == [0, 0, 1, 1] for d in image["detections"] or ()) for image in images)
     if full:
-        notes.append(f"{full} images without a box carry a detection of the full frame")
+        notes.append(f"{full} images carry a detection of the full frame: they have no box of their answer")
     return Written(len(images), "images", [], notes, [job.output.name])
 
 
 def _info(job: Job) -> dict[str, Any]:
-    boxes = job.catalog.info.get("boxes")
-    detector = boxes.get("detector") if isinstance(boxes, Mapping) else None
     return {
         "format_version": FORMAT_VERSION,
-        "detector": str(detector) if detector else "unknown",
+        "detector": job.detector or "unknown",
         "classifier": job.classifier,
         "classifier_metadata": {"trapline": job.predictions.header()["info"]},
     }
 
 
 def _detection_categories(entries: Sequence[MediaSaid]) -> dict[str, str]:
-    used = {_category(box["category"]) for entry in entries for box in entry.media["boxes"] or ()}
+    used = {category_name(box["category"]) for entry in entries for box in entry.media["boxes"] or ()}
     extra = [*sorted(used - set(CATEGORIES.values()) - {UNKNOWN}), UNKNOWN]
     return CATEGORIES | {str(place): name for place, name in enumerate(extra, len(CATEGORIES) + 1)}
-
-
-def _category(name: str) -> str:
-    """The category of a box by its usual name, also where the catalog kept MegaDetector's number."""
-    return CATEGORIES.get(name, {"human": "person"}.get(name, name))
 
 
 def _class_names(job: Job, categories: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """What each label is called; Timelapse refuses the name of a detection category."""
     taken = {name.casefold() for name in categories.values()}
-    renamed = [label for label in job.names if label.casefold() in taken]
-    return {label: f"{label} (class)" if label in renamed else label for label in job.names}, renamed
+    renamed = [label for label in job.classes if label.casefold() in taken]
+    return {label: f"{label} (class)" if label in renamed else label for label in job.classes}, renamed
 
 
 def _image(
@@ -130,7 +123,7 @@ def _detections(
     job: Job, entry: MediaSaid, number: Mapping[str, str], ids: Mapping[str, str], limit: float
 ) -> list[dict[str, Any]]:
     boxes = entry.media["boxes"] or []
-    by_box = {what.box: what for what in entry.said if what.box is not None}
+    by_box = {what.box: what for what in entry.said if what.box is not None and not what.by_detector}
     whole = next((what for what in entry.said if what.box is None), None)
     if not boxes:
         return [] if whole is None else _full_frame(job, whole, number, ids, limit)
@@ -138,25 +131,30 @@ def _detections(
     found = []
     for place, box in enumerate(boxes):
         detection = {
-            "category": number[_category(box["category"])],
-            "conf": float(box["conf"] if box["conf"] is not None else 1.0),
+            "category": number[category_name(box["category"])],
+            "conf": confidence(box),
             "bbox": [round(box[side], 6) for side in ("x", "y", "width", "height")],
         }
         what = by_box.get(place, whole if place in fitting else None)
         classifications = _classifications(what, ids, limit)
         found.append(detection | ({"classifications": classifications} if classifications else {}))
+    if whole is not None and whole.answers and not fitting:
+        found += _full_frame(job, whole, number, ids, limit)
     return found
 
 
 def _fitting(job: Job, boxes: Sequence[Mapping[str, Any]], whole: Said | None) -> list[int]:
-    """The boxes that what was said of the whole media is about: those of its kind, else all."""
+    """The boxes that what was said of the whole media is about: those of its kind, else of no known kind.
+
+    That nothing is there (`blank`), or something that is of no kind, is said of all.
+    """
     if whole is None or not whole.answers:
         return []
     kind = job.kind(whole.answers[0].label)
-    same = [
-        place for place, box in enumerate(boxes) if _KIND_OF_CATEGORY.get(_category(box["category"])) == kind
-    ]
-    return same or list(range(len(boxes)))
+    if kind in ("blank", "other"):
+        return list(range(len(boxes)))
+    same = [place for place, box in enumerate(boxes) if kind_of(box) == kind]
+    return same or [place for place, box in enumerate(boxes) if kind_of(box) is None]
 
 
 def _full_frame(
@@ -192,7 +190,7 @@ def write_boxes(catalog: Catalog, path: Path | str) -> Path:
     facts = catalog.info.get("boxes") or {}
     failures: Mapping[str, str] = facts.get("failures", {})
     table = catalog.table.select("media_id", "file_path", "boxes")
-    used = {_category(name) for name in table["boxes"].explode().struct.field("category").drop_nulls()}
+    used = {category_name(name) for name in table["boxes"].explode().struct.field("category").drop_nulls()}
     extra = sorted(used - set(CATEGORIES.values()))
     categories = CATEGORIES | {str(place): name for place, name in enumerate(extra, len(CATEGORIES) + 1)}
     number = {name: key for key, name in categories.items()}
@@ -214,7 +212,7 @@ def write_boxes(catalog: Catalog, path: Path | str) -> Path:
 
 def _plain_detection(box: Mapping[str, Any], number: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "category": number[_category(box["category"])],
+        "category": number[category_name(box["category"])],
         "conf": 1.0 if box["conf"] is None else round(box["conf"], 5),
         "bbox": [round(box[name], 5) for name in ("x", "y", "width", "height")],
     }

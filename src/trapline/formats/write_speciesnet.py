@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from trapline.errors import UsageError
 from trapline.formats.answers import MediaSaid, Said, by_media, describe_spread, describe_threshold, rounded
+from trapline.formats.detected import category_name, confidence
 from trapline.formats.writing import Job, Written, put, writer
 from trapline.taxonomy import RANKS
 from trapline.taxonomy.names import plain
@@ -38,7 +39,6 @@ ANIMAL = "1f689929-883d-4dae-958c-3d57ab5b6c16;;;;;;animal"
 Layout = Literal["photo", "detection"]
 _PREDICTION_KEYS = {"": "class", "_score": "score", "_source": "source"}
 _DETECTOR_CATEGORIES = {"animal": ("1", "animal"), "person": ("2", "human"), "vehicle": ("3", "vehicle")}
-_ALIASES = {"1": "animal", "2": "person", "3": "vehicle", "human": "person"}
 
 
 def speciesnet_label(job: Job, label: str) -> str:
@@ -117,7 +117,8 @@ def _entry(job: Job, entry: MediaSaid) -> dict[str, Any]:
     if good:
         best = max(good, key=_certainty)
         answer = _answer(job, best)
-        found["classifications"] = _ranked(job, best)
+        if not best.by_detector:
+            found["classifications"] = _ranked(job, best)
         found |= {f"prediction{tail}": answer[key] for tail, key in _PREDICTION_KEYS.items()}
     found["model_version"] = job.classifier
     return found
@@ -141,7 +142,8 @@ def _entry_by_detection(job: Job, entry: MediaSaid) -> dict[str, Any]:
 
 
 def _classified(job: Job, what: Said) -> dict[str, Any]:
-    return {"raw_classifications": _ranked(job, what), "processed_classification": _answer(job, what)}
+    raw = {} if what.by_detector else {"raw_classifications": _ranked(job, what)}
+    return raw | {"processed_classification": _answer(job, what)}
 
 
 def _ranked(job: Job, what: Said) -> dict[str, list[Any]]:
@@ -155,22 +157,22 @@ def _answer(job: Job, what: Said) -> dict[str, Any]:
     return {
         "class": speciesnet_label(job, what.answers[0].label) if what.answers else NO_RESULT,
         "score": rounded(what.ranked[0].probability),
-        "source": "classifier",
+        "source": "detector" if what.by_detector else "classifier",
     }
 
 
-def _certainty(what: Said) -> tuple[bool, float]:
-    return bool(what.answers), what.ranked[0].probability
+def _certainty(what: Said) -> tuple[bool, bool, float]:
+    return bool(what.answers), not what.by_detector, what.ranked[0].probability
 
 
 def _detection(box: dict[str, Any]) -> dict[str, Any] | None:
-    name = _ALIASES.get(box["category"], box["category"])
+    name = category_name(box["category"])
     if name not in _DETECTOR_CATEGORIES:
         return None
     category, label = _DETECTOR_CATEGORIES[name]
     return {
         "category": category,
         "label": label,
-        "conf": float(box["conf"] if box["conf"] is not None else 1.0),
+        "conf": confidence(box),
         "bbox": [round(box[side], 6) for side in ("x", "y", "width", "height")],
     }

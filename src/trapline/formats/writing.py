@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from trapline.catalog import Catalog
 from trapline.errors import UsageError
+from trapline.formats.detected import is_sure, kind_of
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import KINDS, Label, Taxonomy, default_kind
 from trapline.taxonomy.names import Kind, plain
@@ -44,6 +45,13 @@ class Job:
         name = self.predictions.info.get("model_name") or "Trapline model"
         return f"{name} ({self.predictions.model})"
 
+    @property
+    def detector(self) -> str | None:
+        """What found the boxes of the catalog, where it is known."""
+        facts = self.catalog.info.get("boxes")
+        name = facts.get("detector") if isinstance(facts, Mapping) else None
+        return str(name) if name else None
+
     def label(self, name: str) -> Label:
         """What a label, or a rolled-up answer, stands for; without a taxonomy its name decides."""
         if self.taxonomy is None:
@@ -70,10 +78,30 @@ class Job:
         return list(zip(answers, found.probabilities.tolist(), strict=True))
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """What an answer may be called: the labels, then those rolled-up answers that are none."""
+    def classes(self) -> tuple[str, ...]:
+        """What the model's answers may be called: the labels, then those rolled-up answers that are none."""
         extra = {name for name, _ in self.rolled_up or () if name is not None}
         return (*self.predictions.labels, *sorted(extra - set(self.predictions.labels)))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What an answer may be called: the model's classes, then people and vehicles of the detector."""
+        extra = {self.detected_name(kind) for kind in self.detected_kinds}
+        return (*self.classes, *sorted(extra - set(self.classes)))
+
+    @cached_property
+    def detected_kinds(self) -> frozenset[Kind]:
+        """The kinds but animals that the detector is sure to have found; none but in predictions of boxes."""
+        if self.predictions.level != "box":
+            return frozenset()
+        found = (box for boxes in self.catalog.table["boxes"].to_list() for box in boxes or ())
+        kinds = {kind_of(box) for box in found if is_sure(box)}
+        return frozenset(kind for kind in kinds if kind is not None and kind != "animal")
+
+    def detected_name(self, kind: Kind) -> str:
+        """What the detector's people or vehicles are called: like the one label of the kind, else like it."""
+        labels = [label for label in self.predictions.labels if self.kind(label) == kind]
+        return labels[0] if len(labels) == 1 else kind
 
     def kind(self, name: str) -> Kind:
         """The kind of a label; without a taxonomy anything that is not `blank`, … is an animal."""

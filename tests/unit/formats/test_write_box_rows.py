@@ -68,12 +68,16 @@ def test_two_animals_are_two_detections_each_with_its_own_label(boxed: Any, tmp_
     assert not classified[3]
 
 
-def test_two_animals_are_two_observations_with_their_boxes(boxed: Any, scene: Any, tmp_path: Path) -> None:
+def test_two_animals_and_a_person_are_observations_with_their_boxes(
+    boxed: Any, scene: Any, tmp_path: Path
+) -> None:
     predictions, catalog, taxonomy = boxed
     options = scene().options["camtrap-dp"]
     write(predictions, catalog, tmp_path / "dp", format="camtrap-dp", taxonomy=taxonomy, **options)
     with (tmp_path / "dp" / "observations.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     seen = [(row["mediaID"], row["bboxX"] and float(row["bboxX"])) for row in rows]
-    assert sorted(seen, key=str) == [("a", 0.0), ("a", 0.5), ("b", "")]
-    assert len({row["scientificName"] + row["observationType"] for row in rows if row["mediaID"] == "a"}) == 2
+    assert sorted(seen, key=str) == [("a", 0.0), ("a", 0.25), ("a", 0.5), ("b", "")]
+    kinds = {row["scientificName"] + row["observationType"] for row in rows if row["mediaID"] == "a"}
+    assert len(kinds) == 3
+    assert "human" in kinds

@@ -1,0 +1,206 @@
+"""People and vehicles that a detector found, and the model was not asked about, in each format."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from trapline.catalog import Catalog
+from trapline.formats import write
+from trapline.formats.detected import SURE
+from trapline.images import CropPolicy
+from trapline.prediction import Predictions
+from trapline.prediction.table import BOX_COLUMNS, FIXED
+from trapline.taxonomy import Taxonomy
+
+LABELS = ("roe_deer", "fox", "vehicle", "blank")
+ANIMAL = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
+PERSON = ANIMAL | {"category": "person", "conf": 0.8, "x": 0.6}
+CAR = ANIMAL | {"category": "vehicle", "conf": 0.7, "x": 0.3}
+FAINT = PERSON | {"conf": 0.1}
+BOXES = {
+    "both": [ANIMAL, PERSON],
+    "person": [PERSON],
+    "car": [CAR, FAINT],
+    "faint": [FAINT],
+}
+FOX = (0.1, 0.6, 0.1, 0.2)
+
+
+@dataclass
+class People:
+    catalog: Catalog
+    predictions: Predictions
+    taxonomy: Taxonomy
+    options: dict[str, dict[str, Any]]
+
+    def write(self, name: str, output: Path, **options: Any) -> Any:
+        options = self.options.get(name, {}) | options
+        return write(self.predictions, self.catalog, output, format=name, taxonomy=self.taxonomy, **options)
+
+
+@pytest.fixture
+def people(scene: Callable[..., Any], tmp_path: Path) -> Callable[..., People]:
+    """Photos of which a model of animals says fox, whatever a detector found: or at level "media"."""
+    root = tmp_path / "cards"
+    root.mkdir()
+    for name in BOXES:
+        Image.new("RGB", (200, 100), "green").save(root / f"{name}.jpg")
+    rows = [
+        {
+            "media_id": name,
+            "file_path": f"{name}.jpg",
+            "location_id": "north",
+            "camera_time": datetime(2021, 3, 1, 6, place),
+            "timestamp_source": "exif",
+            "boxes": boxes,
+        }
+        for place, (name, boxes) in enumerate(BOXES.items())
+    ]
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    catalog = Catalog.from_rows(table, root, "cards", info={"boxes": {"detector": "md_v5a"}})
+
+    def make(level: Any = "box") -> People:
+        made = scene()
+        return People(catalog, predictions_of(level), made.taxonomy, made.options)
+
+    return make
+
+
+def predictions_of(level: Any) -> Predictions:
+    """What `predict` makes of `BOXES` with a model that looks at animals."""
+    rows: list[tuple[Any, ...]] = []
+    for name, boxes in BOXES.items():
+        asked = [place for place, box in enumerate(boxes) if box is ANIMAL]
+        if level == "box":
+            rows += [
+                (name, None, place, f"{name}.jpg", *(("ok", None, *FOX) if place in asked else SKIPPED))
+                for place in range(len(boxes))
+            ]
+        if level == "media" or not asked:
+            rows.append((name, None, None, f"{name}.jpg", "ok", None, *FOX))
+    schema = {**FIXED, **dict.fromkeys(LABELS, pl.Float32())}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    if level == "box":
+        nothing = [pl.lit(None, kind).alias(name) for name, kind in BOX_COLUMNS.items()]
+        table = table.select(*FIXED, *nothing, *LABELS)
+    return Predictions(table, LABELS, level, "0123456789abcdef", "single-label", {"model_name": "alpine"})
+
+
+SKIPPED = ("skipped", "category person: the model looks at animal", *(None,) * len(LABELS))
+SHOWN = {"both": {"fox", "human"}, "person": {"human"}, "car": {"vehicle"}, "faint": {"fox"}}
+
+
+def table_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def gathered(pairs: Any) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for photo, label in pairs:
+        found.setdefault(Path(photo).stem, set()).add(label)
+    return found
+
+
+def test_a_box_is_sure_when_crops_take_it() -> None:
+    assert CropPolicy().min_conf == SURE
+
+
+def test_people_are_observations_of_camtrap_dp_by_the_detector(people: Any, tmp_path: Path) -> None:
+    report = people().write("camtrap-dp", tmp_path / "dp")
+    rows = table_of(tmp_path / "dp" / "observations.csv")
+    said = [
+        (row["mediaID"], row["observationType"], row["scientificName"], row["bboxX"][:3], row["classifiedBy"])
+        for row in rows
+    ]
+    assert said == [
+        ("both", "animal", "Vulpes vulpes", "0.1", "alpine (0123456789abcdef)"),
+        ("both", "human", "", "0.6", "md_v5a"),
+        ("person", "human", "", "0.6", "md_v5a"),
+        ("car", "vehicle", "", "0.3", "md_v5a"),
+        ("faint", "animal", "Vulpes vulpes", "", "alpine (0123456789abcdef)"),
+    ]
+    assert rows[2]["classificationProbability"] == "0.80000"
+    note = next(note for note in report.notes if "detector" in note)
+    assert "3 boxes" in note
+    assert "2 photos" in note
+
+
+def test_a_photo_of_people_alone_is_no_fox_in_any_table_of_photos(people: Any, tmp_path: Path) -> None:
+    made = people()
+    made.write("summary", tmp_path / "s.csv")
+    counts = {row["label"]: int(row["media"]) for row in table_of(tmp_path / "s.csv")}
+    assert counts == {"fox": 2, "human": 2, "vehicle": 1}
+    made.write("sorted", tmp_path / "sorted", mode="copy")
+    sorted_photos = (tmp_path / "sorted").glob("*/*.jpg")
+    assert gathered((path.name, path.parent.name) for path in sorted_photos) == SHOWN
+    made.write("wildlife-insights", tmp_path / "wi")
+    images = table_of(tmp_path / "wi" / "images.csv")
+    names = ((row["image_id"], row["common_name"].lower().replace("red ", "")) for row in images)
+    assert gathered(names) == SHOWN
+    made.write("coco-camera-traps", tmp_path / "c.json")
+    document = json.loads((tmp_path / "c.json").read_text())
+    categories = {one["id"]: one["name"] for one in document["categories"]}
+    pairs = ((one["image_id"], categories[one["category_id"]]) for one in document["annotations"])
+    assert gathered(pairs) == SHOWN
+    made.write("xmp", tmp_path / "xmp")
+    for photo, labels in SHOWN.items():
+        text = (tmp_path / "xmp" / f"{photo}.jpg.xmp").read_text("utf-8")
+        assert {name for name in ("fox", "human", "vehicle") if f"Trapline|species|{name}" in text} == labels
+
+
+def test_speciesnet_predicts_people_by_the_detector(people: Any, tmp_path: Path) -> None:
+    people().write("speciesnet", tmp_path / "sn.json")
+    entries = json.loads((tmp_path / "sn.json").read_text())["predictions"]
+    said = {
+        entry["filepath"]: (entry["prediction"].split(";")[-1], entry["prediction_source"])
+        for entry in entries
+    }
+    assert said == {
+        "both.jpg": ("red fox", "classifier"),
+        "person.jpg": ("human", "detector"),
+        "car.jpg": ("vehicle", "detector"),
+        "faint.jpg": ("red fox", "classifier"),
+    }
+
+
+@pytest.mark.parametrize("level", ["box", "media"])
+def test_no_box_of_people_is_called_an_animal_in_megadetectors_json(
+    level: str, people: Any, tmp_path: Path
+) -> None:
+    report = people(level).write("megadetector", tmp_path / "md.json")
+    document = json.loads((tmp_path / "md.json").read_text())
+    kinds, classes = document["detection_categories"], document["classification_categories"]
+    found = {
+        image["file"]: [
+            (kinds[d["category"]], d["bbox"][2], [classes[c[0]] for c in d.get("classifications", [])][:1])
+            for d in image["detections"]
+        ]
+        for image in document["images"]
+    }
+    whole = [("animal", 1, ["fox"])]
+    beside = whole if level == "media" else []
+    assert found == {
+        "both.jpg": [("animal", 0.3, ["fox"]), ("person", 0.3, [])],
+        "person.jpg": [("person", 0.3, []), *beside],
+        "car.jpg": [("vehicle", 0.3, []), ("person", 0.3, []), *beside],
+        "faint.jpg": [("person", 0.3, []), *whole],
+    }
+    assert any("2 photos are said to show an animal" in n for n in report.notes) == (level == "media")
+
+
+def test_a_label_for_people_is_what_the_detectors_people_are_called(people: Any, tmp_path: Path) -> None:
+    made = people()
+    hiker = made.predictions.table.rename({"vehicle": "person"})
+    made.predictions = replace(made.predictions, table=hiker, labels=tuple(hiker.columns[-len(LABELS) :]))
+    write(made.predictions, made.catalog, tmp_path / "s.csv", format="summary")
+    counts = {row["label"]: int(row["media"]) for row in table_of(tmp_path / "s.csv")}
+    assert counts == {"fox": 2, "person": 2, "vehicle": 1}
