@@ -2,7 +2,9 @@
 
 import io
 import os
+import shutil
 import struct
+import subprocess
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +35,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def field() -> Path:
     """The folder of real photos (only in tests marked `field`)."""
     return FIELD
+
+
+@pytest.fixture(scope="session")
+def ordinary() -> list[str]:
+    """What stands before a command so that rights bind it, also where the tests are run by root."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("rights are other things on this system")
+    if os.geteuid() != 0:
+        return []
+    over = "-dac_override,-dac_read_search"  # by these root reads everything
+    command = ["setpriv", f"--bounding-set={over}", f"--inh-caps={over}"]
+    if shutil.which("setpriv") is None or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.skip("root cannot give up its rights here (setpriv)")
+    return command
 
 
 @pytest.fixture(scope="session")

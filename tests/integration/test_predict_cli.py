@@ -133,6 +133,66 @@ def test_boxes_are_joined_and_their_absence_is_said(
     assert "which it has never seen" in said
 
 
+def test_what_a_folder_holds_besides_photos_is_said(run: Run, model: str, tmp_path: Path) -> None:
+    photos(tmp_path / "card" / "north", 2)
+    photos(tmp_path / "elsewhere", 1)
+    for name in ("a.mp4", "b.AVI", "c.CR2", "d.cr2"):
+        (tmp_path / "card" / name).write_bytes(b"no photo")
+    (tmp_path / "card" / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    status, out, err = run("predict", model, "card")
+    assert status == 0
+    assert "2 media predicted, 0 failed" in out
+    assert "Note: left aside: 2 .cr2 files, 1 .avi files, 1 .mp4 files, 1 linked folders." in err
+    assert run("predict", model, "card", "-o", "again.csv", "--strict")[0] == 0
+    assert "left aside" in run("predict", model, "card", "--dry-run")[2]
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_strict_fails(
+    ordinary: list[str], model: str, tmp_path: Path
+) -> None:
+    photos(tmp_path / "card" / "ok", 2)
+    photos(tmp_path / "card" / "below" / "secret", 2)
+    secret = tmp_path / "card" / "below" / "secret"
+
+    def predict(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*ordinary, *command(model, "card", *options)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    secret.chmod(0)
+    try:
+        done, strict = predict(), predict("--strict", "--force")
+    finally:
+        secret.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert "2 media predicted, 0 failed" in done.stdout
+    assert "1 folders cannot be read, and what is in them is missing: below/secret (Permission" in done.stderr
+    assert strict.returncode == 1
+    assert "1 folders could not be read, and their photos have no rows: below/secret" in strict.stderr
+    assert predict("--strict", "--force").returncode == 0
+
+
+def test_photos_that_the_boxes_do_not_name_are_counted(run: Run, model: str, tmp_path: Path) -> None:
+    photos(tmp_path / "card", 5)
+    images = [
+        {"file": "0000.jpg", "detections": []},
+        {"file": "0001.jpg", "failure": "torn", "detections": None},
+        {"file": "gone.jpg", "detections": []},
+    ]
+    document = {"info": {}, "detection_categories": {"1": "animal"}, "images": images}
+    (tmp_path / "boxes.json").write_text(json.dumps(document))
+    status, _, err = run("predict", model, "card", "--boxes", "boxes.json")
+    assert status == 0
+    assert (
+        "Note: boxes.json has boxes of 2 media; 3 media are not in it, 1 media failed in the detector, "
+        "1 of its names are no media here." in err
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [

@@ -14,6 +14,8 @@ from trapline.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from trapline.catalog import Catalog
+
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")]
@@ -38,6 +40,12 @@ def parse_numbers(text: str, option: str) -> list[float]:
         return [float(word) for word in text.split(",")]
     except ValueError:
         raise UsageError(f"{option} takes numbers with commas, as in 70,15,15; not '{text}'.") from None
+
+
+def note_left_out(catalog: Catalog) -> None:
+    """Print on standard error what of its source is not in a catalog: other files, folders not read."""
+    for sentence in catalog.info.get("left_out", []):
+        typer.echo(f"Note: {sentence}.", err=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, progress, refuse_to_overwrite
+from trapline.cli._common import Force, Json, note_left_out, progress, refuse_to_overwrite
 
 if TYPE_CHECKING:
     from trapline.catalog import Catalog
@@ -73,15 +73,17 @@ def run(
         threads=threads,
         runtime=runtime,
     )
+    catalog = read(source)
+    note_left_out(catalog)
     with progress() as display:
         task = display.add_task("detect", total=None, rate="")
 
         def show(now: Progress) -> None:
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 
-        catalog = detect(
+        found = detect(
             opened,
-            read(source),
+            catalog,
             journal_path(output),
             part=part,
             where_none=where_none,
@@ -90,10 +92,10 @@ def run(
             progress=show,
         )
     if output.suffix.lower() == ".json":
-        write_boxes(catalog, output)
+        write_boxes(found, output)
     else:
-        catalog.save(output)
-    _show(catalog, output, json)
+        found.save(output)
+    _show(found, output, json)
 
 
 def _show(catalog: Catalog, output: Path, json: bool) -> None:

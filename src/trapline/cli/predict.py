@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, progress, refuse_to_overwrite, warnings_as_notes
+from trapline.cli._common import Force, Json, note_left_out, progress, refuse_to_overwrite, warnings_as_notes
 from trapline.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trapline.catalog import Catalog
     from trapline.models import ModelFile
     from trapline.prediction import Estimate, Progress, Summary
@@ -47,7 +49,8 @@ def run(
         typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino."),
     ] = "auto",
     strict: Annotated[
-        bool, typer.Option("--strict", help="Leave with status 1 if any media failed.")
+        bool,
+        typer.Option("--strict", help="Leave with status 1 if any media failed, or a folder was not read."),
     ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")
@@ -69,6 +72,9 @@ def run(
     with progress() as display:
         display.add_task(f"read {source}", total=None, rate="")
         catalog = _read(source, boxes)
+    note_left_out(catalog)
+    if boxes is not None:
+        _note_joined(catalog.info["boxes"])
     # Opened now and not before: what listing the photos needed for a while, the network can use again.
     opened = ModelFile(model, threads=threads, runtime=runtime)
     if dry_run:
@@ -108,7 +114,7 @@ def run(
         )
     _show_summary(summary, output, level, opened.runtime, last[0] if last else None, json)
     if strict:
-        refuse_failures(summary)
+        refuse_failures(summary, catalog)
 
 
 def _read(source: Path, boxes: Path | None) -> Catalog:
@@ -129,6 +135,23 @@ def _read(source: Path, boxes: Path | None) -> Catalog:
 
         catalog = join_boxes(catalog, boxes)
     return narrowed(catalog)
+
+
+def _note_joined(facts: Mapping[str, Any]) -> None:
+    """Say how many photos and boxes found no partner, if any; `facts` are those of `join_boxes`."""
+    said = [
+        f"{facts[count]:,} {what}"
+        for count, what in (
+            ("media_not_in_file", "media are not in it"),
+            ("failed", "media failed in the detector"),
+            ("names_not_in_catalog", "of its names are no media here"),
+        )
+        if facts[count]
+    ]
+    if said:
+        typer.echo(
+            f"Note: {facts['file']} has boxes of {facts['matched']:,} media; {', '.join(said)}.", err=True
+        )
 
 
 def _note_boxes(model: ModelFile, catalog: Catalog) -> None:

@@ -144,7 +144,7 @@ def read_class_folders(
         .alias("_folders"),
     )
     rows = _by_levels(rows, levels) if levels else _by_depth(rows, label_from)
-    notes = list(found.notes)
+    notes: list[str] = []
     if exif:
         rows, more = add_exif(rows, source)
         notes += more
@@ -157,7 +157,13 @@ def read_class_folders(
     if found.empty_folders:
         notes.append(f"folders without a picture: {', '.join(found.empty_folders[:5])}")
     return Draft(
-        rows.drop("_folders"), source, f"class folders in {source.name}", time_source="filename", notes=notes
+        rows.drop("_folders"),
+        source,
+        f"class folders in {source.name}",
+        time_source="filename",
+        notes=notes,
+        left_out=found.left_out,
+        unreadable_folders=found.unreadable_folders,
     )
 
 

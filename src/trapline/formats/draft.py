@@ -41,6 +41,8 @@ class Draft:
         source: what was read, for people.
         time_source: where `_time_text` was found: `metadata` or `filename`.
         notes: what a person should know of how it was read.
+        left_out: what of the source is not among the rows, in sentences for people.
+        unreadable_folders: folders of the source whose content the system does not show.
         info: JSON-able facts to keep with the catalog.
     """
 
@@ -49,6 +51,8 @@ class Draft:
     source: str
     time_source: str = "metadata"
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    unreadable_folders: list[str] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
 
 
@@ -80,7 +84,7 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     if rows.height == 0:
         raise DataError(f"No media were found in {draft.source}. Check the path and the format.")
     rows = rows.with_columns(normal_path(pl.col("file_path"), draft.root))
-    notes = list(draft.notes)
+    notes = [*draft.left_out, *draft.notes]
     rows, mapped = _map_blanks(rows, options.blank)
     if mapped:
         said = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
@@ -97,6 +101,9 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     if "_frame_number" in rows.columns:
         rows = number_frames(rows)
     info: dict[str, Any] = {**draft.info, "notes": notes, "blank_from": mapped}
+    for name in ("left_out", "unreadable_folders"):
+        if getattr(draft, name):
+            info[name] = getattr(draft, name)
     if options.timezone is not None:
         info["timezone"] = options.timezone
     places = [name for name in ("_place", "_file", "_line") if name in rows.columns]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import polars as pl
 
 from trapline.catalog import as_text
 from trapline.errors import DataError
+
+_NAMED = 5
+"""Folders that a note names; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +25,21 @@ class FoundFiles:
         pictures: their paths relative to the folder (strings), with forward slashes, sorted; bytes of names
             that are not UTF-8 as `catalog.as_text` has them.
         empty_folders: folders without any picture in or below them, relative.
-        notes: what was left aside, for people.
+        unreadable_folders: folders whose content the system does not show, relative.
+        left_out: what was left aside and what could not be read, in sentences for people.
     """
 
     pictures: pl.Series
     empty_folders: list[str]
-    notes: list[str]
+    unreadable_folders: list[str]
+    left_out: list[str]
 
 
 def find_pictures(root: Path) -> FoundFiles:
     """Every picture below `root` by its file ending; what is hidden or a linked folder is only counted.
 
     Raises:
-        DataError: `root` is no folder, or holds no picture.
+        DataError: `root` is no folder, or holds no picture that can be found.
     """
     from trapline.images import SUFFIXES
 
@@ -43,11 +49,12 @@ def find_pictures(root: Path) -> FoundFiles:
     full: set[str] = set()
     folders: list[str] = []
     aside: Counter[str] = Counter()
-    for folder, below, files in os.walk(root):
+    refused: list[OSError] = []
+    for folder, below, files in os.walk(root, onerror=refused.append):
         inner = Path(folder).relative_to(root)
         if inner.parts:
             folders.append(as_text(inner.as_posix()))
-        links = [name for name in below if Path(folder, name).is_symlink()]
+        links = [name for name in below if os.path.islink(os.path.join(folder, name))]  # noqa: PTH114, PTH118 - a Path's question may raise
         aside["linked folders"] += len(links)
         hidden = [name for name in below if is_hidden(name)]
         aside["hidden folders"] += len(hidden)
@@ -62,18 +69,32 @@ def find_pictures(root: Path) -> FoundFiles:
             elif ending in SUFFIXES:
                 here.append(as_text((inner / name).as_posix()))
             else:
-                aside[f"{ending} files" if ending else "files without an ending"] += 1
+                aside[f"{as_text(ending)} files" if ending else "files without an ending"] += 1
         if here:
             pictures.append(pl.Series("file_path", here))
             full.update(as_text(above.as_posix()) for above in (inner, *inner.parents))
+    unreadable = sorted(as_text(Path(error.filename).relative_to(root).as_posix()) for error in refused)
+    left_out = _left_out(aside, unreadable, refused)
     if not pictures:
-        raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}).")
-    said = ", ".join(f"{count:,} {what}" for what, count in aside.most_common() if count)
-    return FoundFiles(
-        pl.concat(pictures).sort(),
-        sorted(folder for folder in folders if folder not in full),
-        [f"left aside: {said}"] if said else [],
-    )
+        why = "".join(f"; {sentence}" for sentence in left_out if unreadable)
+        raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}){why}.")
+    empty = sorted(folder for folder in folders if folder not in full and folder not in unreadable)
+    return FoundFiles(pl.concat(pictures).sort(), empty, unreadable, left_out)
+
+
+def _left_out(aside: Counter[str], unreadable: Sequence[str], refused: Sequence[OSError]) -> list[str]:
+    """What was left aside, and why folders could not be read, a sentence each."""
+    counted = sorted(aside.items(), key=lambda item: (-item[1], item[0]))
+    said = ", ".join(f"{count:,} {what}" for what, count in counted if count)
+    sentences = [f"left aside: {said}"] if said else []
+    if unreadable:
+        reasons = ", ".join(sorted({error.strerror or str(error) for error in refused}))
+        more = ", …" if len(unreadable) > _NAMED else ""
+        sentences.append(
+            f"{len(unreadable):,} folders cannot be read, and what is in them is missing: "
+            f"{', '.join(unreadable[:_NAMED])}{more} ({reasons})"
+        )
+    return sentences
 
 
 def is_hidden(name: str) -> bool:

@@ -60,10 +60,11 @@ def read_photo_folder(
         part.with_columns(path.alias("media_id"), path.alias("_place"), _location(location, location_level))
         for part in found.pictures.to_frame().iter_slices(PHOTOS_AT_ONCE)
     )
-    notes = list(found.notes)
+    notes: list[str] = []
+    left_out = list(found.left_out)
     tables = sorted(file.name for file in source.glob("*.csv"))
     if tables:
-        notes.append(f"there are tables beside the photos ({', '.join(tables[:4])}), which are not read")
+        left_out.append(f"there are tables beside the photos ({', '.join(tables[:4])}), which are not read")
     if exif:
         rows, more = add_exif(rows, source)
         notes += more
@@ -73,7 +74,15 @@ def read_photo_folder(
     without = rows["location_id"].null_count()
     if without:
         notes.append(f"{without:,} photos have no location; --location NAME or --location-level gives one")
-    return Draft(rows, source, f"photo folder {source.name}", time_source="filename", notes=notes)
+    return Draft(
+        rows,
+        source,
+        f"photo folder {source.name}",
+        time_source="filename",
+        notes=notes,
+        left_out=left_out,
+        unreadable_folders=found.unreadable_folders,
+    )
 
 
 def _location(name: str | None, level: int) -> pl.Expr:

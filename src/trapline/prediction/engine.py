@@ -107,12 +107,17 @@ def predict(
 
     See `predict_to_file`, which does not read it and so needs little more memory for more media.
 
+    Args:
+        strict: raise `DataError` after the table is written if any input failed, or if a folder of the source
+            could not be read.
+
     Returns:
         the table; see `Predictions` for its rows.
     """
+    catalog = as_catalog(inputs)
     summary = predict_to_file(
         model,
-        inputs,
+        catalog,
         output,
         level=level,
         part=part,
@@ -123,7 +128,7 @@ def predict(
         progress=progress,
     )
     if strict:
-        refuse_failures(summary)
+        refuse_failures(summary, catalog)
     return Predictions.load(output)
 
 

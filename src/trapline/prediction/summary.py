@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
+from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.prediction.table import Predictions
 
@@ -89,12 +91,23 @@ def summarise(predictions: Predictions) -> Summary:
     return tally.summary()
 
 
-def refuse_failures(summary: Summary) -> None:
-    """Raise `DataError` if any input failed; the message names the first of them."""
+def refuse_failures(summary: Summary, catalog: Catalog) -> None:
+    """Raise `DataError` if any input failed, or a folder could not be read; the message names the first."""
+    said = []
     if summary.failed:
-        more = summary.failed - len(summary.failed_examples)
-        shown = "; ".join(summary.failed_examples) + (f" and {more} more" if more else "")
-        raise DataError(f"{summary.failed} of {summary.rows} rows failed: {shown}.")
+        named = _first(summary.failed_examples, summary.failed)
+        said.append(f"{summary.failed} of {summary.rows} rows failed: {named}.")
+    unread = catalog.info.get("unreadable_folders", [])
+    if unread:
+        named = _first(unread[:_EXAMPLES], len(unread))
+        said.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")
+    if said:
+        raise DataError(" ".join(said))
+
+
+def _first(examples: Sequence[str], count: int) -> str:
+    more = count - len(examples)
+    return "; ".join(examples) + (f" and {more} more" if more else "")
 
 
 def _counts(values: pl.Series) -> dict[str, int]:
