@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog
-from trapline.images import Box, ImageError, Limits, Preprocessing, borrowed
+from trapline.images import Box, Decoder, ImageError, Limits, Preprocessing, borrowed
 from trapline.models.cores import available_cores
 from trapline.prediction.inputs import Input, stamp
 from trapline.prediction.journal import Entry
@@ -96,6 +97,11 @@ class Decoding:
     limits: Limits
     workers: int | None = None
 
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        return self.workers or available_cores()
+
     def black(self, places: int) -> npt.NDArray[np.uint8]:
         """uint8 [places, height, width, 3], nothing but zeros."""
         return np.zeros((places, self.preprocessing.height, self.preprocessing.width, 3), np.uint8)
@@ -109,7 +115,7 @@ class Decoding:
             inputs: batches, each input with its place in it.
             places: of every batch; None for as many as it has inputs.
         """
-        pool = ThreadPoolExecutor(self.workers or available_cores(), thread_name_prefix="decode")
+        pool = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         waiting: deque[_Waiting] = deque()
         try:
             for batch in inputs:
@@ -120,6 +126,20 @@ class Decoding:
                 yield _finish(*waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def warm_up(self, row: Input, inputs: int) -> None:
+        """Start the processes that so many inputs need, and have each decode `row`, as proof that it can."""
+        count = min(self.processes, inputs)
+        pixels, path = self.black(count), self.catalog.path(row.file_path)
+        with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
+            asked = [
+                pool.submit(
+                    _ask, stack.enter_context(borrowed()), one, path, row.box, self.preprocessing, self.limits
+                )
+                for one in pixels
+            ]
+            for picture in asked:
+                picture.result()
 
     def _begin(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]], places: int) -> _Waiting:
         pixels, how = self.black(places), (self.preprocessing, self.limits)
@@ -142,12 +162,23 @@ def _finish(
 def _read(
     pixels: npt.NDArray[np.uint8], path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits
 ) -> Picture:
-    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
     with borrowed() as decoder:
-        try:
-            prepared = decoder.prepare_into(pixels, path, preprocessing, box, limits)
-        except ImageError as error:
-            return Picture(size, modified, False, error.reason)
+        return _ask(decoder, pixels, path, box, preprocessing, limits)
+
+
+def _ask(
+    decoder: Decoder,
+    pixels: npt.NDArray[np.uint8],
+    path: Path,
+    box: Box | None,
+    preprocessing: Preprocessing,
+    limits: Limits,
+) -> Picture:
+    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
+    try:
+        prepared = decoder.prepare_into(pixels, path, preprocessing, box, limits)
+    except ImageError as error:
+        return Picture(size, modified, False, error.reason)
     return Picture(size, modified, True, prepared.warning, prepared.inner)
 
 

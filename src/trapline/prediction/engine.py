@@ -34,7 +34,7 @@ from trapline.prediction.inputs import (
     stamp,
     state,
 )
-from trapline.prediction.journal import Entry, Index, Journal, read_header
+from trapline.prediction.journal import Entry, Index, Journal, read_header, read_index
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.summary import Summary, Tally, refuse_failures
 from trapline.prediction.table import Level, Predictions, Task, fixed_columns, write_table
@@ -210,7 +210,11 @@ def estimate(
     limits: Limits = DEFAULT_LIMITS,
     sample: int = 64,
 ) -> Estimate:
-    """Time a sample of the media, spread evenly over those that are left; writes nothing."""
+    """Time a sample of the media, spread evenly over those that are left; writes nothing.
+
+    What a run needs once, such as starting the processes that decode, is timed apart and counted once. The
+    journal is only looked at, so an estimate may be made while a run is writing it.
+    """
     output = Path(output)
     catalog = _check(model, inputs, output, part, level)
     crop = model.card.preprocessing.crop
@@ -219,8 +223,7 @@ def estimate(
     header = _header(model, extent, None if fresh else read_header(path), level, batch_size, limits)
     wanted = np.ones(extent.asked, np.bool_)
     if path.is_file() and not fresh:
-        with Journal(path, header) as journal:
-            wanted = not_done(catalog, crop, level, journal.index(), extent.asked)
+        wanted = not_done(catalog, crop, level, read_index(path, header), extent.asked)
     places = np.flatnonzero(wanted)
     left = len(places)
     if left == 0:
@@ -230,10 +233,11 @@ def estimate(
     chosen[spread] = True
     sampled = [row for batch in batches(catalog, crop, level, 1, chosen) for _, row in batch]
     run = _Run(model, catalog, level, min(header["batch_size"], len(sampled)), workers, limits)
-    run.warm_up()
     started = time.monotonic()
+    run.warm_up(sampled[0], left)
+    warm = time.monotonic()
     entries = [entry for batch, _ in run.answers(_packed(sampled, run.batch_size)) for entry in batch]
-    seconds = (time.monotonic() - started) / len(entries) * left
+    seconds = warm - started + (time.monotonic() - warm) / len(entries) * left
     failed = sum(entry.status == "failed" for entry in entries)
     return Estimate(extent.asked, extent.asked - left, len(entries), failed, seconds)
 
@@ -447,9 +451,10 @@ class _Run:
         """Whether a batch is the frames of one event, and no more."""
         return self.model.card.batch == "event"
 
-    def warm_up(self) -> None:
-        """Let the network allocate what it needs, so that it does not count."""
+    def warm_up(self, photo: Input, photos: int) -> None:
+        """Do what is done once for `photos` inputs: the network allocates, the decoding processes start."""
         self.network.run(self.decoding.black(self.batch_size))
+        self.decoding.warm_up(photo, photos)
 
     def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
         """What the model says of the wanted inputs, batch by batch."""

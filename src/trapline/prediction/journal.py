@@ -139,13 +139,8 @@ class Journal:
         self._digest = b""
         frames = _frames(self._file)
         first = next(frames, None)
-        if first is None:  # new, or killed while the header was being written
-            self._file.seek(0)
-            if not _encode_payload(_json(header), b"")[0].startswith(self._file.read()):
-                raise DataError(
-                    f"{self.path} is no journal of Trapline or its beginning is damaged. "
-                    "Move it away, or start again with --fresh."
-                )
+        if first is None:
+            _refuse_no_beginning(self._file, self.path, header)
             self._file.seek(0)
             self._file.truncate()
             self._write(_json(header))
@@ -162,19 +157,10 @@ class Journal:
 
     def index(self) -> Index:
         """Where everything is that was predicted so far."""
-        keys, states, spots = array("Q"), array("Q"), array("Q")
         frames = _frames(self._file)
-        begin = next(frames)[1]
-        for payload, end, _ in frames:
-            for place, entry in enumerate(_decode_entries(payload)):
-                same = (entry.file_path, entry.box, entry.size, entry.modified)
-                done = entry.status == "ok"
-                keys.append(key(entry.media_id, entry.number))
-                states.append(state(entry.media_id, entry.number, *same) if done else 0)
-                spots.append(begin * _MOST_IN_A_BATCH + place)
-            begin = end
+        index = _index(frames, next(frames)[1])
         self._file.seek(0, os.SEEK_END)
-        return Index(*_sorted([keys, states, spots]))
+        return index
 
     def batches(self) -> Iterator[Batch]:
         """Everything in the journal, in the order it was written."""
@@ -241,6 +227,20 @@ class Journal:
         else:
             self.sync()
             self._file.close()
+
+
+def _index(frames: Iterator[tuple[bytes, int, bytes]], begin: int) -> Index:
+    """Where the last entry of each input is in the frames behind the header, which ends at `begin`."""
+    keys, states, spots = array("Q"), array("Q"), array("Q")
+    for payload, end, _ in frames:
+        for place, entry in enumerate(_decode_entries(payload)):
+            same = (entry.file_path, entry.box, entry.size, entry.modified)
+            done = entry.status == "ok"
+            keys.append(key(entry.media_id, entry.number))
+            states.append(state(entry.media_id, entry.number, *same) if done else 0)
+            spots.append(begin * _MOST_IN_A_BATCH + place)
+        begin = end
+    return Index(*_sorted([keys, states, spots]))
 
 
 def _sorted(columns: list[array[int]]) -> list[npt.NDArray[np.uint64]]:
@@ -311,6 +311,16 @@ def _refuse_other_header(path: Path, found: Mapping[str, Any], header: Mapping[s
         )
 
 
+def _refuse_no_beginning(file: BinaryIO, path: Path, header: Mapping[str, Any]) -> None:
+    """Refuse a file without a whole header, unless a run was killed while it wrote just this one."""
+    file.seek(0)
+    if not _encode_payload(_json(header), b"")[0].startswith(file.read()):
+        raise DataError(
+            f"{path} is no journal of Trapline or its beginning is damaged. "
+            "Move it away, or start again with --fresh."
+        )
+
+
 def _lock(file: BinaryIO, path: Path) -> None:
     """Take the journal for this process; the system gives it back however the process ends."""
     busy = UsageError(f"Another run is writing {path}. Wait for it, or name another output with -o.")
@@ -341,3 +351,20 @@ def read_header(path: Path) -> dict[str, Any] | None:
     with path.open("rb") as file:
         first = next(_frames(file), None)
     return None if first is None else json.loads(first[0])
+
+
+def read_index(path: Path, header: Mapping[str, Any]) -> Index:
+    """`Journal.index` of a file that is only looked at: a run may be writing it, and its end may be torn.
+
+    Raises:
+        UsageError: it was written with another header.
+        DataError: it is no journal, or its beginning is damaged.
+    """
+    with path.open("rb") as file:
+        frames = _frames(file)
+        first = next(frames, None)
+        if first is None:
+            _refuse_no_beginning(file, path, header)
+            return _index(iter(()), 0)
+        _refuse_other_header(path, json.loads(first[0]), header)
+        return _index(frames, first[1])

@@ -27,6 +27,7 @@ from trapline.prediction import (
     read_list,
     summarise,
 )
+from trapline.prediction.journal import Journal, read_header
 
 Zoo = tuple[Path, dict[str, str]]
 
@@ -434,6 +435,48 @@ def test_an_estimate_times_a_sample_and_writes_nothing(model: ModelFile, tmp_pat
     predict(model, paths, tmp_path / "p.csv")
     after = estimate(model, paths, tmp_path / "p.csv")
     assert (after.earlier, after.sampled, after.failed) == (9, 1, 1)
+
+
+def test_an_estimate_counts_the_start_of_the_decoding_processes_once(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        f"import sys, time; sys.path[:] = {sys.path!r}\n"
+        "from trapline.images import worker\n"
+        "time.sleep(2); worker.main()"
+    )
+    paths = photos(tmp_path / "a", 60)
+    decoders.close_all()
+    with monkeypatch.context() as patch:
+        patch.setattr(decoders, "_command", lambda: [sys.executable, "-c", script])
+        guess = estimate(model, paths, tmp_path / "p.csv", workers=2, sample=6)
+    decoders.close_all()
+    assert 2 < guess.seconds < 12  # ten times the start would be twenty
+
+
+def test_an_estimate_leaves_a_journal_alone_that_is_torn_or_being_written(
+    model: ModelFile, tmp_path: Path
+) -> None:
+    paths, output = photos(tmp_path / "a", 10), tmp_path / "p.csv"
+    predict(model, paths, output, batch_size=2)
+    path = tmp_path / "p.csv.journal"
+    torn = path.read_bytes()[:-20]
+    path.write_bytes(torn)
+    guess = estimate(model, paths, output)
+    assert (guess.media, guess.earlier) == (10, 8)
+    assert path.read_bytes() == torn
+    header = read_header(path)
+    assert header is not None
+    with Journal(path, header):  # as a run holds it
+        assert estimate(model, paths, output).earlier == 8
+    with pytest.raises(UsageError, match="another model or other options"):
+        estimate(model, paths, output, batch_size=3)
+    path.write_bytes(torn[:30])  # killed while the header was being written
+    assert estimate(model, paths, output, batch_size=2).earlier == 0
+    assert path.read_bytes() == torn[:30]
+    path.write_bytes(b"my diary")
+    with pytest.raises(DataError, match="no journal of Trapline"):
+        estimate(model, paths, output)
 
 
 def test_the_summary_counts_everything(model: ModelFile, tmp_path: Path) -> None:
