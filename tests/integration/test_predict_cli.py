@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from trapline.catalog import Catalog
 from trapline.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -86,6 +88,24 @@ def test_failed_media_are_counted_and_strict_makes_them_status_1(
     assert status == 1
     assert "1 failed" in out
     assert "bad.jpg: the file is empty" in err
+
+
+@pytest.mark.parametrize(
+    ("level", "rows", "asked"), [("media", "6 media", "6 media"), ("event", "2 events", "6 media")]
+)
+def test_the_rate_is_of_what_the_model_was_asked_about(
+    run: Run, model: str, tmp_path: Path, level: str, rows: str, asked: str
+) -> None:
+    photos(tmp_path / "card", 6)
+    Catalog.from_rows(
+        [{"media_id": f"{n}", "file_path": f"{n:04}.jpg", "event_id": f"e{n // 3}"} for n in range(6)],
+        tmp_path / "card",
+        "rows",
+    ).save(tmp_path / "card.parquet")
+    status, out, _ = run("predict", model, "card.parquet", "--level", level)
+    assert status == 0
+    assert f"{rows} predicted, 0 failed." in out
+    assert re.search(rf"^{asked} now, in [\d.]+ s \([\d.]+ media a second, on \w+\)\.$", out, re.MULTILINE)
 
 
 def test_a_dry_run_says_how_long_and_writes_nothing(run: Run, model: str, tmp_path: Path) -> None:

@@ -206,7 +206,10 @@ def _show_summary(
     skipped = f", {summary.skipped} boxes skipped" if summary.skipped else ""
     typer.echo(f"Wrote {output}: {summary.ok} {things} predicted, {summary.failed} failed{skipped}.")
     if last:
-        typer.echo(f"{now} of them now, in {_clock(last.seconds)} ({rate:.1f} a second, on {runtime}).")
+        asked = "media" if level == "event" else things  # events are pooled of media that are predicted
+        typer.echo(
+            f"{now} {asked} now, in {_clock(last.seconds)} ({rate:.1f} {asked} a second, on {runtime})."
+        )
     for title, counts in (
         ("Most probable label:", summary.top_labels),
         ("Failed:", summary.failures),
