@@ -159,7 +159,7 @@ def predict_to_file(
         level: a row a `media`; a row a `box` (see `BOX_COLUMNS`), for models that look at crops; or a row
             an `event`: media are predicted and pooled (`pool_events`). Media and events share a journal.
         part: only this part of the catalog's split.
-        batch_size: inputs a batch; 16, or as few as there are.
+        batch_size: inputs a batch; that of the run that is gone on with, else 16.
         workers: processes that decode; as many as the machine has cores.
         fresh: forget what an earlier run has done.
         limits: on the bytes of a file and the pixels of a picture.
@@ -180,14 +180,15 @@ def predict_to_file(
     crop = model.card.preprocessing.crop
     extent = measure(catalog, crop, level)
     path = journal_path(output)
-    header = _header(model, extent, None if fresh else read_header(path), level, batch_size, limits)
+    header = _header(model, None if fresh else read_header(path), level, batch_size, limits)
     with Journal(path, header, fresh=fresh) as journal:
         wanted = not_done(catalog, crop, level, journal.index(), extent.asked)
         if model.card.batch == "event":
             _want_whole_events(catalog, wanted)
         left = int(wanted.sum())
         started, done = time.monotonic(), extent.asked - left
-        run = _Run(model, catalog, level, header["batch_size"], workers, limits)
+        places = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
+        run = _Run(model, catalog, level, places, workers, limits)
         for entries, probabilities in run.batches(wanted):
             journal.append(entries, probabilities)
             done += len(entries)
@@ -220,7 +221,7 @@ def estimate(
     crop = model.card.preprocessing.crop
     extent = measure(catalog, crop, level)
     path = journal_path(output)
-    header = _header(model, extent, None if fresh else read_header(path), level, batch_size, limits)
+    header = _header(model, None if fresh else read_header(path), level, batch_size, limits)
     wanted = np.ones(extent.asked, np.bool_)
     if path.is_file() and not fresh:
         wanted = not_done(catalog, crop, level, read_index(path, header), extent.asked)
@@ -281,7 +282,6 @@ def _check(
 
 def _header(
     model: ModelFile,
-    extent: Extent,
     found: dict[str, Any] | None,
     level: Level,
     batch_size: int | None,
@@ -291,7 +291,7 @@ def _header(
     if batch_size is None and found is not None:
         batch_size = found.get("batch_size")
     if batch_size is None:
-        batch_size = max(1, min(DEFAULT_BATCH_SIZE, extent.asked))
+        batch_size = DEFAULT_BATCH_SIZE
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
     return {

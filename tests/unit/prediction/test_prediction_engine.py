@@ -105,6 +105,26 @@ def test_an_interrupted_run_gives_the_same_bytes(
     assert often.read_bytes() == once.read_bytes()
 
 
+def test_the_batch_of_a_small_run_does_not_bind_the_next(
+    model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, output, asked = photos(tmp_path / "a", 20), tmp_path / "p.csv", []
+    real = model.run
+
+    def run(images: np.ndarray) -> object:
+        asked.append(len(images))
+        return real(images)
+
+    monkeypatch.setattr(model, "run", run)
+    assert predict(model, paths[:1], output).info["batch_size"] == 16
+    assert asked == [1]  # fifteen black frames would be work for nothing
+    asked.clear()
+    assert predict(model, paths, output).info["batch_size"] == 16
+    assert set(asked) == {16}
+    for wish in (3, None):  # what was wished stays
+        assert predict(model, paths, tmp_path / "q.csv", batch_size=wish).info["batch_size"] == 3
+
+
 def test_run_again_only_new_changed_and_failed_are_done(model: ModelFile, tmp_path: Path) -> None:
     paths, output = photos(tmp_path / "a"), tmp_path / "p.csv"
     missing = tmp_path / "a" / "late.png"
@@ -281,7 +301,7 @@ def test_another_model_does_not_go_on(
     other = ModelFile(write_tiny_model(tmp_path / "other.onnx", seed=1), threads=1)
     with pytest.raises(UsageError, match="another model or other options"):
         predict(other, paths, output)
-    with pytest.raises(UsageError, match="batch_size was 3, is 2"):
+    with pytest.raises(UsageError, match="batch_size was 16, is 2"):
         predict(model, paths, output, batch_size=2)
     with pytest.raises(UsageError, match="limits was"):
         predict(model, paths, output, limits=Limits(max_bytes=5))
