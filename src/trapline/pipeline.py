@@ -64,6 +64,9 @@ def run_pipeline(
 ) -> Walk:
     """Run a recipe whole on any source that `trapline.read` reads.
 
+    What is judged may show labels that nothing was trained on (animals of one season alone). They count as
+    wrong, and the report says so: after hours of training a figure is worth more than a refusal.
+
     Args:
         source: of labelled media; unlabelled ones are predicted for the submission.
         recipe: see `trapline.models.resolve_recipe`.
@@ -92,7 +95,7 @@ def run_pipeline(
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
     catalog = _read(Path(source), boxes, read_options or {})
-    say(f"catalog   {len(catalog)} media, {', '.join(catalog.labels) or 'none labelled'}")
+    say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
     exploration = explore(catalog, folder / "explore.html")
     say(f"explore   {exploration}")
     catalog = _split(catalog, by, ratios, seed)
@@ -103,6 +106,9 @@ def run_pipeline(
     say(f"train     {model}")
     predictions, evaluation, judged = _judge(catalog, opened, folder)
     say(f"evaluate  {folder / 'report.html'}: {_headline(evaluation)} on the part '{judged}'")
+    unknown = sorted(set(evaluation.labels) - set(opened.card.labels))
+    if unknown:
+        say(f"          the model does not know {', '.join(unknown)}: counted as wrong")
     submission = _submit(Path(source), catalog, opened, folder, absent)
     say(f"submit    {submission}" if submission else f"submit    nothing: {source} has no {FORMAT_NAME}")
     return Walk(folder, saved, exploration, model, predictions, evaluation, judged, submission)
@@ -113,6 +119,12 @@ def _read(source: Path, boxes: Path | None, options: Mapping[str, Any]) -> Catal
 
     catalog = read(source, **options)
     return catalog if boxes is None else join_boxes(catalog, boxes)
+
+
+def _labels(catalog: Catalog) -> str:
+    """The labels of media or of their events, for people."""
+    labels = catalog.table.select(known_labels(catalog.table).explode().drop_nulls().unique().sort())
+    return ", ".join(labels.to_series()) or "none labelled"
 
 
 def _split(catalog: Catalog, by: str, ratios: Sequence[float], seed: int) -> Catalog:
@@ -134,7 +146,9 @@ def _judge(catalog: Catalog, model: ModelFile, folder: Path) -> tuple[Path, Eval
     judged = "test" if "test" in catalog.table["split"] else "validation"
     output = folder / "predictions.parquet"
     predictions = predict(model, catalog, output, part=judged, level=_level(model, catalog))
-    evaluation = evaluate(catalog, predictions, training=catalog.part("train"), part=judged)
+    evaluation = evaluate(
+        catalog, predictions, training=catalog.part("train"), part=judged, unknown_labels="wrong"
+    )
     evaluation.save_json(folder / "evaluation.json")
     evaluation.save_report(folder / "report.html")
     return output, evaluation, judged

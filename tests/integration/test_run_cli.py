@@ -35,6 +35,44 @@ def competition(field: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def bursts(field: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every fourth sequence of the bursts: all cattle are in the last season of the labelled ones."""
+    source, folder = field / "trailcam-bursts", tmp_path_factory.mktemp("bursts")
+    for path in source.glob("*.csv"):
+        if path.name != "train_frame_labels.csv":
+            with path.open() as file:
+                header, *rows = list(csv.reader(file))
+            with (folder / path.name).open("w", newline="") as file:
+                csv.writer(file).writerows(
+                    [header, *(row for row in rows if int(row[0].rpartition("#")[2]) % 4 == 0)]
+                )
+    for season in source.glob("S*"):
+        (folder / season.name).symlink_to(season)
+    return folder
+
+
+@pytest.mark.field
+@pytest.mark.slow
+def test_bursts_of_a_season_with_an_animal_of_its_own_are_run_to_the_submission(
+    bursts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
+    quick = ["backbone=model-file:lite0", "weights=none", "head.pooling=avg"]
+    quick += ["preprocessing.height=64", "preprocessing.width=64"]
+    flags = [word for setting in quick for word in ("--set", setting)]
+    flags += ["--by", "season", "--absent", "0.02", "-o", str(tmp_path / "whole")]
+    assert run("run", bursts, "-r", "sequences", *flags) == 0
+    said = capsys.readouterr().out
+    assert "479 media, blank, bobcat, canidae, cattle," in said
+    assert "the model does not know cattle: counted as wrong" in said
+    assert "does not know cattle; media with" in (tmp_path / "whole" / "report.html").read_text()
+    wanted = (bursts / "submission_format.csv").read_text().splitlines()
+    written = (tmp_path / "whole" / "submission.csv").read_text().splitlines()
+    assert written[0] == wanted[0]
+    assert [row.split(",")[0] for row in written] == [row.split(",")[0] for row in wanted]
+
+
 @pytest.mark.field
 @pytest.mark.slow
 @pytest.mark.parametrize(
