@@ -122,6 +122,33 @@ def test_the_packed_runner_answers_as_predict_does(
     assert "1 sequences without a readable photo" in done.stdout
 
 
+def test_the_first_frame_is_packed_and_predicted_alike_wherever_its_row_is(
+    write_tiny_model: Callable[..., Path], data: Path, tmp_path: Path
+) -> None:
+    first = EventPooling(method="first")
+    model = write_tiny_model(tmp_path / "first.onnx", LABELS, task="multi-label", event=first)
+    built = build_package(model, tmp_path / "s.zip")
+    header, *rows = (data / "test_metadata.csv").read_text().splitlines()
+    answers = {}
+    for name, lines in (("as shot", rows), ("the other way", rows[::-1])):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(data / "submission_format.csv", folder)
+        (folder / "photos_S05_v1").symlink_to(data / "photos_S05_v1")
+        (folder / "test_metadata.csv").write_text("\n".join([header, *lines]) + "\n")
+        catalog = read(folder, part="test")
+        predictions = predict(ModelFile(model), catalog, folder / "events.csv", level="event")
+        write_submission(predictions, folder / "submission_format.csv", folder / "ours.csv", fill="uniform")
+        run = unpacked(built.path, folder, tmp_path / f"{name} run")
+        assert run_main(run).returncode == 0
+        answers[name] = numbers(folder / "ours.csv"), numbers(run / "submission.csv")
+    good = np.array([place for place in range(11) if place != 10])  # the last has no readable photo
+    ours, theirs = answers["as shot"]
+    assert np.abs(ours - theirs)[good].max() < 1e-6
+    for found in answers["the other way"]:
+        assert np.abs(ours - found)[good].max() < 1e-6
+
+
 def test_the_packed_code_needs_nothing_but_onnx_runtime_pillow_and_numpy() -> None:
     allowed = {"numpy", "PIL", "onnxruntime", PACKED, *sys.stdlib_module_names}
     for path, text in extract("trapline.formats.code_execution.runner").items():

@@ -2,7 +2,7 @@
 
 from trapline.catalog.checks import FileCheck, check_files
 from trapline.catalog.event_labels import label_events
-from trapline.catalog.events import assign_events, join_events, number_frames
+from trapline.catalog.events import assign_events, frame_order, join_events, number_frames, shot_order
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.names import as_name, as_text
@@ -27,6 +27,7 @@ __all__ = [
     "check_leaks",
     "event_key",
     "fingerprint",
+    "frame_order",
     "join_events",
     "known_labels",
     "label_events",
@@ -35,6 +36,7 @@ __all__ = [
     "location_folds",
     "number_frames",
     "season_folds",
+    "shot_order",
     "split_catalog",
     "summarise",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog.grouping import connected
@@ -108,6 +111,41 @@ def number_frames(rows: pl.DataFrame) -> pl.DataFrame:
     frames = ordered.select("_row", (row - pl.when(begins).then(row).forward_fill() + 1).alias("frame"))
     rows = rows.drop("frame", "_frame_number", strict=False).with_row_index("_row")
     return rows.join(frames, on="_row", how="left", maintain_order="left").drop("_row")
+
+
+def shot_order(
+    times: Sequence[datetime | None], numbers: Sequence[int | None], names: Sequence[str]
+) -> list[int]:
+    """The rule of `number_frames` in plain Python, for one event: its places in the order they were shot.
+
+    It is packed into submissions of code, where there is no Polars.
+
+    Args:
+        times: of each media.
+        numbers: in the files' names, None if there is none.
+        names: of the files.
+    """
+    known = [number for number in numbers if number is not None]
+    least, most = min(known, default=0), max(known, default=0)
+    period = 10 ** max(len(str(most)), 4)
+    wraps, timed = most - least > period / 2, None not in times
+
+    def key(place: int) -> tuple[datetime | None, bool, int, str]:
+        number = numbers[place]
+        after = number is not None and wraps and number < period / 2
+        time = times[place] if timed else None
+        return time, number is not None, (number or 0) + period * after, names[place]
+
+    return sorted(range(len(names)), key=key)
+
+
+def frame_order(table: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """The rows of a catalog so that the media of each event stand in the order they were shot, int [N].
+
+    Sources list them as they like. Media without a `frame` come last, in the order of the table.
+    """
+    frames = table["frame"].fill_null(np.iinfo(np.int64).max).to_numpy()
+    return np.argsort(frames, kind="stable")
 
 
 def _codes(rows: pl.DataFrame) -> pl.Series:

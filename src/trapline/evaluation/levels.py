@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from trapline.catalog import Catalog, label_events
+from trapline.catalog import Catalog, frame_order, label_events
 from trapline.prediction import Predictions
 
 NOUNS = {"media": "media", "event": "events", "box": "boxes"}
@@ -14,9 +14,11 @@ NOUNS = {"media": "media", "event": "events", "box": "boxes"}
 
 
 def event_catalog(catalog: Catalog) -> Catalog:
-    """One row an event, the first of its media, with the event's id and its labels (see `label_events`)."""
+    """One row an event, that of its first frame, with the event's id and its labels (see `label_events`)."""
     named = label_events(catalog).table.with_columns(pl.coalesce("event_id", "media_id").alias("media_id"))
-    return catalog.with_table(named.unique("media_id", keep="first", maintain_order=True))
+    in_order = named.with_row_index("_row")[frame_order(named)]
+    first = in_order.with_columns(pl.col("_row").min().over("media_id")).unique("media_id", keep="first")
+    return catalog.with_table(first.sort("_row").drop("_row"))
 
 
 def on_one_level(catalog: Catalog, predictions: Predictions) -> tuple[Catalog, Predictions]:

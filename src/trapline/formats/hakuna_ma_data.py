@@ -13,6 +13,9 @@ from trapline.formats.one_hot import read_one_hot
 from trapline.formats.registry import reader
 from trapline.formats.text_table import line_of, read_flat_table, read_text_table
 
+NUMBER_IN_NAME = r"(\d+)\D*$"
+"""The last number in a file's name: the camera's count of its photos."""
+
 _PARTS = ("train", "test")
 _MANY_FOLDERS = 1000
 _RENAMED = {"seq_id": "event_id", "file_name": "media_id"}
@@ -183,7 +186,7 @@ def _with_places(rows: pl.DataFrame) -> pl.DataFrame:
         )
     else:
         rows = rows.with_columns(roll.alias("deployment_id"))
-    number = pl.col("media_id").str.extract(r"(\d+)\D*$").cast(pl.Int64, strict=False)
+    number = pl.col("media_id").str.extract(NUMBER_IN_NAME).cast(pl.Int64, strict=False)
     return rows.rename(_RENAMED).with_columns(number.alias("_frame_number")).drop("_head", "_roll", "_known")
 
 

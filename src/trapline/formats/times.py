@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
@@ -109,6 +111,21 @@ def to_utc(rows: pl.DataFrame, timezone: str) -> tuple[pl.DataFrame, list[str]]:
     return rows, [
         f"{lost} times are skipped or repeated by daylight saving in {timezone}: no zone-aware time"
     ]
+
+
+def wall_clock(text: str) -> datetime | None:
+    """One time as `parse_times` reads it without a format, in plain Python; None if it cannot be read."""
+    found = re.match(_WRITTEN, text)
+    if found is None:
+        return None
+    year, month, day = (int(part) for part in re.split("[-:/]", found["date"]))
+    hour, minute, *rest = found["clock"].split(":")
+    second, _, fraction = (rest or ["0"])[0].partition(".")
+    microsecond = int(fraction[:6].ljust(6, "0"))
+    try:
+        return datetime(year, month, day, int(hour), int(minute), int(second), microsecond)
+    except ValueError:
+        return None
 
 
 def _wall_clock(text: pl.Expr) -> pl.Expr:

@@ -43,7 +43,8 @@ def apply_pooling(
     """Pool frames and calibrate the events: float64 [events, labels], NaN where an event has no good frame.
 
     Args:
-        probabilities: [N, labels], anything where the weight is 0.
+        probabilities: [N, labels], anything where the weight is 0; the frames of each event in the order
+            they were shot, which `first` goes by.
         weights: [N], summing to 1 over the good frames of each event, 0 for the others.
         codes: [N], the event of each frame, 0..events-1.
         pooling: methods and calibration.

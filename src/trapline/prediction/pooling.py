@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog, event_key
+from trapline.catalog import BLANK, Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
 from trapline.prediction.frames import Floats, apply_pooling
@@ -32,8 +32,8 @@ def pool_events(
     Args:
         predictions: one row a media; or one a box, then into rows of events (the boxes of a media that has
             no event are one), skipped boxes left out.
-        catalog: with the `event_id` (and `boxes`, if `without_box` is not 1) of these media; media
-            without an event stand alone.
+        catalog: with the `event_id` and `frame` (and `boxes`, if `without_box` is not 1) of these media;
+            media without an event stand alone. `first` takes the least frame, whatever the order of rows.
         how: the method (see `trapline.prediction.frames`), or what a card says (`Card.event`: a method a
             label, and the calibration of events). None takes what the predictions say that their model says,
             or else `mean-logit`.
@@ -65,10 +65,17 @@ def pool_events(
     _check_place(place_days, predictions)
     media = _media(predictions, catalog, without_box)
     codes = media["code"].to_numpy()
-    probabilities = predictions.probabilities()
     ok = (predictions.table["status"] == "ok").to_numpy()
     weights = _weights(media["weight"].to_numpy(), ok, codes)
-    pooled = apply_pooling(probabilities, weights, codes, pooling, predictions.task, predictions.labels)
+    order = frame_order(media)
+    pooled = apply_pooling(
+        predictions.probabilities()[order],
+        weights[order],
+        codes[order],
+        pooling,
+        predictions.task,
+        predictions.labels,
+    )
     said = pooling.model_dump(mode="json", include={"method", "by_label", "selected_on"})
     if place_days is not None:
         pooled = answer_by_place(pooled, *_events(media), place_days)
@@ -89,13 +96,14 @@ def pool_events(
 
 
 def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl.DataFrame:
-    """event_id, code (0..events-1, in order of appearance) and weight of each row of the predictions."""
+    """event_id, code (0..events-1, in order of appearance), frame and weight of each row."""
     if predictions.level == "event":
         raise DataError("These predictions are of events already; pool those of media or boxes.")
     nothing = pl.col("boxes").list.len() == 0
     known = catalog.table.select(
         "media_id",
         "event_id",
+        "frame",
         pl.when(nothing).then(without_box).otherwise(1.0).alias("weight"),
         (pl.col("boxes").list.len() > 0).fill_null(True).alias("seen"),
         "location_id",

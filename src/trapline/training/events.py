@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import label_events
+from trapline.catalog import frame_order, label_events
 from trapline.metrics import bootstrap_all, fit_scaling, log_loss, log_odds, measure, sigmoid
 from trapline.models import Calibration, EventPooling, Interval, PoolingMethod
 from trapline.models.calibrated import blank_column
@@ -68,6 +68,9 @@ def judge_events(
     Returns:
         None where no event has two of the media.
     """
+    order = frame_order(selected.catalog.table[rows.tolist()])
+    rows, probabilities = rows[order], probabilities[order]
+    folds = None if folds is None else folds[order]
     names, first, codes = np.unique(selected.events[rows], return_index=True, return_inverse=True)
     if recipe.event_statistics or recipe.taxa is not None or len(names) == len(rows):
         return None

@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog, LeakCheck, check_leaks, event_key, fingerprint, label_events
+from trapline.catalog import (
+    BLANK,
+    Catalog,
+    LeakCheck,
+    check_leaks,
+    event_key,
+    fingerprint,
+    frame_order,
+    label_events,
+)
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
 from trapline.models.recipe import Recipe
@@ -66,8 +75,7 @@ class Selected:
         """[N]: which media may train: first frames only if asked, without the blanks that are left out."""
         chosen = np.ones(len(self.catalog), bool)
         if recipe.frames == "first":
-            frame = self.catalog.table["frame"].fill_null(2**31).to_numpy()
-            order = np.lexsort((frame, self.events))
+            order = frame_order(self.catalog.table)
             chosen[:] = False
             chosen[order[np.unique(self.events[order], return_index=True)[1]]] = True
         if recipe.keep_blanks < 1:

@@ -370,6 +370,15 @@ def test_events_are_judged_by_all_that_their_frames_show_and_season_by_season() 
     assert "2 seasons" in " ".join(by_season.notes)
 
 
+def test_an_event_is_shown_by_its_first_frame_wherever_its_row_is() -> None:
+    catalog, frames = bursts()
+    numbers = pl.col("media_id").str.extract(r"-(\d)").cast(pl.Int64)
+    catalog = catalog.with_table(catalog.table.with_columns(frame=numbers).reverse())
+    found = evaluate(catalog, pool_events(frames, catalog, how="first", rows="event"), samples=20)
+    assert found.mistakes
+    assert all(mistake.file_path.endswith("-0.jpg") for mistake in found.mistakes)
+
+
 def test_seasons_are_in_the_order_of_their_numbers_and_none_is_lost() -> None:
     catalog, frames = bursts()
     names = pl.Series("season", ["S10", "S10", "S9", "S9", None, None, "S9", "S9"])

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.catalog import number_frames, season_folds, split_catalog
+from trapline.catalog import frame_order, number_frames, season_folds, shot_order, split_catalog
 from trapline.errors import DataError
 from trapline.formats import read
+from trapline.formats.times import parse_times, wall_clock
 
 METADATA = """seq_id,file_name,datetime
 SER_S1#B04#1#1,S1/B04/B04_R1/S1_B04_R1_PICT9999.JPG,2010-07-18 16:26:14
@@ -192,6 +193,43 @@ def test_frames_come_out_as_they_were_shot(start: int, frames: int, seconds: int
     assert numbered["frame"].to_list() == numbered["shot"].to_list()
     without = number_frames(pl.DataFrame(rows).drop("camera_time"))
     assert without["frame"].to_list() == numbered["shot"].to_list()
+
+
+ONE = st.tuples(
+    st.none() | st.integers(0, 2).map(lambda second: datetime(2015, 1, 1, 0, 0, second)),
+    st.none() | st.integers(0, 3) | st.integers(9990, 9999) | st.integers(0, 120_000),
+)
+
+
+@given(st.lists(ONE, min_size=1, max_size=12))
+def test_one_event_in_plain_python_is_ordered_as_a_table_is(
+    media: list[tuple[datetime | None, int | None]],
+) -> None:
+    times, numbers = [time for time, _ in media], [number for _, number in media]
+    names = [f"{place:02}.jpg" for place in range(len(media))]
+    table = pl.DataFrame(
+        {"event_id": "e", "file_path": names, "camera_time": times, "_frame_number": numbers},
+        schema_overrides={"camera_time": pl.Datetime("us"), "_frame_number": pl.Int64},
+    )
+    in_order = frame_order(number_frames(table)).tolist()
+    assert shot_order(times, numbers, names) == in_order
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2015-01-02 03:04:05",
+        "2015:1:2T3:04:05.1234567",
+        "2015/01/02 03:04",
+        "2015-01-02 03:04:05+02:00",
+        "2015-02-30 00:00:00",
+        "02.01.2015 03:04:05",
+        "",
+    ],
+)
+def test_one_time_in_plain_python_is_read_as_a_table_is(text: str) -> None:
+    rows = pl.DataFrame({"_time_text": ["2000-01-01 00:00:00", text], "_place": ["a", "b"]})
+    assert wall_clock(text) == parse_times(rows, None)[0]["camera_time"][1]
 
 
 def test_a_season_with_labels_of_sequences_only_is_split(files: Callable[..., Path]) -> None:

@@ -161,6 +161,19 @@ def test_each_way_of_pooling_several_labels(how: str, blank: float, hare: float)
     assert pooled.probabilities()[0] == pytest.approx([blank, hare], abs=1e-6)
 
 
+def test_the_first_frame_is_that_which_was_shot_first_wherever_its_row_is() -> None:
+    rows = [("c", "e", 0.3), ("x", "f", 0.8), ("a", "e", None), ("b", "e", 0.6), ("y", "f", 0.1)]
+    predictions, catalog = make(rows)
+    frames = pl.Series("frame", [3, None, 1, 2, 2])
+    catalog = catalog.with_table(catalog.table.with_columns(frames))
+    events = pool_events(predictions, catalog, how="first", rows="event").table
+    assert events["event_id"].to_list() == ["e", "f"], "events stay in the order of the rows"
+    assert events["hare"].to_list() == pytest.approx([0.6, 0.1]), "frame 1 of e failed"
+    media = pool_events(predictions, catalog, how="first").table
+    assert media["media_id"].to_list() == ["c", "x", "a", "b", "y"]
+    assert media["hare"].to_list() == pytest.approx([0.6, 0.1, None, 0.6, 0.1])
+
+
 def test_what_the_card_says_of_events_travels_with_the_predictions_and_is_applied() -> None:
     predictions, catalog = frames(("e", 0.9, 0.1), ("e", 0.1, 0.7))
     calibration = Calibration(method="labels", slopes=(1.0, 2.0), offsets=(0.0, 0.5))

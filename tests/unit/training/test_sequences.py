@@ -172,6 +172,21 @@ def test_a_model_of_frames_learns_how_to_pool_them(tmp_path: Path, bursts: Catal
     assert "3 season folds" in model.card.metrics_on
 
 
+def test_frames_are_pooled_as_they_were_shot_wherever_their_rows_are(
+    tmp_path: Path, bursts: Catalog, backbone: str
+) -> None:
+    wanted = recipe(backbone, frames="first")
+    shuffled = bursts.with_table(bursts.table.sample(fraction=1, shuffle=True, seed=1))
+    events = [
+        ModelFile(train_head(wanted, catalog, tmp_path / str(number), cache=tmp_path)).card.event
+        for number, catalog in enumerate((bursts, shuffled))
+    ]
+    assert events[0] is not None
+    assert events[1] is not None
+    assert events[0].method == "first"
+    assert events[1].metrics["log_loss"].value == pytest.approx(events[0].metrics["log_loss"].value, rel=1e-3)
+
+
 def test_a_label_that_a_fold_never_saw_stops_nothing_and_calibrates_nothing(
     bursts: Catalog, backbone: str, tmp_path: Path
 ) -> None:

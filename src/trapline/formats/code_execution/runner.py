@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trapline.catalog import shot_order
 from trapline.errors import DataError
-from trapline.formats.hakuna_ma_data import folder_of
+from trapline.formats.hakuna_ma_data import NUMBER_IN_NAME, folder_of
+from trapline.formats.times import wall_clock
 from trapline.images import prepare
 from trapline.models.runtimes import Session, open_session
 from trapline.prediction.frames import apply_pooling
@@ -76,7 +80,7 @@ def log(text: str) -> None:
 
 @dataclass(frozen=True)
 class Frames:
-    """The photos to look at, in the order of the metadata.
+    """The photos to look at: sequences in the order of the metadata, each in the order it was shot.
 
     Attributes:
         paths: of each.
@@ -97,18 +101,28 @@ class Frames:
 
 
 def read_frames(data: Path, wanted: SubmissionFormat) -> Frames:
-    """The photos of the wanted sequences, from `test_metadata.csv`; others are not looked at."""
+    """The photos of the wanted sequences, from `test_metadata.csv`; others are not looked at.
+
+    The photos of a sequence may be listed in any order; theirs is that of the catalog's reader.
+    """
     rows = {name: row for row, name in enumerate(wanted.ids)}
     folders: dict[str, str] = {}
-    paths: list[Path] = []
-    events: list[int] = []
+    found: dict[int, list[tuple[datetime | None, int | None, str]]] = defaultdict(list)
     with (data / "test_metadata.csv").open(encoding="utf-8-sig", newline="") as file:
         for line in csv.DictReader(file):
             row = rows.get((line["seq_id"] or "").strip())
             if row is not None:
-                name = (line["file_name"] or "").strip()
-                paths.append(data / (_folder(data, name.split("/")[0], folders) + name))
-                events.append(row)
+                name, time = ((line.get(column) or "").strip() for column in ("file_name", "datetime"))
+                number = re.search(NUMBER_IN_NAME, name)
+                found[row].append((wall_clock(time), None if number is None else int(number[1]), name))
+    paths: list[Path] = []
+    events: list[int] = []
+    for row, shots in found.items():
+        times, numbers, names = zip(*shots, strict=True)
+        for place in shot_order(times, numbers, names):
+            name = names[place]
+            paths.append(data / (_folder(data, name.split("/")[0], folders) + name))
+            events.append(row)
     return Frames(paths, np.array(events, np.int64))
 
 
