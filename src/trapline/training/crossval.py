@@ -17,6 +17,7 @@ import polars as pl
 from trapline.catalog import Catalog, location_folds, season_folds, split_catalog
 from trapline.errors import DataError
 from trapline.models import Interval
+from trapline.models.calibrated import scale_logits
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
 from trapline.taxonomy import Taxonomy
@@ -38,7 +39,8 @@ class CrossValidation:
         predictions: out of fold, calibrated, one row a labelled media.
         metrics: name -> value and interval over locations.
         judged: calibration and probabilities.
-        logits: float32 [N, labels], raw, in the order of `judged.rows`.
+        logits: float32 [N, labels], with the priors of the other folds put right but not calibrated, in the
+            order of `judged.rows`.
         folds: int [N], the fold that each media was held out in.
         best_epochs: of each fold, counted from 1.
         histories: of each fold, one dictionary an epoch.
@@ -111,7 +113,15 @@ def run_folds(
             fitted.append(learner.fit(train, held_out, run_folder / f"fold-{place}", what=what))
     rows = np.concatenate([held_out for _, held_out in parts])
     numbers = np.repeat(np.arange(len(parts)), [len(held_out) for _, held_out in parts])
-    logits = np.concatenate([found.logits for found in fitted if found.logits is not None])
+    logits = np.concatenate(
+        [
+            scale_logits(
+                found.logits, base_calibration(recipe, selected, train), recipe.task, selected.labels
+            )
+            for (train, _), found in zip(parts, fitted, strict=True)
+            if found.logits is not None
+        ]
+    )
     base = base_calibration(recipe, selected, rows)
     judged = judge(recipe, selected, rows, logits, base, folds=numbers)
     info = {"recipe": recipe.name, "measured_on": judged.measured_on}
@@ -119,7 +129,7 @@ def run_folds(
         predictions_of(recipe, selected, judged, "out-of-fold", info),
         judged.metrics,
         judged,
-        logits,
+        logits.astype(np.float32),
         numbers,
         tuple(found.best_epoch for found in fitted),
         tuple(found.history for found in fitted),

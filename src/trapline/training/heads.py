@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from trapline.catalog import Catalog, split_catalog
 from trapline.errors import DataError, UsageError
-from trapline.metrics import binary_losses, log_loss
+from trapline.metrics import binary_losses, log_loss, probabilities_of
 from trapline.models import Calibration, Card, ModelFile, backbones
-from trapline.models.calibrated import apply_calibration
+from trapline.models.calibrated import scale_logits
 from trapline.models.recipe import MODEL_FILE, Augmentation, Head, Recipe
 from trapline.training import linear
 from trapline.training.crossval import CrossValidation, fold_rows
@@ -129,16 +129,21 @@ class HeadLearner:
         """What balancing the rows, and leaving blanks out, calls for; see `base_calibration`."""
         return base_calibration(self.recipe, self.selected, rows)
 
+    def natural(self, logits: npt.NDArray[np.float64], rows: Rows) -> npt.NDArray[np.float64]:
+        """What a head fitted on the rows says of any media, with the priors of the rows put right."""
+        return scale_logits(logits, self.base(rows), self.recipe.task, self.selected.labels)
+
     def score(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.Score:
-        """The log loss of logits of some of the rows, as the model file will say them.
+        """The log loss of natural logits of some of the rows.
 
         Of a multi-label task a label counts where the other folds show it: no strength can teach the others.
         """
-        base, truth, task, labels = self.base(rows), self.truth(rows), self.recipe.task, self.selected.labels
+        truth, task = self.truth(rows), self.recipe.task
+        softmax = "single-label" if self.recipe.exclusive else task
         known = known_labels(self.selected.targets[rows], folds)
 
         def loss(logits: npt.NDArray[np.float64], inside: Rows) -> float:
-            probabilities = apply_calibration(logits, base, task, labels)
+            probabilities = probabilities_of(logits, softmax)
             if task == "single-label":
                 return float(log_loss(truth[inside], probabilities))
             return float(binary_losses(truth[inside], probabilities)[known[inside]].mean())
@@ -147,22 +152,25 @@ class HeadLearner:
 
     def fit(self, rows: Rows, strength: float) -> AnyHead:
         """One head on those of the rows that may train."""
-        rows = rows[self.teaching[rows]]
+        taught = rows[self.teaching[rows]]
         if self.recipe.head.hidden:
-            targets = self.selected.targets[rows]
-            return fit_dense(self.recipe, self.features[rows], targets, self.looks.weights)
+            targets = self.selected.targets[taught]
+            return fit_dense(self.recipe, self.features[taught], targets, self.looks.weights)
         head = linear.fit_head(
-            self.features[rows],
-            self.truth(rows),
+            self.features[taught],
+            self.truth(taught),
             len(self.selected.labels),
             strength,
-            media_weights=self._weigh(rows),
+            media_weights=self._weigh(taught),
             view_weights=self.looks.weights,
         )
         return self._adjusted(head, rows)
 
     def out_of_fold(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
-        """Heads for all strengths and folds of the rows."""
+        """Heads for all strengths and folds of the rows, and what they say, with the priors put right.
+
+        A fold's labels have no part in what is said of it: its priors are those of the other folds.
+        """
         if self.recipe.head.hidden:
             return self._dense_out_of_fold(rows, folds)
         found = linear.out_of_fold(
@@ -173,37 +181,39 @@ class HeadLearner:
             strengths=self.strengths,
             weigh=lambda inside: self._weigh(rows[inside]),
             teaching=self.teaching[rows],
-            score=self.score(rows, folds) if self.recipe.balance != "logit-adjustment" else None,
+            correct=lambda logits, others: self.natural(logits - self._added(rows[others]), rows[others]),
+            score=self.score(rows, folds),
             view_weights=self.looks.weights,
             predict_views=self.looks.predict,
             progress=self._tell("heads"),
         )
-        if self.recipe.balance == "logit-adjustment":
-            prior = log_prior(self.selected.targets[rows], self.recipe.task)
-            logits = {strength: values - prior for strength, values in found.logits.items()}
-            heads = {key: [self._adjusted(head, rows) for head in some] for key, some in found.heads.items()}
-            return linear.OutOfFold(logits, heads, found.losses)
-        return found
+        heads = {key: [self._adjusted(head, rows) for head in some] for key, some in found.heads.items()}
+        return replace(found, heads=heads)
 
     def logits(self, head: AnyHead, rows: Rows) -> npt.NDArray[np.float64]:
         """What the model file will say of the rows."""
         return linear.view_logits(head, self.features[rows], self.looks.predict)
 
     def _adjusted(self, head: linear.LinearHead, rows: Rows) -> linear.LinearHead:
-        """With logit adjustment: what the head says less the log prior, which training had added to it.
+        """What the head says less what training on the rows had added to it.
 
         A linear head is fitted to the sum of both, and its bias is free: the sum is the plain fit.
         """
+        return replace(head, bias=head.bias - self._added(rows))
+
+    def _added(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """[labels]: with logit adjustment the log prior, else nothing."""
         if self.recipe.balance != "logit-adjustment":
-            return head
-        return replace(head, bias=head.bias - log_prior(self.selected.targets[rows], self.recipe.task))
+            return np.zeros(len(self.selected.labels))
+        return log_prior(self.selected.targets[rows[self.teaching[rows]]], self.recipe.task)
 
     def _dense_out_of_fold(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
         (strength,) = self.strengths
         logits, heads = np.empty((len(rows), len(self.selected.labels))), []
         for fold in np.unique(folds):
-            heads.append(self.fit(rows[folds != fold], strength))
-            logits[folds == fold] = self.logits(heads[-1], rows[folds == fold])
+            others, held = rows[folds != fold], rows[folds == fold]
+            heads.append(self.fit(others, strength))
+            logits[folds == fold] = self.natural(self.logits(heads[-1], held), others)
         loss = self.score(rows, folds)(logits, np.arange(len(rows)))
         return linear.OutOfFold({strength: logits}, {strength: heads}, {strength: loss})
 
@@ -381,7 +391,7 @@ def _fit(learner: HeadLearner) -> tuple[list[AnyHead], linear.OutOfFold, Judged]
         folds = folds_within(selected, selected.train, recipe)
         found = learner.out_of_fold(selected.train, folds)
         head: AnyHead = learner.fit(selected.train, found.best)
-        logits = learner.logits(head, selected.validation)
+        logits = learner.natural(learner.logits(head, selected.validation), selected.train)
         judged = judge(recipe, selected, selected.validation, logits, learner.base(selected.train))
         return [head], found, judged
     rows, numbers = held_out(selected, recipe.folds, recipe)

@@ -59,8 +59,9 @@ def judge(
         recipe: its task and calibration are used.
         selected: truth, locations and events.
         rows: the media judged.
-        logits: [rows, labels], raw; of models that did not train on them.
-        base: what puts priors right, before anything is fitted.
+        logits: [rows, labels], of models that did not train on them, with the priors put right; in folds by
+            what each fold's model was trained on, so that no label of a fold has a part in its own figures.
+        base: what puts the priors of the model file right, before what is fitted here.
         folds: [rows], the fold of each media: the calibration of each fold's figures then comes from the
             other folds, so that they are as honest as those of new locations. A label that the other folds
             do not show has no part in it.
@@ -71,10 +72,12 @@ def judge(
     known = known_labels(selected.targets[rows], folds)
     places = tuple(str(place) for place in np.unique(selected.locations[rows]))
 
+    natural = Calibration(exclusive=base.exclusive)
+
     def fitted(inside: npt.NDArray[np.bool_]) -> Calibration:
         weights = None if truth.ndim == 1 else known[inside].astype(np.float64)
         found = fit_calibration(
-            recipe.calibration, logits[inside], truth[inside], base, recipe.task, selected.labels, weights
+            recipe.calibration, logits[inside], truth[inside], natural, recipe.task, selected.labels, weights
         )
         if found.method == "none":
             return found
@@ -90,6 +93,9 @@ def judge(
     metrics = intervals_of(recipe, selected.labels, truth, probabilities, selected.groups[rows])
     event = judge_events(recipe, selected, rows, probabilities, folds)
     said = _measured_on(recipe, selected, where, folds) + caveat
+    calibration = calibration.model_copy(
+        update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
+    )
     return Judged(rows, probabilities, calibration, metrics, said, event)
 
 

@@ -70,7 +70,7 @@ class OutOfFold:
     """What models that never saw a media's location say of it.
 
     Attributes:
-        logits: strength -> float64 [N, K].
+        logits: strength -> float64 [N, K], with the priors put right by what the other folds show.
         heads: strength -> one head a fold.
         losses: strength -> log loss of its logits.
     """
@@ -220,6 +220,7 @@ def out_of_fold(
     strengths: Sequence[float] = WEIGHT_DECAYS,
     weigh: Callable[[npt.NDArray[np.int64]], Floats | None] = lambda rows: None,
     teaching: npt.NDArray[np.bool_] | None = None,
+    correct: Callable[[Floats, npt.NDArray[np.int64]], Floats] = lambda logits, rows: logits,
     score: Score | None = None,
     view_weights: Sequence[float] = (1.0,),
     predict_views: Sequence[int] = (0,),
@@ -237,7 +238,8 @@ def out_of_fold(
         strengths: strongest first.
         weigh: from the rows that train to their weights, see `fit_head`.
         teaching: [N], which media may train; None for all.
-        score: from logits and the media they are of to a loss; None for the log loss of the logits.
+        correct: from the logits of a fold, and the rows of the others, to logits with the priors put right.
+        score: from corrected logits and the media they are of to a loss; None for their log loss.
         view_weights: [V].
         predict_views: the views whose logits are averaged in prediction.
         progress: called with how many heads are fitted, of how many at most.
@@ -250,7 +252,8 @@ def out_of_fold(
     for strength in strengths:
         logits, heads = np.empty((len(truth), labels)), []
         for fold in starts:
-            inside = np.flatnonzero((folds != fold) & may_train)
+            others = np.flatnonzero(folds != fold)
+            inside = others[may_train[others]]
             head = fit_head(
                 features[inside],
                 truth[inside],
@@ -262,7 +265,8 @@ def out_of_fold(
             )
             starts[fold] = head
             heads.append(head)
-            logits[folds == fold] = view_logits(head, features[folds == fold], predict_views)
+            said = view_logits(head, features[folds == fold], predict_views)
+            logits[folds == fold] = correct(said, others)
             if progress is not None:
                 progress(len(found.heads) * len(starts) + len(heads), len(strengths) * len(starts))
         found.logits[strength], found.heads[strength] = logits, heads

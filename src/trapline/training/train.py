@@ -16,6 +16,7 @@ import yaml
 from trapline.catalog import Catalog, fingerprint
 from trapline.errors import TraplineError, UsageError
 from trapline.models import Card, ModelFile
+from trapline.models.calibrated import scale_logits
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
 from trapline.taxonomy import Taxonomy
@@ -202,6 +203,7 @@ def _fit(learner: TorchLearner, folder: Path) -> Fits:
         members = _members(learner, folder, selected.train, selected.validation, recipe.epochs)
         logits = np.mean([member.logits for member in members if member.logits is not None], axis=0)
         base = base_calibration(recipe, selected, selected.train)
+        logits = scale_logits(logits, base, recipe.task, selected.labels)
         judged = judge(recipe, selected, selected.validation, logits, base)
         return members, judged, [member.history for member in members]
     found = run_folds(learner, recipe.folds, folder)

@@ -226,3 +226,28 @@ def test_what_trains_is_the_first_frame_and_some_blank_events(bursts: Catalog, b
     assert teaching.filter(pl.col("labels").list.contains("blank")).height == 3
     assert teaching.filter(~pl.col("labels").list.contains("blank")).height == 24
     assert selected.blank_kept(wanted) == pytest.approx(3 / 12)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"balance": "sampling"},
+        {"balance": "class-weights"},
+        {"balance": "logit-adjustment"},
+        {"balance": "logit-adjustment", "correct_prior": False},
+        {"balance": "sampling", "event_statistics": ("mean", "std")},
+    ],
+)
+def test_the_labels_of_a_season_have_no_part_in_what_is_said_of_it(
+    bursts: Catalog, backbone: str, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    crowd = pl.when(pl.col("season") == "S3").then(pl.lit(["lynx"])).otherwise("labels").alias("labels")
+    crowded = bursts.with_table(bursts.table.with_columns(crowd))
+    wanted = recipe(backbone, calibration="none", **changes)
+    season = {"e24", "e30", "e35"}
+    found = [crossval_head(wanted, catalog, cache=tmp_path).predictions for catalog in (bursts, crowded)]
+    plain, changed = (
+        said.probabilities()[[event in season for event in said.table["event_id"]]] for said in found
+    )
+    assert len(plain) >= len(season)
+    np.testing.assert_allclose(changed, plain, atol=1e-6)

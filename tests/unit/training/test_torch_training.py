@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -42,6 +43,25 @@ def test_cross_validation_holds_every_media_out_once(world: MakeWorld, tmp_path:
     assert found.logits.shape == (12, 2)
     assert sorted(np.bincount(found.folds).tolist()) == [4, 4, 4]
     assert found.metrics["log_loss"].value > 0
+
+
+def test_the_labels_of_a_fold_have_no_part_in_what_is_said_of_it(world: MakeWorld, tmp_path: Path) -> None:
+    def said(label: str) -> Any:
+        held = {"0", "1", "2", "3"}
+        catalog = world(
+            split=lambda row: None, labels=lambda row: [label] if row["media_id"] in held else row["labels"]
+        )
+        third = pl.col("media_id").cast(pl.Int64) // 4
+        parts = [pl.when(third == fold).then(pl.lit("validation")) for fold in range(3)]
+        folds = [
+            catalog.with_table(catalog.table.with_columns(part.otherwise(pl.lit("train")).alias("split")))
+            for part in parts
+        ]
+        recipe = tiny("epochs=1", "selection=last", "balance=sampling", "calibration=none")
+        found = crossval(recipe, catalog, folds, cache=tmp_path)
+        return found.predictions.probabilities()[found.folds == 0]
+
+    np.testing.assert_allclose(said("a"), said("b"), atol=1e-6)
 
 
 @pytest.mark.parametrize(
