@@ -250,7 +250,7 @@ class Recipe(_Section):
             pipelines, which cannot say two species. It costs log loss; it is there to be compared with.
         balance: `class-weights` weighs the loss, `sampling` draws rare labels more often, `logit-adjustment`
             trains on logits to which the log prior is added (Menon et al. 2021).
-        keep_blanks: train on this share of the blank events only, drawn with the seed.
+        keep_blanks: train on this share of the blank media only, drawn one by one with the seed.
         correct_prior: after balancing or leaving blanks out, put the natural prior back into the
             probabilities.
         learn_from: the labels of each `media`, or for every media those of its `event` (weak labels: the

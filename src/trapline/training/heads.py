@@ -111,7 +111,6 @@ class HeadLearner:
         if recipe.event_statistics:
             self.selected, members = event_rows(self.selected)
             self.features = over_events(self.features, members, recipe.event_statistics)
-        self.teaching = self.selected.teaching(recipe)
 
     @property
     def strengths(self) -> tuple[float, ...]:
@@ -124,6 +123,10 @@ class HeadLearner:
     def truth(self, rows: Rows) -> npt.NDArray[np.int64]:
         """What the rows show, as `trapline.metrics` takes it."""
         return truth_of(self.selected.targets[rows], self.recipe.task)
+
+    def taught(self, rows: Rows) -> Rows:
+        """Those of the rows that train; see `Selected.taught`."""
+        return self.selected.taught(self.recipe, rows).rows
 
     def base(self, rows: Rows) -> Calibration:
         """What balancing the rows, and leaving blanks out, calls for; see `base_calibration`."""
@@ -152,7 +155,7 @@ class HeadLearner:
 
     def fit(self, rows: Rows, strength: float) -> AnyHead:
         """One head on those of the rows that may train."""
-        taught = rows[self.teaching[rows]]
+        taught = self.taught(rows)
         if self.recipe.head.hidden:
             targets = self.selected.targets[taught]
             return fit_dense(self.recipe, self.features[taught], targets, self.looks.weights)
@@ -180,7 +183,7 @@ class HeadLearner:
             folds,
             strengths=self.strengths,
             weigh=lambda inside: self._weigh(rows[inside]),
-            teaching=self.teaching[rows],
+            teach=lambda others: others[np.isin(rows[others], self.taught(rows[others]))],
             correct=lambda logits, others: self.natural(logits - self._added(rows[others]), rows[others]),
             score=self.score(rows, folds),
             view_weights=self.looks.weights,
@@ -205,7 +208,7 @@ class HeadLearner:
         """[labels]: with logit adjustment the log prior, else nothing."""
         if self.recipe.balance != "logit-adjustment":
             return np.zeros(len(self.selected.labels))
-        return log_prior(self.selected.targets[rows[self.teaching[rows]]], self.recipe.task)
+        return log_prior(self.selected.targets[self.taught(rows)], self.recipe.task)
 
     def _dense_out_of_fold(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
         (strength,) = self.strengths

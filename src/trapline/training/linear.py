@@ -219,7 +219,7 @@ def out_of_fold(
     *,
     strengths: Sequence[float] = WEIGHT_DECAYS,
     weigh: Callable[[npt.NDArray[np.int64]], Floats | None] = lambda rows: None,
-    teaching: npt.NDArray[np.bool_] | None = None,
+    teach: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] = lambda rows: rows,
     correct: Callable[[Floats, npt.NDArray[np.int64]], Floats] = lambda logits, rows: logits,
     score: Score | None = None,
     view_weights: Sequence[float] = (1.0,),
@@ -237,7 +237,7 @@ def out_of_fold(
         folds: int [N], the fold of each media.
         strengths: strongest first.
         weigh: from the rows that train to their weights, see `fit_head`.
-        teaching: [N], which media may train; None for all.
+        teach: from the rows outside a fold to those of them that train.
         correct: from the logits of a fold, and the rows of the others, to logits with the priors put right.
         score: from corrected logits and the media they are of to a loss; None for their log loss.
         view_weights: [V].
@@ -246,14 +246,14 @@ def out_of_fold(
     """
     found = OutOfFold({}, {}, {})
     starts: dict[int, LinearHead | None] = dict.fromkeys(np.unique(folds).tolist())
-    may_train = np.ones(len(truth), bool) if teaching is None else teaching
+    outside = {fold: np.flatnonzero(folds != fold) for fold in starts}
+    taught = {fold: teach(rows) for fold, rows in outside.items()}
     judged = score or (lambda logits, rows: _loss(logits, truth[rows]))
     worse, best = 0, np.inf
     for strength in strengths:
         logits, heads = np.empty((len(truth), labels)), []
         for fold in starts:
-            others = np.flatnonzero(folds != fold)
-            inside = others[may_train[others]]
+            inside = taught[fold]
             head = fit_head(
                 features[inside],
                 truth[inside],
@@ -266,7 +266,7 @@ def out_of_fold(
             starts[fold] = head
             heads.append(head)
             said = view_logits(head, features[folds == fold], predict_views)
-            logits[folds == fold] = correct(said, others)
+            logits[folds == fold] = correct(said, outside[fold])
             if progress is not None:
                 progress(len(found.heads) * len(starts) + len(heads), len(strengths) * len(starts))
         found.logits[strength], found.heads[strength] = logits, heads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,13 @@ from trapline.models.recipe import Recipe
 from trapline.training.targets import target_matrix
 
 Rows = npt.NDArray[np.int64]
+
+
+class Taught(NamedTuple):
+    """The rows that train, and the share of the blank media among those they were drawn from."""
+
+    rows: Rows
+    blank_kept: float
 
 
 @dataclass(frozen=True)
@@ -71,34 +78,35 @@ class Selected:
         """[N]: what belongs together: locations, or events where there is only one location."""
         return self.locations if self.grouped_by == "location" else self.events
 
-    def teaching(self, recipe: Recipe) -> npt.NDArray[np.bool_]:
-        """[N]: which media may train: first frames only if asked, without the blanks that are left out."""
-        chosen = np.ones(len(self.catalog), bool)
+    def taught(self, recipe: Recipe, rows: Rows) -> Taught:
+        """Which of the rows train: first frames only if asked, and the share of the blanks that is kept.
+
+        Blank media are drawn one by one, so that the share which is put back later is that which trained:
+        drawn by event, blank frames of events that show an animal would always be kept.
+
+        Raises:
+            DataError: blanks are to be left out and none of the rows is blank.
+        """
         if recipe.frames == "first":
-            order = frame_order(self.catalog.table)
-            chosen[:] = False
-            chosen[order[np.unique(self.events[order], return_index=True)[1]]] = True
-        if recipe.keep_blanks < 1:
-            blank = self._blank_events()
-            kept = self._kept_blanks(recipe, blank)
-            chosen &= ~np.isin(self.events, np.setdiff1d(blank, kept))
-        return chosen
-
-    def blank_kept(self, recipe: Recipe) -> float:
-        """The share of the blank events that may train."""
+            rows = self._first_frames(rows)
         if recipe.keep_blanks == 1:
-            return 1.0
-        blank = self._blank_events()
-        return len(self._kept_blanks(recipe, blank)) / max(len(blank), 1)
+            return Taught(rows, 1.0)
+        empty, shown = np.array([label == BLANK for label in self.labels]), self.targets[rows] > 0
+        blank = np.sort(rows[shown[:, empty].any(axis=1) & ~shown[:, ~empty].any(axis=1)])
+        if not len(blank):
+            raise DataError(
+                f"keep_blanks={recipe.keep_blanks:g} leaves out media labelled '{BLANK}', and none of the "
+                f"{len(rows)} media that would train is. Leave it at 1, or split otherwise."
+            )
+        kept = max(1, round(recipe.keep_blanks * len(blank)))
+        left_out = np.random.default_rng(recipe.seed).permutation(blank)[kept:]
+        return Taught(rows[~np.isin(rows, left_out)], kept / len(blank))
 
-    def _blank_events(self) -> npt.NDArray[Any]:
-        """The events that show nothing else."""
-        seen = np.delete(self.targets, self.labels.index(BLANK), axis=1).any(axis=1)
-        return np.setdiff1d(self.events, self.events[seen])
-
-    def _kept_blanks(self, recipe: Recipe, blank: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        number = max(1, round(recipe.keep_blanks * len(blank)))
-        return np.random.default_rng(recipe.seed).permutation(blank)[:number]
+    def _first_frames(self, rows: Rows) -> Rows:
+        """Of each event the first of the rows."""
+        order = frame_order(self.catalog.table)
+        shot = order[np.isin(order, rows)]
+        return np.sort(shot[np.unique(self.events[shot], return_index=True)[1]])
 
     def without(self, failed: Mapping[int, str]) -> Selected:
         """The same with unreadable photos set aside.
@@ -170,11 +178,13 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if not has_split:
         train = np.arange(len(labelled), dtype=np.int64)
     targets = target_matrix(labelled, labels, recipe.task)
-    if recipe.keep_blanks < 1 and BLANK not in labels:
-        raise DataError(f"keep_blanks leaves out media labelled '{BLANK}', and there are none.")
     if needs_split:
         _check_parts(labels, targets, train, validation)
-    return Selected(labelled, labels, targets, train, validation, left_out)
+    selected = Selected(labelled, labels, targets, train, validation, left_out)
+    selected.taught(
+        recipe, train if needs_split else np.arange(len(labelled))
+    )  # refuses before photos are read
+    return selected
 
 
 def _check_parts(

@@ -106,8 +106,9 @@ def log_prior(targets: npt.NDArray[np.float32], task: str) -> Floats:
 
 def base_calibration(recipe: Recipe, selected: Selected, rows: npt.NDArray[np.int64]) -> Calibration:
     """From what training on the rows saw to what is natural, before any calibration is fitted."""
-    shift = prior_shift(recipe, selected.targets[rows[selected.teaching(recipe)[rows]]])
-    kept = selected.blank_kept(recipe) if recipe.correct_prior else 1.0
+    taught, kept = selected.taught(recipe, rows)
+    shift = prior_shift(recipe, selected.targets[taught])
+    kept = kept if recipe.correct_prior else 1.0
     if kept < 1 and (recipe.exclusive or recipe.task == "single-label"):  # of a softmax: a constant shift
         values = np.zeros(len(selected.labels)) if not shift else np.array(shift)
         values[selected.labels.index(BLANK)] -= np.log(kept)

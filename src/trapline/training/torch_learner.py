@@ -36,7 +36,6 @@ class TorchLearner:
         require("lightning", "train", f"Training the recipe '{recipe.name}'")
         self.recipe, self.report = recipe, report
         self.examples, self.selected = self._gather(selected, PixelCache(cache))
-        self.teaching = self.selected.teaching(recipe)
 
     def _gather(self, selected: Selected, cache: PixelCache) -> tuple[Examples, Selected]:
         from trapline.training.batches import TrainingPixels
@@ -64,7 +63,7 @@ class TorchLearner:
 
         recipe = self.recipe.model_copy(update=changes)
         base = base_calibration(recipe, self.selected, train)
-        train = train[self.teaching[train]]
+        train = self.selected.taught(recipe, train).rows
         told = self._line(what)
         return fit_network(recipe, self.examples, train, validation, folder, base=base, report=told)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from trapline.catalog import Catalog, label_events, split_catalog
+from trapline.errors import DataError
 from trapline.images import prepare
 from trapline.models import ModelFile, Recipe
 from trapline.prediction import Predictions, pool_events, predict
@@ -19,6 +20,7 @@ from trapline.training.features import embed
 from trapline.training.frozen import background_backbone
 from trapline.training.heads import crossval_head, train_head
 from trapline.training.selection import select_media
+from trapline.training.targets import base_calibration
 
 LABELS = ("blank", "hare", "lynx")
 FRAMES = 3
@@ -221,11 +223,38 @@ def test_dropped_blanks_cost_log_loss_until_the_prior_is_put_back(
 def test_what_trains_is_the_first_frame_and_some_blank_events(bursts: Catalog, backbone: str) -> None:
     wanted = recipe(backbone, frames="first", keep_blanks=0.25)
     selected = select_media(bursts, wanted, needs_split=False)
-    teaching = selected.catalog.table.filter(pl.Series(selected.teaching(wanted)))
+    taught, kept = selected.taught(wanted, np.arange(len(bursts)))
+    teaching = selected.catalog.table[taught.tolist()]
     assert set(teaching["frame"]) == {1}
     assert teaching.filter(pl.col("labels").list.contains("blank")).height == 3
     assert teaching.filter(~pl.col("labels").list.contains("blank")).height == 24
-    assert selected.blank_kept(wanted) == pytest.approx(3 / 12)
+    assert kept == pytest.approx(3 / 12)
+
+
+@pytest.mark.parametrize("learn_from", ["media", "event"])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_share_of_blanks_put_back_is_the_share_that_trained(
+    bursts: Catalog, backbone: str, learn_from: str, seed: int
+) -> None:
+    wanted = recipe(backbone, keep_blanks=0.1, learn_from=learn_from, seed=seed)
+    selected = select_media(bursts, wanted, needs_split=False)
+    blank = selected.targets[:, selected.labels.index("blank")] == 1
+    for season in ("S1", "S2", "S3"):
+        rows = np.flatnonzero((bursts.table["season"] != season).to_numpy())
+        taught, _ = selected.taught(wanted, rows)
+        trained, there = blank[taught].sum(), blank[rows].sum()
+        assert abs(trained - 0.1 * there) <= 0.5
+        assert (~blank[taught]).sum() == (~blank[rows]).sum()
+        assert base_calibration(wanted, selected, rows).blank_kept == pytest.approx(trained / there)
+
+
+def test_leaving_out_blanks_where_none_trains_is_refused(
+    bursts: Catalog, backbone: str, tmp_path: Path
+) -> None:
+    late = bursts.filter((pl.col("season") == "S3") | ~pl.col("labels").list.contains("blank"))
+    wanted = recipe(backbone, keep_blanks=0.1, learn_from="media")
+    with pytest.raises(DataError, match=r"keep_blanks=0\.1 leaves out media labelled 'blank', and none of"):
+        crossval_head(wanted, late, cache=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +265,8 @@ def test_what_trains_is_the_first_frame_and_some_blank_events(bursts: Catalog, b
         {"balance": "logit-adjustment"},
         {"balance": "logit-adjustment", "correct_prior": False},
         {"balance": "sampling", "event_statistics": ("mean", "std")},
+        {"keep_blanks": 0.5},
+        {"keep_blanks": 0.5, "learn_from": "media"},
     ],
 )
 def test_the_labels_of_a_season_have_no_part_in_what_is_said_of_it(
