@@ -53,12 +53,15 @@ def build(rows: Sequence[Row], source: str) -> Taxonomy:
     """Join rows into one tree; rows that say the same more than once are welcome.
 
     Raises:
-        DataError: two rows give a taxon two parents, a name two ranks, or a label two meanings.
+        DataError: two rows give a taxon two parents, a name two ranks, or a label two meanings; or one puts
+            a species into a genus that is not that of its name.
     """
     nodes: dict[str, _Node] = {}
     for row in rows:
+        _check_binomial(row)
         _add_lineage(nodes, row)
     _check_against_ancestors(nodes)
+    _pass_up(nodes)
     ordered = sorted(nodes, key=lambda name: RANKS.index(nodes[name].rank))
     taxa = {name: _taxon(name, nodes[name]) for name in ordered}
     return Taxonomy(taxa, _labels(rows), source)
@@ -87,12 +90,7 @@ def _add_lineage(nodes: dict[str, _Node], row: Row) -> None:
         if node.rank != rank:
             raise DataError(f"{row.where} gives {name} as {rank}, but {node.where} as {node.rank}.")
         for broader, said in above.items():
-            known = node.above.setdefault(broader, said)
-            if known[0] != said[0]:
-                raise DataError(
-                    f"{name} has two parents: {said[1]} puts it in the {broader} {said[0]}, "
-                    f"{known[1]} in {known[0]}."
-                )
+            _put_below(name, node, broader, said)
         above[rank] = (name, row.where)
     if row.taxon is not None:
         node = nodes[row.taxon]
@@ -102,6 +100,40 @@ def _add_lineage(nodes: dict[str, _Node], row: Row) -> None:
         if row.uuid and node.uuid not in (None, row.uuid):
             raise DataError(f"{row.where} gives {row.taxon} another uuid than an earlier row.")
         node.uuid = node.uuid or row.uuid
+
+
+def _check_binomial(row: Row) -> None:
+    """The name of a species begins with its genus, that of a subspecies with its species."""
+    pairs: tuple[tuple[Rank, Rank], ...] = (
+        ("species", "genus"),
+        ("subspecies", "species"),
+        ("subspecies", "genus"),
+    )
+    for rank, above in pairs:
+        name, broader = row.lineage.get(rank), row.lineage.get(above)
+        if name and broader and not name.startswith(f"{broader} "):
+            raise DataError(
+                f"{row.where} puts the {rank} {name} in the {above} {broader}, which is not what its name "
+                "says. Correct one of the two; former names go into the column 'synonyms'."
+            )
+
+
+def _put_below(name: str, node: _Node, rank: Rank, said: tuple[str, str]) -> None:
+    """Note the taxon (name, where it was said) that a node has above it at a rank."""
+    known = node.above.setdefault(rank, said)
+    if known[0] != said[0]:
+        raise DataError(
+            f"{name} has two parents: {said[1]} puts it in the {rank} {said[0]}, {known[1]} in {known[0]}."
+        )
+
+
+def _pass_up(nodes: dict[str, _Node]) -> None:
+    """What is known above a taxon is above its parent as well, though another row named the parent."""
+    for node in sorted(nodes.values(), key=lambda node: -RANKS.index(node.rank)):
+        above = [rank for rank in RANKS if rank in node.above]
+        for rank in above[:-1]:
+            parent = node.above[above[-1]][0]
+            _put_below(parent, nodes[parent], rank, node.above[rank])
 
 
 def _check_against_ancestors(nodes: dict[str, _Node]) -> None:

@@ -230,7 +230,10 @@ def _parse_speciesnet(text: str, where: str) -> Row | None:
     uuid, *ranks, common = parts
     if _NO_RESULT in ranks:
         return None
-    lineage = full_names({rank: name for rank, name in zip(RANKS, ranks, strict=False) if name})
+    given = {rank: name for rank, name in zip(RANKS, ranks, strict=False) if name}
+    if "genus" in given and "species" in given:  # epithets: "lupus dingo" is a Canis, "Lupus" no genus
+        given["species"] = f"{given['genus']} {given['species']}"
+    lineage = full_names(given)
     finest = next((lineage[rank] for rank in reversed(RANKS) if rank in lineage), None)
     label = common or finest
     if label is None:

@@ -68,6 +68,7 @@ def test_a_csv_becomes_a_tree_whose_gaps_are_filled_by_other_rows(cats: Taxonomy
         ("x,Mammalia,,,,,,,mineral\n", "line 8 has the unknown kind 'mineral'"),
         (",Mammalia,,,,,,,\n", "line 8 has no label"),
         ("x,Mammalia\n", "line 8 has 2 cells"),
+        ("x,,,,Lynx,Felis rufus,,,\n", "line 8 puts the species Felis rufus in the genus Lynx.*'synonyms'"),
         ("Felidae,Mammalia,Artiodactyla,Cervidae,,,,,\n", "'Felidae' is the name of the taxon Felidae"),
     ],
 )
@@ -79,6 +80,18 @@ def test_rows_that_contradict_are_refused_by_file_and_line(tmp_path: Path, rows:
 def test_two_rows_may_not_disagree_through_a_third(tmp_path: Path) -> None:
     text = HEADER + "a,,Carnivora,,Lynx,,,,\nb,,,Felidae,Lynx,,,,\nc,,Artiodactyla,Felidae,,,,,\n"
     with pytest.raises(DataError, match="Lynx has two parents"):
+        taxonomy_from_csv(csv_file(tmp_path, text))
+
+
+def test_what_one_row_says_above_a_taxon_holds_for_its_parent(tmp_path: Path) -> None:
+    text = HEADER + "a,,,,Vulpes,Vulpes vulpes,,,\nb,,,Canidae,,Vulpes vulpes,,,\n"
+    tree = taxonomy_from_csv(csv_file(tmp_path, text))
+    assert tree.path("a") == tree.path("b") == ("Canidae", "Vulpes", "Vulpes vulpes")
+    text += "c,,Carnivora,,Vulpes,,,,\nd,,,,Vulpes,Vulpes lagopus,,,\n"
+    tree = taxonomy_from_csv(csv_file(tmp_path, text))
+    assert tree.path("d") == ("Carnivora", "Canidae", "Vulpes", "Vulpes lagopus")
+    text += "e,,,Felidae,,Vulpes lagopus,,,\n"
+    with pytest.raises(DataError, match=r"Vulpes has two parents: .*line [36].*line [36]"):
         taxonomy_from_csv(csv_file(tmp_path, text))
 
 
@@ -201,8 +214,8 @@ def test_the_folders_of_a_split_are_one_tree(tmp_path: Path) -> None:
     assert list(tree.labels) == ["canidae", "lynx_lynx", "puma"]
     assert tree.path("lynx_lynx") == ("Felidae", "Lynx", "Lynx lynx")
     assert tree.children() == ("Canidae", "Felidae")
-    (tmp_path / "mustelidae").mkdir()  # beside others a folder "test" may be anything
-    with pytest.raises(DataError, match="two parents"):
+    (tmp_path / "mustelidae").mkdir()  # beside others it is no level of a split
+    with pytest.raises(DataError, match="taxon_train/felidae"):
         taxonomy_from_folders(tmp_path)
 
 
@@ -228,10 +241,12 @@ def test_speciesnet_strings_keep_their_uuid_and_blank_its_meaning() -> None:
             "f185;;;;;;blank",
             "1f68;;;;;;animal",
             "990a;mammalia;primates;hominidae;homo;sapiens;human",
+            "d1;mammalia;carnivora;canidae;canis;lupus dingo;dingo",
             none,
         ]
     )
     assert tree.taxon("bobcat").uuid == "u1"
+    assert tree.path("dingo")[-2:] == ("Canis", "Canis lupus dingo")
     assert tree.path("cat family") == ("Mammalia", "Carnivora", "Felidae")
     assert {"mouse (Rodentia)", "mouse (Mus)"} <= set(tree.labels)
     assert [tree.kind(label) for label in ("blank", "animal", "human")] == ["blank", "animal", "human"]
