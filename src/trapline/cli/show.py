@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -228,9 +228,16 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
             cut = f" ({facts['cropped']} cut to a box)" if "cropped" in facts else ""
             yield (
                 name,
-                f"{part}: {facts.get('media')} media{cut}, {facts.get('locations')} locations: {counts}",
+                f"{part}: {facts.get('media')} media{cut}, {_places(facts)}: {counts}",
             )
             name = ""
     left_out = card.training_data.get("left_out")
     if left_out:
         yield "left out", ", ".join(f"{count} {why}" for why, count in left_out.items())
+
+
+def _places(facts: Mapping[str, Any]) -> str:
+    """Of how many locations the media of a part are, or of how many events where none is known."""
+    if facts.get("locations") == 0 and facts.get("events"):
+        return f"{facts['events']} events of no known location"
+    return f"{facts.get('locations')} locations"

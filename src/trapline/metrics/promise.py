@@ -34,7 +34,7 @@ class Promise:
         threshold: the least score of an answer.
         answered: media that reach it.
         right: of these.
-        groups: locations of these.
+        groups: groups (locations) of these.
         bound: the least share of right answers at the confidence asked for.
     """
 

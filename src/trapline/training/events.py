@@ -89,14 +89,15 @@ def judge_events(
         others = chooser.choose(~inside)
         found = apply_pooling(probabilities, weights, codes, others, recipe.task, selected.labels)
         pooled[inside] = found[inside]
-    groups = selected.groups[rows[first]]
-    where = f"{len(names)} events of {len(np.unique(selected.locations[rows]))} locations"
+    groups = selected.groups(rows[first])
+    places = f" of {len(groups.locations)} locations" if groups.locations else ""
+    where = f"{len(names)} events{places}"
     chosen_on = "on which it was chosen" if folds is None else "each with what was chosen on the other folds"
     return pooling.model_copy(
         update={
             "selected_on": f"{'validation' if folds is None else 'out of fold'}: {where}",
-            "metrics": intervals_of(recipe, selected.labels, truth, pooled, groups),
-            "metrics_on": f"{where}, {chosen_on}; intervals over {selected.grouped_by}s",
+            "metrics": intervals_of(recipe, selected.labels, truth, pooled, groups.keys),
+            "metrics_on": f"{where}, {chosen_on}; intervals over {groups.by}s",
         }
     )
 

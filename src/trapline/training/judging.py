@@ -30,7 +30,7 @@ class Judged:
         rows: of the selected media.
         probabilities: float64 [rows, labels], calibrated.
         calibration: for the model file.
-        metrics: name -> value and interval over locations.
+        metrics: name -> value and interval over locations or, where these do not tell, events.
         measured_on: for people.
         event: how the media of an event are pooled, and figures of events; None without events.
     """
@@ -68,9 +68,8 @@ def judge(
         caveat: what else a reader of the figures must know.
     """
     truth = truth_of(selected.targets[rows], recipe.task)
-    where = _where(selected, rows)
+    groups = selected.groups(rows)
     known = known_labels(selected.targets[rows], folds)
-    places = tuple(str(place) for place in np.unique(selected.locations[rows]))
 
     natural = Calibration(exclusive=base.exclusive)
 
@@ -81,8 +80,8 @@ def judge(
         )
         if found.method == "none":
             return found
-        fitted_on = f"{'validation' if folds is None else 'out of fold'}: {where}"
-        return found.model_copy(update={"fitted_on": fitted_on, "locations": places})
+        fitted_on = f"{'validation' if folds is None else 'out of fold'}: {groups.where}"
+        return found.model_copy(update={"fitted_on": fitted_on, "locations": groups.locations})
 
     calibration = fitted(np.ones(len(rows), bool))
     probabilities = apply_calibration(logits, calibration, recipe.task, selected.labels)
@@ -90,24 +89,16 @@ def judge(
         inside = folds == fold
         of_others = fitted(~inside)
         probabilities[inside] = apply_calibration(logits[inside], of_others, recipe.task, selected.labels)
-    metrics = intervals_of(recipe, selected.labels, truth, probabilities, selected.groups[rows])
+    metrics = intervals_of(recipe, selected.labels, truth, probabilities, groups.keys)
     event = judge_events(recipe, selected, rows, probabilities, folds)
-    said = _measured_on(recipe, selected, where, folds) + caveat
+    said = _measured_on(recipe, groups.where, folds) + caveat
     calibration = calibration.model_copy(
         update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
     )
     return Judged(rows, probabilities, calibration, metrics, said, event)
 
 
-def _where(selected: Selected, rows: Rows) -> str:
-    places = len(np.unique(selected.locations[rows]))
-    said = f"{len(rows)} media at {places} location{'s' if places != 1 else ''}"
-    if selected.grouped_by == "event":
-        said += f" ({len(np.unique(selected.events[rows]))} events; intervals are over events)"
-    return said
-
-
-def _measured_on(recipe: Recipe, selected: Selected, where: str, folds: npt.NDArray[np.int64] | None) -> str:
+def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None) -> str:
     weak = recipe.learn_from == "event" and not recipe.event_statistics
     labels = ", each held to have the labels of its event" if weak else ""
     if folds is None:

@@ -24,6 +24,7 @@ from trapline.catalog import (
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
 from trapline.models.recipe import Recipe
+from trapline.training.groups import Groups
 from trapline.training.targets import target_matrix
 
 Rows = npt.NDArray[np.int64]
@@ -59,24 +60,13 @@ class Selected:
     failed: dict[int, str] = field(default_factory=dict)
 
     @property
-    def locations(self) -> npt.NDArray[Any]:
-        """[N]: the location of each media; a media without one stands for itself."""
-        return self.catalog.table.select(pl.coalesce("location_id", "media_id")).to_series().to_numpy()
-
-    @property
     def events(self) -> npt.NDArray[Any]:
         """[N]: the event of each media; a media without one stands for itself."""
         return self.catalog.table.select(event_key()).to_series().to_numpy()
 
-    @property
-    def grouped_by(self) -> str:
-        """What intervals resample: `location`, or `event` where all media are of one location."""
-        return "location" if len(np.unique(self.locations)) > 1 else "event"
-
-    @property
-    def groups(self) -> npt.NDArray[Any]:
-        """[N]: what belongs together: locations, or events where there is only one location."""
-        return self.locations if self.grouped_by == "location" else self.events
+    def groups(self, rows: Rows) -> Groups:
+        """Which of the rows belong together."""
+        return Groups.of(self.catalog.table[rows.tolist()])
 
     def taught(self, recipe: Recipe, rows: Rows) -> Taught:
         """Which of the rows train: first frames only if asked, and the share of the blanks that is kept.
@@ -233,7 +223,7 @@ def split_record(catalog: Catalog, leaks: LeakCheck) -> dict[str, Any]:
 
 
 def data_summary(selected: Selected, crop: CropPolicy | None) -> dict[str, Any]:
-    """What the card keeps of the data: media, locations and labels of each part, and what was left out.
+    """What the card keeps of the data: media, known locations and events, labels, and what was left out.
 
     Where the preprocessing crops, also how many media had a box to be cut to.
     """
@@ -243,9 +233,13 @@ def data_summary(selected: Selected, crop: CropPolicy | None) -> dict[str, Any]:
     )
     for part, rows in (("train", selected.train), ("validation", selected.validation)):
         counts = selected.targets[rows].sum(axis=0).astype(int).tolist()
+        known = selected.catalog.table[rows.tolist()].select(
+            pl.col("location_id", "event_id").drop_nulls().n_unique()
+        )
         summary[part] = {
             "media": len(rows),
-            "locations": len(np.unique(selected.locations[rows])),
+            "locations": known["location_id"].item(),
+            "events": known["event_id"].item(),
             "labels": dict(zip(selected.labels, counts, strict=True)),
             **({} if crop is None else {"cropped": int(boxed[rows].sum())}),
         }

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, event_key
+from trapline.catalog import Catalog
 from trapline.errors import UsageError
 from trapline.metrics import fit_temperature, probabilities_of
 from trapline.models import Calibration, Card, ModelFile
@@ -341,18 +341,14 @@ def judge_taxa(
 def promised_thresholds(learner: TaxaLearner, judged: Judged) -> tuple[dict[str, float], dict[str, Any]]:
     """The roll-up's thresholds, chosen on the media that were judged; see `choose_thresholds`.
 
-    Where all media come from one location the bound is over its events, and the record says so.
+    The record says over what the bound is: locations, or events where these are not known or there is one.
     """
-    table = learner.media.selected.catalog.table[judged.rows.tolist()]
-    places = learner.media.selected.groups[judged.rows]
-    one = len(np.unique(places)) == 1
-    if one:
-        places = table.select(event_key()).to_series().to_numpy()
+    groups = learner.media.selected.groups(judged.rows)
     labels = [learner.media.labels[row] for row in judged.rows]
     chosen, record = choose_thresholds(
-        judged.probabilities, labels, places, learner.media.classes, learner.settings
+        judged.probabilities, labels, groups.keys, learner.media.classes, learner.settings
     )
-    return chosen, record | {"over": "events of one location" if one else "locations"}
+    return chosen, record | {"over": groups.over}
 
 
 def train_taxa(

@@ -35,7 +35,7 @@ def choose_thresholds(
     Args:
         probabilities: [N, classes], calibrated, of media that no head was trained on.
         labels: [N], the truth, as the data has it.
-        groups: [N], the location of each.
+        groups: [N], what is right or wrong together: the location of each, or its event.
         classes: the tree and its classes.
         settings: `promise` and `confidence`.
     """

@@ -317,6 +317,25 @@ def test_fit_all_trains_on_everything_and_judges_out_of_fold(
     assert len(Predictions.load(folder / "run" / "validation.parquet")) == len(photos())
 
 
+def test_crops_of_one_observation_count_as_one_where_no_location_is_known(
+    run: Callable[..., Any], photos: Callable[..., Catalog]
+) -> None:
+    whole = photos()
+    observation = pl.col("location_id") + pl.col("labels").list.first().str.head(1)  # two to four crops each
+    table = whole.table.with_columns(
+        observation.alias("event_id"), pl.lit(None, pl.String).alias("location_id")
+    )
+    model, _ = run("taxa-cascade", whole.with_table(table), "taxa.promise=0.6")
+    judged = table.filter(pl.col("split") == "validation")["event_id"].n_unique()
+    card, said = model.card, model.card.taxonomy["rollup"]
+    assert (said["groups"], said["over"]) == (judged, "events")
+    assert {"locations": 0, "events": judged}.items() <= card.training_data["validation"].items()
+    for text in (card.metrics_on, card.calibration.fitted_on):
+        assert "media, their locations not known (" in text
+        assert "events; intervals are over events)" in text
+    assert card.calibration.locations == ()
+
+
 def test_without_a_taxonomy_the_message_says_what_to_give(
     photos: Callable[..., Catalog], tmp_path: Path
 ) -> None:
