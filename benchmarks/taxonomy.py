@@ -42,6 +42,7 @@ STRENGTHS = (3.0, 1.0, 0.3)
 WAYS = ("taxa-flat", "taxa-cascade", "taxa-path")
 SETS = ("caltech-night", "trailcam-bursts", "jura")
 SETTINGS = ["augmentation.horizontal_flip=0"]
+NAMED = "all that name a taxon"
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 
 
@@ -238,7 +239,7 @@ def promise(catalog: Catalog, found: Mapping[str, Predictions], only: str | None
 def print_promise(
     way: str, wanted: float, part: Predictions, truth: Mapping[str, str], groups: Mapping[str, str]
 ) -> None:
-    """One row a level, and one of all answers."""
+    """One row a level, and one of all answers that name a taxon."""
     hierarchy = tree_of(part)
     classes, tree = hierarchy.classes, hierarchy.classes.taxonomy
     settings = recipe_of(way, f"taxa.promise={wanted}").taxa
@@ -263,13 +264,13 @@ def print_promise(
             if answer is not None:
                 key = (answer, label)
                 said = cache.get(key) or cache.setdefault(key, verdict(tree, answer, label))
-                for name in (level, "all answers"):
+                for name in (level,) if level == "kind" else (level, NAMED):
                     tally.setdefault(name, []).append(said)
         for name, verdicts in tally.items():
             right, wrong = verdicts.count("right"), verdicts.count("wrong")
             if right + wrong:
                 kept.setdefault(name, []).append((len(verdicts) / len(rest), right / (right + wrong)))
-    for name in ("species", "genus", "family", "order", "class", "kind", "all answers"):
+    for name in ("species", "genus", "family", "order", "class", NAMED, "kind"):
         if name in kept:
             share, precision = np.array(kept[name]).T
             low, high = np.quantile(precision, [0.05, 0.95])

@@ -46,6 +46,7 @@ def render(template: str, path: Path, **values: Any) -> Path:
         "number": words.number,
         "span": words.span,
         "with_span": words.with_span,
+        "left_out": words.left_out,
         "title": words.title,
         "meaning": words.meaning,
         "direction": words.direction,

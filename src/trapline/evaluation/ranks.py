@@ -1,7 +1,7 @@
 """How good a model of taxa is at each rank, at each node, and when it may stop early.
 
-All figures by rank are unconditional: a media counts at every rank that its label reaches, whatever was said
-of it at broader ones.
+Figures of a rank are over the animals whose label reaches it, and unconditional: whatever was said of a media
+at broader ranks, a wrong taxon, one that stops above the rank and no animal at all are wrong.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ from trapline.models.card import as_intervals
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import RANKS, Taxonomy, group_at_rank
 from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
+from trapline.taxonomy.names import Rank
 from trapline.taxonomy.rollup import LEVELS, RolledUp, verdict
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+
+RANKS_HEADER = ("rank", "media", "without_taxon", "coarser", "taxa", "metric", "value", "low", "high")
+"""The columns of `ranks.csv`."""
 
 
 class _Part(BaseModel):
@@ -34,19 +38,22 @@ class _Part(BaseModel):
 
 
 class RankResult(_Part):
-    """One rank.
+    """One rank; or the kinds (animal, human, vehicle, blank, other), which every label has.
 
     Attributes:
-        rank: its name.
-        media: whose label reaches it, or belongs to a class that stops above it.
-        left_out: media whose label says less than this rank.
-        taxa: how many groups there are to tell apart.
+        rank: its name, or `kind`.
+        media: of animals whose label has a taxon of the rank; of the kinds all.
+        without_taxon: media left out because nothing of that rank is in them: blanks, people, vehicles, and
+            labels whose path skips the rank.
+        coarser: media left out because their label stops above the rank.
+        taxa: how many taxa of the rank, or kinds, there are to tell apart.
         metrics: accuracy, balanced accuracy, macro F1, log loss with 95 % intervals.
     """
 
     rank: str
     media: int
-    left_out: int
+    without_taxon: int
+    coarser: int
     taxa: int
     metrics: dict[str, Interval]
 
@@ -57,7 +64,8 @@ class TaxonResult(_Part):
     Attributes:
         name: of the taxon.
         media: that are of it.
-        precision: of the media that are said to be of it at its rank.
+        precision: of the media that are said to be of it at its rank, blanks and all among them, unless their
+            label stops above the rank.
         recall: share of its media that are.
     """
 
@@ -105,7 +113,8 @@ class AnsweredAt(_Part):
     Attributes:
         level: a rank, or `kind`.
         threshold: the least probability of an answer; None where a majority answers.
-        right: answers that are the label's taxon or lie above it.
+        exact: answers as fine as the label.
+        right: answers that are the label's taxon or lie above it, the exact ones among them.
         wrong: that lie elsewhere.
         unknown: that lie below what the label says.
         precision: right / (right + wrong).
@@ -113,6 +122,7 @@ class AnsweredAt(_Part):
 
     level: str
     threshold: float | None
+    exact: int
     right: int
     wrong: int
     unknown: int
@@ -129,7 +139,8 @@ class RollUpResult(_Part):
         wrong: answers that lie elsewhere.
         unknown: answers below what the label says.
         unanswered: media without an answer.
-        precision: right / (right + wrong), of all answers.
+        precision: right / (right + wrong), of the answers that name a taxon; those that name a kind (animal,
+            blank, …) are the level `kind`.
         hierarchical: precision, recall and F1 over the taxa on the paths, the kind among them (Kiritchenko
             et al. 2006; Silla & Freitas 2011).
         levels: the answers by the level at which they stop, finest first.
@@ -162,7 +173,7 @@ class RankEvaluation(_Part):
     Attributes:
         media: labelled, predicted, of labels that the tree knows.
         unknown_labels: media whose label the tree does not know; they are in no figure.
-        ranks: broadest first.
+        ranks: the kinds, if the model tells several apart, then the ranks, broadest first.
         taxa: every taxon of the tree, at its own rank.
         nodes: the decisions, broader before finer.
         rollup: the rolled-up answers.
@@ -186,7 +197,7 @@ class RankEvaluation(_Part):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         figures = [
-            [one.rank, one.media, one.taxa, name, *_cells(interval)]
+            [one.rank, one.media, one.without_taxon, one.coarser, one.taxa, name, *_cells(interval)]
             for one in self.ranks
             for name, interval in one.metrics.items()
         ]
@@ -200,9 +211,7 @@ class RankEvaluation(_Part):
             for one in self.answers
         ]
         written = [
-            _write(
-                folder / "ranks.csv", ["rank", "media", "taxa", "metric", "value", "low", "high"], figures
-            ),
+            _write(folder / "ranks.csv", RANKS_HEADER, figures),
             _write(folder / "nodes.csv", ["node", "class", "precision", "recall", "f1", "support"], nodes),
             _write(
                 folder / "answers.csv",
@@ -331,43 +340,73 @@ def _by_rank(
 ) -> tuple[tuple[RankResult, ...], tuple[TaxonResult, ...]]:
     tree = classes.taxonomy
     present = {taxon.rank for taxon in tree.taxa.values()}
-    found: list[RankResult] = []
+    kinds = _kinds(truth, tree, classes.names, samples, seed)
+    found = [] if kinds is None else [kinds]
     taxa: dict[str, TaxonResult] = {}
     for rank in (rank for rank in RANKS if rank in present):
         groups = [group_at_rank(tree, name, rank) for name in classes.names]
         names = list(dict.fromkeys(groups))
-        of_label = {
-            label: None
-            if own is None and RANKS.index(tree.rank(label) or RANKS[0]) < RANKS.index(rank)
-            else names.index(group_at_rank(tree, own or label, rank))
-            for label, own in classes.of_label.items()
-            if label in set(truth.labels)
-        }
-        places = [of_label[label] for label in truth.labels]
-        rows = [row for row, there in enumerate(places) if there is not None]
-        if not rows:
-            continue
-        matrix = np.array([[float(group == name) for name in names] for group in groups])
-        true, sums = np.array([places[row] for row in rows]), truth.probabilities[rows] @ matrix
-        taxa = _taxa(names, true, sums.argmax(axis=1)) | taxa  # a taxon counts at its own rank
-        estimates = metrics.bootstrap_all(
-            true,
-            sums,
-            truth.codes[rows],
-            samples,
-            seed,
-            metrics_fn=_figures,
+        sums = truth.probabilities @ _membership(groups, names)
+        above = np.array([_stops_above(tree, label, rank) for label in truth.labels])
+        known = np.array([classes.of_label[label] is not None for label in truth.labels]) | ~above
+        places = np.array(
+            [
+                names.index(group_at_rank(tree, classes.of_label[label] or label, rank)) if there else -1
+                for label, there in zip(truth.labels, known, strict=True)
+            ]
         )
+        taxa = _taxa(names, places[known], sums[known].argmax(axis=1)) | taxa  # counts at its own rank
+        animals = np.array([tree.kind(label) == "animal" for label in truth.labels])
+        reaches = animals & np.array([rank in tree.lineage(label) for label in truth.labels])
+        if not reaches.any():
+            continue
+        coarser = animals & above
         found.append(
             RankResult(
                 rank=rank,
-                media=len(rows),
-                left_out=len(places) - len(rows),
-                taxa=len(names),
-                metrics=as_intervals(estimates),
+                media=int(reaches.sum()),
+                without_taxon=int((~reaches & ~coarser).sum()),
+                coarser=int(coarser.sum()),
+                taxa=sum(name in tree.taxa and tree.taxa[name].rank == rank for name in names),
+                metrics=_measure(places[reaches], sums[reaches], truth.codes[reaches], samples, seed),
             )
         )
     return tuple(found), tuple(taxa.values())
+
+
+def _kinds(
+    truth: _Truth, tree: Taxonomy, classes: Sequence[str], samples: int, seed: int
+) -> RankResult | None:
+    """Animal, human, vehicle, blank or other, over all media; None where the model knows one kind only."""
+    said, true = ([tree.kind(name) for name in names] for names in (classes, truth.labels))
+    if len(set(said)) < 2:
+        return None
+    names = list(dict.fromkeys((*said, *true)))
+    places = np.array([names.index(kind) for kind in true])
+    sums = truth.probabilities @ _membership(said, names)
+    return RankResult(
+        rank="kind",
+        media=len(true),
+        without_taxon=0,
+        coarser=0,
+        taxa=len(set(said)),
+        metrics=_measure(places, sums, truth.codes, samples, seed),
+    )
+
+
+def _membership(groups: Sequence[str], names: Sequence[str]) -> Floats:
+    """0/1 [groups, names]: which column of probabilities adds to which name."""
+    return np.array([[float(group == name) for name in names] for group in groups])
+
+
+def _stops_above(tree: Taxonomy, label: str, rank: Rank) -> bool:
+    """Whether a label has a taxon, and one that is broader than the rank."""
+    own = tree.rank(label)
+    return own is not None and RANKS.index(own) < RANKS.index(rank)
+
+
+def _measure(true: Codes, sums: Floats, codes: Codes, samples: int, seed: int) -> dict[str, Interval]:
+    return as_intervals(metrics.bootstrap_all(true, sums, codes, samples, seed, metrics_fn=_figures))
 
 
 def _taxa(names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResult]:
@@ -451,6 +490,7 @@ def _rolled_up(
     right, wrong = said == "right", said == "wrong"
     finest = {pair: _as_fine(tree, *pair) for pair in set(pairs)}
     exact = right & np.array([finest[pair] for pair in pairs])
+    names_taxon = np.asarray(rolled.levels != "kind", bool)
     levels = []
     for level in reversed(LEVELS):
         here = np.asarray(rolled.levels == level, bool)
@@ -460,6 +500,7 @@ def _rolled_up(
             AnsweredAt(
                 level=level,
                 threshold=None if thresholds is None else thresholds.get(level),
+                exact=int((exact & here).sum()),
                 right=int((right & here).sum()),
                 wrong=int((wrong & here).sum()),
                 unknown=int(((said == "unknown") & here).sum()),
@@ -473,7 +514,7 @@ def _rolled_up(
         wrong=int(wrong.sum()),
         unknown=int((said == "unknown").sum()),
         unanswered=int((said == "none").sum()),
-        precision=_share(right, right | wrong, truth.codes, samples, seed),
+        precision=_share(right & names_taxon, (right | wrong) & names_taxon, truth.codes, samples, seed),
         hierarchical=_hierarchical(tree, pairs, truth.codes, samples, seed),
         levels=tuple(levels),
     )

@@ -10,7 +10,7 @@ from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import Interval
 
 if TYPE_CHECKING:
-    from trapline.evaluation.ranks import RankEvaluation
+    from trapline.evaluation.ranks import RankEvaluation, RankResult, RollUpResult
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,24 @@ def with_span(interval: Interval | None) -> str:
 def rank_lines(ranks: RankEvaluation) -> list[str]:
     """The figures by rank and what became of the rolled-up answers, as lines."""
     figures = list(dict.fromkeys(name for one in ranks.ranks for name in one.metrics))
-    rows = [("By rank, unconditional", "media", *(title(name) for name in figures))]
+    rows = [("By rank, unconditional", "media", *(title(name) for name in figures), "left out")]
     for one in ranks.ranks:
         cells = (with_span(one.metrics.get(name)) for name in figures)
-        rows.append((one.rank, str(one.media), *cells))
-    rolled = ranks.rollup
+        rows.append((one.rank, str(one.media), *cells, left_out(one)))
+    return [*columns(rows), "", *_rolled_lines(ranks.rollup)]
+
+
+def left_out(rank: RankResult) -> str:
+    """How many media are not in the figures of a rank, and why; empty if all are."""
+    said = []
+    if rank.without_taxon:
+        said.append(f"{rank.without_taxon} with no {rank.rank} (blank, people, …)")
+    if rank.coarser:
+        said.append(f"{rank.coarser} known less finely")
+    return ", ".join(said)
+
+
+def _rolled_lines(rolled: RollUpResult) -> list[str]:
     said = [
         f"{rolled.exact} exact",
         f"{rolled.coarse} right but coarser",
@@ -110,21 +123,27 @@ def rank_lines(ranks: RankEvaluation) -> list[str]:
         *([f"{rolled.unknown} finer than their label"] if rolled.unknown else []),
     ]
     promise = "" if rolled.promise is None else f", promised {rolled.promise:.2f} a rank"
-    lines = [*columns(rows), "", f"Rolled-up answers: {', '.join(said)}."]
+    first = f"Rolled-up answers: {', '.join(said)}."
     if not rolled.levels:
         promised = "anything" if rolled.promise is None else f"{rolled.promise:.2f}"
         return [
-            *lines,
+            first,
             f"The validation photos could not promise {promised} at any rank. Train with --folds 5, or "
             "promise less (--set taxa.promise=0.9).",
         ]
-    lines.append(f"Of the answers {with_span(rolled.precision)} are right{promise}:")
-    lines += [
-        f"  {one.level:<10} {with_span(one.precision)} of {one.right + one.wrong} answers"
-        for one in rolled.levels
+    rows: list[tuple[str, ...]] = [
+        ("By level of the answer", "right", "exact", "coarser", "wrong", "finer than the label")
     ]
+    for one in rolled.levels:
+        counts = (one.exact, one.right - one.exact, one.wrong, one.unknown)
+        rows.append((one.level, with_span(one.precision), *map(str, counts)))
     parts = ", ".join(f"{name} {with_span(value)}" for name, value in rolled.hierarchical.items())
-    return [*lines, f"Hierarchical: {parts}."]
+    return [
+        first,
+        f"Of the answers that name a taxon {with_span(rolled.precision)} are right{promise}.",
+        *columns(rows),
+        f"Hierarchical: {parts}.",
+    ]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,5 +1,6 @@
 """Figures by rank and node against counts made by hand; coarse labels and synonyms; the report and tables."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +65,58 @@ def found(judged: tuple[Catalog, Predictions]) -> Evaluation:
     return evaluate(*judged, samples=50)
 
 
-def test_each_rank_counts_every_media_that_reaches_it(found: Evaluation) -> None:
+def test_each_rank_counts_the_animals_whose_label_reaches_it(found: Evaluation) -> None:
     assert found.ranks is not None
     by_rank = {one.rank: one for one in found.ranks.ranks}
-    assert {rank: (one.media, one.left_out) for rank, one in by_rank.items()} == {
-        "class": (8, 0),
-        "family": (8, 0),
-        "genus": (6, 2),
-        "species": (6, 2),
+    assert {rank: (one.media, one.without_taxon, one.coarser) for rank, one in by_rank.items()} == {
+        "kind": (8, 0, 0),
+        "class": (7, 1, 0),
+        "family": (7, 1, 0),
+        "genus": (5, 1, 2),
+        "species": (5, 1, 2),
     }
-    assert by_rank["family"].metrics["accuracy"].value == pytest.approx(7 / 8)  # ties go to the first
-    assert by_rank["species"].metrics["accuracy"].value == pytest.approx(4 / 6)
+    assert by_rank["kind"].metrics["accuracy"].value == 1
+    assert by_rank["family"].metrics["accuracy"].value == pytest.approx(6 / 7)  # ties go to the first
+    assert by_rank["species"].metrics["accuracy"].value == pytest.approx(3 / 5)
+    assert (by_rank["kind"].taxa, by_rank["family"].taxa, by_rank["species"].taxa) == (2, 3, 5)
     taxa = {one.name: one for one in found.ranks.taxa}
     assert (taxa["Felidae"].recall, taxa["Felidae"].media) == (pytest.approx(2 / 3), 3)
     assert taxa["Cervidae"].precision == pytest.approx(2 / 3)
+
+
+def test_blanks_that_are_right_do_not_hide_animals_that_are_wrong(
+    judged: tuple[Catalog, Predictions], tmp_path: Path
+) -> None:
+    said = judged[1]
+    rows = [  # 3 bobcats called puma, 1 called empty, 12 blanks called empty
+        *[("bobcat", (0.0, 0.05, 0.0, 0.0, 0.95, 0.0))] * 3,
+        ("bobcat", (0.0, 0.0, 0.0, 1.0, 0.0, 0.0)),
+        *[("empty", (0.0, 0.0, 0.0, 1.0, 0.0, 0.0))] * 12,
+    ]
+    ids = [f"{row}.jpg" for row in range(len(rows))]
+    truth = [
+        {"media_id": name, "file_path": name, "location_id": name, "labels": [label]}
+        for name, (label, _) in zip(ids, rows, strict=True)
+    ]
+    numbers = pl.DataFrame([row[1] for row in rows], dict.fromkeys(said.labels, pl.Float32), orient="row")
+    fixed = {name: [None] * len(ids) for name in fixed_columns("media")}
+    fixed |= {"media_id": ids, "file_path": ids, "status": ["ok"] * len(ids)}
+    table = pl.DataFrame(fixed, fixed_columns("media")).hstack(numbers)
+    found = evaluate(Catalog.from_rows(truth, tmp_path, "by hand"), replace(said, table=table), samples=50)
+    assert found.ranks is not None
+    accuracy = {one.rank: one.metrics["accuracy"].value for one in found.ranks.ranks}
+    assert accuracy == {"kind": 15 / 16, "class": 0.75, "family": 0.75, "genus": 0, "species": 0}
+    rolled = found.ranks.rollup
+    assert rolled.precision is not None
+    assert rolled.precision.value == 0  # of the answers that name a taxon: three pumas
+    assert {one.level: (one.exact, one.right, one.wrong) for one in rolled.levels} == {
+        "species": (0, 0, 3),
+        "family": (0, 0, 0),
+        "kind": (12, 12, 1),
+    }
+    text = found.to_text()
+    assert "12 with no species (blank, people, …)" in text
+    assert "Of the answers that name a taxon 0.000 are right" in text
 
 
 def test_a_node_is_judged_on_what_lies_below_it(found: Evaluation) -> None:
@@ -99,11 +138,11 @@ def test_answers_are_right_coarser_wrong_finer_or_none(found: Evaluation) -> Non
     rolled = found.ranks.rollup
     assert (rolled.exact, rolled.coarse, rolled.wrong, rolled.unknown, rolled.unanswered) == (4, 1, 1, 1, 1)
     assert rolled.precision is not None
-    assert rolled.precision.value == pytest.approx(5 / 6)
-    assert {one.level: (one.right, one.wrong, one.unknown) for one in rolled.levels} == {
-        "species": (2, 1, 1),
-        "family": (2, 0, 0),
-        "kind": (1, 0, 0),
+    assert rolled.precision.value == pytest.approx(4 / 5)
+    assert {one.level: (one.exact, one.right, one.wrong, one.unknown) for one in rolled.levels} == {
+        "species": (2, 2, 1, 1),
+        "family": (1, 2, 0, 0),
+        "kind": (1, 1, 0, 0),
     }
     both, said, true = (
         5 + 3 + 2 + 3 + 3 + 5 + 0 + 1,
