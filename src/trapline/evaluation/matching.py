@@ -32,6 +32,7 @@ class Counts(BaseModel):
         unknown_label: left out because the model does not know their label (only if that was asked for).
         coarse: left out of all figures but those by rank, because their label stops above the classes of a
             model of taxa.
+        outside: left out because their label lies outside the one node that the model decides.
         several_labels: left out because a single-label model cannot say two labels (only if asked for).
         predictions_elsewhere: predictions for media of other parts of the catalog.
         predictions_unmatched: predictions for media that are not in the catalog (only if that was allowed).
@@ -49,6 +50,7 @@ class Counts(BaseModel):
     unknown_label: int
     several_labels: int
     coarse: int = 0
+    outside: int = 0
     predictions_elsewhere: int
     predictions_unmatched: int
     locations: int
@@ -118,7 +120,8 @@ def match(
             f"{len(unmatched)} predictions are for media that are not in the catalog: {_some(unmatched)}. "
             "Judge them with the catalog they were made from, or allow unmatched media (--allow-unmatched)."
         )
-    labelled = chosen.table.filter(pl.col("labels").is_not_null())
+    known = chosen.table.filter(pl.col("labels").is_not_null())
+    labelled = _inside_the_node(known, predictions)
     joined = labelled.join(rows, on="media_id", how="left", maintain_order="left")
     unpredicted = joined.filter(pl.col("prediction").is_null())["media_id"].to_list()
     if unpredicted and not allow_unmatched:
@@ -135,9 +138,10 @@ def match(
     joined, unknown, left_unknown = _known_labels(joined, predictions, unknown_labels)
     if joined.height == 0:
         raise DataError(
-            f"No media are left to judge: of {len(chosen)} media, {len(chosen) - labelled.height} have no "
-            f"label, {failed.height} failed, {len(unpredicted)} have no prediction and "
-            f"{left_several + left_unknown + coarse} were left out."
+            f"No media are left to judge: of {len(chosen)} media, {len(chosen) - known.height} have no "
+            f"label, {known.height - labelled.height} one outside what the model decides, {failed.height} "
+            f"failed, {len(unpredicted)} have no prediction and {left_several + left_unknown + coarse} were "
+            "left out."
         )
     labels = (*predictions.labels, *unknown)
     return Matched(
@@ -152,12 +156,13 @@ def match(
         counts=Counts(
             media=len(chosen),
             evaluated=joined.height,
-            unlabelled=len(chosen) - labelled.height,
+            unlabelled=len(chosen) - known.height,
             failed=failed.height,
             unpredicted=len(unpredicted),
             unknown_label=left_unknown,
             several_labels=left_several,
             coarse=coarse,
+            outside=known.height - labelled.height,
             predictions_elsewhere=elsewhere,
             predictions_unmatched=len(unmatched),
             locations=joined["location_id"].drop_nulls().n_unique(),
@@ -198,6 +203,14 @@ def _one_label_each(
             "Leave such media out (--several-labels leave-out), or use a multi-label model."
         )
     return joined.filter(pl.col("labels").list.len() == 1), len(several)
+
+
+def _inside_the_node(labelled: pl.DataFrame, predictions: Predictions) -> pl.DataFrame:
+    """Without media of labels outside the one node of the tree that the model decides."""
+    outside = (predictions.info.get("taxonomy") or {}).get("outside")
+    if not outside:
+        return labelled
+    return labelled.filter(~pl.col("labels").list.eval(pl.element().is_in(outside)).list.any())
 
 
 def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.DataFrame, int]:

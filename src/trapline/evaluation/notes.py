@@ -50,6 +50,7 @@ def _about_media(matched: Matched) -> Iterator[str]:
         (counts.unpredicted, "are labelled but were not predicted; they are not in the figures"),
         (counts.unknown_label, "have a label the model does not know and were left out, as asked"),
         (counts.coarse, "have a label that stops above the model's classes and are judged by rank only"),
+        (counts.outside, "have a label outside the node that the model decides; they are not in the figures"),
         (counts.several_labels, "have several labels and were left out, as asked"),
         (counts.without_location, "have no known location; together they count as one location"),
     ):

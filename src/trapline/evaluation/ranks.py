@@ -305,8 +305,9 @@ def evaluate_ranks(
 
 
 def _classes(taxonomy: Taxonomy, predictions: Predictions) -> Classes:
-    of_label = predictions.info["taxonomy"].get("classes") or {name: name for name in predictions.labels}
-    return Classes(taxonomy, predictions.labels, of_label)
+    info = predictions.info["taxonomy"]
+    of_label = info.get("classes") or {name: name for name in predictions.labels}
+    return Classes(taxonomy, predictions.labels, of_label, tuple(info.get("outside", ())))
 
 
 def _truth(
@@ -325,7 +326,7 @@ def _truth(
         if row is None or not known[row] or named is None or len(named) != 1:
             continue
         if named[0] not in classes.of_label:
-            unknown += 1
+            unknown += named[0] not in classes.outside
             continue
         rows.append(row)
         media.append(name)
@@ -339,7 +340,7 @@ def _by_rank(
     truth: _Truth, classes: Classes, samples: int, seed: int
 ) -> tuple[tuple[RankResult, ...], tuple[TaxonResult, ...]]:
     tree = classes.taxonomy
-    present = {taxon.rank for taxon in tree.taxa.values()}
+    present = {rank for name in classes.names for rank in tree.lineage(name)}
     kinds = _kinds(truth, tree, classes.names, samples, seed)
     found = [] if kinds is None else [kinds]
     taxa: dict[str, TaxonResult] = {}

@@ -8,14 +8,14 @@ Labels of one taxon ("wild_pig", "wild_boar") are one class.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import DataError
 from trapline.taxonomy.names import RANKS, Rank
-from trapline.taxonomy.tree import Taxonomy
+from trapline.taxonomy.tree import Label, Taxonomy
 
 ONE_OF_A_KIND = ("blank", "vehicle")
 """Kinds without a taxon of which all labels mean the same ("empty" and "blank")."""
@@ -29,11 +29,13 @@ class Classes:
         taxonomy: the part of the tree that is needed; its labels are those of the data and the classes.
         names: the classes, sorted.
         of_label: label of the data → its class; None where it is coarse.
+        outside: labels of the data of which no class is a part, where a single node is decided.
     """
 
     taxonomy: Taxonomy
     names: tuple[str, ...]
     of_label: Mapping[str, str | None]
+    outside: tuple[str, ...] = ()
 
     @property
     def coarse(self) -> tuple[str, ...]:
@@ -176,6 +178,44 @@ def hierarchy_of(classes: Classes, ranks: Sequence[Rank]) -> Hierarchy:
         if len(children[parent]) > 1
     ]
     return Hierarchy(classes, wanted, tuple(heads), paths)
+
+
+def hierarchy_of_node(hierarchy: Hierarchy, name: str) -> Hierarchy:
+    """One head alone: the classes are its children, and labels of the data mean the child they lie below.
+
+    Labels from which the child cannot be told ("cat" at the cats) are coarse, those elsewhere outside.
+
+    Raises:
+        DataError: there is no such head, or a label is called as a child is and means another taxon.
+    """
+    head, classes = hierarchy.head(name), hierarchy.classes
+    place = dict(zip(classes.of_label, hierarchy.truth_at(head, list(classes.of_label)), strict=True))
+    of_label = {
+        label: head.children[place[label]] if place[label] >= 0 else None
+        for label in classes.of_label
+        if place[label] >= 0 or _may_lie_below(classes.taxonomy, label, head.parent)
+    }
+    tree = classes.taxonomy
+    labels = {label: tree.labels[label] for label in of_label}
+    for child in head.children:
+        if child not in tree.taxa:
+            continue
+        kinds = {tree.kind(label) for label, own in of_label.items() if own == child}
+        one = labels.setdefault(child, Label(child, kinds.pop() if len(kinds) == 1 else "animal", child))
+        if one.taxon != child:
+            raise DataError(
+                f"The label '{child}' means {one.taxon}, and the node '{name}' has a child {child}: "
+                "rename the label."
+            )
+    known = replace(tree, labels=labels).for_labels(list(labels))
+    outside = tuple(label for label in classes.of_label if label not in of_label)
+    return hierarchy_of(Classes(known, tuple(sorted(head.children)), of_label, outside), hierarchy.ranks)
+
+
+def _may_lie_below(tree: Taxonomy, label: str, node: str | None) -> bool:
+    """Whether what a label says leaves open that it lies below a node (None: the root)."""
+    path = tree.path(label)
+    return node is None or node in path or (bool(path) and path[-1] in tree.path(node))
 
 
 def _head_name(parent: str | None, ranks: Sequence[Rank]) -> str:

@@ -482,6 +482,7 @@ def described(learner: TaxaLearner, fitted: TaxaFit) -> dict[str, Any]:
         "head_ranks": list(learner.settings.ranks),
         "heads": heads,
         "classes": dict(hierarchy.classes.of_label),
+        "outside": list(hierarchy.classes.outside),
         "unsupported": sorted(unsupported(hierarchy.classes)),
         "ranks": "P(taxon) = the sum of P(label) over the labels at or below it; "
         "P(child | parent) = P(child) / P(parent)",

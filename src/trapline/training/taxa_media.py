@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning
 from trapline.models.recipe import Recipe, Taxa
 from trapline.prediction.ranks import rank_names
 from trapline.taxonomy import Taxonomy
-from trapline.taxonomy.classes import Classes, Head, Hierarchy, classes_of, hierarchy_of
+from trapline.taxonomy.classes import (
+    Classes,
+    Head,
+    Hierarchy,
+    classes_of,
+    hierarchy_of,
+    hierarchy_of_node,
+)
 from trapline.training.selection import Rows, Selected, select_media
 from trapline.training.tree_heads import Decision
 
@@ -72,7 +78,7 @@ def select_taxa(
 ) -> TaxaMedia:
     """The media, classes and decisions of a training.
 
-    With `taxa.node` only media whose label lies below that node are taken, and its children are the classes.
+    With `taxa.node` its children are the classes, and media of labels outside the node are left out.
 
     Raises:
         DataError: no split or an empty part, labels that the taxonomy lacks, media with several labels, or
@@ -87,7 +93,9 @@ def select_taxa(
     labels = tuple(named[0] for named in chosen.catalog.table["labels"].to_list())
     hierarchy = _hierarchy(taxonomy, chosen.labels, settings)
     if settings.node is not None:
-        chosen, labels, hierarchy = _only(chosen, labels, hierarchy, taxonomy, settings.node)
+        hierarchy = hierarchy_of_node(hierarchy, settings.node)
+        chosen = _without_labels(chosen, hierarchy.classes.outside, settings.node)
+        labels = tuple(named[0] for named in chosen.catalog.table["labels"].to_list())
     classes = hierarchy.classes
     targets = np.zeros((len(labels), len(classes.names)), np.float32)
     for row, label in enumerate(labels):
@@ -110,24 +118,14 @@ def _hierarchy(taxonomy: Taxonomy, labels: tuple[str, ...], settings: Taxa) -> H
     return hierarchy_of(classes_of(taxonomy, labels), ranks)
 
 
-def _only(
-    chosen: Selected, labels: tuple[str, ...], hierarchy: Hierarchy, taxonomy: Taxonomy, node: str
-) -> tuple[Selected, tuple[str, ...], Hierarchy]:
-    """The media that a single head trains on, relabelled to its children."""
-    head = hierarchy.head(node)
-    truth = hierarchy.truth_at(head, labels)
-    heard = np.flatnonzero(truth >= 0)
-    renamed = tuple(head.children[truth[row]] for row in heard)
-    table = chosen.catalog.table[heard.tolist()].with_columns(
-        pl.Series("labels", [[name] for name in renamed], pl.List(pl.String))
-    )
-    place = np.full(len(labels), -1)
-    place[heard] = np.arange(len(heard))
-    train, validation = (place[np.intersect1d(rows, heard)] for rows in (chosen.train, chosen.validation))
-    smaller = replace(chosen, catalog=chosen.catalog.with_table(table), train=train, validation=validation)
-    found = hierarchy_of(classes_of(taxonomy, head.children), ())
-    one = replace(found, heads=(replace(found.heads[0], name=node),))
-    return smaller, renamed, one
+def _without_labels(chosen: Selected, outside: Sequence[str], node: str) -> Selected:
+    """The media that a single head trains on; the others are counted."""
+    inside = ~chosen.catalog.table["labels"].list.first().is_in(list(outside)).to_numpy()
+    place = np.where(inside, np.cumsum(inside) - 1, -1)
+    train, validation = (place[rows][inside[rows]] for rows in (chosen.train, chosen.validation))
+    catalog = chosen.catalog.with_table(chosen.catalog.table.filter(inside))
+    left_out = {**chosen.left_out, f"outside {node}": int((~inside).sum())}
+    return replace(chosen, catalog=catalog, train=train, validation=validation, left_out=left_out)
 
 
 def _check_parts(media: TaxaMedia) -> None:

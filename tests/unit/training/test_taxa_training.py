@@ -14,10 +14,11 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning, UsageError
+from trapline.evaluation import evaluate
 from trapline.models import ModelFile, Recipe, change_recipe, resolve_recipe
 from trapline.prediction import Predictions, predict
 from trapline.taxonomy import Taxonomy, sum_at_rank, taxonomy_from_csv
-from trapline.taxonomy.classes import classes_of, hierarchy_of, unsupported
+from trapline.taxonomy.classes import classes_of, hierarchy_of, hierarchy_of_node, unsupported
 from trapline.training import crossval, train
 from trapline.training.linear import fit_head
 from trapline.training.tree_heads import Decision, class_logits, fit_together, losses
@@ -272,6 +273,50 @@ def test_one_node_by_name_is_the_same_head_as_in_the_whole_cascade(
     parts = dict(zip(whole.card.labels, whole.run(pixels).probabilities[0], strict=True))
     cats = parts["bobcat"] + parts["lynx"] + parts["puma"]
     assert alone["Puma"] == pytest.approx(parts["puma"] / cats, abs=1e-3)
+
+
+def test_one_node_is_judged_by_the_labels_of_the_data(
+    run: Callable[..., Any], photos: Callable[..., Catalog], tmp_path: Path
+) -> None:
+    model, folder = run("taxa-cascade", photos(), "taxa.node=felidae_taxon_classifier")
+    assert model.card.training_data["left_out"] == {"outside felidae_taxon_classifier": 54}
+    said = predict(model, photos().part("validation"), tmp_path / "p.parquet")
+    found = evaluate(photos(), said, samples=20)
+    assert (found.counts.evaluated, found.counts.outside) == (9, 18)
+    assert found.metrics["accuracy"].value > 0.7
+    assert any("18 of 27 media have a label outside the node" in note for note in found.notes)
+    assert found.ranks is not None
+    assert (found.ranks.media, found.ranks.unknown_labels) == (9, 0)
+    assert [node.head for node in found.ranks.nodes] == ["felidae_taxon_classifier"]
+    assert found.ranks.nodes[0].media == 9
+    assert [one.rank for one in found.ranks.ranks] == ["class", "order", "family", "genus"]
+    kept = evaluate(photos(), Predictions.load(folder / "run" / "validation.parquet"), samples=20)
+    assert kept.counts.evaluated == 9
+
+
+def test_a_child_is_a_taxon_though_a_label_below_it_has_its_name(tmp_path: Path) -> None:
+    rows = [
+        "label,family,genus,species",
+        "puma,Felidae,Puma,Puma concolor",
+        "jaguarundi,Felidae,Puma,Puma yagouaroundi",
+        "bobcat,Felidae,Lynx,Lynx rufus",
+        "cat,Felidae,,",
+        "fox,Canidae,Vulpes,Vulpes vulpes",
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    classes = classes_of(taxonomy_from_csv(tmp_path / "t.csv"), [row.split(",")[0] for row in rows[1:]])
+    whole = hierarchy_of(classes, ("family", "genus", "species"))
+    cats = hierarchy_of_node(whole, "felidae_taxon_classifier").classes
+    assert cats.names == ("Lynx", "Puma")
+    assert cats.taxonomy.path("Puma") == ("Felidae", "Puma")
+    assert cats.of_label == {"puma": "Puma", "jaguarundi": "Puma", "bobcat": "Lynx", "cat": None}
+    assert cats.outside == ("fox",)
+    (tmp_path / "t.csv").write_text("\n".join(rows).replace("puma,", "Puma,"))
+    named = ["Puma", *(row.split(",")[0] for row in rows[2:])]
+    classes = classes_of(taxonomy_from_csv(tmp_path / "t.csv"), named)
+    whole = hierarchy_of(classes, ("family", "genus", "species"))
+    with pytest.raises(DataError, match="The label 'Puma' means Puma concolor"):
+        hierarchy_of_node(whole, "felidae_taxon_classifier")
 
 
 def test_a_node_missing_from_validation_and_an_empty_node_are_told_and_moved_past(
