@@ -123,7 +123,13 @@ def evaluate(
         ),
         mistakes=worst_mistakes(matched),
         ranks=evaluate_ranks(
-            catalog, predictions, part=part, groups=_keys(catalog, part, over), samples=samples, seed=seed
+            catalog,
+            predictions,
+            part=part,
+            groups=_keys(catalog, part, over),
+            unknown_are_wrong=unknown_labels == "wrong",
+            samples=samples,
+            seed=seed,
         ),
         notes=notes(matched, groups, over, trained_on, _calibrated_on(predictions, part)),
         trapline=trapline.__version__,

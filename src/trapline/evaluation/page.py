@@ -47,6 +47,7 @@ def render(template: str, path: Path, **values: Any) -> Path:
         "span": words.span,
         "with_span": words.with_span,
         "left_out": words.left_out,
+        "about_unknown": words.about_unknown,
         "title": words.title,
         "meaning": words.meaning,
         "direction": words.direction,

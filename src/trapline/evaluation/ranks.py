@@ -21,13 +21,14 @@ from trapline.metrics.intervals import draw_weights
 from trapline.models import Interval
 from trapline.models.card import as_intervals
 from trapline.prediction import Predictions, Ranks
-from trapline.taxonomy import RANKS, Taxonomy, group_at_rank
+from trapline.taxonomy import KINDS, RANKS, Taxonomy, group_at_rank
 from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
 from trapline.taxonomy.names import Rank
 from trapline.taxonomy.rollup import LEVELS, RolledUp, verdict
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 RANKS_HEADER = ("rank", "media", "without_taxon", "coarser", "taxa", "metric", "value", "low", "high")
 """The columns of `ranks.csv`."""
@@ -42,7 +43,8 @@ class RankResult(_Part):
 
     Attributes:
         rank: its name, or `kind`.
-        media: of animals whose label has a taxon of the rank; of the kinds all.
+        media: of animals whose label has a taxon of the rank, and those of labels that are not known but
+            count as wrong; of the kinds all whose label is known.
         without_taxon: media left out because nothing of that rank is in them: blanks, people, vehicles, and
             labels whose path skips the rank.
         coarser: media left out because their label stops above the rank.
@@ -116,7 +118,8 @@ class AnsweredAt(_Part):
         exact: answers as fine as the label.
         right: answers that are the label's taxon or lie above it, the exact ones among them.
         wrong: that lie elsewhere.
-        unknown: that lie below what the label says.
+        unknown: that cannot be judged: they lie below what the label says, or name a kind where the label is
+            not known.
         precision: right / (right + wrong).
     """
 
@@ -137,7 +140,7 @@ class RollUpResult(_Part):
         exact: answers as fine as the label.
         coarse: right answers above the label's taxon.
         wrong: answers that lie elsewhere.
-        unknown: answers below what the label says.
+        unknown: answers that cannot be judged.
         unanswered: media without an answer.
         precision: right / (right + wrong), of the answers that name a taxon; those that name a kind (animal,
             blank, …) are the level `kind`.
@@ -171,8 +174,9 @@ class RankEvaluation(_Part):
     """Everything by rank.
 
     Attributes:
-        media: labelled, predicted, of labels that the tree knows.
-        unknown_labels: media whose label the tree does not know; they are in no figure.
+        media: labelled, predicted, of labels that the tree knows or that count as wrong.
+        unknown_labels: media whose label the tree does not know.
+        unknown_are_wrong: whether these count, as wrong at every rank; else they are in no figure.
         ranks: the kinds, if the model tells several apart, then the ranks, broadest first.
         taxa: every taxon of the tree, at its own rank.
         nodes: the decisions, broader before finer.
@@ -182,6 +186,7 @@ class RankEvaluation(_Part):
 
     media: int
     unknown_labels: int
+    unknown_are_wrong: bool
     ranks: tuple[RankResult, ...]
     taxa: tuple[TaxonResult, ...]
     nodes: tuple[NodeResult, ...]
@@ -244,13 +249,26 @@ def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 @dataclass(frozen=True)
 class _Truth:
-    """Media with one label that the tree knows, and probabilities."""
+    """Media with one label and probabilities.
+
+    Attributes:
+        known: which labels the tree knows; the others count as wrong.
+        unknown: how many are not known, whether they count or not.
+    """
 
     media: list[str]
     labels: list[str]
+    known: Flags
     probabilities: Floats
     codes: Codes
     unknown: int
+
+    @property
+    def of_the_tree(self) -> _Truth:
+        """Those whose label the tree knows."""
+        rows = np.flatnonzero(self.known)
+        media, labels = ([names[row] for row in rows] for names in (self.media, self.labels))
+        return _Truth(media, labels, self.known[rows], self.probabilities[rows], self.codes[rows], 0)
 
 
 def evaluate_ranks(
@@ -259,6 +277,7 @@ def evaluate_ranks(
     *,
     part: str | None = None,
     groups: Sequence[str | None] | None = None,
+    unknown_are_wrong: bool = False,
     samples: int = 1000,
     seed: int = 42,
 ) -> RankEvaluation | None:
@@ -269,6 +288,8 @@ def evaluate_ranks(
         predictions: one row a media.
         part: of the split; None for all media.
         groups: what the intervals resample, one for each media of the part; None for locations.
+        unknown_are_wrong: media of labels that the tree does not know count at every rank, and all that is
+            said of them but their kind is wrong; else they are left out.
         samples: resamples behind each interval.
         seed: of the resamples.
     """
@@ -276,8 +297,9 @@ def evaluate_ranks(
     if ranks is None or predictions.level != "media":
         return None
     classes = _classes(ranks.taxonomy, predictions)
-    truth = _truth(catalog if part is None else catalog.part(part), predictions, classes, groups)
-    if not truth.labels:
+    chosen = catalog if part is None else catalog.part(part)
+    truth = _truth(chosen, predictions, classes, groups, unknown_are_wrong)
+    if not truth.known.any():
         return None
     rolled = ranks.answers(truth.probabilities)
     info = predictions.info["taxonomy"]
@@ -287,9 +309,10 @@ def evaluate_ranks(
     return RankEvaluation(
         media=len(truth.labels),
         unknown_labels=truth.unknown,
+        unknown_are_wrong=unknown_are_wrong,
         ranks=by_rank,
         taxa=taxa,
-        nodes=_by_node(truth, hierarchy),
+        nodes=_by_node(truth.of_the_tree, hierarchy),
         rollup=_rolled_up(truth, classes.taxonomy, rolled, ranks.thresholds, promise, samples, seed),
         answers=tuple(
             Said(
@@ -315,25 +338,30 @@ def _truth(
     predictions: Predictions,
     classes: Classes,
     groups: Sequence[str | None] | None,
+    unknown_are_wrong: bool,
 ) -> _Truth:
     place = {media: row for row, media in enumerate(predictions.table["media_id"])}
     values = predictions.probabilities()
-    known: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
+    there: Flags = np.asarray(np.isfinite(values).all(axis=1))
     over = list(groups) if groups is not None else catalog.table["location_id"].to_list()
     rows, media, labels, keys, unknown = [], [], [], [], 0
     for number, (name, named) in enumerate(catalog.table.select("media_id", "labels").iter_rows()):
         row = place.get(name)
-        if row is None or not known[row] or named is None or len(named) != 1:
+        if row is None or not there[row] or named is None or len(named) != 1:
+            continue
+        if named[0] in classes.outside:
             continue
         if named[0] not in classes.of_label:
-            unknown += named[0] not in classes.outside
-            continue
+            unknown += 1
+            if not unknown_are_wrong:
+                continue
         rows.append(row)
         media.append(name)
         labels.append(named[0])
         keys.append(str(over[number]) if over[number] is not None else "")
     codes = np.unique(np.array(keys, str), return_inverse=True)[1].astype(np.int64)
-    return _Truth(media, labels, values[rows], codes, unknown)
+    known = np.array([label in classes.of_label for label in labels], bool)
+    return _Truth(media, labels, known, values[rows], codes, unknown)
 
 
 def _by_rank(
@@ -341,38 +369,57 @@ def _by_rank(
 ) -> tuple[tuple[RankResult, ...], tuple[TaxonResult, ...]]:
     tree = classes.taxonomy
     present = {rank for name in classes.names for rank in tree.lineage(name)}
-    kinds = _kinds(truth, tree, classes.names, samples, seed)
+    kinds = _kinds(truth.of_the_tree, tree, classes.names, samples, seed)
     found = [] if kinds is None else [kinds]
     taxa: dict[str, TaxonResult] = {}
     for rank in (rank for rank in RANKS if rank in present):
         groups = [group_at_rank(tree, name, rank) for name in classes.names]
         names = list(dict.fromkeys(groups))
-        sums = truth.probabilities @ _membership(groups, names)
-        above = np.array([_stops_above(tree, label, rank) for label in truth.labels])
-        known = np.array([classes.of_label[label] is not None for label in truth.labels]) | ~above
-        places = np.array(
-            [
-                names.index(group_at_rank(tree, classes.of_label[label] or label, rank)) if there else -1
-                for label, there in zip(truth.labels, known, strict=True)
-            ]
-        )
-        taxa = _taxa(names, places[known], sums[known].argmax(axis=1)) | taxa  # counts at its own rank
-        animals = np.array([tree.kind(label) == "animal" for label in truth.labels])
-        reaches = animals & np.array([rank in tree.lineage(label) for label in truth.labels])
-        if not reaches.any():
+        sums = truth.probabilities @ _membership(groups, [*names, ""])  # nothing is ever said to be unknown
+        at_rank = {label: _at_rank(classes, label, rank, names) for label in dict.fromkeys(truth.labels)}
+        places = np.array([at_rank[label].place for label in truth.labels])
+        judged = places >= 0
+        taxa = _taxa(names, places[judged], sums[judged].argmax(axis=1)) | taxa  # counts at its own rank
+        status = np.array([at_rank[label].status for label in truth.labels])
+        counted = status == "counted"
+        if not counted.any():
             continue
-        coarser = animals & above
         found.append(
             RankResult(
                 rank=rank,
-                media=int(reaches.sum()),
-                without_taxon=int((~reaches & ~coarser).sum()),
-                coarser=int(coarser.sum()),
+                media=int(counted.sum()),
+                without_taxon=int((status == "without").sum()),
+                coarser=int((status == "coarser").sum()),
                 taxa=sum(name in tree.taxa and tree.taxa[name].rank == rank for name in names),
-                metrics=_measure(places[reaches], sums[reaches], truth.codes[reaches], samples, seed),
+                metrics=_measure(places[counted], sums[counted], truth.codes[counted], samples, seed),
             )
         )
     return tuple(found), tuple(taxa.values())
+
+
+@dataclass(frozen=True)
+class _AtRank:
+    """What a label is at a rank.
+
+    Attributes:
+        place: of its group among the names; behind them if it is not known, -1 if it may be several.
+        status: `counted` in the figures of the rank, left out because it is `coarser`, or `without` a taxon.
+    """
+
+    place: int
+    status: str
+
+
+def _at_rank(classes: Classes, label: str, rank: Rank, names: Sequence[str]) -> _AtRank:
+    if label not in classes.of_label:
+        return _AtRank(len(names), "counted")
+    tree, own = classes.taxonomy, classes.of_label[label]
+    finest, animal = tree.rank(label), tree.kind(label) == "animal"
+    above = finest is not None and RANKS.index(finest) < RANKS.index(rank)
+    place = -1 if own is None and above else names.index(group_at_rank(tree, own or label, rank))
+    if animal and rank in tree.lineage(label):
+        return _AtRank(place, "counted")
+    return _AtRank(place, "coarser" if animal and above else "without")
 
 
 def _kinds(
@@ -398,12 +445,6 @@ def _kinds(
 def _membership(groups: Sequence[str], names: Sequence[str]) -> Floats:
     """0/1 [groups, names]: which column of probabilities adds to which name."""
     return np.array([[float(group == name) for name in names] for group in groups])
-
-
-def _stops_above(tree: Taxonomy, label: str, rank: Rank) -> bool:
-    """Whether a label has a taxon, and one that is broader than the rank."""
-    own = tree.rank(label)
-    return own is not None and RANKS.index(own) < RANKS.index(rank)
 
 
 def _measure(true: Codes, sums: Floats, codes: Codes, samples: int, seed: int) -> dict[str, Interval]:
@@ -486,7 +527,7 @@ def _rolled_up(
     seed: int,
 ) -> RollUpResult:
     pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
-    verdicts = {pair: "none" if pair[0] is None else verdict(tree, *pair) for pair in set(pairs)}
+    verdicts = {pair: _judge(tree, *pair) for pair in set(pairs)}
     said = np.array([verdicts[pair] for pair in pairs])
     right, wrong = said == "right", said == "wrong"
     finest = {pair: _as_fine(tree, *pair) for pair in set(pairs)}
@@ -521,10 +562,21 @@ def _rolled_up(
     )
 
 
+def _judge(tree: Taxonomy, answer: str | None, label: str) -> str:
+    """The verdict on an answer; `none` without one. Of a label that is not known every taxon is wrong."""
+    if answer is None:
+        return "none"
+    if label not in tree.labels:
+        return "unknown" if answer in KINDS else "wrong"
+    return verdict(tree, answer, label)
+
+
 def _as_fine(tree: Taxonomy, answer: str | None, label: str) -> bool:
     """Whether a right answer says all that the label does."""
+    if answer is None or label not in tree.labels:
+        return False
     taxon = tree.labels[label].taxon
-    return answer is not None and answer == (tree.labels[label].kind if taxon is None else taxon)
+    return answer == (tree.labels[label].kind if taxon is None else taxon)
 
 
 def _hierarchical(
@@ -542,6 +594,8 @@ def _hierarchical(
 
 
 def _path_counts(tree: Taxonomy, answer: str | None, label: str) -> tuple[int, int, int]:
+    if label not in tree.labels:
+        return 0, 0 if answer is None or answer in KINDS else len(tree.path(answer)), 1
     true = {tree.kind(label), *tree.path(label)}
     if answer is None:
         return 0, 0, len(true)

@@ -101,7 +101,16 @@ def rank_lines(ranks: RankEvaluation) -> list[str]:
     for one in ranks.ranks:
         cells = (with_span(one.metrics.get(name)) for name in figures)
         rows.append((one.rank, str(one.media), *cells, left_out(one)))
-    return [*columns(rows), "", *_rolled_lines(ranks.rollup)]
+    strange = [about_unknown(ranks)] if ranks.unknown_labels else []
+    return [*columns(rows), *strange, "", *_rolled_lines(ranks.rollup)]
+
+
+def about_unknown(ranks: RankEvaluation) -> str:
+    """What became of media whose label the model does not know."""
+    said = f"{ranks.unknown_labels} media have a label that the model does not know"
+    if ranks.unknown_are_wrong:
+        return f"{said}: they count as wrong at every rank, and every taxon that is said of them is wrong."
+    return f"{said}: they are in no figure by rank."
 
 
 def left_out(rank: RankResult) -> str:
@@ -120,7 +129,7 @@ def _rolled_lines(rolled: RollUpResult) -> list[str]:
         f"{rolled.coarse} right but coarser",
         f"{rolled.wrong} wrong",
         f"{rolled.unanswered} without an answer",
-        *([f"{rolled.unknown} finer than their label"] if rolled.unknown else []),
+        *([f"{rolled.unknown} that cannot be judged"] if rolled.unknown else []),
     ]
     promise = "" if rolled.promise is None else f", promised {rolled.promise:.2f} a rank"
     first = f"Rolled-up answers: {', '.join(said)}."
@@ -132,7 +141,7 @@ def _rolled_lines(rolled: RollUpResult) -> list[str]:
             "promise less (--set taxa.promise=0.9).",
         ]
     rows: list[tuple[str, ...]] = [
-        ("By level of the answer", "right", "exact", "coarser", "wrong", "finer than the label")
+        ("By level of the answer", "right", "exact", "coarser", "wrong", "not judged")
     ]
     for one in rolled.levels:
         counts = (one.exact, one.right - one.exact, one.wrong, one.unknown)

@@ -119,6 +119,42 @@ def test_blanks_that_are_right_do_not_hide_animals_that_are_wrong(
     assert "Of the answers that name a taxon 0.000 are right" in text
 
 
+def test_labels_that_the_model_does_not_know_are_wrong_at_every_rank_if_asked(
+    judged: tuple[Catalog, Predictions], tmp_path: Path
+) -> None:
+    catalog, said = judged
+    wolves = ["0.jpg", "4.jpg", "6.jpg", "7.jpg"]  # said: bobcat, Cervidae, no answer, blank
+    label = (
+        pl.when(pl.col("media_id").is_in(wolves))
+        .then(pl.lit("wolf"))
+        .otherwise(pl.col("labels").list.first())
+    )
+    changed = catalog.with_table(catalog.table.with_columns(pl.concat_list(label).alias("labels")))
+    wrong = evaluate(changed, said, samples=50, unknown_labels="wrong")
+    assert wrong.ranks is not None
+    assert (wrong.ranks.media, wrong.ranks.unknown_labels) == (8, 4)
+    by_rank = {one.rank: one for one in wrong.ranks.ranks}
+    assert {rank: one.media for rank, one in by_rank.items()} == {
+        "kind": 4,  # whether a wolf is an animal is not known
+        "class": 8,
+        "family": 8,
+        "genus": 7,
+        "species": 7,
+    }
+    assert by_rank["family"].metrics["accuracy"].value == pytest.approx(3 / 8)
+    taxa = {one.name: one for one in wrong.ranks.taxa}
+    assert taxa["Lynx rufus"].precision == 0
+    rolled = wrong.ranks.rollup
+    assert (rolled.exact, rolled.coarse, rolled.wrong, rolled.unknown, rolled.unanswered) == (1, 1, 3, 2, 1)
+    assert "4 media have a label that the model does not know: they count as wrong" in wrong.to_text()
+    assert len(wrong.ranks.answers) == 8
+    without = evaluate(changed, said, samples=50, unknown_labels="leave-out")
+    assert without.ranks is not None
+    assert (without.ranks.media, without.ranks.unknown_labels, without.ranks.rollup.wrong) == (4, 4, 1)
+    page = without.save_report(tmp_path / "r.html", pictures=0).read_text()
+    assert "4 media have a label that the model does not know: they are in no figure by rank" in page
+
+
 def test_a_node_is_judged_on_what_lies_below_it(found: Evaluation) -> None:
     assert found.ranks is not None
     nodes = {node.head: node for node in found.ranks.nodes}
@@ -162,7 +198,7 @@ def test_coarse_labels_are_left_out_of_the_figures_by_label_and_synonyms_are_not
 def test_report_text_json_and_tables(found: Evaluation, tmp_path: Path) -> None:
     text = found.to_text()
     assert "By rank, unconditional" in text
-    assert "4 exact, 1 right but coarser, 1 wrong, 1 without an answer, 1 finer than their label" in text
+    assert "4 exact, 1 right but coarser, 1 wrong, 1 without an answer, 1 that cannot be judged" in text
     page = found.save_report(tmp_path / "r.html", pictures=0).read_text()
     for part in ("Rank by rank", "Answers that stop where the evidence does", "L. rufus", "felidae_taxon"):
         assert part in page

@@ -189,7 +189,15 @@ def test_a_tree_is_drawn_whatever_its_taxa_are_called() -> None:
         hierarchical={},
         levels=(),
     )
-    ranks = RankEvaluation(media=3, unknown_labels=0, ranks=(), taxa=tuple(found), nodes=(), rollup=nothing)
+    ranks = RankEvaluation(
+        media=3,
+        unknown_labels=0,
+        unknown_are_wrong=False,
+        ranks=(),
+        taxa=tuple(found),
+        nodes=(),
+        rollup=nothing,
+    )
     svg = draw_tree(ranks, Taxonomy({taxon.name: taxon for taxon in taxa}, {}))
     parser = Structure()
     parser.feed(svg)
