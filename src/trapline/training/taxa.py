@@ -205,19 +205,18 @@ class TaxaLearner:
     def _adam(self, decision: Decision, rows: Rows, held: Rows | None) -> linear.LinearHead:
         from trapline.training.taxa_adam import fit_by_epochs
 
-        heard, children = decision.heard, decision.possible.shape[1]
+        heard = decision.heard
         if not heard.any() or held is None:
-            return _ignorant(self.features.shape[2], children)
+            return _ignorant(self.features.shape[2], decision.possible.shape[1])
         judged = self.decisions[decision.name].of(held)
         place = self.looks.predict[0]
         return fit_by_epochs(
             self.recipe,
             self.features[rows[heard], place],
-            decision.possible[heard].argmax(axis=1),
+            decision.possible[heard],
             decision.weights[heard],
             self.features[held[judged.heard], place],
-            judged.possible[judged.heard].argmax(axis=1),
-            children,
+            judged.possible[judged.heard],
         )
 
     def _tell(self, what: str, done: int, total: int) -> None:

@@ -24,22 +24,24 @@ _BETTER: dict[str, tuple[Any, int]] = {
 def fit_by_epochs(
     recipe: Recipe,
     features: npt.NDArray[np.float32],
-    truth: npt.NDArray[np.int64],
+    possible: npt.NDArray[np.bool_],
     weights: npt.NDArray[np.float64],
     held_features: npt.NDArray[np.float32],
-    held_truth: npt.NDArray[np.int64],
-    children: int,
+    held_possible: npt.NDArray[np.bool_],
 ) -> LinearHead:
     """Train a dense layer; every epoch goes once over all media, in another order.
+
+    The loss of a media is -log P(one of its possible children), as in `tree_heads`: cross-entropy where there
+    is one, and where a label stops above several children it says nothing of which. Such media do not take
+    part in choosing the epoch.
 
     Args:
         recipe: `optimiser`, `epochs`, `batch_size`, `selection` and `seed` are used.
         features: float32 [N, D].
-        truth: int [N], the place of the child.
+        possible: bool [N, children], at least one a row.
         weights: [N], of the loss.
         held_features: of the media on which the epoch is chosen; where there are none, the last is kept.
-        held_truth: of those.
-        children: how many there are.
+        held_possible: of those.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -49,23 +51,25 @@ def fit_by_epochs(
     if recipe.schedule.name != "none":
         raise UsageError("The solver 'adam' keeps its rate: leave schedule.name at none.")
     import torch
-    from torch.nn.functional import cross_entropy
 
     from trapline.training.optimisation import build_optimiser
 
     torch.manual_seed(recipe.seed)
-    layer: Any = torch.nn.Linear(features.shape[1], children)
+    layer: Any = torch.nn.Linear(features.shape[1], possible.shape[1])
     torch.nn.init.xavier_uniform_(layer.weight)  # Keras's
     torch.nn.init.zeros_(layer.bias)
     optimiser = build_optimiser(recipe.optimiser, layer)
-    values, targets = torch.from_numpy(features), torch.from_numpy(truth)
+    values, targets = torch.from_numpy(features), torch.from_numpy(possible)
     shares = torch.from_numpy(weights.astype(np.float32))
+    told = held_possible.sum(axis=1) == 1
+    held_features, held_truth = held_features[told], held_possible[told].argmax(axis=1)
     best, kept = -np.inf, _copy(layer)
     order: Any = torch.randperm
     for _ in range(recipe.epochs):
         for batch in order(len(values)).split(recipe.batch_size):
             optimiser.zero_grad()
-            lost: Any = cross_entropy(layer(values[batch]), targets[batch], reduction="none")
+            said = layer(values[batch]).log_softmax(dim=1)
+            lost = -said.masked_fill(~targets[batch], -torch.inf).logsumexp(dim=1)
             (lost * shares[batch]).mean().backward()
             optimiser.step()
         score = _score(recipe.selection, layer, held_features, held_truth)

@@ -193,6 +193,23 @@ def test_a_label_that_leaves_two_children_possible_rules_out_the_third_only() ->
     np.testing.assert_allclose(shares, [0.5, 0.25, 0.25], atol=0.02)
 
 
+def test_epochs_of_adam_take_a_label_of_several_children_for_any_of_them() -> None:
+    pytest.importorskip("torch")
+    from trapline.training.taxa_adam import fit_by_epochs
+
+    changes = ["taxa.solver=adam", "selection=last", "epochs=40", "batch_size=20", "optimiser.lr=0.05"]
+    recipe = resolve_recipe("taxa-flat", None, changes)
+    values = np.zeros((60, 5), np.float32)
+    values[30:, 0] = 1
+    possible = np.zeros((60, 3), bool)
+    possible[:30, 0] = possible[30:, 1] = possible[30:, 2] = True
+    head = fit_by_epochs(recipe, values, possible, np.ones(60), values, possible)
+    logits = class_logits([head], np.eye(3), values[:, None], (0,))
+    assert np.exp(logits[30:, 1:]).sum(axis=1).min() > 0.95
+    assert np.exp(logits[30:, 1]).max() < 0.9  # neither child is taught; both keep a share
+    assert np.exp(logits[30:, 2]).max() < 0.9
+
+
 def test_a_head_that_no_media_reaches_knows_nothing() -> None:
     heads = fit_together(features(4), [Decision("head", np.zeros((60, 4), bool), np.ones(60))], 1.0)
     assert not heads["head"].logits(features(4)[:, 0]).any()
