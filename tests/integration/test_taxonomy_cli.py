@@ -1,6 +1,7 @@
 """A cascade from folders of crops to answers by rank, on the command line and the base install."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,10 @@ def test_from_nested_folders_to_answers_by_rank(
     assert "Not named, weight 0.1: acinonyx_jubatus, panthera_pardus." in said
     assert pl.read_csv("here.csv")["panthera_leo"].max() == 0
     run("show", "run/model.onnx")
-    assert "felidae_taxon_classifier" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "felidae_taxon_classifier" in said
+    assert re.search(r"chosen on \d+ single photos of \d+ events", said)
+    assert re.search(r"validation: .*, \d+ events of no known location", said)
 
 
 def test_a_recipe_of_taxa_runs_whole_by_one_command(

@@ -150,7 +150,7 @@ def _promise(card: Card) -> str:
     if not made:
         return ""
     kept = [level for level in card.thresholds if level in made["chosen_on"]]
-    where = f"{made['groups']} {made['over']}"
+    where = f"{made['media']} single photos of {made['groups']} {made['over']}"
     if not kept:
         return f"precision {made['promise']:.2f} could not be promised at any rank on {where}"
     return (

@@ -147,10 +147,12 @@ def choose_threshold(
 ) -> Promise | None:
     """The lowest threshold of which it can be said that `promise` of the answers are right.
 
-    Thresholds are tried from the strictest on that has enough media to show anything, in steps that the
-    scores alone decide, until one fails; the last that held is kept. Tried in a fixed order and stopped at
-    the first failure, the chosen one fails with at most the chance 1 - `confidence` however many were tried
-    (fixed-sequence testing; Angelopoulos et al. 2021, *Learn then Test*).
+    Thresholds are tried from the strictest on that has enough media to show anything, in equal steps of media
+    sorted by score, until one fails; the last that held is kept. Tried in an order fixed beforehand and
+    stopped at the first failure, the chosen one fails with at most the chance 1 - `confidence` however many
+    were tried (fixed-sequence testing; Angelopoulos et al. 2021, *Learn then Test*). Here that holds nearly,
+    not strictly: where the order begins, and the bound's effective size, rest on a correlation that is
+    estimated from the same outcomes. Simulation is what shows that the promise is kept.
 
     Args:
         scores: [N], higher is surer.
@@ -187,7 +189,11 @@ def choose_threshold(
 def _counts(
     values: Floats, places: npt.NDArray[np.generic], alike: float, promise: float, confidence: float
 ) -> list[int]:
-    """How many media pass each threshold that is tried; decided without looking at the outcomes."""
+    """How many media pass each threshold that is tried: decided by the scores, the groups and `alike`.
+
+    Of the outcomes only their correlation within groups is used, which says where enough media are for a
+    first try, and not which of them are right.
+    """
     ends = np.append(np.flatnonzero(np.diff(values) < 0) + 1, len(values))  # ties pass together
     share = 1 - _MISTAKES_AT_FIRST * (1 - promise)
 

@@ -71,6 +71,7 @@ def choose_thresholds(
         "promise": settings.promise,
         "confidence": settings.confidence,
         "method": METHOD,
+        "media": len(labels),
         "groups": len(np.unique(groups)),
         "chosen_on": {level: table[level] for level in order},
         "unanswered": int(open_rows.sum()),

@@ -390,7 +390,7 @@ def test_crops_of_one_observation_count_as_one_where_no_location_is_known(
     model, _ = run("taxa-cascade", whole.with_table(table), "taxa.promise=0.6")
     judged = table.filter(pl.col("split") == "validation")["event_id"].n_unique()
     card, said = model.card, model.card.taxonomy["rollup"]
-    assert (said["groups"], said["over"]) == (judged, "events")
+    assert (said["media"], said["groups"], said["over"]) == (27, judged, "events")
     assert {"locations": 0, "events": judged}.items() <= card.training_data["validation"].items()
     for text in (card.metrics_on, card.calibration.fitted_on):
         assert "media, their locations not known (" in text
