@@ -7,7 +7,7 @@ at broader ranks, a wrong taxon, one that stops above the rank and no animal at 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,18 @@ from trapline.taxonomy.rollup import LEVELS, RolledUp, verdict
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Figures = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None], dict[str, Floats]]
 
 RANKS_HEADER = ("rank", "media", "without_taxon", "coarser", "taxa", "metric", "value", "low", "high")
 """The columns of `ranks.csv`."""
+
+NODES_HEADER = (
+    "node",
+    "media",
+    *("accuracy", "accuracy_low", "accuracy_high"),
+    *("balanced_accuracy", "balanced_accuracy_low", "balanced_accuracy_high"),
+)
+"""The columns of `node_figures.csv`."""
 
 
 class _Part(BaseModel):
@@ -94,8 +103,8 @@ class NodeResult(_Part):
         head: the name of the decision.
         parent: the node; None for the root.
         media: that lie below it.
-        accuracy: share of them that go to the right child; None without media.
-        balanced_accuracy: mean over the children of the share recognised.
+        accuracy: share of them that go to the right child, with its interval; None without media.
+        balanced_accuracy: mean over the children of the share recognised, with its interval.
         children: the published table.
         confusion: media of true child (row) that went to child (column).
     """
@@ -103,8 +112,8 @@ class NodeResult(_Part):
     head: str
     parent: str | None
     media: int
-    accuracy: float | None
-    balanced_accuracy: float | None
+    accuracy: Interval | None
+    balanced_accuracy: Interval | None
     children: tuple[ChildResult, ...]
     confusion: tuple[tuple[int, ...], ...]
 
@@ -194,7 +203,7 @@ class RankEvaluation(_Part):
     answers: tuple[Said, ...] = Field((), exclude=True, repr=False)
 
     def save_tables(self, folder: Path | str) -> list[Path]:
-        """Write `ranks.csv`, `nodes.csv`, a `confusion_<head>.csv` a node, and `answers.csv`.
+        """Write `ranks.csv`, `nodes.csv`, `node_figures.csv`, a `confusion_<head>.csv` a node, `answers.csv`.
 
         `nodes.csv` is the published table (node, class, precision, recall, F1, support), `answers.csv` the
         published list (id, taxonomic level, prediction, truth).
@@ -211,6 +220,10 @@ class RankEvaluation(_Part):
             for node in self.nodes
             for child in node.children
         ]
+        of_nodes = [
+            [node.head, node.media, *_cells(node.accuracy), *_cells(node.balanced_accuracy)]
+            for node in self.nodes
+        ]
         said = [
             [one.media_id, one.level or "", one.prediction or "", one.truth, _cell(one.probability)]
             for one in self.answers
@@ -218,6 +231,7 @@ class RankEvaluation(_Part):
         written = [
             _write(folder / "ranks.csv", RANKS_HEADER, figures),
             _write(folder / "nodes.csv", ["node", "class", "precision", "recall", "f1", "support"], nodes),
+            _write(folder / "node_figures.csv", NODES_HEADER, of_nodes),
             _write(
                 folder / "answers.csv",
                 ["id", "taxonomic_level", "prediction", "truth", "probability"],
@@ -235,7 +249,9 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _cells(interval: Interval) -> list[str]:
+def _cells(interval: Interval | None) -> list[str]:
+    if interval is None:
+        return ["", "", ""]
     return [_cell(interval.value), _cell(interval.low), _cell(interval.high)]
 
 
@@ -312,7 +328,7 @@ def evaluate_ranks(
         unknown_are_wrong=unknown_are_wrong,
         ranks=by_rank,
         taxa=taxa,
-        nodes=_by_node(truth.of_the_tree, hierarchy),
+        nodes=_by_node(truth.of_the_tree, hierarchy, samples, seed),
         rollup=_rolled_up(truth, classes.taxonomy, rolled, ranks.thresholds, promise, samples, seed),
         answers=tuple(
             Said(
@@ -391,7 +407,9 @@ def _by_rank(
                 without_taxon=int((status == "without").sum()),
                 coarser=int((status == "coarser").sum()),
                 taxa=sum(name in tree.taxa and tree.taxa[name].rank == rank for name in names),
-                metrics=_measure(places[counted], sums[counted], truth.codes[counted], samples, seed),
+                metrics=_measure(
+                    places[counted], sums[counted], truth.codes[counted], samples, seed, _figures
+                ),
             )
         )
     return tuple(found), tuple(taxa.values())
@@ -438,7 +456,7 @@ def _kinds(
         without_taxon=0,
         coarser=0,
         taxa=len(set(said)),
-        metrics=_measure(places, sums, truth.codes, samples, seed),
+        metrics=_measure(places, sums, truth.codes, samples, seed, _figures),
     )
 
 
@@ -447,8 +465,10 @@ def _membership(groups: Sequence[str], names: Sequence[str]) -> Floats:
     return np.array([[float(group == name) for name in names] for group in groups])
 
 
-def _measure(true: Codes, sums: Floats, codes: Codes, samples: int, seed: int) -> dict[str, Interval]:
-    return as_intervals(metrics.bootstrap_all(true, sums, codes, samples, seed, metrics_fn=_figures))
+def _measure(
+    true: Codes, sums: Floats, codes: Codes, samples: int, seed: int, figures: Figures
+) -> dict[str, Interval]:
+    return as_intervals(metrics.bootstrap_all(true, sums, codes, samples, seed, metrics_fn=figures))
 
 
 def _taxa(names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResult]:
@@ -465,18 +485,26 @@ def _taxa(names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResu
     return found
 
 
-def _figures(
+def _hits(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
 ) -> dict[str, Floats]:
     return {
         "accuracy": metrics.accuracy(truth, probabilities, weights),
         "balanced_accuracy": metrics.balanced_accuracy(truth, probabilities, weights),
+    }
+
+
+def _figures(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
+) -> dict[str, Floats]:
+    return {
+        **_hits(truth, probabilities, weights),
         "macro_f1": metrics.macro_f1(truth, probabilities, weights),
         "log_loss": metrics.log_loss(truth, probabilities, weights),
     }
 
 
-def _by_node(truth: _Truth, hierarchy: Hierarchy) -> tuple[NodeResult, ...]:
+def _by_node(truth: _Truth, hierarchy: Hierarchy, samples: int, seed: int) -> tuple[NodeResult, ...]:
     found = []
     for head in hierarchy.heads:
         below = np.array(
@@ -487,22 +515,25 @@ def _by_node(truth: _Truth, hierarchy: Hierarchy) -> tuple[NodeResult, ...]:
         )
         places = hierarchy.truth_at(head, truth.labels)
         rows = np.flatnonzero(places >= 0)
-        said = (truth.probabilities[rows] @ below).argmax(axis=1)
+        sums = truth.probabilities[rows] @ below
+        figures = _measure(places[rows], sums, truth.codes[rows], samples, seed, _hits) if len(rows) else {}
         size = len(head.children)
-        table = np.bincount(np.asarray(places[rows] * size + said), minlength=size * size).reshape(size, size)
-        found.append(_node(head.name, head.parent, head.children, table))
+        cells = np.asarray(places[rows] * size + sums.argmax(axis=1))
+        table = np.bincount(cells, minlength=size * size).reshape(size, size)
+        found.append(_node(head.name, head.parent, head.children, table, figures))
     return tuple(found)
 
 
-def _node(head: str, parent: str | None, names: Sequence[str], table: Codes) -> NodeResult:
+def _node(
+    head: str, parent: str | None, names: Sequence[str], table: Codes, figures: dict[str, Interval]
+) -> NodeResult:
     right, support, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
-    recalls = [int(right[k]) / int(support[k]) for k in range(len(names)) if support[k]]
     return NodeResult(
         head=head,
         parent=parent,
         media=int(table.sum()),
-        accuracy=float(right.sum() / table.sum()) if table.sum() else None,
-        balanced_accuracy=float(np.mean(recalls)) if recalls else None,
+        accuracy=figures.get("accuracy"),
+        balanced_accuracy=figures.get("balanced_accuracy"),
         children=tuple(
             ChildResult(
                 name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,12 @@ def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: d
         lower=LOWER_IS_BETTER,
         comparison=compare({evaluation.name: evaluation, **beside}) if beside else None,
         labels=sorted(evaluation.per_label, key=lambda result: -result.media),
-        confusion=_confusion(evaluation),
+        confusion=None
+        if evaluation.confusion is None
+        else _heat_rows(evaluation.labels, evaluation.confusion),
         wide=len(evaluation.labels) > WIDE,
+        most=WIDE,
+        node_confusions=_node_confusions(evaluation),
         reliability=_reliability(evaluation),
         locations=_locations(evaluation),
         pictures=_pictures(evaluation, pictures),
@@ -56,32 +61,33 @@ def _right(evaluation: Evaluation) -> str:
     return TILES[evaluation.task][0]
 
 
-def _confusion(evaluation: Evaluation) -> list[tuple[str, int, list[tuple[str, int, float]]]] | None:
-    """Rows of (true label, media, cells of (said label, media, share of the row)).
+HeatRows = list[tuple[str, int, list[tuple[str, int, float]]]]
 
-    Labels that no media has and that were never said are left out.
+
+def _heat_rows(names: Sequence[str], table: Sequence[Sequence[int]]) -> HeatRows:
+    """Rows of (true name, media, cells of (said name, media, share of the row)).
+
+    Names that no media has and that were never said are left out.
     """
-    if evaluation.confusion is None:
-        return None
-    columns = range(len(evaluation.labels))
-    shown = [
-        k for k in columns if any(evaluation.confusion[k]) or any(row[k] for row in evaluation.confusion)
-    ]
+    shown = [k for k in range(len(names)) if any(table[k]) or any(row[k] for row in table)]
     return [
         (
-            evaluation.labels[row],
-            sum(evaluation.confusion[row]),
-            [
-                (
-                    evaluation.labels[k],
-                    evaluation.confusion[row][k],
-                    evaluation.confusion[row][k] / max(sum(evaluation.confusion[row]), 1),
-                )
-                for k in shown
-            ],
+            names[row],
+            sum(table[row]),
+            [(names[k], table[row][k], table[row][k] / max(sum(table[row]), 1)) for k in shown],
         )
         for row in shown
     ]
+
+
+def _node_confusions(evaluation: Evaluation) -> dict[str, HeatRows]:
+    """Head → its table, of the heads below whose node there are media."""
+    nodes = () if evaluation.ranks is None else evaluation.ranks.nodes
+    return {
+        node.head: _heat_rows([child.name for child in node.children], node.confusion)
+        for node in nodes
+        if node.media
+    }
 
 
 def _reliability(evaluation: Evaluation) -> Any:

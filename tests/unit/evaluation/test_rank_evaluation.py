@@ -162,7 +162,12 @@ def test_a_node_is_judged_on_what_lies_below_it(found: Evaluation) -> None:
     cats = nodes["felidae_taxon_classifier"]
     assert [child.name for child in cats.children] == ["Lynx", "Puma"]
     assert cats.confusion == ((1, 1), (0, 1))
-    assert (cats.accuracy, cats.balanced_accuracy) == (pytest.approx(2 / 3), pytest.approx(0.75))
+    assert cats.accuracy is not None
+    assert cats.balanced_accuracy is not None
+    assert (cats.accuracy.value, cats.balanced_accuracy.value) == (
+        pytest.approx(2 / 3),
+        pytest.approx(0.75),
+    )
     lynx = cats.children[0]
     assert (lynx.precision, lynx.recall, lynx.f1, lynx.support) == (1.0, 0.5, pytest.approx(2 / 3), 2)
     deer = nodes["cervidae_taxon_classifier"]
@@ -213,3 +218,13 @@ def test_report_text_json_and_tables(found: Evaluation, tmp_path: Path) -> None:
     assert nodes.columns == ["node", "class", "precision", "recall", "f1", "support"]
     confusion = (tmp_path / "tables" / "confusion_felidae_taxon_classifier.csv").read_text()
     assert confusion == "truth,Lynx,Puma\nLynx,1,1\nPuma,0,1\n"
+    figures = pl.read_csv(tmp_path / "tables" / "node_figures.csv").rows_by_key(
+        "node", unique=True, named=True
+    )
+    cats = figures["felidae_taxon_classifier"]
+    assert (cats["media"], cats["accuracy"], cats["balanced_accuracy"]) == (3, pytest.approx(2 / 3), 0.75)
+    assert figures["cervidae_taxon_classifier"]["accuracy"] is None
+    assert "accuracy 0.667" in page
+    assert "balanced accuracy 0.750" in page
+    assert "What felidae_taxon_classifier takes for what" in page
+    assert 'title="Lynx said to be Puma: 1 of 2"' in page
