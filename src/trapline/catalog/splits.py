@@ -196,7 +196,7 @@ def _groups(rows: pl.DataFrame, by: str) -> npt.NDArray[np.int64]:
     column = {"location": "location_id", "event": "event_id", "random": "event_id"}[by]
     missing = rows[column].null_count()
     if missing and by == "location":
-        which = "None of the" if missing == rows.height else f"{missing} of {rows.height}"
+        which = "None of the" if missing == rows.height else f"Only {rows.height - missing} of {rows.height}"
         raise DataError(
             f"{which} labelled media have a location, so they cannot be split by location. Say where "
             f"locations are when reading (--column location=NAME, --location-level), or split {_OTHER_WAYS}."

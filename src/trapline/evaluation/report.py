@@ -12,7 +12,7 @@ from trapline.errors import DataError
 from trapline.evaluation.compare import compare
 from trapline.evaluation.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 from trapline.evaluation.result import Evaluation, Mistake
-from trapline.evaluation.words import UNITS, title
+from trapline.evaluation.words import MORE_ANSWERS, UNITS, title
 from trapline.metrics import LOWER_IS_BETTER
 
 TILES = {
@@ -48,6 +48,7 @@ def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: d
         else _heat_rows(evaluation.labels, evaluation.confusion),
         wide=len(evaluation.labels) > WIDE,
         most=WIDE,
+        more_answers=MORE_ANSWERS,
         node_confusions=_node_confusions(evaluation),
         reliability=_reliability(evaluation),
         locations=_locations(evaluation),

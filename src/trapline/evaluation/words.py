@@ -31,6 +31,12 @@ class Unit:
 
 UNITS = {"media": Unit("photo", "photos"), "event": Unit("event", "events"), "box": Unit("box", "boxes")}
 
+MORE_ANSWERS = (
+    "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
+    "fold_by=event too), or promise less (--set taxa.promise=0.9)."
+)
+"""What helps where a model of taxa answers nothing."""
+
 FIGURES: dict[str, Words] = {
     "accuracy": Words("Accuracy", "Share of photos whose most probable label is right."),
     "balanced_accuracy": Words(
@@ -137,8 +143,7 @@ def _rolled_lines(rolled: RollUpResult) -> list[str]:
         promised = "anything" if rolled.promise is None else f"{rolled.promise:.2f}"
         return [
             first,
-            f"The validation photos could not promise {promised} at any rank. Train with --folds 5, or "
-            "promise less (--set taxa.promise=0.9).",
+            f"The validation photos could not promise {promised} at any rank. {MORE_ANSWERS}",
         ]
     rows: list[tuple[str, ...]] = [
         ("By level of the answer", "right", "exact", "coarser", "wrong", "not judged")

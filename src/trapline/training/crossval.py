@@ -185,6 +185,7 @@ def _deal(catalog: Catalog, folds: int, recipe: Recipe) -> list[Catalog]:
     if recipe.fold_by == "season":
         return season_folds(catalog)
     if recipe.fold_by == "location":
+        _check_locations(catalog, folds)
         return location_folds(catalog, folds, recipe.seed)
     return [
         split_catalog(
@@ -198,3 +199,23 @@ def _deal(catalog: Catalog, folds: int, recipe: Recipe) -> list[Catalog]:
         )
         for fold in range(folds)
     ]
+
+
+def _check_locations(catalog: Catalog, folds: int) -> None:
+    """Name the setting that helps where locations cannot be dealt."""
+    places = catalog.table["location_id"]
+    lacking, there = places.null_count(), places.drop_nulls().n_unique()
+    if lacking:
+        what = f"{lacking} of {len(places)} labelled media have no known location"
+    elif there < folds:
+        what = f"The labelled media are of {there} location{'s' if there != 1 else ''} only"
+    else:
+        return
+    fewer = ", or ask for fewer folds" if not lacking and there > 1 else ""
+    events = catalog.table["event_id"].null_count() < len(places)
+    first = "" if events else " once there are events (`trapline catalog … --event-gap 60s`)"
+    raise DataError(
+        f"{what}, so {folds} folds of locations cannot be dealt. Keep the photos of each event together "
+        f"instead (--set fold_by=event){first}{fewer}, or say where locations are when reading "
+        "(`trapline catalog … --column location=NAME` or --location-level)."
+    )

@@ -228,3 +228,12 @@ def test_report_text_json_and_tables(found: Evaluation, tmp_path: Path) -> None:
     assert "balanced accuracy 0.750" in page
     assert "What felidae_taxon_classifier takes for what" in page
     assert 'title="Lynx said to be Puma: 1 of 2"' in page
+
+
+def test_where_nothing_is_answered_the_advice_works_without_locations(
+    judged: tuple[Catalog, Predictions], tmp_path: Path
+) -> None:
+    catalog, said = judged
+    found = evaluate(catalog, replace(said, info={**said.info, "thresholds": {}}), samples=50)
+    for text in (found.to_text(), found.save_report(tmp_path / "r.html", pictures=0).read_text()):
+        assert "with --set fold_by=event too" in text

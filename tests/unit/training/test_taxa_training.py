@@ -379,16 +379,35 @@ def test_fit_all_trains_on_everything_and_judges_out_of_fold(
     assert len(Predictions.load(folder / "run" / "validation.parquet")) == len(photos())
 
 
+def crops(catalog: Catalog) -> Catalog:
+    """The photos as one to three crops an observation, without locations."""
+    observation = pl.col("location_id") + pl.col("labels").list.first().str.head(1)
+    nowhere = pl.lit(None, pl.String).alias("location_id")
+    return catalog.with_table(catalog.table.with_columns(observation.alias("event_id"), nowhere))
+
+
+def test_folds_without_locations_name_the_setting_that_deals_by_event(
+    run: Callable[..., Any], photos: Callable[..., Catalog]
+) -> None:
+    catalog = crops(photos())
+    with pytest.raises(
+        DataError, match=r"81 of 81 labelled media have no known location.*fold_by=event\), or"
+    ):
+        run("taxa-cascade", catalog, "fit=all")
+    unsplit = pl.lit(None, pl.String).alias("split")
+    one = catalog.with_table(catalog.table.with_columns(pl.lit("A").alias("location_id"), unsplit))
+    with pytest.raises(DataError, match=r"of 1 location only, so 3 folds.*fold_by=event"):
+        run("taxa-cascade", one, "fit=all")
+    model, _ = run("taxa-cascade", catalog, "fit=all", "fold_by=event")
+    assert "3 event folds" in model.card.metrics_on
+
+
 def test_crops_of_one_observation_count_as_one_where_no_location_is_known(
     run: Callable[..., Any], photos: Callable[..., Catalog]
 ) -> None:
-    whole = photos()
-    observation = pl.col("location_id") + pl.col("labels").list.first().str.head(1)  # two to four crops each
-    table = whole.table.with_columns(
-        observation.alias("event_id"), pl.lit(None, pl.String).alias("location_id")
-    )
-    model, _ = run("taxa-cascade", whole.with_table(table), "taxa.promise=0.6")
-    judged = table.filter(pl.col("split") == "validation")["event_id"].n_unique()
+    catalog = crops(photos())
+    model, _ = run("taxa-cascade", catalog, "taxa.promise=0.6")
+    judged = catalog.table.filter(pl.col("split") == "validation")["event_id"].n_unique()
     card, said = model.card, model.card.taxonomy["rollup"]
     assert (said["media"], said["groups"], said["over"]) == (27, judged, "events")
     assert {"locations": 0, "events": judged}.items() <= card.training_data["validation"].items()
