@@ -134,6 +134,22 @@ def test_what_is_left_out_is_told_and_counted(world: MakeWorld, tmp_path: Path) 
     assert card.training_data["train"]["media"] == 6
 
 
+def test_bursts_with_two_species_have_no_part_in_the_pooling_of_bursts(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    changed = {"1": "b", "9": "b"}  # of one burst in training and of one in validation
+
+    def label(row: dict[str, Any]) -> list[str]:
+        return [changed.get(row["media_id"], "ab"[int(row["media_id"]) // 2 % 2])]
+
+    bursts = world(labels=label, event_id=lambda row: f"e{int(row['media_id']) // 2}")
+    card = ModelFile(train(tiny("epochs=1"), bursts, tmp_path / "run", cache=tmp_path / "cache")).card
+    assert card.event is not None
+    assert card.event.selected_on == "validation: 1 events of 1 locations (1 with several labels left out)"
+    only = bursts.filter(pl.col("event_id") != "e5")
+    assert ModelFile(train(tiny("epochs=1"), only, tmp_path / "only", cache=tmp_path)).card.event is None
+
+
 def test_a_label_that_validation_lacks_is_told(world: MakeWorld, tmp_path: Path) -> None:
     catalog = world(labels=lambda row: ["a"] if int(row["media_id"]) >= 8 else row["labels"])
     with pytest.warns(TraplineWarning, match="No validation media has the label b"):

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.catalog import frame_order, label_events
 from trapline.metrics import bootstrap_all, fit_scaling, log_loss, log_odds, measure, sigmoid
@@ -56,7 +57,8 @@ def judge_events(
 ) -> EventPooling | None:
     """Choose how to pool the frames of these media, and measure events.
 
-    With folds, what the figures of a fold's events rest on was chosen on the other folds.
+    With folds, what the figures of a fold's events rest on was chosen on the other folds. Where a media has
+    one label, events whose media show several are left out and counted: one answer cannot say them.
 
     Args:
         recipe: its task, `frames` and calibration are used.
@@ -66,17 +68,23 @@ def judge_events(
         folds: [rows], the fold of each media.
 
     Returns:
-        None where no event has two of the media.
+        None where no event that can be judged has two of the media.
     """
+    if recipe.event_statistics or recipe.taxa is not None:
+        return None
     order = frame_order(selected.catalog.table[rows.tolist()])
     rows, probabilities = rows[order], probabilities[order]
     folds = None if folds is None else folds[order]
+    labelled = label_events(selected.catalog.with_table(selected.catalog.table[rows.tolist()])).table
+    one = _with_one_answer(labelled, recipe)
+    mixed = len(np.unique(selected.events[rows[~one]]))
+    labelled, rows, probabilities = labelled.filter(pl.Series(one)), rows[one], probabilities[one]
+    folds = None if folds is None else folds[one]
     names, first, codes = np.unique(selected.events[rows], return_index=True, return_inverse=True)
-    if recipe.event_statistics or recipe.taxa is not None or len(names) == len(rows):
+    if len(names) == len(rows):
         return None
-    labelled = label_events(selected.catalog.with_table(selected.catalog.table[rows.tolist()]))
-    labelled = labelled.with_table(labelled.table[first.tolist()])
-    targets = target_matrix(labelled, selected.labels, recipe.task)
+    shown = selected.catalog.with_table(labelled[first.tolist()])
+    targets = target_matrix(shown, selected.labels, recipe.task)
     weights = 1 / np.bincount(codes)[codes]
     of_event = None if folds is None else folds[first]
     known = known_labels(targets, of_event)
@@ -92,6 +100,8 @@ def judge_events(
     groups = selected.groups(rows[first])
     places = f" of {len(groups.locations)} locations" if groups.locations else ""
     where = f"{len(names)} events{places}"
+    if mixed:
+        where += f" ({mixed} with several labels left out)"
     chosen_on = "on which it was chosen" if folds is None else "each with what was chosen on the other folds"
     return pooling.model_copy(
         update={
@@ -100,6 +110,13 @@ def judge_events(
             "metrics_on": f"{where}, {chosen_on}; intervals over {groups.by}s",
         }
     )
+
+
+def _with_one_answer(labelled: pl.DataFrame, recipe: Recipe) -> npt.NDArray[np.bool_]:
+    """[rows]: whether the task can say what the event of a media shows."""
+    if recipe.task == "multi-label":
+        return np.ones(labelled.height, bool)
+    return (labelled["labels"].list.len() == 1).to_numpy()
 
 
 def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Any:

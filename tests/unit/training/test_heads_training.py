@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image, ImageDraw
 
@@ -226,3 +227,20 @@ def test_views_follow_from_flips_and_full_frames() -> None:
 
 def _uncropped() -> dict[str, object]:
     return Preprocessing(height=32, width=32).model_dump()
+
+
+def test_bursts_with_two_species_are_left_out_of_the_pooling_and_counted(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    number = pl.col("media_id").str.extract(r"-(\d)").cast(pl.Int64)
+    bursts = catalog.with_table(
+        catalog.table.with_columns(pl.format("{}/{}", "location_id", number // 2).alias("event_id"))
+    )
+    mixed = bursts.table.group_by("event_id").agg(pl.col("labels").explode().n_unique().alias("species"))
+    several = int((mixed["species"] > 1).sum())
+    assert 0 < several < mixed.height
+    model = train_head(recipe(fit="all"), bursts, tmp_path / "run")
+    event = ModelFile(model).card.event
+    assert event is not None
+    assert f"{mixed.height - several} events" in event.selected_on
+    assert f"({several} with several labels left out)" in event.selected_on
