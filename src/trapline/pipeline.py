@@ -146,9 +146,7 @@ def _judge(catalog: Catalog, model: ModelFile, folder: Path) -> tuple[Path, Eval
     judged = "test" if "test" in catalog.table["split"] else "validation"
     output = folder / "predictions.parquet"
     predictions = predict(model, catalog, output, part=judged, level=_level(model, catalog))
-    evaluation = evaluate(
-        catalog, predictions, training=catalog.part("train"), part=judged, unknown_labels="wrong"
-    )
+    evaluation = evaluate(catalog, predictions, part=judged, unknown_labels="wrong")
     evaluation.save_json(folder / "evaluation.json")
     evaluation.save_report(folder / "report.html")
     return output, evaluation, judged

@@ -27,7 +27,7 @@ from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, 
 from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
-from trapline.evaluation.training_media import find_leak, find_training
+from trapline.evaluation.training_media import find_leak, find_training, what_is_told
 from trapline.models.card import as_intervals
 from trapline.prediction import Predictions
 
@@ -52,9 +52,10 @@ def evaluate(
         catalog: the truth; media without labels are counted and left out.
         predictions: one row a media, an event or a box. An event is judged by what is known of all of it, a
             box by what its media shows.
-        training: what the model was trained on: a catalog (its part `train` if it is split, else all of
-            it), or the ids of its locations. None: the part `train` of `catalog`, if there is one; otherwise
-            locations are not told apart into seen and unseen ones.
+        training: what the model was trained on: a catalog (of a split one the parts that the predictions
+            name, or `train`; else all of it), or the ids of its locations. None: these parts of `catalog`,
+            if it has the split that was trained with; otherwise locations are not told apart into seen and
+            unseen ones.
         part: the part of the split to judge on. None: the one part that was predicted, if the predictions
             are for no other; otherwise all media of the catalog.
         name: of the model, for the report; by default what the predictions say.
@@ -70,6 +71,7 @@ def evaluate(
     Raises:
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
+    told = what_is_told(predictions, training if isinstance(training, Catalog) else catalog)
     level, noun = predictions.level, NOUNS[predictions.level]
     if predictions.level == "event" and isinstance(training, Catalog):
         training = event_catalog(training)
@@ -83,7 +85,7 @@ def evaluate(
         several_labels=several_labels,
         allow_unmatched=allow_unmatched,
     )
-    trained_on = find_training(catalog, training)
+    trained_on = find_training(catalog, training, told)
     over = over or _usual_over(matched.media)
     groups = _groups(matched.media, over)
     figures = partial(metrics.measure, blank=matched.blank)
@@ -157,7 +159,8 @@ def _measured_on(matched: Matched, part: str | None, noun: str) -> str:
 def _calibrated_on(predictions: Predictions, part: str | None) -> str | None:
     """What the predictions say their calibration was fitted on, if that may be the part that is judged."""
     fitted_on = str(predictions.info.get("calibration") or "")
-    return fitted_on if part is not None and part in fitted_on else None
+    out_of_fold = fitted_on.startswith("out of fold") and part != "test"  # folds are of all other media
+    return fitted_on if part is not None and (out_of_fold or part in fitted_on) else None
 
 
 def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:

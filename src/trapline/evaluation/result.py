@@ -144,7 +144,7 @@ class Leak(_Part):
     """How the evaluated media and the training media are tangled; `findings` is empty where they are not.
 
     Attributes:
-        checked: whether it is known which media were trained on.
+        checked: whether it is known which media were trained on; where it is not, a finding says why.
         findings: for people, one sentence each.
     """
 
@@ -225,7 +225,8 @@ class Evaluation(_Part):
                 title = f"Log loss, season {season.season or 'not known'}"
                 cells = (words.number(loss.value), words.span(loss))
                 rows.append((title, *cells, *("" for _ in self.constants)))
-        leaks = [f"LEAK: {finding}" for finding in self.leak.findings]
+        known = "LEAK" if self.leak.checked else "WARNING"
+        leaks = [f"{known}: {finding}" for finding in self.leak.findings]
         notes = [f"Note: {note}" for note in self.notes]
         head = f"{self.name} on {self.measured_on}"
         guesses_are = "; ".join(f"{constant.name}, {constant.meaning}" for constant in self.constants)

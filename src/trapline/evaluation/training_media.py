@@ -9,11 +9,29 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import SCHEMA, Catalog, check_leaks
+from trapline.catalog import SCHEMA, Catalog, check_leaks, fingerprint
 from trapline.evaluation.result import Leak
+from trapline.prediction import Predictions
 
 LEAK = "LEAK: "
 """How the catalog's leak check marks what is more than a warning."""
+ANOTHER_SPLIT = (
+    "The model was trained with another split than the one of this catalog, so it cannot be told which media "
+    "and locations it has seen. Judge it with the catalog it was trained on, or name that with --training."
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What predictions tell of their models' training, held against the catalog that has its media.
+
+    Attributes:
+        parts: of the split that were trained on.
+        same: whether the catalog has the split that was trained with; None if the predictions do not tell.
+    """
+
+    parts: frozenset[str] = frozenset({"train"})
+    same: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -24,11 +42,13 @@ class Training:
         locations: the ids of the locations trained on; None if that is not known.
         media: the rows of the training media; None if they are not known.
         same_root: whether their files lie in the folder of the evaluated ones, so that they can be compared.
+        another_split: whether they are not known because the catalog was split anew.
     """
 
     locations: frozenset[str] | None
     media: pl.DataFrame | None = None
     same_root: bool = False
+    another_split: bool = False
 
     @property
     def known(self) -> bool:
@@ -52,16 +72,27 @@ class Training:
         return found / total if total else None
 
 
-def find_training(catalog: Catalog, training: Catalog | Collection[str] | None) -> Training:
+def what_is_told(predictions: Predictions, source: Catalog) -> Told:
+    """What the predictions tell of the training, held against a catalog with a row a media."""
+    models = predictions.info.get("trained_on")
+    if not models:
+        return Told()
+    parts = frozenset(part for model in models for part in model["parts"])
+    return Told(parts, {model["split"] for model in models} == {fingerprint(source)})
+
+
+def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, told: Told) -> Training:
     """What is known of the training: see `trapline.evaluation.evaluate`."""
     if training is not None and not isinstance(training, Catalog):
         return Training(frozenset(training))
     source = catalog if training is None else training
-    split = source.table["split"]
-    if split.null_count() == len(split):
-        media = None if training is None else source.table
+    parts = source.table["split"].drop_nulls().n_unique()
+    if parts > 1 and told.same is False:
+        return Training(None, another_split=True)
+    if parts == 0:
+        media = source.table if training is not None or told.same else None
     else:
-        media = source.table.filter(pl.col("split") == "train")
+        media = source.table.filter(pl.col("split").is_in(sorted(told.parts)))
     if media is None or media.height == 0:
         return Training(None)
     return Training(frozenset(media["location_id"].drop_nulls()), media, source.root == catalog.root)
@@ -69,6 +100,8 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None) 
 
 def find_leak(catalog: Catalog, evaluated: pl.DataFrame, trained_on: Training) -> Leak:
     """What the training media and the evaluated ones have in common and should not."""
+    if trained_on.another_split:
+        return Leak(checked=False, findings=(ANOTHER_SPLIT,))
     if trained_on.media is None:
         return Leak(checked=False)
     findings = []

@@ -182,6 +182,17 @@ class Card(BaseModel):
         known = [count for count in counts if count is not None]
         return any(known) if known else None
 
+    @property
+    def trained_on(self) -> dict[str, Any] | None:
+        """The parts of which split the weights come from, as predictions keep it; None where it is not said.
+
+        A recipe that judges by folds trains in the end on all labelled media but those of the test part.
+        """
+        if "fingerprint" not in self.split or "fit" not in self.recipe:
+            return None
+        parts = ["train"] if self.recipe["fit"] == "train" else ["train", "validation"]
+        return {"parts": parts, "split": self.split["fingerprint"]}
+
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Card:
         if self.task == "features" and self.labels:

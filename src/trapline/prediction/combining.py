@@ -179,6 +179,9 @@ def _combined(
         "combined": combination.model_dump(mode="json"),
         **info,
     }
+    trained_on = [member.info.get("trained_on") for member in members]
+    if all(trained_on):
+        said["trained_on"] = [one for several in trained_on for one in several or ()]
     if combination.pooled is not None:
         said["pooled"] = first.info["pooled"]
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()

@@ -347,6 +347,8 @@ def _write(
         "batch_size": journal.header["batch_size"],
         "limits": journal.header["limits"],
     }
+    if model.card.trained_on is not None:  # so that seen locations are told from unseen ones
+        info["trained_on"] = [model.card.trained_on]
     if model.card.event is not None:  # so that events can be pooled from the table alone
         info["event"] = model.card.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})
     if model.card.taxonomy:

@@ -1,5 +1,6 @@
 """Truth and predictions are joined by id and by name, and nothing goes missing unsaid."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, compare, evaluate
 from trapline.prediction import Predictions, pool_events
@@ -160,6 +161,47 @@ def test_training_in_another_catalog_is_compared_too() -> None:
     assert found.leak.checked
     assert found.leak.findings == ()
     assert found.constants[1].meaning == "the label frequencies of the training media"
+
+
+def trained(predictions: Predictions, split: str, *parts: str) -> Predictions:
+    return replace(predictions, info={"trained_on": [{"parts": list(parts), "split": split}]})
+
+
+def test_a_final_fit_on_everything_makes_of_validation_what_was_trained_on() -> None:
+    catalog, predictions = world()
+    last = pl.when(pl.col("location_id") == "L2").then(pl.lit("validation")).otherwise("split")
+    catalog = catalog.with_table(catalog.table.with_columns(last.alias("split")))
+    alone = trained(predictions, fingerprint(catalog), "train")
+    assert evaluate(catalog, alone, part="validation", samples=20).unseen is not None
+    whole = trained(predictions, fingerprint(catalog), "train", "validation")
+    found = evaluate(catalog, whole, part="validation", samples=20)
+    assert found.unseen is None
+    assert "10 of 10 evaluated media were themselves trained on" in found.leak.findings[0]
+    test = evaluate(catalog, whole, part="test", samples=20)
+    assert (test.seen, test.leak.findings) == (None, ())
+    no_split = catalog.with_table(catalog.table.drop("split"))
+    whole = trained(predictions, fingerprint(no_split), "train", "validation")
+    assert "60 of 60" in evaluate(no_split, whole, samples=20).leak.findings[0]
+
+
+def test_in_a_catalog_split_anew_seen_and_unseen_cannot_be_told() -> None:
+    catalog, predictions = world()
+    told = trained(predictions, fingerprint(catalog), "train")
+    swapped = pl.when(pl.col("split") == "train").then(pl.lit("test")).otherwise(pl.lit("train"))
+    anew = catalog.with_table(catalog.table.with_columns(swapped.alias("split")))
+    found = evaluate(anew, told, part="test", samples=20)
+    assert (found.seen, found.unseen, found.leak.checked) == (None, None, False)
+    assert "WARNING: The model was trained with another split" in found.to_text()
+    known = evaluate(anew, told, training=catalog, part="test", samples=20)
+    assert "30 of 30" in known.leak.findings[0]
+
+
+def test_a_calibration_out_of_fold_is_said_on_all_but_the_test_part() -> None:
+    catalog, predictions = world()
+    told = replace(predictions, info={"calibration": "out of fold: 30 media at 3 locations"})
+    notes = {part: evaluate(catalog, told, part=part, samples=20).notes for part in ("train", "test")}
+    said = {part: any("calibrated on out of fold" in note for note in some) for part, some in notes.items()}
+    assert said == {"train": True, "test": False}
 
 
 def test_constants_are_measured_on_the_same_media() -> None:

@@ -183,3 +183,14 @@ def test_the_command_learns_and_applies(world, tmp_path: Path, capsys: pytest.Ca
         main(["combine", photos, *files, "--like", out, "-o", str(tmp_path / "again.csv")])
     again = Predictions.load(tmp_path / "again.csv")
     assert loss(again, truth) == pytest.approx(loss(Predictions.load(out), truth), rel=0.05)
+
+
+def test_a_combined_table_carries_what_each_of_its_models_was_trained_on(world) -> None:
+    catalog, members, _ = world
+    facts = [{"parts": ["train"], "split": "s"}, {"parts": ["train", "validation"], "split": "s"}]
+    told = [
+        replace(one, info={**one.info, "trained_on": [fact]})
+        for one, fact in zip(members, facts, strict=True)
+    ]
+    assert learn_combination(told, catalog).info["trained_on"] == facts
+    assert "trained_on" not in learn_combination([told[0], members[1]], catalog).info

@@ -11,7 +11,7 @@ from trapline.catalog import Catalog, split_catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing, choose_box, prepare
 from trapline.models import ModelFile, Recipe, backbones
-from trapline.prediction import Predictions
+from trapline.prediction import Predictions, predict
 from trapline.training.features import embed
 from trapline.training.heads import crossval_head, looks_of, train_head
 
@@ -244,3 +244,12 @@ def test_bursts_with_two_species_are_left_out_of_the_pooling_and_counted(
     assert event is not None
     assert f"{mixed.height - several} events" in event.selected_on
     assert f"({several} with several labels left out)" in event.selected_on
+
+
+def test_predictions_carry_what_their_model_was_trained_on(catalog: Catalog, tmp_path: Path) -> None:
+    photos = split_catalog(catalog, ratios=(0.5, 0.25, 0.25), check_files=False)
+    for fit, parts in (("train", ["train"]), ("all", ["train", "validation"])):
+        model = ModelFile(train_head(recipe(fit=fit, folds=2), photos, tmp_path / fit))
+        found = predict(model, photos, tmp_path / f"{fit}.csv", part="test")
+        assert found.info["trained_on"] == [{"parts": parts, "split": photos.info["split"]["fingerprint"]}]
+        assert Predictions.load(tmp_path / f"{fit}.csv").info["trained_on"] == found.info["trained_on"]
