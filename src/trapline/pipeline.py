@@ -32,7 +32,7 @@ class Walk:
         model: `train/model.onnx`.
         predictions: `predictions.parquet`, of the part that was judged.
         evaluation: the figures of `report.html` and `evaluation.json`.
-        judged: the part they are of: `test`, or `validation` where the split has no test part.
+        judged: the part they are of: `test`, or `validation` where no media of a test part has a label.
         submission: `submission.csv`, where the source has a submission format; else None.
     """
 
@@ -143,7 +143,8 @@ def _judge(catalog: Catalog, model: ModelFile, folder: Path) -> tuple[Path, Eval
     from trapline.evaluation import evaluate
     from trapline.prediction import predict
 
-    judged = "test" if "test" in catalog.table["split"] else "validation"
+    labelled = catalog.table.filter(known_labels(catalog.table).is_not_null())["split"]
+    judged = next(part for part in reversed(SPLIT_PARTS) if part in labelled)
     output = folder / "predictions.parquet"
     predictions = predict(model, catalog, output, part=judged, level=_level(model, catalog))
     evaluation = evaluate(catalog, predictions, part=judged, unknown_labels="wrong")

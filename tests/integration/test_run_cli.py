@@ -2,9 +2,11 @@
 
 import csv
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from trapline.cli import main
 
@@ -13,6 +15,33 @@ def run(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in arguments])
     return int(stopped.value.code or 0)
+
+
+def test_a_competition_with_its_own_split_is_judged_where_there_are_labels(
+    tmp_path: Path, write_tiny_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "competition"
+    folder.mkdir()
+    known, asked = [f"k{number}" for number in range(24)], [f"t{number}" for number in range(4)]
+    for number, name in enumerate(known + asked):
+        colour = [(200, 30, 30), (30, 30, 200)][number % 2]
+        Image.new("RGB", (16, 16), tuple(part + number for part in colour)).save(folder / f"{name}.png")
+    for part, names in (("train", known), ("test", asked)):
+        rows = [f"{name},{name}.png,{part} place {place // 4}" for place, name in enumerate(names)]
+        (folder / f"{part}_features.csv").write_text("\n".join(["id,filepath,site", *rows]))
+    rows = [f"{name},{1 - place % 2},{place % 2}" for place, name in enumerate(known)]
+    (folder / "train_labels.csv").write_text("\n".join(["id,hare,lynx", *rows]))
+    rows = [f"{name},{'train' if place < 16 else 'val'}" for place, name in enumerate(known)]
+    (folder / "train_metadata.csv").write_text("\n".join(["id,published_split", *rows]))
+    rows = [f"{name},0.5,0.5" for name in asked]
+    (folder / "submission_format.csv").write_text("\n".join(["id,hare,lynx", *rows]))
+    backbone = write_tiny_model(tmp_path / "tiny.onnx")
+    flags = [f"--set=backbone=model-file:{backbone}", "--set=folds=2", "--set=preprocessing.crop=null"]
+    flags += ["--set=preprocessing.height=16", "--set=preprocessing.width=16"]
+    assert run("run", folder, "-r", "head", "--by", "published", "-o", tmp_path / "whole", *flags) == 0
+    assert "on the part 'validation'" in capsys.readouterr().out
+    assert (tmp_path / "whole" / "report.html").is_file()
+    assert len((tmp_path / "whole" / "submission.csv").read_text().splitlines()) == 5
 
 
 @pytest.fixture(scope="module")
