@@ -86,6 +86,9 @@ def test_a_killed_run_goes_on_along_the_same_curve(
         train(recipe, catalog, tmp_path / "cut", **options_of)
     with pytest.raises(UsageError, match="different: seed"):
         train(recipe.model_copy(update={"seed": 1}), catalog, tmp_path / "cut", resume=True, **options_of)
+    corrected = world(labels=lambda row: ["b"] if row["media_id"] == "0" else row["labels"])
+    with pytest.raises(UsageError, match="or other labels"):
+        train(recipe, corrected, tmp_path / "cut", resume=True, **options_of)
     resumed = train(recipe, catalog, tmp_path / "cut", resume=True, **options_of)
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
     images = np.random.default_rng(1).integers(0, 256, (2, 94, 94, 3), dtype=np.uint8)

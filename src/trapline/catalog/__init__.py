@@ -6,7 +6,13 @@ from trapline.catalog.events import assign_events, frame_order, join_events, num
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.names import as_name, as_text
-from trapline.catalog.splits import fingerprint, location_folds, season_folds, split_catalog
+from trapline.catalog.splits import (
+    fingerprint,
+    location_folds,
+    season_folds,
+    split_catalog,
+    training_fingerprint,
+)
 from trapline.catalog.summary import labels_by_part, summarise
 from trapline.catalog.table import BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, event_key, known_labels
 from trapline.taxonomy import BLANK
@@ -39,4 +45,5 @@ __all__ = [
     "shot_order",
     "split_catalog",
     "summarise",
+    "training_fingerprint",
 ]

@@ -15,7 +15,7 @@ import polars as pl
 
 from trapline.catalog.grouping import assign_groups, connected
 from trapline.catalog.leaks import IN_ORDER_OF_TIME, check_leaks
-from trapline.catalog.table import SPLIT_PARTS, Catalog, known_labels
+from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
 from trapline.errors import DataError, UsageError
 from trapline.taxonomy.names import PART_NAMES
 
@@ -145,6 +145,30 @@ def fingerprint(catalog: Catalog) -> str:
     for start in range(0, len(lines), _LINES_AT_ONCE):
         text = "\n".join(lines.slice(start, _LINES_AT_ONCE).to_list())
         digest.update((text if start == 0 else "\n" + text).encode())
+    return digest.hexdigest()
+
+
+def training_fingerprint(catalog: Catalog) -> str:
+    """SHA-256 over all that a training looks at besides the pixels, whatever the order of the rows.
+
+    So besides the parts (`fingerprint`) the labels, boxes, locations, events and seasons of every media.
+    """
+    wanted = [
+        "media_id",
+        "split",
+        "labels",
+        EVENT_LABELS,
+        "location_id",
+        "event_id",
+        "frame",
+        "season",
+        "boxes",
+    ]
+    table = catalog.table.select(name for name in wanted if name in catalog.table.columns).sort("media_id")
+    table = table.with_columns(pl.col(pl.List(pl.String)).list.sort())
+    digest = hashlib.sha256()
+    for rows in table.iter_slices(_LINES_AT_ONCE):
+        digest.update(rows.write_ndjson().encode())
     return digest.hexdigest()
 
 

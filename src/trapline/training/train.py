@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from trapline.catalog import Catalog, fingerprint
+from trapline.catalog import Catalog, training_fingerprint
 from trapline.errors import TraplineError, UsageError
 from trapline.models import Card, ModelFile
 from trapline.models.calibrated import scale_logits
@@ -134,8 +134,11 @@ def _open_run(folder: Path, recipe: Recipe, catalog: Catalog, resume: bool) -> N
                 f"{folder} was begun with another recipe (different: {', '.join(changed)}). "
                 "Give the same options to resume it."
             )
-        if fingerprint(Catalog.load(folder / "catalog.parquet")) != fingerprint(catalog):
-            raise UsageError(f"{folder} was begun with another catalog or split; give the same to resume it.")
+        if training_fingerprint(Catalog.load(folder / "catalog.parquet")) != training_fingerprint(catalog):
+            raise UsageError(
+                f"{folder} was begun with another catalog or split, or other labels, boxes, locations or "
+                "events; give the same to resume it, or train anew in another folder with -o."
+            )
         return
     folder.mkdir(parents=True, exist_ok=True)
     catalog.save(folder / "catalog.parquet")

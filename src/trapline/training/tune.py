@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from trapline.catalog import Catalog, fingerprint
+from trapline.catalog import Catalog, training_fingerprint
 from trapline.errors import DataError, TraplineError, UsageError, require
 from trapline.metrics import LOWER_IS_BETTER, measure
 from trapline.models import Recipe, change_recipe
@@ -173,7 +173,7 @@ def _open_study(recipe: Recipe, catalog: Catalog, folder: Path, folds: int, metr
     )
     wanted = {
         "recipe": recipe.model_dump(mode="json"),
-        "catalog": fingerprint(catalog),
+        "catalog": training_fingerprint(catalog),
         "folds": folds,
         "metric": metric,
     }

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trapline.catalog import Catalog, LeakCheck, check_leaks, fingerprint, location_folds, split_catalog
+from trapline.catalog import (
+    Catalog,
+    LeakCheck,
+    check_leaks,
+    fingerprint,
+    location_folds,
+    split_catalog,
+    training_fingerprint,
+)
 from trapline.catalog.grouping import assign_groups
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
@@ -245,3 +253,14 @@ def test_equal_files_and_near_times_in_two_parts_are_found(tmp_path: Path) -> No
     nowhere = catalog_of([row | {"location_id": None, "event_id": None} for row in rows], tmp_path)
     assert check_leaks(nowhere, files=False).near == 0  # whether they are of one location is not known
     assert sum(line.startswith("LEAK") for line in leaks.lines()) == 3
+
+
+def test_what_training_looks_at_has_another_fingerprint_than_the_split() -> None:
+    boxed = [{"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.1, "width": 0.3, "height": 0.4}]
+    rows = [{"location_id": f"L{number}", "split": "train", "boxes": []} for number in range(4)]
+    catalog = catalog_of(rows)
+    assert training_fingerprint(catalog.with_table(catalog.table.reverse())) == training_fingerprint(catalog)
+    for change in ({"labels": ["deer"]}, {"boxes": boxed}, {"boxes": None}, {"location_id": "L9"}):
+        other = catalog_of([rows[0] | change, *rows[1:]])
+        assert fingerprint(other) == fingerprint(catalog)
+        assert training_fingerprint(other) != training_fingerprint(catalog)

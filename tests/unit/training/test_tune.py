@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 
 from trapline.catalog import Catalog
@@ -44,6 +45,16 @@ def say(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
 
     return script
+
+
+def test_a_search_is_not_gone_on_with_after_labels_were_corrected(
+    catalog: Catalog, say: Callable[..., None], tmp_path: Path
+) -> None:
+    say(0.7)
+    tune(RECIPE, catalog, tmp_path / "s", trials=1)
+    corrected = catalog.with_table(catalog.table.with_columns(labels=pl.lit(["hare"])))
+    with pytest.raises(UsageError, match="another catalog"):
+        tune(RECIPE, corrected, tmp_path / "s", trials=2)
 
 
 def test_the_search_goes_on_when_the_first_trials_fail(
