@@ -98,6 +98,8 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     if options.timezone is not None:
         rows, time_notes = to_utc(rows, options.timezone)
         notes += time_notes
+    rows, event_notes = _events_at_one_place(rows)
+    notes += event_notes
     if "_frame_number" in rows.columns:
         rows = number_frames(rows)
     info: dict[str, Any] = {**draft.info, "notes": notes, "blank_from": mapped}
@@ -117,6 +119,28 @@ def normal_path(path: pl.Expr, root: Path) -> pl.Expr:
     slashes = path.str.replace_all("\\", "/", literal=True)
     below = slashes.str.strip_prefix(root.absolute().as_posix().rstrip("/") + "/")
     return below.str.replace(r"^(\./+)+", "")
+
+
+def _events_at_one_place(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Tell apart events of several locations that have one id, by the location before it; and what to say.
+
+    An event is of one capture, so at one place: such ids count from 1 at each camera.
+    """
+    if not {"event_id", "location_id"} <= set(rows.columns):
+        return rows, []
+    pairs = rows.select("event_id", "location_id").drop_nulls().unique()
+    shared = pairs.filter(pl.col("event_id").is_duplicated())
+    if shared.height == 0:
+        return rows, []
+    ids = shared["event_id"].unique()
+    told_apart = pl.col("event_id").is_in(ids.implode()) & pl.col("location_id").is_not_null()
+    named = pl.format("{}/{}", "location_id", "event_id")
+    rows = rows.with_columns(pl.when(told_apart).then(named).otherwise("event_id").alias("event_id"))
+    first = shared.sort("event_id", "location_id").row(0, named=True)
+    return rows, [
+        f"{len(ids)} event ids occur at several locations, so they count anew at each: {shared.height} "
+        f"events have their location before their id ('{first['location_id']}/{first['event_id']}')"
+    ]
 
 
 def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFrame, Mapping[str, int]]:

@@ -4,11 +4,12 @@ import csv
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, split_catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
 from trapline.formats.text_table import read_text_table
@@ -223,3 +224,17 @@ def test_a_hundred_thousand_rows_take_about_a_second(tmp_path: Path) -> None:
     catalog = table(tmp_path, "path,label,site,datetime\n" + "".join(lines))
     assert len(catalog) == 100_000
     assert perf_counter() - start < 5  # 0.6 s on an idle machine
+
+
+def test_event_ids_that_count_anew_at_each_camera_are_told_apart(tmp_path: Path) -> None:
+    rows = [f"{place}-{photo}.jpg,fox,L{place},{photo // 2 + 1}" for place in range(6) for photo in range(4)]
+    rows += ["lone.jpg,fox,L0,only", "nowhere.jpg,fox,,1"]
+    catalog = table(tmp_path, "\n".join(["path,label,location,event", *rows]))
+    events = catalog.table["event_id"].to_list()
+    assert events[:4] == ["L0/1", "L0/1", "L0/2", "L0/2"]
+    assert events[-2:] == ["only", "1"]
+    assert catalog.table["event_id"].n_unique() == 14
+    said = "2 event ids occur at several locations, so they count anew at each: 12 events"
+    assert any(note.startswith(said) for note in catalog.info["notes"])
+    placed = catalog.filter(pl.col("location_id").is_not_null())
+    assert not split_catalog(placed, check_files=False).info["split"]["leaks"]["events"]
