@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = DEPLOY / "Dockerfile"
 OVERLAYS = ["local", "eks"]
+CLUSTER_SCOPED = {"Namespace", "IngressClass", "IngressClassParams"}
 
 
 def run(tool: str, *arguments: object) -> str:
@@ -33,6 +35,19 @@ def run(tool: str, *arguments: object) -> str:
 def overlay(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("overlay") / f"{request.param}.yaml"
     built.write_text(run("kubectl", "kustomize", DEPLOY / "kubernetes" / "overlays" / request.param))
+    return built
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def monitored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An overlay with the component `monitoring`, built."""
+    copied = tmp_path_factory.mktemp("monitored") / "kubernetes"
+    shutil.copytree(DEPLOY / "kubernetes", copied)
+    folder = copied / "overlays" / request.param
+    with (folder / "kustomization.yaml").open("a") as file:
+        file.write("components:\n  - ../../components/monitoring\n")
+    built = copied / "built.yaml"
+    built.write_text(run("kubectl", "kustomize", folder))
     return built
 
 
@@ -72,12 +87,28 @@ def test_kubernetes_knows_every_field_of_an_overlay(overlay: Path) -> None:
     assert "ERROR" not in said
 
 
-def test_monitoring_finds_the_service_by_its_label_and_port(tmp_path: Path) -> None:
-    folder = DEPLOY / "kubernetes" / "components" / "monitoring"
-    (monitor,) = yaml.safe_load_all((folder / "service-monitor.yaml").read_text())
-    built = tmp_path / "base.yaml"
-    built.write_text(run("kubectl", "kustomize", DEPLOY / "kubernetes" / "base"))
-    service = objects(built)["Service"]
+def test_all_of_an_overlay_that_has_a_namespace_is_in_the_servers(monitored: Path) -> None:
+    for kind, one in objects(monitored).items():
+        expected = None if kind in CLUSTER_SCOPED else "trapline"
+        assert one["metadata"].get("namespace") == expected, kind
+
+
+@pytest.mark.parametrize("monitored", ["eks"], indirect=True)
+def test_the_ingress_leads_to_a_service_and_a_port_that_there_are(monitored: Path) -> None:
+    found = objects(monitored)
+    service, ingress = found["Service"], found["Ingress"]
+    assert ingress["metadata"]["namespace"] == service["metadata"]["namespace"]
+    assert ingress["spec"]["ingressClassName"] == found["IngressClass"]["metadata"]["name"]
+    for rule in ingress["spec"]["rules"]:
+        for path in rule["http"]["paths"]:
+            backend = path["backend"]["service"]
+            assert backend["name"] == service["metadata"]["name"]
+            assert backend["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
+
+
+def test_monitoring_finds_the_service_by_its_label_and_port(monitored: Path) -> None:
+    found = objects(monitored)
+    service, monitor = found["Service"], found["ServiceMonitor"]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
 
