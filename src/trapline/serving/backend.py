@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -15,10 +15,12 @@ from trapline.serving import protos
 from trapline.serving.answers import Answer, Floats, Pixels, View, checked
 from trapline.serving.engine import Gate, Source, too_late, until, view_of
 from trapline.serving.refusals import BACKEND, BUSY, RefusedError
-from trapline.serving.settings import MOST_BODY, Settings
+from trapline.serving.settings import MOST_MESSAGE, Settings
 from trapline.serving.shelf import Served
 
 _READY_SECONDS = 2.0
+_BESIDE = 2**16
+"""Bytes of a message beside its pixels, at most."""
 
 
 class Speaker(Protocol):
@@ -123,8 +125,8 @@ class GatewayEngine:
         self._channel = grpc.aio.insecure_channel(
             settings.backend,
             options=[
-                ("grpc.max_send_message_length", MOST_BODY),
-                ("grpc.max_receive_message_length", MOST_BODY),
+                ("grpc.max_send_message_length", MOST_MESSAGE),
+                ("grpc.max_receive_message_length", MOST_MESSAGE),
             ],
         )
         self._speaker: Speaker = (V2 if settings.backend_protocol == "v2" else TensorFlow)(self._channel)
@@ -139,7 +141,9 @@ class GatewayEngine:
                 [loop.run_in_executor(self._threads, view_of, one, served, deadline) for one in sources],
             )
             readable = [view.pixels for view in views if view.pixels is not None]
-            rows = iter(await self._compute(served, np.stack(readable), deadline) if readable else ())
+            rows = iter(
+                [row for part in _messages(readable) for row in await self._compute(served, part, deadline)]
+            )
             self.gate.took((time.monotonic() - started) / len(sources))
             return [_answer(view, None if view.pixels is None else next(rows)) for view in views]
 
@@ -171,6 +175,14 @@ class GatewayEngine:
         """See `Engine`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._channel.close()
+
+
+def _messages(pixels: Sequence[Pixels]) -> Iterator[Pixels]:
+    """The photos stacked, uint8 [N, height, width, 3], as many at a time as one message may hold."""
+    if pixels:
+        together = max(1, (MOST_MESSAGE - _BESIDE) // pixels[0].nbytes)
+        for first in range(0, len(pixels), together):
+            yield np.stack(pixels[first : first + together])
 
 
 def _answer(view: View, row: Floats | None) -> Answer:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Held:
-    """Counts the bytes of all bodies in memory, so that their sum stays bounded whatever comes."""
+    """Counts the bytes of all requests in memory, so that their sum stays bounded whatever comes."""
 
     def __init__(self, most: int = MOST_HELD) -> None:
         self.most, self.bytes = most, 0
@@ -49,7 +49,7 @@ class Held:
 
 @dataclass
 class Body:
-    """A request's body while it is in memory; use as a context."""
+    """A request's body, or its message, while it is in memory; use as a context."""
 
     held: Held
     content: bytes = b""

@@ -34,12 +34,11 @@ class Gate:
         self._threads = threads
         self._seconds = 0.02
 
-    @contextmanager
-    def admit(self, photos: int) -> Iterator[None]:
-        """Hold places for the photos of one request.
+    def check(self, photos: int = 1) -> None:
+        """Refuse a request of so many photos that would not be let in now.
 
         Raises:
-            RefusedError: there are not enough free ones.
+            RefusedError: there are not enough free places.
         """
         if self.inside + photos > self.most:
             raise RefusedError(
@@ -47,6 +46,15 @@ class Gate:
                 f"{self.inside} photos are in work, and {photos} more would be over {self.most}. Try again.",
                 retry_after=self.retry_after(),
             )
+
+    @contextmanager
+    def admit(self, photos: int) -> Iterator[None]:
+        """Hold places for the photos of one request.
+
+        Raises:
+            RefusedError: there are not enough free ones.
+        """
+        self.check(photos)
         self.inside += photos
         try:
             yield

@@ -5,25 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from trapline.errors import TraplineError
 from trapline.serving import protos, tf, v2
-from trapline.serving.refusals import NOT_FOUND, RefusedError, internal
+from trapline.serving.body import Body
+from trapline.serving.refusals import BUSY, INVALID, NOT_FOUND, TOO_SLOW, RefusedError, internal
 from trapline.serving.service import Service
-from trapline.serving.settings import MOST_BODY, Settings
+from trapline.serving.settings import MOST_MESSAGE, MOST_RECEIVED, Settings
 from trapline.serving.shelf import VERSION, Served
 from trapline.serving.tensors import probabilities
 
 log = logging.getLogger("trapline.serving")
 
-Call = Callable[[Any, Any], Awaitable[Any]]
+Call = Callable[[Any, float], Awaitable[Any]]
+"""A method: its request, and the event loop's time by which it must be answered."""
+
 _MOST_STREAMS = 64
+_PATIENCE_SECONDS = 1.0
 _OPEN = frozenset({"Check", "ServerLive", "ServerReady"})
 """Methods that need no token: a probe has none."""
+
+_COUNTED = {"ModelInfer": "v2_grpc", "Predict": "tf_grpc"}
+"""Methods that ask about photos, and as which interface they are counted."""
 
 
 class GrpcServer:
@@ -33,8 +42,8 @@ class GrpcServer:
         settings = service.settings
         self._server = grpc.aio.server(
             options=[
-                ("grpc.max_receive_message_length", MOST_BODY),
-                ("grpc.max_send_message_length", MOST_BODY),
+                ("grpc.max_receive_message_length", MOST_MESSAGE),
+                ("grpc.max_send_message_length", MOST_MESSAGE),
                 ("grpc.max_metadata_size", 16 * 2**10),
                 ("grpc.max_concurrent_streams", _MOST_STREAMS),
                 ("grpc.keepalive_time_ms", 60_000),
@@ -43,16 +52,16 @@ class GrpcServer:
                 ("grpc.server_handshake_timeout_ms", 10_000),
                 ("grpc.so_reuseport", int(share_port)),
             ],
-            # Whoever uploads holds memory before our queue sees the photo; so calls are counted here as well.
             maximum_concurrent_rpcs=max(_MOST_STREAMS, settings.queue),
         )
+        inlet = _Inlet()
         for package, name, calls in (
             (protos.V2, "GRPCInferenceService", _V2(service).calls()),
             (protos.TF, "PredictionService", _TensorFlow(service).calls()),
             (protos.TF, "ModelService", _TensorFlow(service).calls()),
             (protos.HEALTH, "Health", _Health(service).calls()),
         ):
-            self._server.add_generic_rpc_handlers((_handlers(service, package, name, calls),))
+            self._server.add_generic_rpc_handlers((_handlers(service, inlet, package, name, calls),))
         self.port = _bind(self._server, settings)
 
     async def start(self) -> None:
@@ -78,34 +87,98 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
     return port
 
 
-def _handlers(service: Service, package: str, name: str, calls: dict[str, Call]) -> Any:
-    """The handlers of one service, each with token, counts and errors around it."""
+def _handlers(service: Service, inlet: _Inlet, package: str, name: str, calls: dict[str, Call]) -> Any:
+    """The handlers of one service, each with token, counts and errors around it.
+
+    On the wire a call with one message is a stream of one; taken as a stream, it is received when we ask for
+    it and not before.
+    """
     found = {}
     for method, (request, response) in protos.methods(package, name).items():
-        found[method] = grpc.unary_unary_rpc_method_handler(
-            _guarded(service, method, calls[method]),
-            request_deserializer=request.FromString,
+        found[method] = grpc.stream_unary_rpc_method_handler(
+            _guarded(service, inlet, method, request, calls[method]),
             response_serializer=response.SerializeToString,
         )
     return grpc.method_handlers_generic_handler(f"{package}.{name}", found)
 
 
-def _guarded(service: Service, method: str, call: Call) -> Call:
-    async def guarded(request: Any, context: Any) -> Any:
-        try:
+def _guarded(
+    service: Service, inlet: _Inlet, method: str, request: Any, call: Call
+) -> Callable[[Any, Any], Awaitable[Any]]:
+    interface = _COUNTED.get(method)
+
+    async def answered(context: Any) -> Any:
+        deadline = _deadline(service, context)
+        counted = service.telemetry.request(interface) if interface else nullcontext()
+        with counted, Body(service.held) as body:
             if method not in _OPEN:
                 shown = dict(context.invocation_metadata() or ()).get("authorization")
                 service.check_token(shown if isinstance(shown, str) else None)
-            return await call(request, context)
-        except RefusedError as refusal:
-            await _abort(context, refusal)
+            if interface:
+                service.engine.gate.check()
+            content = await inlet.receive(context, deadline)
+            body.hold(len(content))
+            try:
+                asked = request.FromString(content)
+            except DecodeError:
+                raise RefusedError(INVALID, f"The message is no {request.DESCRIPTOR.name}.") from None
+            del content  # the parsed message has its own copy
+            return await call(asked, deadline)
+
+    async def guarded(_: Any, context: Any) -> Any:
+        try:
+            return await answered(context)
+        except RefusedError as error:
+            refusal = error.alone()
         except asyncio.CancelledError:
             raise
         except Exception:
             log.exception("gRPC %s failed", method)
-            await _abort(context, internal())
+            refusal = internal()
+        await _abort(context, refusal)
 
     return guarded
+
+
+class _Inlet:
+    """Through which messages come: a few at a time, as their lengths are not known before they are there.
+
+    When others wait, those that have been coming for longest must be whole within a second: so clients that
+    send nothing keep nobody out for long.
+    """
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(MOST_RECEIVED)
+        self._coming: list[asyncio.Timeout] = []
+
+    async def receive(self, context: Any, deadline: float) -> bytes:
+        """The one message of a call.
+
+        Raises:
+            RefusedError: there is none, it came too slowly, or no place became free for it.
+        """
+        if self._places.locked() and self._coming:
+            soon = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+            longest = self._coming.pop(0)
+            longest.reschedule(min(soon, longest.when() or soon))
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._places.acquire()
+        except TimeoutError:
+            raise RefusedError(BUSY, "Too much is being uploaded now. Try again.", retry_after=1) from None
+        try:
+            async with asyncio.timeout_at(deadline) as coming:
+                self._coming.append(coming)
+                content = await context.read()
+        except TimeoutError:
+            raise RefusedError(TOO_SLOW, "The request came too slowly.") from None
+        finally:
+            self._places.release()
+            if coming in self._coming:
+                self._coming.remove(coming)
+        if content is grpc.aio.EOF:
+            raise RefusedError(INVALID, "The call has no message.")
+        return bytes(content)
 
 
 async def _abort(context: Any, refusal: RefusedError) -> None:
@@ -154,13 +227,12 @@ class _V2:
             "ModelMetadataResponse", **v2.metadata(self._service.shelf.get(request.name, request.version))
         )
 
-    async def _infer(self, request: Any, context: Any) -> Any:
-        service, deadline = self._service, _deadline(self._service, context)
-        with service.telemetry.request("v2_grpc"):
-            served = service.shelf.get(request.model_name, request.model_version)
-            v2.check_outputs([output.name for output in request.outputs])
-            event = "event" in request.parameters and request.parameters["event"].bool_param
-            found = await v2.infer(service, served, _tensors(request), deadline, event=event)
+    async def _infer(self, request: Any, deadline: float) -> Any:
+        service = self._service
+        served = service.shelf.get(request.model_name, request.model_version)
+        v2.check_outputs([output.name for output in request.outputs])
+        event = "event" in request.parameters and request.parameters["event"].bool_param
+        found = await v2.infer(service, served, _tensors(request), deadline, event=event)
         response = _v2(
             "ModelInferResponse",
             model_name=served.name,
@@ -205,15 +277,13 @@ class _TensorFlow:
             "GetModelStatus": self._status,
         }
 
-    async def _predict(self, request: Any, context: Any) -> Any:
-        service, deadline = self._service, _deadline(self._service, context)
-        output = service.settings.tf_output
-        with service.telemetry.request("tf_grpc"):
-            served = self._served(request)
-            tf.check_signature(request.model_spec.signature_name)
-            tf.check_filter(list(request.output_filter), output)
-            sources = tf.from_tensor(tf.only_input(request.inputs), served)
-            found = probabilities(await service.answers(served, sources, deadline))
+    async def _predict(self, request: Any, deadline: float) -> Any:
+        service, output = self._service, self._service.settings.tf_output
+        served = self._served(request)
+        tf.check_signature(request.model_spec.signature_name)
+        tf.check_filter(list(request.output_filter), output)
+        sources = tf.from_tensor(tf.only_input(request.inputs), served)
+        found = probabilities(await service.answers(served, sources, deadline))
         response = protos.message(protos.TF, "PredictResponse")()
         self._specify(response.model_spec, served, request.model_spec.signature_name or "serving_default")
         tensor = response.outputs[request.output_filter[0] if request.output_filter else output]

@@ -52,6 +52,10 @@ class RefusedError(TraplineError):
         self.kind, self.retry_after, self.close = kind, retry_after, close
         super().__init__(message)
 
+    def alone(self) -> RefusedError:
+        """The same without its traceback, whose frames would keep the request in memory."""
+        return RefusedError(self.kind, str(self), retry_after=self.retry_after, close=self.close)
+
     def document(self) -> dict[str, str]:
         """As JSON: `error` is a text, as the Open Inference Protocol and TensorFlow Serving have it."""
         return {"error": str(self), "code": self.kind.code}

@@ -19,7 +19,6 @@ from trapline.serving import tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, TOP, Photo, as_document, as_flat, describe
 from trapline.serving.body import (
     Body,
-    Held,
     parse_base64,
     parse_boxes,
     parse_form,
@@ -103,11 +102,10 @@ def build_app(service: Service) -> FastAPI:
         responses=_ERRORS,
         redirect_slashes=False,  # behind a proxy that ends TLS they would send clients and tokens to http
     )
-    held = Held()
     _add_pages(app, service)
-    _add_predict(app, service, held)
-    app.include_router(v2_rest.router(service, held))
-    app.include_router(tf_rest.router(service, held))
+    _add_predict(app, service)
+    app.include_router(v2_rest.router(service))
+    app.include_router(tf_rest.router(service))
     for kind, handler in (
         (RefusedError, _refused),
         (RequestValidationError, _invalid),
@@ -174,7 +172,7 @@ def _template() -> Any:
     return environment.get_template("page.html.j2")
 
 
-def _add_predict(app: FastAPI, service: Service, held: Held) -> None:
+def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post("/predict", openapi_extra=_PREDICT, tags=["prediction"])
     async def predict(
         request: Request,
@@ -187,7 +185,7 @@ def _add_predict(app: FastAPI, service: Service, held: Held) -> None:
     ) -> Response:
         """Classify photos: one or many files, base64 in JSON, an image as the body, or `{"url": …}`."""
         served, deadline = service.shelf.get(model), service.deadline(seconds)
-        with service.telemetry.request("predict"), Body(held) as body:
+        with service.telemetry.request("predict"), Body(service.held) as body:
             photos, flat = await _photos(request, body, service, deadline)
             found = await while_connected(request, service.answers(served, photos, deadline, event=event))
             if flat and not event:

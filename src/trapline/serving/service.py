@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trapline.errors import DataError
 from trapline.models.runtimes import OPENVINO
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, pool
+from trapline.serving.body import Held
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source
 from trapline.serving.fetch import Fetcher
 from trapline.serving.refusals import INVALID, UNAUTHENTICATED, UNREADABLE, RefusedError
@@ -20,13 +21,23 @@ from trapline.serving.telemetry import Telemetry
 
 @dataclass(frozen=True)
 class Service:
-    """A server without its interfaces."""
+    """A server without its interfaces.
+
+    Attributes:
+        settings: how it serves.
+        shelf: the models.
+        engine: what computes.
+        telemetry: the counts.
+        fetcher: of photos by address.
+        held: the bytes of all requests, of whatever interface.
+    """
 
     settings: Settings
     shelf: Shelf
     engine: Engine
     telemetry: Telemetry
     fetcher: Fetcher
+    held: Held = field(default_factory=Held)
 
     async def answers(
         self, served: Served, sources: Sequence[Source], deadline: float, *, event: bool = False

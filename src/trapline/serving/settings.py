@@ -17,7 +17,13 @@ MOST_JSON = 16 * 2**20
 """Bytes of one request in JSON, whose parsed form is many times larger than its text."""
 
 MOST_HELD = 256 * 2**20
-"""Bytes of all requests that are being received or answered at one time, over HTTP."""
+"""Bytes of all requests at one time that are being answered, and over HTTP also received."""
+
+MOST_MESSAGE = 32 * 2**20
+"""Bytes of one gRPC message."""
+
+MOST_RECEIVED = 8
+"""gRPC messages that are received at one time: how long one is tells nobody before it is whole."""
 
 MOST_CONNECTIONS = 512
 """Open HTTP connections; for one more the oldest that sends nothing is closed."""

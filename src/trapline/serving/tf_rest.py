@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Request
 
 from trapline.serving import tf
-from trapline.serving.body import Body, Held, parse_base64, parse_json, while_connected
+from trapline.serving.body import Body, parse_base64, parse_json, while_connected
 from trapline.serving.engine import Source
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
@@ -35,7 +35,7 @@ _PREDICT = {
 }
 
 
-def router(service: Service, held: Held) -> APIRouter:
+def router(service: Service) -> APIRouter:
     """TensorFlow Serving's paths."""
     routes = APIRouter(prefix="/v1", tags=["TensorFlow Serving"])
 
@@ -58,7 +58,7 @@ def router(service: Service, held: Held) -> APIRouter:
     async def predict(request: Request, name: str, version: str = VERSION) -> dict[str, Any]:
         """Ask a model: `instances` (a list, answered by `predictions`) or `inputs` (by `outputs`)."""
         served, deadline = service.shelf.get(name, version), service.deadline()
-        with service.telemetry.request("tf_rest"), Body(held) as body:
+        with service.telemetry.request("tf_rest"), Body(service.held) as body:
             document = parse_json(await body.read(request, deadline, MOST_JSON))
             rows, given = _rows(document)
             sources = _sources(rows, served)

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from trapline.serving import v2
 from trapline.serving.answers import Floats
-from trapline.serving.body import Body, Held, parse_json, while_connected
+from trapline.serving.body import Body, parse_json, while_connected
 from trapline.serving.refusals import INVALID, NOT_READY, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
@@ -52,7 +52,7 @@ _INFER = {
 }
 
 
-def router(service: Service, held: Held) -> APIRouter:
+def router(service: Service) -> APIRouter:
     """The protocol's paths."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
@@ -98,7 +98,7 @@ def router(service: Service, held: Held) -> APIRouter:
     ) -> Response:
         """Ask a model: one input, `encoded` (image files; base64 in JSON) or `images` (pixels)."""
         served, deadline = service.shelf.get(name, version), service.deadline()
-        with service.telemetry.request("v2_rest"), Body(held) as body:
+        with service.telemetry.request("v2_rest"), Body(service.held) as body:
             content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
             asked = _Asked(content, length)
             work = v2.infer(service, served, asked.inputs, deadline, event=asked.event)

@@ -66,12 +66,12 @@ class Running:
         """A bare connection to the HTTP port."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
-    def memory(self) -> int:
-        """MiB in use; the test skips where the system does not say."""
+    def memory(self, which: str = "VmRSS") -> int:
+        """MiB in use (VmHWM: at most so far); the test skips where the system does not say."""
         status = Path(f"/proc/{self.process.pid}/status")
         if not status.exists():
             pytest.skip("the memory of a process is read from /proc")
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        line = next(line for line in status.read_text().splitlines() if line.startswith(which))
         return int(line.split()[1]) // 1024
 
     def stop(self) -> int:

@@ -314,6 +314,21 @@ def test_a_gateway_gives_the_answers_of_the_server_behind_it_and_asks_for_its_to
         assert front.stop() == 0
 
 
+def test_a_gateway_sends_more_pixels_than_one_message_may_hold(
+    start: Callable[..., Running], write_tiny_model: Any, tmp_path: Path, photos: list[bytes]
+) -> None:
+    model = write_tiny_model(tmp_path / "large.onnx", size=640)
+    behind = start(f"it={model}")
+    front = start(f"it={model}", "--backend", f"grpc://127.0.0.1:{behind.grpc_port}", "--no-grpc")
+    body, kind = form({str(place): photos[place % 6] for place in range(32)})
+    asked = [one.ask("POST", "/predict", body, {"content-type": kind}) for one in (front, behind)]
+    assert [status for status, _, _ in asked] == [200, 200], asked[0]
+    there, here = (json.loads(content) for _, _, content in asked)
+    np.testing.assert_allclose(rows(there), rows(here), atol=1e-6)
+    front.stop()
+    behind.stop()
+
+
 def test_a_gateway_whose_server_is_gone_says_so(
     start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
 ) -> None:

@@ -5,15 +5,19 @@ import json
 import os
 import socket
 import struct
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import grpc
 import pytest
 from PIL import Image
 from serving_process import Running, form
+
+from trapline.serving import protos
 
 pytestmark = pytest.mark.slow
 
@@ -130,6 +134,76 @@ def test_half_a_gigabyte_is_refused_unread_in_bounded_memory(server: Running, ph
         assert sent < 100
     assert server.memory() - before < 150
     serves(server, photos[0])
+
+
+def infer(running: Running, message: bytes = b"", seconds: float = 30, token: str = "") -> str:
+    """The status of a ModelInfer of these bytes, over a connection of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}", options) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        metadata = (("authorization", f"Bearer {token}"),)
+        try:
+            call(message, timeout=seconds, metadata=metadata)
+        except grpc.RpcError as error:
+            return error.code().name
+    return "OK"
+
+
+def message(content: bytes) -> bytes:
+    request = protos.message(protos.V2, "ModelInferRequest")(model_name="it", raw_input_contents=[content])
+    request.inputs.add(name="images", datatype="UINT8", shape=[1, 16, 16, 3])
+    return bytes(request.SerializeToString())
+
+
+def test_large_grpc_calls_without_the_token_are_refused_unread_in_bounded_memory(
+    start: Callable[..., Running], models: dict[str, Path]
+) -> None:
+    running = start(f"it={models['species']}", "--token", "open-sesame")
+    large, before = message(bytes(30 * 2**20)), running.memory("VmHWM")
+    with ThreadPoolExecutor(10) as pool:
+        found = set(pool.map(lambda _: infer(running, large), range(20)))
+    assert found == {"UNAUTHENTICATED"}
+    assert running.memory("VmHWM") - before < 60
+    assert infer(running, message(bytes(768)), token="open-sesame") == "OK"
+    assert (
+        b'trapline_requests_total{code="unauthenticated",interface="v2_grpc"} 20.0'
+        in (running.ask("GET", "/metrics")[2])
+    )
+
+
+def test_large_grpc_calls_of_those_who_may_ask_hold_bounded_memory(
+    start: Callable[..., Running], models: dict[str, Path]
+) -> None:
+    running = start(f"it={models['species']}")
+    large, before = message(bytes(30 * 2**20)), running.memory("VmHWM")
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(lambda _: infer(running, large), range(32)))
+    assert found <= {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
+    assert running.memory("VmHWM") - before < 750
+    assert infer(running, message(bytes(33 * 2**20))) == "RESOURCE_EXHAUSTED"
+    assert infer(running, b"\xff" * 100) == "INVALID_ARGUMENT"
+
+
+def test_grpc_calls_that_never_send_their_message_keep_nobody_out(
+    start: Callable[..., Running], models: dict[str, Path]
+) -> None:
+    running = start(f"it={models['species']}")
+    asked = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        asked.wait(20)
+        yield b""
+
+    with grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}") as channel:
+        call = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+        silent = [call.future(nothing(), timeout=20) for _ in range(10)]
+        time.sleep(0.5)
+        started = time.monotonic()
+        assert infer(running, message(bytes(768)), seconds=10) == "OK"
+        assert time.monotonic() - started < 5
+        asked.set()
+        for one in silent:
+            one.cancel()
 
 
 @pytest.mark.parametrize("content", [b"[" * 10**6, b'{"images": [' + b"[]," * 10**5 + b"0]}", b"\xff" * 1000])
