@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
@@ -14,20 +16,42 @@ import numpy as np
 from trapline.serving import protos
 from trapline.serving.answers import Answer, Floats, Pixels, View, checked
 from trapline.serving.engine import Gate, Source, too_late, until, view_of
-from trapline.serving.refusals import BACKEND, BUSY, RefusedError
+from trapline.serving.refusals import BACKEND, BUSY, NOT_READY, RefusedError
 from trapline.serving.settings import MOST_MESSAGE, Settings
 from trapline.serving.shelf import Served
 
 _READY_SECONDS = 2.0
+_BELIEVED_SECONDS = 10.0
+"""For which a model server is believed to have the model that it had when asked."""
+
 _BESIDE = 2**16
 """Bytes of a message beside its pixels, at most."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the model server says of a model of its own.
+
+    Attributes:
+        labels: in the order of its probabilities, as the JSON of a list; None if it says nothing of them.
+        fingerprint: of its model file; None if it has none.
+    """
+
+    labels: str | None = None
+    fingerprint: str | None = None
 
 
 class Speaker(Protocol):
     """Speaks one protocol to the model server."""
 
-    async def infer(self, name: str, pixels: Pixels, seconds: float) -> Floats:
-        """Probabilities, float32 [N, labels], of uint8 [N, height, width, 3]."""
+    async def infer(self, name: str, pixels: Pixels, seconds: float) -> tuple[Floats, str | None]:
+        """Probabilities, float32 [N, labels], of uint8 [N, height, width, 3]; and the fingerprint of the
+        model that gave them, if the server states it.
+        """
+        ...
+
+    async def stated(self, name: str, seconds: float) -> Stated:
+        """What the server says of that model."""
         ...
 
     async def ready(self, name: str, seconds: float) -> bool:
@@ -41,8 +65,9 @@ class V2:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._infer = _call(channel, protos.V2, "GRPCInferenceService", "ModelInfer")
         self._ready = _call(channel, protos.V2, "GRPCInferenceService", "ModelReady")
+        self._metadata = _call(channel, protos.V2, "GRPCInferenceService", "ModelMetadata")
 
-    async def infer(self, name: str, pixels: Pixels, seconds: float) -> Floats:
+    async def infer(self, name: str, pixels: Pixels, seconds: float) -> tuple[Floats, str | None]:
         """See `Speaker`."""
         request = protos.message(protos.V2, "ModelInferRequest")(
             model_name=name, raw_input_contents=[pixels.tobytes()]
@@ -56,13 +81,25 @@ class V2:
                     values = np.frombuffer(response.raw_output_contents[place], "<f4")
                 else:
                     values = np.array(output.contents.fp32_contents, np.float32)
-                return _shaped(values, tuple(output.shape))
+                fingerprint = response.parameters["fingerprint"].string_param or None
+                return _shaped(values, tuple(output.shape)), fingerprint
         raise RefusedError(BACKEND, "The model server's answer has no FP32 output 'probabilities'.")
 
     async def ready(self, name: str, seconds: float) -> bool:
         """See `Speaker`."""
         request = protos.message(protos.V2, "ModelReadyRequest")(name=name)
         return bool((await self._ready(request, timeout=seconds)).ready)
+
+    async def stated(self, name: str, seconds: float) -> Stated:
+        """See `Speaker`; our own `properties`, which other servers leave out."""
+        request = protos.message(protos.V2, "ModelMetadataRequest")(name=name)
+        try:
+            said = (await self._metadata(request, timeout=seconds)).properties
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return Stated()
+            raise
+        return Stated(said.get("labels"), said.get("fingerprint"))
 
 
 class TensorFlow:
@@ -72,7 +109,7 @@ class TensorFlow:
         self._predict = _call(channel, protos.TF, "PredictionService", "Predict")
         self._status = _call(channel, protos.TF, "ModelService", "GetModelStatus")
 
-    async def infer(self, name: str, pixels: Pixels, seconds: float) -> Floats:
+    async def infer(self, name: str, pixels: Pixels, seconds: float) -> tuple[Floats, str | None]:
         """See `Speaker`."""
         request = protos.message(protos.TF, "PredictRequest")(output_filter=["probabilities"])
         request.model_spec.name = name
@@ -90,7 +127,7 @@ class TensorFlow:
             if found.tensor_content
             else np.array(found.float_val, np.float32)
         )
-        return _shaped(values, tuple(dim.size for dim in found.tensor_shape.dim))
+        return _shaped(values, tuple(dim.size for dim in found.tensor_shape.dim)), None
 
     async def ready(self, name: str, seconds: float) -> bool:
         """See `Speaker`."""
@@ -98,6 +135,10 @@ class TensorFlow:
         request.model_spec.name = name
         found = (await self._status(request, timeout=seconds)).model_version_status
         return any(version.state == 30 for version in found)  # AVAILABLE
+
+    async def stated(self, name: str, seconds: float) -> Stated:
+        """See `Speaker`; the protocol has no place for labels."""
+        return Stated()
 
 
 def _call(channel: grpc.aio.Channel, package: str, service: str, method: str) -> Any:
@@ -116,7 +157,7 @@ def _shaped(values: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 class GatewayEngine:
-    """Decodes here, computes there."""
+    """Decodes here, computes there, after having seen that the model there has the labels of the one here."""
 
     def __init__(self, settings: Settings, threads: int) -> None:
         assert settings.backend is not None
@@ -130,6 +171,7 @@ class GatewayEngine:
             ],
         )
         self._speaker: Speaker = (V2 if settings.backend_protocol == "v2" else TensorFlow)(self._channel)
+        self._stated: dict[str, tuple[float, Stated]] = {}  # and until when it is believed
 
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
         """See `Engine`."""
@@ -152,9 +194,15 @@ class GatewayEngine:
         if seconds <= 0:
             raise too_late()
         try:
-            found = await self._speaker.infer(served.name, pixels, seconds)
+            known = await self._agreed(served, seconds)
+            found, fingerprint = await self._speaker.infer(served.name, pixels, seconds)
+            if fingerprint not in (None, known.fingerprint):  # replaced there since
+                self._stated.pop(served.name, None)
+                known = await self._agreed(served, seconds)
         except grpc.aio.AioRpcError as error:
             raise _refusal(error) from error
+        if fingerprint not in (None, known.fingerprint):
+            raise RefusedError(BACKEND, "The model server is changing its model. Try again.", retry_after=1)
         wanted = (len(pixels), len(served.model.card.labels))
         if found.shape != wanted:
             raise RefusedError(
@@ -164,12 +212,43 @@ class GatewayEngine:
             )
         return found
 
-    async def ready(self, served: Served) -> bool:
+    async def _agreed(self, served: Served, seconds: float) -> Stated:
+        """What the model server says of its model; asked again after `_BELIEVED_SECONDS`.
+
+        Raises:
+            RefusedError: its labels are not those of the model here.
+        """
+        now = asyncio.get_running_loop().time()
+        until, stated = self._stated.get(served.name, (now, Stated()))
+        if until <= now:
+            stated = await self._speaker.stated(served.name, seconds)
+            self._stated[served.name] = now + _BELIEVED_SECONDS, stated
+        here = json.dumps(served.model.card.labels)
+        if stated.labels is not None and stated.labels != here:
+            raise RefusedError(
+                BACKEND,
+                f"The model server's '{served.name}' is another model than the file here: its labels are "
+                f"{_cut(stated.labels)} there and {_cut(here)} here. Give both the same model file.",
+            )
+        return stated
+
+    async def check_ready(self, served: Served) -> None:
         """See `Engine`."""
         try:
-            return await self._speaker.ready(served.name, _READY_SECONDS)
-        except grpc.aio.AioRpcError:
-            return False
+            if not await self._speaker.ready(served.name, _READY_SECONDS):
+                raise _not_ready(f"The model server has no model '{served.name}' ready.")
+            await self._agreed(served, _READY_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise _not_ready(
+                f"The model server does not say that it is ready: {error.code().name}."
+            ) from error
+        except RefusedError as refusal:
+            raise _not_ready(str(refusal)) from refusal
+
+    def says(self, served: Served) -> dict[str, Any]:
+        """See `Engine`: `computed_by`, the fingerprint of the model there, or None if it states none."""
+        _, stated = self._stated.get(served.name, (0.0, Stated()))
+        return {"computed_by": stated.fingerprint}
 
     async def close(self) -> None:
         """See `Engine`."""
@@ -187,6 +266,14 @@ def _messages(pixels: Sequence[Pixels]) -> Iterator[Pixels]:
 
 def _answer(view: View, row: Floats | None) -> Answer:
     return Answer(view.name, None, view.reason) if row is None else checked(view, row)
+
+
+def _cut(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else text[:most] + " …"
+
+
+def _not_ready(why: str) -> RefusedError:
+    return RefusedError(NOT_READY, why, retry_after=1)
 
 
 def _refusal(error: grpc.aio.AioRpcError) -> RefusedError:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -88,8 +88,16 @@ class Engine(Protocol):
         """
         ...
 
-    async def ready(self, served: Served) -> bool:
-        """Whether the model can compute now."""
+    async def check_ready(self, served: Served) -> None:
+        """Refuse if the model cannot compute now.
+
+        Raises:
+            RefusedError: it cannot, and why.
+        """
+        ...
+
+    def says(self, served: Served) -> dict[str, Any]:
+        """What an answer must tell of what computed, beside the model; JSON-able."""
         ...
 
     async def close(self) -> None:
@@ -126,9 +134,12 @@ class LocalEngine:
         self.gate.took(time.monotonic() - started)
         return found
 
-    async def ready(self, served: Served) -> bool:
+    async def check_ready(self, served: Served) -> None:
         """See `Engine`."""
-        return True
+
+    def says(self, served: Served) -> dict[str, Any]:
+        """See `Engine`."""
+        return {}
 
     async def close(self) -> None:
         """See `Engine`."""

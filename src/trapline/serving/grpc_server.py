@@ -215,9 +215,7 @@ class _V2:
         return _v2("ServerReadyResponse", ready=await self._service.ready())
 
     async def _model_ready(self, request: Any, _: Any) -> Any:
-        served = self._service.shelf.get(request.name, request.version)
-        ready = not self._service.shelf.draining and await self._service.engine.ready(served)
-        return _v2("ModelReadyResponse", ready=ready)
+        return _v2("ModelReadyResponse", ready=await self._service.ready(request.name, request.version))
 
     async def _server(self, _: Any, __: Any) -> Any:
         return _v2("ServerMetadataResponse", **v2.SERVER)
@@ -241,6 +239,7 @@ class _V2:
             raw_output_contents=[found.astype("<f4").tobytes()],
         )
         response.outputs.add(name="probabilities", datatype="FP32", shape=found.shape)
+        response.parameters["fingerprint"].string_param = served.model.fingerprint
         return response
 
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trapline import __version__
 from trapline.serving import tf_rest, v2_rest
-from trapline.serving.answers import MOST_PHOTOS, TOP, Photo, as_document, as_flat, describe
+from trapline.serving.answers import MOST_PHOTOS, TOP, Photo, as_document, as_flat
 from trapline.serving.body import (
     Body,
     parse_base64,
@@ -25,7 +25,7 @@ from trapline.serving.body import (
     parse_json,
     while_connected,
 )
-from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, UNSUPPORTED, Kind, RefusedError, internal
+from trapline.serving.refusals import INVALID, NOT_FOUND, UNSUPPORTED, Kind, RefusedError, internal
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
 from trapline.serving.shelf import VERSION
@@ -151,8 +151,7 @@ def _add_pages(app: FastAPI, service: Service) -> None:
     @app.get("/health/ready", tags=["operation"])
     async def ready() -> dict[str, Any]:
         """Whether requests can be answered: every model is open and the server is not about to stop."""
-        if not await service.ready():
-            raise RefusedError(NOT_READY, "Not ready.", retry_after=1)
+        await service.check_ready()
         fingerprints = {name: service.shelf.get(name).model.fingerprint for name in service.shelf.names}
         return {"status": "ready", "models": fingerprints}
 
@@ -191,8 +190,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             if flat and not event:
                 return JSONResponse(as_flat(found[0], served.model.card))
             answers = [as_document(one, served.model, top) for one in found]
-            described = describe(served.model) | {"name": served.name}
-            return JSONResponse({"model": described, "event": event, "answers": answers})
+            return JSONResponse({"model": service.describe(served), "event": event, "answers": answers})
 
 
 async def _photos(

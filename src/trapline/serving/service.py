@@ -6,14 +6,15 @@ import asyncio
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from trapline.errors import DataError
 from trapline.models.runtimes import OPENVINO
-from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, pool
+from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, pool
 from trapline.serving.body import Held
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source
 from trapline.serving.fetch import Fetcher
-from trapline.serving.refusals import INVALID, UNAUTHENTICATED, UNREADABLE, RefusedError
+from trapline.serving.refusals import INVALID, NOT_READY, UNAUTHENTICATED, UNREADABLE, RefusedError
 from trapline.serving.settings import ACCELERATOR_BATCH, Settings
 from trapline.serving.shelf import Served, Shelf
 from trapline.serving.telemetry import Telemetry
@@ -58,12 +59,36 @@ class Service:
             raise RefusedError(UNREADABLE, f"{named} cannot be used as a picture: {found[0].reason}.")
         return [pool(found, served.model.card)] if event else found
 
-    async def ready(self) -> bool:
-        """Whether every model is open and can compute, and the server is not about to stop."""
-        if not self.shelf.ready:
+    async def check_ready(self, name: str | None = None, version: str | None = None) -> None:
+        """Refuse unless that model, or if none is named every model, is open and can compute, and the server
+        is not about to stop.
+
+        Raises:
+            RefusedError: it is not so, and why.
+        """
+        if self.shelf.draining:
+            raise RefusedError(NOT_READY, "The server is about to stop.", retry_after=1)
+        names = self.shelf.names if name is None else (name,)
+        served = [self.shelf.get(one, version) for one in names]
+        await asyncio.gather(*map(self.engine.check_ready, served))
+
+    async def ready(self, name: str | None = None, version: str | None = None) -> bool:
+        """Whether `check_ready` finds nothing.
+
+        Raises:
+            RefusedError: there is no such model.
+        """
+        try:
+            await self.check_ready(name, version)
+        except RefusedError as refusal:
+            if refusal.kind is not NOT_READY:
+                raise
             return False
-        served = [self.shelf.get(name) for name in self.shelf.names]
-        return all(await asyncio.gather(*map(self.engine.ready, served)))
+        return True
+
+    def describe(self, served: Served) -> dict[str, Any]:
+        """What an answer tells of the model that it comes from, JSON-able."""
+        return describe(served.model) | {"name": served.name} | self.engine.says(served)
 
     def deadline(self, seconds: float | None = None) -> float:
         """The event loop's time by which a request that begins now must be answered."""

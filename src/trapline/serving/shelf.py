@@ -66,11 +66,6 @@ class Shelf:
         served = list(self._served.items())
         return tuple(name for name, one in served if one.model.card.saw_crops)
 
-    @property
-    def ready(self) -> bool:
-        """Whether every model is open and the server is not about to stop."""
-        return not self.draining and len(self._served) == len(self._paths)
-
     def get(self, name: str | None = None, version: str | None = None) -> Served:
         """The model of that name, or the default one.
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from trapline.serving import v2
 from trapline.serving.answers import Floats
 from trapline.serving.body import Body, parse_json, while_connected
-from trapline.serving.refusals import INVALID, NOT_READY, RefusedError
+from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
 from trapline.serving.shelf import VERSION, Served
@@ -69,8 +69,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/health/ready")
     async def ready() -> dict[str, bool]:
         """Whether every model can answer."""
-        if not await service.ready():
-            raise RefusedError(NOT_READY, "Not ready.", retry_after=1)
+        await service.check_ready()
         return {"ready": True}
 
     @routes.get("/models/{name}/versions/{version}")
@@ -83,9 +82,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/models/{name}/ready")
     async def model_ready(name: str, version: str = VERSION) -> dict[str, Any]:
         """Whether a model can answer."""
-        served = service.shelf.get(name, version)
-        if service.shelf.draining or not await service.engine.ready(served):
-            raise RefusedError(NOT_READY, f"Model '{name}' is not ready.", retry_after=1)
+        await service.check_ready(name, version)
         return {"name": name, "ready": True}
 
     @routes.post("/models/{name}/versions/{version}/infer", openapi_extra=_INFER)
@@ -161,7 +158,8 @@ class _Asked:
 
 def _response(served: Served, asked: _Asked, found: Floats) -> Response:
     output: dict[str, Any] = {"name": "probabilities", "datatype": "FP32", "shape": list(found.shape)}
-    document = {"model_name": served.name, "model_version": VERSION, "outputs": [output]}
+    document: dict[str, Any] = {"model_name": served.name, "model_version": VERSION, "outputs": [output]}
+    document["parameters"] = {"fingerprint": served.model.fingerprint}
     if isinstance(asked.id, str):
         document["id"] = asked.id
     if not asked.binary_output:

@@ -113,6 +113,7 @@ def test_open_inference_protocol_over_http(
     assert status == 200, document
     (output,) = document["outputs"]
     assert (document["id"], output["shape"]) == ("7", [6, 3])
+    assert document["parameters"] == {"fingerprint": model["properties"]["fingerprint"]}
     np.testing.assert_allclose(np.reshape(output["data"], (6, 3)), expected, atol=1e-4)
     head = {
         "name": "images",
@@ -304,6 +305,8 @@ def test_a_gateway_gives_the_answers_of_the_server_behind_it_and_asks_for_its_to
         *good, broken = json.loads(content)["answers"]
         np.testing.assert_allclose(rows({"answers": good}), expected, atol=1e-4)
         assert broken["status"] == "failed"
+        stated = {"v2": ModelFile(models["species"]).fingerprint, "tensorflow": None}
+        assert json.loads(content)["model"]["computed_by"] == stated[protocol]
         with grpc.insecure_channel(f"127.0.0.1:{front.grpc_port}") as channel:
             request = _v2("ModelMetadataRequest", name="species")
             with pytest.raises(grpc.RpcError) as failed:
@@ -312,6 +315,40 @@ def test_a_gateway_gives_the_answers_of_the_server_behind_it_and_asks_for_its_to
             token = (("authorization", "Bearer open sesame"),)
             call(channel, protos.V2, "GRPCInferenceService", "ModelMetadata", request, metadata=token)
         assert front.stop() == 0
+
+
+def test_a_gateway_refuses_to_name_the_answers_of_a_model_with_other_labels(
+    start: Callable[..., Running], write_tiny_model: Any, tmp_path: Path, photos: list[bytes]
+) -> None:
+    here = write_tiny_model(tmp_path / "here.onnx")
+    turned = write_tiny_model(tmp_path / "turned.onnx", ("lynx", "hare", "blank"))
+    there = tmp_path / "there.onnx"
+    shutil.copy(turned, there)
+    behind = start(f"it={there}")
+    front = start(f"it={here}", "--backend", f"grpc://127.0.0.1:{behind.grpc_port}", "--no-grpc")
+
+    def ask() -> tuple[int, Any]:
+        status, _, content = front.ask("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+        return status, json.loads(content)
+
+    status, document = ask()
+    assert (status, document["code"]) == (502, "backend")
+    assert '["lynx", "hare", "blank"] there and ["blank", "hare", "lynx"] here' in document["error"]
+    status, document = front.json("GET", "/health/ready")
+    assert (status, document["code"]) == (503, "not_ready")
+    assert "another model than the file here" in document["error"]
+    for model, expected in ((here, 200), (turned, 502)):  # replaced there while the gateway runs
+        shutil.copy(model, tmp_path / "next.onnx")
+        (tmp_path / "next.onnx").replace(there)
+        wanted, until = f"{ModelFile(model).fingerprint[:12]} now answers", time.monotonic() + 20
+        while wanted not in behind.log.read_text() or ask()[0] != expected:
+            assert time.monotonic() < until, behind.log.read_text()
+            time.sleep(0.2)
+        for _ in range(5):
+            status, document = ask()
+            assert status == expected
+    front.stop()
+    behind.stop()
 
 
 def test_a_gateway_sends_more_pixels_than_one_message_may_hold(
