@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trapline
 from trapline.cli import main as cli
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
@@ -262,6 +263,16 @@ BROKEN: dict[str, tuple[str, Outcome, str]] = {
         Outcome.wrong_numbers,
         "1 rows have NaN or infinity: line 4",
     ),
+    "no number": (
+        REWRITE + "lines[3] = lines[3].replace('0.0', '0_1', 1)\n" + SAVE,
+        Outcome.wrong_numbers,
+        "no number: line 4",
+    ),
+    "empty line": (
+        REWRITE + "lines.insert(3, '')\n" + SAVE,
+        Outcome.wrong_rows,
+        "1 rows are empty: line 4",
+    ),
     "range": (
         REWRITE + "lines[3] = lines[3].replace('0.0', '1.5', 1)\n" + SAVE,
         Outcome.wrong_numbers,
@@ -327,16 +338,86 @@ def test_a_csv_that_came_in_the_zip_is_no_answer(data: Path, tmp_path: Path) -> 
     package = zipped(tmp_path / "s.zip", "print('done')", **old)
     assert check_package(package, data, output=tmp_path / "it.csv").outcome is Outcome.stale_csv
     assert not (tmp_path / "it.csv").exists()
-    assert tried(zipped(tmp_path / "t.zip", COPY, **old), data).outcome is Outcome.passed
+    touched = zipped(tmp_path / "touched.zip", "import os; os.utime('submission.csv')", **old)
+    assert tried(touched, data).outcome is Outcome.stale_csv
+    other = {"submission.csv": old["submission.csv"].replace("0.0", "0.5")}
+    assert tried(zipped(tmp_path / "t.zip", COPY, **other), data).outcome is Outcome.passed
+
+
+def in_a_way(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "in a user namespace":  # what everybody but root gets
+        monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+
+WAYS = pytest.mark.parametrize("way", ["as it is", "in a user namespace"])
 
 
 @sandboxed
-@pytest.mark.parametrize("way", ["as it is", "in a user namespace"])
+@WAYS
+def test_nothing_of_this_machine_has_a_path_but_programs_and_the_work(
+    way: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_way(way, monkeypatch)
+    model = tmp_path / "model.onnx"
+    model.touch()
+    hidden = [
+        data / "truth.csv",
+        data,
+        model,
+        Path(__file__),
+        Path(trapline.__file__),
+        Path.home(),
+        Path("/etc/shadow"),
+        Path("/var"),
+    ]
+    main = f"""
+import os, sys
+for path in {[str(path) for path in hidden]}:
+    if os.path.exists(path) and not sys.prefix.startswith(path) and not sys.base_prefix.startswith(path):
+        raise SystemExit(f'{{path}} is there')
+assert os.getcwd() == '/codeexecution' and os.listdir('/tmp') is not None
+import ctypes, ssl, sqlite3, multiprocessing  # what lies in the system's libraries
+multiprocessing.Lock()
+open('/dev/null', 'w').write('x'), open('/dev/urandom', 'rb').read(1), open('/tmp/x', 'w').write('x')
+for folder in ('/', '/usr', sys.prefix, sys.base_prefix):
+    try:
+        open(folder + '/new', 'w')
+    except OSError:
+        continue
+    raise SystemExit(f'{{folder}} was written to')
+"""
+    found = tried(zipped(tmp_path / "s.zip", main + COPY), data)
+    assert found.outcome is Outcome.passed, found
+
+
+@sandboxed
+@WAYS
+def test_any_python_runs_it_and_one_with_trapline_is_told(
+    way: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_way(way, monkeypatch)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "real" / "venv"], check=True)
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    main = "import importlib.util; assert importlib.util.find_spec('trapline') is None\n"
+    bare = check_package(
+        zipped(tmp_path / "s.zip", main + COPY), data, python=tmp_path / "link" / "venv" / "bin" / "python"
+    )
+    assert (bare.outcome, bare.notes) == (Outcome.passed, ()), bare
+    house = tmp_path / "real" / "venv" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (house / "site-packages" / "trapline.py").touch()
+    ours = check_package(
+        zipped(tmp_path / "t.zip", COPY), data, python=tmp_path / "link" / "venv" / "bin" / "python"
+    )
+    assert ours.outcome is Outcome.passed
+    assert "has Trapline installed" in ours.notes[0]
+
+
+@sandboxed
+@WAYS
 def test_the_run_sees_only_the_organisers_data_and_changes_none_of_it(
     way: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if way == "in a user namespace":  # what everybody but root gets
-        monkeypatch.setattr("os.geteuid", lambda: 1000)
+    in_a_way(way, monkeypatch)
     main = """
 import os, pathlib
 assert sorted(os.listdir('data')) == ['photos_S05_v1', 'submission_format.csv', 'test_metadata.csv']
@@ -428,3 +509,5 @@ def test_data_that_is_not_the_organisers_is_refused(tmp_path: Path, data: Path) 
         check_package(zipped(tmp_path / "s.zip", ""), tmp_path)
     with pytest.raises(UsageError, match="no Python at"):
         check_package(zipped(tmp_path / "s.zip", ""), data, python=tmp_path / "python")
+    with pytest.raises(UsageError, match="no Python that answers"):
+        check_package(zipped(tmp_path / "s.zip", ""), data, python="true")

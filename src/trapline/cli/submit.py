@@ -183,6 +183,8 @@ def _check_package(
             if found.output:
                 typer.echo(found.output.rstrip())
             typer.echo(f"Ran for {found.seconds:.1f} s and held {found.peak_bytes / 2**30:.2f} GiB at most.")
+        for note in found.notes:
+            typer.echo(f"note: {note}")
         typer.echo(f"{found.outcome.name.replace('_', ' ')}: {found.message}", err=bool(found.outcome))
     if found.outcome:
         raise typer.Exit(int(found.outcome))

@@ -308,12 +308,15 @@ def submission_problems(
 ) -> list[Problem]:
     """The same as `check_submission`, with what each problem is of."""
     wanted = read_format(format_path)
-    rows = _rows_of(Path(path), "submission")
+    rows = _lines_of(Path(path), "submission")
     problems = [Problem("columns", text) for text in _header_problems(next(rows), wanted)]
     if problems:
         return problems
     ids: list[str] = []
-    numbers = _number_problems(rows, wanted, task or wanted.task, ids)
+    empty: list[str] = []
+    numbers = _number_problems(rows, wanted, task or wanted.task, ids, empty)
+    if empty:
+        problems.append(Problem("rows", f"{len(empty)} rows are empty: {_listed(empty)}."))
     problems += [Problem("rows", text) for text in _id_problems(ids, wanted)]
     return problems + [Problem("numbers", text) for text in numbers]
 
@@ -354,11 +357,14 @@ def _id_problems(ids: Sequence[str], wanted: SubmissionFormat) -> list[str]:
 
 
 def _number_problems(
-    rows: Iterable[Sequence[str]], wanted: SubmissionFormat, task: Task, ids: list[str]
+    rows: Iterable[Sequence[str]], wanted: SubmissionFormat, task: Task, ids: list[str], empty: list[str]
 ) -> list[str]:
-    """Problems of the numbers; the ids are put into `ids` on the way: no more is kept of a large file."""
+    """Problems of the numbers; ids and empty lines are kept on the way, and no more of a large file."""
     found: dict[str, list[str]] = {}
     for line, row in enumerate(rows, start=2):
+        if not row:
+            empty.append(f"line {line}")
+            continue
         ids.append(row[0])
         for problem in _row_problems(row, len(wanted.header), task):
             found.setdefault(problem, []).append(f"line {line}")
@@ -387,6 +393,9 @@ def _row_sum(fields: Sequence[str]) -> float | None:
 
 
 def _number(text: str) -> float | None:
+    """A number as other programs read it too: Python alone takes `0_1` and the digits of other scripts."""
+    if "_" in text or not text.isascii():
+        return None
     try:
         return float(text)
     except ValueError:
@@ -395,15 +404,23 @@ def _number(text: str) -> float | None:
 
 def _rows_of(path: Path, what: str) -> Iterator[list[str]]:
     """The rows one by one, the header first; empty lines are left out."""
+    return (row for row in _lines_of(path, what) if row)
+
+
+def _lines_of(path: Path, what: str) -> Iterator[list[str]]:
+    """The lines one by one; an empty one has no fields.
+
+    Raises:
+        DataError: there is no such file, it is no CSV, or all of its lines are empty.
+    """
     if not path.is_file():
         raise DataError(f"There is no {what} at {path}.")
     empty = True
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(file):
-                if row:
-                    empty = False
-                    yield row
+                empty = empty and not row
+                yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
     if empty:

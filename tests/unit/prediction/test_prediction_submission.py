@@ -138,6 +138,8 @@ def test_doubled_predictions_are_refused(tmp_path: Path) -> None:
         ("b,0.5,0.5\na,0.5,0.5\n", "header is lost"),
         ("id,lynx,hare\nb,NaN,0.5\na,0.5,0.5\n", "1 rows have NaN or infinity: line 2"),
         ("id,lynx,hare\nb,0.5,0.5\na,,0.5\n", "no number: line 3"),
+        ("id,lynx,hare\nb,0_0,1.0\na,0.5,0.5\n", "no number: line 2"),
+        ("id,lynx,hare\nb,0.5,0.5\n\na,0.5,0.5\n", "1 rows are empty: line 3"),
         ("id,lynx,hare\nb,-0.5,1.5\na,0.5,0.5\n", "outside 0 to 1: line 2"),
         ("id,lynx,hare\nb,0.5,0.4\na,0.5,0.5\n", "do not sum to 1: line 2"),
         ("id,lynx,hare\nb,0.5\na,0.5,0.5\n", "do not have 3 fields: line 2"),

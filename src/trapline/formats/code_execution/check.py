@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import stat
 import sys
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError
+from trapline.formats.code_execution.interpreter import Interpreter, find_interpreter
 from trapline.formats.code_execution.package import DEFAULT_HOURS
 from trapline.formats.code_execution.sandbox import Ran, run_sandboxed
 from trapline.formats.unzip import safe_unzip, zip_names
@@ -47,6 +49,7 @@ class Checked:
         seconds: that the run took; None if it never began.
         peak_bytes: the most memory that it held.
         output: the end of what it printed.
+        notes: what a person should know who trusts the outcome.
     """
 
     outcome: Outcome
@@ -54,6 +57,7 @@ class Checked:
     seconds: float | None = None
     peak_bytes: int | None = None
     output: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def check_package(
@@ -67,8 +71,9 @@ def check_package(
 ) -> Checked:
     """Unpack a submission into a fresh folder, run its `main.py` in a sandbox, check its `submission.csv`.
 
-    The sandbox has no network, no privileges and no environment but a path; `data/` cannot be written to, and
-    holds of the folder `data` what the organisers give: the test metadata, the format and folders.
+    The sandbox has no network, no privileges and no environment but a path. It sees of this machine the
+    system's programs (`/usr`), the Python and the unpacked zip, and no other file; `data/` cannot be written
+    to, and holds of the folder `data` what the organisers give: the test metadata, the format and folders.
 
     Args:
         package: the zip.
@@ -87,26 +92,37 @@ def check_package(
         if not (data / name).is_file():
             raise DataError(f"{data} has no {name}, which the organisers' data folder has.")
     read_format(data / _FORMAT)
-    program = shutil.which(str(python))
-    if program is None:
-        raise UsageError(f"There is no Python at {python}.")
+    interpreter = find_interpreter(python)
     with tempfile.TemporaryDirectory(prefix="trapline-check-", ignore_cleanup_errors=True) as temporary:
-        Path(temporary).chmod(0o755)
         folder = Path(temporary) / "run"
         try:
             _unpack(package, folder)
         except DataError as error:
             return Checked(Outcome.bad_zip, str(error))
-        before = _stamp(folder / _OUTPUT)
+        before = _content(folder / _OUTPUT)
         ran = run_sandboxed(
-            [program, "main.py"], folder, _shown(data), time_limit_s=time_limit_s, memory_limit=memory_limit
+            [str(interpreter.program), "main.py"],
+            folder,
+            _shown(data),
+            interpreter.installed,
+            time_limit_s=time_limit_s,
+            memory_limit=memory_limit,
         )
         outcome, message = _judge(ran, folder / _OUTPUT, data / _FORMAT, before)
         if outcome is Outcome.timed_out:
             message = f"{message} The limit is {time_limit_s:g} s."
-        if output is not None and _stamp(folder / _OUTPUT) not in (None, before):
+        if output is not None and _content(folder / _OUTPUT) not in (None, before):
             _keep(folder / _OUTPUT, Path(output))
-        return Checked(outcome, message, ran.seconds, ran.peak_bytes, ran.output)
+        return Checked(outcome, message, ran.seconds, ran.peak_bytes, ran.output, _notes(interpreter))
+
+
+def _notes(interpreter: Interpreter) -> tuple[str, ...]:
+    if not interpreter.has_trapline:
+        return ()
+    return (
+        f"{interpreter.program} has Trapline installed, so it is hardly the organisers' Python: packages "
+        "that theirs lacks are found here. Name one like theirs with --python.",
+    )
 
 
 def _unpack(package: Path, folder: Path) -> None:
@@ -134,19 +150,18 @@ def _keep(written: Path, output: Path) -> None:
         raise DataError(f"{output} cannot be written: {error.strerror or error}.") from error
 
 
-Stamp = tuple[int, int, int]
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """What changes when a file is written; None if there is no regular file."""
+def _content(path: Path) -> str | None:
+    """The SHA-256 of a file; None if there is no regular file. Its times can be set without writing it."""
     try:
-        found = path.lstat()
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
-def _judge(ran: Ran, output: Path, wanted: Path, before: Stamp | None) -> tuple[Outcome, str]:
+def _judge(ran: Ran, output: Path, wanted: Path, before: str | None) -> tuple[Outcome, str]:
     """The first thing that is wrong, the cause before its consequences."""
     end = f"it ended with status {ran.status}" if ran.stopped is None else f"it was stopped ({ran.stopped})"
     if ran.network_attempts:
@@ -161,12 +176,13 @@ def _judge(ran: Ran, output: Path, wanted: Path, before: Stamp | None) -> tuple[
     if ran.status:
         how = f"status {ran.status}" if ran.status > 0 else f"signal {-ran.status}"
         return Outcome.crashed, f"main.py ended with {how}: {_last_line(ran.output)}"
-    after = _stamp(output)
+    after = _content(output)
     if after is None:
         return Outcome.no_csv, "main.py ended with status 0 but wrote no submission.csv beside itself."
     if after == before:
         return Outcome.stale_csv, (
-            "submission.csv is the one that was in the zip: main.py ended with status 0 without writing it."
+            "submission.csv is, byte for byte, the one that was in the zip, as if main.py had ended with "
+            "status 0 without writing it. Leave it out of the zip."
         )
     try:
         problems = submission_problems(output, wanted)

@@ -1,6 +1,7 @@
-"""A command run as a competition runs it: no network, no privileges, data that cannot be changed, limits.
+"""A command run as a competition runs it: no network, no privileges, nothing of the machine, limits.
 
-Linux only: namespaces for the network, mounts and processes, made by `unshare`. Root hands the command to a
+Linux only: namespaces for the network, mounts and processes, made by `unshare`, and a root of its own (see
+`small_root`). Root hands the command to a
 user without an account or rights; anybody else runs it in a user namespace. The kernel counts the packets
 that found no way out of the namespace, so an attempt to reach the network is seen also where it was caught.
 """
@@ -23,11 +24,13 @@ from pathlib import Path
 from typing import IO
 
 from trapline.errors import TraplineError, UsageError
+from trapline.formats.code_execution.small_root import WORK, enter_small_root
 
 _USER = 61_184
 """A user and group id that no account has; from the range that systemd keeps for such uses."""
 
-_TOOLS = ("unshare", "mount", "setpriv", "sh")
+_TOOLS = ("unshare", "mount", "umount", "pivot_root", "setpriv", "sh")
+_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _TAIL = 8192
 _LOST = ("IpOutNoRoutes", "Ip6OutNoRoutes", "UdpNoPorts", "Udp6NoPorts")
 _POLL_SECONDS = 0.05
@@ -60,7 +63,7 @@ def missing_for_sandbox() -> str | None:
     """What this machine lacks, in a sentence; None if nothing."""
     if not sys.platform.startswith("linux"):
         return f"Linux's namespaces are needed, and this is {sys.platform}. Check in a container or on Linux."
-    lost = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    lost = [tool for tool in _TOOLS if shutil.which(tool, path=_PATH) is None]
     if lost:
         return f"The programs {', '.join(lost)} are needed (package util-linux)."
     tried = subprocess.run(  # noqa: S603 - a fixed command
@@ -79,16 +82,20 @@ def run_sandboxed(
     command: Sequence[str],
     folder: Path,
     data: Mapping[str, Path],
+    installed: Sequence[Path],
     *,
     time_limit_s: float,
     memory_limit: int,
 ) -> Ran:
     """Run a command in `folder`, which it may write to; it sees `data` in `folder/data`, which it may not.
 
+    Of the machine it sees the system's programs and devices, and what else is given, all read-only.
+
     Args:
-        command: a program and its arguments; the program's own installation is made readable to it.
-        folder: where it runs; it is given to the sandbox's user.
+        command: a program and its arguments.
+        folder: where it runs; it is given to the sandbox's user. The command sees it as `/codeexecution`.
         data: name in `folder/data` -> the file or folder that is shown there.
+        installed: folders and files that the program consists of.
         time_limit_s: after which it and all that it started are killed.
         memory_limit: bytes that it and all that it started may hold together.
 
@@ -105,11 +112,11 @@ def run_sandboxed(
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, _USER, _USER, follow_symlinks=False)
-    with tempfile.TemporaryDirectory(prefix="trapline-sandbox-") as stage:
+    with tempfile.TemporaryDirectory(prefix="trapline-sandbox-") as root:
+        enter = enter_small_root(Path(root).resolve(), folder, data, installed)
         process = subprocess.Popen(  # noqa: S603 - running it is what was asked for
-            [*_unshare(), "sh", "-c", _script(command, folder, data, Path(stage), memory_limit)],
-            cwd=folder,
-            env=_environment(folder),
+            [*_unshare(), "sh", "-c", _script(command, memory_limit, enter)],
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -126,10 +133,9 @@ def _unshare() -> list[str]:
     return namespaces if os.geteuid() == 0 else [*namespaces, "--user", "--map-root-user"]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
-    path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-    return kept | {"PATH": path, "HOME": str(folder), "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"}
+    return kept | {"PATH": _PATH, "HOME": str(WORK), "TMPDIR": "/tmp", "PYTHONUNBUFFERED": "1"}  # noqa: S108
 
 
 _LOOPBACK_UP = (
@@ -138,33 +144,18 @@ _LOOPBACK_UP = (
 )
 """Containers without a network have their own address, by which parts of a program may talk to each other."""
 
-_READ_ONLY = """
-read_only() {
-    for more in "" ,nosuid,nodev ,nosuid,nodev,noexec; do
-        mount -o "remount,bind,ro$more" "$1" 2>/dev/null && return 0
-    done
-    mount -o remount,bind,ro "$1"
-}
-"""
-"""A mount keeps the restrictions that it had; which those are differs from disk to disk."""
 
-
-def _script(
-    command: Sequence[str], folder: Path, data: Mapping[str, Path], stage: Path, memory_limit: int
-) -> str:
+def _script(command: Sequence[str], memory_limit: int, enter: Sequence[str]) -> str:
     """What the first process of the sandbox does; its standard output is for us and not for the command."""
     drop = f"--reuid {_USER} --regid {_USER} --clear-groups" if os.geteuid() == 0 else ""
     return "\n".join(
         [
             "set -e",
-            _READ_ONLY,
             "mount --make-rprivate /",
             shlex.join([sys.executable, "-I", "-S", "-c", _LOOPBACK_UP]),
-            *_show(folder / "data", data),
-            *_open_ways(command, folder, stage),
+            *enter,
             "ulimit -c 0",
             f"ulimit -d {(memory_limit + _MEMORY_SLACK) // 1024}",
-            f"cd {shlex.quote(str(folder))}",
             "set +e",
             "echo ready",
             f"setpriv {drop} --no-new-privs --inh-caps=-all --bounding-set=-all {shlex.join(command)} 1>&2",
@@ -172,46 +163,6 @@ def _script(
             "cat /proc/net/snmp /proc/net/snmp6 2>/dev/null",
         ]
     )
-
-
-def _show(place: Path, data: Mapping[str, Path]) -> list[str]:
-    lines = [f"mount -t tmpfs -o mode=755,size=1m tmpfs {shlex.quote(str(place))}"]
-    for name, source in data.items():
-        target = shlex.quote(str(place / name))
-        lines += [
-            f"{'mkdir' if source.is_dir() else 'touch'} {target}",
-            f"mount --bind {shlex.quote(str(source.resolve()))} {target}",
-            f"read_only {target}",
-        ]
-    return [*lines, f"read_only {shlex.quote(str(place))}"]
-
-
-def _open_ways(command: Sequence[str], folder: Path, stage: Path) -> list[str]:
-    """Commands that make the program reachable where only root may pass (`/root/.pyenv/…`).
-
-    The first folder on the way that is closed is covered by an empty one, in which only what is needed is.
-    """
-    if os.geteuid() != 0:
-        return []
-    program = Path(command[0])
-    installed = {program.resolve().parent.parent, program.parent.parent.resolve()}
-    ways = {place: _closed(place) for place in sorted({*installed, folder})}
-    hidden = {place: cover for place, cover in ways.items() if cover is not None}
-    keep, cover, restore = [], [], []
-    for number, place in enumerate(hidden):
-        kept, target = shlex.quote(str(stage / str(number))), shlex.quote(str(place))
-        keep += [f"mkdir {kept}", f"mount --rbind {target} {kept}"]
-        restore += [f"mkdir -p {target}", f"mount --rbind {kept} {target}"]
-        restore += [f"read_only {target}"] if place in installed else []
-    for place in sorted(set(hidden.values())):
-        cover.append(f"mount -t tmpfs -o mode=755,size=1m tmpfs {shlex.quote(str(place))}")
-    return keep + cover + restore
-
-
-def _closed(place: Path) -> Path | None:
-    """The first folder on the way to a place that others may not pass."""
-    ways = [*reversed(place.parents), place]
-    return next((way for way in ways if not way.stat().st_mode & 0o001), None)
 
 
 def _watch(process: subprocess.Popen[bytes], time_limit_s: float, memory_limit: int) -> Ran:
