@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,7 @@ import trapline
 from trapline.cli import main as cli
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
-from trapline.formats.code_execution import Outcome, build_package, check_package
+from trapline.formats.code_execution import Outcome, build_package, check_package, runner
 from trapline.formats.code_execution.extract import PACKED, extract
 from trapline.formats.code_execution.sandbox import missing_for_sandbox
 from trapline.models import EventPooling, ModelFile
@@ -120,7 +122,7 @@ def test_the_packed_runner_answers_as_predict_does(
     assert check_submission(theirs, wanted, task=predictions.task) == []
     assert np.abs(numbers(theirs) - numbers(tmp_path / "ours.csv")).max() < 1e-6
     assert "IMAG0000.JPG is left out" in done.stdout
-    assert "1 sequences without a readable photo" in done.stdout
+    assert "1 sequences of which no photo was read" in done.stdout
 
 
 def test_the_first_frame_is_packed_and_predicted_alike_wherever_its_row_is(
@@ -192,14 +194,75 @@ def test_a_run_that_can_read_nothing_fails(models: dict[str, Path], data: Path, 
     assert not (tmp_path / "run" / "submission.csv").exists()
 
 
-def test_time_that_runs_out_costs_later_photos_and_no_row(
+@pytest.mark.parametrize("name", ["multi", "whole"])
+def test_a_run_that_has_no_time_for_any_photo_fails(
+    name: str, models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    folder = unpacked(build_package(models[name], tmp_path / "s.zip", hours=1e-9).path, data, tmp_path / "r")
+    done = run_main(folder)
+    assert done.returncode == 1
+    assert "Time was up before the first of 21 photos was looked at" in done.stderr
+    assert not (folder / "submission.csv").exists()
+
+
+def test_a_run_without_photos_of_the_wanted_sequences_fails(
     models: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:
-    built = build_package(models["multi"], tmp_path / "s.zip", hours=1e-9)
-    folder = unpacked(built.path, data, tmp_path / "run")
-    done = run_main(folder)
-    assert "Time is up: 21 photos were not looked at" in done.stdout
-    assert check_submission(folder / "submission.csv", data / "submission_format.csv") == []
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(data / "test_metadata.csv", other)
+    (other / "submission_format.csv").write_text("seq_id,lynx,empty,hare\nnone,0,0,0\n")
+    done = run_main(unpacked(build_package(models["multi"], tmp_path / "s.zip").path, other, tmp_path / "r"))
+    assert done.returncode == 1
+    assert "has no photo of the sequences" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "photos"), [("multi", 80), ("whole", 120)])
+def test_time_that_runs_out_costs_later_photos_and_no_sequence(
+    name: str,
+    photos: int,
+    models: dict[str, Path],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    organisers = tmp_path / "organisers"
+    (organisers / "S5").mkdir(parents=True)
+    shutil.copy(data / "photos_S05_v1" / "S5" / "A1" / "A1_R1" / "IMAG0100.JPG", organisers / "S5")
+    rows = [f"{place},S5/IMAG0100.JPG,2016-01-01 00:00:00" for place in range(40) for _ in range(5)]
+    (organisers / "test_metadata.csv").write_text("\n".join(["seq_id,file_name,datetime", *rows]))
+    lines = [",".join(("seq_id", *COLUMNS)), *(f"{place},0,0,0" for place in range(40))]
+    (organisers / "submission_format.csv").write_text("\n".join(lines))
+    seconds = photos * 10
+    built = build_package(models[name], tmp_path / "s.zip", hours=seconds / 3600 / 0.95)
+    folder = unpacked(built.path, organisers, tmp_path / "run")
+    clock = Clock()
+    monkeypatch.setattr(runner, "time", clock)
+    monkeypatch.setattr(runner, "prepare", clock.slowly(runner.prepare, 10))
+    runner.main(folder)
+    said = capsys.readouterr().out
+    assert "Time was short" in said
+    assert "no photo was read" not in said, said
+    assert check_submission(folder / "submission.csv", organisers / "submission_format.csv") == []
+
+
+class Clock:
+    """Time that passes only where something is done slowly; stands for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now, self.lock, self.strftime = 0.0, threading.Lock(), time.strftime
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def slowly(self, what: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+        def done(*arguments: Any) -> Any:
+            with self.lock:
+                self.now += seconds
+            return what(*arguments)
+
+        return done
 
 
 def test_the_same_model_gives_the_same_zip(models: dict[str, Path], tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ _AHEAD = 3
 _LOG_SECONDS = 30.0
 _SHARE_OF_TIME = 0.95
 _FAILURES_TOLD = 20
+_FEWEST_FRAMES = 2
+"""That a model of whole sequences is given, however short the time: it compares the frames of each."""
 
 
 def main(root: Path) -> None:
@@ -56,7 +58,11 @@ def main(root: Path) -> None:
 
     What cannot be read costs its own photo and nothing else: a sequence is pooled from the photos that are
     left, and one without any is given the mean of the others. Photos are looked at in rounds, the first of
-    every sequence before any second one, so that time that runs out costs later photos and no sequence.
+    every sequence before any second one, so that time that runs out costs later photos and no sequence. A
+    model of whole sequences takes them one after the other, and fewer frames of each once time gets short.
+
+    Raises:
+        DataError: not one photo was read, so that there is nothing to say of any sequence.
     """
     started = time.monotonic()
     assets, data = root / "assets", root / "data"
@@ -66,7 +72,8 @@ def main(root: Path) -> None:
     wanted = read_format(data / "submission_format.csv")
     frames = read_frames(data, wanted)
     log(f"{len(frames.paths)} photos of {len(wanted.ids)} sequences; the network runs on {session.runtime}")
-    run = _Run(session, card, frames, started + settings["time_limit_s"] * _SHARE_OF_TIME)
+    deadline = started + settings["time_limit_s"] * _SHARE_OF_TIME
+    run = _Run(session, card, frames, time.monotonic(), deadline)
     pooling = as_object(settings["pooling"], plain=("by_label",))
     numbers = pool(run.probabilities(), frames.events, len(wanted.ids), card, pooling)
     write(numbers, card, settings, wanted, root / "submission.csv")
@@ -144,33 +151,49 @@ class _Run:
         session: the opened model.
         card: its card, as JSON.
         frames: what to look at.
-        deadline: on the monotonic clock.
-        failures: photos that could not be read so far.
+        started: on the monotonic clock.
+        deadline: on the same.
+        done: photos so far.
+        failures: those of them that could not be read.
         told: when progress was last logged.
+        short: whether sequences are given fewer frames than they have.
     """
 
     session: Session
     card: dict[str, Any]
     frames: Frames
+    started: float
     deadline: float
+    done: int = 0
     failures: int = 0
     told: float = field(default_factory=time.monotonic)
+    short: bool = False
 
     def probabilities(self) -> Floats:
-        """Float32 [photos, labels]; NaN for those that were not or could not be looked at."""
+        """Float32 [photos, labels]; NaN for those that were not or could not be looked at.
+
+        Raises:
+            DataError: that is so of all.
+        """
         found = np.full((len(self.frames.paths), len(self.card["labels"])), np.nan, np.float32)
-        started, done = time.monotonic(), 0
         for places, answers in self._answers():
             found[places] = answers
-            done += len(places)
-            self._tell(done, time.monotonic() - started)
-        if done < len(found):
-            log(f"Time is up: {len(found) - done} photos were not looked at")
+            self.done += len(places)
+            self._tell()
+        if self.done < len(found):
+            log(f"Time was short: {len(found) - self.done} photos were not looked at")
         if self.failures:
             log(f"{self.failures} photos could not be read")
-        if done and self.failures == done:
-            raise DataError(f"Not one of {done} photos could be read, so there is nothing to hand in.")
+        if self.failures == self.done:
+            raise DataError(f"{self._why_nothing()}, so there is nothing to hand in.")
         return found
+
+    def _why_nothing(self) -> str:
+        if not self.frames.paths:
+            return "test_metadata.csv has no photo of the sequences that submission_format.csv asks for"
+        if not self.done:
+            return f"Time was up before the first of {len(self.frames.paths)} photos was looked at"
+        return f"Not one of {self.done} photos could be read"
 
     def _answers(self) -> Iterator[tuple[list[int], Floats]]:
         """Places and their probabilities, float32 [places, labels]; NaN where a photo could not be read."""
@@ -192,11 +215,28 @@ class _Run:
             of_event: dict[int, list[int]] = defaultdict(list)
             for place, event in enumerate(self.frames.events.tolist()):
                 of_event[event].append(place)
-            yield from of_event.values()
+            photos = len(self.frames.paths)
+            for number, places in enumerate(of_event.values()):
+                yield places[: self._most_frames(photos, len(of_event) - number)]
+                photos -= len(places)
             return
         order = self.frames.in_rounds()
         for start in range(0, len(order), BATCH_SIZE):
             yield order[start : start + BATCH_SIZE]
+
+    def _most_frames(self, photos: int, sequences: int) -> int:
+        """How many frames each of the sequences to come may have, which have so many photos together."""
+        now = time.monotonic()
+        seconds = now - self.started
+        if self.done == 0 or seconds < _LOG_SECONDS:  # how fast it is, is not known yet
+            return photos
+        possible = self.done / seconds * (self.deadline - now)
+        if possible >= photos:
+            return photos
+        if not self.short:
+            self.short = True
+            log(f"Time is short: the {sequences} sequences to come are given their first frames only")
+        return max(_FEWEST_FRAMES, int(possible / sequences))
 
     def _read(self, place: int, preprocessing: Any) -> Pixels | None:
         path = self.frames.paths[place]
@@ -224,11 +264,11 @@ class _Run:
             answers[good] = self.session.run(["probabilities"], {"images": batch})[0][at]
         return places, answers
 
-    def _tell(self, done: int, seconds: float) -> None:
-        total, now = len(self.frames.paths), time.monotonic()
+    def _tell(self) -> None:
+        done, total, now = self.done, len(self.frames.paths), time.monotonic()
         if now - self.told >= _LOG_SECONDS or done == total:
             self.told = now
-            rate = done / max(seconds, 1e-9)
+            rate = done / max(now - self.started, 1e-9)
             left = (total - done) / rate
             log(f"{done} of {total} photos, {rate:.1f} a second, about {left:.0f} s left")
 
@@ -274,9 +314,9 @@ def write(
         log(f"Labels that the model does not know are given {settings['absent']}: {', '.join(lacking)}")
     empty = int(np.isnan(numbers).any(axis=1).sum())
     if empty:
-        log(f"{empty} sequences without a readable photo are given the mean of the others")
+        log(f"{empty} sequences of which no photo was read are given the mean of the others")
     task = card["task"]
-    filled = fill_empty(numbers, "prior" if empty < len(numbers) else "uniform", task)[:, kept]
+    filled = fill_empty(numbers, "prior", task)[:, kept]
     chosen = [labels[place] for place in kept]
     rows = finished(filled, chosen, task, wanted, settings["absent"], settings["clip"])
     partial = output.with_name(output.name + ".partial")
