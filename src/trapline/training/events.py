@@ -27,10 +27,14 @@ FEW = 5
 
 
 def known_labels(
-    targets: npt.NDArray[np.float32], folds: npt.NDArray[np.int64] | None
+    selected: Selected, rows: Rows, folds: npt.NDArray[np.int64] | None
 ) -> npt.NDArray[np.bool_]:
-    """[N, labels]: whether the other folds, on which a media's model was trained, show the label at all."""
-    known = np.ones(targets.shape, bool)
+    """[rows, labels]: whether what a media's model was trained on shows the label at all.
+
+    That is the other folds, or without folds the train part.
+    """
+    targets = selected.targets[rows]
+    known = np.tile(selected.targets[selected.train].any(axis=0), (len(rows), 1))
     for fold in np.unique(folds) if folds is not None else ():
         known[folds == fold] = targets[folds != fold].any(axis=0)
     return known
@@ -87,7 +91,7 @@ def judge_events(
     targets = target_matrix(shown, selected.labels, recipe.task)
     weights = 1 / np.bincount(codes)[codes]
     of_event = None if folds is None else folds[first]
-    known = known_labels(targets, of_event)
+    known = known_labels(selected, rows, folds)[first]
     truth = truth_of(targets, recipe.task)
     chooser = _Chooser(recipe, selected.labels, truth, known, _pool_all(probabilities, weights, codes))
     pooling = chooser.choose(np.ones(len(names), bool))

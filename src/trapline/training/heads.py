@@ -143,7 +143,7 @@ class HeadLearner:
         """
         truth, task = self.truth(rows), self.recipe.task
         softmax = "single-label" if self.recipe.exclusive else task
-        known = known_labels(self.selected.targets[rows], folds)
+        known = known_labels(self.selected, rows, folds)
 
         def loss(logits: npt.NDArray[np.float64], inside: Rows) -> float:
             probabilities = probabilities_of(logits, softmax)

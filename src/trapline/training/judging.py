@@ -64,12 +64,12 @@ def judge(
         base: what puts the priors of the model file right, before what is fitted here.
         folds: [rows], the fold of each media: the calibration of each fold's figures then comes from the
             other folds, so that they are as honest as those of new locations. A label that the other folds
-            do not show has no part in it.
+            (or, without folds, the train part) do not show has no part in it.
         caveat: what else a reader of the figures must know.
     """
     truth = truth_of(selected.targets[rows], recipe.task)
     groups = selected.groups(rows)
-    known = known_labels(selected.targets[rows], folds)
+    known = known_labels(selected, rows, folds)
 
     natural = Calibration(exclusive=base.exclusive)
 

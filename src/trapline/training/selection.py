@@ -137,7 +137,8 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
             split, all there are as `train`, with an empty `validation`.
 
     Raises:
-        DataError: no split, an empty part, fewer than two labels, or a label without training media.
+        DataError: no split, an empty part, fewer than two labels, blanks to be left out where there are none,
+            or (for single-label tasks) a label without training media.
     """
     parts = catalog.table["split"]
     has_split = parts.null_count() < len(parts)
@@ -169,7 +170,7 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
         train = np.arange(len(labelled), dtype=np.int64)
     targets = target_matrix(labelled, labels, recipe.task)
     if needs_split:
-        _check_parts(labels, targets, train, validation)
+        _check_parts(recipe.task, labels, targets, train, validation)
     selected = Selected(labelled, labels, targets, train, validation, left_out)
     selected.taught(
         recipe, train if needs_split else np.arange(len(labelled))
@@ -178,16 +179,23 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
 
 
 def _check_parts(
-    labels: tuple[str, ...], targets: npt.NDArray[np.float32], train: Rows, validation: Rows
+    task: str, labels: tuple[str, ...], targets: npt.NDArray[np.float32], train: Rows, validation: Rows
 ) -> None:
     if not len(train) or not len(validation):
         empty = "validation" if len(train) else "train"
         raise DataError(f"The part '{empty}' has no labelled media. Split again with `trapline split`.")
     missing = [label for label, count in zip(labels, targets[train].sum(axis=0), strict=True) if not count]
-    if missing:
+    if missing and task == "single-label":
         raise DataError(
             f"No training media has the label {', '.join(missing)}, though validation media do. "
             "Split again (`trapline split`, another --seed), or take these media out of the catalog."
+        )
+    if missing:
+        warnings.warn(
+            f"No training media has the label {', '.join(missing)}, though validation media do: the model "
+            "will hardly ever say it, and the figures count that.",
+            TraplineWarning,
+            stacklevel=3,
         )
     unseen = [
         label for label, count in zip(labels, targets[validation].sum(axis=0), strict=True) if not count

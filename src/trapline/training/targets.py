@@ -81,7 +81,10 @@ def prior_shift(recipe: Recipe, targets: npt.NDArray[np.float32]) -> tuple[float
         return tuple(float(value) for value in log_prior(targets, recipe.task))
     natural = targets.mean(axis=0, dtype=np.float64)
     if recipe.task == "multi-label" and recipe.balance == "class-weights":
-        return tuple(float(value) for value in -np.log(label_weights(targets, recipe.task)))
+        weights = np.where(
+            targets.any(axis=0), label_weights(targets, recipe.task), 1.0
+        )  # without, none weighed
+        return tuple(float(value) for value in -np.log(weights))
     if recipe.balance == "class-weights":
         seen = natural * label_weights(targets, recipe.task)
     else:

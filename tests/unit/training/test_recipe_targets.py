@@ -58,6 +58,13 @@ def test_a_model_that_learnt_the_balanced_prior_says_the_natural_one(balance: st
     assert said[0] == pytest.approx(natural, rel=1e-5)
 
 
+@pytest.mark.parametrize("balance", ["class-weights", "sampling"])
+def test_a_label_that_no_media_has_was_not_weighed_and_is_not_shifted(balance: str) -> None:
+    recipe = resolve_recipe("small-cnn", None, [f"balance={balance}", "task=multi-label"])
+    targets = np.pad(one_hot([90, 9, 1]), ((0, 0), (0, 1)))
+    assert prior_shift(recipe, targets)[3] == pytest.approx(0)
+
+
 def test_without_balance_or_correction_nothing_is_shifted() -> None:
     targets = one_hot([90, 9, 1])
     assert prior_shift(resolve_recipe("small-cnn"), targets) == ()

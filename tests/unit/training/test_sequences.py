@@ -12,10 +12,12 @@ from PIL import Image
 from pydantic import ValidationError
 
 from trapline.catalog import Catalog, label_events, split_catalog
-from trapline.errors import DataError
+from trapline.errors import DataError, TraplineWarning
+from trapline.formats import read
 from trapline.images import prepare
-from trapline.models import ModelFile, Recipe
+from trapline.models import ModelFile, Recipe, resolve_recipe
 from trapline.prediction import Predictions, pool_events, predict
+from trapline.training import train
 from trapline.training.features import embed
 from trapline.training.frozen import background_backbone
 from trapline.training.heads import crossval_head, train_head
@@ -203,6 +205,46 @@ def test_a_label_that_a_fold_never_saw_stops_nothing_and_calibrates_nothing(
     assert found.judged.calibration.temperature == pytest.approx(
         plain.judged.calibration.temperature, rel=0.3
     )
+
+
+def test_a_label_that_the_train_part_lacks_is_said_and_calibrates_nothing(
+    bursts: Catalog, backbone: str, tmp_path: Path
+) -> None:
+    split = split_catalog(bursts, by="season", ratios=(2, 1))
+    held = (pl.col("split") == "validation") & (pl.col("frame") == 1)
+    odd = pl.when(held & (pl.col("labels").list.first() == "hare"))
+    with_bear = odd.then(pl.concat_list("labels", pl.lit(["bear"]))).otherwise("labels").alias("labels")
+    catalog = split.with_table(split.table.with_columns(with_bear))
+    wanted = recipe(backbone, fit="train", event_statistics=("mean", "std"))
+    with pytest.warns(TraplineWarning, match="No training media has the label bear"):
+        model = ModelFile(train_head(wanted, catalog, tmp_path / "run", cache=tmp_path))
+    plain = ModelFile(train_head(wanted, split, tmp_path / "plain", cache=tmp_path))
+    assert model.card.labels[0] == "bear"
+    assert model.card.calibration.temperature == pytest.approx(plain.card.calibration.temperature, rel=0.3)
+    single = recipe(backbone, fit="train", task="single-label", learn_from="media")
+    one = catalog.with_table(catalog.table.with_columns(pl.col("labels").list.tail(1)))
+    with pytest.raises(DataError, match="No training media has the label bear"):
+        train_head(single, one, tmp_path / "single", cache=tmp_path)
+
+
+@pytest.mark.field
+@pytest.mark.filterwarnings("ignore:No validation media")
+def test_the_published_recipe_trains_on_bursts_of_a_season_with_labels_of_its_own(
+    field: Path, backbone: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    catalog = read(field / "trailcam-bursts", part="train")
+    some = catalog.filter(pl.col("event_id").str.extract(r"(\d+)$").cast(pl.Int64) % 4 == 0)
+    settings = [f"backbone={backbone}", "weights=none", "head.pooling=avg"]
+    settings += ["preprocessing.height=16", "preprocessing.width=16"]
+    with pytest.warns(TraplineWarning, match="No training media has the label .*elk"):
+        model = train(
+            resolve_recipe("serengeti-benchmark", None, settings),
+            split_catalog(some, by="season"),
+            tmp_path / "run",
+            cache=tmp_path,
+        )
+    assert "elk" in ModelFile(model).card.labels
 
 
 def test_dropped_blanks_cost_log_loss_until_the_prior_is_put_back(
