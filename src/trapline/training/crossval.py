@@ -40,7 +40,7 @@ class CrossValidation:
         metrics: name -> value and interval over locations.
         judged: calibration and probabilities.
         logits: float32 [N, labels], with the priors of the other folds put right but not calibrated, in the
-            order of `judged.rows`.
+            order of `judged.rows`; of networks those of the epoch that the other folds chose.
         folds: int [N], the fold that each media was held out in.
         best_epochs: of each fold, counted from 1.
         histories: of each fold, one dictionary an epoch.
@@ -116,10 +116,13 @@ def run_folds(
     logits = np.concatenate(
         [
             scale_logits(
-                found.logits, base_calibration(recipe, selected, train), recipe.task, selected.labels
+                found.answers.of_epoch(epoch),
+                base_calibration(recipe, selected, train),
+                recipe.task,
+                selected.labels,
             )
-            for (train, _), found in zip(parts, fitted, strict=True)
-            if found.logits is not None
+            for (train, _), found, epoch in zip(parts, fitted, epochs_of_others(fitted), strict=True)
+            if found.answers is not None
         ]
     )
     base = base_calibration(recipe, selected, rows)
@@ -136,6 +139,19 @@ def run_folds(
         time.monotonic() - started,
         tuple(fitted),
     )
+
+
+def epochs_of_others(fitted: Sequence[Fitted]) -> list[int]:
+    """The epoch at which each fold is judged: the median of the other folds' best ones, if it ran as long.
+
+    Its own best one was chosen on the very media that it is judged on.
+    """
+    best = [found.best_epoch for found in fitted]
+    of_others = (best[:place] + best[place + 1 :] for place in range(len(best)))
+    return [
+        min(round(float(np.median(others))), len(found.history))
+        for found, others in zip(fitted, of_others, strict=True)
+    ]
 
 
 def fold_rows(

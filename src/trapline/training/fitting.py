@@ -70,14 +70,42 @@ class Fitted:
         weights: the origin of its backbone.
         best_epoch: counted from 1.
         history: one dictionary an epoch.
-        logits: float32 [validation media, labels], before shift and temperature; None without validation.
+        answers: of every epoch about the validation media; None without validation.
     """
 
     network: Network
     weights: Weights
     best_epoch: int
     history: list[dict[str, float]] = field(default_factory=list)
-    logits: npt.NDArray[np.float32] | None = None
+    answers: Answers | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The logits of each epoch about the validation media, before shift and temperature, kept in a file.
+
+    Attributes:
+        path: of the file; the epochs follow one another.
+        media: how many there are.
+        labels: how many there are.
+    """
+
+    path: Path
+    media: int
+    labels: int
+
+    def keep(self, epoch: int, logits: npt.NDArray[np.float32]) -> None:
+        """Write down those of an epoch, counted from 1; one that a resumed run makes again is replaced."""
+        self.path.touch()
+        with self.path.open("r+b") as file:
+            file.seek((epoch - 1) * logits.nbytes)
+            file.write(logits.tobytes())
+
+    def of_epoch(self, epoch: int) -> npt.NDArray[np.float32]:
+        """float32 [media, labels], of an epoch counted from 1."""
+        size = self.media * self.labels
+        found = np.fromfile(self.path, np.float32, size, offset=(epoch - 1) * size * 4)
+        return found.reshape(self.media, self.labels)
 
 
 def fit_network(
@@ -110,7 +138,10 @@ def fit_network(
     weights = weights if not resumed else _origin(folder)
     if not resumed:
         _keep_origin(folder, weights)
-    module = Fitting(recipe, network, examples, train, validation, base or Calibration())
+    answers = None
+    if validation is not None:
+        answers = Answers(folder / "validation_logits.f32", len(validation), len(examples.labels))
+    module = Fitting(recipe, network, examples, train, validation, base or Calibration(), answers)
     if not done.is_file():
         _run(module, folder, last if resumed else None, report)
         done.write_text(json.dumps({"epochs": len(module.history)}), encoding="utf-8")
@@ -119,11 +150,7 @@ def fit_network(
     history = torch.load(last, map_location="cpu", weights_only=True)["history"]
     module.load_state_dict(state["state_dict"])
     module.cpu().eval()
-    trained = module.judged
-    logits = None
-    if validation is not None:
-        logits = network_logits(trained, examples.exact, validation, recipe.flip_average)
-    return Fitted(trained, weights, len(state["history"]), history, logits)
+    return Fitted(module.judged, weights, len(state["history"]), history, answers)
 
 
 def network_logits(
@@ -135,11 +162,20 @@ def network_logits(
     found = []
     with torch.no_grad():
         for batch in ExactBatches(store, targets, rows):
-            logits = network(batch["images"])[0]
-            if flip_average:
-                logits = (logits + network(batch["images"].flip(2))[0]) / 2
-            found.append(logits.numpy())
+            found.append(_answer(network, batch["images"], flip_average).numpy())
     return np.concatenate(found)
+
+
+def _answer(network: Network, images: Tensor, flip_average: bool) -> Tensor:
+    """float [B, labels], as the model file will say them: in float32, averaged with the mirror images."""
+    with (
+        torch.autocast(images.device.type, enabled=False),
+        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+    ):
+        logits: Tensor = network(images)[0]
+        if flip_average:
+            logits = (logits + network(images.flip(2))[0]) / 2
+    return logits
 
 
 class Fitting(lightning.LightningModule):
@@ -153,6 +189,7 @@ class Fitting(lightning.LightningModule):
         train: Rows,
         validation: Rows | None,
         base: Calibration,
+        answers: Answers | None,
     ) -> None:
         super().__init__()
         self.recipe, self.network = recipe, network
@@ -160,7 +197,7 @@ class Fitting(lightning.LightningModule):
         self._freeze_first_stages()
         self.average = self._averaged() if recipe.ema else None
         self.batches = Batches(recipe, examples.training, examples.targets, train)
-        self.base = base
+        self.base, self.answers = base, answers
         self.chooses = validation is not None and recipe.selection != "last"
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
@@ -267,7 +304,8 @@ class Fitting(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor]) -> None:
         """Keep the answers; they are judged together."""
-        self._answers.append((self.judged(batch["images"])[0], batch["targets"]))
+        said = _answer(self.judged, batch["images"], self.recipe.flip_average)
+        self._answers.append((said, batch["targets"]))
 
     def on_train_epoch_end(self) -> None:
         """Write down the epoch; validation has run."""
@@ -284,12 +322,13 @@ class Fitting(lightning.LightningModule):
             self.log("selection", row[f"validation_{self.recipe.selection}"])
 
     def _judge(self) -> dict[str, float]:
-        if not self._answers:
+        if self.answers is None:
             return {}
         logits, targets = (torch.cat(parts).float() for parts in zip(*self._answers, strict=True))
         self._answers = []
         found = {"loss": float(self.loss(logits, targets))}
         raw = logits.cpu().numpy()
+        self.answers.keep(self.current_epoch + 1, raw)
         probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
         truth = truth_of(targets.cpu().numpy(), self.recipe.task)
         blank = blank_column(self.examples.labels)

@@ -108,9 +108,10 @@ def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None
             chosen = "the calibration was fitted"
         return f"validation: {where}{labels}, on which {chosen} too"
     by = recipe.fold_by
+    epoch = "" if recipe.how == "frozen" or recipe.selection == "last" else "at the epoch and "
     return (
         f"{len(np.unique(folds))} {by} folds: {where}{labels}, each predicted by a model that never saw its "
-        f"{by}, with the calibration of the other folds"
+        f"{by}, {epoch}with the calibration of the other folds"
     )
 
 

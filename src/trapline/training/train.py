@@ -204,7 +204,9 @@ def _fit(learner: TorchLearner, folder: Path) -> Fits:
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
         members = _members(learner, folder, selected.train, selected.validation, recipe.epochs)
-        logits = np.mean([member.logits for member in members if member.logits is not None], axis=0)
+        logits = np.mean(
+            [member.answers.of_epoch(member.best_epoch) for member in members if member.answers], axis=0
+        )
         base = base_calibration(recipe, selected, selected.train)
         logits = scale_logits(logits, base, recipe.task, selected.labels)
         judged = judge(recipe, selected, selected.validation, logits, base)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError
+from trapline.metrics import log_loss
 from trapline.models import Recipe, resolve_recipe
 
 torch = pytest.importorskip("torch")
@@ -62,6 +63,22 @@ def test_the_labels_of_a_fold_have_no_part_in_what_is_said_of_it(world: MakeWorl
         return found.predictions.probabilities()[found.folds == 0]
 
     np.testing.assert_allclose(said("a"), said("b"), atol=1e-6)
+
+
+def test_a_fold_is_judged_at_the_epoch_that_the_other_folds_chose(world: MakeWorld, tmp_path: Path) -> None:
+    recipe = tiny("epochs=4", "optimiser.lr=3e-3", "seed=0", "flip_average=true")
+    photos = world(split=lambda row: None, labels=lambda row: ["ab"[int(row["media_id"]) % 3 == 0]])
+    found = crossval(recipe, photos, 2, cache=tmp_path)
+    assert found.best_epochs[0] != found.best_epochs[1]
+    truth = np.array([int(int(one) % 3 == 0) for one in found.predictions.table["media_id"]])
+    for fold, history in enumerate(found.histories):
+        inside = found.folds == fold
+        powers = np.exp(found.logits[inside].astype(float))
+        loss = log_loss(truth[inside], powers / powers.sum(axis=1, keepdims=True))
+        others = found.best_epochs[1 - fold]
+        assert loss == pytest.approx(history[others - 1]["validation_log_loss"], rel=1e-5)
+        assert loss > min(row["validation_log_loss"] for row in history)
+    assert "at the epoch and with the calibration of the other folds" in found.judged.measured_on
 
 
 @pytest.mark.parametrize(
