@@ -26,6 +26,7 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 MOST_BOXES = 1000
 """Of one photo."""
 
+_OF_BOX = ("x", "y", "width", "height", "category", "conf")
 
 T = TypeVar("T")
 
@@ -248,6 +249,8 @@ def parse_boxes(boxes: Any) -> Sequence[Mapping[str, Any]] | None:
 
 
 def _box(one: Any) -> dict[str, Any]:
+    for name in one.keys() - set(_OF_BOX) if isinstance(one, dict) else ():
+        raise RefusedError(INVALID, f"A box has {', '.join(_OF_BOX)}, but no '{name[:50]}'.")
     try:
         sides = {name: float(one[name]) for name in ("x", "y", "width", "height")}
         conf = None if one.get("conf") is None else float(one["conf"])

@@ -229,7 +229,7 @@ class _V2:
         service = self._service
         served = service.shelf.get(request.model_name, request.model_version)
         v2.check_outputs([output.name for output in request.outputs])
-        event = "event" in request.parameters and request.parameters["event"].bool_param
+        event = _event(request.parameters)
         found = await v2.infer(service, served, _tensors(request), deadline, event=event)
         response = _v2(
             "ModelInferResponse",
@@ -245,6 +245,14 @@ class _V2:
 
 def _v2(message: str, /, **values: Any) -> Any:
     return protos.message(protos.V2, message)(**values)
+
+
+def _event(parameters: Any) -> bool:
+    if "event" not in parameters:
+        return False
+    if parameters["event"].WhichOneof("parameter_choice") != "bool_param":
+        raise RefusedError(INVALID, "The parameter 'event' is true or false, as bool_param.")
+    return bool(parameters["event"].bool_param)
 
 
 def _tensors(request: Any) -> list[v2.Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import cache
 from typing import Annotated, Any
@@ -16,18 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trapline import __version__
 from trapline.serving import tf_rest, v2_rest
-from trapline.serving.answers import MOST_PHOTOS, TOP, Photo, as_document, as_flat
-from trapline.serving.body import (
-    Body,
-    parse_base64,
-    parse_boxes,
-    parse_form,
-    parse_json,
-    while_connected,
-)
-from trapline.serving.refusals import INVALID, NOT_FOUND, UNSUPPORTED, Kind, RefusedError, internal
+from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
+from trapline.serving.asked import Options, complaint, fetched, read
+from trapline.serving.body import Body, while_connected
+from trapline.serving.refusals import INVALID, NOT_FOUND, Kind, RefusedError, internal
 from trapline.serving.service import Service
-from trapline.serving.settings import MOST_BODY, MOST_JSON
 from trapline.serving.shelf import VERSION
 
 log = logging.getLogger("trapline.serving")
@@ -43,20 +35,35 @@ _PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
 }
 
+_BOX_SCHEMA = {
+    "type": "object",
+    "required": ["x", "y", "width", "height"],
+    "additionalProperties": False,
+    "properties": {
+        **{side: {"type": "number", "minimum": 0, "maximum": 1} for side in ("x", "y", "width", "height")},
+        "category": {"type": "string"},
+        "conf": {"type": ["number", "null"]},
+    },
+}
+
 _PHOTO_SCHEMA = {
     "oneOf": [
         {"type": "string", "format": "byte"},
         {
             "type": "object",
+            "oneOf": [{"required": ["b64"]}, {"required": ["url"]}],
+            "additionalProperties": False,
             "properties": {
                 "b64": {"type": "string", "format": "byte"},
                 "url": {"type": "string"},
                 "name": {"type": "string"},
-                "boxes": {"type": "array", "items": {"type": "object"}},
+                "boxes": {"type": "array", "items": _BOX_SCHEMA},
             },
         },
     ]
 }
+
+_OPTIONS = Options.model_json_schema()["properties"]
 
 _PREDICT = {
     "requestBody": {
@@ -65,18 +72,23 @@ _PREDICT = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
+                    "additionalProperties": False,
                     "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        **_OPTIONS,
                     },
                 }
             },
             "application/json": {
                 "schema": {
                     "type": "object",
+                    "oneOf": [{"required": ["url"]}, {"required": ["image"]}, {"required": ["images"]}],
+                    "additionalProperties": False,
                     "properties": {
                         "url": {"type": "string", "description": "Answered flat: label to probability."},
                         "image": _PHOTO_SCHEMA,
                         "images": {"type": "array", "minItems": 1, "items": _PHOTO_SCHEMA},
+                        **_OPTIONS,
                     },
                 }
             },
@@ -173,73 +185,23 @@ def _template() -> Any:
 
 def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post("/predict", openapi_extra=_PREDICT, tags=["prediction"])
-    async def predict(
-        request: Request,
-        top: Annotated[int, Query(ge=1, le=10_000, description="Labels in `top`.")] = TOP,
-        event: Annotated[
-            bool, Query(description="The photos are frames of one event: one pooled answer.")
-        ] = False,
-        model: Annotated[str | None, Query(description="Which model; the first one if left out.")] = None,
-        seconds: Annotated[float | None, Query(gt=0, description="Give up after so many seconds.")] = None,
-    ) -> Response:
+    async def predict(request: Request, query: Annotated[Options, Query()]) -> Response:
         """Classify photos: one or many files, base64 in JSON, an image as the body, or `{"url": …}`."""
-        served, deadline = service.shelf.get(model), service.deadline(seconds)
+        deadline = service.deadline(query.seconds)
         with service.telemetry.request("predict"), Body(service.held) as body:
-            photos, flat = await _photos(request, body, service, deadline)
-            found = await while_connected(request, service.answers(served, photos, deadline, event=event))
-            if flat and not event:
+            service.shelf.get(query.model)  # before a body for no model is read
+            asked = await read(request, query, body, service, deadline)
+            options, served = asked.options, service.shelf.get(asked.options.model)
+            deadline = min(deadline, service.deadline(options.seconds))
+            photos = await fetched(asked, body, service, deadline)
+            work = service.answers(served, photos, deadline, event=options.event)
+            found = await while_connected(request, work)
+            if asked.flat and not options.event:
                 return JSONResponse(as_flat(found[0], served.model.card))
-            answers = [as_document(one, served.model, top) for one in found]
-            return JSONResponse({"model": service.describe(served), "event": event, "answers": answers})
-
-
-async def _photos(
-    request: Request, body: Body, service: Service, deadline: float
-) -> tuple[list[Photo], bool]:
-    """The photos of a request to `/predict`, and whether it wants the flat answer."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        document = parse_json(await body.read(request, deadline, MOST_JSON))
-        return await _photos_of_json(document, body, service, deadline)
-    if kind == "multipart/form-data":
-        content = await body.read(request, deadline, MOST_BODY)
-        photos, _ = parse_form(content, request.headers["content-type"])
-        return photos, False
-    if kind.startswith("image/") or kind == "application/octet-stream":
-        return [Photo(await body.read(request, deadline, MOST_BODY))], False
-    raise RefusedError(
-        UNSUPPORTED, "Send multipart/form-data, application/json, or one image as image/*.", close=True
-    )
-
-
-async def _photos_of_json(
-    document: Any, body: Body, service: Service, deadline: float
-) -> tuple[list[Photo], bool]:
-    if not isinstance(document, dict) or len(document.keys() & {"url", "image", "images"}) != 1:
-        raise RefusedError(INVALID, "The JSON must be an object with one of 'url', 'image' and 'images'.")
-    if "url" in document:
-        return [await _photo({"url": document["url"]}, body, service, deadline)], True
-    given = document.get("images", [document.get("image")])
-    if not isinstance(given, list) or len(given) > MOST_PHOTOS:
-        raise RefusedError(INVALID, f"'images' must be a list of at most {MOST_PHOTOS} photos.")
-    return [await _photo(one, body, service, deadline) for one in given], False
-
-
-async def _photo(one: Any, body: Body, service: Service, deadline: float) -> Photo:
-    if isinstance(one, str):
-        return Photo(parse_base64(one))
-    if not isinstance(one, dict):
-        raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
-    name, boxes = one.get("name"), parse_boxes(one.get("boxes"))
-    if name is not None and not isinstance(name, str):
-        raise RefusedError(INVALID, "The name of a photo is a text.")
-    if isinstance(one.get("b64"), str):
-        return Photo(parse_base64(one["b64"]), name, boxes)
-    if isinstance(one.get("url"), str):
-        seconds = deadline - asyncio.get_running_loop().time()
-        content = await service.fetcher.fetch(one["url"], seconds, body.hold)
-        return Photo(content, name or one["url"], boxes)
-    raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
+            answers = [as_document(one, served.model, options.top) for one in found]
+            return JSONResponse(
+                {"model": service.describe(served), "event": options.event, "answers": answers}
+            )
 
 
 class _Door:
@@ -290,8 +252,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-    return _as_response(RefusedError(INVALID, said))
+    return _as_response(RefusedError(INVALID, complaint(error.errors())))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -115,14 +115,13 @@ class _Asked:
             raise RefusedError(INVALID, "The request must be a JSON object.")
         self.id = self._document.get("id")
         parameters = self._dictionary(self._document.get("parameters", {}))
-        self.event = bool(parameters.get("event", False))
+        self.event = _flag(parameters, "event")
         outputs = self._list("outputs", [])
         v2.check_outputs([str(one.get("name")) for one in outputs])
-        self.binary_output = bool(parameters.get("binary_data_output", False))
+        self.binary_output = _flag(parameters, "binary_data_output")
         for one in outputs:
-            self.binary_output = bool(
-                self._dictionary(one.get("parameters", {})).get("binary_data", self.binary_output)
-            )
+            wanted = self._dictionary(one.get("parameters", {}))
+            self.binary_output = _flag(wanted, "binary_data", self.binary_output)
         self.inputs = [self._input(one) for one in self._list("inputs", None)]
         if self._binary:
             raise RefusedError(INVALID, f"{len(self._binary)} bytes follow the last tensor.")
@@ -154,6 +153,13 @@ class _Asked:
             raise RefusedError(INVALID, f"The binary data of '{name[:50]}' are not there.")
         raw, self._binary = bytes(self._binary[:size]), self._binary[size:]
         return v2.from_raw(name, datatype, tuple(shape), raw)
+
+
+def _flag(parameters: dict[str, Any], name: str, default: bool = False) -> bool:
+    found = parameters.get(name, default)
+    if not isinstance(found, bool):
+        raise RefusedError(INVALID, f"The parameter '{name}' is true or false.")
+    return found
 
 
 def _response(served: Served, asked: _Asked, found: Floats) -> Response:

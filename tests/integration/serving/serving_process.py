@@ -90,9 +90,13 @@ class PictureHost:
     answers: dict[str, tuple[int, dict[str, str], bytes]]
 
 
-def form(files: Mapping[str, bytes]) -> tuple[bytes, str]:
-    """A multipart form of files by their names, and its content type."""
+def form(files: Mapping[str, bytes], fields: Mapping[str, str] | None = None) -> tuple[bytes, str]:
+    """A multipart form of files by their names and of other fields, and its content type."""
     parts = [
+        f'--edge-of-a-part\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
+        for name, value in (fields or {}).items()
+    ]
+    parts += [
         f'--edge-of-a-part\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
         + content
         for name, content in files.items()

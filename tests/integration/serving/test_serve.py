@@ -91,6 +91,77 @@ def test_a_photo_may_come_as_the_body_or_as_base64(
     assert document["model"]["task"] == "multi-label"
 
 
+def test_options_may_come_in_the_query_in_a_form_and_in_json(server: Running, photos: list[bytes]) -> None:
+    said = {"event": True, "top": 1, "model": "multi", "seconds": 2.5}
+    files = {str(place): photo for place, photo in enumerate(photos[:3])}
+    texts = {name: str(value).lower() for name, value in said.items()}
+    image = [base64.b64encode(photo).decode() for photo in files.values()]
+    plain, kind = form(files)
+    found = []
+    for query, content, content_type in (
+        ("?" + "&".join(f"{name}={value}" for name, value in texts.items()), plain, kind),
+        ("?top=1", *form(files, {name: texts[name] for name in texts if name != "top"})),
+        ("", *form(files, texts)),
+        ("", json.dumps({"images": image, **said}).encode(), "application/json"),
+    ):
+        status, _, answer = server.ask("POST", f"/predict{query}", content, {"content-type": content_type})
+        assert status == 200, answer
+        found.append(json.loads(answer))
+    assert found[0]["event"]
+    assert found[0]["model"]["name"] == "multi"
+    assert [len(one["top"]) for one in found[0]["answers"]] == [1]
+    assert found[1:] == found[:1] * 3
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "document", "said"),
+    [
+        ("?tpo=1", {}, None, "no option 'tpo'; there are: top, event, model, seconds"),
+        ("?seconds=nan", {}, None, "seconds"),
+        ("", {"evnet": "true"}, None, "no option 'evnet'"),
+        ("", {"top": "none"}, None, "top"),
+        ("?top=1", {"top": "2"}, None, "'top' is said in the query and in the body"),
+        ("", {"model": "other"}, None, "no model 'other'"),
+        ("", {}, {"image": "", "evnet": True}, "no option 'evnet'"),
+        ("", {}, {"image": "", "event": "false"}, "event"),
+        ("", {}, {"image": "", "boxes": []}, "'boxes' is of a photo"),
+        ("", {}, {"image": {"b64": "", "box": []}}, "no 'box'"),
+        ("", {}, {"image": {"b64": "", "url": ""}}, "'b64' or 'url'"),
+        ("", {}, {"image": {"b64": "", "name": 3}}, "'name' of a photo is a text"),
+        ("", {}, {"image": {"b64": "", "boxes": [{"x": 0, "confidence": 1}]}}, "no 'confidence'"),
+    ],
+)
+def test_what_is_not_understood_is_named_and_refused(
+    server: Running, photos: list[bytes], query: str, fields: dict[str, str], document: Any, said: str
+) -> None:
+    content, kind = form({"a.jpg": photos[0]}, fields)
+    if document is not None:
+        content, kind = json.dumps(document).encode(), "application/json"
+    status, _, answer = server.ask("POST", f"/predict{query}", content, {"content-type": kind})
+    assert status == (404 if "no model" in said else 400), answer
+    assert said in json.loads(answer)["error"]
+
+
+def test_a_flag_of_the_open_inference_protocol_is_true_or_false(
+    server: Running, channel: Any, photos: list[bytes]
+) -> None:
+    text = base64.b64encode(photos[0]).decode()
+    inputs = [{"name": "encoded", "datatype": "BYTES", "shape": [2], "data": [text, text]}]
+    for event, expected in ((True, [1, 3]), (False, [2, 3]), ("false", None), (0, None)):
+        document = {"inputs": inputs, "parameters": {"event": event}}
+        status, answer = server.json("POST", "/v2/models/species/infer", document)
+        if expected:
+            assert answer["outputs"][0]["shape"] == expected
+        else:
+            assert (status, answer["error"]) == (400, "The parameter 'event' is true or false.")
+    request = _v2("ModelInferRequest", model_name="species")
+    request.inputs.add(name="encoded", datatype="BYTES", shape=[1]).contents.bytes_contents.append(photos[0])
+    request.parameters["event"].string_param = "false"
+    with pytest.raises(grpc.RpcError, match="true or false") as failed:
+        call(channel, protos.V2, "GRPCInferenceService", "ModelInfer", request)
+    assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_the_frames_of_an_event_get_one_answer(server: Running, photos: list[bytes], expected: Any) -> None:
     body, kind = form({str(place): photo for place, photo in enumerate(photos[:3])})
     status, _, content = server.ask("POST", "/predict?event=true", body, {"content-type": kind})

@@ -1,0 +1,158 @@
+"""What a request to `/predict` asks: photos and options, from its query and a form, JSON or an image."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trapline.serving.answers import MOST_PHOTOS, TOP, Photo
+from trapline.serving.body import Body, parse_base64, parse_boxes, parse_form, parse_json
+from trapline.serving.refusals import INVALID, UNSUPPORTED, RefusedError
+from trapline.serving.service import Service
+from trapline.serving.settings import MOST_BODY, MOST_JSON
+
+_ONE_OF = frozenset({"url", "image", "images"})
+_OF_PHOTO = frozenset({"b64", "url", "name", "boxes"})
+
+
+class Options(BaseModel):
+    """How the photos are to be answered; whatever else is said is refused rather than left unheard."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+    top: int = Field(TOP, ge=1, le=10_000, description="Labels in `top`.")
+    event: bool = Field(False, description="The photos are frames of one event: one pooled answer.")
+    model: str | None = Field(None, description="Which model; the first one if left out.")
+    seconds: float | None = Field(None, gt=0, description="Give up after so many seconds.")
+
+    def and_said(self, said: Mapping[str, Any], *, typed: bool) -> Options:
+        """These of the query with those that the body holds.
+
+        Args:
+            said: option → value.
+            typed: whether the values have types, as JSON's have, or are texts.
+
+        Raises:
+            RefusedError: there is no such option or value, or it is said twice.
+        """
+        twice = sorted(self.model_fields_set & said.keys())
+        if twice:
+            raise RefusedError(INVALID, f"'{twice[0]}' is said in the query and in the body; say it once.")
+        try:
+            return Options.model_validate({**self.model_dump(exclude_unset=True), **said}, strict=typed)
+        except ValidationError as error:
+            raise RefusedError(INVALID, complaint(error.errors())) from None
+
+
+def complaint(errors: Sequence[Any]) -> str:
+    """What is wrong with the options, of pydantic's errors the first three."""
+    return "; ".join(
+        f"There is no option '{str(one['loc'][-1])[:50]}'; there are: {', '.join(Options.model_fields)}."
+        if one["type"] == "extra_forbidden"
+        else f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+        for one in errors[:3]
+    )
+
+
+@dataclass(frozen=True)
+class Address:
+    """A photo that is to be fetched."""
+
+    url: str
+    name: str | None = None
+    boxes: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request.
+
+    Attributes:
+        photos: as they came, or where they are.
+        options: how to answer.
+        flat: whether the answer is the flat one, label to probability.
+    """
+
+    photos: Sequence[Photo | Address]
+    options: Options
+    flat: bool = False
+
+
+async def read(request: Request, query: Options, body: Body, service: Service, deadline: float) -> Asked:
+    """What a request asks.
+
+    Raises:
+        RefusedError: it cannot be understood, or came too slowly, or is too large.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return from_json(await body.read(request, deadline, MOST_JSON), query)
+    if kind == "multipart/form-data":
+        content = await body.read(request, deadline, MOST_BODY)
+        photos, fields = parse_form(content, request.headers["content-type"])
+        return Asked(photos, query.and_said(fields, typed=False))
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return Asked([Photo(await body.read(request, deadline, MOST_BODY))], query)
+    raise RefusedError(
+        UNSUPPORTED, "Send multipart/form-data, application/json, or one image as image/*.", close=True
+    )
+
+
+def from_json(content: bytes, query: Options) -> Asked:
+    """What JSON asks.
+
+    Raises:
+        RefusedError: it is no JSON, or holds what is not understood.
+    """
+    document = parse_json(content)
+    if not isinstance(document, dict) or len(document.keys() & _ONE_OF) != 1:
+        raise RefusedError(INVALID, "The JSON must be an object with one of 'url', 'image' and 'images'.")
+    beside = {name: value for name, value in document.items() if name not in _ONE_OF}
+    for name in beside.keys() & _OF_PHOTO:
+        raise RefusedError(INVALID, f'\'{name}\' is of a photo: {{"image": {{"b64": "…", "{name}": …}}}}.')
+    options = query.and_said(beside, typed=True)
+    if "url" in document:
+        return Asked([_photo({"url": document["url"]})], options, flat=True)
+    given = document.get("images", [document.get("image")])
+    if not isinstance(given, list) or len(given) > MOST_PHOTOS:
+        raise RefusedError(INVALID, f"'images' must be a list of at most {MOST_PHOTOS} photos.")
+    return Asked([_photo(one) for one in given], options)
+
+
+def _photo(one: Any) -> Photo | Address:
+    if isinstance(one, str):
+        return Photo(parse_base64(one))
+    said = {name: value for name, value in one.items() if value is not None} if isinstance(one, dict) else {}
+    if len(said.keys() & {"b64", "url"}) != 1:
+        raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
+    for name in said.keys() - _OF_PHOTO:
+        raise RefusedError(INVALID, f"A photo has 'b64' or 'url', 'name' and 'boxes', but no '{name[:50]}'.")
+    for name in said.keys() - {"boxes"}:
+        if not isinstance(said[name], str):
+            raise RefusedError(INVALID, f"'{name}' of a photo is a text.")
+    name, boxes = said.get("name"), parse_boxes(said.get("boxes"))
+    if "b64" in said:
+        return Photo(parse_base64(said["b64"]), name, boxes)
+    return Address(said["url"], name, boxes)
+
+
+async def fetched(asked: Asked, body: Body, service: Service, deadline: float) -> list[Photo]:
+    """The photos, those from addresses fetched.
+
+    Raises:
+        RefusedError: an address is not allowed, does not answer in time, or has no photo.
+    """
+    found: list[Photo] = []
+    for one in asked.photos:
+        if isinstance(one, Address):
+            seconds = deadline - asyncio.get_running_loop().time()
+            content = await service.fetcher.fetch(one.url, seconds, body.hold)
+            found.append(Photo(content, one.name or one.url, one.boxes))
+        else:
+            found.append(one)
+    return found
