@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.catalog import frame_order, number_frames, season_folds, shot_order, split_catalog
+from trapline.catalog import (
+    frame_order,
+    number_frames,
+    season_folds,
+    shot_order,
+    split_catalog,
+    summarise,
+)
 from trapline.errors import DataError
 from trapline.formats import read
 from trapline.formats.times import parse_times, wall_clock
@@ -73,6 +80,15 @@ def test_sequences_are_events_with_labels_of_their_own(files: Callable[..., Path
 
 def test_frames_follow_time_then_number_across_the_wrap(files: Callable[..., Path]) -> None:
     assert read(files(), part="train").table["frame"].to_list() == [1, 2, 2, 1, 1]
+
+
+def test_rows_in_another_order_are_the_same_media(files: Callable[..., Path]) -> None:
+    in_order = read(files(train_frame_labels=FRAMES))
+    header, *rows = METADATA.splitlines()
+    other = read(files(train_metadata="\n".join([header, *sorted(rows, reverse=True)])))
+    assert other.table["media_id"].to_list() != in_order.table["media_id"].to_list()
+    assert other.table.sort("media_id").equals(in_order.table.sort("media_id"))
+    assert summarise(other) == summarise(in_order)
 
 
 def test_labels_of_frames_are_kept_beside_those_of_their_sequence(files: Callable[..., Path]) -> None:

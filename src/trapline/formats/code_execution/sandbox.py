@@ -1,9 +1,9 @@
 """A command run as a competition runs it: no network, no privileges, nothing of the machine, limits.
 
 Linux only: namespaces for the network, mounts and processes, made by `unshare`, and a root of its own (see
-`small_root`). Root hands the command to a
-user without an account or rights; anybody else runs it in a user namespace. The kernel counts the packets
-that found no way out of the namespace, so an attempt to reach the network is seen also where it was caught.
+`small_root`). Root hands the command to a user without an account or rights; anybody else runs it in a user
+namespace. The kernel counts the packets that found no way out of the namespace, so an attempt to reach the
+network is seen also where it was caught.
 """
 
 from __future__ import annotations
