@@ -10,9 +10,17 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import frame_order, label_events
-from trapline.metrics import bootstrap_all, fit_scaling, log_loss, log_odds, measure, sigmoid
+from trapline.metrics import (
+    binary_losses,
+    bootstrap_all,
+    fit_scaling,
+    fit_temperature,
+    log_loss,
+    log_odds,
+    measure,
+)
 from trapline.models import Calibration, EventPooling, Interval, PoolingMethod
-from trapline.models.calibrated import blank_column
+from trapline.models.calibrated import apply_calibration, blank_column
 from trapline.models.card import as_intervals
 from trapline.models.recipe import Recipe
 from trapline.prediction.frames import apply_pooling, pool_column
@@ -151,45 +159,48 @@ class _Chooser:
 
     def choose(self, inside: npt.NDArray[np.bool_]) -> EventPooling:
         """What does best on the events `inside`."""
-        if self.recipe.frames == "first":
-            return EventPooling(method="first")
-        if self.recipe.task == "single-label":
-            return EventPooling(method=min(METHODS, key=lambda method: self._single_loss(method, inside)))
-        losses = {method: self._label_losses(method, inside) for method in METHODS}
-        best = min(METHODS, key=lambda method: float(losses[method].sum()))
-        learnt = self.truth * self.known if self.truth.ndim == 2 else self.truth
-        often = learnt[inside].sum(axis=0) >= FEW
-        by_label = {
-            label: min(METHODS, key=lambda method: float(losses[method][place]))
-            for place, label in enumerate(self.labels)
-            if often[place]
-        }
-        by_label = {label: method for label, method in by_label.items() if method != best}
-        methods = [by_label.get(label, best) for label in self.labels]
-        slopes, offsets = self._scaling(self._odds(methods, inside), inside)
-        calibration = Calibration(
-            method="labels", slopes=tuple(slopes.tolist()), offsets=tuple(offsets.tolist())
-        )
-        return EventPooling(method=best, by_label=by_label, calibration=calibration)
+        methods = ("first",) if self.recipe.frames == "first" else METHODS
+        losses = {method: self._losses(method, inside) for method in methods}
+        best = min(methods, key=lambda method: float(losses[method].sum()))
+        by_label: dict[str, PoolingMethod] = {}
+        if self.truth.ndim == 2:
+            often = (self.truth * self.known)[inside].sum(axis=0) >= FEW
+            chosen = {
+                label: min(methods, key=lambda method: float(losses[method][place]))
+                for place, label in enumerate(self.labels)
+                if often[place]
+            }
+            by_label = {label: method for label, method in chosen.items() if method != best}
+        pooled = self._pooled([by_label.get(label, best) for label in self.labels], inside)
+        return EventPooling(method=best, by_label=by_label, calibration=self._calibration(pooled, inside))
 
-    def _odds(self, methods: list[PoolingMethod], inside: npt.NDArray[np.bool_]) -> Floats:
+    def _pooled(self, methods: list[PoolingMethod], inside: npt.NDArray[np.bool_]) -> Floats:
+        """[inside, labels]: log odds, or of one label an event log probabilities, as in `apply_pooling`."""
         columns = [
             self.pooled(place, method, self.labels[place])[inside] for place, method in enumerate(methods)
         ]
-        return log_odds(np.stack(columns, axis=1))
+        found = np.stack(columns, axis=1)
+        return log_odds(found) if self.truth.ndim == 2 else np.log(found / found.sum(axis=1, keepdims=True))
 
-    def _scaling(self, odds: Floats, inside: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    def _calibration(self, pooled: Floats, inside: npt.NDArray[np.bool_]) -> Calibration:
+        """Fitted to the events `inside`: pooled frames are surer, or less sure, than they should be."""
+        if self.recipe.calibration == "none":
+            return Calibration()
+        if self.truth.ndim == 1:
+            return Calibration(method="temperature", temperature=fit_temperature(pooled, self.truth[inside]))
         spread = 0.3 if self.recipe.calibration == "labels" else 0.0
-        return fit_scaling(odds, self.truth[inside], self.known[inside], spread=spread)
+        found = fit_scaling(pooled, self.truth[inside], self.known[inside], spread=spread)
+        slopes, offsets = (tuple(values.tolist()) for values in found)
+        return Calibration(method="labels", slopes=slopes, offsets=offsets)
 
-    def _label_losses(self, method: PoolingMethod, inside: npt.NDArray[np.bool_]) -> Floats:
-        """[labels]: of the events whose model knew the label, pooled by one method and calibrated."""
-        odds = self._odds([method] * len(self.labels), inside)
-        slopes, offsets = self._scaling(odds, inside)
-        scaled, truth = odds * slopes + offsets, self.truth[inside]
-        losses = (np.logaddexp(0, scaled) - truth * scaled) * self.known[inside]
-        return np.asarray(losses.sum(axis=0) / inside.sum())
+    def _losses(self, method: PoolingMethod, inside: npt.NDArray[np.bool_]) -> Floats:
+        """[labels], or [1] of one label an event: of events pooled by one method and calibrated.
 
-    def _single_loss(self, method: PoolingMethod, inside: npt.NDArray[np.bool_]) -> float:
-        pooled = sigmoid(self._odds([method] * len(self.labels), inside))
-        return float(log_loss(self.truth[inside], pooled / pooled.sum(axis=1, keepdims=True)))
+        Of several labels, those count that the model of an event knew.
+        """
+        pooled = self._pooled([method] * len(self.labels), inside)
+        found = apply_calibration(pooled, self._calibration(pooled, inside), self.recipe.task, self.labels)
+        if self.truth.ndim == 1:
+            return np.array([log_loss(self.truth[inside], found)])
+        cells = binary_losses(self.truth[inside], found) * self.known[inside]
+        return np.asarray(cells.sum(axis=0) / inside.sum())

@@ -15,7 +15,8 @@ from trapline.catalog import Catalog, label_events, split_catalog
 from trapline.errors import DataError, TraplineWarning
 from trapline.formats import read
 from trapline.images import prepare
-from trapline.models import ModelFile, Recipe, resolve_recipe
+from trapline.metrics import log_loss
+from trapline.models import EventPooling, ModelFile, Recipe, resolve_recipe
 from trapline.prediction import Predictions, pool_events, predict
 from trapline.training import train
 from trapline.training.features import embed
@@ -189,6 +190,35 @@ def test_frames_are_pooled_as_they_were_shot_wherever_their_rows_are(
     assert events[1] is not None
     assert events[0].method == "first"
     assert events[1].metrics["log_loss"].value == pytest.approx(events[0].metrics["log_loss"].value, rel=1e-3)
+
+
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_pooled_events_are_calibrated_unless_nothing_shall_be(
+    tmp_path: Path, bursts: Catalog, backbone: str, task: str
+) -> None:
+    events = label_events(bursts).filter(pl.col("labels").list.len() == 1)
+
+    def pooled(calibration: str) -> tuple[EventPooling, float, float]:
+        wanted = recipe(backbone, task=task, calibration=calibration, optimiser={"weight_decay": 3.0})
+        run = tmp_path / calibration
+        event = ModelFile(train_head(wanted, events, run, cache=tmp_path)).card.event
+        assert event is not None
+        assert event.metrics["log_loss"].value < 0.9
+        kept = Predictions.load(run / "validation.parquet")
+        plain = EventPooling(method=event.method, by_label=event.by_label)
+        said = [pool_events(kept, events, how=how, rows="event") for how in (event, plain)]
+        names = events.table.unique("event_id", maintain_order=True)["labels"].list.first()
+        found = [kept.labels.index(name) for name in names]
+        truth = np.array(found) if task == "single-label" else np.eye(3, dtype=int)[found]
+        as_it_is, uncalibrated = (float(log_loss(truth, one.probabilities())) for one in said)
+        return event, as_it_is, uncalibrated
+
+    event, calibrated, uncalibrated = pooled("temperature")
+    assert event.calibration.method == ("temperature" if task == "single-label" else "labels")
+    assert calibrated < uncalibrated
+    event, calibrated, uncalibrated = pooled("none")
+    assert event.calibration.method == "none"
+    assert calibrated == uncalibrated
 
 
 def test_a_label_that_a_fold_never_saw_stops_nothing_and_calibrates_nothing(
