@@ -112,6 +112,7 @@ def test_folds_become_one_model_file_judged_out_of_fold(world: MakeWorld, tmp_pa
     card = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path)).card
     assert card.embedding_size == 3 * 1024
     assert "never saw its location" in card.metrics_on
+    assert card.metrics_on.endswith("calibration and figures are of single models")
     assert len(card.calibration.prior_shift) == 2
     assert len(Predictions.load(tmp_path / "run" / "validation.parquet")) == 12
 
@@ -120,8 +121,19 @@ def test_a_final_fit_on_everything_says_where_its_figures_come_from(world: MakeW
     recipe = tiny("fit=all", "folds=2", "epochs=1", "members=2", "selection=last")
     card = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path)).card
     assert "2 location folds: 12 media at 6 locations" in card.metrics_on
-    assert "then trained on all of them for 1 epochs" in card.metrics_on
+    assert "then trained on all of them for 1 of 1 epochs, 2 times, and averages these" in card.metrics_on
+    assert card.metrics_on.endswith("calibration and figures are of single models")
     assert card.calibration.fitted_on.startswith("out of fold")
+
+
+def test_a_final_fit_stops_early_on_the_schedule_that_the_folds_had(world: MakeWorld, tmp_path: Path) -> None:
+    still = ["optimiser.lr=1e-12", "schedule.name=one-cycle", "schedule.warmup_epochs=2"]  # epoch 1 is best
+    recipe = tiny("fit=all", "folds=2", "epochs=3", *still)
+    card = ModelFile(train(recipe, world(), tmp_path / "run", cache=tmp_path)).card
+    assert "trained on all of them for 1 of 3 epochs" in card.metrics_on
+    (only,) = curve(tmp_path / "run" / "member-0")
+    of_fold = curve(tmp_path / "run" / "fold-0")[0]
+    assert float(only["lr"]) == pytest.approx(float(of_fold["lr"]), rel=0.1)  # of more steps an epoch
 
 
 def test_what_is_left_out_is_told_and_counted(world: MakeWorld, tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def fit_network(
     folder: Path,
     *,
     base: Calibration | None = None,
+    stop_after: int | None = None,
     report: Report | None = None,
 ) -> Fitted:
     """Train on some rows of the examples, validate on others; go on where a killed run stopped.
@@ -127,6 +128,8 @@ def fit_network(
         validation: rows that choose the epoch; None keeps the last epoch.
         folder: for checkpoints and the history; a finished one is only read.
         base: what puts priors right before an epoch is judged; None for nothing.
+        stop_after: end after this epoch, with rates and augmentation as they are in a run of all
+            `recipe.epochs`; None for all.
         report: told of each step.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +146,7 @@ def fit_network(
         answers = Answers(folder / "validation_logits.f32", len(validation), len(examples.labels))
     module = Fitting(recipe, network, examples, train, validation, base or Calibration(), answers)
     if not done.is_file():
-        _run(module, folder, last if resumed else None, report)
+        _run(module, folder, last if resumed else None, stop_after or recipe.epochs, report)
         done.write_text(json.dumps({"epochs": len(module.history)}), encoding="utf-8")
     best = folder / ("best.ckpt" if module.chooses else "last.ckpt")
     state = torch.load(best, map_location="cpu", weights_only=True)
@@ -345,7 +348,7 @@ class Fitting(lightning.LightningModule):
         self.history = checkpoint["history"]
 
 
-def _run(module: Fitting, folder: Path, resume: Path | None, report: Report | None) -> None:
+def _run(module: Fitting, folder: Path, resume: Path | None, epochs: int, report: Report | None) -> None:
     keep_memory()
     recipe = module.recipe
     callbacks: list[Callback] = [_Reporter(folder, report)]
@@ -359,7 +362,7 @@ def _run(module: Fitting, folder: Path, resume: Path | None, report: Report | No
     callbacks.append(_checkpoint(folder, "last"))  # without a metric: of each epoch
     with _quiet():
         trainer = lightning.Trainer(
-            max_epochs=recipe.epochs,
+            max_epochs=epochs,
             accelerator="auto",
             devices=1,
             precision=_precision(recipe, module.network),
@@ -419,11 +422,11 @@ class _Reporter(Callback):
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         if self.report is not None:
             steps = len(pl_module.batches)
-            self.report(trainer.global_step, steps * pl_module.recipe.epochs, self.line)
+            self.report(trainer.global_step, steps * trainer.max_epochs, self.line)
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         write_history(pl_module.history, self.folder)
-        self.line = _line(pl_module.history[-1], pl_module.recipe.epochs)
+        self.line = _line(pl_module.history[-1], trainer.max_epochs)
 
 
 def _line(row: dict[str, float], epochs: int) -> str:

@@ -31,7 +31,7 @@ from trapline.training.events import known_labels
 from trapline.training.features import View, embed_views
 from trapline.training.frozen import background_backbone
 from trapline.training.history import write_history
-from trapline.training.judging import Judged, judge, predictions_of
+from trapline.training.judging import AVERAGES_FOLDS, Judged, judge, predictions_of, with_note
 from trapline.training.selection import (
     Rows,
     Selected,
@@ -401,7 +401,7 @@ def _fit(learner: HeadLearner) -> tuple[list[AnyHead], linear.OutOfFold, Judged]
     found = learner.out_of_fold(rows, numbers)
     _, judged = _judge_folds(learner, found, rows, numbers)
     if recipe.fit == "folds":
-        return found.heads[found.best], found, judged
+        return found.heads[found.best], found, with_note(judged, AVERAGES_FOLDS)
     return [learner.fit(np.sort(rows), found.best)], found, judged
 
 

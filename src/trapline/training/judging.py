@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from trapline.training.selection import Rows, Selected
 from trapline.training.targets import truth_of
 
 Floats = npt.NDArray[np.float64]
+
+OF_SINGLE_MODELS = "calibration and figures are of single models"
+AVERAGES_FOLDS = f"; the model file averages the folds' models; {OF_SINGLE_MODELS}"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,11 @@ def judge(
         update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
     )
     return Judged(rows, probabilities, calibration, metrics, said, event)
+
+
+def with_note(judged: Judged, note: str) -> Judged:
+    """The same, with what else a reader of the figures must know."""
+    return replace(judged, measured_on=judged.measured_on + note)
 
 
 def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None) -> str:

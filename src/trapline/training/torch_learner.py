@@ -56,16 +56,25 @@ class TorchLearner:
         return examples, selected.without(failed)
 
     def fit(
-        self, train: Rows, validation: Rows | None, folder: Path, *, what: str = "train", **changes: object
+        self,
+        train: Rows,
+        validation: Rows | None,
+        folder: Path,
+        *,
+        what: str = "train",
+        seed: int | None = None,
+        stop_after: int | None = None,
     ) -> Fitted:
-        """Fit one network; `changes` are fields of the recipe (seed, epochs, …)."""
+        """Fit one network, with another seed than the recipe's if one is given; see `fit_network`."""
         from trapline.training.fitting import fit_network
 
-        recipe = self.recipe.model_copy(update=changes)
+        recipe = self.recipe if seed is None else self.recipe.model_copy(update={"seed": seed})
         base = base_calibration(recipe, self.selected, train)
         train = self.selected.taught(recipe, train).rows
         told = self._line(what)
-        return fit_network(recipe, self.examples, train, validation, folder, base=base, report=told)
+        return fit_network(
+            recipe, self.examples, train, validation, folder, base=base, stop_after=stop_after, report=told
+        )
 
     def _tell(self, what: str) -> Progress | None:
         report = self.report

@@ -20,10 +20,17 @@ from trapline.models.calibrated import scale_logits
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
 from trapline.taxonomy import Taxonomy
-from trapline.training.crossval import CrossValidation, run_folds
+from trapline.training.crossval import run_folds
 from trapline.training.frozen import head_recipe
 from trapline.training.history import draw_history, write_history
-from trapline.training.judging import Judged, judge, predictions_of
+from trapline.training.judging import (
+    AVERAGES_FOLDS,
+    OF_SINGLE_MODELS,
+    Judged,
+    judge,
+    predictions_of,
+    with_note,
+)
 from trapline.training.selection import (
     data_summary,
     refuse_leaks,
@@ -203,7 +210,7 @@ Fits = tuple[Sequence["Fitted"], Judged, list[list[dict[str, float]]]]
 def _fit(learner: TorchLearner, folder: Path) -> Fits:
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
-        members = _members(learner, folder, selected.train, selected.validation, recipe.epochs)
+        members = _members(learner, folder, selected.train, selected.validation)
         logits = np.mean(
             [member.answers.of_epoch(member.best_epoch) for member in members if member.answers], axis=0
         )
@@ -213,13 +220,14 @@ def _fit(learner: TorchLearner, folder: Path) -> Fits:
         return members, judged, [member.history for member in members]
     found = run_folds(learner, recipe.folds, folder)
     if recipe.fit == "folds":
-        note = "; the model file averages the folds' models"
-        return found.fitted, _with_note(found, note), list(found.histories)
+        return found.fitted, with_note(found.judged, AVERAGES_FOLDS), list(found.histories)
     everything = np.sort(found.judged.rows)
     epochs = round(float(np.median(found.best_epochs)))
     members = _members(learner, folder, everything, None, epochs)
-    note = f"; the model file was then trained on all of them for {epochs} epochs"
-    return members, _with_note(found, note), [member.history for member in members]
+    note = f"; the model file was then trained on all of them for {epochs} of {recipe.epochs} epochs"
+    if recipe.members > 1:
+        note += f", {recipe.members} times, and averages these; {OF_SINGLE_MODELS}"
+    return members, with_note(found.judged, note), [member.history for member in members]
 
 
 def _members(
@@ -227,7 +235,7 @@ def _members(
     folder: Path,
     train: npt.NDArray[np.int64],
     validation: npt.NDArray[np.int64] | None,
-    epochs: int,
+    stop_after: int | None = None,
 ) -> list[Fitted]:
     recipe = learner.recipe
     return [
@@ -237,14 +245,10 @@ def _members(
             folder / f"member-{place}",
             what="train" if recipe.members == 1 else f"member {place + 1} of {recipe.members}",
             seed=recipe.seed + place,
-            epochs=epochs,
+            stop_after=stop_after,
         )
         for place in range(recipe.members)
     ]
-
-
-def _with_note(found: CrossValidation, note: str) -> Judged:
-    return replace(found.judged, measured_on=found.judged.measured_on + note)
 
 
 def _export(recipe: Recipe, fitted: Sequence[Fitted], card: Card, folder: Path) -> Path:

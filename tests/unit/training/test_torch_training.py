@@ -173,6 +173,20 @@ def test_schedules_begin_peak_and_end_where_they_should() -> None:
     assert [rate_factor(step, at, 100, 10) for at in (0, 19, 20, 40)] == [1, 1, 0.5, 0.25]
 
 
+def test_a_run_that_is_stopped_early_is_the_beginning_of_the_whole_run(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    from trapline.training.selection import select_media
+    from trapline.training.torch_learner import TorchLearner
+
+    recipe = tiny("epochs=4", "schedule.name=cosine", "schedule.warmup_epochs=2", "augmentation.mixup=0.4")
+    selected = select_media(world(), recipe)
+    learner = TorchLearner(recipe, selected, tmp_path / "cache", None)
+    for name, stop_after in (("whole", None), ("short", 2)):
+        learner.fit(selected.train, None, tmp_path / name, stop_after=stop_after)
+    assert curve(tmp_path / "short") == curve(tmp_path / "whole")[:2]
+
+
 def test_layer_decay_slows_the_early_stages_and_frozen_stages_do_not_move(
     world: MakeWorld, tmp_path: Path
 ) -> None:
