@@ -117,11 +117,26 @@ def write_tiny_model() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def write_zoo() -> Callable[[Path], dict[str, str]]:
-    """Fills a folder with good and broken photos; returns file name -> `ok`, `odd` (ok, but) or `failed`."""
+    """Fills a folder with good and broken photos; returns file name -> `ok`, `odd` (ok, but) or `failed`.
+
+    A photo that may not be read is not among them: it needs a process that rights bind (`write_forbidden`).
+    """
 
     def write(folder: Path) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
         return _write_good(folder) | _write_odd(folder) | _write_broken(folder)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_forbidden(ordinary: list[str]) -> Callable[[Path], str]:
+    """Puts a good photo into a folder that a command after `ordinary` may not read; returns its name."""
+
+    def write(folder: Path) -> str:
+        (folder / "forbidden.jpg").write_bytes(_encoded(_picture(), "JPEG"))
+        (folder / "forbidden.jpg").chmod(0)
+        return "forbidden.jpg"
 
     return write
 
@@ -250,10 +265,6 @@ def _write_broken(folder: Path) -> dict[str, str]:
         (folder / "loop.jpg").symlink_to("loop.jpg")
         (folder / "dangling.jpg").symlink_to("nowhere.jpg")
         names += ["pipe.jpg", "loop.jpg", "dangling.jpg"]
-    if hasattr(os, "geteuid") and os.geteuid() != 0:
-        (folder / "forbidden.jpg").write_bytes(jpeg)
-        (folder / "forbidden.jpg").chmod(0)
-        names.append("forbidden.jpg")
     return dict.fromkeys(names, "failed")
 
 

@@ -196,6 +196,24 @@ def test_a_folder_that_cannot_be_read_is_named_and_strict_fails(
     assert predict("--strict", "--force").returncode == 0
 
 
+def test_a_photo_that_may_not_be_read_costs_its_row(
+    ordinary: list[str], write_forbidden: Callable[[Path], str], model: str, tmp_path: Path
+) -> None:
+    photos(tmp_path / "card", 2)
+    name = write_forbidden(tmp_path / "card")
+    done = subprocess.run(
+        [*ordinary, *command(model, "card")], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    table = pl.read_csv(tmp_path / "predictions.csv")
+    assert table.select("media_id", "status").rows() == [
+        ("0000.jpg", "ok"),
+        ("0001.jpg", "ok"),
+        (name, "failed"),
+    ]
+    assert "ermission denied" in table["reason"][2]
+
+
 def test_photos_that_the_boxes_do_not_name_are_counted(run: Run, model: str, tmp_path: Path) -> None:
     photos(tmp_path / "card", 5)
     images = [
@@ -301,26 +319,32 @@ def test_a_disk_that_is_full_costs_nothing(tmp_path: Path, model: str) -> None:
 
 @pytest.mark.slow
 def test_killed_at_random_moments_the_table_is_the_same_to_the_byte(
-    tmp_path: Path, model: str, write_zoo: Callable[[Path], dict[str, str]]
+    tmp_path: Path,
+    model: str,
+    write_zoo: Callable[[Path], dict[str, str]],
+    write_forbidden: Callable[[Path], str],
+    ordinary: list[str],
 ) -> None:
     """Real SIGKILLs; the moments are spread over the time an undisturbed run needs."""
     zoo = tmp_path / "photos"
     names = write_zoo(zoo)
     photos(zoo, 200)
-    names = [*names, *(f"{number:04}.jpg" for number in range(200))]
+    names = [*names, write_forbidden(zoo), *(f"{number:04}.jpg" for number in range(200))]
     random.Random(3).shuffle(names)
     (tmp_path / "list.txt").write_text("".join(f"photos/{name}\n" for name in names), encoding="utf-8")
     options = [model, "list.txt", "--batch-size", "3", "--workers", "1", "--threads", "1"]
 
     started = time.monotonic()
-    subprocess.run(command(*options, "-o", "whole.csv"), cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [*ordinary, *command(*options, "-o", "whole.csv")], cwd=tmp_path, check=True, capture_output=True
+    )
     needed = time.monotonic() - started
     grown, kills = [], 0
     moments = random.Random(5)
     journal = tmp_path / "cut.csv.journal"
     while kills < 10:
         process = subprocess.Popen(
-            command(*options, "-o", "cut.csv"),
+            [*ordinary, *command(*options, "-o", "cut.csv")],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -344,7 +368,7 @@ def test_killed_at_random_moments_the_table_is_the_same_to_the_byte(
         kills += 1
         grown.append(journal.stat().st_size if journal.exists() else 0)
     final = subprocess.run(
-        command(*options, "-o", "cut.csv", "--json", "--force"),
+        [*ordinary, *command(*options, "-o", "cut.csv", "--json", "--force")],
         cwd=tmp_path,
         check=True,
         capture_output=True,
@@ -357,3 +381,4 @@ def test_killed_at_random_moments_the_table_is_the_same_to_the_byte(
     assert result["rows"] == len(names)
     table = pl.read_csv(tmp_path / "cut.csv")
     assert table["media_id"].to_list() == names
+    assert table.filter(pl.col("media_id") == "forbidden.jpg")["status"].item() == "failed"
