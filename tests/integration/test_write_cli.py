@@ -1,12 +1,14 @@
 """`trapline write` as a command."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.cli import main
@@ -79,6 +81,22 @@ def test_sorting_can_be_undone(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "sorted").exists()
     assert (tmp_path / "photos" / "a.jpg").is_file()
     assert run("--format", "xmp", "-o", "sorted", "--undo")[0] == 2
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs ExifTool (libimage-exiftool-perl)")
+def test_photos_that_could_not_be_copied_are_named_and_strict_makes_them_status_1(
+    run: Run, tmp_path: Path
+) -> None:
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "a.jpg")
+    status, out, _ = run("--format", "xmp", "--mode", "copy", "-o", "copies")
+    assert status == 0
+    assert "Wrote 1 copies to copies (xmp)." in out
+    assert "1 photos were not written:\n  b.jpg: " in out
+    status, out, err = run("--format", "xmp", "--mode", "copy", "-o", "strict", "--strict", "--json")
+    assert status == 1
+    assert json.loads(out)["failed"][0].startswith("b.jpg: ")
+    assert "1 photos were not written, the first is b.jpg: " in err
+    assert run("--format", "xmp", "--mode", "copy", "-o", "copies", "--force")[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ from trapline.cli._common import Force, Json
 if TYPE_CHECKING:
     from trapline.formats import WriteReport
 
+_NAMED = 10
+"""Photos that were not written and are named; the others are counted."""
+
 
 def run(
     predictions: Annotated[Path, typer.Argument(help="The table that `predict` wrote.", show_default=False)],
@@ -54,7 +57,13 @@ def run(
     leave_out: Annotated[
         bool, typer.Option("--leave-out", help="Leave out media whose time is not known, and say so.")
     ] = False,
-    mode: Annotated[str | None, typer.Option(help="Sorted: symlink, hardlink or copy [symlink].")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Sorted: symlink, hardlink or copy [symlink]. XMP: sidecar or copy, of photos with keywords "
+            "[sidecar]."
+        ),
+    ] = None,
     undo: Annotated[
         bool, typer.Option("--undo", help="Sorted: take away what was made in the output folder.")
     ] = False,
@@ -68,11 +77,14 @@ def run(
     interval: Annotated[
         float | None, typer.Option(help="Summary: minutes between independent events [30].")
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave with status 1 if a photo could not be copied.")
+    ] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
     """Write PREDICTIONS of the media in CATALOG for another tool, and say what its format cannot carry."""
-    from trapline.errors import UsageError
+    from trapline.errors import DataError, UsageError
     from trapline.formats import read, write
     from trapline.prediction import Predictions
     from trapline.taxonomy import read_taxonomy
@@ -105,6 +117,8 @@ def run(
         **{name: value for name, value in options.items() if value is not None},
     )
     _show(report, json)
+    if strict and report.failed:
+        raise DataError(f"{len(report.failed)} photos were not written, the first is {report.failed[0]}.")
 
 
 def _undo(output: Path, json: bool) -> None:
@@ -130,6 +144,12 @@ def _show(report: WriteReport, json: bool) -> None:
     typer.echo(f"Wrote {report.rows:,} {report.unit} to {report.output} ({report.format}).")
     for note in report.notes:
         typer.echo(f"  {note}")
+    if report.failed:
+        typer.echo(f"{len(report.failed):,} photos were not written:")
+    for failure in report.failed[:_NAMED]:
+        typer.echo(f"  {failure}")
+    if len(report.failed) > _NAMED:
+        typer.echo(f"  and {len(report.failed) - _NAMED:,} more (--json has them all)")
     typer.echo("Not in it:")
     for lost in report.lost:
         typer.echo(f"  {lost}")

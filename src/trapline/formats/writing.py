@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,7 @@ class WriteReport:
         lost: what the format cannot carry, and what was therefore left out, in words.
         notes: what else a person should know.
         files: every file written, relative to a folder `output`, or its name.
+        failed: photos that could not be written, each with its reason.
     """
 
     format: str
@@ -153,6 +154,7 @@ class WriteReport:
     lost: tuple[str, ...]
     notes: tuple[str, ...]
     files: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The report, JSON-able."""
@@ -168,6 +170,7 @@ class Written:
     lost: list[str]
     notes: list[str]
     files: list[str]
+    failed: list[str] = field(default_factory=list)
 
 
 WriteFunction = Callable[..., Written]
@@ -268,6 +271,7 @@ def write(
         (*chosen.loses, *done.lost),
         tuple(done.notes),
         tuple(done.files),
+        tuple(done.failed),
     )
 
 
