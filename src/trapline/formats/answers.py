@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,10 +66,28 @@ class MediaSaid:
     Attributes:
         media: the row.
         said: one row of predictions, or one a box, also of people and vehicles that the detector found.
+        shown: of those what the photo as a whole shows: a box in which nothing is says so of the photo only
+            if nothing is in the others either, and then once, without a box, as surely as the least sure.
     """
 
     media: Mapping[str, Any]
     said: tuple[Said, ...]
+    shown: tuple[Said, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """The answers for the photo, each once."""
+        return list(dict.fromkeys(answer.label for what in self.shown for answer in what.answers))
+
+    @property
+    def failed(self) -> bool:
+        """There is no prediction of the photo."""
+        return all(what.failure is not None for what in self.said)
+
+    @property
+    def unclassified(self) -> bool:
+        """There are predictions of the photo, but no label passes the threshold in any."""
+        return all(what.unclassified for what in self.shown)
 
 
 def resolve_threshold(job: Job, threshold: float | None) -> float:
@@ -142,8 +160,8 @@ def by_media(job: Job, threshold: float | None) -> tuple[list[MediaSaid], list[s
     grouped: dict[str, list[Said]] = {}
     for media, what in pairs:
         grouped.setdefault(media, []).append(what)
-    found = [MediaSaid(rows[media], tuple(whats)) for media, whats in grouped.items()]
-    _check_boxes(found)
+    _check_boxes(rows, grouped)
+    found = [_media_said(job, rows[media], whats) for media, whats in grouped.items()]
     notes = _describe_people(job, found)
     if job.detected_kinds:
         found, more = _with_detected(job, found)
@@ -170,15 +188,24 @@ def _spread(job: Job, said: list[Said]) -> list[tuple[str, Said]]:
     return [(media, what) for what in said for media in members[what.event_id]]
 
 
-def _check_boxes(found: list[MediaSaid]) -> None:
-    for entry in found:
-        boxes = entry.media["boxes"] or []
-        for what in entry.said:
+def _check_boxes(rows: Mapping[str, Mapping[str, Any]], grouped: Mapping[str, list[Said]]) -> None:
+    for media, whats in grouped.items():
+        boxes = rows[media]["boxes"] or []
+        for what in whats:
             if what.box is not None and not 0 <= what.box < len(boxes):
                 raise DataError(
-                    f"The predictions name box {what.box} of the media {entry.media['media_id']!r}, but the "
-                    f"catalog has {len(boxes)} boxes of it. Give the catalog that was predicted."
+                    f"The predictions name box {what.box} of the media {media!r}, but the catalog has "
+                    f"{len(boxes)} boxes of it. Give the catalog that was predicted."
                 )
+
+
+def _media_said(job: Job, media: Mapping[str, Any], said: Sequence[Said]) -> MediaSaid:
+    blank = [what for what in said if what.answers and job.kind(what.answers[0].label) == "blank"]
+    if len(blank) < len(said):
+        shown = tuple(what for what in said if what not in blank)
+    else:
+        shown = (replace(min(blank, key=lambda what: what.answers[0].probability), box=None),)
+    return MediaSaid(media, tuple(said), shown)
 
 
 def _with_detected(job: Job, found: list[MediaSaid]) -> tuple[list[MediaSaid], list[str]]:
@@ -191,7 +218,7 @@ def _with_detected(job: Job, found: list[MediaSaid]) -> tuple[list[MediaSaid], l
             said = tuple(what for what in said if what.box is not None or what.failure is not None)
         added += len(detected)
         instead += len(said) < len(entry.said)
-        after.append(MediaSaid(entry.media, (*said, *detected)))
+        after.append(_media_said(job, entry.media, [*said, *detected]))
     if not added:
         return after, []
     names = " and ".join(sorted(job.detected_name(kind) for kind in job.detected_kinds))

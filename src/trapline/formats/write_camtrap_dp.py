@@ -241,7 +241,7 @@ def _observations(job: Job, media: Sequence[_Media], threshold: float | None) ->
         return
     for each in media:
         count = 0
-        for what in each.said.said:
+        for what in each.said.shown:
             for answer in what.answers or (None,):
                 yield {
                     "observationID": f"{each.media_id}-{job.predictions.model[:8]}-{count}",

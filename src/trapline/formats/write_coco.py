@@ -51,7 +51,7 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
         "annotations": annotations,
     }
     put(job.output, json.dumps(document, indent=1, ensure_ascii=False))
-    unclassified = sum(what.unclassified for entry in entries for what in entry.said)
+    unclassified = sum(what.unclassified for entry in entries for what in entry.shown)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, "they have no annotation"
     )
@@ -68,7 +68,7 @@ def _category_ids(job: Job) -> dict[str, int]:
 
 
 def _has_boxes(entry: MediaSaid) -> bool:
-    return any(what.box is not None for what in entry.said)
+    return any(what.box is not None for what in entry.shown)
 
 
 def _size(job: Job, entry: MediaSaid) -> tuple[int, int] | None:
@@ -111,7 +111,7 @@ def _image(
         image |= {"seq_id": media["event_id"], "seq_num_frames": lengths[media["event_id"]]}
     if media["frame"] is not None:
         image["frame_num"] = media["frame"] - first[media["event_id"]]
-    if all(what.failure is not None for what in entry.said):
+    if entry.failed:
         image["corrupt"] = True
     return image
 
@@ -121,7 +121,7 @@ def _annotations(
 ) -> list[dict[str, Any]]:
     media = entry.media["media_id"]
     found: list[dict[str, Any]] = []
-    for what in entry.said:
+    for what in entry.shown:
         for answer in what.answers:
             annotation: dict[str, Any] = {
                 "id": f"{media}#{len(found)}",

@@ -61,7 +61,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     if taken is not None:
         raise DataError(f"{job.output / taken} exists and was not made by sorting; name another folder.")
     _make(job, places, mode)
-    unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
+    unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
     )
@@ -104,10 +104,7 @@ def undo_sorted(folder: Path | str) -> tuple[int, list[str]]:
 
 
 def _labels(entry: MediaSaid) -> list[str]:
-    answers = [answer.label for what in entry.said for answer in what.answers]
-    if answers:
-        return list(dict.fromkeys(answers))
-    return [FAILED if all(what.failure is not None for what in entry.said) else UNCLASSIFIED]
+    return entry.labels or [FAILED if entry.failed else UNCLASSIFIED]
 
 
 def _folder_names(labels: Sequence[str]) -> dict[str, str]:

@@ -87,7 +87,7 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
     lost = []
     shape = _entry if layout == "photo" else _entry_by_detection
     predictions = [shape(job, entry) for entry in entries]
-    several = sum(len(entry.said) > 1 for entry in entries)
+    several = sum(len(entry.shown) > 1 for entry in entries)
     if several and layout == "photo":
         lost.append(f"{several} photos have predictions for several boxes; the most probable one is written")
     unsought = sum(entry.media["boxes"] is None for entry in entries)
@@ -96,7 +96,7 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
     without = [label for label in job.predictions.labels if speciesnet_label(job, label).startswith(";")]
     if without:
         lost.append(f"labels without SpeciesNet's uuid (the taxonomy gives none): {', '.join(without)}")
-    unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
+    unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, "their prediction is 'no cv result'"
     )
@@ -107,7 +107,7 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
 
 def _entry(job: Job, entry: MediaSaid) -> dict[str, Any]:
     found: dict[str, Any] = {"filepath": entry.media["file_path"]}
-    good = [what for what in entry.said if what.failure is None]
+    good = [what for what in entry.shown if what.failure is None]
     if not good:
         found["failures"] = ["CLASSIFIER"]
     boxes = entry.media["boxes"]
@@ -126,7 +126,7 @@ def _entry(job: Job, entry: MediaSaid) -> dict[str, Any]:
 
 def _entry_by_detection(job: Job, entry: MediaSaid) -> dict[str, Any]:
     found: dict[str, Any] = {"filepath": entry.media["file_path"]}
-    if all(what.failure is not None for what in entry.said):
+    if entry.failed:
         found["failures"] = ["CLASSIFIER"]
     by_box = {what.box: what for what in entry.said if what.failure is None}
     detections = [dict(WHOLE_IMAGE)] if None in by_box else []

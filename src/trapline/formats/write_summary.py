@@ -84,7 +84,7 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
             }
         )
     put(job.output, csv_bytes(COLUMNS, rows).decode())
-    unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
+    unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"they are counted as {UNCLASSIFIED}"
     )
@@ -119,6 +119,4 @@ def as_text(cell: str) -> str:
 
 
 def _labels(entry: MediaSaid) -> list[str]:
-    found = list(dict.fromkeys(answer.label for what in entry.said for answer in what.answers))
-    failed = all(what.failure is not None for what in entry.said)
-    return found or [FAILED if failed else UNCLASSIFIED]
+    return entry.labels or [FAILED if entry.failed else UNCLASSIFIED]

@@ -168,7 +168,7 @@ def write_wildlife_insights(
             "timestamp": f"{clocks[entry.media['media_id']]:%Y-%m-%d %H:%M:%S}",
         }
         images += [
-            {**start, **_identified(job, what, a)} for what in entry.said for a in what.answers or (None,)
+            {**start, **_identified(job, what, a)} for what in entry.shown for a in what.answers or (None,)
         ]
     tables: dict[str, tuple[Sequence[str], Sequence[Row]]] = {
         "projects.csv": (PROJECTS, [project]),
@@ -181,13 +181,13 @@ def write_wildlife_insights(
     without = sorted({str(row["common_name"]) for row in images if not row.get("wi_taxon_id")})
     if without:
         lost.append(f"wi_taxon_id of {', '.join(without)}: the taxonomy gives no uuid")
-    unclassified = sum(what.unclassified for entry in timed for what in entry.said)
+    unclassified = sum(what.unclassified for entry in timed for what in entry.shown)
     notes += (
         more
         + describe_spread(job)
         + describe_threshold(job, threshold, unclassified, "they are written as 'No CV Result'")
     )
-    failed = sum(what.failure is not None for entry in timed for what in entry.said)
+    failed = sum(what.failure is not None for entry in timed for what in entry.shown)
     if failed:
         notes.append(f"{failed} photos could not be classified: 'No CV Result', with the reason")
     return Written(len(images), "rows of images.csv", lost, notes, list(tables))

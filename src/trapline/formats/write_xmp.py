@@ -78,7 +78,7 @@ def write_xmp(
         raise UsageError("A copy is called as its photo is; --naming is for sidecars.")
     entries, notes = by_media(job, threshold)
     done = _write_copies(job, entries) if mode == "copy" else _write_sidecars(job, entries, naming or "full")
-    unclassified = sum(all(what.unclassified for what in entry.said) for entry in entries)
+    unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their keyword is {TOP_KEYWORD}|unclassified"
     )
@@ -207,21 +207,16 @@ def _level(name: str) -> str:
     return name.replace("|", "¦").replace("/", "∕")
 
 
-def _labels(entry: MediaSaid) -> list[str]:
-    return list(dict.fromkeys(answer.label for what in entry.said for answer in what.answers))
-
-
 def _subjects(job: Job, entry: MediaSaid) -> list[str]:
-    labels = _labels(entry)
+    labels = entry.labels
     names = [name for label in labels if (name := job.scientific_name(label))]
     return list(dict.fromkeys([*labels, *names]))
 
 
 def _hierarchy(job: Job, entry: MediaSaid) -> list[str]:
-    labels = _labels(entry)
+    labels = entry.labels
     if not labels:
-        failed = all(what.failure is not None for what in entry.said)
-        return [f"{TOP_KEYWORD}|{'failed' if failed else 'unclassified'}"]
+        return [f"{TOP_KEYWORD}|{'failed' if entry.failed else 'unclassified'}"]
     found = [f"{TOP_KEYWORD}|species|{_level(label)}" for label in labels]
     if job.taxonomy is not None:
         paths = [job.taxonomy.path(label) for label in labels if job.scientific_name(label) is not None]

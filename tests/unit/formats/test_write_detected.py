@@ -1,4 +1,4 @@
-"""People and vehicles that a detector found, and the model was not asked about, in each format."""
+"""What a detector found and a model of boxes said: people, vehicles and empty boxes, in each format."""
 
 import csv
 import json
@@ -204,3 +204,77 @@ def test_a_label_for_people_is_what_the_detectors_people_are_called(people: Any,
     write(made.predictions, made.catalog, tmp_path / "s.csv", format="summary")
     counts = {row["label"]: int(row["media"]) for row in table_of(tmp_path / "s.csv")}
     assert counts == {"fox": 2, "person": 2, "vehicle": 1}
+
+
+NOTHING = (0.05, 0.05, 0.0, 0.9)
+DOUBT = (0.3, 0.3, 0.1, 0.3)
+EMPTY_BOXES = {  # what the model says of each box, and what the photo then shows
+    "both": ((FOX, NOTHING), {"fox"}),
+    "person": ((NOTHING, (0.0, 0.2, 0.0, 0.8)), {"blank"}),
+    "car": ((DOUBT, NOTHING), {"unclassified"}),
+    "faint": ((NOTHING,), {"blank"}),
+}
+
+
+@pytest.fixture
+def empty_boxes(people: Any) -> People:
+    """Photos with boxes of animals, in some of which a model says that nothing is."""
+    made: People = people()
+    boxes = {
+        name: [ANIMAL | {"x": 0.1 * (place + 1)} for place in range(len(said))]
+        for name, (said, _) in EMPTY_BOXES.items()
+    }
+    table = made.catalog.table.drop("boxes").with_columns(
+        pl.Series("boxes", [boxes[name] for name in made.catalog.table["media_id"]])
+    )
+    made.catalog = Catalog.from_rows(table, made.catalog.root, "cards")
+    rows = [
+        (name, None, place, f"{name}.jpg", "ok", None, *(None,) * len(BOX_COLUMNS), *numbers)
+        for name, (said, _) in EMPTY_BOXES.items()
+        for place, numbers in enumerate(said)
+    ]
+    schema = {**FIXED, **BOX_COLUMNS, **dict.fromkeys(LABELS, pl.Float32())}
+    made.predictions = replace(made.predictions, table=pl.DataFrame(rows, schema=schema, orient="row"))
+    return made
+
+
+def test_an_empty_box_says_nothing_of_a_photo_with_an_animal(empty_boxes: People, tmp_path: Path) -> None:
+    shown = {name: labels for name, (_, labels) in EMPTY_BOXES.items()}
+    empty_boxes.write("camtrap-dp", tmp_path / "dp", threshold=0.5)
+    rows = table_of(tmp_path / "dp" / "observations.csv")
+    said = [
+        (row["mediaID"], row["observationType"], row["bboxX"][:3], row["classificationProbability"][:3])
+        for row in rows
+    ]
+    assert said == [
+        ("both", "animal", "0.1", "0.6"),
+        ("person", "blank", "", "0.8"),  # as surely as the least sure of its boxes
+        ("car", "unknown", "0.1", ""),
+        ("faint", "blank", "", "0.9"),
+    ]
+    empty_boxes.write("sorted", tmp_path / "sorted", mode="copy", threshold=0.5)
+    photos = (tmp_path / "sorted").glob("*/*.jpg")
+    assert gathered((path.name, path.parent.name) for path in photos) == shown
+    empty_boxes.write("summary", tmp_path / "s.csv", threshold=0.5)
+    counts = {row["label"]: int(row["media"]) for row in table_of(tmp_path / "s.csv")}
+    assert counts == {"fox": 1, "blank": 2, "unclassified": 1}
+    empty_boxes.write("wildlife-insights", tmp_path / "wi", threshold=0.5)
+    images = table_of(tmp_path / "wi" / "images.csv")
+    assert [(row["common_name"], row["number_of_objects"]) for row in images] == [
+        ("Red fox", "1"),
+        ("Blank", ""),
+        ("No CV Result", ""),
+        ("Blank", ""),
+    ]
+    empty_boxes.write("coco-camera-traps", tmp_path / "c.json", threshold=0.5)
+    annotations = json.loads((tmp_path / "c.json").read_text())["annotations"]
+    found = [(one["image_id"], one["category_id"] == 0, "bbox" in one) for one in annotations]
+    assert found == [("both", False, True), ("person", True, False), ("faint", True, False)]
+
+
+def test_formats_of_boxes_keep_the_empty_ones(empty_boxes: People, tmp_path: Path) -> None:
+    empty_boxes.write("megadetector", tmp_path / "md.json", threshold=0.5)
+    document = json.loads((tmp_path / "md.json").read_text())
+    classes = document["classification_categories"]
+    first = document["images"][0]["detections"]
+    assert [classes[one["classifications"][0][0]] for one in first] == ["fox", "blank"]
