@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -12,10 +11,16 @@ from typing import Any, Literal
 
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold
-from trapline.formats.json_file import read_json_object
-from trapline.formats.writing import Job, Written, put, writer
+from trapline.formats.sorting_record import (
+    UNDO_FILE,
+    SortingRecord,
+    exists,
+    fingerprint,
+    missing_folders,
+    partial_of,
+)
+from trapline.formats.writing import Job, Written, writer
 
-UNDO_FILE = "trapline-sorted.json"
 UNCLASSIFIED, FAILED = "unclassified", "failed"
 Mode = Literal["symlink", "hardlink", "copy"]
 _MODES = ("symlink", "hardlink", "copy")
@@ -32,7 +37,8 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
 
     Below its label a photo keeps its path. A photo with several answers is in several folders; one where no
     label passes is in `unclassified`, one that failed in `failed`. The originals are never moved or
-    changed. `trapline-sorted.json` names all that was made; `undo_sorted` takes exactly that away.
+    changed. `trapline-sorted.json` names all that is made, before it is made; `undo_sorted` takes exactly
+    that away.
 
     Args:
         job: what is to be written.
@@ -41,12 +47,13 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
 
     Raises:
         UsageError: an unknown mode, or links cannot be made here.
-        DataError: a photo is missing, or two labels would share a folder.
+        DataError: a photo is missing, two labels would share a folder, or a file is in the way that sorting
+            did not make or that changed since; what was sorted before is then as it was.
     """
     if mode not in _MODES:
         raise UsageError(f"There is no mode '{mode}'; there are: {', '.join(_MODES)}.")
-    if job.output.exists() and (job.output / UNDO_FILE).is_file():
-        undo_sorted(job.output)
+    recorded = (job.output / UNDO_FILE).is_file()
+    before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
     entries, notes = by_media(job, threshold)
     folders = _folder_names([*job.names, UNCLASSIFIED, FAILED])
     places = [
@@ -57,10 +64,16 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     missing = [path for path, _ in places if not job.catalog.path(path).is_file()]
     if missing and mode != "symlink":
         raise DataError(f"{len(missing)} photos are not below {job.catalog.root}: {', '.join(missing[:3])}.")
-    taken = next((place for _, place in places if _exists(job.output / place)), None)
+    free = before.made.keys() - set(before.changed())
+    taken = next((at for _, at in places if exists(job.output / at) and at not in free), None)
     if taken is not None:
-        raise DataError(f"{job.output / taken} exists and was not made by sorting; name another folder.")
-    _make(job, places, mode)
+        raise DataError(
+            f"{job.output / taken} exists and was not made by sorting, or changed since; name another folder."
+        )
+    if recorded:
+        _refuse_what_cannot_be_made(job, [source for source, _ in places[:1]], mode)
+        before.undo()
+    _make(job, places, mode, before)
     unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
@@ -72,35 +85,16 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
 
 
 def undo_sorted(folder: Path | str) -> tuple[int, list[str]]:
-    """Take away what `write_sorted` made, and the folders that this leaves empty.
+    """Take away what `write_sorted` made, wherever it stopped, and those of its folders that this empties.
 
     Returns:
-        How many files were taken away, and those that were left because they changed since.
+        How many files were taken away, and those that were left because they changed since; while there are
+        such, the record stays.
 
     Raises:
         DataError: the folder was not made by sorting, or its record is wrong.
     """
-    folder = Path(folder)
-    record = read_json_object(folder / UNDO_FILE)
-    made = record.get("made")
-    if not isinstance(made, list) or not all(isinstance(entry, dict) for entry in made):
-        raise DataError(f"{folder / UNDO_FILE} is no record of sorting.")
-    removed, kept = 0, []
-    for entry in made:
-        place = PurePosixPath(str(entry.get("path")))
-        if place.is_absolute() or ".." in place.parts:
-            raise DataError(f"{folder / UNDO_FILE} names {place}, which is outside the folder.")
-        path = folder / place
-        if not _exists(path):
-            continue
-        if _fingerprint(path) != entry.get("is"):
-            kept.append(place.as_posix())
-            continue
-        path.unlink()
-        removed += 1
-    (folder / UNDO_FILE).unlink()
-    _remove_empty(folder)
-    return removed, kept
+    return SortingRecord.read(Path(folder)).undo()
 
 
 def _labels(entry: MediaSaid) -> list[str]:
@@ -118,23 +112,40 @@ def _folder_names(labels: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _make(job: Job, places: Sequence[tuple[str, str]], mode: Mode) -> None:
-    """Make all links or copies; what was made is recorded even if the run breaks, for undoing."""
-    made: list[dict[str, Any]] = []
+def _make(job: Job, places: Sequence[tuple[str, str]], mode: Mode, before: SortingRecord) -> None:
+    """Make all links or copies, after what is to be made is on record; what changed `before` stays there."""
+    after = SortingRecord(
+        job.output,
+        before.made | {place: _expected(job.catalog.path(source), mode) for source, place in places},
+        [*before.folders, *missing_folders(job.output, [place for _, place in places])],
+        {"root": job.catalog.root.as_posix(), "mode": mode},
+    )
+    after.save()
     try:
         for source, place in places:
             path = job.output / place
             path.parent.mkdir(parents=True, exist_ok=True)
             _bring(job.catalog.path(source), path, mode)
-            made.append({"path": place, "is": _fingerprint(path)})
+            after.made[place] = fingerprint(path)
     finally:
-        record = {"root": job.catalog.root.as_posix(), "mode": mode, "made": made}
-        put(job.output / UNDO_FILE, json.dumps(record, indent=1, ensure_ascii=False))
+        after.save()
+
+
+def _expected(source: Path, mode: Mode) -> list[Any]:
+    return ["symlink", source.as_posix()] if mode == "symlink" else fingerprint(source.resolve())
+
+
+def _refuse_what_cannot_be_made(job: Job, sources: Sequence[str], mode: Mode) -> None:
+    for source in sources:
+        trial = partial_of(job.output / PurePosixPath(source).name)
+        _bring(job.catalog.path(source), trial, mode)
+        trial.unlink()
 
 
 def _bring(source: Path, path: Path, mode: Mode) -> None:
     if mode == "copy":
-        shutil.copy2(source, path)
+        shutil.copy2(source, partial_of(path))
+        partial_of(path).replace(path)
         return
     try:
         if mode == "symlink":
@@ -144,21 +155,3 @@ def _bring(source: Path, path: Path, mode: Mode) -> None:
     except OSError as error:
         other = "hardlink" if mode == "symlink" else "copy"
         raise UsageError(f"A {mode} cannot be made at {path}: {error}. Try --mode {other}.") from error
-
-
-def _exists(path: Path) -> bool:
-    return path.is_symlink() or path.exists()
-
-
-def _fingerprint(path: Path) -> list[Any]:
-    """What tells whether a file is still the one that was made: a link's target, or size and time."""
-    if path.is_symlink():
-        return ["symlink", path.readlink().as_posix()]
-    stat = path.stat()
-    return ["file", stat.st_size, stat.st_mtime_ns]
-
-
-def _remove_empty(folder: Path) -> None:
-    for inner, _, _ in os.walk(folder, topdown=False):
-        if not any(Path(inner).iterdir()):
-            Path(inner).rmdir()

@@ -216,7 +216,7 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
             rows.sink_parquet(partial, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
         else:
             rows.sink_csv(partial, sync_on_close="all")
-            _replace_text(beside, header)
+            replace_text(beside, header)
         partial.replace(path)
         sync_folder(path.parent)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -227,7 +227,8 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     return path
 
 
-def _replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, and through to the disk."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
         file.write(text)

@@ -4,6 +4,10 @@ import csv
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import undo_sorted, write
 from trapline.formats.write_summary import independent
@@ -66,10 +71,94 @@ def test_undoing_leaves_what_was_changed_or_added(scene: Any, tmp_path: Path) ->
     run(scene(), "sorted", output, mode="copy")
     (output / "fox/north/a2.jpg").write_bytes(b"edited by its owner")
     (output / "fox/notes.txt").write_text("mine")
+    (output / "mine/empty").mkdir(parents=True)
     assert undo_sorted(output) == (5, ["fox/north/a2.jpg"])
-    assert files(output) == ["fox/north/a2.jpg", "fox/notes.txt"]
+    assert files(output) == ["fox/north/a2.jpg", "fox/notes.txt", "trapline-sorted.json"]
+    assert undo_sorted(output) == (0, ["fox/north/a2.jpg"])  # what is left stays on record
+    (output / "fox/north/a2.jpg").unlink()
+    assert undo_sorted(output) == (0, [])
+    assert sorted(p.relative_to(output).as_posix() for p in output.rglob("*")) == [
+        "fox",
+        "fox/notes.txt",
+        "mine",
+        "mine/empty",
+    ]
     with pytest.raises(DataError, match=r"no file .*trapline-sorted\.json"):
         undo_sorted(output)
+
+
+def test_undoing_leaves_a_folder_that_was_there_before(scene: Any, tmp_path: Path) -> None:
+    output = tmp_path / "sorted"
+    (output / "fox").mkdir(parents=True)
+    run(scene(), "sorted", output, force=True)
+    assert undo_sorted(output) == (6, [])
+    assert [path.name for path in output.iterdir()] == ["fox"]
+
+
+KILLED_WHILE_SORTING = """
+import os, shutil, signal, sys
+from pathlib import Path
+import polars as pl
+from trapline.catalog import Catalog
+from trapline.formats import write
+from trapline.prediction import Predictions
+
+copies, copy2 = 0, shutil.copy2
+
+def dies_in_the_midst(source, place):
+    global copies
+    copies += 1
+    if copies == 8:
+        Path(place).write_bytes(Path(source).read_bytes()[:100])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return copy2(source, place)
+
+shutil.copy2 = dies_in_the_midst
+write(
+    Predictions.load(sys.argv[1]), Catalog.load(sys.argv[2]), sys.argv[3], format="sorted", mode="copy"
+)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_sorting_that_was_killed_can_be_undone_and_done_again(scene: Any, tmp_path: Path) -> None:
+    made, output = scene(), tmp_path / "sorted"
+    paths = [f"north/{number}.jpg" for number in range(20)]
+    for path in paths:
+        shutil.copy(made.catalog.path("north/a2.jpg"), made.catalog.path(path))
+    rows = [{"media_id": path, "file_path": path} for path in paths]
+    catalog = Catalog.from_rows(rows, made.catalog.root, "twenty photos")
+    first = made.predictions.table.filter(media_id="m2")
+    table = pl.concat(
+        first.with_columns(media_id=pl.lit(path), event_id=pl.lit(None, pl.String), file_path=pl.lit(path))
+        for path in paths
+    )
+    predictions = replace(made.predictions, table=table)
+    predictions.save(tmp_path / "p.parquet")
+    catalog.save(tmp_path / "c.parquet")
+    command = [sys.executable, "-c", KILLED_WHILE_SORTING]
+    command += [str(tmp_path / name) for name in ("p.parquet", "c.parquet", "sorted")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert len(list((output / "fox/north").iterdir())) == 8  # seven, and half of one
+    assert undo_sorted(output) == (7, [])
+    assert not output.exists()
+    subprocess.run(command, check=False)
+    assert write(predictions, catalog, output, format="sorted", force=True).rows == 20
+    assert undo_sorted(output) == (20, [])
+    assert not output.exists()
+
+
+def test_sorting_again_that_is_refused_leaves_what_was_sorted(scene: Any, tmp_path: Path) -> None:
+    made, output = scene(), tmp_path / "sorted"
+    run(made, "sorted", output, mode="copy")
+    (output / "fox/north/a2.jpg").write_bytes(b"edited by its owner")
+    before = {path: (output / path).read_bytes() for path in files(output)}
+    with pytest.raises(DataError, match=r"fox/north/a2\.jpg exists .* changed since"):
+        run(made, "sorted", output, mode="copy", force=True)
+    assert {path: (output / path).read_bytes() for path in files(output)} == before
+    run(made, "sorted", output, mode="copy", threshold=0.8, force=True)  # no fox is sure enough now
+    assert (output / "fox/north/a2.jpg").read_bytes() == b"edited by its owner"
+    assert undo_sorted(output) == (6, ["fox/north/a2.jpg"])
 
 
 def test_undoing_never_leaves_its_folder(tmp_path: Path) -> None:

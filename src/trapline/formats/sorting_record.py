@@ -1,0 +1,125 @@
+"""The record of sorted folders: what was to be made, so that it can be undone wherever the work stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from trapline.errors import DataError
+from trapline.formats.json_file import read_json_object
+from trapline.prediction.table import replace_text, sync_folder
+
+UNDO_FILE = "trapline-sorted.json"
+_PARTIAL = ".trapline-partial"
+
+
+@dataclass
+class SortingRecord:
+    """What sorting makes in a folder; on disk before the first of it is made.
+
+    Attributes:
+        folder: the output.
+        made: place, relative to the folder → fingerprint of the file that is, or is to be, there.
+        folders: those that sorting makes, relative, the deepest last; `.` for the output itself.
+        facts: JSON-able, for people.
+    """
+
+    folder: Path
+    made: dict[str, list[Any]] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> SortingRecord:
+        """The record in a folder.
+
+        Raises:
+            DataError: there is none, it is wrong, or names something outside the folder.
+        """
+        path = folder / UNDO_FILE
+        document = read_json_object(path)
+        made, folders = document.pop("made", None), document.pop("folders", [])
+        if not isinstance(made, list) or not all(isinstance(entry, dict) for entry in made):
+            raise DataError(f"{path} is no record of sorting.")
+        if not isinstance(folders, list):
+            raise DataError(f"{path} is no record of sorting: its folders are no list.")
+        places = {str(entry.get("path")): entry.get("is") or [] for entry in made}
+        for place in (*places, *folders):
+            relative = PurePosixPath(str(place))
+            if relative.is_absolute() or ".." in relative.parts:
+                raise DataError(f"{path} names {place}, which is outside the folder.")
+        return cls(folder, places, [str(each) for each in folders], document)
+
+    def save(self) -> None:
+        """Write the record so that it outlives a power cut."""
+        made = [{"path": place, "is": fingerprint} for place, fingerprint in self.made.items()]
+        document = self.facts | {"folders": self.folders, "made": made}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        replace_text(self.folder / UNDO_FILE, json.dumps(document, indent=1, ensure_ascii=False))
+        sync_folder(self.folder)
+
+    def changed(self) -> list[str]:
+        """The places where something else is than what was made."""
+        found = ((place, self.folder / place) for place in self.made)
+        return [place for place, path in found if exists(path) and fingerprint(path) != self.made[place]]
+
+    def undo(self) -> tuple[int, list[str]]:
+        """Take away what was made, whole or half, and the folders made for it that this leaves empty.
+
+        What changed since is left, and stays in the record.
+
+        Returns:
+            How many files were taken away, and those that were left.
+        """
+        kept, removed = dict.fromkeys(self.changed()), 0
+        for place in self.made:
+            path = self.folder / place
+            if place in kept:
+                continue
+            partial_of(path).unlink(missing_ok=True)
+            if exists(path):
+                path.unlink()
+                removed += 1
+        self.made = {place: self.made[place] for place in kept}
+        self._remove_folders([name for name in self.folders if name != "."])
+        if not kept:
+            (self.folder / UNDO_FILE).unlink()
+            self._remove_folders(["."] if "." in self.folders else [])
+        self.folders = [name for name in self.folders if (self.folder / name).is_dir()]
+        if kept:
+            self.save()
+        return removed, list(kept)
+
+    def _remove_folders(self, names: Sequence[str]) -> None:
+        for name in reversed(names):
+            path = self.folder / name
+            if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
+                path.rmdir()
+
+
+def missing_folders(output: Path, places: Iterable[str]) -> list[str]:
+    """The folders that files at `places` need and that are not there, the deepest last."""
+    needed = {parent for place in places for parent in PurePosixPath(place).parents}
+    absent = [folder for folder in needed if not (output / folder).exists()]
+    return [folder.as_posix() for folder in sorted(absent, key=lambda folder: (len(folder.parts), folder))]
+
+
+def partial_of(path: Path) -> Path:
+    """Where a copy grows before it takes its place."""
+    return path.with_name(path.name + _PARTIAL)
+
+
+def exists(path: Path) -> bool:
+    """Something is there, be it a link to nothing."""
+    return path.is_symlink() or path.exists()
+
+
+def fingerprint(path: Path) -> list[Any]:
+    """What tells whether a file is still the one that was made: a link's target, or size and time."""
+    if path.is_symlink():
+        return ["symlink", path.readlink().as_posix()]
+    stat = path.stat()
+    return ["file", stat.st_size, stat.st_mtime_ns]
