@@ -19,6 +19,9 @@ from trapline.taxonomy.names import Kind
 TOP = 5
 """How many labels the formats that list several list."""
 
+UNCLASSIFIED, FAILED = "unclassified", "failed"
+"""What a photo without an answer is counted as, or sorted into, where formats have nothing of their own."""
+
 _NO_ANIMAL: tuple[set[Kind | None], ...] = ({"human"}, {"vehicle"}, {"human", "vehicle"})
 """The kinds of boxes in a photo of people, of vehicles, or of both."""
 
@@ -257,6 +260,24 @@ def _describe_people(job: Job, found: list[MediaSaid]) -> list[str]:
         f"{count} photos are said to show an animal where the detector found people or vehicles alone: "
         "predict with --level box to have its word there"
     ]
+
+
+def places_of(entry: MediaSaid, called: Mapping[str, str]) -> list[str]:
+    """Where a photo is counted or sorted: under what its labels are `called`, or what it is without any."""
+    return [called[label] for label in entry.labels] or [FAILED if entry.failed else UNCLASSIFIED]
+
+
+def told_apart(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What labels are called beside `unclassified` and `failed`, which are none; for people, what changed."""
+    called = {
+        name: f"{name} (class)" if name.casefold() in (UNCLASSIFIED, FAILED) else name for name in names
+    }
+    notes = [
+        f"'{name}' is called '{other}', because photos without an answer are {name.casefold()}"
+        for name, other in called.items()
+        if name != other
+    ]
+    return called, notes
 
 
 def describe_spread(job: Job) -> list[str]:

@@ -10,7 +10,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold
+from trapline.formats.answers import (
+    FAILED,
+    UNCLASSIFIED,
+    by_media,
+    describe_spread,
+    describe_threshold,
+    places_of,
+    told_apart,
+)
 from trapline.formats.sorting_record import (
     UNDO_FILE,
     SortingRecord,
@@ -21,7 +29,6 @@ from trapline.formats.sorting_record import (
 )
 from trapline.formats.writing import Job, Written, writer
 
-UNCLASSIFIED, FAILED = "unclassified", "failed"
 Mode = Literal["symlink", "hardlink", "copy"]
 _MODES = ("symlink", "hardlink", "copy")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|[. ]$')
@@ -55,11 +62,12 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     recorded = (job.output / UNDO_FILE).is_file()
     before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
     entries, notes = by_media(job, threshold)
-    folders = _folder_names([*job.names, UNCLASSIFIED, FAILED])
+    called, renamed = told_apart(job.names)
+    folders = _folder_names([*called.values(), UNCLASSIFIED, FAILED])
     places = [
         (entry.media["file_path"], f"{folders[label]}/{entry.media['file_path']}")
         for entry in entries
-        for label in _labels(entry)
+        for label in places_of(entry, called)
     ]
     missing = [path for path, _ in places if not job.catalog.path(path).is_file()]
     if missing and mode != "symlink":
@@ -78,6 +86,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
     )
+    notes += renamed
     notes.append(
         "undo with `trapline write … --format sorted --undo`, or trapline.formats.undo_sorted(folder)"
     )
@@ -95,10 +104,6 @@ def undo_sorted(folder: Path | str) -> tuple[int, list[str]]:
         DataError: the folder was not made by sorting, or its record is wrong.
     """
     return SortingRecord.read(Path(folder)).undo()
-
-
-def _labels(entry: MediaSaid) -> list[str]:
-    return entry.labels or [FAILED if entry.failed else UNCLASSIFIED]
 
 
 def _folder_names(labels: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from trapline.errors import UsageError
-from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold
+from trapline.formats.answers import (
+    UNCLASSIFIED,
+    by_media,
+    describe_spread,
+    describe_threshold,
+    places_of,
+    told_apart,
+)
 from trapline.formats.camtrap_dp_package import csv_bytes
 from trapline.formats.writing import Job, Written, put, writer
 
@@ -21,7 +28,6 @@ COLUMNS = (
     "first",
     "last",
 )
-UNCLASSIFIED, FAILED = "unclassified", "failed"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -44,7 +50,8 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
 
     An event of a label at a location is independent if at least `interval` minutes lie between it and the
     independent event before it (camtrapR's `lastIndependentRecord`). Media without a time are counted as
-    media, never as events. Rows `unclassified` and `failed` keep the sums whole. Names that a spreadsheet
+    media, never as events; no events are counted of media without a location. Rows `unclassified` and
+    `failed` keep the sums whole, and a label of such a name is told apart. Names that a spreadsheet
     would run as formulas get an apostrophe before them.
 
     Args:
@@ -58,9 +65,11 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
     if interval < 0:
         raise UsageError(f"The interval must not be negative, it is {interval}.")
     entries, notes = by_media(job, threshold)
+    called, renamed = told_apart(job.names)
+    labels = {other: label for label, other in called.items()}
     counts: dict[tuple[str, str], _Count] = {}
     for entry in entries:
-        for label in _labels(entry):
+        for label in places_of(entry, called):
             count = counts.setdefault((entry.media["location_id"] or "", label), _Count())
             count.media += 1
             if entry.media["camera_time"] is None:
@@ -70,14 +79,14 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
     gap = timedelta(minutes=interval)
     rows = []
     for (location, label), count in sorted(counts.items()):
-        known = job.scientific_name(label) if label in job.names else None
+        known = job.scientific_name(labels[label]) if label in labels else None
         rows.append(
             {
                 "location_id": as_text(location),
                 "label": as_text(label),
                 "scientific_name": None if known is None else as_text(known),
                 "media": str(count.media),
-                "independent_events": str(independent(count.times, gap)),
+                "independent_events": str(independent(count.times, gap)) if location else None,
                 "media_without_time": str(count.untimed),
                 "first": min(count.times).isoformat(" ", "seconds") if count.times else None,
                 "last": max(count.times).isoformat(" ", "seconds") if count.times else None,
@@ -88,9 +97,16 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"they are counted as {UNCLASSIFIED}"
     )
+    notes += renamed
     notes.append(f"independent events: at least {interval:g} minutes after the one before")
     untimed = sum(entry.media["camera_time"] is None for entry in entries)
     lost = [f"events of {untimed} media without a time"] if untimed else []
+    unplaced = sum(not entry.media["location_id"] for entry in entries)
+    if unplaced:
+        lost.append(
+            f"events of {unplaced} media without a location: several cameras would be taken for one. Name "
+            "the locations when you make the catalog"
+        )
     return Written(len(rows), "rows", lost, notes, [job.output.name])
 
 
@@ -116,7 +132,3 @@ def as_text(cell: str) -> str:
     except ValueError:
         return f"'{cell}"
     return cell
-
-
-def _labels(entry: MediaSaid) -> list[str]:
-    return entry.labels or [FAILED if entry.failed else UNCLASSIFIED]

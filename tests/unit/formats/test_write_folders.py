@@ -307,6 +307,32 @@ def test_the_summary_counts_everything_once(scene: Any, tmp_path: Path) -> None:
     assert found["south", "vehicle"]["first"] == "2021-07-03 00:00:00"
 
 
+def test_no_events_are_counted_where_nobody_knows_which_camera_saw_what(scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    where = pl.when(pl.col("location_id") == "north").then("location_id")
+    made.catalog = made.catalog.with_table(made.catalog.table.with_columns(where.alias("location_id")))
+    report = run(made, "summary", tmp_path / "s.csv")
+    found = {(row["location_id"], row["label"]): row for row in rows(tmp_path / "s.csv")}
+    assert found["", "vehicle"]["media"] == "1"
+    assert found["", "vehicle"]["independent_events"] == ""
+    assert found["north", "fox"]["independent_events"] == "1"
+    assert any("3 media without a location" in lost for lost in report.lost)
+
+
+def test_labels_called_like_photos_without_an_answer_are_told_apart(scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    table = made.predictions.table.rename({"fox": "failed", "vehicle": "Unclassified"})
+    labels = ("roe_deer", "failed", "Unclassified", "blank")
+    predictions = replace(made.predictions, table=table, labels=labels)
+    report = write(predictions, made.catalog, tmp_path / "s.csv", format="summary", threshold=0.5)
+    counts = {row["label"]: int(row["media"]) for row in rows(tmp_path / "s.csv")}
+    apart = {"failed (class)": 1, "failed": 1, "Unclassified (class)": 1, "unclassified": 1}
+    assert counts == {"roe_deer": 1, "blank": 1} | apart
+    assert any("'failed' is called 'failed (class)'" in note for note in report.notes)
+    write(predictions, made.catalog, tmp_path / "sorted", format="sorted", threshold=0.5)
+    assert {path.name for path in (tmp_path / "sorted").iterdir() if path.is_dir()} == set(counts)
+
+
 @pytest.mark.parametrize(
     ("name", "cell"),
     [
