@@ -125,6 +125,10 @@ def write_camtrap_dp(
         added = bool(package.added["deployments"])
         descriptor = extended_descriptor(package.descriptor, known, taxa, level, deployments_added=added)
     files = package.save(descriptor)
+    said = [(each.said.media, what) for each in media for what in each.said.shown]
+    flat = sum(what.box is not None and not _box(photo, what) for photo, what in said)
+    if flat:
+        left_out.append(f"{flat} boxes without an area that six digits show")
     unknown = sum(row["observationType"] == "unknown" for row in observations)
     notes += describe_threshold(job, threshold, unknown, "they are observations of the type unknown")
     if package.exists:
@@ -303,14 +307,15 @@ def _box(media: Mapping[str, Any], what: Said) -> Row:
     if what.box is None:
         return {}
     box = media["boxes"][what.box]
-    if box["width"] <= 0 or box["height"] <= 0:
+    width, height = (f"{min(box[side], 1.0):.6f}" for side in ("width", "height"))
+    if float(width) <= 0 or float(height) <= 0:
         return {}
     left, top = min(max(box["x"], 0.0), 1.0), min(max(box["y"], 0.0), 1.0)
     return {
         "bboxX": f"{left:.6f}",
         "bboxY": f"{top:.6f}",
-        "bboxWidth": f"{min(box['width'], 1.0):.6f}",
-        "bboxHeight": f"{min(box['height'], 1.0):.6f}",
+        "bboxWidth": width,
+        "bboxHeight": height,
     }
 
 

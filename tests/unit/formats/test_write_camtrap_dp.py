@@ -440,3 +440,18 @@ def test_an_id_that_was_given_finds_its_photo_wherever_the_file_lies(scene: Any,
     write(local, made.catalog, folder, format="camtrap-dp", taxonomy=made.taxonomy, timezone="Europe/Paris")
     assert len(table(folder, "media")) == 6
     assert len(table(folder, "observations")) == 12
+
+
+def test_a_box_too_thin_to_be_written_is_left_out_and_counted(scene: Any, tmp_path: Path) -> None:
+    made = scene("box")
+    boxes = made.catalog.table["boxes"].to_list()
+    boxes[0][0]["width"] = 4e-7
+    made.catalog = made.catalog.with_table(
+        made.catalog.table.with_columns(pl.Series("boxes", boxes, made.catalog.table.schema["boxes"]))
+    )
+    report = package(made, tmp_path / "dp")
+    assert any("1 boxes without an area" in lost for lost in report.lost)
+    first, second = table(tmp_path / "dp", "observations")[:2]
+    assert (first["scientificName"], first["bboxX"]) == ("Capreolus capreolus", "")
+    assert second["bboxX"] == "0.600000"
+    assert problems(tmp_path / "dp") == []
