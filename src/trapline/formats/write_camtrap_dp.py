@@ -33,6 +33,19 @@ _TYPE_OF_KIND = {
     "blank": "blank",
     "other": "unknown",
 }
+_MEDIATYPES = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".jp2": "image/jp2",
+}
+"""Of the files that are read; what a system's own table knows of the newer ones differs."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +238,7 @@ def _place(
 
 def _media_row(media: _Media, prefix: str, public: bool) -> Row:
     path = media.said.media["file_path"]
-    mediatype, _ = mimetypes.guess_type(path)
+    mediatype = _MEDIATYPES.get(PurePosixPath(path).suffix.lower()) or mimetypes.guess_type(path)[0]
     if mediatype is None:
         raise DataError(f"The media type of {path} cannot be told from its name; Camtrap DP requires it.")
     return {

@@ -15,6 +15,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import read, write
 from trapline.formats.camtrap_dp_schema import TABLES, columns, table_schema
+from trapline.images import SUFFIXES
 from trapline.prediction import Predictions
 from trapline.prediction.table import FIXED
 from trapline.taxonomy import read_taxonomy
@@ -454,4 +455,18 @@ def test_a_box_too_thin_to_be_written_is_left_out_and_counted(scene: Any, tmp_pa
     first, second = table(tmp_path / "dp", "observations")[:2]
     assert (first["scientificName"], first["bboxX"]) == ("Capreolus capreolus", "")
     assert second["bboxX"] == "0.600000"
+    assert problems(tmp_path / "dp") == []
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_kind_of_photo_that_is_read_has_its_media_type_on_any_system(
+    suffix: str, scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mimetypes.guess_type", lambda path: (None, None))  # no table of the system's
+    made = scene()
+    paths = pl.col("file_path").str.replace(r"\.jpg$", suffix.upper())
+    made.catalog = made.catalog.with_table(made.catalog.table.with_columns(paths))
+    package(made, tmp_path / "dp")
+    types = {row["fileMediatype"] for row in table(tmp_path / "dp", "media")}
+    assert types == {f"image/{ {'.jpg': 'jpeg', '.tif': 'tiff'}.get(suffix, suffix[1:]) }"}
     assert problems(tmp_path / "dp") == []
