@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -87,7 +88,7 @@ def write_xmp(
 
 def _write_sidecars(job: Job, entries: Sequence[MediaSaid], naming: Naming) -> Written:
     places = [_sidecar(entry.media["file_path"], naming) for entry in entries]
-    _refuse_shared(places, "sidecar")
+    _refuse_shared(job, places, "sidecar", "use --naming full" if naming == "adobe" else None)
     _refuse_sidecars_there(job, places)
     for entry, place in zip(entries, places, strict=True):
         put(job.output / place, sidecar(_subjects(job, entry), _hierarchy(job, entry)))
@@ -98,7 +99,7 @@ def _write_copies(job: Job, entries: Sequence[MediaSaid]) -> Written:
     """Copies below the output, called and dated as their photos are; each takes its name when it is whole."""
     program = find_exiftool()
     places = [entry.media["file_path"] for entry in entries]
-    _refuse_shared(places, "copy")
+    _refuse_shared(job, places, "copy")
     present = [place for place in places if os.path.lexists(job.output / as_name(place))]
     if present:
         raise UsageError(
@@ -229,13 +230,17 @@ def _sidecar(file_path: str, naming: Naming) -> str:
     return (path.with_suffix(".xmp") if naming == "adobe" else path.with_name(path.name + ".xmp")).as_posix()
 
 
-def _refuse_shared(places: Sequence[str], what: str) -> None:
-    seen: set[str] = set()
-    for place in places:
-        if place.casefold() in seen:
-            hint = "; use --naming full" if what == "sidecar" else ""
-            raise DataError(f"Two photos would share the {what} {place}{hint}.")
-        seen.add(place.casefold())
+def _refuse_shared(job: Job, places: Sequence[str], what: str, advice: str | None = None) -> None:
+    folded = [place.casefold() for place in places]
+    apart = len(set(folded)) == len(places) or _tells_cases_apart(job.output)
+    counts = Counter(places if apart else folded)
+    shared = next((place for place in places if counts[place if apart else place.casefold()] > 1), None)
+    if shared is None:
+        return
+    if advice is None:
+        one = "upper and lower case are one on that disk; name a folder on another with -o"
+        advice = "the catalog has the photo twice" if apart else one
+    raise DataError(f"Two photos would share the {what} {shared}: {advice}.")
 
 
 def _refuse_sidecars_there(job: Job, places: Sequence[str]) -> None:
@@ -248,6 +253,14 @@ def _refuse_sidecars_there(job: Job, places: Sequence[str]) -> None:
         )
     if present and not job.force:
         raise UsageError(f"{len(present)} sidecars exist, the first is {present[0]}. Replace with --force.")
+
+
+def _tells_cases_apart(folder: Path) -> bool:
+    """Whether the disk of a folder, which need not be there yet, keeps `a` and `A` apart."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
+    with tempfile.NamedTemporaryFile(prefix=".trapline-case-", dir=there) as file:
+        path = Path(file.name)
+        return not path.with_name(path.name.upper()).exists()
 
 
 def _is_ours(path: Path) -> bool:

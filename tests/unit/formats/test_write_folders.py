@@ -238,6 +238,45 @@ def test_sidecars_of_other_programs_are_never_overwritten(scene: Any, tmp_path: 
     assert "north/a2.xmp" in files(tmp_path / "adobe")
 
 
+@pytest.mark.parametrize(
+    ("photos", "naming", "one_case", "complaint"),
+    [
+        (("a.jpg", "a.JPG"), "full", False, None),
+        (("a.jpg", "a.JPG"), "full", True, "upper and lower case are one"),
+        (("a.jpg", "A.jpg"), "adobe", False, None),
+        (("a.jpg", "a.png"), "adobe", False, "use --naming full"),
+        (("a.jpg", "a.png"), "full", False, None),
+    ],
+)
+def test_photos_whose_names_differ_by_case_share_a_sidecar_only_where_the_disk_says_so(
+    photos: tuple[str, str],
+    naming: str,
+    one_case: bool,
+    complaint: str | None,
+    scene: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, output = scene(), tmp_path / "xmp"
+    (tmp_path / "probe").touch()
+    if not one_case and (tmp_path / "PROBE").exists():
+        pytest.skip("upper and lower case are one on this disk")
+    if one_case:
+        monkeypatch.setattr(Path, "exists", lambda self: self.name != "xmp")
+    ids = ["m1", "m2"]
+    rows = [{"media_id": name, "file_path": path} for name, path in zip(ids, photos, strict=True)]
+    catalog = Catalog.from_rows(rows, made.catalog.root, "two photos")
+    predictions = replace(
+        made.predictions, table=made.predictions.table.filter(pl.col("media_id").is_in(ids))
+    )
+    if complaint is None:
+        assert write(predictions, catalog, output, format="xmp", naming=naming).rows == 2
+        assert len(files(output)) == 2
+        return
+    with pytest.raises(DataError, match=f"share the sidecar.*{complaint}"):
+        write(predictions, catalog, output, format="xmp", naming=naming)
+
+
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=4))
 @example(["a\x01b", "c\r\nd", "\ufffe", "<script>&\"'"])
 def test_any_keyword_survives_xml(words: list[str]) -> None:
