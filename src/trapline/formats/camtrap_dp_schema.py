@@ -23,6 +23,8 @@ SAMPLING_DESIGNS = (
     "opportunistic",
 )
 CAPTURE_METHODS = ("activityDetection", "timeLapse")
+ROLES = ("contact", "principalInvestigator", "rightsHolder", "publisher", "contributor")
+LICENSE_SCOPES = ("data", "media")
 
 
 @functools.cache

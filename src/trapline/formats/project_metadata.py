@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from trapline.errors import DataError
-from trapline.formats.camtrap_dp_schema import CAPTURE_METHODS, SAMPLING_DESIGNS
+from trapline.formats.camtrap_dp_schema import CAPTURE_METHODS, LICENSE_SCOPES, ROLES, SAMPLING_DESIGNS
 
 MAX_BYTES = 16 * 1024**2
+_NAME = re.compile(r"[-a-z0-9._/]+")
 _COMPUTED = ("resources", "profile", "created", "spatial", "temporal", "taxonomic")
 
 TEMPLATE = f"""contributors:
@@ -64,6 +66,7 @@ def read_camtrap_metadata(path: Path) -> dict[str, Any]:
         and bool(methods)
         and all(method in CAPTURE_METHODS for method in methods),
         "project.individualAnimals: true or false": isinstance(project.get("individualAnimals"), bool),
+        **_optional_checks(content),
     }
     wrong = [name for name, good in checks.items() if not good]
     if wrong:
@@ -72,3 +75,21 @@ def read_camtrap_metadata(path: Path) -> dict[str, Any]:
     if computed:
         raise DataError(f"{path} holds {', '.join(computed)}, which follow from the data; take them out.")
     return content
+
+
+def _optional_checks(content: dict[str, Any]) -> dict[str, bool]:
+    """What the profile of Camtrap DP and that of Data Packages want of keys that may be left out."""
+    contributors, licenses = content.get("contributors"), content.get("licenses")
+    roles = [each.get("role") for each in _objects(contributors)]
+    scopes = {each.get("scope") for each in _objects(licenses) if each.get("name") or each.get("path")}
+    return {
+        f"contributors.role: one of {', '.join(ROLES)}": all(role is None or role in ROLES for role in roles),
+        "licenses: for each of the scopes data and media one, with a name or a path": licenses is None
+        or (scopes == set(LICENSE_SCOPES) and all("scope" in each for each in _objects(licenses))),
+        "name: lower-case letters, digits, '.', '_', '-' and '/' alone": content.get("name") is None
+        or (isinstance(content["name"], str) and bool(_NAME.fullmatch(content["name"]))),
+    }
+
+
+def _objects(items: object) -> list[dict[str, Any]]:
+    return [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []

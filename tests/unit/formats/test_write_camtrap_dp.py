@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from datetime import datetime
@@ -178,6 +179,33 @@ def test_metadata_that_lack_something_are_refused(
     with pytest.raises(DataError, match=f"(?s){complaint}"):
         package(scene(), tmp_path / "dp", metadata=tmp_path / "wrong.yaml")
     assert not (tmp_path / "dp").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name: Test Project\n", "name: lower-case"),
+        ("licenses:\n  - {name: CC0-1.0, scope: data}\n", "licenses: for each of the scopes"),
+        ("licenses:\n  - {scope: data}\n  - {name: x, scope: media}\n", "licenses.*a name or a path"),
+        ("licenses: [{name: a, scope: data}, {name: b, scope: photos}]\n", "licenses"),
+        ("contributors: [{title: A. Person, role: boss}]\n", "contributors.role: one of contact"),
+        ("licenses: [{name: CC0-1.0, scope: data}, {path: 'https://x.org', scope: media}]\n", None),
+        ("contributors: [{title: A. Person, role: rightsHolder}]\n", None),
+    ],
+)
+def test_metadata_that_the_profile_of_the_standard_forbids_are_refused(
+    text: str, complaint: str | None, scene: Any, tmp_path: Path
+) -> None:
+    made = scene()
+    before = made.options["camtrap-dp"]["metadata"].read_text()
+    key = text.split(":")[0]
+    before = re.sub(rf"(?m)^{key}:.*\n(  .*\n)*", "", before)
+    (tmp_path / "changed.yaml").write_text(before + text)
+    if complaint is None:
+        package(made, tmp_path / "dp", metadata=tmp_path / "changed.yaml")
+        return
+    with pytest.raises(DataError, match=complaint):
+        package(made, tmp_path / "dp", metadata=tmp_path / "changed.yaml")
 
 
 @pytest.mark.parametrize(
