@@ -262,6 +262,11 @@ def _describe_people(job: Job, found: list[MediaSaid]) -> list[str]:
     ]
 
 
+def author(job: Job, what: Said) -> str:
+    """Who says it: the model, or the detector."""
+    return (job.detector or "a detector") if what.by_detector else job.classifier
+
+
 def places_of(entry: MediaSaid, called: Mapping[str, str]) -> list[str]:
     """Where a photo is counted or sorted: under what its labels are `called`, or what it is without any."""
     return [called[label] for label in entry.labels] or [FAILED if entry.failed else UNCLASSIFIED]

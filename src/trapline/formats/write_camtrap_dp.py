@@ -10,7 +10,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.answers import Answer, MediaSaid, Said, by_media, describe_threshold, rounded, say
+from trapline.formats.answers import (
+    Answer,
+    MediaSaid,
+    Said,
+    author,
+    by_media,
+    describe_threshold,
+    rounded,
+    say,
+)
 from trapline.formats.camtrap_dp_match import find_present, new_names
 from trapline.formats.camtrap_dp_package import (
     Package,
@@ -301,8 +310,7 @@ def _statement(job: Job, what: Said, answer: Answer | None) -> Row:
     """Who says what, how surely."""
     if what.failure is not None:
         return {"observationType": "unclassified", "observationComments": f"not classified: {what.failure}"}
-    by = (job.detector or "a detector") if what.by_detector else job.classifier
-    stated: dict[str, str | None] = {"classificationMethod": "machine", "classifiedBy": by}
+    stated: dict[str, str | None] = {"classificationMethod": "machine", "classifiedBy": author(job, what)}
     if answer is None:
         top = what.ranked[0]
         comment = f"below the threshold; most probable: {top.label} ({rounded(top.probability)})"

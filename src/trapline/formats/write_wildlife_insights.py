@@ -13,6 +13,7 @@ from trapline.formats.answers import (
     Answer,
     MediaSaid,
     Said,
+    author,
     by_media,
     describe_spread,
     describe_threshold,
@@ -164,7 +165,6 @@ def write_wildlife_insights(
             "deployment_id": homes[entry.media["media_id"]].deployment_id,
             "image_id": entry.media["media_id"],
             "location": media_prefix + entry.media["file_path"],
-            "identified_by": job.classifier,
             "timestamp": f"{clocks[entry.media['media_id']]:%Y-%m-%d %H:%M:%S}",
         }
         images += [
@@ -294,6 +294,7 @@ def _identified(job: Job, what: Said, answer: Answer | None) -> Row:
         names = [no_result] * 4
     said = what.failure if answer is None else f"probability {rounded(answer.probability):.5f}"
     return {
+        "identified_by": author(job, what),
         "wi_taxon_id": uuid,
         **dict(zip(("class", "order", "family", "genus"), names, strict=True)),
         "species": species if answer is not None else no_result,

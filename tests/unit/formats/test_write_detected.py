@@ -146,6 +146,8 @@ def test_a_photo_of_people_alone_is_no_fox_in_any_table_of_photos(people: Any, t
     images = table_of(tmp_path / "wi" / "images.csv")
     names = ((row["image_id"], row["common_name"].lower().replace("red ", "")) for row in images)
     assert gathered(names) == SHOWN
+    authors = {row["common_name"]: row["identified_by"] for row in images}
+    assert authors == {"Red fox": "alpine (0123456789abcdef)", "Human": "md_v5a", "Vehicle": "md_v5a"}
     made.write("coco-camera-traps", tmp_path / "c.json")
     document = json.loads((tmp_path / "c.json").read_text())
     categories = {one["id"]: one["name"] for one in document["categories"]}
