@@ -25,6 +25,9 @@ from trapline.taxonomy.classes import (
 from trapline.training.selection import Rows, Selected, select_media
 from trapline.training.tree_heads import Decision
 
+MOST_NAMED = 10
+"""So many labels without photos are named, and the others counted."""
+
 
 @dataclass(frozen=True)
 class TaxaMedia:
@@ -92,7 +95,10 @@ def select_taxa(
     chosen = select_media(catalog, recipe, needs_split=False)
     labels = tuple(named[0] for named in chosen.catalog.table["labels"].to_list())
     hierarchy = _hierarchy(taxonomy, chosen.labels, settings)
+    absent = _absent(taxonomy, hierarchy.classes)
     if settings.node is not None:
+        parent = hierarchy.head(settings.node).parent
+        absent = [label for label in absent if parent is None or parent in taxonomy.path(label)]
         hierarchy = hierarchy_of_node(hierarchy, settings.node)
         chosen = _without_labels(chosen, hierarchy.classes.outside, settings.node)
         labels = tuple(named[0] for named in chosen.catalog.table["labels"].to_list())
@@ -109,13 +115,24 @@ def select_taxa(
         raise DataError(f"A class cannot be called '{clash[0]}': tables of predictions have such a column.")
     if needs_split:
         _check_parts(media)
-    _tell_of_silence(media)
+    _tell_of_silence(media, absent)
     return media
 
 
 def _hierarchy(taxonomy: Taxonomy, labels: tuple[str, ...], settings: Taxa) -> Hierarchy:
     ranks = () if settings.way == "flat" and settings.node is None else settings.ranks
     return hierarchy_of(classes_of(taxonomy, labels), ranks)
+
+
+def _absent(taxonomy: Taxonomy, classes: Classes) -> list[str]:
+    """The labels of a taxonomy of which, and of what lies below them, the data shows nothing."""
+    shown = classes.taxonomy
+    kinds = {label.kind for label in shown.labels.values()}
+    return [
+        label.name
+        for label in taxonomy.labels.values()
+        if (label.kind not in kinds if label.taxon is None else label.taxon not in shown.taxa)
+    ]
 
 
 def _without_labels(chosen: Selected, outside: Sequence[str], node: str) -> Selected:
@@ -137,9 +154,20 @@ def _check_parts(media: TaxaMedia) -> None:
             )
 
 
-def _tell_of_silence(media: TaxaMedia) -> None:
-    """Say which classes have no training or validation media, and which labels train nothing."""
+def _tell_of_silence(media: TaxaMedia, absent: Sequence[str]) -> None:
+    """Say which labels are no class or train nothing, and which classes have no training or validation media.
+
+    Args:
+        media: of the training.
+        absent: labels of the taxonomy that no media has.
+    """
     selected, said = media.selected, []
+    if absent:
+        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+        said.append(
+            "the taxonomy has labels without photos for training and validation, which the model will not "
+            f"know: {', '.join(absent[:MOST_NAMED])}{more}"
+        )
     counts = selected.targets[selected.train].sum(axis=0)
     unseen = [name for name, count in zip(selected.labels, counts, strict=True) if not count]
     if unseen:

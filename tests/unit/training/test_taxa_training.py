@@ -21,6 +21,7 @@ from trapline.taxonomy import Taxonomy, sum_at_rank, taxonomy_from_csv
 from trapline.taxonomy.classes import classes_of, hierarchy_of, hierarchy_of_node, unsupported
 from trapline.training import crossval, train
 from trapline.training.linear import fit_head
+from trapline.training.taxa_media import select_taxa
 from trapline.training.tree_heads import Decision, class_logits, fit_together, losses
 
 TREE = """label,class,order,family,genus,species,kind
@@ -359,6 +360,21 @@ def test_a_node_missing_from_validation_and_an_empty_node_are_told_and_moved_pas
     found = dict(zip(model.card.labels, model.run(pixels).probabilities[0], strict=True))
     assert found["elk"] == pytest.approx(found["roe"])  # the deer teach the family, nothing its species
     assert found["elk"] + found["roe"] > 0.5
+
+
+def test_labels_of_the_taxonomy_that_no_photo_has_are_told(
+    photos: Callable[..., Catalog], backbone: Path, tmp_path: Path
+) -> None:
+    extra = "ocelot,Mammalia,Carnivora,Felidae,Leopardus,Leopardus pardalis,animal\nhuman,,,,,,human\n"
+    (tmp_path / "t.csv").write_text(TREE + extra)
+    grown = taxonomy_from_csv(tmp_path / "t.csv")
+    with pytest.warns(TraplineWarning, match="labels without photos .* know: ocelot, human[.]"):
+        select_taxa(photos(), quick("taxa-cascade", backbone), grown)
+    with pytest.warns(TraplineWarning, match="labels without photos .* know: ocelot[.]"):
+        select_taxa(photos(), quick("taxa-cascade", backbone, "taxa.node=felidae_taxon_classifier"), grown)
+    with pytest.warns(TraplineWarning) as told:
+        select_taxa(photos(), quick("taxa-cascade", backbone, "taxa.node=cervidae_taxon_classifier"), grown)
+    assert not any("ocelot" in str(warning.message) for warning in told)
 
 
 @pytest.mark.parametrize("name", ["taxa-flat", "taxa-path"])
