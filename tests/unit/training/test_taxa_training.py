@@ -211,6 +211,27 @@ def test_epochs_of_adam_take_a_label_of_several_children_for_any_of_them() -> No
     assert np.exp(logits[30:, 2]).max() < 0.9
 
 
+def test_adam_keeps_the_epoch_of_the_best_validation_accuracy() -> None:
+    pytest.importorskip("torch")
+    from trapline.training.taxa_adam import fit_by_epochs
+
+    values = features(5)[:, 0]
+    truth = np.eye(3, dtype=bool)[(values @ np.random.default_rng(6).normal(0, 1, (5, 3))).argmax(axis=1)]
+    unlike = truth[:, [1, 2, 0]]  # the better the heads get, the worse they do here
+
+    def fit(epochs: int, selection: str) -> np.ndarray:
+        changes = ["taxa.solver=adam", f"selection={selection}", f"epochs={epochs}", "optimiser.lr=0.05"]
+        recipe = resolve_recipe("taxa-cascade", None, changes)
+        head = fit_by_epochs(recipe, values, truth, np.ones(60), values, unlike)
+        return head.logits(values)
+
+    after = [fit(epochs, "last") for epochs in range(1, 7)]
+    scores = [float((logits.argmax(axis=1) == unlike.argmax(axis=1)).mean()) for logits in after]
+    assert max(scores) > scores[-1]
+    best = max(place for place, score in enumerate(scores) if score == max(scores))
+    np.testing.assert_allclose(fit(6, "accuracy"), after[best])
+
+
 def test_a_head_that_no_media_reaches_knows_nothing() -> None:
     heads = fit_together(features(4), [Decision("head", np.zeros((60, 4), bool), np.ones(60))], 1.0)
     assert not heads["head"].logits(features(4)[:, 0]).any()
