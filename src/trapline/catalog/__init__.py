@@ -3,6 +3,7 @@
 from trapline.catalog.checks import FileCheck, check_files
 from trapline.catalog.event_labels import label_events
 from trapline.catalog.events import assign_events, frame_order, join_events, number_frames, shot_order
+from trapline.catalog.groups import Groups
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.names import as_name, as_text
@@ -24,6 +25,7 @@ __all__ = [
     "SCHEMA",
     "Catalog",
     "FileCheck",
+    "Groups",
     "LeakCheck",
     "LinkReport",
     "as_name",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog, fingerprint
+from trapline.catalog import BLANK, Catalog, Groups, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, choose_box, prepare
 from trapline.metrics import bootstrap_all, measure
@@ -248,8 +248,8 @@ def _own_split(card: Card, catalog: Catalog) -> bool:
 
 def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_split: bool) -> Card:
     """The new file's card: calibration and metrics anew where the split is the model's own."""
-    card, truth, groups = model.card, _truth(compared.media, model.card), _groups(compared.media)
-    where = f"validation: {len(truth)} media at {len(np.unique(groups))} locations"
+    card, truth, groups = model.card, _truth(compared.media, model.card), Groups.of(compared.media.table)
+    where = f"validation: {groups.where}"
     before, after = compared.probabilities
     changes: dict[str, Any] = {}
     if own_split:
@@ -258,7 +258,7 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         chosen = "the epoch was chosen and the" if "the epoch" in card.metrics_on else "the"
         said = f"{where}, on which {chosen} calibration was fitted too"
         figures = partial(measure, blank=blank_column(card.labels))
-        metrics = as_intervals(bootstrap_all(truth, after, groups, metrics_fn=figures))
+        metrics = as_intervals(bootstrap_all(truth, after, groups.keys, metrics_fn=figures))
         changes = {"calibration": calibration, "metrics": metrics, "metrics_on": said}
     elif card.metrics:
         changes["metrics_on"] = f"before it was made int8, {card.metrics_on}"
@@ -267,15 +267,10 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         source=model.fingerprint,
         calibrated_on=calibrated_on,
         measured_on=where if own_split else f"{where}, of another split than the model was trained with",
-        change=_change(truth, before, after, groups, blank_column(card.labels)),
+        change=_change(truth, before, after, groups.keys, blank_column(card.labels)),
         same_answer=_same_answer(before, after, card.task),
     )
     return card.model_copy(update=changes)
-
-
-def _groups(media: Catalog) -> npt.NDArray[Any]:
-    """[N]: the location of each media; a media without one stands for itself."""
-    return media.table.select(pl.coalesce("location_id", "media_id")).to_series().to_numpy()
 
 
 def _refitted(card: Card, logits: Floats, truth: npt.NDArray[np.int64]) -> Calibration:

@@ -14,6 +14,7 @@ import polars as pl
 from trapline.catalog import (
     BLANK,
     Catalog,
+    Groups,
     LeakCheck,
     check_leaks,
     event_key,
@@ -24,7 +25,6 @@ from trapline.catalog import (
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
 from trapline.models.recipe import Recipe
-from trapline.training.groups import Groups
 from trapline.training.targets import target_matrix
 
 Rows = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from trapline.training.groups import Groups
+from trapline.catalog import Groups
 
 
 def media(places: Sequence[str | None], events: Sequence[str | None]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import event_key
+from trapline.catalog.table import event_key
 
 
 @dataclass(frozen=True)
