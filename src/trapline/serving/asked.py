@@ -91,10 +91,12 @@ async def read(request: Request, query: Options, body: Body, service: Service, d
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        return from_json(await body.read(request, deadline, MOST_JSON), query)
+        content = await body.read(request, deadline, MOST_JSON)
+        return await service.converted(lambda: from_json(content, query), deadline)
     if kind == "multipart/form-data":
         content = await body.read(request, deadline, MOST_BODY)
-        photos, fields = parse_form(content, request.headers["content-type"])
+        whole_kind = request.headers["content-type"]
+        photos, fields = await service.converted(lambda: parse_form(content, whole_kind), deadline)
         return Asked(photos, query.and_said(fields, typed=False))
     if kind.startswith("image/") or kind == "application/octet-stream":
         return Asked([Photo(await body.read(request, deadline, MOST_BODY))], query)

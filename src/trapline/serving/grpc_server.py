@@ -27,7 +27,7 @@ Call = Callable[[Any, float], Awaitable[Any]]
 """A method: its request, and the event loop's time by which it must be answered."""
 
 _MOST_STREAMS = 64
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 3.0
 _OPEN = frozenset({"Check", "ServerLive", "ServerReady"})
 """Methods that need no token: a probe has none."""
 
@@ -117,7 +117,7 @@ def _guarded(
             if interface:
                 service.engine.gate.check()
             content = await inlet.receive(context, deadline)
-            body.hold(len(content))
+            body.hold(2 * len(content))  # as it came, and what is made of it
             try:
                 asked = request.FromString(content)
             except DecodeError:
@@ -143,8 +143,8 @@ def _guarded(
 class _Inlet:
     """Through which messages come: a few at a time, as their lengths are not known before they are there.
 
-    When others wait, those that have been coming for longest must be whole within a second: so clients that
-    send nothing keep nobody out for long.
+    When others wait, those that have been coming for longest must be whole within some seconds: so clients
+    that send nothing keep nobody out for long.
     """
 
     def __init__(self) -> None:
@@ -230,7 +230,8 @@ class _V2:
         served = service.shelf.get(request.model_name, request.model_version)
         v2.check_outputs([output.name for output in request.outputs])
         event = _event(request.parameters)
-        found = await v2.infer(service, served, _tensors(request), deadline, event=event)
+        tensors = await service.converted(lambda: _tensors(request), deadline)
+        found = await v2.infer(service, served, tensors, deadline, event=event)
         response = _v2(
             "ModelInferResponse",
             model_name=served.name,
@@ -289,7 +290,8 @@ class _TensorFlow:
         served = self._served(request)
         tf.check_signature(request.model_spec.signature_name)
         tf.check_filter(list(request.output_filter), output)
-        sources = tf.from_tensor(tf.only_input(request.inputs), served)
+        tensor = tf.only_input(request.inputs)
+        sources = await service.converted(lambda: tf.from_tensor(tensor, served), deadline)
         found = probabilities(await service.answers(served, sources, deadline))
         response = protos.message(protos.TF, "PredictResponse")()
         self._specify(response.model_spec, served, request.model_spec.signature_name or "serving_default")

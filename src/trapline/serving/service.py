@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from trapline.errors import DataError
 from trapline.models.runtimes import OPENVINO
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, pool
 from trapline.serving.body import Held
-from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source
+from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source, too_late
 from trapline.serving.fetch import Fetcher
 from trapline.serving.refusals import INVALID, NOT_READY, UNAUTHENTICATED, UNREADABLE, RefusedError
 from trapline.serving.settings import ACCELERATOR_BATCH, Settings
 from trapline.serving.shelf import Served, Shelf
 from trapline.serving.telemetry import Telemetry
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Service:
         telemetry: the counts.
         fetcher: of photos by address.
         held: the bytes of all requests, of whatever interface.
+        converting: held by the one request whose body is being taken apart.
     """
 
     settings: Settings
@@ -39,6 +42,38 @@ class Service:
     telemetry: Telemetry
     fetcher: Fetcher
     held: Held = field(default_factory=Held)
+    converting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def converted(self, convert: Callable[[], T], deadline: float) -> T:
+        """What a function makes of a request, in a thread, so that probes and others are answered meanwhile.
+
+        One at a time: it holds the interpreter's lock, so several would take as long and more memory.
+
+        Args:
+            convert: takes apart JSON, a form, or a tensor.
+            deadline: of the event loop's clock.
+
+        Raises:
+            RefusedError: the queue is full, the deadline has passed, or the function refuses.
+        """
+        self.engine.gate.check()
+        try:
+            async with asyncio.timeout_at(deadline), self.converting:
+                return await asyncio.to_thread(convert)
+        except TimeoutError:
+            raise too_late() from None
+
+    def check_room(self, photos: int) -> None:
+        """Refuse a request of so many photos before they are converted.
+
+        Raises:
+            RefusedError: there are none, or too many for this server, or for now.
+        """
+        try:
+            check_count(photos, min(MOST_PHOTOS, self.settings.queue))
+        except DataError as error:
+            raise RefusedError(INVALID, str(error)) from None
+        self.engine.gate.check(photos)
 
     async def answers(
         self, served: Served, sources: Sequence[Source], deadline: float, *, event: bool = False
@@ -48,10 +83,7 @@ class Service:
         Raises:
             RefusedError: no photos, too many or none readable, a full queue, or the deadline has passed.
         """
-        try:
-            check_count(len(sources), min(MOST_PHOTOS, self.settings.queue))
-        except DataError as error:
-            raise RefusedError(INVALID, str(error)) from None
+        self.check_room(len(sources))
         found = await self.engine.answers(served, sources, deadline)
         self.telemetry.answered(served.name, found)
         if all(one.probabilities is None for one in found):

@@ -22,7 +22,7 @@ MOST_HELD = 256 * 2**20
 MOST_MESSAGE = 32 * 2**20
 """Bytes of one gRPC message."""
 
-MOST_RECEIVED = 8
+MOST_RECEIVED = 4
 """gRPC messages that are received at one time: how long one is tells nobody before it is whole."""
 
 MOST_CONNECTIONS = 512

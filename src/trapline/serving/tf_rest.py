@@ -59,9 +59,8 @@ def router(service: Service) -> APIRouter:
         """Ask a model: `instances` (a list, answered by `predictions`) or `inputs` (by `outputs`)."""
         served, deadline = service.shelf.get(name, version), service.deadline()
         with service.telemetry.request("tf_rest"), Body(service.held) as body:
-            document = parse_json(await body.read(request, deadline, MOST_JSON))
-            rows, given = _rows(document)
-            sources = _sources(rows, served)
+            content = await body.read(request, deadline, MOST_JSON)
+            sources, given = await service.converted(lambda: _asked(content, served, service), deadline)
             found = probabilities(await while_connected(request, service.answers(served, sources, deadline)))
             return {"predictions" if given == "instances" else "outputs": found.tolist()}
 
@@ -78,6 +77,13 @@ def router(service: Service) -> APIRouter:
         return {"model_version_status": [state]}
 
     return routes
+
+
+def _asked(content: bytes, served: Served, service: Service) -> tuple[list[Source], str]:
+    """The photos of a request, if there are places for them, and by which word they came."""
+    rows, given = _rows(parse_json(content))
+    service.check_room(len(rows))
+    return _sources(rows, served), given
 
 
 def _rows(document: Any) -> tuple[list[Any], str]:

@@ -97,7 +97,7 @@ def router(service: Service) -> APIRouter:
         served, deadline = service.shelf.get(name, version), service.deadline()
         with service.telemetry.request("v2_rest"), Body(service.held) as body:
             content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
-            asked = _Asked(content, length)
+            asked = await service.converted(lambda: _Asked(content, length), deadline)
             work = v2.infer(service, served, asked.inputs, deadline, event=asked.event)
             found = await while_connected(request, work)
             return _response(served, asked, found)
@@ -110,24 +110,24 @@ class _Asked:
 
     def __init__(self, content: bytes, length: int | None) -> None:
         self._binary = memoryview(b"") if length is None else memoryview(content)[length:]
-        self._document = parse_json(content if length is None else content[:length])
-        if not isinstance(self._document, dict):
+        document = parse_json(content if length is None else content[:length])
+        if not isinstance(document, dict):
             raise RefusedError(INVALID, "The request must be a JSON object.")
-        self.id = self._document.get("id")
-        parameters = self._dictionary(self._document.get("parameters", {}))
+        self.id = document.get("id")
+        parameters = self._dictionary(document.get("parameters", {}))
         self.event = _flag(parameters, "event")
-        outputs = self._list("outputs", [])
+        outputs = self._list("outputs", document.get("outputs", []))
         v2.check_outputs([str(one.get("name")) for one in outputs])
         self.binary_output = _flag(parameters, "binary_data_output")
         for one in outputs:
             wanted = self._dictionary(one.get("parameters", {}))
             self.binary_output = _flag(wanted, "binary_data", self.binary_output)
-        self.inputs = [self._input(one) for one in self._list("inputs", None)]
+        self.inputs = [self._input(one) for one in self._list("inputs", document.get("inputs"))]
         if self._binary:
             raise RefusedError(INVALID, f"{len(self._binary)} bytes follow the last tensor.")
 
-    def _list(self, name: str, default: list[Any] | None) -> list[dict[str, Any]]:
-        found = self._document.get(name, default)
+    @staticmethod
+    def _list(name: str, found: Any) -> list[dict[str, Any]]:
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise RefusedError(INVALID, f"'{name}' must be a list of objects.")
         return found
