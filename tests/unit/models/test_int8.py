@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -105,6 +106,19 @@ def test_answers_and_card_of_the_new_file(world: Callable[..., Catalog], tmp_pat
     assert set(made.card.metrics) == set(done.export.change)
     assert made.card.calibration.temperature == done.temperature[1] != 1.7
     assert done.speed_ratio > 0
+
+
+def test_media_without_locations_are_compared_by_their_events(
+    world: Callable[..., Catalog], tmp_path: Path
+) -> None:
+    catalog = world()
+    place = pl.col("location_id").alias("event_id")
+    nowhere = catalog.table.with_columns(place, pl.lit(None, pl.String).alias("location_id"))
+    model = write_classifier(tmp_path / "model.onnx", catalog)
+    done = export_int8(model, catalog.with_table(nowhere), tmp_path / "int8.onnx")
+    assert done.export.measured_on.startswith(
+        "validation: 4 media, their locations not known (2 events; intervals are over events)"
+    )
 
 
 def test_ranges_come_from_training_media_alone(world: Callable[..., Catalog], tmp_path: Path) -> None:
