@@ -263,7 +263,8 @@ class Recipe(_Section):
         augmentation: see `Augmentation`.
         ema: decay of an average of the weights over steps, used for validation and export; None for none.
         selection: the validation metric that chooses the best epoch (`loss` is the one that is trained,
-            `log_loss` that of the probabilities); `last` keeps the last epoch and chooses nothing.
+            `log_loss` that of the probabilities); `last` keeps the last epoch and chooses nothing. Hidden
+            layers on a frozen backbone always keep their last state.
         calibration: fitted on the validation locations: `temperature`, `labels` (multi-label: a slope and an
             offset a label, held near one another), or `none`.
         fit: `train` trains on the split's train part. `all` trains on train and validation together, for the

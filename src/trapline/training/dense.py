@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ import numpy.typing as npt
 from trapline.errors import require
 from trapline.models.recipe import Recipe
 from trapline.training.targets import label_weights, log_prior, sampling_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +50,7 @@ def fit_dense(
     """Train the recipe's head for its epochs, or until its steps are done; the last state is kept.
 
     Args:
-        recipe: its head, optimiser, loss, balance, batch size and seed are used.
+        recipe: its head, optimiser, schedule, loss, balance, batch size and seed are used.
         features: float32 [N, V, D].
         targets: [N, K].
         view_weights: [V], how often each view is drawn.
@@ -56,10 +59,8 @@ def fit_dense(
         MissingExtraError: PyTorch is not installed.
     """
     torch = require("torch", "train", f"The hidden layers of the recipe '{recipe.name}'")
-    from torch.nn import functional
-
     from trapline.models.networks.network import build_head
-    from trapline.training.optimisation import build_optimiser
+    from trapline.training.optimisation import build_optimiser, build_schedule, training_loss
 
     flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
     mean, scale = flat.mean(axis=0), flat.std(axis=0)
@@ -69,43 +70,57 @@ def fit_dense(
     torch.manual_seed(recipe.seed)
     head = build_head(features.shape[-1], recipe.head, targets.shape[1]).train()
     optimiser = build_optimiser(recipe.optimiser, head)
-    weights = label_weights(targets, recipe.task)
-    weights = torch.tensor(weights if recipe.balance == "class-weights" else np.ones_like(weights))
+    batches = max(1, -(-len(targets) // recipe.batch_size))
+    schedule = build_schedule(recipe.schedule, optimiser, recipe.epochs, batches)
+    weights = None
+    if recipe.balance == "class-weights":
+        weights = torch.tensor(label_weights(targets, recipe.task), dtype=torch.float32)
     added = log_prior(targets, recipe.task) if recipe.balance == "logit-adjustment" else 0.0
     added = torch.tensor(np.broadcast_to(added, targets.shape[1:]).copy(), dtype=torch.float32)
-    softmax = recipe.exclusive or recipe.task == "single-label"
     random = np.random.default_rng(recipe.seed)
     chances = sampling_weights(targets) if recipe.balance == "sampling" else None
     steps = 0
     for _ in range(recipe.epochs):
         order = random.choice(len(targets), len(targets), p=chances, replace=chances is not None)
-        for rows in np.array_split(order, max(1, -(-len(order) // recipe.batch_size))):
+        for rows in np.array_split(order, batches):
             views = random.choice(len(view_weights), len(rows), p=np.array(view_weights) / sum(view_weights))
             logits = head(inputs[rows, views]) + added
-            if softmax:
-                loss = functional.cross_entropy(logits, wanted[rows], weight=weights.float())
-            else:
-                loss = functional.binary_cross_entropy_with_logits(
-                    logits, wanted[rows], pos_weight=weights.float()
-                )
+            loss = training_loss(recipe, logits, wanted[rows], weights)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            if recipe.optimiser.clip is not None:
+                torch.nn.utils.clip_grad_norm_(head.parameters(), recipe.optimiser.clip)
             optimiser.step()
+            schedule.step()
             steps += 1
             if steps == recipe.steps:
-                return _as_head(head, mean, scale)
-    return _as_head(head, mean, scale)
+                return as_dense(head, mean, scale)
+    return as_dense(head, mean, scale)
 
 
-def _as_head(head: Any, mean: Floats, scale: Floats) -> DenseHead:
+def as_dense(head: nn.Sequential, mean: Floats, scale: Floats) -> DenseHead:
+    """What a trained head answers in prediction: dropout is gone, normalisation is in the layer before it.
+
+    Args:
+        head: of `build_head`.
+        mean: [D], of the features.
+        scale: [D], likewise.
+    """
     from torch import nn
 
-    layers = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
-    return DenseHead(
-        mean,
-        scale,
-        tuple(
-            (layer.weight.detach().double().numpy().T.copy(), layer.bias.detach().double().numpy().copy())
-            for layer in layers
-        ),
-    )
+    layers: list[tuple[Floats, Floats]] = []
+    for layer in head:
+        if isinstance(layer, nn.Linear):
+            layers.append((_numbers(layer.weight).T.copy(), _numbers(layer.bias).copy()))
+        elif isinstance(layer, nn.BatchNorm1d):
+            weights, bias = layers.pop()
+            factor = _numbers(layer.weight) / np.sqrt(_numbers(layer.running_var) + layer.eps)
+            layers.append(
+                (weights * factor, (bias - _numbers(layer.running_mean)) * factor + _numbers(layer.bias))
+            )
+    return DenseHead(mean, scale, tuple(layers))
+
+
+def _numbers(tensor: Tensor | None) -> Floats:
+    assert tensor is not None  # normalisation keeps statistics and is affine: see `build_head`
+    return np.asarray(tensor.detach().double().numpy())

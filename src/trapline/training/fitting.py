@@ -18,7 +18,6 @@ import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
@@ -33,7 +32,12 @@ from trapline.training.augment import augment, cut, mix
 from trapline.training.batches import Batches, ExactBatches, Rows, TrainingPixels, needs_mixing
 from trapline.training.history import write_history
 from trapline.training.memory import keep_memory
-from trapline.training.optimisation import build_optimiser, build_schedule, first_stages
+from trapline.training.optimisation import (
+    build_optimiser,
+    build_schedule,
+    first_stages,
+    training_loss,
+)
 from trapline.training.pixels import Store
 from trapline.training.targets import label_weights, log_prior, truth_of
 
@@ -289,16 +293,10 @@ class Fitting(lightning.LightningModule):
         return loss
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy over labels, or the mean of the labels' binary ones, smoothed and weighed."""
-        smoothing = self.recipe.loss.label_smoothing
+        """The recipe's loss of logits to which training may have added the log prior."""
         weights: Any = self.label_weights
         added: Any = self.log_prior
-        logits = logits + added
-        softmax = self.recipe.task == "single-label" and self.recipe.loss.name != "bce"
-        if softmax or self.recipe.exclusive:
-            return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
-        softened = targets * (1 - smoothing) + smoothing / 2
-        return functional.binary_cross_entropy_with_logits(logits, softened, pos_weight=weights)
+        return training_loss(self.recipe, logits + added, targets, weights)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Let the average follow."""

@@ -56,6 +56,7 @@ AnyHead = linear.LinearHead | DenseHead
 
 LIBRARIES = ("trapline", "onnx", "onnxruntime", "scikit-learn", "numpy", "pillow")
 MODEL = "model.onnx"
+_SELECTION = Recipe.model_fields["selection"].default
 
 
 @dataclass(frozen=True)
@@ -360,7 +361,7 @@ def looks_of(recipe: Recipe) -> Looks:
 
 
 def refuse_what_heads_cannot(recipe: Recipe) -> None:
-    """A head sees each photo as it was embedded, and scikit-learn fits one layer.
+    """A head sees each photo as it was embedded; a linear one has one optimum, hidden layers keep their last.
 
     Raises:
         UsageError: the recipe asks for more; the message names the settings.
@@ -372,17 +373,27 @@ def refuse_what_heads_cannot(recipe: Recipe) -> None:
         for name in Augmentation.model_fields
         if name not in seen and getattr(recipe.augmentation, name) != getattr(plain, name)
     ]
+    linear_only = not recipe.head.hidden
+    by_epochs = recipe.taxa is not None and recipe.taxa.solver == "adam"
     refused = {
         "head.pooling": recipe.head.pooling != Head().pooling,
-        "loss.label_smoothing": recipe.loss.label_smoothing > 0,
+        "head.hidden (the heads of taxa are linear)": recipe.taxa is not None and not linear_only,
+        "loss.label_smoothing": linear_only and recipe.loss.label_smoothing > 0,
+        "loss.name": linear_only and recipe.task == "single-label" and recipe.loss.name == "bce",
+        "schedule.name": linear_only and recipe.schedule.name != "none",
+        "optimiser.clip": linear_only and recipe.optimiser.clip is not None,
+        "patience": recipe.patience is not None,
+        "ema": recipe.ema is not None,
+        "selection": not by_epochs and recipe.selection not in (_SELECTION, "last"),
         "members": recipe.members > 1,
         "weights": recipe.weights != "none",
     }
     wrong += [name for name, asked in refused.items() if asked]
     if wrong:
+        kept = "a linear layer has no epochs" if linear_only else "its last epoch is kept"
         raise UsageError(
             f"A head on a model file's embedding cannot take {', '.join(wrong)}: its features are "
-            "computed once. Leave these at their defaults, or train a network "
+            f"computed once, and {kept}. Leave these at their defaults, or train a network "
             "(for example the recipe efficientnet-lite0, with the extra 'train')."
         )
 

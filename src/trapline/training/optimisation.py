@@ -1,4 +1,4 @@
-"""Parameter groups, optimisers and schedules out of a recipe."""
+"""The loss, parameter groups, optimisers and schedules out of a recipe."""
 
 from __future__ import annotations
 
@@ -6,9 +6,27 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
-from trapline.models.recipe import Optimiser, Schedule
+from trapline.models.recipe import Optimiser, Recipe, Schedule
+
+
+def training_loss(recipe: Recipe, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    """Cross-entropy over labels, or the mean of the labels' binary ones, smoothed and weighed.
+
+    Args:
+        recipe: its loss and task.
+        logits: [N, labels].
+        targets: [N, labels].
+        weights: [labels]; None weighs all alike.
+    """
+    smoothing = recipe.loss.label_smoothing
+    softmax = recipe.task == "single-label" and recipe.loss.name != "bce"
+    if softmax or recipe.exclusive:
+        return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
+    softened = targets * (1 - smoothing) + smoothing / 2
+    return functional.binary_cross_entropy_with_logits(logits, softened, pos_weight=weights)
 
 
 def build_optimiser(settings: Optimiser, network: nn.Module) -> torch.optim.Optimizer:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trapline.errors import UsageError, require
+from trapline.errors import require
 from trapline.metrics import accuracy, balanced_accuracy, log_loss, macro_f1, probabilities_of
 from trapline.models.recipe import Recipe
 from trapline.training.linear import LinearHead
@@ -45,11 +45,8 @@ def fit_by_epochs(
 
     Raises:
         MissingExtraError: PyTorch is not installed.
-        UsageError: the schedule is not constant.
     """
     require("torch", "train", f"The solver 'adam' of the recipe '{recipe.name}'")
-    if recipe.schedule.name != "none":
-        raise UsageError("The solver 'adam' keeps its rate: leave schedule.name at none.")
     import torch
 
     from trapline.training.optimisation import build_optimiser

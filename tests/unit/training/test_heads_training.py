@@ -193,6 +193,14 @@ def test_one_training_location_is_enough_to_choose_a_strength(
         ({"augmentation": {"noise": 0.1}}, "augmentation.noise"),
         ({"loss": {"label_smoothing": 0.1}}, "label_smoothing"),
         ({"members": 3}, "members"),
+        ({"loss": {"name": "bce"}}, "loss.name"),
+        ({"schedule": {"name": "cosine"}}, "schedule.name"),
+        ({"optimiser": {"clip": 1.0}}, "optimiser.clip"),
+        ({"patience": 3}, "patience"),
+        ({"ema": 0.9}, "ema"),
+        ({"selection": "macro_f1"}, "selection"),
+        ({"head": {"hidden": [4]}, "ema": 0.9, "patience": 3}, "patience, ema"),
+        ({"head": {"hidden": [4]}, "taxa": {"way": "flat"}}, "head.hidden"),
     ],
 )
 def test_what_a_linear_head_cannot_do_is_refused_by_name(
