@@ -219,6 +219,11 @@ class Taxa(_Section):
     confidence: float = Field(0.9, gt=0.5, lt=1)
 
 
+def joined_fields(name: str) -> list[str]:
+    """The dotted fields that one dimension of the search space sets together."""
+    return [field.strip() for field in name.split(",")]
+
+
 class Recipe(_Section):
     """Everything that makes a training run repeatable; stored whole in the model file.
 
@@ -278,7 +283,8 @@ class Recipe(_Section):
             it, and on a processor that has it if the network has no depthwise convolutions; else float32.
         seed: of everything that is random.
         taxa: classes that are taxa of a tree: see `Taxa`; None for labels as they are.
-        search: dotted field -> the values `trapline tune` may try.
+        search: dotted field -> the values `trapline tune` may try. Several fields, joined by commas, move
+            together: their choices are lists of one value a field.
     """
 
     name: str
@@ -331,6 +337,16 @@ class Recipe(_Section):
         raise ValueError(
             f"'{backbone}' is no backbone; use {', '.join(BACKBONES)}, timm/<name> or model-file:<path>"
         )
+
+    @field_validator("search")
+    @classmethod
+    def _joined_fields_have_a_value_each(cls, search: dict[str, Choice | Range]) -> dict[str, Choice | Range]:
+        for joined, dimension in search.items():
+            fields = len(joined_fields(joined))
+            choices = dimension.choices if isinstance(dimension, Choice) else (None,)
+            if fields > 1 and any(not isinstance(one, list) or len(one) != fields for one in choices):
+                raise ValueError(f"'{joined}' takes choices that are lists of {fields} values, one a field")
+        return search
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Recipe:

@@ -16,7 +16,7 @@ from trapline.catalog import Catalog, training_fingerprint
 from trapline.errors import DataError, TraplineError, UsageError, require
 from trapline.metrics import LOWER_IS_BETTER, measure
 from trapline.models import Recipe, change_recipe
-from trapline.models.recipe import Choice
+from trapline.models.recipe import Choice, joined_fields
 from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import crossval
 from trapline.training.torch_learner import StepReport
@@ -33,7 +33,7 @@ class Trial:
 
     Attributes:
         number: from 0.
-        values: dotted field -> value.
+        values: dotted field (or several, joined by commas) -> value (or a list of one a field).
         metrics: name -> (value, low, high), out of fold; empty if the trial failed.
         seconds: that it took.
         failure: why it failed, or empty.
@@ -107,7 +107,7 @@ def tune(
     study = _open_study(recipe, catalog, folder, folds, metric)
 
     def objective(trial: Any) -> float:
-        chosen = change_recipe(recipe, _suggest(trial, recipe))
+        chosen = change_recipe(recipe, _apart(_suggest(trial, recipe)))
         found = crossval(chosen, catalog, folds, taxonomy=taxonomy, cache=cache, report=step_report)
         figures = {
             name: (figure.value, figure.low, figure.high)
@@ -205,6 +205,15 @@ def _suggest(trial: Any, recipe: Recipe) -> dict[str, Any]:
     return values
 
 
+def _apart(values: dict[str, Any]) -> dict[str, Any]:
+    """One value a field of the recipe, also where a dimension sets several."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        fields = joined_fields(name)
+        found |= {name: value} if len(fields) == 1 else dict(zip(fields, value, strict=True))
+    return found
+
+
 def ended_trials(study: Any) -> list[Trial]:
     """The trials that ended, well or not; one that was killed is not among them and is made again."""
     ended = []
@@ -240,8 +249,9 @@ def _line(trials: list[Trial], metric: str) -> str:
 def _write(recipe: Recipe, trials: list[Trial], metric: str, folder: Path) -> Tuned:
     _write_csv(recipe, trials, folder / "trials.csv")
     best = _best(trials, metric)
-    tuned = Tuned(change_recipe(recipe, best.values), best, tuple(trials), metric)
-    text = yaml.safe_dump(best.values, sort_keys=False)
+    values = _apart(best.values)
+    tuned = Tuned(change_recipe(recipe, values), best, tuple(trials), metric)
+    text = yaml.safe_dump(values, sort_keys=False)
     head = f"# The best of {len(trials)} trials for the recipe {recipe.name}; use it with --recipe-file.\n"
     (folder / "best.yaml").write_text(head + text, encoding="utf-8")
     return tuned

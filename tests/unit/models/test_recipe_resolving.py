@@ -6,6 +6,7 @@ import pytest
 
 from trapline.errors import UsageError
 from trapline.models import RECIPES, Recipe, recipe_names, resolve_recipe
+from trapline.models.recipe import joined_fields
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -20,10 +21,13 @@ def test_every_named_recipe_resolves_under_its_name_and_survives_json(name: str)
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_value_of_a_search_space_makes_a_recipe(name: str) -> None:
     recipe = resolve_recipe(name)
-    for field, dimension in recipe.search.items():
+    for joined, dimension in recipe.search.items():
+        fields = joined_fields(joined)
         values = dimension.choices if hasattr(dimension, "choices") else (dimension.low, dimension.high)
         for value in values:
-            assert resolve_recipe(name, None, [f"{field}={value!r}"]).name == name
+            each = [value] if len(fields) == 1 else value
+            flags = [f"{field}={one!r}" for field, one in zip(fields, each, strict=True)]
+            assert resolve_recipe(name, None, flags).name == name
 
 
 def test_flags_win_over_the_file_and_the_file_over_the_named_recipe(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.models import change_recipe, resolve_recipe
+from trapline.models import Recipe, change_recipe, resolve_recipe
 from trapline.models.card import Interval
 from trapline.training import tune
 
@@ -77,6 +77,31 @@ def test_a_search_whose_trials_all_fail_says_so(
     say(None, None)
     with pytest.raises(DataError, match=r"Every trial failed.*no photo could be read"):
         tune(RECIPE, catalog, tmp_path / "s", trials=2)
+
+
+def test_fields_that_move_together_are_set_together(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tried: list[Recipe] = []
+
+    def judged(recipe: Recipe, *_: Any, **__: Any) -> Any:
+        tried.append(recipe)
+        return SimpleNamespace(metrics={"log_loss": Interval(value=1 - 0.1 * recipe.head.batch_norm)})
+
+    monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
+    found = tune(resolve_recipe("small-cnn"), catalog, tmp_path / "s", trials=8)
+    pairs = {(recipe.backbone, recipe.head.batch_norm) for recipe in tried}
+    assert pairs == {("small-cnn", False), ("small-cnn-bn", True)}
+    assert (found.recipe.backbone, found.recipe.head.batch_norm) == ("small-cnn-bn", True)
+    best = resolve_recipe("small-cnn", tmp_path / "s" / "best.yaml")
+    assert (best.backbone, best.head.batch_norm) == ("small-cnn-bn", True)
+    header = (tmp_path / "s" / "trials.csv").read_text().splitlines()[0]
+    assert '"backbone, head.batch_norm"' in header
+
+
+def test_joined_fields_need_a_value_each() -> None:
+    with pytest.raises(UsageError, match=r"'epochs, seed' takes choices that are lists of 2 values"):
+        change_recipe(RECIPE, {"search": {"epochs, seed": {"choices": [[1, 2], [3]]}}})
 
 
 def test_an_unknown_metric_is_refused_before_anything_is_made(catalog: Catalog, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ SMALL_CNN_SEARCH = {
     "optimiser.lr": Choice(choices=(1e-3, 5e-4, 1e-4, 1e-5)),
     "head.dropout": Choice(choices=(0.2, 0.3, 0.5)),
     "batch_size": Choice(choices=(8, 16, 32, 64, 128)),
-    "backbone": Choice(choices=("small-cnn", "small-cnn-bn")),
+    "backbone, head.batch_norm": Choice(choices=(("small-cnn", False), ("small-cnn-bn", True))),
 }
-"""The search space of the Taï species model: rate, dropout, batch, batch norm off or on."""
+"""The search space of the Taï species model: rate, dropout, batch, batch norm off or on everywhere."""
 
 
 @register
