@@ -181,6 +181,8 @@ def _input(card: Card) -> str:
 
 
 def _calibration(calibration: Calibration) -> str:
+    from trapline.models.calibrated import doubts_of
+
     """How, on what, and what was put right before."""
     said = [_method(calibration)]
     if calibration.prior_shift:
@@ -189,7 +191,7 @@ def _calibration(calibration: Calibration) -> str:
         said.append(f"trained on {calibration.blank_kept:.0%} of the blanks, the others put back")
     if calibration.exclusive:
         said.append("the labels exclude each other")
-    return "; ".join(said)
+    return ". ".join(["; ".join(said), *(doubt.removesuffix(".") for doubt in doubts_of(calibration))])
 
 
 def _method(calibration: Calibration) -> str:

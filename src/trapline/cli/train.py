@@ -133,6 +133,7 @@ def _remove_run(folder: Path) -> None:
 
 def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
     from trapline.evaluation.words import columns, number, span, title
+    from trapline.models.calibrated import doubts_of
 
     yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
     yield f"Measured on {card.metrics_on}:"
@@ -140,4 +141,6 @@ def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
     rows += [(title(name), number(figure.value), span(figure)) for name, figure in card.metrics.items()]
     for line in columns(rows):
         yield f"  {line}"
+    for doubt in doubts_of(card.calibration):
+        yield f"Note: {doubt}"
     yield f"Next: trapline show {path}, or trapline predict {path} FOLDER"

@@ -12,7 +12,7 @@ from trapline.errors import DataError
 from trapline.metrics.inputs import Floats, check, check_truth, check_weights, ratio
 
 TEMPERATURES = (0.05, 20.0)
-"""The range in which a temperature is sought; a data set without mistakes ends at its lower end."""
+"""The range in which a temperature is sought."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,16 @@ def calibration_table(
 def fit_temperature(
     logits: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> float:
-    """The temperature T that minimises the log loss of softmax(logits / T), or of sigmoid(logits / T).
+    """The temperature T of softmax(logits / T), or of sigmoid(logits / T), that the media make most probable.
 
-    The loss is convex in 1 / T, so that the one minimum is found by a bounded search (Guo et al. 2017).
+    The log loss over all media (Guo et al. 2017) plus 1 / T + log T, a weak prior (Gamma(2, 1) of 1 / T, with
+    its mode at T = 1): a few media without a mistake would have any T near 0, and hundreds with some do not
+    notice it. The sum is convex in 1 / T, so that the one minimum is found by a bounded search.
 
     Args:
         logits: [N, K], before any calibration.
         truth: int [N] (single-label, softmax) or 0/1 [N, K] (multi-label, sigmoid).
-        weights: [N], one a media, or for multi-label [N, K], one for each label of it; None for all alike.
+        weights: [N], how often each media counts, or for multi-label [N, K], each label of it; None for once.
 
     Returns:
         T within `TEMPERATURES`; above 1 where the model is overconfident.
@@ -116,11 +118,10 @@ def fit_temperature(
     w = np.asarray(weights, np.float64) if cells else check_weights(weights, len(values))
     if (w.ndim != 1 and w.shape != values.shape) or w.sum() == 0:
         raise DataError("A temperature needs weights of shape [media] that are not all 0.")
-    w = w / w.sum()
     losses = _softmax_losses if array.ndim == 1 else _cell_losses if cells else _sigmoid_losses
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
     found = minimize_scalar(
-        lambda inverse: float((w * losses(values * inverse, array)).sum()),
+        lambda inverse: float((w * losses(values * inverse, array)).sum()) + inverse - np.log(inverse),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-7},
@@ -135,7 +136,7 @@ def _softmax_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
 
 
 def _sigmoid_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
-    return np.asarray(_cell_losses(logits, truth).mean(axis=1))
+    return np.asarray(_cell_losses(logits, truth).sum(axis=1))
 
 
 def _cell_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:

@@ -10,11 +10,15 @@ import numpy.typing as npt
 
 from trapline.errors import DataError
 from trapline.metrics import fit_scaling, fit_temperature, probabilities_of, restore_blanks
+from trapline.metrics.calibration import TEMPERATURES
 from trapline.models.card import Calibration
 from trapline.taxonomy import BLANK
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["none", "temperature", "labels"]
+
+FEW_LOCATIONS = 5
+"""A calibration on fewer is told with a doubt."""
 
 
 def blank_column(labels: Sequence[str]) -> int | None:
@@ -73,6 +77,25 @@ def fit_calibration(
         return base.model_copy(update={"method": "temperature", "temperature": temperature})
     slopes, offsets = (tuple(values.tolist()) for values in fit_scaling(scaled, truth, weights))
     return base.model_copy(update={"method": "labels", "slopes": slopes, "offsets": offsets})
+
+
+def doubts_of(calibration: Calibration) -> list[str]:
+    """What a reader must know of a calibration before believing its probabilities elsewhere."""
+    doubts, places = [], len(calibration.locations)
+    if calibration.method == "none":
+        return []
+    if 0 < places < FEW_LOCATIONS:
+        where = f"{places} location{'s' if places > 1 else ''}"
+        doubts.append(
+            f"The calibration rests on {where}; how sure the model may be at others is hardly known."
+        )
+    low, high = TEMPERATURES
+    if not 2 * low < calibration.temperature < high / 2:
+        doubts.append(
+            f"The temperature {calibration.temperature:.2g} is extreme: the media that it was fitted on are "
+            "too few, too easy, or unlike those of training."
+        )
+    return doubts
 
 
 def apply_calibration(
