@@ -188,7 +188,8 @@ def _check_parts(
     if missing and task == "single-label":
         raise DataError(
             f"No training media has the label {', '.join(missing)}, though validation media do. "
-            "Split again (`trapline split`, another --seed), or take these media out of the catalog."
+            "Split otherwise (`trapline split --by location` puts a label of one location into train where "
+            "it can), or take these media out of the catalog."
         )
     if missing:
         warnings.warn(
