@@ -140,14 +140,73 @@ def test_a_pod_has_time_to_drain_before_it_is_killed(overlay: Path) -> None:
     assert spec["terminationGracePeriodSeconds"] > drain + Settings({"m": Path("m")}).deadline
 
 
-def test_lambda_gives_up_after_the_application_and_before_the_api() -> None:
+def template() -> Any:
+    """The Lambda function's, CloudFormation's own functions as texts."""
+
     class Loader(yaml.SafeLoader): ...
 
     Loader.add_multi_constructor("!", lambda loader, suffix, node: f"!{suffix} {node.value}")
-    template = yaml.load((DEPLOY / "lambda" / "template.yaml").read_text(), Loader)
-    function = template["Resources"]["Predict"]["Properties"]
+    return yaml.load((DEPLOY / "lambda" / "template.yaml").read_text(), Loader)
+
+
+def shell_of_the_page() -> str:
+    """All that the deploy page has one type into a shell."""
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    return "".join(re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S))
+
+
+def test_the_page_sets_every_variable_before_it_uses_it() -> None:
+    known = {"PWD"}
+    for line in shell_of_the_page().splitlines():
+        known |= set(re.findall(r"(?:^|export )([A-Z_]+)=", line))
+        assert set(re.findall(r"\$\{?([A-Z_]+)", line)) <= known, line
+
+
+def test_the_page_gives_the_template_only_what_it_has_and_the_url_that_it_shows_is_allowed() -> None:
+    (given,) = re.findall(r"--parameter-overrides (.*)", shell_of_the_page())
+    names = re.findall(r"(\w+)=", given)
+    assert set(names) <= template()["Parameters"].keys()
+    assert {"Token", "AllowUrl"} <= set(names)
+    (allowed,) = re.findall(r"AllowUrl=(\S+)", given)
+    assert f"https://{allowed}/" in shell_of_the_page()
+
+
+def test_a_new_accounts_bound_is_not_reserved_from() -> None:
+    found = template()
+    assert found["Parameters"]["Concurrency"]["Default"] == 0
+    reserved = found["Resources"]["Predict"]["Properties"]["ReservedConcurrentExecutions"]
+    assert reserved.startswith("!If")
+    assert "Reserved" in found["Conditions"]
+
+
+def test_what_the_page_replaces_in_a_file_is_there() -> None:
+    script = shell_of_the_page()
+    assert "sed -i" not in script  # which is another option on macOS
+    (expression,) = re.findall(r"^REPLACED=(\S+)", script, re.M)
+    runs = [("sed " + one) for one in re.findall(r"\bsed (\"\S+\" deploy/\S+)", script)]
+    assert len(runs) == 2
+    for run_sed in runs:
+        done = subprocess.run(
+            ["sh", "-c", f"REPLACED={expression}; {run_sed}"],
+            env={
+                "AWS_REGION": "us-west-2",
+                "REGISTRY": "1.dkr.ecr.us-west-2.amazonaws.com",
+                "PATH": "/bin:/usr/bin",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+        assert "eu-west-1" not in done.stdout
+        assert "us-west-2" in done.stdout
+
+
+def test_lambda_gives_up_after_the_application_and_before_the_api() -> None:
+    found = template()
+    function = found["Resources"]["Predict"]["Properties"]
     assert DEADLINE < function["Timeout"] < 30
-    policies = json.dumps(template["Resources"]["PredictRole"]["Properties"]["Policies"])
+    policies = json.dumps(found["Resources"]["PredictRole"]["Properties"]["Policies"])
     assert '"*"' not in policies
     assert re.findall(r'"(\w+:\w+)"', policies) == ["logs:CreateLogStream", "logs:PutLogEvents"]
 
