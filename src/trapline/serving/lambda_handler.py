@@ -3,20 +3,24 @@
 API Gateway's proxy events (REST, HTTP, function URLs) are requests, and go through the very application that
 `trapline serve` runs, so that answers, limits and errors are the same. Any other event is the body of a
 `POST /predict`: `{"url": …}`, `{"image": <base64>}`, `{"images": […]}`. Its answer is the document alone; if
-the request is refused, that is `{"error": …, "code": …}`.
+the request is refused, that is `{"error": …, "code": …}`. Events of a gateway that are no HTTP requests
+(WebSocket's) are refused as invalid.
 
 The environment says what to serve:
 
 - `TRAPLINE_MODEL`: the model file, or `NAME=FILE`;
 - `TRAPLINE_ALLOW_URL`: hosts from which photos may be fetched, separated by spaces or commas; else none;
 - `TRAPLINE_TOKEN`: what clients must show in `Authorization: Bearer …`; everyone is let in if it is not set.
-  Who may send bare events is AWS's to say (IAM), so they need none.
+  Who may send bare events is AWS's to say (IAM), so they need none;
+- `TRAPLINE_BASE_PATH`: the mapping of a custom domain, which its paths begin with. A stage's name, with which
+  those of an HTTP API begin, is found in the event.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -27,6 +31,8 @@ from trapline.errors import UsageError, require
 
 if TYPE_CHECKING:
     from trapline.serving.settings import Settings
+
+log = logging.getLogger("trapline.serving")
 
 Event = Mapping[str, Any]
 Handler = Callable[[Event, Any], dict[str, Any]]
@@ -44,7 +50,7 @@ def __getattr__(name: str) -> Any:
 
 @cache
 def _handler_of_environment() -> Handler:
-    return build_handler(settings_from(os.environ))
+    return build_handler(settings_from(os.environ), os.environ.get("TRAPLINE_BASE_PATH", ""))
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -68,8 +74,12 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def build_handler(settings: Settings) -> Handler:
+def build_handler(settings: Settings, base_path: str = "") -> Handler:
     """Open the model and make the function that Lambda calls with an event and its context.
+
+    Args:
+        settings: how to serve.
+        base_path: with which the paths of a custom domain begin.
 
     Raises:
         TraplineError: the model cannot be opened.
@@ -86,12 +96,43 @@ def build_handler(settings: Settings) -> Handler:
 
     def handle(event: Event, context: Any) -> dict[str, Any]:
         if isinstance(event, Mapping) and "requestContext" in event:
-            return adapter(event, context)
+            try:
+                return adapter(_bare(event, base_path), context)
+            except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+                # The application's own errors are answers; these are the adapter's about the event.
+                log.warning("An event is no HTTP request: %r", error)
+                return _invalid("The event is no HTTP request that API Gateway or a function URL sends.")
         answer = adapter(_as_request(event, settings.token), context)
         document: dict[str, Any] = json.loads(answer["body"])
         return document
 
     return handle
+
+
+def _bare(event: Event, base_path: str) -> Event:
+    """The event of a gateway with the path that the application knows: without the base path of a custom
+    domain and without the stage of an HTTP API.
+    """
+    given = event["requestContext"]
+    in_context = "http" in given
+    path = given["http"]["path"] if in_context else event["path"]
+    for prefix in (base_path.strip("/"), given.get("stage")):
+        if prefix and (path == f"/{prefix}" or path.startswith(f"/{prefix}/")):
+            path = path[len(prefix) + 1 :] or "/"
+    if not in_context:
+        return {**event, "path": path}
+    return {**event, "requestContext": {**given, "http": {**given["http"], "path": path}}}
+
+
+def _invalid(why: str) -> dict[str, Any]:
+    from trapline.serving.refusals import INVALID, RefusedError
+
+    return {
+        "statusCode": INVALID.http,
+        "headers": {"content-type": "application/json"},
+        "body": json.dumps(RefusedError(INVALID, why).document()),
+        "isBase64Encoded": False,
+    }
 
 
 def _as_request(body: Any, token: str | None) -> Event:

@@ -96,7 +96,9 @@ def model(write_tiny_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Mo
 @pytest.fixture(scope="module")
 def function(model: ModelFile) -> Iterator[RuntimeApi]:
     api = RuntimeApi()
-    process = api.run(TRAPLINE_MODEL=f"species_model={model.path}", TRAPLINE_TOKEN="secret")
+    process = api.run(
+        TRAPLINE_MODEL=f"species_model={model.path}", TRAPLINE_TOKEN="secret", TRAPLINE_BASE_PATH="/animals"
+    )
     yield api
     process.kill()
     process.wait()
@@ -205,6 +207,51 @@ def test_limits_and_errors_are_the_servers(function: RuntimeApi, photo: bytes) -
     found = function.ask(http_event("", "text/plain", requestContext=nowhere))
     assert found["statusCode"] == 404
     assert json.loads(found["body"])["code"] == "not_found"
+
+
+def test_the_name_of_a_stage_and_a_custom_domains_base_path_lead_to_the_same_paths(
+    function: RuntimeApi, photo: bytes
+) -> None:
+    sent, kind = text(photo), "image/png"
+    plain = function.ask(http_event(sent, kind))
+    assert plain["statusCode"] == 200
+    for path, stage in (
+        ("/prod/predict", "prod"),
+        ("/animals/prod/predict", "prod"),
+        ("/animals/predict", "$default"),
+    ):
+        http = {"method": "POST", "path": path, "sourceIp": "192.0.2.1"}
+        found = function.ask(
+            http_event(sent, kind, rawPath=path, requestContext={"http": http, "stage": stage})
+        )
+        assert found == plain, path
+    assert function.ask(rest_event(sent, kind, None, path="/animals/predict"))["body"] == plain["body"]
+    page = {"method": "GET", "path": "/prod", "sourceIp": "192.0.2.1"}
+    found = function.ask(http_event("", kind, requestContext={"http": page, "stage": "prod"}))
+    assert found["headers"]["content-type"].startswith("text/html")
+    for path in ("/production/predict", "/animalspredict"):
+        http = {"method": "POST", "path": path, "sourceIp": "192.0.2.1"}
+        found = function.ask(http_event(sent, kind, requestContext={"http": http, "stage": "prod"}))
+        assert found["statusCode"] == 404
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"requestContext": {}},
+        {"requestContext": None},
+        {"requestContext": {"routeKey": "$connect", "eventType": "CONNECT"}, "isBase64Encoded": False},
+        {"requestContext": {"stage": "prod"}, "resource": "/predict", "path": "/predict"},
+        {"version": "2.0", "requestContext": {"http": {"path": "/predict"}}},
+        http_event("abc", "image/png"),
+    ],
+)
+def test_an_event_of_a_gateway_that_is_no_request_is_invalid(function: RuntimeApi, event: Any) -> None:
+    found = function.ask(event)
+    assert found["statusCode"] == 400
+    document = json.loads(found["body"])
+    assert document.keys() == {"error", "code"}
+    assert document["code"] == "invalid"
 
 
 def test_it_answers_on_after_refusals(function: RuntimeApi, photo: bytes) -> None:
