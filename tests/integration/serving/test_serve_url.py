@@ -1,14 +1,20 @@
 """Photos by address: from the allowed host, and never from inside the network."""
 
 import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from serving_process import PictureHost, Running
 
+from trapline import ModelFile
 from trapline.serving import fetch
+from trapline.serving.answers import answer, as_flat
 from trapline.serving.body import Body, Held
 from trapline.serving.fetch import Fetcher, is_public
+from trapline.serving.lambda_handler import build_handler, settings_from
 from trapline.serving.refusals import RefusedError
 
 pytestmark = pytest.mark.slow
@@ -42,10 +48,56 @@ def test_the_published_clients_request_gets_the_documented_flat_answer(
     picture_host.answers["/moved.jpg"] = (302, {"location": "/a.jpg"}, b"")
     for path in ("/a.jpg", "/moved.jpg"):
         url = f"https://species.example:{picture_host.port}{path}"
-        status, answer = server.json("POST", "/predict", {"url": url})
-        assert status == 200, answer
-        assert list(answer) == ["blank", "hare", "lynx"]
-        assert sum(answer.values()) == pytest.approx(1, abs=1e-5)
+        status, found = server.json("POST", "/predict", {"url": url})
+        assert status == 200, found
+        assert list(found) == ["blank", "hare", "lynx"]
+        assert sum(found.values()) == pytest.approx(1, abs=1e-5)
+
+
+def flat(model: Path, photo: bytes) -> dict[str, float]:
+    """What the model in this process says of a photo."""
+    opened = ModelFile(model)
+    return as_flat(answer(opened, [photo])[0], opened.card)
+
+
+def test_the_published_gateways_request_is_answered_by_the_model_server_behind(
+    start: Callable[..., Running],
+    server: Running,
+    models: dict[str, Path],
+    picture_host: PictureHost,
+    photos: list[bytes],
+) -> None:
+    picture_host.answers["/behind.jpg"] = (200, JPEG, photos[1])
+    name = f"species.example:{picture_host.port}"
+    front = start(
+        *(f"species={models['species']}", "--no-grpc", "--allow-url", name),
+        *("--backend", f"grpc://127.0.0.1:{server.grpc_port}"),
+        SSL_CERT_FILE=str(picture_host.certificate),
+    )
+    status, found = front.json("POST", "/predict", {"url": f"https://{name}/behind.jpg"})
+    assert status == 200, found
+    assert found == pytest.approx(flat(models["species"], photos[1]), abs=1e-6)
+    assert list(found) == ["blank", "hare", "lynx"]
+    front.stop()
+
+
+def test_the_published_functions_event_is_answered_flat_by_lambda(
+    allowed: Any, models: dict[str, Path], photos: list[bytes]
+) -> None:
+    _, host, _ = allowed
+    host.answers["/lambda.jpg"] = (200, JPEG, photos[2])
+    name = f"species.example:{host.port}"
+    environment = {"TRAPLINE_MODEL": f"species={models['species']}", "TRAPLINE_ALLOW_URL": name}
+    handler = build_handler(settings_from(environment))
+    found = handler({"url": f"https://{name}/lambda.jpg"}, None)
+    assert found == pytest.approx(flat(models["species"], photos[2]), abs=1e-6)
+    body = json.dumps({"url": f"https://{name}/lambda.jpg"})
+    http = {"method": "POST", "path": "/predict", "sourceIp": "192.0.2.1"}
+    event = {"version": "2.0", "rawQueryString": "", "requestContext": {"http": http}, "body": body}
+    answered = handler({**event, "headers": {"content-type": "application/json"}}, None)
+    assert answered["statusCode"] == 200
+    assert json.loads(answered["body"]) == found
+    assert handler({"url": "https://elsewhere.example/a.jpg"}, None)["code"] == "forbidden"
 
 
 @pytest.fixture
