@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trapline import __version__
-from trapline.serving import tf_rest, v2_rest
+from trapline.serving import documents, tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
 from trapline.serving.asked import Options, complaint, fetched, read
 from trapline.serving.body import Body, while_connected
@@ -24,7 +24,7 @@ from trapline.serving.shelf import VERSION
 
 log = logging.getLogger("trapline.serving")
 
-_OPEN_PATHS = frozenset({"/", "/openapi.json", "/metrics", "/health/live", "/health/ready"})
+_OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/metrics", "/health/live", "/health/ready"})
 _OPEN_PATHS |= {"/v2/health/live", "/v2/health/ready"}
 """Without a token: the page holds nothing, probes have no token, counts name no photo."""
 
@@ -98,8 +98,11 @@ _PREDICT = {
 }
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "The request cannot be answered: `error` says why, `code` names it for programs."},
-    "5XX": {"description": "The server cannot answer now; the same form."},
+    "4XX": {
+        "model": documents.Refusal,
+        "description": "The request cannot be answered: `error` says why, `code` names it for programs.",
+    },
+    "5XX": {"model": documents.Refusal, "description": "The server cannot answer now; the same form."},
 }
 
 
@@ -109,7 +112,7 @@ def build_app(service: Service) -> FastAPI:
         title="Trapline",
         version=__version__,
         description="Classification of camera-trap photos.",
-        docs_url=None,  # its pages come from a content network; the document itself is /openapi.json
+        docs_url=None,  # FastAPI's pages come from a content network; ours is /docs
         redoc_url=None,
         responses=_ERRORS,
         redirect_slashes=False,  # behind a proxy that ends TLS they would send clients and tokens to http
@@ -146,7 +149,7 @@ def _add_pages(app: FastAPI, service: Service) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> HTMLResponse:
         names = service.shelf.names
-        html = _template().render(
+        html = _template("page.html.j2").render(
             version=__version__,
             models=names,
             cropping=service.shelf.cropping,
@@ -155,12 +158,21 @@ def _add_pages(app: FastAPI, service: Service) -> None:
         )
         return HTMLResponse(html, headers=_PAGE_HEADERS)
 
-    @app.get("/health/live", tags=["operation"])
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    def description() -> HTMLResponse:
+        html = _template("docs.html.j2").render(openapi=app.openapi_version)
+        return HTMLResponse(html, headers=_PAGE_HEADERS)
+
+    @app.get(
+        "/health/live", responses={200: {"model": documents.Live}}, response_model=None, tags=["operation"]
+    )
     def live() -> dict[str, str]:
         """Whether the process runs."""
         return {"status": "live"}
 
-    @app.get("/health/ready", tags=["operation"])
+    @app.get(
+        "/health/ready", responses={200: {"model": documents.Ready}}, response_model=None, tags=["operation"]
+    )
     async def ready() -> dict[str, Any]:
         """Whether requests can be answered: every model is open and the server is not about to stop."""
         await service.check_ready()
@@ -174,17 +186,22 @@ def _add_pages(app: FastAPI, service: Service) -> None:
 
 
 @cache
-def _template() -> Any:
+def _template(name: str) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("trapline.serving", ""), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def _add_predict(app: FastAPI, service: Service) -> None:
-    @app.post("/predict", openapi_extra=_PREDICT, tags=["prediction"])
+    @app.post(
+        "/predict",
+        openapi_extra=_PREDICT,
+        responses={200: {"model": documents.Predicted}},
+        tags=["prediction"],
+    )
     async def predict(request: Request, query: Annotated[Options, Query()]) -> Response:
         """Classify photos: one or many files, base64 in JSON, an image as the body, or `{"url": …}`."""
         deadline = service.deadline(query.seconds)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request
 
-from trapline.serving import tf
+from trapline.serving import documents, tf
 from trapline.serving.body import Body, parse_base64, parse_json, while_connected
 from trapline.serving.engine import Source
 from trapline.serving.refusals import INVALID, RefusedError
@@ -39,8 +39,14 @@ def router(service: Service) -> APIRouter:
     """TensorFlow Serving's paths."""
     routes = APIRouter(prefix="/v1", tags=["TensorFlow Serving"])
 
-    @routes.get("/models/{name}/versions/{version}/metadata")
-    @routes.get("/models/{name}/metadata")
+    @routes.get(
+        "/models/{name}/versions/{version}/metadata",
+        response_model=None,
+        responses={200: {"model": documents.TfMetadata}},
+    )
+    @routes.get(
+        "/models/{name}/metadata", response_model=None, responses={200: {"model": documents.TfMetadata}}
+    )
     def metadata(name: str, version: str = VERSION) -> dict[str, Any]:
         """A model's signatures."""
         from google.protobuf.json_format import MessageToDict
@@ -53,8 +59,18 @@ def router(service: Service) -> APIRouter:
             "metadata": {"signature_def": signatures},
         }
 
-    @routes.post("/models/{name}/versions/{version}:predict", openapi_extra=_PREDICT)
-    @routes.post("/models/{name}:predict", openapi_extra=_PREDICT)
+    @routes.post(
+        "/models/{name}/versions/{version}:predict",
+        openapi_extra=_PREDICT,
+        response_model=None,
+        responses={200: {"model": documents.TfPredicted}},
+    )
+    @routes.post(
+        "/models/{name}:predict",
+        openapi_extra=_PREDICT,
+        response_model=None,
+        responses={200: {"model": documents.TfPredicted}},
+    )
     async def predict(request: Request, name: str, version: str = VERSION) -> dict[str, Any]:
         """Ask a model: `instances` (a list, answered by `predictions`) or `inputs` (by `outputs`)."""
         served, deadline = service.shelf.get(name, version), service.deadline()
@@ -64,8 +80,12 @@ def router(service: Service) -> APIRouter:
             found = probabilities(await while_connected(request, service.answers(served, sources, deadline)))
             return {"predictions" if given == "instances" else "outputs": found.tolist()}
 
-    @routes.get("/models/{name}/versions/{version}")
-    @routes.get("/models/{name}")
+    @routes.get(
+        "/models/{name}/versions/{version}",
+        response_model=None,
+        responses={200: {"model": documents.TfStatus}},
+    )
+    @routes.get("/models/{name}", response_model=None, responses={200: {"model": documents.TfStatus}})
     def status(name: str, version: str = VERSION) -> dict[str, Any]:
         """Whether a model can answer."""
         service.shelf.get(name, version)

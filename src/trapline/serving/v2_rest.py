@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from trapline.serving import v2
+from trapline.serving import documents, v2
 from trapline.serving.answers import Floats
 from trapline.serving.body import Body, parse_json, while_connected
 from trapline.serving.refusals import INVALID, RefusedError
@@ -56,37 +56,55 @@ def router(service: Service) -> APIRouter:
     """The protocol's paths."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
-    @routes.get("")
+    @routes.get("", response_model=None, responses={200: {"model": documents.V2Server}})
     def server() -> dict[str, Any]:
         """The server."""
         return v2.SERVER
 
-    @routes.get("/health/live")
+    @routes.get("/health/live", response_model=None, responses={200: {"model": documents.V2Live}})
     def live() -> dict[str, bool]:
         """Whether the server runs."""
         return {"live": True}
 
-    @routes.get("/health/ready")
+    @routes.get("/health/ready", response_model=None, responses={200: {"model": documents.V2Ready}})
     async def ready() -> dict[str, bool]:
         """Whether every model can answer."""
         await service.check_ready()
         return {"ready": True}
 
-    @routes.get("/models/{name}/versions/{version}")
-    @routes.get("/models/{name}")
+    @routes.get(
+        "/models/{name}/versions/{version}",
+        response_model=None,
+        responses={200: {"model": documents.V2Model}},
+    )
+    @routes.get("/models/{name}", response_model=None, responses={200: {"model": documents.V2Model}})
     def model(name: str, version: str = VERSION) -> dict[str, Any]:
         """A model's inputs and outputs, and its labels."""
         return v2.metadata(service.shelf.get(name, version))
 
-    @routes.get("/models/{name}/versions/{version}/ready")
-    @routes.get("/models/{name}/ready")
+    @routes.get(
+        "/models/{name}/versions/{version}/ready",
+        response_model=None,
+        responses={200: {"model": documents.V2Ready}},
+    )
+    @routes.get("/models/{name}/ready", response_model=None, responses={200: {"model": documents.V2Ready}})
     async def model_ready(name: str, version: str = VERSION) -> dict[str, Any]:
         """Whether a model can answer."""
         await service.check_ready(name, version)
         return {"name": name, "ready": True}
 
-    @routes.post("/models/{name}/versions/{version}/infer", openapi_extra=_INFER)
-    @routes.post("/models/{name}/infer", openapi_extra=_INFER)
+    @routes.post(
+        "/models/{name}/versions/{version}/infer",
+        openapi_extra=_INFER,
+        response_model=None,
+        responses={200: {"model": documents.V2Inferred}},
+    )
+    @routes.post(
+        "/models/{name}/infer",
+        openapi_extra=_INFER,
+        response_model=None,
+        responses={200: {"model": documents.V2Inferred}},
+    )
     async def infer(
         request: Request,
         name: str,

@@ -17,11 +17,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from serving_process import Running, form
+from serving_process import PictureHost, Running, form
 
 from trapline import ModelFile, predict
 from trapline.images import prepare
-from trapline.serving import protos
+from trapline.serving import documents, protos
 
 pytestmark = pytest.mark.slow
 
@@ -275,6 +275,41 @@ def test_tensorflow_serving_over_http(
         np.testing.assert_allclose(answer[word], expected, atol=1e-4)
     assert server.json("GET", "/v1/models/species")[1]["model_version_status"][0]["state"] == "AVAILABLE"
     assert "signature_def" in server.json("GET", "/v1/models/species/metadata")[1]["metadata"]
+
+
+def test_every_answer_is_as_the_description_says(
+    server: Running, photos: list[bytes], picture_host: PictureHost
+) -> None:
+    picture_host.answers["/described.jpg"] = (200, {"content-type": "image/jpeg"}, photos[0])
+    photo = base64.b64encode(photos[0]).decode()
+    inputs = [{"name": "encoded", "datatype": "BYTES", "shape": [1], "data": [photo]}]
+    bodies: dict[str, list[Any]] = {
+        "/predict": [
+            {"images": [photo, "AAAA"]},
+            {"image": photo, "event": True},
+            {"url": f"https://species.example:{picture_host.port}/described.jpg"},
+        ],
+        "infer": [{"inputs": inputs}, {"id": "7", "inputs": inputs}],
+        ":predict": [{"instances": [{"b64": photo}]}, {"inputs": [{"b64": photo}]}],
+    }
+    description = server.json("GET", "/openapi.json")[1]
+    for path, operations in description["paths"].items():
+        if path == "/metrics":
+            continue
+        asked = path.format(name="species", version="1")
+        for method, said in operations.items():
+            form_of = _form_of(said["responses"]["200"])
+            for body in next((bodies[end] for end in bodies if path.endswith(end)), [None]):
+                status, answer = server.json(method.upper(), asked, body)
+                assert status == 200, (asked, answer)
+                form_of.model_validate(answer, strict=True)
+            status, answer = server.json(method.upper(), path.format(name="none", version="2"), {})
+            if status != 200:
+                _form_of(said["responses"][f"{status // 100}XX"]).model_validate(answer, strict=True)
+
+
+def _form_of(response: Any) -> Any:
+    return getattr(documents, response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2])
 
 
 def test_probes_counts_and_the_page(server: Running, channel: Any) -> None:

@@ -27,6 +27,20 @@ def page(server: Running) -> Any:
         browser.close()
 
 
+def test_a_programmer_finds_every_path_and_its_answers_described(page: Any, server: Running) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    page.goto(f"http://127.0.0.1:{server.port}/docs")
+    playwright.expect(page.locator("summary").first).to_be_visible()
+    shown = page.locator("summary code").all_inner_texts()
+    assert {"/predict", "/v2/models/{name}/infer", "/v1/models/{name}:predict"} <= set(shown)
+    page.get_by_text("/predict", exact=True).click()
+    opened = page.locator("details[open]").inner_text()
+    for word in ("seconds", "multipart/form-data", "Answer 200", "fingerprint", "Answer 4XX", "code"):
+        assert word in opened
+    assert "$ref" not in opened
+    assert page.complaints == []
+
+
 def test_a_person_drops_photos_and_sees_answers_with_pictures(
     page: Any, photos: list[bytes], tmp_path: Path
 ) -> None:
