@@ -1,20 +1,23 @@
 """Recipe S on trailcam-bursts, by season folds: every recipe judged on events of a season it never saw.
 
-Four folds, one a season (S1 to S4). The calibration, the strength of the regularisation and the pooling
-behind the figures of a season come from the other seasons. The score is the mean binary log loss over the
-14 labels that have an example, over all 299 events. *Known*: only cells (event, label) whose label the
-training seasons show; no model can learn elk from seasons without elk. Intervals are 95 %, by bootstrap over
-the events.
+Four folds, one a season (S1 to S4). The prior that is put back, the calibration, the strength of the
+regularisation and the pooling behind the figures of a season come from the other seasons. The score is the
+mean binary log loss over the 14 labels that have an example, over all 299 events. *Known*: only cells (event,
+label) whose label the training seasons show; no model can learn elk from seasons without elk. The columns S1
+to S4 are of known cells. Intervals are 95 %, by bootstrap over the events.
 
 usage: python benchmarks/trailcam_bursts.py TRAILCAM_BURSTS -o FOLDER [--row NAME …] [--table]
 
-Rows that are already in FOLDER are not computed again.
+Every row can be run alone by `--row`; rows that are already in FOLDER are not computed again, and the tables
+have the rows that are there. The backbone is exported once, which needs the extra `train`.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +27,21 @@ from trapline.catalog import Catalog
 from trapline.evaluation.levels import event_catalog
 from trapline.formats import read
 from trapline.metrics import binary_losses, label_average_precision
-from trapline.models import resolve_recipe
+from trapline.models import EventPooling, PoolingMethod, resolve_recipe
 from trapline.prediction import Predictions, pool_events
 from trapline.training import crossval
+from trapline.training.events import judge_events
+from trapline.training.selection import select_media
 
 MASK = ["preprocessing.mask_top=0.0235", "preprocessing.mask_bottom=0.039", "preprocessing.cut_banners=true"]
 ONE_VIEW = [*MASK, "background_view=false"]
+NOT_PUT_BACK = ["correct_prior=false", "calibration=none"]
 SINGLE = [*MASK, "learn_from=media", "calibration=none", "optimiser.weight_decay=0.3"]
+SET_NETWORK = [
+    *("head.hidden=[256]", "head.dropout=0.2", "optimiser.name=adam", "optimiser.lr=0.001"),
+    *("epochs=20", "batch_size=32"),
+]
+"""256 units on mean, spread and maximum of the frames, with the settings of the published head."""
 ROWS: dict[str, tuple[str, list[str]]] = {
     "serengeti-benchmark": ("serengeti-benchmark", []),
     "serengeti-benchmark, blanks put back": ("serengeti-benchmark", ["correct_prior=true"]),
@@ -40,34 +51,43 @@ ROWS: dict[str, tuple[str, list[str]]] = {
     "sequences-frames, labels of frames": ("sequences-frames", [*MASK, "learn_from=media"]),
     "one view, mean alone": ("sequences", [*ONE_VIEW, "event_statistics=[mean]"]),
     "one view, mean and spread": ("sequences", [*ONE_VIEW, "event_statistics=[mean, std]"]),
+    "one view, banners blackened": ("sequences", [*MASK[:2], "background_view=false"]),
     "one view": ("sequences", ONE_VIEW),
     "one view, not calibrated": ("sequences", [*ONE_VIEW, "calibration=none"]),
     "one view, calibrated by label": ("sequences", [*ONE_VIEW, "calibration=labels"]),
     "one view, class weights": ("sequences", [*ONE_VIEW, "balance=class-weights"]),
     "one view, class weights, prior not put back": (
         "sequences",
-        [*ONE_VIEW, "balance=class-weights", "correct_prior=false", "calibration=none"],
+        [*ONE_VIEW, "balance=class-weights", *NOT_PUT_BACK],
     ),
     "one view, balanced sampling": ("sequences", [*ONE_VIEW, "balance=sampling"]),
     "one view, balanced sampling, prior not put back": (
         "sequences",
-        [*ONE_VIEW, "balance=sampling", "correct_prior=false", "calibration=none"],
+        [*ONE_VIEW, "balance=sampling", *NOT_PUT_BACK],
     ),
-    "one view, logit adjustment": (
+    "one view, logit adjustment, prior not put back": (
         "sequences",
-        [*ONE_VIEW, "balance=logit-adjustment", "correct_prior=false", "calibration=none"],
+        [*ONE_VIEW, "balance=logit-adjustment", *NOT_PUT_BACK],
     ),
     "sequences": ("sequences", MASK),
+    "sequences, not calibrated": ("sequences", [*MASK, "calibration=none"]),
     "sequences, balanced sampling": ("sequences", [*MASK, "balance=sampling"]),
+    "sequences, balanced sampling, prior not put back": (
+        "sequences",
+        [*MASK, "balance=sampling", *NOT_PUT_BACK],
+    ),
+    "sequences, balanced sampling, calibrated, prior not put back": (
+        "sequences",
+        [*MASK, "balance=sampling", "correct_prior=false"],
+    ),
+    "sequences, class weights": ("sequences", [*MASK, "balance=class-weights"]),
+    "sequences, set network": ("sequences", [*MASK, *SET_NETWORK]),
     "frames alone, all blanks": ("sequences-frames", SINGLE),
     "frames alone, 10 % of blanks": (
         "sequences-frames",
         [*SINGLE, "keep_blanks=0.1", "correct_prior=false"],
     ),
-    "frames alone, 10 % of blanks, put back": (
-        "sequences-frames",
-        [*SINGLE, "keep_blanks=0.1"],
-    ),
+    "frames alone, 10 % of blanks, put back": ("sequences-frames", [*SINGLE, "keep_blanks=0.1"]),
 }
 """Row -> recipe and settings.
 
@@ -75,7 +95,13 @@ In `frames alone` each frame is an event by itself, with its own label; `one vie
 second view of each frame, less the median of its burst.
 """
 
-POOLED = ("first", "mean", "max", "noisy-or", "mean-logit", "geometric-mean")
+BLANKS = {
+    "serengeti-benchmark, all blanks": ("serengeti-benchmark", "serengeti-benchmark, blanks put back"),
+    "frames alone, all blanks": ("frames alone, 10 % of blanks", "frames alone, 10 % of blanks, put back"),
+}
+"""The row that trains on all blanks -> those that it is compared with."""
+
+POOLED: tuple[PoolingMethod, ...] = get_args(PoolingMethod)
 SAMPLES, SEED = 1000, 42
 
 
@@ -88,9 +114,14 @@ def catalog_of(source: Path, row: str) -> Catalog:
     return catalog.with_table(alone)
 
 
-def run(row: str, source: Path, folder: Path) -> Path:
+def path_of(row: str, folder: Path) -> Path:
+    """Where the predictions of a row are, or will be."""
+    return folder / f"{row.replace(' %', '%').replace(',', '').replace(' ', '-')}.parquet"
+
+
+def run(row: str, source: Path, folder: Path) -> None:
     """The predictions of one row out of fold, computed unless they are there."""
-    path = folder / f"{row.replace(' %', '%').replace(',', '').replace(' ', '-')}.parquet"
+    path = path_of(row, folder)
     if not path.is_file():
         name, settings = ROWS[row]
         found = crossval(
@@ -98,7 +129,6 @@ def run(row: str, source: Path, folder: Path) -> Path:
         )
         print(f"{row}: {found.seconds:.0f} s", flush=True)
         found.predictions.save(path)
-    return path
 
 
 class Judge:
@@ -158,68 +188,101 @@ def interval(losses: npt.NDArray[np.float64], counted: npt.NDArray[np.bool_]) ->
 
 def table(source: Path, folder: Path) -> None:
     """Print a line for each row that is there, and for each way to pool the frames."""
-    judge: Judge | None = None
+    catalog = catalog_of(source, "")
+    judge = Judge(catalog, tuple(event_catalog(catalog).labels))
     print("| model | known labels | all labels | S1 | S2 | S3 | S4 | mAP |\n" + "| --- " * 8 + "|")
+    for name, values in (("zeros", np.zeros(judge.truth.shape)), ("priors", judge.priors())):
+        print(f"| {name} | {' | '.join(judge.cells(values))} |")
     for row in ROWS:
-        path = run_path(row, folder)
-        if path is None:
-            continue
-        predictions, catalog = Predictions.load(path), catalog_of(source, row)
-        judge = Judge(catalog, predictions.labels)
-        if row == next(iter(ROWS)):
-            for name, values in (("zeros", np.zeros(judge.truth.shape)), ("priors", judge.priors())):
-                print(f"| {name} | {' | '.join(judge.cells(values))} |")
-        if predictions.level == "event" or row.startswith("frames alone"):
-            print(f"| {row} | {' | '.join(judge.cells(judge.of(predictions)))} |")
-            continue
-        said = row.startswith("serengeti")
-        for how in ("first", "mean") if said else POOLED:
-            pooled = pool_events(predictions, catalog, how=how, rows="event")  # type: ignore[arg-type]
-            print(f"| {row}, {how} | {' | '.join(judge.cells(judge.of(pooled)))} |")
-        if not said:
-            pooled = pool_events(predictions, catalog, rows="event")
-            print(f"| {row}, as chosen* | {' | '.join(judge.cells(judge.of(pooled)))} |")
-            frames = Judge(catalog_of(source, "frames alone"), predictions.labels)
-            print(f"| {row}, frame by frame | {' | '.join(frames.cells(frames.of(alone(predictions))))} |")
+        if path_of(row, folder).is_file():
+            for name, cells in lines(row, source, Predictions.load(path_of(row, folder))):
+                print(f"| {name} | {' | '.join(cells)} |")
 
 
-def differences(source: Path, folder: Path) -> None:
+def lines(row: str, source: Path, predictions: Predictions) -> Iterator[tuple[str, list[str]]]:
+    """Name and columns of one row; of a model of frames, of each way to pool them."""
+    catalog = catalog_of(source, row)
+    judge = Judge(catalog, predictions.labels)
+    if predictions.level == "event" or row.startswith("frames alone"):
+        yield row, judge.cells(judge.of(predictions))
+        return
+    said = row.startswith("serengeti")
+    for how in ("first", "mean") if said else POOLED:
+        pooled = pool_events(predictions, catalog, how=how, rows="event")
+        yield f"{row}, {how}", judge.cells(judge.of(pooled))
+    if not said:
+        yield f"{row}, as chosen on the other seasons", judge.cells(chosen(row, catalog, predictions, judge))
+        frames = Judge(catalog_of(source, "frames alone"), predictions.labels)
+        yield f"{row}, frame by frame", frames.cells(frames.of(alone(predictions)))
+
+
+def chosen(row: str, catalog: Catalog, predictions: Predictions, judge: Judge) -> npt.NDArray[np.float64]:
+    """The frames of each season pooled as does best on the events of the others: [events, labels]."""
+    recipe = resolve_recipe(ROWS[row][0], None, ROWS[row][1])
+    selected = select_media(catalog, recipe, needs_split=False)
+    place = {name: number for number, name in enumerate(selected.catalog.table["media_id"])}
+    rows = np.array([place[name] for name in predictions.table["media_id"]])
+    seasons = selected.catalog.table["season"].to_numpy()[rows]
+    folds = np.unique(seasons, return_inverse=True)[1]
+    found = np.empty(judge.truth.shape)
+    for season in np.unique(seasons):
+        others = seasons != season
+        said = judge_events(
+            recipe, selected, rows[others], predictions.probabilities()[others], folds[others]
+        )
+        pooled = pool_events(predictions, catalog, how=said or EventPooling(), rows="event")
+        found[judge.season == season] = judge.of(pooled)[judge.season == season]
+    return found
+
+
+def blanks(source: Path, folder: Path) -> None:
     """Print what leaving blanks out costs, and what is left of it once they are put back: paired by event."""
-    for rest in ("serengeti-benchmark, all blanks", "frames alone, all blanks"):
-        dropped = rest.replace("serengeti-benchmark, all blanks", "serengeti-benchmark")
-        dropped = dropped.replace("frames alone, all blanks", "frames alone, 10 % of blanks")
-        for row in (dropped, f"{dropped}, {'' if dropped.startswith('frames') else 'blanks '}put back"):
-            paths = [run_path(name, folder) for name in (row, rest)]
-            if None in paths:
+    print(
+        "\n| blanks | all labels | known labels | `blank` alone | mean chance of blank |\n"
+        + "| --- " * 5
+        + "|"
+    )
+    for rest, rows in BLANKS.items():
+        if not path_of(rest, folder).is_file():
+            continue
+        judge, start = losses_of(rest, source, folder)
+        blank = judge.labels.index("blank")
+        truth = judge.truth[:, blank].mean()
+        for row in (*rows, rest):
+            if not path_of(row, folder).is_file():
                 continue
-            tables = [Predictions.load(path) for path in paths if path is not None]
-            catalog = catalog_of(source, row)
-            if not row.startswith("frames"):
-                tables = [pool_events(one, catalog, how="first", rows="event") for one in tables]
-            judge = Judge(catalog, tables[0].labels)
-            losses = [binary_losses(judge.truth, judge.of(one)) for one in tables]
-            blank = judge.labels.index("blank")
+            found = said_of(row, source, folder, judge)
+            cost = binary_losses(judge.truth, found) - start
             every = np.ones_like(judge.known)
-            cost = interval(losses[0] - losses[1], every)
-            alone = interval((losses[0] - losses[1])[:, [blank]], every[:, [blank]])
-            print(f"{row}: {cost} over all labels, {alone} for blank alone, over the model with all blanks")
+            cells = [interval(cost, every), interval(cost, judge.known)]
+            cells.append(interval(cost[:, [blank]], every[:, [blank]]))
+            print(f"| {row} | {' | '.join(cells)} | {found[:, blank].mean():.3f} (truth {truth:.3f}) |")
+
+
+def said_of(row: str, source: Path, folder: Path, judge: Judge) -> npt.NDArray[np.float64]:
+    """[events, labels]: what a row says; models of frames by the first one."""
+    found = Predictions.load(path_of(row, folder))
+    if found.level == "media" and not row.startswith("frames alone"):
+        found = pool_events(found, catalog_of(source, row), how="first", rows="event")
+    return judge.of(found)
+
+
+def losses_of(row: str, source: Path, folder: Path) -> tuple[Judge, npt.NDArray[np.float64]]:
+    """The judge of a row and its losses [events, labels]."""
+    judge = Judge(catalog_of(source, row), Predictions.load(path_of(row, folder)).labels)
+    return judge, binary_losses(judge.truth, said_of(row, source, folder, judge))
 
 
 def against(base: str, source: Path, folder: Path) -> None:
     """Print the gain or cost of each other model of whole events over that of one row: paired by event."""
-    start = run_path(base, folder)
     rows = [row for row in ROWS if row.startswith(("one view", "sequences,")) or row == "sequences"]
-    others = [row for row in rows if row != base and run_path(row, folder) is not None]
-    if start is None or not others:
+    others = [row for row in rows if row != base and path_of(row, folder).is_file()]
+    if not path_of(base, folder).is_file() or not others:
         return
-    found = Predictions.load(start)
-    judge = Judge(catalog_of(source, base), found.labels)
-    before = binary_losses(judge.truth, judge.of(found))
+    judge, before = losses_of(base, source, folder)
     print(f"\n| over {base} | known labels | all labels |\n| --- | --- | --- |")
     for row in others:
-        path = run_path(row, folder)
-        assert path is not None
-        cost = binary_losses(judge.truth, judge.of(Predictions.load(path))) - before
+        cost = binary_losses(judge.truth, said_of(row, source, folder, judge)) - before
         print(f"| {row} | {interval(cost, judge.known)} | {interval(cost, np.ones_like(judge.known))} |")
 
 
@@ -229,12 +292,6 @@ def alone(predictions: Predictions) -> Predictions:
     return Predictions(
         nothing, predictions.labels, "media", predictions.model, predictions.task, predictions.info
     )
-
-
-def run_path(row: str, folder: Path) -> Path | None:
-    """Where the predictions of a row are; None if they are not."""
-    path = folder / f"{row.replace(' %', '%').replace(',', '').replace(' ', '-')}.parquet"
-    return path if path.is_file() else None
 
 
 def main() -> None:
@@ -251,7 +308,7 @@ def main() -> None:
     for row in [] if options.table else options.row or ROWS:
         run(row, options.source, options.output)
     table(options.source, options.output)
-    differences(options.source, options.output)
+    blanks(options.source, options.output)
     for base in ("one view", "sequences"):
         against(base, options.source, options.output)
 
