@@ -9,6 +9,7 @@ import polars as pl
 
 from trapline.catalog import Catalog, FileCheck
 from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
+from trapline.taxonomy import spelt_alike
 
 RARE_MEDIA = 20
 RARE_LOCATIONS = 3
@@ -43,6 +44,16 @@ def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Fi
             serious=not labels,
             title=f"Without a label: {unlabelled} of {len(catalog)} media",
             text="They can be predicted, but nothing is learned from them.",
+        )
+    alike = spelt_alike(one.label for one in labels)
+    if alike:
+        media = {one.label: one.media for one in labels}
+        said = [" = ".join(f"'{label}' ({media[label]})" for label in group) for group in alike]
+        yield Finding(
+            serious=True,
+            title=f"Labels that differ in case, spaces or underscores only: {len(alike)}",
+            text=f"{_names(said)}. They are learned and judged as different: write each in one way, and read "
+            "the source again.",
         )
     rare = [f"{one.label} ({one.media})" for one in labels if one.media < RARE_MEDIA]
     if rare:

@@ -14,6 +14,7 @@ from trapline.errors import DataError
 from trapline.formats.clock_shifts import read_clock_shifts, shift_clocks
 from trapline.formats.text_table import place_of
 from trapline.formats.times import parse_times, to_utc
+from trapline.taxonomy import spelt_alike
 
 
 def renamed(table: pl.DataFrame, names: Mapping[str, str], source: Path) -> pl.DataFrame:
@@ -89,6 +90,7 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     if mapped:
         said = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
         notes.append(f"read as '{BLANK}': {said}")
+    notes += _label_notes(rows)
     if "_time_text" in rows.columns:
         rows, time_notes = parse_times(rows, options.time_format, draft.time_source)
         notes += time_notes
@@ -147,9 +149,7 @@ def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFra
     """Write `blank` for every label that certainly means it; also how many media each was read from."""
     certain = {word.casefold() for word in (*BLANK_WORDS, *synonyms)}
     mapped: dict[str, int] = {}
-    for column in ("labels", EVENT_LABELS):
-        if column not in rows.columns or rows.schema[column] == pl.Null:
-            continue
+    for column in _label_columns(rows):
         names = rows[column].explode().drop_nulls().value_counts(name="count").sort(column).rows()
         found = {name: count for name, count in names if name.casefold() in certain and name != BLANK}
         if found:
@@ -157,6 +157,21 @@ def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFra
             rows = rows.with_columns(pl.col(column).list.eval(renamed).list.unique(maintain_order=True))
         mapped = found | mapped
     return rows, mapped
+
+
+def _label_columns(rows: pl.DataFrame) -> list[str]:
+    names = ("labels", EVENT_LABELS)
+    return [name for name in names if name in rows.columns and rows.schema[name] != pl.Null]
+
+
+def _label_notes(rows: pl.DataFrame) -> list[str]:
+    """Labels that are probably one and stay several: which of them is meant is not ours to guess."""
+    words = {label for name in _label_columns(rows) for label in rows[name].explode().drop_nulls().unique()}
+    alike = spelt_alike(words)
+    if not alike:
+        return []
+    said = "; ".join(" and ".join(f"'{label}'" for label in group) for group in alike)
+    return [f"labels that differ in case, spaces or underscores only stay different labels: {said}"]
 
 
 class Places(Sequence[str]):

@@ -1,6 +1,6 @@
 """The tree of taxa, the labels that map onto it, and probabilities summed up it."""
 
-from trapline.taxonomy.names import BLANK, KINDS, RANKS, default_kind
+from trapline.taxonomy.names import BLANK, KINDS, RANKS, default_kind, spelt_alike
 from trapline.taxonomy.sources import (
     read_taxonomy,
     taxonomy_from_csv,
@@ -21,6 +21,7 @@ __all__ = [
     "default_kind",
     "group_at_rank",
     "read_taxonomy",
+    "spelt_alike",
     "sum_at_nodes",
     "sum_at_rank",
     "taxonomy_from_csv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 Rank = Literal["class", "order", "family", "genus", "species", "subspecies"]
@@ -45,6 +46,14 @@ _KIND_OF_NAME: dict[str, Kind] = {
 def plain(name: str) -> str:
     """A name for comparing: without case, with underscores and runs of spaces as one space."""
     return " ".join(name.replace("_", " ").split()).casefold()
+
+
+def spelt_alike(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Names that are one to a reader and several to a computer: apart in case, spaces or underscores only."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        found.setdefault(plain(name), []).append(name)
+    return [tuple(group) for group in found.values() if len(group) > 1]
 
 
 def scientific(name: str) -> str:

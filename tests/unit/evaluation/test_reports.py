@@ -283,6 +283,16 @@ def test_clocks_that_cannot_be_right_are_named(times: list[datetime], title: str
     assert title in [one.title for one in found.findings]
 
 
+def test_labels_that_differ_in_case_only_are_a_serious_finding(photos: Catalog) -> None:
+    shouted = pl.when(pl.int_range(pl.len()) < 12).then(
+        pl.col("labels").list.eval(pl.element().str.replace("hare", "Hare"))
+    )
+    found = survey(photos.with_table(photos.table.with_columns(shouted.otherwise("labels"))))
+    (finding,) = [one for one in found.findings if "differ in case" in one.title]
+    assert finding.serious
+    assert "'Hare' (4) = 'hare' (12)" in finding.text
+
+
 def test_a_label_confined_to_one_location_is_a_serious_finding(tmp_path: Path) -> None:
     rows = [
         {

@@ -34,6 +34,16 @@ def test_zambas_csv_reads_as_it_is(tmp_path: Path) -> None:
     assert catalog.root == tmp_path
 
 
+def test_labels_that_differ_in_case_or_spaces_only_are_named_and_stay_apart(tmp_path: Path) -> None:
+    catalog = table(
+        tmp_path, "path,label\na.jpg,Red fox\nb.jpg,red_fox\nc.jpg,BLANK\nd.jpg,blank\ne.jpg,hare\n"
+    )
+    assert catalog.labels == ["Red fox", "blank", "hare", "red_fox"]
+    (note,) = [note for note in catalog.info["notes"] if note.startswith("labels that differ")]
+    assert note.endswith("stay different labels: 'Red fox' and 'red_fox'")
+    assert not any("differ" in note for note in table(tmp_path, "path,label\na.jpg,fox\n").info["notes"])
+
+
 def test_mapped_columns_win_and_the_others_are_kept(tmp_path: Path) -> None:
     catalog = table(
         tmp_path,
