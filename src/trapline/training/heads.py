@@ -30,7 +30,7 @@ from trapline.training.event_features import event_rows, over_events
 from trapline.training.events import known_labels
 from trapline.training.features import View, embed_views
 from trapline.training.frozen import background_backbone
-from trapline.training.history import write_history
+from trapline.training.history import draw_strengths, write_history
 from trapline.training.judging import AVERAGES_FOLDS, Judged, judge, predictions_of, with_note
 from trapline.training.selection import (
     Rows,
@@ -257,7 +257,8 @@ def train_head(
     Args:
         recipe: with the backbone `model-file:…`.
         catalog: with labels and a split into train and validation.
-        run_folder: gets `model.onnx`, `validation.parquet` and `history.csv` (strengths and their losses).
+        run_folder: gets `model.onnx`, `validation.parquet`, `history.csv` (strengths and their losses) and,
+            where there was a choice, `history.png`.
         allow_leak: train although the split leaks; the card says so.
         cache: folder for features; None for the user's.
         report: told of each step.
@@ -301,6 +302,8 @@ def train_head(
     predictions_of(recipe, learner.selected, judged, fingerprint, info).save(folder / "validation.parquet")
     losses = [{"weight_decay": key, "out_of_fold_log_loss": value} for key, value in found.losses.items()]
     write_history(losses, folder)
+    if len(losses) > 1:
+        draw_strengths(found.losses, found.best, folder / "history.png")
     return model
 
 

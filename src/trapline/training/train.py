@@ -68,8 +68,9 @@ def train(
         recipe: see `trapline.models.resolve_recipe`.
         catalog: with labels and a split into train and validation (`trapline.catalog.split_catalog`); recipes
             that deal their own folds (`fit` is `all` or `folds`) need no split and use all labelled media.
-        run_folder: made; gets `recipe.yaml`, `catalog.parquet`, `history.csv` and `.png`, checkpoints,
-            `validation.parquet` (predictions of the judged media) and `model.onnx`.
+        run_folder: made; gets `recipe.yaml`, `catalog.parquet`, `validation.parquet` (predictions of the
+            judged media) and `model.onnx`; of a network also `history.csv` and `.png` and checkpoints, of a
+            head what `train_head` says.
         taxonomy: what the labels are, for recipes of taxa (`recipe.taxa`); others do not look at it.
         allow_leak: train although the split leaks; the card says so.
         resume: go on in a run folder that exists, with the same recipe and catalog.

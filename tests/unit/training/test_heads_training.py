@@ -176,6 +176,19 @@ def test_unreadable_photos_are_counted_and_keep_their_row(
     assert kept.failed["media_id"].to_list() == [lost]
 
 
+def test_the_strengths_that_were_tried_are_written_and_drawn(
+    tmp_path: Path, catalog: Catalog, cache: Path
+) -> None:
+    train_head(recipe(optimiser={"weight_decay": 0.0}), catalog, tmp_path / "chosen", cache=cache)
+    lines = (tmp_path / "chosen" / "history.csv").read_text().splitlines()
+    assert lines[0] == "weight_decay,out_of_fold_log_loss"
+    assert len(lines) > 3
+    with Image.open(tmp_path / "chosen" / "history.png") as figure:
+        assert figure.width > figure.height > 300
+    train_head(recipe(), catalog, tmp_path / "named", cache=cache)
+    assert not (tmp_path / "named" / "history.png").exists()
+
+
 def test_one_training_location_is_enough_to_choose_a_strength(
     tmp_path: Path, catalog: Catalog, cache: Path
 ) -> None:
