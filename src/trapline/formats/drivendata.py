@@ -83,7 +83,8 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None
         table, notes = _join_labels(table, labels)
     metadata = _first(folder, _METADATA[part])
     if metadata is not None:
-        table = _join_metadata(table, metadata)
+        table, more = _join_metadata(table, metadata)
+        notes = [*notes, *more]
     return table, notes
 
 
@@ -101,14 +102,20 @@ def _join_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[st
     return joined, notes
 
 
-def _join_metadata(table: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _join_metadata(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
     given = _unique_ids(_with_columns(read_text_table(path), path, ("id",)), path)
+    lost = given.join(table, left_on="id", right_on="media_id", how="anti", maintain_order="left")
+    notes = []
+    if lost.height:
+        notes.append(
+            f"{lost.height} of {given.height} ids of {path.name} are not among the features and are left "
+            f"out: '{lost['id'][0]}' ({lost['_place'][0]})" + (" …" if lost.height > 1 else "")
+        )
     given = given.rename(_RENAMED_METADATA, strict=False).drop("_place")
     both = [name for name in given.columns if name in table.columns and name != "media_id"]
     joined = table.join(given, on="media_id", how="left", maintain_order="left", suffix="_metadata")
-    return joined.with_columns(pl.coalesce(f"{name}_metadata", name).alias(name) for name in both).drop(
-        f"{name}_metadata" for name in both
-    )
+    whole = joined.with_columns(pl.coalesce(f"{name}_metadata", name).alias(name) for name in both)
+    return whole.drop(f"{name}_metadata" for name in both), notes
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -86,6 +86,16 @@ def test_drivendata_joins_by_id_under_both_sets_of_names(tmp_path: Path, names: 
     assert len(read(tmp_path / f"{names[0]}.csv")) == 2
 
 
+def test_drivendata_metadata_of_other_media_are_counted_and_named(tmp_path: Path) -> None:
+    metadata = "id,seq_id\nb,q1\nz9,q7\nz8,q7\n"
+    write(tmp_path, train_features_csv=FEATURES, train_labels_csv=LABELS, train_metadata_csv=metadata)
+    (note,) = [note for note in read(tmp_path).info["notes"] if "train_metadata.csv" in note]
+    assert note.startswith(
+        "2 of 3 ids of train_metadata.csv are not among the features and are left out: 'z9'"
+    )
+    assert "line 3" in note
+
+
 def test_drivendata_metadata_give_events_times_and_the_published_split(tmp_path: Path) -> None:
     metadata = "id,seq_id,timestamp,published_split,note\nb,q1,2020-01-02 03:04:05,val,windy\n"
     write(tmp_path, train_features_csv=FEATURES, train_labels_csv=LABELS, train_metadata_csv=metadata)
