@@ -28,10 +28,12 @@ class Told:
     Attributes:
         parts: of the split that were trained on.
         same: whether the catalog has the split that was trained with; None if the predictions do not tell.
+        held_out_by: what was kept together where each media was predicted by a model of other folds.
     """
 
     parts: frozenset[str] = frozenset({"train"})
     same: bool | None = None
+    held_out_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Training:
         media: the rows of the training media; None if they are not known.
         same_root: whether their files lie in the folder of the evaluated ones, so that they can be compared.
         another_split: whether they are not known because the catalog was split anew.
+        held_out: whether each media was predicted by a model that was not trained on it, fold by fold.
     """
 
     locations: frozenset[str] | None
     media: pl.DataFrame | None = None
     same_root: bool = False
     another_split: bool = False
+    held_out: bool = False
 
     @property
     def known(self) -> bool:
@@ -74,6 +78,8 @@ class Training:
 
 def what_is_told(predictions: Predictions, source: Catalog) -> Told:
     """What the predictions tell of the training, held against a catalog with a row a media."""
+    if held_out_by := predictions.info.get("held_out_by"):
+        return Told(held_out_by=held_out_by)
     models = predictions.info.get("trained_on")
     if not models:
         return Told()
@@ -85,6 +91,10 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, 
     """What is known of the training: see `trapline.evaluation.evaluate`."""
     if training is not None and not isinstance(training, Catalog):
         return Training(frozenset(training))
+    if (
+        told.held_out_by is not None and training is None
+    ):  # other folds' models know no more than other places
+        return Training(frozenset() if told.held_out_by == "location" else None, held_out=True)
     source = catalog if training is None else training
     parts = source.table["split"].drop_nulls().n_unique()
     if parts > 1 and told.same is False:
@@ -102,6 +112,8 @@ def find_leak(catalog: Catalog, evaluated: pl.DataFrame, trained_on: Training) -
     """What the training media and the evaluated ones have in common and should not."""
     if trained_on.another_split:
         return Leak(checked=False, findings=(ANOTHER_SPLIT,))
+    if trained_on.held_out:
+        return Leak(checked=True)
     if trained_on.media is None:
         return Leak(checked=False)
     findings = []

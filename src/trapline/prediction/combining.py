@@ -182,6 +182,9 @@ def _combined(
     trained_on = [member.info.get("trained_on") for member in members]
     if all(trained_on):
         said["trained_on"] = [one for several in trained_on for one in several or ()]
+    held_out_by = {member.info.get("held_out_by") for member in members}
+    if len(held_out_by) == 1 and held_out_by != {None}:
+        (said["held_out_by"],) = held_out_by
     if combination.pooled is not None:
         said["pooled"] = first.info["pooled"]
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()

@@ -36,6 +36,7 @@ class Judged:
         metrics: name -> value and interval over locations or, where these do not tell, events.
         measured_on: for people.
         event: how the media of an event are pooled, and figures of events; None without events.
+        held_out_by: what the folds kept together, where each media was predicted by a model of other folds.
     """
 
     rows: Rows
@@ -44,6 +45,7 @@ class Judged:
     metrics: dict[str, Interval]
     measured_on: str
     event: EventPooling | None = None
+    held_out_by: str | None = None
 
 
 def judge(
@@ -98,7 +100,8 @@ def judge(
     calibration = calibration.model_copy(
         update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
     )
-    return Judged(rows, probabilities, calibration, metrics, said, event)
+    held_out_by = None if folds is None else recipe.fold_by
+    return Judged(rows, probabilities, calibration, metrics, said, event, held_out_by)
 
 
 def with_note(judged: Judged, note: str) -> Judged:
@@ -149,6 +152,8 @@ def predictions_of(
             for place, label in enumerate(selected.labels)
         ),
     ).cast({name: kind for name, kind in FIXED.items()})  # noqa: C416  polars wants its own dict
+    if judged.held_out_by is not None:
+        info = {**info, "held_out_by": judged.held_out_by}
     if judged.event is not None:
         info = {**info, "event": judged.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})}
     level: Level = "event" if of_event else "media"

@@ -184,6 +184,18 @@ def test_a_final_fit_on_everything_makes_of_validation_what_was_trained_on() -> 
     assert "60 of 60" in evaluate(no_split, whole, samples=20).leak.findings[0]
 
 
+def test_photos_predicted_fold_by_fold_are_no_leak_and_of_unseen_locations_if_those_were_the_folds() -> None:
+    catalog, predictions = world()
+    by_location = evaluate(catalog, replace(predictions, info={"held_out_by": "location"}), samples=20)
+    assert by_location.leak.checked
+    assert by_location.leak.findings == ()
+    assert by_location.unseen is not None
+    assert by_location.seen is None
+    by_event = evaluate(catalog, replace(predictions, info={"held_out_by": "event"}), samples=20)
+    assert by_event.leak.findings == ()
+    assert (by_event.seen, by_event.unseen) == (None, None)
+
+
 def test_in_a_catalog_split_anew_seen_and_unseen_cannot_be_told() -> None:
     catalog, predictions = world()
     told = trained(predictions, fingerprint(catalog), "train")

@@ -194,3 +194,10 @@ def test_a_combined_table_carries_what_each_of_its_models_was_trained_on(world) 
     ]
     assert learn_combination(told, catalog).info["trained_on"] == facts
     assert "trained_on" not in learn_combination([told[0], members[1]], catalog).info
+
+
+def test_tables_of_the_same_folds_are_combined_to_one(world) -> None:
+    catalog, members, _ = world
+    told = [replace(one, info={**one.info, "held_out_by": "location"}) for one in members]
+    assert learn_combination(told, catalog).info["held_out_by"] == "location"
+    assert "held_out_by" not in learn_combination([told[0], members[1]], catalog).info

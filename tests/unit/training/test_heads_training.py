@@ -274,3 +274,5 @@ def test_predictions_carry_what_their_model_was_trained_on(catalog: Catalog, tmp
         found = predict(model, photos, tmp_path / f"{fit}.csv", part="test")
         assert found.info["trained_on"] == [{"parts": parts, "split": photos.info["split"]["fingerprint"]}]
         assert Predictions.load(tmp_path / f"{fit}.csv").info["trained_on"] == found.info["trained_on"]
+        judged = Predictions.load(tmp_path / fit / "validation.parquet")
+        assert judged.info.get("held_out_by") == (None if fit == "train" else "location")
