@@ -1,0 +1,222 @@
+"""What do clients that mean no good cost a server? Its memory, its statuses, and whether others are answered.
+
+    python benchmarks/hostile.py MODEL [--schemathesis SECONDS]
+
+Starts `trapline serve MODEL`, one process, for each line of the table: 10,000 one-byte requests, a body of
+500 MB, 700 silent connections, large gRPC calls without the token and with it, numbers in JSON. With
+--schemathesis it also has schemathesis (fetched by uv into an environment of its own) make requests from the
+description of the interfaces for that long. Prints Markdown; leaves with status 1 if a server ended, or if
+schemathesis found a fault. Linux only: memory is read from /proc.
+"""
+
+import argparse
+import http.client
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import grpc
+
+from trapline.serving import protos
+
+SCHEMATHESIS = "schemathesis==4.32.5"
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\n"
+TOKEN = "open-sesame"
+
+
+class Server:
+    """A server's process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ports: list[int]) -> None:
+        self.process, (self.port, self.grpc_port) = process, ports
+
+    def memory(self, which: str) -> int:
+        """MiB: VmRSS now, VmHWM at most so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"{which}:\s+(\d+)", status)[1]) // 1024
+
+    def connect(self) -> socket.socket:
+        """A bare connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def honest(self) -> float:
+        """Seconds until a probe is answered."""
+        started = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", "/health/live")
+        assert connection.getresponse().status == 200
+        connection.close()
+        return time.monotonic() - started
+
+    def slowest_while(self, working: ThreadPoolExecutor) -> float:
+        """The longest that a probe waited until the pool had done its work."""
+        waited = [self.honest()]
+        with ThreadPoolExecutor(1) as watcher:
+            ended = watcher.submit(working.shutdown)
+            while not ended.done():
+                waited.append(self.honest())
+                time.sleep(0.05)
+        return max(waited)
+
+
+@contextmanager
+def server(model: Path, *options: str) -> Iterator[Server]:
+    """A server that is ended afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        command = [sys.executable, "-m", "trapline", "serve", f"it={model}", *options]
+        with log.open("wb") as file:
+            process = subprocess.Popen([*command, "--port", "0", "--grpc-port", "0"], stderr=file)
+        while "Serving" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        try:
+            yield Server(process, [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", log.read_text())])
+            assert process.poll() is None, log.read_text()
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    found = b""
+    with suppress(OSError):
+        while chunk := connection.recv(2**16):
+            found += chunk
+    return found
+
+
+def tiny(running: Server) -> str:
+    """10,000 one-byte requests, pipelined over 10 connections."""
+    one = HEAD + b"content-length: 1\r\n\r\nx"
+    started, answered = time.monotonic(), 0
+    for _ in range(10):
+        with running.connect() as connection:
+            connection.sendall(one * 999 + one.replace(b"host: x", b"host: x\r\nconnection: close"))
+            answered += read_all(connection).count(b"HTTP/1.1 422")
+    return f"{answered:,} answered 422 in {time.monotonic() - started:.1f} s"
+
+
+def large(running: Server) -> str:
+    """A body of 500 MB sent in pieces."""
+    sent = 0
+    with running.connect() as connection, suppress(OSError):
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        while sent < 500:
+            connection.sendall(b"100000\r\n" + bytes(2**20) + b"\r\n")
+            sent += 1
+    return f"cut off after {sent} MiB"
+
+
+def silent(running: Server) -> str:
+    """700 silent connections (512 are kept)."""
+    connections = [running.connect() for _ in range(700)]
+    waited = max(running.honest() for _ in range(5))
+    for connection in connections:
+        connection.close()
+    return f"a probe is answered in {1000 * waited:.0f} ms"
+
+
+def calls(running: Server, token: str) -> str:
+    """60 gRPC calls of 30 MiB, 10 at a time."""
+    request = protos.message(protos.V2, "ModelInferRequest")(
+        model_name="it", raw_input_contents=[bytes(30 * 2**20)]
+    )
+    request.inputs.add(name="images", datatype="UINT8", shape=[1, 1, 1, 3])
+    content, found = request.SerializeToString(), Counter()
+
+    def ask() -> None:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+        with grpc.insecure_channel(f"127.0.0.1:{running.grpc_port}", options) as channel:
+            call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            try:
+                call(content, timeout=60, metadata=(("authorization", f"Bearer {token}"),))
+            except grpc.RpcError as error:
+                found[error.code().name] += 1
+
+    pool = ThreadPoolExecutor(10)
+    for _ in range(60):
+        pool.submit(ask)
+    waited = running.slowest_while(pool)
+    statuses = ", ".join(f"{number} {name}" for name, number in found.most_common())
+    return f"{statuses}; a probe waited {1000 * waited:.0f} ms at most"
+
+
+def numbers(running: Server) -> str:
+    """6 bodies of 15 MB of numbers in JSON at one time."""
+    body = json.dumps({"instances": [[[200] * 3] * 1000] * 1100}, separators=(",", ":")).encode()
+    found: Counter[int] = Counter()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+        headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
+        connection.request("POST", "/v1/models/it:predict", body, headers)
+        found[connection.getresponse().status] += 1
+        connection.close()
+
+    pool = ThreadPoolExecutor(6)
+    for _ in range(6):
+        pool.submit(ask)
+    waited = running.slowest_while(pool)
+    statuses = ", ".join(f"{number} × {status}" for status, number in found.items())
+    return f"{statuses}; a probe waited {1000 * waited:.0f} ms at most"
+
+
+def described(model: Path, seconds: int) -> tuple[str, bool]:
+    """What schemathesis finds, and whether that is nothing."""
+    with server(model) as running:
+        command = ["uv", "run", "--no-project", "--with", SCHEMATHESIS, "schemathesis", "run", "--seed", "1"]
+        command += ["--checks", CHECKS, "--max-time", str(seconds), "--no-color", "--warnings", "off"]
+        address = f"http://127.0.0.1:{running.port}/openapi.json"
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [*command, address], capture_output=True, text=True, check=False, cwd=folder
+            )
+        print(done.stdout, file=sys.stderr)
+        cases = re.findall(r"(\d[\d,]*) generated", done.stdout)
+        return f"{cases[-1] if cases else '?'} cases, status {done.returncode}", done.returncode == 0
+
+
+def main() -> int:
+    """Attack."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--schemathesis", type=int, metavar="SECONDS")
+    options = parser.parse_args()
+    print("| what | found | MiB before | at most |\n| --- | --- | --- | --- |")
+    for attack, given in ((tiny, ()), (large, ()), (silent, ()), (numbers, ("--token", TOKEN))):
+        with server(options.model, *given) as running:
+            before, found = running.memory("VmRSS"), attack(running)
+            print(
+                f"| {attack.__doc__.rstrip('.')} | {found} | {before} | {running.memory('VmHWM')} |",
+                flush=True,
+            )
+    for who, token in (("without the token", "guess"), ("with it", TOKEN)):
+        with server(options.model, "--token", TOKEN) as running:
+            before, found = running.memory("VmRSS"), calls(running, token)
+            print(
+                f"| {calls.__doc__.rstrip('.')}, {who} | {found} | {before} | {running.memory('VmHWM')} |",
+                flush=True,
+            )
+    good = True
+    if options.schemathesis:
+        found, good = described(options.model, options.schemathesis)
+        print(f"| {SCHEMATHESIS}, seed 1 | {found} | | |")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
