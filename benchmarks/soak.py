@@ -4,11 +4,11 @@
 
 Starts a server of two workers on loopback. Honest clients send uploads, Open Inference Protocol and
 TensorFlow Serving requests and compare every answer with the one computed in this process by the model
-whose fingerprint the answer states; TensorFlow Serving's protocol has no place for it, so those answers are
-compared with either model's. Meanwhile, on a fixed beat of requests, a worker is killed with SIGKILL, the model
-file is replaced by the other one and back, and hostile clients send garbage, half requests and too much. A
-request whose connection dies with its worker is sent again, as a client would; so is one that is told the
-server is busy.
+whose fingerprint the answer states; TensorFlow Serving's protocol has no place for it, so those answers
+are compared with either model's. Meanwhile, on a fixed beat of requests, a worker is killed with
+SIGKILL, the model file is replaced by the other one and back, and hostile clients send garbage, half
+requests and too much. A request whose connection dies with its worker is sent again, as a client would;
+so is one that is told the server is busy.
 
 Prints Markdown; leaves with status 1 if an answer was wrong or missing.
 """

