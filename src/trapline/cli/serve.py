@@ -60,6 +60,10 @@ def run(
         typer.Option(help="grpc://HOST:PORT of a model server that computes; this one is its front."),
     ] = None,
     backend_protocol: Annotated[str, typer.Option(help=f"What it speaks: {' or '.join(_BACKENDS)}.")] = "v2",
+    backend_token: Annotated[
+        str | None,
+        typer.Option(envvar="TRAPLINE_BACKEND_TOKEN", help="What the model server asks for."),
+    ] = None,
     tf_output: Annotated[
         str, typer.Option(help="What TensorFlow Serving's clients expect the output to be called.")
     ] = "probabilities",
@@ -91,6 +95,7 @@ def run(
         allow_url=tuple(name.lower() for name in allow_url or ()),
         backend=None if backend is None else backend.removeprefix("grpc://"),
         backend_protocol="tensorflow" if backend_protocol == "tensorflow" else "v2",
+        backend_token=backend_token or None,
         tf_output=tf_output,
     )
 

@@ -259,4 +259,14 @@ def describe(model: ModelFile) -> dict[str, Any]:
         "task": card.task,
         "calibration": card.calibration.fitted_on,
         "thresholds": dict(card.thresholds),
+        "sees": sees(card),
     }
+
+
+def sees(card: Card) -> Literal["crops", "photos"] | None:
+    """What the model learnt to look at: photos cut to a detector's boxes, or whole ones; None where the card
+    does not say which of the two its photos were.
+    """
+    if card.saw_crops is None:
+        return None
+    return "crops" if card.saw_crops else "photos"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -62,10 +63,10 @@ class Speaker(Protocol):
 class V2:
     """The Open Inference Protocol: NVIDIA Triton, KServe, or another `trapline serve`."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._infer = _call(channel, protos.V2, "GRPCInferenceService", "ModelInfer")
-        self._ready = _call(channel, protos.V2, "GRPCInferenceService", "ModelReady")
-        self._metadata = _call(channel, protos.V2, "GRPCInferenceService", "ModelMetadata")
+    def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
+        self._infer = _call(channel, token, protos.V2, "GRPCInferenceService", "ModelInfer")
+        self._ready = _call(channel, token, protos.V2, "GRPCInferenceService", "ModelReady")
+        self._metadata = _call(channel, token, protos.V2, "GRPCInferenceService", "ModelMetadata")
 
     async def infer(self, name: str, pixels: Pixels, seconds: float) -> tuple[Floats, str | None]:
         """See `Speaker`."""
@@ -105,9 +106,9 @@ class V2:
 class TensorFlow:
     """TensorFlow Serving's `Predict`, on what `trapline export --format saved-model` writes."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._predict = _call(channel, protos.TF, "PredictionService", "Predict")
-        self._status = _call(channel, protos.TF, "ModelService", "GetModelStatus")
+    def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
+        self._predict = _call(channel, token, protos.TF, "PredictionService", "Predict")
+        self._status = _call(channel, token, protos.TF, "ModelService", "GetModelStatus")
 
     async def infer(self, name: str, pixels: Pixels, seconds: float) -> tuple[Floats, str | None]:
         """See `Speaker`."""
@@ -141,13 +142,14 @@ class TensorFlow:
         return Stated()
 
 
-def _call(channel: grpc.aio.Channel, package: str, service: str, method: str) -> Any:
+def _call(channel: grpc.aio.Channel, token: str | None, package: str, service: str, method: str) -> Any:
     request, response = protos.methods(package, service)[method]
-    return channel.unary_unary(
+    call = channel.unary_unary(
         f"/{package}.{service}/{method}",
         request_serializer=request.SerializeToString,
         response_deserializer=response.FromString,
     )
+    return partial(call, metadata=(("authorization", f"Bearer {token}"),)) if token else call
 
 
 def _shaped(values: Floats, shape: tuple[int, ...]) -> Floats:
@@ -170,7 +172,8 @@ class GatewayEngine:
                 ("grpc.max_receive_message_length", MOST_MESSAGE),
             ],
         )
-        self._speaker: Speaker = (V2 if settings.backend_protocol == "v2" else TensorFlow)(self._channel)
+        speak = V2 if settings.backend_protocol == "v2" else TensorFlow
+        self._speaker: Speaker = speak(self._channel, settings.backend_token)
         self._stated: dict[str, tuple[float, Stated]] = {}  # and until when it is believed
 
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:

@@ -28,6 +28,9 @@ class Model(Document):
     task: str
     calibration: str
     thresholds: dict[str, float]
+    sees: Literal["crops", "photos"] | None = Field(
+        description="What it learnt to look at: photos cut to boxes, which you send, or whole photos."
+    )
     computed_by: str | None = Field(
         None,
         description="Of a gateway: the fingerprint that the model server states; null if it states none.",

@@ -67,6 +67,7 @@ class Settings:
             empty for none.
         backend: `host:port` of a model server that computes instead of this process.
         backend_protocol: what it speaks.
+        backend_token: what it is shown; None for nothing.
         tf_output: what the answer is called for TensorFlow Serving's clients.
         poll: seconds between looks at whether a model file was replaced.
     """
@@ -87,6 +88,7 @@ class Settings:
     allow_url: tuple[str, ...] = ()
     backend: str | None = None
     backend_protocol: Protocol = "v2"
+    backend_token: str | None = None
     tf_output: str = "probabilities"
     poll: float = 1.0
 
@@ -95,6 +97,8 @@ class Settings:
             raise UsageError("Name at least one model file to serve.")
         if self.token is not None and (not self.token or not self.token.isascii()):
             raise UsageError("The token must be some ASCII text; leave --token out to let everyone in.")
+        if self.backend_token is not None and not self.backend_token.isascii():
+            raise UsageError("The model server's token must be ASCII text.")
         for host in self.allow_url:
             if not _HOST.fullmatch(host):
                 raise UsageError(

@@ -103,6 +103,12 @@ class Shelf:
                 model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
             except Exception as error:  # the runtimes' errors have no common base but Exception
                 raise DataError(f"{path} can be opened, but not run: {error}") from error
+        if model.card.saw_crops is not False:
+            log.warning(
+                "%s cuts photos to the detector's boxes that are sent with them. Of a photo without boxes it "
+                "sees all, which is not what it learnt from: let clients send boxes.",
+                path,
+            )
         with self._lock:
             self._served[name] = Served(name, model)
 

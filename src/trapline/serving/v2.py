@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trapline import __version__
 from trapline.models.card import Card
-from trapline.serving.answers import Floats
+from trapline.serving.answers import Floats, sees
 from trapline.serving.body import parse_base64
 from trapline.serving.engine import Source
 from trapline.serving.refusals import INVALID, RefusedError
@@ -72,6 +72,7 @@ def properties(served: Served) -> dict[str, str]:
         "labels": json.dumps(card.labels),
         "task": card.task,
         "fingerprint": served.model.fingerprint,
+        "sees": sees(card) or "unknown",
     }
 
 

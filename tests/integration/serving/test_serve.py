@@ -20,7 +20,7 @@ import pytest
 from serving_process import PictureHost, Running, form
 
 from trapline import ModelFile, predict
-from trapline.images import prepare
+from trapline.images import CropPolicy, Preprocessing, prepare
 from trapline.serving import documents, protos
 
 pytestmark = pytest.mark.slow
@@ -470,6 +470,44 @@ def test_a_gateway_sends_more_pixels_than_one_message_may_hold(
     np.testing.assert_allclose(rows(there), rows(here), atol=1e-6)
     front.stop()
     behind.stop()
+
+
+def test_a_gateway_shows_its_token_to_the_server_behind(
+    start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
+) -> None:
+    behind = start(f"it={models['species']}", "--token", "open-sesame")
+    address = f"grpc://127.0.0.1:{behind.grpc_port}"
+    for token, expected in (("open-sesame", (200, 200)), ("guess", (502, 503)), ("", (502, 503))):
+        for protocol in ("v2", "tensorflow"):
+            options = (f"it={models['species']}", "--no-grpc", "--backend", address)
+            front = start(*options, "--backend-protocol", protocol, TRAPLINE_BACKEND_TOKEN=token)
+            status, _, content = front.ask("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+            ready, document = front.json("GET", "/health/ready")
+            assert (status, ready) == expected, content
+            if status != 200:
+                assert "UNAUTHENTICATED" in json.loads(content)["error"]
+                assert "UNAUTHENTICATED" in document["error"]
+            front.stop()
+    behind.stop()
+
+
+def test_a_model_of_crops_says_so_at_the_start_and_in_every_answer(
+    start: Callable[..., Running],
+    server: Running,
+    write_tiny_model: Any,
+    tmp_path: Path,
+    photos: list[bytes],
+) -> None:
+    cut = Preprocessing(height=16, width=16, crop=CropPolicy())
+    path = write_tiny_model(tmp_path / "cut.onnx", preprocessing=cut, training_data={"train": {"cropped": 9}})
+    running = start(f"it={path}", "--no-grpc")
+    assert "let clients send boxes" in running.log.read_text()
+    assert "let clients send boxes" not in server.log.read_text()
+    for one, name, expected in ((running, "it", "crops"), (server, "species", "photos")):
+        _, _, content = one.ask("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+        assert json.loads(content)["model"]["sees"] == expected
+        assert one.json("GET", f"/v2/models/{name}")[1]["properties"]["sees"] == expected
+    running.stop()
 
 
 def test_a_gateway_whose_server_is_gone_says_so(
