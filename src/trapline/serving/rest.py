@@ -24,9 +24,16 @@ from trapline.serving.shelf import VERSION
 
 log = logging.getLogger("trapline.serving")
 
-_OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/metrics", "/health/live", "/health/ready"})
-_OPEN_PATHS |= {"/v2/health/live", "/v2/health/ready"}
+OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/metrics", "/health/live", "/health/ready"})
+OPEN_PATHS |= {"/v2/health/live", "/v2/health/ready"}
 """Without a token: the page holds nothing, probes have no token, counts name no photo."""
+
+_COUNTED = (
+    ("/predict", "/predict", "predict"),
+    ("/v2/", "/infer", "v2_rest"),
+    ("/v1/", ":predict", "tf_rest"),
+)
+"""How the paths that ask about photos begin and end, and as which interface they are counted."""
 
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -234,16 +241,22 @@ class _Door:
             send = _closing(send)
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the server below sends the head of the answer alone
-        if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
             try:
                 self._service.check_token(shown.decode("latin-1"))
             except RefusedError as refusal:
+                self._count(scope["path"], refusal)
                 response = _as_response(refusal)
                 response.headers["www-authenticate"] = "Bearer"
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _count(self, path: str, refusal: RefusedError) -> None:
+        for begin, end, interface in _COUNTED:
+            if path.startswith(begin) and path.endswith(end):
+                self._service.telemetry.refused(interface, refusal.kind.code)
 
 
 def _closing(send: Send) -> Send:

@@ -14,6 +14,7 @@ import yaml
 
 from trapline.models import Calibration, EventPooling
 from trapline.serving.lambda_handler import DEADLINE
+from trapline.serving.rest import OPEN_PATHS
 from trapline.serving.settings import Settings
 from trapline.taxonomy import Label, Taxon, Taxonomy
 
@@ -131,6 +132,43 @@ def test_the_pods_of_an_overlay_are_hardened_and_chosen_by_their_labels(overlay:
         chosen = found[kind]["spec"][field]["matchLabels"]
         assert chosen
         assert chosen.items() <= labels
+
+
+def test_kubernetes_knows_every_field_of_what_is_built_with_monitoring(monitored: Path) -> None:
+    assert "ERROR" not in run("kubernetes-validate", "--strict", monitored)
+
+
+def test_monitoring_asks_without_a_token_for_what_needs_none(monitored: Path) -> None:
+    (endpoint,) = objects(monitored)["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["path"] in OPEN_PATHS
+    assert "authorization" not in endpoint
+
+
+def test_kserves_pod_is_one_that_kubernetes_knows_with_time_to_drain(tmp_path: Path) -> None:
+    (service,) = yaml.safe_load_all((DEPLOY / "kubernetes/kserve/inference-service.yaml").read_text())
+    predictor = service["spec"]["predictor"]
+    own = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget"}
+    spec = {name: value for name, value in predictor.items() if name not in own}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": spec}
+    (tmp_path / "pod.yaml").write_text(yaml.safe_dump(pod))
+    assert "ERROR" not in run("kubernetes-validate", "--strict", tmp_path / "pod.yaml")
+    (container,) = spec["containers"]
+    drain = float(container["args"][container["args"].index("--drain") + 1])
+    assert spec["terminationGracePeriodSeconds"] > drain + Settings({"m": Path("m")}).deadline
+    assert container["name"] == "kserve-container"
+    assert container["readinessProbe"]["httpGet"]["port"] == container["ports"][0]["containerPort"] == 8080
+    assert container["readinessProbe"]["httpGet"]["path"] in OPEN_PATHS
+
+
+def test_the_cluster_of_the_page_is_the_one_in_its_file(tmp_path: Path) -> None:
+    cluster = yaml.safe_load((DEPLOY / "eks" / "cluster.yaml").read_text())
+    assert (cluster["apiVersion"], cluster["kind"]) == ("eksctl.io/v1alpha5", "ClusterConfig")
+    assert cluster["autoModeConfig"] == {"enabled": True}
+    name = cluster["metadata"]["name"]
+    script = shell_of_the_page()
+    assert f"update-kubeconfig --name {name} " in script
+    assert f"delete cluster --name {name} " in script
+    assert "ERROR" not in run("kubernetes-validate", "--strict", DEPLOY / "eks" / "network-policy.yaml")
 
 
 def test_a_pod_has_time_to_drain_before_it_is_killed(overlay: Path) -> None:
