@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trapline.serving.answers import MOST_PHOTOS, TOP, Photo
@@ -18,6 +18,10 @@ from trapline.serving.settings import MOST_BODY, MOST_JSON
 
 _ONE_OF = frozenset({"url", "image", "images"})
 _OF_PHOTO = frozenset({"b64", "url", "name", "boxes"})
+
+
+SECONDS = Query(gt=0, allow_inf_nan=False, description="Give up after so many seconds.")
+"""The option that the foreign protocols over HTTP have too."""
 
 
 class Options(BaseModel):

@@ -18,7 +18,15 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import httpcore2
 
 from trapline.serving.answers import SERVING_LIMITS
-from trapline.serving.refusals import FORBIDDEN, INVALID, TOO_LARGE, UNREADABLE, UNSUPPORTED, RefusedError
+from trapline.serving.refusals import (
+    DEADLINE,
+    FORBIDDEN,
+    INVALID,
+    TOO_LARGE,
+    UNREADABLE,
+    UNSUPPORTED,
+    RefusedError,
+)
 
 MOST_REDIRECTS = 3
 SECONDS = 10.0
@@ -56,7 +64,8 @@ class Fetcher:
             async with asyncio.timeout(min(seconds, SECONDS)):
                 return await self._fetch(url, hold)
         except TimeoutError:
-            raise RefusedError(UNREADABLE, "The host of the photo did not answer in time.") from None
+            kind = DEADLINE if seconds < SECONDS else UNREADABLE
+            raise RefusedError(kind, "The host of the photo did not answer in time.") from None
         except (
             OSError,
             httpcore2.NetworkError,

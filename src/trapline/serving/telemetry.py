@@ -70,6 +70,10 @@ class Telemetry:
             self._requests.labels(interface, code).inc()
             self._seconds.labels(interface).observe(time.perf_counter() - started)
 
+    def refused(self, interface: str, code: str) -> None:
+        """Count a request that was refused before anything of it was read."""
+        self._requests.labels(interface, code).inc()
+
     def answered(self, model: str, answers: list[Answer]) -> None:
         """Count a model's answers."""
         for one in answers:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Request
 
 from trapline.serving import documents, tf
+from trapline.serving.asked import SECONDS
 from trapline.serving.body import Body, parse_base64, parse_json, while_connected
 from trapline.serving.engine import Source
 from trapline.serving.refusals import INVALID, RefusedError
@@ -71,10 +72,16 @@ def router(service: Service) -> APIRouter:
         response_model=None,
         responses={200: {"model": documents.TfPredicted}},
     )
-    async def predict(request: Request, name: str, version: str = VERSION) -> dict[str, Any]:
+    async def predict(
+        request: Request,
+        name: str,
+        version: str = VERSION,
+        seconds: Annotated[float | None, SECONDS] = None,
+    ) -> dict[str, Any]:
         """Ask a model: `instances` (a list, answered by `predictions`) or `inputs` (by `outputs`)."""
-        served, deadline = service.shelf.get(name, version), service.deadline()
+        deadline = service.deadline(seconds)
         with service.telemetry.request("tf_rest"), Body(service.held) as body:
+            served = service.shelf.get(name, version)
             content = await body.read(request, deadline, MOST_JSON)
             sources, given = await service.converted(lambda: _asked(content, served, service), deadline)
             found = probabilities(await while_connected(request, service.answers(served, sources, deadline)))

@@ -92,10 +92,14 @@ def as_sources(inputs: Sequence[Tensor], card: Card) -> list[Source]:
         check_number(len(one.data))
         check_shape(one.shape, len(one.data))
         return encoded_as_sources([bytes(item) for item in one.data])
-    raise RefusedError(
+    raise _no_input(one.name, one.datatype)
+
+
+def _no_input(name: str, datatype: str) -> RefusedError:
+    return RefusedError(
         INVALID,
         f"The inputs are '{PIXELS}' (UINT8) and '{ENCODED}' (BYTES, whole image files), "
-        f"not '{one.name[:50]}' ({one.datatype[:20]}).",
+        f"not '{name[:50]}' ({datatype[:20]}).",
     )
 
 
@@ -130,12 +134,14 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Te
     """An input in JSON: numbers, flat or nested; files as base64 texts.
 
     Raises:
-        RefusedError: neither.
+        RefusedError: neither, or of another type.
     """
     if datatype == "BYTES":
         if not isinstance(data, list) or not all(isinstance(item, str) for item in _flat(data)):
             raise RefusedError(INVALID, "BYTES in JSON are a list of base64 texts, each a whole image file.")
         return Tensor(name, datatype, shape, [parse_base64(item) for item in _flat(data)])
+    if datatype != "UINT8":
+        raise _no_input(name, datatype)
     try:
         numbers = np.asarray(data)
     except ValueError:

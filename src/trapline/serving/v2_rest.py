@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from trapline.serving import documents, v2
 from trapline.serving.answers import Floats
+from trapline.serving.asked import SECONDS
 from trapline.serving.body import Body, parse_json, while_connected
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
@@ -110,10 +111,12 @@ def router(service: Service) -> APIRouter:
         name: str,
         version: str = VERSION,
         length: Annotated[int | None, Header(alias=_LENGTH, ge=0)] = None,
+        seconds: Annotated[float | None, SECONDS] = None,
     ) -> Response:
         """Ask a model: one input, `encoded` (image files; base64 in JSON) or `images` (pixels)."""
-        served, deadline = service.shelf.get(name, version), service.deadline()
+        deadline = service.deadline(seconds)
         with service.telemetry.request("v2_rest"), Body(service.held) as body:
+            served = service.shelf.get(name, version)
             content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
             asked = await service.converted(lambda: _Asked(content, length), deadline)
             work = v2.infer(service, served, asked.inputs, deadline, event=asked.event)

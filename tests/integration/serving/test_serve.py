@@ -142,6 +142,38 @@ def test_what_is_not_understood_is_named_and_refused(
     assert said in json.loads(answer)["error"]
 
 
+def test_the_foreign_protocols_hear_seconds_too(server: Running, photos: list[bytes]) -> None:
+    text = base64.b64encode(photos[0]).decode()
+    inputs = [{"name": "encoded", "datatype": "BYTES", "shape": [1], "data": [text]}]
+    for path, document in (
+        ("/v2/models/species/infer", {"inputs": inputs}),
+        ("/v1/models/species:predict", {"instances": [{"b64": text}]}),
+    ):
+        assert server.json("POST", f"{path}?seconds=2", document)[0] == 200
+        assert server.json("POST", f"{path}?seconds=0.000001", document)[0] in (408, 504)
+        assert server.json("POST", f"{path}?seconds=nan", document)[0] == 400
+
+
+def test_refusals_without_a_look_at_the_body_are_counted(
+    start: Callable[..., Running], models: dict[str, Path]
+) -> None:
+    running = start(f"it={models['species']}", "--token", "open-sesame", "--no-grpc")
+    allowed = {"authorization": "Bearer open-sesame"}
+    paths = {
+        "predict": "/predict?model=other",
+        "v2_rest": "/v2/models/other/infer",
+        "tf_rest": "/v1/models/other:predict",
+    }
+    for path in paths.values():
+        assert running.json("POST", path, {})[0] == 401
+        assert running.json("POST", path, {}, **allowed)[0] == 404
+    counts = running.ask("GET", "/metrics")[2].decode()
+    for interface in paths:
+        for code in ("unauthenticated", "not_found"):
+            assert f'trapline_requests_total{{code="{code}",interface="{interface}"}} 1.0' in counts
+    running.stop()
+
+
 def test_a_flag_of_the_open_inference_protocol_is_true_or_false(
     server: Running, channel: Any, photos: list[bytes]
 ) -> None:

@@ -61,8 +61,18 @@ def test_a_person_drops_photos_and_sees_answers_with_pictures(
     assert "not a picture" in answers.nth(2).inner_text()
     widths = "() => [...document.querySelectorAll('#answers img')].map(one => one.naturalWidth)"
     assert page.evaluate(widths) == [320, 320, 0]
+    broken = [tmp_path / f"broken {place}.jpg" for place in range(5)]
+    for file in broken:
+        file.write_bytes(b"no photo")
+    page.set_input_files("#files", [*broken, files[0]])
+    playwright.expect(page.locator("#state")).to_have_text("6 done.")
+    playwright.expect(answers).to_have_count(9)
+    assert "broken 3.jpg" in answers.nth(3).inner_text()
+    assert any(label in answers.nth(5).inner_text() for label in ("blank", "hare", "lynx"))
     page.check("#event")
     page.set_input_files("#files", files[:2])
-    playwright.expect(answers).to_have_count(4)
+    playwright.expect(answers).to_have_count(10)
     assert "2 frames" in answers.nth(0).inner_text()
-    assert page.complaints == []
+    assert [
+        said for said in page.complaints if "422" not in said
+    ] == []  # the browser notes each unreadable photo

@@ -179,6 +179,11 @@ def test_a_v2_input_that_is_neither_is_refused(
     assert refused.value.kind.http == 400
 
 
+def test_pixels_of_another_type_are_told_which_inputs_there_are() -> None:
+    with pytest.raises(RefusedError, match=r"'images' \(UINT8\).*not 'images' \(FP32\)"):
+        v2.from_json("images", "FP32", (1,), [0.5])
+
+
 @pytest.mark.parametrize("data", [["x"], [256], [-1], [0.5], [[1], [1, 2]], "x", None, [None]])
 def test_numbers_in_json_that_are_no_bytes_are_refused(data: Any) -> None:
     with pytest.raises(RefusedError, match="0 to 255"):
