@@ -153,6 +153,7 @@ class _Run:
         frames: what to look at.
         started: on the monotonic clock.
         deadline: on the same.
+        begun: photos so far that are being decoded or were.
         done: photos so far.
         failures: those of them that could not be read.
         told: when progress was last logged.
@@ -164,6 +165,7 @@ class _Run:
     frames: Frames
     started: float
     deadline: float
+    begun: int = 0
     done: int = 0
     failures: int = 0
     told: float = field(default_factory=time.monotonic)
@@ -203,6 +205,7 @@ class _Run:
             for places in self._batches():
                 if time.monotonic() > self.deadline:
                     break
+                self.begun += len(places)
                 waiting.append((places, [pool.submit(self._read, place, preprocessing) for place in places]))
                 if len(waiting) > _AHEAD:
                     yield self._answer(*waiting.popleft())
@@ -230,7 +233,7 @@ class _Run:
         seconds = now - self.started
         if self.done == 0 or seconds < _LOG_SECONDS:  # how fast it is, is not known yet
             return photos
-        possible = self.done / seconds * (self.deadline - now)
+        possible = self.done / seconds * (self.deadline - now) - (self.begun - self.done)
         if possible >= photos:
             return photos
         if not self.short:

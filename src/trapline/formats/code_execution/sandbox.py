@@ -33,6 +33,8 @@ _TOOLS = ("unshare", "mount", "umount", "pivot_root", "setpriv", "sh")
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _TAIL = 8192
 _LOST = ("IpOutNoRoutes", "Ip6OutNoRoutes", "UdpNoPorts", "Udp6NoPorts")
+_MAKING_SECONDS = 60.0
+"""How long a sandbox may take to be made on a busy machine."""
 _POLL_SECONDS = 0.05
 _MEMORY_SLACK = 2**31
 """Bytes beyond the limit that a process may reserve before its allocations fail: reserved is not used."""
@@ -169,9 +171,11 @@ def _watch(process: subprocess.Popen[bytes], time_limit_s: float, memory_limit: 
     assert process.stdout is not None
     assert process.stderr is not None
     told, tail = _Reader(process.stdout, 2**20), _Reader(process.stderr, _TAIL)
-    started = time.monotonic()
+    began = started = time.monotonic()
     peak, stopped, attempts = 0, None, 0
     while process.poll() is None:
+        if not told.anything and time.monotonic() - began < _MAKING_SECONDS:
+            started = time.monotonic()  # the program's time is not spent on making the sandbox
         running = _descendants(process.pid)
         peak = max(peak, sum(_resident(pid) for pid in running))
         if peak > memory_limit:
@@ -213,6 +217,11 @@ class _Reader:
         with self._source:
             while part := os.read(self._source.fileno(), 65536):
                 self._content = (self._content + part)[-self._kept :]
+
+    @property
+    def anything(self) -> bool:
+        """Whether something was read."""
+        return bool(self._content)
 
     def text(self) -> str:
         """What was read; waits a moment for the end."""
