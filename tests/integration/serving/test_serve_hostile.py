@@ -179,7 +179,7 @@ def test_large_grpc_calls_of_those_who_may_ask_hold_bounded_memory(
     with ThreadPoolExecutor(16) as pool:
         found = set(pool.map(lambda _: infer(running, large), range(32)))
     assert found <= {"INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
-    assert running.memory("VmHWM") - before < 750
+    assert running.memory("VmHWM") - before < 1000
     assert infer(running, message(bytes(33 * 2**20))) == "RESOURCE_EXHAUSTED"
     assert infer(running, b"\xff" * 100) == "INVALID_ARGUMENT"
 
