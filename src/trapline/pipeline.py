@@ -65,7 +65,8 @@ def run_pipeline(
     """Run a recipe whole on any source that `trapline.read` reads.
 
     What is judged may show labels that nothing was trained on (animals of one season alone). They count as
-    wrong, and the report says so: after hours of training a figure is worth more than a refusal.
+    wrong, those with more labels than the model can say are left out, and the report says so: after hours of
+    training a figure is worth more than a refusal.
 
     Args:
         source: of labelled media; unlabelled ones are predicted for the submission.
@@ -147,7 +148,9 @@ def _judge(catalog: Catalog, model: ModelFile, folder: Path) -> tuple[Path, Eval
     judged = next(part for part in reversed(SPLIT_PARTS) if part in labelled)
     output = folder / "predictions.parquet"
     predictions = predict(model, catalog, output, part=judged, level=_level(model, catalog))
-    evaluation = evaluate(catalog, predictions, part=judged, unknown_labels="wrong")
+    evaluation = evaluate(
+        catalog, predictions, part=judged, unknown_labels="wrong", several_labels="leave-out"
+    )
     evaluation.save_json(folder / "evaluation.json")
     evaluation.save_report(folder / "report.html")
     return output, evaluation, judged

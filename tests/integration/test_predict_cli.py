@@ -17,6 +17,8 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.cli import main
+from trapline.models import EventPooling
+from trapline.prediction import Predictions
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -106,6 +108,21 @@ def test_the_rate_is_of_what_the_model_was_asked_about(
     assert status == 0
     assert f"{rows} predicted, 0 failed." in out
     assert re.search(rf"^{asked} now, in [\d.]+ s \([\d.]+ media a second, on \w+\)\.$", out, re.MULTILINE)
+
+
+def test_the_command_pools_frames_as_they_were_shot_in_whatever_order_the_rows_are(
+    run: Run, write_tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    write_tiny_model(tmp_path / "first.onnx", event=EventPooling(method="first"))
+    photos(tmp_path, 3)
+    rows = pl.DataFrame({"media_id": ["0", "1", "2"], "event_id": ["e"] * 3, "frame": [2, 1, 3]})
+    rows = rows.with_columns(file_path=pl.format("000{}.jpg", "media_id"))
+    Catalog.from_rows(rows, tmp_path, "three frames").save(tmp_path / "card.parquet")
+    for level in ("media", "event"):
+        asked = ("predict", "first.onnx", "card.parquet", "--level", level, "-o", f"{level}.parquet")
+        assert run(*asked)[0] == 0
+    alone, pooled = (Predictions.load(tmp_path / f"{level}.parquet") for level in ("media", "event"))
+    np.testing.assert_allclose(pooled.probabilities()[0], alone.probabilities()[1], atol=1e-6)
 
 
 def test_a_dry_run_says_how_long_and_writes_nothing(run: Run, model: str, tmp_path: Path) -> None:

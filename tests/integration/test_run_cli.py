@@ -44,6 +44,28 @@ def test_a_competition_with_its_own_split_is_judged_where_there_are_labels(
     assert len((tmp_path / "whole" / "submission.csv").read_text().splitlines()) == 5
 
 
+def test_a_judged_photo_of_two_animals_is_left_out_and_counted(
+    tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    rows = ["path,label,location,split"]
+    for number in range(24):
+        colour = [(200, 30, 30), (30, 30, 200)][number % 2]
+        Image.new("RGB", (16, 16), tuple(part + number for part in colour)).save(tmp_path / f"{number}.png")
+        part = ["train", "train", "validation", "test"][number // 6]
+        rows.append(f"{number}.png,{['hare', 'lynx'][number % 2]},place {number // 3},{part}")
+    rows.append("23.png,hare,place 7,test")  # which shows a lynx as well
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    flags = [f"--set=backbone=model-file:{write_tiny_model(tmp_path / 'tiny.onnx')}"]
+    flags += [
+        "--set=preprocessing.crop=null",
+        "--set=preprocessing.height=16",
+        "--set=preprocessing.width=16",
+    ]
+    whole = tmp_path / "whole"
+    assert run("run", tmp_path / "labels.csv", "-r", "head", "--by", "published", "-o", whole, *flags) == 0
+    assert "have several labels and were left out" in (whole / "report.html").read_text()
+
+
 @pytest.fixture(scope="module")
 def competition(field: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every ninth labelled photo of the Conser-vision layout, and its first ten unlabelled rows."""

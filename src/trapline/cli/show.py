@@ -181,9 +181,9 @@ def _input(card: Card) -> str:
 
 
 def _calibration(calibration: Calibration) -> str:
+    """How, on what, and what was put right before."""
     from trapline.models.calibrated import doubts_of
 
-    """How, on what, and what was put right before."""
     said = [_method(calibration)]
     if calibration.prior_shift:
         said.append("natural class prior put back")

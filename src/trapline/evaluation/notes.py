@@ -24,7 +24,7 @@ def notes(
     """How far the intervals can be trusted, and which media are not in the figures."""
     return (
         *_about_intervals(int(groups.max()) + 1, over),
-        *_about_media(matched),
+        *_about_media(matched, over),
         *_about_labels(matched),
         *_about_training(trained_on, calibrated_on),
     )
@@ -42,7 +42,7 @@ def _about_intervals(drawn: int, over: Over) -> Iterator[str]:
         yield f"The intervals are over {over}s, not locations: they tell nothing about other places."
 
 
-def _about_media(matched: Matched) -> Iterator[str]:
+def _about_media(matched: Matched, over: Over) -> Iterator[str]:
     counts = matched.counts
     for number, what in (
         (counts.failed, "could not be read and have no prediction; they are not in the figures"),
@@ -52,7 +52,11 @@ def _about_media(matched: Matched) -> Iterator[str]:
         (counts.coarse, "have a label that stops above the model's classes and are judged by rank only"),
         (counts.outside, "have a label outside the node that the model decides; they are not in the figures"),
         (counts.several_labels, "have several labels and were left out, as asked"),
-        (counts.without_location, "have no known location; together they count as one location"),
+        (
+            counts.without_location,
+            "have no known location"
+            + ("; together they count as one location" if over == "location" else ""),
+        ),
     ):
         if number:
             yield f"{number} of {counts.media} media {what}."

@@ -33,7 +33,8 @@ UNITS = {"media": Unit("photo", "photos"), "event": Unit("event", "events"), "bo
 
 MORE_ANSWERS = (
     "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
-    "fold_by=event too), or promise less (--set taxa.promise=0.9)."
+    "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations), or promise less "
+    "(--set taxa.promise=0.9)."
 )
 """What helps where a model of taxa answers nothing."""
 

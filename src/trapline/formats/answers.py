@@ -257,8 +257,8 @@ def _describe_people(job: Job, found: list[MediaSaid]) -> list[str]:
     if not count:
         return []
     return [
-        f"{count} photos are said to show an animal where the detector found people or vehicles alone: "
-        "predict with --level box to have its word there"
+        f"{count} photos are said to show an animal where the detector found people or vehicles alone: its "
+        "word stands in what a model of crops predicts with --level box"
     ]
 
 

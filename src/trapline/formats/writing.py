@@ -101,7 +101,8 @@ class Job:
     def detected_name(self, kind: Kind) -> str:
         """What the detector's people or vehicles are called: like the one label of the kind, else like it."""
         labels = [label for label in self.predictions.labels if self.kind(label) == kind]
-        return labels[0] if len(labels) == 1 else kind
+        alike = [label for label in labels if plain(label) == kind]
+        return (alike or labels)[0] if alike or len(labels) == 1 else kind
 
     def kind(self, name: str) -> Kind:
         """The kind of a label; without a taxonomy anything that is not `blank`, … is an animal."""

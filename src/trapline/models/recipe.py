@@ -411,6 +411,10 @@ class Recipe(_Section):
                 and (self.learn_from != "event" or self.frames != "all" or self.flip_average),
             ),
             (
+                "heads of taxa train on all media: leave keep_blanks at 1 and frames at 'all'",
+                self.taxa is not None and (self.keep_blanks < 1 or self.frames != "all"),
+            ),
+            (
                 "background_view needs the frames of an event together: name some event_statistics",
                 self.background_view and not self.event_statistics,
             ),

@@ -145,7 +145,9 @@ def narrowed(catalog: Catalog) -> Catalog:
     Of a long card's table that is most: whoever keeps this one and lets go of the whole one has the memory
     for the network.
     """
-    columns = catalog.table.select(*_COLUMNS, "split")
+    columns = catalog.table.select(
+        *_COLUMNS, "frame", "split"
+    )  # frames of an event are pooled in their order
     needed = columns.select(column.name for column in columns if column.null_count() < len(catalog))
     if needed["media_id"].equals(needed["file_path"]):
         needed = needed.with_columns(media_id="file_path")  # one text for both, as in most folders and lists

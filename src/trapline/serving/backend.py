@@ -193,15 +193,12 @@ class GatewayEngine:
             return [_answer(view, None if view.pixels is None else next(rows)) for view in views]
 
     async def _compute(self, served: Served, pixels: Pixels, deadline: float) -> Floats:
-        seconds = deadline - asyncio.get_running_loop().time()
-        if seconds <= 0:
-            raise too_late()
         try:
-            known = await self._agreed(served, seconds)
-            found, fingerprint = await self._speaker.infer(served.name, pixels, seconds)
+            known = await self._agreed(served, _left(deadline))
+            found, fingerprint = await self._speaker.infer(served.name, pixels, _left(deadline))
             if fingerprint not in (None, known.fingerprint):  # replaced there since
                 self._stated.pop(served.name, None)
-                known = await self._agreed(served, seconds)
+                known = await self._agreed(served, _left(deadline))
         except grpc.aio.AioRpcError as error:
             raise _refusal(error) from error
         if fingerprint not in (None, known.fingerprint):
@@ -273,6 +270,13 @@ def _answer(view: View, row: Floats | None) -> Answer:
 
 def _cut(text: str, most: int = 200) -> str:
     return text if len(text) <= most else text[:most] + " …"
+
+
+def _left(deadline: float) -> float:
+    seconds = deadline - asyncio.get_running_loop().time()
+    if seconds <= 0:
+        raise too_late()
+    return seconds
 
 
 def _not_ready(why: str) -> RefusedError:

@@ -160,7 +160,8 @@ class _Inlet:
         if self._places.locked() and self._coming:
             soon = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
             longest = self._coming.pop(0)
-            longest.reschedule(min(soon, longest.when() or soon))
+            if not longest.expired():
+                longest.reschedule(min(soon, longest.when() or soon))
         try:
             async with asyncio.timeout_at(deadline):
                 await self._places.acquire()

@@ -116,7 +116,8 @@ def _bare(event: Event, base_path: str) -> Event:
     given = event["requestContext"]
     in_context = "http" in given
     path = given["http"]["path"] if in_context else event["path"]
-    for prefix in (base_path.strip("/"), given.get("stage")):
+    of_http_api = in_context or event.get("version") == "1.0"  # a REST API's paths have no stage
+    for prefix in (base_path.strip("/"), given.get("stage") if of_http_api else None):
         if prefix and (path == f"/{prefix}" or path.startswith(f"/{prefix}/")):
             path = path[len(prefix) + 1 :] or "/"
     if not in_context:

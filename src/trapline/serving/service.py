@@ -58,10 +58,18 @@ class Service:
         """
         self.engine.gate.check()
         try:
-            async with asyncio.timeout_at(deadline), self.converting:
-                return await asyncio.to_thread(convert)
+            async with asyncio.timeout_at(deadline):
+                await self.converting.acquire()
+                work = asyncio.ensure_future(asyncio.to_thread(convert))
+                work.add_done_callback(self._converted)  # a thread whose request was given up goes on
+                return await asyncio.shield(work)
         except TimeoutError:
             raise too_late() from None
+
+    def _converted(self, work: asyncio.Future[Any]) -> None:
+        self.converting.release()
+        if not work.cancelled():
+            work.exception()  # looked at, also where nobody waits for it any more
 
     def check_room(self, photos: int) -> None:
         """Refuse a request of so many photos before they are converted.

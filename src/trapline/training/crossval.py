@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,8 @@ def run_folds(
     numbers = np.repeat(np.arange(len(parts)), [len(held_out) for _, held_out in parts])
     base = base_calibration(recipe, selected, rows)
     judged = judge(recipe, selected, rows, logits, base, folds=numbers)
+    if not isinstance(folds, int):
+        judged = replace(judged, held_out_by=None)  # what folds from elsewhere keep together is not known
     info = {"recipe": recipe.name, "measured_on": judged.measured_on}
     return CrossValidation(
         predictions_of(recipe, selected, judged, "out-of-fold", info),

@@ -80,7 +80,7 @@ def judge_events(
         folds: [rows], the fold of each media.
 
     Returns:
-        None where no event that can be judged has two of the media.
+        None where no event that can be judged has two of the media, or all such are of one fold.
     """
     if recipe.event_statistics or recipe.taxa is not None:
         return None
@@ -93,7 +93,7 @@ def judge_events(
     labelled, rows, probabilities = labelled.filter(pl.Series(one)), rows[one], probabilities[one]
     folds = None if folds is None else folds[one]
     names, first, codes = np.unique(selected.events[rows], return_index=True, return_inverse=True)
-    if len(names) == len(rows):
+    if len(names) == len(rows) or (folds is not None and len(np.unique(folds)) < 2):
         return None
     shown = selected.catalog.with_table(labelled[first.tolist()])
     targets = target_matrix(shown, selected.labels, recipe.task)

@@ -409,6 +409,7 @@ def train_taxa(
     folder.mkdir(parents=True, exist_ok=True)
     model = _write(learner, fitted.heads, card, folder / MODEL)
     info: dict[str, Any] = {
+        **said.info,
         "recipe": recipe.name,
         "measured_on": card.metrics_on,
         "taxonomy": card.taxonomy,

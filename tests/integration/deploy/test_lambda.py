@@ -226,6 +226,9 @@ def test_the_name_of_a_stage_and_a_custom_domains_base_path_lead_to_the_same_pat
         )
         assert found == plain, path
     assert function.ask(rest_event(sent, kind, None, path="/animals/predict"))["body"] == plain["body"]
+    versions = rest_event("", kind, None, httpMethod="GET", path="/v2/models/species_model")
+    versions["requestContext"] |= {"stage": "v2"}
+    assert function.ask(versions)["statusCode"] == 200
     page = {"method": "GET", "path": "/prod", "sourceIp": "192.0.2.1"}
     found = function.ask(http_event("", kind, requestContext={"http": page, "stage": "prod"}))
     assert found["headers"]["content-type"].startswith("text/html")

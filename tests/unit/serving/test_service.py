@@ -112,6 +112,31 @@ def test_who_waits_for_its_body_to_be_taken_apart_waits_no_longer_than_its_deadl
     asyncio.run(ask())
 
 
+def test_a_body_whose_request_was_given_up_is_still_the_only_one_that_is_taken_apart(
+    settings: Settings,
+) -> None:
+    together: list[int] = []
+    inside = 0
+
+    def convert() -> None:
+        nonlocal inside
+        inside += 1
+        together.append(inside)
+        time.sleep(0.2)
+        inside -= 1
+
+    async def ask() -> None:
+        service = await build_service(settings, 1)
+        asked = (service.converted(convert, service.deadline(0.05)) for _ in range(4))
+        assert all(
+            isinstance(one, RefusedError) for one in await asyncio.gather(*asked, return_exceptions=True)
+        )
+        await service.converted(convert, service.deadline())
+        assert set(together) == {1}
+
+    asyncio.run(ask())
+
+
 def test_pixels_in_json_are_not_converted_when_the_queue_has_no_places_for_them(settings: Settings) -> None:
     async def ask() -> None:
         service = await build_service(settings, 1)

@@ -267,6 +267,21 @@ def test_bursts_with_two_species_are_left_out_of_the_pooling_and_counted(
     assert f"({several} with several labels left out)" in event.selected_on
 
 
+def test_a_single_event_that_can_be_judged_chooses_no_pooling_and_stops_nothing(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    place, name = catalog.table["location_id"][0], catalog.table["labels"][0][0]
+    label = pl.when(pl.col("location_id") == place).then(pl.lit(name))
+    bursts = catalog.with_table(
+        catalog.table.with_columns(
+            event_id="location_id", labels=pl.concat_list(label.otherwise(pl.col("labels").list.first()))
+        )
+    )
+    species = bursts.table.group_by("event_id").agg(pl.col("labels").explode().n_unique().alias("species"))
+    assert (species["species"] == 1).sum() == 1
+    assert ModelFile(train_head(recipe(fit="all"), bursts, tmp_path / "run")).card.event is None
+
+
 def test_predictions_carry_what_their_model_was_trained_on(catalog: Catalog, tmp_path: Path) -> None:
     photos = split_catalog(catalog, ratios=(0.5, 0.25, 0.25), check_files=False)
     for fit, parts in (("train", ["train"]), ("all", ["train", "validation"])):

@@ -416,6 +416,18 @@ def test_fit_all_trains_on_everything_and_judges_out_of_fold(
     assert len(Predictions.load(folder / "run" / "validation.parquet")) == len(photos())
 
 
+def test_photos_of_a_fold_are_no_leak_when_they_are_judged(
+    run: Callable[..., Any], photos: Callable[..., Catalog]
+) -> None:
+    catalog = photos()
+    _, folder = run("taxa-cascade", catalog, "fit=all")
+    judged = Predictions.load(folder / "run" / "validation.parquet")
+    found = evaluate(catalog, judged, samples=20)
+    assert found.leak.findings == ()
+    assert found.seen is None
+    assert found.unseen is not None
+
+
 def crops(catalog: Catalog) -> Catalog:
     """The photos as one to three crops an observation, without locations."""
     observation = pl.col("location_id") + pl.col("labels").list.first().str.head(1)
@@ -478,6 +490,8 @@ def test_a_label_that_the_taxonomy_lacks_stops_before_the_run_begins(
     [
         ("task=multi-label", "exclude one another"),
         ("fit=folds", "taxa take fit"),
+        ("keep_blanks=0.5", "train on all media"),
+        ("frames=first", "train on all media"),
         ("taxa.ranks=[]", "taxa.ranks"),
         ("taxa.way=sideways", "taxa.way"),
     ],
