@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from trapline.evaluation.result_part import ResultPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LabelShare(_Part):
+class LabelShare(ResultPart):
     """One label of the catalog.
 
     Attributes:
@@ -38,7 +36,7 @@ class LabelShare(_Part):
     by_location: dict[str, int]
 
 
-class LocationShare(_Part):
+class LocationShare(ResultPart):
     """One location: its media, its labels and when it was active."""
 
     location: str
@@ -48,7 +46,7 @@ class LocationShare(_Part):
     last: str | None
 
 
-class PhotoSample(_Part):
+class PhotoSample(ResultPart):
     """What a look at some photos showed.
 
     Attributes:
@@ -68,7 +66,7 @@ class PhotoSample(_Part):
     damaged: dict[str, str]
 
 
-class Boxes(_Part):
+class Boxes(ResultPart):
     """What a detector found.
 
     Attributes:
@@ -84,7 +82,7 @@ class Boxes(_Part):
     area: tuple[float, float, float, float, float] | None
 
 
-class Finding(_Part):
+class Finding(ResultPart):
     """What could go wrong in training."""
 
     serious: bool
@@ -92,7 +90,7 @@ class Finding(_Part):
     text: str
 
 
-class Example(_Part):
+class Example(ResultPart):
     """A photo to show, and its most confident box."""
 
     media_id: str
@@ -100,7 +98,7 @@ class Example(_Part):
     box: tuple[float, float, float, float] | None
 
 
-class Exploration(_Part):
+class Exploration(ResultPart):
     """What is in a catalog.
 
     Attributes:

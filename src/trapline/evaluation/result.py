@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from trapline.errors import DataError
 from trapline.evaluation.matching import Counts
 from trapline.evaluation.ranks import RankEvaluation
+from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
 from trapline.prediction.table import Level
 
@@ -21,11 +22,7 @@ Over = Literal["location", "event", "season", "media"]
 """What the intervals resample."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LabelResult(_Part):
+class LabelResult(ResultPart):
     """One label: figures with intervals; None where a figure is undefined.
 
     Attributes:
@@ -50,7 +47,7 @@ class LabelResult(_Part):
     log_loss: Interval | None = None
 
 
-class LocationResult(_Part):
+class LocationResult(ResultPart):
     """One location.
 
     Attributes:
@@ -70,7 +67,7 @@ class LocationResult(_Part):
     seen: bool | None
 
 
-class SeasonResult(_Part):
+class SeasonResult(ResultPart):
     """One season.
 
     Attributes:
@@ -89,11 +86,11 @@ class SeasonResult(_Part):
     metrics: dict[str, Interval]
     only_here: tuple[str, ...] = ()
     shared_log_loss: float | None = None
-    label_media: dict[str, int] = {}
-    label_log_loss: dict[str, float] = {}
+    label_media: dict[str, int] = Field(default_factory=dict)
+    label_log_loss: dict[str, float] = Field(default_factory=dict)
 
 
-class LocationGroup(_Part):
+class LocationGroup(ResultPart):
     """The figures over the locations that training saw, or over those it did not."""
 
     media: int
@@ -101,7 +98,7 @@ class LocationGroup(_Part):
     metrics: dict[str, Interval]
 
 
-class Constant(_Part):
+class Constant(ResultPart):
     """A guess that looks at no photo, to compare the model with."""
 
     name: str
@@ -109,7 +106,7 @@ class Constant(_Part):
     metrics: dict[str, float]
 
 
-class Bin(_Part):
+class Bin(ResultPart):
     """One bin of the reliability diagram: predictions with a confidence in (`low`, `high`]."""
 
     low: float
@@ -119,7 +116,7 @@ class Bin(_Part):
     accuracy: float | None
 
 
-class Mistake(_Part):
+class Mistake(ResultPart):
     """A media that the model got wrong.
 
     Attributes:
@@ -140,7 +137,7 @@ class Mistake(_Part):
     boxes: tuple[tuple[float, float, float, float], ...] = ()
 
 
-class Leak(_Part):
+class Leak(ResultPart):
     """How the evaluated media and the training media are tangled; `findings` is empty where they are not.
 
     Attributes:
@@ -152,7 +149,7 @@ class Leak(_Part):
     findings: tuple[str, ...] = ()
 
 
-class Evaluation(_Part):
+class Evaluation(ResultPart):
     """How good a model's predictions are, and how sure one can be of that.
 
     Attributes:

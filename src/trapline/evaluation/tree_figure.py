@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trapline.evaluation.page import COLOURS, as_svg, new_figure
-from trapline.evaluation.ranks import RankEvaluation, TaxonResult
+from trapline.evaluation.rank_figures import TaxonResult
+from trapline.evaluation.ranks import RankEvaluation
 from trapline.taxonomy import RANKS, Taxonomy
 
 ROW = 0.34

@@ -10,7 +10,9 @@ from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import Interval
 
 if TYPE_CHECKING:
-    from trapline.evaluation.ranks import RankEvaluation, RankResult, RollUpResult
+    from trapline.evaluation.rank_figures import RankResult
+    from trapline.evaluation.ranks import RankEvaluation
+    from trapline.evaluation.rolled_up import RollUpResult
 
 
 @dataclass(frozen=True)

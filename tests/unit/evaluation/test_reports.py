@@ -17,7 +17,9 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.evaluation import Evaluation, evaluate, explore, survey
 from trapline.evaluation.photo_sample import is_grey
-from trapline.evaluation.ranks import RankEvaluation, RollUpResult, TaxonResult
+from trapline.evaluation.rank_figures import TaxonResult
+from trapline.evaluation.ranks import RankEvaluation
+from trapline.evaluation.rolled_up import RollUpResult
 from trapline.evaluation.tree_figure import draw_tree
 from trapline.formats import read
 from trapline.prediction import Predictions, pool_events

@@ -1,0 +1,92 @@
+"""How good a model of taxa is at each node of its tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trapline.evaluation.intervals import Codes, hits, measured
+from trapline.evaluation.rank_truth import RankTruth
+from trapline.evaluation.result_part import ResultPart
+from trapline.models import Interval
+from trapline.taxonomy.classes import Hierarchy
+
+
+class ChildResult(ResultPart):
+    """One child of a node; None where a figure is undefined (no media, or never said)."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+class NodeResult(ResultPart):
+    """One decision, judged on the media that truly lie below its node.
+
+    Attributes:
+        head: the name of the decision.
+        parent: the node; None for the root.
+        media: that lie below it.
+        accuracy: share of them that go to the right child, with its interval; None without media.
+        balanced_accuracy: mean over the children of the share recognised, with its interval.
+        children: the published table.
+        confusion: media of true child (row) that went to child (column).
+    """
+
+    head: str
+    parent: str | None
+    media: int
+    accuracy: Interval | None
+    balanced_accuracy: Interval | None
+    children: tuple[ChildResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def figures_by_node(
+    truth: RankTruth, hierarchy: Hierarchy, samples: int, seed: int
+) -> tuple[NodeResult, ...]:
+    """Every decision, broader before finer, on the media that truly lie below its node."""
+    found = []
+    for head in hierarchy.heads:
+        below = np.array(
+            [
+                [float(child in hierarchy.paths[name]) for child in head.children]
+                for name in hierarchy.classes.names
+            ]
+        )
+        places = hierarchy.truth_at(head, truth.labels)
+        rows = np.flatnonzero(places >= 0)
+        sums = truth.probabilities[rows] @ below
+        figures = measured(places[rows], sums, truth.codes[rows], samples, seed, hits) if len(rows) else {}
+        size = len(head.children)
+        cells = np.asarray(places[rows] * size + sums.argmax(axis=1))
+        table = np.bincount(cells, minlength=size * size).reshape(size, size)
+        found.append(_node(head.name, head.parent, head.children, table, figures))
+    return tuple(found)
+
+
+def _node(
+    head: str, parent: str | None, names: Sequence[str], table: Codes, figures: dict[str, Interval]
+) -> NodeResult:
+    right, support, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    return NodeResult(
+        head=head,
+        parent=parent,
+        media=int(table.sum()),
+        accuracy=figures.get("accuracy"),
+        balanced_accuracy=figures.get("balanced_accuracy"),
+        children=tuple(
+            ChildResult(
+                name=name,
+                precision=float(right[k] / said[k]) if said[k] else None,
+                recall=float(right[k] / support[k]) if support[k] else None,
+                f1=float(2 * right[k] / (said[k] + support[k])) if said[k] + support[k] else None,
+                support=int(support[k]),
+            )
+            for k, name in enumerate(names)
+        ),
+        confusion=tuple(tuple(int(count) for count in row) for row in table),
+    )
