@@ -120,7 +120,7 @@ def test_ctrl_c_stops_at_once_and_says_so(tmp_path: Path) -> None:
         time.sleep(0.05)
     run.send_signal(signal.SIGINT)
     _, error = run.communicate(timeout=20)
-    assert run.returncode == 130
+    assert run.returncode == 130, error
     assert error.strip() == "Stopped."
 
 
