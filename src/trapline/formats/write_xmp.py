@@ -37,7 +37,7 @@ _NO_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PACKET = ('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', '\n<?xpacket end="w"?>\n')
 
 
-_COPIES_AT_ONCE = 200
+_COPIES_AT_ONCE = 20
 """Photos that one start of ExifTool is for, and that lie in the output without their name meanwhile."""
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def test_json_that_takes_long_keeps_nobody_else_waiting(
     asyncio.run(ask())
 
 
-def test_bodies_are_taken_apart_one_at_a_time_and_only_if_there_is_a_place(settings: Settings) -> None:
+def counted(seconds: float) -> tuple[list[int], Callable[[], None]]:
+    """Work of some seconds, and how many of it were under way whenever one began."""
     together: list[int] = []
     inside = 0
 
@@ -82,8 +84,14 @@ def test_bodies_are_taken_apart_one_at_a_time_and_only_if_there_is_a_place(setti
         nonlocal inside
         inside += 1
         together.append(inside)
-        time.sleep(0.05)
+        time.sleep(seconds)
         inside -= 1
+
+    return together, convert
+
+
+def test_bodies_are_taken_apart_one_at_a_time_and_only_if_there_is_a_place(settings: Settings) -> None:
+    together, convert = counted(0.05)
 
     async def ask() -> None:
         service = await build_service(settings, 1)
@@ -115,15 +123,7 @@ def test_who_waits_for_its_body_to_be_taken_apart_waits_no_longer_than_its_deadl
 def test_a_body_whose_request_was_given_up_is_still_the_only_one_that_is_taken_apart(
     settings: Settings,
 ) -> None:
-    together: list[int] = []
-    inside = 0
-
-    def convert() -> None:
-        nonlocal inside
-        inside += 1
-        together.append(inside)
-        time.sleep(0.2)
-        inside -= 1
+    together, convert = counted(0.2)
 
     async def ask() -> None:
         service = await build_service(settings, 1)
