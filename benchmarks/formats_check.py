@@ -19,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from running import rival, trapline
+
 TOOLS = ("pandas", "pyarrow", "duckdb", "frictionless>=5.18")
 MEGADETECTOR = "megadetector==10.0.28"
 ITS_NEEDS = ("numpy", "tqdm", "jsonpickle", "pillow", "humanfriendly", "requests", "matplotlib", "pytest")
@@ -72,21 +74,12 @@ for path in sys.argv[1:]:
 """
 
 
-def trapline(*arguments: object) -> str:
-    """Run one command of Trapline."""
-    command = [sys.executable, "-m", "trapline", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
-
-
 def make_tools(folder: Path) -> Path:
     """An environment with the tools; its Python."""
-    subprocess.run(["uv", "venv", "-q", "--clear", "--python", sys.executable, str(folder)], check=True)
-    install = ["uv", "pip", "install", "-q", "--python", str(folder)]
-    subprocess.run([*install, "--no-deps", MEGADETECTOR], check=True)
-    subprocess.run([*install, *TOOLS, *ITS_NEEDS], check=True)
+    rival("tools", ["uv", "venv", "-q", "--clear", "--python", sys.executable, folder])
+    install = ["uv", "pip", "install", "-q", "--python", folder]
+    rival("megadetector", [*install, "--no-deps", MEGADETECTOR])
+    rival("tools", [*install, *TOOLS, *ITS_NEEDS])
     return folder / "bin" / "python"
 
 

@@ -1,11 +1,11 @@
 """Does the gateway give a model's answers when a real model server, elsewhere, computes them?
 
-    python benchmarks/gateway.py MODEL PHOTOS_FOLDER --envs FOLDER
+    python benchmarks/gateway.py MODEL PHOTOS_FOLDER
 
-Starts a real NVIDIA Triton (the nvidia-pytriton wheel, in an environment of its own under --envs) and a
-second `trapline serve`, puts a gateway before each (Open Inference Protocol to both, TensorFlow Serving's
-to the second) and compares the answers of /predict with those of the model called in this process. Status
-1 if one differs by 1e-4.
+Starts a real NVIDIA Triton (the nvidia-pytriton wheel, in an environment of its own) and a second `trapline
+serve`, puts a gateway before each (Open Inference Protocol to both, TensorFlow Serving's to the second) and
+compares the answers of /predict with those of the model called in this process. Status 1 if one differs by
+1e-4.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from serve import RIVALS, environment, form, free_port, process
+from running import jpegs, rival_python
+from serve import PACKAGES, RIVALS, form, free_port, process
 
 from trapline import ModelFile
 from trapline.serving.answers import answer
@@ -38,10 +39,9 @@ def main() -> int:
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--envs", type=Path, required=True)
     options = parser.parse_args()
     path = options.model.resolve()
-    photos = [file.read_bytes() for file in sorted(options.photos.rglob("*.jpg"))[:16]]
+    photos = [file.read_bytes() for file in jpegs(options.photos, 16)]
     expected = np.stack([one.probabilities for one in answer(ModelFile(path), photos)])
     same = True
     with ExitStack() as running:
@@ -58,8 +58,8 @@ def main() -> int:
 
         triton, second = free_port(), free_port()
         library = str(Path(sys.base_prefix) / "lib")
-        python = environment(options.envs, "triton")
-        behind = [python, RIVALS / "triton_server.py", path, "species", free_port(), triton, 1]
+        python = rival_python("triton", PACKAGES["triton"])
+        behind = [*python, RIVALS / "triton_server.py", path, "species", free_port(), triton, 1]
         start(behind, triton, LD_LIBRARY_PATH=library)
         serve(grpc=second)
         for name, backend, protocol in (

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from running import jpegs
 from small_model import small_model
 
 
@@ -53,7 +54,7 @@ def lay_out(folder: Path, photos: Path, fixtures: Path, count: int) -> list[str]
     ]
     names += [path.relative_to(folder).as_posix() for path in sorted((folder / "fixtures").rglob("*.*"))]
     (folder / "photos").mkdir()
-    real = sorted(photos.rglob("*.[jJ][pP][gG]"))
+    real = jpegs(photos)
     for number in range(max(0, count - len(names))):
         name = f"photos/{number:05}.jpg"
         shutil.copyfile(real[number % len(real)], folder / name)

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from PIL import Image
+from running import jpegs
 from small_model import small_model
 
 
@@ -73,7 +74,7 @@ def main() -> None:
         folder = Path(temporary)
         model = small_model(folder) if options.model is None else options.model.resolve()
         (folder / "small").mkdir()
-        photos = sorted(options.photos.rglob("*.[jJ][pP][gG]"))[:40]
+        photos = jpegs(options.photos, 40)
         for number, photo in enumerate(photos):
             with Image.open(photo) as image:
                 image.draft("RGB", (options.width, options.width))

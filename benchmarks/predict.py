@@ -25,9 +25,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from running import TENSORFLOW, jpegs, rival_python
+
 HERE = Path(__file__).parent
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-KERAS = ["uv", "run", "-q", "--no-project", "--python", "3.11", "--with", "tensorflow-cpu==2.21.0", "python"]
 NETWORKS = {
     "lite0": ("efficientnet-lite0", "tf_efficientnet_lite0"),
     "resnet50": ("conser-vision-resnet50", "resnet50"),
@@ -87,7 +88,7 @@ def decode_only(photos: Path, model: Path) -> Callable[[], None]:
 
     from trapline.images import borrowed
     from trapline.models import ModelFile
-    from trapline.prediction.engine import available_cores
+    from trapline.models.cores import available_cores
 
     size, paths = ModelFile(model).card.preprocessing, sorted(photos.glob("*.jpg"))
     pixels = np.zeros((16, size.height, size.width, 3), np.uint8)
@@ -165,7 +166,7 @@ def lay_out(source: Path, folder: Path, count: int) -> Path:
     """Copies of the photos as separate files."""
     photos = folder / "photos"
     photos.mkdir()
-    real = sorted(source.rglob("*.[jJ][pP][gG]"))
+    real = jpegs(source)
     for number in range(count):
         shutil.copyfile(real[number % len(real)], photos / f"{number:05}.jpg")
     return photos
@@ -181,7 +182,11 @@ def sides(photos: Path, folder: Path, without: set[str]) -> dict[str, list[str]]
         commands[f"{name} forward"] = [*me, "forward", str(folder / f"{name}.onnx")]
         commands[f"{name} ours"] = [*me, "ours", str(folder / f"{name}.onnx")]
         if name == "b0":
-            commands["b0 keras"] = [*KERAS, str(HERE / "keras_prediction.py"), str(photos)]
+            commands["b0 keras"] = [
+                *rival_python("Keras", TENSORFLOW),
+                str(HERE / "keras_prediction.py"),
+                str(photos),
+            ]
             continue
         commands[f"{name} int8 forward"] = [*me, "forward", str(folder / f"{name}-int8.onnx")]
         commands[f"{name} int8 ours"] = [*me, "ours", str(folder / f"{name}-int8.onnx")]

@@ -1,22 +1,22 @@
 """Does TensorFlow answer from an exported SavedModel what ONNX Runtime answers from the model file?
 
-    python benchmarks/saved_model_check.py MODEL PHOTOS --tensorflow /path/to/python-with-tensorflow
+    python benchmarks/saved_model_check.py MODEL PHOTOS
 
-TensorFlow stays in an environment of its own (`uv venv tf && uv pip install --python tf tensorflow-cpu`); it
-is given the SavedModel and the pixels, and knows nothing of Trapline.
+TensorFlow stays in an environment of its own, made by uv; it is given the SavedModel and the pixels, and
+knows nothing of Trapline.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from running import TENSORFLOW, jpegs, rival, rival_python
 
-from trapline.images import SUFFIXES, prepare
+from trapline.images import prepare
 from trapline.models import ModelFile
 from trapline.models.saved_model import export_saved_model
 
@@ -49,13 +49,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("photos", type=Path, help="a folder")
-    parser.add_argument("--tensorflow", required=True, help="a Python that has TensorFlow")
     parser.add_argument("--count", type=int, default=50)
     options = parser.parse_args()
     model = ModelFile(options.model)
-    files = sorted(file for file in options.photos.iterdir() if file.suffix.lower() in SUFFIXES)[
-        : options.count
-    ]
+    files = jpegs(options.photos, options.count)
     pixels = np.stack([prepare(file, model.card.preprocessing).pixels for file in files])
     started = time.perf_counter()
     wanted = [model.run(pixels[start : start + 8]) for start in range(0, len(pixels), 8)]
@@ -67,11 +64,8 @@ def main() -> None:
         exporting = time.perf_counter() - started
         size = (folder / "model" / "1" / "saved_model.pb").stat().st_size
         np.save(folder / "pixels.npy", pixels)
-        command = [options.tensorflow, "-c", CHILD]
-        arguments = [folder / "model" / "1", folder / "pixels.npy", folder / "answers.npz"]
-        done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(done.stderr[-3000:])
+        command = [*rival_python("TensorFlow", TENSORFLOW), "-c", CHILD]
+        rival("TensorFlow", [*command, folder / "model" / "1", folder / "pixels.npy", folder / "answers.npz"])
         answers = np.load(folder / "answers.npz")
         print(f"{options.model}: {len(files)} photos, TensorFlow {answers['version']}")
         before = options.model.stat().st_size

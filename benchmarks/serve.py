@@ -1,6 +1,6 @@
 """How much of a model's speed is left behind a server, beside the published architecture and LitServe.
 
-    python benchmarks/serve.py MODEL PHOTOS_FOLDER --envs FOLDER [--seconds 3] [--rounds 3]
+    python benchmarks/serve.py MODEL PHOTOS_FOLDER [--seconds 3] [--rounds 3]
 
 All on this machine, over loopback, in one interleaved run: each round measures every server at 1, 8 and
 32 clients in turn, and before each of them the *ceiling*: the same photos through the same model called
@@ -17,7 +17,8 @@ where the ratio does not.
   Serving. gunicorn has 8 threads where the published one has 1.
 - **LitServe** with the same model, one worker process a core.
 
-The rivals live in environments of their own under --envs, made on the first run (uv, network; about 1 GB).
+The rivals live in environments of their own, made by uv on the first run (network; about 1 GB). One that does
+not start, or has answered nothing at the end of its turn, stops the run.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from itertools import cycle
 from pathlib import Path
 
 import grpc
+from running import jpegs, rival_python
 
 from trapline import ModelFile
 from trapline.models.cores import available_cores
@@ -51,9 +53,9 @@ RIVALS = Path(__file__).parent / "rivals"
 CLIENTS = (1, 8, 32)
 SAME = [f"{name}=={importlib.metadata.version(name)}" for name in ("onnxruntime", "pillow")]
 PACKAGES = {
-    "triton": ["nvidia-pytriton", *SAME],
-    "flask": ["flask", "gunicorn", "tritonclient[grpc]", *SAME[1:]],
-    "litserve": ["litserve", "python-multipart", *SAME],
+    "triton": ("nvidia-pytriton", *SAME),
+    "flask": ("flask", "gunicorn", "tritonclient[grpc]", *SAME[1:]),
+    "litserve": ("litserve", "python-multipart", *SAME),
 }
 Ask = Callable[[int], Awaitable[None]]
 
@@ -78,16 +80,6 @@ class Server:
 
 
 # ---- servers
-
-
-def environment(folder: Path, name: str) -> Path:
-    """The Python of a rival's environment, made if it is not there."""
-    made = folder.resolve() / name
-    if not (made / "done").exists():
-        subprocess.run(["uv", "venv", "-q", "--clear", "--python", sys.executable, made], check=True)
-        subprocess.run(["uv", "pip", "install", "-q", "--python", made, *PACKAGES[name]], check=True)
-        (made / "done").touch()
-    return made / "bin/python"
 
 
 def free_port() -> int:
@@ -297,9 +289,13 @@ def measure(
     for turn in range(rounds):
         for clients in CLIENTS:
             for name in servers:
-                cell = cells[name, clients]
+                cell, answered = cells[name, clients], len(cells[name, clients].latencies)
                 top, least = ceiling(model, photos, max(1.0, seconds / 2))
                 rate, cost = asyncio.run(one(servers[name], clients, cell))
+                if len(cell.latencies) == answered:
+                    sys.exit(
+                        f"{name} answered none of {clients} clients in {seconds:g} s: nothing is compared"
+                    )
                 cell.rates.append(rate)
                 cell.costs.append(cost / least)
                 cell.ratios.append(rate / top)
@@ -338,7 +334,6 @@ def show(
 
 
 def rivals(
-    envs: Path,
     model: Path,
     card: Path,
     ports: list[int],
@@ -346,14 +341,14 @@ def rivals(
     start: Callable[..., int],
 ) -> dict[str, Server]:
     """The published architecture and LitServe, started."""
-    python = {name: environment(envs, name) for name in PACKAGES}
+    python = {name: rival_python(name, packages) for name, packages in PACKAGES.items()}
     cores, library = available_cores(), str(Path(sys.base_prefix) / "lib")
-    behind = [python["triton"], RIVALS / "triton_server.py", model, "species", ports[0], ports[1], cores]
-    front = [python["flask"].parent / "gunicorn", "--threads", 8, "--keep-alive", 75]
+    behind = [*python["triton"], RIVALS / "triton_server.py", model, "species", ports[0], ports[1], cores]
+    front = [*python["flask"], "-m", "gunicorn", "--threads", 8, "--keep-alive", 75]
     front += ["--bind", f"127.0.0.1:{ports[2]}", "published_gateway:app"]
     told = {"MODEL_CARD": str(card), "MODEL_NAME": "species", "BACKEND": f"127.0.0.1:{ports[1]}"}
     published = [start(behind, ports[1], LD_LIBRARY_PATH=library), start(front, ports[2], **told)]
-    lit = [start([python["litserve"], RIVALS / "litserve_server.py", model, ports[3], cores], ports[3])]
+    lit = [start([*python["litserve"], RIVALS / "litserve_server.py", model, ports[3], cores], ports[3])]
     return {
         "Flask + gRPC + Triton": Server(published, lambda n: http_clients(ports[2], "/predict", uploads, n)),
         "LitServe": Server(lit, lambda n: http_clients(ports[3], "/predict", uploads, n)),
@@ -367,16 +362,13 @@ def main() -> None:
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument(
-        "--envs", type=Path, required=True, help="where the rivals' environments are, or are made"
-    )
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only-trapline", action="store_true")
     options = parser.parse_args()
     path = options.model.resolve()
     model = ModelFile(path, threads=1)
-    photos = [file.read_bytes() for file in sorted(options.photos.rglob("*.jpg"))[:64]]
+    photos = [file.read_bytes() for file in jpegs(options.photos, 64)]
     ports = [free_port() for _ in range(6)]
     uploads = [(*form(photo), {}) for photo in photos]
     binaries = [v2_binary(photo) for photo in photos]
@@ -401,7 +393,7 @@ def main() -> None:
                 "trapline, v2 gRPC": Server(mine, lambda n: grpc_clients(ports[1], "species", photos, n)),
             }
             if not options.only_trapline:
-                servers |= rivals(options.envs, path, folder / "card.json", ports[2:], uploads, start)
+                servers |= rivals(path, folder / "card.json", ports[2:], uploads, start)
             cells = measure(servers, model, photos, options.seconds, options.rounds)
         show(cells, model, photos, options)
 

@@ -35,6 +35,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+from running import jpegs
 
 from trapline import ModelFile
 from trapline.serving import protos
@@ -217,7 +218,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--kills", type=int, default=20)
     options = parser.parse_args()
-    photos = [file.read_bytes() for file in sorted(options.photos.rglob("*.jpg"))[:24]]
+    photos = [file.read_bytes() for file in jpegs(options.photos, 24)]
     with tempfile.TemporaryDirectory() as name:
         soak = Soak([options.model, options.other], photos, Path(name))
         beat = max(1, options.requests // options.kills)

@@ -18,30 +18,19 @@ import argparse
 import csv
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from running import TENSORFLOW, rival, rival_python, trapline
+
 HERE = Path(__file__).parent
-KERAS = ["uv", "run", "-q", "--no-project", "--python", "3.11", "--with", "tensorflow-cpu==2.21.0", "python"]
-PUBLISHED = {
-    "small-cnn": [*KERAS, str(HERE / "published_small_cnn.py")],
-    "conser-vision-resnet50": [sys.executable, str(HERE / "published_conser_vision.py")],
-}
+PUBLISHED = {"small-cnn": "published_small_cnn.py", "conser-vision-resnet50": "published_conser_vision.py"}
 OURS = {
     "small-cnn": ["--set", "head.dropout=0.5"],
     "conser-vision-resnet50": ["--set", "weights=none", "--set", "how=scratch"],
 }
-
-
-def trapline(*arguments: str) -> None:
-    """Run one command of Trapline, quietly."""
-    command = [sys.executable, "-m", "trapline", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
 
 
 def prepare(source: Path, folder: Path) -> tuple[Path, Path]:
@@ -55,10 +44,9 @@ def prepare(source: Path, folder: Path) -> tuple[Path, Path]:
 
 def published(recipe: str, tree: Path, epochs: int) -> dict[str, float]:
     """One cold run of the published loop."""
+    python = rival_python("Keras", TENSORFLOW) if recipe == "small-cnn" else (sys.executable,)
     started = time.perf_counter()
-    command = [*PUBLISHED[recipe], str(tree), str(epochs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    said = json.loads(done.stdout.splitlines()[-1])
+    said = json.loads(rival(recipe, [*python, HERE / PUBLISHED[recipe], tree, epochs]).splitlines()[-1])
     whole = time.perf_counter() - started
     return {"whole": whole, "fit": said["fit_seconds"], "loss": min(said["validation_loss"])}
 

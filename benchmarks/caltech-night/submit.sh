@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # From the photos to benchmarks/caltech-night/submission.csv: about an hour on two cores, one training on each.
-# usage: submit.sh CALTECH_NIGHT DETECTOR FOLDER
+# usage: submit.sh CALTECH_NIGHT DETECTOR FOLDER [OPTION OF TRAIN …]
 # DETECTOR is MegadetectorLite as docs/detect.md makes it. Steps that are done already are not done again.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 data=$1 detector=$2 out=$3
+settings=${*:4}
 mkdir -p "$out"
 
 photos() { # PART: its photos, visits and boxes; where MegaDetector found none, a second detector looks
@@ -19,7 +20,7 @@ train() { # NAME RECIPE, on one thread: sums in another order would train anothe
   [ -e "$out/$1/validation.parquet" ] && return
   local resume=
   [ -e "$out/$1" ] && resume=--resume
-  OMP_NUM_THREADS=1 trapline train "$out/train.parquet" -r "$2" --recipe-file "$here/$1.yaml" -o "$out/$1" $resume
+  OMP_NUM_THREADS=1 trapline train "$out/train.parquet" -r "$2" --recipe-file "$here/$1.yaml" -o "$out/$1" $resume $settings
 }
 
 member() { # NAME: what its folds say of photos they did not see, and what it says of the withheld, pooled
@@ -32,7 +33,7 @@ member() { # NAME: what its folds say of photos they did not see, and what it sa
 photos train
 photos test
 export -f train
-export here out
+export here out settings
 xargs -P 2 -L 1 bash -euo pipefail -c 'train "$@"' train <<'MEMBERS'
 lite2 efficientnet-lite2
 lite2-close efficientnet-lite2

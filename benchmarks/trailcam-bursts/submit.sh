@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # From the folders to benchmarks/trailcam-bursts/submission.csv: about three minutes on two cores.
-# usage: submit.sh TRAILCAM_BURSTS FOLDER
+# usage: submit.sh TRAILCAM_BURSTS FOLDER [OPTION OF TRAIN …]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 data=$1 out=$2
 mkdir -p "$out"
 trapline catalog "$data" --part train -o "$out/train.parquet"
-trapline train "$out/train.parquet" -r sequences --recipe-file "$here/recipe.yaml" -o "$out/run"
+trapline train "$out/train.parquet" -r sequences --recipe-file "$here/recipe.yaml" -o "$out/run" "${@:3}"
 # what the season folds say, event by event
 trapline evaluate "$out/train.parquet" "$out/run/validation.parquet" -o "$out/report.html"
 # the withheld season; `other` has no example, but the format has it: see benchmarks/RESULTS.md

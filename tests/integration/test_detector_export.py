@@ -7,24 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from yolox_checkpoint import write_checkpoint
 
 from trapline.cli import main
 from trapline.errors import DataError
 from trapline.models import Detector, convert_detector
 
 torch = pytest.importorskip("torch")
-
-
-def write_checkpoint(path: Path, seed: int = 0) -> torch.nn.Module:
-    """A small YOLOX of random weights, wrapped as YOLOX's trainer does."""
-    from trapline.models.networks.yolox import Yolox
-
-    torch.manual_seed(seed)
-    network = Yolox(width=8, depth=1, categories=1).eval()
-    for layer in network.head.obj_preds:
-        torch.nn.init.constant_(layer.bias, 1.0)
-    torch.save({"start_epoch": 3, "model": network.state_dict(), "optimizer": {}}, path)
-    return network
 
 
 @pytest.mark.slow

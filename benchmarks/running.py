@@ -1,0 +1,54 @@
+"""What the benchmarks run beside themselves: Trapline's commands, and rivals in environments of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+TENSORFLOW = ("tensorflow-cpu==2.21.0",)
+
+
+def trapline(*arguments: object, cwd: object = None) -> str:
+    """Run one command of Trapline quietly; what it printed. The benchmark stops where the command fails."""
+    command = [sys.executable, "-m", "trapline", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def jpegs(folder: Path, most: int | None = None) -> list[Path]:
+    """The JPEG files below a folder, in order; the benchmark stops where there is none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        raise SystemExit(f"There is no JPEG file in {folder}.")
+    return found[:most]
+
+
+@cache
+def rival_python(name: str, packages: Sequence[str]) -> tuple[str, ...]:
+    """The command that is a Python with a rival's packages, which uv makes once and keeps.
+
+    The benchmark stops and says so where they cannot be had: a comparison without the rival is none.
+    """
+    command = ["uv", "run", "-q", "--no-project", "--python", sys.executable]
+    for package in packages:
+        command += ["--with", package]
+    command.append("python")
+    rival(name, [*command, "-c", ""])
+    return tuple(command)
+
+
+def rival(name: str, command: Sequence[object]) -> str:
+    """Run a rival to its end; what it printed. The benchmark stops and says so where the rival fails."""
+    try:
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise SystemExit(f"The rival {name} could not be started, so nothing is compared: {error}") from None
+    if done.returncode:
+        said = f"status {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}"
+        raise SystemExit(f"The rival {name} failed, so nothing is compared; {said}")
+    return done.stdout

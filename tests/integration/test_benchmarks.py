@@ -1,0 +1,274 @@
+"""Each benchmark in its smallest form, with its rivals, so that none rots: it ends well, with its table."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from little_sets import little_caltech_night, little_jura, little_trailcam_bursts
+from yolox_checkpoint import write_checkpoint
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+PARTS = {
+    "running.py": "what the others have in common",
+    "small_model.py": "made by kill_test.py and memory.py",
+    "keras_prediction.py": "run by predict.py",
+    "published_prediction.py": "run by predict.py",
+    "published_small_cnn.py": "run by train.py",
+    "published_conser_vision.py": "run by train.py",
+    "rivals/litserve_server.py": "run by serve.py",
+    "rivals/published_gateway.py": "run by serve.py",
+    "rivals/triton_server.py": "run by serve.py and gateway.py",
+}
+"""Files that are no benchmark by themselves -> which one runs them."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the benchmarks are given, and how they are run."""
+
+    folder: Path
+    model: Path
+    other: Path
+    photos: Path
+    field: Path
+
+    def run(self, script: str, *arguments: object) -> str:
+        """What a benchmark printed; it must end well."""
+        interpreter = [sys.executable] if script.endswith(".py") else ["bash"]
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        done = subprocess.run(
+            [*interpreter, str(BENCHMARKS / script), *map(str, arguments)],
+            cwd=self.folder,
+            env=os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{script} {arguments}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def trapline(self, *arguments: object) -> None:
+        """A command whose output a benchmark reads."""
+        command = [sys.executable, "-m", "trapline", *map(str, arguments)]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+
+    def caltech_night(self) -> Path:
+        """A small caltech-night."""
+        return little_caltech_night(self.field / "caltech-night", self.folder / "caltech-night")
+
+    def trailcam_bursts(self, every: int = 4) -> Path:
+        """A small trailcam-bursts."""
+        return little_trailcam_bursts(self.field / "trailcam-bursts", self.folder / "trailcam-bursts", every)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, write_tiny_model: Callable[..., Path]) -> list[Path]:
+    """Two model files that answer differently."""
+    folder = tmp_path_factory.mktemp("models")
+    return [write_tiny_model(folder / f"{seed}.onnx", seed=seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photos of the synthetic world."""
+    folder = tmp_path_factory.mktemp("world")
+    small = ["--locations", "4", "--events-per-location", "3"]
+    command = [sys.executable, "-m", "trapline", "quickstart", str(folder / "world"), "--data-only", *small]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "world"
+
+
+@pytest.fixture
+def bench(models: list[Path], photos: Path, tmp_path: Path, field: Path) -> Bench:
+    """Everything."""
+    return Bench(tmp_path, models[0], models[1], photos, field)
+
+
+def smallest_big_catalog(bench: Bench) -> str:
+    return bench.run("big_catalog.py", "--sequences", 500, "--folder", bench.folder / "big")
+
+
+def smallest_caltech_night(bench: Bench) -> str:
+    return bench.run("caltech_night.py", bench.caltech_night(), "-o", "out", "--row", "head, full frame")
+
+
+def smallest_difference(bench: Bench) -> str:
+    smallest_caltech_night(bench)
+    bench.trapline("catalog", "caltech-night", "--part", "train", "-o", "train.parquet")
+    table = "out/head-full-frame.csv"
+    return bench.run("caltech-night/difference.py", "train.parquet", table, table)
+
+
+def smallest_clients(bench: Bench) -> str:
+    from serve import free_port, process
+
+    http, grpc = free_port(), free_port()
+    command = [sys.executable, "-m", "trapline", "serve", f"it={bench.model}"]
+    command += ["--port", http, "--grpc-port", grpc]
+    photo = next(bench.photos.rglob("*.JPG"))
+    client = ["uv", "run", "-q", "--no-project", "--with", "tritonclient[grpc,http]", "python"]
+    with process(command, http, bench.folder / "log"):
+        addresses = ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
+        done = subprocess.run(
+            [*client, str(BENCHMARKS / "clients.py"), str(photo), *addresses],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def smallest_detector(bench: Bench) -> str:
+    source = bench.caltech_night()
+    boxes = source / "boxes.json"
+    bench.trapline("catalog", source, "--part", "train", "--boxes", boxes, "-o", "found.parquet")
+    sources = bench.field / "caltech-night" / "boxes_source.csv"
+    return bench.run("detector.py", "found.parquet", boxes, "--sources", sources)
+
+
+def smallest_formats_check(bench: Bench) -> str:
+    return bench.run("formats_check.py", bench.model, bench.field)
+
+
+def smallest_fuzz(bench: Bench) -> str:
+    return bench.run("fuzz.py", "--minutes", 0.1, "--target", "csv")
+
+
+def smallest_gateway(bench: Bench) -> str:
+    return bench.run("gateway.py", bench.model, bench.photos)
+
+
+def smallest_hostile(bench: Bench) -> str:
+    return bench.run("hostile.py", bench.model)
+
+
+def smallest_kill_test(bench: Bench) -> str:
+    fixtures = bench.field / "fixtures" / "speciesnet_testdata"
+    return bench.run("kill_test.py", bench.photos, fixtures, "--kills", 2, "--count", 60)
+
+
+def smallest_memory(bench: Bench) -> str:
+    return bench.run("memory.py", bench.photos, "--model", bench.model, "--counts", "20,40")
+
+
+def smallest_predict(bench: Bench) -> str:
+    return bench.run("predict.py", bench.photos, "--count", 4, "--rounds", 1, "--without", "resnet50")
+
+
+def smallest_saved_model_check(bench: Bench) -> str:
+    return bench.run("saved_model_check.py", bench.model, bench.photos, "--count", 3)
+
+
+def smallest_serve(bench: Bench) -> str:
+    return bench.run("serve.py", bench.model, bench.photos, "--seconds", 0.3, "--rounds", 1)
+
+
+def smallest_soak(bench: Bench) -> str:
+    return bench.run("soak.py", bench.model, bench.other, bench.photos, "--requests", 300, "--kills", 2)
+
+
+def smallest_caltech_submission(bench: Bench) -> str:
+    source, checkpoint = bench.caltech_night(), bench.folder / "yolox.pth"
+    write_checkpoint(checkpoint)
+    bench.trapline("export", checkpoint, "--detector", "-o", "detector.onnx")
+    small = ["--set", "epochs=1", "--set", "folds=2"]
+    small += ["--set", "preprocessing.height=32", "--set", "preprocessing.width=32"]
+    bench.run("caltech-night/submit.sh", source, "detector.onnx", "out", *small)
+    return (bench.folder / "out" / "submission.csv").read_text()
+
+
+def smallest_bursts_submission(bench: Bench) -> str:
+    small = ["--set", "preprocessing.height=64", "--set", "preprocessing.width=64"]
+    bench.run("trailcam-bursts/submit.sh", bench.trailcam_bursts(8), "out", *small)
+    return (bench.folder / "out" / "submission.csv").read_text()
+
+
+def smallest_taxonomy(bench: Bench) -> str:
+    bench.caltech_night()
+    bench.trailcam_bursts(8)
+    little_jura(bench.field / "jura", bench.folder / "jura")
+    shutil.copy(bench.field / "taxonomy.csv", bench.folder)
+    return bench.run("taxonomy.py", bench.folder, "-o", "out", "--only", "fit", "--way", "taxa-flat")
+
+
+def smallest_trailcam_bursts(bench: Bench) -> str:
+    row = ["--row", "serengeti-benchmark"]
+    return bench.run("trailcam_bursts.py", bench.trailcam_bursts(8), "-o", "out", *row)
+
+
+def smallest_train(bench: Bench) -> str:
+    few = ["--epochs", 1, "--runs", 1]
+    source = bench.caltech_night()
+    return "".join(
+        bench.run("train.py", source, "--recipe", recipe, *few)
+        for recipe in ("small-cnn", "conser-vision-resnet50")
+    )
+
+
+PLAIN = {
+    "big_catalog.py": (smallest_big_catalog, "| split by location |"),
+    "clients.py": (smallest_clients, "the same"),
+    "fuzz.py": (smallest_fuzz, "| all |"),
+    "gateway.py": (smallest_gateway, "Triton, v2"),
+    "hostile.py": (smallest_hostile, "| what | found |"),
+    "memory.py": (smallest_memory, "| list | 40 |"),
+    "predict.py": (smallest_predict, "b0 keras"),
+    "saved_model_check.py": (smallest_saved_model_check, "same most probable label: 100.0%"),
+    "serve.py": (smallest_serve, "| LitServe | 32 |"),
+    "soak.py": (smallest_soak, "| right | 300 |"),
+}
+FIELD = {
+    "caltech-night/difference.py": (smallest_difference, "accuracy: +0.000 (+0.000 to +0.000)"),
+    "caltech-night/submit.sh": (smallest_caltech_submission, "id,bobcat"),
+    "caltech_night.py": (smallest_caltech_night, "| head, full frame |"),
+    "detector.py": (smallest_detector, "| gt |"),
+    "formats_check.py": (smallest_formats_check, "jura: Camtrap DP | ok"),
+    "kill_test.py": (smallest_kill_test, "equal to the byte"),
+    "taxonomy.py": (smallest_taxonomy, ""),
+    "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),
+    "trailcam_bursts.py": (smallest_trailcam_bursts, "serengeti-benchmark"),
+    "train.py": (smallest_train, "| conser-vision-resnet50, 1 epochs"),
+}
+FORMS = PLAIN | FIELD
+MARKED = [*PLAIN, *(pytest.param(name, marks=pytest.mark.field) for name in FIELD)]
+
+
+def test_every_script_is_run() -> None:
+    scripts = {
+        path.relative_to(BENCHMARKS).as_posix()
+        for path in BENCHMARKS.rglob("*")
+        if path.suffix in (".py", ".sh") and "__pycache__" not in path.parts
+    }
+    assert scripts == FORMS.keys() | PARTS.keys()
+
+
+@pytest.mark.parametrize("script", MARKED)
+def test_a_benchmark_runs_in_its_smallest_form(
+    script: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    run, line = FORMS[script]
+    assert line in run(bench)
+
+
+def test_a_benchmark_whose_rival_fails_says_so_and_stops(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from running import rival, rival_python
+
+    with pytest.raises(
+        SystemExit, match="rival Keras failed, so nothing is compared; status 3:\nout of tune"
+    ):
+        rival("Keras", [sys.executable, "-c", "import sys; print('out of tune'); sys.exit(3)"])
+    with pytest.raises(SystemExit, match="rival nobody failed, so nothing is compared"):
+        rival_python("nobody", ("--no-such-package",))
