@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from running import jpegs, rival_python
-from serve import PACKAGES, RIVALS, form, free_port, process
+from serve import PACKAGES, RIVALS, form, free_port, process, wait_for_model
 
 from trapline import ModelFile
 from trapline.serving.answers import answer
@@ -56,11 +56,12 @@ def main() -> int:
             ours = [sys.executable, "-m", "trapline", "serve", f"species={path}", "--port", port]
             return start([*ours, "--grpc-port", grpc, *arguments], port, PYTHONPATH=":".join(sys.path))
 
-        triton, second = free_port(), free_port()
+        http, triton, second = free_port(), free_port(), free_port()
         library = str(Path(sys.base_prefix) / "lib")
         python = rival_python("triton", PACKAGES["triton"])
-        behind = [*python, RIVALS / "triton_server.py", path, "species", free_port(), triton, 1]
+        behind = [python, RIVALS / "triton_server.py", path, "species", http, triton, 1]
         start(behind, triton, LD_LIBRARY_PATH=library)
+        wait_for_model(http, "species")
         serve(grpc=second)
         for name, backend, protocol in (
             ("Triton, v2", triton, "v2"),

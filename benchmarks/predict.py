@@ -183,7 +183,7 @@ def sides(photos: Path, folder: Path, without: set[str]) -> dict[str, list[str]]
         commands[f"{name} ours"] = [*me, "ours", str(folder / f"{name}.onnx")]
         if name == "b0":
             commands["b0 keras"] = [
-                *rival_python("Keras", TENSORFLOW),
+                str(rival_python("TensorFlow", TENSORFLOW)),
                 str(HERE / "keras_prediction.py"),
                 str(photos),
             ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 TENSORFLOW = ("tensorflow-cpu==2.21.0",)
@@ -28,18 +29,21 @@ def jpegs(folder: Path, most: int | None = None) -> list[Path]:
     return found[:most]
 
 
-@cache
-def rival_python(name: str, packages: Sequence[str]) -> tuple[str, ...]:
-    """The command that is a Python with a rival's packages, which uv makes once and keeps.
+def rival_python(name: str, packages: Sequence[str]) -> Path:
+    """The Python of an environment with a rival's packages, made by uv on the first run and kept.
 
-    The benchmark stops and says so where they cannot be had: a comparison without the rival is none.
+    It stands in the user's cache folder. The benchmark stops and says so where the packages cannot be had: a
+    comparison without the rival is none.
     """
-    command = ["uv", "run", "-q", "--no-project", "--python", sys.executable]
-    for package in packages:
-        command += ["--with", package]
-    command.append("python")
-    rival(name, [*command, "-c", ""])
-    return tuple(command)
+    wanted = hashlib.sha256(repr((sys.version, packages)).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    made = cache / "trapline-benchmarks" / f"{name}-{wanted}"
+    python = made / "bin" / "python"
+    if not (made / "done").exists():
+        rival(name, ["uv", "venv", "-q", "--clear", "--python", sys.executable, made])
+        rival(name, ["uv", "pip", "install", "-q", "--python", python, *packages])
+        (made / "done").touch()
+    return python
 
 
 def rival(name: str, command: Sequence[object]) -> str:

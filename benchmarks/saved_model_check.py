@@ -64,7 +64,7 @@ def main() -> None:
         exporting = time.perf_counter() - started
         size = (folder / "model" / "1" / "saved_model.pb").stat().st_size
         np.save(folder / "pixels.npy", pixels)
-        command = [*rival_python("TensorFlow", TENSORFLOW), "-c", CHILD]
+        command = [rival_python("TensorFlow", TENSORFLOW), "-c", CHILD]
         rival("TensorFlow", [*command, folder / "model" / "1", folder / "pixels.npy", folder / "answers.npz"])
         answers = np.load(folder / "answers.npz")
         print(f"{options.model}: {len(files)} photos, TensorFlow {answers['version']}")

@@ -23,6 +23,7 @@ not start, or has answered nothing at the end of its turn, stops the run.
 
 import argparse
 import asyncio
+import http.client
 import importlib.metadata
 import json
 import os
@@ -122,6 +123,20 @@ def wait_for(port: int, started: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:
             time.sleep(0.1)
     sys.exit(f"A server did not start:\n{log.read_text()[-3000:]}")
+
+
+def wait_for_model(port: int, name: str) -> None:
+    """Until a server of the Open Inference Protocol, whose ports answer before, has loaded its model."""
+    until, answered = time.monotonic() + 60, 0
+    while answered != 200:
+        with suppress(OSError):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", f"/v2/models/{name}/ready")
+            answered = connection.getresponse().status
+            connection.close()
+        if time.monotonic() > until:
+            sys.exit(f"The rival on port {port} did not load its model.")
+        time.sleep(0.1)
 
 
 def processor_seconds(roots: list[int]) -> float:
@@ -343,12 +358,13 @@ def rivals(
     """The published architecture and LitServe, started."""
     python = {name: rival_python(name, packages) for name, packages in PACKAGES.items()}
     cores, library = available_cores(), str(Path(sys.base_prefix) / "lib")
-    behind = [*python["triton"], RIVALS / "triton_server.py", model, "species", ports[0], ports[1], cores]
-    front = [*python["flask"], "-m", "gunicorn", "--threads", 8, "--keep-alive", 75]
+    behind = [python["triton"], RIVALS / "triton_server.py", model, "species", ports[0], ports[1], cores]
+    front = [python["flask"], "-m", "gunicorn", "--threads", 8, "--keep-alive", 75]
     front += ["--bind", f"127.0.0.1:{ports[2]}", "published_gateway:app"]
     told = {"MODEL_CARD": str(card), "MODEL_NAME": "species", "BACKEND": f"127.0.0.1:{ports[1]}"}
     published = [start(behind, ports[1], LD_LIBRARY_PATH=library), start(front, ports[2], **told)]
-    lit = [start([*python["litserve"], RIVALS / "litserve_server.py", model, ports[3], cores], ports[3])]
+    wait_for_model(ports[0], "species")
+    lit = [start([python["litserve"], RIVALS / "litserve_server.py", model, ports[3], cores], ports[3])]
     return {
         "Flask + gRPC + Triton": Server(published, lambda n: http_clients(ports[2], "/predict", uploads, n)),
         "LitServe": Server(lit, lambda n: http_clients(ports[3], "/predict", uploads, n)),

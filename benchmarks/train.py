@@ -44,9 +44,9 @@ def prepare(source: Path, folder: Path) -> tuple[Path, Path]:
 
 def published(recipe: str, tree: Path, epochs: int) -> dict[str, float]:
     """One cold run of the published loop."""
-    python = rival_python("Keras", TENSORFLOW) if recipe == "small-cnn" else (sys.executable,)
+    python = rival_python("TensorFlow", TENSORFLOW) if recipe == "small-cnn" else sys.executable
     started = time.perf_counter()
-    said = json.loads(rival(recipe, [*python, HERE / PUBLISHED[recipe], tree, epochs]).splitlines()[-1])
+    said = json.loads(rival(recipe, [python, HERE / PUBLISHED[recipe], tree, epochs]).splitlines()[-1])
     whole = time.perf_counter() - started
     return {"whole": whole, "fit": said["fit_seconds"], "loss": min(said["validation_loss"])}
 

@@ -60,9 +60,10 @@ class Bench:
         command = [sys.executable, "-m", "trapline", *map(str, arguments)]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
 
-    def caltech_night(self) -> Path:
+    def caltech_night(self, locations: int = 12) -> Path:
         """A small caltech-night."""
-        return little_caltech_night(self.field / "caltech-night", self.folder / "caltech-night")
+        source, folder = self.field / "caltech-night", self.folder / "caltech-night"
+        return little_caltech_night(source, folder, locations)
 
     def trailcam_bursts(self, every: int = 4) -> Path:
         """A small trailcam-bursts."""
@@ -108,23 +109,16 @@ def smallest_difference(bench: Bench) -> str:
 
 
 def smallest_clients(bench: Bench) -> str:
+    from running import rival, rival_python
     from serve import free_port, process
 
     http, grpc = free_port(), free_port()
     command = [sys.executable, "-m", "trapline", "serve", f"it={bench.model}"]
     command += ["--port", http, "--grpc-port", grpc]
     photo = next(bench.photos.rglob("*.JPG"))
-    client = ["uv", "run", "-q", "--no-project", "--with", "tritonclient[grpc,http]", "python"]
+    client = [rival_python("tritonclient", ["tritonclient[grpc,http]"]), BENCHMARKS / "clients.py", photo]
     with process(command, http, bench.folder / "log"):
-        addresses = ["--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
-        done = subprocess.run(
-            [*client, str(BENCHMARKS / "clients.py"), str(photo), *addresses],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+        return rival("tritonclient", [*client, "--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"])
 
 
 def smallest_detector(bench: Bench) -> str:
@@ -207,7 +201,7 @@ def smallest_trailcam_bursts(bench: Bench) -> str:
 
 def smallest_train(bench: Bench) -> str:
     few = ["--epochs", 1, "--runs", 1]
-    source = bench.caltech_night()
+    source = bench.caltech_night(5)
     return "".join(
         bench.run("train.py", source, "--recipe", recipe, *few)
         for recipe in ("small-cnn", "conser-vision-resnet50")
