@@ -60,10 +60,9 @@ class Bench:
         command = [sys.executable, "-m", "trapline", *map(str, arguments)]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
 
-    def caltech_night(self, locations: int = 12) -> Path:
+    def caltech_night(self) -> Path:
         """A small caltech-night."""
-        source, folder = self.field / "caltech-night", self.folder / "caltech-night"
-        return little_caltech_night(source, folder, locations)
+        return little_caltech_night(self.field / "caltech-night", self.folder / "caltech-night")
 
     def trailcam_bursts(self, every: int = 4) -> Path:
         """A small trailcam-bursts."""
@@ -201,7 +200,7 @@ def smallest_trailcam_bursts(bench: Bench) -> str:
 
 def smallest_train(bench: Bench) -> str:
     few = ["--epochs", 1, "--runs", 1]
-    source = bench.caltech_night(5)
+    source = bench.caltech_night()
     return "".join(
         bench.run("train.py", source, "--recipe", recipe, *few)
         for recipe in ("small-cnn", "conser-vision-resnet50")
