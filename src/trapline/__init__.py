@@ -33,6 +33,7 @@ _HOMES = {
     "combine": "trapline.prediction",
     "compare": "trapline.evaluation",
     "crossval": "trapline.training",
+    "download": "trapline.storage",
     "estimate": "trapline.prediction",
     "evaluate": "trapline.evaluation",
     "explore": "trapline.evaluation",

@@ -43,6 +43,7 @@ def build_app() -> typer.Typer:
 _COMMANDS = {
     "quickstart": "Try the whole way on synthetic photos, without data.",
     "run": "A recipe whole, from photos to report and submission.",
+    "download": "Fetch a data set or archive, checked.",
     "catalog": "Read photos and labels from any source.",
     "explore": "Look into a catalog before training.",
     "split": "Say which photos train, validate and test.",
@@ -108,6 +109,7 @@ _INTERRUPTED = 130
 """The status that typer leaves with after Ctrl-C."""
 
 _AFTER_STOP = {
+    "download": "The same command goes on where it stopped.",
     "detect": "The same command goes on where it stopped.",
     "predict": "The same command goes on where it stopped.",
     "train": "The same command with --resume goes on with what was finished.",

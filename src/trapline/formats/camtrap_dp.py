@@ -18,7 +18,7 @@ from trapline.formats.draft import Draft
 from trapline.formats.json_file import read_json_object
 from trapline.formats.registry import reader
 from trapline.formats.text_table import read_text_table
-from trapline.formats.unzip import safe_unzip, zip_names
+from trapline.storage import safe_unzip, zip_names
 
 DESCRIPTOR = "datapackage.json"
 MAX_TABLE_BYTES = 8 * 1024**3

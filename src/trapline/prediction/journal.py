@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import struct
-import sys
 import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ import numpy.typing as npt
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.prediction.inputs import key, state
 from trapline.prediction.table import sync_folder
+from trapline.storage import lock
 
 _LENGTH = struct.Struct("<I")
 _DIGEST_SIZE = 16
@@ -117,7 +117,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("r+b" if path.exists() else "w+b")
         try:
-            _lock(self._file, path)
+            lock(self._file, path)
             if fresh:
                 self._file.truncate(0)
             self.header, self.dropped_bytes = self._resume(dict(header))
@@ -319,29 +319,6 @@ def _refuse_no_beginning(file: BinaryIO, path: Path, header: Mapping[str, Any]) 
             f"{path} is no journal of Trapline or its beginning is damaged. "
             "Move it away, or start again with --fresh."
         )
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    """Take the journal for this process; the system gives it back however the process ends."""
-    busy = UsageError(f"Another run is writing {path}. Wait for it, or name another output with -o.")
-    if sys.platform == "win32":
-        import msvcrt
-
-        file.seek(2**31 - 2)  # a byte far behind the content: Windows locks are for readers too
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            raise busy from None
-        file.seek(0)
-    else:
-        import fcntl
-
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise busy from None
-        except OSError:  # a network disk without locks: one run at a time is then up to the user
-            return
 
 
 def read_header(path: Path) -> dict[str, Any] | None:

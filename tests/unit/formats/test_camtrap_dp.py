@@ -11,7 +11,7 @@ import pytest
 
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.formats import read
-from trapline.formats.unzip import safe_unzip
+from trapline.storage import safe_unzip
 
 DEPLOYMENTS = (
     "deploymentID,locationID,latitude,longitude,deploymentStart,deploymentEnd\n"

@@ -15,8 +15,8 @@ from trapline.errors import DataError
 from trapline.formats.code_execution.interpreter import Interpreter, find_interpreter
 from trapline.formats.code_execution.package import DEFAULT_HOURS
 from trapline.formats.code_execution.sandbox import Ran, run_sandboxed
-from trapline.formats.unzip import safe_unzip, zip_names
 from trapline.prediction.submission import read_format, submission_problems
+from trapline.storage import safe_unzip, zip_names
 
 _FORMAT, _METADATA, _OUTPUT = "submission_format.csv", "test_metadata.csv", "submission.csv"
 MAX_UNPACKED = 50 * 1024**3

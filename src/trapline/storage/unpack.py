@@ -1,21 +1,24 @@
-"""Taking files out of a foreign zip: nothing outside the folder, no links, nothing without end."""
+"""Taking files out of a foreign archive: nothing outside the folder, no links, nothing without end."""
 
 from __future__ import annotations
 
 import lzma
+import shutil
 import stat
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 
 MAX_FILES = 1_000_000
 MAX_BYTES = 200 * 1024**3
 MAX_RATIO = 200
 _CHUNK = 1024**2
+_NAMES_AND_ATTRIBUTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -25,6 +28,82 @@ _DAMAGE = (
     OSError,
     ValueError,  # names or numbers that cannot be
 )
+
+
+def unpack(source: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> list[str]:
+    """Unpack a zip or tar archive (.tar, .tar.gz, .tar.bz2, .tar.xz) as a new folder, whole or not at all.
+
+    Returns:
+        The names of its files, with forward slashes.
+
+    Raises:
+        UsageError: the folder is there already.
+        DataError: no archive, damaged, too large, or with links, devices or paths outside it.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists. Name another folder with -o, or remove it.")
+    half = folder.with_name(folder.name + ".unpacking")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    try:
+        if zipfile.is_zipfile(source):
+            names = safe_unzip(source, half, max_bytes=max_bytes)
+        else:
+            names = _untar(source, half, max_bytes)
+        if folder.exists():
+            folder.rmdir()
+        half.rename(folder)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return names
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header; long names and attributes are read into memory, so they have a limit."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """The header in a block of 512 bytes.
+
+        Raises:
+            tarfile.ReadError: names or attributes of over a mebibyte.
+        """
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in _NAMES_AND_ATTRIBUTES and member.size > _CHUNK:
+            raise tarfile.ReadError(f"a header of {member.size} bytes")
+        return member
+
+
+def _untar(source: Path, folder: Path, max_bytes: int) -> list[str]:
+    names: list[str] = []
+    total, most = 0, min(max_bytes, MAX_RATIO * source.stat().st_size)
+    try:
+        # read once, in order: what a member says of itself is checked before its content is read
+        with tarfile.open(source, "r|*", tarinfo=_Header) as archive:
+            for member in archive:
+                if member.isdir():
+                    continue
+                total += member.size
+                if len(names) == MAX_FILES or total > most:
+                    raise DataError(f"{source} unpacks to more than is believable; unpack it yourself.")
+                _extract(source, archive, member, folder)
+                names.append(member.name)
+    except (tarfile.TarError, *_DAMAGE) as error:
+        kind = "" if names else " as a zip or tar archive"
+        raise DataError(f"{source} cannot be unpacked{kind}: {error}") from error
+    return names
+
+
+def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    if not member.isreg():
+        raise DataError(f"{source} holds {member.name!r}, a link or device; it was not unpacked.")
+    _check_path(source, member.name)
+    place = folder / PurePosixPath(member.name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    packed = archive.extractfile(member)
+    assert packed is not None  # a regular file has content
+    with packed, place.open("xb") as file:
+        shutil.copyfileobj(packed, file, _CHUNK)
 
 
 def safe_unzip(
@@ -74,13 +153,15 @@ def zip_names(source: Path) -> list[str]:
         raise DataError(f"{source} cannot be read as a zip: {error}") from error
 
 
-def _check(source: Path, member: zipfile.ZipInfo) -> None:
-    path = PurePosixPath(member.filename)
-    outside = path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in member.filename
+def _check_path(source: Path, name: str) -> None:
+    path = PurePosixPath(name)
+    outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
     if outside or not path.parts:
-        raise DataError(
-            f"{source} holds {member.filename!r}, a path outside the folder; it was not unpacked."
-        )
+        raise DataError(f"{source} holds {name!r}, a path outside the folder; it was not unpacked.")
+
+
+def _check(source: Path, member: zipfile.ZipInfo) -> None:
+    _check_path(source, member.filename)
     if stat.S_ISLNK(member.external_attr >> 16):
         raise DataError(f"{source} holds the link {member.filename!r}; it was not unpacked.")
     if member.flag_bits & 1:

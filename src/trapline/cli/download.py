@@ -1,0 +1,75 @@
+"""`trapline download`: a data set or another file from an address, checked and unpacked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from trapline.cli._common import Force, Json, progress
+from trapline.errors import UsageError
+
+if TYPE_CHECKING:
+    from trapline.storage import Downloaded
+
+
+def run(
+    url: Annotated[str, typer.Argument(help="Of a file: https://…", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The file to write; with --unpack the new folder.")
+    ],
+    sha256: Annotated[str | None, typer.Option(help="What the file must have, in hexadecimal.")] = None,
+    unpack: Annotated[
+        bool, typer.Option("--unpack", help="Unpack a zip or tar archive; only its content is kept.")
+    ] = False,
+    most: Annotated[
+        float, typer.Option(min=0, metavar="GB", help="Refuse more than this, packed or unpacked.")
+    ] = 20.0,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Fetch the file at URL. Run again to go on where it broke off."""
+    from trapline.storage import download
+    from trapline.storage import unpack as take_apart
+
+    most_bytes = int(most * 1e9)
+    archive = output
+    if unpack:
+        if output.exists():
+            raise UsageError(f"{output} exists. Name another folder with -o, or remove it.")
+        archive = output.with_name(f"{output.name}-{_file_name(url)}")
+    with progress() as display:
+        task = display.add_task("download", total=None, rate="")
+
+        def show(done: int, total: int | None) -> None:
+            size = "" if total is None else f" of {total / 1e6:,.0f}"
+            display.update(task, completed=done, total=total, rate=f"{done / 1e6:,.0f}{size} MB")
+
+        found = download(
+            url, archive, sha256=sha256, most_bytes=most_bytes, force=force or unpack, progress=show
+        )
+    names = take_apart(archive, output, max_bytes=most_bytes) if unpack else None
+    if unpack:
+        archive.unlink()
+    _show(found, output, names, json)
+
+
+def _file_name(url: str) -> str:
+    """The last part of an address's path, as it can be a file's name."""
+    name = unquote(urlsplit(url).path).replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(letter for letter in name if letter.isalnum() or letter in "._-") or "archive"
+
+
+def _show(found: Downloaded, output: Path, names: list[str] | None, json: bool) -> None:
+    if json:
+        from json import dumps
+
+        facts = {"output": output.as_posix(), "bytes": found.size, "sha256": found.sha256}
+        facts |= {"fetched": found.fetched} | ({} if names is None else {"files": len(names)})
+        typer.echo(dumps(facts, indent=1))
+        return
+    what = f"{found.size / 1e6:,.1f} MB" if names is None else f"{len(names):,} files"
+    there = " It was there already." if not found.fetched else ""
+    typer.echo(f"Wrote {output}: {what}, SHA-256 {found.sha256}.{there}")

@@ -1,0 +1,96 @@
+"""Archives from elsewhere are unpacked whole or not at all, and never outside their folder."""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trapline.errors import DataError, UsageError
+from trapline.storage import unpack
+
+FILES = {"site/a.jpg": b"photo" * 1000, "labels.csv": b"a,b\n", "site/Jura é.jpg": b"another"}
+
+
+def member(name: str, content: bytes = b"x", **settings: object) -> tuple[tarfile.TarInfo, bytes]:
+    found = tarfile.TarInfo(name)
+    found.size = len(content)
+    for key, value in settings.items():
+        setattr(found, key, value)
+    return found, content
+
+
+def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes], mode: str = "w:gz") -> Path:
+    with tarfile.open(path, mode) as archive:
+        for info, content in members:
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"])
+def test_each_kind_is_unpacked(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / f"set.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(source, "w") as archive:
+            for name, content in FILES.items():
+                archive.writestr(name, content)
+    else:
+        tar(source, *(member(*each) for each in FILES.items()), mode=f"w:{kind.partition('.')[2]}")
+    assert sorted(unpack(source, tmp_path / "set")) == sorted(FILES)
+    for name, content in FILES.items():
+        assert (tmp_path / "set" / name).read_bytes() == content
+    with pytest.raises(UsageError, match="exists"):
+        unpack(source, tmp_path / "set")
+
+
+def cut(path: Path) -> Path:
+    tar(path, member("a", bytes(range(256)) * 100))
+    path.write_bytes(path.read_bytes()[:-40])
+    return path
+
+
+def deep(path: Path) -> Path:
+    """A header that says its attributes have a gigabyte."""
+    info = tarfile.TarInfo("a")
+    info.type, info.size = tarfile.XHDTYPE, 2**30
+    path.write_bytes(info.tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
+    return path
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "up": (lambda path: tar(path, member("../out")), "a path outside"),
+    "root": (lambda path: tar(path, member("/etc/out")), "a path outside"),
+    "drive": (lambda path: tar(path, member("C:\\out")), "a path outside"),
+    "link": (lambda path: tar(path, member("a", b"", type=tarfile.SYMTYPE, linkname="/etc")), "a link"),
+    "hard link": (
+        lambda path: tar(path, member("a", b"", type=tarfile.LNKTYPE, linkname="/etc/passwd")),
+        "a link",
+    ),
+    "device": (lambda path: tar(path, member("a", b"", type=tarfile.CHRTYPE)), "a link or device"),
+    "pipe": (lambda path: tar(path, member("a", b"", type=tarfile.FIFOTYPE)), "a link or device"),
+    "bomb": (lambda path: tar(path, member("a", bytes(50_000_000))), "more than is believable"),
+    "twice": (lambda path: tar(path, member("a"), member("a")), "cannot be unpacked"),
+    "cut": (cut, "cannot be unpacked"),
+    "attributes": (deep, "as a zip or tar archive: a header of 1073741824 bytes"),
+    "none": (
+        lambda path: path.write_bytes(b"no archive") and path,
+        "cannot be unpacked as a zip or tar archive",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused_leaves_nothing(what: str, tmp_path: Path) -> None:
+    make, complaint = REFUSED[what]
+    source = make(tmp_path / "set.tar.gz")
+    with pytest.raises(DataError, match=complaint):
+        unpack(source, tmp_path / "deep" / "er" / "set")
+    assert [path.name for path in tmp_path.rglob("*") if not path.is_dir()] == ["set.tar.gz"]
+
+
+def test_more_than_was_allowed_is_refused(tmp_path: Path) -> None:
+    source = tar(tmp_path / "set.tar", member("a", bytes(2000)), mode="w")
+    with pytest.raises(DataError, match="more than is believable"):
+        unpack(source, tmp_path / "set", max_bytes=1000)
