@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Json, parse_numbers
+from trapline.cli._common import Force, Json, parse_numbers, refuse_to_overwrite
 from trapline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,14 @@ def run(
         str | None,
         typer.Option(metavar="X,Y,WIDTH,HEIGHT", help="With --photo: cut to this box, in fractions."),
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Its network, layer by layer, with shapes and parameters.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="With --layers: draw the network too, as .png, .svg or .pdf."),
+    ] = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Show the card of a model file: its labels, how it was calibrated and judged, its licences."""
@@ -45,6 +53,11 @@ def run(
         return
     if catalog is not None or box is not None:
         raise UsageError("--catalog and --box say where in a photo to look: name one with --photo.")
+    if layers:
+        _layers(opened, output, force, json)
+        return
+    if output is not None:
+        raise UsageError("-o names the drawing of the network: ask for it with --layers.")
     if json:
         import json as writer
 
@@ -84,6 +97,34 @@ def _explain(model: ModelFile, photo: Path, catalog: Path | None, box: str | Non
         label = f" = {', '.join(said)}" if said else ""
         name = f"{'  ' * step.depth}{step.name} ({step.rank}){label}"
         typer.echo(f"{step.probability:>11.3f}  {step.of_parent:>9.3f}  {name}")
+
+
+def _layers(model: ModelFile, output: Path | None, force: bool, json: bool) -> None:
+    from trapline.models.layers import network_layers
+
+    size = model.card.preprocessing
+    found = network_layers(model.path, size.height, size.width)
+    total = sum(layer.parameters for layer in found)
+    summary = f"{len(found)} layers, {total:,} parameters"
+    if output is not None:
+        from trapline.evaluation.network_figure import draw_network
+
+        refuse_to_overwrite(output, force)
+        draw_network(found, f"{model.card.name}\n{summary}", output)
+    if json:
+        import dataclasses
+        import json as writer
+
+        rows = [dataclasses.asdict(layer) for layer in found]
+        typer.echo(writer.dumps({"parameters": total, "layers": rows}, indent=1))
+        return
+    names = max((len(layer.name) for layer in found), default=0)
+    operators = max((len(layer.operator) for layer in found), default=0)
+    for layer in found:
+        shape = "?" if layer.shape is None else " × ".join(map(str, layer.shape))
+        learnt = f"{layer.parameters:,}" if layer.parameters else ""
+        typer.echo(f"{layer.name:<{names}}  {layer.operator:<{operators}}  {shape:<17} {learnt:>12}".rstrip())
+    typer.echo(f"{summary}; shapes for one image, channels first")
 
 
 def _box(text: str) -> Box:
