@@ -1,8 +1,10 @@
 """The deepest taxon that the probabilities carry, and whether an answer is right. Pure numbers and names.
 
-The levels of an answer are the kind (animal, human, vehicle, blank, other) and below it the ranks. At each
-level the best answer is the most probable taxon of that rank; the answer that counts is that of the finest
-level whose threshold its probability reaches.
+The levels of an answer are the kind (animal, human, vehicle, blank, other) and the ranks. The best taxa of a
+media lie on one path: the most probable of the taxa at the top, then the most probable of those right below
+it, and so on down to a leaf. So the ranks of a media never contradict each other, and a taxon of more than
+one half is always among them. The answer that counts is that of the finest level whose threshold its
+probability reaches.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from trapline.taxonomy.classes import Hierarchy
 from trapline.taxonomy.names import KINDS, RANKS
 from trapline.taxonomy.tree import Taxonomy
 
@@ -34,21 +37,23 @@ class Level:
     Attributes:
         name: one of `LEVELS`.
         taxa: the taxa of that rank, or the kinds.
+        parents: of each the nearest taxon above it that can be an answer; None at the top, and of the kinds.
         matrix: float64 [labels, taxa] of 0 and 1.
     """
 
     name: str
     taxa: tuple[str, ...]
+    parents: tuple[str | None, ...]
     matrix: Floats
 
 
 @dataclass(frozen=True)
 class Best:
-    """The most probable answer of each row at one level.
+    """The answer of each row at one level: the most probable kind, or the taxon of that rank on the path.
 
     Attributes:
         level: one of `LEVELS`.
-        answers: [rows], taxa or kinds.
+        answers: [rows], taxa or kinds; None where the path has no taxon of the rank.
         probabilities: [rows]; NaN where there are none.
     """
 
@@ -91,24 +96,67 @@ def levels_of(taxonomy: Taxonomy, labels: Sequence[str], without: Collection[str
         taxa = tuple(dict.fromkeys(name for name in groups if name is not None and name not in without))
         if not taxa:
             continue
+        parents = tuple(None if level == "kind" else _parent(taxonomy, name, without) for name in taxa)
         column = {name: place for place, name in enumerate(taxa)}
         matrix = np.zeros((len(labels), len(taxa)))
         for row, name in enumerate(groups):
             if name in column:
                 matrix[row, column[name]] = 1.0
-        found.append(Level(level, taxa, matrix))
+        found.append(Level(level, taxa, parents, matrix))
     return found
+
+
+def _parent(taxonomy: Taxonomy, taxon: str, without: Collection[str]) -> str | None:
+    """The nearest taxon above one that can be an answer; None at the top."""
+    parent = taxonomy.taxa[taxon].parent  # not by `path`: a label may have the name of a taxon above its own
+    while parent is not None and parent in without:
+        parent = taxonomy.taxa[parent].parent
+    return parent
 
 
 def best_answers(probabilities: Floats, levels: Sequence[Level]) -> list[Best]:
-    """The most probable answer of each row [rows, labels] at each level; NaN rows are allowed."""
+    """The best answer of each row [rows, labels] at each level; NaN rows are allowed.
+
+    Of the kinds the most probable one; of the ranks the taxa of the path that goes down from the top of the
+    tree to a leaf, each time to the most probable of the taxa right below (the first of equals).
+    """
+    sums = {level.name: np.minimum(probabilities @ level.matrix, 1.0) for level in levels}
+    ranks = [level for level in levels if level.name != "kind"]
+    on_path = _descend(np.hstack([sums[level.name] for level in ranks]), ranks) if ranks else {}
     found = []
     for level in levels:
-        sums = np.minimum(probabilities @ level.matrix, 1.0)
-        place = np.nan_to_num(sums, nan=-1.0).argmax(axis=1)
-        names = np.array(level.taxa, object)[place]
-        found.append(Best(level.name, names, sums[np.arange(len(sums)), place]))
+        if level.name == "kind":
+            place = np.nan_to_num(sums["kind"], nan=-1.0).argmax(axis=1)
+        else:
+            place = on_path[level.name]
+        there = place >= 0
+        names = np.array((*level.taxa, None), object)[np.where(there, place, len(level.taxa))]
+        own = sums[level.name][np.arange(len(place)), place]
+        found.append(Best(level.name, names, np.where(there, own, np.nan)))
     return found
+
+
+def _descend(sums: Floats, ranks: Sequence[Level]) -> dict[str, npt.NDArray[np.int64]]:
+    """Rank → [rows]: which of its taxa is on each row's path; -1 where none is. `sums`: [rows, all taxa]."""
+    names = [name for level in ranks for name in level.taxa]
+    rank_of = np.repeat(np.arange(len(ranks)), [len(level.taxa) for level in ranks])
+    place_of = np.concatenate([np.arange(len(level.taxa)) for level in ranks])
+    number = {name: place for place, name in enumerate(names)}
+    below: dict[int, list[int]] = {}
+    for child, parent in enumerate(parent for level in ranks for parent in level.parents):
+        below.setdefault(-1 if parent is None else number[parent], []).append(child)
+    found = np.full((len(ranks), len(sums)), -1, np.int64)
+    known = np.nan_to_num(sums, nan=-1.0)
+    open_nodes = [(-1, np.arange(len(sums)))]
+    while open_nodes:
+        node, rows = open_nodes.pop()
+        children = np.array(below.get(node, ()), np.int64)
+        if not len(children) or not len(rows):
+            continue
+        chosen = children[known[np.ix_(rows, children)].argmax(axis=1)]
+        found[rank_of[chosen], rows] = place_of[chosen]
+        open_nodes += [(int(child), rows[chosen == child]) for child in np.unique(chosen)]
+    return {level.name: found[place] for place, level in enumerate(ranks)}
 
 
 def roll_up(bests: Sequence[Best], thresholds: Mapping[str, float] | None) -> RolledUp:
@@ -128,6 +176,33 @@ def roll_up(bests: Sequence[Best], thresholds: Mapping[str, float] | None) -> Ro
         answers[passed], levels[passed] = best.answers[passed], best.level
         probabilities[passed] = best.probabilities[passed]
     return RolledUp(answers, levels, probabilities)
+
+
+def walk_down(probabilities: Floats, hierarchy: Hierarchy) -> RolledUp:
+    """The published greedy descent: at each node to the most probable child, always to a leaf.
+
+    An only child is passed through; no probability stops the walk. A class without a taxon (`blank`) is a
+    leaf at the top, and its answer is its kind.
+
+    Args:
+        probabilities: [rows, classes].
+        hierarchy: the nodes, and the classes at its leaves.
+
+    Returns:
+        the leaf of each row, and its probability: the product along the path.
+    """
+    names, tree = hierarchy.classes.names, hierarchy.classes.taxonomy
+    left = np.ones(probabilities.shape, bool)  # the classes below the node that a row has come to
+    for head in hierarchy.heads:
+        below = np.array([[child in hierarchy.paths[name] for child in head.children] for name in names])
+        here = np.flatnonzero((left & below.any(axis=1)).any(axis=1))
+        chosen = (probabilities[here] @ below).argmax(axis=1)
+        left[here] &= below[:, chosen].T
+    place = left.argmax(axis=1)
+    known = [tree.labels[name] for name in names]
+    answers = np.array([label.kind if label.taxon is None else label.taxon for label in known], object)
+    levels = np.array(["kind" if one.taxon is None else tree.taxa[one.taxon].rank for one in known], object)
+    return RolledUp(answers[place], levels[place], probabilities[np.arange(len(place)), place])
 
 
 def verdict(taxonomy: Taxonomy, answer: str, label: str) -> Verdict:

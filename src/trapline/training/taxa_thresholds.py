@@ -46,9 +46,12 @@ def choose_thresholds(
     table = {}
     for best in reversed(bests):
         pairs = list(zip(best.answers, labels, strict=True))
-        known = {pair: verdict(tree, *pair) for pair in dict.fromkeys(pairs)}
+        known = {
+            (answer, label): "none" if answer is None else verdict(tree, answer, label)
+            for answer, label in dict.fromkeys(pairs)
+        }
         said = np.array([known[pair] for pair in pairs])
-        judged = open_rows & (said != "unknown")
+        judged = open_rows & ~np.isin(said, ("unknown", "none"))
         found = choose_threshold(
             best.probabilities[judged],
             said[judged] == "right",
@@ -59,7 +62,7 @@ def choose_thresholds(
         if found is None:
             continue
         thresholds[best.level] = np.floor(found.threshold * 1e6) / 1e6  # tables hold float32
-        open_rows &= best.probabilities < thresholds[best.level]
+        open_rows &= ~(best.probabilities >= thresholds[best.level])  # NaN: the path has no such rank
         table[best.level] = {
             "media": found.answered,
             "right": found.right,
