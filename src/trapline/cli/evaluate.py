@@ -22,6 +22,9 @@ def run(
     tables: Annotated[
         Path | None, typer.Option(help="Models of taxa: a folder for the tables by rank and node, as CSV.")
     ] = None,
+    answers: Annotated[
+        str, typer.Option(help="Models of taxa: rolled-up (stop in time) or greedy (always to a leaf).")
+    ] = "rolled-up",
     part: Annotated[
         str | None,
         typer.Option(help="Judge one part of the split: train, validation, test [the one predicted]."),
@@ -60,6 +63,7 @@ def run(
         "--intervals-over": (intervals_over or "location", ("location", "event", "season", "media")),
         "--unknown-labels": (unknown_labels, ("error", "wrong", "leave-out")),
         "--several-labels": (several_labels, ("error", "leave-out")),
+        "--answers": (answers, ("rolled-up", "greedy")),
     }
     for option, (given, allowed) in choices.items():
         if given not in allowed:
@@ -82,6 +86,7 @@ def run(
         unknown_labels=unknown_labels,  # type: ignore[arg-type]
         several_labels=several_labels,  # type: ignore[arg-type]
         allow_unmatched=allow_unmatched,
+        answers=answers,  # type: ignore[arg-type]
     )
     if json:
         typer.echo(evaluation.model_dump_json(indent=1))

@@ -13,7 +13,7 @@ import polars as pl
 import trapline
 from trapline import metrics
 from trapline.catalog import Catalog, event_key
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 from trapline.evaluation.breakdown import (
     confusion,
     per_label,
@@ -27,6 +27,7 @@ from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, 
 from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
+from trapline.evaluation.rolled_up import Way
 from trapline.evaluation.training_media import find_leak, find_training, what_is_told
 from trapline.models.card import as_intervals
 from trapline.prediction import Predictions
@@ -45,6 +46,7 @@ def evaluate(
     unknown_labels: UnknownLabels = "error",
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
+    answers: Way = "rolled-up",
 ) -> Evaluation:
     """Judge predictions by the labels of a catalog.
 
@@ -67,10 +69,15 @@ def evaluate(
             `wrong`, or `leave-out` (counted and said).
         several_labels: the same for media with several labels and a model that says one.
         allow_unmatched: count, and do not refuse, media without prediction and predictions without media.
+        answers: of a model of taxa: `rolled-up` answers stop where the evidence does, `greedy` ones go down
+            to a leaf whatever its probability, as published.
 
     Raises:
+        UsageError: another kind of answers, or greedy ones of a model without a taxonomy.
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
+    if answers != "rolled-up" and not predictions.info.get("taxonomy"):
+        raise UsageError(f"{answers.capitalize()} answers are of a model of taxa; these have no taxonomy.")
     told = what_is_told(predictions, training if isinstance(training, Catalog) else catalog)
     level, noun = predictions.level, NOUNS[predictions.level]
     if predictions.level == "event" and isinstance(training, Catalog):
@@ -130,6 +137,7 @@ def evaluate(
             part=part,
             groups=_keys(catalog, part, over),
             unknown_are_wrong=unknown_labels == "wrong",
+            way=answers,
             samples=samples,
             seed=seed,
         ),

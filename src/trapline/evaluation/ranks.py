@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from pydantic import Field
 
 from trapline.catalog import Catalog
+from trapline.errors import UsageError
 from trapline.evaluation.node_figures import NodeResult, figures_by_node
 from trapline.evaluation.rank_figures import RankResult, TaxonResult, figures_by_rank
 from trapline.evaluation.rank_tables import (
@@ -18,10 +20,11 @@ from trapline.evaluation.rank_tables import (
 )
 from trapline.evaluation.rank_truth import truth_by_rank
 from trapline.evaluation.result_part import ResultPart
-from trapline.evaluation.rolled_up import RollUpResult, Said, judge_rolled_up, said_of_each
+from trapline.evaluation.rolled_up import RollUpResult, Said, Way, judge_rolled_up, said_of_each
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import RANKS, Taxonomy
 from trapline.taxonomy.classes import Classes, hierarchy_of
+from trapline.taxonomy.rollup import walk_down
 
 
 class RankEvaluation(ResultPart):
@@ -70,6 +73,7 @@ def evaluate_ranks(
     part: str | None = None,
     groups: Sequence[str | None] | None = None,
     unknown_are_wrong: bool = False,
+    way: Way = "rolled-up",
     samples: int = 1000,
     seed: int = 42,
 ) -> RankEvaluation | None:
@@ -82,9 +86,16 @@ def evaluate_ranks(
         groups: what the intervals resample, one for each media of the part; None for locations.
         unknown_are_wrong: media of labels that the tree does not know count at every rank, and all that is
             said of them but their kind is wrong; else they are left out.
+        way: `rolled-up` answers stop where the evidence does; `greedy` is the published descent, at each node
+            to the most probable child and always to a leaf.
         samples: resamples behind each interval.
         seed: of the resamples.
+
+    Raises:
+        UsageError: another way.
     """
+    if way not in get_args(Way):
+        raise UsageError(f"Answers are {' or '.join(get_args(Way))}, not '{way}'.")
     ranks = Ranks.of_info(predictions.labels, predictions.info)
     if ranks is None or predictions.level != "media":
         return None
@@ -93,10 +104,13 @@ def evaluate_ranks(
     truth = truth_by_rank(chosen, predictions, classes, groups, unknown_are_wrong)
     if not truth.known.any():
         return None
-    rolled = ranks.answers(truth.probabilities)
     info = predictions.info["taxonomy"]
     hierarchy = hierarchy_of(classes, info.get("head_ranks") or RANKS)
-    promise = info.get("rollup", {}).get("promise")
+    if way == "greedy":
+        answers, thresholds, promise = walk_down(truth.probabilities, hierarchy), None, None
+    else:
+        answers, thresholds = ranks.answers(truth.probabilities), ranks.thresholds
+        promise = info.get("rollup", {}).get("promise")
     by_rank, taxa = figures_by_rank(truth, classes, samples, seed)
     return RankEvaluation(
         media=len(truth.labels),
@@ -105,8 +119,8 @@ def evaluate_ranks(
         ranks=by_rank,
         taxa=taxa,
         nodes=figures_by_node(truth.of_the_tree, hierarchy, samples, seed),
-        rollup=judge_rolled_up(truth, classes.taxonomy, rolled, ranks.thresholds, promise, samples, seed),
-        answers=said_of_each(truth, rolled),
+        rollup=judge_rolled_up(truth, classes.taxonomy, answers, thresholds, promise, samples, seed, way),
+        answers=said_of_each(truth, answers),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -37,10 +38,15 @@ class AnsweredAt(ResultPart):
     precision: Interval | None
 
 
+Way = Literal["rolled-up", "greedy"]
+"""Answers that stop where the evidence does, or the published descent that always goes to a leaf."""
+
+
 class RollUpResult(ResultPart):
-    """The rolled-up answers.
+    """The answers, one a media.
 
     Attributes:
+        way: how they were found.
         promise: the precision promised at each rank; None where nothing was promised.
         exact: answers as fine as the label.
         coarse: right answers above the label's taxon.
@@ -54,6 +60,7 @@ class RollUpResult(ResultPart):
         levels: the answers by the level at which they stop, finest first.
     """
 
+    way: Way = "rolled-up"
     promise: float | None
     exact: int
     coarse: int
@@ -97,8 +104,9 @@ def judge_rolled_up(
     promise: float | None,
     samples: int,
     seed: int,
+    way: Way = "rolled-up",
 ) -> RollUpResult:
-    """Whether the rolled-up answers are right, exact or coarser, and at which level they stop.
+    """Whether the answers are right, exact or coarser, and at which level they stop.
 
     Args:
         truth: the media.
@@ -108,6 +116,7 @@ def judge_rolled_up(
         promise: the precision promised at each rank; None where nothing was promised.
         samples: resamples behind each interval.
         seed: of the resamples.
+        way: how the answers were found.
     """
     pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
     verdicts = {pair: _judge(tree, *pair) for pair in set(pairs)}
@@ -133,6 +142,7 @@ def judge_rolled_up(
             )
         )
     return RollUpResult(
+        way=way,
         promise=promise,
         exact=int(exact.sum()),
         coarse=int((right & ~exact).sum()),

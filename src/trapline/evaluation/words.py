@@ -33,6 +33,9 @@ class Unit:
 
 UNITS = {"media": Unit("photo", "photos"), "event": Unit("event", "events"), "box": Unit("box", "boxes")}
 
+ANSWERS = {"rolled-up": "Rolled-up answers", "greedy": "Greedy answers, always to a leaf"}
+"""How the answers of a model of taxa were found."""
+
 MORE_ANSWERS = (
     "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
     "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations), or promise less "
@@ -141,7 +144,7 @@ def _rolled_lines(rolled: RollUpResult) -> list[str]:
         *([f"{rolled.unknown} that cannot be judged"] if rolled.unknown else []),
     ]
     promise = "" if rolled.promise is None else f", promised {rolled.promise:.2f} a rank"
-    first = f"Rolled-up answers: {', '.join(said)}."
+    first = f"{ANSWERS[rolled.way]}: {', '.join(said)}."
     if not rolled.levels:
         promised = "anything" if rolled.promise is None else f"{rolled.promise:.2f}"
         return [

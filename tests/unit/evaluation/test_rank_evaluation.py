@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from trapline.catalog import Catalog
+from trapline.errors import UsageError
 from trapline.evaluation import Evaluation, evaluate
 from trapline.prediction import Predictions
 from trapline.prediction.table import fixed_columns
@@ -237,3 +238,31 @@ def test_where_nothing_is_answered_the_advice_works_without_locations(
     found = evaluate(catalog, replace(said, info={**said.info, "thresholds": {}}), samples=50)
     for text in (found.to_text(), found.save_report(tmp_path / "r.html", pictures=0).read_text()):
         assert "with --set fold_by=event too" in text
+
+
+def test_greedy_answers_go_down_to_a_leaf_whatever_its_probability(
+    judged: tuple[Catalog, Predictions], tmp_path: Path
+) -> None:
+    found = evaluate(*judged, samples=50, answers="greedy")
+    assert found.ranks is not None
+    said = {one.media_id: (one.level, one.prediction, one.truth) for one in found.ranks.answers}
+    assert said["1.jpg"] == ("species", "Puma concolor", "bobcat")  # Felidae, if it may stop
+    assert said["6.jpg"] == ("species", "Sus scrofa", "boar")  # no answer, if it may stop
+    assert said["7.jpg"] == ("kind", "blank", "empty")
+    assert {level for level, _, _ in said.values()} == {"species", "kind"}
+    rolled = found.ranks.rollup
+    assert (rolled.way, rolled.promise, rolled.unanswered, rolled.exact) == ("greedy", None, 0, 4)
+    assert "Greedy answers, always to a leaf: 4 exact" in found.to_text()
+    written = pl.read_csv(found.ranks.save_tables(tmp_path / "t")[3])
+    assert written.columns == ["id", "taxonomic_level", "prediction", "truth", "probability"]
+    assert written["prediction"].null_count() == 0
+    assert "Greedy answers" in found.save_report(tmp_path / "r.html", pictures=0).read_text()
+
+
+def test_greedy_answers_need_a_tree(judged: tuple[Catalog, Predictions]) -> None:
+    catalog, said = judged
+    flat = replace(said, info={})
+    with pytest.raises(UsageError, match="no taxonomy"):
+        evaluate(catalog, flat, samples=50, answers="greedy", unknown_labels="wrong")
+    with pytest.raises(UsageError, match="rolled-up or greedy"):
+        evaluate(catalog, said, samples=50, answers="deepest")  # type: ignore[arg-type]
