@@ -90,6 +90,7 @@ def run_pipeline(
     """
     from trapline.evaluation import explore
     from trapline.models import ModelFile
+    from trapline.models.promised import without_promise
     from trapline.training import train
 
     folder = Path(folder)
@@ -105,6 +106,8 @@ def run_pipeline(
     model = train(recipe, catalog, folder / "train", taxonomy=taxonomy, allow_leak=allow_leak, report=report)
     opened = ModelFile(model)
     say(f"train     {model}")
+    if lacking := without_promise(opened.card):
+        say(f"          {lacking}")
     predictions, evaluation, judged = _judge(catalog, opened, folder)
     say(f"evaluate  {folder / 'report.html'}: {_headline(evaluation)} on the part '{judged}'")
     unknown = sorted(set(evaluation.labels) - set(opened.card.labels))

@@ -23,6 +23,7 @@ def test_the_recipe_is_the_published_one() -> None:
     assert (recipe.preprocessing.height, recipe.preprocessing.width) == (528, 528)
     assert (recipe.optimiser.name, recipe.optimiser.lr, recipe.batch_size) == ("adam", 1e-3, 32)
     assert (recipe.epochs, recipe.balance, recipe.selection) == (25, "class-weights", "accuracy")
+    assert (recipe.correct_prior, recipe.calibration) == (False, "none")
     assert recipe.taxa is not None
     assert (recipe.taxa.way, recipe.taxa.solver) == ("cascade", "adam")
 
@@ -97,6 +98,17 @@ def test_one_command_trains_every_node_with_weights_from_a_local_file(
         best = max(place for place, score in enumerate(scores) if score == max(scores))
         np.testing.assert_allclose(head.weights, layers[best][0], atol=1e-5)
         np.testing.assert_allclose(head.bias, layers[best][1], atol=1e-5)
+    history = pl.read_csv("run/history.csv")
+    assert history["node"].unique(maintain_order=True).to_list() == [
+        head["name"] for head in card.taxonomy["heads"]
+    ]
+    assert history["epoch"].to_list() == [*range(1, 7)] * 3
+    assert history.select(pl.selectors.ends_with("accuracy")).columns == [
+        "train_accuracy",
+        "validation_accuracy",
+    ]
+    with Image.open(tmp_path / "run" / "history.png") as figure:
+        assert figure.width > 400
     run("predict", "run/model.onnx", "catalog.parquet", "--part", "validation", "-o", "p.csv")
     said = pl.read_csv("p.csv")
     right = said.filter(pl.col("answer").is_not_null())

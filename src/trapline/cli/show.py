@@ -187,13 +187,14 @@ def _export(card: Card) -> str:
 
 
 def _promise(card: Card) -> str:
+    from trapline.models.promised import without_promise
+
     made = card.taxonomy.get("rollup")
     if not made:
         return ""
-    kept = [level for level in card.thresholds if level in made["chosen_on"]]
+    if lacking := without_promise(card):
+        return lacking
     where = f"{made['media']} single photos of {made['groups']} {made['over']}"
-    if not kept:
-        return f"precision {made['promise']:.2f} could not be promised at any rank on {where}"
     return (
         f"precision {made['promise']:.2f} a rank with confidence {made['confidence']:.2f}, chosen on {where}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -86,8 +86,9 @@ def run(
     if json:
         import json as writer
 
-        found = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
+        found: dict[str, Any] = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
         found["metrics"] = {name: figure.model_dump() for name, figure in card.metrics.items()}
+        found["notes"] = _notes(card)
         typer.echo(writer.dumps(found))
         return
     for line in _lines(card, path, seconds):
@@ -131,9 +132,16 @@ def _remove_run(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def _notes(card: Card) -> list[str]:
+    """What a reader of the figures must know of the model."""
+    from trapline.models.calibrated import doubts_of
+    from trapline.models.promised import without_promise
+
+    return [note for note in (*doubts_of(card.calibration), without_promise(card)) if note]
+
+
 def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
     from trapline.evaluation.words import columns, number, span, title
-    from trapline.models.calibrated import doubts_of
 
     yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
     yield f"Measured on {card.metrics_on}:"
@@ -141,6 +149,6 @@ def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
     rows += [(title(name), number(figure.value), span(figure)) for name, figure in card.metrics.items()]
     for line in columns(rows):
         yield f"  {line}"
-    for doubt in doubts_of(card.calibration):
-        yield f"Note: {doubt}"
+    for note in _notes(card):
+        yield f"Note: {note}"
     yield f"Next: trapline show {path}, or trapline predict {path} FOLDER"

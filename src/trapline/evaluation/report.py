@@ -12,8 +12,9 @@ from trapline.errors import DataError
 from trapline.evaluation.compare import compare
 from trapline.evaluation.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 from trapline.evaluation.result import Evaluation, Mistake
-from trapline.evaluation.words import MORE_ANSWERS, UNITS, title
+from trapline.evaluation.words import UNITS, title
 from trapline.metrics import LOWER_IS_BETTER
+from trapline.models.promised import MORE_ANSWERS
 
 TILES = {
     "single-label": ("accuracy", "macro_f1", "log_loss", "expected_calibration_error"),

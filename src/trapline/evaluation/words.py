@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import Interval
+from trapline.models.promised import MORE_ANSWERS
 
 if TYPE_CHECKING:
     from trapline.evaluation.rank_figures import RankResult
@@ -35,13 +36,6 @@ UNITS = {"media": Unit("photo", "photos"), "event": Unit("event", "events"), "bo
 
 ANSWERS = {"rolled-up": "Rolled-up answers", "greedy": "Greedy answers, always to a leaf"}
 """How the answers of a model of taxa were found."""
-
-MORE_ANSWERS = (
-    "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
-    "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations), or promise less "
-    "(--set taxa.promise=0.9)."
-)
-"""What helps where a model of taxa answers nothing."""
 
 FIGURES: dict[str, Words] = {
     "accuracy": Words("Accuracy", "Share of photos whose most probable label is right."),

@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 History = Sequence[Mapping[str, float]]
+NodeHistory = Sequence[Mapping[str, float | str | None]]
+"""Rows of several nodes, each named in `node`."""
+
+MOST_NODES = 120
+"""As many nodes are drawn; the CSV has all."""
 
 
-def write_history(history: History, folder: Path) -> Path:
-    """Write `history.csv`, one row an epoch (or what else was tried in turn); the file is replaced whole."""
+def write_history(history: History | NodeHistory, folder: Path) -> Path:
+    """Write `history.csv`, one row an epoch (or what else was tried in turn); the file is replaced whole.
+
+    A cell without a number is empty.
+    """
     path = folder / "history.csv"
     partial = path.with_name("history.csv.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
@@ -26,7 +35,9 @@ def write_history(history: History, folder: Path) -> Path:
     return path
 
 
-def _short(value: float) -> str:
+def _short(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
     return str(int(value)) if float(value).is_integer() else f"{value:.6g}"
 
 
@@ -69,10 +80,56 @@ def draw_strengths(losses: Mapping[float, float], kept: float, path: Path) -> Pa
     return path
 
 
-def _figure(width: float) -> Figure:
+def draw_nodes(history: NodeHistory, kept: Mapping[str, float], path: Path) -> Path:
+    """Draw the accuracies of each node in a panel of its own, with what was kept.
+
+    Args:
+        history: rows with `node`, `epoch` or `weight_decay`, and columns that end in `accuracy`.
+        kept: node -> its epoch or strength.
+        path: of the picture. Of more than `MOST_NODES` nodes the first are drawn, and it says so.
+    """
+    nodes = list(dict.fromkeys(str(row["node"]) for row in history))
+    across = "epoch" if "epoch" in history[0] else "weight_decay"
+    names = [name for name in history[0] if name.endswith("accuracy")]
+    shown = nodes[:MOST_NODES]
+    columns = min(4, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = _figure(max(4.5, 3.2 * columns), 0.7 + 2.3 * lines)
+    panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
+    for axes, node in zip(panels, shown, strict=False):
+        _draw_node([row for row in history if row["node"] == node], across, names, axes)
+        axes.axvline(kept[node], color="0.5", linestyle=":", label="kept")
+        axes.set_title(node.removesuffix("_taxon_classifier"), fontsize="small")
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    first = panels[0]
+    first.set_ylim(-0.02, 1.02)
+    figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize="small")
+    more = f"; the first {len(shown)} of {len(nodes)} nodes" if len(nodes) > len(shown) else ""
+    figure.supxlabel(f"{'epoch' if across == 'epoch' else 'optimiser.weight_decay'}{more}", fontsize="small")
+    figure.savefig(path, dpi=100)
+    return path
+
+
+def _draw_node(rows: NodeHistory, across: str, names: Sequence[str], axes: Axes) -> None:
+    places = sorted(rows, key=lambda row: float(row[across] or 0))
+    for place, name in enumerate(names):
+        values = [float("nan") if row[name] is None else float(row[name] or 0) for row in places]
+        marker = "." if len(values) < 30 else ""
+        label = name.replace("_", " ")
+        axes.plot(
+            [float(row[across] or 0) for row in places], values, f"C{place}", label=label, marker=marker
+        )
+    if across == "weight_decay":
+        axes.set_xscale("log")
+    axes.grid(alpha=0.3)
+    axes.tick_params(labelsize="x-small")
+
+
+def _figure(width: float, height: float = 3.4) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, 3.4), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.errors import UsageError
@@ -25,15 +24,20 @@ from trapline.taxonomy.classes import Head, unsupported
 from trapline.training import linear
 from trapline.training.crossval import CrossValidation
 from trapline.training.heads import LIBRARIES, MODEL, HeadLearner, folds_within, held_out
+from trapline.training.history import draw_nodes, write_history
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.selection import Rows, data_summary, refuse_leaks, split_record
+from trapline.training.taxa_adam import EpochHead
 from trapline.training.taxa_media import TaxaMedia, select_taxa
 from trapline.training.taxa_pooling import choose_pooling
 from trapline.training.taxa_thresholds import choose_thresholds
 from trapline.training.torch_learner import StepReport
-from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, losses
+from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, hits, losses
 
 Floats = npt.NDArray[np.float64]
+
+NodeRow = dict[str, float | str | None]
+"""One row of the history: of one node, at one epoch or with one strength of its regularisation."""
 
 _WORSE_BEFORE_STOPPING = 2
 _UNCHOSEN = 1.0
@@ -47,12 +51,12 @@ class OutOfFold:
     Attributes:
         logits: [rows, classes], log probabilities.
         strengths: head name → the strength chosen for it.
-        tried: one row a head (or group of heads) and strength, with its loss.
+        tried: one row a head and strength; see `TaxaLearner.tried`.
     """
 
     logits: Floats
     strengths: dict[str, float]
-    tried: list[dict[str, float | str]]
+    tried: list[NodeRow]
 
 
 class TaxaLearner:
@@ -115,18 +119,14 @@ class TaxaLearner:
         """
         by_head: dict[str, list[linear.LinearHead]] = {}
         strengths: dict[str, float] = {}
-        tried: list[dict[str, float | str]] = []
+        tried: list[NodeRow] = []
         for place, group in enumerate(self.groups):
             self._tell("heads", place, len(self.groups))
-            fitted, found, best = self._choose(group, rows, folds)
+            fitted, every, best = self._choose(group, rows, folds)
             for head in group:
                 by_head[head.name] = [one[head.name] for one in fitted]
                 strengths[head.name] = best
-            name = group[0].name if len(group) == 1 else "all heads"
-            tried += [
-                {"head": name, "weight_decay": key, "out_of_fold_log_loss": value}
-                for key, value in found.items()
-            ]
+                tried += [self._row(head, key, some, rows, folds) for key, some in every.items()]
         self._tell("heads", len(self.groups), len(self.groups))
         logits = np.empty((len(rows), len(self.media.classes.names)))
         for place, fold in enumerate(np.unique(folds)):
@@ -137,8 +137,8 @@ class TaxaLearner:
 
     def _choose(
         self, group: Sequence[Head], rows: Rows, folds: npt.NDArray[np.int64]
-    ) -> tuple[list[Fitted], dict[float, float], float]:
-        """For each fold the heads of the strength that did best on the others; loss a strength; the best."""
+    ) -> tuple[list[Fitted], dict[float, list[Fitted]], float]:
+        """For each fold the heads of the strength that did best on the others; all of them; the best."""
         names = np.unique(folds)
         heard = np.any([self.decisions[head.name].heard[rows] for head in group], axis=0)
         known = len(np.unique(folds[heard])) > 1
@@ -164,7 +164,35 @@ class TaxaLearner:
         for place, fold in enumerate(names):
             others = {strength: _mean(values[folds != fold]) for strength, values in found.items()}
             chosen.append(fitted[min(others, key=others.__getitem__)][place])
-        return chosen, means, min(means, key=means.__getitem__)
+        return chosen, fitted, min(means, key=means.__getitem__)
+
+    def _row(
+        self,
+        head: Head,
+        strength: float,
+        fitted: Sequence[Fitted],
+        rows: Rows,
+        folds: npt.NDArray[np.int64],
+    ) -> NodeRow:
+        """How a head of one strength does in training and out of fold; None where no media tells."""
+        decision, views = self.decisions[head.name], self.looks.predict
+        seen, unseen = [], np.full(len(rows), np.nan)
+        for place, fold in enumerate(np.unique(folds)):
+            outside, inside = rows[folds != fold], rows[folds == fold]
+            one = fitted[place][head.name]
+            seen.append(hits(one, decision.of(outside), self.features[outside], views))
+            unseen[folds == fold] = hits(one, decision.of(inside), self.features[inside], views)
+        lost = [
+            self._losses([head], fitted[place], rows[folds == fold])
+            for place, fold in enumerate(np.unique(folds))
+        ]
+        return {
+            "node": head.name,
+            "weight_decay": strength,
+            "train_accuracy": _share(np.concatenate(seen)),
+            "out_of_fold_accuracy": _share(unseen),
+            "out_of_fold_log_loss": _share(np.concatenate(lost)),
+        }
 
     def logits(self, heads: Fitted, rows: Rows) -> Floats:
         """[rows, classes]: log probabilities, as the model file will say them."""
@@ -258,6 +286,11 @@ def _mean(values: Floats) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
+def _share(values: Floats) -> float | None:
+    """The mean over the media that tell; None where none does."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
 def _with_prior(head: linear.LinearHead, decision: Decision, recipe: Recipe) -> linear.LinearHead:
     """After balanced training: the natural shares of the children put back (Saerens et al. 2002)."""
     if recipe.balance == "none" or not recipe.correct_prior:
@@ -278,8 +311,25 @@ class TaxaFit:
 
     heads: Fitted
     strengths: dict[str, float]
-    tried: list[dict[str, float | str]]
+    tried: list[NodeRow]
     judged: Judged
+
+    @property
+    def history(self) -> list[NodeRow]:
+        """One row a node and epoch where heads were trained by epochs, else one a node and strength."""
+        return self.tried or [
+            {"node": name, **row}
+            for name, head in self.heads.items()
+            if isinstance(head, EpochHead)
+            for row in head.history
+        ]
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """Node → the epoch, or the strength, that was kept."""
+        if self.tried:
+            return self.strengths
+        return {name: head.best_epoch for name, head in self.heads.items() if isinstance(head, EpochHead)}
 
 
 def fit_taxa(learner: TaxaLearner) -> TaxaFit:
@@ -289,7 +339,7 @@ def fit_taxa(learner: TaxaLearner) -> TaxaFit:
         train, validation = selected.train, selected.validation
         if learner.settings.solver == "adam":
             strengths = {head.name: recipe.optimiser.weight_decay for head in learner.heads}
-            tried: list[dict[str, float | str]] = []
+            tried: list[NodeRow] = []
         else:
             found = learner.out_of_fold(train, folds_within(selected, train, recipe))
             strengths, tried = found.strengths, found.tried
@@ -365,8 +415,9 @@ def train_taxa(
     Args:
         recipe: with `taxa` and the backbone `model-file:…`.
         catalog: with labels and, for `fit` `train`, a split.
-        run_folder: gets `model.onnx`, `validation.parquet`, `heads.csv` (strengths and losses) and
-            `taxonomy.json`.
+        run_folder: gets `model.onnx`, `validation.parquet`, `history.csv` and `history.png` (the accuracy of
+            each node in training and on media it did not see, by epoch or by the strengths that were tried)
+            and `taxonomy.json`.
         taxonomy: what the labels are.
         allow_leak: train although the split leaks; the card says so.
         cache: folder for features; None for the user's.
@@ -419,8 +470,9 @@ def train_taxa(
         info["event"] = card.event.model_dump(mode="json")
     fingerprint = ModelFile(model, threads=1).fingerprint
     replace(said, model=fingerprint, info=info).save(folder / "validation.parquet")
-    if fitted.tried:
-        pl.DataFrame(fitted.tried).write_csv(folder / "heads.csv")
+    if fitted.history:
+        write_history(fitted.history, folder)
+        draw_nodes(fitted.history, fitted.kept, folder / "history.png")
     text = json.dumps(taxonomy.to_json(), ensure_ascii=False, indent=1)
     (folder / "taxonomy.json").write_text(text, encoding="utf-8")
     return model

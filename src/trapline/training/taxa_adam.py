@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,11 @@ from trapline.errors import require
 from trapline.metrics import accuracy, balanced_accuracy, log_loss, macro_f1, probabilities_of
 from trapline.models.recipe import Recipe
 from trapline.training.linear import LinearHead
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Row = dict[str, float | None]
 
 _BETTER: dict[str, tuple[Any, int]] = {
     "accuracy": (accuracy, 1),
@@ -21,6 +27,20 @@ _BETTER: dict[str, tuple[Any, int]] = {
 }
 
 
+@dataclass(frozen=True)
+class EpochHead(LinearHead):
+    """A head that was trained by epochs.
+
+    Attributes:
+        history: one row an epoch: `epoch`, `train_loss` (weighted) and `train_accuracy`, over the batches as
+            they were met, and `validation_loss` and `validation_accuracy` after it; None where nothing tells.
+        best_epoch: the one that was kept, from 1.
+    """
+
+    history: tuple[Row, ...] = ()
+    best_epoch: int = 0
+
+
 def fit_by_epochs(
     recipe: Recipe,
     features: npt.NDArray[np.float32],
@@ -28,7 +48,7 @@ def fit_by_epochs(
     weights: npt.NDArray[np.float64],
     held_features: npt.NDArray[np.float32],
     held_possible: npt.NDArray[np.bool_],
-) -> LinearHead:
+) -> EpochHead:
     """Train a dense layer; every epoch goes once over all media, in another order.
 
     The loss of a media is -log P(one of its possible children), as in `tree_heads`: cross-entropy where there
@@ -60,20 +80,66 @@ def fit_by_epochs(
     shares = torch.from_numpy(weights.astype(np.float32))
     told = held_possible.sum(axis=1) == 1
     held_features, held_truth = held_features[told], held_possible[told].argmax(axis=1)
-    best, kept = -np.inf, _copy(layer)
-    order: Any = torch.randperm
-    for _ in range(recipe.epochs):
-        for batch in order(len(values)).split(recipe.batch_size):
-            optimiser.zero_grad()
-            said = layer(values[batch]).log_softmax(dim=1)
-            lost = -said.masked_fill(~targets[batch], -torch.inf).logsumexp(dim=1)
-            (lost * shares[batch]).mean().backward()
-            optimiser.step()
-        score = _score(recipe.selection, layer, held_features, held_truth)
-        if score >= best or recipe.selection == "last":
-            best, kept = score, _copy(layer)
+    best, best_epoch, kept = -np.inf, 0, _copy(layer)
+    history = []
+    for epoch in range(1, recipe.epochs + 1):
+        train = _train_once(layer, optimiser, values, targets, shares, recipe.batch_size)
+        held = _judge(recipe.selection, layer, held_features, held_truth)
+        history.append({"epoch": epoch, **train, **held.row})
+        if held.score >= best or recipe.selection == "last":
+            best, best_epoch, kept = held.score, epoch, _copy(layer)
     size = features.shape[1]
-    return LinearHead(np.zeros(size), np.ones(size), *kept)
+    return EpochHead(np.zeros(size), np.ones(size), *kept, tuple(history), best_epoch)
+
+
+def _train_once(
+    layer: nn.Module, optimiser: Any, values: Tensor, targets: Tensor, shares: Tensor, batch_size: int
+) -> Row:
+    """One epoch; the mean loss, and the share that was right when it was met."""
+    import torch
+
+    loss, right, told = 0.0, 0, 0
+    order: Any = torch.randperm
+    for batch in order(len(values)).split(batch_size):
+        optimiser.zero_grad()
+        said = layer(values[batch]).log_softmax(dim=1)
+        lost = -said.masked_fill(~targets[batch], -torch.inf).logsumexp(dim=1)
+        mean = (lost * shares[batch]).mean()
+        mean.backward()
+        optimiser.step()
+        alone = targets[batch].sum(dim=1) == 1
+        hit = targets[batch].gather(1, said.argmax(dim=1, keepdim=True))[:, 0] & alone
+        loss, right, told = (
+            loss + float(mean.detach()) * len(batch),
+            right + int(hit.sum()),
+            told + int(alone.sum()),
+        )
+    return {"train_loss": loss / len(values), "train_accuracy": right / told if told else None}
+
+
+@dataclass(frozen=True)
+class _Held:
+    """How an epoch does on the media that choose it: what is compared, and a part of the history's row."""
+
+    score: float
+    row: Row
+
+
+def _judge(
+    selection: str, layer: nn.Module, features: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
+) -> _Held:
+    if len(truth) == 0:
+        return _Held(0.0, {"validation_loss": None, "validation_accuracy": None})
+    weights, bias = _copy(layer)
+    probabilities = probabilities_of(features @ weights + bias, "single-label")
+    row: Row = {
+        "validation_loss": float(log_loss(truth, probabilities)),
+        "validation_accuracy": float(accuracy(truth, probabilities)),
+    }
+    if selection == "last":
+        return _Held(0.0, row)
+    metric, sign = _BETTER[selection]
+    return _Held(sign * float(metric(truth, probabilities)), row)
 
 
 def _copy(layer: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -81,13 +147,3 @@ def _copy(layer: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
         layer.weight.detach().numpy().T.astype(np.float64).copy(),
         layer.bias.detach().numpy().astype(np.float64).copy(),
     )
-
-
-def _score(
-    selection: str, layer: Any, features: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
-) -> float:
-    if selection == "last" or len(truth) == 0:
-        return 0.0
-    weights, bias = _copy(layer)
-    metric, sign = _BETTER[selection]
-    return sign * float(metric(truth, probabilities_of(features @ weights + bias, "single-label")))

@@ -208,6 +208,18 @@ def losses(
     return np.where(heard, total, np.nan)
 
 
+def hits(
+    head: LinearHead, decision: Decision, features: npt.NDArray[np.float32], views: Sequence[int]
+) -> Floats:
+    """[N]: 1 where the most probable child is the only possible one, else 0; NaN but where one is."""
+    found = np.full(len(features), np.nan)
+    rows = np.flatnonzero(decision.possible.sum(axis=1) == 1)
+    if len(rows):
+        said = view_logits(head, features[rows], views).argmax(axis=1)
+        found[rows] = decision.possible[rows, said]
+    return found
+
+
 def class_logits(
     heads: Sequence[LinearHead],
     paths: Floats,

@@ -16,6 +16,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.evaluation import evaluate
 from trapline.models import ModelFile, Recipe, change_recipe, resolve_recipe
+from trapline.models.promised import without_promise
 from trapline.prediction import Predictions, predict
 from trapline.taxonomy import Taxonomy, sum_at_rank, taxonomy_from_csv
 from trapline.taxonomy.classes import classes_of, hierarchy_of, hierarchy_of_node, unsupported
@@ -232,6 +233,29 @@ def test_adam_keeps_the_epoch_of_the_best_validation_accuracy() -> None:
     np.testing.assert_allclose(fit(6, "accuracy"), after[best])
 
 
+def test_epochs_leave_their_accuracy_in_training_and_on_what_chose_the_epoch() -> None:
+    pytest.importorskip("torch")
+    from trapline.training.taxa_adam import fit_by_epochs
+
+    changes = ["taxa.solver=adam", "selection=accuracy", "epochs=30", "optimiser.lr=0.05", "batch_size=60"]
+    recipe = resolve_recipe("taxa-cascade", None, changes)
+    values = features(5)[:, 0]
+    truth = np.eye(3, dtype=bool)[(values @ np.random.default_rng(6).normal(0, 1, (5, 3))).argmax(axis=1)]
+    head = fit_by_epochs(recipe, values, truth, np.ones(60), values, truth)
+    assert [row["epoch"] for row in head.history] == list(range(1, 31))
+    kept = head.history[head.best_epoch - 1]
+    own = float((head.logits(values).argmax(axis=1) == truth.argmax(axis=1)).mean())
+    assert kept["validation_accuracy"] == pytest.approx(own)
+    assert own == max(row["validation_accuracy"] or 0 for row in head.history)
+    # one batch an epoch: what training met is what validation saw the epoch before
+    for before, after in zip(head.history, head.history[1:], strict=False):
+        assert after["train_accuracy"] == pytest.approx(before["validation_accuracy"])
+        assert after["train_loss"] == pytest.approx(before["validation_loss"], abs=1e-4)
+    nobody = fit_by_epochs(recipe, values, truth, np.ones(60), values[:0], truth[:0])
+    assert nobody.best_epoch == 30
+    assert nobody.history[0]["validation_accuracy"] is None
+
+
 def test_a_head_that_no_media_reaches_knows_nothing() -> None:
     heads = fit_together(features(4), [Decision("head", np.zeros((60, 4), bool), np.ones(60))], 1.0)
     assert not heads["head"].logits(features(4)[:, 0]).any()
@@ -279,10 +303,51 @@ def test_one_model_file_holds_the_tree_and_says_what_was_measured(
         kept.probabilities(), joined.select(CLASSES).to_numpy(), atol=1e-4
     )  # what leaves training is what was measured, media of coarse labels among them
     assert len(kept) == len(catalog)
+    history = pl.read_csv(folder / "run" / "history.csv")
+    assert history["node"].unique(maintain_order=True).to_list() == heads
+    assert history["weight_decay"].unique().to_list() == [0.01]
+    assert history["train_accuracy"].min() > 0.8  # type: ignore[operator]
+    assert history["out_of_fold_accuracy"].is_between(0, 1).all()
+    with Image.open(folder / "run" / "history.png") as figure:
+        assert figure.height > 200
     deer = joined["media_id"].str.contains("deer").to_numpy()
     tree = Taxonomy.from_json(model.card.taxonomy)
     families, names = sum_at_rank(kept.probabilities(), tree, list(CLASSES), "family")
     assert (np.array(names)[families[deer].argmax(axis=1)] == "Cervidae").all()
+
+
+def test_each_node_of_epochs_leaves_a_history_and_the_balanced_prior_may_stay(
+    run: Callable[..., Any], photos: Callable[..., Catalog]
+) -> None:
+    pytest.importorskip("torch")
+    changes = ["taxa.solver=adam", "epochs=3", "optimiser.weight_decay=0", "optimiser.lr=0.01"]
+    model, folder = run("taxa-cascade", photos(), *changes, "correct_prior=false", "calibration=none")
+    history = pl.read_csv(folder / "run" / "history.csv")
+    assert history.columns == [
+        "node",
+        *("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"),
+    ]
+    heads = [head["name"] for head in model.card.taxonomy["heads"]]
+    assert history.select("node", "epoch").rows() == [(head, n) for head in heads for n in (1, 2, 3)]
+    assert (folder / "run" / "history.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "said"),
+    [
+        ({}, "it answers nothing"),
+        ({"kind": 0.5}, "only animal, human, vehicle or blank"),
+        ({"kind": 0.5, "genus": 0.9}, ""),
+    ],
+)
+def test_a_model_that_could_promise_no_rank_says_so(
+    thresholds: dict[str, float], said: str, run: Callable[..., Any], photos: Callable[..., Catalog]
+) -> None:
+    card = run("taxa-flat", photos())[0].card.model_copy(update={"thresholds": thresholds})
+    found = without_promise(card)
+    assert said in found
+    assert bool(found) == bool(said)
+    assert not said or "70% of answers are right" in found
 
 
 def test_the_order_of_the_folders_changes_nothing(

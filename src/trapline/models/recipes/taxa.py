@@ -36,8 +36,9 @@ def taxon_efficientnet_b6() -> Recipe:
     """The published taxonomic classifiers: a dense layer a node on EfficientNet-B6 at 528 pixels.
 
     Adam at 1e-3, batches of 32, balanced weights, 25 epochs over all media, the epoch of the best validation
-    accuracy. The features are those of one pass, without augmentation, so that the 25 epochs cost one. The
-    weights (Keras's, as timm has them) come from the network.
+    accuracy; probabilities stay as the balanced nets say them. The features are those of one pass, without
+    augmentation, so that the 25 epochs cost one. The weights (Keras's, as timm has them) come from the
+    network.
     """
     return Recipe(
         name="taxon-efficientnet-b6",
@@ -50,7 +51,9 @@ def taxon_efficientnet_b6() -> Recipe:
         epochs=25,
         batch_size=32,
         balance="class-weights",
+        correct_prior=False,
         augmentation=Augmentation(),
         selection="accuracy",
+        calibration="none",
         taxa=Taxa(way="cascade", solver="adam"),
     )
