@@ -110,7 +110,7 @@ def per_season(
             groups[inside],
             samples,
             seed,
-            metrics_fn=partial(metrics.measure, blank=matched.blank),
+            metrics_fn=partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive),
         )
         season = SeasonResult(season=name, media=int(inside.sum()), metrics=as_intervals(estimates))
         found.append(season.model_copy(update=_season_labels(matched, inside)))

@@ -34,7 +34,7 @@ def compare_with_constants(matched: Matched, trained_on: Training) -> tuple[Cons
         guesses.append(("majority", f"always {name}, the most frequent label of the {source}", majority))
     else:
         guesses.append(("nothing", "no label at all", np.zeros(labels)))
-    return tuple(_constant(name, meaning, row, matched.truth) for name, meaning, row in guesses)
+    return tuple(_constant(name, meaning, row, matched) for name, meaning, row in guesses)
 
 
 def _own_frequencies(truth: npt.NDArray[np.int64], labels: int) -> npt.NDArray[np.float64]:
@@ -43,9 +43,8 @@ def _own_frequencies(truth: npt.NDArray[np.int64], labels: int) -> npt.NDArray[n
     return np.bincount(truth, minlength=labels) / len(truth)
 
 
-def _constant(
-    name: str, meaning: str, row: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]
-) -> Constant:
-    measured = metrics.measure(truth, np.tile(row, (len(truth), 1)))
+def _constant(name: str, meaning: str, row: npt.NDArray[np.float64], matched: Matched) -> Constant:
+    alike = np.tile(row, (len(matched.truth), 1))
+    measured = metrics.measure(matched.truth, alike, exclusive=matched.exclusive)
     figures = {key: float(value) for key, value in measured.items() if not np.isnan(value)}
     return Constant(name=name, meaning=meaning, metrics=figures)

@@ -95,7 +95,7 @@ def evaluate(
     trained_on = find_training(catalog, training, told)
     over = over or _usual_over(matched.media)
     groups = _groups(matched.media, over)
-    figures = partial(metrics.measure, blank=matched.blank)
+    figures = partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive)
     seen = trained_on.saw(matched.media["location_id"])
     leak = find_leak(catalog, matched.media, trained_on)
     estimates = metrics.bootstrap_all(
@@ -215,7 +215,7 @@ def _side(
         groups[chosen],
         samples,
         seed,
-        metrics_fn=partial(metrics.measure, blank=matched.blank),
+        metrics_fn=partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive),
     )
     locations = matched.media.filter(pl.Series(chosen))["location_id"].n_unique()
     return LocationGroup(media=int(chosen.sum()), locations=locations, metrics=as_intervals(estimates))

@@ -69,6 +69,7 @@ class Matched:
         unknown: the labels that were added because the model does not know them.
         failures: reason -> how many media failed with it.
         counts: what became of the rest.
+        exclusive: a model of several labels answers by a softmax all the same.
     """
 
     media: pl.DataFrame
@@ -78,6 +79,7 @@ class Matched:
     unknown: tuple[str, ...]
     failures: dict[str, int]
     counts: Counts
+    exclusive: bool = False
 
     @property
     def blank(self) -> int | None:
@@ -168,6 +170,7 @@ def match(
             locations=joined["location_id"].drop_nulls().n_unique(),
             without_location=joined["location_id"].null_count(),
         ),
+        exclusive=bool(predictions.info.get("exclusive")),
     )
 
 

@@ -19,6 +19,7 @@ from trapline.models.promised import MORE_ANSWERS
 TILES = {
     "single-label": ("accuracy", "macro_f1", "log_loss", "expected_calibration_error"),
     "multi-label": ("subset_accuracy", "mean_average_precision", "log_loss", "macro_auc"),
+    "exclusive": ("accuracy", "top_5_accuracy", "categorical_cross_entropy", "log_loss"),
 }
 WIDE = 12
 """With more labels than this, the confusion matrix is drawn in small cells."""
@@ -32,6 +33,10 @@ class Picture:
     address: str | None
 
 
+def _kind(evaluation: Evaluation) -> str:
+    return "exclusive" if evaluation.model_info.get("exclusive") else evaluation.task
+
+
 def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]) -> Path:
     """Write the page; see `Evaluation.save_report`."""
     return render(
@@ -40,7 +45,7 @@ def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: d
         e=evaluation,
         unit=UNITS[evaluation.level],
         right=title(_right(evaluation)),
-        tiles=[name for name in TILES[evaluation.task] if name in evaluation.metrics],
+        tiles=[name for name in TILES[_kind(evaluation)] if name in evaluation.metrics],
         lower=LOWER_IS_BETTER,
         comparison=compare({evaluation.name: evaluation, **beside}) if beside else None,
         labels=sorted(evaluation.per_label, key=lambda result: -result.media),

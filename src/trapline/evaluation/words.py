@@ -45,7 +45,14 @@ FIGURES: dict[str, Words] = {
     "macro_f1": Words("Macro F1", "Mean over the labels of the balance between missed and false ones."),
     "top_2_accuracy": Words("Top-2 accuracy", "Share of photos whose true label is among the first two."),
     "top_3_accuracy": Words("Top-3 accuracy", "Share of photos whose true label is among the first three."),
-    "top_5_accuracy": Words("Top-5 accuracy", "Share of photos whose true label is among the first five."),
+    "top_5_accuracy": Words(
+        "Top-5 accuracy",
+        "Share of photos whose true label is among the first five; with several labels the share of them.",
+    ),
+    "categorical_cross_entropy": Words(
+        "Categorical cross-entropy",
+        "What a softmax is trained on: minus the logarithm of the share that each label of a photo has.",
+    ),
     "subset_accuracy": Words("All labels right", "Share of photos whose every label is said and no other."),
     "mean_average_precision": Words(
         "Mean average precision", "How well each label's probability puts photos with it before the others."

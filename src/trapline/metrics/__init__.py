@@ -23,7 +23,14 @@ from trapline.metrics.correctness import (
 from trapline.metrics.inputs import Task, task_of
 from trapline.metrics.intervals import Estimate, bootstrap, bootstrap_all, bootstrap_vectors
 from trapline.metrics.opinions import fit_opinions, pool_opinions
-from trapline.metrics.probability import binary_losses, brier_score, label_log_loss, log_loss, log_losses
+from trapline.metrics.probability import (
+    binary_losses,
+    brier_score,
+    categorical_cross_entropy,
+    label_log_loss,
+    log_loss,
+    log_losses,
+)
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
 from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure
 from trapline.metrics.several import log_odds, restore_blanks, said, sigmoid
@@ -44,6 +51,7 @@ __all__ = [
     "bootstrap_vectors",
     "brier_score",
     "calibration_table",
+    "categorical_cross_entropy",
     "confusion_matrix",
     "count_labels",
     "evaluator",

@@ -85,16 +85,26 @@ def ranks(truth: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np
 def top_k(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, k: int
 ) -> Floats:
-    """The share of media whose true label is among the `k` most probable ones (single-label)."""
+    """How much of the truth is among the `k` most probable labels, of equals the first.
+
+    Single-label: the share of media whose label is. Multi-label: of each media the share of its labels that
+    are, of as many as `k` can hold: |labels among the first k| / min(k, |labels|); the mean over the media
+    that have a label. With one label a media both are the same.
+    """
     array, values = check(truth, probabilities)
-    hit = (ranks(array, values) < k).astype(np.float64)
-    return weighted_mean(hit, check_weights(weights, len(hit)))
+    w = check_weights(weights, len(values))
+    if array.ndim == 1:
+        return weighted_mean((ranks(array, values) < k).astype(np.float64), w)
+    first = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    most = np.minimum(array.sum(axis=1), k)
+    shares = np.take_along_axis(array, first, axis=1).sum(axis=1) / np.maximum(most, 1)
+    return ratio(w @ shares, w @ (most > 0).astype(np.float64))
 
 
 def accuracy(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> Floats:
-    """The share of media whose most probable label is the true one (single-label)."""
+    """The share of media whose most probable label is the true one, or (multi-label) one of the true ones."""
     return top_k(truth, probabilities, weights, k=1)
 
 

@@ -38,6 +38,23 @@ def log_loss(
     return weighted_mean(losses, check_weights(weights, len(losses)))
 
 
+def categorical_cross_entropy(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> Floats:
+    """The loss of a softmax, for labels that exclude each other in the model though media may have several.
+
+    Of each media -Σ ln(p / Σp) over its true labels, the probabilities of all labels made to sum to 1 first;
+    then the mean. So a media with two labels counts both, as in Keras's `categorical_crossentropy`. Of
+    single-label truth it is `log_loss`.
+    """
+    array, values = check(truth, probabilities)
+    if array.ndim == 1:
+        return log_loss(array, values, weights)
+    shares = values / np.maximum(values.sum(axis=1, keepdims=True), CLIP)
+    losses = -(array * np.log(shares.clip(CLIP, 1 - CLIP))).sum(axis=1)
+    return weighted_mean(losses, check_weights(weights, len(losses)))
+
+
 def label_log_loss(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> Floats:

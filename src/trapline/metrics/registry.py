@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy.typing as npt
 
@@ -11,28 +12,34 @@ from trapline.metrics import calibration, correctness, probability, ranking
 from trapline.metrics.inputs import Floats, Task, check, mean_of_defined, task_of
 
 Yielded = Iterator[tuple[str, Floats]]
+Fits = Task | Literal["exclusive"]
+"""What figures are for: a task, or multi-label models whose labels exclude each other all the same."""
+
 EvaluatorFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None, int | None], Yielded]
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A function that yields the figures of one kind, and the tasks it fits."""
+    """A function that yields the figures of one kind, and what it fits."""
 
     name: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[Fits, ...]
     function: EvaluatorFunction
 
 
 EVALUATORS: dict[str, Evaluator] = {}
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier_score", "expected_calibration_error"})
+LOWER_IS_BETTER = frozenset(
+    {"log_loss", "brier_score", "expected_calibration_error", "categorical_cross_entropy"}
+)
 """The figures of which less is better."""
 
 
-def evaluator(*tasks: Task) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
+def evaluator(*tasks: Fits) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
     """Register a function that yields `(name, value)`, each value as the metrics of this package give it.
 
-    It takes truth, probabilities, weights, and the column of the label `blank` or None.
+    It takes truth, probabilities, weights, and the column of the label `blank` or None. `exclusive` stands
+    for multi-label models that answer by a softmax (`Recipe.exclusive`).
     """
 
     def register(function: EvaluatorFunction) -> EvaluatorFunction:
@@ -47,6 +54,7 @@ def measure(
     probabilities: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
     blank: int | None = None,
+    exclusive: bool = False,
 ) -> dict[str, Floats]:
     """Every registered figure that fits the task of `truth`, in the order of registration.
 
@@ -55,13 +63,15 @@ def measure(
         probabilities: of the media.
         weights: of the media.
         blank: the column of the label that excludes all others, if there is one.
+        exclusive: the model's labels exclude each other, though the truth may have several.
     """
     array, values = check(truth, probabilities)
     task = task_of(array)
+    kinds: set[Fits] = {task, "exclusive"} if exclusive and task == "multi-label" else {task}
     return {
         name: value
         for entry in EVALUATORS.values()
-        if task in entry.tasks
+        if kinds.intersection(entry.tasks)
         for name, value in entry.function(array, values, weights, blank)
     }
 
@@ -88,12 +98,23 @@ def best_guesses(
             yield f"top_{k}_accuracy", correctness.top_k(truth, probabilities, weights, k=k)
 
 
+@evaluator("exclusive")
+def softmax_figures(
+    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
+) -> Yielded:
+    """What pipelines report that train a softmax on media of several labels."""
+    yield "accuracy", correctness.accuracy(truth, probabilities, weights)
+    yield "categorical_cross_entropy", probability.categorical_cross_entropy(truth, probabilities, weights)
+
+
 @evaluator("multi-label")
 def said_labels(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
 ) -> Yielded:
     """Whether the labels of probability 0.5 and more are the true ones; blank only where it is alone."""
     yield "subset_accuracy", correctness.subset_accuracy(truth, probabilities, weights, blank)
+    if check(truth, probabilities)[1].shape[1] > 5:
+        yield "top_5_accuracy", correctness.top_k(truth, probabilities, weights, k=5)
     yield "macro_f1", correctness.macro_f1(truth, probabilities, weights, blank)
     yield "mean_average_precision", ranking.mean_average_precision(truth, probabilities, weights)
 

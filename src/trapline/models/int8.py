@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -257,7 +257,7 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         after = apply_calibration(compared.logits[1], calibration, card.task, card.labels)
         chosen = "the epoch was chosen and the" if "the epoch" in card.metrics_on else "the"
         said = f"{where}, on which {chosen} calibration was fitted too"
-        figures = partial(measure, blank=blank_column(card.labels))
+        figures = _measured_by(card)
         metrics = as_intervals(bootstrap_all(truth, after, groups.keys, metrics_fn=figures))
         changes = {"calibration": calibration, "metrics": metrics, "metrics_on": said}
     elif card.metrics:
@@ -267,7 +267,7 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         source=model.fingerprint,
         calibrated_on=calibrated_on,
         measured_on=where if own_split else f"{where}, of another split than the model was trained with",
-        change=_change(truth, before, after, groups.keys, blank_column(card.labels)),
+        change=_change(truth, before, after, groups.keys, _measured_by(card)),
         same_answer=_same_answer(before, after, card.task),
     )
     return card.model_copy(update=changes)
@@ -279,16 +279,25 @@ def _refitted(card: Card, logits: Floats, truth: npt.NDArray[np.int64]) -> Calib
     return fit_calibration(card.calibration.method, logits, truth, base, card.task, card.labels)
 
 
+def _measured_by(card: Card) -> Callable[..., dict[str, Floats]]:
+    """Every figure, as models of this card are measured."""
+    return partial(measure, blank=blank_column(card.labels), exclusive=card.calibration.exclusive)
+
+
 def _change(
-    truth: npt.NDArray[np.int64], before: Floats, after: Floats, groups: npt.NDArray[Any], blank: int | None
+    truth: npt.NDArray[np.int64],
+    before: Floats,
+    after: Floats,
+    groups: npt.NDArray[Any],
+    figures: Callable[..., dict[str, Floats]],
 ) -> dict[str, Interval]:
     """Each figure after less before, with the interval of the difference: both from the same draws."""
 
     def difference(
         truth: npt.ArrayLike, after: npt.ArrayLike, weights: npt.ArrayLike | None
     ) -> dict[str, npt.NDArray[np.float64]]:
-        old = measure(truth, before, weights, blank)
-        return {name: value - old[name] for name, value in measure(truth, after, weights, blank).items()}
+        old = figures(truth, before, weights)
+        return {name: value - old[name] for name, value in figures(truth, after, weights).items()}
 
     return as_intervals(bootstrap_all(truth, after, groups, metrics_fn=difference))
 

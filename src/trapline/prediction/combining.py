@@ -185,6 +185,8 @@ def _combined(
     held_out_by = {member.info.get("held_out_by") for member in members}
     if len(held_out_by) == 1 and held_out_by != {None}:
         (said["held_out_by"],) = held_out_by
+    if all(member.info.get("exclusive") for member in members):
+        said["exclusive"] = True
     if combination.pooled is not None:
         said["pooled"] = first.info["pooled"]
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()

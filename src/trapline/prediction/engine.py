@@ -351,6 +351,8 @@ def _write(
         info["trained_on"] = [model.card.trained_on]
     if model.card.event is not None:  # so that events can be pooled from the table alone
         info["event"] = model.card.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})
+    if model.card.calibration.exclusive:  # so that it is judged as the softmax that it is
+        info["exclusive"] = True
     if model.card.taxonomy:
         info |= {"taxonomy": model.card.taxonomy, "thresholds": model.card.thresholds}
     head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, info)

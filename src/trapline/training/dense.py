@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import require
+from trapline.metrics import probabilities_of
 from trapline.models.recipe import Recipe
-from trapline.training.targets import label_weights, log_prior, sampling_weights
+from trapline.training.history import epoch_figures
+from trapline.training.targets import label_weights, log_prior, sampling_weights, truth_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,11 +29,14 @@ class DenseHead:
         mean: [D], taken off the features.
         scale: [D], that they are then divided by.
         layers: weights [inputs, outputs] and bias [outputs] of each.
+        history: one row an epoch, the last perhaps cut short by `Recipe.steps`: `epoch`, `steps` so far, and
+            figures with the prefixes `train_` (over the batches as they were met) and `validation_`.
     """
 
     mean: Floats
     scale: Floats
     layers: tuple[tuple[Floats, Floats], ...]
+    history: tuple[dict[str, float], ...] = ()
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
         """float64 [..., K] for features [..., D]."""
@@ -46,6 +51,7 @@ def fit_dense(
     features: npt.NDArray[np.float32],
     targets: npt.NDArray[np.float32],
     view_weights: Sequence[float] = (1.0,),
+    judge: Callable[[DenseHead], dict[str, float]] | None = None,
 ) -> DenseHead:
     """Train the recipe's head for its epochs, or until its steps are done; the last state is kept.
 
@@ -54,6 +60,7 @@ def fit_dense(
         features: float32 [N, V, D].
         targets: [N, K].
         view_weights: [V], how often each view is drawn.
+        judge: figures of the head on media that it does not train on, asked for after each epoch.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -79,8 +86,9 @@ def fit_dense(
     added = torch.tensor(np.broadcast_to(added, targets.shape[1:]).copy(), dtype=torch.float32)
     random = np.random.default_rng(recipe.seed)
     chances = sampling_weights(targets) if recipe.balance == "sampling" else None
-    steps = 0
-    for _ in range(recipe.epochs):
+    steps, history = 0, []
+    for epoch in range(1, recipe.epochs + 1):
+        met = _Met()
         order = random.choice(len(targets), len(targets), p=chances, replace=chances is not None)
         for rows in np.array_split(order, batches):
             views = random.choice(len(view_weights), len(rows), p=np.array(view_weights) / sum(view_weights))
@@ -92,10 +100,42 @@ def fit_dense(
                 torch.nn.utils.clip_grad_norm_(head.parameters(), recipe.optimiser.clip)
             optimiser.step()
             schedule.step()
+            met.add(rows, logits, loss)
             steps += 1
             if steps == recipe.steps:
-                return as_dense(head, mean, scale)
-    return as_dense(head, mean, scale)
+                break
+        so_far = as_dense(head, mean, scale)
+        held = {} if judge is None else judge(so_far)
+        history.append({"epoch": epoch, "steps": steps, **met.figures(recipe, targets)} | _held(held))
+        if steps == recipe.steps:
+            break
+    return replace(so_far, history=tuple(history))
+
+
+class _Met:
+    """What the batches of one epoch said, and their losses."""
+
+    def __init__(self) -> None:
+        self.rows: list[npt.NDArray[np.int64]] = []
+        self.logits: list[npt.NDArray[np.float32]] = []
+        self.losses: list[float] = []
+
+    def add(self, rows: npt.NDArray[np.int64], logits: Tensor, loss: Tensor) -> None:
+        self.rows.append(rows)
+        self.logits.append(logits.detach().numpy())
+        self.losses.append(float(loss.detach()))
+
+    def figures(self, recipe: Recipe, targets: npt.NDArray[np.float32]) -> dict[str, float]:
+        """The mean loss, and the figures of an epoch."""
+        truth = truth_of(targets[np.concatenate(self.rows)], recipe.task)
+        softmax = "single-label" if recipe.exclusive else recipe.task
+        found = epoch_figures(truth, probabilities_of(np.concatenate(self.logits), softmax), recipe.exclusive)
+        found = {"loss": float(np.mean(self.losses)), **found}
+        return {f"train_{name}": value for name, value in found.items()}
+
+
+def _held(figures: dict[str, float]) -> dict[str, float]:
+    return {f"validation_{name}": value for name, value in figures.items()}
 
 
 def as_dense(head: nn.Sequential, mean: Floats, scale: Floats) -> DenseHead:

@@ -56,7 +56,7 @@ def intervals_of(
     groups: npt.NDArray[Any],
 ) -> dict[str, Interval]:
     """Every figure with its interval over `groups`."""
-    figures = partial(measure, blank=blank_column(labels))
+    figures = partial(measure, blank=blank_column(labels), exclusive=recipe.exclusive)
     return as_intervals(bootstrap_all(truth, probabilities, groups, seed=recipe.seed, metrics_fn=figures))
 
 

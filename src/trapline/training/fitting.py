@@ -45,7 +45,10 @@ Report = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a line about the last epoch."""
 
 LOWER_IS_BETTER = ("log_loss", "loss")
-SHOWN = ("log_loss", "accuracy", "balanced_accuracy", "macro_f1")
+SHOWN = (
+    *("log_loss", "accuracy", "balanced_accuracy", "macro_f1"),
+    *("top_5_accuracy", "categorical_cross_entropy"),
+)
 
 
 @dataclass(frozen=True)
@@ -333,7 +336,7 @@ class Fitting(lightning.LightningModule):
         probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
         truth = truth_of(targets.cpu().numpy(), self.recipe.task)
         blank = blank_column(self.examples.labels)
-        figures = measure(truth, probabilities, blank=blank)
+        figures = measure(truth, probabilities, blank=blank, exclusive=self.recipe.exclusive)
         found |= {name: float(value) for name, value in figures.items()}
         return {f"validation_{name}": found[name] for name in ("loss", *SHOWN) if name in found}
 

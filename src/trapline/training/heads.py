@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from trapline.training.event_features import event_rows, over_events
 from trapline.training.events import known_labels
 from trapline.training.features import View, embed_views
 from trapline.training.frozen import background_backbone
-from trapline.training.history import draw_strengths, write_history
+from trapline.training.history import draw_history, draw_strengths, epoch_figures, write_history
 from trapline.training.judging import AVERAGES_FOLDS, Judged, judge, predictions_of, with_note
 from trapline.training.selection import (
     Rows,
@@ -154,12 +155,13 @@ class HeadLearner:
 
         return loss
 
-    def fit(self, rows: Rows, strength: float) -> AnyHead:
-        """One head on those of the rows that may train."""
+    def fit(self, rows: Rows, strength: float, held: Rows | None = None) -> AnyHead:
+        """One head on those of the rows that may train; epochs of hidden layers are judged on `held`."""
         taught = self.taught(rows)
         if self.recipe.head.hidden:
             targets = self.selected.targets[taught]
-            return fit_dense(self.recipe, self.features[taught], targets, self.looks.weights)
+            judge = None if held is None else partial(self._figures, rows, held)
+            return fit_dense(self.recipe, self.features[taught], targets, self.looks.weights, judge)
         head = linear.fit_head(
             self.features[taught],
             self.truth(taught),
@@ -193,6 +195,13 @@ class HeadLearner:
         )
         heads = {key: [self._adjusted(head, rows) for head in some] for key, some in found.heads.items()}
         return replace(found, heads=heads)
+
+    def _figures(self, rows: Rows, held: Rows, head: DenseHead) -> dict[str, float]:
+        """How a head that trains on the rows does on those that are held out."""
+        recipe = self.recipe
+        logits = self.natural(self.logits(head, held), rows)
+        softmax = "single-label" if recipe.exclusive else recipe.task
+        return epoch_figures(self.truth(held), probabilities_of(logits, softmax), recipe.exclusive)
 
     def logits(self, head: AnyHead, rows: Rows) -> npt.NDArray[np.float64]:
         """What the model file will say of the rows."""
@@ -257,8 +266,8 @@ def train_head(
     Args:
         recipe: with the backbone `model-file:…`.
         catalog: with labels and a split into train and validation.
-        run_folder: gets `model.onnx`, `validation.parquet`, `history.csv` (strengths and their losses) and,
-            where there was a choice, `history.png`.
+        run_folder: gets `model.onnx`, `validation.parquet`, `history.csv` (strengths and their losses; of
+            hidden layers the epochs) and, where there was a choice or an epoch, `history.png`.
         allow_leak: train although the split leaks; the card says so.
         cache: folder for features; None for the user's.
         report: told of each step.
@@ -300,11 +309,19 @@ def train_head(
     info = {"recipe": recipe.name, "measured_on": card.metrics_on}
     fingerprint = ModelFile(model, threads=1).fingerprint
     predictions_of(recipe, learner.selected, judged, fingerprint, info).save(folder / "validation.parquet")
+    _write_history(heads[0], found, folder)
+    return model
+
+
+def _write_history(head: AnyHead, found: linear.OutOfFold, folder: Path) -> None:
+    if isinstance(head, DenseHead):
+        write_history(head.history, folder)
+        draw_history([head.history], folder / "history.png")
+        return
     losses = [{"weight_decay": key, "out_of_fold_log_loss": value} for key, value in found.losses.items()]
     write_history(losses, folder)
     if len(losses) > 1:
         draw_strengths(found.losses, found.best, folder / "history.png")
-    return model
 
 
 def crossval_head(
@@ -405,9 +422,12 @@ def _fit(learner: HeadLearner) -> tuple[list[AnyHead], linear.OutOfFold, Judged]
     """The heads whose mean the model file holds, how they were chosen, and what is said of unseen media."""
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
-        folds = folds_within(selected, selected.train, recipe)
-        found = learner.out_of_fold(selected.train, folds)
-        head: AnyHead = learner.fit(selected.train, found.best)
+        if recipe.head.hidden:  # there is no strength to choose
+            found = linear.OutOfFold({}, {}, dict.fromkeys(learner.strengths, float("nan")))
+        else:
+            folds = folds_within(selected, selected.train, recipe)
+            found = learner.out_of_fold(selected.train, folds)
+        head: AnyHead = learner.fit(selected.train, found.best, selected.validation)
         logits = learner.natural(learner.logits(head, selected.validation), selected.train)
         judged = judge(recipe, selected, selected.validation, logits, learner.base(selected.train))
         return [head], found, judged

@@ -7,6 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
+from trapline.metrics import accuracy, categorical_cross_entropy, log_loss, top_k
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -17,6 +22,28 @@ NodeHistory = Sequence[Mapping[str, float | str | None]]
 
 MOST_NODES = 120
 """As many nodes are drawn; the CSV has all."""
+
+
+def epoch_figures(
+    truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], exclusive: bool
+) -> dict[str, float]:
+    """The figures of an epoch that cost little: log loss, accuracy, top-5 accuracy where there are so many.
+
+    Of several labels accuracy and categorical cross-entropy are those of a softmax only.
+
+    Args:
+        truth: int [N] or 0/1 [N, K].
+        probabilities: [N, K].
+        exclusive: a multi-label task answered by a softmax.
+    """
+    found = {"log_loss": log_loss(truth, probabilities)}
+    if truth.ndim == 1 or exclusive:
+        found["accuracy"] = accuracy(truth, probabilities)
+    if probabilities.shape[1] > 5:
+        found["top_5_accuracy"] = top_k(truth, probabilities, k=5)
+    if truth.ndim == 2 and exclusive:
+        found["categorical_cross_entropy"] = categorical_cross_entropy(truth, probabilities)
+    return {name: float(value) for name, value in found.items()}
 
 
 def write_history(history: History | NodeHistory, folder: Path) -> Path:
@@ -47,7 +74,7 @@ def draw_history(histories: Sequence[History], path: Path, best_epoch: int | Non
     losses, scores = figure.subplots(1, 2)
     names = [name for name in histories[0][0] if name.startswith(("train_", "validation_"))]
     for place, name in enumerate(names):
-        axes = losses if name.endswith("loss") else scores
+        axes = losses if name.endswith(("loss", "cross_entropy")) else scores
         for run, history in enumerate(histories):
             epochs, values = ([row[key] for row in history] for key in ("epoch", name))
             label = name.replace("_", " ") if run == 0 else None

@@ -154,6 +154,8 @@ def predictions_of(
     ).cast({name: kind for name, kind in FIXED.items()})  # noqa: C416  polars wants its own dict
     if judged.held_out_by is not None:
         info = {**info, "held_out_by": judged.held_out_by}
+    if recipe.exclusive:
+        info = {**info, "exclusive": True}
     if judged.event is not None:
         info = {**info, "event": judged.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})}
     level: Level = "event" if of_event else "media"

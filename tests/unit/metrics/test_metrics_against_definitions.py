@@ -104,6 +104,50 @@ def test_multi_label_figures_are_those_of_scikit_learn(case: Case) -> None:
 
 
 @given(multi_label())
+def test_top_k_of_several_labels_is_the_share_of_them_that_k_can_hold(case: Case) -> None:
+    truth, values, weights = case
+    order = np.argsort(-values, axis=1, kind="stable")
+    some = truth.any(axis=1)
+    for k in range(1, values.shape[1] + 1):
+        shares = [
+            len(set(order[row, :k]) & set(np.flatnonzero(truth[row]))) / min(k, truth[row].sum())
+            for row in np.flatnonzero(some)
+        ]
+        found = float(metrics.top_k(truth, values, weights, k=k))
+        expected = np.average(shares, weights=weights[some]) if shares else np.nan
+        assert found == pytest.approx(expected, nan_ok=True)
+
+
+@given(single_label(), st.integers(1, 5))
+def test_with_one_label_a_media_the_figures_of_a_softmax_are_those_of_one_label(case: Case, k: int) -> None:
+    truth, values, weights = case
+    hot = np.eye(values.shape[1], dtype=np.int64)[truth]
+    alone = metrics.top_k(truth, values, weights, k=k)
+    assert float(metrics.top_k(hot, values, weights, k=k)) == pytest.approx(float(alone))
+    several = float(metrics.categorical_cross_entropy(hot, 0.5 * values, weights))  # made to sum to 1
+    assert several == pytest.approx(float(metrics.log_loss(truth, values, weights)))
+    assert float(metrics.categorical_cross_entropy(truth, values, weights)) == pytest.approx(several)
+
+
+def test_a_media_of_two_labels_counts_both_in_the_categorical_cross_entropy() -> None:
+    found = float(metrics.categorical_cross_entropy([[1, 1, 0], [0, 0, 1]], [[0.5, 0.25, 0.25], [0, 0, 1]]))
+    assert found == pytest.approx(-(np.log(0.5) + np.log(0.25)) / 2, abs=1e-6)
+
+
+def test_several_labels_have_a_top_5_and_those_of_a_softmax_its_own_figures() -> None:
+    truth, values = np.eye(7, dtype=np.int64), np.full((7, 7), 1 / 7)
+    plain, softmax = metrics.measure(truth, values), metrics.measure(truth, values, exclusive=True)
+    assert float(plain["top_5_accuracy"]) == pytest.approx(5 / 7)
+    assert softmax.keys() - plain.keys() == {"accuracy", "categorical_cross_entropy"}
+    assert (float(softmax["accuracy"]), float(softmax["categorical_cross_entropy"])) == pytest.approx(
+        (1 / 7, np.log(7))
+    )
+    assert metrics.measure([0, 1], [[0.5, 0.5]] * 2, exclusive=True).keys() == (
+        metrics.measure([0, 1], [[0.5, 0.5]] * 2).keys()
+    )
+
+
+@given(multi_label())
 def test_label_counts_are_those_of_scikit_learn(case: Case) -> None:
     truth, values, weights = case
     counts = metrics.count_labels(truth, values, weights)
@@ -176,7 +220,8 @@ def test_a_better_registered_figure_is_found_by_measure() -> None:
         if "single-label" in entry.tasks
     ]
     assert set(metrics.measure([0, 1], [[1, 0]] * 2)) == set(names)
-    assert set(names) >= metrics.LOWER_IS_BETTER
+    softmax = metrics.measure([[0, 1], [1, 0]], [[1, 0]] * 2, exclusive=True)
+    assert set(names) | set(softmax) >= metrics.LOWER_IS_BETTER
 
 
 @pytest.mark.parametrize(

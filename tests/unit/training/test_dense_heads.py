@@ -7,7 +7,7 @@ import pytest
 
 from trapline.metrics import log_loss, probabilities_of
 from trapline.models import Recipe
-from trapline.training.dense import as_dense, fit_dense
+from trapline.training.dense import DenseHead, as_dense, fit_dense
 
 torch = pytest.importorskip("torch")
 
@@ -60,6 +60,27 @@ def test_normalised_layers_learn_and_keep_what_they_learnt(media: tuple[np.ndarr
     fitted = fit_dense(recipe(head={"hidden": [16, 8], "batch_norm": True}), features, targets)
     said = probabilities_of(fitted.logits(features[:, 0]), "single-label")
     assert log_loss(targets.argmax(axis=1), said) < 0.3
+
+
+def test_each_epoch_leaves_its_figures_and_the_last_may_be_cut_short(
+    media: tuple[np.ndarray, np.ndarray],
+) -> None:
+    features, targets = media
+    truth = targets.argmax(axis=1)
+
+    def judge(head: DenseHead) -> dict[str, float]:
+        return {"accuracy": float((head.logits(features[:, 0]).argmax(axis=1) == truth).mean())}
+
+    fitted = fit_dense(recipe(batch_size=60, steps=14), features, targets, judge=judge)
+    assert [(row["epoch"], row["steps"]) for row in fitted.history] == [(1, 4), (2, 8), (3, 12), (4, 14)]
+    assert fitted.history[-1]["validation_accuracy"] == judge(fitted)["accuracy"]
+    assert list(fitted.history[0]) == [
+        *("epoch", "steps", "train_loss", "train_log_loss", "train_accuracy", "validation_accuracy")
+    ]
+    losses = [row["train_loss"] for row in fitted.history]
+    assert losses == sorted(losses, reverse=True)
+    plain = fit_dense(recipe(batch_size=60, steps=14), features, targets)
+    np.testing.assert_array_equal(plain.logits(features), fitted.logits(features))  # watching changes nothing
 
 
 @pytest.mark.parametrize(

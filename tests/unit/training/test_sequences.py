@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from trapline.catalog import Catalog, label_events, split_catalog
 from trapline.errors import DataError, TraplineWarning
+from trapline.evaluation import evaluate
 from trapline.formats import read
 from trapline.images import prepare
 from trapline.metrics import log_loss
@@ -274,7 +275,21 @@ def test_the_published_recipe_trains_on_bursts_of_a_season_with_labels_of_its_ow
             tmp_path / "run",
             cache=tmp_path,
         )
-    assert "elk" in ModelFile(model).card.labels
+    card = ModelFile(model).card
+    assert "elk" in card.labels
+    softmax = ("accuracy", "top_5_accuracy", "categorical_cross_entropy")
+    assert set(softmax) <= set(card.metrics)
+    history = pl.read_csv(tmp_path / "run" / "history.csv")
+    assert {f"{part}_{name}" for part in ("train", "validation") for name in softmax} <= set(history.columns)
+    assert history["steps"].to_list()[-1] == 100
+    assert (tmp_path / "run" / "history.png").is_file()
+    last = history.row(-1, named=True)
+    said = Predictions.load(tmp_path / "run" / "validation.parquet")
+    found = evaluate(label_events(catalog), said, unknown_labels="wrong", allow_unmatched=True, samples=20)
+    for name in softmax:
+        assert found.metrics[name].value == pytest.approx(last[f"validation_{name}"], abs=1e-4)
+        assert found.metrics[name].low is not None
+    assert "Categorical cross-entropy" in found.to_text()
 
 
 def test_dropped_blanks_cost_log_loss_until_the_prior_is_put_back(
