@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.catalog import Catalog, known_labels, split_catalog
+from trapline.catalog import Catalog, known_labels, left_out, split_catalog
+from trapline.catalog.named_parts import Named, check_named
 from trapline.catalog.splits import RATIOS
 from trapline.catalog.table import SPLIT_PARTS
 from trapline.errors import UsageError
@@ -56,6 +57,7 @@ def run_pipeline(
     by: str = "location",
     ratios: Sequence[float] = RATIOS,
     seed: int = 42,
+    named: Named | None = None,
     read_options: Mapping[str, Any] | None = None,
     allow_leak: bool = False,
     absent: float | None = None,
@@ -77,6 +79,7 @@ def run_pipeline(
         by: what the split keeps together (see `split_catalog`); `published` takes the source's own parts.
         ratios: of train, validation and test, 70/15/15 as both published pipelines have it.
         seed: of the split.
+        named: what is in which part, by `season` or `location`, instead of ratios (see `split_catalog`).
         read_options: passed to the reader.
         allow_leak: train although the split leaks; the card and the report then say so.
         absent: the probability in the submission of labels that no labelled media has; None makes them an
@@ -96,13 +99,18 @@ def run_pipeline(
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
+    if named:
+        check_named(named, by, "ratios")
     catalog = _read(Path(source), boxes, read_options or {})
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
+    divided = _split(catalog, by, ratios, seed, named)  # first: what cannot be split leaves nothing behind
     exploration = explore(catalog, folder / "explore.html")
     say(f"explore   {exploration}")
-    catalog = _split(catalog, by, ratios, seed)
+    catalog = divided
     saved = catalog.save(folder / "catalog.parquet")
     say(f"split     by {by}: {_parts(catalog)}")
+    for line in left_out(catalog):
+        say(f"          {line}")
     model = train(recipe, catalog, folder / "train", taxonomy=taxonomy, allow_leak=allow_leak, report=report)
     opened = ModelFile(model)
     say(f"train     {model}")
@@ -131,11 +139,11 @@ def _labels(catalog: Catalog) -> str:
     return ", ".join(labels.to_series()) or "none labelled"
 
 
-def _split(catalog: Catalog, by: str, ratios: Sequence[float], seed: int) -> Catalog:
+def _split(catalog: Catalog, by: str, ratios: Sequence[float], seed: int, named: Named | None) -> Catalog:
     if by == "published":
         column = "published_split" if "published_split" in catalog.table.columns else "split"
         return split_catalog(catalog, by="column", column=column)
-    return split_catalog(catalog, by=by, ratios=ratios, seed=seed)
+    return split_catalog(catalog, by=by, ratios=ratios, seed=seed, named=named)
 
 
 def _parts(catalog: Catalog) -> str:

@@ -1,10 +1,12 @@
 """The published recipes, whole, by one command: on the competition's layout and on its class folders."""
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -122,6 +124,35 @@ def test_bursts_of_a_season_with_an_animal_of_its_own_are_run_to_the_submission(
     written = (tmp_path / "whole" / "submission.csv").read_text().splitlines()
     assert written[0] == wanted[0]
     assert [row.split(",")[0] for row in written] == [row.split(",")[0] for row in wanted]
+
+
+@pytest.mark.field
+@pytest.mark.slow
+def test_the_published_benchmark_trains_on_its_season_and_is_judged_on_the_other(
+    bursts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
+    quick = ["backbone=model-file:lite0", "weights=none", "head.pooling=avg"]
+    quick += ["preprocessing.height=64", "preprocessing.width=64"]
+    flags = [word for setting in quick for word in ("--set", setting)]
+    flags += ["--absent", "0.02", "-o", str(tmp_path / "whole"), "--by", "season", "--train", "S1"]
+    assert run("run", bursts, "-r", "serengeti-benchmark", *flags, "--validate", "S7") == 2
+    assert "'S7'; there are: S1, S2, S3, S4" in capsys.readouterr().err
+    assert not (tmp_path / "whole").exists()
+    assert run("run", bursts, "-r", "serengeti-benchmark", *flags, "--validate", "S3") == 0
+    said = capsys.readouterr().out
+    assert "In no part, as no part was named for them: S2 (" in said
+    assert "on the part 'validation'" in said
+    metrics = json.loads((tmp_path / "whole" / "evaluation.json").read_text())["metrics"]
+    assert {"accuracy", "top_5_accuracy", "categorical_cross_entropy", "log_loss"} <= metrics.keys()
+    catalog = pl.read_parquet(tmp_path / "whole" / "catalog.parquet")
+    parts = catalog.group_by("season").agg(pl.col("split").unique()).sort("season")
+    assert parts.rows() == [
+        *(("S1", ["train"]), ("S2", [None]), ("S3", ["validation"]), ("S4", [None]), ("S5", [None]))
+    ]
+    history = (tmp_path / "whole" / "train" / "history.csv").read_text()
+    assert history.startswith("epoch,steps,train_loss")
 
 
 @pytest.mark.field

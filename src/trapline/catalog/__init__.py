@@ -6,6 +6,7 @@ from trapline.catalog.events import assign_events, frame_order, join_events, num
 from trapline.catalog.groups import Groups
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
+from trapline.catalog.named_parts import left_out, natural_order
 from trapline.catalog.names import as_name, as_text
 from trapline.catalog.splits import (
     fingerprint,
@@ -40,8 +41,10 @@ __all__ = [
     "known_labels",
     "label_events",
     "labels_by_part",
+    "left_out",
     "link_class_folders",
     "location_folds",
+    "natural_order",
     "number_frames",
     "season_folds",
     "shot_order",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +14,7 @@ import polars as pl
 
 from trapline.catalog.grouping import assign_groups, connected
 from trapline.catalog.leaks import IN_ORDER_OF_TIME, check_leaks
+from trapline.catalog.named_parts import Named, check_named, deal_named, natural_order
 from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
 from trapline.errors import DataError, UsageError
 from trapline.taxonomy.names import PART_NAMES
@@ -37,6 +37,7 @@ def split_catalog(
     seed: int = 42,
     column: str | None = None,
     dates: Sequence[datetime] = (),
+    named: Named | None = None,
     check_files: bool = True,
 ) -> Catalog:
     """Say of every labelled media whether it trains, validates or tests.
@@ -60,6 +61,9 @@ def split_catalog(
         column: the column used by `season` (its default) and by `column` (`published_split`).
         dates: with `date` one or two moments, by the cameras' clocks, at which validation and test begin,
             instead of ratios.
+        named: with `season` or `location` what is in which part (`{"train": ["S1"], "validation": ["S3"]}`),
+            instead of ratios. What is named for none trains if nothing is named for `train`; else it is in no
+            part. `S1..S4` stands for all of these.
         check_files: whether the leak check compares the content of files.
 
     Returns:
@@ -74,6 +78,8 @@ def split_catalog(
     _check_options(by, method, folds, fold)
     if dates and by != "date":
         raise UsageError(f"Dates are for a split by date, not by {by}.")
+    if named:
+        check_named(named, by, method)
     if column is not None and by not in ("season", "column"):
         raise UsageError(f"A column is named for a split by season or column, not by {by}.")
     facts: dict[str, Any]
@@ -91,6 +97,8 @@ def split_catalog(
             dealt = _deal(catalog, by, equal, seed)
             facts["seed"] = seed
         names, numbers = ("train", "validation"), np.where(dealt < 0, -1, dealt == fold)
+    elif named:
+        names, numbers, facts = SPLIT_PARTS, *_named(catalog, by, column or "season", named)
     elif dates and by == "date":
         names, numbers = SPLIT_PARTS[: len(dates) + 1], _at_dates(catalog, dates)
         facts = {"by": by, "method": "dates", "dates": [str(date) for date in dates]}
@@ -267,6 +275,22 @@ def _in_order_of_time(
     return _spread(catalog, of_group[groups])
 
 
+def _named(
+    catalog: Catalog, by: str, column: str, named: Named
+) -> tuple[npt.NDArray[np.int64], dict[str, Any]]:
+    """int [media]: the part that each was named for, −1 for none; and the facts for the record."""
+    rows = _labelled(catalog)
+    if by == "season":
+        _season_names(rows, column)
+    else:
+        _groups(rows, by)  # says what is missing
+        column = "location_id"
+    found = deal_named(rows, column, named, by)
+    numbers = found.parts.replace_strict({part: n for n, part in enumerate(SPLIT_PARTS)}, default=-1)
+    facts = {"by": by, "method": "named", "column": column, "named": found.named, "left_out": found.left_out}
+    return _spread(catalog, numbers.cast(pl.Int64).to_numpy()), facts
+
+
 def _at_dates(catalog: Catalog, dates: Sequence[datetime]) -> npt.NDArray[np.int64]:
     """int [media]: how many of the dates had come when the event of each began; −1 without labels."""
     if any(date.tzinfo is not None for date in dates):
@@ -302,6 +326,18 @@ def _moments(rows: pl.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any
 
 def _seasons(rows: pl.DataFrame, column: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Each row's group (its season, joined where an event spans two) and the place of each group in time."""
+    names = _season_names(rows, column)
+    groups = connected(names, rows["event_id"])
+    first = rows.select("camera_time").with_columns(pl.Series("group", groups), names.alias("_name"))
+    found = first.group_by("group").agg(pl.col("camera_time").min(), pl.col("_name").min()).sort("group")
+    if found["camera_time"].null_count():
+        order = {name: place for place, name in enumerate(natural_order(found["_name"].to_list()))}
+        return groups, np.array([order[name] for name in found["_name"]])
+    return groups, found["camera_time"].to_numpy()
+
+
+def _season_names(rows: pl.DataFrame, column: str) -> pl.Series:
+    """The season of each row."""
     if column not in rows.columns or rows[column].null_count() == rows.height:
         raise DataError(
             f"The catalog has no column '{column}' with the season of a media; "
@@ -310,15 +346,7 @@ def _seasons(rows: pl.DataFrame, column: str) -> tuple[npt.NDArray[np.int64], np
         )
     if rows[column].null_count():
         raise DataError(f"{rows[column].null_count()} labelled media have no value in the column '{column}'.")
-    names = rows[column].cast(pl.String)
-    groups = connected(names, rows["event_id"])
-    first = rows.select("camera_time").with_columns(pl.Series("group", groups), names.alias("_name"))
-    found = first.group_by("group").agg(pl.col("camera_time").min(), pl.col("_name").min()).sort("group")
-    if found["camera_time"].null_count():  # without times S2 comes before S10
-        keys = [[int(t) if t.isdigit() else t for t in re.split(r"(\d+)", name)] for name in found["_name"]]
-        order = sorted(range(len(keys)), key=lambda place: [str(type(k)) + f"{k:>20}" for k in keys[place]])
-        return groups, np.argsort(order)
-    return groups, found["camera_time"].to_numpy()
+    return rows[column].cast(pl.String)
 
 
 def _cut(

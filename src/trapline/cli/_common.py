@@ -91,3 +91,11 @@ def progress() -> Iterator[Progress]:
         transient=True,
     ) as display:
         yield display
+
+
+def named_parts(
+    train: list[str] | None, validate: list[str] | None, test: list[str] | None
+) -> dict[str, list[str]]:
+    """What is named for each part of a split; parts for which nothing is are left out."""
+    given = {"train": train, "validation": validate, "test": test}
+    return {part: names for part, names in given.items() if names}

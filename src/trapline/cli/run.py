@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Seed, parse_numbers, progress, warnings_as_notes
+from trapline.cli._common import Seed, named_parts, parse_numbers, progress, warnings_as_notes
 
 
 def run(
@@ -29,7 +29,17 @@ def run(
     by: Annotated[
         str, typer.Option(help="Split by location, event, random, season, date, or published.")
     ] = "location",
-    ratios: Annotated[str, typer.Option(help="Train, validation and test.")] = "70,15,15",
+    ratios: Annotated[str | None, typer.Option(help="Train, validation and test [70,15,15].")] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option("--train", help="With --by season or location: what trains (S1, S1..S4). Repeatable."),
+    ] = None,
+    validate: Annotated[
+        list[str] | None, typer.Option("--validate", help="Likewise: what validates. Repeatable.")
+    ] = None,
+    test: Annotated[
+        list[str] | None, typer.Option("--test", help="Likewise: what tests. Repeatable.")
+    ] = None,
     absent: Annotated[
         float | None, typer.Option(help="In the submission, probability of labels that no photo has.")
     ] = None,
@@ -38,10 +48,14 @@ def run(
 ) -> None:
     """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
     from trapline.cli._steps import reporter
+    from trapline.errors import UsageError
     from trapline.models import resolve_recipe
     from trapline.pipeline import run_pipeline
     from trapline.taxonomy import read_taxonomy
 
+    named = named_parts(train, validate, test)
+    if named and ratios is not None:
+        raise UsageError("--train, --validate and --test name the parts; leave --ratios out.")
     chosen = resolve_recipe(recipe, recipe_file, set_ or ())
     with warnings_as_notes(), progress() as display:
         run_pipeline(
@@ -52,7 +66,8 @@ def run(
             boxes=boxes,
             taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
             by=by,
-            ratios=parse_numbers(ratios, "--ratios"),
+            ratios=parse_numbers(ratios or "70,15,15", "--ratios"),
+            named=named,
             seed=seed,
             allow_leak=allow_leak,
             absent=absent,

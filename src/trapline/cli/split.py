@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, parse_numbers, refuse_as_catalog
+from trapline.cli._common import Force, Json, Seed, named_parts, parse_numbers, refuse_as_catalog
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,6 +34,18 @@ def run(
     dates: Annotated[
         str | None, typer.Option("--dates", help="With --by date: where validation and test begin.")
     ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--train", help="With --by season or location: what trains (S1, S1,S2 or S1..S4). Repeatable."
+        ),
+    ] = None,
+    validate: Annotated[
+        list[str] | None, typer.Option("--validate", help="Likewise: what validates. Repeatable.")
+    ] = None,
+    test: Annotated[
+        list[str] | None, typer.Option("--test", help="Likewise: what tests. Repeatable.")
+    ] = None,
     files: Annotated[
         bool, typer.Option("--files/--no-files", help="Look for equal files in several parts (reads them).")
     ] = True,
@@ -51,6 +63,9 @@ def run(
         raise UsageError("--folds makes folds of equal size, --ratios makes parts; ask for one of them.")
     if dates is not None and by != "date":
         raise UsageError(f"--dates goes with --by date, not with --by {by}.")
+    named = named_parts(train, validate, test)
+    if named and (ratios is not None or folds is not None):
+        raise UsageError("--train, --validate and --test name the parts; leave --ratios and --folds out.")
     shares, moments = parse_numbers(ratios or "70,15,15", "--ratios"), _dates(dates)
     output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
     refuse_as_catalog(output, force)
@@ -64,6 +79,7 @@ def run(
         seed=seed,
         column=column,
         dates=moments,
+        named=named,
         check_files=files,
     )
     done.save(output)
@@ -91,7 +107,7 @@ def _show(done: Catalog, output: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from trapline.catalog import LeakCheck, labels_by_part
+    from trapline.catalog import LeakCheck, labels_by_part, left_out
 
     record, counts = done.info["split"], labels_by_part(done)
     table = Table("label", title=f"Split by {record['by']} ({record['method']})")
@@ -107,7 +123,9 @@ def _show(done: Catalog, output: Path) -> None:
     for part, labels in record["lacks"].items():
         if labels:
             console.print(f"{part} has no media of: {', '.join(labels)}")
-    left = done.table["split"].null_count()
+    for line in left_out(done):
+        console.print(line)
+    left = done.table["split"].null_count() - sum(record.get("left_out", {}).values())
     if left:
         console.print(f"{left:,} media without labels are in no part.")
     leaks = LeakCheck.from_record(record)

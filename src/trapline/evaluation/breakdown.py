@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline import metrics
+from trapline.catalog import natural_order
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.result import LabelResult, LocationResult, Mistake, SeasonResult
 from trapline.models import Interval
@@ -102,7 +102,8 @@ def per_season(
         return ()
     names = matched.media["season"].cast(pl.String).to_list()
     found = []
-    for name in sorted(set(names), key=_season_order):
+    known = natural_order([name for name in set(names) if name is not None])
+    for name in (*known, None) if None in names else known:
         inside = np.array([one == name for one in names])
         estimates = metrics.bootstrap_all(
             matched.truth[inside],
@@ -128,12 +129,6 @@ def _season_labels(matched: Matched, inside: npt.NDArray[np.bool_]) -> dict[str,
     losses = metrics.label_log_loss(matched.truth[inside], matched.probabilities[inside])
     shared = {"shared_log_loss": float(losses[elsewhere].mean())} if elsewhere.any() else {}
     return found | shared | {"label_log_loss": dict(zip(matched.labels, losses.tolist(), strict=True))}
-
-
-def _season_order(name: str | None) -> tuple[bool, list[str | int]]:
-    """S2 before S10, media of no known season last."""
-    parts = re.split(r"(\d+)", name or "")
-    return name is None, [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _shows(matched: Matched) -> npt.NDArray[np.bool_]:

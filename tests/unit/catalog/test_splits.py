@@ -16,6 +16,7 @@ from trapline.catalog import (
     LeakCheck,
     check_leaks,
     fingerprint,
+    left_out,
     location_folds,
     split_catalog,
     training_fingerprint,
@@ -264,3 +265,102 @@ def test_what_training_looks_at_has_another_fingerprint_than_the_split() -> None
         other = catalog_of([rows[0] | change, *rows[1:]])
         assert fingerprint(other) == fingerprint(catalog)
         assert training_fingerprint(other) != training_fingerprint(catalog)
+
+
+# ---- named parts
+
+
+def seasons(*names: str, each: int = 3) -> Catalog:
+    return catalog_of(
+        [
+            {"season": name, "location_id": "AB"[n % 2], "event_id": f"{name}-{n}"}
+            for name in names
+            for n in range(each)
+        ]
+    )
+
+
+def placed(done: Catalog, column: str = "season") -> dict[str, list[str]]:
+    rows = done.table.group_by(column, "split").len().sort(column).drop_nulls("split").iter_rows()
+    found: dict[str, list[str]] = {}
+    for value, part, _ in rows:
+        found.setdefault(part, []).append(value)
+    return found
+
+
+def test_named_seasons_are_the_parts_and_what_is_named_for_none_is_said() -> None:
+    named = {"train": ["S1"], "validation": ["S3"]}
+    done = split_catalog(seasons("S1", "S2", "S3", "S10"), by="season", named=named)
+    assert placed(done) == {"train": ["S1"], "validation": ["S3"]}
+    record = done.info["split"]
+    assert (record["by"], record["method"], record["column"]) == ("season", "named", "season")
+    assert record["named"] == {"train": ["S1"], "validation": ["S3"], "test": []}
+    assert record["left_out"] == {"S2": 3, "S10": 3}
+    assert left_out(done) == ["In no part, as no part was named for them: S2 (3 media), S10 (3 media)."]
+    assert not record["leaks"]["leaking"]  # locations are shared on purpose, as in every split by season
+
+
+@pytest.mark.parametrize(
+    ("named", "parts"),
+    [
+        ({"validation": ["S3"]}, {"train": ["S1", "S10", "S2"], "validation": ["S3"]}),  # the rest trains
+        ({"train": ["S1..S3"], "test": ["S10"]}, {"train": ["S1", "S2", "S3"], "test": ["S10"]}),
+        ({"train": ["S2..S10"], "validation": ["S1"]}, {"train": ["S10", "S2", "S3"], "validation": ["S1"]}),
+        ({"train": ["S1, S2"], "validation": ["S3", "S3"]}, {"train": ["S1", "S2"], "validation": ["S3"]}),
+        ({"train": ["S1", "S2,S3..S3"], "test": ["S10"]}, {"train": ["S1", "S2", "S3"], "test": ["S10"]}),
+    ],
+)
+def test_seasons_are_named_one_by_one_as_lists_and_as_ranges(
+    named: dict[str, list[str]], parts: dict[str, list[str]]
+) -> None:
+    assert placed(split_catalog(seasons("S1", "S2", "S3", "S10"), by="season", named=named)) == parts
+
+
+def test_a_name_with_a_comma_or_dots_is_itself_first() -> None:
+    named = {"train": ["2019, wet"], "validation": ["a..b"]}
+    done = split_catalog(seasons("2019, wet", "a..b", "a", "b"), by="season", named=named)
+    assert placed(done) == {"train": ["2019, wet"], "validation": ["a..b"]}
+
+
+def test_locations_and_other_columns_are_named_too() -> None:
+    done = split_catalog(seasons("S1", "S2"), by="location", named={"test": ["B"]})
+    assert placed(done, "location_id") == {"train": ["A"], "test": ["B"]}
+    years = catalog_of([{"year": year} for year in (2019, 2020, 2021)] * 2)
+    done = split_catalog(years, by="season", column="year", named={"validation": ["2020..2021"]})
+    assert set(done.part("train").table["year"]) == {2019}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "complaint"),
+    [
+        ({"named": {"train": ["S1"], "validation": ["S9"]}}, UsageError, "'S9'; there are: S1, S2, S3"),
+        ({"named": {"train": ["S3..S1"], "test": ["S2"]}}, UsageError, r"'S3\.\.S1'"),
+        ({"named": {"train": ["S1"], "validation": ["S1..S2"]}}, UsageError, "'S1' is named for train and"),
+        ({"named": {"train": ["S1"]}}, UsageError, "validate or test too"),
+        ({"named": {"train": ["S1"], "dev": ["S2"]}}, UsageError, "no part 'dev'"),
+        ({"named": {"validation": ["S1..S3"]}}, DataError, "nothing is left to train on"),
+        ({"named": {"validation": ["S1"]}, "by": "date"}, UsageError, "by season or location"),
+        ({"named": {"validation": ["S1"]}, "method": "kfold"}, UsageError, "Folds are dealt"),
+        ({"named": {"validation": ["S1"]}, "column": "winter"}, DataError, "no column 'winter'"),
+    ],
+)
+def test_names_that_cannot_be_parts_are_refused(
+    options: dict[str, Any], error: type[Exception], complaint: str
+) -> None:
+    with pytest.raises(error, match=complaint):
+        split_catalog(seasons("S1", "S2", "S3"), **{"by": "season", **options})
+
+
+def test_an_event_of_two_seasons_is_not_torn() -> None:
+    rows = [{"season": season, "event_id": "e"} for season in ("S1", "S2")] + [{"season": "S3"}]
+    apart = {"train": ["S1"], "validation": ["S2"]}
+    with pytest.raises(DataError, match="'e' has media of S1 and S2, which would be in train and validation"):
+        split_catalog(catalog_of(rows), by="season", named=apart)
+    half = {"train": ["S1"], "validation": ["S3"]}
+    with pytest.raises(DataError, match="in no part and train"):
+        split_catalog(catalog_of(rows), by="season", named=half)
+    together = {"train": ["S1..S2"], "validation": ["S3"]}
+    assert placed(split_catalog(catalog_of(rows), by="season", named=together)) == {
+        "train": ["S1", "S2"],
+        "validation": ["S3"],
+    }

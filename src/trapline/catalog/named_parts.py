@@ -1,0 +1,153 @@
+"""Seasons or locations named for the parts of a split: which media that puts where, and what is in none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from trapline.catalog.table import SPLIT_PARTS, Catalog
+from trapline.errors import DataError, UsageError
+
+Named = Mapping[str, Sequence[str]]
+"""`train`, `validation`, `test` → what is named for it."""
+
+NAMED_BY = {"season": "seasons", "location": "locations"}
+"""The ways to split in which parts can be named, and what is named."""
+
+
+@dataclass(frozen=True)
+class NamedParts:
+    """What the names come to.
+
+    Attributes:
+        parts: [rows], the part of each media; null where it is in none.
+        named: part → the names that are in it, in their order.
+        left_out: name → media that are in no part, because it was named for none.
+    """
+
+    parts: pl.Series
+    named: dict[str, list[str]]
+    left_out: dict[str, int]
+
+
+def check_named(named: Named, by: str, method: str) -> None:
+    """Refuse what cannot be named, before anything is read.
+
+    Raises:
+        UsageError: another way to split, an unknown part, or nothing to judge on.
+    """
+    if by not in NAMED_BY:
+        raise UsageError(f"Parts are named by {' or '.join(NAMED_BY)} (--by), not by {by}.")
+    if method != "ratios":
+        raise UsageError("Folds are dealt, not named: ask for folds or for named parts.")
+    unknown = sorted(set(named) - set(SPLIT_PARTS))
+    if unknown:
+        raise UsageError(f"There is no part '{unknown[0]}'; parts are {', '.join(SPLIT_PARTS)}.")
+    if not any(named.get(part) for part in SPLIT_PARTS[1:]):
+        raise UsageError(
+            f"Only what trains is named; name {NAMED_BY[by]} that validate or test too (--validate, --test)."
+        )
+
+
+def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> NamedParts:
+    """The part of each labelled media, by the value it has in a column.
+
+    What is named for no part trains, if nothing is named for training; else it is in no part. An event is
+    never torn.
+
+    Args:
+        rows: the labelled media, with a value in `column` each.
+        column: of the seasons, or locations.
+        named: names as they are written; `A..B` stands for all from A to B, S2 before S10; several may stand
+            in one text, with commas between them.
+        by: how the split is called.
+
+    Raises:
+        UsageError: a name that no labelled media has, or one that is named for two parts.
+        DataError: an event has media in two parts, or in one and in none; nothing is left to train on.
+    """
+    values = rows[column].cast(pl.String)
+    there = natural_order(values.unique().to_list())
+    wanted = {
+        part: [one for text in named[part] for one in _resolve(text, there, by)]
+        for part in SPLIT_PARTS
+        if named.get(part)
+    }
+    part_of = _part_of(wanted)
+    rest = [name for name in there if name not in part_of]
+    if "train" not in wanted:
+        part_of |= dict.fromkeys(rest, "train")
+        rest = []
+    parts = values.replace_strict(part_of, default=None, return_dtype=pl.String).alias("part")
+    if "train" not in part_of.values():
+        raise DataError(f"All {NAMED_BY[by]} are named for other parts: nothing is left to train on.")
+    _refuse_torn_events(rows, values, parts)
+    counts = dict(values.value_counts().iter_rows())
+    return NamedParts(
+        parts,
+        {part: [name for name in there if part_of.get(name) == part] for part in SPLIT_PARTS},
+        {name: counts[name] for name in rest},
+    )
+
+
+def left_out(catalog: Catalog) -> list[str]:
+    """For people: what was named for no part of the split, and so neither trains nor is judged."""
+    record = catalog.info.get("split", {})
+    names: dict[str, int] = record.get("left_out", {})
+    if not names:
+        return []
+    counts = ", ".join(f"{name} ({media:,} media)" for name, media in names.items())
+    return [f"In no part, as no part was named for {'it' if len(names) == 1 else 'them'}: {counts}."]
+
+
+def natural_order(names: Sequence[str]) -> list[str]:
+    """Names in the order of their numbers: S2 before S10."""
+    return sorted(names, key=_natural)
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    words = (word for word in re.split(r"(\d+)", name) if word)
+    return [(not word.isdecimal(), int(word) if word.isdecimal() else 0, word) for word in words]
+
+
+def _resolve(text: str, there: Sequence[str], by: str) -> list[str]:
+    """The names that one text stands for."""
+    text = text.strip()
+    if text in there:
+        return [text]
+    first, dots, last = (word.strip() for word in text.partition(".."))
+    if dots and first in there and last in there and there.index(first) <= there.index(last):
+        return list(there[there.index(first) : there.index(last) + 1])
+    if "," in text:
+        return [name for word in text.split(",") for name in _resolve(word, there, by)]
+    raise UsageError(
+        f"No labelled media is of the {by} '{text}'; there are: {', '.join(there)} (a range is written "
+        f"{there[0]}..{there[-1]})."
+    )
+
+
+def _part_of(wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part, names in wanted.items():
+        for name in names:
+            if found.setdefault(name, part) != part:
+                raise UsageError(
+                    f"'{name}' is named for {found[name]} and for {part}; it can be in one part."
+                )
+    return found
+
+
+def _refuse_torn_events(rows: pl.DataFrame, values: pl.Series, parts: pl.Series) -> None:
+    table = rows.select("event_id").with_columns(values.alias("value"), parts.fill_null("no part"))
+    events = table.drop_nulls("event_id").group_by("event_id", maintain_order=True)
+    torn = events.agg(pl.col("value", "part").unique()).filter(pl.col("part").list.len() > 1)
+    if torn.height:
+        event, names, where = torn.row(0)
+        spans = " and ".join(natural_order(names))
+        raise DataError(
+            f"{torn.height} events would be torn: '{event}' has media of {spans}, which would be in "
+            f"{' and '.join(sorted(where))}. Name these for one part."
+        )
