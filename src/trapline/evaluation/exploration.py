@@ -46,6 +46,26 @@ class LocationShare(ResultPart):
     last: str | None
 
 
+class SeasonShare(ResultPart):
+    """One season.
+
+    Attributes:
+        season: its name; None stands for media of no known season.
+        media: of it.
+        labelled: of those, by themselves or by their event.
+        events: of which there are media in it.
+        labels: label -> media.
+        label_events: label -> events that show it.
+    """
+
+    season: str | None
+    media: int
+    labelled: int
+    events: int
+    labels: dict[str, int]
+    label_events: dict[str, int]
+
+
 class PhotoSample(ResultPart):
     """What a look at some photos showed.
 
@@ -103,8 +123,14 @@ class Exploration(ResultPart):
 
     Attributes:
         summary: as `trapline catalog` prints it.
+        labelled: media of which something is known.
+        labelled_by_event: of those, the ones of which only their event's labels are known; they count as
+            theirs.
         blanks: labelled media on which nothing is seen; None where nothing is labelled.
         frames: how many events have so many frames.
+        events_by_labels: number of labels -> events that show so many; 0 for events of which nothing is
+            known. A blank event has one label, `blank`.
+        seasons: the seasons of a catalog that has them, S2 before S10.
         years: media by year of the camera's clock.
         files: missing, double and near-double files and labels that contradict each other, by media id.
         examples: label -> photos, of different locations as far as there are.
@@ -115,11 +141,14 @@ class Exploration(ResultPart):
     source: str
     media: int
     labelled: int
+    labelled_by_event: int = 0
     blanks: int | None
     summary: dict[str, Any]
     labels: tuple[LabelShare, ...]
     locations: tuple[LocationShare, ...]
     frames: dict[int, int]
+    events_by_labels: dict[int, int] = Field(default_factory=dict)
+    seasons: tuple[SeasonShare, ...] = ()
     years: dict[int, int]
     sample: PhotoSample
     boxes: Boxes
@@ -140,11 +169,25 @@ class Exploration(ResultPart):
             rows.append((one.label, *counts))
         places = f"{len(self.locations):,} location{'' if len(self.locations) == 1 else 's'}"
         head = f"{self.media:,} photos, {self.labelled:,} labelled, of {places}"
+        if self.labelled_by_event:
+            head += f"; {self.labelled_by_event:,} have the labels of their event"
         findings = [
             f"{'Serious' if one.serious else 'Note'}: {one.title}. {one.text}" for one in self.findings
         ]
         table = ["", *words.columns(rows)] if self.labels else []
-        return "\n".join([head, *table, *([""] if findings else []), *findings])
+        return "\n".join([head, *table, *self._events(), *([""] if findings else []), *findings])
+
+    def _events(self) -> list[str]:
+        """The seasons as a table, and how many labels events have."""
+        from trapline.evaluation import words
+
+        rows: list[tuple[str, ...]] = [("season", "photos", "labelled", "events", "labels")]
+        for one in self.seasons:
+            counts = (one.media, one.labelled, one.events, len(one.labels))
+            rows.append((one.season or "not known", *(f"{count:,}" for count in counts)))
+        table = ["", *words.columns(rows)] if self.seasons else []
+        several = ", ".join(f"{labels}: {events:,}" for labels, events in self.events_by_labels.items())
+        return [*table, *(["", f"Events by number of labels: {several}"] if several else [])]
 
     def save_json(self, path: Path | str) -> Path:
         """Write everything but the pictures."""

@@ -40,6 +40,8 @@ def write_report(exploration: Exploration, path: Path, *, pictures: bool) -> Pat
         shown=len(shown),
         locations_figure=_locations(exploration),
         frames=_frames(exploration.frames),
+        seasons=[one.season or "not known" for one in exploration.seasons],
+        season_labels=[(one.label, _in_seasons(exploration, one.label)) for one in exploration.labels],
         examples={
             label: [(one, thumbnail(exploration.root / as_name(one.file_path))) for one in found]
             for label, found in exploration.examples.items()
@@ -69,6 +71,11 @@ def _frames(frames: dict[int, int]) -> list[tuple[str, int]]:
     rows = [(str(count), events) for count, events in frames.items() if count <= FEW_FRAMES]
     more = sum(events for count, events in frames.items() if count > FEW_FRAMES)
     return [*rows, (f"more than {FEW_FRAMES}", more)] if more else rows
+
+
+def _in_seasons(exploration: Exploration, label: str) -> list[tuple[int, int]]:
+    """Of each season the photos and the events with a label."""
+    return [(one.labels.get(label, 0), one.label_events.get(label, 0)) for one in exploration.seasons]
 
 
 def _locations(exploration: Exploration) -> Any:

@@ -10,13 +10,22 @@ import numpy as np
 import polars as pl
 
 import trapline
-from trapline.catalog import BLANK, Catalog, check_files, summarise
+from trapline.catalog import (
+    BLANK,
+    Catalog,
+    check_files,
+    known_labels,
+    label_events,
+    natural_order,
+    summarise,
+)
 from trapline.evaluation.exploration import (
     Boxes,
     Example,
     Exploration,
     LabelShare,
     LocationShare,
+    SeasonShare,
 )
 from trapline.evaluation.findings import find_troubles
 from trapline.evaluation.photo_sample import look_at_photos
@@ -57,17 +66,23 @@ def survey(
     """
     photos = look_at_photos(catalog, len(catalog) if full else sample, seed, on_file)
     files = check_files(catalog, full=full)
+    summary, own = summarise(catalog), len(catalog) - catalog.table["labels"].null_count()
+    catalog = catalog.with_table(catalog.table.with_columns(known_labels(catalog.table).alias("labels")))
     labels = _labels(catalog)
     labelled = catalog.table.filter(pl.col("labels").is_not_null())
+    of_events = label_events(catalog).table
     return Exploration(
         source=catalog.source,
         media=len(catalog),
         labelled=labelled.height,
+        labelled_by_event=labelled.height - own,
         blanks=int(labelled["labels"].list.contains(BLANK).sum()) if labelled.height else None,
-        summary=summarise(catalog),
+        summary=summary,
         labels=labels,
         locations=_locations(catalog),
         frames=_frames(catalog),
+        events_by_labels=_events_by_labels(of_events),
+        seasons=_seasons(catalog.table, of_events),
         years=_years(catalog),
         sample=photos,
         boxes=_boxes(catalog),
@@ -132,6 +147,42 @@ def _locations(catalog: Catalog) -> tuple[LocationShare, ...]:
 def _frames(catalog: Catalog) -> dict[int, int]:
     events = catalog.table.filter(pl.col("event_id").is_not_null()).group_by("event_id").len("frames")
     return dict(events["frames"].value_counts().sort("frames").iter_rows())
+
+
+def _events_by_labels(of_events: pl.DataFrame) -> dict[int, int]:
+    """Number of labels -> events; empty where there are no events."""
+    events = of_events.drop_nulls("event_id").unique("event_id")
+    numbers = events["labels"].list.len().fill_null(0).alias("labels").cast(pl.Int64)
+    return dict(numbers.value_counts().sort("labels").iter_rows())
+
+
+def _seasons(media: pl.DataFrame, of_events: pl.DataFrame) -> tuple[SeasonShare, ...]:
+    """The seasons, those of no known one last; none where the catalog has no column of them."""
+    if "season" not in media.columns or media["season"].null_count() == media.height:
+        return ()
+    names = media["season"].cast(pl.String)
+    known = natural_order(names.drop_nulls().unique().to_list())
+    return tuple(
+        _season(name, media.filter(names.eq_missing(name)), of_events.filter(names.eq_missing(name)))
+        for name in ((*known, None) if names.null_count() else known)
+    )
+
+
+def _season(name: str | None, media: pl.DataFrame, of_events: pl.DataFrame) -> SeasonShare:
+    events = of_events.drop_nulls("event_id").unique("event_id")
+    return SeasonShare(
+        season=name,
+        media=media.height,
+        labelled=media.height - media["labels"].null_count(),
+        events=events.height,
+        labels=_label_counts(media),
+        label_events=_label_counts(events),
+    )
+
+
+def _label_counts(rows: pl.DataFrame) -> dict[str, int]:
+    counts = rows["labels"].explode().drop_nulls().value_counts()
+    return dict(counts.sort("count", "labels", descending=[True, False]).iter_rows())
 
 
 def _years(catalog: Catalog) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """The pages: complete, self-contained, escaped; what they warn of."""
 
+import json
 import os
 import re
 import sys
@@ -236,6 +237,43 @@ def test_exploring_finds_what_is_wrong_and_counts_what_is_there(photos: Catalog,
     assert titles["Photos that cannot be read, among 47 that were opened: 1"]
     assert titles["Labels with fewer than 20 media: 3"]
     structure(explore(photos, tmp_path / "x.html", sample=10))
+
+
+def test_events_are_counted_by_their_labels_and_everything_by_season(tmp_path: Path) -> None:
+    events = [("S2", ["hare"]), ("S2", ["blank"]), ("S10", ["hare", "lynx"]), ("S10", None), (None, ["hare"])]
+    rows = [
+        {"media_id": f"{n}-{frame}", "file_path": f"{n}-{frame}.jpg", "event_id": f"e{n}", "season": season}
+        | {"event_labels": labels}
+        for n, (season, labels) in enumerate(events)
+        for frame in range(3)
+    ]
+    table = pl.DataFrame(rows, schema_overrides={"event_labels": pl.List(pl.String)})
+    found = survey(Catalog.from_rows(table, tmp_path, "sequences"), sample=0)
+    assert (found.labelled, found.labelled_by_event) == (12, 12)  # nothing is known of a photo by itself
+    assert {one.label: (one.media, one.events) for one in found.labels} == {
+        "hare": (9, 3),
+        "blank": (3, 1),
+        "lynx": (3, 1),
+    }
+    assert found.events_by_labels == {0: 1, 1: 3, 2: 1}
+    assert [(one.season, one.media, one.labelled, one.events) for one in found.seasons] == [
+        ("S2", 6, 6, 2),
+        ("S10", 6, 3, 2),
+        (None, 3, 3, 1),
+    ]
+    assert found.seasons[1].labels == {"hare": 3, "lynx": 3}
+    assert found.seasons[1].label_events == {"hare": 1, "lynx": 1}
+    text = found.to_text()
+    assert "Events by number of labels: 0: 1, 1: 3, 2: 1" in text
+    assert re.search(r"S10 +6 +3 +2 +2", text)
+    page = found.save_report(tmp_path / "e.html", pictures=False).read_text()
+    Structure().feed(page)
+    assert "Events by number of labels" in page
+    assert "6 | 2" in page
+    assert "12 by their event" in page
+    saved = json.loads(found.save_json(tmp_path / "e.json").read_text())
+    assert saved["seasons"][0]["labels"] == {"blank": 3, "hare": 3}
+    assert saved["events_by_labels"] == {"0": 1, "1": 3, "2": 1}
 
 
 def test_examples_come_from_different_locations_and_only_labelled_media(photos: Catalog) -> None:
