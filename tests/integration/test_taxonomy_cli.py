@@ -79,6 +79,14 @@ def test_from_nested_folders_to_answers_by_rank(
     assert "By rank, unconditional" in capsys.readouterr().out
     assert (folder / "tables" / "confusion_panthera_taxon_classifier.csv").is_file()
     assert "Rank by rank" in (folder / "r.html").read_text()
+    flags = ["--intervals-over", "event", "--answers", "greedy", "--tables", "observations"]
+    run("evaluate", "s.parquet", "pooled.csv", *flags)
+    assert "Greedy answers, always to a leaf" in capsys.readouterr().out
+    said = pl.read_csv("observations/answers.csv", schema_overrides={"id": pl.String})
+    assert set(said["id"]) == set(
+        pl.read_csv("pooled.csv", schema_overrides={"event_id": pl.String})["event_id"]
+    )
+    assert set(said["taxonomic_level"]) == {"species"}
     photo = next((folder / "photos" / "felidae" / "panthera" / "panthera_leo").iterdir())
     run("show", "run/model.onnx", "--photo", photo)
     said = capsys.readouterr().out

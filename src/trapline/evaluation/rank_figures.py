@@ -53,12 +53,16 @@ class TaxonResult(ResultPart):
         precision: of the media that are said to be of it at its rank, blanks and all among them, unless their
             label stops above the rank.
         recall: share of its media that are.
+        f1: 2 × right / (media that are said to be of it + its media).
+        rank: of the taxon; its kind where it has none.
     """
 
     name: str
     media: int
     precision: float | None
     recall: float | None
+    f1: float | None = None
+    rank: str | None = None
 
 
 def figures_by_rank(
@@ -77,7 +81,7 @@ def figures_by_rank(
         at_rank = {label: _at_rank(classes, label, rank, names) for label in dict.fromkeys(truth.labels)}
         places = np.array([at_rank[label].place for label in truth.labels])
         judged = places >= 0
-        taxa = _taxa(names, places[judged], sums[judged].argmax(axis=1)) | taxa  # counts at its own rank
+        taxa = _taxa(tree, names, places[judged], sums[judged].argmax(axis=1)) | taxa  # at its own rank
         status = np.array([at_rank[label].status for label in truth.labels])
         counted = status == "counted"
         if not counted.any():
@@ -147,7 +151,7 @@ def _membership(groups: Sequence[str], names: Sequence[str]) -> Floats:
     return np.array([[float(group == name) for name in names] for group in groups])
 
 
-def _taxa(names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResult]:
+def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResult]:
     found = {}
     for place, name in enumerate(names):
         there, answered = true == place, said == place
@@ -157,6 +161,8 @@ def _taxa(names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResu
             media=int(there.sum()),
             precision=both / int(answered.sum()) if answered.any() else None,
             recall=both / int(there.sum()) if there.any() else None,
+            f1=2 * both / int(there.sum() + answered.sum()) if there.any() or answered.any() else None,
+            rank=tree.taxa[name].rank if name in tree.taxa else tree.kind(name),
         )
     return found
 

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trapline.evaluation.node_figures import NodeResult
-from trapline.evaluation.rank_figures import RankResult
+from trapline.evaluation.rank_figures import RankResult, TaxonResult
 from trapline.evaluation.rolled_up import Said
 from trapline.models import Interval
+from trapline.taxonomy import RANKS
 
 RANKS_HEADER = ("rank", "media", "without_taxon", "coarser", "taxa", "metric", "value", "low", "high")
 """The columns of `ranks.csv`."""
+
+TAXA_HEADER = ("level", "class", "precision", "recall", "f1", "support")
+"""The columns of `taxa.csv`: the published figures of each class and level, of whole paths."""
 
 CHILDREN_HEADER = ("node", "class", "precision", "recall", "f1", "support")
 """The columns of `nodes.csv`, the published table."""
@@ -37,6 +41,16 @@ def write_rank_table(path: Path, ranks: Sequence[RankResult]) -> Path:
         for name, interval in one.metrics.items()
     ]
     return _write(path, RANKS_HEADER, rows)
+
+
+def write_taxa(path: Path, taxa: Sequence[TaxonResult]) -> Path:
+    """`taxa.csv`: a row for each taxon, broader levels first, blanks and the like before them."""
+    levels = ("kind", *RANKS)
+    order = sorted(taxa, key=lambda one: levels.index(one.rank) if one.rank in levels else 0)
+    rows = [
+        [one.rank, one.name, *map(_cell, (one.precision, one.recall, one.f1)), one.media] for one in order
+    ]
+    return _write(path, TAXA_HEADER, rows)
 
 
 def write_node_tables(folder: Path, nodes: Sequence[NodeResult]) -> list[Path]:

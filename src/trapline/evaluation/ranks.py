@@ -17,6 +17,7 @@ from trapline.evaluation.rank_tables import (
     write_confusion,
     write_node_tables,
     write_rank_table,
+    write_taxa,
 )
 from trapline.evaluation.rank_truth import truth_by_rank
 from trapline.evaluation.result_part import ResultPart
@@ -51,10 +52,12 @@ class RankEvaluation(ResultPart):
     answers: tuple[Said, ...] = Field((), exclude=True, repr=False)
 
     def save_tables(self, folder: Path | str) -> list[Path]:
-        """Write `ranks.csv`, `nodes.csv`, `node_figures.csv`, a `confusion_<head>.csv` a node, `answers.csv`.
+        """Write the tables by rank, by taxon, by node and of the answers, as CSV.
 
-        `nodes.csv` is the published table (node, class, precision, recall, F1, support), `answers.csv` the
-        published list (id, taxonomic level, prediction, truth).
+        They are `ranks.csv`, `nodes.csv` (the published table of each node: class, precision, recall, F1,
+        support), `node_figures.csv`, `answers.csv` (the published list: id, taxonomic level, prediction,
+        truth), `taxa.csv` (precision, recall, F1 and support of each class of each level) and a
+        `confusion_<head>.csv` a node.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +65,7 @@ class RankEvaluation(ResultPart):
             write_rank_table(folder / "ranks.csv", self.ranks),
             *write_node_tables(folder, self.nodes),
             write_answers(folder / "answers.csv", self.answers),
+            write_taxa(folder / "taxa.csv", self.taxa),
             *(write_confusion(folder, node) for node in self.nodes),
         ]
 

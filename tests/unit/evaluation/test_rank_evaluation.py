@@ -259,6 +259,22 @@ def test_greedy_answers_go_down_to_a_leaf_whatever_its_probability(
     assert "Greedy answers" in found.save_report(tmp_path / "r.html", pictures=0).read_text()
 
 
+def test_every_class_of_every_level_has_its_figures_in_a_table(found: Evaluation, tmp_path: Path) -> None:
+    assert found.ranks is not None
+    found.ranks.save_tables(tmp_path)
+    table = pl.read_csv(tmp_path / "taxa.csv")
+    assert table.columns == ["level", "class", "precision", "recall", "f1", "support"]
+    rows = {row["class"]: row for row in table.iter_rows(named=True)}
+    assert rows["Felidae"]["level"] == "family"
+    assert rows["empty"]["level"] == "blank"
+    cervidae = rows["Cervidae"]  # said of the puma, the two deer; both deer are of it
+    assert (cervidae["support"], cervidae["recall"]) == (2, 1)
+    assert cervidae["precision"] == pytest.approx(2 / 3, abs=1e-5)
+    assert cervidae["f1"] == pytest.approx(0.8)
+    levels = [level for level in table["level"].unique(maintain_order=True) if level != "blank"]
+    assert levels == ["class", "family", "genus", "species"]
+
+
 def test_greedy_answers_need_a_tree(judged: tuple[Catalog, Predictions]) -> None:
     catalog, said = judged
     flat = replace(said, info={})
