@@ -79,7 +79,7 @@ def draw_history(histories: Sequence[History], path: Path, best_epoch: int | Non
             epochs, values = ([row[key] for row in history] for key in ("epoch", name))
             label = name.replace("_", " ") if run == 0 else None
             axes.plot(epochs, values, color=f"C{place}", label=label, marker="." if len(epochs) < 30 else "")
-    for axes, title in ((losses, "Losses"), (scores, "Validation")):
+    for axes, title in ((losses, "Losses"), (scores, "Scores")):
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
         if best_epoch is not None:

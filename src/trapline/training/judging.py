@@ -113,17 +113,26 @@ def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None
     weak = recipe.learn_from == "event" and not recipe.event_statistics
     labels = ", each held to have the labels of its event" if weak else ""
     if folds is None:
-        chosen = "the epoch and the calibration were chosen"
-        epochs = recipe.taxa is not None and recipe.taxa.solver == "adam"
-        if recipe.backbone.startswith("model-file:") and not epochs:  # the optimum of a linear head
-            chosen = "the calibration was fitted"
-        return f"validation: {where}{labels}, on which {chosen} too"
+        chosen = _chosen_on_validation(recipe)
+        return f"validation: {where}{labels}{f', on which {chosen} too' if chosen else ''}"
     by = recipe.fold_by
     epoch = "" if recipe.how == "frozen" or recipe.selection == "last" else "at the epoch and "
     return (
         f"{len(np.unique(folds))} {by} folds: {where}{labels}, each predicted by a model that never saw its "
         f"{by}, {epoch}with the calibration of the other folds"
     )
+
+
+def _chosen_on_validation(recipe: Recipe) -> str:
+    """What the media that are measured have decided; empty for nothing."""
+    adam = recipe.taxa is not None and recipe.taxa.solver == "adam"
+    has_epochs = (
+        adam or recipe.how != "frozen"
+    )  # a linear head has its optimum, hidden layers their last state
+    epoch, calibration = has_epochs and recipe.selection != "last", recipe.calibration != "none"
+    if epoch and calibration:
+        return "the epoch and the calibration were chosen"
+    return "the epoch was chosen" if epoch else "the calibration was fitted" if calibration else ""
 
 
 def predictions_of(
