@@ -56,6 +56,23 @@ def test_json_is_for_scripts(table: Path, capsys: pytest.CaptureFixture[str]) ->
     assert Path(record["output"]) == table.with_name("c-split.parquet")
 
 
+def test_parts_by_name(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    catalog, out = table.with_name("c.parquet"), table.with_name("s.parquet")
+    command(["catalog", str(table), "-o", str(catalog)])
+    named = ["--train", "S0..S4", "--validate", "S5", "--validate", "S6,S7", "--test", "S8"]
+    command(["split", str(catalog), "-o", str(out), *named])
+    said = capsys.readouterr().out
+    assert "In no part, as no part was named for it: S9 (6 media)." in said
+    assert "without labels" not in said
+    counts = dict(Catalog.load(out).table["split"].value_counts().iter_rows())
+    assert counts == {"train": 30, "validation": 18, "test": 6, None: 6}
+    command(["split", str(catalog), "-o", str(out), "--validate", "S5", "--force", "--json"])
+    record = json.loads(capsys.readouterr().out)
+    assert (record["method"], record["left_out"]) == ("named", {})
+    assert record["named"]["validation"] == ["S5"]
+    assert len(record["named"]["train"]) == 9
+
+
 def test_folds_and_dates(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     catalog, out = table.with_name("c.parquet"), table.with_name("s.parquet")
     command(["catalog", str(table), "-o", str(catalog)])
@@ -83,6 +100,8 @@ def test_folds_and_dates(table: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["split", "TABLE", "--ratios", "many"], 2, "70,15,15"),
         (["split", "TABLE", "--by", "date", "--dates", "soon"], 2, "2016-04-01"),
         (["split", "TABLE", "--fold", "2"], 2, "--folds"),
+        (["split", "TABLE", "--test", "S1", "--ratios", "1,1"], 2, "leave --ratios and --folds out"),
+        (["split", "TABLE", "--test", "S1", "--folds", "3"], 2, "leave --ratios and --folds out"),
     ],
 )
 def test_what_goes_wrong_is_said_with_the_status(

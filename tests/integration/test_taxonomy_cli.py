@@ -118,7 +118,14 @@ def test_a_recipe_of_taxa_runs_whole_by_one_command(
     settings = ["--set", "augmentation.horizontal_flip=0", "--set", "optimiser.weight_decay=0.1"]
     settings += ["--set", "preprocessing.height=32", "--set", "preprocessing.width=32"]
     what = ["photos", "--format", "class_folders", "-r", "taxa-flat", "--by", "event"]
-    run("run", *what, "--taxonomy", "photos", "-o", "whole", *settings)
+    run("run", *what, "--taxonomy", "photos", "-o", "whole", *settings, "--set", "taxa.promise=0.999")
+    said = "No rank could be promised: on "
+    assert said in capsys.readouterr().out
+    run("show", "whole/train/model.onnx")
+    assert said in capsys.readouterr().out
+    flags = ["-r", "taxa-flat", "--taxonomy", "photos", "-o", "once-more", *settings, "--json"]
+    run("train", "whole/catalog.parquet", *flags, "--set", "taxa.promise=0.999")
+    assert any(note.startswith(said) for note in json.loads(capsys.readouterr().out)["notes"])
     assert "species" in pl.read_parquet("whole/predictions.parquet").columns
     assert "Rank by rank" in (folder / "whole" / "report.html").read_text()
     with pytest.raises(SystemExit) as left:
