@@ -121,7 +121,7 @@ class Ranks:
 
 
 def add_ranks(frame: pl.DataFrame, card: Card) -> pl.DataFrame:
-    """Add the best taxon of each rank, its probability, and the rolled-up answer.
+    """Add a taxon of each rank, all of one path, their probabilities, and the rolled-up answer.
 
     Args:
         frame: with a column of probabilities a label of the card.
@@ -129,7 +129,8 @@ def add_ranks(frame: pl.DataFrame, card: Card) -> pl.DataFrame:
 
     Returns:
         the frame, then `answer`, `answer_rank`, `answer_probability` (see `ANSWER`) and for each rank of the
-        tree `<rank>` and `<rank>_probability`: the most probable taxon of that rank, and how probable it is.
+        tree `<rank>` and `<rank>_probability`: its taxon on the path that goes down the tree to the most
+        probable child each time, and how probable it is; null where the path has none of that rank.
 
     Raises:
         DataError: the frame lacks a label or has such columns already.
