@@ -79,8 +79,10 @@ def test_from_nested_folders_to_answers_by_rank(
     assert "By rank, unconditional" in capsys.readouterr().out
     assert (folder / "tables" / "confusion_panthera_taxon_classifier.csv").is_file()
     assert "Rank by rank" in (folder / "r.html").read_text()
+    run("pool", "p.csv", "s.parquet", "-o", "nodes.csv", "--rows", "event", "--how", "node-mean")
+    assert "media pooled by node-mean." in capsys.readouterr().out
     flags = ["--intervals-over", "event", "--answers", "greedy", "--tables", "observations"]
-    run("evaluate", "s.parquet", "pooled.csv", *flags)
+    run("evaluate", "s.parquet", "nodes.csv", *flags)
     assert "Greedy answers, always to a leaf" in capsys.readouterr().out
     said = pl.read_csv("observations/answers.csv", schema_overrides={"id": pl.String})
     assert set(said["id"]) == set(

@@ -17,7 +17,8 @@ def run(
     how: Annotated[
         str | None,
         typer.Option(
-            help="mean, max, noisy-or, mean-logit, geometric-mean or first [as the model was fitted]."
+            help="mean, max, noisy-or, mean-logit, geometric-mean, first, or of models of taxa node-mean "
+            "[as the model was fitted]."
         ),
     ] = None,
     without_box: Annotated[

@@ -23,8 +23,6 @@ from trapline.evaluation.rank_truth import truth_by_rank
 from trapline.evaluation.result_part import ResultPart
 from trapline.evaluation.rolled_up import RollUpResult, Said, Way, judge_rolled_up, said_of_each
 from trapline.prediction import Predictions, Ranks
-from trapline.taxonomy import RANKS, Taxonomy
-from trapline.taxonomy.classes import Classes, hierarchy_of
 from trapline.taxonomy.rollup import walk_down
 
 
@@ -103,18 +101,17 @@ def evaluate_ranks(
     ranks = Ranks.of_info(predictions.labels, predictions.info)
     if ranks is None or predictions.level != "media":
         return None
-    classes = _classes(ranks.taxonomy, predictions)
+    hierarchy = ranks.hierarchy
+    classes = hierarchy.classes
     chosen = catalog if part is None else catalog.part(part)
     truth = truth_by_rank(chosen, predictions, classes, groups, unknown_are_wrong)
     if not truth.known.any():
         return None
-    info = predictions.info["taxonomy"]
-    hierarchy = hierarchy_of(classes, info.get("head_ranks") or RANKS)
     if way == "greedy":
         answers, thresholds, promise = walk_down(truth.probabilities, hierarchy), None, None
     else:
         answers, thresholds = ranks.answers(truth.probabilities), ranks.thresholds
-        promise = info.get("rollup", {}).get("promise")
+        promise = predictions.info["taxonomy"].get("rollup", {}).get("promise")
     by_rank, taxa = figures_by_rank(truth, classes, samples, seed)
     return RankEvaluation(
         media=len(truth.labels),
@@ -126,9 +123,3 @@ def evaluate_ranks(
         rollup=judge_rolled_up(truth, classes.taxonomy, answers, thresholds, promise, samples, seed, way),
         answers=said_of_each(truth, answers),
     )
-
-
-def _classes(taxonomy: Taxonomy, predictions: Predictions) -> Classes:
-    info = predictions.info["taxonomy"]
-    of_label = info.get("classes") or {name: name for name in predictions.labels}
-    return Classes(taxonomy, predictions.labels, of_label, tuple(info.get("outside", ())))

@@ -26,6 +26,7 @@ from trapline.metrics import log_odds, sigmoid
 from trapline.models import Card, EventPooling, PoolingMethod
 from trapline.models.calibrated import apply_calibration
 from trapline.taxonomy import BLANK
+from trapline.taxonomy.classes import Hierarchy
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,6 +65,28 @@ def apply_pooling(
         logits = log_odds(pooled) if task == "multi-label" else np.log(np.maximum(pooled, _LEAST))
         pooled = apply_calibration(logits, pooling.calibration, task, labels)
     pooled[np.bincount(codes, weights) == 0] = np.nan
+    return pooled
+
+
+def pool_nodes(
+    probabilities: Floats, weights: Floats, codes: npt.NDArray[np.int64], hierarchy: Hierarchy
+) -> Floats:
+    """As the published cascade pools: at each node the mean of what the frames say there.
+
+    What a frame says at a node is P(child | node), so that each counts alike there, also one that is sure to
+    be elsewhere; a class has the product of the means along its path. float64 [events, classes], each row
+    summing to 1; NaN where an event has no good frame. The other arguments are those of `apply_pooling`.
+    """
+    names, events = hierarchy.classes.names, int(codes.max()) + 1
+    good = np.where(weights[:, None] > 0, probabilities, 1 / len(names))
+    pooled = np.ones((events, len(names)))
+    for head in hierarchy.heads:
+        below = np.array([[child in hierarchy.paths[name] for child in head.children] for name in names])
+        shares = np.maximum(good @ below, 1e-300)
+        shares = weights[:, None] * shares / shares.sum(axis=1, keepdims=True)
+        means = np.stack([np.bincount(codes, share, events) for share in shares.T], axis=1)
+        pooled *= np.where(below.any(axis=1), means @ below.T, 1.0)
+    pooled[np.bincount(codes, weights, events) == 0] = np.nan
     return pooled
 
 

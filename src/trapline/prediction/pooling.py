@@ -11,9 +11,13 @@ import polars as pl
 from trapline.catalog import BLANK, Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
-from trapline.prediction.frames import Floats, apply_pooling
+from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
 from trapline.prediction.places import answer_by_place
+from trapline.prediction.ranks import Ranks
 from trapline.prediction.table import FIXED, Predictions
+from trapline.taxonomy.classes import Hierarchy
+
+NODE_MEAN = "node-mean"
 
 Rows = Literal["media", "event"]
 
@@ -22,7 +26,7 @@ def pool_events(
     predictions: Predictions,
     catalog: Catalog,
     *,
-    how: PoolingMethod | EventPooling | None = None,
+    how: PoolingMethod | EventPooling | Literal["node-mean"] | None = None,
     without_box: float = 1.0,
     place_days: float | None = None,
     rows: Rows = "media",
@@ -35,8 +39,9 @@ def pool_events(
         catalog: with the `event_id` and `frame` (and `boxes`, if `without_box` is not 1) of these media;
             media without an event stand alone. `first` takes the least frame, whatever the order of rows.
         how: the method (see `trapline.prediction.frames`), or what a card says (`Card.event`: a method a
-            label, and the calibration of events). None takes what the predictions say that their model says,
-            or else `mean-logit`.
+            label, and the calibration of events); of a model of taxa also `node-mean`, the mean at each node
+            of the tree, as the published cascade has it. None takes what the predictions say that their model
+            says, or else `mean-logit`.
         without_box: the weight of media in which the detector found nothing, over 1 for the others. Where
             all media of an event are such, they weigh alike.
         place_days: answer events without a box by what the other events of their location show within this
@@ -49,13 +54,14 @@ def pool_events(
         of its media did.
 
     Raises:
-        UsageError: an unknown way to pool, a weight outside 0..1, or events to be answered by their place by
-            a model of several labels or of blanks.
+        UsageError: an unknown way to pool, `node-mean` without a tree, a weight outside 0..1, or events to be
+            answered by their place by a model of several labels or of blanks.
         DataError: predictions not of media, or media that are not in the catalog.
     """
     if rows not in get_args(Rows):
         raise UsageError(f"Events are pooled into rows of {' or '.join(get_args(Rows))}, not of '{rows}'.")
-    pooling = _as_pooling(how, predictions)
+    hierarchy = _hierarchy(predictions) if how == "node-mean" else None
+    pooling = EventPooling() if how == "node-mean" else _as_pooling(how, predictions)
     if predictions.level == "box":
         if rows != "event":
             raise UsageError("Boxes are pooled into rows of events, not of media: give rows 'event'.")
@@ -68,15 +74,13 @@ def pool_events(
     ok = (predictions.table["status"] == "ok").to_numpy()
     weights = _weights(media["weight"].to_numpy(), ok, codes)
     order = frame_order(media)
-    pooled = apply_pooling(
-        predictions.probabilities()[order],
-        weights[order],
-        codes[order],
-        pooling,
-        predictions.task,
-        predictions.labels,
-    )
-    said = pooling.model_dump(mode="json", include={"method", "by_label", "selected_on"})
+    frames = predictions.probabilities()[order], weights[order], codes[order]
+    if hierarchy is None:
+        pooled = apply_pooling(*frames, pooling, predictions.task, predictions.labels)
+        said = pooling.model_dump(mode="json", include={"method", "by_label", "selected_on"})
+    else:
+        pooled = pool_nodes(*frames, hierarchy)
+        said = {"method": NODE_MEAN, "by_label": {}, "selected_on": ""}
     if place_days is not None:
         pooled = answer_by_place(pooled, *_events(media), place_days)
     info = {
@@ -163,8 +167,16 @@ def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictio
         said = predictions.info.get("event")
         return EventPooling.model_validate(said) if said else EventPooling()
     if how not in get_args(PoolingMethod):
-        raise UsageError(f"Events are pooled by {', '.join(get_args(PoolingMethod))}, not by '{how}'.")
+        ways = ", ".join((*get_args(PoolingMethod), NODE_MEAN))
+        raise UsageError(f"Events are pooled by {ways}, not by '{how}'.")
     return EventPooling(method=how)
+
+
+def _hierarchy(predictions: Predictions) -> Hierarchy:
+    ranks = Ranks.of_info(predictions.labels, predictions.info)
+    if ranks is None:
+        raise UsageError(f"{NODE_MEAN} averages at the nodes of a tree; these predictions have no taxonomy.")
+    return ranks.hierarchy
 
 
 def _event_rows(media: pl.DataFrame) -> pl.DataFrame:

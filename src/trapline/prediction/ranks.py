@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from trapline.errors import DataError
 from trapline.models import Card
-from trapline.taxonomy import Taxonomy
+from trapline.taxonomy import RANKS, Taxonomy
+from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
 from trapline.taxonomy.rollup import LEVELS, RolledUp, best_answers, levels_of, roll_up
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Ranks:
             raise DataError(f"The model's taxonomy lacks its labels {', '.join(missing)}.")
         self.thresholds = dict(thresholds) if "rollup" in taxonomy else None
         self._without = frozenset(taxonomy.get("unsupported", ()))
+        self._described = taxonomy
 
     @classmethod
     def of_card(cls, card: Card) -> Ranks | None:
@@ -61,6 +63,14 @@ class Ranks:
     @cached_property
     def _levels(self) -> Any:
         return levels_of(self.taxonomy, self.labels, self._without)
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy:
+        """The decisions, down to the classes."""
+        of_label = self._described.get("classes") or {name: name for name in self.labels}
+        outside = tuple(self._described.get("outside", ()))
+        classes = Classes(self.taxonomy, self.labels, of_label, outside)
+        return hierarchy_of(classes, self._described.get("head_ranks") or RANKS)
 
     @property
     def schema(self) -> dict[str, pl.DataType]:

@@ -117,6 +117,11 @@ def test_a_failed_photo_stays_failed_and_does_not_count() -> None:
     assert events["reason"].to_list() == ["1 of 2 media failed", "1 of 1 media failed"]
 
 
+def test_a_mean_at_the_nodes_needs_a_tree() -> None:
+    with pytest.raises(UsageError, match="these predictions have no taxonomy"):
+        pool_events(*make([("a", "e", 0.5)]), how="node-mean")
+
+
 @given(st.lists(st.tuples(st.sampled_from("xyz"), st.floats(0, 1, width=32)), min_size=1, max_size=12))
 def test_pooled_rows_stay_probabilities_between_the_extremes_of_their_event(
     rows: list[tuple[str, float]],

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trapline.prediction import Ranks
+from trapline.prediction.frames import pool_nodes
 from trapline.taxonomy import RANKS, Label, Taxon, Taxonomy
 from trapline.taxonomy.classes import Classes, hierarchy_of
 from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, walk_down
@@ -109,6 +110,31 @@ def test_the_greedy_descent_takes_the_most_probable_child_down_to_a_leaf(
         (leaf,) = nodes
         assert walked.answers[row] == _answer(tree, leaf)
         assert walked.probabilities[row] == probabilities[names.index(leaf)]
+
+
+@given(rows_of_a_tree())
+def test_crops_of_one_observation_are_averaged_at_each_node_as_published(
+    case: tuple[Tree, np.ndarray],
+) -> None:
+    (tree, names), crops = case
+    hierarchy = hierarchy_of(Classes(tree, names, {name: name for name in names}), RANKS)
+    weights, codes = np.full(len(crops), 1 / len(crops)), np.zeros(len(crops), np.int64)
+    pooled = pool_nodes(np.maximum(crops, 1e-9), weights, codes, hierarchy)
+    assert pooled.sum() == pytest.approx(1)
+    leaf = walk_down(pooled, hierarchy)
+    chosen = next(name for name in names if _answer(tree, name) == leaf.answers[0])
+    path = dict.fromkeys(hierarchy.paths[chosen])
+    walked = 1.0
+    for head in hierarchy.heads:
+        if head.parent is not None and head.parent not in path:
+            continue
+        below = [[float(child in hierarchy.paths[name]) for name in names] for child in head.children]
+        sums = np.maximum(crops, 1e-9) @ np.array(below).T
+        means = (sums / sums.sum(axis=1, keepdims=True)).mean(axis=0)
+        taken = next(place for place, child in enumerate(head.children) if child in path)
+        assert means[taken] == pytest.approx(means.max())
+        walked *= means[taken]
+    assert leaf.probabilities[0] == pytest.approx(walked)
 
 
 def _answer(tree: Taxonomy, label: str) -> str:
