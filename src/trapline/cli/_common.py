@@ -20,6 +20,19 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")]
 
+TfInput = Annotated[
+    str | None,
+    typer.Option("--tf-input", help="What TensorFlow Serving's clients call the pixels [images]."),
+]
+TfOutput = Annotated[
+    str | None,
+    typer.Option("--tf-output", help="What they call the probabilities [probabilities]."),
+]
+TfRange = Annotated[
+    str | None,
+    typer.Option("--tf-range", help="They send pixels as float32: 0-255, or 0-1 for a share of 255."),
+]
+
 
 def refuse_to_overwrite(path: Path, force: bool) -> None:
     """Stop with status 2 if `path` exists and `--force` was not given."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Seed, TfInput, TfOutput, TfRange, refuse_to_overwrite
 
 if TYPE_CHECKING:
     from trapline.models import Detector, Int8Export
+    from trapline.models.tf_signature import TfSignature
 
 
 def run(
@@ -44,6 +45,9 @@ def run(
         bool,
         typer.Option("--seven-bits", help="int8: safe on processors without VNNI too, and less exact."),
     ] = False,
+    tf_input: TfInput = None,
+    tf_output: TfOutput = None,
+    tf_range: TfRange = None,
     media: Annotated[int, typer.Option(min=1, help="Training photos that ranges are read from.")] = 200,
     seed: Seed = 42,
     force: Force = False,
@@ -59,8 +63,12 @@ def run(
             "TensorFlow Serving; or --detector, an ONNX file of a detector's checkpoint."
         )
     if format is not None:
-        _saved_model(model, output, json)
+        from trapline.models.tf_signature import TfSignature
+
+        _saved_model(model, output, TfSignature.of_options(tf_input, tf_output, tf_range), json)
         return
+    if (tf_input, tf_output, tf_range) != (None, None, None):
+        raise UsageError("--tf-input, --tf-output and --tf-range say something of --format saved-model only.")
     if detector:
         from trapline.models import convert_detector
 
@@ -92,17 +100,21 @@ def _show_detector(detector: Detector, json: bool) -> None:
     )
 
 
-def _saved_model(model: Path, output: Path, json: bool) -> None:
+def _saved_model(model: Path, output: Path, signature: TfSignature, json: bool) -> None:
     from trapline.models.saved_model import export_saved_model
 
-    written = export_saved_model(model, output)
+    written = export_saved_model(model, output, signature)
     size = (written / "saved_model.pb").stat().st_size
     if json:
         from json import dumps
 
         typer.echo(dumps({"output": written.as_posix(), "bytes": size}))
         return
-    typer.echo(f"Wrote {written}: {size / 1e6:.1f} MB, signature serving_default, images → probabilities.")
+    pixels = "uint8" if signature.range is None else f"float32, {signature.range}"
+    typer.echo(
+        f"Wrote {written}: {size / 1e6:.1f} MB, signature serving_default, "
+        f"{signature.pixels} ({pixels}) → {signature.output}."
+    )
 
 
 def _show_int8(done: Int8Export, json: bool) -> None:

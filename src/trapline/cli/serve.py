@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from trapline.cli._common import TfInput, TfOutput, TfRange
 from trapline.errors import UsageError
 
 _BACKENDS = ("v2", "tensorflow")
@@ -64,15 +65,16 @@ def run(
         str | None,
         typer.Option(envvar="TRAPLINE_BACKEND_TOKEN", help="What the model server asks for."),
     ] = None,
-    tf_output: Annotated[
-        str, typer.Option(help="What TensorFlow Serving's clients expect the output to be called.")
-    ] = "probabilities",
+    tf_input: TfInput = None,
+    tf_output: TfOutput = None,
+    tf_range: TfRange = None,
 ) -> None:
     """Serve MODELs: REST, Open Inference Protocol, TensorFlow Serving, and a page to drop photos on."""
     from trapline.errors import require
 
     for package, purpose in (("fastapi", "Serving"), ("uvicorn", "Serving"), ("grpc", "Serving")):
         require(package, "serve", purpose)
+    from trapline.models.tf_signature import TfSignature
     from trapline.serving.server import Ports, configure_log, serve
     from trapline.serving.settings import Settings, name_models
 
@@ -96,7 +98,7 @@ def run(
         backend=None if backend is None else backend.removeprefix("grpc://"),
         backend_protocol="tensorflow" if backend_protocol == "tensorflow" else "v2",
         backend_token=backend_token or None,
-        tf_output=tf_output,
+        tf=TfSignature.of_options(tf_input, tf_output, tf_range),
     )
 
     def say(ports: Ports) -> None:

@@ -8,38 +8,38 @@ constants of its graph. The card lies beside it in `assets.extra/`, which Tensor
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from trapline.errors import DataError, UsageError
 from trapline.models.file import INPUT, OUTPUTS, ModelFile
 from trapline.models.onnx_graph import read_graph
 from trapline.models.tensorflow_graph import Attribute, Node, Tensor, translate
+from trapline.models.tf_signature import EVERYTHING, PLAIN, SIGNATURE, TfSignature
 
-SIGNATURE = "serving_default"
-"""Asked unless a client names another: `images` → `probabilities`."""
-
-EVERYTHING = "all_outputs"
-"""`images` → `probabilities`, `logits`, `embedding`."""
+_FLOATS = "floats"
+"""The node that takes the pixels of clients that send floats."""
 
 CARD_FILE = "assets.extra/trapline_card.json"
 
 _METHOD = "tensorflow/serving/predict"
 _PRODUCER = 1395  # the version of graphs of TensorFlow 2.12, whose operators' meaning is used here
 _DTYPES = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8": 6, "int64": 9, "bool": 10}
-_DTYPES |= {"float16": 19}
+_DTYPES |= {"float16": 19, "bytes": 7}
 
 # Message → its fields: name, number, type; `*` is repeated, `%` a map from text.
 _MESSAGES = {
     "Dim": "size 1 int64",
     "TensorShapeProto": "dim 2 *Dim",
-    "TensorProto": "dtype 1 int32, tensor_shape 2 TensorShapeProto, tensor_content 4 bytes",
-    "ListValue": "s 2 *bytes, i 3 *int64",
+    "TensorProto": "dtype 1 int32, tensor_shape 2 TensorShapeProto, tensor_content 4 bytes, "
+    "string_val 8 *bytes",
+    "ListValue": "s 2 *bytes, i 3 *int64, type 6 *int32",
     "AttrValue": "list 1 ListValue, s 2 bytes, i 3 int64, f 4 float, b 5 bool, type 6 int32, "
     "shape 7 TensorShapeProto, tensor 8 TensorProto",
     "NodeDef": "name 1 string, op 2 string, input 3 *string, attr 5 %AttrValue",
@@ -55,7 +55,7 @@ _ONEOF = "AttrValue"
 _PACKAGE = "trapline_tensorflow"
 
 
-def export_saved_model(model: Path | str, output: Path | str) -> Path:
+def export_saved_model(model: Path | str, output: Path | str, signature: TfSignature = PLAIN) -> Path:
     """Write a model file as a SavedModel: the folder of one version, as in `species_model/1`.
 
     Input `images`: uint8 [batch, height, width, 3], RGB, of the card's size, batch free; outputs float32.
@@ -64,6 +64,9 @@ def export_saved_model(model: Path | str, output: Path | str) -> Path:
     Args:
         model: the model file.
         output: the folder to make; an existing one is replaced if it holds a SavedModel.
+        signature: how clients ask by `serving_default`. Floats are rounded to the nearest of the 256 values
+            of a pixel, halves to the even one; a value outside the range, or that is no number, fails the
+            request.
 
     Raises:
         UsageError: the model is a backbone or looks at whole events, or the folder holds something else.
@@ -86,7 +89,8 @@ def export_saved_model(model: Path | str, output: Path | str) -> Path:
         )
     size = card.preprocessing
     nodes, outputs = translate(read_graph(model), size.height, size.width)
-    content = saved_model(nodes, (size.height, size.width), {name: outputs[name] for name in OUTPUTS})
+    answers = {name: outputs[name] for name in OUTPUTS}
+    content = saved_model(nodes, (size.height, size.width), answers, signature)
     partial = output.with_name(output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -101,14 +105,23 @@ def export_saved_model(model: Path | str, output: Path | str) -> Path:
     return output
 
 
-def saved_model(nodes: Iterable[Node], size: tuple[int, int], outputs: Mapping[str, Tensor]) -> bytes:
+def saved_model(
+    nodes: Iterable[Node],
+    size: tuple[int, int],
+    outputs: Mapping[str, Tensor],
+    asked: TfSignature = PLAIN,
+) -> bytes:
     """The content of `saved_model.pb`.
 
     Args:
         nodes: of the graph, inputs before those that use them.
         size: height and width of the input, pixels.
         outputs: by name; `probabilities` is what the default signature answers.
+        asked: how clients ask by the default signature.
     """
+    sides = (None, *size, 3)
+    if asked.range is not None:
+        nodes = [node for one in nodes for node in (_from_floats(one, asked) if one.name == INPUT else [one])]
     saved = message("SavedModel")(saved_model_schema_version=1)
     graph = saved.meta_graphs.add()
     graph.meta_info_def.tags.append("serve")
@@ -118,15 +131,59 @@ def saved_model(nodes: Iterable[Node], size: tuple[int, int], outputs: Mapping[s
         written = graph.graph_def.node.add(name=node.name, op=node.operator, input=node.inputs)
         for name, value in node.attributes.items():
             _fill(written.attr[name], value)
-    for name, wanted in ((SIGNATURE, OUTPUTS[:1]), (EVERYTHING, OUTPUTS)):
-        signature = graph.signature_def[name]
-        signature.method_name = _METHOD
-        _describe(signature.inputs[INPUT], INPUT, np.dtype(np.uint8), (None, *size, 3))
-        for output in wanted:
-            tensor = outputs[output]
-            _describe(signature.outputs[output], tensor.name, tensor.dtype, tensor.sides)
+    signature = _signature(graph, SIGNATURE)
+    taken, dtype = (INPUT, np.uint8) if asked.range is None else (_FLOATS, np.float32)
+    _describe(signature.inputs[asked.pixels], taken, np.dtype(dtype), sides)
+    answer = outputs[OUTPUTS[0]]
+    _describe(signature.outputs[asked.output], answer.name, answer.dtype, answer.sides)
+    everything = _signature(graph, EVERYTHING)
+    _describe(everything.inputs[INPUT], INPUT, np.dtype(np.uint8), sides)
+    for name in OUTPUTS:
+        _describe(everything.outputs[name], outputs[name].name, outputs[name].dtype, outputs[name].sides)
     content: bytes = saved.SerializeToString(deterministic=True)
     return content
+
+
+def _signature(graph: Any, name: str) -> Any:
+    signature = graph.signature_def[name]
+    signature.method_name = _METHOD
+    return signature
+
+
+def _from_floats(images: Node, asked: TfSignature) -> Iterator[Node]:
+    """The nodes that make pixels of floats, in the place of the one that takes pixels. Its name may still be
+    fed, so that one network answers both signatures.
+    """
+    float32, int32, text = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.bytes_)
+    most, shape = np.float32(asked.most), images.attributes["shape"]
+    said = f"Pixels of '{asked.pixels}' must be numbers from 0 to {asked.most}.".encode()
+    yield Node(_FLOATS, "Placeholder", (), {"dtype": float32, "shape": shape})
+    for name, value in (
+        ("low", np.array(0, float32)),
+        ("high", np.array(most)),
+        ("scale", np.array(255 / most, float32)),
+        ("axes", np.arange(4, dtype=int32)),
+    ):
+        yield Node(f"{_FLOATS}/{name}", "Const", (), {"dtype": value.dtype, "value": value})
+    yield Node(f"{_FLOATS}/said", "Const", (), {"dtype": text, "value": said})
+    of_floats: dict[str, Attribute] = {"T": float32}
+    # NaN is in no order with anything, so it fails both comparisons.
+    steps: tuple[tuple[str, str, tuple[str, ...], dict[str, Attribute]], ...] = (
+        ("not_low", "GreaterEqual", ("", "/low"), of_floats),
+        ("not_high", "LessEqual", ("", "/high"), of_floats),
+        ("each", "LogicalAnd", ("/not_low", "/not_high"), {}),
+        ("all", "All", ("/each", "/axes"), {"Tidx": int32, "keep_dims": False}),
+        ("checked", "Assert", ("/all", "/said"), {"T": [text], "summarize": 1}),
+        ("scaled", "Mul", ("", "/scale"), of_floats),
+        ("rounded", "Round", ("/scaled",), of_floats),
+    )
+    for name, operator, inputs, attributes in steps:
+        yield Node(f"{_FLOATS}/{name}", operator, tuple(_FLOATS + one for one in inputs), attributes)
+    whole = (f"{_FLOATS}/rounded", f"^{_FLOATS}/checked")  # ^: not before that one has run
+    yield Node(
+        f"{_FLOATS}/pixels", "Cast", whole, {"SrcT": float32, "DstT": np.dtype(np.uint8), "Truncate": False}
+    )
+    yield Node(images.name, "PlaceholderWithDefault", (f"{_FLOATS}/pixels",), images.attributes)
 
 
 def _fill(attribute: Any, value: Attribute) -> None:
@@ -140,20 +197,29 @@ def _fill(attribute: Any, value: Attribute) -> None:
         attribute.s = value.encode()
     elif isinstance(value, np.dtype):
         attribute.type = _number(value)
-    elif isinstance(value, np.ndarray):
-        attribute.tensor.dtype = _number(value.dtype)
-        for side in value.shape:
-            attribute.tensor.tensor_shape.dim.add(size=side)
-        attribute.tensor.SetInParent()
-        attribute.tensor.tensor_shape.SetInParent()
-        attribute.tensor.tensor_content = value.astype(value.dtype.newbyteorder("<")).tobytes()
+    elif isinstance(value, bytes | np.ndarray):
+        _fill_tensor(attribute.tensor, value)
     elif isinstance(value, tuple):
         attribute.shape.SetInParent()
         for side in value:
             attribute.shape.dim.add(size=side)
     else:
         attribute.list.SetInParent()
-        attribute.list.i.extend(value)
+        attribute.list.i.extend(one for one in value if isinstance(one, int))
+        attribute.list.type.extend(_number(one) for one in value if isinstance(one, np.dtype))
+
+
+def _fill_tensor(tensor: Any, value: bytes | npt.NDArray[Any]) -> None:
+    tensor.SetInParent()
+    tensor.tensor_shape.SetInParent()
+    if isinstance(value, bytes):
+        tensor.dtype = _number(np.dtype(np.bytes_))
+        tensor.string_val.append(value)
+        return
+    tensor.dtype = _number(value.dtype)
+    for side in value.shape:
+        tensor.tensor_shape.dim.add(size=side)
+    tensor.tensor_content = value.astype(value.dtype.newbyteorder("<")).tobytes()
 
 
 def _number(dtype: np.dtype[Any]) -> int:

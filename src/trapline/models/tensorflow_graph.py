@@ -24,8 +24,19 @@ from onnx.reference import ReferenceEvaluator
 from trapline.errors import DataError
 
 Array = npt.NDArray[Any]
-Attribute = bool | int | float | str | np.dtype[Any] | list[int] | tuple[int, ...] | Array
-"""A list is a list of numbers, a tuple the shape of a tensor."""
+Attribute = (
+    bool
+    | int
+    | float
+    | str
+    | bytes
+    | np.dtype[Any]
+    | list[int]
+    | list[np.dtype[Any]]
+    | tuple[int, ...]
+    | Array
+)
+"""A list is a list of numbers or of types, a tuple the shape of a tensor, bytes are a tensor of one text."""
 
 _TO_LAST = (0, 2, 3, 1)
 _TO_FIRST = (0, 3, 1, 2)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 
+from trapline.models.tf_signature import EVERYTHING
 from trapline.serving import protos
 from trapline.serving.answers import Answer, Floats, Pixels, View, checked
 from trapline.serving.engine import Gate, Source, too_late, until, view_of
@@ -114,7 +115,7 @@ class TensorFlow:
         """See `Speaker`."""
         request = protos.message(protos.TF, "PredictRequest")(output_filter=["probabilities"])
         request.model_spec.name = name
-        request.model_spec.signature_name = "serving_default"
+        request.model_spec.signature_name = EVERYTHING  # `serving_default` may have the names of others
         tensor = request.inputs["images"]
         tensor.dtype, tensor.tensor_content = 4, pixels.tobytes()  # DT_UINT8
         for side in pixels.shape:

@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from trapline.errors import TraplineError
+from trapline.models.tf_signature import SIGNATURE
 from trapline.serving import protos, tf, v2
 from trapline.serving.body import Body
 from trapline.serving.refusals import BUSY, INVALID, NOT_FOUND, TOO_SLOW, RefusedError, internal
@@ -287,22 +288,22 @@ class _TensorFlow:
         }
 
     async def _predict(self, request: Any, deadline: float) -> Any:
-        service, output = self._service, self._service.settings.tf_output
+        service, signature = self._service, request.model_spec.signature_name
         served = self._served(request)
-        tf.check_signature(request.model_spec.signature_name)
-        tf.check_filter(list(request.output_filter), output)
-        tensor = tf.only_input(request.inputs)
-        sources = await service.converted(lambda: tf.from_tensor(tensor, served), deadline)
+        asked = tf.signature_named(signature, service.settings.tf)
+        outputs = tf.answered_outputs(request.output_filter, asked)
+        tensor = tf.only_input(request.inputs, asked)
+        sources = await service.converted(lambda: tf.from_tensor(tensor, served, asked), deadline)
         found = probabilities(await service.answers(served, sources, deadline))
         response = protos.message(protos.TF, "PredictResponse")()
-        self._specify(response.model_spec, served, request.model_spec.signature_name or "serving_default")
-        tensor = response.outputs[request.output_filter[0] if request.output_filter else output]
-        tensor.dtype = 1  # DT_FLOAT
-        for side in found.shape:
-            tensor.tensor_shape.dim.add(size=side)
-        tensor.float_val.extend(
-            found.ravel().tolist()
-        )  # clients read float_val, as TensorFlow Serving fills it
+        self._specify(response.model_spec, served, signature or SIGNATURE)
+        for name in outputs:
+            tensor = response.outputs[name]
+            tensor.dtype = 1  # DT_FLOAT
+            for side in found.shape:
+                tensor.tensor_shape.dim.add(size=side)
+            # clients read float_val, as TensorFlow Serving fills it, and not tensor_content
+            tensor.float_val.extend(found.ravel().tolist())
         return response
 
     async def _metadata(self, request: Any, _: Any) -> Any:
@@ -312,7 +313,7 @@ class _TensorFlow:
                 raise RefusedError(NOT_FOUND, f"There is no field '{field[:50]}', only 'signature_def'.")
         response = protos.message(protos.TF, "GetModelMetadataResponse")()
         self._specify(response.model_spec, served, "")
-        response.metadata["signature_def"].Pack(tf.signature_map(served, self._service.settings.tf_output))
+        response.metadata["signature_def"].Pack(tf.signature_map(served, self._service.settings.tf))
         return response
 
     async def _status(self, request: Any, _: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from trapline.errors import UsageError
+from trapline.models.tf_signature import PLAIN, TfSignature
 
 MOST_BODY = 64 * 2**20
 """Bytes of one request; several photos may come in one."""
@@ -68,7 +69,7 @@ class Settings:
         backend: `host:port` of a model server that computes instead of this process.
         backend_protocol: what it speaks.
         backend_token: what it is shown; None for nothing.
-        tf_output: what the answer is called for TensorFlow Serving's clients.
+        tf: how TensorFlow Serving's clients ask.
         poll: seconds between looks at whether a model file was replaced.
     """
 
@@ -89,7 +90,7 @@ class Settings:
     backend: str | None = None
     backend_protocol: Protocol = "v2"
     backend_token: str | None = None
-    tf_output: str = "probabilities"
+    tf: TfSignature = PLAIN
     poll: float = 1.0
 
     def __post_init__(self) -> None:

@@ -51,32 +51,51 @@ def check_shape(shape: Sequence[int], values: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def pixels_as_sources(pixels: npt.NDArray[Any], card: Card) -> list[Source]:
+def check_pixels(shape: Sequence[int], card: Card) -> None:
+    """Refuse pixels of another shape than [N, height, width, 3] of the model's size.
+
+    Raises:
+        RefusedError: they are of such a one.
+    """
+    wanted = (card.preprocessing.height, card.preprocessing.width, 3)
+    if len(shape) != 4 or tuple(shape[1:]) != wanted:
+        raise RefusedError(
+            INVALID, f"The model takes pixels [N, {wanted[0]}, {wanted[1]}, 3], not {list(shape)[:8]}."
+        )
+
+
+def pixels_as_sources(pixels: npt.NDArray[Any], card: Card, most: int = 1) -> list[Source]:
     """Pixels that the client has decoded and fitted itself.
 
     Args:
         pixels: [N, height, width, 3] of the model's size: uint8, other whole numbers from 0 to 255, or
-            floats from 0 to 1 (a share of 255, as Keras' `Rescaling(1/255)` makes them).
+            floats from 0 to `most`. They become the nearest of the 256 values of a pixel, in float32, halves
+            the even one.
         card: says the size.
+        most: of a float: 1 for a share of 255 (as Keras' `Rescaling(1/255)` makes them), or 255.
 
     Raises:
-        RefusedError: another shape, or values outside the range.
+        RefusedError: another shape, or values that are outside the range or no numbers.
     """
-    wanted = (card.preprocessing.height, card.preprocessing.width, 3)
-    if pixels.ndim != 4 or pixels.shape[1:] != wanted:
-        raise RefusedError(
-            INVALID, f"The model takes pixels [N, {wanted[0]}, {wanted[1]}, 3], not {list(pixels.shape)}."
-        )
-    return [View(None, one, None) for one in _as_bytes(pixels)]
+    check_pixels(pixels.shape, card)
+    return [View(None, one, None) for one in _as_bytes(pixels, most)]
 
 
-def _as_bytes(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _as_bytes(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.uint8]:
     if pixels.dtype == np.uint8 or not pixels.size:
         return pixels.astype(np.uint8, copy=False)
-    most = 255 if pixels.dtype.kind in "iu" else 1
-    if not (pixels.min() >= 0 and pixels.max() <= most):  # not: NaN compares false
+    if pixels.dtype.kind in "iu":
+        most = 255
+    else:
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused
+            pixels = pixels.astype(np.float32, copy=False)
+    least, largest = pixels.min(), pixels.max()
+    if not (least >= 0 and largest <= most):  # not: NaN compares false
+        share = " (a share of 255)" if most == 1 else ""
         raise RefusedError(
-            INVALID, "Pixels must be whole numbers from 0 to 255, or floats from 0 to 1 (a share of 255)."
+            INVALID,
+            f"Pixels must be whole numbers from 0 to 255, or floats from 0 to {most}{share}; "
+            f"these reach from {least} to {largest}.",
         )
     return np.rint(pixels * (255 / most)).astype(np.uint8)
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from trapline.models.tf_signature import EVERYTHING, PLAIN, SIGNATURE, TfSignature
 from trapline.serving import protos
 from trapline.serving.engine import Source
 from trapline.serving.refusals import INVALID, NOT_FOUND, RefusedError
 from trapline.serving.shelf import Served
-from trapline.serving.tensors import OUTPUT, check_shape, encoded_as_sources, pixels_as_sources, specs
+from trapline.serving.tensors import (
+    ENCODED,
+    OUTPUT,
+    PIXELS,
+    Spec,
+    check_number,
+    check_pixels,
+    check_shape,
+    encoded_as_sources,
+    pixels_as_sources,
+    specs,
+)
 
-SIGNATURES = {"serving_default": 0, "encoded": 1}
-"""Signature → which of the model's inputs it names. A request may use either input under either."""
+SIGNATURES = (SIGNATURE, ENCODED, EVERYTHING)
+"""The second names the input for files, the others that for pixels; a request may use either under any. The
+third is that of exported SavedModels for the network's own names; here it answers `probabilities` alone.
+"""
 
 METHOD = "tensorflow/serving/predict"
 
@@ -24,11 +41,11 @@ _VALUES |= {5: ("int_val", "<i2"), 9: ("int64_val", "<i8")}
 _STRING = 7
 
 
-def from_tensor(tensor: Any, served: Served) -> list[Source]:
+def from_tensor(tensor: Any, served: Served, signature: TfSignature = PLAIN) -> list[Source]:
     """The photos in a TensorProto: strings are image files, numbers are pixels.
 
     Raises:
-        RefusedError: neither, or not of its shape.
+        RefusedError: neither, or not of its shape, or pixels outside the range.
     """
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.dtype == _STRING:
@@ -37,6 +54,14 @@ def from_tensor(tensor: Any, served: Served) -> list[Source]:
         return encoded_as_sources(tensor.string_val)
     if tensor.dtype not in _VALUES:
         raise RefusedError(INVALID, "Send pixels as DT_UINT8 or DT_FLOAT, or image files as DT_STRING.")
+    check_pixels(shape, served.model.card)
+    return pixels_as_sources(_numbers(tensor, shape), served.model.card, signature.most)
+
+
+def _numbers(tensor: Any, shape: list[int]) -> npt.NDArray[Any]:
+    """The numbers of a tensor, from either of the two places that they may stand in. In a list the last one
+    stands for all that are left out after it, as TensorFlow reads it.
+    """
     field, dtype = _VALUES[tensor.dtype]
     if tensor.tensor_content:
         if len(tensor.tensor_content) % np.dtype(dtype).itemsize:
@@ -44,54 +69,66 @@ def from_tensor(tensor: Any, served: Served) -> list[Source]:
         values = np.frombuffer(tensor.tensor_content, dtype)
     else:
         values = np.array(getattr(tensor, field), "<i4" if field == "int_val" else dtype)
-    return pixels_as_sources(values.reshape(check_shape(shape, values.size)), served.model.card)
+        check_number(shape[0])  # before so many are made of a few
+        left_out = max(0, math.prod(shape) - values.size) if values.size else 0
+        values = np.pad(values, (0, left_out), "edge") if left_out else values
+    return values.reshape(check_shape(shape, values.size))
 
 
-def only_input(inputs: Mapping[str, Any]) -> Any:
-    """The one input of a request, whatever it is called: clients carry the layer name of their own model.
+def only_input(inputs: Mapping[str, Any], signature: TfSignature) -> Any:
+    """The one input of a request. Clients carry the layer name of their own model: that which the server was
+    told, or any if it was told none.
 
     Raises:
-        RefusedError: none, or several.
+        RefusedError: none, or several, or one of another name.
     """
     if len(inputs) != 1:
         raise RefusedError(INVALID, f"Send one input; there are {len(inputs)}.")
-    return next(iter(inputs.values()))
+    ((name, value),) = inputs.items()
+    if signature.input is not None and name not in (known := (signature.input, PIXELS, ENCODED)):
+        raise RefusedError(INVALID, f"There is no input '{name[:50]}', only {', '.join(known)}.")
+    return value
 
 
-def check_signature(name: str) -> None:
-    """Refuse a signature that there is not.
+def signature_named(name: str, clients: TfSignature) -> TfSignature:
+    """How a request asks that names this signature, or none: as clients do, or by the network's own names.
 
     Raises:
-        RefusedError: it is such a one.
+        RefusedError: there is no such signature.
     """
     if name and name not in SIGNATURES:
         raise RefusedError(NOT_FOUND, f"There is no signature '{name[:50]}', only {', '.join(SIGNATURES)}.")
+    return PLAIN if name == EVERYTHING else clients
 
 
-def signature_map(served: Served, output: str) -> Any:
+def signature_map(served: Served, clients: TfSignature) -> Any:
     """The SignatureDefMap of a model."""
-    inputs, outputs = specs(served.model.card)
+    (images, encoded), (output,) = specs(served.model.card)
     found = protos.message(protos.TF, "SignatureDefMap")()
-    for name, place in SIGNATURES.items():
+    for name in SIGNATURES:
+        asked = signature_named(name, clients)
+        pixels = replace(images, name=asked.pixels, datatype="FP32" if asked.range else images.datatype)
         signature = found.signature_def[name]
         signature.method_name = METHOD
-        for side, spec, called in (
-            (signature.inputs, inputs[place], inputs[place].name),
-            (signature.outputs, outputs[0], output),
-        ):
-            info = side[called]
-            info.name, info.dtype = f"{called}:0", _TYPES[spec.datatype]
-            for length in spec.shape:
-                info.tensor_shape.dim.add(size=length)
+        _describe(signature.inputs, encoded if name == ENCODED else pixels)
+        _describe(signature.outputs, replace(output, name=asked.output))
     return found
 
 
-def check_filter(wanted: list[str], output: str) -> None:
-    """Refuse a filter for an output that there is not.
+def _describe(side: Any, spec: Spec) -> None:
+    info = side[spec.name]
+    info.name, info.dtype = f"{spec.name}:0", _TYPES[spec.datatype]
+    for length in spec.shape:
+        info.tensor_shape.dim.add(size=length)
+
+
+def answered_outputs(wanted: Sequence[str], asked: TfSignature) -> list[str]:
+    """What the answer is called in a response: as the filter of the request has it, else as clients know it.
 
     Raises:
-        RefusedError: it is such a one.
+        RefusedError: the filter names an output that there is not.
     """
     for name in wanted:
-        if name not in (output, OUTPUT):
-            raise RefusedError(INVALID, f"The only output is '{output}', not '{name[:50]}'.")
+        if name not in (asked.output, OUTPUT):
+            raise RefusedError(INVALID, f"The only output is '{asked.output}', not '{name[:50]}'.")
+    return list(dict.fromkeys(wanted)) or [asked.output]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Request
 
+from trapline.models.tf_signature import TfSignature
 from trapline.serving import documents, tf
 from trapline.serving.asked import SECONDS
 from trapline.serving.body import Body, parse_base64, parse_json, while_connected
@@ -53,7 +54,7 @@ def router(service: Service) -> APIRouter:
         from google.protobuf.json_format import MessageToDict
 
         served = service.shelf.get(name, version)
-        found = tf.signature_map(served, service.settings.tf_output)
+        found = tf.signature_map(served, service.settings.tf)
         signatures = MessageToDict(found, preserving_proto_field_name=True)
         return {
             "model_spec": {"name": served.name, "signature_name": "", "version": VERSION},
@@ -108,37 +109,37 @@ def router(service: Service) -> APIRouter:
 
 def _asked(content: bytes, served: Served, service: Service) -> tuple[list[Source], str]:
     """The photos of a request, if there are places for them, and by which word they came."""
-    rows, given = _rows(parse_json(content))
+    rows, given, asked = _rows(parse_json(content), service.settings.tf)
     service.check_room(len(rows))
-    return _sources(rows, served), given
+    return _sources(rows, served, asked), given
 
 
-def _rows(document: Any) -> tuple[list[Any], str]:
-    """The photos of a request, and by which word they came."""
+def _rows(document: Any, clients: TfSignature) -> tuple[list[Any], str, TfSignature]:
+    """The photos of a request, by which word they came, and how its signature asks."""
     if not isinstance(document, dict) or ("instances" in document) == ("inputs" in document):
         raise RefusedError(INVALID, "The request must be a JSON object with 'instances' or 'inputs'.")
     signature = document.get("signature_name", "")
-    tf.check_signature(signature if isinstance(signature, str) else "?")
+    asked = tf.signature_named(signature if isinstance(signature, str) else "?", clients)
     given = "instances" if "instances" in document else "inputs"
     rows = document[given]
     if given == "inputs" and isinstance(rows, dict) and "b64" not in rows:
-        rows = tf.only_input(rows)
+        rows = tf.only_input(rows, asked)
     if isinstance(rows, dict):
         rows = [rows]
     if not isinstance(rows, list) or not rows:
         raise RefusedError(INVALID, f"'{given}' must be a list of photos.")
     check_number(len(rows))
-    return [_bare(row) for row in rows], given
+    return [_bare(row, asked) for row in rows], given, asked
 
 
-def _bare(row: Any) -> Any:
+def _bare(row: Any, asked: TfSignature) -> Any:
     """A row without the name of its input: `{"images": [...]}` is `[...]`."""
     if isinstance(row, dict) and "b64" not in row:
-        return tf.only_input(row)
+        return tf.only_input(row, asked)
     return row
 
 
-def _sources(rows: list[Any], served: Served) -> list[Source]:
+def _sources(rows: list[Any], served: Served, asked: TfSignature) -> list[Source]:
     if all(isinstance(row, dict) and isinstance(row.get("b64"), str) for row in rows):
         return encoded_as_sources([parse_base64(row["b64"]) for row in rows])
     try:
@@ -149,4 +150,8 @@ def _sources(rows: list[Any], served: Served) -> list[Source]:
         raise RefusedError(
             INVALID, 'A photo is {"b64": "<image file>"}, or its pixels as nested lists of numbers.'
         )
-    return pixels_as_sources(pixels, served.model.card)
+    if (
+        asked.range is not None and pixels.dtype.kind != "f"
+    ):  # the signature's type is float, whether a number is written 1 or 1.0
+        pixels = pixels.astype(np.float32)
+    return pixels_as_sources(pixels, served.model.card, asked.most)

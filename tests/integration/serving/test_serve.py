@@ -292,6 +292,91 @@ def test_a_client_of_tensorflow_serving_finds_what_it_knows(channel: Any, pixels
     assert (version.version, version.state) == (1, 30)
 
 
+@pytest.fixture(scope="module")
+def keras(start: Callable[..., Running], models: dict[str, Path]) -> Running:
+    """A server for clients that were written for a Keras model."""
+    names = ("--tf-input", "input_layer_11", "--tf-output", "output_0", "--tf-range", "0-255")
+    return start(f"species_model={models['species']}", *names)
+
+
+def keras_request(pixels: Any, **given: Any) -> Any:
+    request = protos.message(protos.TF, "PredictRequest")(**given)
+    request.model_spec.name, request.model_spec.signature_name = "species_model", "serving_default"
+    tensor = request.inputs["input_layer_11"]
+    tensor.dtype, tensor.tensor_content = 1, pixels.astype("<f4").tobytes()
+    for side in pixels.shape:
+        tensor.tensor_shape.dim.add(size=side)
+    return request
+
+
+def test_the_published_clients_request_is_answered(keras: Running, pixels: Any, expected: Any) -> None:
+    """Floats from 0 to 255 under the name of a Keras input; `output_0` is read, by `float_val`."""
+    with grpc.insecure_channel(f"127.0.0.1:{keras.grpc_port}") as channel:
+
+        def ask(request: Any) -> Any:
+            return call(channel, protos.TF, "PredictionService", "Predict", request).outputs
+
+        for place in range(len(pixels)):
+            answer = ask(keras_request(pixels[place : place + 1]))
+            assert list(answer) == ["output_0"]
+            np.testing.assert_allclose(answer["output_0"].float_val, expected[place], atol=1e-4)
+            assert not answer["output_0"].tensor_content
+        both = ask(keras_request(pixels, output_filter=["output_0", "probabilities"]))
+        assert set(both) == {"output_0", "probabilities"}
+        for one in both.values():
+            np.testing.assert_allclose(np.reshape(one.float_val, expected.shape), expected, atol=1e-4)
+        outside = pixels.astype(np.float32)
+        outside[0, 0, 0, 0] = np.nan
+        other = keras_request(pixels)
+        other.inputs["keras_tensor"].CopyFrom(other.inputs.pop("input_layer_11"))
+        for request, said in ((keras_request(outside), "from 0 to 255"), (other, "'keras_tensor'")):
+            with pytest.raises(grpc.RpcError) as failed:
+                ask(request)
+            assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert said in failed.value.details()
+        metadata = protos.message(protos.TF, "GetModelMetadataRequest")(metadata_field=["signature_def"])
+        metadata.model_spec.name = "species_model"
+        found = call(channel, protos.TF, "PredictionService", "GetModelMetadata", metadata)
+        signatures = protos.message(protos.TF, "SignatureDefMap")()
+        assert found.metadata["signature_def"].Unpack(signatures)
+        default = signatures.signature_def["serving_default"]
+        assert {name: info.dtype for name, info in default.inputs.items()} == {"input_layer_11": 1}
+        assert list(default.outputs) == ["output_0"]
+
+
+def test_the_published_clients_names_and_range_hold_over_http(
+    keras: Running, photos: list[bytes], pixels: Any, expected: Any
+) -> None:
+    path = "/v1/models/species_model:predict"
+    for document, word in (
+        ({"instances": pixels.astype(float).tolist()}, "predictions"),
+        ({"instances": [{"input_layer_11": one.tolist()} for one in pixels]}, "predictions"),
+        ({"inputs": {"input_layer_11": pixels.astype(float).tolist()}}, "outputs"),
+        ({"instances": [{"b64": base64.b64encode(photo).decode()} for photo in photos]}, "predictions"),
+    ):
+        status, answer = keras.json("POST", path, document)
+        assert status == 200, answer
+        np.testing.assert_allclose(answer[word], expected, atol=1e-4)
+    for wrong in ({"inputs": {"other": pixels.tolist()}}, {"instances": (pixels * 1.5).tolist()}):
+        status, answer = keras.json("POST", path, wrong)
+        assert (status, answer["code"]) == (400, "invalid")
+    metadata = keras.json("GET", "/v1/models/species_model/metadata")[1]["metadata"]["signature_def"]
+    default = metadata["signature_def"]["serving_default"]
+    assert default["inputs"]["input_layer_11"]["dtype"] == "DT_FLOAT"
+    assert list(default["outputs"]) == ["output_0"]
+
+
+def test_a_gateway_asks_a_server_of_other_names_by_the_networks_own(
+    start: Callable[..., Running], keras: Running, models: dict[str, Path], photos: list[bytes], expected: Any
+) -> None:
+    behind = ("--backend", f"grpc://127.0.0.1:{keras.grpc_port}", "--backend-protocol", "tensorflow")
+    front = start(f"species_model={models['species']}", *behind)
+    status, _, content = front.ask("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+    assert status == 200, content
+    np.testing.assert_allclose(rows(json.loads(content)), expected[:1], atol=1e-4)
+    assert front.stop() == 0
+
+
 def test_tensorflow_serving_over_http(
     server: Running, photos: list[bytes], pixels: Any, expected: Any
 ) -> None:

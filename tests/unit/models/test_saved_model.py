@@ -17,8 +17,9 @@ from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing
 from trapline.models import Card
 from trapline.models.backbones import path as backbone
-from trapline.models.saved_model import CARD_FILE, EVERYTHING, SIGNATURE, export_saved_model, message
+from trapline.models.saved_model import CARD_FILE, export_saved_model, message
 from trapline.models.tensorflow_graph import Node, translate
+from trapline.models.tf_signature import EVERYTHING, SIGNATURE, TfSignature
 
 
 def read(folder: Path) -> Any:
@@ -60,6 +61,53 @@ def test_a_client_of_tensorflow_serving_finds_its_signature(
     assert set(graph.signature_def[EVERYTHING].outputs) == {"probabilities", "logits", "embedding"}
     card = Card.model_validate_json((folder / CARD_FILE).read_text())
     assert card.labels == ("blank", "hare", "lynx")
+
+
+@pytest.mark.parametrize(("said", "most"), [("0-255", 255), ("0-1", 1)])
+def test_a_client_of_another_model_finds_its_own_names_and_range(
+    write_tiny_model: Callable[..., Path], tmp_path: Path, said: Any, most: int
+) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx")
+    asked = TfSignature("input_layer_11", "output_0", said)
+    (graph,) = read(export_saved_model(model, tmp_path / "1", asked)).meta_graphs
+    signature = graph.signature_def[SIGNATURE]
+    (given,), (answered,) = signature.inputs.items(), signature.outputs.items()
+    assert (given[0], given[1].dtype, answered[0], answered[1].name) == (
+        "input_layer_11",
+        1,
+        "output_0",
+        "probabilities:0",
+    )
+    nodes = {node.name: node for node in graph.graph_def.node}
+    taken = nodes[given[1].name.removesuffix(":0")]
+    assert (taken.op, taken.attr["dtype"].type) == ("Placeholder", 1)
+    # What the network reads is made of it, after the check; by its own name it may be fed as ever.
+    assert nodes["images"].op == "PlaceholderWithDefault"
+    (made,) = nodes["images"].input
+    assert list(nodes[made].input) == ["floats/rounded", "^floats/checked"]
+    assert nodes["floats/checked"].op == "Assert"
+    high = np.frombuffer(nodes["floats/high"].attr["value"].tensor.tensor_content, "<f4")
+    assert high.tolist() == [most]
+    (text,) = nodes["floats/said"].attr["value"].tensor.string_val
+    assert text == f"Pixels of 'input_layer_11' must be numbers from 0 to {most}.".encode()
+    names = [node.name for node in graph.graph_def.node]
+    for node in graph.graph_def.node:
+        for name in node.input:
+            assert names.index(name.removeprefix("^").partition(":")[0]) < names.index(node.name)
+    (plain,) = graph.signature_def[EVERYTHING].inputs.items()
+    assert (plain[0], plain[1].name, plain[1].dtype) == ("images", "images:0", 4)
+
+
+def test_names_alone_leave_the_pixels_as_they_are(
+    write_tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = write_tiny_model(tmp_path / "tiny.onnx")
+    named = export_saved_model(model, tmp_path / "1", TfSignature("input_layer_11", "output_0"))
+    (graph,) = read(named).meta_graphs
+    (given,) = graph.signature_def[SIGNATURE].inputs.items()
+    assert (given[0], given[1].name, given[1].dtype) == ("input_layer_11", "images:0", 4)
+    (plain,) = read(export_saved_model(model, tmp_path / "2")).meta_graphs
+    assert plain.graph_def == graph.graph_def
 
 
 def test_every_node_comes_after_those_that_it_reads_and_names_are_unique(tmp_path: Path) -> None:
@@ -174,6 +222,22 @@ def test_the_command_writes_a_folder_and_says_so(
     assert left.value.code in (0, None)
     assert "serving_default" in capsys.readouterr().out
     assert (folder / "saved_model.pb").is_file()
+    named = ["--tf-input", "input_layer_11", "--tf-output", "output_0", "--tf-range", "0-255"]
+    with pytest.raises(SystemExit) as left:
+        main(["export", str(model), "--format", "saved-model", "-o", str(folder), "--force", *named])
+    assert left.value.code in (0, None)
+    assert "input_layer_11 (float32, 0-255) → output_0" in capsys.readouterr().out
+    assert set(read(folder).meta_graphs[0].signature_def[SIGNATURE].outputs) == {"output_0"}
+    for wrong in (
+        ["--int8", *named],
+        ["--format", "saved-model", "--tf-range", "0-256"],
+        ["--format", "saved-model", "--tf-input", ""],
+        ["--format", "saved-model", "--tf-output", "two words"],
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(["export", str(model), "-o", str(tmp_path / "x"), *wrong])
+        assert left.value.code == 2
+        assert "--tf-" in capsys.readouterr().err
     with pytest.raises(SystemExit) as left:
         main(["export", str(model), "--format", "tflite", "-o", str(tmp_path / "x")])
     assert left.value.code == 2

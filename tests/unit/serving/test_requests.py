@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trapline import ModelFile
+from trapline.models.tf_signature import TfSignature
 from trapline.serving import protos, tf, v2
 from trapline.serving.answers import Photo, View
 from trapline.serving.body import Held, parse_base64, parse_boxes, parse_form, parse_json
@@ -225,6 +226,88 @@ def test_tensorflow_tensors_are_read_from_either_place(
     (view,) = tf.from_tensor(tensor, served)
     assert isinstance(view, View)
     np.testing.assert_array_equal(view.pixels, pixels[0])
+
+
+def tf_tensor(values: Any, dtype: int = 1, **given: Any) -> Any:
+    """A TensorProto: the values as `tensor_content`, or what is given in their place."""
+    content = {} if given else {"tensor_content": values.tobytes()}
+    tensor = protos.message(protos.TF, "TensorProto")(dtype=dtype, **content, **given)
+    for side in values.shape:
+        tensor.tensor_shape.dim.add(size=side)
+    return tensor
+
+
+@pytest.mark.parametrize("said", ["0-1", "0-255"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_of_either_range_are_the_same_photo(served: Served, said: str, dtype: Any) -> None:
+    pixels = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 16, 16, 3)
+    signature = TfSignature(range=said)  # type: ignore[arg-type]
+    sent = (pixels / (255 / signature.most)).astype(dtype)
+    (view,) = tf.from_tensor(tf_tensor(sent, 1 if dtype is np.float32 else 2), served, signature)
+    assert isinstance(view, View)
+    np.testing.assert_array_equal(view.pixels, pixels[0])
+
+
+def test_a_float_becomes_the_nearest_value_of_a_pixel_and_a_half_the_even_one(served: Served) -> None:
+    sent = np.resize(np.array([0.5, 1.5, 2.4, 254.6], np.float32), (1, 16, 16, 3))
+    (view,) = tf.from_tensor(tf_tensor(sent), served, TfSignature(range="0-255"))
+    assert isinstance(view, View)
+    assert view.pixels is not None
+    assert view.pixels.ravel()[:4].tolist() == [0, 2, 2, 255]
+
+
+@pytest.mark.parametrize("value", [-0.1, 255.1, np.nan, np.inf, -np.inf])
+def test_floats_outside_the_range_are_refused_with_what_they_reach(served: Served, value: float) -> None:
+    sent = np.ones((1, 16, 16, 3), np.float32)
+    sent[0, 3, 4, 1] = value
+    with pytest.raises(RefusedError, match=rf"from 0 to 255; these reach .*{np.float32(value)}"):
+        tf.from_tensor(tf_tensor(sent), served, TfSignature(range="0-255"))
+    with pytest.raises(RefusedError, match="from 0 to 255"):
+        tf.from_tensor(tf_tensor(sent.astype("<f8") * 1e300, 2), served, TfSignature(range="0-255"))
+
+
+def test_the_last_number_of_a_list_stands_for_those_left_out(served: Served) -> None:
+    """As TensorFlow shortens and reads tensors."""
+    shape = np.empty((2, 16, 16, 3), np.float32)
+    views = tf.from_tensor(tf_tensor(shape, float_val=[3, 7]), served, TfSignature(range="0-255"))
+    pixels = np.stack([view.pixels for view in views if isinstance(view, View)])
+    assert pixels.ravel()[:3].tolist() == [3, 7, 7]
+    assert (pixels.ravel()[1:] == 7).all()
+    too_many = tf_tensor(np.empty((1, 16, 16, 3)), float_val=[1])
+    too_many.tensor_shape.dim[0].size = 2**40
+    for tensor in (too_many, tf_tensor(shape, float_val=[]), tf_tensor(shape, float_val=[0] * 2000)):
+        with pytest.raises(RefusedError):
+            tf.from_tensor(tensor, served)
+
+
+def test_an_input_is_called_as_clients_were_said_to_call_it() -> None:
+    assert tf.only_input({"conv2d_input": 1}, TfSignature()) == 1
+    named = TfSignature(input="input_layer_11")
+    for name in ("input_layer_11", "images", "encoded"):
+        assert tf.only_input({name: 1}, named) == 1
+    with pytest.raises(RefusedError, match="no input 'input_layer', only input_layer_11, images, encoded"):
+        tf.only_input({"input_layer": 1}, named)
+
+
+def test_the_default_signature_has_the_clients_names_and_another_the_networks(served: Served) -> None:
+    found = tf.signature_map(served, TfSignature("input_layer_11", "output_0", "0-255")).signature_def
+    for name, taken, dtype, answered in (
+        ("serving_default", "input_layer_11", 1, "output_0"),
+        ("encoded", "encoded", 7, "output_0"),
+        ("all_outputs", "images", 4, "probabilities"),
+    ):
+        assert {one: info.dtype for one, info in found[name].inputs.items()} == {taken: dtype}
+        assert list(found[name].outputs) == [answered]
+    plain = tf.signature_map(served, TfSignature()).signature_def["serving_default"]
+    assert {one: info.dtype for one, info in plain.inputs.items()} == {"images": 4}
+
+
+def test_an_answer_is_called_as_the_request_has_it() -> None:
+    signature = TfSignature(output="output_0")
+    assert tf.answered_outputs([], signature) == ["output_0"]
+    assert tf.answered_outputs(["probabilities", "output_0"], signature) == ["probabilities", "output_0"]
+    with pytest.raises(RefusedError, match="'output_0', not 'logits'"):
+        tf.answered_outputs(["logits"], signature)
 
 
 def test_a_tensorflow_tensor_of_another_type_or_shape_is_refused(served: Served) -> None:

@@ -16,6 +16,9 @@ from trapline.cli import main
         (["--batch", "200", "--queue", "100"], 2, "can never fill"),
         (["--backend", "models"], 2, "model server's address"),
         (["--runtime", "abacus"], 2, "no runtime 'abacus'"),
+        (["--tf-range", "0-256"], 2, "--tf-range is 0-1 or 0-255, not '0-256'"),
+        (["--tf-input", ""], 2, "--tf-input takes a layer's name"),
+        (["--tf-output", "two words"], 2, "--tf-output takes a layer's name"),
         (["--token", ""], 2, "token must be some ASCII text"),
     ],
 )
