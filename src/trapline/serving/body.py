@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -23,6 +24,9 @@ from trapline.serving.settings import MOST_BODY, MOST_HELD, MOST_JSON
 
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 """A surrogate: two stand for one character, one alone for none."""
+
+_CHARSETS = frozenset({"utf-8", "iso-8859-1", "us-ascii"})
+"""Of the names in a form: those that RFC 5987 has everyone know."""
 
 MOST_BOXES = 1000
 """Of one photo."""
@@ -240,13 +244,58 @@ def parse_form(content: bytes, content_type: str) -> tuple[list[Photo], dict[str
     photos: list[Photo] = []
     fields: dict[str, str] = {}
     for part in form.parts:
-        _, names = parse_options_header(part.head.get("content-disposition", b""))
-        joined = b"".join(part.content)
-        if b"filename" in names:
-            photos.append(Photo(joined, names[b"filename"].decode("utf-8", "replace")))
+        said, content = _disposition(part), b"".join(part.content)
+        if _is_file(part, said):
+            photos.append(Photo(content, said.get("filename")))
+        elif "name" not in said:
+            raise RefusedError(INVALID, "A part of the form has neither a name nor a file.")
+        elif said["name"] in fields:
+            raise RefusedError(INVALID, f"The form says '{said['name'][:50]}' twice; say it once.")
         else:
-            fields[names.get(b"name", b"").decode("utf-8", "replace")] = joined.decode("utf-8", "replace")
+            fields[said["name"]] = content.decode("utf-8", "replace")
     return photos, fields
+
+
+def _is_file(part: _Part, said: Mapping[str, str]) -> bool:
+    """Whether a part is a photo: it has a file's name (which clients may leave out by RFC 7578), or a file's
+    type, or is called as our description calls photos.
+    """
+    coding = part.head.get("content-transfer-encoding", b"binary").strip().lower()
+    if coding not in (b"binary", b"8bit", b"7bit"):
+        raise RefusedError(UNSUPPORTED, "Send the parts of a form as they are, without a transfer encoding.")
+    kind = part.head.get("content-type", b"").strip().lower()
+    return (
+        "filename" in said
+        or kind.startswith((b"image/", b"application/octet-stream"))
+        or said.get("name") == "file"
+    )
+
+
+def _disposition(part: _Part) -> dict[str, str]:
+    """The parameters of a part's Content-Disposition. `filename*=UTF-8''…` (RFC 5987; RFC 2231 in pieces)
+    stands above a plain `filename`, in which clients that send both put what old servers can bear.
+
+    Raises:
+        RefusedError: one is in an encoding that nobody has to know.
+    """
+    head = part.head.get("content-disposition", b"")
+    _, plain = parse_options_header(head)
+    said = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in plain.items()}
+    message = Message()
+    message["content-disposition"] = head.decode("latin-1")
+    try:
+        found = message.get_params(failobj=[], header="content-disposition")
+        for name, value in found:
+            if isinstance(value, tuple):  # charset, language, the text as latin-1
+                charset = (value[0] or "utf-8").lower()
+                if charset not in _CHARSETS:
+                    raise LookupError(charset)
+                said[name.lower()] = value[2].encode("latin-1").decode(charset, "replace")
+            else:
+                said.setdefault(name.lower(), value)
+    except (ValueError, LookupError):
+        raise RefusedError(INVALID, "A name in the form cannot be decoded; send it in UTF-8.") from None
+    return said
 
 
 def parse_boxes(boxes: Any) -> Sequence[Mapping[str, Any]] | None:

@@ -1,21 +1,22 @@
-"""uvicorn's HTTP server with bounds that it lacks: on a head's size and time, and on connections."""
+"""uvicorn's HTTP server with bounds that it lacks: on a head's size and time, and on connections. What breaks
+before there is a request for the application is refused in JSON too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from trapline.serving.refusals import HEAD_TOO_LARGE, INVALID, Kind, RefusedError
 from trapline.serving.settings import HEAD_SECONDS, MOST_CONNECTIONS, MOST_HEAD
-
-_HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -26,7 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._in_head = True
+        self._in_head = False
         self._bytes_beside_body = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._since = 0.0
@@ -52,10 +53,21 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._bytes_beside_body > MOST_HEAD:
             if self._in_head:
-                self.transport.write(_HEAD_TOO_LARGE)
+                self._refuse_head()
             self.transport.close()
         if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
             self._await_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP. A whole request before it still gets its answer, and the connection ends."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            if self._bytes_beside_body > MOST_HEAD:
+                self._refuse_head()
+            elif self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+                self._refuse(INVALID, "What was sent is no request in HTTP/1.1.")
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -74,10 +86,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is whole."""
+        super().on_headers_complete()
         self._in_head, self._bytes_beside_body = False, 0
         self._since = self.loop.time()
         self._stop_timer()
-        super().on_headers_complete()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Keep the connection for the answer if the request came whole."""
@@ -108,6 +120,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def _head_too_slow(self) -> None:
         self._head_timer = None
         self.transport.close()
+
+    def _refuse_head(self) -> None:
+        self._refuse(HEAD_TOO_LARGE, f"A request's head may have at most {MOST_HEAD} bytes.")
+
+    def _refuse(self, kind: Kind, why: str) -> None:
+        """Answer outside of any request that the application knows of."""
+        body = json.dumps(RefusedError(kind, why).document()).encode()
+        head = (
+            f"HTTP/1.1 {kind.http} {HTTPStatus(kind.http).phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
 
 
 class HttpServer(uvicorn.Server):

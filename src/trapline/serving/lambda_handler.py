@@ -86,13 +86,13 @@ def build_handler(settings: Settings, base_path: str = "") -> Handler:
     """
     mangum = require("mangum", "lambda", "Serving from Lambda")
     from trapline.models.cores import available_cores
-    from trapline.serving.rest import build_app
+    from trapline.serving.rest import LastWord, build_app
     from trapline.serving.service import build_service
 
     loop = asyncio.new_event_loop()  # of the whole process: the adapter runs each request in it
     asyncio.set_event_loop(loop)
     service = loop.run_until_complete(build_service(settings, available_cores()))
-    adapter: Handler = mangum.Mangum(build_app(service), lifespan="off")
+    adapter: Handler = mangum.Mangum(LastWord(build_app(service)), lifespan="off")
 
     def handle(event: Event, context: Any) -> dict[str, Any]:
         if isinstance(event, Mapping) and "requestContext" in event:

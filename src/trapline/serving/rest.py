@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import cache
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from trapline.serving import documents, tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
 from trapline.serving.asked import Options, complaint, fetched, read
 from trapline.serving.body import Body, while_connected
-from trapline.serving.refusals import INVALID, NOT_FOUND, Kind, RefusedError, internal
+from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, Kind, RefusedError, internal
 from trapline.serving.service import Service
 from trapline.serving.shelf import VERSION
 
@@ -259,6 +260,35 @@ class _Door:
                 self._service.telemetry.refused(interface, refusal.kind.code)
 
 
+class LastWord:
+    """Around the whole application: a request that it leaves without an answer gets one in the form of all
+    refusals, where the server below would write a line of plain text.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except (Exception, asyncio.CancelledError) as error:
+            if started:
+                raise
+            if isinstance(error, asyncio.CancelledError):  # the server has waited for it as long as it may
+                refusal = RefusedError(NOT_READY, "The server stops.", retry_after=1, close=True)
+            else:
+                log.exception("A request failed outside of the application")
+                refusal = internal()
+            await _as_response(refusal)(scope, receive, send)
+
+
 def _closing(send: Send) -> Send:
     async def send_and_close(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -296,7 +326,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it
+    return JSONResponse({"error": "The client has gone.", "code": "gone"}, 499)  # which hardly reads it
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ from trapline.errors import TraplineError, UsageError
 from trapline.models.cores import available_cores
 from trapline.serving.grpc_server import GrpcServer
 from trapline.serving.http_server import HttpServer, bind
-from trapline.serving.rest import build_app
+from trapline.serving.rest import LastWord, build_app
 from trapline.serving.service import Service, build_service
 from trapline.serving.settings import Settings
 from trapline.serving.telemetry import MANY_WORKERS
@@ -77,7 +77,7 @@ async def _serve(
     service = await build_service(settings, max(1, available_cores() // settings.workers))
     speaks_grpc = settings.grpc_port is not None
     calls = GrpcServer(service, share_port=many) if speaks_grpc else None
-    pages = HttpServer(build_app(service), settings.deadline + 1)
+    pages = HttpServer(LastWord(build_app(service)), settings.deadline + 1)
     orphaned = asyncio.create_task(_watch_parent(stop)) if many else None
     if calls is not None:
         await calls.start()

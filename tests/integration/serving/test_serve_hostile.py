@@ -76,6 +76,40 @@ def test_a_body_that_comes_too_slowly_is_given_up(server: Running, photos: list[
         assert read_all(connection).startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "sent"),
+    [
+        (400, "invalid", b"\x16\x03\x01\x02\x00 a greeting of TLS\r\n\r\n"),
+        (400, "invalid", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        (400, "invalid", b"FOO / HTTP/1.1\r\nhost: x\r\n\r\n"),
+        (400, "invalid", b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n"),
+        (400, "invalid", b"GET / HTTP/1.1\r\nno name: x\r\n\r\n"),
+        (400, "invalid", HEAD + b"content-length: many\r\n\r\n"),
+        (400, "invalid", HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\nhello"),
+        (400, "invalid", HEAD + b"transfer-encoding: chunked\r\n\r\nno number\r\nabc"),
+        (431, "head_too_large", b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n"),
+        (431, "head_too_large", b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000),
+        (413, "too_large", HEAD + b"content-length: 99999999999\r\n\r\n"),
+        (415, "unsupported", HEAD + b"content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx"),
+        (408, "too_slow", HEAD + b"content-length: 1000\r\n\r\nfirst"),
+        (422, "unreadable", HEAD + b"content-length: 3\r\n\r\nabc\xff and no second request\r\n\r\n"),
+    ],
+)
+def test_whatever_breaks_a_request_it_is_refused_in_json(
+    server: Running, photos: list[bytes], status: int, code: str, sent: bytes
+) -> None:
+    with server.connect() as connection:
+        connection.sendall(sent)
+        if status != 408:
+            connection.shutdown(socket.SHUT_WR)
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\ncontent-type: application/json" in head
+    assert json.loads(body).keys() == {"error", "code"}
+    assert json.loads(body)["code"] == code
+    serves(server, photos[0])
+
+
 def test_a_head_without_end_is_cut_off(server: Running, photos: list[bytes]) -> None:
     with server.connect() as connection:
         try:

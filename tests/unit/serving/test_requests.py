@@ -42,6 +42,78 @@ def test_the_files_of_a_form_come_through_whole(contents: list[bytes]) -> None:
     assert [(photo.name, photo.content) for photo in photos] == files
 
 
+def parts_of(*heads: bytes, content: bytes = b"a photo") -> bytes:
+    return (
+        b"".join(b"--edge\r\n" + head + b"\r\n\r\n" + content + b"\r\n" for head in heads) + b"--edge--\r\n"
+    )
+
+
+EDGE = "multipart/form-data; boundary=edge"
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("name=\"file\"; filename*=UTF-8''hare%20%C3%A9.jpg", "hare é.jpg"),
+        ("name=photo; FileName*=utf-8'en'%F0%9F%A6%8A.jpg", "\U0001f98a.jpg"),
+        ("name=photo; filename*=iso-8859-1''%E9.jpg", "é.jpg"),
+        ("name=photo; filename*=%C3%A9.jpg", "é.jpg"),
+        ("name=photo; filename*0*=UTF-8''%C3%A9; filename*1=.jpg", "é.jpg"),
+        ('name=photo; filename*0="ha"; filename*1="re.jpg"', "hare.jpg"),
+        ("name=photo; filename==?utf-8?B?w6kuanBn?=; filename*=utf-8''%C3%A9.jpg", "é.jpg"),
+        ("filename=hare.jpg; name=photo", "hare.jpg"),
+        ("filename=hare.jpg", "hare.jpg"),
+        (r'name="photo"; filename="a \"b\" c\\d.jpg"', r'a "b" c\d.jpg'),
+        ('name="photo"; filename="a;b=c.jpg"', "a;b=c.jpg"),
+        ('name="photo"; filename="é\'s.jpg"', "é's.jpg"),
+        ('name="photo"; filename=""', ""),
+        ('name="file"', None),
+        ('name="photo"\r\nContent-Type: image/jpeg', None),
+        ('name="photo"\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary', None),
+    ],
+)
+def test_a_file_of_a_form_may_be_named_in_any_way_or_not_at_all(said: str, name: str | None) -> None:
+    content = parts_of(
+        f"Content-Disposition: form-data; {said}".encode(), b'content-disposition: form-data; name="top"'
+    )
+    photos, fields = parse_form(content, EDGE)
+    assert photos == [Photo(b"a photo", name)]
+    assert fields == {"top": "a photo"}
+
+
+@pytest.mark.parametrize(
+    ("heads", "said"),
+    [
+        ([b"content-disposition: form-data; name=file; filename*=rot13''n.wct"], "send it in UTF-8"),
+        ([b"content-disposition: form-data; name=top"] * 2, "'top' twice"),
+        ([b"x: y"], "neither a name nor a file"),
+        ([b"content-disposition: form-data"], "neither a name nor a file"),
+        (
+            [b"content-disposition: form-data; name=file\r\ncontent-transfer-encoding: base64"],
+            "without a transfer encoding",
+        ),
+    ],
+)
+def test_a_part_that_cannot_be_understood_is_refused(heads: list[bytes], said: str) -> None:
+    with pytest.raises(RefusedError, match=said):
+        parse_form(parts_of(*heads), EDGE)
+
+
+@given(st.binary(max_size=200).filter(lambda head: b"\r" not in head and b"\n" not in head))
+def test_no_name_of_a_part_breaks_the_server(garbage: bytes) -> None:
+    for beginning in (
+        b"",
+        b"form-data; name=x; filename*",
+        b"form-data; filename*=UTF-8''",
+        b'form-data; name="',
+    ):
+        try:
+            photos, fields = parse_form(parts_of(b"content-disposition: " + beginning + garbage), EDGE)
+        except RefusedError:
+            continue
+        assert len(photos) + len(fields) == 1
+
+
 @given(st.binary(max_size=400))
 def test_a_form_of_garbage_is_refused(garbage: bytes) -> None:
     with pytest.raises(RefusedError, match="multipart"):

@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from trapline.serving import asked, tf_rest, v2_rest
 from trapline.serving.refusals import RefusedError
-from trapline.serving.rest import build_app
+from trapline.serving.rest import LastWord, build_app
 from trapline.serving.service import Service, build_service
 from trapline.serving.settings import Settings
 
@@ -148,3 +149,52 @@ def test_pixels_in_json_are_not_converted_when_the_queue_has_no_places_for_them(
                 assert (status, document["code"]) == expected
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    [
+        ("/predict", {"image": "aGFyZQ=="}),
+        ("/v1/models/it:predict", {"instances": [{"b64": "aGFyZQ=="}]}),
+        (
+            "/v2/models/it/infer",
+            {"inputs": [{"name": "encoded", "datatype": "BYTES", "shape": [1], "data": ["aGFyZQ=="]}]},
+        ),
+    ],
+)
+def test_a_fault_of_ours_is_an_answer_in_json_of_every_interface(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, path: str, document: Any
+) -> None:
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    async def run() -> tuple[int, Any]:
+        service = await build_service(settings, 1)
+        monkeypatch.setattr(service.engine, "answers", broken)
+        app = LastWord(build_app(service))
+
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            with suppress(MemoryError):  # the server below logs it, after the answer
+                await app(scope, receive, send)
+
+        found = await post(answered, path, document)
+        await service.engine.close()
+        return found
+
+    status, found = asyncio.run(run())
+    assert (status, found["code"]) == (500, "internal")
+    assert "MemoryError" not in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [(RuntimeError("no path"), 500, "internal"), (asyncio.CancelledError(), 503, "not_ready")],
+)
+def test_what_the_application_leaves_without_an_answer_gets_one(
+    error: BaseException, status: int, code: str
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise error
+
+    found = asyncio.run(post(LastWord(broken), "/predict", {}))
+    assert (found[0], found[1]["code"]) == (status, code)
