@@ -29,6 +29,9 @@ _BELIEVED_SECONDS = 10.0
 _BESIDE = 2**16
 """Bytes of a message beside its pixels, at most."""
 
+_EVENLY = '{"loadBalancingConfig": [{"round_robin": {}}]}'
+"""Requests go to all servers that the name stands for in turn, not all to the first."""
+
 
 @dataclass(frozen=True)
 class Stated:
@@ -171,6 +174,7 @@ class GatewayEngine:
             options=[
                 ("grpc.max_send_message_length", MOST_MESSAGE),
                 ("grpc.max_receive_message_length", MOST_MESSAGE),
+                ("grpc.service_config", _EVENLY),
             ],
         )
         speak = V2 if settings.backend_protocol == "v2" else TensorFlow
@@ -202,6 +206,8 @@ class GatewayEngine:
                 known = await self._agreed(served, _left(deadline))
         except grpc.aio.AioRpcError as error:
             raise _refusal(error) from error
+        except (ValueError, IndexError) as error:  # numbers that are cut, or tensors that are announced only
+            raise RefusedError(BACKEND, "The model server's answer cannot be read.") from error
         if fingerprint not in (None, known.fingerprint):
             raise RefusedError(BACKEND, "The model server is changing its model. Try again.", retry_after=1)
         wanted = (len(pixels), len(served.model.card.labels))

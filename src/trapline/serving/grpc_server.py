@@ -50,6 +50,9 @@ class GrpcServer:
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.max_connection_idle_ms", 300_000),
+                # so that clients look their name up again and find servers that have joined since
+                ("grpc.max_connection_age_ms", 300_000),
+                ("grpc.max_connection_age_grace_ms", round(1000 * settings.deadline) + 5000),
                 ("grpc.server_handshake_timeout_ms", 10_000),
                 ("grpc.so_reuseport", int(share_port)),
             ],

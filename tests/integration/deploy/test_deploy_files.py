@@ -107,6 +107,156 @@ def test_the_ingress_leads_to_a_service_and_a_port_that_there_are(monitored: Pat
             assert backend["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
 
 
+def test_the_load_balancer_of_eks_speaks_https_alone_with_a_certificate(tmp_path: Path) -> None:
+    (tmp_path / "eks.yaml").write_text(run("kubectl", "kustomize", DEPLOY / "kubernetes/overlays/eks"))
+    found = objects(tmp_path / "eks.yaml")
+    (certificate,) = found["IngressClassParams"]["spec"]["certificateARNs"]
+    assert certificate.startswith("arn:aws:acm:")
+    annotations = found["Ingress"]["metadata"]["annotations"]
+    assert json.loads(annotations["alb.ingress.kubernetes.io/listen-ports"]) == [{"HTTPS": 443}]
+    for kind, one in found.items():  # what has the server's label is put there first, and opens nothing
+        labelled = one["metadata"].get("labels", {}).get("app.kubernetes.io/name") == "trapline"
+        assert labelled != kind.startswith("Ingress"), kind
+    assert found["Service"]["spec"].get("type", "ClusterIP") == "ClusterIP"
+
+
+@pytest.mark.parametrize("name", ["eks", "kserve"])
+def test_no_pod_that_others_reach_starts_without_a_token(name: str) -> None:
+    if name == "eks":
+        built = yaml.safe_load_all(run("kubectl", "kustomize", DEPLOY / "kubernetes/overlays/eks"))
+        pod = next(one for one in built if one["kind"] == "Deployment")["spec"]["template"]["spec"]
+    else:
+        file = DEPLOY / "kubernetes/kserve/inference-service.yaml"
+        pod = yaml.safe_load(file.read_text())["spec"]["predictor"]
+    (container,) = pod["containers"]
+    (token,) = [one for one in container["env"] if one["name"] == "TRAPLINE_TOKEN"]
+    assert token["valueFrom"]["secretKeyRef"] == {"name": "trapline-token", "key": "token"}
+
+
+def test_the_walk_to_eks_never_shows_an_open_server() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    walk = page[page.index("### On EKS") :]
+    walk = walk[: walk.index("\n### ", 1)]
+    steps = [
+        "create cluster",
+        "kubectl apply -f deploy/kubernetes/base/namespace.yaml",
+        "create secret generic trapline-token",
+        "aws acm request-certificate",
+        "aws acm wait certificate-validated",
+        'sed "$REPLACED" deploy/kubernetes/overlays/eks/kustomization.yaml',
+        "kubectl apply -k deploy/kubernetes/overlays/eks -l app.kubernetes.io/name=trapline\n",
+        "rollout status",
+        "kubectl apply -k deploy/kubernetes/overlays/eks\n",
+        "curl",
+    ]
+    places = [walk.index(step) for step in steps]
+    assert places == sorted(places)
+    asked = re.findall(r"^curl .*", walk, re.M)
+    assert asked
+    for line in asked:
+        assert '-H "authorization: Bearer $TOKEN"' in line
+        assert '"https://' in line
+    assert "http://" not in walk
+
+
+@pytest.fixture(scope="module")
+def tiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Component → kind → object, of the overlay with two tiers."""
+    built = tmp_path_factory.mktemp("tiers") / "built.yaml"
+    built.write_text(run("kubectl", "kustomize", DEPLOY / "kubernetes/overlays/two-tiers"))
+    assert "ERROR" not in run("kubernetes-validate", "--strict", built)
+    found: dict[str, dict[str, Any]] = {}
+    for one in yaml.safe_load_all(built.read_text()):
+        assert one["metadata"].get("namespace") == (None if one["kind"] == "Namespace" else "trapline")
+        component = one["metadata"]["labels"].get("app.kubernetes.io/component", "")
+        assert one["kind"] not in found.setdefault(component, {})
+        found[component][one["kind"]] = one
+    return found
+
+
+def test_each_of_the_two_tiers_is_as_the_one_server_is(
+    tiers: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "base.yaml").write_text(run("kubectl", "kustomize", DEPLOY / "kubernetes/base"))
+    base = objects(tmp_path / "base.yaml")
+    assert set(tiers) == {"", "gateway", "model-server"}
+    assert set(tiers[""]) == {"Namespace"}
+    for name in ("gateway", "model-server"):
+        assert set(tiers[name]) == base.keys() - {"Namespace"}
+        template, plain = (one["Deployment"]["spec"]["template"] for one in (tiers[name], base))
+        labels = template["metadata"]["labels"].items()
+        assert labels >= {"app.kubernetes.io/component": name, "app.kubernetes.io/name": "trapline"}.items()
+        assert template["spec"]["securityContext"] == plain["spec"]["securityContext"]
+        (container,), (other,) = template["spec"]["containers"], plain["spec"]["containers"]
+        for same in ("securityContext", "resources", "readinessProbe", "livenessProbe", "volumeMounts"):
+            assert container[same] == other[same]
+        assert container["image"] == "localhost/species-model:latest"
+        for kind, field in (
+            ("Deployment", "selector"),
+            ("PodDisruptionBudget", "selector"),
+            ("NetworkPolicy", "podSelector"),
+        ):
+            chosen = tiers[name][kind]["spec"][field]["matchLabels"]
+            assert chosen == {"app.kubernetes.io/component": name, "app.kubernetes.io/name": "trapline"}
+        assert tiers[name]["Service"]["spec"]["selector"].items() <= labels
+        scaled = tiers[name]["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"]
+        assert scaled == tiers[name]["Deployment"]["metadata"]["name"] == f"trapline-{name}"
+
+
+def test_the_gateway_asks_the_model_servers_pods_by_their_service(tiers: dict[str, dict[str, Any]]) -> None:
+    behind, front = tiers["model-server"], tiers["gateway"]
+    (port,) = behind["Service"]["spec"]["ports"]
+    assert behind["Service"]["spec"]["clusterIP"] == "None"  # the name stands for every pod
+    arguments = container_of(front)["args"]
+    backend = arguments[arguments.index("--backend") + 1]
+    assert backend == f"grpc://{behind['Service']['metadata']['name']}:{port['port']}"
+    ports = {one["name"]: one["containerPort"] for one in container_of(behind)["ports"]}
+    assert ports[port["targetPort"]] == port["port"] == Settings({"m": Path("m")}).grpc_port
+    assert "--no-grpc" in arguments
+    assert [one["name"] for one in container_of(front)["ports"]] == ["http"]
+    assert [one["targetPort"] for one in front["Service"]["spec"]["ports"]] == ["http"]
+    assert arguments[0] == container_of(behind)["args"][0]
+    secret = {"name": "trapline-token", "key": "token", "optional": True}
+    shown = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container_of(front)["env"]}
+    assert shown == {"TRAPLINE_TOKEN": secret, "TRAPLINE_BACKEND_TOKEN": secret}
+    asked = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container_of(behind)["env"]}
+    assert asked == {"TRAPLINE_TOKEN": secret}
+    # A gateway that waits for its model server is not started again.
+    assert container_of(front)["startupProbe"]["httpGet"]["path"] == "/health/live"
+    assert container_of(front)["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+
+
+def container_of(tier: dict[str, Any]) -> Any:
+    (container,) = tier["Deployment"]["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+def test_only_the_gateway_may_ask_the_model_server(tiers: dict[str, dict[str, Any]]) -> None:
+    def peers(name: str, way: str, side: str) -> list[Any]:
+        return [rule.get(side) for rule in tiers[name]["NetworkPolicy"]["spec"][way]]
+
+    def pods(name: str) -> list[Any]:
+        chosen = {"app.kubernetes.io/component": name, "app.kubernetes.io/name": "trapline"}
+        return [{"podSelector": {"matchLabels": chosen}}]
+
+    assert peers("model-server", "ingress", "from") == [pods("gateway")]
+    assert peers("model-server", "egress", "to") == []
+    assert peers("gateway", "ingress", "from") == [None]  # all of the cluster
+    assert peers("gateway", "egress", "to") == [pods("model-server"), None]
+    (_, names) = tiers["gateway"]["NetworkPolicy"]["spec"]["egress"]
+    assert {one["port"] for one in names["ports"]} == {53}
+
+
+def test_tensorflow_serving_is_pinned_wherever_it_is_named() -> None:
+    files = [file for file in DEPLOY.rglob("*") if file.is_file()]
+    files += [*(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").rglob("*.py"), ROOT / "README.md"]
+    named = {file: re.findall(r"(?<![/\w.])tensorflow/serving(?!/)(\S*)", file.read_text()) for file in files}
+    assert sum(map(len, named.values())) >= 3
+    for file, pins in named.items():
+        for pin in pins:
+            assert re.match(r":\d+\.\d+\.\d+(?![.\d])", pin), (file, pin)
+
+
 def test_monitoring_finds_the_service_by_its_label_and_port(monitored: Path) -> None:
     found = objects(monitored)
     service, monitor = found["Service"], found["ServiceMonitor"]

@@ -627,6 +627,29 @@ def test_a_model_of_crops_says_so_at_the_start_and_in_every_answer(
     running.stop()
 
 
+def test_a_gateway_asks_all_servers_of_a_name_in_turn_and_does_without_a_dead_one(
+    start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
+) -> None:
+    behind = [start(f"species={models['species']}") for _ in range(2)]
+    addresses = ",".join(f"127.0.0.1:{one.grpc_port}" for one in behind)  # as a name service would answer
+    front = start(f"species={models['species']}", "--no-grpc", "--backend", f"grpc://ipv4:{addresses}")
+
+    def asked() -> None:
+        status, _, content = front.ask("POST", "/predict", photos[0], {"content-type": "image/jpeg"})
+        assert status == 200, content
+
+    until = time.monotonic() + 20
+    while not all(b'interface="v2_grpc"} ' in one.ask("GET", "/metrics")[2] for one in behind):
+        asked()
+        assert time.monotonic() < until
+    behind[0].process.kill()
+    behind[0].process.wait()
+    time.sleep(0.5)  # until the gateway has noticed
+    for _ in range(4):
+        asked()
+    assert front.stop() == 0
+
+
 def test_a_gateway_whose_server_is_gone_says_so(
     start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
 ) -> None:
