@@ -17,6 +17,11 @@ from trapline.serving.refusals import INVALID, UNREADABLE, RefusedError
 PIXELS, ENCODED, OUTPUT = "images", "encoded", "probabilities"
 """A photo comes as pixels or as the bytes of its file; either input is enough."""
 
+_WANTED = {
+    1: "whole numbers from 0 to 255, or floats from 0 to 1 (a share of 255)",
+    255: "numbers from 0 to 255",
+}
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -91,11 +96,11 @@ def _as_bytes(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.uint8]:
             pixels = pixels.astype(np.float32, copy=False)
     least, largest = pixels.min(), pixels.max()
     if not (least >= 0 and largest <= most):  # not: NaN compares false
-        share = " (a share of 255)" if most == 1 else ""
+        finite = np.isfinite([least, largest]).all()
         raise RefusedError(
             INVALID,
-            f"Pixels must be whole numbers from 0 to 255, or floats from 0 to {most}{share}; "
-            f"these reach from {least} to {largest}.",
+            f"Pixels must be {_WANTED[most]}; "
+            + (f"these reach from {least} to {largest}." if finite else "some of these are not finite."),
         )
     return np.rint(pixels * (255 / most)).astype(np.uint8)
 
