@@ -1,21 +1,20 @@
 """Do `trapline serve` and the exported SavedModel answer the published gateway's own request?
 
-    python benchmarks/published_client.py MODEL PHOTOS --tensorflow /path/to/python-with-tensorflow
+    python benchmarks/published_client.py MODEL PHOTOS
 
 The published gateway (TensorFlow Serving 2.18 before a Keras 3 model) shrinks a photo by its nearest pixels,
 sends them as float32 from 0 to 255 under the name of the Keras input, and reads
-`outputs['output_0'].float_val`. Here its request is built by TensorFlow's own functions and stubs, in an
-environment of its own (`uv venv tf && uv pip install --python tf tensorflow-cpu tensorflow-serving-api`), and
-answered by a server, by the SavedModel that TensorFlow loads, and by the SavedModel in a session, as
-TensorFlow Serving asks it. Every answer is compared with the model file's own in this process; what is no
-number must be refused by all. Status 1 if one differs by 1e-4, or is answered that should be refused.
+`outputs['output_0'].float_val`. Here its request is built by TensorFlow's own functions and stubs, in
+environments of their own, made by uv, and answered by a server, by the SavedModel that TensorFlow loads, and
+by the SavedModel in a session, as TensorFlow Serving asks it. Every answer is compared with the model file's
+own in this process; what is no number must be refused by all. Status 1 if one differs by 1e-4, or is answered
+that should be refused.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -23,14 +22,17 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from running import TENSORFLOW, jpegs, rival, rival_python
 from serve import free_port, process
 
-from trapline.images import SUFFIXES
 from trapline.models import ModelFile
 from trapline.models.saved_model import export_saved_model
 from trapline.models.tf_signature import TfSignature
 
 NAME, CLOSE = "species_model", 1e-4
+STUBS = ("--no-deps", "tensorflow-serving-api==2.21.0")
+"""Without the TensorFlow that they ask for, which is another package than the one of `TENSORFLOW`."""
+
 CLIENTS = TfSignature("input_layer_11", "output_0", "0-255")
 
 CHILD = """
@@ -39,10 +41,12 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import grpc
 import numpy as np
 import tensorflow as tf
+
+stubs, address, folder, pixels, name, given, answered, answers = sys.argv[1:]
+sys.path.append(stubs)
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_service_pb2_grpc
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-address, folder, pixels, name, given, answered, answers = sys.argv[1:]
 images = np.load(pixels)
 outside = images[:1].copy()
 outside[0, 0, 0, 0] = float("nan")
@@ -126,9 +130,10 @@ def over_http(port: int, pixels: np.ndarray) -> list[list[float]]:
         return list(json.load(response)["predictions"])
 
 
-def asked(options: argparse.Namespace, model: ModelFile, pixels: np.ndarray) -> dict[str, dict[str, object]]:
+def asked(model: ModelFile, pixels: np.ndarray) -> dict[str, dict[str, object]]:
     """The answers of every way, by its name, and what was refused."""
     names = ["--tf-input", CLIENTS.input, "--tf-output", CLIENTS.output, "--tf-range", CLIENTS.range]
+    (stubs,) = rival_python("tensorflow-serving-api", STUBS).parents[1].glob("lib/python*/site-packages")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         saved = export_saved_model(model.path, folder / NAME / "1", CLIENTS)
@@ -137,18 +142,9 @@ def asked(options: argparse.Namespace, model: ModelFile, pixels: np.ndarray) -> 
         server = [sys.executable, "-m", "trapline", "serve", f"{NAME}={model.path.resolve()}", *names]
         server += ["--port", http, "--grpc-port", grpc]
         with process(server, http, folder / "log", PYTHONPATH=":".join(sys.path)):
-            arguments = [
-                f"127.0.0.1:{grpc}",
-                saved,
-                folder / "pixels.npy",
-                NAME,
-                CLIENTS.input,
-                CLIENTS.output,
-            ]
-            command = [options.tensorflow, "-c", CHILD, *map(str, arguments), str(folder / "answers.json")]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise SystemExit(done.stderr[-3000:])
+            child = [rival_python("TensorFlow", TENSORFLOW), "-c", CHILD, stubs, f"127.0.0.1:{grpc}", saved]
+            names = [NAME, CLIENTS.input, CLIENTS.output]
+            rival("TensorFlow", [*child, folder / "pixels.npy", *names, folder / "answers.json"])
             answers: dict[str, dict[str, object]] = json.loads((folder / "answers.json").read_text())
             answers["found"]["serve, REST"] = over_http(http, pixels[:2])
     return answers
@@ -161,16 +157,12 @@ def main() -> int:
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("photos", type=Path, help="a folder")
-    parser.add_argument(
-        "--tensorflow", required=True, help="a Python that has TensorFlow and its serving API"
-    )
     parser.add_argument("--count", type=int, default=20)
     options = parser.parse_args()
     model = ModelFile(options.model)
-    files = sorted(file for file in options.photos.rglob("*") if file.suffix.lower() in SUFFIXES)
-    pixels = np.stack([shrunk(file, model) for file in files[: options.count]])
+    pixels = np.stack([shrunk(file, model) for file in jpegs(options.photos, options.count)])
     expected = model.run(pixels.astype(np.uint8)).probabilities
-    answers = asked(options, model, pixels)
+    answers = asked(model, pixels)
     print(f"{options.model}: {len(pixels)} photos, TensorFlow {answers['version']}")
     good = True
     for way, rows in answers["found"].items():

@@ -157,6 +157,10 @@ def smallest_predict(bench: Bench) -> str:
     return bench.run("predict.py", bench.photos, "--count", 4, "--rounds", 1, "--without", "resnet50")
 
 
+def smallest_published_client(bench: Bench) -> str:
+    return bench.run("published_client.py", bench.model, bench.photos, "--count", 3)
+
+
 def smallest_saved_model_check(bench: Bench) -> str:
     return bench.run("saved_model_check.py", bench.model, bench.photos, "--count", 3)
 
@@ -215,6 +219,7 @@ PLAIN = {
     "hostile.py": (smallest_hostile, "| what | found |"),
     "memory.py": (smallest_memory, "| list | 40 |"),
     "predict.py": (smallest_predict, "b0 keras"),
+    "published_client.py": (smallest_published_client, "SavedModel, session, all_outputs    3 photos"),
     "saved_model_check.py": (smallest_saved_model_check, "same most probable label: 100.0%"),
     "serve.py": (smallest_serve, "| LitServe | 32 |"),
     "soak.py": (smallest_soak, "| right | 300 |"),
