@@ -319,9 +319,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return _as_response(RefusedError(NOT_FOUND, f"There is nothing at {request.url.path[:200]}."))
+    headers, why = error.headers or {}, str(error.detail)
+    if error.status_code == 405:
+        allowed = headers.get("Allow", "other methods")
+        why = f"{request.url.path[:200]} answers {allowed}, not {request.method}."
     kind = Kind("invalid", error.status_code, "INVALID_ARGUMENT")
-    response = _as_response(RefusedError(kind, str(error.detail)))
-    response.headers.update(error.headers or {})
+    response = _as_response(RefusedError(kind, why))
+    response.headers.update(headers)
     return response
 
 
