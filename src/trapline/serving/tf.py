@@ -13,14 +13,14 @@ import numpy.typing as npt
 from trapline.models.tf_signature import EVERYTHING, PLAIN, SIGNATURE, TfSignature
 from trapline.serving import protos
 from trapline.serving.engine import Source
-from trapline.serving.refusals import INVALID, NOT_FOUND, RefusedError
+from trapline.serving.refusals import INVALID, NOT_FOUND, TOO_LARGE, RefusedError
+from trapline.serving.settings import MOST_MESSAGE
 from trapline.serving.shelf import Served
 from trapline.serving.tensors import (
     ENCODED,
     OUTPUT,
     PIXELS,
     Spec,
-    check_number,
     check_pixels,
     check_shape,
     encoded_as_sources,
@@ -69,9 +69,11 @@ def _numbers(tensor: Any, shape: list[int]) -> npt.NDArray[Any]:
         values = np.frombuffer(tensor.tensor_content, dtype)
     else:
         values = np.array(getattr(tensor, field), "<i4" if field == "int_val" else dtype)
-        check_number(shape[0])  # before so many are made of a few
-        left_out = max(0, math.prod(shape) - values.size) if values.size else 0
-        values = np.pad(values, (0, left_out), "edge") if left_out else values
+        whole = math.prod(shape)
+        if 0 < values.size < whole:
+            if whole * values.itemsize > MOST_MESSAGE:  # before so many are made of a few
+                raise RefusedError(TOO_LARGE, f"A tensor may have at most {MOST_MESSAGE} bytes.")
+            values = np.pad(values, (0, whole - values.size), "edge")
     return values.reshape(check_shape(shape, values.size))
 
 
