@@ -66,6 +66,10 @@ def run(
     memory: Annotated[
         float, typer.Option("--memory", help="The memory that they give, GiB (--check).")
     ] = 16.0,
+    disk: Annotated[
+        float,
+        typer.Option("--disk", help="The disk that it may fill beside the zip's content, GiB (--check)."),
+    ] = 10.0,
     python: Annotated[
         Path | None, typer.Option("--python", help="With --check: the Python that runs main.py.")
     ] = None,
@@ -84,7 +88,7 @@ def run(
     if check is not None:
         if output is not None:
             refuse_to_overwrite(output, force)
-        _check_package(check, first, output, hours, memory, python, json)
+        _check_package(check, first, output, hours, memory, disk, python, json)
         return
     if format_path is None:
         raise UsageError("Name the competition's submission_format.csv after the predictions.")
@@ -159,6 +163,7 @@ def _check_package(
     output: Path | None,
     hours: float,
     memory: float,
+    disk: float,
     python: Path | None,
     json: bool,
 ) -> None:
@@ -173,6 +178,7 @@ def _check_package(
         data,
         time_limit_s=hours * 3600,
         memory_limit=int(memory * 2**30),
+        disk_limit=int(disk * 2**30),
         python=python or sys.executable,
         output=output,
     )

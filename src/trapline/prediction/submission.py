@@ -7,8 +7,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,10 @@ Fill = Literal["uniform", "prior"]
 
 _SUM_TOLERANCE = 1e-3
 _SHOWN = 5
+_LONGEST_RECORD = 2**20
+"""Characters of a row, which no competition's comes near; a file without line ends is refused at that."""
+_ROWS_BEYOND = 1000
+_CHARACTERS_A_NUMBER = 64
 
 
 @dataclass(frozen=True)
@@ -306,19 +311,35 @@ def check_submission(path: Path | str, format_path: Path | str, *, task: Task | 
 def submission_problems(
     path: Path | str, format_path: Path | str, *, task: Task | None = None
 ) -> list[Problem]:
-    """The same as `check_submission`, with what each problem is of."""
+    """The same as `check_submission`, with what each problem is of.
+
+    Time and memory are those that a file of the format takes: no more than twice its rows are looked at.
+    """
     wanted = read_format(format_path)
     rows = _lines_of(Path(path), "submission")
     problems = [Problem("columns", text) for text in _header_problems(next(rows), wanted)]
     if problems:
         return problems
     ids: list[str] = []
-    empty: list[str] = []
-    numbers = _number_problems(rows, wanted, task or wanted.task, ids, empty)
+    empty: list[int] = []
+    most = 2 * len(wanted.ids) + _ROWS_BEYOND
+    numbers = _number_problems(islice(rows, most), wanted, task or wanted.task, ids, empty)
+    if next(rows, None) is not None:
+        text = (
+            f"There are more than {most} rows, and the format has {len(wanted.ids)}; the rest was not read."
+        )
+        problems.append(Problem("rows", text))
     if empty:
-        problems.append(Problem("rows", f"{len(empty)} rows are empty: {_listed(empty)}."))
+        problems.append(Problem("rows", f"{len(empty)} rows are empty: {_lines(empty)}."))
     problems += [Problem("rows", text) for text in _id_problems(ids, wanted)]
     return problems + [Problem("numbers", text) for text in numbers]
+
+
+def most_bytes(format_path: Path | str) -> int:
+    """The most that a submission of a format can have: its ids, and 64 characters a number."""
+    wanted = read_format(format_path)
+    numbers = _CHARACTERS_A_NUMBER * len(wanted.ids) * len(wanted.labels)
+    return wanted.path.stat().st_size + numbers + _LONGEST_RECORD
 
 
 def _header_problems(header: Sequence[str], wanted: SubmissionFormat) -> list[str]:
@@ -357,18 +378,22 @@ def _id_problems(ids: Sequence[str], wanted: SubmissionFormat) -> list[str]:
 
 
 def _number_problems(
-    rows: Iterable[Sequence[str]], wanted: SubmissionFormat, task: Task, ids: list[str], empty: list[str]
+    rows: Iterable[Sequence[str]], wanted: SubmissionFormat, task: Task, ids: list[str], empty: list[int]
 ) -> list[str]:
-    """Problems of the numbers; ids and empty lines are kept on the way, and no more of a large file."""
-    found: dict[str, list[str]] = {}
+    """Problems of the numbers; ids and the lines that are empty are kept on the way."""
+    found: dict[str, list[int]] = {}
     for line, row in enumerate(rows, start=2):
         if not row:
-            empty.append(f"line {line}")
+            empty.append(line)
             continue
         ids.append(row[0])
         for problem in _row_problems(row, len(wanted.header), task):
-            found.setdefault(problem, []).append(f"line {line}")
-    return [f"{len(lines)} rows {problem}: {_listed(lines)}." for problem, lines in found.items()]
+            found.setdefault(problem, []).append(line)
+    return [f"{len(lines)} rows {problem}: {_lines(lines)}." for problem, lines in found.items()]
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    return _listed([f"line {number}" for number in numbers[:_SHOWN]], total=len(numbers))
 
 
 def _row_problems(row: Sequence[str], width: int, task: Task) -> Iterable[str]:
@@ -418,13 +443,39 @@ def _lines_of(path: Path, what: str) -> Iterator[list[str]]:
     empty = True
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in csv.reader(file):
+            lines = _Lines(file)
+            for row in csv.reader(lines):
+                lines.begin_record()
                 empty = empty and not row
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV: {error}") from error
     if empty:
         raise DataError(f"{path} is empty.")
+
+
+class _Lines:
+    """The lines of a file for a CSV reader; an error if those of one record have no end."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file, self._left, self._number = file, _LONGEST_RECORD, 0
+
+    def begin_record(self) -> None:
+        """What follows belongs to another record."""
+        self._left = _LONGEST_RECORD
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(self._left)
+        self._left -= len(line)
+        self._number += 1
+        if not self._left:
+            raise csv.Error(f"line {self._number} has more than {_LONGEST_RECORD} characters, or no end")
+        if not line:
+            raise StopIteration
+        return line
 
 
 def _listed(names: Sequence[str], shown: int = _SHOWN, total: int | None = None) -> str:

@@ -17,6 +17,7 @@ from trapline.errors import DataError, UsageError
 MAX_FILES = 1_000_000
 MAX_BYTES = 200 * 1024**3
 MAX_RATIO = 200
+MAX_DEPTH = 100
 _CHUNK = 1024**2
 _NAMES_AND_ATTRIBUTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _DAMAGE = (
@@ -158,6 +159,10 @@ def _check_path(source: Path, name: str) -> None:
     outside = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
     if outside or not path.parts:
         raise DataError(f"{source} holds {name!r}, a path outside the folder; it was not unpacked.")
+    if len(path.parts) > MAX_DEPTH:
+        raise DataError(
+            f"{source} holds {name[:40]!r}…, a path of {len(path.parts)} folders; it was not unpacked."
+        )
 
 
 def _check(source: Path, member: zipfile.ZipInfo) -> None:

@@ -13,14 +13,16 @@ from pathlib import Path
 
 from trapline.errors import DataError
 from trapline.formats.code_execution.interpreter import Interpreter, find_interpreter
+from trapline.formats.code_execution.limits import Limits
 from trapline.formats.code_execution.package import DEFAULT_HOURS
-from trapline.formats.code_execution.sandbox import Ran, run_sandboxed
-from trapline.prediction.submission import read_format, submission_problems
+from trapline.formats.code_execution.sandbox import Ran, remove_tree, run_sandboxed
+from trapline.prediction.submission import most_bytes, read_format, submission_problems
 from trapline.storage import safe_unzip, zip_names
 
 _FORMAT, _METADATA, _OUTPUT = "submission_format.csv", "test_metadata.csv", "submission.csv"
 MAX_UNPACKED = 50 * 1024**3
 DEFAULT_MEMORY = 16 * 1024**3
+DEFAULT_DISK = 10 * 1024**3
 
 
 class Outcome(IntEnum):
@@ -37,6 +39,18 @@ class Outcome(IntEnum):
     wrong_columns = 17
     wrong_rows = 18
     wrong_numbers = 19
+    out_of_disk = 20
+
+
+_REFUSALS = {
+    "MemoryError": (Outcome.out_of_memory, "used too much memory"),
+    "std::bad_alloc": (Outcome.out_of_memory, "used too much memory"),
+    "No space left on device": (Outcome.out_of_memory, "used too much memory in /dev/shm"),
+    "File too large": (Outcome.out_of_disk, "wrote too large a file"),
+}
+"""What programs print as their last words when the kernel holds them to a limit -> what that was.
+
+No disk gets full: the run is stopped before."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,7 @@ def check_package(
     *,
     time_limit_s: float = DEFAULT_HOURS * 3600,
     memory_limit: int = DEFAULT_MEMORY,
+    disk_limit: int = DEFAULT_DISK,
     python: Path | str = sys.executable,
     output: Path | str | None = None,
 ) -> Checked:
@@ -80,8 +95,10 @@ def check_package(
         data: a folder with `test_metadata.csv`, `submission_format.csv` and folders of photos.
         time_limit_s: after which the run and all that it started are killed.
         memory_limit: bytes that all of its processes may hold together.
+        disk_limit: bytes that they may write beside what was in the zip.
         python: that runs `main.py`; with the packages that the organisers' has.
-        output: keep the `submission.csv` that the run wrote here, also one that does not fit; overwritten.
+        output: keep the `submission.csv` that the run wrote here, also one that does not fit, unless it is
+            larger than any of that format can be; overwritten.
 
     Raises:
         UsageError: this machine cannot make the sandbox, or there is no such Python.
@@ -93,27 +110,24 @@ def check_package(
             raise DataError(f"{data} has no {name}, which the organisers' data folder has.")
     read_format(data / _FORMAT)
     interpreter = find_interpreter(python)
+    limits = Limits(time_limit_s, memory_limit, disk_limit)
     with tempfile.TemporaryDirectory(prefix="trapline-check-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary) / "run"
         try:
             _unpack(package, folder)
         except DataError as error:
             return Checked(Outcome.bad_zip, str(error))
-        before = _content(folder / _OUTPUT)
-        ran = run_sandboxed(
-            [str(interpreter.program), "main.py"],
-            folder,
-            _shown(data),
-            interpreter.installed,
-            time_limit_s=time_limit_s,
-            memory_limit=memory_limit,
-        )
-        outcome, message = _judge(ran, folder / _OUTPUT, data / _FORMAT, before)
-        if outcome is Outcome.timed_out:
-            message = f"{message} The limit is {time_limit_s:g} s."
-        if output is not None and _content(folder / _OUTPUT) not in (None, before):
-            _keep(folder / _OUTPUT, Path(output))
-        return Checked(outcome, message, ran.seconds, ran.peak_bytes, ran.output, _notes(interpreter))
+        before = _content(folder / _OUTPUT) if (folder / _OUTPUT).is_file() else None
+        command = [str(interpreter.program), "main.py"]
+        try:
+            ran = run_sandboxed(command, folder, _shown(data), interpreter.installed, limits)
+            outcome, message = _judge(ran, limits, folder / _OUTPUT, data / _FORMAT, before)
+            notes = _notes(interpreter)
+            if output is not None and _no_answer(folder / _OUTPUT, before) is None:
+                notes += _keep(folder / _OUTPUT, Path(output), most_bytes(data / _FORMAT))
+        finally:
+            remove_tree(folder)
+        return Checked(outcome, message, ran.seconds, ran.peak_bytes, ran.output, notes)
 
 
 def _notes(interpreter: Interpreter) -> tuple[str, ...]:
@@ -142,48 +156,77 @@ def _shown(data: Path) -> dict[str, Path]:
     return {name: data / name for name in (_METADATA, _FORMAT)} | folders
 
 
-def _keep(written: Path, output: Path) -> None:
+def _keep(written: Path, output: Path, most: int) -> tuple[str, ...]:
+    """Copy a file; if it is larger than `most` bytes, a note that it was not."""
+    size = written.stat().st_size
+    if size > most:
+        return (
+            f"submission.csv was not kept: it has {size / 2**20:.0f} MiB, and one of this format has at most "
+            f"{most / 2**20:.1f}.",
+        )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(written, output, follow_symlinks=False)
     except OSError as error:
         raise DataError(f"{output} cannot be written: {error.strerror or error}.") from error
+    return ()
 
 
-def _content(path: Path) -> str | None:
-    """The SHA-256 of a file; None if there is no regular file. Its times can be set without writing it."""
+def _content(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 of a file. Its times can be set without writing it."""
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _no_answer(path: Path, before: tuple[int, str] | None) -> tuple[Outcome, str] | None:
+    """Why what lies at a path is nothing that the run wrote; None if it is a file, and a new one."""
+    end = "main.py ended with status 0 but"
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+        kind = path.lstat()
+        if not stat.S_ISREG(kind.st_mode):
+            return (
+                Outcome.no_csv,
+                f"{end} left a submission.csv that is no file but a folder, link or device.",
+            )
+        if before is None or kind.st_size != before[0] or _content(path) != before:
             return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
+    except FileNotFoundError:
+        return Outcome.no_csv, f"{end} wrote no submission.csv beside itself."
+    except OSError as error:
+        return Outcome.no_csv, f"{end} left a submission.csv that cannot be read: {error.strerror}."
+    return Outcome.stale_csv, (
+        "submission.csv is, byte for byte, the one that was in the zip, as if main.py had ended with "
+        "status 0 without writing it. Leave it out of the zip."
+    )
 
 
-def _judge(ran: Ran, output: Path, wanted: Path, before: str | None) -> tuple[Outcome, str]:
+def _judge(
+    ran: Ran, limits: Limits, output: Path, wanted: Path, before: tuple[int, str] | None
+) -> tuple[Outcome, str]:
     """The first thing that is wrong, the cause before its consequences."""
-    end = f"it ended with status {ran.status}" if ran.stopped is None else f"it was stopped ({ran.stopped})"
+    passed = ran.passed
+    end = f"it ended with status {ran.status}" if passed is None else f"it was stopped ({passed.of})"
     if ran.network_attempts:
         return Outcome.network, (
             f"main.py tried to use the network ({ran.network_attempts} packets found no way out; {end}). "
             "There is none where it will run: pack all that it needs."
         )
-    if ran.stopped == "time":
-        return Outcome.timed_out, f"main.py was still running after {ran.seconds:.0f} s and was killed."
-    if ran.stopped == "memory" or (ran.status and "MemoryError" in ran.output):
-        return Outcome.out_of_memory, f"main.py used too much memory ({ran.peak_bytes / 2**30:.2f} GiB)."
+    if passed is not None:
+        outcome, limit = {
+            "time": (Outcome.timed_out, f"{limits.seconds:g} s"),
+            "memory": (Outcome.out_of_memory, f"{limits.memory / 2**30:g} GiB"),
+            "disk": (Outcome.out_of_disk, f"{limits.disk / 2**30:g} GiB"),
+        }[passed.of]
+        return outcome, f"main.py {passed.text} and was killed. The limit is {limit}."
+    for words, (outcome, what) in _REFUSALS.items() if ran.status else ():
+        if words in ran.output:
+            return outcome, f"main.py {what}, which it was refused: {_last_line(ran.output)}"
     if ran.status:
         how = f"status {ran.status}" if ran.status > 0 else f"signal {-ran.status}"
         return Outcome.crashed, f"main.py ended with {how}: {_last_line(ran.output)}"
-    after = _content(output)
-    if after is None:
-        return Outcome.no_csv, "main.py ended with status 0 but wrote no submission.csv beside itself."
-    if after == before:
-        return Outcome.stale_csv, (
-            "submission.csv is, byte for byte, the one that was in the zip, as if main.py had ended with "
-            "status 0 without writing it. Leave it out of the zip."
-        )
+    without = _no_answer(output, before)
+    if without is not None:
+        return without
     try:
         problems = submission_problems(output, wanted)
     except DataError as error:

@@ -1,14 +1,16 @@
 """A command run as a competition runs it: no network, no privileges, nothing of the machine, limits.
 
-Linux only: namespaces for the network, mounts and processes, made by `unshare`, and a root of its own (see
-`small_root`). Root hands the command to a user without an account or rights; anybody else runs it in a user
-namespace. The kernel counts the packets that found no way out of the namespace, so an attempt to reach the
-network is seen also where it was caught.
+Bubblewrap (`bwrap`) makes the namespaces and the root, and gives the kernel the filter of `seccomp`. Root
+hands the command to a user without an account or rights; anybody else runs it in a user namespace. `limits`
+counts what it holds. The kernel counts the packets that found no way out of the namespace, so an attempt to
+reach the network is seen also where it was caught.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import shlex
 import shutil
 import signal
@@ -17,27 +19,45 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 from trapline.errors import TraplineError, UsageError
-from trapline.formats.code_execution.small_root import WORK, enter_small_root
+from trapline.formats.code_execution.limits import Limits, Meter, Passed
+from trapline.formats.code_execution.seccomp import knows_machine, seccomp_filter
+
+WORK = Path("/codeexecution")
+"""Where the command runs, in its own root; `data` is in it."""
 
 _USER = 61_184
 """A user and group id that no account has; from the range that systemd keeps for such uses."""
 
-_TOOLS = ("unshare", "mount", "umount", "pivot_root", "setpriv", "sh")
+_TOOLS = {"bwrap": "bubblewrap", "setpriv": "util-linux", "prlimit": "util-linux", "du": "coreutils"}
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+_PROGRAMS = ("bin", "gnu/store", "lib", "lib32", "lib64", "libx32", "nix/store", "sbin", "usr")
+_SETTINGS = (
+    *("alternatives", "fonts", "group", "host.conf", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
+    *("localtime", "mime.types", "nsswitch.conf", "passwd", "protocols", "resolv.conf", "services"),
+    *("ssl/certs", "ssl/openssl.cnf", "timezone"),
+)
+"""Of `/etc`: what libraries read to load each other, and to know users, types, fonts, zones and hosts."""
+_GRAPHICS = ("nvidia*", "dri", "kfd", "dxg")
+
 _TAIL = 8192
 _LOST = ("IpOutNoRoutes", "Ip6OutNoRoutes", "UdpNoPorts", "Udp6NoPorts")
 _MAKING_SECONDS = 60.0
 """How long a sandbox may take to be made on a busy machine."""
 _POLL_SECONDS = 0.05
+_MOST_POLL_SECONDS = 0.5
+_SHARE_OF_COUNTING = 0.1
+"""Of the time: counting what many processes hold takes a while itself."""
 _MEMORY_SLACK = 2**31
 """Bytes beyond the limit that a process may reserve before its allocations fail: reserved is not used."""
+_MOST_PROCESSES = 4096
+"""With their threads."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +66,15 @@ class Ran:
 
     Attributes:
         status: its exit status (negative: the signal that ended it); None if it was stopped.
-        stopped: `time` or `memory` if a limit was passed.
+        passed: the limit that it was stopped for.
         seconds: that it took.
-        peak_bytes: the most memory that its processes held together, as seen every 50 ms.
+        peak_bytes: the most memory that its processes held together, as seen every 50 ms or more.
         network_attempts: packets that it tried to send.
         output: the end of what it printed.
     """
 
     status: int | None
-    stopped: str | None
+    passed: Passed | None
     seconds: float
     peak_bytes: int
     network_attempts: int
@@ -65,29 +85,27 @@ def missing_for_sandbox() -> str | None:
     """What this machine lacks, in a sentence; None if nothing."""
     if not sys.platform.startswith("linux"):
         return f"Linux's namespaces are needed, and this is {sys.platform}. Check in a container or on Linux."
+    if not knows_machine():
+        return f"There is no list of system calls for processors of the kind {platform.machine()}."
     lost = [tool for tool in _TOOLS if shutil.which(tool, path=_PATH) is None]
     if lost:
-        return f"The programs {', '.join(lost)} are needed (package util-linux)."
+        packages = ", ".join(sorted({_TOOLS[tool] for tool in lost}))
+        return f"The programs {', '.join(lost)} are needed: install {packages}."
+    everything = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", *_in_memory(Path("/tmp"))]  # noqa: S108
     tried = subprocess.run(  # noqa: S603 - a fixed command
-        [*_unshare(), "true"], capture_output=True, text=True, check=False
+        [*_bwrap(), *everything, "true"], capture_output=True, text=True, check=False
     )
     if tried.returncode:
         return (
-            f"This machine does not allow new namespaces ({tried.stderr.strip()}). In a container, give it "
-            "--privileged or run the check outside; on Ubuntu allow unprivileged user namespaces "
+            f"Bubblewrap, of version 0.7 or newer, cannot make one ({tried.stderr.strip()}). In a container, "
+            "give it --privileged or run the check outside; on Ubuntu allow unprivileged user namespaces "
             "(sysctl kernel.apparmor_restrict_unprivileged_userns=0)."
         )
     return None
 
 
 def run_sandboxed(
-    command: Sequence[str],
-    folder: Path,
-    data: Mapping[str, Path],
-    installed: Sequence[Path],
-    *,
-    time_limit_s: float,
-    memory_limit: int,
+    command: Sequence[str], folder: Path, data: Mapping[str, Path], installed: Sequence[Path], limits: Limits
 ) -> Ran:
     """Run a command in `folder`, which it may write to; it sees `data` in `folder/data`, which it may not.
 
@@ -97,9 +115,9 @@ def run_sandboxed(
         command: a program and its arguments.
         folder: where it runs; it is given to the sandbox's user. The command sees it as `/codeexecution`.
         data: name in `folder/data` -> the file or folder that is shown there.
-        installed: folders and files that the program consists of.
-        time_limit_s: after which it and all that it started are killed.
-        memory_limit: bytes that it and all that it started may hold together.
+        installed: folders and files that the program consists of, at the paths given, whatever links lead
+            there.
+        limits: what it and all that it started may have together, before all is killed.
 
     Raises:
         UsageError: this machine cannot make a sandbox.
@@ -114,25 +132,100 @@ def run_sandboxed(
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, _USER, _USER, follow_symlinks=False)
-    with tempfile.TemporaryDirectory(prefix="trapline-sandbox-") as root:
-        enter = enter_small_root(Path(root).resolve(), folder, data, installed)
+    told, telling = os.pipe()
+    with os.fdopen(told) as about, tempfile.TemporaryFile() as calls:
+        calls.write(seccomp_filter())
+        calls.seek(0)
         process = subprocess.Popen(  # noqa: S603 - running it is what was asked for
-            [*_unshare(), "sh", "-c", _script(command, memory_limit, enter)],
+            [
+                *_bwrap(),
+                *("--seccomp", str(calls.fileno()), "--json-status-fd", str(telling)),
+                *_root(folder, data, installed, limits.memory),
+                *("sh", "-c", _script(command, limits)),
+            ],
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            pass_fds=(calls.fileno(), telling),
             start_new_session=True,
         )
+        os.close(telling)
         try:
-            return _watch(process, time_limit_s, memory_limit)
+            first = about.readline()
+            return _watch(process, json.loads(first)["child-pid"] if first else process.pid, folder, limits)
         finally:
             _kill(process)
 
 
-def _unshare() -> list[str]:
-    namespaces = ["unshare", "--net", "--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    return namespaces if os.geteuid() == 0 else [*namespaces, "--user", "--map-root-user"]
+def remove_tree(folder: Path) -> None:
+    """Remove what a run left: folders nested without end, and ones that nobody may read."""
+    for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+        if shutil.which(command[0], path=_PATH):
+            subprocess.run([*command, str(folder)], stderr=subprocess.DEVNULL, check=False)  # noqa: S603
+
+
+def _bwrap() -> list[str]:
+    """Namespaces, and a first process with no more rights than it needs to take them from the command.
+
+    Having them, it cannot be looked into by the command, which might forge the status.
+    """
+    namespaces = [f"--unshare-{name}" for name in ("net", "ipc", "pid", "uts", "cgroup-try")]
+    rights = ["CAP_SETPCAP"]
+    if os.geteuid() == 0:
+        rights += ["CAP_SETUID", "CAP_SETGID"]
+    else:
+        namespaces.append("--unshare-user")
+    kept = [option for right in rights for option in ("--cap-add", right)]
+    return ["bwrap", *namespaces, "--die-with-parent", "--as-pid-1", "--cap-drop", "ALL", *kept]
+
+
+def _root(folder: Path, data: Mapping[str, Path], installed: Sequence[Path], memory: int) -> list[str]:
+    """Options that make the command's root. Nothing else has a path in it: no home, nothing beside `data`."""
+    graphics = [str(path) for pattern in _GRAPHICS for path in sorted(Path("/dev").glob(pattern))]
+    return [
+        *_system(),
+        *("--dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys"),
+        *(option for device in graphics for option in ("--dev-bind", device, device)),
+        *("--perms", "1777", *_in_memory(Path("/dev/shm"), memory), "--remount-ro", "/dev"),  # noqa: S108
+        *("--bind", str(folder), str(WORK), "--bind", str(folder / "tmp"), "/tmp"),  # noqa: S108
+        *_in_memory(WORK / "data"),
+        *(option for name, source in data.items() for option in _read_only(source, WORK / "data" / name)),
+        *("--remount-ro", str(WORK / "data")),
+        *(option for place in _outside_system(installed) for option in _read_only(place, place)),
+        *("--remount-ro", "/", "--chdir", str(WORK)),
+    ]
+
+
+def _system() -> Iterator[str]:
+    for path in (Path("/", name) for name in _PROGRAMS):
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), str(path))
+        else:
+            yield from _read_only(path, path)
+    for path in (Path("/etc", name) for name in _SETTINGS):
+        yield from _read_only(path, path)
+
+
+def _outside_system(installed: Sequence[Path]) -> list[Path]:
+    """What is not shown anyway, the outer of two folders first and alone."""
+    shown = [Path("/", name) for name in _PROGRAMS]
+    for place in sorted(set(installed)):
+        if not any(place.is_relative_to(known) for known in shown):
+            shown.append(place)
+    return shown[len(_PROGRAMS) :]
+
+
+def _read_only(source: Path, place: Path) -> list[str]:
+    """Show a file or folder; those around it, which bubblewrap makes, may be passed through by anybody."""
+    if not source.exists():
+        return []
+    around = [option for parent in reversed(place.parents) for option in ("--dir", str(parent))]
+    return [*around, "--ro-bind", str(source), str(place)]
+
+
+def _in_memory(place: Path, size: int = 2**20) -> tuple[str, ...]:
+    return ("--size", str(size), "--tmpfs", str(place))
 
 
 def _environment() -> dict[str, str]:
@@ -140,69 +233,66 @@ def _environment() -> dict[str, str]:
     return kept | {"PATH": _PATH, "HOME": str(WORK), "TMPDIR": "/tmp", "PYTHONUNBUFFERED": "1"}  # noqa: S108
 
 
-_LOOPBACK_UP = (
-    "import fcntl, socket, struct; of = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
-    "fcntl.ioctl(of, 0x8914, struct.pack('16sH14x', b'lo', 0x41))"
-)
-"""Containers without a network have their own address, by which parts of a program may talk to each other."""
-
-
-def _script(command: Sequence[str], memory_limit: int, enter: Sequence[str]) -> str:
+def _script(command: Sequence[str], limits: Limits) -> str:
     """What the first process of the sandbox does; its standard output is for us and not for the command."""
-    drop = f"--reuid {_USER} --regid {_USER} --clear-groups" if os.geteuid() == 0 else ""
+    drop = ["--reuid", str(_USER), "--regid", str(_USER), "--clear-groups"] if os.geteuid() == 0 else []
+    confined = [
+        *("setpriv", *drop, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
+        *("prlimit", "--core=0", f"--data={limits.memory + _MEMORY_SLACK}", f"--fsize={limits.disk}"),
+        f"--nproc={_MOST_PROCESSES}",
+    ]
     return "\n".join(
         [
-            "set -e",
-            "mount --make-rprivate /",
-            shlex.join([sys.executable, "-I", "-S", "-c", _LOOPBACK_UP]),
-            *enter,
-            "ulimit -c 0",
-            f"ulimit -d {(memory_limit + _MEMORY_SLACK) // 1024}",
-            "set +e",
             "echo ready",
-            f"setpriv {drop} --no-new-privs --inh-caps=-all --bounding-set=-all {shlex.join(command)} 1>&2",
+            f"{shlex.join([*confined, *command])} 1>&2",
             'echo "status $?"',
             "cat /proc/net/snmp /proc/net/snmp6 2>/dev/null",
         ]
     )
 
 
-def _watch(process: subprocess.Popen[bytes], time_limit_s: float, memory_limit: int) -> Ran:
+def _watch(process: subprocess.Popen[bytes], first: int, folder: Path, limits: Limits) -> Ran:
+    """Wait for the end, or make one when a limit is passed.
+
+    Args:
+        process: bubblewrap.
+        first: the number of the sandbox's first process.
+        folder: where it writes.
+        limits: what it may have.
+    """
     assert process.stdout is not None
     assert process.stderr is not None
     told, tail = _Reader(process.stdout, 2**20), _Reader(process.stderr, _TAIL)
+    meter = Meter(first, folder, limits)
     began = started = time.monotonic()
-    peak, stopped, attempts = 0, None, 0
+    passed, attempts = None, 0
     while process.poll() is None:
-        if not told.anything and time.monotonic() - began < _MAKING_SECONDS:
-            started = time.monotonic()  # the program's time is not spent on making the sandbox
-        running = _descendants(process.pid)
-        peak = max(peak, sum(_resident(pid) for pid in running))
-        if peak > memory_limit:
-            stopped = "memory"
-        elif time.monotonic() - started > time_limit_s:
-            stopped = "time"
-        if stopped is not None:
-            attempts = _count_attempts(_counters(running))
+        looked = time.monotonic()
+        if told.anything or looked - began >= _MAKING_SECONDS:
+            passed = meter.passed()
+            if passed is None and looked - started > limits.seconds:
+                passed = Passed("time", f"was still running after {looked - started:.0f} s")
+        else:
+            started = looked  # the program's time is not spent on making the sandbox
+        if passed is not None:
+            attempts = _count_attempts(
+                "".join(_read(f"/proc/{first}/net/{name}") for name in ("snmp", "snmp6"))
+            )
             break
-        time.sleep(_POLL_SECONDS)
+        counting = (time.monotonic() - looked) / _SHARE_OF_COUNTING
+        time.sleep(min(max(counting, _POLL_SECONDS), _MOST_POLL_SECONDS))
     seconds = time.monotonic() - started
     _kill(process)
     output, facts = tail.text(), told.text()
     if not facts.startswith("ready"):
         raise TraplineError(f"The sandbox could not be made: {output.strip()}")
     status = None
-    if stopped is None:
+    if passed is None:
         found = [int(line.split()[1]) for line in facts.splitlines() if line.startswith("status ")]
         status = found[0] if found else 128 + signal.SIGKILL
         status = 128 - status if status > 128 else status  # as a shell writes signals
         attempts = _count_attempts(facts)
-    return Ran(status, stopped, seconds, peak, attempts, output)
-
-
-def _counters(running: Sequence[int]) -> str:
-    """The kernel's counters of the sandbox's network, seen through its first process."""
-    return "".join(_read(f"/proc/{pid}/net/{name}") for pid in running[:1] for name in ("snmp", "snmp6"))
+    return Ran(status, passed, seconds, meter.peak, attempts, output)
 
 
 class _Reader:
@@ -224,42 +314,16 @@ class _Reader:
         return bool(self._content)
 
     def text(self) -> str:
-        """What was read; waits a moment for the end."""
+        """What was read, without what would steer a terminal; waits a moment for the end."""
         self._thread.join(5)
-        return self._content.decode(errors="replace")
+        text = self._content.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+        return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the sandbox: with its first process the kernel ends all others."""
-    if process.poll() is None:
-        for pid in [*_descendants(process.pid)[:1], process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    """End the sandbox: with bubblewrap the kernel ends its first process, and with that all others."""
+    process.kill()
     process.wait()
-
-
-def _descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those that they did, the oldest first."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            fields = _read(f"/proc/{entry.name}/stat").rpartition(")")[2].split()
-            if len(fields) > 1:
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        children = sorted(parents.get(waiting.pop(0), ()))
-        found += children
-        waiting += children
-    return found
-
-
-def _resident(pid: int) -> int:
-    fields = _read(f"/proc/{pid}/statm").split()
-    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 2 else 0
 
 
 def _read(path: str) -> str:

@@ -1,0 +1,226 @@
+"""What a sandbox holds of the machine, counted from outside: memory of every kind, and disk.
+
+Memory is what its processes have of their own, what lies in `/dev/shm`, and what has no name but is open or
+mapped somewhere: memfds and mappings shared between processes. Disk is what lies in the sandbox's folder, and
+files that were deleted there and are still open. What no count can see (a file on its way through a socket)
+shows in what the whole machine has left, so that is looked at too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Resource = Literal["time", "memory", "disk"]
+
+_LEFT_BYTES = 2**29
+"""Of the machine's memory, and of the disk: a run that leaves less is stopped before others suffer."""
+_LEFT_FILES = 10_000
+_COUNTING_SECONDS = 10.0
+_PAGE_LINES = re.compile(
+    rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) .*\(deleted\)$", re.MULTILINE
+)
+_NAMED = re.compile(rb"^(\w+):[ \t]+(\d+) kB$", re.MULTILINE)
+
+File = tuple[int, int]
+"""A file's device and number."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may have.
+
+    Attributes:
+        seconds: after which it is stopped.
+        memory: bytes that all of its processes may hold together.
+        disk: bytes that it may write beside what was there, together and in one file.
+    """
+
+    seconds: float
+    memory: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A limit that was passed.
+
+    Attributes:
+        of: which.
+        text: how much was held, a sentence about `main.py`.
+    """
+
+    of: Resource
+    text: str
+
+
+class Meter:
+    """Counts what a sandbox holds; `passed` is asked again and again while it runs.
+
+    Args:
+        first: the number of its first process, outside of it.
+        folder: the only place on disk that it can write to.
+        limits: what it may have.
+    """
+
+    def __init__(self, first: int, folder: Path, limits: Limits) -> None:
+        self._root, self._folder, self._limits = Path(f"/proc/{first}/root"), folder, limits
+        self._kernels = _device_of_nameless_memory()
+        self._filled = _size_of(folder) or 0
+        self._memory_left, self._disk_left, self._files_left = self._left()
+        self._recount_at = limits.disk
+        self._nameless: dict[File, int] = {}
+        self.peak = 0
+        """The most memory that was seen, bytes."""
+
+    def passed(self) -> Passed | None:
+        """The limit that is passed now; None if none is."""
+        processes = self._processes()
+        self._nameless = _nameless(processes, self._nameless)
+        memory, disk, files = self._left()
+        of_its_own = self._of_memory(processes) or self._of_disk(self._disk_left - disk)
+        return of_its_own or self._of_machine(memory, disk, files)
+
+    def _processes(self) -> list[Path]:
+        """Their folders in `/proc`: the sandbox shows its own and no others."""
+        try:
+            return [entry for entry in (self._root / "proc").iterdir() if entry.name.isdigit()]
+        except OSError:  # it has ended
+            return []
+
+    def _of_memory(self, processes: Iterable[Path]) -> Passed | None:
+        shared, _ = _filled(self._root / "dev" / "shm")
+        shared += sum(size for (device, _), size in self._nameless.items() if device == self._kernels)
+        held = shared + sum(_own(process) for process in processes)
+        if held > self._limits.memory:  # pages that forks share were counted once for each
+            held = shared + sum(_own_share(process) for process in processes)
+        self.peak = max(self.peak, held)
+        if held <= self._limits.memory:
+            return None
+        return Passed("memory", f"used too much memory ({held / 2**30:.2f} GiB)")
+
+    def _of_disk(self, fallen: int) -> Passed | None:
+        """Only once the disk has that much less are files counted: others write to it as well."""
+        if fallen <= self._recount_at:
+            return None
+        size = _size_of(self._folder)
+        elsewhere = (self._kernels, _filled(self._root / "dev" / "shm")[1])
+        deleted = sum(size for (device, _), size in self._nameless.items() if device not in elsewhere)
+        written = fallen if size is None else size - self._filled + deleted
+        self._recount_at = fallen + self._limits.disk - written
+        if written <= self._limits.disk:
+            return None
+        return Passed("disk", f"wrote too much to disk ({written / 2**30:.2f} GiB)")
+
+    def _of_machine(self, memory: int, disk: int, files: int) -> Passed | None:
+        place = self._folder.parent
+        if memory < min(_LEFT_BYTES, self._memory_left // 2):
+            return Passed("memory", f"and what else runs left this machine {memory >> 20} MiB of memory")
+        if disk < min(_LEFT_BYTES, self._disk_left // 2):
+            return Passed("disk", f"and what else runs left {disk >> 20} MiB on the disk of {place}")
+        if files < min(_LEFT_FILES, self._files_left // 2):
+            return Passed("disk", f"and what else runs left room for {files} files on the disk of {place}")
+        return None
+
+    def _left(self) -> tuple[int, int, int]:
+        """Bytes of memory, bytes of disk and files that there is room for."""
+        disk = os.statvfs(self._folder)
+        memory = _numbers(Path("/proc/meminfo")).get("MemAvailable", 0)
+        return memory, disk.f_bavail * disk.f_frsize, disk.f_favail
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The sizes that the kernel names in a file, bytes; none if the process has ended."""
+    return {name.decode(): int(number) * 1024 for name, number in _NAMED.findall(_read(path))}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _own(process: Path) -> int:
+    """Bytes that it holds for itself, with what it shares with its forks, and the tables of its pages."""
+    found = _numbers(process / "status")
+    return sum(found.get(name, 0) for name in ("RssAnon", "VmSwap", "VmPTE", "HugetlbPages"))
+
+
+def _own_share(process: Path) -> int:
+    """The same with its share of what forks have together, which takes the kernel longer to say."""
+    found = _numbers(process / "smaps_rollup")
+    tables = _numbers(process / "status").get("VmPTE", 0)
+    return tables + sum(found.get(name, 0) for name in ("Pss_Anon", "SwapPss"))
+
+
+def _filled(place: Path) -> tuple[int, int]:
+    """Bytes that a file system in memory holds, a kilobyte a file among them, and its device."""
+    try:
+        found = os.statvfs(place)
+        used = (found.f_blocks - found.f_bfree) * found.f_frsize + (found.f_files - found.f_ffree) * 1024
+        return used, place.stat().st_dev
+    except OSError:  # it has ended
+        return 0, -1
+
+
+def _nameless(processes: Iterable[Path], before: dict[File, int]) -> dict[File, int]:
+    """Bytes of the files without a name that processes have open or mapped.
+
+    A mapping says how far it reaches and not how much is filled, and a file lives on when all but a page of
+    it is given back. So of those that are mapped alone, the farthest that was ever seen counts.
+    """
+    opened: dict[File, int] = {}
+    mapped: dict[File, int] = {}
+    for process in processes:
+        for file, size in _mapped(process):
+            mapped[file] = max(mapped.get(file, before.get(file, 0)), size)
+        opened.update(_opened(process))
+    return mapped | opened
+
+
+def _mapped(process: Path) -> Iterator[tuple[File, int]]:
+    for start, end, offset, major, minor, number in _PAGE_LINES.findall(_read(process / "maps")):
+        device = os.makedev(int(major, 16), int(minor, 16))
+        yield (device, int(number)), int(offset, 16) + int(end, 16) - int(start, 16)
+
+
+def _opened(process: Path) -> Iterator[tuple[File, int]]:
+    try:
+        entries = list((process / "fd").iterdir())
+    except OSError:  # it has ended
+        return
+    for entry in entries:
+        try:
+            found = entry.stat()
+        except OSError:  # closed meanwhile
+            continue
+        if stat.S_ISREG(found.st_mode) and not found.st_nlink:
+            yield (found.st_dev, found.st_ino), found.st_blocks * 512
+
+
+def _device_of_nameless_memory() -> int:
+    """The device on which the kernel keeps memfds and shared mappings."""
+    file = os.memfd_create("trapline")
+    try:
+        return os.fstat(file).st_dev
+    finally:
+        os.close(file)
+
+
+def _size_of(folder: Path) -> int | None:
+    """Bytes of disk that a folder takes; None if that cannot be counted soon."""
+    command = ["du", "-skx", str(folder)]
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            command, capture_output=True, timeout=_COUNTING_SECONDS, check=False
+        )
+        return int(done.stdout.split()[0]) * 1024
+    except (subprocess.TimeoutExpired, IndexError, ValueError):
+        return None
