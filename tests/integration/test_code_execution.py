@@ -1,6 +1,7 @@
 """Submissions of code: what is packed gives Trapline's own numbers, and a trial of it cannot be fooled."""
 
 import ast
+import contextlib
 import csv
 import io
 import json
@@ -24,6 +25,7 @@ from trapline.errors import DataError, UsageError
 from trapline.formats import read
 from trapline.formats.code_execution import Outcome, build_package, check_package, runner
 from trapline.formats.code_execution.extract import PACKED, extract
+from trapline.formats.code_execution.limits import Meter
 from trapline.formats.code_execution.sandbox import missing_for_sandbox
 from trapline.models import EventPooling, ModelFile
 from trapline.models.graph_events import see_background
@@ -508,6 +510,260 @@ for name in ('/proc/1/fd/1', '/proc/1/mem'):  # through which the status might b
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
 
 
+MIB = "import mmap, os, time\nMIB, held = bytes(2**20), []\n"
+HELD: dict[str, tuple[str, Outcome, str]] = {
+    "a mapping that is shared": (
+        "held = mmap.mmap(-1, 300 * 2**20)\nfor at in range(0, len(held), 4096): held[at] = 1\ntime.sleep(9)",
+        Outcome.out_of_memory,
+        "used too much memory",
+    ),
+    "mappings that a child filled": (
+        """
+for _ in range(20):
+    held.append(mmap.mmap(-1, 30 * 2**20))
+    if not os.fork():
+        for at in range(0, len(held[-1]), 4096): held[-1][at] = 1
+        os._exit(0)
+    os.wait()
+time.sleep(9)
+""",
+        Outcome.out_of_memory,
+        "used too much memory",
+    ),
+    "a memfd": (
+        "file = os.memfd_create('x')\nfor _ in range(300): os.write(file, MIB)\ntime.sleep(9)",
+        Outcome.out_of_memory,
+        "used too much memory",
+    ),
+    "memfds of which a page is mapped": (
+        """
+for _ in range(20):
+    file = os.memfd_create('x')
+    held.append(mmap.mmap(file, os.write(file, MIB * 30)))
+    os.close(file)
+time.sleep(9)
+""",
+        Outcome.out_of_memory,
+        "used too much memory",
+    ),
+    "shared memory in a file": (
+        "file = open('/dev/shm/x', 'wb')\nfor _ in range(300): file.write(MIB)\ntime.sleep(9)",
+        Outcome.out_of_memory,
+        "used too much memory",
+    ),
+    "a large file": (
+        "file = open('large', 'wb')\nfor _ in range(150): file.write(MIB)",
+        Outcome.out_of_disk,
+        "wrote too much to disk",
+    ),
+    "a hollow file": (
+        COPY + "open('submission.csv', 'ab').truncate(6 * 2**30)",
+        Outcome.out_of_disk,
+        "wrote too large a file",
+    ),
+    "many files": (
+        "for at in range(30): open(f'{at}', 'wb').write(os.urandom(2**20) * 10)\ntime.sleep(9)",
+        Outcome.out_of_disk,
+        "wrote too much to disk",
+    ),
+    "files that were deleted": (
+        """
+for at in range(30):
+    held.append(open('/tmp/x', 'wb', 0))
+    held[-1].write(os.urandom(2**20) * 10)
+    os.unlink('/tmp/x')
+time.sleep(9)
+""",
+        Outcome.out_of_disk,
+        "wrote too much to disk",
+    ),
+    "folders without end": (
+        "for _ in range(3000): os.mkdir('d'); os.chdir('d')\nos.chdir('/codeexecution')\n" + COPY,
+        Outcome.passed,
+        "fits the format",
+    ),
+    "folders that nobody may read": (
+        COPY + "os.makedirs('a/b/c'); os.chmod('a/b', 0); os.chmod('a', 0)",
+        Outcome.passed,
+        "fits the format",
+    ),
+    "rows without end": (
+        REWRITE + "open('submission.csv', 'w').write('\\n'.join(lines * 100_000))",
+        Outcome.wrong_rows,
+        "There are more than 1022 rows, and the format has 11",
+    ),
+    "a line without end": (
+        COPY + "open('submission.csv', 'ab').truncate(90 * 2**20)",
+        Outcome.wrong_columns,
+        "line 13 has more than 1048576 characters, or no end",
+    ),
+    "a pipe": ("os.mkfifo('submission.csv')", Outcome.no_csv, "is no file"),
+    "a link": ("os.symlink('/dev/zero', 'submission.csv')", Outcome.no_csv, "is no file"),
+    "a socket": (
+        "import socket; socket.socket(socket.AF_UNIX).bind('submission.csv')",
+        Outcome.no_csv,
+        "is no file",
+    ),
+    "a folder": ("os.mkdir('submission.csv')", Outcome.no_csv, "is no file"),
+    "what steers a terminal": (
+        "raise SystemExit('\\x1b]0;x\\x07')",
+        Outcome.crashed,
+        "status 1: \ufffd]0;x\ufffd",
+    ),
+}
+
+
+@sandboxed
+@WAYS
+@pytest.mark.parametrize("name", HELD)
+def test_hostile_submissions_are_held_within_the_limits(
+    name: str, way: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_way(way, monkeypatch)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    main, outcome, message = HELD[name]
+    package = zipped(tmp_path / "s.zip", MIB + main)
+    found = check_package(
+        package,
+        data,
+        time_limit_s=60,
+        memory_limit=200 * 2**20,
+        disk_limit=100 * 2**20,
+        output=tmp_path / "kept.csv",
+    )
+    assert (found.outcome, message in found.message) == (outcome, True), found
+    assert len(found.message) < 2000
+    assert {path.name for path in tmp_path.iterdir()} <= {"s.zip", "kept.csv"}, "nothing is left behind"
+    if (tmp_path / "kept.csv").exists():
+        assert (tmp_path / "kept.csv").stat().st_size < 2**21
+
+
+@sandboxed
+def test_what_no_count_can_see_shows_in_what_the_machine_has_left(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter([(2**34, 2**34, 10**6)])
+    monkeypatch.setattr(Meter, "_left", lambda _: next(left, (2**20, 2**34, 10**6)))
+    found = tried(zipped(tmp_path / "s.zip", "import time; time.sleep(60)"), data)
+    assert found.outcome is Outcome.out_of_memory
+    assert "left this machine 1 MiB of memory" in found.message
+
+
+@sandboxed
+def test_pages_that_forks_share_are_counted_once(data: Path, tmp_path: Path) -> None:
+    main = "import os, time\nheld = b'x' * 120 * 2**20\n"
+    main += "for _ in range(3):\n    if not os.fork(): time.sleep(1); os._exit(0)\n"
+    main += "for _ in range(3): os.wait()\n"
+    found = tried(zipped(tmp_path / "s.zip", main + COPY), data)
+    assert found.outcome is Outcome.passed, found
+    assert 120 * 2**20 < found.peak_bytes < 200 * 2**20
+
+
+CALLS = """
+import ctypes, errno, os, resource, socket
+libc = ctypes.CDLL(None, use_errno=True)
+for family in set(range(64)) - {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6}:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+        try:
+            socket.socket(family, kind)
+        except OSError as error:
+            assert error.errno == errno.EAFNOSUPPORT, (family, kind, error)
+            continue
+        raise SystemExit(f'a socket of family {family} was made')
+spaces = (0x80, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+asked = [('unshare', lambda space=space: libc.unshare(space)) for space in spaces]
+asked += [('setns', lambda: libc.setns(os.open('/proc/self/ns/net', os.O_RDONLY), 0))]
+asked += [('io_uring_setup', lambda: libc.syscall(425, 8, ctypes.create_string_buffer(120)))]
+asked += [('clone3', lambda: libc.syscall(435, 0, 0))]
+asked += [('ptrace', lambda: libc.ptrace(16, os.getppid(), 0, 0))]
+asked += [('mount', lambda: libc.mount(None, b'/codeexecution/data', None, 0x1020, None))]
+asked += [('umount2', lambda: libc.umount2(b'/codeexecution/data', 2))]
+asked += [('shmget', lambda: libc.shmget(0, 4096, 0o1600))]
+for name, call in asked:
+    assert call() == -1, name
+    assert ctypes.get_errno() in (errno.EPERM, errno.ENOSYS), (name, ctypes.get_errno())
+assert open('/proc/self/status').read().split('Seccomp:')[1].split()[0] == '2'
+shared = os.statvfs('/dev/shm')
+assert shared.f_blocks * shared.f_frsize <= 200 * 2**20
+for folder in ('/', '/dev', '/codeexecution/data', '/sys/kernel'):
+    assert os.statvfs(folder).f_flag & os.ST_RDONLY, folder
+assert resource.getrlimit(resource.RLIMIT_NPROC)[1] <= 4096
+"""
+
+
+@sandboxed
+@WAYS
+def test_what_leads_out_of_a_sandbox_is_refused_when_it_is_asked_for(
+    way: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_way(way, monkeypatch)
+    found = tried(zipped(tmp_path / "s.zip", CALLS + COPY), data)
+    assert found.outcome is Outcome.passed, found
+
+
+@sandboxed
+def test_a_program_of_many_processes_works(data: Path, tmp_path: Path) -> None:
+    main = """
+import multiprocessing, subprocess, sys, threading
+if __name__ == '__main__':
+    for method in ('fork', 'spawn', 'forkserver'):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            assert pool.map(abs, [-1, -2]) == [1, 2]
+    with multiprocessing.Manager() as manager:
+        assert dict(manager.dict(a=1)) == {'a': 1}
+    assert subprocess.check_output([sys.executable, '-c', 'print(1)']) == b'1\\n'
+"""
+    package = zipped(tmp_path / "s.zip", main + "    " + COPY)
+    found = check_package(package, data, time_limit_s=60, memory_limit=2**30)
+    assert found.outcome is Outcome.passed, found
+
+
+@sandboxed
+def test_a_sandbox_ends_with_the_program_that_made_it(data: Path, tmp_path: Path) -> None:
+    marker = f"trapline-end-{os.getpid()}"
+    package = zipped(
+        tmp_path / "s.zip", f"import subprocess, time; subprocess.run(['sh', '-c', 'sleep 600; : {marker}'])"
+    )
+    command = [sys.executable, "-m", "trapline", "submit", "--check", str(package), str(data)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    check = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert soon(lambda: running(f"sleep 600; : {marker}")), "it never ran"
+    finally:
+        check.kill()
+        check.wait()
+    assert soon(lambda: not running(f"sleep 600; : {marker}"))
+
+
+def running(words: str) -> bool:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes())
+    return any(words.encode() in command and b"-c" in command for command in found)
+
+
+def soon(what: Callable[[], bool]) -> bool:
+    """Whether it comes true within half a minute."""
+    for _ in range(300):
+        if what():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@sandboxed
+def test_without_bubblewrap_nothing_is_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = shutil.which
+    monkeypatch.setattr(
+        "shutil.which", lambda name, path=None: None if name == "bwrap" else which(name, path=path)
+    )
+    with pytest.raises(UsageError, match="programs bwrap are needed: install bubblewrap"):
+        check_package(zipped(tmp_path / "s.zip", COPY), data)
+
+
 @sandboxed
 def test_parts_of_a_program_may_talk_to_each_other(data: Path, tmp_path: Path) -> None:
     talk = "import socket\nserver = socket.create_server(('127.0.0.1', 0))\n"
@@ -559,6 +815,8 @@ def test_zips_that_are_not_what_they_should_be_are_refused_unrun(data: Path, tmp
         archive.writestr("main.py", "")
         archive.writestr(link, "/etc/passwd")
     assert "holds the link" in refused(tmp_path / "link.zip")
+    nested = zipped(tmp_path / "nested.zip", "", **{f"{'d/' * 3000}x": "x"})
+    assert "a path of 3001 folders" in refused(nested)
     deeper = io.BytesIO()
     with zipfile.ZipFile(deeper, "w") as archive:
         archive.writestr("inference/main.py", "")

@@ -26,6 +26,7 @@ _LONGEST_RECORD = 2**20
 """Characters of a row, which no competition's comes near; a file without line ends is refused at that."""
 _ROWS_BEYOND = 1000
 _CHARACTERS_A_NUMBER = 64
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -481,4 +482,5 @@ class _Lines:
 def _listed(names: Sequence[str], shown: int = _SHOWN, total: int | None = None) -> str:
     total = len(names) if total is None else total
     more = f" and {total - shown} more" if total > shown else ""
-    return ", ".join(names[:shown]) + more
+    cut = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:shown]]
+    return ", ".join(cut) + more

@@ -1,5 +1,6 @@
 """Submission files: joined by id, checked, and nothing filled in silently."""
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,42 @@ def test_the_check_names_each_fault(tmp_path: Path, text: str, problem: str) -> 
     (tmp_path / "s.csv").write_text(text)
     found = check_submission(tmp_path / "s.csv", format_file(tmp_path))
     assert any(problem in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        ("id,lynx,hare\nb,0.5,", "1"),  # a line without an end
+        ("id,lynx,hare\nb,0.5,", "0.5,"),
+        ("id,lynx,hare\nb,0.5,", '"0.5","\n'),  # a record without an end, in short lines
+        ("id,lynx,hare\nb,0.5,0.5\n", "\0"),
+        ("", "id,"),
+    ],
+)
+def test_a_record_without_end_is_not_read_to_its_end(tmp_path: Path, start: str, more: str) -> None:
+    (tmp_path / "s.csv").write_text(start + more * (5 * 2**20 // len(more)))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="more than 1048576 characters, or no end"):
+        check_submission(tmp_path / "s.csv", format_file(tmp_path))
+    assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
+    tracemalloc.stop()
+
+
+def test_no_more_rows_are_read_than_the_format_could_have(tmp_path: Path) -> None:
+    rows = "".join(f"x{row},2,nan\n" for row in range(200_000))
+    (tmp_path / "s.csv").write_text(f"id,lynx,hare\n{rows}")
+    tracemalloc.start()
+    first, *_ = check_submission(tmp_path / "s.csv", format_file(tmp_path))
+    assert "more than 1004 rows, and the format has 2" in first
+    assert tracemalloc.get_traced_memory()[1] < 2 * 2**20
+    tracemalloc.stop()
+
+
+def test_names_without_end_are_shown_shortened(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f"id,lynx,hare\nb,0.5,0.5\n{'a' * 100_000},0.5,0.5\n")
+    found = " ".join(check_submission(tmp_path / "s.csv", format_file(tmp_path)))
+    assert "aaa…" in found
+    assert len(found) < 500
 
 
 def test_rows_of_a_multi_label_format_need_not_sum_to_one(tmp_path: Path) -> None:

@@ -127,7 +127,8 @@ def check_package(
                 notes += _keep(folder / _OUTPUT, Path(output), most_bytes(data / _FORMAT))
         finally:
             remove_tree(folder)
-        return Checked(outcome, message, ran.seconds, ran.peak_bytes, ran.output, notes)
+        message, printed = _harmless(message), _harmless(ran.output)
+        return Checked(outcome, message, ran.seconds, ran.peak_bytes, printed, notes)
 
 
 def _notes(interpreter: Interpreter) -> tuple[str, ...]:
@@ -217,7 +218,7 @@ def _judge(
             "memory": (Outcome.out_of_memory, f"{limits.memory / 2**30:g} GiB"),
             "disk": (Outcome.out_of_disk, f"{limits.disk / 2**30:g} GiB"),
         }[passed.of]
-        return outcome, f"main.py {passed.text} and was killed. The limit is {limit}."
+        return outcome, f"main.py {passed.text}. The limit is {limit}."
     for words, (outcome, what) in _REFUSALS.items() if ran.status else ():
         if words in ran.output:
             return outcome, f"main.py {what}, which it was refused: {_last_line(ran.output)}"
@@ -239,6 +240,12 @@ def _judge(
         "numbers": Outcome.wrong_numbers,
     }
     return outcomes[problems[0].of], "submission.csv: " + " ".join(problem.text for problem in problems)
+
+
+def _harmless(text: str) -> str:
+    """What a program printed or named, without what would steer a terminal."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in lines)
 
 
 def _last_line(output: str) -> str:

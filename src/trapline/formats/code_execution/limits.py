@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ _LEFT_BYTES = 2**29
 """Of the machine's memory, and of the disk: a run that leaves less is stopped before others suffer."""
 _LEFT_FILES = 10_000
 _COUNTING_SECONDS = 10.0
+_RECOUNT_SECONDS = 1.0
+_RECOUNT_PAUSES = 50
+"""How many times longer than a count of the files it takes until the next."""
 _PAGE_LINES = re.compile(
     rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) .*\(deleted\)$", re.MULTILINE
 )
@@ -39,7 +43,7 @@ class Limits:
     Attributes:
         seconds: after which it is stopped.
         memory: bytes that all of its processes may hold together.
-        disk: bytes that it may write beside what was there, together and in one file.
+        disk: bytes that it may write beside what was there.
     """
 
     seconds: float
@@ -74,18 +78,18 @@ class Meter:
         self._kernels = _device_of_nameless_memory()
         self._filled = _size_of(folder) or 0
         self._memory_left, self._disk_left, self._files_left = self._left()
-        self._recount_at = limits.disk
+        self._recount_at, self._recount_after = limits.disk, 0.0
         self._nameless: dict[File, int] = {}
         self.peak = 0
         """The most memory that was seen, bytes."""
 
-    def passed(self) -> Passed | None:
-        """The limit that is passed now; None if none is."""
+    def passed(self, *, at_the_end: bool = False) -> Passed | None:
+        """The limit that is passed now; None if none is. At the end the disk is counted in any case."""
         processes = self._processes()
         self._nameless = _nameless(processes, self._nameless)
         memory, disk, files = self._left()
-        of_its_own = self._of_memory(processes) or self._of_disk(self._disk_left - disk)
-        return of_its_own or self._of_machine(memory, disk, files)
+        of_its_own = self._of_memory(processes) or self._of_disk(self._disk_left - disk, at_the_end)
+        return of_its_own or (None if at_the_end else self._of_machine(memory, disk, files))
 
     def _processes(self) -> list[Path]:
         """Their folders in `/proc`: the sandbox shows its own and no others."""
@@ -105,15 +109,18 @@ class Meter:
             return None
         return Passed("memory", f"used too much memory ({held / 2**30:.2f} GiB)")
 
-    def _of_disk(self, fallen: int) -> Passed | None:
-        """Only once the disk has that much less are files counted: others write to it as well."""
-        if fallen <= self._recount_at:
+    def _of_disk(self, fallen: int, anyhow: bool) -> Passed | None:
+        """Files are counted once the disk has that much less, and now and then: others use it as well."""
+        began = time.monotonic()
+        if fallen <= self._recount_at and began < self._recount_after and not anyhow:
             return None
         size = _size_of(self._folder)
         elsewhere = (self._kernels, _filled(self._root / "dev" / "shm")[1])
         deleted = sum(size for (device, _), size in self._nameless.items() if device not in elsewhere)
         written = fallen if size is None else size - self._filled + deleted
         self._recount_at = fallen + self._limits.disk - written
+        now = time.monotonic()
+        self._recount_after = now + max(_RECOUNT_SECONDS, (now - began) * _RECOUNT_PAUSES)
         if written <= self._limits.disk:
             return None
         return Passed("disk", f"wrote too much to disk ({written / 2**30:.2f} GiB)")
@@ -155,9 +162,11 @@ def _own(process: Path) -> int:
 
 def _own_share(process: Path) -> int:
     """The same with its share of what forks have together, which takes the kernel longer to say."""
-    found = _numbers(process / "smaps_rollup")
-    tables = _numbers(process / "status").get("VmPTE", 0)
-    return tables + sum(found.get(name, 0) for name in ("Pss_Anon", "SwapPss"))
+    shares, whole = _numbers(process / "smaps_rollup"), _numbers(process / "status")
+    if "Pss_Anon" not in shares:  # an old kernel
+        return _own(process)
+    tables = whole.get("VmPTE", 0) + whole.get("HugetlbPages", 0)
+    return tables + shares["Pss_Anon"] + shares.get("SwapPss", 0)
 
 
 def _filled(place: Path) -> tuple[int, int]:

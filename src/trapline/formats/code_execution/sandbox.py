@@ -54,8 +54,10 @@ _POLL_SECONDS = 0.05
 _MOST_POLL_SECONDS = 0.5
 _SHARE_OF_COUNTING = 0.1
 """Of the time: counting what many processes hold takes a while itself."""
-_MEMORY_SLACK = 2**31
-"""Bytes beyond the limit that a process may reserve before its allocations fail: reserved is not used."""
+_SLACK = 2**31
+"""Bytes beyond the limits at which the kernel refuses, so that what is counted is told first.
+
+Memory that is reserved is not used, either."""
 _MOST_PROCESSES = 4096
 """With their threads."""
 
@@ -66,7 +68,7 @@ class Ran:
 
     Attributes:
         status: its exit status (negative: the signal that ended it); None if it was stopped.
-        passed: the limit that it was stopped for.
+        passed: the limit that it passed, and was stopped for unless it had ended.
         seconds: that it took.
         peak_bytes: the most memory that its processes held together, as seen every 50 ms or more.
         network_attempts: packets that it tried to send.
@@ -236,10 +238,15 @@ def _environment() -> dict[str, str]:
 def _script(command: Sequence[str], limits: Limits) -> str:
     """What the first process of the sandbox does; its standard output is for us and not for the command."""
     drop = ["--reuid", str(_USER), "--regid", str(_USER), "--clear-groups"] if os.geteuid() == 0 else []
+    most = {
+        "core": 0,
+        "data": limits.memory + _SLACK,
+        "fsize": max(limits.memory, limits.disk) + _SLACK,  # of files in memory, too
+        "nproc": _MOST_PROCESSES,
+    }
     confined = [
         *("setpriv", *drop, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"),
-        *("prlimit", "--core=0", f"--data={limits.memory + _MEMORY_SLACK}", f"--fsize={limits.disk}"),
-        f"--nproc={_MOST_PROCESSES}",
+        *("prlimit", *(f"--{name}={number}" for name, number in most.items())),
     ]
     return "\n".join(
         [
@@ -271,7 +278,7 @@ def _watch(process: subprocess.Popen[bytes], first: int, folder: Path, limits: L
         if told.anything or looked - began >= _MAKING_SECONDS:
             passed = meter.passed()
             if passed is None and looked - started > limits.seconds:
-                passed = Passed("time", f"was still running after {looked - started:.0f} s")
+                passed = Passed("time", f"was still running after {looked - started:.0f} s and was killed")
         else:
             started = looked  # the program's time is not spent on making the sandbox
         if passed is not None:
@@ -288,6 +295,7 @@ def _watch(process: subprocess.Popen[bytes], first: int, folder: Path, limits: L
         raise TraplineError(f"The sandbox could not be made: {output.strip()}")
     status = None
     if passed is None:
+        passed = meter.passed(at_the_end=True)
         found = [int(line.split()[1]) for line in facts.splitlines() if line.startswith("status ")]
         status = found[0] if found else 128 + signal.SIGKILL
         status = 128 - status if status > 128 else status  # as a shell writes signals
@@ -314,10 +322,9 @@ class _Reader:
         return bool(self._content)
 
     def text(self) -> str:
-        """What was read, without what would steer a terminal; waits a moment for the end."""
+        """What was read; waits a moment for the end."""
         self._thread.join(5)
-        text = self._content.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-        return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+        return self._content.decode(errors="replace")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
