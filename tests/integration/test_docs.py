@@ -39,7 +39,7 @@ SMALLER_PYTHON = {
 """The same for Python: what is written, and what the test writes in its place."""
 
 PYTHON_NOT_RUN = {
-    "code-execution": "its check needs Linux namespaces; tests/integration/test_code_execution.py calls it",
+    "code-execution": "its check needs bubblewrap; tests/integration/test_code_execution.py calls it",
     "detect": "no detector comes with Trapline; tests/integration/test_detector_export.py calls it",
 }
 

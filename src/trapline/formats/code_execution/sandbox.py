@@ -8,9 +8,11 @@ reach the network is seen also where it was caught.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import select
 import shlex
 import shutil
 import signal
@@ -50,6 +52,7 @@ _TAIL = 8192
 _LOST = ("IpOutNoRoutes", "Ip6OutNoRoutes", "UdpNoPorts", "Udp6NoPorts")
 _MAKING_SECONDS = 60.0
 """How long a sandbox may take to be made on a busy machine."""
+_ENDING_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _MOST_POLL_SECONDS = 0.5
 _SHARE_OF_COUNTING = 0.1
@@ -153,11 +156,11 @@ def run_sandboxed(
             start_new_session=True,
         )
         os.close(telling)
+        sandbox = _Sandbox(process, about.readline())
         try:
-            first = about.readline()
-            return _watch(process, json.loads(first)["child-pid"] if first else process.pid, folder, limits)
+            return _watch(sandbox, folder, limits)
         finally:
-            _kill(process)
+            sandbox.end()
 
 
 def remove_tree(folder: Path) -> None:
@@ -258,15 +261,42 @@ def _script(command: Sequence[str], limits: Limits) -> str:
     )
 
 
-def _watch(process: subprocess.Popen[bytes], first: int, folder: Path, limits: Limits) -> Ran:
+class _Sandbox:
+    """One that runs.
+
+    Args:
+        bwrap: the program that makes it.
+        told: the line of JSON in which it names the sandbox's first process; empty if it could make none.
+    """
+
+    def __init__(self, bwrap: subprocess.Popen[bytes], told: str) -> None:
+        self.bwrap = bwrap
+        self.first: int = json.loads(told)["child-pid"] if told else bwrap.pid
+        self._handle: int | None = None
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            self._handle = os.pidfd_open(self.first)
+
+    def end(self) -> None:
+        """End it and wait for that: with the first process the kernel ends all others, and then it."""
+        if self._handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            select.select([self._handle], [], [], _ENDING_SECONDS)
+            os.close(self._handle)
+            self._handle = None
+        self.bwrap.kill()
+        self.bwrap.wait()
+
+
+def _watch(sandbox: _Sandbox, folder: Path, limits: Limits) -> Ran:
     """Wait for the end, or make one when a limit is passed.
 
     Args:
-        process: bubblewrap.
-        first: the number of the sandbox's first process.
+        sandbox: what runs.
         folder: where it writes.
         limits: what it may have.
     """
+    process, first = sandbox.bwrap, sandbox.first
     assert process.stdout is not None
     assert process.stderr is not None
     told, tail = _Reader(process.stdout, 2**20), _Reader(process.stderr, _TAIL)
@@ -289,7 +319,7 @@ def _watch(process: subprocess.Popen[bytes], first: int, folder: Path, limits: L
         counting = (time.monotonic() - looked) / _SHARE_OF_COUNTING
         time.sleep(min(max(counting, _POLL_SECONDS), _MOST_POLL_SECONDS))
     seconds = time.monotonic() - started
-    _kill(process)
+    sandbox.end()
     output, facts = tail.text(), told.text()
     if not facts.startswith("ready"):
         raise TraplineError(f"The sandbox could not be made: {output.strip()}")
@@ -325,12 +355,6 @@ class _Reader:
         """What was read; waits a moment for the end."""
         self._thread.join(5)
         return self._content.decode(errors="replace")
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the sandbox: with bubblewrap the kernel ends its first process, and with that all others."""
-    process.kill()
-    process.wait()
 
 
 def _read(path: str) -> str:
