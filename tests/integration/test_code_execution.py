@@ -595,7 +595,7 @@ time.sleep(9)
     "a line without end": (
         COPY + "open('submission.csv', 'ab').truncate(90 * 2**20)",
         Outcome.wrong_columns,
-        "line 13 has more than 1048576 characters, or no end",
+        "submission.csv cannot be read as CSV: line 13 has more than 1048576 characters, or no end",
     ),
     "a pipe": ("os.mkfifo('submission.csv')", Outcome.no_csv, "is no file"),
     "a link": ("os.symlink('/dev/zero', 'submission.csv')", Outcome.no_csv, "is no file"),

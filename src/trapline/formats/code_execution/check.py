@@ -231,7 +231,7 @@ def _judge(
     try:
         problems = submission_problems(output, wanted)
     except DataError as error:
-        return Outcome.wrong_columns, f"submission.csv: {error}"
+        return Outcome.wrong_columns, str(error).replace(str(output), output.name)
     if not problems:
         return Outcome.passed, "submission.csv fits the format."
     outcomes = {

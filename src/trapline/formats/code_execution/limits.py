@@ -23,7 +23,9 @@ Resource = Literal["time", "memory", "disk"]
 _LEFT_BYTES = 2**29
 """Of the machine's memory, and of the disk: a run that leaves less is stopped before others suffer."""
 _LEFT_FILES = 10_000
-_COUNTING_SECONDS = 10.0
+_COUNTING_SECONDS = 1.0
+_COUNTING_SECONDS_AT_REST = 10.0
+"""How long files may be counted; while it runs nothing else is looked at meanwhile."""
 _RECOUNT_SECONDS = 1.0
 _RECOUNT_PAUSES = 50
 """How many times longer than a count of the files it takes until the next."""
@@ -65,41 +67,43 @@ class Passed:
 
 
 class Meter:
-    """Counts what a sandbox holds; `passed` is asked again and again while it runs.
+    """Counts what a sandbox holds, beside what is there before it runs.
 
     Args:
-        first: the number of its first process, outside of it.
         folder: the only place on disk that it can write to.
         limits: what it may have.
     """
 
-    def __init__(self, first: int, folder: Path, limits: Limits) -> None:
-        self._root, self._folder, self._limits = Path(f"/proc/{first}/root"), folder, limits
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._folder, self._limits = folder, limits
         self._kernels = _device_of_nameless_memory()
-        self._filled = _size_of(folder) or 0
+        self._filled = _size_of(folder, _COUNTING_SECONDS_AT_REST) or 0
         self._memory_left, self._disk_left, self._files_left = self._left()
         self._recount_at, self._recount_after = limits.disk, 0.0
         self._nameless: dict[File, int] = {}
         self.peak = 0
         """The most memory that was seen, bytes."""
 
-    def passed(self, *, at_the_end: bool = False) -> Passed | None:
-        """The limit that is passed now; None if none is. At the end the disk is counted in any case."""
-        processes = self._processes()
+    def passed(self, first: int) -> Passed | None:
+        """The limit that is passed now; None if none is. It is asked again and again.
+
+        Args:
+            first: the number of the sandbox's first process, outside of it.
+        """
+        root = Path(f"/proc/{first}/root")
+        processes = _processes(root)
         self._nameless = _nameless(processes, self._nameless)
         memory, disk, files = self._left()
-        of_its_own = self._of_memory(processes) or self._of_disk(self._disk_left - disk, at_the_end)
-        return of_its_own or (None if at_the_end else self._of_machine(memory, disk, files))
+        of_its_own = self._of_memory(root, processes) or self._of_disk(root, self._disk_left - disk)
+        return of_its_own or self._of_machine(memory, disk, files)
 
-    def _processes(self) -> list[Path]:
-        """Their folders in `/proc`: the sandbox shows its own and no others."""
-        try:
-            return [entry for entry in (self._root / "proc").iterdir() if entry.name.isdigit()]
-        except OSError:  # it has ended
-            return []
+    def passed_at_the_end(self) -> Passed | None:
+        """The same once it has ended: what was written since it was last looked at."""
+        written = (_size_of(self._folder, _COUNTING_SECONDS_AT_REST) or 0) - self._filled
+        return self._judged(written)
 
-    def _of_memory(self, processes: Iterable[Path]) -> Passed | None:
-        shared, _ = _filled(self._root / "dev" / "shm")
+    def _of_memory(self, root: Path, processes: Iterable[Path]) -> Passed | None:
+        shared, _ = _filled(root / "dev" / "shm")
         shared += sum(size for (device, _), size in self._nameless.items() if device == self._kernels)
         held = shared + sum(_own(process) for process in processes)
         if held > self._limits.memory:  # pages that forks share were counted once for each
@@ -109,18 +113,21 @@ class Meter:
             return None
         return Passed("memory", f"used too much memory ({held / 2**30:.2f} GiB)")
 
-    def _of_disk(self, fallen: int, anyhow: bool) -> Passed | None:
+    def _of_disk(self, root: Path, fallen: int) -> Passed | None:
         """Files are counted once the disk has that much less, and now and then: others use it as well."""
         began = time.monotonic()
-        if fallen <= self._recount_at and began < self._recount_after and not anyhow:
+        if fallen <= self._recount_at and began < self._recount_after:
             return None
-        size = _size_of(self._folder)
-        elsewhere = (self._kernels, _filled(self._root / "dev" / "shm")[1])
+        size = _size_of(self._folder, _COUNTING_SECONDS)
+        elsewhere = (self._kernels, _filled(root / "dev" / "shm")[1])
         deleted = sum(size for (device, _), size in self._nameless.items() if device not in elsewhere)
         written = fallen if size is None else size - self._filled + deleted
         self._recount_at = fallen + self._limits.disk - written
         now = time.monotonic()
         self._recount_after = now + max(_RECOUNT_SECONDS, (now - began) * _RECOUNT_PAUSES)
+        return self._judged(written)
+
+    def _judged(self, written: int) -> Passed | None:
         if written <= self._limits.disk:
             return None
         return Passed("disk", f"wrote too much to disk ({written / 2**30:.2f} GiB)")
@@ -140,6 +147,14 @@ class Meter:
         disk = os.statvfs(self._folder)
         memory = _numbers(Path("/proc/meminfo")).get("MemAvailable", 0)
         return memory, disk.f_bavail * disk.f_frsize, disk.f_favail
+
+
+def _processes(root: Path) -> list[Path]:
+    """Their folders in `/proc`: the sandbox shows its own and no others."""
+    try:
+        return [entry for entry in (root / "proc").iterdir() if entry.name.isdigit()]
+    except OSError:  # it has ended
+        return []
 
 
 def _numbers(path: Path) -> dict[str, int]:
@@ -223,12 +238,12 @@ def _device_of_nameless_memory() -> int:
         os.close(file)
 
 
-def _size_of(folder: Path) -> int | None:
-    """Bytes of disk that a folder takes; None if that cannot be counted soon."""
+def _size_of(folder: Path, seconds: float) -> int | None:
+    """Bytes of disk that a folder takes; None if that cannot be counted in time."""
     command = ["du", "-skx", str(folder)]
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command
-            command, capture_output=True, timeout=_COUNTING_SECONDS, check=False
+            command, capture_output=True, timeout=seconds, check=False
         )
         return int(done.stdout.split()[0]) * 1024
     except (subprocess.TimeoutExpired, IndexError, ValueError):

@@ -137,6 +137,7 @@ def run_sandboxed(
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, _USER, _USER, follow_symlinks=False)
+    meter = Meter(folder, limits)
     told, telling = os.pipe()
     with os.fdopen(told) as about, tempfile.TemporaryFile() as calls:
         calls.write(seccomp_filter())
@@ -158,7 +159,7 @@ def run_sandboxed(
         os.close(telling)
         sandbox = _Sandbox(process, about.readline())
         try:
-            return _watch(sandbox, folder, limits)
+            return _watch(sandbox, meter, limits.seconds)
         finally:
             sandbox.end()
 
@@ -288,32 +289,31 @@ class _Sandbox:
         self.bwrap.wait()
 
 
-def _watch(sandbox: _Sandbox, folder: Path, limits: Limits) -> Ran:
+def _watch(sandbox: _Sandbox, meter: Meter, time_limit_s: float) -> Ran:
     """Wait for the end, or make one when a limit is passed.
 
     Args:
         sandbox: what runs.
-        folder: where it writes.
-        limits: what it may have.
+        meter: made before it ran.
+        time_limit_s: after which it is ended.
     """
-    process, first = sandbox.bwrap, sandbox.first
+    process = sandbox.bwrap
     assert process.stdout is not None
     assert process.stderr is not None
     told, tail = _Reader(process.stdout, 2**20), _Reader(process.stderr, _TAIL)
-    meter = Meter(first, folder, limits)
     began = started = time.monotonic()
     passed, attempts = None, 0
     while process.poll() is None:
         looked = time.monotonic()
         if told.anything or looked - began >= _MAKING_SECONDS:
-            passed = meter.passed()
-            if passed is None and looked - started > limits.seconds:
+            passed = meter.passed(sandbox.first)
+            if passed is None and looked - started > time_limit_s:
                 passed = Passed("time", f"was still running after {looked - started:.0f} s and was killed")
         else:
             started = looked  # the program's time is not spent on making the sandbox
         if passed is not None:
             attempts = _count_attempts(
-                "".join(_read(f"/proc/{first}/net/{name}") for name in ("snmp", "snmp6"))
+                "".join(_read(f"/proc/{sandbox.first}/net/{name}") for name in ("snmp", "snmp6"))
             )
             break
         counting = (time.monotonic() - looked) / _SHARE_OF_COUNTING
@@ -325,7 +325,7 @@ def _watch(sandbox: _Sandbox, folder: Path, limits: Limits) -> Ran:
         raise TraplineError(f"The sandbox could not be made: {output.strip()}")
     status = None
     if passed is None:
-        passed = meter.passed(at_the_end=True)
+        passed = meter.passed_at_the_end()
         found = [int(line.split()[1]) for line in facts.splitlines() if line.startswith("status ")]
         status = found[0] if found else 128 + signal.SIGKILL
         status = 128 - status if status > 128 else status  # as a shell writes signals
