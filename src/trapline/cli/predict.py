@@ -63,12 +63,14 @@ def run(
 ) -> None:
     """Predict every photo of SOURCE and write one row for each. Run again to go on after an interruption."""
     from trapline.models import ModelFile
+    from trapline.models.trial import STANDARD, tried
     from trapline.prediction import estimate, predict_to_file, refuse_failures
 
     if not dry_run:
         refuse_to_overwrite(output, force)
     if not model.is_file():  # said before the photos are listed, which may take minutes
         raise DataError(f"There is no model file at {model}.")
+    tried(model, "model", runtime, STANDARD)
     with progress() as display:
         display.add_task(f"read {source}", total=None, rate="")
         catalog = _read(source, boxes)

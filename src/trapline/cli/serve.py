@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -80,8 +82,10 @@ def run(
 
     if backend_protocol not in _BACKENDS:
         raise UsageError(f"--backend-protocol is {' or '.join(_BACKENDS)}, not '{backend_protocol}'.")
+    # Process 1 of a container has no handler of its own, and the trial of a model may take half a minute.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = Settings(
-        models=name_models(models),
+        models=name_models(models, batch or 1),
         host=host,
         port=port,
         grpc_port=grpc_port if grpc else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,6 +13,25 @@ from trapline.images import Preprocessing
 from trapline.metrics import Estimate
 
 FORMAT_VERSION: Literal["1"] = "1"
+
+_LONGEST_LABEL = 256
+_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
+_REVERSING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def label_flaw(label: str) -> str | None:
+    """Why a text cannot be a label; None if it can.
+
+    Labels become columns, folders, lines of a table and of a terminal: what nobody sees, or what rewrites the
+    line that it stands in, is no name.
+    """
+    if not label.strip():
+        return "it is empty"
+    if len(label) > _LONGEST_LABEL:
+        return f"it has {len(label):,} characters, and {_LONGEST_LABEL} are the most"
+    if any(unicodedata.category(sign) in _UNSEEN or sign in _REVERSING for sign in label):
+        return "it holds a control character"
+    return None
 
 
 class Interval(BaseModel):
@@ -203,6 +223,9 @@ class Card(BaseModel):
             )
         if len(set(self.labels)) != len(self.labels):
             raise DataError("A card's labels must differ from one another.")
+        for label in self.labels:
+            if (flaw := label_flaw(label)) is not None:
+                raise DataError(f"{label[:40]!a} cannot be a label: {flaw}.")
         return self
 
     @model_validator(mode="after")

@@ -23,7 +23,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from trapline.errors import DataError, UsageError, require
 from trapline.images import Preprocessing
+from trapline.models.halting import Halt, halt_for
 from trapline.models.runtimes import Session, open_session
+from trapline.models.trial import STANDARD, Trial, passed, tried
+from trapline.models.whole_file import fingerprint_of
 
 METADATA_KEY = "trapline_detector"
 CATEGORIES = {1: ("animal",), 3: ("animal", "person", "vehicle")}
@@ -61,6 +64,7 @@ class Detector:
         most: boxes a picture.
         threads: the network runs on; None for one a core.
         runtime: see `ModelFile`.
+        trial: likewise.
 
     Raises:
         DataError: no such file, or no detector in YOLOX's layout.
@@ -77,22 +81,45 @@ class Detector:
         most: int = 64,
         threads: int | None = None,
         runtime: str = "auto",
+        trial: Trial | None = STANDARD,
     ) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
+        if not self.path.exists():
             raise DataError(f"There is no detector at {self.path}.")
         if not (0 < min_conf < 1 and 0 < overlap < 1 and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
-        content = self.path.read_bytes()
-        self.fingerprint = hashlib.sha256(content).hexdigest()
+        self._open(tried(self.path, "detector", runtime, trial), runtime, threads)
+        self._ask_for(categories, min_conf, overlap, most, threads)
+
+    @classmethod
+    def of(cls, content: bytes, path: Path, *, runtime: str = "cpu") -> Detector:
+        """A detector of its bytes, untried and only to be tried: `path` and its categories are only named."""
+        detector = cls.__new__(cls)
+        detector.path = path
+        detector._open(content, runtime, 1)
+        detector._ask_for([str(place) for place in range(detector._count)], 0.05, 0.45, 64, 1)
+        return detector
+
+    def _open(self, content: bytes, runtime: str, threads: int | None) -> None:
+        self.fingerprint = fingerprint_of(content)
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
-        self.min_conf, self.overlap, self.most = min_conf, overlap, most
         self.preprocessing, self._batched = _input_of(self._session, self.path)
         places = self._raw(self._blank())
         self._grid = _grid(self.preprocessing, places.shape[1], self.path)
         self._decoded = _is_decoded(places[0], self._grid)
-        self.categories = self._named(places.shape[2] - 5, categories)
+        self._count = places.shape[2] - 5
+
+    def _ask_for(
+        self,
+        categories: Sequence[str] | None,
+        min_conf: float,
+        overlap: float,
+        most: int,
+        threads: int | None,
+    ) -> None:
+        self.min_conf, self.overlap, self.most = min_conf, overlap, most
+        self.categories = self._named(self._count, categories)
         self._suppress = open_session(
             _suppression(min_conf, overlap, most).SerializeToString(), self.path, "cpu", threads
         )
@@ -104,7 +131,7 @@ class Detector:
         scores = np.ascontiguousarray((raw[..., 4:5] * raw[..., 5:]).transpose(0, 2, 1))
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise DataError(f"{self.path} answers with something that is no number.")
-        (chosen,) = self._suppress.run(["chosen"], {"boxes": boxes, "scores": scores})
+        (chosen,) = self._suppress.run(["chosen"], {"boxes": boxes, "scores": scores}, Halt())
         return [
             self._found(boxes[row], scores[row], chosen[chosen[:, 0] == row]) for row in range(len(images))
         ]
@@ -122,7 +149,14 @@ class Detector:
         planes = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2), np.float32)
         source, target = self._session.inputs[0].name, self._session.outputs[0].name
         parts = [planes] if self._batched else [planes[row : row + 1] for row in range(len(planes))]
-        return np.concatenate([self._session.run([target], {source: part})[0] for part in parts])
+        with halt_for(len(planes)) as halt:
+            raw = np.concatenate([self._session.run([target], {source: part}, halt)[0] for part in parts])
+        if raw.ndim != 3 or len(raw) != len(images) or raw.shape[2] < 6:
+            raise DataError(
+                f"{self.path} answers {len(images)} pictures with {list(raw.shape)} numbers, and not with "
+                f"[{len(images)}, places, 5 + categories]: it is not in YOLOX's layout."
+            )
+        return raw
 
     def _blank(self) -> npt.NDArray[np.uint8]:
         size = self.preprocessing
@@ -182,7 +216,7 @@ def convert_detector(
     partial = output.with_name(output.name + ".partial")
     try:
         onnx.save(_described(graph, facts), partial)
-        Detector(partial, categories=names)
+        passed(Detector(partial, categories=names, trial=None).fingerprint, "detector")
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,46 @@ from pydantic import ValidationError
 from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.models.card import Card
+from trapline.models.halting import halt_for
 from trapline.models.runtimes import Session, open_session
+from trapline.models.trial import STANDARD, Trial, tried
+from trapline.models.whole_file import fingerprint_of, opened
 
 CARD_KEY = "trapline_card"
 INPUT = "images"
 OUTPUTS = ("probabilities", "logits", "embedding")
+
+_MAX_CARD = 16 * 2**20
+"""Characters. Cards of a thousand taxa have a hundredth of that."""
+
+_ROUNDING = 1e-3
+"""By which probabilities may leave 0 to 1, and their sum may leave 1."""
+
+NO_PROBABILITY = "the model answered with something that is no number or no probability"
+"""Why a photo has no answer although it could be read."""
+
+
+def flaw(probabilities: npt.NDArray[np.float32], task: str) -> str | None:
+    """What is wrong with the probabilities of one image, float32 [labels]; None if nothing is."""
+    if np.isnan(probabilities).any():
+        return "something that is no number (NaN)"
+    if np.isinf(probabilities).any():
+        return "something that is no number (infinite)"
+    low, high = float(probabilities.min(initial=0)), float(probabilities.max(initial=0))
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        return f"probabilities outside 0 to 1 ({low:g} to {high:g})"
+    total = float(probabilities.sum(dtype=np.float64))
+    if task == "single-label" and abs(total - 1) > _ROUNDING:
+        return f"probabilities that sum to {total:g}, and not to 1 as those of a single-label model do"
+    return None
+
+
+def mask_flawed(probabilities: npt.NDArray[np.float32], task: str) -> npt.NDArray[np.float32]:
+    """Float32 [N, labels], with NaN in the rows that have a `flaw`: nobody must be told them."""
+    flawed = [flaw(row, task) is not None for row in probabilities]
+    if not any(flawed):
+        return probabilities
+    return np.where(np.array(flawed)[:, np.newaxis], np.float32(np.nan), probabilities)
 
 
 @dataclass(frozen=True)
@@ -26,7 +60,8 @@ class Outputs:
     """What a model file answers for a batch of N images.
 
     Attributes:
-        probabilities: float32 [N, labels], calibrated; [N, 0] for a backbone.
+        probabilities: float32 [N, labels], calibrated; [N, 0] for a backbone. An image about which the model
+            says what are no probabilities (see `flaw`) has a row of NaN.
         logits: float32 [N, labels], before calibration; [N, 0] for a backbone.
         embedding: float32 [N, embedding_size].
     """
@@ -44,9 +79,15 @@ class ModelFile:
         threads: the network runs on; None for one a core.
         runtime: what runs it, one of `trapline.models.runtimes.RUNTIMES`: `auto` takes CUDA or DirectML where
             the installed ONNX Runtime has them, else the processor; `openvino` needs that extra.
+        trial: how the model is tried first, in a process of its own; None for a file that this process or
+            this package has made.
+
+    Attributes:
+        fingerprint: SHA-256 of the file: of every byte that an answer can depend on, as nothing is read from
+            elsewhere.
 
     Raises:
-        DataError: no model file, or one whose graph is not what its card says.
+        DataError: no model file, one whose graph is not what its card says, or one that fails its trial.
         UsageError: the runtime is not on this machine.
 
     >>> model = ModelFile("model.onnx")                       # doctest: +SKIP
@@ -56,19 +97,49 @@ class ModelFile:
     (16, 3)
     """
 
-    def __init__(self, path: Path | str, *, threads: int | None = None, runtime: str = "auto") -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        threads: int | None = None,
+        runtime: str = "auto",
+        trial: Trial | None = STANDARD,
+    ) -> None:
         self.path = Path(path)
         if self.path.is_dir():
             raise DataError(f"{self.path} is a folder; name the model file in it (model.onnx).")
-        if not self.path.is_file():
+        if not self.path.exists():
             raise DataError(f"There is no model file at {self.path}. `trapline train` makes one.")
-        content = self.path.read_bytes()
-        self.fingerprint = hashlib.sha256(content).hexdigest()
+        self._open(tried(self.path, "model", runtime, trial), threads, runtime)
+
+    @classmethod
+    def of(
+        cls, content: bytes, path: Path, *, threads: int | None = None, runtime: str = "auto"
+    ) -> ModelFile:
+        """A model file of its bytes, untried; `path` is only named."""
+        model = cls.__new__(cls)
+        model.path = path
+        model._open(content, threads, runtime)
+        return model
+
+    def _open(self, content: bytes, threads: int | None, runtime: str) -> None:
+        self.fingerprint = fingerprint_of(content)
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
         self.card = _read_card(self._session, self.path)
-        self._outputs = [output.name for output in self._session.outputs]
         _check_graph(self._session, self.card, self.path)
+
+    def content(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            DataError: it is not what it was when it was opened.
+        """
+        with opened(self.path) as file:
+            content = file.read()
+        if fingerprint_of(content) != self.fingerprint:
+            raise DataError(f"{self.path} has changed since it was opened. Begin again.")
+        return content
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> ModelFile:
         """The same open file, fed otherwise: another size, fit or crop.
@@ -89,24 +160,48 @@ class ModelFile:
         return changed
 
     def run(self, images: npt.NDArray[np.uint8]) -> Outputs:
-        """Run one batch.
+        """Run one batch; what is bound by `Halt.bound` ends it.
 
         Args:
             images: uint8 [N, height, width, 3], RGB, made by `trapline.images` with the card's preprocessing.
 
         Raises:
-            DataError: the batch has another type or shape.
+            DataError: the batch has another type or shape, or the model's answer has; or it did not end.
+            HaltedError: it was ended before it had answered.
         """
+        found = self.unchecked(images)
+        if self.card.task != "features":
+            return replace(found, probabilities=mask_flawed(found.probabilities, self.card.task))
+        if not np.isfinite(found.embedding).all():
+            raise DataError(f"{self.path} answers with an embedding that is no number.")
+        return found
+
+    def unchecked(self, images: npt.NDArray[np.uint8]) -> Outputs:
+        """The same as `run`, but with the numbers as the model gives them, whatever they are."""
         wanted = (self.card.preprocessing.height, self.card.preprocessing.width, 3)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != wanted:
             raise DataError(
                 f"{self.path.name} takes uint8 images [batch, {wanted[0]}, {wanted[1]}, 3]; "
                 f"got {images.dtype} {list(images.shape)}."
             )
-        names = [name for name in OUTPUTS if name in self._outputs]
-        found = dict(zip(names, self._session.run(names, {INPUT: images}), strict=True))
+        widths = widths_of(self.card)
+        with halt_for(len(images)) as halt:
+            answered = self._session.run(list(widths), {INPUT: images}, halt)
+        found = dict(zip(widths, answered, strict=True))
+        for name, width in widths.items():
+            if found[name].dtype != np.float32 or found[name].shape != (len(images), width):
+                raise DataError(
+                    f"{self.path} answers {len(images)} images with '{name}' as {found[name].dtype} "
+                    f"{list(found[name].shape)}, and not float32 [{len(images)}, {width}]."
+                )
         none = np.empty((len(images), 0), np.float32)
         return Outputs(found.get("probabilities", none), found.get("logits", none), found["embedding"])
+
+
+def widths_of(card: Card) -> dict[str, int]:
+    """Output -> numbers an image, as the card promises."""
+    widths = {"probabilities": len(card.labels), "logits": len(card.labels), "embedding": card.embedding_size}
+    return {"embedding": card.embedding_size} if card.task == "features" else widths
 
 
 def _read_card(session: Session, path: Path) -> Card:
@@ -114,6 +209,10 @@ def _read_card(session: Session, path: Path) -> Card:
     if CARD_KEY not in metadata:
         raise DataError(
             f"{path} is an ONNX model without a Trapline card, so its labels and input are unknown."
+        )
+    if len(metadata[CARD_KEY]) > _MAX_CARD:
+        raise DataError(
+            f"The card in {path} has {len(metadata[CARD_KEY]):,} characters; at most {_MAX_CARD:,} are read."
         )
     try:
         return Card.model_validate_json(metadata[CARD_KEY])
@@ -136,9 +235,7 @@ def _check_graph(session: Session, card: Card, path: Path) -> None:
             f"{path} takes images {shape}, but its card says [batch, {', '.join(map(str, wanted))}]."
         )
     shapes = {output.name: output.shape for output in session.outputs}
-    widths = {"embedding": card.embedding_size}
-    if card.task != "features":
-        widths |= {"probabilities": len(card.labels), "logits": len(card.labels)}
+    widths = widths_of(card)
     missing = sorted(set(widths) - set(shapes))
     if missing:
         raise DataError(f"{path} lacks the outputs {missing}.")

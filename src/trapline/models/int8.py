@@ -85,7 +85,7 @@ def export_int8(
     chosen = _sample(catalog.part("train"), media, seed)
     judged, left_out = _judgeable(catalog.part("validation"), model.card)
     seen: list[int] = []
-    graph = quantise(read_graph(model.path), _seen(_batches(chosen, model), seen), seven_bits=seven_bits)
+    graph = quantise(read_graph(model), _seen(_batches(chosen, model), seen), seven_bits=seven_bits)
     with tempfile.TemporaryDirectory(prefix="trapline-int8-") as folder:
         draft = write_model_file(graph, model.card, Path(folder) / "draft.onnx")
         compared = _compare(model, ModelFile(draft), judged)

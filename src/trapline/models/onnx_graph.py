@@ -27,9 +27,11 @@ from trapline.errors import DataError
 from trapline.models.card import Calibration, Card
 from trapline.models.file import CARD_KEY, INPUT, ModelFile
 from trapline.models.graph_probabilities import append_probabilities
+from trapline.models.self_contained import parse_model
+from trapline.models.trial import passed
+from trapline.models.whole_file import MAX_BYTES, opened
 
 MIN_OPSET = 13  # Softmax before it flattened its input
-MAX_BYTES = 2**31 - 1  # of one protobuf message
 
 _HALF_MIN_SIZE = 256  # smaller tensors (biases, constants) stay exact at no cost
 _HALF_MAX_VALUE = 6e4  # float16 ends at 65504
@@ -43,23 +45,25 @@ class Layer(NamedTuple):
     bias: npt.NDArray[Any]
 
 
-def read_graph(path: Path | str) -> onnx.ModelProto:
+def read_graph(source: ModelFile | Path | str) -> onnx.ModelProto:
     """Read the graph of an ONNX file that keeps all its weights inside.
 
+    Args:
+        source: the file; of an open model file the graph is the one that was opened.
+
     Raises:
-        DataError: missing, not ONNX, of an operator set that is not understood, or with weights outside.
+        DataError: missing, not ONNX, of an operator set that is not understood, or with weights outside; or
+            the file of the open model has changed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"There is no model file at {path}.")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's errors have no common base but Exception
-        raise DataError(f"{path} cannot be read as an ONNX model: {error}") from error
-    if not model.HasField("graph"):
-        raise DataError(f"{path} cannot be read as an ONNX model: it has no graph.")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise DataError(f"{path} keeps its weights in other files; a model file is one file.")
+    if isinstance(source, ModelFile):
+        path, content = source.path, source.content()
+    else:
+        path = Path(source)
+        if not path.exists():
+            raise DataError(f"There is no model file at {path}.")
+        with opened(path) as file:
+            content = file.read(MAX_BYTES)
+    model = parse_model(content, path)
     opset = _opset(model)
     if not MIN_OPSET <= opset <= onnx.defs.onnx_opset_version():
         raise DataError(
@@ -280,7 +284,9 @@ def write_model_file(model: onnx.ModelProto, card: Card, path: Path | str) -> Pa
     try:
         partial.write_bytes(content)
         size = card.preprocessing
-        ModelFile(partial, threads=1).run(np.zeros((2, size.height, size.width, 3), np.uint8))
+        made = ModelFile(partial, threads=1, trial=None)
+        made.run(np.zeros((2, size.height, size.width, 3), np.uint8))
+        passed(made.fingerprint)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

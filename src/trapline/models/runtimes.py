@@ -7,6 +7,7 @@ and not on the machine: what a runtime would make faster by rounding unasked is 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trapline.errors import DataError, UsageError, kind_of, require
+from trapline.errors import DataError, UsageError, require
+from trapline.models.halting import Halt
 
 OPENVINO = "openvino"
 
@@ -28,6 +30,10 @@ _PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
 }
 _AUTOMATIC = ("cuda", "directml", "cpu")
 """The first that is there. Not CoreML: every ONNX Runtime for macOS has it, and it may round to float16."""
+
+_SHORT_OF_MEMORY = re.compile(
+    r"bad_alloc|[Ff]ailed to allocate|out of memory|ALLOC_FAILED|not enough memory|bad allocation"
+)
 
 RUNTIMES = ("auto", *_PROVIDERS, OPENVINO)
 """The names that `ModelFile` takes for `runtime`."""
@@ -57,9 +63,20 @@ class Session(Protocol):
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 
-    def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """The outputs `names`; safe to call from several threads."""
+    def run(
+        self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]], halt: Halt
+    ) -> list[npt.NDArray[Any]]:
+        """The outputs `names`; safe to call from several threads.
+
+        Raises:
+            HaltedError: `halt` came first.
+        """
         ...
+
+
+def memory_is_short(error: Exception) -> bool:
+    """Whether a runtime's complaint is about memory; they have no type of their own for that."""
+    return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
 def open_session(content: bytes, path: Path, runtime: str = "auto", threads: int | None = None) -> Session:
@@ -112,11 +129,6 @@ class _OnnxRuntime:
             self.inputs = tuple(_value(item) for item in session.get_inputs())
             self.outputs = tuple(_value(item) for item in session.get_outputs())
         except Exception as error:  # its errors have no common base but Exception
-            kind = kind_of(path)
-            if kind not in (None, "an ONNX model"):
-                raise DataError(
-                    f"{path} is no model but {kind}. A model is the model.onnx that `trapline train` writes."
-                ) from error
             raise DataError(f"{path} cannot be opened as an ONNX model: {error}") from error
         if session.get_providers()[0] != provider[0]:
             raise UsageError(
@@ -125,9 +137,15 @@ class _OnnxRuntime:
             )
         self._session = session
 
-    def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    def run(
+        self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]], halt: Halt
+    ) -> list[npt.NDArray[Any]]:
         """See `Session`."""
-        found: list[npt.NDArray[Any]] = self._session.run(list(names), dict(feeds))
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        with halt.over(lambda: setattr(options, "terminate", True)):
+            found: list[npt.NDArray[Any]] = self._session.run(list(names), dict(feeds), options)
         return found
 
 
@@ -172,12 +190,15 @@ class _OpenVino:
         self.outputs = tuple(_port(port) for port in self._compiled.outputs)
         self._requests = threading.local()  # a request serves one caller at a time
 
-    def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    def run(
+        self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]], halt: Halt
+    ) -> list[npt.NDArray[Any]]:
         """See `Session`."""
         if not hasattr(self._requests, "own"):
             self._requests.own = self._compiled.create_infer_request()
         request = self._requests.own
-        request.infer(dict(feeds))
+        with halt.over(request.cancel):
+            request.infer(dict(feeds))
         return [np.array(request.get_tensor(name).data) for name in names]  # its memory is used again
 
 

@@ -88,7 +88,7 @@ def export_saved_model(model: Path | str, output: Path | str, signature: TfSigna
             f"{output} exists and is no SavedModel; name a folder to make, as in species_model/1."
         )
     size = card.preprocessing
-    nodes, outputs = translate(read_graph(model), size.height, size.width)
+    nodes, outputs = translate(read_graph(opened), size.height, size.width)
     answers = {name: outputs[name] for name in OUTPUTS}
     content = saved_model(nodes, (size.height, size.width), answers, signature)
     partial = output.with_name(output.name + ".partial")

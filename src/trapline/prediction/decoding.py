@@ -15,6 +15,7 @@ import numpy.typing as npt
 from trapline.catalog import Catalog
 from trapline.images import Box, Decoder, ImageError, Limits, Preprocessing, borrowed
 from trapline.models.cores import available_cores
+from trapline.models.file import NO_PROBABILITY
 from trapline.prediction.inputs import Input, stamp
 from trapline.prediction.journal import Entry
 
@@ -186,7 +187,7 @@ def _entry(row: Input, picture: Picture, finite: bool) -> Entry:
     failed = not picture.decoded or not finite
     reason = picture.reason
     if picture.decoded and not finite:
-        reason = "the model answered with something that is no number"
+        reason = NO_PROBABILITY
     return Entry(
         row.media_id,
         row.number,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
 from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
 from trapline.models import ModelFile
+from trapline.models.runtimes import memory_is_short
 from trapline.prediction.assembly import table_parts
 from trapline.prediction.decoding import Decoded, Decoding
 from trapline.prediction.inputs import (
@@ -37,10 +37,9 @@ from trapline.prediction.inputs import (
 from trapline.prediction.journal import Entry, Index, Journal, read_header, read_index
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.summary import Summary, Tally, refuse_failures
-from trapline.prediction.table import Level, Predictions, Task, fixed_columns, write_table
+from trapline.prediction.table import Level, Predictions, Task, check_labels, fixed_columns, write_table
 
 DEFAULT_BATCH_SIZE = 16
-_SHORT_OF_MEMORY = re.compile(r"bad_alloc|[Ff]ailed to allocate|out of memory|ALLOC_FAILED|not enough memory")
 
 
 @dataclass(frozen=True)
@@ -271,6 +270,7 @@ def _check(
             f"{model.path} was made for whole photos, so what it would say of a box is not known. Train a "
             "model on crops (a recipe with `preprocessing.crop`), or predict media."
         )
+    check_labels(model.card.labels, level)
     catalog = as_catalog(inputs)
     catalog = catalog if part is None else catalog.part(part)
     if level == "event" and catalog.table["event_id"].is_null().all():
@@ -410,7 +410,7 @@ class Network:
                 ]
                 return np.concatenate(pieces)
             except Exception as error:
-                if not _memory_is_short(error):
+                if not memory_is_short(error):
                     raise
                 if size == 1:
                     raise TraplineError(
@@ -422,11 +422,6 @@ class Network:
                     TraplineWarning,
                     stacklevel=2,
                 )
-
-
-def _memory_is_short(error: Exception) -> bool:
-    """Whether a runtime's complaint is about memory; they have no type of their own for that."""
-    return isinstance(error, MemoryError) or bool(_SHORT_OF_MEMORY.search(str(error)))
 
 
 @dataclass(frozen=True)

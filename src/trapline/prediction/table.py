@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -60,6 +60,17 @@ def fixed_columns(level: Level) -> dict[str, pl.DataType]:
     return FIXED | BOX_COLUMNS if level == "box" else dict(FIXED)
 
 
+def check_labels(labels: Sequence[str], level: Level) -> None:
+    """Refuse labels that are called like a column of the table.
+
+    Raises:
+        DataError: which are.
+    """
+    clash = set(labels) & set(fixed_columns(level))
+    if clash:
+        raise DataError(f"Labels may not be named like a column of the predictions: {sorted(clash)}.")
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Probabilities from one model file for a list of inputs, in the order of the inputs.
@@ -82,9 +93,7 @@ class Predictions:
 
     def __post_init__(self) -> None:
         fixed = fixed_columns(self.level)
-        clash = set(self.labels) & set(fixed)
-        if clash:
-            raise DataError(f"Labels may not be named like a column of the predictions: {sorted(clash)}.")
+        check_labels(self.labels, self.level)
         expected = [*fixed, *self.labels]
         if self.table.columns != expected:
             raise DataError(f"Predictions need the columns {expected}; got {self.table.columns}.")

@@ -20,6 +20,7 @@ from trapline.metrics import said
 from trapline.models import ModelFile
 from trapline.models.calibrated import blank_column
 from trapline.models.card import Card
+from trapline.models.file import NO_PROBABILITY
 
 if TYPE_CHECKING:
     from trapline.prediction.ranks import Ranks
@@ -170,9 +171,9 @@ def answer_views(views: Sequence[View], run: Callable[[Pixels], Floats]) -> list
 
 
 def checked(view: View, probabilities: Floats) -> Answer:
-    """The answer to a photo, failed if the network answered with something that is no number."""
+    """The answer to a photo, failed if what the network answered is no number or no probability."""
     if not np.isfinite(probabilities).all():
-        return Answer(view.name, None, "the model answered with something that is no number")
+        return Answer(view.name, None, NO_PROBABILITY)
     return Answer(view.name, probabilities, view.reason)
 
 

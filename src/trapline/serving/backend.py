@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 
+from trapline.models.file import mask_flawed
 from trapline.models.tf_signature import EVERYTHING
 from trapline.serving import protos
 from trapline.serving.answers import Answer, Floats, Pixels, View, checked
@@ -217,7 +218,7 @@ class GatewayEngine:
                 f"The model server answered {list(found.shape)} numbers and not {list(wanted)}: "
                 f"it does not serve the model that '{served.name}' is here.",
             )
-        return found
+        return mask_flawed(found, served.model.card.task)
 
     async def _agreed(self, served: Served, seconds: float) -> Stated:
         """What the model server says of its model; asked again after `_BELIEVED_SECONDS`.
@@ -257,10 +258,15 @@ class GatewayEngine:
         _, stated = self._stated.get(served.name, (0.0, Stated()))
         return {"computed_by": stated.fingerprint}
 
-    async def close(self) -> None:
+    async def given_up(self) -> None:
+        """See `Engine`: nothing is computed here."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> bool:
         """See `Engine`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._channel.close()
+        return True
 
 
 def _messages(pixels: Sequence[Pixels]) -> Iterator[Pixels]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Awaitable, Iterator, Sequence
@@ -13,14 +14,20 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from trapline.models import ModelFile
+from trapline.models.halting import Halt
 from trapline.serving.answers import Answer, Floats, Photo, Pixels, View, checked, look
-from trapline.serving.refusals import BUSY, DEADLINE, RefusedError
+from trapline.serving.refusals import BUSY, DEADLINE, NOT_READY, RefusedError
 from trapline.serving.shelf import Served
 
 Source = Photo | View
 """What is asked about: an encoded photo, or pixels that the client has made itself."""
 
 T = TypeVar("T")
+
+log = logging.getLogger("trapline.serving")
+
+HALT_SECONDS = 5.0
+"""Within which a network that was told to end must."""
 
 _SMOOTHING = 0.05
 _LONGEST_RETRY = 30
@@ -88,6 +95,10 @@ class Engine(Protocol):
         """
         ...
 
+    async def given_up(self) -> None:
+        """Return when this process can be helped no more; never, in most."""
+        ...
+
     async def check_ready(self, served: Served) -> None:
         """Refuse if the model cannot compute now.
 
@@ -100,9 +111,61 @@ class Engine(Protocol):
         """What an answer must tell of what computed, beside the model; JSON-able."""
         ...
 
-    async def close(self) -> None:
-        """Let go of threads and connections."""
+    async def close(self) -> bool:
+        """Let go of threads and connections.
+
+        Returns:
+            whether all is at rest; false if a thread can only be ended with this process.
+        """
         ...
+
+
+class Runs:
+    """The runs of networks in this process: each ends with the request, or the batch, that it is for.
+
+    Attributes:
+        stuck: set once a run does not end that was told to.
+    """
+
+    def __init__(self) -> None:
+        self.stuck = asyncio.Event()
+        self._halts: set[Halt] = set()
+
+    @contextmanager
+    def begun(self) -> Iterator[Halt]:
+        """What ends the runs that begin now; it does when this is left."""
+        halt = Halt()
+        self._halts.add(halt)
+        try:
+            yield halt
+        finally:
+            self.end(halt)
+
+    def end(self, halt: Halt) -> None:
+        """End runs, and see to it that they do."""
+        if not halt.ended:
+            halt.now()
+            if halt.running:
+                asyncio.get_running_loop().call_later(HALT_SECONDS, self._look_at, halt)
+                return
+        if not halt.running:
+            self._halts.discard(halt)
+
+    def _look_at(self, halt: Halt) -> None:
+        if halt.running:
+            log.error("A network does not end although it was told to %g s ago", HALT_SECONDS)
+            self.stuck.set()
+        else:
+            self._halts.discard(halt)
+
+    async def close(self) -> bool:
+        """End all, and wait for it; whether that is so."""
+        for halt in self._halts:
+            halt.now()
+        until = time.monotonic() + HALT_SECONDS
+        while any(halt.running for halt in self._halts) and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        return not any(halt.running for halt in self._halts)
 
 
 class LocalEngine:
@@ -110,40 +173,52 @@ class LocalEngine:
 
     On a processor a batch is no quicker than its photos one by one, and costs latency; so a thread a photo,
     each with a network of one thread, keeps every core busy without any waiting for a batch.
+
+    What runs for a request that is answered, refused or given up is ended. A network that does not end then
+    keeps its thread (see `Halt`): such a process gives up, for another to take its place.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
         self.gate = Gate(queue, threads)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="answer")
+        self._runs = Runs()
 
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
         """See `Engine`."""
-        with self.gate.admit(len(sources)):
-            return await until(deadline, [self._one(served, source, deadline) for source in sources])
+        with self.gate.admit(len(sources)), self._runs.begun() as halt:
+            return await until(deadline, [self._one(served, source, deadline, halt) for source in sources])
 
-    async def _one(self, served: Served, source: Source, deadline: float) -> Answer:
+    async def _one(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._work, served, source, deadline)
+        return await loop.run_in_executor(self._threads, self._work, served, source, deadline, halt)
 
-    def _work(self, served: Served, source: Source, deadline: float) -> Answer:
+    def _work(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
         started = time.monotonic()
         view = view_of(source, served, deadline)
         if view.pixels is None:
             return Answer(view.name, None, view.reason)
-        found = checked(view, served.model.run(view.pixels[np.newaxis]).probabilities[0])
+        with halt.bound():
+            found = checked(view, served.model.run(view.pixels[np.newaxis]).probabilities[0])
         self.gate.took(time.monotonic() - started)
         return found
 
+    async def given_up(self) -> None:
+        """See `Engine`."""
+        await self._runs.stuck.wait()
+
     async def check_ready(self, served: Served) -> None:
         """See `Engine`."""
+        if self._runs.stuck.is_set():
+            raise RefusedError(NOT_READY, "A run of the network does not end; this process gives up.")
 
     def says(self, served: Served) -> dict[str, Any]:
         """See `Engine`."""
         return {}
 
-    async def close(self) -> None:
+    async def close(self) -> bool:
         """See `Engine`."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        return await self._runs.close()
 
 
 class BatchingEngine(LocalEngine):
@@ -154,7 +229,7 @@ class BatchingEngine(LocalEngine):
         self._size, self._wait = batch, wait
         self._batchers: dict[str, Batcher] = {}
 
-    async def _one(self, served: Served, source: Source, deadline: float) -> Answer:
+    async def _one(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         view = await loop.run_in_executor(self._threads, view_of, source, served, deadline)
@@ -167,7 +242,7 @@ class BatchingEngine(LocalEngine):
     def _batcher(self, served: Served) -> Batcher:
         known = self._batchers.get(served.name)
         if known is None or known.model is not served.model:
-            known = self._batchers[served.name] = Batcher(served.model, self._size, self._wait)
+            known = self._batchers[served.name] = Batcher(served.model, self._size, self._wait, self._runs)
         return known
 
 
@@ -177,9 +252,9 @@ class Batcher:
     While a batch runs the next one gathers; so a photo waits for `wait` seconds or one run, no longer.
     """
 
-    def __init__(self, model: ModelFile, size: int, wait: float) -> None:
+    def __init__(self, model: ModelFile, size: int, wait: float, runs: Runs) -> None:
         self.model = model
-        self._size, self._wait = size, wait
+        self._size, self._wait, self._runs = size, wait, runs
         self._waiting: list[tuple[Pixels, asyncio.Future[Floats]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._running: asyncio.Task[None] | None = None
@@ -208,7 +283,7 @@ class Batcher:
         try:
             if batch:
                 stacked = np.stack([pixels for pixels, _ in batch])
-                rows = (await asyncio.to_thread(self.model.run, stacked)).probabilities
+                rows = await self._rows(stacked, [future for _, future in batch])
                 for (_, future), row in zip(batch, rows, strict=True):
                     if not future.done():
                         future.set_result(row)
@@ -219,6 +294,19 @@ class Batcher:
         finally:
             self._running = None
             self._start()
+
+    async def _rows(self, stacked: Pixels, futures: Sequence[asyncio.Future[Floats]]) -> Floats:
+        """float32 [N, labels]; a batch that nobody waits for any more is ended."""
+
+        def gone(_: object) -> None:
+            if all(future.done() for future in futures):
+                self._runs.end(halt)
+
+        with self._runs.begun() as halt:
+            for future in futures:
+                future.add_done_callback(gone)
+            with halt.bound():
+                return (await asyncio.to_thread(self.model.run, stacked)).probabilities
 
 
 def view_of(source: Source, served: Served, deadline: float) -> View:

@@ -18,6 +18,7 @@ from typing import Any
 
 from trapline.errors import TraplineError, UsageError
 from trapline.models.cores import available_cores
+from trapline.models.trial import Key, all_passed, take_over
 from trapline.serving.grpc_server import GrpcServer
 from trapline.serving.http_server import HttpServer, bind
 from trapline.serving.rest import LastWord, build_app
@@ -84,12 +85,19 @@ async def _serve(
     http = asyncio.create_task(pages.serve(sockets=[listening]))
     watching = asyncio.create_task(service.shelf.watch(settings.poll))
     started(Ports(listening.getsockname()[1], calls.port if calls else None))
-    await asyncio.wait([http, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    given_up = asyncio.create_task(service.engine.given_up())
+    ends = (http, asyncio.create_task(stop.wait()), given_up)
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    service.shelf.stop()
     await _drain(service, pages, http, calls)
     watching.cancel()
     if orphaned is not None:
         orphaned.cancel()
-    await service.engine.close()
+    at_rest = await service.engine.close()
+    if given_up.done() or not at_rest:
+        log.error("A network that does not end is ended with this process, with status 1.")
+        os._exit(1)  # the interpreter would wait for its thread
+    given_up.cancel()
 
 
 async def _watch_parent(stop: asyncio.Event) -> None:
@@ -191,7 +199,9 @@ class _Parent:
 
     def _start(self, failures: int = 0) -> _Worker:
         ready = self._context.Event()
-        process = self._context.Process(target=_work, args=(self._settings, self._listening, ready))
+        process = self._context.Process(
+            target=_work, args=(self._settings, self._listening, ready, all_passed())
+        )
         process.start()
         return _Worker(process, ready, failures)
 
@@ -258,9 +268,10 @@ def _reserve(settings: Settings) -> socket.socket:
     return held
 
 
-def _work(settings: Settings, listening: socket.socket, ready: Any) -> None:
-    """A worker's whole life."""
+def _work(settings: Settings, listening: socket.socket, ready: Any, known: frozenset[Key]) -> None:
+    """A worker's whole life; it need not try again the models that its parent knows."""
     configure_log()
+    take_over(known)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent then tells us
     try:
         asyncio.run(_serve(settings, listening, lambda _: ready.set(), many=True))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from trapline.errors import DataError
+from trapline.models.file import NO_PROBABILITY
 from trapline.models.runtimes import OPENVINO
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, pool
 from trapline.serving.body import Held
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source, too_late
 from trapline.serving.fetch import Fetcher
-from trapline.serving.refusals import INVALID, NOT_READY, UNAUTHENTICATED, UNREADABLE, RefusedError
+from trapline.serving.refusals import INTERNAL, INVALID, NOT_READY, UNAUTHENTICATED, UNREADABLE, RefusedError
 from trapline.serving.settings import ACCELERATOR_BATCH, Settings
 from trapline.serving.shelf import Served, Shelf
 from trapline.serving.telemetry import Telemetry
+
+log = logging.getLogger("trapline.serving")
 
 T = TypeVar("T")
 
@@ -89,11 +93,15 @@ class Service:
         """One answer a photo; of an event one answer for all.
 
         Raises:
-            RefusedError: no photos, too many or none readable, a full queue, or the deadline has passed.
+            RefusedError: no photos, too many or none readable, a full queue, the deadline has passed, or the
+                model says what are no probabilities.
         """
         self.check_room(len(sources))
         found = await self.engine.answers(served, sources, deadline)
         self.telemetry.answered(served.name, found)
+        if any(one.reason == NO_PROBABILITY for one in found):
+            log.error("%s (%s): %s", served.name, served.model.fingerprint[:12], NO_PROBABILITY)
+            raise RefusedError(INTERNAL, f"It is not the photo: {NO_PROBABILITY}.")
         if all(one.probabilities is None for one in found):
             named = found[0].name or "The photo"
             raise RefusedError(UNREADABLE, f"{named} cannot be used as a picture: {found[0].reason}.")
@@ -166,7 +174,7 @@ async def build_service(settings: Settings, cores: int) -> Service:
         settings.models,
         threads=threads if (settings.batch or 1) > 1 else 1,
         runtime=settings.runtime if computes else "cpu",
-        run_once=computes,
+        batch=settings.batch or 1,
     )
     await asyncio.to_thread(shelf.open_all)
     on_processor = shelf.get().model.runtime in ("cpu", OPENVINO)

@@ -113,22 +113,27 @@ class Settings:
             )
 
 
-def name_models(arguments: Sequence[str]) -> dict[str, Path]:
+def name_models(arguments: Sequence[str], batch: int = 1) -> dict[str, Path]:
     """Name → model file, from `model.onnx` (named by its card) or `name=model.onnx`.
+
+    Args:
+        arguments: of the command.
+        batch: images that a model is asked about at once, at most.
 
     Raises:
         UsageError: a name is no name, or two models share one.
-        DataError: a file is missing or no model file.
+        DataError: a file is missing or no model file, or the model did not pass its trial.
     """
     from trapline.models import ModelFile
     from trapline.serving.answers import check_classifier
+    from trapline.serving.shelf import trial_of
 
     named: dict[str, Path] = {}
     for argument in arguments:
         name, equals, path = argument.partition("=")
         if not equals or Path(argument).exists():
             name, path = "", argument
-        model = check_classifier(ModelFile(path, threads=1, runtime="cpu"))
+        model = check_classifier(ModelFile(path, threads=1, runtime="cpu", trial=trial_of(batch)))
         name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", model.card.name).strip("-.") or "model"
         if not _NAME.fullmatch(name):
             raise UsageError(f"'{name}' cannot name a model: use letters, digits, '.', '_' and '-'.")

@@ -1,4 +1,4 @@
-"""The models that are served: opened, tried once, and replaced while requests run."""
+"""The models that are served: tried, opened, and replaced while requests run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trapline.errors import DataError
+from trapline.errors import DataError, TraplineError
 from trapline.models import ModelFile
+from trapline.models.halting import Halt, HaltedError
+from trapline.models.trial import Trial
 from trapline.serving.answers import check_classifier
 from trapline.serving.refusals import NOT_FOUND, NOT_READY, RefusedError
 
@@ -35,20 +37,22 @@ class Served:
 class Shelf:
     """Name → model file, watched for replacement.
 
-    A new file is opened and run once beside the old one and then put in its place: requests that run go on
-    with the model that they began with, later ones get the new. A file that cannot be opened changes nothing.
+    A new file is tried in a process of its own (`trapline.models.trial`), opened beside the old one and then
+    put in its place: requests that run go on with the model that they began with, later ones get the new. A
+    file that does not pass changes nothing. What is served is exactly what was tried.
 
     Args:
         paths: name → model file.
         threads: that the network runs on, per photo.
         runtime: what runs it.
-        run_once: whether to run a model before it is offered; a gateway has no need to.
+        batch: images that it is asked about at once, at most.
     """
 
     def __init__(
-        self, paths: dict[str, Path], *, threads: int = 1, runtime: str = "auto", run_once: bool = True
+        self, paths: dict[str, Path], *, threads: int = 1, runtime: str = "auto", batch: int = 1
     ) -> None:
-        self._paths, self._threads, self._runtime, self._run_once = paths, threads, runtime, run_once
+        self._paths, self._threads, self._runtime, self._batch = paths, threads, runtime, batch
+        self._stopped = Halt()
         self._served: dict[str, Served] = {}
         self._stamps: dict[str, Stamp | None] = {}
         self._lock = threading.Lock()
@@ -96,13 +100,15 @@ class Shelf:
             self._stamps[name] = stamp
 
     def _put(self, name: str, path: Path) -> None:
-        model = check_classifier(ModelFile(path, threads=self._threads, runtime=self._runtime))
-        if self._run_once:
-            size = model.card.preprocessing
-            try:
-                model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
-            except Exception as error:  # the runtimes' errors have no common base but Exception
-                raise DataError(f"{path} can be opened, but not run: {error}") from error
+        trial = trial_of(self._batch, self._stopped)
+        model = check_classifier(ModelFile(path, threads=self._threads, runtime=self._runtime, trial=trial))
+        size = model.card.preprocessing
+        try:  # on the runtime itself, which need not be the one that it was tried on
+            model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
+        except TraplineError:
+            raise
+        except Exception as error:  # the runtimes' errors have no common base but Exception
+            raise DataError(f"{path} can be opened, but not run: {error}") from error
         if model.card.saw_crops is not False:
             log.warning(
                 "%s cuts photos to the detector's boxes that are sent with them. Of a photo without boxes it "
@@ -111,6 +117,10 @@ class Shelf:
             )
         with self._lock:
             self._served[name] = Served(name, model)
+
+    def stop(self) -> None:
+        """End the trial that runs, if one does; no other begins."""
+        self._stopped.now()
 
     async def watch(self, seconds: float) -> None:
         """Look for replaced files for ever. A file counts when it was the same at two looks in a row, so that
@@ -131,12 +141,19 @@ class Shelf:
         path = self._paths[name]
         try:
             self._put(name, path)
+        except HaltedError:
+            log.info("%s was replaced and is not tried to the end: this server is about to stop", path)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the new file, the old one goes on
             log.warning("%s was replaced but cannot be served, so the old one goes on: %s", path, error)
             self.replaced(name, False)
         else:
             log.info("%s was replaced: %s now answers", path, self._served[name].model.fingerprint[:12])
             self.replaced(name, True)
+
+
+def trial_of(batch: int, halt: Halt | None = None) -> Trial:
+    """How a model is tried that is to be asked about so many images at once."""
+    return Trial(batches=tuple(sorted({1, 2, batch})), halt=halt or Halt())
 
 
 def _stamp(path: Path) -> Stamp | None:

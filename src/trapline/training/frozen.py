@@ -57,7 +57,7 @@ def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
             notices=backbone.card.notices,
             versions=backbone.card.versions,
         )
-        write_model_file(see_background(read_graph(backbone.path)), card, path)
+        write_model_file(see_background(read_graph(backbone)), card, path)
     return ModelFile(path)
 
 

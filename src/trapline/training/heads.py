@@ -502,7 +502,7 @@ def _write(learner: HeadLearner, heads: Sequence[AnyHead], card: Card, path: Pat
         write_model_file,
     )
 
-    graph = read_graph(learner.network.path)
+    graph = read_graph(learner.network)
     if learner.recipe.event_statistics:
         graph = describe_events(graph, learner.recipe.event_statistics)
     joined = attach_head(graph, _layers(heads))

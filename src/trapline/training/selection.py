@@ -24,6 +24,7 @@ from trapline.catalog import (
 )
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
+from trapline.models.card import label_flaw
 from trapline.models.recipe import Recipe
 from trapline.training.targets import target_matrix
 
@@ -168,6 +169,11 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     validation = part.eq_missing("validation").arg_true().to_numpy().astype(np.int64)
     if not has_split:
         train = np.arange(len(labelled), dtype=np.int64)
+    for label in labels:  # now and not when the model is written
+        if (flaw := label_flaw(label)) is not None:
+            raise DataError(
+                f"{label[:40]!a} cannot be a label: {flaw}. Put it right in the catalog's source."
+            )
     targets = target_matrix(labelled, labels, recipe.task)
     if needs_split:
         _check_parts(recipe.task, labels, targets, train, validation)

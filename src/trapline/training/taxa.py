@@ -560,5 +560,5 @@ def _write(learner: TaxaLearner, heads: Fitted, card: Card, path: Path) -> Path:
         for head in learner.heads
         for one in [heads[head.name]]
     ]
-    joined = attach_tree(read_graph(learner.backbone.path), layers, learner.paths)
+    joined = attach_tree(read_graph(learner.backbone), layers, learner.paths)
     return write_model_file(average_flips(joined) if learner.recipe.flip_average else joined, card, path)

@@ -98,7 +98,7 @@ def build_package(
     }
     files: dict[str, bytes] = {
         "main.py": _MAIN.encode(),
-        "assets/model.onnx": opened.path.read_bytes(),
+        "assets/model.onnx": opened.content(),
         "assets/settings.json": json.dumps(settings, indent=1).encode(),
     }
     files |= {f"assets/{path}": text.encode() for path, text in extract(_RUNNER).items()}

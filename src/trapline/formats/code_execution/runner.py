@@ -28,6 +28,7 @@ from trapline.errors import DataError
 from trapline.formats.hakuna_ma_data import NUMBER_IN_NAME, folder_of
 from trapline.formats.times import wall_clock
 from trapline.images import prepare
+from trapline.models.halting import Halt
 from trapline.models.runtimes import Session, open_session
 from trapline.prediction.frames import apply_pooling
 from trapline.prediction.submission import (
@@ -264,7 +265,7 @@ class _Run:
             at = list(range(len(good))) if by_event else good
             for row, place in zip(at, good, strict=True):
                 batch[row] = pictures[place]
-            answers[good] = self.session.run(["probabilities"], {"images": batch})[0][at]
+            answers[good] = self.session.run(["probabilities"], {"images": batch}, Halt())[0][at]
         return places, answers
 
     def _tell(self) -> None:

@@ -29,6 +29,11 @@ def path(name: str) -> Path:
     return Path(str(resources.files(__name__) / f"{name}.onnx"))
 
 
+def is_shipped(file: Path) -> bool:
+    """Whether a file is one of the shipped backbones, which are as trusted as the code beside them."""
+    return file.suffix == ".onnx" and file.resolve().parent == Path(str(resources.files(__name__))).resolve()
+
+
 def find(name_or_path: str, folder: Path | None = None) -> Path:
     """The model file that a recipe's `model-file:` means: a shipped name, or a path.
 

@@ -1,0 +1,220 @@
+"""A model is tried before it is believed: opened and asked in a process of its own, within limits.
+
+An ONNX file runs no foreign code, but one from a stranger can compute for ever, ask for all memory there is
+or answer with numbers that are no probabilities. What it does to the process of a trial stays there;
+`trial_worker` is that process. What has passed is not tried again by the same process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, Literal
+
+from trapline.errors import DataError, TraplineError, UsageError
+from trapline.models.backbones import is_shipped
+from trapline.models.halting import Halt, HaltedError
+from trapline.models.whole_file import MAX_BYTES, fingerprint_of, opened
+
+Kind = Literal["model", "detector"]
+"""What a file should be: a model file, or a detector in YOLOX's layout."""
+
+_LOOK_SECONDS = 0.01
+_SHARE_OF_FREE_MEMORY = 0.8
+_OUT_OF_TIME = 1
+"""The exit status with which faulthandler ends a process after a given time."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a model is tried.
+
+    Attributes:
+        batches: numbers of images that it is asked about at once.
+        seconds: for all of it; a second more for every 16 MB of the file.
+        memory: bytes; ten times the file's size more. Less where the machine or its container has less free.
+        halt: ends the trial early.
+    """
+
+    batches: tuple[int, ...] = (1, 2)
+    seconds: float = 30.0
+    memory: int = 4 * 2**30
+    halt: Halt = field(default_factory=Halt)
+
+
+STANDARD = Trial()
+"""How a model is tried that is to be asked about photos of this machine."""
+
+Key = tuple[str, str, bool]
+"""Fingerprint, kind, and whether it was tried with OpenVINO."""
+
+_passed: set[Key] = set()
+
+
+def tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> bytes:
+    """The content of a model file, exactly as it was tried.
+
+    Args:
+        path: of the file.
+        kind: what it should be.
+        runtime: what is to run it. An accelerator's model is tried on the processor.
+        trial: how; None for no trial, of a file that this process or this package has made.
+
+    Raises:
+        DataError: the file cannot be read, changed meanwhile, or the model is none that can be used; why.
+        HaltedError: the trial was stopped.
+        TraplineError: the process cannot be started.
+    """
+    with opened(path) as file:
+        if trial is None or is_shipped(path):
+            return file.read(MAX_BYTES)
+        fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
+        if _key(fingerprint, kind, runtime) not in _passed:
+            fingerprint = _try(file, path, kind, runtime, trial)
+        file.seek(0)
+        content = file.read(MAX_BYTES)
+    if fingerprint_of(content) != fingerprint:
+        raise DataError(f"{path} changed while it was tried. Put a new file in its place by renaming (mv).")
+    passed(fingerprint, kind, runtime)
+    return content
+
+
+def passed(fingerprint: str, kind: Kind = "model", runtime: str = "cpu") -> None:
+    """Take a model file as tried: another process of ours did it, or this one has made the file."""
+    _passed.add(_key(fingerprint, kind, runtime))
+
+
+def all_passed() -> frozenset[Key]:
+    """What this process takes as tried; for those that it starts."""
+    return frozenset(_passed)
+
+
+def take_over(keys: frozenset[Key]) -> None:
+    """Take as tried what the process that started this one does."""
+    _passed.update(keys)
+
+
+def _key(fingerprint: str, kind: Kind, runtime: str) -> Key:
+    return fingerprint, kind, runtime == "openvino"
+
+
+def _try(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial) -> str:
+    """Run the trial; returns the fingerprint of what was tried."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    seconds, memory = trial.seconds + size / 16e6, trial.memory + 10 * size
+    job = {
+        "path": str(path),
+        "kind": kind,
+        "runtime": "openvino" if runtime == "openvino" else "cpu",
+        "batches": trial.batches,
+        "seconds": seconds,
+        "memory": memory,
+    }
+    until = time.monotonic() + seconds
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [*_command(), json.dumps(job)],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the caller, which then ends it
+        )
+    except OSError as error:
+        raise TraplineError(f"No process for trying {path} can be started: {error}.") from error
+    with process:
+        try:
+            with suppress(ImportError):  # meanwhile: the caller needs it next
+                importlib.import_module("openvino" if runtime == "openvino" else "onnxruntime")
+            status = _wait(process, path, until, memory, trial.halt)
+        finally:
+            process.kill()
+        assert process.stdout is not None
+        said = process.stdout.read()
+    if status is None or (status == _OUT_OF_TIME and time.monotonic() > until - 1):
+        raise DataError(
+            f"{path} was tried and not done after {seconds:.0f} s, so it may never end. It is not used."
+        )
+    return _verdict(said, status, path)
+
+
+def _wait(process: subprocess.Popen[bytes], path: Path, until: float, memory: int, halt: Halt) -> int | None:
+    """Wait for its exit status; None if its time was over first.
+
+    Raises:
+        DataError: it takes too much memory.
+        HaltedError: somebody would not wait.
+    """
+    allowed = min(memory, _SHARE_OF_FREE_MEMORY * _free_memory())
+    while True:
+        try:
+            return process.wait(_LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            if halt.ended:
+                raise HaltedError(f"The trial of {path} was stopped.") from None
+            if time.monotonic() > until:
+                return None
+            if _resident(process.pid) > allowed:
+                raise DataError(too_large(path)) from None
+
+
+def _verdict(said: bytes, status: int, path: Path) -> str:
+    """The fingerprint of what passed; raises what the process says against it."""
+    try:
+        verdict: dict[str, Any] = json.loads(said)
+    except ValueError:
+        if status == -9:  # nobody here did it: the system does that where memory is short
+            raise DataError(too_large(path)) from None
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        raise DataError(
+            f"{path} was tried, and the process that did it crashed ({how}). It is not used."
+        ) from None
+    if "error" in verdict:
+        raise (UsageError if verdict["usage"] else DataError)(verdict["error"])
+    return str(verdict["fingerprint"])
+
+
+def too_large(path: Path) -> str:
+    """What is said of a model that does not fit in the memory of its trial."""
+    return f"{path} was tried and took more memory than there is for it. It is not used."
+
+
+def _command() -> list[str]:
+    """The worker, with this process's import path wherever that came from."""
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path[:] = {sys.path!r}; from trapline.models.trial_worker import main; main()",
+    ]
+
+
+def _free_memory() -> float:
+    """Bytes that this machine, or its container, has left; infinite where nobody says (only Linux does)."""
+    free = float("inf")
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        group = Path("/sys/fs/cgroup")
+        most = int((group / "memory.max").read_text(encoding="ascii"))
+        free = min(free, most - int((group / "memory.current").read_text(encoding="ascii")))
+    return free
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process holds; 0 where that is not known."""
+    try:
+        import resource
+
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize()
+    except (ImportError, OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,143 @@
+"""The process in which a model is tried; see `trial` for the other end.
+
+The file is its standard input, the job its argument, the verdict (JSON) its standard output. It ends by
+itself when its time is over, whatever happened to who asked.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import DataError, TraplineError, UsageError
+from trapline.models.detector import Detector
+from trapline.models.file import ModelFile, flaw
+from trapline.models.runtimes import memory_is_short
+from trapline.models.self_contained import parse_model
+from trapline.models.trial import too_large
+from trapline.models.whole_file import MAX_BYTES, fingerprint_of
+
+_MOST_WORDS = 2000
+"""Characters of a message: a runtime's may quote what is in the file."""
+
+_ALIKE = 0.01
+"""By which a probability may differ when other images are in the batch; rounding is far smaller."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def main() -> None:
+    """Try the model on standard input."""
+    job: dict[str, Any] = json.loads(sys.argv[1])
+    verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no verdict
+    silence = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
+    # The watch is a thread of C: it ends the process even while a runtime keeps the interpreter busy.
+    faulthandler.dump_traceback_later(job["seconds"], exit=True, file=silence)
+    _limit(job["memory"])
+    json.dump(_verdict(sys.stdin.buffer.read(MAX_BYTES), job), verdicts)
+    verdicts.flush()
+    os._exit(0)  # whatever threads a runtime has left
+
+
+def _limit(memory: int) -> None:
+    """Hold this process to that much memory and the last place in the queue; where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # if one must go, this one
+    if hasattr(os, "nice"):
+        os.nice(5)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    with suppress(OSError, ValueError):  # macOS refuses what is below what it has mapped
+        resource.setrlimit(resource.RLIMIT_AS, (memory if most < 0 else min(memory, most), most))
+
+
+def _verdict(content: bytes, job: dict[str, Any]) -> dict[str, Any]:
+    path, runtime = Path(job["path"]), job["runtime"]
+    try:
+        parse_model(content, path)
+        if job["kind"] == "detector":
+            _try_detector(Detector.of(content, path, runtime=runtime), job["batches"])
+        else:
+            try_model(ModelFile.of(content, path, threads=1, runtime=runtime), job["batches"])
+    except Exception as error:  # noqa: BLE001 - the runtimes' errors have no common base but Exception
+        if memory_is_short(error):
+            said = too_large(path)
+        elif isinstance(error, TraplineError):
+            said = str(error)
+        else:
+            said = f"{path} can be opened, but not run: {error}"
+        return {"error": said[:_MOST_WORDS], "usage": isinstance(error, UsageError)}
+    return {"fingerprint": fingerprint_of(content)}
+
+
+def try_model(model: ModelFile, batches: Sequence[int]) -> None:
+    """Ask a model about nothing, noise and something like a picture, alone and together.
+
+    Raises:
+        DataError: its answers are none that it may give; what is wrong with them.
+    """
+    size = model.card.preprocessing
+    probes = list(probe_images(size.height, size.width))
+    alone = [_sound(model, image[np.newaxis])[0] for image in probes]
+    for many in batches:
+        kinds = _kinds(many)
+        together = _sound(model, np.stack([probes[kind] for kind in kinds]))
+        apart = np.abs(together - np.stack([alone[kind] for kind in kinds])).max(initial=0)
+        if model.card.batch == "media" and model.card.task != "features" and apart > _ALIKE:
+            raise DataError(
+                f"{model.path} answers otherwise for an image when others are in its batch (by {apart:.2g}); "
+                "a model whose card says that images are answered by themselves must not."
+            )
+
+
+def _sound(model: ModelFile, images: Pixels) -> npt.NDArray[np.float32]:
+    """The probabilities of images; of a backbone, which has none, its embedding.
+
+    Raises:
+        DataError: they are none.
+    """
+    found = model.unchecked(images)
+    for row in found.probabilities:
+        if model.card.labels and (wrong := flaw(row, model.card.task)) is not None:
+            raise DataError(f"{model.path} answers with {wrong}.")
+    if not np.isfinite(found.embedding).all() or np.isnan(found.logits).any():
+        raise DataError(f"{model.path} answers with an embedding or logits that are no numbers.")
+    return found.probabilities if model.card.labels else found.embedding
+
+
+def _try_detector(detector: Detector, batches: Sequence[int]) -> None:
+    size = detector.preprocessing
+    probes = list(probe_images(size.height, size.width))
+    for many in batches:
+        detector.detect(np.stack([probes[kind] for kind in _kinds(many)]))
+
+
+def probe_images(height: int, width: int) -> Iterator[Pixels]:
+    """Three images, uint8 [height, width, 3]: black, noise, and an animal of a kind before a sky."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[:height, :width] / np.array([[[height]], [[width]]])
+    scene = np.stack([90 + 80 * rows, 120 - 40 * rows, 200 - 160 * rows], axis=2)
+    inside = ((rows - 0.6) / 0.2) ** 2 + ((columns - 0.4) / 0.25) ** 2 < 1
+    scene[inside] = (110, 80, 50)
+    yield np.zeros((height, width, 3), np.uint8)
+    yield random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    yield (scene + random.normal(0, 6, scene.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _kinds(many: int) -> list[int]:
+    """Which of the three a batch of so many images has: of two one is a picture and one noise."""
+    return [2 - place % 3 for place in range(many)]
