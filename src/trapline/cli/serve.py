@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +12,23 @@ from trapline.cli._common import TfInput, TfOutput, TfRange
 from trapline.errors import UsageError
 
 _BACKENDS = ("v2", "tensorflow")
+
+
+def _named(models: list[str], batch: int) -> dict[str, Path]:
+    """The models, tried. SIGTERM ends their trial, which may take half a minute, and so the command: process 1
+    of a container would not notice it.
+    """
+    from trapline.models.halting import Halt, HaltedError
+    from trapline.serving.settings import name_models
+
+    halt = Halt()
+    before = signal.signal(signal.SIGTERM, lambda *_: halt.now())
+    try:
+        return name_models(models, batch, halt)
+    except HaltedError:
+        raise typer.Exit from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run(
@@ -78,14 +95,12 @@ def run(
         require(package, "serve", purpose)
     from trapline.models.tf_signature import TfSignature
     from trapline.serving.server import Ports, configure_log, serve
-    from trapline.serving.settings import Settings, name_models
+    from trapline.serving.settings import Settings
 
     if backend_protocol not in _BACKENDS:
         raise UsageError(f"--backend-protocol is {' or '.join(_BACKENDS)}, not '{backend_protocol}'.")
-    # Process 1 of a container has no handler of its own, and the trial of a model may take half a minute.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = Settings(
-        models=name_models(models, batch or 1),
+        models=_named(models, batch or 1),
         host=host,
         port=port,
         grpc_port=grpc_port if grpc else None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from trapline.errors import UsageError
+from trapline.models.halting import Halt
 from trapline.models.tf_signature import PLAIN, TfSignature
 
 MOST_BODY = 64 * 2**20
@@ -113,16 +114,18 @@ class Settings:
             )
 
 
-def name_models(arguments: Sequence[str], batch: int = 1) -> dict[str, Path]:
+def name_models(arguments: Sequence[str], batch: int = 1, halt: Halt | None = None) -> dict[str, Path]:
     """Name → model file, from `model.onnx` (named by its card) or `name=model.onnx`.
 
     Args:
         arguments: of the command.
         batch: images that a model is asked about at once, at most.
+        halt: ends their trial.
 
     Raises:
         UsageError: a name is no name, or two models share one.
         DataError: a file is missing or no model file, or the model did not pass its trial.
+        HaltedError: it was ended.
     """
     from trapline.models import ModelFile
     from trapline.serving.answers import check_classifier
@@ -133,7 +136,7 @@ def name_models(arguments: Sequence[str], batch: int = 1) -> dict[str, Path]:
         name, equals, path = argument.partition("=")
         if not equals or Path(argument).exists():
             name, path = "", argument
-        model = check_classifier(ModelFile(path, threads=1, runtime="cpu", trial=trial_of(batch)))
+        model = check_classifier(ModelFile(path, threads=1, runtime="cpu", trial=trial_of(batch, halt)))
         name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", model.card.name).strip("-.") or "model"
         if not _NAME.fullmatch(name):
             raise UsageError(f"'{name}' cannot name a model: use letters, digits, '.', '_' and '-'.")
