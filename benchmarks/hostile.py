@@ -1,16 +1,18 @@
 """What do clients that mean no good cost a server? Its memory, its statuses, and whether others are answered.
 
-    python benchmarks/hostile.py MODEL [--schemathesis SECONDS]
+    python benchmarks/hostile.py MODEL [--seconds SECONDS] [--schemathesis SECONDS]
 
 Starts `trapline serve MODEL`, one process, for each line of the table: 10,000 one-byte requests, a body of
-500 MB, 700 silent connections, large gRPC calls without the token and with it, numbers in JSON. With
---schemathesis it also has schemathesis (fetched by uv into an environment of its own) make requests from the
-description of the interfaces for that long. Prints Markdown; leaves with status 1 if a server ended, or if
-schemathesis found a fault. Linux only: memory is read from /proc.
+500 MB, 700 silent connections, large gRPC calls without the token and with it, numbers in JSON, and a model
+file that is endless, or answers NaN, in place of the served one. With --schemathesis it also has
+schemathesis (fetched by uv into an environment of its own) make requests from the description of the
+interfaces for that long. Prints Markdown; leaves with status 1 if a server ended, or if schemathesis found a
+fault. Linux only: memory is read from /proc.
 """
 
 import argparse
 import http.client
+import io
 import json
 import re
 import socket
@@ -25,11 +27,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from trapline.serving import protos
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+BODY = (("a", TensorProto.BOOL, []), ("b", TensorProto.FLOAT, None))
 HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/jpeg\r\n"
 TOKEN = "open-sesame"
 
@@ -173,6 +180,92 @@ def numbers(running: Server) -> str:
     return f"{statuses}; a probe waited {1000 * waited:.0f} ms at most"
 
 
+def spoilt(good: Path, how: str) -> bytes:
+    """The model file with another end: `endless` (a loop) or `NaN`."""
+    model = onnx.load(good)
+    graph, same = model.graph, [helper.make_node("Identity", [f"{end} in"], [f"{end} out"]) for end in "ab"]
+    for node in graph.node:
+        node.output[:] = ["fair" if name == "probabilities" else name for name in node.output]
+    graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    graph.initializer.append(numpy_helper.from_array(np.array(np.nan, np.float32), "nothing"))
+    ends = [
+        [helper.make_tensor_value_info(f"{end} {way}", kind, shape) for end, kind, shape in BODY]
+        for way in ("in", "out")
+    ]
+    count = helper.make_tensor_value_info("round", TensorProto.INT64, [])
+    body = helper.make_graph(same, "body", [count, *ends[0]], ends[1])
+    graph.node.append(
+        helper.make_node("Loop", ["", "yes", "fair"], ["probabilities"], body=body)
+        if how == "endless"
+        else helper.make_node("Mul", ["fair", "nothing"], ["probabilities"])
+    )
+    return model.SerializeToString()
+
+
+class Honest:
+    """Clients that ask about a photo, one after the other, until told to stop."""
+
+    def __init__(self, running: Server, clients: int = 2) -> None:
+        self.running, self.going, self.waited = running, True, []
+        self.answers: Counter[str] = Counter()
+        file = io.BytesIO()
+        noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(file, "JPEG")
+        self._photo, self._pool = file.getvalue(), ThreadPoolExecutor(clients)
+        self._asking = [self._pool.submit(self._ask) for _ in range(clients)]
+
+    def _ask(self) -> None:
+        while self.going:
+            started = time.monotonic()
+            connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=60)
+            try:
+                connection.request("POST", "/predict", self._photo, {"content-type": "image/jpeg"})
+                response = connection.getresponse()
+                document = json.loads(response.read())
+                self.answers[document["model"]["fingerprint"] if response.status == 200 else "refused"] += 1
+            except (OSError, http.client.HTTPException):
+                self.answers["no answer"] += 1
+                time.sleep(0.05)
+            finally:
+                connection.close()
+            self.waited.append((started, time.monotonic() - started))
+
+    def p99(self, since: float) -> float:
+        """Milliseconds that the slowest hundredth of the requests since then waited at least."""
+        waited = [seconds for started, seconds in list(self.waited) if started >= since]
+        return 1000 * float(np.percentile(waited, 99)) if waited else float("nan")
+
+    def stop(self) -> None:
+        """Wait for the last answers."""
+        self.going = False
+        self._pool.shutdown()
+
+
+def replaced(good: Path, how: str, seconds: float) -> tuple[str, bool]:
+    """A bad model in place of the served one, under honest load; and whether nobody noticed."""
+    with tempfile.TemporaryDirectory() as folder:
+        served, bad = Path(folder) / "model.onnx", Path(folder) / "bad.onnx"
+        served.write_bytes(good.read_bytes())
+        bad.write_bytes(spoilt(good, how))
+        with server(served) as running:
+            honest, began = Honest(running), time.monotonic()
+            time.sleep(seconds)
+            before, since = honest.p99(began), time.monotonic()
+            bad.replace(served)
+            time.sleep(seconds)
+            during, answers = honest.p99(since), dict(honest.answers)
+            stopping = time.monotonic()  # the server is told to stop when the block is left
+        ended = time.monotonic() - stopping
+        honest.stop()
+    stayed = len(answers) == 1 and "refused" not in answers
+    kept = "the old model stayed" if stayed else f"answers {answers}"
+    return (
+        f"p99 {before:.0f} ms before, {during:.0f} ms during; {kept}; ended {ended:.1f} s after SIGTERM, "
+        f"status {running.process.returncode}",
+        stayed and running.process.returncode == 0,
+    )
+
+
 def described(model: Path, seconds: int) -> tuple[str, bool]:
     """What schemathesis finds, and whether that is nothing."""
     with server(model) as running:
@@ -194,6 +287,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path)
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="of honest load before and after a model is replaced"
+    )
     parser.add_argument("--schemathesis", type=int, metavar="SECONDS")
     options = parser.parse_args()
     print("| what | found | MiB before | at most |\n| --- | --- | --- | --- |")
@@ -212,8 +308,13 @@ def main() -> int:
                 flush=True,
             )
     good = True
+    for how in ("endless", "NaN"):
+        found, unnoticed = replaced(options.model, how, options.seconds)
+        good = good and unnoticed
+        print(f"| A model that is {how} in place of the served one | {found} | | |", flush=True)
     if options.schemathesis:
-        found, good = described(options.model, options.schemathesis)
+        found, fine = described(options.model, options.schemathesis)
+        good = good and fine
         print(f"| {SCHEMATHESIS}, seed 1 | {found} | | |")
     return 0 if good else 1
 

@@ -15,7 +15,7 @@ _BACKENDS = ("v2", "tensorflow")
 
 
 def _named(models: list[str], batch: int) -> dict[str, Path]:
-    """The models, tried. SIGTERM ends their trial, which may take half a minute, and so the command: process 1
+    """The models, tried. SIGTERM ends their trial, which may take half a minute, and the command; process 1
     of a container would not notice it.
     """
     from trapline.models.halting import Halt, HaltedError
