@@ -141,7 +141,7 @@ def smallest_gateway(bench: Bench) -> str:
 
 
 def smallest_hostile(bench: Bench) -> str:
-    return bench.run("hostile.py", bench.model)
+    return bench.run("hostile.py", bench.model, "--seconds", "2")
 
 
 def smallest_kill_test(bench: Bench) -> str:

@@ -32,6 +32,8 @@ _MOST_WORDS = 2000
 _ALIKE = 0.01
 """By which a probability may differ when other images are in the batch; rounding is far smaller."""
 
+_MAPPED_BY_A_THREAD = 2**27
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -60,9 +62,21 @@ def _limit(memory: int) -> None:
     except ImportError:  # Windows
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # What is mapped is more than what is used: that of the libraries, and of every thread of a runtime some.
+    memory += _mapped() + _MAPPED_BY_A_THREAD * (os.cpu_count() or 1)
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     with suppress(OSError, ValueError):  # macOS refuses what is below what it has mapped
         resource.setrlimit(resource.RLIMIT_AS, (memory if most < 0 else min(memory, most), most))
+
+
+def _mapped() -> int:
+    """Bytes that this process has mapped; 0 where that is not known."""
+    with suppress(OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        return pages * resource.getpagesize()
+    return 0
 
 
 def _verdict(content: bytes, job: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from trapline.errors import TraplineError, UsageError
 from trapline.models.cores import available_cores
+from trapline.models.halting import Halt, HaltedError
 from trapline.models.trial import Key, all_passed, take_over
 from trapline.serving.grpc_server import GrpcServer
 from trapline.serving.http_server import HttpServer, bind
@@ -75,7 +76,12 @@ async def _serve(
 ) -> None:
     """One process: HTTP and gRPC in one event loop, the work in threads beside it."""
     stop = _stop_event((signal.SIGTERM,) if many else _SIGNALS)  # first: process 1 would not notice it later
-    service = await build_service(settings, max(1, available_cores() // settings.workers))
+    trials = Halt()
+    ending_trials = asyncio.create_task(_end_trials(stop, trials))
+    try:
+        service = await build_service(settings, max(1, available_cores() // settings.workers), trials)
+    except HaltedError:
+        return
     speaks_grpc = settings.grpc_port is not None
     calls = GrpcServer(service, share_port=many) if speaks_grpc else None
     pages = HttpServer(LastWord(build_app(service)), settings.deadline + 1)
@@ -88,7 +94,8 @@ async def _serve(
     given_up = asyncio.create_task(service.engine.given_up())
     ends = (http, asyncio.create_task(stop.wait()), given_up)
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    service.shelf.stop()
+    trials.now()
+    ending_trials.cancel()
     await _drain(service, pages, http, calls)
     watching.cancel()
     if orphaned is not None:
@@ -98,6 +105,12 @@ async def _serve(
         log.error("A network that does not end is ended with this process, with status 1.")
         os._exit(1)  # the interpreter would wait for its thread
     given_up.cancel()
+
+
+async def _end_trials(stop: asyncio.Event, trials: Halt) -> None:
+    """End the trial of a model, which may take half a minute, as soon as the server is told to stop."""
+    await stop.wait()
+    trials.now()
 
 
 async def _watch_parent(stop: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from trapline.errors import DataError
 from trapline.models.file import NO_PROBABILITY
+from trapline.models.halting import Halt
 from trapline.models.runtimes import OPENVINO
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, pool
 from trapline.serving.body import Held
@@ -158,15 +159,17 @@ class Service:
             raise RefusedError(UNAUTHENTICATED, "This server asks for 'Authorization: Bearer <token>'.")
 
 
-async def build_service(settings: Settings, cores: int) -> Service:
+async def build_service(settings: Settings, cores: int, halt: Halt | None = None) -> Service:
     """Open the models and make all that answers.
 
     Args:
         settings: how to serve.
         cores: for this process.
+        halt: ends the trial of a model, now and whenever one is replaced.
 
     Raises:
         TraplineError: a model cannot be opened.
+        HaltedError: its trial was ended.
     """
     threads = settings.threads or max(1, cores)
     computes = settings.backend is None
@@ -175,6 +178,7 @@ async def build_service(settings: Settings, cores: int) -> Service:
         threads=threads if (settings.batch or 1) > 1 else 1,
         runtime=settings.runtime if computes else "cpu",
         batch=settings.batch or 1,
+        halt=halt,
     )
     await asyncio.to_thread(shelf.open_all)
     on_processor = shelf.get().model.runtime in ("cpu", OPENVINO)

@@ -46,13 +46,20 @@ class Shelf:
         threads: that the network runs on, per photo.
         runtime: what runs it.
         batch: images that it is asked about at once, at most.
+        halt: ends the trial that runs, if one does, and those to come.
     """
 
     def __init__(
-        self, paths: dict[str, Path], *, threads: int = 1, runtime: str = "auto", batch: int = 1
+        self,
+        paths: dict[str, Path],
+        *,
+        threads: int = 1,
+        runtime: str = "auto",
+        batch: int = 1,
+        halt: Halt | None = None,
     ) -> None:
         self._paths, self._threads, self._runtime, self._batch = paths, threads, runtime, batch
-        self._stopped = Halt()
+        self._halt = halt
         self._served: dict[str, Served] = {}
         self._stamps: dict[str, Stamp | None] = {}
         self._lock = threading.Lock()
@@ -100,7 +107,7 @@ class Shelf:
             self._stamps[name] = stamp
 
     def _put(self, name: str, path: Path) -> None:
-        trial = trial_of(self._batch, self._stopped)
+        trial = trial_of(self._batch, self._halt)
         model = check_classifier(ModelFile(path, threads=self._threads, runtime=self._runtime, trial=trial))
         size = model.card.preprocessing
         try:  # on the runtime itself, which need not be the one that it was tried on
@@ -117,10 +124,6 @@ class Shelf:
             )
         with self._lock:
             self._served[name] = Served(name, model)
-
-    def stop(self) -> None:
-        """End the trial that runs, if one does; no other begins."""
-        self._stopped.now()
 
     async def watch(self, seconds: float) -> None:
         """Look for replaced files for ever. A file counts when it was the same at two looks in a row, so that
