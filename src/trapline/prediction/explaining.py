@@ -14,6 +14,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, choose_box, prepare
 from trapline.models import Card, ModelFile
+from trapline.models.file import NO_PROBABILITY
 from trapline.prediction.inputs import why_uncut
 from trapline.prediction.ranks import Ranks
 from trapline.taxonomy import sum_at_nodes
@@ -82,7 +83,7 @@ def explain(
     Raises:
         UsageError: the model is not one of taxa; a box that is not inside the photo, or for a model that
             never cuts, or beside a catalog.
-        DataError: the catalog does not have the photo.
+        DataError: the catalog does not have the photo; or what the model says of it is no probability.
         ImageError: the photo cannot be read.
     """
     ranks = Ranks.of_card(model.card)
@@ -94,6 +95,8 @@ def explain(
     cut = choose_box(boxes, model.card.preprocessing.crop) if box is None else box
     prepared = prepare(Path(photo), model.card.preprocessing, cut)
     values = model.run(prepared.pixels[None]).probabilities.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DataError(f"{model.path}, asked about {photo}: {NO_PROBABILITY}.")
     rolled = ranks.answers(values)
     answer = rolled.answers[0]
     return Explained(
