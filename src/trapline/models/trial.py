@@ -39,7 +39,8 @@ class Trial:
 
     Attributes:
         batches: numbers of images that it is asked about at once.
-        seconds: for all of it; a second more for every 16 MB of the file.
+        seconds: to open it, and then again for every image that it is asked about; a second more for every
+            16 MB of the file.
         memory: bytes; ten times the file's size more. Less where the machine or its container has less free.
         halt: ends the trial early.
     """
@@ -119,7 +120,7 @@ def _try(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Tria
         "seconds": seconds,
         "memory": memory,
     }
-    until = time.monotonic() + seconds
+    began, images = time.monotonic(), 3 + sum(trial.batches)
     try:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [*_command(), json.dumps(job)],
@@ -134,20 +135,21 @@ def _try(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Tria
         try:
             with suppress(ImportError):  # meanwhile: the caller needs it next
                 importlib.import_module("openvino" if runtime == "openvino" else "onnxruntime")
-            status = _wait(process, path, until, memory, trial.halt)
+            status = _wait(process, path, began + seconds * (1 + images), memory, trial.halt)
         finally:
             process.kill()
         assert process.stdout is not None
         said = process.stdout.read()
-    if status is None or (status == _OUT_OF_TIME and time.monotonic() > until - 1):
+    if status is None or (status == _OUT_OF_TIME and time.monotonic() > began + seconds - 1):
         raise DataError(
-            f"{path} was tried and not done after {seconds:.0f} s, so it may never end. It is not used."
+            f"{path} was tried and took more than {seconds:.0f} s for an image or to open: it may never end. "
+            "It is not used."
         )
     return _verdict(said, status, path)
 
 
 def _wait(process: subprocess.Popen[bytes], path: Path, until: float, memory: int, halt: Halt) -> int | None:
-    """Wait for its exit status; None if its time was over first.
+    """Wait for its exit status; None if its time was over first, and its own watch did not end it before.
 
     Raises:
         DataError: it takes too much memory.

@@ -10,7 +10,7 @@ import faulthandler
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _ALIKE = 0.01
 """By which a probability may differ when other images are in the batch; rounding is far smaller."""
 
 _MAPPED_BY_A_THREAD = 2**27
+_SILENCE = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -42,13 +43,17 @@ def main() -> None:
     job: dict[str, Any] = json.loads(sys.argv[1])
     verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no verdict
-    silence = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
-    # The watch is a thread of C: it ends the process even while a runtime keeps the interpreter busy.
-    faulthandler.dump_traceback_later(job["seconds"], exit=True, file=silence)
+    _watch(job["seconds"])
     _limit(job["memory"])
     json.dump(_verdict(sys.stdin.buffer.read(MAX_BYTES), job), verdicts)
     verdicts.flush()
     os._exit(0)  # whatever threads a runtime has left
+
+
+def _watch(seconds: float) -> None:
+    """End this process in so many seconds, unless it is said again until then."""
+    # The watch is a thread of C: it ends the process even while a runtime keeps the interpreter busy.
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_SILENCE)
 
 
 def _limit(memory: int) -> None:
@@ -84,9 +89,9 @@ def _verdict(content: bytes, job: dict[str, Any]) -> dict[str, Any]:
     try:
         parse_model(content, path)
         if job["kind"] == "detector":
-            _try_detector(Detector.of(content, path, runtime=runtime), job["batches"])
+            _try_detector(Detector.of(content, path, runtime=runtime), job)
         else:
-            try_model(ModelFile.of(content, path, threads=1, runtime=runtime), job["batches"])
+            _try_model(ModelFile.of(content, path, threads=1, runtime=runtime), job)
     except Exception as error:  # noqa: BLE001 - the runtimes' errors have no common base but Exception
         if memory_is_short(error):
             said = too_large(path)
@@ -98,7 +103,7 @@ def _verdict(content: bytes, job: dict[str, Any]) -> dict[str, Any]:
     return {"fingerprint": fingerprint_of(content)}
 
 
-def try_model(model: ModelFile, batches: Sequence[int]) -> None:
+def _try_model(model: ModelFile, job: dict[str, Any]) -> None:
     """Ask a model about nothing, noise and something like a picture, alone and together.
 
     Raises:
@@ -106,10 +111,10 @@ def try_model(model: ModelFile, batches: Sequence[int]) -> None:
     """
     size = model.card.preprocessing
     probes = list(probe_images(size.height, size.width))
-    alone = [_sound(model, image[np.newaxis])[0] for image in probes]
-    for many in batches:
+    alone = [_sound(model, image[np.newaxis], job["seconds"])[0] for image in probes]
+    for many in job["batches"]:
         kinds = _kinds(many)
-        together = _sound(model, np.stack([probes[kind] for kind in kinds]))
+        together = _sound(model, np.stack([probes[kind] for kind in kinds]), job["seconds"])
         apart = np.abs(together - np.stack([alone[kind] for kind in kinds])).max(initial=0)
         if model.card.batch == "media" and model.card.task != "features" and apart > _ALIKE:
             raise DataError(
@@ -118,12 +123,13 @@ def try_model(model: ModelFile, batches: Sequence[int]) -> None:
             )
 
 
-def _sound(model: ModelFile, images: Pixels) -> npt.NDArray[np.float32]:
+def _sound(model: ModelFile, images: Pixels, seconds: float) -> npt.NDArray[np.float32]:
     """The probabilities of images; of a backbone, which has none, its embedding.
 
     Raises:
         DataError: they are none.
     """
+    _watch(seconds * len(images))
     found = model.unchecked(images)
     for row in found.probabilities:
         if model.card.labels and (wrong := flaw(row, model.card.task)) is not None:
@@ -133,10 +139,11 @@ def _sound(model: ModelFile, images: Pixels) -> npt.NDArray[np.float32]:
     return found.probabilities if model.card.labels else found.embedding
 
 
-def _try_detector(detector: Detector, batches: Sequence[int]) -> None:
+def _try_detector(detector: Detector, job: dict[str, Any]) -> None:
     size = detector.preprocessing
     probes = list(probe_images(size.height, size.width))
-    for many in batches:
+    for many in job["batches"]:
+        _watch(job["seconds"] * many)
         detector.detect(np.stack([probes[kind] for kind in _kinds(many)]))
 
 
