@@ -11,7 +11,7 @@ from trapline.images.crops import (
     refusal,
 )
 from trapline.images.decode import DEFAULT_LIMITS, SUFFIXES, Limits, Loaded, load
-from trapline.images.decoders import Decoder, borrowed
+from trapline.images.decoders import Decoder, Decoders, borrowed
 from trapline.images.errors import ImageError
 from trapline.images.exif import ExifInfo, parse_exif_time, read_exif
 from trapline.images.hashing import content_hash, near_duplicates, perceptual_hash
@@ -25,6 +25,7 @@ __all__ = [
     "Box",
     "CropPolicy",
     "Decoder",
+    "Decoders",
     "ExifInfo",
     "ImageError",
     "Limits",

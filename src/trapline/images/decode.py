@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from trapline.images.cost import count_frames, count_scans
 from trapline.images.errors import ImageError
 
 Image.init()  # here, once: Pillow would do it at the first odd file, and not safely in threads
@@ -27,6 +28,7 @@ FORMATS = tuple(
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".avif", ".jp2"})
 """The file endings (lower case) by which a folder's pictures are recognised."""
 
+_JPEGS = ("JPEG", "MPO")
 _ORIENTATION_TAG = 0x0112
 _JPEG_END, _JPEG_TABLE = b"\xff\xd9", b"\xff\xc4"
 _UPRIGHT = {
@@ -55,12 +57,22 @@ class Limits:
     Attributes:
         max_bytes: of the file.
         max_pixels: of the picture, height times width, as its header states them.
-        max_seconds: for reading and decoding it, where that is done in a process of its own (`predict`).
+        max_scans: of a JPEG; each goes over the whole picture. Cameras write 1, libjpeg 10 if progressive.
+        max_frames: of an animation or of a file of several pages; the first is read.
+        max_seconds: for reading and decoding it, where that is done in a process of its own, as `predict` and
+            `serve` do.
     """
 
     max_bytes: int = 256 * 2**20
     max_pixels: int = 150_000_000
+    max_scans: int = 100
+    max_frames: int = 10_000
     max_seconds: float = 120.0
+
+    @property
+    def max_memory(self) -> int:
+        """Bytes that decoding may take where it is done in a process of its own: four copies, 4 a pixel."""
+        return 256 * 2**20 + 16 * self.max_pixels
 
 
 DEFAULT_LIMITS = Limits()
@@ -136,7 +148,7 @@ def decode(
     try:
         try:
             with open_image(content, name, limits) as image:
-                return _decode_open(image, min_side, name)
+                return _decode_open(image, content, min_side, name)
         except _IncompleteError:
             return _decode_coarse(content, min_side, name, limits)
     except _REFUSED as error:
@@ -153,10 +165,10 @@ def _decode_coarse(
     """What the scans that are there give; libjpeg shows it once the file ends with an end marker."""
     try:
         with open_image(content + _JPEG_END, name, limits) as image:
-            decoded = _decode_open(image, min_side, name)
+            decoded = _decode_open(image, content, min_side, name)
     except _IncompleteError:  # cut within a table: leave that table out
         with open_image(content[: content.rfind(_JPEG_TABLE)] + _JPEG_END, name, limits) as image:
-            decoded = _decode_open(image, min_side, name)
+            decoded = _decode_open(image, content, min_side, name)
     if all(low == high for low, high in np.atleast_2d(decoded.image.getextrema())):
         raise ImageError(name, "truncated or damaged, nothing of it is readable")
     warning = "truncated or damaged: a coarse or incomplete version of it could be read"
@@ -217,7 +229,7 @@ def open_image(content: bytes, name: str, limits: Limits) -> ImageFile.ImageFile
     """Read a picture's header.
 
     Raises:
-        ImageError: it is no picture of `FORMATS`, or has more pixels than the limit.
+        ImageError: it is no picture of `FORMATS`, or has more pixels, scans or frames than the limits.
     """
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -226,16 +238,20 @@ def open_image(content: bytes, name: str, limits: Limits) -> ImageFile.ImageFile
     width, height = image.size
     if width * height > limits.max_pixels:
         raise ImageError(name, f"{width} × {height} pixels are more than the limit of {limits.max_pixels}")
+    if image.format in _JPEGS and count_scans(content, limits.max_scans) > limits.max_scans:
+        raise ImageError(name, f"a JPEG of more scans than the limit of {limits.max_scans}")
+    if count_frames(image, content, limits.max_frames) > limits.max_frames:
+        raise ImageError(name, f"more frames than the limit of {limits.max_frames}")
     return image
 
 
 def _decode_open(
-    image: ImageFile.ImageFile, min_side: Size | Callable[[Size], Size] | None, name: str
+    image: ImageFile.ImageFile, content: bytes, min_side: Size | Callable[[Size], Size] | None, name: str
 ) -> Decoded:
     warnings: list[str] = []
-    if image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF") and getattr(image, "n_frames", 1) > 1:
+    is_jpeg = image.format in _JPEGS
+    if not is_jpeg and count_frames(image, content, 1) > 1:
         warnings.append("several frames: only the first was read")
-    is_jpeg = image.format in ("JPEG", "MPO")
     orientation = _orientation(image, warnings) if is_jpeg else 1
     full_size, scale = _upright_size(image, orientation), 1.0
     if is_jpeg and min_side is not None:

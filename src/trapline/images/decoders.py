@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ import numpy.typing as npt
 
 from trapline.errors import TraplineError
 from trapline.images.crops import Box
-from trapline.images.decode import DEFAULT_LIMITS, Limits, Size
+from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, name_of
 from trapline.images.errors import ImageError
 from trapline.images.prepare import Prepared
 from trapline.images.preprocessing import Preprocessing
@@ -33,6 +34,10 @@ from trapline.images.worker import ANSWER, JOB, WATCH_STATUS
 
 _PIPE_BYTES = 2**20
 """A photo's pixels fit in whole, so that the decoder can go on while nobody reads them yet."""
+
+
+_LOW_PRIORITY = 10
+"""Of 0 to 19: about a tenth of the processor that another process gets."""
 
 
 class _LostError(Exception):
@@ -45,68 +50,78 @@ class Decoder:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._told: tuple[Preprocessing, Limits] | None = None
+        self._ended = self.worn = False
 
     def prepare_into(
         self,
         pixels: npt.NDArray[np.uint8],
-        path: Path,
+        source: Path | bytes,
         preprocessing: Preprocessing,
         box: Box | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        seconds: float | None = None,
     ) -> Prepared:
         """The same as `prepare`, in the other process.
 
         Args:
             pixels: uint8 [height, width, 3], contiguous; filled, or left black if the photo fails.
-            path: of the photo.
+            source: the photo's file, or its content.
             preprocessing: from the model's card.
             box: what to cut to.
-            limits: on the file, the picture, and the seconds it may take.
+            limits: on the file, the picture, the memory and the seconds it may take.
+            seconds: that it may take, if that is less.
 
         Returns:
             what `prepare` returns, with `pixels` itself.
 
         Raises:
-            ImageError: as of `prepare`; or the decoder crashed on this photo twice, or took too long.
+            ImageError: as of `prepare`; or the decoder crashed on this photo twice, or took too long, or was
+                ended.
             TraplineError: no process can be started.
         """
+        allowed = min(limits.max_seconds, limits.max_seconds if seconds is None else max(seconds, 0.001))
+        job: dict[str, Any] = {
+            **({"bytes": len(source)} if isinstance(source, bytes) else {"path": str(source)}),
+            "box": None if box is None else (box.x, box.y, box.width, box.height),
+            "seconds": allowed,
+        }
         for last in (False, True):
             started = time.monotonic()
             try:
-                done, said, inner = self._ask(pixels, path, preprocessing, box, limits)
+                done, said, inner = self._ask(pixels, source, job, preprocessing, limits)
             except _LostError:
                 status = self.close()
                 pixels[:] = 0
-                if status == WATCH_STATUS and time.monotonic() - started >= limits.max_seconds:
-                    raise ImageError(str(path), f"took more than {limits.max_seconds:g} s") from None
+                if self._ended:
+                    raise ImageError(name_of(source), "its decoding was ended") from None
+                if status == WATCH_STATUS and time.monotonic() - started >= allowed:
+                    raise ImageError(name_of(source), f"took more than {allowed:.3g} s") from None
                 if last:  # twice: it was the photo, and not somebody who ended the process
-                    raise ImageError(str(path), f"the decoder crashed ({_describe(status)})") from None
+                    raise ImageError(name_of(source), f"the decoder crashed ({_describe(status)})") from None
                 continue
             if not done:
-                raise ImageError(str(path), said)
+                raise ImageError(name_of(source), said)
             return Prepared(pixels, said or None, inner)
         raise AssertionError("unreachable")
 
     def _ask(
         self,
         pixels: npt.NDArray[np.uint8],
-        path: Path,
+        source: Path | bytes,
+        job: dict[str, Any],
         preprocessing: Preprocessing,
-        box: Box | None,
         limits: Limits,
     ) -> tuple[bool, str, Size]:
-        job: dict[str, Any] = {
-            "path": str(path),
-            "box": None if box is None else (box.x, box.y, box.width, box.height),
-        }
         process = self._started()
         if self._told != (preprocessing, limits):
-            job |= {"preprocessing": preprocessing.model_dump(), "limits": asdict(limits)}
+            job = job | {"preprocessing": preprocessing.model_dump(), "limits": asdict(limits)}
         content = json.dumps(job).encode()
         assert process.stdin is not None
         assert process.stdout is not None
         try:
             process.stdin.write(JOB.pack(len(content)) + content)
+            if isinstance(source, bytes):
+                process.stdin.write(source)
             process.stdin.flush()
         except OSError:
             raise _LostError from None
@@ -124,6 +139,8 @@ class Decoder:
         return done, text.decode(), (high, wide)
 
     def _started(self) -> subprocess.Popen[bytes]:
+        if self._ended:
+            raise _LostError
         if self._process is None:
             self._told = None
             try:
@@ -138,6 +155,27 @@ class Decoder:
                 raise TraplineError(f"No process for decoding can be started: {error}.") from error
             _widen(self._process)
         return self._process
+
+    def end(self) -> None:
+        """Kill the process, also from another thread than the one that waits for it; no other is started."""
+        self._ended = True
+        process = self._process
+        if process is not None:
+            with suppress(OSError):
+                process.kill()
+
+    def step_back(self) -> None:
+        """Let others have the processor first, from now on; it is not lent again."""
+        self.worn = True
+        process = self._process
+        if process is not None and hasattr(os, "setpriority"):
+            with suppress(OSError):  # it has just ended
+                os.setpriority(os.PRIO_PGRP, process.pid, _LOW_PRIORITY)
+
+    @property
+    def ended(self) -> bool:
+        """Whether `end` was called."""
+        return self._ended
 
     def close(self) -> int:
         """End the process; returns its exit status."""
@@ -175,25 +213,50 @@ def _describe(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"exit status {status}"
 
 
-_idle: list[Decoder] = []
-_lock = threading.Lock()
+class Decoders:
+    """Decoders that are lent for one photo at a time and kept for the next."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Decoder] = []
+        self._lent: set[Decoder] = set()
+        self._ended = False
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Decoder]:
+        """A decoder for one photo."""
+        with self._lock:
+            decoder = self._idle.pop() if self._idle else Decoder()
+            self._lent.add(decoder)
+            if self._ended:
+                decoder.end()
+        try:
+            yield decoder
+        finally:
+            with self._lock:
+                self._lent.discard(decoder)
+                if decoder.ended or decoder.worn:
+                    decoder.close()
+                else:
+                    self._idle.append(decoder)
+
+    def close(self) -> None:
+        """End the processes that nobody is using."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+    def end(self) -> None:
+        """End all, whatever they are decoding, for good: those who wait are told."""
+        with self._lock:
+            self._ended = True
+            for decoder in self._lent:
+                decoder.end()
+        self.close()
 
 
-@contextmanager
-def borrowed() -> Iterator[Decoder]:
-    """A decoder for one photo; it is kept for the next, in this run or another."""
-    with _lock:
-        decoder = _idle.pop() if _idle else Decoder()
-    try:
-        yield decoder
-    finally:
-        with _lock:
-            _idle.append(decoder)
+_SHARED = Decoders()
+borrowed = _SHARED.borrowed
+"""A decoder for one photo of a run; it is kept for the next, in this run or another."""
 
-
-@atexit.register
-def close_all() -> None:
-    """End the processes that nobody is using."""
-    with _lock:
-        while _idle:
-            _idle.pop().close()
+close_all = atexit.register(_SHARED.close)

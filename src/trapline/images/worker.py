@@ -23,7 +23,8 @@ from trapline.images.prepare import prepare
 from trapline.images.preprocessing import Preprocessing
 
 JOB = struct.Struct("<I")
-"""Bytes of JSON that follow: `path`, `box`; and `preprocessing`, `limits` where they are new."""
+"""Bytes of JSON that follow: `path`, or `bytes`, the number of those of the photo that follow in turn; `box`,
+`seconds`; and `preprocessing`, `limits` where they are new."""
 
 ANSWER = struct.Struct("<?IIII")
 """Whether it was decoded; height and width of the picture in the input (`Prepared.inner`); bytes of UTF-8 (a
@@ -49,8 +50,10 @@ def main() -> None:
         if "preprocessing" in job:
             preprocessing = Preprocessing.model_validate(job["preprocessing"])
             limits = Limits(**job["limits"])
-        faulthandler.dump_traceback_later(limits.max_seconds, exit=True, file=silence)
-        done, text, pixels, inner = answer(job["path"], job["box"], preprocessing, limits)
+            _limit_memory(limits.max_memory)
+        source = Path(job["path"]) if "path" in job else jobs.read(job["bytes"])
+        faulthandler.dump_traceback_later(job["seconds"], exit=True, file=silence)
+        done, text, pixels, inner = answer(source, job["box"], preprocessing, limits)
         said = text.encode(errors="replace")
         answers.write(ANSWER.pack(done, *inner, len(said), len(pixels)) + said)
         answers.write(pixels)
@@ -66,12 +69,24 @@ def _next_job(jobs: BinaryIO) -> dict[str, Any] | None:
     return job
 
 
+def _limit_memory(more: int) -> None:
+    """Refuse this process more memory than it has and so much beside it: Linux only, where it is known."""
+    try:
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        most = pages * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    except (ImportError, OSError, ValueError):
+        return
+
+
 def answer(
-    path: str, box: list[float] | None, preprocessing: Preprocessing, limits: Limits
+    source: Path | bytes, box: list[float] | None, preprocessing: Preprocessing, limits: Limits
 ) -> tuple[bool, str, bytes, Size]:
     """Whether a photo could be decoded, the warning or the reason, its pixels and `Prepared.inner`."""
     try:
-        prepared = prepare(Path(path), preprocessing, None if box is None else Box(*box), limits)
+        prepared = prepare(source, preprocessing, None if box is None else Box(*box), limits)
     except ImageError as error:
         return False, error.reason, b"", (0, 0)
     except Exception as error:  # noqa: BLE001 - one photo never ends the run; its row says what happened

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
-SERVING_LIMITS = Limits(max_bytes=32 * 2**20, max_pixels=50_000_000)
-"""Of one photo. Narrower than those of `predict`: who sends it is a stranger. A decoder needs 3 bytes a pixel
+SERVING_LIMITS = Limits(max_bytes=32 * 2**20, max_pixels=50_000_000, max_seconds=10.0)
+"""Of one photo. Narrower than those of `predict`: who sends it is a stranger. A decoder needs 4 bytes a pixel
 (JPEG is decoded at a reduced scale where that is enough)."""
 
 MOST_PHOTOS = 64

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +17,8 @@ from trapline.models.file import mask_flawed
 from trapline.models.tf_signature import EVERYTHING
 from trapline.serving import protos
 from trapline.serving.answers import Answer, Floats, Pixels, View, checked
-from trapline.serving.engine import Gate, Source, too_late, until, view_of
+from trapline.serving.engine import Gate, until
+from trapline.serving.lanes import Lanes, Source, too_late
 from trapline.serving.refusals import BACKEND, BUSY, NOT_READY, RefusedError
 from trapline.serving.settings import MOST_MESSAGE, Settings
 from trapline.serving.shelf import Served
@@ -166,10 +166,10 @@ def _shaped(values: Floats, shape: tuple[int, ...]) -> Floats:
 class GatewayEngine:
     """Decodes here, computes there, after having seen that the model there has the labels of the one here."""
 
-    def __init__(self, settings: Settings, threads: int) -> None:
+    def __init__(self, settings: Settings, lanes: Lanes) -> None:
         assert settings.backend is not None
-        self.gate = Gate(settings.queue, threads)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self.gate = Gate(settings.queue, lanes.lanes)
+        self._lanes = lanes
         self._channel = grpc.aio.insecure_channel(
             settings.backend,
             options=[
@@ -185,11 +185,9 @@ class GatewayEngine:
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
         """See `Engine`."""
         started = time.monotonic()
-        loop = asyncio.get_running_loop()
         with self.gate.admit(len(sources)):
             views = await until(
-                deadline,
-                [loop.run_in_executor(self._threads, view_of, one, served, deadline) for one in sources],
+                deadline, [self._lanes.run(self._lanes.view, one, served, deadline) for one in sources]
             )
             readable = [view.pixels for view in views if view.pixels is not None]
             rows = iter(
@@ -242,6 +240,7 @@ class GatewayEngine:
 
     async def check_ready(self, served: Served) -> None:
         """See `Engine`."""
+        self._lanes.check_ready()
         try:
             if not await self._speaker.ready(served.name, _READY_SECONDS):
                 raise _not_ready(f"The model server has no model '{served.name}' ready.")
@@ -264,7 +263,7 @@ class GatewayEngine:
 
     async def close(self) -> bool:
         """See `Engine`."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lanes.close()
         await self._channel.close()
         return True
 

@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -15,12 +14,10 @@ import numpy as np
 
 from trapline.models import ModelFile
 from trapline.models.halting import Halt
-from trapline.serving.answers import Answer, Floats, Photo, Pixels, View, checked, look
-from trapline.serving.refusals import BUSY, DEADLINE, NOT_READY, RefusedError
+from trapline.serving.answers import Answer, Floats, Pixels, checked
+from trapline.serving.lanes import Lanes, Place, Source, too_late
+from trapline.serving.refusals import BUSY, NOT_READY, RefusedError
 from trapline.serving.shelf import Served
-
-Source = Photo | View
-"""What is asked about: an encoded photo, or pixels that the client has made itself."""
 
 T = TypeVar("T")
 
@@ -169,7 +166,7 @@ class Runs:
 
 
 class LocalEngine:
-    """Computes in this process: each photo is decoded and run by one thread, as many at a time as there are.
+    """Computes here: each photo is decoded and run by one thread, as many at a time as there are lanes.
 
     On a processor a batch is no quicker than its photos one by one, and costs latency; so a thread a photo,
     each with a network of one thread, keeps every core busy without any waiting for a batch.
@@ -178,9 +175,9 @@ class LocalEngine:
     keeps its thread (see `Halt`): such a process gives up, for another to take its place.
     """
 
-    def __init__(self, threads: int, queue: int) -> None:
-        self.gate = Gate(queue, threads)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="answer")
+    def __init__(self, lanes: Lanes, queue: int) -> None:
+        self.gate = Gate(queue, lanes.lanes)
+        self._lanes = lanes
         self._runs = Runs()
 
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
@@ -189,12 +186,11 @@ class LocalEngine:
             return await until(deadline, [self._one(served, source, deadline, halt) for source in sources])
 
     async def _one(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._work, served, source, deadline, halt)
+        return await self._lanes.run(self._work, served, source, deadline, halt)
 
-    def _work(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
+    def _work(self, served: Served, source: Source, deadline: float, halt: Halt, place: Place) -> Answer:
         started = time.monotonic()
-        view = view_of(source, served, deadline)
+        view = self._lanes.view(source, served, deadline, place)
         if view.pixels is None:
             return Answer(view.name, None, view.reason)
         with halt.bound():
@@ -210,6 +206,7 @@ class LocalEngine:
         """See `Engine`."""
         if self._runs.stuck.is_set():
             raise RefusedError(NOT_READY, "A run of the network does not end; this process gives up.")
+        self._lanes.check_ready()
 
     def says(self, served: Served) -> dict[str, Any]:
         """See `Engine`."""
@@ -217,22 +214,21 @@ class LocalEngine:
 
     async def close(self) -> bool:
         """See `Engine`."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lanes.close()
         return await self._runs.close()
 
 
 class BatchingEngine(LocalEngine):
     """Decodes in threads and runs the network on batches; for accelerators, where a batch is quicker."""
 
-    def __init__(self, threads: int, queue: int, batch: int, wait: float) -> None:
-        super().__init__(threads, queue)
+    def __init__(self, lanes: Lanes, queue: int, batch: int, wait: float) -> None:
+        super().__init__(lanes, queue)
         self._size, self._wait = batch, wait
         self._batchers: dict[str, Batcher] = {}
 
     async def _one(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
         started = time.monotonic()
-        loop = asyncio.get_running_loop()
-        view = await loop.run_in_executor(self._threads, view_of, source, served, deadline)
+        view = await self._lanes.run(self._lanes.view, source, served, deadline)
         if view.pixels is None:
             return Answer(view.name, None, view.reason)
         found = checked(view, await self._batcher(served).run(view.pixels))
@@ -309,17 +305,6 @@ class Batcher:
                 return (await asyncio.to_thread(self.model.run, stacked)).probabilities
 
 
-def view_of(source: Source, served: Served, deadline: float) -> View:
-    """What the network sees of a source; decodes it if it is a photo.
-
-    Raises:
-        RefusedError: its turn came after the deadline.
-    """
-    if time.monotonic() >= deadline:
-        raise too_late()
-    return source if isinstance(source, View) else look(source, served.model.card)
-
-
 async def until(deadline: float, work: Sequence[Awaitable[T]]) -> list[T]:
     """All results, unless the deadline comes first; what has not begun by then never does.
 
@@ -331,8 +316,3 @@ async def until(deadline: float, work: Sequence[Awaitable[T]]) -> list[T]:
             return list(await asyncio.gather(*work))
     except TimeoutError:
         raise too_late() from None
-
-
-def too_late() -> RefusedError:
-    """The refusal of a request whose time is over."""
-    return RefusedError(DEADLINE, "The answer was not ready within the deadline.", retry_after=1)

@@ -15,8 +15,9 @@ from trapline.models.halting import Halt
 from trapline.models.runtimes import OPENVINO
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, pool
 from trapline.serving.body import Held
-from trapline.serving.engine import BatchingEngine, Engine, LocalEngine, Source, too_late
+from trapline.serving.engine import BatchingEngine, Engine, LocalEngine
 from trapline.serving.fetch import Fetcher
+from trapline.serving.lanes import Lanes, Source, too_late
 from trapline.serving.refusals import INTERNAL, INVALID, NOT_READY, UNAUTHENTICATED, UNREADABLE, RefusedError
 from trapline.serving.settings import ACCELERATOR_BATCH, Settings
 from trapline.serving.shelf import Served, Shelf
@@ -180,18 +181,19 @@ async def build_service(settings: Settings, cores: int, halt: Halt | None = None
         batch=settings.batch or 1,
         halt=halt,
     )
-    await asyncio.to_thread(shelf.open_all)
+    lanes = Lanes(threads)
+    await asyncio.gather(asyncio.to_thread(shelf.open_all), asyncio.to_thread(lanes.warm_up))
     on_processor = shelf.get().model.runtime in ("cpu", OPENVINO)
     batch = settings.batch or (1 if on_processor else min(ACCELERATOR_BATCH, settings.queue))
     engine: Engine
     if not computes:
         from trapline.serving.backend import GatewayEngine  # speaks gRPC, which a function in the cloud lacks
 
-        engine = GatewayEngine(settings, threads)
+        engine = GatewayEngine(settings, lanes)
     elif batch > 1:
-        engine = BatchingEngine(threads, settings.queue, batch, settings.batch_wait)
+        engine = BatchingEngine(lanes, settings.queue, batch, settings.batch_wait)
     else:
-        engine = LocalEngine(threads, settings.queue)
+        engine = LocalEngine(lanes, settings.queue)
     telemetry = Telemetry()
     telemetry.watch(lambda: engine.gate.inside)
     shelf.replaced = telemetry.replaced

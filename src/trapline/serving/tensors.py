@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trapline.models.card import Card
 from trapline.serving.answers import MOST_PHOTOS, Answer, Floats, Photo, View
-from trapline.serving.engine import Source
+from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, UNREADABLE, RefusedError
 
 PIXELS, ENCODED, OUTPUT = "images", "encoded", "probabilities"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from trapline.models.tf_signature import EVERYTHING, PLAIN, SIGNATURE, TfSignature
 from trapline.serving import protos
-from trapline.serving.engine import Source
+from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, NOT_FOUND, TOO_LARGE, RefusedError
 from trapline.serving.settings import MOST_MESSAGE
 from trapline.serving.shelf import Served

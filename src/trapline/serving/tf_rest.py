@@ -11,7 +11,7 @@ from trapline.models.tf_signature import TfSignature
 from trapline.serving import documents, tf
 from trapline.serving.asked import SECONDS
 from trapline.serving.body import Body, parse_base64, parse_json, while_connected
-from trapline.serving.engine import Source
+from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_JSON

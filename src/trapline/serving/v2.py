@@ -14,7 +14,7 @@ from trapline import __version__
 from trapline.models.card import Card
 from trapline.serving.answers import Floats, sees
 from trapline.serving.body import parse_base64
-from trapline.serving.engine import Source
+from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.shelf import VERSION, Served

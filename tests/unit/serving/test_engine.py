@@ -16,6 +16,7 @@ from trapline.errors import DataError, UsageError
 from trapline.models.cores import available_cores
 from trapline.serving.answers import Photo, answer
 from trapline.serving.engine import BatchingEngine, Gate, LocalEngine
+from trapline.serving.lanes import Lanes
 from trapline.serving.refusals import RefusedError
 from trapline.serving.settings import Settings, name_models
 from trapline.serving.shelf import Served, Shelf
@@ -30,6 +31,13 @@ def served(write_tiny_model: Any, tmp_path: Path) -> Served:
 def photos(world: Any) -> list[Photo]:
     catalog = world()
     return [Photo(catalog.path(path).read_bytes(), path) for path in catalog.table["file_path"].to_list()]
+
+
+def warm(number: int) -> Lanes:
+    """Lanes whose decoders are started, as those of a server that is ready."""
+    lanes = Lanes(number)
+    lanes.warm_up()
+    return lanes
 
 
 def test_answers_are_the_same_however_many_are_asked_at_once(served: Served, photos: list[Photo]) -> None:
@@ -47,7 +55,7 @@ def test_answers_are_the_same_however_many_are_asked_at_once(served: Served, pho
         assert engine.gate.inside == 0
         await engine.close()
 
-    for make in (lambda: LocalEngine(2, 64), lambda: BatchingEngine(2, 64, 4, 0.01)):
+    for make in (lambda: LocalEngine(warm(2), 64), lambda: BatchingEngine(warm(2), 64, 4, 0.01)):
         asyncio.run(ask(make()))
 
 
@@ -62,7 +70,7 @@ def test_batches_fill_and_do_not_wait_for_ever(served: Served, photos: list[Phot
     served.model.run = counting  # type: ignore[method-assign]
 
     async def ask() -> None:
-        engine = BatchingEngine(2, 64, 4, 0.05)
+        engine = BatchingEngine(warm(2), 64, 4, 0.05)
         later = asyncio.get_running_loop().time() + 10
         await engine.answers(served, photos[:8], later)
         await engine.answers(served, photos[:1], later)
@@ -83,7 +91,7 @@ def test_a_batch_that_fails_fails_all_who_wait_for_it_and_no_other(
     plain = served.model.run
 
     async def ask() -> None:
-        engine = BatchingEngine(2, 64, 2, 0.01)
+        engine = BatchingEngine(warm(2), 64, 2, 0.01)
         later = asyncio.get_running_loop().time() + 10
         served.model.run = broken  # type: ignore[method-assign]
         with pytest.raises(RuntimeError, match="no"):
@@ -101,7 +109,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(served: Served, photos
     served.model.run = lambda images: go.wait(5) and plain(images)  # type: ignore[method-assign, return-value, assignment]
 
     async def ask() -> None:
-        engine = LocalEngine(1, 4)
+        engine = LocalEngine(warm(1), 4)
         later = asyncio.get_running_loop().time() + 10
         waiting = asyncio.create_task(engine.answers(served, photos[:3], later))
         await asyncio.sleep(0)
@@ -132,7 +140,7 @@ def test_a_deadline_ends_the_wait_and_what_has_not_begun_never_does(
     served.model.run = slow  # type: ignore[method-assign]
 
     async def ask() -> None:
-        engine = LocalEngine(1, 64)
+        engine = LocalEngine(warm(1), 64)
         with pytest.raises(RefusedError) as refused:
             await engine.answers(served, photos[:6], asyncio.get_running_loop().time() + 0.2)
         assert refused.value.kind.http == 504

@@ -1,0 +1,96 @@
+"""What a picture's header does not say of its cost: scans of a JPEG, frames of an animation.
+
+Each scan of a progressive JPEG goes over the whole picture, and a scan can be of a few bytes: 4 MB can hold
+50,000, which take two minutes of processor. Frames cost where somebody counts them by reading each. Both are
+counted here without decoding, and no further than the limit.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from itertools import islice
+
+from PIL import ImageFile
+
+_SCAN = b"\xff\xda"
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+"""What is no stuffed byte and no restart: the next segment after coded data."""
+
+_ALONE = {0x01, *range(0xD0, 0xD9)}
+"""Markers without a length: TEM, restarts, start of image."""
+
+
+def count_scans(content: bytes, most: int) -> int:
+    """The scans of a JPEG file's first picture; `most` + 1 if there are more than `most`.
+
+    Thumbnails within its metadata and whatever follows its end are not counted.
+    """
+    if content.count(_SCAN) <= most:  # a quick bound from above: it also finds what looks alike
+        return content.count(_SCAN)
+    scans, at = 0, 2
+    while scans <= most:
+        found = _MARKER.search(content, at)
+        if found is None or content[found.end() - 1] == 0xD9:
+            break
+        at, marker = found.end(), content[found.end() - 1]
+        if marker not in _ALONE:
+            scans += marker == 0xDA
+            at += int.from_bytes(content[at : at + 2], "big")
+    return scans
+
+
+def count_frames(image: ImageFile.ImageFile, content: bytes, most: int) -> int:
+    """The frames of a picture that is open; `most` + 1 if there are more than `most`.
+
+    Args:
+        image: of one of the formats that Trapline opens.
+        content: the file.
+        most: where counting stops.
+    """
+    if image.format == "GIF":
+        return sum(1 for _ in islice(_gif_frames(content), most + 1))
+    if image.format == "TIFF":
+        return sum(1 for _ in islice(_tiff_directories(content), most + 1))
+    return min(int(getattr(image, "n_frames", 1)), most + 1)
+
+
+def _gif_frames(content: bytes) -> Iterator[int]:
+    """Where each image block begins: GIF89a, sections 18 to 26."""
+    at = 13 + _colours(content, 10)
+    while at < len(content):
+        kind = content[at]
+        if kind == 0x2C:
+            yield at
+            at += 11 + _colours(content, at + 9)
+        elif kind == 0x21:
+            at += 2
+        else:  # the end, or damage
+            return
+        while at < len(content) and content[at]:
+            at += content[at] + 1
+        at += 1
+
+
+def _colours(content: bytes, at: int) -> int:
+    """Bytes of the colour table that the flags at a place announce."""
+    flags = content[at] if at < len(content) else 0
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _tiff_directories(content: bytes) -> Iterator[int]:
+    """Where each directory of the chain begins; one that comes again ends it."""
+    order = "<" if content[:2] == b"II" else ">"
+    big = content[2:4] in (b"+\0", b"\0+")
+    number, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
+    seen: set[int] = set()
+    at = 8 if big else 4
+    try:
+        while (place := struct.unpack_from(order + pointer, content, at)[0]) and place not in seen:
+            seen.add(place)
+            yield place
+            entries = struct.unpack_from(order + number, content, place)[0]
+            at = place + struct.calcsize("=" + number) + entries * entry
+    except struct.error:  # cut off
+        return

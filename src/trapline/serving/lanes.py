@@ -1,0 +1,219 @@
+"""Where photos become pixels while many ask: so many at a time, each in a process that can be ended.
+
+A decoder is C, and a photo may have been made to keep it busy. So each is decoded by another process
+(`trapline.images.decoders`), which is ended when the photo has taken its seconds or its request's deadline
+has passed; and a photo that takes long leaves its lane to others, so that a few of its kind hold up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from trapline.errors import TraplineError
+from trapline.images import Decoder, Decoders, ImageError, Preprocessing, choose_box
+from trapline.models.card import Card
+from trapline.serving.answers import SERVING_LIMITS, Photo, View
+from trapline.serving.refusals import DEADLINE, NOT_READY, RefusedError
+from trapline.serving.shelf import Served
+
+Source = Photo | View
+"""What is asked about: an encoded photo, or pixels that the client has made itself."""
+
+T = TypeVar("T")
+
+LONG = 0.5
+"""Seconds after which a photo counts as slow and makes way."""
+
+SLOW_A_LANE = 1
+"""Slow photos at one time beside the others, for each lane; each may take a decoder's memory."""
+
+STUCK = 2.0
+"""Seconds that a photo may wait for its turn before the server is no longer ready."""
+
+
+class Lanes:
+    """Threads that each carry one photo at a time to a decoder, and perhaps through the network.
+
+    A photo that takes long while others wait goes aside: it is decoded on, with a low priority, where only
+    few are; or if there is no room, begun anew there when there is. So slow photos hold up each other.
+
+    Args:
+        lanes: photos at a time, slow ones aside.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        self._free, self._aside = asyncio.Semaphore(lanes), asyncio.Semaphore(SLOW_A_LANE * lanes)
+        self._threads = ThreadPoolExecutor((1 + SLOW_A_LANE) * lanes, thread_name_prefix="photo")
+        self._waiting: dict[Place, float] = {}
+        self._decoders = Decoders()
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """What a function makes of a photo, in a thread, once there is a lane.
+
+        Args:
+            work: is called with the arguments and the photo's place, which it gives to `view`.
+            arguments: of it.
+        """
+        place = Place(self._free)
+        self._waiting[place] = time.monotonic()
+        try:
+            await self._free.acquire()
+        finally:
+            del self._waiting[place]
+        timer = asyncio.get_running_loop().call_later(LONG, self._look_after, place)
+        try:
+            return await self._in_thread(place, work, *arguments)
+        except _MadeWayError:
+            place = Place(self._aside, slow=True)
+            await self._aside.acquire()
+            return await self._in_thread(place, work, *arguments)
+        finally:
+            timer.cancel()
+
+    async def _in_thread(self, place: Place, work: Callable[..., T], *arguments: object) -> T:
+        """A request that is given up leaves its place when the function has returned, and not before."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments, place))
+        running.add_done_callback(place.leave)
+        return await asyncio.shield(running)
+
+    def _look_after(self, place: Place) -> None:
+        """Have a photo that takes long make way, if others wait."""
+        if place.left:
+            return
+        if not self._waiting or place.decoder is None:
+            asyncio.get_running_loop().call_later(LONG / 5, self._look_after, place)
+        elif self._aside.locked():
+            place.made_way = True
+            place.decoder.end()
+        else:
+            place.moving = asyncio.ensure_future(self._move(place, place.decoder))
+
+    async def _move(self, place: Place, decoder: Decoder) -> None:
+        await self._aside.acquire()  # does not wait: it was not locked
+        if place.left:
+            self._aside.release()
+            return
+        decoder.step_back()
+        place.held.release()
+        place.held = self._aside
+
+    def view(self, source: Source, served: Served, deadline: float, place: Place) -> View:
+        """What the network sees of a source; decodes it if it is a photo. For `run`.
+
+        Raises:
+            RefusedError: its turn came, or its decoding ended, after the deadline.
+        """
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise too_late()
+        return source if isinstance(source, View) else self._decode(source, served.model.card, left, place)
+
+    def _decode(self, photo: Photo, card: Card, seconds: float, place: Place) -> View:
+        size = card.preprocessing
+        pixels = np.zeros((size.height, size.width, 3), np.uint8)
+        until = time.monotonic() + seconds
+        try:
+            box = choose_box(photo.boxes, size.crop)
+            with self._decoders.borrowed() as decoder:
+                if place.slow:
+                    decoder.step_back()
+                place.decoder = decoder
+                made = decoder.prepare_into(pixels, photo.content, size, box, SERVING_LIMITS, seconds)
+        except ImageError as error:
+            if place.made_way:
+                raise _MadeWayError from None
+            if time.monotonic() >= until:
+                raise too_late() from None
+            return View(photo.name, None, error.reason)
+        finally:
+            place.decoder = None
+        return View(photo.name, made.pixels, made.warning)
+
+    def warm_up(self) -> None:
+        """Have a decoder for each lane decode a photo, as proof that it can; later photos find it started.
+
+        Raises:
+            TraplineError: no process can be started, or none can decode.
+        """
+        content, size = io.BytesIO(), Preprocessing()
+        Image.new("RGB", (8, 8)).save(content, "PNG")
+        with ExitStack() as stack, ThreadPoolExecutor(self.lanes) as pool:
+            started = [
+                pool.submit(
+                    stack.enter_context(self._decoders.borrowed()).prepare_into,
+                    np.zeros((size.height, size.width, 3), np.uint8),
+                    content.getvalue(),
+                    size,
+                )
+                for _ in range(self.lanes)
+            ]
+            try:
+                for one in started:
+                    one.result()
+            except ImageError as error:
+                raise TraplineError(f"Photos cannot be decoded on this machine: {error.reason}.") from None
+
+    def check_ready(self) -> None:
+        """Refuse if photos have been waiting too long for their turn.
+
+        Raises:
+            RefusedError: they have.
+        """
+        if not self._waiting:
+            return
+        waited = time.monotonic() - next(iter(self._waiting.values()))
+        if waited > STUCK:
+            raise RefusedError(
+                NOT_READY, f"Photos have been waiting for {waited:.0f} s for their turn.", retry_after=1
+            )
+
+    def close(self) -> None:
+        """End the decoders, whatever they are at, and let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._decoders.end()
+
+
+class _MadeWayError(Exception):
+    """The decoding of a slow photo was ended for others; it is begun anew aside."""
+
+
+class Place:
+    """Where a photo is: in a lane or aside; given back when its thread is done with it.
+
+    Attributes:
+        held: what is given back.
+        slow: whether it began aside.
+        decoder: that decodes it now.
+        moving: keeps the task alive that moves it aside.
+        made_way: whether its decoding was ended for others.
+        left: whether its thread is done with it.
+    """
+
+    def __init__(self, held: asyncio.Semaphore, *, slow: bool = False) -> None:
+        self.held, self.slow = held, slow
+        self.decoder: Decoder | None = None
+        self.moving: asyncio.Future[None] | None = None
+        self.made_way = self.left = False
+
+    def leave(self, done: asyncio.Future[Any]) -> None:
+        """The photo is done; whoever waits next may begin."""
+        self.left = True
+        self.held.release()
+        if not done.cancelled():
+            done.exception()  # looked at, also where nobody waits for it any more
+
+
+def too_late() -> RefusedError:
+    """The refusal of a request whose time is over."""
+    return RefusedError(DEADLINE, "The answer was not ready within the deadline.", retry_after=1)
