@@ -8,6 +8,7 @@ from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.named_parts import left_out, natural_order
 from trapline.catalog.names import as_name, as_text
+from trapline.catalog.presence import Presence, SourceGoneError, refuse_gone
 from trapline.catalog.splits import (
     fingerprint,
     location_folds,
@@ -29,6 +30,8 @@ __all__ = [
     "Groups",
     "LeakCheck",
     "LinkReport",
+    "Presence",
+    "SourceGoneError",
     "as_name",
     "as_text",
     "assign_events",
@@ -46,6 +49,7 @@ __all__ = [
     "location_folds",
     "natural_order",
     "number_frames",
+    "refuse_gone",
     "season_folds",
     "shot_order",
     "split_catalog",

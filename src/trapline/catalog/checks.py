@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from trapline.catalog.duplicates import exact_duplicates
+from trapline.catalog.presence import refuse_gone
 from trapline.catalog.table import Catalog
 
 
@@ -57,7 +58,12 @@ def check_files(
             that look alike.
         on_file: called once for each media with which a step is through (two steps where `full`), for a
             progress display.
+
+    Raises:
+        SourceGoneError: `full`, and none of the photos can be read.
     """
+    if full:
+        refuse_gone(catalog)
     paths = catalog.paths()
     table = catalog.table
     ids = table["media_id"].to_list()

@@ -119,19 +119,22 @@ def run(
         typer.Option("--join-events", help="Join the source's own events closer in time than this."),
     ] = None,
     check: Annotated[
-        str, typer.Option("--check", help="quick: files there and equal; full: decode them all; none.")
-    ] = "quick",
+        str | None,
+        typer.Option(
+            "--check", help="quick: files there and equal; full: decode them all; none. [default: quick]"
+        ),
+    ] = None,
     json: Json = False,
     force: Force = False,
 ) -> None:
     """Read media from any source, print what was found, and write the catalog."""
     from dataclasses import asdict
 
-    from trapline.catalog import check_files, join_events, link_class_folders, summarise
+    from trapline.catalog import join_events, link_class_folders, refuse_gone, summarise
     from trapline.errors import UsageError
     from trapline.formats import join_boxes, read
 
-    if check not in ("none", "quick", "full"):
+    if check not in (None, "none", "quick", "full"):
         raise UsageError(f"--check takes none, quick or full, not '{check}'.")
     if output is not None:
         refuse_as_catalog(output, force)
@@ -165,12 +168,9 @@ def run(
     join = _gap(join_gap, "--join-events")
     if join is not None:
         catalog = join_events(catalog, join)
-    files = None
-    if check != "none":
-        with progress() as display:
-            full = check == "full"
-            task = display.add_task("checking files", total=len(catalog) * (1 + full), rate="")
-            files = check_files(catalog, full=full, on_file=lambda: display.advance(task))
+    if exif or check in ("quick", "full"):  # asked of the photos, and not only of what a table says of them
+        refuse_gone(catalog)
+    files = None if check == "none" else _check(catalog, full=check == "full")
     linked = None if links is None else link_class_folders(catalog, links, kind=link_kind)
     if output is not None:
         catalog.save(output)
@@ -190,6 +190,14 @@ def run(
             typer.echo(f"Links in {links}: {_linked(linked)}")
         if output is not None:
             typer.echo(f"Written: {output}")
+
+
+def _check(catalog: Catalog, *, full: bool) -> FileCheck:
+    from trapline.catalog import check_files
+
+    with progress() as display:
+        task = display.add_task("checking files", total=len(catalog) * (1 + full), rate="")
+        return check_files(catalog, full=full, on_file=lambda: display.advance(task))
 
 
 def _columns(pairs: list[str] | None) -> dict[str, str] | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from trapline.catalog import refuse_gone
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers import (
     FAILED,
@@ -54,11 +55,13 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
 
     Raises:
         UsageError: an unknown mode, or links cannot be made here.
+        SourceGoneError: none of the photos can be read.
         DataError: a photo is missing, two labels would share a folder, or a file is in the way that sorting
             did not make or that changed since; what was sorted before is then as it was.
     """
     if mode not in _MODES:
         raise UsageError(f"There is no mode '{mode}'; there are: {', '.join(_MODES)}.")
+    refuse_gone(job.catalog)
     recorded = (job.output / UNDO_FILE).is_file()
     before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
     entries, notes = by_media(job, threshold)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree import ElementTree
 
-from trapline.catalog import as_name
+from trapline.catalog import as_name, refuse_gone
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers import MediaSaid, by_media, describe_spread, describe_threshold
 from trapline.formats.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool
@@ -69,6 +69,8 @@ def write_xmp(
     Raises:
         UsageError: an unknown mode or naming; sidecars exist and `--force` was not given; photos exist where
             copies would be; ExifTool is not installed.
+        SourceGoneError: none of the photos can be read, and they are to be copied or to lie beside what is
+            written.
         DataError: a sidecar of another program is in the way, or two photos would share a sidecar or a copy.
     """
     if mode not in ("sidecar", "copy"):
@@ -87,6 +89,9 @@ def write_xmp(
 
 
 def _write_sidecars(job: Job, entries: Sequence[MediaSaid], naming: Naming) -> Written:
+    root, output = job.catalog.root.resolve(), job.output.resolve()
+    if output.is_relative_to(root) or root.is_relative_to(output):  # else they need no photos
+        refuse_gone(job.catalog)
     places = [_sidecar(entry.media["file_path"], naming) for entry in entries]
     _refuse_shared(job, places, "sidecar", "use --naming full" if naming == "adobe" else None)
     _refuse_sidecars_there(job, places)
@@ -106,6 +111,7 @@ def _write_copies(job: Job, entries: Sequence[MediaSaid]) -> Written:
             f"{len(present)} of the photos exist in {job.output}, the first is {present[0]}. Copies are "
             "never written over a file, not even with --force: name another folder with -o."
         )
+    refuse_gone(job.catalog)
     job.output.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
     for start in range(0, len(entries), _COPIES_AT_ONCE):

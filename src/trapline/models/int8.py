@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog, Groups, fingerprint
+from trapline.catalog import BLANK, Catalog, Groups, Presence, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, choose_box, prepare
 from trapline.metrics import bootstrap_all, measure
@@ -164,6 +164,7 @@ def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], np
     preprocessing = model.card.preprocessing
     boxes = catalog.table["boxes"].to_list()
     paths = catalog.paths()
+    presence = Presence(catalog)
 
     def read(row: int) -> npt.NDArray[np.uint8] | None:
         try:
@@ -179,6 +180,9 @@ def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], np
                 for row, pixels in zip(rows, pool.map(read, rows), strict=True)
                 if pixels is not None
             ]
+            if found:
+                presence.saw(paths[found[-1][0]])
+            presence.refuse_if_gone(paths[row] for row in set(rows) - {row for row, _ in found})
             if found:
                 yield [row for row, _ in found], np.stack([pixels for _, pixels in found])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, Presence
 from trapline.images import Box, Decoder, ImageError, Limits, Preprocessing, borrowed
 from trapline.models.cores import available_cores
 from trapline.models.file import NO_PROBABILITY
@@ -90,12 +90,14 @@ class Decoding:
         catalog: says where the files are.
         preprocessing: from the model's card, or the detector's.
         limits: on the bytes of a file, the pixels of a picture and the seconds it may take.
+        presence: of the photos; a run stops when they go.
         workers: processes; None for as many as the machine has cores.
     """
 
     catalog: Catalog
     preprocessing: Preprocessing
     limits: Limits
+    presence: Presence
     workers: int | None = None
 
     @property
@@ -115,6 +117,10 @@ class Decoding:
         Args:
             inputs: batches, each input with its place in it.
             places: of every batch; None for as many as it has inputs.
+
+        Raises:
+            SourceGoneError: the photos can no longer be read; of the batch in which that shows nothing is
+                given out.
         """
         pool = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         waiting: deque[_Waiting] = deque()
@@ -122,11 +128,20 @@ class Decoding:
             for batch in inputs:
                 waiting.append(self._begin(pool, batch, places or len(batch)))
                 if len(waiting) > _AHEAD:
-                    yield _finish(*waiting.popleft())
+                    yield self._still_there(_finish(*waiting.popleft()))
             while waiting:
-                yield _finish(*waiting.popleft())
+                yield self._still_there(_finish(*waiting.popleft()))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def _still_there(self, batch: Decoded) -> Decoded:
+        """The batch, unless what failed in it did so because the photos are gone."""
+        paths = [self.catalog.path(row.file_path) for _, row in batch.inputs]
+        read = batch.readable
+        if read.any():
+            self.presence.saw(paths[np.flatnonzero(read)[-1]])
+        self.presence.refuse_if_gone(path for path, fine in zip(paths, read, strict=True) if not fine)
+        return batch
 
     def warm_up(self, row: Input, inputs: int) -> None:
         """Start the processes that so many inputs need, and have each decode `row`, as proof that it can."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, Presence
 from trapline.catalog.table import BOX
 from trapline.images import DEFAULT_LIMITS, Limits
 from trapline.models.detector import Detector, Found
@@ -67,17 +67,19 @@ def detect(
     Raises:
         UsageError: the journal is of another detector or other options.
         DataError: no media.
+        SourceGoneError: none of the photos can be read, or they can no longer be.
         TraplineError: the disk is full.
     """
     catalog = as_catalog(inputs)
     looked = catalog if part is None else catalog.part(part)
     if where_none:
         looked = looked.filter(pl.col("boxes").list.len().fill_null(0) == 0)
+    presence = Presence(looked)  # before the journal is touched
     with Journal(Path(journal), _header(detector, limits), fresh=fresh) as open_journal:
         wanted = not_done(looked, None, "media", open_journal.index(), len(looked))
         done = earlier = len(looked) - int(wanted.sum())
         started = time.monotonic()
-        decoding = Decoding(looked, detector.preprocessing, limits, workers)
+        decoding = Decoding(looked, detector.preprocessing, limits, presence, workers)
         for batch in decoding.batches(batches(looked, None, "media", _BATCH, wanted), _BATCH):
             open_journal.append(batch.entries(), _numbers(detector, batch))
             done += len(batch.inputs)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
 from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
 from trapline.models import ModelFile
@@ -172,10 +172,13 @@ def predict_to_file(
         UsageError: the model has no labels, or makes no crops and boxes are asked for; the output's suffix is
             unknown; or the journal is of another model or other options.
         DataError: no media; no media has an event and events are asked for.
+        SourceGoneError: none of the photos can be read, or they can no longer be (a drive was pulled). No
+            table is written and an earlier one stays; the same call goes on when they are back.
         TraplineError: the disk is full.
     """
     output = Path(output)
     catalog = _check(model, inputs, output, part, level)
+    presence = Presence(catalog)  # before the journal is touched
     crop = model.card.preprocessing.crop
     extent = measure(catalog, crop, level)
     path = journal_path(output)
@@ -187,7 +190,7 @@ def predict_to_file(
         left = int(wanted.sum())
         started, done = time.monotonic(), extent.asked - left
         places = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
-        run = _Run(model, catalog, level, places, workers, limits)
+        run = _Run(model, catalog, level, places, presence, workers, limits)
         for entries, probabilities in run.batches(wanted):
             journal.append(entries, probabilities)
             done += len(entries)
@@ -217,6 +220,7 @@ def estimate(
     """
     output = Path(output)
     catalog = _check(model, inputs, output, part, level)
+    presence = Presence(catalog)  # before the journal is touched
     crop = model.card.preprocessing.crop
     extent = measure(catalog, crop, level)
     path = journal_path(output)
@@ -232,7 +236,8 @@ def estimate(
     chosen = np.zeros(extent.asked, np.bool_)
     chosen[spread] = True
     sampled = [row for batch in batches(catalog, crop, level, 1, chosen) for _, row in batch]
-    run = _Run(model, catalog, level, min(header["batch_size"], len(sampled)), workers, limits)
+    places_at_once = min(header["batch_size"], len(sampled))
+    run = _Run(model, catalog, level, places_at_once, presence, workers, limits)
     started = time.monotonic()
     run.warm_up(sampled[0], left)
     warm = time.monotonic()
@@ -432,6 +437,7 @@ class _Run:
     catalog: Catalog
     level: Level
     batch_size: int
+    presence: Presence
     workers: int | None
     limits: Limits
 
@@ -443,7 +449,7 @@ class _Run:
     @property
     def decoding(self) -> Decoding:
         """How the photos become pixels."""
-        return Decoding(self.catalog, self.model.card.preprocessing, self.limits, self.workers)
+        return Decoding(self.catalog, self.model.card.preprocessing, self.limits, self.presence, self.workers)
 
     @property
     def whole_events(self) -> bool:

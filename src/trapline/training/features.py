@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline import __version__
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
 from trapline.images import ImageError, Preprocessing, choose_box, prepare
 from trapline.models.file import ModelFile
@@ -141,6 +141,7 @@ class _Job:
         progress: Progress | None,
     ) -> None:
         self.model, self.views, self.workers = model, views, workers
+        self.presence = Presence(catalog)
         self.paths = catalog.paths()
         self.boxes = [
             [choose_box(boxes, view.preprocessing.crop) for view in views]
@@ -228,8 +229,11 @@ class _Job:
             if self._is_whole(looks, row):
                 self._run_batches(model, looks, store, keys)
                 looks = []
+            if pixels is not None:
+                self.presence.saw(self.paths[row])
             for place in places:
                 if pixels is None:
+                    self.presence.refuse_if_gone([self.paths[row]])
                     self.features.failed[row] = warning or ""
                     self.done += 1
                 elif missing[row, place]:

@@ -15,6 +15,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
 from trapline.images import (
     Box,
@@ -95,7 +96,7 @@ class PixelCache:
             return prepare(photo.path, preprocessing, photo.box).pixels, []
 
         shape = (preprocessing.height, preprocessing.width)
-        return self._store(_photos(catalog, preprocessing), ["exact", preprocessing], shape, make, progress)
+        return self._store(catalog, preprocessing, ["exact", preprocessing], shape, make, progress)
 
     def canvas(
         self,
@@ -118,19 +119,21 @@ class PixelCache:
             return canvas_of(photo, preprocessing, reach, shape)
 
         kind: list[Any] = ["canvas", preprocessing, reach, shape]
-        return self._store(_photos(catalog, preprocessing), kind, shape, make, progress)
+        return self._store(catalog, preprocessing, kind, shape, make, progress)
 
     def _store(
         self,
-        photos: Sequence[Photo],
+        catalog: Catalog,
+        preprocessing: Preprocessing,
         kind: Sequence[Any],
         shape: tuple[int, int],
         make: Callable[[Photo], tuple[Pixels, list[float]]],
         progress: Progress | None,
     ) -> Store:
+        presence, photos = Presence(catalog), _photos(catalog, preprocessing)
         folder = self.folder / self._key(photos, kind)
         if not (folder / "done.json").is_file():
-            self._fill(folder, photos, shape, make, progress)
+            self._fill(folder, photos, presence, shape, make, progress)
         (folder / "done.json").touch()  # marks it as used now
         self._drop_oldest(keep=folder)
         return _open(folder, (len(photos), *shape, 3))
@@ -157,6 +160,7 @@ class PixelCache:
         self,
         folder: Path,
         photos: Sequence[Photo],
+        presence: Presence,
         shape: tuple[int, int],
         make: Callable[[Photo], tuple[Pixels, list[float]]],
         progress: Progress | None,
@@ -175,14 +179,18 @@ class PixelCache:
             except ImageError as error:
                 return str(error)
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ExitStack() as half_made, ThreadPoolExecutor(os.cpu_count()) as pool:
+            half_made.callback(shutil.rmtree, partial, ignore_errors=True)
             for row, found in enumerate(in_order(pool, work, range(len(photos)), ahead=AHEAD)):
                 if isinstance(found, str):
+                    presence.refuse_if_gone([photos[row].path])
                     failed[row] = found
                 else:
+                    presence.saw(photos[row].path)
                     pixels[row], facts[row] = found
                 if progress is not None:
                     progress(row + 1, len(photos))
+            half_made.pop_all()
         pixels.flush()
         pixels = None  # Windows renames no folder with an open file
         width = max((len(fact) for fact in facts.values()), default=0)

@@ -436,6 +436,7 @@ def test_decoding_never_runs_far_ahead(
     monkeypatch.setattr(decoding, "_read", count)
     far: list[int] = []
     paths = [tmp_path / f"{number}.jpg" for number in range(100)]
+    paths[0].touch()  # photos of which none is there are not begun with
     predict(
         model,
         paths,
@@ -510,6 +511,7 @@ def test_the_summary_counts_everything(model: ModelFile, tmp_path: Path) -> None
 
 
 def test_nothing_readable_at_all_is_still_a_table(model: ModelFile, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_text("no picture")
     result = predict(model, [tmp_path / "x.jpg"], tmp_path / "p.parquet")
     assert result.table["status"].to_list() == ["failed"]
     assert summarise(result).top_labels == {}
