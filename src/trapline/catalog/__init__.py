@@ -7,7 +7,7 @@ from trapline.catalog.groups import Groups
 from trapline.catalog.leaks import LeakCheck, check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.named_parts import left_out, natural_order
-from trapline.catalog.names import as_name, as_text
+from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
 from trapline.catalog.presence import Presence, SourceGoneError, refuse_gone
 from trapline.catalog.splits import (
     fingerprint,
@@ -32,6 +32,7 @@ __all__ = [
     "LinkReport",
     "Presence",
     "SourceGoneError",
+    "as_listed",
     "as_name",
     "as_text",
     "assign_events",
@@ -48,6 +49,7 @@ __all__ = [
     "link_class_folders",
     "location_folds",
     "natural_order",
+    "normal_paths",
     "number_frames",
     "refuse_gone",
     "season_folds",

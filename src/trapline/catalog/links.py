@@ -11,11 +11,14 @@ from pathlib import Path
 
 import polars as pl
 
+from trapline.catalog.names import as_name
 from trapline.catalog.table import Catalog
 from trapline.errors import DataError, UsageError
 
 _RECORD = ".trapline-links.json"
 _BAD_FOLDER = re.compile(r'(^|/)\.{0,2}(/|$)|[\\:*?"<>|\x00-\x1f]|(^|/)[ ]|[ .](/|$)')
+_OUTSIDE = re.compile(r"(^|/)\.{0,2}(/|$)") if os.name == "posix" else _BAD_FOLDER
+"""In a record: what could lead out of the folder. A file's name may hold more than a folder's, a label."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def link_class_folders(catalog: Catalog, folder: Path | str, *, kind: str = "sym
     # written first, so that an interrupted run leaves nothing that the next does not know
     _write_record(folder, before | wanted)
     removed = [_remove(folder, link) for link in before if link not in wanted or before[link] != wanted[link]]
-    made = [_link(folder / link, catalog.path(path), kind) for link, path in wanted.items()]
+    made = [_link(folder / as_name(link), catalog.path(path), kind) for link, path in wanted.items()]
     _write_record(folder, wanted)
     return LinkReport(
         made=sum(made),
@@ -116,7 +119,7 @@ def _read_record(folder: Path) -> dict[str, str]:
     record = folder / _RECORD
     if record.is_file():
         links = json.loads(record.read_text(encoding="utf-8"))
-        if not isinstance(links, dict) or any(_BAD_FOLDER.search(link) for link in links):
+        if not isinstance(links, dict) or any(_OUTSIDE.search(link) for link in links):
             raise DataError(f"{record} was not written by Trapline; name a new or empty folder.")
         return links
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -129,7 +132,7 @@ def _write_record(folder: Path, links: Mapping[str, str]) -> None:
 
 
 def _remove(folder: Path, link: str) -> bool:
-    path = folder / link
+    path = folder / as_name(link)
     if not _is_link(path):
         return False
     path.unlink()

@@ -1,12 +1,33 @@
-"""Reading Parquet that may be damaged."""
+"""Files that Polars reads and writes: whatever they are called, and Parquet that may be damaged."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Literal
 
 import polars as pl
 
 from trapline.errors import DataError, kind_of
+
+
+@contextmanager
+def for_polars(path: Path, mode: Literal["rb", "wb"]) -> Iterator[Path | IO[bytes]]:
+    """What Polars takes for a file: its path, or the open file where the path is no UTF-8."""
+    if _is_utf8(path):
+        yield path
+        return
+    with path.open(mode) as file:
+        yield file
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_parquet(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
@@ -16,7 +37,8 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
         DataError: it cannot be read.
     """
     try:
-        return pl.read_parquet(path), pl.read_parquet_metadata(path)
+        with for_polars(path, "rb") as file, for_polars(path, "rb") as again:
+            return pl.read_parquet(file), pl.read_parquet_metadata(again)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         kind = kind_of(path)
         if kind not in (None, "a Parquet table"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from trapline.catalog.names import as_listed
 from trapline.catalog.splits import describe_parts
 from trapline.catalog.table import EVENT_LABELS, Catalog, known_labels
 
@@ -19,7 +20,7 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
     of_events = _event_labels(table)
     return {
         "source": catalog.source,
-        "root": catalog.root.as_posix(),
+        "root": as_listed(catalog.root.as_posix()),
         "format": catalog.info.get("format"),
         "notes": list(catalog.info.get("notes", [])),
         "media": table.height,

@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog.names import as_name
-from trapline.catalog.parquet_file import read_parquet
+from trapline.catalog.names import as_listed, as_name
+from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.errors import DataError, kind_of
 from trapline.taxonomy import BLANK
 
@@ -117,7 +117,7 @@ class Catalog:
         """
         table = conform(rows)
         check(table, where)
-        return cls(table, Path(root).absolute(), source, dict(info or {}))
+        return cls(table, Path(root).absolute(), as_listed(source), dict(info or {}))
 
     def __len__(self) -> int:
         return self.table.height
@@ -168,7 +168,8 @@ class Catalog:
         metadata = {"trapline_catalog": json.dumps(header, default=str)}
         # nobody asks for a part of a catalog, and statistics take half of the time
         try:
-            self.table.write_parquet(partial, metadata=metadata, statistics=False)
+            with for_polars(partial, "wb") as file:
+                self.table.write_parquet(file, metadata=metadata, statistics=False)
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)

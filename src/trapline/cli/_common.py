@@ -40,6 +40,14 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
         raise UsageError(f"{path} exists. Name another output with -o, or overwrite it with --force.")
 
 
+def refuse_as_predictions(path: Path, force: bool) -> None:
+    """The same for a table of predictions, and for a header beside it that is not ours, whatever `force`."""
+    from trapline.prediction.table import refuse_foreign_header
+
+    refuse_to_overwrite(path, force)
+    refuse_foreign_header(path)
+
+
 def refuse_as_catalog(path: Path, force: bool) -> None:
     """The same for the output of a command that writes a catalog, which is Parquet whatever it is called."""
     if path.suffix.lower() != ".parquet":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, refuse_to_overwrite
+from trapline.cli._common import Force, refuse_as_predictions
 
 
 def run(
@@ -27,7 +27,7 @@ def run(
     from trapline.catalog import Catalog
     from trapline.prediction import Combination, Predictions, combine, learn_combination
 
-    refuse_to_overwrite(output, force)
+    refuse_as_predictions(output, force)
     media, members = Catalog.load(catalog), [Predictions.load(path) for path in predictions]
     if like is None:
         found = learn_combination(members, media, folds=folds)

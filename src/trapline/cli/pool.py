@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, refuse_to_overwrite
+from trapline.cli._common import Force, refuse_as_predictions
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
     from trapline.catalog import Catalog
     from trapline.prediction import Predictions, pool_events
 
-    refuse_to_overwrite(output, force)
+    refuse_as_predictions(output, force)
     found = Predictions.load(predictions)
     pooled = pool_events(
         found,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, note_left_out, progress, refuse_to_overwrite, warnings_as_notes
+from trapline.cli._common import (
+    Force,
+    Json,
+    note_left_out,
+    progress,
+    refuse_as_predictions,
+    warnings_as_notes,
+)
 from trapline.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,7 +74,7 @@ def run(
     from trapline.prediction import estimate, predict_to_file, refuse_failures
 
     if not dry_run:
-        refuse_to_overwrite(output, force)
+        refuse_as_predictions(output, force)
     if not model.is_file():  # said before the photos are listed, which may take minutes
         raise DataError(f"There is no model file at {model}.")
     tried(model, "model", runtime, STANDARD)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, refuse_to_overwrite
+from trapline.cli._common import Force, refuse_as_predictions
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
     from trapline.prediction import Predictions
     from trapline.prediction.region import read_region, weigh_by_region
 
-    refuse_to_overwrite(output, force)
+    refuse_as_predictions(output, force)
     found = weigh_by_region(Predictions.load(predictions), read_region(species), unlisted)
     found.save(output)
     said = found.info["region"]

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trapline.catalog import as_listed
 from trapline.images import ImageError, load
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def render(template: str, path: Path, **values: Any) -> Path:
         "percent": lambda share: f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")
+    path.write_text(as_listed(environment.get_template(template).render(**values)), encoding="utf-8")
     return path
 
 

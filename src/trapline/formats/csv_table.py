@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
+from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
-from trapline.formats.draft import Draft, normal_path
+from trapline.formats.draft import Draft
 from trapline.formats.exif_times import add_exif
 from trapline.formats.registry import reader
 from trapline.formats.text_table import read_text_table
@@ -101,7 +102,7 @@ def read_csv_table(
     missing = rows.filter(pl.col("file_path").is_null())
     if missing.height:
         raise DataError(f"{missing['_place'][0]} has no path ({missing.height} such rows in {source}).")
-    rows = rows.with_columns(normal_path(pl.col("file_path"), folder))
+    rows = rows.with_columns(normal_paths(rows["file_path"], folder))
     notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}"]
     if "split" in rows.columns:
         rows = _read_parts(rows)

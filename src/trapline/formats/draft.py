@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import polars as pl
 
-from trapline.catalog import BLANK, BLANK_WORDS, EVENT_LABELS, Catalog, number_frames
+from trapline.catalog import BLANK, BLANK_WORDS, EVENT_LABELS, Catalog, normal_paths, number_frames
 from trapline.errors import DataError
 from trapline.formats.clock_shifts import read_clock_shifts, shift_clocks
 from trapline.formats.text_table import place_of
@@ -84,7 +84,7 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     rows = draft.rows
     if rows.height == 0:
         raise DataError(f"No media were found in {draft.source}. Check the path and the format.")
-    rows = rows.with_columns(normal_path(pl.col("file_path"), draft.root))
+    rows = rows.with_columns(normal_paths(rows["file_path"], draft.root))
     notes = [*draft.left_out, *draft.notes]
     rows, mapped = _map_blanks(rows, options.blank)
     if mapped:
@@ -114,13 +114,6 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     return Catalog.from_rows(
         rows.drop(places), draft.root, draft.source, where=Places(rows.select(places)), info=info
     )
-
-
-def normal_path(path: pl.Expr, root: Path) -> pl.Expr:
-    """Paths with forward slashes, without a leading `./`, relative to `root` where they lie below it."""
-    slashes = path.str.replace_all("\\", "/", literal=True)
-    below = slashes.str.strip_prefix(root.absolute().as_posix().rstrip("/") + "/")
-    return below.str.replace(r"^(\./+)+", "")
 
 
 def _events_at_one_place(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:

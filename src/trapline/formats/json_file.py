@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from trapline.catalog import as_listed
 from trapline.errors import DataError
 
 MAX_BYTES = 4 * 1024**3
@@ -26,8 +27,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     try:
         document = json.loads(content.decode(json.detect_encoding(content)))
-        if _SURROGATE.search(content):  # half of a character, which no table and no file can hold
-            json.dumps(document, ensure_ascii=False).encode()
+        if _SURROGATE.search(content):
+            document = _as_listed(document)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path} line {error.lineno} column {error.colno} is not JSON: {error.msg}."
@@ -37,3 +38,14 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise DataError(f"{path} holds a {type(document).__name__}, not an object with keys.")
     return document
+
+
+def _as_listed(document: Any) -> Any:
+    """Names that are no UTF-8, which Python writes as halves of characters, as tables have them.
+
+    Raises:
+        ValueError: there are other halves, which no table and no file can hold.
+    """
+    text = as_listed(json.dumps(document, ensure_ascii=False))
+    text.encode()
+    return json.loads(text)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, as_text
 from trapline.catalog.table import BOX
 from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
@@ -21,9 +23,12 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
     """Put the boxes of a MegaDetector batch file (format 1.2 to 1.6) into a catalog.
 
     File names are matched from their ends, folder by folder: the file's may lack leading folders that the
-    catalog's have, or have more. Media that the file does not name, and those on which the detector failed,
-    keep the boxes they had (null where there were none); `info["boxes"]` counts both. Names in the file that
-    are no media of the catalog are counted too. Low confidences are kept: what to use is the crop's choice.
+    catalog's have, or have more. They are compared to the letter; where that finds nothing with
+    backslashes as slashes, then with accents in one form (NFC), then without regard to case: each only
+    where one media alone can be meant, and it is no other name's. Media that the file does not name,
+    and those on which the detector failed, keep the boxes they had (null where there were none);
+    `info["boxes"]` counts both. Names in the file that are no media of the catalog are counted too. Low
+    confidences are kept: what to use is the crop's choice.
 
     Args:
         catalog: the media.
@@ -37,7 +42,7 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
     document = read_json_object(path)
     _check_form(path, document)
     entries = document["images"]
-    files = [str(entry["file"]).replace("\\", "/").removeprefix("./") for entry in entries]
+    files = [str(entry["file"]) for entry in entries]
     paths = catalog.table["file_path"].unique(maintain_order=True).to_list()
     places = _match(paths, files, path)
     boxes = _boxes(path, entries, document["detection_categories"])
@@ -87,46 +92,88 @@ def _check_form(path: Path, document: dict[str, Any]) -> None:
             )
 
 
+def _as_in_tables(name: str) -> str:
+    """As a detector on Linux writes what is on the disk: a backslash is part of a name."""
+    return name.replace("\\", as_text("\\")).removeprefix("./")
+
+
+def _slashes(name: str) -> str:
+    return re.sub(r"/+", "/", name.replace("\\", "/")).removeprefix("./")
+
+
+def _composed(name: str) -> str:
+    """As `_slashes`, and accents that a Mac writes behind their letters with these."""
+    return unicodedata.normalize("NFC", _slashes(name))
+
+
+def _caseless(name: str) -> str:
+    return _composed(name).casefold()
+
+
+_FORMS: tuple[Callable[[str], str], ...] = (_as_in_tables, _slashes, _composed, _caseless)
+"""In which names are compared, one after the other: what is the same to the letter is the same before what is
+the same on a disk that does not tell accents or cases apart."""
+
+
 def _match(catalog: Sequence[str], files: Sequence[str], path: Path) -> list[int | None]:
-    """For each name of the file the place of its path in `catalog`; None where it has none."""
-    exact = {name: row for row, name in enumerate(catalog)}
-    by_name: dict[str, list[int]] = {}
-    for place, name in enumerate(catalog):
-        by_name.setdefault(name.rsplit("/", 1)[-1], []).append(place)
-    rows: list[int | None] = []
+    """For each name of the file the place of its path in `catalog`; None where it has none.
+
+    A media that a name has in a stricter form is none's in a looser one.
+    """
+    rows: list[int | None] = [None] * len(files)
     owner: dict[int, int] = {}
-    for number, name in enumerate(files):
-        row = exact.get(name)
-        if row is None:
-            row = _by_end(catalog, by_name.get(name.rsplit("/", 1)[-1], []), name, number, path)
-        if row is not None and row in owner:
-            raise DataError(
-                f"{path}: images[{owner[row]}] ({files[owner[row]]}) and images[{number}] ({name}) "
-                f"both match the media {catalog[row]}. Name files in it as in the catalog."
-            )
-        if row is not None:
+    for form in _FORMS:
+        left = [number for number, row in enumerate(rows) if row is None]
+        if not left:
+            break
+        here = catalog if form is _as_in_tables else [form(name) for name in catalog]
+        found = _match_form(here, {number: form(files[number]) for number in left}, owner, path)
+        for number, row in found.items():
+            rows[number] = row
             owner[row] = number
-        rows.append(row)
     if not owner:
         example = f"{files[0]!r} there, {catalog[0]!r} here" if files else "it names no file"
         raise DataError(f"{path} names no media of the catalog: {example}.")
     return rows
 
 
-def _by_end(catalog: Sequence[str], rows: list[int], name: str, number: int, path: Path) -> int | None:
-    """The one media whose path ends like `name`, or that `name` ends like."""
-    fits = [
+def _match_form(
+    catalog: Sequence[str], files: Mapping[int, str], taken: Mapping[int, int], path: Path
+) -> dict[int, int]:
+    """Number of a name → place in `catalog`, both in one form; media that are taken are not found."""
+    by_name: dict[str, list[int]] = {}
+    whole: dict[str, list[int]] = {}
+    for place, name in enumerate(catalog):
+        if place not in taken:
+            by_name.setdefault(name.rsplit("/", 1)[-1], []).append(place)
+            whole.setdefault(name, []).append(place)
+    rows: dict[int, int] = {}
+    owner: dict[int, int] = {}
+    for number, name in files.items():
+        fits = whole.get(name) or _by_end(catalog, by_name.get(name.rsplit("/", 1)[-1], []), name)
+        if len(fits) > 1:
+            several = ", ".join(catalog[row] for row in fits[:4])
+            raise DataError(
+                f"{path}: images[{number}] ({name}) could be any of {len(fits)} media: {several}. Name files "
+                "in it with their folders, and in upper and lower case, as in the catalog."
+            )
+        for row in fits:
+            if row in owner:
+                raise DataError(
+                    f"{path}: images[{owner[row]}] ({files[owner[row]]}) and images[{number}] ({name}) "
+                    f"both match the media {catalog[row]}. Name files in it as in the catalog."
+                )
+            rows[number], owner[row] = row, number
+    return rows
+
+
+def _by_end(catalog: Sequence[str], rows: Sequence[int], name: str) -> list[int]:
+    """The media whose path ends like `name`, or that `name` ends like."""
+    return [
         row
         for row in rows
         if f"/{catalog[row]}".endswith(f"/{name}") or f"/{name}".endswith(f"/{catalog[row]}")
     ]
-    if len(fits) > 1:
-        several = ", ".join(catalog[row] for row in fits[:4])
-        raise DataError(
-            f"{path}: images[{number}] ({name}) could be any of {len(fits)} media: {several}. Name files "
-            "in it with their folders, as in the catalog."
-        )
-    return fits[0] if fits else None
 
 
 def _boxes(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from trapline.catalog import as_name, as_text
 from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
 from trapline.prediction.table import replace_text, sync_folder
@@ -63,7 +64,7 @@ class SortingRecord:
 
     def changed(self) -> list[str]:
         """The places where something else is than what was made."""
-        found = ((place, self.folder / place) for place in self.made)
+        found = ((place, self.folder / as_name(place)) for place in self.made)
         return [place for place, path in found if exists(path) and fingerprint(path) != self.made[place]]
 
     def undo(self) -> tuple[int, list[str]]:
@@ -76,7 +77,7 @@ class SortingRecord:
         """
         kept, removed = dict.fromkeys(self.changed()), 0
         for place in self.made:
-            path = self.folder / place
+            path = self.folder / as_name(place)
             if place in kept:
                 continue
             partial_of(path).unlink(missing_ok=True)
@@ -88,14 +89,14 @@ class SortingRecord:
         if not kept:
             (self.folder / UNDO_FILE).unlink()
             self._remove_folders(["."] if "." in self.folders else [])
-        self.folders = [name for name in self.folders if (self.folder / name).is_dir()]
+        self.folders = [name for name in self.folders if (self.folder / as_name(name)).is_dir()]
         if kept:
             self.save()
         return removed, list(kept)
 
     def _remove_folders(self, names: Sequence[str]) -> None:
         for name in reversed(names):
-            path = self.folder / name
+            path = self.folder / as_name(name)
             if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
                 path.rmdir()
 
@@ -103,7 +104,7 @@ class SortingRecord:
 def missing_folders(output: Path, places: Iterable[str]) -> list[str]:
     """The folders that files at `places` need and that are not there, the deepest last."""
     needed = {parent for place in places for parent in PurePosixPath(place).parents}
-    absent = [folder for folder in needed if not (output / folder).exists()]
+    absent = [folder for folder in needed if not (output / as_name(folder.as_posix())).exists()]
     return [folder.as_posix() for folder in sorted(absent, key=lambda folder: (len(folder.parts), folder))]
 
 
@@ -120,6 +121,6 @@ def exists(path: Path) -> bool:
 def fingerprint(path: Path) -> list[Any]:
     """What tells whether a file is still the one that was made: a link's target, or size and time."""
     if path.is_symlink():
-        return ["symlink", path.readlink().as_posix()]
+        return ["symlink", as_text(path.readlink().as_posix())]
     stat = path.stat()
     return ["file", stat.st_size, stat.st_mtime_ns]

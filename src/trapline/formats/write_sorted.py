@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from trapline.catalog import refuse_gone
+from trapline.catalog import as_name, as_text, refuse_gone
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers import (
     FAILED,
@@ -76,7 +76,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     if missing and mode != "symlink":
         raise DataError(f"{len(missing)} photos are not below {job.catalog.root}: {', '.join(missing[:3])}.")
     free = before.made.keys() - set(before.changed())
-    taken = next((at for _, at in places if exists(job.output / at) and at not in free), None)
+    taken = next((at for _, at in places if exists(job.output / as_name(at)) and at not in free), None)
     if taken is not None:
         raise DataError(
             f"{job.output / taken} exists and was not made by sorting, or changed since; name another folder."
@@ -126,12 +126,12 @@ def _make(job: Job, places: Sequence[tuple[str, str]], mode: Mode, before: Sorti
         job.output,
         before.made | {place: _expected(job.catalog.path(source), mode) for source, place in places},
         [*before.folders, *missing_folders(job.output, [place for _, place in places])],
-        {"root": job.catalog.root.as_posix(), "mode": mode},
+        {"root": as_text(job.catalog.root.as_posix()), "mode": mode},
     )
     after.save()
     try:
         for source, place in places:
-            path = job.output / place
+            path = job.output / as_name(place)
             path.parent.mkdir(parents=True, exist_ok=True)
             _bring(job.catalog.path(source), path, mode)
             after.made[place] = fingerprint(path)
@@ -140,12 +140,12 @@ def _make(job: Job, places: Sequence[tuple[str, str]], mode: Mode, before: Sorti
 
 
 def _expected(source: Path, mode: Mode) -> list[Any]:
-    return ["symlink", source.as_posix()] if mode == "symlink" else fingerprint(source.resolve())
+    return ["symlink", as_text(source.as_posix())] if mode == "symlink" else fingerprint(source.resolve())
 
 
 def _refuse_what_cannot_be_made(job: Job, sources: Sequence[str], mode: Mode) -> None:
     for source in sources:
-        trial = partial_of(job.output / PurePosixPath(source).name)
+        trial = partial_of(job.output / as_name(PurePosixPath(source).name))
         _bring(job.catalog.path(source), trial, mode)
         trial.unlink()
 

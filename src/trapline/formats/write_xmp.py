@@ -96,7 +96,7 @@ def _write_sidecars(job: Job, entries: Sequence[MediaSaid], naming: Naming) -> W
     _refuse_shared(job, places, "sidecar", "use --naming full" if naming == "adobe" else None)
     _refuse_sidecars_there(job, places)
     for entry, place in zip(entries, places, strict=True):
-        put(job.output / place, sidecar(_subjects(job, entry), _hierarchy(job, entry)))
+        put(job.output / as_name(place), sidecar(_subjects(job, entry), _hierarchy(job, entry)))
     return Written(len(places), "sidecars", [], [], places)
 
 
@@ -250,8 +250,8 @@ def _refuse_shared(job: Job, places: Sequence[str], what: str, advice: str | Non
 
 
 def _refuse_sidecars_there(job: Job, places: Sequence[str]) -> None:
-    present = [place for place in places if (job.output / place).exists()]
-    foreign = [place for place in present if not _is_ours(job.output / place)]
+    present = [place for place in places if (job.output / as_name(place)).exists()]
+    foreign = [place for place in present if not _is_ours(job.output / as_name(place))]
     if foreign:
         raise DataError(
             f"{len(foreign)} sidecars exist and are another program's, the first is {foreign[0]}. They are "

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, as_listed
 from trapline.errors import UsageError
 from trapline.formats.detected import is_sure, kind_of
 from trapline.prediction import Predictions, Ranks
@@ -300,9 +300,9 @@ def _refuse_unknown(chosen: Writer, options: dict[str, Any]) -> None:
 
 
 def put(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all; bytes of names that are no UTF-8 as tables have them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", newline="")
+    partial.write_text(as_listed(text), encoding="utf-8", newline="")
     partial.replace(path)
     return path

@@ -37,7 +37,15 @@ from trapline.prediction.inputs import (
 from trapline.prediction.journal import Entry, Index, Journal, read_header, read_index
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.summary import Summary, Tally, refuse_failures
-from trapline.prediction.table import Level, Predictions, Task, check_labels, fixed_columns, write_table
+from trapline.prediction.table import (
+    Level,
+    Predictions,
+    Task,
+    check_labels,
+    fixed_columns,
+    refuse_foreign_header,
+    write_table,
+)
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -266,6 +274,7 @@ def _check(
         )
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"Predictions are written as .csv or .parquet, not as '{output.name}'.")
+    refuse_foreign_header(output)  # before hours of work
     if level not in get_args(Level):
         raise UsageError(f"Predictions are of {', '.join(get_args(Level))}; not of '{level}'.")
     if level == "box" and model.card.batch == "event":

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, as_name, as_text, event_key
+from trapline.catalog import Catalog, as_listed, as_name, as_text, event_key, normal_paths
 from trapline.catalog.table import conform
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
@@ -163,6 +163,8 @@ def _name(path: Path | str, skip: int) -> str:
 def read_list(path: Path) -> PathList:
     """The paths in a text file, one a line, relative to its folder; empty lines are left out.
 
+    A backslash is understood as `normal_paths` does.
+
     Raises:
         DataError: the file is missing, is no text, or names nothing.
     """
@@ -170,7 +172,7 @@ def read_list(path: Path) -> PathList:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             while lines := list(islice(file, _MEDIA_AT_ONCE)):
-                named = [as_text(line.rstrip("\r\n")) for line in lines if line.strip()]
+                named = [as_listed(line.rstrip("\r\n")) for line in lines if line.strip()]
                 parts.append(pl.Series("path", named, pl.String))
     except (OSError, UnicodeError) as error:
         raise DataError(f"{path} cannot be read as a list of paths: {error}") from error
@@ -180,7 +182,7 @@ def read_list(path: Path) -> PathList:
         )
     if not any(map(len, parts)):
         raise DataError(f"{path} names no files: it needs one path a line.")
-    return PathList(pl.concat(parts), path.parent)
+    return PathList(normal_paths(pl.concat(parts), path.parent), path.parent)
 
 
 def inputs_of(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Iterator[list[Input]]:

@@ -105,7 +105,7 @@ class Journal:
     Args:
         path: of the journal; made if it is not there.
         header: what must be the same for two runs to be one: the model, its labels, the options.
-        fresh: throw away what is there.
+        fresh: throw away what an earlier run wrote there.
 
     Raises:
         UsageError: it was written with another header, or by a run that is still going on.
@@ -119,6 +119,7 @@ class Journal:
         try:
             lock(self._file, path)
             if fresh:
+                _refuse_foreign(self._file, path, header)
                 self._file.truncate(0)
             self.header, self.dropped_bytes = self._resume(dict(header))
         except BaseException:
@@ -317,8 +318,14 @@ def _refuse_no_beginning(file: BinaryIO, path: Path, header: Mapping[str, Any]) 
     if not _encode_payload(_json(header), b"")[0].startswith(file.read()):
         raise DataError(
             f"{path} is no journal of Trapline or its beginning is damaged. "
-            "Move it away, or start again with --fresh."
+            "Delete it if it is a journal, move it away if it is not, or name another output with -o."
         )
+
+
+def _refuse_foreign(file: BinaryIO, path: Path, header: Mapping[str, Any]) -> None:
+    """Refuse to begin anew over a file that no run has written."""
+    if next(_frames(file), None) is None:
+        _refuse_no_beginning(file, path, header)
 
 
 def read_header(path: Path) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog.parquet_file import read_parquet
-from trapline.errors import DataError, kind_of
+from trapline.catalog.parquet_file import for_polars, read_parquet
+from trapline.errors import DataError, UsageError, kind_of
 from trapline.prediction.ranks import Ranks
 
 Level = Literal["media", "box", "event"]
@@ -23,6 +23,9 @@ Task = Literal["single-label", "multi-label"]
 
 _ROW_GROUP = 8192
 """Rows of a Parquet row group: what writing a table holds in memory."""
+
+_MOST_OF_A_HEADER = 256 * 2**20
+"""Bytes of a file that may be the header of a table; a taxonomy of many thousand labels is a hundredth."""
 
 FIXED: dict[str, pl.DataType] = {
     "media_id": pl.String(),
@@ -167,7 +170,8 @@ class Predictions:
             else:
                 header = _checked(json.loads(beside.read_text(encoding="utf-8")))
                 types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
-                table = pl.read_csv(path, schema_overrides=types)
+                with for_polars(path, "rb") as file:
+                    table = pl.read_csv(file, schema_overrides=types)
             if header["info"].get("taxonomy"):  # what `write_table` added is computed anew
                 table = table.select(*fixed_columns(header["level"]), *header["labels"])
         except (KeyError, ValueError, OSError, RecursionError, pl.exceptions.PolarsError) as error:
@@ -209,6 +213,7 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
         path: `.csv` or `.parquet`.
 
     Raises:
+        UsageError: see `refuse_foreign_header`.
         DataError: another suffix, or the disk is full or not writable.
     """
     path = Path(path)
@@ -217,14 +222,17 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     ranks = Ranks.of_info(head.labels, head.info)
     rows = rows if ranks is None else ranks.add_lazily(rows)
     header = json.dumps(head.header(), indent=1)
+    refuse_foreign_header(path)
     partial, beside = path.with_name(path.name + ".partial"), path.with_name(path.name + ".json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".parquet":
             metadata = {"trapline_predictions": header}
-            rows.sink_parquet(partial, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
+            with for_polars(partial, "wb") as file:
+                rows.sink_parquet(file, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
         else:
-            rows.sink_csv(partial, sync_on_close="all")
+            with for_polars(partial, "wb") as file:
+                rows.sink_csv(file, sync_on_close="all")
             replace_text(beside, header)
         partial.replace(path)
         sync_folder(path.parent)
@@ -234,6 +242,32 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path} cannot be written: {reason}.") from error
     return path
+
+
+def refuse_foreign_header(path: Path) -> None:
+    """Refuse a CSV whose `.json` beside it would be written over a file that no table of ours has written.
+
+    Raises:
+        UsageError: so it is.
+    """
+    beside = path.with_name(path.name + ".json")
+    if path.suffix.lower() == ".csv" and os.path.lexists(beside) and not _is_header(beside):
+        raise UsageError(
+            f"{beside} exists and was not written by Trapline: the header of {path.name} would take its "
+            "place. It is never overwritten, not even with --force: move it away, or name another output "
+            "with -o."
+        )
+
+
+def _is_header(path: Path) -> bool:
+    """Whether a file is what a table of predictions keeps beside it."""
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_OF_A_HEADER:
+            return False
+        _checked(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -105,7 +105,7 @@ def test_damage_leaves_a_prefix_and_never_a_wrong_row(data: st.DataObject) -> No
         try:
             journal = Journal(path, HEADER)
         except DataError as error:
-            assert "--fresh" in str(error)  # noqa: PT017 - only some damage is an error
+            assert "Delete it" in str(error)  # noqa: PT017 - only some damage is an error
             return
         with journal:
             count = len(ids(journal)) // 2
@@ -139,8 +139,9 @@ def test_another_model_or_option_is_refused_and_fresh_begins_again(tmp_path: Pat
 
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "j").write_text("my thesis, only copy")
-    with pytest.raises(DataError, match="no journal"):
-        Journal(tmp_path / "j", HEADER)
+    for fresh in (False, True):
+        with pytest.raises(DataError, match=r"no journal.*move it away"):
+            Journal(tmp_path / "j", HEADER, fresh=fresh)
     assert (tmp_path / "j").read_text() == "my thesis, only copy"
     assert read_header(tmp_path / "j") is None
     assert read_header(tmp_path / "none") is None

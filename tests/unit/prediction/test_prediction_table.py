@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 from trapline.prediction import Predictions
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 
@@ -84,3 +84,27 @@ def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         predictions().save(tmp_path / "file" / "p.csv")
+
+
+@pytest.mark.parametrize("content", ['{"my": "notes"}', "not JSON at all", "", "[1]"])
+def test_a_file_beside_a_csv_that_is_not_ours_stays(content: str, tmp_path: Path) -> None:
+    beside = tmp_path / "p.csv.json"
+    beside.write_text(content)
+    with pytest.raises(
+        UsageError, match=r"p\.csv\.json exists and was not written by Trapline.*even with --force"
+    ):
+        predictions().save(tmp_path / "p.csv")
+    assert beside.read_text() == content
+    assert list(tmp_path.iterdir()) == [beside]
+    predictions().save(tmp_path / "p.parquet")  # which has nothing beside it
+    beside.unlink()
+    predictions().save(tmp_path / "p.csv")
+    predictions().save(tmp_path / "p.csv")
+
+
+def test_a_folder_or_a_link_beside_a_csv_stays(tmp_path: Path) -> None:
+    (tmp_path / "p.csv.json").mkdir()
+    (tmp_path / "q.csv.json").symlink_to(tmp_path / "elsewhere.json")
+    for name in ("p.csv", "q.csv"):
+        with pytest.raises(UsageError, match="not written by Trapline"):
+            predictions().save(tmp_path / name)
