@@ -1,5 +1,6 @@
 """What media there are and what is known of them: the table, splits and checks."""
 
+from trapline.catalog.cells import harmless_cell
 from trapline.catalog.checks import FileCheck, check_files
 from trapline.catalog.event_labels import label_events
 from trapline.catalog.events import assign_events, frame_order, join_events, number_frames, shot_order
@@ -41,6 +42,7 @@ __all__ = [
     "event_key",
     "fingerprint",
     "frame_order",
+    "harmless_cell",
     "join_events",
     "known_labels",
     "label_events",

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from trapline.catalog import harmless_cell
 from trapline.evaluation.node_figures import NodeResult
 from trapline.evaluation.rank_figures import RankResult, TaxonResult
 from trapline.evaluation.rolled_up import Said
@@ -96,8 +97,9 @@ def _cells(interval: Interval | None) -> list[str]:
 
 
 def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+    """A table for people: names that a spreadsheet would run are made harmless."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        for row in (header, *rows):
+            writer.writerow([harmless_cell(cell) if isinstance(cell, str) else cell for cell in row])
     return path

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from trapline.catalog import harmless_cell
 from trapline.errors import UsageError
 from trapline.formats.answers import (
     UNCLASSIFIED,
@@ -28,7 +29,6 @@ COLUMNS = (
     "first",
     "last",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass
@@ -82,9 +82,9 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
         known = job.scientific_name(labels[label]) if label in labels else None
         rows.append(
             {
-                "location_id": as_text(location),
-                "label": as_text(label),
-                "scientific_name": None if known is None else as_text(known),
+                "location_id": harmless_cell(location),
+                "label": harmless_cell(label),
+                "scientific_name": None if known is None else harmless_cell(known),
                 "media": str(count.media),
                 "independent_events": str(independent(count.times, gap)) if location else None,
                 "media_without_time": str(count.untimed),
@@ -117,18 +117,3 @@ def independent(times: Sequence[datetime], gap: timedelta) -> int:
         if last is None or moment - last >= gap:
             count, last = count + 1, moment
     return count
-
-
-def as_text(cell: str) -> str:
-    """A cell as a spreadsheet takes it for text: what would be a formula, and is no number, is led by `'`.
-
-    This table is for people, who open it in one, and its names came with photos from anywhere (OWASP, *CSV
-    Injection*). Tables that programs read keep every name as it is.
-    """
-    if not cell.startswith(_FORMULA):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return f"'{cell}"
-    return cell

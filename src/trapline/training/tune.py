@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from trapline.catalog import Catalog, training_fingerprint
+from trapline.catalog import Catalog, harmless_cell, training_fingerprint
 from trapline.errors import DataError, TraplineError, UsageError, require
 from trapline.metrics import LOWER_IS_BETTER, measure
 from trapline.models import Recipe, change_recipe
@@ -266,4 +266,5 @@ def _write_csv(recipe: Recipe, trials: list[Trial], path: Path) -> None:
         for trial in trials:
             figures = [value for name in names for value in trial.metrics.get(name, (None,) * 3)]
             values = [trial.values.get(field) for field in recipe.search]
-            writer.writerow([trial.number, *values, *figures, f"{trial.seconds:.1f}", trial.failure])
+            row = [trial.number, *values, *figures, f"{trial.seconds:.1f}", trial.failure]
+            writer.writerow([harmless_cell(cell) if isinstance(cell, str) else cell for cell in row])
