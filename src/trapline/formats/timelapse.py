@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.formats.draft import Draft
 from trapline.formats.registry import reader
@@ -69,9 +70,7 @@ def read_timelapse(
     nameless = table.filter(pl.col("File").is_null())
     if nameless.height:
         raise DataError(f"{nameless['_place'][0]} names no file.")
-    folder = (
-        pl.col("RelativePath").fill_null("").str.replace_all("\\", "/", literal=True).str.strip_chars("/")
-    )
+    folder = pl.col("RelativePath").fill_null("").str.strip_chars("/\\")
     path = pl.when(folder == "").then("File").otherwise(folder + "/" + pl.col("File"))
     free = [name for name in table.columns if name not in (*_OWN, labels, place)]
     rows = table.select(
@@ -82,12 +81,14 @@ def read_timelapse(
         _words(labels, label_separator).alias("labels"),
         *(pl.col(name).alias(f"timelapse_{name}") for name in free),
     )
+    folder_above = source.parent if root is None else Path(root)
+    rows = rows.with_columns(normal_paths(rows["file_path"], folder_above))
     rows, notes = _one_row_a_file(rows)
     said = f"labels from {labels!r}" if labels else "no labels: no column is named for them"
     notes.insert(0, f"columns: {said}, locations from {place!r}" if place else f"columns: {said}")
     return Draft(
         rows.with_columns(pl.col("file_path").alias("media_id")),
-        source.parent if root is None else Path(root),
+        folder_above,
         f"Timelapse {source.name}",
         notes=notes,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from trapline.catalog import harmless_cell
 from trapline.metrics import accuracy, categorical_cross_entropy, log_loss, top_k
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def write_history(history: History | NodeHistory, folder: Path) -> Path:
 
 def _short(value: float | str | None) -> str:
     if value is None or isinstance(value, str):
-        return value or ""
+        return harmless_cell(value or "")
     return str(int(value)) if float(value).is_integer() else f"{value:.6g}"
 
 

@@ -10,6 +10,8 @@ import pytest
 from trapline.catalog import Catalog
 from trapline.errors import UsageError
 from trapline.evaluation import Evaluation, evaluate
+from trapline.evaluation.rank_tables import write_answers
+from trapline.evaluation.rolled_up import Said
 from trapline.prediction import Predictions
 from trapline.prediction.table import fixed_columns
 from trapline.taxonomy import taxonomy_from_csv
@@ -282,3 +284,9 @@ def test_greedy_answers_need_a_tree(judged: tuple[Catalog, Predictions]) -> None
         evaluate(catalog, flat, samples=50, answers="greedy", unknown_labels="wrong")
     with pytest.raises(UsageError, match="rolled-up or greedy"):
         evaluate(catalog, said, samples=50, answers="deepest")  # type: ignore[arg-type]
+
+
+def test_names_that_a_spreadsheet_would_run_are_harmless_in_the_tables(tmp_path: Path) -> None:
+    said = Said(media_id="=1+1.jpg", level="species", prediction="@fox", probability=0.5, truth=" -hare")
+    text = write_answers(tmp_path / "answers.csv", [said]).read_text("utf-8")
+    assert text.splitlines()[1] == "'=1+1.jpg,species,'@fox,0.5,' -hare"
