@@ -289,4 +289,4 @@ def test_greedy_answers_need_a_tree(judged: tuple[Catalog, Predictions]) -> None
 def test_names_that_a_spreadsheet_would_run_are_harmless_in_the_tables(tmp_path: Path) -> None:
     said = Said(media_id="=1+1.jpg", level="species", prediction="@fox", probability=0.5, truth=" -hare")
     text = write_answers(tmp_path / "answers.csv", [said]).read_text("utf-8")
-    assert text.splitlines()[1] == "'=1+1.jpg,species,'@fox,0.5,' -hare"
+    assert text.splitlines()[1] == "'=1+1.jpg,species,'@fox,' -hare,0.5"
