@@ -89,18 +89,22 @@ def run_pipeline(
 
     Raises:
         UsageError: the folder is not empty.
-        DataError: whatever a step finds wrong with the media.
+        DataError: the backbone's weights cannot be had (said before anything is read), or whatever a step
+            finds wrong with the media.
     """
     from trapline.evaluation import explore
     from trapline.models import ModelFile
+    from trapline.models.card import chance_doubt
     from trapline.models.promised import without_promise
     from trapline.training import train
+    from trapline.training.frozen import need_weights
 
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
     if named:
         check_named(named, by, "ratios")
+    need_weights(recipe, None)
     catalog = _read(Path(source), boxes, read_options or {})
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
     divided = _split(catalog, by, ratios, seed, named)  # first: what cannot be split leaves nothing behind
@@ -116,6 +120,8 @@ def run_pipeline(
     say(f"train     {model}")
     if lacking := without_promise(opened.card):
         say(f"          {lacking}")
+    if doubt := chance_doubt(opened.card):
+        say(f"          {doubt}")
     predictions, evaluation, judged = _judge(catalog, opened, folder)
     say(f"evaluate  {folder / 'report.html'}: {_headline(evaluation)} on the part '{judged}'")
     unknown = sorted(set(evaluation.labels) - set(opened.card.labels))

@@ -7,10 +7,17 @@ is the command. Command modules import only light things at the top, so that `tr
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import pkgutil
+import signal
 import sys
+import threading
 import warnings
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any
 
 import typer
 
@@ -83,34 +90,83 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with its status: 0 all went well, 1 a failed run, 2 wrong usage."""
+    """Run the command line and leave with its status: 0 all well, 1 failed, 2 wrong usage, 130 stopped."""
     arguments = sys.argv[1:] if arguments is None else arguments
     # Pillow warns of every photo with damaged EXIF; what matters of that stands in the results' rows.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        build_app()(arguments, prog_name="trapline")
-    except TraplineError as error:
-        if "--debug" in arguments:
+    _write_whatever_comes()
+    with _ending_by_signals(_command(arguments)) as caught:
+        try:
+            build_app()(arguments, prog_name="trapline")
+        except BaseException as error:
+            _leave(error, arguments, bool(caught))
             raise
+
+
+def _leave(error: BaseException, arguments: list[str], stopped: bool) -> None:
+    """Say why a command ended and leave with its status; come back where Python shall show the error."""
+    status = error.code if isinstance(error, SystemExit) else 1
+    stopped = stopped and bool(status)  # what was finished all the same is no failure
+    if stopped or status == _INTERRUPTED or isinstance(error, KeyboardInterrupt):
+        typer.echo(f"\nStopped. {_AFTER_STOP.get(_command(arguments), '')}".rstrip(), err=True)
+        sys.exit(_INTERRUPTED)
+    if "--debug" in arguments:
+        return
+    if isinstance(error, TraplineError):
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_status)
-    except OSError as error:  # a full disk, a folder that may not be written to: not ours, but no traceback
-        if "--debug" in arguments:
-            raise
+    if isinstance(error, OSError):  # a full disk, a folder that may not be written to: not ours
         typer.echo(f"Error: {_what_the_system_says(error)}", err=True)
         sys.exit(1)
-    except SystemExit as left:
-        if left.code == _INTERRUPTED:
-            typer.echo(f"\nStopped. {_AFTER_STOP.get(_command(arguments), '')}".rstrip(), err=True)
-        raise
+
+
+def _write_whatever_comes() -> None:
+    """Labels and names that a terminal, file or pipe has no signs for are written as \\u9e7f."""
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if stream.errors == "strict" or not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _ending_by_signals(command: str) -> Iterator[list[int]]:
+    """SIGTERM ends a command as Ctrl-C does; yields the signals that came.
+
+    Libraries turn an interrupt into errors of their own, so that it is written down when it comes. `serve`
+    has its own way to stop, and what a shell has told to ignore signals goes on to.
+    """
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner and number == signal.SIGTERM:  # forked: its parent's way to end it
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        caught.append(number)
+        raise KeyboardInterrupt
+
+    if command != "serve" and threading.current_thread() is threading.main_thread():
+        for which in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(which) in (signal.SIG_DFL, signal.default_int_handler):
+                before[which] = signal.signal(which, stop)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 _INTERRUPTED = 130
-"""The status that typer leaves with after Ctrl-C."""
+"""The status after Ctrl-C, and typer's."""
 
 _AFTER_STOP = {
     "download": "The same command goes on where it stopped.",
     "detect": "The same command goes on where it stopped.",
+    "run": "If it was training: trapline train OUTPUT/catalog.parquet -o OUTPUT/train --resume, with the "
+    "same recipe, goes on with what was finished.",
     "predict": "The same command goes on where it stopped.",
     "train": "The same command with --resume goes on with what was finished.",
     "tune": "The same command goes on with the trials that are left.",

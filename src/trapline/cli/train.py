@@ -56,6 +56,7 @@ def run(
     from trapline.catalog import Catalog
     from trapline.models import ModelFile
     from trapline.training import train
+    from trapline.training.frozen import need_weights
 
     settings = [*(changes or []), *([f"taxa.node={node}"] if node else [])]
     chosen = _recipe(recipe, recipe_file, settings, folds, seed)
@@ -66,6 +67,7 @@ def run(
         return
     folder = output or Path("runs") / chosen.name.replace("/", "-")
     if force and not resume:
+        need_weights(chosen, None)  # before the earlier run is gone
         _remove_run(folder)
     started = time.monotonic()
     with warnings_as_notes(), progress() as display:
@@ -135,9 +137,11 @@ def _remove_run(folder: Path) -> None:
 def _notes(card: Card) -> list[str]:
     """What a reader of the figures must know of the model."""
     from trapline.models.calibrated import doubts_of
+    from trapline.models.card import chance_doubt
     from trapline.models.promised import without_promise
 
-    return [note for note in (*doubts_of(card.calibration), without_promise(card)) if note]
+    found = (chance_doubt(card), *doubts_of(card.calibration), without_promise(card))
+    return [note for note in found if note]
 
 
 def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:

@@ -32,7 +32,7 @@ from trapline.metrics.probability import (
     log_losses,
 )
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
-from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure
+from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure, metric_names
 from trapline.metrics.several import log_odds, restore_blanks, said, sigmoid
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "macro_f1",
     "mean_average_precision",
     "measure",
+    "metric_names",
     "pool_opinions",
     "probabilities_of",
     "ranks",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from trapline.metrics import calibration, correctness, probability, ranking
@@ -47,6 +48,15 @@ def evaluator(*tasks: Fits) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
         return function
 
     return register
+
+
+def metric_names(task: Task) -> tuple[str, ...]:
+    """The names of all figures that `measure` gives for a task, where there are labels enough for each."""
+    truth: npt.NDArray[np.int64] = np.arange(6)  # as many labels as the figures with the most need
+    if task == "multi-label":
+        truth = np.eye(6, dtype=np.int64)
+        truth[0] = 1
+    return tuple(measure(truth, np.full((6, 6), 1 / 6)))
 
 
 def measure(

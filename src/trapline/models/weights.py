@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline.errors import DataError, kind_of, require
+from trapline.models.cache_folder import may_be_made, user_cache_folder
+from trapline.models.recipe import TIMM
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,6 +23,19 @@ APACHE_LITE = (
 )
 MAX_BYTES = 20 * 2**30
 OWN_PREFIX = "backbone."
+PATIENCE = 5
+"""Seconds for a connection to the hub."""
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_OR_A_FILE = (
+    "name the file: --set weights=path/to/model.safetensors. Weights that need no network come with the "
+    "backbones efficientnet-lite0, 1 and 2."
+)
+TIMM_NAMES = {
+    "resnet50": "resnet50.tv_in1k",
+    "efficientnet-lite0": "tf_efficientnet_lite0.in1k",  # without tf_ it loads too and is wrong
+    "efficientnet-lite1": "tf_efficientnet_lite1.in1k",
+    "efficientnet-lite2": "tf_efficientnet_lite2.in1k",
+}
 
 
 @dataclass(frozen=True)
@@ -151,15 +168,106 @@ def _load_state(module: nn.Module, state: dict[str, Tensor], weights: Weights) -
     module.load_state_dict({key: value for key, value in state.items() if key in own}, strict=False)
 
 
+def fetch_weights(backbone: str, weights: Weights) -> None:
+    """Have weights that come over the network in the hub's cache; the others are at hand already.
+
+    Raises:
+        DataError: the hub is out of reach, which is known after some seconds, or has no such file.
+    """
+    if weights.online:
+        _hub_file(_online_config(backbone), weights)
+
+
+def _online_config(backbone: str) -> dict[str, Any]:
+    """timm's own words about where a backbone's weights are."""
+    timm = require("timm", "train", f"The backbone {backbone}")
+    name = TIMM_NAMES.get(backbone, backbone.removeprefix(TIMM))
+    config = timm.models.get_pretrained_cfg(name)
+    return {} if config is None else dict(config.to_dict())
+
+
 def _load_online(module: nn.Module, weights: Weights) -> None:
     from timm.models import load_pretrained
 
+    config = dict(module.pretrained_cfg)  # type: ignore[arg-type]  # timm's networks all have one
+    config |= {"file": str(_hub_file(config, weights)), "source": "", "custom_load": False}
     try:
-        load_pretrained(module, num_classes=0, strict=False)
-    except Exception as error:  # hub, network and disk each raise their own kinds
-        raise DataError(
-            f"The weights of {weights.name} could not be fetched ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else ''}). "
-            "Fetch them where there is a network and name the file: "
-            "--set weights=path/to/model.safetensors. Offline weights come with efficientnet-lite0, 1 and 2."
-        ) from error
+        load_pretrained(module, config, num_classes=0, strict=False)
+    except Exception as error:  # timm and the readers of tensors each raise their own kinds
+        raise DataError(f"The weights of {weights.name} could not be read: {_first_line(error)}") from error
+
+
+def _hub_file(config: Mapping[str, Any], weights: Weights) -> Path:
+    """The weights in the cache of the Hugging Face hub, fetched if they are not there."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError
+
+    repository = config.get("hf_hub_id")
+    if not repository:
+        raise DataError(f"There are no pretrained weights for {weights.name}; {_OR_A_FILE}")
+    repository, _, revision = str(repository).partition("@")
+    names = [config["hf_hub_filename"]] if config.get("hf_hub_filename") else list(HUB_FILES)
+    where: dict[str, Any] = {"revision": revision or None, "cache_dir": _hub_cache()}
+    for name in names:
+        found = try_to_load_from_cache(repository, name, **where)
+        if isinstance(found, str):
+            return Path(found)
+    _reach_hub(repository, names[0], weights)
+    for name in names:
+        try:
+            return Path(hf_hub_download(repository, name, etag_timeout=PATIENCE, **where))
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # hub, network and disk each raise their own kinds
+            raise _out_of_reach(weights, repository, names[0], _first_line(error)) from error
+    raise _out_of_reach(weights, repository, names[0], "there is no such file")
+
+
+def _hub_cache() -> Path | None:
+    """None for the hub's own cache; another folder for a user who cannot have that."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    usual = Path(HF_HUB_CACHE)
+    return None if usual.is_absolute() and may_be_made(usual) else user_cache_folder() / "hub"
+
+
+def _reach_hub(repository: str, name: str, weights: Weights) -> None:
+    """Ask the hub once, without the minute of repetitions that its client has, and leave nothing behind.
+
+    In a thread: nothing else bounds how long the system looks for an address.
+    """
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    said: list[str] = []
+
+    def ask() -> None:
+        try:
+            status = get_session().head(hf_hub_url(repository, name), timeout=PATIENCE).status_code
+            refused = status >= 400 and status != 404  # another name of the file may be there
+            said.append(f"the hub answers with status {status}" if refused else "")
+        except Exception as error:  # noqa: BLE001  the client's kinds have changed with its versions
+            said.append(_first_line(error))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(2 * PATIENCE)
+    why = said[0] if said else f"no answer in {2 * PATIENCE} seconds"
+    if why:
+        raise _out_of_reach(weights, repository, name, why)
+
+
+def _out_of_reach(weights: Weights, repository: str, name: str, why: str) -> DataError:
+    from huggingface_hub.constants import ENDPOINT
+
+    return DataError(
+        f"The weights of {weights.name} are not on this machine and cannot be fetched from the Hugging Face "
+        f"hub ({ENDPOINT}/{repository}): {why}. Fetch {name} there on a machine with a network and "
+        f"{_OR_A_FILE}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """The kind of an error and the beginning of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,12 +11,43 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from trapline.errors import DataError, TraplineWarning
 from trapline.models.recipe import Augmentation, Recipe
 from trapline.training.pixels import Store
 from trapline.training.targets import sampling_weights
 from trapline.training.views import affine_matrices, changes_geometry, random_views
 
 Rows = npt.NDArray[np.int64]
+
+
+def count_batches(media: int, batch_size: int, least: int = 1) -> int:
+    """How many batches, nearly equal in size, an epoch of so many media has.
+
+    Args:
+        media: that are trained on.
+        batch_size: no batch is larger, unless one would then be smaller than `least`.
+        least: media in a batch; 2 where batch normalisation has nothing but the batch to normalise over.
+
+    Raises:
+        DataError: there are fewer media than `least`.
+    """
+    if media < least:
+        raise DataError(
+            f"Batch normalisation needs at least {least} photos in a batch, and there "
+            f"{'is' if media == 1 else 'are'} {media} to train on. Add photos, or train without it "
+            "(--set head.batch_norm=false, or another backbone)."
+        )
+    count = max(1, -(-media // batch_size))
+    if media // count >= least:
+        return count
+    if batch_size < least:
+        warnings.warn(
+            f"batch_size={batch_size}: batch normalisation cannot learn from batches of one photo, so they "
+            f"have {least} each (one of {least + 1} where the number of photos is odd).",
+            TraplineWarning,
+            stacklevel=2,
+        )
+    return media // least
 
 
 @dataclass(frozen=True)
@@ -35,19 +67,25 @@ class Batches:
     """One pass a call of `iter`; `epoch` decides order, views and chance, so that a resumed run repeats them.
 
     A batch is a dictionary: `images` uint8 [B, h, w, 3], `targets` float [B, labels], `seed`, and `matrices`
-    float [B, 2, 3] where views are cut out of canvases. All batches are nearly equal in size: none is so
-    small that batch normalisation fails on it.
+    float [B, 2, 3] where views are cut out of canvases. All batches are nearly equal in size, and none is
+    smaller than `least`: rather than dropping the last photos of an epoch, a batch is larger by one.
     """
 
     def __init__(
-        self, recipe: Recipe, pixels: TrainingPixels, targets: npt.NDArray[np.float32], rows: Rows
+        self,
+        recipe: Recipe,
+        pixels: TrainingPixels,
+        targets: npt.NDArray[np.float32],
+        rows: Rows,
+        least: int = 1,
     ) -> None:
         self.recipe, self.pixels, self.targets, self.rows = recipe, pixels, targets, rows
         self.epoch = 0
+        self.count = count_batches(len(rows), recipe.batch_size, least)
         self.weights = sampling_weights(targets[rows]) if recipe.balance == "sampling" else None
 
     def __len__(self) -> int:
-        return max(1, -(-len(self.rows) // self.recipe.batch_size))
+        return self.count
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         random = np.random.default_rng([self.recipe.seed, self.epoch])

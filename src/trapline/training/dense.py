@@ -64,10 +64,12 @@ def fit_dense(
 
     Raises:
         MissingExtraError: PyTorch is not installed.
+        DataError: training diverged, or there are too few media for batch normalisation.
     """
     torch = require("torch", "train", f"The hidden layers of the recipe '{recipe.name}'")
     from trapline.models.networks.network import build_head
-    from trapline.training.optimisation import build_optimiser, build_schedule, training_loss
+    from trapline.training.batches import count_batches
+    from trapline.training.optimisation import build_optimiser, build_schedule, diverged, training_loss
 
     flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
     mean, scale = flat.mean(axis=0), flat.std(axis=0)
@@ -77,7 +79,9 @@ def fit_dense(
     torch.manual_seed(recipe.seed)
     head = build_head(features.shape[-1], recipe.head, targets.shape[1]).train()
     optimiser = build_optimiser(recipe.optimiser, head)
-    batches = max(1, -(-len(targets) // recipe.batch_size))
+    batches = count_batches(
+        len(targets), recipe.batch_size, 2 if recipe.head.hidden and recipe.head.batch_norm else 1
+    )
     schedule = build_schedule(recipe.schedule, optimiser, recipe.epochs, batches)
     weights = None
     if recipe.balance == "class-weights":
@@ -102,9 +106,11 @@ def fit_dense(
             schedule.step()
             met.add(rows, logits, loss)
             steps += 1
+            if not torch.isfinite(loss):
+                raise diverged(f"the loss of step {steps} is not a number")
             if steps == recipe.steps:
                 break
-        so_far = as_dense(head, mean, scale)
+        so_far = _checked(as_dense(head, mean, scale))
         held = {} if judge is None else judge(so_far)
         history.append({"epoch": epoch, "steps": steps, **met.figures(recipe, targets)} | _held(held))
         if steps == recipe.steps:
@@ -136,6 +142,15 @@ class _Met:
 
 def _held(figures: dict[str, float]) -> dict[str, float]:
     return {f"validation_{name}": value for name, value in figures.items()}
+
+
+def _checked(head: DenseHead) -> DenseHead:
+    """The same, unless the last steps broke it."""
+    from trapline.training.optimisation import diverged
+
+    if not all(np.isfinite(numbers).all() for layer in head.layers for numbers in layer):
+        raise diverged("a weight of the head is not a number")
+    return head
 
 
 def as_dense(head: nn.Sequential, mean: Floats, scale: Floats) -> DenseHead:

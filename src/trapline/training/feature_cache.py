@@ -1,6 +1,6 @@
 """Features kept between runs, by content: what was computed once for a photo is not computed again.
 
-One SQLite file in the user's cache folder (or in `TRAPLINE_CACHE`) holds the vectors; the least recently
+One SQLite file in the user's cache folder holds the vectors; the least recently
 used go when it grows too large. Losing it costs time and nothing else.
 """
 
@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import DataError
+from trapline.models.cache_folder import user_cache_folder
 
 MAX_BYTES = 4 * 2**30
 """Of vectors: features of some 800,000 views at 1,280 numbers each."""
+
+__all__ = ["Entry", "FeatureCache", "digest_file", "user_cache_folder"]
 
 _FORMAT = 1
 _CHUNK = 500  # SQLite's limit on parameters was 999 for long
@@ -38,19 +40,6 @@ class Entry(NamedTuple):
 
     vector: npt.NDArray[np.float32]
     warning: str | None
-
-
-def user_cache_folder() -> Path:
-    """Where Trapline keeps what it can compute again: `TRAPLINE_CACHE`, or the system's place for caches."""
-    if chosen := os.environ.get("TRAPLINE_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "trapline" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "trapline"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "trapline"
 
 
 class FeatureCache:

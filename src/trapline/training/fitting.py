@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +24,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
-from trapline.errors import DataError
 from trapline.metrics import measure
 from trapline.models import Calibration
 from trapline.models.calibrated import apply_calibration, blank_column
@@ -35,6 +37,7 @@ from trapline.training.memory import keep_memory
 from trapline.training.optimisation import (
     build_optimiser,
     build_schedule,
+    diverged,
     first_stages,
     training_loss,
 )
@@ -138,6 +141,10 @@ def fit_network(
         stop_after: end after this epoch, with rates and augmentation as they are in a run of all
             `recipe.epochs`; None for all.
         report: told of each step.
+
+    Raises:
+        DataError: training diverged: a loss, an answer or a weight is not a number, or the network says the
+            same of all validation media.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
@@ -160,7 +167,22 @@ def fit_network(
     history = torch.load(last, map_location="cpu", weights_only=True)["history"]
     module.load_state_dict(state["state_dict"])
     module.cpu().eval()
-    return Fitted(module.judged, weights, len(state["history"]), history, answers)
+    best_epoch = len(state["history"])
+    looked_at = train[:64] if validation is None else validation
+    if answers is None:
+        logits = network_logits(module.judged, examples.exact, looked_at)
+    else:
+        logits = answers.of_epoch(best_epoch)
+    _refuse_broken(logits, examples.exact.pixels[looked_at], best_epoch)
+    return Fitted(module.judged, weights, best_epoch, history, answers)
+
+
+def _refuse_broken(logits: npt.NDArray[np.float32], pixels: npt.NDArray[np.uint8], epoch: int) -> None:
+    """A network that cannot answer is no model, nor is one whose units have died and always say the same."""
+    if not np.isfinite(logits).all():
+        raise diverged(f"after epoch {epoch} an answer of the network is not a number")
+    if (logits == logits[0]).all() and (pixels != pixels[0]).any():
+        raise diverged(f"after epoch {epoch} the network says exactly the same of all photos")
 
 
 def network_logits(
@@ -206,7 +228,8 @@ class Fitting(lightning.LightningModule):
         self.examples, self.train_rows, self.validation_rows = examples, train, validation
         self._freeze_first_stages()
         self.average = self._averaged() if recipe.ema else None
-        self.batches = Batches(recipe, examples.training, examples.targets, train)
+        least = 2 if self._needs_two() else 1
+        self.batches = Batches(recipe, examples.training, examples.targets, train, least)
         self.base, self.answers = base, answers
         self.chooses = validation is not None and recipe.selection != "last"
         self.history: list[dict[str, float]] = []
@@ -229,6 +252,30 @@ class Fitting(lightning.LightningModule):
         norms = [layer for layer in backbone.modules() if isinstance(layer, _BatchNorm)]
         everywhere = self.recipe.freeze_batch_norm
         self.still = [layer for layer in norms if everywhere or layer in owners]
+
+    def _needs_two(self) -> bool:
+        """Whether some batch normalisation that learns sees one value a channel and image.
+
+        It cannot learn from a batch of one image, which would be its own mean.
+        """
+        found: list[bool] = []
+
+        def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found.append(inputs[0][0, 0].numel() == 1)
+
+        learning = [
+            layer
+            for layer in self.network.modules()
+            if isinstance(layer, _BatchNorm) and layer not in self.still
+        ]
+        hooks = [layer.register_forward_pre_hook(look) for layer in learning]
+        size, training = self.recipe.preprocessing, self.network.training
+        with torch.no_grad():
+            self.network.eval()(torch.zeros(1, size.height, size.width, 3, dtype=torch.uint8))
+        self.network.train(training)
+        for hook in hooks:
+            hook.remove()
+        return any(found)
 
     def _averaged(self) -> AveragedModel:
         """An average of the weights over steps, that follows quickly at first."""
@@ -312,13 +359,13 @@ class Fitting(lightning.LightningModule):
         self._answers.append((said, batch["targets"]))
 
     def on_train_epoch_end(self) -> None:
-        """Write down the epoch; validation has run."""
+        """Write down the epoch, unless it broke the network; validation has run."""
+        epoch = self.current_epoch + 1
         loss = float(torch.stack(self._losses).mean())
-        if not np.isfinite(loss):
-            raise DataError(
-                f"The training loss of epoch {self.current_epoch + 1} is not a number. Lower the learning "
-                "rate (--set optimiser.lr=…) or limit the gradient (--set optimiser.clip=1)."
-            )
+        if not math.isfinite(loss):
+            raise diverged(f"the training loss of epoch {epoch} is not a number")
+        if not all(bool(torch.isfinite(numbers).all()) for numbers in self.judged.state_dict().values()):
+            raise diverged(f"after epoch {epoch} a weight of the network is not a number")
         rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
         row = {"epoch": self.current_epoch + 1, "lr": max(rates), "train_loss": loss, **self._judge()}
         self.history.append({**row, "seconds": time.monotonic() - self._started})
@@ -332,6 +379,8 @@ class Fitting(lightning.LightningModule):
         self._answers = []
         found = {"loss": float(self.loss(logits, targets))}
         raw = logits.cpu().numpy()
+        if not (math.isfinite(found["loss"]) and np.isfinite(raw).all()):
+            raise diverged(f"the validation loss of epoch {self.current_epoch + 1} is not a number")
         self.answers.keep(self.current_epoch + 1, raw)
         probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
         truth = truth_of(targets.cpu().numpy(), self.recipe.task)
@@ -375,9 +424,23 @@ def _run(module: Fitting, folder: Path, resume: Path | None, epochs: int, report
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(module, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        with _ctrl_c_as_ever(trainer):
+            trainer.fit(module, ckpt_path=resume, weights_only=True)
+
+
+@contextmanager
+def _ctrl_c_as_ever(trainer: lightning.Trainer) -> Iterator[None]:
+    """Lightning answers Ctrl-C by leaving with status 1, deaf to the next one; here it stays Python's."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:

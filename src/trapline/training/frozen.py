@@ -6,12 +6,16 @@ import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trapline.errors import require
+from trapline.models.cache_folder import user_cache_folder
 from trapline.models.card import Card
 from trapline.models.file import ModelFile
 from trapline.models.recipe import MODEL_FILE, Recipe
-from trapline.training.feature_cache import user_cache_folder
+
+if TYPE_CHECKING:
+    from trapline.models.weights import Weights
 
 
 def head_recipe(recipe: Recipe, cache: Path | None) -> Recipe:
@@ -31,6 +35,39 @@ def head_recipe(recipe: Recipe, cache: Path | None) -> Recipe:
     head = recipe.head.model_copy(update={"pooling": "avg"})  # the exported graph has pooled
     changes = {"backbone": f"{MODEL_FILE}{path}", "weights": "none", "head": head}
     return recipe.model_copy(update=changes)
+
+
+def need_weights(recipe: Recipe, cache: Path | None) -> None:
+    """Have the weights of the recipe's backbone at hand, so that a run that cannot have them does nothing.
+
+    Args:
+        recipe: any.
+        cache: folder for exported backbones; what was exported before needs no weights. None for the user's.
+
+    Raises:
+        MissingExtraError: the package that brings them is not installed.
+        DataError: they cannot be had.
+    """
+    if recipe.backbone.startswith(MODEL_FILE) or recipe.weights == "none":
+        return
+    require("torch", "train", f"The backbone {recipe.backbone}")
+    from trapline.models.weights import fetch_weights, find_weights
+
+    weights = find_weights(recipe.backbone, recipe.weights)
+    folder = (cache or user_cache_folder()) / "backbones"
+    if recipe.how != "frozen" or not _exported(recipe, weights, folder).is_file():
+        fetch_weights(recipe.backbone, weights)
+
+
+def _exported(recipe: Recipe, weights: Weights, folder: Path) -> Path:
+    """The file that a recipe's frozen backbone is exported to."""
+    size = recipe.preprocessing
+    said = [
+        *(recipe.backbone, weights.name, weights.fingerprint, recipe.head.pooling, size.height, size.width),
+        *(version(name) for name in ("trapline", "timm", "torch")),
+    ]
+    key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    return folder / f"{recipe.backbone.replace('/', '-')}-{key}.onnx"
 
 
 def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
@@ -70,12 +107,7 @@ def export_backbone(recipe: Recipe, folder: Path) -> Path:
 
     size = recipe.preprocessing
     weights = find_weights(recipe.backbone, recipe.weights)
-    said = [
-        *(recipe.backbone, weights.name, weights.fingerprint, recipe.head.pooling, size.height, size.width),
-        *(version(name) for name in ("trapline", "timm", "torch")),
-    ]
-    key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
-    path = folder / f"{recipe.backbone.replace('/', '-')}-{key}.onnx"
+    path = _exported(recipe, weights, folder)
     if path.is_file():
         return path
     network, _ = build_network(recipe, labels=1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trapline.errors import DataError
 from trapline.models.recipe import Optimiser, Recipe, Schedule
 
 
@@ -77,6 +78,14 @@ def first_stages(backbone: nn.Module, stages: int) -> list[str]:
     depths = layer_depths(backbone)
     last = max(depths.values(), default=0)
     return [name for name, depth in depths.items() if last - depth < stages]
+
+
+def diverged(what: str) -> DataError:
+    """The error of a training that went astray; `what` is the sign of it."""
+    return DataError(
+        f"Training diverged: {what}. Lower the learning rate (--set optimiser.lr=…) or limit the gradient "
+        "(--set optimiser.clip=1)."
+    )
 
 
 def build_schedule(

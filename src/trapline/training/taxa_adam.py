@@ -65,11 +65,12 @@ def fit_by_epochs(
 
     Raises:
         MissingExtraError: PyTorch is not installed.
+        DataError: training diverged.
     """
     require("torch", "train", f"The solver 'adam' of the recipe '{recipe.name}'")
     import torch
 
-    from trapline.training.optimisation import build_optimiser
+    from trapline.training.optimisation import build_optimiser, diverged
 
     torch.manual_seed(recipe.seed)
     layer: Any = torch.nn.Linear(features.shape[1], possible.shape[1])
@@ -84,6 +85,8 @@ def fit_by_epochs(
     history = []
     for epoch in range(1, recipe.epochs + 1):
         train = _train_once(layer, optimiser, values, targets, shares, recipe.batch_size)
+        if not torch.isfinite(layer.weight).all():
+            raise diverged(f"after epoch {epoch} a weight is not a number")
         held = _judge(recipe.selection, layer, held_features, held_truth)
         history.append({"epoch": epoch, **train, **held.row})
         if held.score >= best or recipe.selection == "last":

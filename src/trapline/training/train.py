@@ -21,7 +21,7 @@ from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
 from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import run_folds
-from trapline.training.frozen import head_recipe
+from trapline.training.frozen import head_recipe, need_weights
 from trapline.training.history import draw_history, write_history
 from trapline.training.judging import (
     AVERAGES_FOLDS,
@@ -82,10 +82,13 @@ def train(
 
     Raises:
         UsageError: the run folder exists and `resume` is False, or is of another recipe or catalog.
-        DataError: the split leaks, a part is empty, a label has no training media, photos cannot be read.
+        DataError: the backbone's weights cannot be had (said before anything is read or made), the split
+            leaks, a part is empty, a label has no training media, photos cannot be read, training diverges.
         MissingExtraError: the recipe needs PyTorch and it is not installed.
     """
     folder = Path(run_folder)
+    if not (resume and folder.is_dir()):
+        need_weights(recipe, cache)
     if recipe.taxa is not None:
         return _train_taxa(recipe, catalog, folder, taxonomy, allow_leak, resume, cache, report)
     selected = select_media(catalog, recipe, needs_split=recipe.fit == "train")

@@ -7,18 +7,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
 import yaml
 
-from trapline.catalog import Catalog, harmless_cell, training_fingerprint
+from trapline.catalog import Catalog, harmless_cell, known_labels, training_fingerprint
 from trapline.errors import DataError, TraplineError, UsageError, require
-from trapline.metrics import LOWER_IS_BETTER, measure
+from trapline.metrics import LOWER_IS_BETTER, Task, metric_names
 from trapline.models import Recipe, change_recipe
 from trapline.models.recipe import Choice, joined_fields
 from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import crossval
+from trapline.training.frozen import need_weights
 from trapline.training.torch_learner import StepReport
 
 STUDY = "study.sqlite"
@@ -92,8 +92,9 @@ def tune(
         step_report: told of the steps inside a trial.
 
     Raises:
-        UsageError: the recipe declares no space, the folder is of another search, or no such metric.
-        DataError: every trial failed.
+        UsageError: the recipe declares no space, the folder is of another search, or the metric cannot be
+            computed for the recipe.
+        DataError: every trial failed, or the backbone's weights cannot be had.
     """
     if not recipe.search:
         raise UsageError(
@@ -101,7 +102,8 @@ def tune(
             "search: {optimiser.lr: {choices: [1e-3, 1e-4]}}."
         )
     require("optuna", "train", "Tuning")
-    _check_metric(metric, recipe.task)
+    _check_metric(metric, recipe, catalog)
+    need_weights(recipe, cache)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     study = _open_study(recipe, catalog, folder, folds, metric)
@@ -133,14 +135,20 @@ def tune(
     return _write(recipe, ended_trials(study), metric, folder)
 
 
-def _check_metric(metric: str, task: str) -> None:
-    """Refuse a name that no task's figures have, before hours go into the first trial."""
-    truth = np.eye(6, dtype=bool)  # as many labels as the figures with the most need
-    if task == "multi-label":
-        truth[0] = True
-    known = measure(truth, np.full(truth.shape, 1 / len(truth)))
+def _check_metric(metric: str, recipe: Recipe, catalog: Catalog) -> None:
+    """Refuse what cannot be computed for this recipe and these labels, before hours go into a trial."""
+    known = metric_names(recipe.task)
+    if recipe.taxa is None and recipe.task == "single-label":
+        labels = catalog.table.select(known_labels(catalog.table).explode().drop_nulls().n_unique()).item()
+        few = [name for name in known if name.startswith("top_") and int(name.split("_")[1]) >= labels > 0]
+        known = tuple(name for name in known if name not in few)
     if metric not in known:
-        raise UsageError(f"There is no metric '{metric}'; there are {', '.join(known)}.")
+        everywhere = {name for task in get_args(Task) for name in metric_names(task)}
+        what = f"There is no metric '{metric}'"
+        if metric in everywhere:
+            what = f"The metric '{metric}' cannot be computed for the {recipe.task} recipe '{recipe.name}'"
+            what += " and these labels" if metric in metric_names(recipe.task) else ""
+        raise UsageError(f"{what}; there are {', '.join(known)}.")
 
 
 def _failing_softly(objective: Callable[[Any], float]) -> Callable[[Any], float]:
@@ -153,8 +161,11 @@ def _failing_softly(objective: Callable[[Any], float]) -> Callable[[Any], float]
         except UsageError:
             raise
         except TraplineError as error:
-            trial.set_user_attr("failure", str(error))
-            raise optuna.TrialPruned(str(error)) from error
+            reason = str(error)
+        except (RuntimeError, MemoryError) as error:  # PyTorch's, of memory above all
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        trial.set_user_attr("failure", reason)
+        raise optuna.TrialPruned(reason)
 
     return attempt
 

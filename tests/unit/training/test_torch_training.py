@@ -11,14 +11,19 @@ import pytest
 from PIL import Image
 
 from trapline.catalog import Catalog
-from trapline.errors import DataError
+from trapline.errors import DataError, TraplineWarning
 from trapline.metrics import log_loss
-from trapline.models import Recipe, resolve_recipe
+from trapline.models import Recipe, change_recipe, resolve_recipe
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from trapline.training import crossval, train  # noqa: E402
+from trapline.training.batches import count_batches  # noqa: E402
+from trapline.training.dense import fit_dense  # noqa: E402
+from trapline.training.fitting import _refuse_broken  # noqa: E402
+from trapline.training.selection import select_media  # noqa: E402
+from trapline.training.torch_learner import TorchLearner  # noqa: E402
 
 MakeWorld = Callable[..., Catalog]
 
@@ -213,3 +218,103 @@ def test_layer_decay_slows_the_early_stages_and_frozen_stages_do_not_move(
     assert rates[id(stem)] < rates[id(last)] / 4
     assert "conv_stem.weight" in first_stages(network.backbone, 1)
     assert "conv_head.weight" not in first_stages(network.backbone, 3)
+
+
+def wild(rate: float, *changes: str) -> Recipe:
+    """A recipe with a rate beyond what is accepted, so that an epoch is enough."""
+    recipe = tiny(*changes)
+    return recipe.model_copy(update={"optimiser": recipe.optimiser.model_copy(update={"lr": rate})})
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        wild(1e30, "optimiser.name=sgd", "epochs=1"),  # the loss breaks
+        wild(1e30, "optimiser.name=sgd", "batch_size=64", "epochs=1"),  # one step: validation breaks first
+        wild(1e30, "optimiser.name=sgd", "selection=last", "epochs=1", "ema=0.9"),
+        wild(1e6, "optimiser.name=adam", "epochs=1"),
+    ],
+    ids=["loss", "validation", "average", "exploded"],
+)
+def test_training_that_diverges_says_so_and_leaves_no_model(
+    world: MakeWorld, tmp_path: Path, recipe: Recipe
+) -> None:
+    for resume in (False, True):
+        with pytest.raises(DataError, match=r"Training diverged.*optimiser\.lr"):
+            train(recipe, world(), tmp_path / "run", cache=tmp_path, resume=resume)
+        assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_a_network_that_says_the_same_of_all_photos_is_no_model() -> None:
+    pixels, dead = np.arange(8, dtype=np.uint8).reshape(4, 2), np.ones((4, 2), np.float32)
+    with pytest.raises(DataError, match="exactly the same of all photos"):
+        _refuse_broken(dead, pixels, 1)
+    _refuse_broken(dead, np.zeros_like(pixels), 1)  # photos that are all the same
+    _refuse_broken(np.eye(4, 2, dtype=np.float32), pixels, 1)
+
+
+def test_a_final_fit_without_validation_that_diverges_says_so(world: MakeWorld, tmp_path: Path) -> None:
+    learner = TorchLearner(
+        wild(1e38, "optimiser.name=sgd", "batch_size=64", "epochs=1"),
+        select_media(world(), tiny(), needs_split=True),
+        tmp_path,
+        None,
+    )
+    with pytest.raises(DataError, match="Training diverged"):
+        learner.fit(learner.selected.train, None, tmp_path / "run")
+
+
+def test_a_head_that_diverges_says_so() -> None:
+    recipe = wild(1e38, "optimiser.name=sgd", "head.hidden=[4]", "epochs=3")
+    features = np.random.default_rng(0).normal(size=(8, 1, 3)).astype(np.float32)
+    with pytest.raises(DataError, match="Training diverged"):
+        fit_dense(recipe, features, np.eye(2, dtype=np.float32)[[0, 1] * 4])
+
+
+def test_a_head_with_batch_normalisation_takes_any_number_of_photos() -> None:
+    recipe = tiny("head.hidden=[4]", "head.batch_norm=true", "batch_size=2", "epochs=1")
+    features = np.random.default_rng(0).normal(size=(5, 1, 3)).astype(np.float32)
+    head = fit_dense(recipe, features, np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]])
+    assert np.isfinite(head.logits(features[:, 0])).all()
+
+
+@pytest.mark.parametrize(
+    ("media", "batch_size", "least", "sizes"),
+    [
+        (18, 17, 2, [9, 9]),
+        (5, 2, 1, [2, 2, 1]),
+        (5, 2, 2, [3, 2]),
+        (4, 3, 2, [2, 2]),
+        (8, 64, 2, [8]),
+        (3, 1, 1, [1, 1, 1]),
+    ],
+)
+def test_no_batch_is_too_small_to_normalise(
+    media: int, batch_size: int, least: int, sizes: list[int]
+) -> None:
+    count = count_batches(media, batch_size, least)
+    assert [len(part) for part in np.array_split(np.arange(media), count)] == sizes
+
+
+def test_batches_of_one_photo_are_made_pairs_and_told_where_they_cannot_be_normalised(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    change = ("head.batch_norm=true", "head.hidden=[8]", "batch_size=1", "epochs=1")
+    with pytest.warns(TraplineWarning, match="batch_size=1.*have 2 each"):
+        train(tiny(*change), world(), tmp_path / "run", cache=tmp_path)
+    with pytest.raises(DataError, match="at least 2 photos in a batch"):
+        count_batches(1, 4, 2)
+
+
+def test_layers_that_normalise_over_places_too_may_have_batches_of_one(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    learner = TorchLearner(
+        change_recipe(
+            tiny("batch_size=1", "epochs=1", "head.batch_norm=false"), {"backbone": "small-cnn-bn"}
+        ),
+        select_media(world(), tiny(), needs_split=True),
+        tmp_path,
+        None,
+    )
+    learner.fit(learner.selected.train, None, tmp_path / "run")  # a warning would be an error

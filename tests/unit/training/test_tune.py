@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
+from trapline.metrics import Task, metric_names
 from trapline.models import Recipe, change_recipe, resolve_recipe
 from trapline.models.card import Interval
 from trapline.training import tune
+from trapline.training.judging import intervals_of
 
-pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna")
 
 RECIPE = change_recipe(resolve_recipe("head"), {"search": {"optimiser.lr": {"choices": [1e-3, 1e-4]}}})
+
+TASKS: tuple[Task, ...] = ("single-label", "multi-label")
 
 
 @pytest.fixture
@@ -108,3 +114,57 @@ def test_an_unknown_metric_is_refused_before_anything_is_made(catalog: Catalog, 
     with pytest.raises(UsageError, match="no metric 'acuracy'"):
         tune(RECIPE, catalog, tmp_path / "s", metric="acuracy")
     assert not (tmp_path / "s").exists()
+
+
+@cache
+def figures_of(task: Task) -> dict[str, Interval]:
+    """What cross-validation says of seven media with a label each."""
+    truth = np.arange(7) if task == "single-label" else np.eye(7, dtype=int)
+    recipe = RECIPE.model_copy(update={"task": task})
+    return intervals_of(recipe, tuple("abcdefg"), truth, np.full((7, 7), 1 / 7), np.arange(7))
+
+
+@pytest.mark.parametrize("metric", sorted({name for task in TASKS for name in metric_names(task)}))
+@pytest.mark.parametrize("task", TASKS)
+def test_every_metric_is_taken_or_refused_before_the_first_trial(
+    metric: str, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = [[name] for name in "abcdefg"]
+    rows = [
+        {"media_id": str(place), "file_path": f"{place}.jpg", "location_id": f"L{place}", "labels": label}
+        for place, label in enumerate(labels)
+    ]
+    asked: list[int] = []
+
+    def judged(recipe: Recipe, *_: Any, **__: Any) -> Any:
+        asked.append(1)
+        return SimpleNamespace(metrics=figures_of(recipe.task))
+
+    monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
+    in_memory = optuna.create_study()  # a file for each costs a second
+    monkeypatch.setattr(sys.modules["trapline.training.tune"], "_open_study", lambda *_: in_memory)
+    recipe = change_recipe(RECIPE, {"task": task, **({"loss.name": "bce"} if task == "multi-label" else {})})
+    catalog = Catalog.from_rows(rows, tmp_path, "seven")
+    if metric in metric_names(task):
+        found = tune(recipe, catalog, tmp_path / "s", trials=1, metric=metric)
+        assert (found.best.metrics[metric][0] >= 0, found.best.failure) == (True, "")
+    else:
+        with pytest.raises(UsageError, match=f"'{metric}' cannot be computed.*there are .*log_loss"):
+            tune(recipe, catalog, tmp_path / "s", trials=1, metric=metric)
+        assert not asked
+
+
+def test_a_rank_that_the_labels_do_not_have_is_refused(catalog: Catalog, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'top_5_accuracy' cannot be computed .* and these labels"):
+        tune(RECIPE, catalog, tmp_path / "s", metric="top_5_accuracy")
+
+
+def test_a_trial_that_the_libraries_end_is_written_down_with_their_reason(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
+    with pytest.raises(DataError, match=r"Every trial failed.*RuntimeError: CUDA out of memory"):
+        tune(RECIPE, catalog, tmp_path / "s", trials=1)

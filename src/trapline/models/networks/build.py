@@ -12,14 +12,7 @@ from trapline.errors import UsageError, require
 from trapline.models.networks.network import POOLINGS, Network
 from trapline.models.networks.small_cnn import SmallCnn
 from trapline.models.recipe import MODEL_FILE, TIMM, Recipe
-from trapline.models.weights import Weights, find_weights, load_weights
-
-TIMM_NAMES = {
-    "resnet50": "resnet50.tv_in1k",
-    "efficientnet-lite0": "tf_efficientnet_lite0.in1k",  # without tf_ it loads too and is wrong
-    "efficientnet-lite1": "tf_efficientnet_lite1.in1k",
-    "efficientnet-lite2": "tf_efficientnet_lite2.in1k",
-}
+from trapline.models.weights import TIMM_NAMES, Weights, find_weights, load_weights
 
 
 class Backbone(NamedTuple):

@@ -1,0 +1,245 @@
+"""Commands in surroundings that are not kind: stopped in the middle, no network, no home, a poor terminal."""
+
+import contextlib
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trapline.catalog import Catalog
+
+pytest.importorskip("lightning")
+
+pytestmark = pytest.mark.slow
+MakeWorld = Callable[..., Catalog]
+SMALL = ["--set", "preprocessing.height=94", "--set", "preprocessing.width=94", "--set", "batch_size=4"]
+COMMAND = [sys.executable, "-m", "trapline"]
+DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+
+def surroundings(tmp_path: Path, **changes: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "TRAPLINE_CACHE": str(tmp_path / "cache"), **changes}
+
+
+def _as_in_a_terminal() -> None:
+    for number, handler in DEFAULT.items():
+        signal.signal(number, handler)
+
+
+def stopped(
+    arguments: list[str], by: signal.Signals, when: Callable[[], Any], tmp_path: Path
+) -> tuple[int, str]:
+    """Status and standard error of a command that gets a signal once `when` is true."""
+    run = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=surroundings(tmp_path),
+        preexec_fn=_as_in_a_terminal,
+    )
+    until = time.monotonic() + 120
+    while not when() and run.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    run.send_signal(by)
+    return run.wait(60), run.communicate()[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize("by", list(DEFAULT))
+def test_training_that_is_stopped_in_an_epoch_says_how_it_goes_on(
+    world: MakeWorld, tmp_path: Path, by: signal.Signals
+) -> None:
+    catalog = str(world().save(tmp_path / "catalog.parquet"))
+    folder = tmp_path / "run"
+    order = ["train", catalog, "-r", "small-cnn", *SMALL, "--set", "epochs=4000", "-o", str(folder)]
+    status, error = stopped(order, by, lambda: list(folder.rglob("last.ckpt")), tmp_path)
+    assert (status, "--resume" in error, "Traceback" in error) == (130, True, False), error
+    assert not (folder / "model.onnx").exists()
+    import torch
+
+    state = torch.load(folder / "member-0" / "last.ckpt", map_location="cpu", weights_only=True)
+    assert [row["epoch"] for row in state["history"]] == [*range(1, len(state["history"]) + 1)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_a_search_that_is_stopped_in_a_trial_does_not_count_the_trial(
+    world: MakeWorld, tmp_path: Path
+) -> None:
+    catalog = str(world().save(tmp_path / "catalog.parquet"))
+    order = ["tune", catalog, "-r", "small-cnn", *SMALL, "--set", "epochs=4000", "--folds", "2"]
+    pixels = tmp_path / "cache" / "pixels"
+
+    def training() -> bool:
+        if pixels.exists() and any(pixels.glob("*/done.json")):
+            time.sleep(8)  # some epochs, whose folder is a temporary one
+            return True
+        return False
+
+    status, error = stopped([*order, "-o", str(tmp_path / "s")], signal.SIGINT, training, tmp_path)
+    assert (status, "trials that are left" in error, "Traceback" in error) == (130, True, False), error
+    assert not (tmp_path / "s" / "trials.csv").exists()
+
+
+def told(
+    arguments: list[str], environment: dict[str, str], before: list[str] | None = None
+) -> tuple[int, str]:
+    run = subprocess.run(
+        [*(before or []), *COMMAND, *arguments],
+        env=environment,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    return run.returncode, (run.stdout + run.stderr).decode(errors="replace")
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[str]:
+    """The address of a hub that takes what one sends and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("command", ["train", "tune", "run"])
+def test_a_recipe_whose_weights_cannot_be_had_says_so_first_and_leaves_nothing(
+    world: MakeWorld, tmp_path: Path, command: str
+) -> None:
+    catalog = world().save(tmp_path / "catalog.parquet")
+    shutil.rmtree(tmp_path / "photos")  # nobody looks at photos before
+    recipe = ["-r", "conser-vision-resnet50", "-o", str(tmp_path / "out")]
+    if command == "tune":
+        (tmp_path / "space.yaml").write_text("search: {optimiser.lr: {choices: [1e-3, 1e-4]}}\n")
+        recipe += ["--recipe-file", str(tmp_path / "space.yaml")]
+    there = sorted(tmp_path.rglob("*"))
+    with nobody() as address:
+        environment = surroundings(tmp_path, HF_HOME=str(tmp_path / "hub"), HF_ENDPOINT=address)
+        status, said = told([command, str(catalog), *recipe], environment)
+    assert (status, said.count("\n"), "Hugging Face" in said, "--set weights=" in said) == (
+        1,
+        1,
+        True,
+        True,
+    ), said
+    assert sorted(tmp_path.rglob("*")) == there
+
+
+def test_weights_that_the_hub_has_are_fetched_once_and_loaded(tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    from safetensors.torch import save_file
+
+    name = "test_resnet.r160_in1k"
+    save_file(timm.create_model(name, pretrained=False).state_dict(), tmp_path / "model.safetensors")
+    content = (tmp_path / "model.safetensors").read_bytes()
+    asked: list[str] = []
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            ours = self.path == f"/timm/{name}/resolve/main/model.safetensors"
+            self.send_response(200 if ours else 404)
+            self.send_header("ETag", '"0123456789abcdef"')
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", str(len(content) if ours else 0))
+            self.end_headers()
+            if ours and self.command == "GET":
+                self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    program = (
+        "import sys, torch; from pathlib import Path; from safetensors.torch import load_file\n"
+        "from trapline.models import resolve_recipe; from trapline.models.networks import build_network\n"
+        "from trapline.training.frozen import need_weights\n"
+        "size = ['preprocessing.height=160', 'preprocessing.width=160']\n"
+        f"recipe = resolve_recipe('timm/{name}', None, size)\n"
+        "need_weights(recipe, Path(sys.argv[1]))\n"
+        "network, _ = build_network(recipe, 2); own = network.backbone.state_dict()\n"
+        f"saved = load_file(Path(sys.argv[1]) / 'model.safetensors')\n"
+        "assert own and all(torch.equal(own[key], saved[key]) for key in own)\n"
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        environment = surroundings(tmp_path, HF_HOME=str(tmp_path / "hub"), HF_ENDPOINT=address)
+        subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, check=True)
+        server.shutdown()
+    assert asked
+    environment["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nobody there: it is in the cache
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=environment, check=True)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_labels_that_the_output_has_no_signs_for_end_no_command(tmp_path: Path, encoding: str) -> None:
+    from PIL import Image
+
+    rows = ["path,label,location,datetime"]
+    for place in range(6):
+        for number, label in enumerate(("Füchsin", "鹿")):
+            name = f"photos/P{place}/{label}.png"
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 24), (250 * number, 90, place * 9)).save(tmp_path / name)
+            rows.append(f"{name},{label},Wäldchen {place},2024-01-0{place + 1} 10:00:00")
+    (tmp_path / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
+    environment = surroundings(
+        tmp_path, PYTHONIOENCODING=encoding, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"
+    )
+    for order in (
+        "catalog labels.csv -o c.parquet --json",
+        "catalog labels.csv -o c.parquet --force",
+        "split c.parquet -o c.parquet --force",
+        "explore c.parquet -o explore.html",
+        "train c.parquet -r head -o run",
+        "show run/model.onnx",
+        "show run/model.onnx --json",
+        "predict run/model.onnx c.parquet -o p.csv",
+        "evaluate c.parquet p.csv -o e.html",
+    ):
+        run = subprocess.run(
+            [*COMMAND, *order.split()], env=environment, cwd=tmp_path, capture_output=True, check=False
+        )
+        assert run.returncode == 0, (order, run.stderr)
+        if order.endswith("--json"):
+            json.loads(run.stdout.decode(encoding))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_user_without_home_and_name_trains_and_predicts(world: MakeWorld, tmp_path: Path) -> None:
+    catalog = world()
+    tmp_path.chmod(0o777)
+    for folder in tmp_path.parents[:-2]:  # pytest's are their maker's alone
+        folder.chmod(folder.stat().st_mode | 0o055)
+    catalog.save(tmp_path / "catalog.parquet")
+    for file in tmp_path.rglob("*"):
+        file.chmod(0o777 if file.is_dir() else 0o666)
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o777)
+    program = (  # what lies where that user cannot read is imported before
+        "import os, sys, torch, torch.onnx, lightning.pytorch, timm, matplotlib, onnxruntime, trapline.cli\n"
+        "os.setgroups([]); os.setgid(0); os.setuid(1000730000)\n"
+        "for step in ('train c -r head -o head', 'train c -r small-cnn --set epochs=1 -o cnn', "
+        "'predict cnn/model.onnx c -o p.csv', 'evaluate c p.csv -o e.html'):\n"
+        "    words = ['catalog.parquet' if word == 'c' else word for word in step.split()]\n"
+        "    try: trapline.cli.main(words)\n"
+        "    except SystemExit as left: assert not left.code, (step, left.code)\n"
+    )
+    bare = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / "tmp"), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=bare, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert (tmp_path / "e.html").exists()
