@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.metrics import probabilities_of
-from trapline.models import resolve_recipe
+from trapline.models import Card, resolve_recipe
+from trapline.models.card import Interval, chance_doubt
 from trapline.models.recipe import Augmentation
 from trapline.training.targets import (
     label_weights,
@@ -107,3 +108,25 @@ def test_a_mirrored_view_looks_from_right_to_left() -> None:
     mirrored = affine_matrices(views, yes, no, np.zeros(1), 1.0)[0]
     assert plain == pytest.approx(np.array([[1, 0, 0], [0, 1, 0]]), abs=1e-7)
     assert mirrored == pytest.approx(np.array([[-1, 0, 0], [0, 1, 0]]), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({"balanced_accuracy": 1 / 3}, "balanced accuracy 0.333"),
+        ({"macro_auc": 0.5}, "macro auc 0.500"),
+        ({"balanced_accuracy": 0.4, "macro_auc": 0.6}, None),
+        ({}, None),
+    ],
+)
+def test_a_model_at_chance_is_told_and_others_are_not(figures: dict[str, float], told: str | None) -> None:
+    card = Card(
+        name="m",
+        task="single-label",
+        labels=("a", "b", "c"),
+        embedding_size=1,
+        preprocessing=resolve_recipe("head").preprocessing,
+        metrics={name: Interval(value=value) for name, value in figures.items()},
+    )
+    said = chance_doubt(card)
+    assert said is None if told is None else said is not None and told in said
