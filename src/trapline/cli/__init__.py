@@ -115,6 +115,13 @@ def _leave(error: BaseException, arguments: list[str], stopped: bool) -> None:
     if isinstance(error, TraplineError):
         typer.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_status)
+    if isinstance(error, UnicodeEncodeError):  # of a path: what is written gets through
+        typer.echo(
+            f"Error: Python takes this system's names for {error.encoding}, which has no '{error.object}'. "
+            "Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8.",
+            err=True,
+        )
+        sys.exit(1)
     if isinstance(error, OSError):  # a full disk, a folder that may not be written to: not ours
         typer.echo(f"Error: {_what_the_system_says(error)}", err=True)
         sys.exit(1)
