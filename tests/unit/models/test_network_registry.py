@@ -39,7 +39,7 @@ def test_the_small_cnn_is_the_published_one() -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == 837_352
     assert network.embedding_size == 6400
     dropouts = [layer.p for layer in network.head if isinstance(layer, torch.nn.Dropout)]
-    assert dropouts == [0.2, 0.2, 0.2]
+    assert dropouts == [0.5, 0.5, 0.5]
 
 
 def test_the_batch_norm_variant_normalises_every_layer_but_the_last() -> None:
@@ -47,6 +47,10 @@ def test_the_batch_norm_variant_normalises_every_layer_but_the_last() -> None:
     kinds = [type(layer).__name__ for layer in network.modules()]
     assert kinds.count("BatchNorm2d") == 5
     assert kinds.count("BatchNorm1d") == 2
+    convolutions = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.bias for layer in convolutions] == [None] * 5
+    plain = 837_352
+    assert sum(parameter.numel() for parameter in network.parameters()) == plain - 544 + 2 * (544 + 64 + 32)
 
 
 def test_the_benchmark_resnet_has_the_published_head() -> None:

@@ -12,7 +12,8 @@ class SmallCnn(nn.Sequential):
     """float [N, 3, H, W] -> [N, 256, h, w]; a 150-pixel input gives 5 × 5 places.
 
     Convolutions are without padding and with ReLU, as published; `batch_norm` puts a normalisation between
-    each convolution and its ReLU. The pool stands before the ReLU, which gives the same numbers and the same
+    each convolution and its ReLU; the convolutions then have no bias, which the normalisation would take off
+    again (544 weights fewer). The pool stands before the ReLU, which gives the same numbers and the same
     gradients (both are monotone) for a quarter of the work. Weights start as Keras starts them (Glorot and
     Bengio 2010).
     """
@@ -21,7 +22,7 @@ class SmallCnn(nn.Sequential):
         layers: list[nn.Module] = []
         channels = 3
         for place, filters in enumerate(FILTERS):
-            layers.append(nn.Conv2d(channels, filters, kernel_size=3))
+            layers.append(nn.Conv2d(channels, filters, kernel_size=3, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(filters))
             if place < len(FILTERS) - 1:
