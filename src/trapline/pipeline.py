@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.catalog import Catalog, known_labels, left_out, split_catalog
+from trapline.catalog import Catalog, known_labels, left_out, sample_catalog, split_catalog
 from trapline.catalog.named_parts import Named, check_named
 from trapline.catalog.splits import RATIOS
 from trapline.catalog.table import SPLIT_PARTS
@@ -107,7 +107,8 @@ def run_pipeline(
     need_weights(recipe, None)
     catalog = _read(Path(source), boxes, read_options or {})
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
-    divided = _split(catalog, by, ratios, seed, named)  # first: what cannot be split leaves nothing behind
+    drawn = _sample(catalog, recipe, say)
+    divided = _split(drawn, by, ratios, seed, named)  # first: what cannot be split leaves nothing behind
     exploration = explore(catalog, folder / "explore.html")
     say(f"explore   {exploration}")
     catalog = divided
@@ -143,6 +144,16 @@ def _labels(catalog: Catalog) -> str:
     """The labels of media or of their events, for people."""
     labels = catalog.table.select(known_labels(catalog.table).explode().drop_nulls().unique().sort())
     return ", ".join(labels.to_series()) or "none labelled"
+
+
+def _sample(catalog: Catalog, recipe: Recipe, say: Callable[[str], None]) -> Catalog:
+    """The media that the recipe draws; drawn before the split, those that are judged are of them too."""
+    if recipe.sample is None:
+        return catalog
+    drawn = sample_catalog(catalog, recipe.sample.share, recipe.sample.seed)
+    of = drawn.info["sample"]["of"]
+    say(f"sample    {of - len(catalog) + len(drawn)} of {of} labelled media, seed {recipe.sample.seed}")
+    return drawn
 
 
 def _split(catalog: Catalog, by: str, ratios: Sequence[float], seed: int, named: Named | None) -> Catalog:

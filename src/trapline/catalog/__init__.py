@@ -10,6 +10,7 @@ from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.named_parts import left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
 from trapline.catalog.presence import Presence, SourceGoneError, refuse_gone
+from trapline.catalog.sampling import sample_catalog
 from trapline.catalog.splits import (
     fingerprint,
     location_folds,
@@ -54,6 +55,7 @@ __all__ = [
     "normal_paths",
     "number_frames",
     "refuse_gone",
+    "sample_catalog",
     "season_folds",
     "shot_order",
     "split_catalog",

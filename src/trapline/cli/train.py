@@ -112,11 +112,9 @@ def _recipe(
     if seed is not None:
         settings.append(f"seed={seed}")
     if folds is not None:
-        settings.append(f"folds={folds}")
-    chosen = resolve_recipe(name, file, settings)
-    if folds is not None and chosen.fit == "train":
-        chosen = resolve_recipe(name, file, [*settings, "fit=all"])
-    return chosen
+        trains = resolve_recipe(name, file).fit == "train"
+        settings = [*(["fit=all"] if trains else []), f"folds={folds}", *settings]
+    return resolve_recipe(name, file, settings)
 
 
 def _remove_run(folder: Path) -> None:

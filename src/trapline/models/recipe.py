@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from trapline.errors import UsageError
 from trapline.images import Preprocessing
+from trapline.models.acting import Kind, idle_settings, kind_of, no_effect
 
 MODEL_FILE = "model-file:"
 """Prefix of a backbone that is the embedding of a Trapline model file (its path or shipped name)."""
@@ -46,7 +48,7 @@ class Head(_Section):
 
     pooling: Literal["avg", "max", "avgmax", "gem", "flatten"] = "avg"
     hidden: tuple[int, ...] = ()
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
     input_dropout: float | None = Field(None, ge=0, lt=1)
     batch_norm: bool = False
 
@@ -194,6 +196,18 @@ class Range(_Section):
         return self
 
 
+class Sample(_Section):
+    """A share of the labelled media, drawn at random; see `trapline.catalog.sample_catalog`.
+
+    Attributes:
+        share: of the media (whole events where they have any) of each part of the split.
+        seed: of the draw.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    seed: int = Field(1, ge=0, lt=2**32)
+
+
 class Taxa(_Section):
     """Classes that are taxa of a tree; see docs/taxonomy.md. Only with how `frozen`.
 
@@ -219,6 +233,10 @@ class Taxa(_Section):
     confidence: float = Field(0.9, gt=0.5, lt=1)
 
 
+PARTS_ALONE = "parts alone"
+"""Key of a validation context: with it each field is checked, but not whether the fields fit together."""
+
+
 def joined_fields(name: str) -> list[str]:
     """The dotted fields that one dimension of the search space sets together."""
     return [field.strip() for field in name.split(",")]
@@ -226,6 +244,8 @@ def joined_fields(name: str) -> list[str]:
 
 class Recipe(_Section):
     """Everything that makes a training run repeatable; stored whole in the model file.
+
+    A field that cannot act in a recipe stays at its default: another value is refused (`idle_settings`).
 
     Attributes:
         name: of the recipe.
@@ -238,7 +258,8 @@ class Recipe(_Section):
             alone for `frozen_epochs`, then everything).
         frozen_epochs: with `gradual`, epochs before the backbone is freed.
         frozen_stages: the first stages of the backbone stay as they came (0: none); saves time too.
-        drop_path: largest chance that a residual block is left out in training (stochastic depth; timm only).
+        drop_path: largest chance that a residual block is left out in training (stochastic depth, also called
+            drop-connect); of timm's networks, and not with how `frozen`, whose features are computed once.
         freeze_batch_norm: keep the backbone's batch-norm statistics as they came.
         preprocessing: from the file to the pixels, shared with prediction.
         flip_average: the model file averages each image with its mirror image (twice the work).
@@ -255,6 +276,8 @@ class Recipe(_Section):
             pipelines, which cannot say two species. It costs log loss; it is there to be compared with.
         balance: `class-weights` weighs the loss, `sampling` draws rare labels more often, `logit-adjustment`
             trains on logits to which the log prior is added (Menon et al. 2021).
+        sample: train and validate on a share of the labelled media only: see `Sample`; None for all of them.
+            `trapline run` draws before it splits, so that what is tested is of the sample too.
         keep_blanks: train on this share of the blank media only, drawn one by one with the seed.
         correct_prior: after balancing or leaving blanks out, put the natural prior back into the
             probabilities.
@@ -275,8 +298,9 @@ class Recipe(_Section):
         fit: `train` trains on the split's train part. `all` trains on train and validation together, for the
             number of epochs that location folds found best; `folds` keeps the folds' models and averages
             them in one graph. Both take calibration and metrics from out-of-fold predictions.
-        folds: number of folds, for `all` and `folds`.
-        fold_by: what the folds keep together: each `location`, each `season` (one fold a season, whatever
+        folds: number of folds, for `all` and `folds`, and inside the train part for heads.
+        fold_by: what the folds keep together (also those inside the train part, by which heads choose their
+            strength, where it can be so dealt): each `location`, each `season` (one fold a season, whatever
             `folds` says), or each `event`.
         members: with `fit` `train` or `all`, train this many times with other seeds and average the logits.
         precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has
@@ -308,6 +332,7 @@ class Recipe(_Section):
     loss: Loss = Loss()
     exclusive: bool = False
     balance: Literal["none", "class-weights", "sampling", "logit-adjustment"] = "none"
+    sample: Sample | None = None
     keep_blanks: float = Field(1.0, gt=0, le=1)
     correct_prior: bool = True
     augmentation: Augmentation = Augmentation()
@@ -349,11 +374,21 @@ class Recipe(_Section):
         return search
 
     @model_validator(mode="after")
-    def _parts_fit_together(self) -> Recipe:
+    def _parts_fit_together(self, info: ValidationInfo) -> Recipe:
+        if info.context and info.context.get(PARTS_ALONE):
+            return self
         for rule, broken in self._rules():
             if broken:
                 raise ValueError(rule)
+        idle = idle_settings(self)
+        if idle:
+            raise UsageError(no_effect(idle, self))
         return self
+
+    @property
+    def kind(self) -> Kind:
+        """What learns by this recipe: which of its fields can act depends on that."""
+        return kind_of(self)
 
     def _rules(self) -> list[tuple[str, bool]]:
         model_file = self.backbone.startswith(MODEL_FILE)
@@ -377,20 +412,12 @@ class Recipe(_Section):
                 self.exclusive and self.task == "single-label",
             ),
             (
-                "cut_banners is for frozen backbones; where a network is trained, leave it at false",
-                self.preprocessing.cut_banners and self.how != "frozen",
-            ),
-            (
                 "exclusive trains cross-entropy, not bce",
                 self.exclusive and self.loss.name == "bce",
             ),
             (
                 "the softmax of exclusive is left as it is: use calibration 'none'",
                 self.exclusive and self.calibration != "none",
-            ),
-            (
-                "steps are counted where hidden layers train on a frozen backbone only",
-                self.steps is not None and not (self.how == "frozen" and self.head.hidden),
             ),
             (
                 "hidden layers of several folds cannot be averaged: use fit 'train' or 'all'",
@@ -401,22 +428,10 @@ class Recipe(_Section):
                 self.calibration == "labels" and self.task == "single-label",
             ),
             (
-                "event_statistics are of embeddings that are computed once: use how 'frozen'",
-                bool(self.event_statistics) and self.how != "frozen",
-            ),
-            (
                 "event_statistics see whole events: leave learn_from at 'event', frames at 'all' and "
                 "flip_average at false",
                 bool(self.event_statistics)
                 and (self.learn_from != "event" or self.frames != "all" or self.flip_average),
-            ),
-            (
-                "heads of taxa train on all media: leave keep_blanks at 1 and frames at 'all'",
-                self.taxa is not None and (self.keep_blanks < 1 or self.frames != "all"),
-            ),
-            (
-                "background_view needs the frames of an event together: name some event_statistics",
-                self.background_view and not self.event_statistics,
             ),
             (
                 "fit 'folds' already has one member a fold; leave members at 1",
@@ -425,14 +440,6 @@ class Recipe(_Section):
             (
                 f"a multi-label task has no {self.selection}: select by log_loss, loss, macro_f1 or last",
                 self.task == "multi-label" and self.selection in ("accuracy", "balanced_accuracy"),
-            ),
-            (
-                "selection 'last' never stops early; leave patience at null",
-                self.selection == "last" and self.patience is not None,
-            ),
-            (
-                f"{self.backbone} has no drop_path",
-                self.drop_path > 0 and self.backbone.startswith(("small-cnn", MODEL_FILE)),
             ),
             (
                 "taxa are heads on features that are computed once: use how 'frozen'",
@@ -446,6 +453,18 @@ class Recipe(_Section):
             (
                 "the solver 'adam' chooses its epoch on the validation part: use fit 'train'",
                 self.taxa is not None and self.taxa.solver == "adam" and self.fit != "train",
+            ),
+            (
+                f"heads of taxa take balance 'none' or 'class-weights', not '{self.balance}'",
+                self.taxa is not None and self.balance not in ("none", "class-weights"),
+            ),
+            (
+                "the solver 'adam' fits each head by itself: use taxa.way 'flat' or 'cascade'",
+                self.taxa is not None and self.taxa.solver == "adam" and self.taxa.way == "path",
+            ),
+            (
+                "Nesterov's momentum needs one: set optimiser.momentum above 0",
+                self.optimiser.nesterov and self.optimiser.momentum == 0,
             ),
             ("warm-up is as long as the run", self.schedule.warmup_epochs >= self.epochs),
         ]

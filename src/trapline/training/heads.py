@@ -1,7 +1,7 @@
 """Heads on the embedding of a model file: features by ONNX Runtime, the head by scikit-learn, one ONNX file.
 
 Nothing here needs PyTorch. The features of each photo are computed once and kept; a head then trains in
-seconds. What a head takes from its recipe, and what it refuses, stands in docs/backbones.md.
+seconds. What a head takes from its recipe stands in docs/backbones.md, and in `trapline.models.acting`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog, split_catalog
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError
 from trapline.metrics import binary_losses, log_loss, probabilities_of
 from trapline.models import Calibration, Card, ModelFile, backbones
 from trapline.models.calibrated import scale_logits
-from trapline.models.recipe import MODEL_FILE, Augmentation, Head, Recipe
+from trapline.models.recipe import MODEL_FILE, Recipe
 from trapline.training import linear
 from trapline.training.crossval import CrossValidation, fold_rows
 from trapline.training.dense import DenseHead, fit_dense
@@ -57,7 +57,6 @@ AnyHead = linear.LinearHead | DenseHead
 
 LIBRARIES = ("trapline", "onnx", "onnxruntime", "scikit-learn", "numpy", "pillow")
 MODEL = "model.onnx"
-_SELECTION = Recipe.model_fields["selection"].default
 
 
 @dataclass(frozen=True)
@@ -87,15 +86,11 @@ class HeadLearner:
     Attributes:
         backbone: as the recipe names it.
         network: what is looked through: the backbone, or what sees with it.
-
-    Raises:
-        UsageError: the recipe asks for what a head on fixed features cannot do.
     """
 
     def __init__(
         self, recipe: Recipe, selected: Selected, cache: Path | None, report: StepReport | None
     ) -> None:
-        refuse_what_heads_cannot(recipe)
         self.recipe, self.report = recipe, report
         self.looks = looks_of(recipe)
         self.backbone = ModelFile(backbones.find(recipe.backbone.removeprefix(MODEL_FILE)))
@@ -276,7 +271,7 @@ def train_head(
         the path of the model file.
 
     Raises:
-        UsageError: the recipe asks for what a head on fixed features cannot do, or its backbone is missing.
+        UsageError: its backbone is missing.
         DataError: the split leaks, a part is empty, a label has no training media, photos cannot be read.
     """
     folder = Path(run_folder)
@@ -380,44 +375,6 @@ def looks_of(recipe: Recipe) -> Looks:
     return Looks(views, tuple(weight for _, weight in kept), tuple(views.index(view) for view in needed))
 
 
-def refuse_what_heads_cannot(recipe: Recipe) -> None:
-    """A head sees each photo as it was embedded; a linear one has one optimum, hidden layers keep their last.
-
-    Raises:
-        UsageError: the recipe asks for more; the message names the settings.
-    """
-    seen = ("horizontal_flip", "full_frame", "last_epochs_off")
-    plain = Augmentation()
-    wrong = [
-        f"augmentation.{name}"
-        for name in Augmentation.model_fields
-        if name not in seen and getattr(recipe.augmentation, name) != getattr(plain, name)
-    ]
-    linear_only = not recipe.head.hidden
-    by_epochs = recipe.taxa is not None and recipe.taxa.solver == "adam"
-    refused = {
-        "head.pooling": recipe.head.pooling != Head().pooling,
-        "head.hidden (the heads of taxa are linear)": recipe.taxa is not None and not linear_only,
-        "loss.label_smoothing": linear_only and recipe.loss.label_smoothing > 0,
-        "loss.name": linear_only and recipe.task == "single-label" and recipe.loss.name == "bce",
-        "schedule.name": linear_only and recipe.schedule.name != "none",
-        "optimiser.clip": linear_only and recipe.optimiser.clip is not None,
-        "patience": recipe.patience is not None,
-        "ema": recipe.ema is not None,
-        "selection": not by_epochs and recipe.selection not in (_SELECTION, "last"),
-        "members": recipe.members > 1,
-        "weights": recipe.weights != "none",
-    }
-    wrong += [name for name, asked in refused.items() if asked]
-    if wrong:
-        kept = "a linear layer has no epochs" if linear_only else "its last epoch is kept"
-        raise UsageError(
-            f"A head on a model file's embedding cannot take {', '.join(wrong)}: its features are "
-            f"computed once, and {kept}. Leave these at their defaults, or train a network "
-            "(for example the recipe efficientnet-lite0, with the extra 'train')."
-        )
-
-
 def _fit(learner: HeadLearner) -> tuple[list[AnyHead], linear.OutOfFold, Judged]:
     """The heads whose mean the model file holds, how they were chosen, and what is said of unseen media."""
     recipe, selected = learner.recipe, learner.selected
@@ -461,11 +418,10 @@ def held_out(
 
 
 def folds_within(selected: Selected, rows: Rows, recipe: Recipe) -> npt.NDArray[np.int64]:
-    """[rows]: folds by location; by event or media where locations are not known or there is only one."""
+    """[rows]: folds by what `fold_by` says; by event or media where that is not known or the same for all."""
     inside = selected.catalog.with_table(selected.catalog.table[rows.tolist()])
-    places = inside.table["location_id"]
-    by = "location" if not places.null_count() and places.n_unique() > 1 else "random"
-    folds = min(recipe.folds, places.n_unique() if by == "location" else len(rows))
+    by, most = _ways_to_deal(inside, recipe)
+    folds = most if by == "season" else min(recipe.folds, most)
     if folds < 2:
         raise DataError("The part 'train' has one media only; nothing can be learnt from it.")
     numbers = np.zeros(len(rows), np.int64)
@@ -475,6 +431,16 @@ def folds_within(selected: Selected, rows: Rows, recipe: Recipe) -> npt.NDArray[
         )
         numbers[(dealt.table["split"] == "validation").to_numpy()] = fold
     return numbers
+
+
+def _ways_to_deal(catalog: Catalog, recipe: Recipe) -> tuple[str, int]:
+    """By what folds can be dealt, and how many of these there are."""
+    column = {"location": "location_id", "season": "season"}.get(recipe.fold_by)
+    if column in catalog.table.columns:
+        groups = catalog.table[column]
+        if not groups.null_count() and groups.n_unique() > 1:
+            return recipe.fold_by, groups.n_unique()
+    return "random", len(catalog)
 
 
 def _layers(heads: Sequence[AnyHead]) -> list[Layer]:

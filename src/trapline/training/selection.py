@@ -21,6 +21,7 @@ from trapline.catalog import (
     fingerprint,
     frame_order,
     label_events,
+    sample_catalog,
 )
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
@@ -133,7 +134,7 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
 
     Args:
         catalog: with labels and, unless folds are dealt later, a split.
-        recipe: its task is used.
+        recipe: its task and `sample` are used.
         needs_split: False takes all labelled media of the parts train and validation; or, if there is no
             split, all there are as `train`, with an empty `validation`.
 
@@ -146,6 +147,10 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if needs_split:
         catalog.part("train")
         catalog.part("validation")
+    whole = len(catalog)
+    if recipe.sample is not None:
+        catalog = sample_catalog(catalog, recipe.sample.share, recipe.sample.seed)
+    undrawn = whole - len(catalog)
     if recipe.learn_from == "event":
         catalog = label_events(catalog)
     used = catalog.filter(pl.col("split").is_in(["train", "validation"])) if has_split else catalog
@@ -158,6 +163,8 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
             TraplineWarning,
             stacklevel=2,
         )
+    if undrawn:
+        left_out["not in the sample"] = undrawn
     labels = tuple(labelled.labels)
     if len(labels) < 2:
         raise DataError(

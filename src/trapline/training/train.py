@@ -97,7 +97,7 @@ def train(
     if recipe.how == "frozen":
         return _train_head(recipe, catalog, folder, allow_leak, cache, report)
     learner = TorchLearner(recipe, selected, cache, report)
-    fitted, judged, histories = _fit(learner, folder)
+    fitted, judged, histories = fit_recipe(learner, folder)
     selected = learner.selected
     caveat = " LEAKING SPLIT: these figures flatter the model." if leaks.leaking else ""
     card = Card(
@@ -211,7 +211,8 @@ def _with_recipe(path: Path, asked: Recipe, resolved: Recipe) -> Path:
 Fits = tuple[Sequence["Fitted"], Judged, list[list[dict[str, float]]]]
 
 
-def _fit(learner: TorchLearner, folder: Path) -> Fits:
+def fit_recipe(learner: TorchLearner, folder: Path) -> Fits:
+    """The networks whose mean leaves in the model file, what they say of unseen media, and their curves."""
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
         members = _members(learner, folder, selected.train, selected.validation)

@@ -9,10 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from pydantic import ValidationError
 
 from trapline.catalog import Catalog, label_events, split_catalog
-from trapline.errors import DataError, TraplineWarning
+from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.evaluation import evaluate
 from trapline.formats import read
 from trapline.images import prepare
@@ -140,7 +139,7 @@ def test_features_of_a_burst_are_kept_for_the_whole_burst(
 
 
 def test_a_background_needs_the_event(backbone: str) -> None:
-    with pytest.raises(ValidationError, match="background_view needs the frames of an event together"):
+    with pytest.raises(UsageError, match="background_view needs the frames of an event together"):
         recipe(backbone, background_view=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from trapline.errors import UsageError, require
 from trapline.models.networks.network import POOLINGS, Network
@@ -32,18 +33,30 @@ def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Ne
         load: False leaves the weights random (they are about to be replaced by a checkpoint's).
 
     Raises:
-        UsageError: the pooling does not fit the backbone, or the backbone does not fit the input size.
+        UsageError: the pooling does not fit the backbone, the backbone does not fit the input size, or it has
+            nothing for `drop_path` or `freeze_batch_norm` to act on.
         DataError: the weights' file is missing or does not fit.
     """
     if recipe.backbone.startswith(MODEL_FILE):
         raise UsageError(f"The backbone {recipe.backbone} is an ONNX file; PyTorch cannot train it.")
     weights = find_weights(recipe.backbone, recipe.weights if load else "none")
     backbone = _small_cnn(recipe) if recipe.backbone.startswith("small-cnn") else _timm(recipe)
+    _check_normalisation(recipe, backbone.module)
     load_weights(backbone.module, weights)
     pooling = POOLINGS[recipe.head.pooling]()
     features = _features(recipe, backbone.module, pooling)
     network = Network(backbone.module, pooling, features, recipe.head, labels, backbone.mean, backbone.std)
     return network.to(memory_format=torch.channels_last), weights
+
+
+def _check_normalisation(recipe: Recipe, backbone: nn.Module) -> None:
+    if recipe.freeze_batch_norm and not has_batch_norm(backbone):
+        raise UsageError(f"{recipe.backbone} has no batch normalisation: leave freeze_batch_norm at false.")
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Whether a network keeps statistics that training could freeze."""
+    return any(isinstance(layer, _BatchNorm) for layer in module.modules())
 
 
 def _small_cnn(recipe: Recipe) -> Backbone:
@@ -67,6 +80,10 @@ def _timm(recipe: Recipe) -> Backbone:
         module = timm.create_model(name, pretrained=False, **options)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise UsageError(f"timm cannot make '{name}' for {size[0]} × {size[1]} pixels: {error}") from error
+    if recipe.drop_path and not any(getattr(layer, "drop_prob", 0) for layer in module.modules()):
+        raise UsageError(
+            f"{recipe.backbone} has no residual blocks that drop_path could leave out: leave it at 0."
+        )
     return Backbone(module, module.pretrained_cfg["mean"], module.pretrained_cfg["std"])
 
 

@@ -103,4 +103,16 @@ def timm_recipe(name: str) -> Recipe:
         raise UsageError(f"timm has no network named '{name}'.{hint}")
     config = get_pretrained_cfg(name)
     side = config.input_size[1] if config is not None else 224
-    return fine_tuned(f"{TIMM}{name}", f"{TIMM}{name}", side)
+    recipe = fine_tuned(f"{TIMM}{name}", f"{TIMM}{name}", side)
+    return recipe.model_copy(update={"freeze_batch_norm": _normalises_batches(name)})
+
+
+def _normalises_batches(name: str) -> bool:
+    """Whether a network of timm has batch normalisation; found without making its weights."""
+    import timm
+    import torch
+
+    from trapline.models.networks.build import has_batch_norm
+
+    with torch.device("meta"):
+        return has_batch_norm(timm.create_model(name, pretrained=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trapline.images import Preprocessing
-from trapline.models.recipe import Choice, Head, Optimiser, Recipe
+from trapline.models.recipe import Choice, Head, Optimiser, Recipe, Sample
 from trapline.models.recipes.registry import register
 
 SMALL_CNN_SEARCH = {
@@ -41,7 +41,10 @@ def small_cnn_batch_norm() -> Recipe:
 
 @register
 def conser_vision_resnet50() -> Recipe:
-    """The Conser-vision benchmark: ResNet-50, everything trained, one epoch of SGD."""
+    """The Conser-vision benchmark: ResNet-50, everything trained, one epoch of SGD on half of the photos.
+
+    They are the notebook's own half: the draw is pandas's with its seed.
+    """
     return Recipe(
         name="conser-vision-resnet50",
         backbone="resnet50",
@@ -52,4 +55,5 @@ def conser_vision_resnet50() -> Recipe:
         optimiser=Optimiser(name="sgd", lr=1e-3, momentum=0.9),
         epochs=1,
         batch_size=32,
+        sample=Sample(share=0.5, seed=1),
     )

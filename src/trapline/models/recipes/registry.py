@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from trapline.errors import UsageError
-from trapline.models.recipe import TIMM, Recipe
+from trapline.models.acting import CHANGES_NOTHING, TABLE, idle_fields, no_effect
+from trapline.models.recipe import PARTS_ALONE, TIMM, Recipe
 
 RecipeFunction = Callable[[], Recipe]
 RECIPES: dict[str, RecipeFunction] = {}
@@ -39,19 +40,27 @@ def resolve_recipe(
 ) -> Recipe:
     """The recipe of a name, changed by a YAML file, then by `key=value` flags.
 
+    What is asked for must be able to act (see `trapline.models.acting`). A setting that the named recipe
+    brings and that a change of another leaves without its choice (the end of a schedule that is no longer
+    chosen, the context of crops that are no longer made) goes back to its default.
+
     Args:
         name: a registered name, `timm/<any name of timm>`, or None if the file holds a whole recipe.
         overrides_file: YAML with the recipe's fields, nested, or dotted (`optimiser.lr: 1e-4`).
         overrides: `dotted.key=value`, the value in YAML.
 
     Raises:
-        UsageError: an unknown name or field (the nearest is suggested), or a value that cannot be.
+        UsageError: an unknown name or field (the nearest is suggested), a value that cannot be, or a field
+            that has no effect in this recipe.
     """
+    asked: set[str] = set()
     fields: dict[str, Any] = {} if name is None else _named(name).model_dump(mode="json")
     if overrides_file is not None:
         path = Path(overrides_file)
         for key, value in _flatten(_read_yaml(path)):
             _set(fields, key, value, f"{path.name}: {'.'.join(key)}")
+            asked.add(".".join(key))
+    flags: set[str] = set()
     for text in overrides:
         key_text, equals, value_text = text.partition("=")
         if not equals:
@@ -59,7 +68,8 @@ def resolve_recipe(
         value = _parse(value_text, f"--set {text}")
         for key, leaf in _flatten({key_text.strip(): value}):
             _set(fields, key, leaf, f"--set {text}")
-    return _validated(fields)
+            flags.add(".".join(key))
+    return _validated(fields, asked | flags, flags)
 
 
 def change_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
@@ -71,14 +81,53 @@ def change_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     fields = recipe.model_dump(mode="json")
     for key, value in _flatten(values):
         _set(fields, key, value, ".".join(key))
-    return _validated(fields)
+    return _validated(fields, {".".join(key) for key, _ in _flatten(values)})
 
 
-def _validated(fields: Mapping[str, Any]) -> Recipe:
+def _validated(fields: dict[str, Any], asked: Set[str], flags: Set[str] = frozenset()) -> Recipe:
+    """The recipe of the fields, whose parts fit together.
+
+    Args:
+        fields: nested, as JSON has them; what hung on a choice that is no longer made goes back to
+            its default.
+        asked: dotted fields that a person named; they must be able to act.
+        flags: those of them that must, even where the value is the default.
+    """
     try:
+        alone = Recipe.model_validate(fields, context={PARTS_ALONE: True})
+        idle = idle_fields(alone)
+        vain = {field: idle[field] for field in sorted(flags & idle.keys())}
+        vain = {field: why for field, why in vain.items() if _value(fields, field) not in CHANGES_NOTHING}
+        if vain:
+            raise UsageError(no_effect(vain, alone))
+        _let_go(fields, alone, asked)
         return Recipe.model_validate(fields)
     except ValidationError as error:
         raise UsageError(f"The recipe cannot be: {_explain(error)}.") from None
+
+
+def _let_go(fields: dict[str, Any], alone: Recipe, asked: Set[str]) -> None:
+    """Put back to their defaults the fields that hung on a choice, and that nobody asked for."""
+    for one in TABLE:
+        if one.kinds or one.when(alone):
+            continue
+        for field in one.fields:
+            *sections, last = field.split(".")
+            section: BaseModel | None = alone
+            for name in sections:
+                section = getattr(section, name)
+            if section is not None and not any(field == key or field.startswith(f"{key}.") for key in asked):
+                place: Any = fields
+                for name in sections:
+                    place = place.setdefault(name, {})
+                place[last] = type(section).model_fields[last].default
+
+
+def _value(fields: Mapping[str, Any], field: str) -> Any:
+    value: Any = fields
+    for name in field.split("."):
+        value = value[name]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _named(name: str) -> Recipe:
