@@ -60,7 +60,14 @@ def test_a_run_leaves_a_model_file_that_predicts_what_training_measured(
     assert measured.table["media_id"].to_list() == predicted.table["media_id"].to_list()
     np.testing.assert_allclose(measured.probabilities(), predicted.probabilities(), atol=1e-4)
     assert [row["epoch"] for row in curve(tmp_path / "run")] == ["1", "2"]
+    assert all(0 <= float(row["train_accuracy"]) <= 1 for row in curve(tmp_path / "run"))
     assert (tmp_path / "run" / "history.png").stat().st_size > 1000
+    with (tmp_path / "run" / "batches.csv").open(encoding="utf-8") as file:
+        batches = list(csv.DictReader(file))
+    assert [row["epoch"] for row in batches] == ["1", "1", "2", "2"]
+    of_epoch = [float(row["train_loss"]) for row in batches[:2]]
+    assert np.mean(of_epoch) == pytest.approx(float(curve(tmp_path / "run")[0]["train_loss"]), rel=1e-4)
+    assert (tmp_path / "run" / "batches.png").stat().st_size > 1000
 
 
 class _Killed(Exception):
@@ -91,6 +98,8 @@ def test_a_killed_run_goes_on_along_the_same_curve(
         train(recipe, corrected, tmp_path / "cut", resume=True, **options_of)
     resumed = train(recipe, catalog, tmp_path / "cut", resume=True, **options_of)
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+    of_batches = [(tmp_path / run / "batches.csv").read_text(encoding="utf-8") for run in ("cut", "whole")]
+    assert of_batches[0] == of_batches[1]
     images = np.random.default_rng(1).integers(0, 256, (2, 94, 94, 3), dtype=np.uint8)
     first, second = (ModelFile(path, threads=1).run(images).logits for path in (whole, resumed))
     np.testing.assert_allclose(first, second, atol=1e-5)

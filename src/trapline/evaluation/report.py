@@ -52,6 +52,7 @@ def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: d
         confusion=None
         if evaluation.confusion is None
         else _heat_rows(evaluation.labels, evaluation.confusion),
+        counts=_counts(evaluation),
         wide=len(evaluation.labels) > WIDE,
         most=WIDE,
         more_answers=MORE_ANSWERS,
@@ -85,6 +86,29 @@ def _heat_rows(names: Sequence[str], table: Sequence[Sequence[int]]) -> HeatRows
         )
         for row in shown
     ]
+
+
+def _counts(evaluation: Evaluation) -> Any:
+    """Two bars a label: how many show it, and of how many it was said; None for multi-label."""
+    if evaluation.confusion is None:
+        return None
+    true = [sum(row) for row in evaluation.confusion]
+    said = [sum(column) for column in zip(*evaluation.confusion, strict=True)]
+    shown = sorted((k for k in range(len(true)) if true[k] or said[k]), key=lambda k: true[k])
+    figure = new_figure(7.2, 0.9 + 0.36 * len(shown))
+    axes = figure.subplots()
+    middles = range(len(shown))
+    axes.barh(
+        [m + 0.2 for m in middles], [true[k] for k in shown], 0.38, color=COLOURS["accent"], label="true"
+    )
+    axes.barh(
+        [m - 0.2 for m in middles], [said[k] for k in shown], 0.38, color=COLOURS["second"], label="said"
+    )
+    axes.set_yticks(list(middles), [evaluation.labels[k] for k in shown], parse_math=False)
+    style_axes(axes, x=UNITS[evaluation.level].many)
+    axes.legend(frameon=False, labelcolor=COLOURS["muted"], fontsize=9.5, loc="lower right")
+    text = ", ".join(f"{evaluation.labels[k]} {true[k]} and {said[k]}" for k in reversed(shown))
+    return as_svg(figure, "counts", f"For each label, how many show it and of how many it was said: {text}")
 
 
 def _node_confusions(evaluation: Evaluation) -> dict[str, HeatRows]:

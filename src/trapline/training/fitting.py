@@ -80,6 +80,7 @@ class Fitted:
         weights: the origin of its backbone.
         best_epoch: counted from 1.
         history: one dictionary an epoch.
+        batch_losses: the training loss of each batch, an array [batches] an epoch.
         answers: of every epoch about the validation media; None without validation.
     """
 
@@ -87,6 +88,7 @@ class Fitted:
     weights: Weights
     best_epoch: int
     history: list[dict[str, float]] = field(default_factory=list)
+    batch_losses: list[npt.NDArray[np.float32]] = field(default_factory=list)
     answers: Answers | None = None
 
 
@@ -164,7 +166,8 @@ def fit_network(
         done.write_text(json.dumps({"epochs": len(module.history)}), encoding="utf-8")
     best = folder / ("best.ckpt" if module.chooses else "last.ckpt")
     state = torch.load(best, map_location="cpu", weights_only=True)
-    history = torch.load(last, map_location="cpu", weights_only=True)["history"]
+    ended = torch.load(last, map_location="cpu", weights_only=True)
+    losses = [of_epoch.numpy() for of_epoch in ended.get("batch_losses", [])]
     module.load_state_dict(state["state_dict"])
     module.cpu().eval()
     best_epoch = len(state["history"])
@@ -174,7 +177,7 @@ def fit_network(
     else:
         logits = answers.of_epoch(best_epoch)
     _refuse_broken(logits, examples.exact.pixels[looked_at], best_epoch)
-    return Fitted(module.judged, weights, best_epoch, history, answers)
+    return Fitted(module.judged, weights, best_epoch, ended["history"], losses, answers)
 
 
 def _refuse_broken(logits: npt.NDArray[np.float32], pixels: npt.NDArray[np.uint8], epoch: int) -> None:
@@ -233,7 +236,9 @@ class Fitting(lightning.LightningModule):
         self.base, self.answers = base, answers
         self.chooses = validation is not None and recipe.selection != "last"
         self.history: list[dict[str, float]] = []
+        self.batch_losses: list[Tensor] = []
         self._losses: list[Tensor] = []
+        self._right: list[Tensor] = []
         self._answers: list[tuple[Tensor, Tensor]] = []
         self._started = time.monotonic()
         weights = label_weights(examples.targets[train], recipe.task)
@@ -319,7 +324,7 @@ class Fitting(lightning.LightningModule):
         """Set what depends on the epoch alone, so that a resumed run finds it again."""
         torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
         self._started = time.monotonic()
-        self._losses = []
+        self._losses, self._right = [], []
         self.network.train()
         if self.backbone_frozen:
             self.network.backbone.eval()
@@ -338,8 +343,10 @@ class Fitting(lightning.LightningModule):
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(not self.backbone_frozen):
             features = self.network.embed(images)
-        loss = self.loss(self.network.head(features), targets)
+        logits = self.network.head(features)
+        loss = self.loss(logits, targets)
         self._losses.append(loss.detach())
+        self._right.append(logits.detach().argmax(dim=1) == targets.argmax(dim=1))
         return loss
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -361,13 +368,18 @@ class Fitting(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Write down the epoch, unless it broke the network; validation has run."""
         epoch = self.current_epoch + 1
-        loss = float(torch.stack(self._losses).mean())
+        losses = torch.stack(self._losses).float().cpu()
+        loss = float(losses.mean())
         if not math.isfinite(loss):
             raise diverged(f"the training loss of epoch {epoch} is not a number")
         if not all(bool(torch.isfinite(numbers).all()) for numbers in self.judged.state_dict().values()):
             raise diverged(f"after epoch {epoch} a weight of the network is not a number")
         rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
-        row = {"epoch": self.current_epoch + 1, "lr": max(rates), "train_loss": loss, **self._judge()}
+        self.batch_losses.append(losses)
+        row = {"epoch": epoch, "lr": max(rates), "train_loss": loss}
+        if self.recipe.task == "single-label":  # of the batches as they were seen: with dropout, augmented
+            row["train_accuracy"] = float(torch.cat(self._right).float().mean())
+        row |= self._judge()
         self.history.append({**row, "seconds": time.monotonic() - self._started})
         if self.chooses:
             self.log("selection", row[f"validation_{self.recipe.selection}"])
@@ -392,10 +404,12 @@ class Fitting(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The history travels with the weights."""
         checkpoint["history"] = self.history
+        checkpoint["batch_losses"] = self.batch_losses
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """And comes back with them."""
         self.history = checkpoint["history"]
+        self.batch_losses = checkpoint.get("batch_losses", [])  # older runs have none
 
 
 def _run(module: Fitting, folder: Path, resume: Path | None, epochs: int, report: Report | None) -> None:

@@ -24,6 +24,9 @@ NodeHistory = Sequence[Mapping[str, float | str | None]]
 MOST_NODES = 120
 """As many nodes are drawn; the CSV has all."""
 
+ROLLING = 10
+"""Batches over which the loss is averaged, as the published notebook draws it."""
+
 
 def epoch_figures(
     truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], exclusive: bool
@@ -90,6 +93,48 @@ def draw_history(histories: Sequence[History], path: Path, best_epoch: int | Non
     scores.set_ylim(0, 1)
     figure.savefig(path, dpi=120)
     return path
+
+
+def write_batches(losses: Sequence[npt.NDArray[np.float32]], folder: Path) -> Path:
+    """Write `batches.csv`: the training loss of each batch, and its rolling mean over `ROLLING` batches.
+
+    Args:
+        losses: an array [batches] an epoch.
+        folder: gets the file.
+    """
+    path = folder / "batches.csv"
+    epochs = np.repeat(np.arange(len(losses)) + 1, [len(of_epoch) for of_epoch in losses])
+    every = np.concatenate(losses)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["batch", "epoch", "train_loss", f"mean_of_{ROLLING}"])
+        for place, (epoch, loss, mean) in enumerate(zip(epochs, every, rolling_mean(every), strict=True)):
+            writer.writerow([place + 1, epoch, _short(loss), "" if np.isnan(mean) else _short(mean)])
+    return path
+
+
+def draw_batches(losses: Sequence[npt.NDArray[np.float32]], path: Path) -> Path:
+    """Draw the training loss against the batch, thin, and its rolling mean over `ROLLING` batches."""
+    every = np.concatenate(losses)
+    batches = np.arange(len(every)) + 1
+    figure = _figure(7)
+    axes = figure.subplots()
+    axes.plot(batches, every, color="C0", alpha=0.35, linewidth=0.8, label="loss of the batch")
+    axes.plot(batches, rolling_mean(every), color="C0", label=f"rolling mean of {ROLLING}")
+    axes.set(title="Training loss by batch", xlabel="batch", ylabel="loss")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def rolling_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """[N]: the mean of each value and the `ROLLING` - 1 before it; NaN where there are fewer."""
+    found = np.full(len(values), np.nan)
+    if len(values) >= ROLLING:
+        windows = np.lib.stride_tricks.sliding_window_view(values.astype(np.float64), ROLLING)
+        found[ROLLING - 1 :] = windows.mean(axis=1)
+    return found
 
 
 def draw_strengths(losses: Mapping[float, float], kept: float, path: Path) -> Path:

@@ -22,7 +22,7 @@ from trapline.prediction import Predictions
 from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import run_folds
 from trapline.training.frozen import head_recipe, need_weights
-from trapline.training.history import draw_history, write_history
+from trapline.training.history import draw_batches, draw_history, write_batches, write_history
 from trapline.training.judging import (
     AVERAGES_FOLDS,
     OF_SINGLE_MODELS,
@@ -69,8 +69,9 @@ def train(
         catalog: with labels and a split into train and validation (`trapline.catalog.split_catalog`); recipes
             that deal their own folds (`fit` is `all` or `folds`) need no split and use all labelled media.
         run_folder: made; gets `recipe.yaml`, `catalog.parquet`, `validation.parquet` (predictions of the
-            judged media) and `model.onnx`; of a network also `history.csv` and `.png` and checkpoints, of a
-            head what `train_head` says.
+            judged media) and `model.onnx`; of a network also `history.csv` and `.png` (by epoch),
+            `batches.csv` and `.png` (the training loss by batch) and checkpoints, of a head what `train_head`
+            says.
         taxonomy: what the labels are, for recipes of taxa (`recipe.taxa`); others do not look at it.
         allow_leak: train although the split leaks; the card says so.
         resume: go on in a run folder that exists, with the same recipe and catalog.
@@ -126,6 +127,9 @@ def train(
     predictions_of(recipe, selected, judged, ModelFile(model).fingerprint, info).save(folder / JUDGED)
     kept = fitted[0].best_epoch if len(fitted) == 1 else None
     write_history(histories[-1], folder)
+    if fitted[-1].batch_losses:
+        write_batches(fitted[-1].batch_losses, folder)
+        draw_batches(fitted[-1].batch_losses, folder / "batches.png")
     draw_history(histories, folder / "history.png", kept)
     return model
 

@@ -23,7 +23,9 @@ from trapline.training.judging import intervals_of
 
 optuna = pytest.importorskip("optuna")
 
-RECIPE = change_recipe(resolve_recipe("head"), {"search": {"optimiser.weight_decay": {"choices": [0.1, 0.3]}}})
+RECIPE = change_recipe(
+    resolve_recipe("head"), {"search": {"optimiser.weight_decay": {"choices": [0.1, 0.3]}}}
+)
 
 TASKS: tuple[Task, ...] = ("single-label", "multi-label")
 
