@@ -37,7 +37,8 @@ def taxon_efficientnet_b6() -> Recipe:
 
     Adam at 1e-3, batches of 32, balanced weights, 25 epochs over all media, the epoch of the best validation
     accuracy; probabilities stay as the balanced nets say them. The features are those of one pass, without
-    augmentation, so that the 25 epochs cost one. The weights (Keras's, as timm has them) come from the
+    augmentation, so that the 25 epochs cost one; the published drop-connect of 0.2 in the frozen network
+    cannot act on them, and `drop_path` is refused. The weights (Keras's, as timm has them) come from the
     network.
     """
     return Recipe(
