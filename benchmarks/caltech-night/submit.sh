@@ -20,6 +20,7 @@ train() { # NAME RECIPE, on one thread: sums in another order would train anothe
   [ -e "$out/$1/validation.parquet" ] && return
   local resume=
   [ -e "$out/$1" ] && resume=--resume
+  [ "$1" != head ] || settings=$(sed -E 's/--set epochs=[^ ]*//' <<<"$settings") # a linear head has none
   OMP_NUM_THREADS=1 trapline train "$out/train.parquet" -r "$2" --recipe-file "$here/$1.yaml" -o "$out/$1" $resume $settings
 }
 
