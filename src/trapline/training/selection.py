@@ -166,21 +166,12 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if undrawn:
         left_out["not in the sample"] = undrawn
     labels = tuple(labelled.labels)
-    if len(labels) < 2:
-        raise DataError(
-            f"A classifier needs at least two labels; the media for training have {len(labels)}"
-            f"{f' ({labels[0]})' if labels else ''}. Photos without an animal are labelled 'blank'."
-        )
+    _check_labels(labels)
     part = labelled.table["split"]
     train = part.eq_missing("train").arg_true().to_numpy().astype(np.int64)
     validation = part.eq_missing("validation").arg_true().to_numpy().astype(np.int64)
     if not has_split:
         train = np.arange(len(labelled), dtype=np.int64)
-    for label in labels:  # now and not when the model is written
-        if (flaw := label_flaw(label)) is not None:
-            raise DataError(
-                f"{label[:40]!a} cannot be a label: {flaw}. Put it right in the catalog's source."
-            )
     targets = target_matrix(labelled, labels, recipe.task)
     if needs_split:
         _check_parts(recipe.task, labels, targets, train, validation)
@@ -189,6 +180,20 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
         recipe, train if needs_split else np.arange(len(labelled))
     )  # refuses before photos are read
     return selected
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    """Refuse labels of which no model can be made, now and not when it is written."""
+    if len(labels) < 2:
+        raise DataError(
+            f"A classifier needs at least two labels; the media for training have {len(labels)}"
+            f"{f' ({labels[0]})' if labels else ''}. Photos without an animal are labelled 'blank'."
+        )
+    for label in labels:
+        if (flaw := label_flaw(label)) is not None:
+            raise DataError(
+                f"{label[:40]!a} cannot be a label: {flaw}. Put it right in the catalog's source."
+            )
 
 
 def _check_parts(
