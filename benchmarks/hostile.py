@@ -1,13 +1,14 @@
 """What do clients that mean no good cost a server? Its memory, its statuses, and whether others are answered.
 
-    python benchmarks/hostile.py MODEL [--seconds SECONDS] [--schemathesis SECONDS]
+    python benchmarks/hostile.py MODEL [--only requests|photos|models] [--seconds N] [--schemathesis N]
 
 Starts `trapline serve MODEL`, one process, for each line of the table: 10,000 one-byte requests, a body of
-500 MB, 700 silent connections, large gRPC calls without the token and with it, numbers in JSON, and a model
-file that is endless, or answers NaN, in place of the served one. With --schemathesis it also has
-schemathesis (fetched by uv into an environment of its own) make requests from the description of the
-interfaces for that long. Prints Markdown; leaves with status 1 if a server ended, or if schemathesis found a
-fault. Linux only: memory is read from /proc.
+500 MB, 700 silent connections, large gRPC calls without the token and with it, numbers in JSON; photos that
+are dear to decode, and a model file that is endless, or answers NaN, in place of the served one, both under
+honest load and ended by SIGTERM in the middle of it. With --schemathesis it also has schemathesis (fetched by
+uv into an environment of its own) make requests from the description of the interfaces for that long. Prints
+Markdown; leaves with status 1 if a server ended, if an honest client was not answered, or if schemathesis
+found a fault. Linux only: memory is read from /proc.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -46,6 +48,7 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[bytes], ports: list[int]) -> None:
         self.process, (self.port, self.grpc_port) = process, ports
+        self.stopped = False
 
     def memory(self, which: str) -> int:
         """MiB: VmRSS now, VmHWM at most so far."""
@@ -88,8 +91,10 @@ def server(model: Path, *options: str) -> Iterator[Server]:
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
         try:
-            yield Server(process, [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", log.read_text())])
-            assert process.poll() is None, log.read_text()
+            ports = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", log.read_text())]
+            running = Server(process, ports)
+            yield running
+            assert running.stopped or process.poll() is None, log.read_text()
         finally:
             process.terminate()
             process.wait(60)
@@ -208,6 +213,7 @@ class Honest:
     def __init__(self, running: Server, clients: int = 2) -> None:
         self.running, self.going, self.waited = running, True, []
         self.answers: Counter[str] = Counter()
+        self.begun: dict[int, float] = {}
         file = io.BytesIO()
         noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
         Image.fromarray(noise).save(file, "JPEG")
@@ -216,7 +222,7 @@ class Honest:
 
     def _ask(self) -> None:
         while self.going:
-            started = time.monotonic()
+            started = self.begun[threading.get_ident()] = time.monotonic()
             connection = http.client.HTTPConnection("127.0.0.1", self.running.port, timeout=60)
             try:
                 connection.request("POST", "/predict", self._photo, {"content-type": "image/jpeg"})
@@ -230,15 +236,135 @@ class Honest:
                 connection.close()
             self.waited.append((started, time.monotonic() - started))
 
+    def longest(self) -> float:
+        """Seconds that a client which is not answered yet has been waiting."""
+        return max(time.monotonic() - started for started in self.begun.values())
+
     def p99(self, since: float) -> float:
-        """Milliseconds that the slowest hundredth of the requests since then waited at least."""
+        """Milliseconds that the slowest hundredth of the requests since then waited at least; those that are
+        not answered yet have waited until now.
+        """
         waited = [seconds for started, seconds in list(self.waited) if started >= since]
+        waited += [self.longest()] if self.longest() > max(waited, default=0) else []
         return 1000 * float(np.percentile(waited, 99)) if waited else float("nan")
 
     def stop(self) -> None:
         """Wait for the last answers."""
         self.going = False
         self._pool.shutdown()
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    """Of a JPEG."""
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def many_scans(side: int = 7000, scans: int = 50_000) -> bytes:
+    """A grey progressive JPEG whose scans say next to nothing; a decoder passes over the picture for each."""
+    blocks, table = ((side + 7) // 8) ** 2, bytes([1] + [0] * 15)
+    head = b"\xff\xd8" + segment(0xDB, b"\0" + bytes([1]) * 64)
+    head += segment(0xC2, b"\x08" + side.to_bytes(2, "big") * 2 + b"\x01\x01\x11\x00")
+    head += segment(0xC4, b"\x00" + table + b"\x00") + segment(0xC4, b"\x10" + table + b"\xe0")
+    first = segment(0xDA, b"\x01\x01\x00\x00\x00\x00") + bytes(-(-blocks // 8))
+    bits = ("0" + "1" * 14) * -(-blocks // 32767)
+    bits += "1" * (-len(bits) % 8)
+    runs = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\x00")
+    return head + first + (segment(0xDA, b"\x01\x01\x00\x01\x3f\x00") + runs) * scans + b"\xff\xd9"
+
+
+def many_frames(frames: int = 2_000_000) -> bytes:
+    """A GIF of one pixel and that many frames."""
+    head = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff"
+    return head + b",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0" * frames + b";"
+
+
+def slow() -> bytes:
+    """A JPEG 2000 of 49 million pixels: a legal photo that takes a decoder seconds."""
+    small = np.random.default_rng(0).integers(0, 256, (1750, 1750, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    large = Image.fromarray(small).resize((7000, 7000), Image.Resampling.BICUBIC)
+    large.save(file, "JPEG2000", quality_mode="rates", quality_layers=[60])
+    return file.getvalue()
+
+
+PHOTOS = {
+    "JPEG of 50,000 scans": many_scans,
+    "GIF of 2,000,000 frames": many_frames,
+    "JPEG 2000 of 49 million pixels": slow,
+}
+
+
+def attacked(good: Path, content: bytes, seconds: float) -> tuple[str, bool]:
+    """Four at a time of a hostile photo under honest load; and whether everybody honest was answered."""
+    statuses: Counter[object] = Counter()
+    with server(good) as running:
+        honest, began = Honest(running), time.monotonic()
+        time.sleep(seconds)
+        before, since = honest.p99(began), time.monotonic()
+        going = threading.Event()
+
+        def attack() -> None:
+            while not going.is_set():
+                statuses[post(running.port, content)] += 1
+
+        attackers = [threading.Thread(target=attack, daemon=True) for _ in range(4)]
+        for attacker in attackers:
+            attacker.start()
+        time.sleep(seconds)
+        waiting = honest.longest()
+        lied = waiting > 5 and ready(running.port)
+        during, answers = honest.p99(since), dict(honest.answers)
+        ended = stop(running)
+        going.set()
+    honest.stop()
+    found = ", ".join(f"{number} × {status}" for status, number in statuses.items()) or "no answer yet"
+    fine = len(answers) == 1 and "refused" not in answers and waiting < 5 and ended is not None
+    told = f"{ended:.1f} s" if ended is not None else "not within 60 s"
+    return (
+        f"{found}; p99 {before:.0f} ms before, {during:.0f} ms during; "
+        f"{'' if len(answers) == 1 else f'answers {answers}; '}"
+        f"{f'an honest client has been waiting for {waiting:.0f} s; ' if waiting > 5 else ''}"
+        f"{'ready all the same; ' if lied else ''}ended {told} after SIGTERM",
+        fine,
+    )
+
+
+def stop(running: Server) -> float | None:
+    """Seconds that the server takes to end after SIGTERM; None if it has to be killed after a minute."""
+    running.stopped = True
+    running.process.terminate()
+    started = time.monotonic()
+    try:
+        running.process.wait(60)
+    except subprocess.TimeoutExpired:
+        running.process.kill()
+        return None
+    return time.monotonic() - started
+
+
+def post(port: int, content: bytes) -> object:
+    """Status of the answer to a photo."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request("POST", "/predict", content, {"content-type": "image/jpeg"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        time.sleep(0.05)
+        return "no answer"
+    finally:
+        connection.close()
+
+
+def ready(port: int) -> bool:
+    """Whether the server says that it is ready."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def replaced(good: Path, how: str, seconds: float) -> tuple[str, bool]:
@@ -281,6 +407,24 @@ def described(model: Path, seconds: int) -> tuple[str, bool]:
         return f"{cases[-1] if cases else '?'} cases, status {done.returncode}", done.returncode == 0
 
 
+def requests(model: Path) -> None:
+    """Print what requests that hold no hostile photo do."""
+    for attack, given in ((tiny, ()), (large, ()), (silent, ()), (numbers, ("--token", TOKEN))):
+        with server(model, *given) as running:
+            before, found = running.memory("VmRSS"), attack(running)
+            print(
+                f"| {attack.__doc__.rstrip('.')} | {found} | {before} | {running.memory('VmHWM')} |",
+                flush=True,
+            )
+    for who, token in (("without the token", "guess"), ("with it", TOKEN)):
+        with server(model, "--token", TOKEN) as running:
+            before, found = running.memory("VmRSS"), calls(running, token)
+            print(
+                f"| {calls.__doc__.rstrip('.')}, {who} | {found} | {before} | {running.memory('VmHWM')} |",
+                flush=True,
+            )
+
+
 def main() -> int:
     """Attack."""
     parser = argparse.ArgumentParser(
@@ -288,27 +432,20 @@ def main() -> int:
     )
     parser.add_argument("model", type=Path)
     parser.add_argument(
-        "--seconds", type=float, default=10, help="of honest load before and after a model is replaced"
+        "--seconds", type=float, default=10, help="of honest load before and during an attack"
     )
+    parser.add_argument("--only", choices=("requests", "photos", "models"))
     parser.add_argument("--schemathesis", type=int, metavar="SECONDS")
     options = parser.parse_args()
     print("| what | found | MiB before | at most |\n| --- | --- | --- | --- |")
-    for attack, given in ((tiny, ()), (large, ()), (silent, ()), (numbers, ("--token", TOKEN))):
-        with server(options.model, *given) as running:
-            before, found = running.memory("VmRSS"), attack(running)
-            print(
-                f"| {attack.__doc__.rstrip('.')} | {found} | {before} | {running.memory('VmHWM')} |",
-                flush=True,
-            )
-    for who, token in (("without the token", "guess"), ("with it", TOKEN)):
-        with server(options.model, "--token", TOKEN) as running:
-            before, found = running.memory("VmRSS"), calls(running, token)
-            print(
-                f"| {calls.__doc__.rstrip('.')}, {who} | {found} | {before} | {running.memory('VmHWM')} |",
-                flush=True,
-            )
+    if options.only in (None, "requests"):
+        requests(options.model)
     good = True
-    for how in ("endless", "NaN"):
+    for name, make in PHOTOS.items() if options.only in (None, "photos") else ():
+        found, fine = attacked(options.model, make(), options.seconds)
+        good = good and fine
+        print(f"| {name}, 4 at a time | {found} | | |", flush=True)
+    for how in ("endless", "NaN") if options.only in (None, "models") else ():
         found, unnoticed = replaced(options.model, how, options.seconds)
         good = good and unnoticed
         print(f"| A model that is {how} in place of the served one | {found} | | |", flush=True)

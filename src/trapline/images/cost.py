@@ -92,5 +92,5 @@ def _tiff_directories(content: bytes) -> Iterator[int]:
             yield place
             entries = struct.unpack_from(order + number, content, place)[0]
             at = place + struct.calcsize("=" + number) + entries * entry
-    except struct.error:  # cut off
+    except (struct.error, OverflowError):  # cut off, or beyond any file
         return

@@ -61,6 +61,7 @@ class Limits:
         max_frames: of an animation or of a file of several pages; the first is read.
         max_seconds: for reading and decoding it, where that is done in a process of its own, as `predict` and
             `serve` do.
+        max_memory: bytes that decoding it may take in such a process (Linux); None for what the pixels need.
     """
 
     max_bytes: int = 256 * 2**20
@@ -68,11 +69,12 @@ class Limits:
     max_scans: int = 100
     max_frames: int = 10_000
     max_seconds: float = 120.0
+    max_memory: int | None = None
 
     @property
-    def max_memory(self) -> int:
-        """Bytes that decoding may take where it is done in a process of its own: four copies, 4 a pixel."""
-        return 256 * 2**20 + 16 * self.max_pixels
+    def memory(self) -> int:
+        """`max_memory`, or what four copies of the largest picture take at 4 bytes a pixel, and a little."""
+        return 256 * 2**20 + 16 * self.max_pixels if self.max_memory is None else self.max_memory
 
 
 DEFAULT_LIMITS = Limits()

@@ -30,7 +30,7 @@ from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, name_of
 from trapline.images.errors import ImageError
 from trapline.images.prepare import Prepared
 from trapline.images.preprocessing import Preprocessing
-from trapline.images.worker import ANSWER, JOB, WATCH_STATUS
+from trapline.images.worker import ANSWER, HELLO, JOB, WATCH_STATUS
 
 _PIPE_BYTES = 2**20
 """A photo's pixels fit in whole, so that the decoder can go on while nobody reads them yet."""
@@ -50,6 +50,7 @@ class Decoder:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._told: tuple[Preprocessing, Limits] | None = None
+        self._lifeline: int | None = None  # never written to: the system closes it with this process
         self._ended = self.worn = False
 
     def prepare_into(
@@ -143,9 +144,11 @@ class Decoder:
             raise _LostError
         if self._process is None:
             self._told = None
+            read, self._lifeline = os.pipe() if sys.platform == "linux" else (None, None)
             try:
                 self._process = subprocess.Popen(  # noqa: S603 - our own command
-                    _command(),
+                    _command(read),
+                    pass_fds=() if read is None else (read,),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
@@ -153,8 +156,23 @@ class Decoder:
                 )
             except OSError as error:
                 raise TraplineError(f"No process for decoding can be started: {error}.") from error
+            finally:
+                if read is not None:
+                    os.close(read)
             _widen(self._process)
+            assert self._process.stdout is not None
+            if self._process.stdout.read(len(HELLO)) != HELLO:
+                raise _LostError
         return self._process
+
+    def start(self) -> None:
+        """Start the process if it does not run, and wait until it is ready.
+
+        Raises:
+            TraplineError: it cannot be started.
+        """
+        with suppress(_LostError):
+            self._started()
 
     def end(self) -> None:
         """Kill the process, also from another thread than the one that waits for it; no other is started."""
@@ -180,6 +198,9 @@ class Decoder:
     def close(self) -> int:
         """End the process; returns its exit status."""
         process, self._process = self._process, None
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
         if process is None:
             return 0
         with suppress(OSError):
@@ -191,12 +212,12 @@ class Decoder:
         return status
 
 
-def _command() -> list[str]:
+def _command(lifeline: int | None) -> list[str]:
     """The worker, with this process's import path wherever that came from."""
     return [
         sys.executable,
         "-c",
-        f"import sys; sys.path[:] = {sys.path!r}; from trapline.images.worker import main; main()",
+        f"import sys; sys.path[:] = {sys.path!r}; from trapline.images.worker import main; main({lifeline})",
     ]
 
 
@@ -204,9 +225,10 @@ def _widen(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "linux":
         import fcntl
 
-        assert process.stdout is not None
-        with suppress(OSError):
-            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _describe(status: int) -> str:
@@ -239,6 +261,20 @@ class Decoders:
                     decoder.close()
                 else:
                     self._idle.append(decoder)
+
+    def add(self) -> None:
+        """Start one more, for whoever comes next.
+
+        Raises:
+            TraplineError: it cannot be started.
+        """
+        decoder = Decoder()
+        decoder.start()
+        with self._lock:
+            if not self._ended:
+                self._idle.append(decoder)
+                return
+        decoder.close()
 
     def close(self) -> None:
         """End the processes that nobody is using."""

@@ -2,8 +2,8 @@
 
 It reads jobs on standard input and writes answers on standard output, one after the other; see `decoders` for
 the other end. Frames in both directions: lengths, then the content. It ends by itself when its input ends,
-when a job takes too long, and when no job comes for a while; so it never outlives the run by much, whatever
-happened to that.
+and when a job takes too long; on Linux the system ends it as soon as the other end is gone, whatever it is
+decoding, elsewhere it ends when no job comes for a while.
 """
 
 from __future__ import annotations
@@ -30,27 +30,41 @@ ANSWER = struct.Struct("<?IIII")
 """Whether it was decoded; height and width of the picture in the input (`Prepared.inner`); bytes of UTF-8 (a
 reason, or a warning) and then of pixels that follow."""
 
+HELLO = b"!"
+"""What comes before the first answer: the process is ready."""
+
 IDLE_SECONDS = 60.0
 WATCH_STATUS = 1
 """The exit status with which faulthandler ends a process after a given time."""
 
 
-def main() -> None:
-    """Answer jobs until there are no more."""
+def main(lifeline: int | None = None) -> None:
+    """Answer jobs until there are no more.
+
+    Args:
+        lifeline: a pipe that closes when the process at the other end is gone; None where there is no such.
+    """
+    if lifeline is not None:
+        _hang_on(lifeline)
     jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no answer
+    answers.write(HELLO)
+    answers.flush()
     silence = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
     preprocessing, limits = Preprocessing(), Limits()
     while True:
         # The watch is a thread of C: it ends the process even while a decoder keeps the interpreter busy.
-        faulthandler.dump_traceback_later(IDLE_SECONDS, exit=True, file=silence)
+        if lifeline is None:
+            faulthandler.dump_traceback_later(IDLE_SECONDS, exit=True, file=silence)
+        else:
+            faulthandler.cancel_dump_traceback_later()
         job = _next_job(jobs)
         if job is None:
             return
         if "preprocessing" in job:
             preprocessing = Preprocessing.model_validate(job["preprocessing"])
             limits = Limits(**job["limits"])
-            _limit_memory(limits.max_memory)
+            _limit_memory(limits.memory)
         source = Path(job["path"]) if "path" in job else jobs.read(job["bytes"])
         faulthandler.dump_traceback_later(job["seconds"], exit=True, file=silence)
         done, text, pixels, inner = answer(source, job["box"], preprocessing, limits)
@@ -58,6 +72,23 @@ def main() -> None:
         answers.write(ANSWER.pack(done, *inner, len(said), len(pixels)) + said)
         answers.write(pixels)
         answers.flush()
+
+
+def _hang_on(lifeline: int) -> None:
+    """Have the system end this process (SIGIO) once the pipe's other end closes: no thread and no interpreter
+    is needed for it, so it works in the middle of a decoder too.
+    """
+    import fcntl
+
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    os.set_blocking(lifeline, False)
+    try:
+        gone = os.read(lifeline, 1) == b""  # closed before the system was asked
+    except BlockingIOError:
+        gone = False
+    if gone:
+        os._exit(0)
 
 
 def _next_job(jobs: BinaryIO) -> dict[str, Any] | None:

@@ -240,7 +240,7 @@ class GatewayEngine:
 
     async def check_ready(self, served: Served) -> None:
         """See `Engine`."""
-        self._lanes.check_ready()
+        await self._lanes.check_ready()
         try:
             if not await self._speaker.ready(served.name, _READY_SECONDS):
                 raise _not_ready(f"The model server has no model '{served.name}' ready.")

@@ -206,7 +206,7 @@ class LocalEngine:
         """See `Engine`."""
         if self._runs.stuck.is_set():
             raise RefusedError(NOT_READY, "A run of the network does not end; this process gives up.")
-        self._lanes.check_ready()
+        await self._lanes.check_ready()
 
     def says(self, served: Served) -> dict[str, Any]:
         """See `Engine`."""

@@ -12,7 +12,7 @@ import io
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -57,6 +57,7 @@ class Lanes:
         self._threads = ThreadPoolExecutor((1 + SLOW_A_LANE) * lanes, thread_name_prefix="photo")
         self._waiting: dict[Place, float] = {}
         self._decoders = Decoders()
+        self._broken = False  # whether a decoder could not be started
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """What a function makes of a photo, in a thread, once there is a lane.
@@ -91,13 +92,20 @@ class Lanes:
         """Have a photo that takes long make way, if others wait."""
         if place.left:
             return
-        if not self._waiting or place.decoder is None:
-            asyncio.get_running_loop().call_later(LONG / 5, self._look_after, place)
-        elif self._aside.locked():
+        loop = asyncio.get_running_loop()
+        if not self._waiting or place.decoder is None or time.monotonic() - place.since < LONG:
+            loop.call_later(LONG / 5, self._look_after, place)
+            return
+        if self._aside.locked():
             place.made_way = True
             place.decoder.end()
         else:
             place.moving = asyncio.ensure_future(self._move(place, place.decoder))
+        loop.run_in_executor(None, self._replace)  # the next photo need not wait for a process to start
+
+    def _replace(self) -> None:
+        with suppress(TraplineError):  # the next photo will be told
+            self._decoders.add()
 
     async def _move(self, place: Place, decoder: Decoder) -> None:
         await self._aside.acquire()  # does not wait: it was not locked
@@ -126,9 +134,10 @@ class Lanes:
         try:
             box = choose_box(photo.boxes, size.crop)
             with self._decoders.borrowed() as decoder:
+                decoder.start()  # the time that it takes is not the photo's
                 if place.slow:
                     decoder.step_back()
-                place.decoder = decoder
+                place.since, place.decoder = time.monotonic(), decoder
                 made = decoder.prepare_into(pixels, photo.content, size, box, SERVING_LIMITS, seconds)
         except ImageError as error:
             if place.made_way:
@@ -136,6 +145,9 @@ class Lanes:
             if time.monotonic() >= until:
                 raise too_late() from None
             return View(photo.name, None, error.reason)
+        except TraplineError as error:
+            self._broken = True
+            raise RefusedError(NOT_READY, str(error), retry_after=1) from error
         finally:
             place.decoder = None
         return View(photo.name, made.pixels, made.warning)
@@ -164,12 +176,18 @@ class Lanes:
             except ImageError as error:
                 raise TraplineError(f"Photos cannot be decoded on this machine: {error.reason}.") from None
 
-    def check_ready(self) -> None:
-        """Refuse if photos have been waiting too long for their turn.
+    async def check_ready(self) -> None:
+        """Refuse if a photo that came now would not be looked at.
 
         Raises:
-            RefusedError: they have.
+            RefusedError: photos have been waiting too long for their turn, or no decoder can be started.
         """
+        if self._broken:  # tried again here: a server that is not ready is sent no photos
+            try:
+                await asyncio.to_thread(self.warm_up)
+            except TraplineError as error:
+                raise RefusedError(NOT_READY, str(error), retry_after=1) from error
+            self._broken = False
         if not self._waiting:
             return
         waited = time.monotonic() - next(iter(self._waiting.values()))
@@ -195,6 +213,7 @@ class Place:
         held: what is given back.
         slow: whether it began aside.
         decoder: that decodes it now.
+        since: when it began to.
         moving: keeps the task alive that moves it aside.
         made_way: whether its decoding was ended for others.
         left: whether its thread is done with it.
@@ -203,6 +222,7 @@ class Place:
     def __init__(self, held: asyncio.Semaphore, *, slow: bool = False) -> None:
         self.held, self.slow = held, slow
         self.decoder: Decoder | None = None
+        self.since = 0.0
         self.moving: asyncio.Future[None] | None = None
         self.made_way = self.left = False
 

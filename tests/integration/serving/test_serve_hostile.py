@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -312,3 +313,45 @@ def test_thousands_of_tiny_requests_are_answered_in_flat_memory(server: Running,
     assert statuses == 1000
     assert server.memory() - before < 60
     serves(server, photos[0])
+
+
+def children(running: Running) -> list[int]:
+    path = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+    found: list[int] = []
+    for task in path.parent.parent.iterdir():
+        found += map(int, (task / "children").read_text().split())
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
+def test_a_photo_of_too_many_scans_is_refused_and_no_process_outlives_the_server(
+    start: Callable[..., Running], models: dict[str, Path], photos: list[bytes]
+) -> None:
+    for end in ("terminate", "kill"):
+        running = start(f"it={models['species']}", "--threads", 1)
+        serves(running, photos[0])
+        plain = photos[0]
+        status, _, content = running.ask("POST", "/predict", plain[:-2] + MANY_SCANS + plain[-2:], JPEG)
+        assert status == 422, content
+        assert b"more scans than the limit" in content
+        serves(running, plain)
+        decoding = children(running)
+        assert decoding
+        getattr(running.process, end)()
+        running.process.wait(20)
+        until = time.monotonic() + 10
+        while any(alive(number) for number in decoding):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def alive(number: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return "zombie" not in Path(f"/proc/{number}/status").read_text()
+    except OSError:
+        return False
+
+
+JPEG = {"content-type": "image/jpeg"}
+MANY_SCANS = b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x00\x7f" * 200

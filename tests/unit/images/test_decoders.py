@@ -1,5 +1,6 @@
 """Decoding in another process: the same pixels, and nothing that a decoder does reaches this one."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def decoder() -> Iterator[Decoder]:
 @pytest.fixture
 def haunted(monkeypatch: pytest.MonkeyPatch, decoder: Decoder) -> Decoder:
     command = [sys.executable, "-c", HAUNTED.format(path=sys.path)]
-    monkeypatch.setattr(decoders, "_command", lambda: command)
+    monkeypatch.setattr(decoders, "_command", lambda _: command)
     return decoder
 
 
@@ -110,6 +111,54 @@ def test_a_process_that_ended_meanwhile_is_started_again(decoder: Decoder, tmp_p
 def test_no_process_at_all_is_an_error_of_the_run(
     decoder: Decoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(decoders, "_command", lambda: [str(tmp_path / "no-python")])
+    monkeypatch.setattr(decoders, "_command", lambda _: [str(tmp_path / "no-python")])
     with pytest.raises(TraplineError, match="No process for decoding"):
         decoder.prepare_into(black(), tmp_path / "a.jpg", SIZE)
+
+
+def test_the_content_of_a_file_gives_the_same(decoder: Decoder, tmp_path: Path) -> None:
+    path, pixels = photo(tmp_path / "a.jpg"), black()
+    assert decoder.prepare_into(pixels, path.read_bytes(), SIZE).warning is None
+    assert np.array_equal(pixels, prepare(path, SIZE).pixels)
+    with pytest.raises(ImageError, match="not a picture"):
+        decoder.prepare_into(pixels, b"no picture", SIZE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+def test_a_picture_that_needs_more_memory_than_allowed_fails_alone(decoder: Decoder, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    Image.new("RGB", (6000, 4000)).save(large)
+    with pytest.raises(ImageError):
+        decoder.prepare_into(black(), large, SIZE, limits=Limits(max_memory=32 * 2**20))
+    assert decoder.prepare_into(black(), large, SIZE).warning is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the process ends with its job")
+def test_a_process_that_is_busy_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    script = f"""
+import sys, time; sys.path[:] = {sys.path!r}
+import numpy as np
+from trapline.images import Decoder, Preprocessing, decoders
+haunted = {HAUNTED.format(path=sys.path)!r}.replace("worker.main()", "worker.main(LIFE)")
+decoders._command = lambda life: [sys.executable, "-c", haunted.replace("LIFE", str(life))]
+import threading
+one = Decoder()
+pixels = np.zeros((32, 48, 3), np.uint8)
+hang = lambda: one.prepare_into(pixels, __import__("pathlib").Path({str(photo(tmp_path / "hang.jpg"))!r}),
+                                Preprocessing(height=32, width=48))
+threading.Thread(target=hang, daemon=True).start()
+while one._process is None: time.sleep(0.01)
+time.sleep(1)
+print(one._process.pid, flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and "zombie" not in Path(f"/proc/{child}/status").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)

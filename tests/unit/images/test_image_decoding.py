@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import GifImagePlugin, Image, ImageFile
 
 from trapline.images import ImageError, Limits, Preprocessing, load, prepare, read_exif
 from trapline.images.decode import FORMATS
@@ -220,3 +221,51 @@ def test_difficult_real_photos(field: Path) -> None:
     truncated = load(folder / "african_elephants_truncated_file.jpg")
     assert truncated.warning == "truncated or damaged: only the upper 86% could be read"
     assert np.array_equal(truncated.pixels[:1200], plain.pixels[:1200])
+
+
+def many_scans(scans: int, side: int = 64) -> bytes:
+    """A progressive JPEG, grey, whose scans after the first say nothing."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+    table = bytes([1] + [0] * 15)
+    blocks = (side // 8) ** 2
+    head = b"\xff\xd8" + segment(0xDB, b"\0" + bytes([1]) * 64)
+    head += segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + b"\x01\x11\x00")
+    head += segment(0xC4, b"\x00" + table + b"\x00") + segment(0xC4, b"\x10" + table + b"\xe0")
+    first = segment(0xDA, b"\x01\x01\x00\x00\x00\x00") + bytes(blocks // 8)
+    later = segment(0xDA, b"\x01\x01\x00\x01\x3f\x00") + b"\x7f\xff"
+    return head + first + later * (scans - 1) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_more_scans_than_the_limit_is_refused_unread() -> None:
+    assert load(many_scans(100)).full_size == (64, 64)
+    for scans in (101, 5000):
+        with pytest.raises(ImageError, match="more scans than the limit of 100"):
+            load(many_scans(scans))
+    with pytest.raises(ImageError, match="more scans than the limit of 3"):
+        load(many_scans(4), limits=Limits(max_scans=3))
+
+
+def test_markers_of_scans_within_other_segments_are_no_scans() -> None:
+    plain = many_scans(5)
+    note = b"\xff\xda" * 500
+    comment = b"\xff\xfe" + struct.pack(">H", len(note) + 2) + note
+    assert load(plain[:2] + comment + plain[2:] + note).full_size == (64, 64)
+
+
+def test_only_the_first_of_many_frames_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    plain = GifImagePlugin.GifImageFile._seek
+
+    def counting(image: GifImagePlugin.GifImageFile, frame: int, update_image: bool = True) -> None:
+        seen.append(frame)
+        plain(image, frame, update_image)
+
+    monkeypatch.setattr(GifImagePlugin.GifImageFile, "_seek", counting)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    found = load(head + frame * 10_000 + b";")
+    assert found.warning == "several frames: only the first was read"
+    assert max(seen) <= 1

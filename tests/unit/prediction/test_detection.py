@@ -261,8 +261,8 @@ def test_a_photo_that_kills_its_decoder_costs_its_row_alone(
         "worker.prepare = lambda path, *rest: os.abort() if path.name == '1.png' else real(path, *rest)\n"
         "worker.main()"
     )
-    monkeypatch.setattr(decoders, "_command", lambda: [sys.executable, "-c", deadly])
-    monkeypatch.setattr(decoders, "_idle", [])
+    monkeypatch.setattr(decoders, "_command", lambda _: [sys.executable, "-c", deadly])
+    decoders.close_all()
     found = detect(
         Detector(write_detector(tmp_path / "red.onnx"), min_conf=0.6), catalog, tmp_path / "journal"
     )

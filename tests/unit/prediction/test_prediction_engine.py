@@ -353,7 +353,7 @@ def test_a_photo_that_crashes_or_hangs_the_decoder_costs_its_row(
     paths = photos(tmp_path / "a", 5)
     decoders.close_all()
     with monkeypatch.context() as patch:
-        patch.setattr(decoders, "_command", lambda: [sys.executable, "-c", script])
+        patch.setattr(decoders, "_command", lambda _: [sys.executable, "-c", script])
         result = predict(model, paths, tmp_path / "p.csv", workers=1, limits=Limits(max_seconds=1))
     decoders.close_all()
     assert result.table["status"].to_list() == ["ok", "failed", "ok", "failed", "ok"]
@@ -469,7 +469,7 @@ def test_an_estimate_counts_the_start_of_the_decoding_processes_once(
     paths = photos(tmp_path / "a", 60)
     decoders.close_all()
     with monkeypatch.context() as patch:
-        patch.setattr(decoders, "_command", lambda: [sys.executable, "-c", script])
+        patch.setattr(decoders, "_command", lambda _: [sys.executable, "-c", script])
         guess = estimate(model, paths, tmp_path / "p.csv", workers=2, sample=6)
     decoders.close_all()
     assert 2 < guess.seconds < 12  # ten times the start would be twenty
