@@ -195,7 +195,7 @@ def test_what_cannot_be_exported_is_refused(world: Callable[..., Catalog], tmp_p
         export_int8(made, catalog, tmp_path / "again.onnx")
     for path in catalog.part("train").paths():
         path.unlink()
-    with pytest.raises(DataError, match="None of the training media can be read"):
+    with pytest.raises(DataError, match=r"None of the \d+ photos in .* can be read"):
         export_int8(model, catalog, tmp_path / "unread.onnx")
     assert not (tmp_path / "unread.onnx").exists()
 

@@ -49,7 +49,7 @@ COLOURS = {
 }
 CLASSES = ("Sus scrofa", "bobcat", "elk", "empty", "lynx", "puma", "roe")
 QUICK = ["optimiser.weight_decay=0.01", "augmentation.horizontal_flip=0", "preprocessing.height=16"]
-QUICK += ["preprocessing.width=16", "preprocessing.crop=null", "folds=3", "taxa.promise=0.7"]
+QUICK += ["preprocessing.width=16", "preprocessing.crop=null", "taxa.promise=0.7"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,8 @@ def run(
 
 
 def quick(name: str, backbone: Path, *changes: str) -> Recipe:
-    return resolve_recipe(name, None, [f"backbone=model-file:{backbone}", *QUICK, *changes])
+    folds = [] if "taxa.solver=adam" in changes else ["folds=3"]  # heads trained by epochs have none
+    return resolve_recipe(name, None, [f"backbone=model-file:{backbone}", *QUICK, *folds, *changes])
 
 
 # ---- the tree as decisions
