@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+TrainNames = Annotated[
+    list[str] | None,
+    typer.Option("--train", help="With --by season or location: what trains (S1, S1..S4). Repeatable."),
+]
+ValidateNames = Annotated[
+    list[str] | None, typer.Option("--validate", help="Likewise: what validates. Repeatable.")
+]
+TestNames = Annotated[list[str] | None, typer.Option("--test", help="Likewise: what tests. Repeatable.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")]
 
 TfInput = Annotated[

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Seed, named_parts, parse_numbers, progress, warnings_as_notes
+from trapline.cli._common import (
+    Seed,
+    TestNames,
+    TrainNames,
+    ValidateNames,
+    named_parts,
+    parse_numbers,
+    progress,
+    warnings_as_notes,
+)
 
 
 def run(
@@ -30,16 +39,9 @@ def run(
         str, typer.Option(help="Split by location, event, random, season, date, or published.")
     ] = "location",
     ratios: Annotated[str | None, typer.Option(help="Train, validation and test [70,15,15].")] = None,
-    train: Annotated[
-        list[str] | None,
-        typer.Option("--train", help="With --by season or location: what trains (S1, S1..S4). Repeatable."),
-    ] = None,
-    validate: Annotated[
-        list[str] | None, typer.Option("--validate", help="Likewise: what validates. Repeatable.")
-    ] = None,
-    test: Annotated[
-        list[str] | None, typer.Option("--test", help="Likewise: what tests. Repeatable.")
-    ] = None,
+    train: TrainNames = None,
+    validate: ValidateNames = None,
+    test: TestNames = None,
     absent: Annotated[
         float | None, typer.Option(help="In the submission, probability of labels that no photo has.")
     ] = None,

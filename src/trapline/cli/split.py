@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, named_parts, parse_numbers, refuse_as_catalog
+from trapline.cli._common import (
+    Force,
+    Json,
+    Seed,
+    TestNames,
+    TrainNames,
+    ValidateNames,
+    named_parts,
+    parse_numbers,
+    refuse_as_catalog,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,18 +44,9 @@ def run(
     dates: Annotated[
         str | None, typer.Option("--dates", help="With --by date: where validation and test begin.")
     ] = None,
-    train: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--train", help="With --by season or location: what trains (S1, S1,S2 or S1..S4). Repeatable."
-        ),
-    ] = None,
-    validate: Annotated[
-        list[str] | None, typer.Option("--validate", help="Likewise: what validates. Repeatable.")
-    ] = None,
-    test: Annotated[
-        list[str] | None, typer.Option("--test", help="Likewise: what tests. Repeatable.")
-    ] = None,
+    train: TrainNames = None,
+    validate: ValidateNames = None,
+    test: TestNames = None,
     files: Annotated[
         bool, typer.Option("--files/--no-files", help="Look for equal files in several parts (reads them).")
     ] = True,
