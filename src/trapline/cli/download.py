@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote, urlsplit
 
 import typer
 
 from trapline.cli._common import Force, Json, progress
-from trapline.errors import UsageError
+from trapline.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from trapline.storage import Downloaded
@@ -39,7 +38,7 @@ def run(
     if unpack:
         if output.exists():
             raise UsageError(f"{output} exists. Name another folder with -o, or remove it.")
-        archive = output.with_name(f"{output.name}-{_file_name(url)}")
+        archive = output.with_name(f"{output.name}.archive")
     with progress() as display:
         task = display.add_task("download", total=None, rate="")
 
@@ -50,16 +49,14 @@ def run(
         found = download(
             url, archive, sha256=sha256, most_bytes=most_bytes, force=force or unpack, progress=show
         )
-    names = take_apart(archive, output, max_bytes=most_bytes) if unpack else None
+    names = None
     if unpack:
+        try:
+            names = take_apart(archive, output, max_bytes=most_bytes)
+        except DataError as error:
+            raise DataError(f"{error}\nThe archive is kept as {archive}.") from error
         archive.unlink()
     _show(found, output, names, json)
-
-
-def _file_name(url: str) -> str:
-    """The last part of an address's path, as it can be a file's name."""
-    name = unquote(urlsplit(url).path).replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(letter for letter in name if letter.isalnum() or letter in "._-") or "archive"
 
 
 def _show(found: Downloaded, output: Path, names: list[str] | None, json: bool) -> None:

@@ -86,7 +86,7 @@ def download(
         path: of the file that is written.
         sha256: what its content must have, in hexadecimal.
         most_bytes: refuse a larger file.
-        force: replace a file that is there.
+        force: replace a file that is there, unless it is the wanted one.
         progress: is told how many bytes are there, and how many there will be, if the server says.
 
     Raises:
@@ -96,7 +96,7 @@ def download(
     """
     path, wanted = Path(path), None if sha256 is None else sha256.lower()
     _check_request(url, wanted)
-    if path.exists() and not force:
+    if path.exists() and not (force and _differs(path, wanted)):
         return _already(path, wanted)
     path.parent.mkdir(parents=True, exist_ok=True)
     part, note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
@@ -118,8 +118,12 @@ def download(
 
 
 def _check_request(url: str, sha256: str | None) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        there = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        there = False
+    if not there:
         raise UsageError(f"'{url}' is no address of a file; one begins with https://.")
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
         raise UsageError(f"'{sha256}' is no SHA-256: that is 64 hexadecimal digits.")
@@ -128,6 +132,10 @@ def _check_request(url: str, sha256: str | None) -> None:
             f"{url} is not encrypted, so that anybody on the way could change the file: use https, or give "
             "its --sha256."
         )
+
+
+def _differs(path: Path, sha256: str | None) -> bool:
+    return path.is_file() and (sha256 is None or _digest(path) != sha256)
 
 
 def _already(path: Path, sha256: str | None) -> Downloaded:
@@ -234,13 +242,14 @@ class _Fetching:
 @contextmanager
 def _request(url: str, headers: Mapping[str, str]) -> Iterator[Response]:
     import requests
+    from urllib3.exceptions import HTTPError  # of addresses, requests lets some through
 
     try:
         with requests.get(url, headers=headers, stream=True, timeout=SECONDS) as response:
             yield response
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _BrokenOffError(_said(error)) from None
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:
         raise DataError(f"{url} cannot be fetched: {_said(error)}") from None
 
 

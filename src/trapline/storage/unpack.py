@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import shutil
 import stat
@@ -10,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from trapline.errors import DataError, UsageError
 
@@ -19,6 +21,9 @@ MAX_BYTES = 200 * 1024**3
 MAX_RATIO = 200
 MAX_DEPTH = 100
 _CHUNK = 1024**2
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+"""How a zip begins. Its directory is at its end, as that of a zip which is the last member of a tar."""
+
 _NAMES_AND_ATTRIBUTES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -28,6 +33,7 @@ _DAMAGE = (
     EOFError,
     OSError,
     ValueError,  # names or numbers that cannot be
+    RecursionError,  # thousands of headers for one member
 )
 
 
@@ -47,7 +53,7 @@ def unpack(source: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> list[st
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     try:
-        if zipfile.is_zipfile(source):
+        if _beginning(source).startswith(_ZIP):
             names = safe_unzip(source, half, max_bytes=max_bytes)
         else:
             names = _untar(source, half, max_bytes)
@@ -59,6 +65,11 @@ def unpack(source: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> list[st
     return names
 
 
+def _beginning(source: Path) -> bytes:
+    with source.open("rb") as file:
+        return file.read(8)
+
+
 class _Header(tarfile.TarInfo):
     """A member's header; long names and attributes are read into memory, so they have a limit."""
 
@@ -67,9 +78,16 @@ class _Header(tarfile.TarInfo):
         """The header in a block of 512 bytes.
 
         Raises:
-            tarfile.ReadError: names or attributes of over a mebibyte.
+            tarfile.HeaderError: it is the block of zeros at the archive's end.
+            tarfile.ReadError: damage, where tarfile would take it for the end; names or attributes of over a
+                mebibyte.
         """
-        member = super().frombuf(buf, encoding, errors)
+        try:
+            member = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise
+            raise tarfile.ReadError(f"{error} before the archive's end") from error
         if member.type in _NAMES_AND_ATTRIBUTES and member.size > _CHUNK:
             raise tarfile.ReadError(f"a header of {member.size} bytes")
         return member
@@ -80,7 +98,10 @@ def _untar(source: Path, folder: Path, max_bytes: int) -> list[str]:
     total, most = 0, min(max_bytes, MAX_RATIO * source.stat().st_size)
     try:
         # read once, in order: what a member says of itself is checked before its content is read
-        with tarfile.open(source, "r|*", tarinfo=_Header) as archive:
+        with (
+            _unpacked(source) as stream,
+            tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive,
+        ):
             for member in archive:
                 if member.isdir():
                     continue
@@ -89,10 +110,34 @@ def _untar(source: Path, folder: Path, max_bytes: int) -> list[str]:
                     raise DataError(f"{source} unpacks to more than is believable; unpack it yourself.")
                 _extract(source, archive, member, folder)
                 names.append(member.name)
+            _check_rest(source, archive, most)
     except (tarfile.TarError, *_DAMAGE) as error:
         kind = "" if names else " as a zip or tar archive"
         raise DataError(f"{source} cannot be unpacked{kind}: {error}") from error
     return names
+
+
+def _unpacked(source: Path) -> IO[bytes]:
+    """The tar in a file. Unlike tarfile's own streams these read all parts and compare checksums."""
+    start = _beginning(source)
+    opening: Callable[[Path, str], Any] = open
+    for magic, packed in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open)):
+        if start.startswith(magic):
+            opening = packed
+    stream: IO[bytes] = opening(source, "rb")
+    return stream
+
+
+def _check_rest(source: Path, archive: tarfile.TarFile, most: int) -> None:
+    """Only zeros may follow an archive's end; of what is packed, the checksum comes last."""
+    assert archive.fileobj is not None
+    read = 0
+    while chunk := archive.fileobj.read(_CHUNK):
+        read += len(chunk)
+        if any(chunk) or read > max(most, _CHUNK):
+            raise DataError(
+                f"{source} goes on behind its end, perhaps with another archive; unpack it yourself."
+            )
 
 
 def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

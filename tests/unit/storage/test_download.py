@@ -222,12 +222,24 @@ def test_nobody_there_is_said_plainly(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_an_open_way_needs_a_checksum_even_after_a_redirect(host: Host, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not encrypted"):
         download(host.url, tmp_path / "set.zip")
-    for wrong in ("set.zip", "ftp://host/set.zip", "file:///etc/passwd", "https:///set.zip"):
+    for wrong in (
+        "set.zip",
+        "ftp://host/set.zip",
+        "file:///etc/passwd",
+        "https:///set.zip",
+        "https://[host/",
+    ):
         with pytest.raises(UsageError, match="no address"):
             download(wrong, tmp_path / "set.zip")
     with pytest.raises(UsageError, match="64 hexadecimal"):
         download(host.url, tmp_path / "set.zip", sha256="abc")
     assert host.ranges == []
+
+
+def test_a_host_that_cannot_be_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot be fetched: .*label"):
+        download(f"https://{'a' * 300}.example/set.zip", tmp_path / "set.zip")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_there_is_left_alone(host: Host, tmp_path: Path) -> None:
@@ -274,6 +286,23 @@ def test_the_command_fetches_and_unpacks(
     with pytest.raises(SystemExit) as left:
         main(command)
     assert left.value.code == 2
+
+
+def test_an_archive_that_cannot_be_taken_apart_is_kept_and_fetched_once(
+    host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "set-set.zip"
+    mine.write_bytes(b"mine")
+    command = ["download", host.url, "-o", str(tmp_path / "set"), "--sha256", SHA256, "--unpack"]
+    for _ in range(2):
+        with pytest.raises(SystemExit) as left:
+            main(command)
+        assert left.value.code == 1
+        assert "cannot be unpacked" in (said := capsys.readouterr().err)
+        assert f"kept as {tmp_path / 'set.archive'}" in said
+    assert len(host.ranges) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set-set.zip", "set.archive"]
+    assert mine.read_bytes() == b"mine"
 
 
 def test_https_may_not_lead_to_an_open_way(

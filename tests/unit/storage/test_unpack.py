@@ -1,5 +1,6 @@
 """Archives from elsewhere are unpacked whole or not at all, and never outside their folder."""
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -51,6 +52,21 @@ def cut(path: Path) -> Path:
     return path
 
 
+def plain(path: Path, change: Callable[[bytes], bytes]) -> Path:
+    """A tar of three members, changed."""
+    tar(path, *(member(name, bytes(1000)) for name in "abc"), mode="w")
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+def chained(path: Path) -> Path:
+    """Thousands of headers for the name of one member."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2
+    path.write_bytes((info.tobuf(tarfile.GNU_FORMAT) + b"a".ljust(512, b"\0")) * 5000)
+    return path
+
+
 def deep(path: Path) -> Path:
     """A header that says its attributes have a gigabyte."""
     info = tarfile.TarInfo("a")
@@ -73,6 +89,22 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "bomb": (lambda path: tar(path, member("a", bytes(50_000_000))), "more than is believable"),
     "twice": (lambda path: tar(path, member("a"), member("a")), "cannot be unpacked"),
     "cut": (cut, "cannot be unpacked"),
+    "cut between members": (lambda path: plain(path, lambda tar: tar[:3072]), "before the archive's end"),
+    "cut in a header": (lambda path: plain(path, lambda tar: tar[:3172]), "before the archive's end"),
+    "a damaged header": (
+        lambda path: plain(path, lambda tar: tar[:3082] + b"?" + tar[3083:]),
+        "before the archive's end",
+    ),
+    "no checksum at the end": (
+        lambda path: plain(path, lambda tar: gzip.compress(tar)[:-8]),
+        "cannot be unpacked",
+    ),
+    "a wrong checksum": (
+        lambda path: plain(path, lambda tar: gzip.compress(tar)[:-8] + bytes(8)),
+        "cannot be unpacked: CRC",
+    ),
+    "two in one": (lambda path: plain(path, lambda tar: tar + tar), "goes on behind its end"),
+    "headers": (chained, "as a zip or tar archive: maximum recursion"),
     "attributes": (deep, "as a zip or tar archive: a header of 1073741824 bytes"),
     "none": (
         lambda path: path.write_bytes(b"no archive") and path,
@@ -88,6 +120,20 @@ def test_what_is_refused_leaves_nothing(what: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=complaint):
         unpack(source, tmp_path / "deep" / "er" / "set")
     assert [path.name for path in tmp_path.rglob("*") if not path.is_dir()] == ["set.tar.gz"]
+
+
+def test_a_tar_whose_last_member_is_a_zip_is_a_tar(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inner.jpg", b"photo")
+    source = tar(tmp_path / "set.tar", member("a.jpg"), member("b.zip", packed.getvalue()), mode="w")
+    assert unpack(source, tmp_path / "set") == ["a.jpg", "b.zip"]
+
+
+def test_a_tar_packed_in_pieces_is_unpacked_whole(tmp_path: Path) -> None:
+    whole = tar(tmp_path / "set.tar", *(member(name, bytes(1000)) for name in "abc"), mode="w").read_bytes()
+    (tmp_path / "set.tar.gz").write_bytes(gzip.compress(whole[:3072]) + gzip.compress(whole[3072:]))
+    assert unpack(tmp_path / "set.tar.gz", tmp_path / "set") == ["a", "b", "c"]
 
 
 def test_more_than_was_allowed_is_refused(tmp_path: Path) -> None:
