@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -171,16 +172,22 @@ class Predictions:
                 header = _checked(json.loads(beside.read_text(encoding="utf-8")))
                 types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
                 with for_polars(path, "rb") as file:
-                    table = pl.read_csv(file, schema_overrides=types)
+                    table = pl.read_csv(file, schema_overrides=types, new_columns=_columns(path))
             if header["info"].get("taxonomy"):  # what `write_table` added is computed anew
                 table = table.select(*fixed_columns(header["level"]), *header["labels"])
-        except (KeyError, ValueError, OSError, RecursionError, pl.exceptions.PolarsError) as error:
+        except (KeyError, ValueError, OSError, RecursionError, csv.Error, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path} cannot be read as predictions of Trapline: {error}") from error
         except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
             raise DataError(f"{path} cannot be read as predictions of Trapline: it is damaged.") from error
         return cls(
             table, tuple(header["labels"]), header["level"], header["model"], header["task"], header["info"]
         )
+
+
+def _columns(path: Path) -> list[str]:
+    """Of a CSV. Polars leaves the quotes within a name of a column as they are written: doubled."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file), [])
 
 
 def _checked(header: Any) -> dict[str, Any]:

@@ -43,6 +43,23 @@ def test_what_is_saved_is_loaded(tmp_path: Path, suffix: str) -> None:
     assert not list(path.parent.glob("*.partial"))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("label", ['the "grey" one', '"', "a,b", " hare ", "=1", "日本", "a;b", "'", "a\\b"])
+def test_a_label_may_be_called_anything(tmp_path: Path, suffix: str, label: str) -> None:
+    labels = (label, "42")
+    named = predictions(labels=labels, table=predictions().table.rename({"hare": label}))
+    loaded = Predictions.load(named.save(tmp_path / f"p{suffix}"))
+    assert loaded.labels == labels
+    assert loaded.table.equals(named.table)
+
+
+def test_a_csv_whose_first_line_has_no_end_says_so(tmp_path: Path) -> None:
+    path = predictions().save(tmp_path / "p.csv")
+    path.write_text("a" * 200_000)
+    with pytest.raises(DataError, match="cannot be read as predictions"):
+        Predictions.load(path)
+
+
 def test_columns_must_be_the_labels_and_no_label_may_hide_a_column() -> None:
     with pytest.raises(DataError, match="need the columns"):
         predictions(labels=("42", "hare"))
