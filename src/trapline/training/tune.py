@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import yaml
 
-from trapline.catalog import Catalog, harmless_cell, known_labels, training_fingerprint
+from trapline.catalog import Catalog, SourceGoneError, harmless_cell, known_labels, training_fingerprint
 from trapline.errors import DataError, TraplineError, UsageError, require
 from trapline.metrics import LOWER_IS_BETTER, Task, metric_names
 from trapline.models import Recipe, change_recipe
@@ -95,6 +95,7 @@ def tune(
         UsageError: the recipe declares no space, the folder is of another search, or the metric cannot be
             computed for the recipe.
         DataError: every trial failed, or the backbone's weights cannot be had.
+        SourceGoneError: the photos can no longer be read; the same call goes on when they can.
     """
     if not recipe.search:
         raise UsageError(
@@ -158,8 +159,8 @@ def _failing_softly(objective: Callable[[Any], float]) -> Callable[[Any], float]
     def attempt(trial: Any) -> float:
         try:
             return objective(trial)
-        except UsageError:
-            raise
+        except (UsageError, SourceGoneError):
+            raise  # no settings would mend it: the trial counts for nothing
         except TraplineError as error:
             reason = str(error)
         except (RuntimeError, MemoryError) as error:  # PyTorch's, of memory above all

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, SourceGoneError, refuse_gone
 from trapline.errors import DataError, UsageError
 from trapline.metrics import Task, metric_names
 from trapline.models import Recipe, change_recipe, resolve_recipe
@@ -85,6 +85,21 @@ def test_a_search_whose_trials_all_fail_says_so(
     say(None, None)
     with pytest.raises(DataError, match=r"Every trial failed.*no photo could be read"):
         tune(RECIPE, catalog, tmp_path / "s", trials=2)
+
+
+def test_photos_that_are_gone_cost_no_trial(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(_: Recipe, asked: Catalog, *__: Any, **___: Any) -> Any:
+        refuse_gone(asked)
+        return SimpleNamespace(metrics={"log_loss": Interval(value=0.7)})
+
+    monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
+    with pytest.raises(SourceGoneError, match="None of the 1 photos"):
+        tune(RECIPE, catalog, tmp_path / "s", trials=2)
+    (tmp_path / "m.jpg").write_bytes(b"photo")
+    found = tune(RECIPE, catalog, tmp_path / "s", trials=2)
+    assert [trial.failure for trial in found.trials] == ["", ""]
 
 
 def test_fields_that_move_together_are_set_together(
