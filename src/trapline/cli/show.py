@@ -49,6 +49,8 @@ def run(
     path = backbones.path(str(model)) if str(model) in backbones.names() else model
     opened = ModelFile(path, threads=1)
     if photo is not None:
+        if layers or output is not None:
+            raise UsageError("--layers and -o show the network, --photo what it says: ask for one of them.")
         _explain(opened, photo, catalog, box, json)
         return
     if catalog is not None or box is not None:

@@ -77,6 +77,20 @@ def test_the_command_prints_and_draws(
     assert left.value.code == 2
 
 
+@pytest.mark.parametrize("asked", [["--layers"], ["-o", "network.png"]])
+def test_a_photo_and_the_network_are_not_asked_for_at_once(
+    asked: list[str],
+    write_tiny_model: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = write_tiny_model(tmp_path / "m.onnx")
+    with pytest.raises(SystemExit) as left:
+        main(["show", str(model), "--photo", "a.jpg", *asked])
+    assert left.value.code == 2
+    assert "ask for one of them" in capsys.readouterr().err
+
+
 def test_a_drawing_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf, not as 'network\.txt'"):
         draw_network([], "nothing", tmp_path / "network.txt")
