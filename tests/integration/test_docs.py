@@ -15,12 +15,16 @@ import sys
 import warnings
 from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from trapline.cli import main
+from trapline.cli import build_app, main
 from trapline.errors import TraplineWarning
+from trapline.models import recipe_names
 from trapline.synthetic import make_world
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +41,8 @@ SMALLER_PYTHON = {
     "folds=5": "folds=2",
 }
 """The same for Python: what is written, and what the test writes in its place."""
+
+CLI: Any = typer.main.get_command(build_app())
 
 PYTHON_NOT_RUN = {
     "code-execution": "its check needs bubblewrap; tests/integration/test_code_execution.py calls it",
@@ -176,3 +182,32 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             leads_to = page.parent / target if target else page
             assert leads_to.exists(), f"{page.name} links to {target}"
             assert not place or place in headings(leads_to), f"{page.name} links to {target}#{place}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_names_and_does_not_run_is_there(page: Path) -> None:
+    """Commands with their options and recipes, tests and benchmarks in the text and its ```sh blocks."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    for line in [*re.findall(r"`([^`\n]+)`", text), *lines]:
+        words = re.sub(r"[|;&#<>].*", "", line).split()
+        if words[:1] == ["trapline"] and len(words) > 1:
+            wrong = unknown_words(words[1], words[2:])
+            assert not wrong, f"{page.name}: {wrong} in '{line}'"
+        for path in re.findall(r"(?<![\w/.])(?:benchmarks|tests|deploy)/[\w./-]+", line):
+            assert (ROOT / path).exists(), f"{page.name}: no {path}"
+
+
+def unknown_words(name: str, words: list[str]) -> list[str]:
+    """The options and recipes among a command's words that there are not; or its name, if that is none."""
+    if name.startswith("-"):
+        return []
+    if name not in CLI.commands:
+        return [name]
+    parameters = CLI.commands[name].params
+    options = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
+    recipes = {word for before, word in pairwise(words) if before in ("-r", "--recipe") and word.islower()}
+    known = {*recipe_names(), *(word for word in recipes if word.startswith("timm/"))}
+    asked = [word.split("=")[0] for word in words if re.match("--?[a-z]", word)]
+    return sorted({*asked} - options - {"-h", "--help"}) + sorted(recipes - known)
