@@ -28,7 +28,7 @@ Condition = Callable[["Recipe"], bool]
 BY_GRADIENTS: tuple[Kind, ...] = ("network", "hidden", "tree by epochs")
 LAYERS: tuple[Kind, ...] = ("network", "hidden")
 HEADS: tuple[Kind, ...] = ("linear", "hidden")
-OPTIMA: tuple[Kind, ...] = ("linear", "hidden", "tree")
+OPTIMA: tuple[Kind, ...] = ("linear", "tree")
 
 _EPOCHS = (
     "it is for what learns in epochs: hidden layers (head.hidden), a network, taxa with the solver 'adam'"

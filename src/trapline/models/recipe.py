@@ -467,4 +467,8 @@ class Recipe(_Section):
                 self.optimiser.nesterov and self.optimiser.momentum == 0,
             ),
             ("warm-up is as long as the run", self.schedule.warmup_epochs >= self.epochs),
+            (
+                "the run ends before the rate falls: make schedule.step_epochs less than epochs",
+                self.schedule.name == "step" and self.schedule.step_epochs >= self.epochs,
+            ),
         ]

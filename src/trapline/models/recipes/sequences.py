@@ -33,7 +33,6 @@ def serengeti_benchmark() -> Recipe:
         correct_prior=False,
         selection="last",
         calibration="none",
-        fold_by="season",
     )
 
 
