@@ -158,6 +158,20 @@ def test_what_is_asked_for_in_vain_is_refused_by_name(name: str) -> None:
                 assert field in asked, asked
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("serengeti-benchmark", ("fold_by=season",), "fold_by"),
+        ("head", ("head.hidden=[8]", "folds=3"), "folds"),
+        ("small-cnn", ("epochs=10", "schedule.name=step"), "the run ends before the rate falls"),
+    ],
+)
+def test_folds_that_nobody_deals_and_a_rate_that_never_falls_are_refused(
+    name: str, settings: tuple[str, ...], told: str
+) -> None:
+    assert told in str(resolved(name, *settings))
+
+
 def resolved(name: str, *settings: str) -> Recipe | str:
     """The recipe, or why not."""
     try:
