@@ -35,6 +35,8 @@ from trapline.images.worker import ANSWER, HELLO, JOB, WATCH_STATUS
 _PIPE_BYTES = 2**20
 """A photo's pixels fit in whole, so that the decoder can go on while nobody reads them yet."""
 
+_GOODBYE_SECONDS = 1.0
+"""For a process that has closed its pipes to be gone: only then is it known why it ended."""
 
 _LOW_PRIORITY = 10
 """Of 0 to 19: about a tenth of the processor that another process gets."""
@@ -91,7 +93,7 @@ class Decoder:
             try:
                 done, said, inner = self._ask(pixels, source, job, preprocessing, limits)
             except _LostError:
-                status = self.close()
+                status = self.close(_GOODBYE_SECONDS)
                 pixels[:] = 0
                 if self._ended:
                     raise ImageError(name_of(source), "its decoding was ended") from None
@@ -100,6 +102,9 @@ class Decoder:
                 if last:  # twice: it was the photo, and not somebody who ended the process
                     raise ImageError(name_of(source), f"the decoder crashed ({_describe(status)})") from None
                 continue
+            except BaseException:  # what is left of its answer in the pipe must not become the next one's
+                self.close()
+                raise
             if not done:
                 raise ImageError(name_of(source), said)
             return Prepared(pixels, said or None, inner)
@@ -142,28 +147,46 @@ class Decoder:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._ended:
             raise _LostError
-        if self._process is None:
+        for last in (False, True):
+            if self._process is not None:
+                break
             self._told = None
-            read, self._lifeline = os.pipe() if sys.platform == "linux" else (None, None)
-            try:
-                self._process = subprocess.Popen(  # noqa: S603 - our own command
-                    _command(read),
-                    pass_fds=() if read is None else (read,),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for the run, which then lets go of this
-                )
-            except OSError as error:
-                raise TraplineError(f"No process for decoding can be started: {error}.") from error
-            finally:
-                if read is not None:
-                    os.close(read)
-            _widen(self._process)
-            assert self._process.stdout is not None
-            if self._process.stdout.read(len(HELLO)) != HELLO:
+            self._process = process = self._launched()
+            if self._ended:  # by another thread, which found no process yet
+                process.kill()
+            _widen(process)
+            assert process.stdout is not None
+            if process.stdout.read(len(HELLO)) == HELLO:
+                break
+            status = self.close(_GOODBYE_SECONDS)
+            if self._ended:
                 raise _LostError
+            if last:
+                raise TraplineError(
+                    f"No process for decoding can be started: it ended ({_describe(status)})."
+                )
+        assert self._process is not None
         return self._process
+
+    def _launched(self) -> subprocess.Popen[bytes]:
+        read: int | None = None
+        try:
+            if sys.platform == "linux":
+                read, self._lifeline = os.pipe()
+            return subprocess.Popen(  # noqa: S603 - our own command
+                _command(read),
+                pass_fds=() if read is None else (read,),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the run, which then lets go of this
+            )
+        except OSError as error:
+            self.close()
+            raise TraplineError(f"No process for decoding can be started: {error}.") from error
+        finally:
+            if read is not None:
+                os.close(read)
 
     def start(self) -> None:
         """Start the process if it does not run, and wait until it is ready.
@@ -195,12 +218,19 @@ class Decoder:
         """Whether `end` was called."""
         return self._ended
 
-    def close(self) -> int:
-        """End the process; returns its exit status."""
+    def close(self, patience: float = 0.0) -> int:
+        """End the process; returns its exit status.
+
+        Args:
+            patience: seconds for it to end by itself before.
+        """
         process, self._process = self._process, None
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
+        lifeline, self._lifeline = self._lifeline, None
+        if process is not None and patience:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+        if lifeline is not None:
+            os.close(lifeline)
         if process is None:
             return 0
         with suppress(OSError):

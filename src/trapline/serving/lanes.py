@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -84,7 +85,13 @@ class Lanes:
 
     async def _in_thread(self, place: Place, work: Callable[..., T], *arguments: object) -> T:
         """A request that is given up leaves its place when the function has returned, and not before."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments, place))
+        try:
+            running = asyncio.get_running_loop().run_in_executor(
+                self._threads, partial(work, *arguments, place)
+            )
+        except RuntimeError:  # the system gives no thread
+            place.give_back()
+            raise
         running.add_done_callback(place.leave)
         return await asyncio.shield(running)
 
@@ -92,29 +99,32 @@ class Lanes:
         """Have a photo that takes long make way, if others wait."""
         if place.left:
             return
-        loop = asyncio.get_running_loop()
-        if not self._waiting or place.decoder is None or time.monotonic() - place.since < LONG:
-            loop.call_later(LONG / 5, self._look_after, place)
+        if not self._waiting or not place.decodes_since(LONG):
+            asyncio.get_running_loop().call_later(LONG / 5, self._look_after, place)
+        elif not self._aside.locked():
+            place.moving = asyncio.ensure_future(self._move(place))
+        elif place.make_way():
+            self._replace()
+
+    async def _move(self, place: Place) -> None:
+        if self._aside.locked():  # by another that moved just now
+            self._look_after(place)
             return
-        if self._aside.locked():
-            place.made_way = True
-            place.decoder.end()
-        else:
-            place.moving = asyncio.ensure_future(self._move(place, place.decoder))
-        loop.run_in_executor(None, self._replace)  # the next photo need not wait for a process to start
-
-    def _replace(self) -> None:
-        with suppress(TraplineError):  # the next photo will be told
-            self._decoders.add()
-
-    async def _move(self, place: Place, decoder: Decoder) -> None:
         await self._aside.acquire()  # does not wait: it was not locked
-        if place.left:
+        if place.left or not place.step_back():
             self._aside.release()
             return
-        decoder.step_back()
         place.held.release()
         place.held = self._aside
+        self._replace()
+
+    def _replace(self) -> None:
+        """Start another decoder meanwhile, so that the next photo need not wait for that."""
+        asyncio.get_running_loop().run_in_executor(None, self._add)
+
+    def _add(self) -> None:
+        with suppress(TraplineError):  # the next photo will be told
+            self._decoders.add()
 
     def view(self, source: Source, served: Served, deadline: float, place: Place) -> View:
         """What the network sees of a source; decodes it if it is a photo. For `run`.
@@ -137,8 +147,8 @@ class Lanes:
                 decoder.start()  # the time that it takes is not the photo's
                 if place.slow:
                     decoder.step_back()
-                place.since, place.decoder = time.monotonic(), decoder
-                made = decoder.prepare_into(pixels, photo.content, size, box, SERVING_LIMITS, seconds)
+                with place.decoding(decoder):
+                    made = decoder.prepare_into(pixels, photo.content, size, box, SERVING_LIMITS, seconds)
         except ImageError as error:
             if place.made_way:
                 raise _MadeWayError from None
@@ -148,8 +158,6 @@ class Lanes:
         except TraplineError as error:
             self._broken = True
             raise RefusedError(NOT_READY, str(error), retry_after=1) from error
-        finally:
-            place.decoder = None
         return View(photo.name, made.pixels, made.warning)
 
     def warm_up(self) -> None:
@@ -212,8 +220,6 @@ class Place:
     Attributes:
         held: what is given back.
         slow: whether it began aside.
-        decoder: that decodes it now.
-        since: when it began to.
         moving: keeps the task alive that moves it aside.
         made_way: whether its decoding was ended for others.
         left: whether its thread is done with it.
@@ -221,15 +227,51 @@ class Place:
 
     def __init__(self, held: asyncio.Semaphore, *, slow: bool = False) -> None:
         self.held, self.slow = held, slow
-        self.decoder: Decoder | None = None
-        self.since = 0.0
         self.moving: asyncio.Future[None] | None = None
         self.made_way = self.left = False
+        self._lock = threading.Lock()  # a decoder that is done with this photo may be at another's already
+        self._decoder: Decoder | None = None
+        self._since = 0.0
 
-    def leave(self, done: asyncio.Future[Any]) -> None:
-        """The photo is done; whoever waits next may begin."""
+    @contextmanager
+    def decoding(self, decoder: Decoder) -> Iterator[None]:
+        """The photo is decoded by this one meanwhile."""
+        with self._lock:
+            self._since, self._decoder = time.monotonic(), decoder
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._decoder = None
+
+    def decodes_since(self, seconds: float) -> bool:
+        """Whether the photo has been decoded for that long, and still is."""
+        with self._lock:
+            return self._decoder is not None and time.monotonic() - self._since >= seconds
+
+    def step_back(self) -> bool:
+        """Let others have the processor first; whether it is still decoded."""
+        with self._lock:
+            if self._decoder is not None:
+                self._decoder.step_back()
+            return self._decoder is not None
+
+    def make_way(self) -> bool:
+        """End the decoding, to be begun anew; whether there was one."""
+        with self._lock:
+            if self._decoder is not None:
+                self.made_way = True
+                self._decoder.end()
+            return self._decoder is not None
+
+    def give_back(self) -> None:
+        """Whoever waits next may begin."""
         self.left = True
         self.held.release()
+
+    def leave(self, done: asyncio.Future[Any]) -> None:
+        """The photo is done."""
+        self.give_back()
         if not done.cancelled():
             done.exception()  # looked at, also where nobody waits for it any more
 

@@ -116,6 +116,49 @@ def test_no_process_at_all_is_an_error_of_the_run(
         decoder.prepare_into(black(), tmp_path / "a.jpg", SIZE)
 
 
+def test_processes_that_end_before_they_are_ready_are_no_fault_of_the_photo(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(decoders, "_command", lambda _: [sys.executable, "-c", "raise SystemExit(3)"])
+        with pytest.raises(TraplineError, match=r"it ended \(exit status 3\)") as told:
+            decoder.prepare_into(black(), photo(tmp_path / "a.jpg"), SIZE)
+        assert not isinstance(told.value, ImageError)
+    assert decoder.prepare_into(black(), tmp_path / "a.jpg", SIZE).warning is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
+def test_processes_that_cannot_be_started_leave_no_pipes(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(decoders, "_command", lambda _: [str(tmp_path / "no-python")])
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(TraplineError, match="No process for decoding"):
+            decoder.start()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_is_left_of_an_answer_is_never_the_next_photos(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second = photo(tmp_path / "a.jpg"), tmp_path / "b.png"
+    Image.new("RGB", (60, 40), (1, 2, 3)).save(second)
+    decoder.prepare_into(black(), second, SIZE)
+
+    class Failing(type(decoders.ANSWER)):  # type: ignore[misc]
+        def unpack(self, _: bytes) -> tuple[int, ...]:
+            raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoders, "ANSWER", Failing(decoders.ANSWER.format))
+        with pytest.raises(MemoryError):
+            decoder.prepare_into(black(), first, SIZE)
+    pixels = black()
+    decoder.prepare_into(pixels, second, SIZE)
+    assert np.array_equal(pixels, prepare(second, SIZE).pixels)
+
+
 def test_the_content_of_a_file_gives_the_same(decoder: Decoder, tmp_path: Path) -> None:
     path, pixels = photo(tmp_path / "a.jpg"), black()
     assert decoder.prepare_into(pixels, path.read_bytes(), SIZE).warning is None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from trapline import ModelFile
-from trapline.images import decoders
+from trapline.images import Decoder, decoders
 from trapline.serving import lanes as lanes_module
 from trapline.serving.answers import Photo, View
 from trapline.serving.lanes import Lanes
@@ -145,6 +145,39 @@ def test_a_server_without_decoders_is_not_ready_until_one_can_be_had(
                 await lanes.check_ready()
         await lanes.check_ready()
         assert (await look(lanes, served, QUICK, [])).reason is not None  # it is looked at, and no picture
+        lanes.close()
+
+    asyncio.run(ask())
+
+
+def test_a_decoder_that_is_done_with_a_photo_is_not_ended_for_it() -> None:
+    async def ask() -> None:
+        place, decoder = lanes_module.Place(asyncio.Semaphore()), Decoder()
+        with place.decoding(decoder):
+            assert place.decodes_since(0)
+        assert not place.decodes_since(0)
+        assert not place.make_way()
+        assert not place.step_back()
+        assert not any((place.made_way, decoder.ended, decoder.worn))
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("haunted")
+def test_slow_photos_that_come_together_hold_no_lane(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, "LONG", 0.2)
+
+    async def ask() -> None:
+        lanes, ended = started(2), list[str]()
+        slow = [asyncio.create_task(look(lanes, served, SLOW, ended)) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        await asyncio.gather(*(look(lanes, served, QUICK, ended) for _ in range(4)))
+        assert ended == ["quick"] * 4
+        views = await asyncio.gather(*slow)
+        assert all(view.pixels is not None for view in views)
+        assert not lanes._free.locked()
+        assert not lanes._aside.locked()
+        assert (lanes._free._value, lanes._aside._value) == (2, 2)
         lanes.close()
 
     asyncio.run(ask())
