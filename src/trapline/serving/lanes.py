@@ -42,6 +42,10 @@ STUCK = 2.0
 """Seconds that a photo may wait for its turn before the server is no longer ready."""
 
 
+OVERDUE = SERVING_LIMITS.max_seconds + 3.0
+"""Seconds after which a decoder that has ended neither the photo nor itself is ended from here."""
+
+
 class Lanes:
     """Threads that each carry one photo at a time to a decoder, and perhaps through the network.
 
@@ -93,7 +97,15 @@ class Lanes:
             place.give_back()
             raise
         running.add_done_callback(place.leave)
+        self._end_overdue(place)
         return await asyncio.shield(running)
+
+    def _end_overdue(self, place: Place) -> None:
+        """See to it that a decoder that is stuck, or stopped, keeps no lane."""
+        if place.decodes_since(OVERDUE):
+            place.end()
+        elif not place.left:
+            place.watch = asyncio.get_running_loop().call_later(OVERDUE / 4, self._end_overdue, place)
 
     def _look_after(self, place: Place) -> None:
         """Have a photo that takes long make way, if others wait."""
@@ -221,6 +233,7 @@ class Place:
         held: what is given back.
         slow: whether it began aside.
         moving: keeps the task alive that moves it aside.
+        watch: on a decoder that does not end.
         made_way: whether its decoding was ended for others.
         left: whether its thread is done with it.
     """
@@ -228,6 +241,7 @@ class Place:
     def __init__(self, held: asyncio.Semaphore, *, slow: bool = False) -> None:
         self.held, self.slow = held, slow
         self.moving: asyncio.Future[None] | None = None
+        self.watch: asyncio.TimerHandle | None = None
         self.made_way = self.left = False
         self._lock = threading.Lock()  # a decoder that is done with this photo may be at another's already
         self._decoder: Decoder | None = None
@@ -259,14 +273,22 @@ class Place:
     def make_way(self) -> bool:
         """End the decoding, to be begun anew; whether there was one."""
         with self._lock:
+            self.made_way = self._decoder is not None
             if self._decoder is not None:
-                self.made_way = True
                 self._decoder.end()
-            return self._decoder is not None
+            return self.made_way
+
+    def end(self) -> None:
+        """End the decoding, if there is one, for good."""
+        with self._lock:
+            if self._decoder is not None:
+                self._decoder.end()
 
     def give_back(self) -> None:
         """Whoever waits next may begin."""
         self.left = True
+        if self.watch is not None:
+            self.watch.cancel()
         self.held.release()
 
     def leave(self, done: asyncio.Future[Any]) -> None:

@@ -1,6 +1,7 @@
 """Photos that take long to decode hold up each other and nobody else, and can be ended."""
 
 import asyncio
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -178,6 +179,23 @@ def test_slow_photos_that_come_together_hold_no_lane(served: Served, monkeypatch
         assert not lanes._free.locked()
         assert not lanes._aside.locked()
         assert (lanes._free._value, lanes._aside._value) == (2, 2)
+        lanes.close()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the system stops no processes")
+@pytest.mark.usefixtures("haunted")
+def test_a_decoder_that_is_stopped_keeps_no_lane(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, "OVERDUE", 0.4)
+
+    async def ask() -> None:
+        lanes = started(1)
+        process = lanes._decoders._idle[-1]._process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        assert (await look(lanes, served, QUICK, [])).reason == "its decoding was ended"
+        assert (await look(lanes, served, QUICK, [])).pixels is not None
         lanes.close()
 
     asyncio.run(ask())
