@@ -84,6 +84,10 @@ class Lanes:
             place = Place(self._aside, slow=True)
             await self._aside.acquire()
             return await self._in_thread(place, work, *arguments)
+        except asyncio.CancelledError:  # nobody waits any more; a quick one is left to end by itself
+            if place.decodes_since(LONG):
+                place.end()
+            raise
         finally:
             timer.cancel()
 

@@ -199,3 +199,22 @@ def test_a_decoder_that_is_stopped_keeps_no_lane(served: Served, monkeypatch: py
         lanes.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("haunted")
+def test_a_slow_photo_that_nobody_waits_for_gives_its_lane_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes_module, "LONG", 0.2)
+
+    async def ask() -> None:
+        lanes, ended = started(1), list[str]()
+        given_up = asyncio.create_task(look(lanes, served, SLOW, ended))
+        await asyncio.sleep(0.5)
+        given_up.cancel()
+        began = asyncio.get_running_loop().time()
+        await look(lanes, served, QUICK, ended)
+        assert asyncio.get_running_loop().time() - began < SECONDS
+        lanes.close()
+
+    asyncio.run(ask())
