@@ -75,6 +75,12 @@ def check_labels(labels: Sequence[str], level: Level) -> None:
         raise DataError(f"Labels may not be named like a column of the predictions: {sorted(clash)}.")
 
 
+def _cut(names: Sequence[str], most: int = 500) -> str:
+    """Names as a message can bear them."""
+    said = ", ".join(names)
+    return said if len(said) <= most else f"{said[:most]}… ({len(names)} in all)"
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Probabilities from one model file for a list of inputs, in the order of the inputs.
@@ -100,7 +106,7 @@ class Predictions:
         check_labels(self.labels, self.level)
         expected = [*fixed, *self.labels]
         if self.table.columns != expected:
-            raise DataError(f"Predictions need the columns {expected}; got {self.table.columns}.")
+            raise DataError(f"Predictions need the columns {_cut(expected)}; got {_cut(self.table.columns)}.")
 
     def __len__(self) -> int:
         return self.table.height

@@ -56,8 +56,9 @@ def test_a_label_may_be_called_anything(tmp_path: Path, suffix: str, label: str)
 def test_a_csv_whose_first_line_has_no_end_says_so(tmp_path: Path) -> None:
     path = predictions().save(tmp_path / "p.csv")
     path.write_text("a" * 200_000)
-    with pytest.raises(DataError, match="cannot be read as predictions"):
-        Predictions.load(path)
+    with pytest.raises(DataError, match=r"cannot be read as predictions|need the columns") as refused:
+        Predictions.load(path)  # how long a cell may be is a setting of the process
+    assert len(str(refused.value)) < 2000
 
 
 def test_columns_must_be_the_labels_and_no_label_may_hide_a_column() -> None:

@@ -116,7 +116,9 @@ def test_photos_that_wait_too_long_make_the_server_unready(
 
 
 @pytest.mark.usefixtures("haunted")
-def test_closing_ends_what_is_being_decoded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_ends_what_is_being_decoded(served: Served) -> None:
+    others = set(threading.enumerate())
+
     async def ask() -> None:
         lanes = started(2)
         asking = [asyncio.create_task(look(lanes, served, SLOW, [])) for _ in range(2)]
@@ -126,7 +128,7 @@ def test_closing_ends_what_is_being_decoded(served: Served, monkeypatch: pytest.
         assert [view.reason for view in views] == ["its decoding was ended"] * 2
 
     asyncio.run(ask())
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - others:
         if thread.name.startswith("photo"):
             thread.join(SECONDS)
             assert not thread.is_alive()
