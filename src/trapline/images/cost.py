@@ -27,8 +27,9 @@ def count_scans(content: bytes, most: int) -> int:
 
     Thumbnails within its metadata and whatever follows its end are not counted.
     """
-    if content.count(_SCAN) <= most:  # a quick bound from above: it also finds what looks alike
-        return content.count(_SCAN)
+    alike = content.count(_SCAN)
+    if alike <= most:  # a quick bound from above: it also finds what looks alike
+        return alike
     scans, at = 0, 2
     while scans <= most:
         found = _MARKER.search(content, at)
