@@ -30,7 +30,7 @@ from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, name_of
 from trapline.images.errors import ImageError
 from trapline.images.prepare import Prepared
 from trapline.images.preprocessing import Preprocessing
-from trapline.images.worker import ANSWER, HELLO, JOB, WATCH_STATUS
+from trapline.images.worker import ANSWER, HELLO, JOB, WATCH_STATUSES
 
 _PIPE_BYTES = 2**20
 """A photo's pixels fit in whole, so that the decoder can go on while nobody reads them yet."""
@@ -97,7 +97,7 @@ class Decoder:
                 pixels[:] = 0
                 if self._ended:
                     raise ImageError(name_of(source), "its decoding was ended") from None
-                if status == WATCH_STATUS and time.monotonic() - started >= allowed:
+                if status in WATCH_STATUSES and time.monotonic() - started >= allowed:
                     raise ImageError(name_of(source), f"took more than {allowed:.3g} s") from None
                 if last:  # twice: it was the photo, and not somebody who ended the process
                     raise ImageError(name_of(source), f"the decoder crashed ({_describe(status)})") from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -34,8 +35,9 @@ HELLO = b"!"
 """What comes before the first answer: the process is ready."""
 
 IDLE_SECONDS = 60.0
-WATCH_STATUS = 1
-"""The exit status with which faulthandler ends a process after a given time."""
+_SILENCE = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
+WATCH_STATUSES = (1, -14)
+"""With which a process ends whose time is over: faulthandler's, and SIGALRM's."""
 
 
 def main(lifeline: int | None = None) -> None:
@@ -50,14 +52,9 @@ def main(lifeline: int | None = None) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no answer
     answers.write(HELLO)
     answers.flush()
-    silence = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
     preprocessing, limits = Preprocessing(), Limits()
     while True:
-        # The watch is a thread of C: it ends the process even while a decoder keeps the interpreter busy.
-        if lifeline is None:
-            faulthandler.dump_traceback_later(IDLE_SECONDS, exit=True, file=silence)
-        else:
-            faulthandler.cancel_dump_traceback_later()
+        _end_after(IDLE_SECONDS if lifeline is None else 0)
         job = _next_job(jobs)
         if job is None:
             return
@@ -66,12 +63,25 @@ def main(lifeline: int | None = None) -> None:
             limits = Limits(**job["limits"])
             _limit_memory(limits.memory)
         source = Path(job["path"]) if "path" in job else jobs.read(job["bytes"])
-        faulthandler.dump_traceback_later(job["seconds"], exit=True, file=silence)
+        _end_after(job["seconds"])
         done, text, pixels, inner = answer(source, job["box"], preprocessing, limits)
         said = text.encode(errors="replace")
         answers.write(ANSWER.pack(done, *inner, len(said), len(pixels)) + said)
         answers.write(pixels)
         answers.flush()
+
+
+def _end_after(seconds: float) -> None:
+    """Have this process end in that time, even while a decoder keeps the interpreter busy; 0 for never.
+
+    The system's alarm does it where there is one; elsewhere faulthandler's watch, a thread each time.
+    """
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    elif seconds:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_SILENCE)
+    else:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _hang_on(lifeline: int) -> None:
