@@ -181,7 +181,7 @@ async def build_service(settings: Settings, cores: int, halt: Halt | None = None
         batch=settings.batch or 1,
         halt=halt,
     )
-    lanes = Lanes(threads)
+    lanes = Lanes(threads + 1)  # one more: a photo on its way to or from its decoder leaves its core idle
     await asyncio.gather(asyncio.to_thread(shelf.open_all), asyncio.to_thread(lanes.warm_up))
     on_processor = shelf.get().model.runtime in ("cpu", OPENVINO)
     batch = settings.batch or (1 if on_processor else min(ACCELERATOR_BATCH, settings.queue))
