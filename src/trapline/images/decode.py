@@ -57,7 +57,7 @@ class Limits:
     Attributes:
         max_bytes: of the file.
         max_pixels: of the picture, height times width, as its header states them.
-        max_scans: of a progressive JPEG; each goes over the whole picture. libjpeg writes 10.
+        max_scans: of a JPEG; each goes over the whole picture. Cameras write 1, libjpeg 10 if progressive.
         max_frames: of an animation or of a file of several pages; the first is read.
         max_seconds: for reading and decoding it, where that is done in a process of its own, as `predict` and
             `serve` do.
@@ -240,8 +240,7 @@ def open_image(content: bytes, name: str, limits: Limits) -> ImageFile.ImageFile
     width, height = image.size
     if width * height > limits.max_pixels:
         raise ImageError(name, f"{width} × {height} pixels are more than the limit of {limits.max_pixels}")
-    # A scan of another JPEG has bits for every block: its cost is in its bytes.
-    if image.info.get("progressive") and count_scans(content, limits.max_scans) > limits.max_scans:
+    if image.format in _JPEGS and count_scans(content, limits.max_scans) > limits.max_scans:
         raise ImageError(name, f"a JPEG of more scans than the limit of {limits.max_scans}")
     if count_frames(image, content, limits.max_frames) > limits.max_frames:
         raise ImageError(name, f"more frames than the limit of {limits.max_frames}")
