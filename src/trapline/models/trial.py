@@ -107,8 +107,27 @@ def _key(fingerprint: str, kind: Kind, runtime: str) -> Key:
     return fingerprint, kind, runtime == "openvino"
 
 
+class _KilledError(Exception):
+    """Somebody killed the process of a trial before it said anything."""
+
+
 def _try(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial) -> str:
-    """Run the trial; returns the fingerprint of what was tried."""
+    """Run the trial; returns the fingerprint of what was tried.
+
+    A process that is killed is followed by one more: that it happens twice is the model's doing, whose memory
+    the system takes back so.
+    """
+    try:
+        return _try_once(file, path, kind, runtime, trial)
+    except _KilledError:
+        pass
+    try:
+        return _try_once(file, path, kind, runtime, trial)
+    except _KilledError:
+        raise DataError(too_large(path)) from None
+
+
+def _try_once(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial) -> str:
     size = file.seek(0, 2)
     file.seek(0)
     seconds, memory = trial.seconds + size / 16e6, trial.memory + 10 * size
@@ -173,8 +192,8 @@ def _verdict(said: bytes, status: int, path: Path) -> str:
     try:
         verdict: dict[str, Any] = json.loads(said)
     except ValueError:
-        if status == -9:  # nobody here did it: the system does that where memory is short
-            raise DataError(too_large(path)) from None
+        if status == -9:  # nobody here did it
+            raise _KilledError from None
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         raise DataError(
             f"{path} was tried, and the process that did it crashed ({how}). It is not used."

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,22 @@ def test_a_process_of_a_trial_does_not_outlive_who_asked_by_more_than_its_time(
 
 def test_the_model_that_the_zoo_is_made_of_is_good(good: Path) -> None:
     assert ModelFile(good).card.labels == ("a", "b", "c")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are read from /proc")
+def test_a_trial_that_somebody_kills_is_made_once_more(
+    write_tiny_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    plain = trials._wait
+
+    def kill_first(process: Any, *rest: Any) -> int | None:
+        if not killed:
+            killed.append(process.pid)
+            process.kill()
+        return plain(process, *rest)
+
+    monkeypatch.setattr(trials, "_wait", kill_first)
+    monkeypatch.setattr(trials, "_passed", set())
+    assert ModelFile(write_tiny_model(tmp_path / "m.onnx", seed=77)).card.name == "tiny"
+    assert killed
