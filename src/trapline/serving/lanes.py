@@ -84,15 +84,13 @@ class Lanes:
             place = Place(self._aside, slow=True)
             await self._aside.acquire()
             return await self._in_thread(place, work, *arguments)
-        except asyncio.CancelledError:  # nobody waits any more; a quick one is left to end by itself
-            if place.decodes_since(LONG):
-                place.end()
-            raise
         finally:
             timer.cancel()
 
     async def _in_thread(self, place: Place, work: Callable[..., T], *arguments: object) -> T:
-        """A request that is given up leaves its place when the function has returned, and not before."""
+        """A request that is given up leaves its place when the function has returned, and not before; a photo
+        that takes long is then decoded no further, a quick one is left to end by itself.
+        """
         try:
             running = asyncio.get_running_loop().run_in_executor(
                 self._threads, partial(work, *arguments, place)
@@ -102,7 +100,17 @@ class Lanes:
             raise
         running.add_done_callback(place.leave)
         self._end_overdue(place)
-        return await asyncio.shield(running)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self._end_given_up(place)
+            raise
+
+    def _end_given_up(self, place: Place) -> None:
+        if place.decodes_since(LONG):
+            place.end()
+        elif not place.left:
+            asyncio.get_running_loop().call_later(LONG / 5, self._end_given_up, place)
 
     def _end_overdue(self, place: Place) -> None:
         """See to it that a decoder that is stuck, or stopped, keeps no lane."""
