@@ -203,7 +203,8 @@ def _level(model: ModelFile, catalog: Catalog) -> Level:
 def _submit(
     source: Path, catalog: Catalog, model: ModelFile, folder: Path, absent: float | None
 ) -> Path | None:
-    from trapline.prediction import predict, read_format, write_submission
+    from trapline.competitions import read_format, write_submission
+    from trapline.prediction import predict
 
     wanted = (source if source.is_dir() else source.parent) / FORMAT_NAME
     if not wanted.is_file():

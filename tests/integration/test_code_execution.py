@@ -21,16 +21,17 @@ import pytest
 
 import trapline
 from trapline.cli import main as cli
+from trapline.competitions import check_submission, write_submission
+from trapline.competitions.code_execution import Outcome, build_package, check_package, runner
+from trapline.competitions.code_execution.extract import PACKED, extract
+from trapline.competitions.code_execution.limits import Meter
+from trapline.competitions.code_execution.sandbox import missing_for_sandbox
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
-from trapline.formats.code_execution import Outcome, build_package, check_package, runner
-from trapline.formats.code_execution.extract import PACKED, extract
-from trapline.formats.code_execution.limits import Meter
-from trapline.formats.code_execution.sandbox import missing_for_sandbox
 from trapline.models import EventPooling, ModelFile
 from trapline.models.graph_events import see_background
 from trapline.models.onnx_graph import Layer, attach_head, read_graph, write_model_file
-from trapline.prediction import check_submission, predict, write_submission
+from trapline.prediction import predict
 
 LABELS = ("blank", "hare", "lynx")
 COLUMNS = ("lynx", "empty", "hare")
@@ -156,7 +157,7 @@ def test_the_first_frame_is_packed_and_predicted_alike_wherever_its_row_is(
 
 def test_the_packed_code_needs_nothing_but_onnx_runtime_pillow_and_numpy() -> None:
     allowed = {"numpy", "PIL", "onnxruntime", PACKED, *sys.stdlib_module_names}
-    for path, text in extract("trapline.formats.code_execution.runner").items():
+    for path, text in extract("trapline.competitions.code_execution.runner").items():
         for node in ast.parse(text).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [getattr(node, "module", None) or alias.name for alias in node.names]

@@ -25,7 +25,8 @@ def run(
 ) -> None:
     """Combine the predictions of several models; or calibrate one apart for photos with and without a box."""
     from trapline.catalog import Catalog
-    from trapline.prediction import Combination, Predictions, combine, learn_combination
+    from trapline.ensemble import Combination, combine, learn_combination
+    from trapline.prediction import Predictions
 
     refuse_as_predictions(output, force)
     media, members = Catalog.load(catalog), [Predictions.load(path) for path in predictions]

@@ -25,8 +25,8 @@ def run(
     force: Force = False,
 ) -> None:
     """Weigh predictions by a regional list of species: how much more often each is met than in training."""
+    from trapline.ensemble.region import read_region, weigh_by_region
     from trapline.prediction import Predictions
-    from trapline.prediction.region import read_region, weigh_by_region
 
     refuse_as_predictions(output, force)
     found = weigh_by_region(Predictions.load(predictions), read_region(species), unlisted)

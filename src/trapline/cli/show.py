@@ -109,7 +109,7 @@ def _layers(model: ModelFile, output: Path | None, force: bool, json: bool) -> N
     total = sum(layer.parameters for layer in found)
     summary = f"{len(found)} layers, {total:,} parameters"
     if output is not None:
-        from trapline.evaluation.network_figure import draw_network
+        from trapline.reports.network_figure import draw_network
 
         refuse_to_overwrite(output, force)
         draw_network(found, f"{model.card.name}\n{summary}", output)

@@ -109,7 +109,8 @@ def _write(
     absent: float | None,
     json: bool,
 ) -> None:
-    from trapline.prediction import Predictions, write_submission
+    from trapline.competitions import write_submission
+    from trapline.prediction import Predictions
 
     table = Predictions.load(predictions)
     written = write_submission(
@@ -142,7 +143,7 @@ def _package(
     import dataclasses
     from json import dumps
 
-    from trapline.formats.code_execution import build_package
+    from trapline.competitions.code_execution import build_package
 
     built = build_package(model, output, format_path=format_path, clip=clip, absent=absent, hours=hours)
     if json:
@@ -171,7 +172,7 @@ def _check_package(
     import sys
     from json import dumps
 
-    from trapline.formats.code_execution import check_package
+    from trapline.competitions.code_execution import check_package
 
     found = check_package(
         package,
@@ -197,7 +198,7 @@ def _check_package(
 
 
 def _check(submission: Path, format_path: Path, json: bool) -> None:
-    from trapline.prediction import check_submission
+    from trapline.competitions import check_submission
 
     problems = check_submission(submission, format_path)
     if json:

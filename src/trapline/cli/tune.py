@@ -36,9 +36,9 @@ def run(
     """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
     from trapline.catalog import Catalog
     from trapline.cli._steps import reporter
-    from trapline.evaluation import tuning_report
     from trapline.evaluation.words import title
     from trapline.models import resolve_recipe
+    from trapline.reports import tuning_report
     from trapline.taxonomy import read_taxonomy
     from trapline.training import tune
 

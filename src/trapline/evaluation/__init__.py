@@ -5,7 +5,6 @@ from trapline.evaluation.evaluate import evaluate
 from trapline.evaluation.exploration import Exploration
 from trapline.evaluation.result import Evaluation
 from trapline.evaluation.survey import explore, survey
-from trapline.evaluation.tuning_report import tuning_report
 
 __all__ = [
     "Comparison",
@@ -15,5 +14,4 @@ __all__ = [
     "evaluate",
     "explore",
     "survey",
-    "tuning_report",
 ]

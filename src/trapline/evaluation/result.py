@@ -271,6 +271,6 @@ class Evaluation(ResultPart):
             pictures: how many of the worst mistakes are shown; 0 leaves pictures out.
             beside: other evaluations by name, set beside this one in a table ("random split": …).
         """
-        from trapline.evaluation.report import write_report
+        from trapline.reports.evaluation_report import write_report
 
         return write_report(self, Path(path), pictures=pictures, beside=dict(beside or {}))

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.errors import DataError
-from trapline.formats.draft import renamed
-from trapline.formats.text_table import read_text_table
+from trapline.formats.text_table import read_text_table, renamed
 from trapline.formats.zones import localise
 
 _NAMES = {

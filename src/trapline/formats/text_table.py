@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -187,3 +187,15 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise DataError(
             f"{path} line 1: rename the column {', '.join(taken)}, a name that readers use themselves."
         )
+
+
+def renamed(table: pl.DataFrame, names: Mapping[str, str], source: Path) -> pl.DataFrame:
+    """The table with those of its columns renamed that `names` has: theirs -> ours.
+
+    Raises:
+        DataError: it has a column of that name already.
+    """
+    twice = [f"{old} and {new}" for old, new in names.items() if {old, new} <= set(table.columns)]
+    if twice:
+        raise DataError(f"{source} has both {', '.join(twice)}: keep one of them.")
+    return table.rename(dict(names), strict=False)

@@ -82,7 +82,7 @@ def tune(
         recipe: its `search` is the space; its seed deals the folds and starts the search.
         catalog: labelled media of train and validation (all, without a split); a test part is never seen.
         folder: gets `study.sqlite`, `trials.csv` and `best.yaml` (for `--recipe-file`);
-            `trapline.evaluation.tuning_report` makes a page of what is returned.
+            `trapline.reports.tuning_report` makes a page of what is returned.
         trials: how many in all.
         folds: location folds a trial.
         metric: out of fold, by which trials are compared.

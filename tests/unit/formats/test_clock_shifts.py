@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.formats import read
-from trapline.formats.clock_shifts import SHIFT, read_clock_shifts
+from trapline.formats.readers.clock_shifts import SHIFT, read_clock_shifts
 
 PHOTOS = (
     "path,location,deployment,time\n"

@@ -11,7 +11,7 @@ from PIL import Image
 from trapline.catalog import Catalog, check_leaks, split_catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import READERS, join_boxes, read
-from trapline.formats.registry import choose_reader
+from trapline.formats.readers.registry import choose_reader
 
 
 def write(folder: Path, **files: str) -> Path:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.formats import write
-from trapline.formats.detected import SURE
+from trapline.formats.writers.detected import SURE
 from trapline.images import CropPolicy
 from trapline.prediction import Predictions
 from trapline.prediction.table import BOX_COLUMNS, FIXED

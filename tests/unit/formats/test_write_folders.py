@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import undo_sorted, write
-from trapline.formats.write_summary import independent
-from trapline.formats.write_xmp import sidecar
+from trapline.formats.writers.summary import independent
+from trapline.formats.writers.xmp import sidecar
 
 SPACES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",

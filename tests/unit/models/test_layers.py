@@ -7,9 +7,9 @@ import pytest
 
 from trapline.cli import main
 from trapline.errors import UsageError
-from trapline.evaluation.network_figure import draw_network
 from trapline.models import ModelFile, backbones
 from trapline.models.layers import network_layers
+from trapline.reports.network_figure import draw_network
 
 
 def test_a_small_network_is_told_in_full(write_tiny_model: Callable[..., Path], tmp_path: Path) -> None:

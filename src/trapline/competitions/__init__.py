@@ -1,0 +1,11 @@
+"""What competitions ask for: submission files, and packages of code with their trial (`code_execution`)."""
+
+from trapline.competitions.submission import (
+    Submission,
+    SubmissionFormat,
+    check_submission,
+    read_format,
+    write_submission,
+)
+
+__all__ = ["Submission", "SubmissionFormat", "check_submission", "read_format", "write_submission"]

@@ -1,0 +1,13 @@
+"""From predictions to predictions: tables combined, probabilities weighed by what lives in a region."""
+
+from trapline.ensemble.combining import Combination, combine, learn_combination
+from trapline.ensemble.region import RegionalList, read_region, weigh_by_region
+
+__all__ = [
+    "Combination",
+    "RegionalList",
+    "combine",
+    "learn_combination",
+    "read_region",
+    "weigh_by_region",
+]

@@ -1,6 +1,0 @@
-"""Competitions that run the entrant's code (DrivenData's Hakuna Ma-data): the zip, and a trial of it."""
-
-from trapline.formats.code_execution.check import Checked, Outcome, check_package
-from trapline.formats.code_execution.package import Package, build_package
-
-__all__ = ["Checked", "Outcome", "Package", "build_package", "check_package"]

@@ -1,0 +1,17 @@
+"""One file a foreign format that a catalog is read from; each registers its reader."""
+
+from trapline.formats.readers import (  # noqa: F401  they register themselves
+    camtrap_dp,
+    class_folders,
+    coco_camera_traps,
+    csv_table,
+    drivendata,
+    hakuna_ma_data,
+    photo_folder,
+    speciesnet,
+    timelapse,
+)
+from trapline.formats.readers.megadetector import join_boxes
+from trapline.formats.readers.registry import READERS, Reader, read, reader
+
+__all__ = ["READERS", "Reader", "join_boxes", "read", "reader"]

@@ -1,0 +1,397 @@
+"""Camtrap DP packages as catalogs: a folder, or a zip."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import polars as pl
+
+from trapline.catalog.table import BOX
+from trapline.errors import DataError, UsageError
+from trapline.formats.camtrap_dp_schema import TABLES
+from trapline.formats.json_file import read_json_object
+from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.registry import reader
+from trapline.formats.text_table import read_text_table
+from trapline.storage import safe_unzip, zip_names
+
+DESCRIPTOR = "datapackage.json"
+MAX_TABLE_BYTES = 8 * 1024**3
+_NEEDED = {
+    "deployments": ("deploymentID",),
+    "media": ("mediaID", "deploymentID", "timestamp", "filePath"),
+    "observations": ("observationID", "deploymentID", "mediaID", "observationLevel", "observationType"),
+}
+_OPTIONAL = {
+    "deployments": ("locationID", "locationName", "latitude", "longitude"),
+    "media": (),
+    "observations": [
+        "eventID",
+        "eventStart",
+        "eventEnd",
+        "scientificName",
+        "bboxX",
+        "bboxY",
+        "bboxWidth",
+        "bboxHeight",
+        "classificationMethod",
+        "classificationProbability",
+    ],
+}
+_CATEGORIES = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
+_URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
+By = Literal["human", "machine", "all"]
+
+
+@dataclass(frozen=True)
+class _Package:
+    tables: dict[str, pl.DataFrame]
+    descriptor: dict[str, Any]
+    root: Path
+    notes: list[str]
+
+
+def _recognise(source: Path) -> str | None:
+    if source.is_dir():
+        found = source / DESCRIPTOR
+        return _why(found) if found.is_file() else None
+    if source.name == DESCRIPTOR and source.is_file():
+        return _why(source)
+    if source.suffix.lower() == ".zip" and source.is_file():
+        try:
+            names = {PurePosixPath(name).name for name in zip_names(source)}
+        except DataError:
+            return None
+        return f"it is a zip with {DESCRIPTOR}" if {DESCRIPTOR, "media.csv"} <= names else None
+    return None
+
+
+def _why(descriptor: Path) -> str | None:
+    beside = all((descriptor.parent / f"{table}.csv").is_file() for table in TABLES)
+    return f"it has {DESCRIPTOR} and the tables of Camtrap DP" if beside else None
+
+
+@reader("camtrap_dp", recognise=_recognise)
+def read_camtrap_dp(
+    source: Path,
+    *,
+    classified_by: By = "human",
+    event_labels: bool = False,
+    keep_urls: bool = False,
+    unpack_to: Path | str | None = None,
+) -> Draft:
+    """Camtrap DP package (folder, datapackage.json or zip): media, deployments, events, labels, boxes.
+
+    Args:
+        source: the package.
+        classified_by: whose observations become labels: `human` (and those that do not say), `machine` or
+            `all`.
+        event_labels: observations of events count as well, for every media of the event that has none of
+            its own. An animal need not be in each photo of its event.
+        keep_urls: keep media that are URLs, under `remote/<deployment>/<file name>` with the URL in
+            the column `url`; they are left out, and counted, unless this is asked for. Nothing is fetched.
+        unpack_to: unpack the photos of a zip into this new folder; otherwise only its tables are read, and
+            photos are looked for in the folder beside the zip that has its name.
+
+    Returns:
+        Labels are scientific names, or `human`, `vehicle`, `blank`; `unknown` and `unclassified` are none.
+
+    Raises:
+        DataError: a table or column is missing, a zip is unsafe, or no media is left.
+        UsageError: an option has an unknown value.
+    """
+    if classified_by not in ("human", "machine", "all"):
+        raise UsageError(f"classified_by is human, machine or all, not '{classified_by}'.")
+    with _open(source, None if unpack_to is None else Path(unpack_to)) as package:
+        rows, notes, left_out = _media(package, keep_urls)
+        if rows.height == 0:
+            raise DataError(
+                f"{source} has no media that are files: all {left_out} are URLs. Download them, or keep "
+                "the rows with the option keep_urls."
+            )
+        observations, more = _observations(package, classified_by)
+        rows, unclear = _with_events(rows, observations)
+        rows = _with_labels(rows, observations, event_labels)
+        rows = _with_boxes(rows, observations)
+        missing = observations.filter(
+            (pl.col("observationLevel") == "media")
+            & ~pl.col("mediaID").is_in(package.tables["media"]["mediaID"].to_list())
+        )
+        if missing.height:
+            more.append(f"{missing.height} observations name media that media.csv does not have")
+        return Draft(
+            rows.drop("_instant"),
+            package.root,
+            f"Camtrap DP {source.name}",
+            notes=[*package.notes, *notes, *more, *unclear],
+            info={
+                "camtrap_dp": {
+                    "name": package.descriptor.get("name"),
+                    "profile": package.descriptor.get("profile"),
+                    "media_left_out_as_urls": 0 if keep_urls else left_out,
+                }
+            },
+        )
+
+
+@contextmanager
+def _open(source: Path, unpack_to: Path | None) -> Iterator[_Package]:
+    """The tables and the root of a package; those of a zip lie in a temporary folder meanwhile."""
+    if source.suffix.lower() != ".zip":
+        if unpack_to is not None:
+            raise UsageError(f"{source} is no zip; there is nothing to unpack.")
+        folder = source if source.is_dir() else source.parent
+        yield _Package(*_read(folder), folder, [])
+        return
+    inner = _inner_folder(source)
+    names = {f"{inner}{table}.csv" for table in TABLES} | {f"{inner}{DESCRIPTOR}"}
+    with tempfile.TemporaryDirectory() as scratch:
+        safe_unzip(source, Path(scratch), want=names.__contains__, max_bytes=MAX_TABLE_BYTES)
+        tables, descriptor = _read(Path(scratch) / inner)
+        if unpack_to is None:
+            root = source.parent / source.stem / inner
+            notes = [f"the zip was not unpacked: its photos are looked for in {root}"]
+        else:
+            done = safe_unzip(source, unpack_to, want=lambda name: name not in names)
+            root = unpack_to / inner
+            notes = [f"{len(done)} files of the zip were unpacked to {unpack_to}"]
+        yield _Package(tables, descriptor, root, notes)
+
+
+def _inner_folder(source: Path) -> str:
+    """The folder inside a zip that holds the package, with a slash; empty for the top."""
+    found = [name for name in zip_names(source) if PurePosixPath(name).name == DESCRIPTOR]
+    if not found:
+        raise DataError(f"{source} holds no {DESCRIPTOR}.")
+    return min(found, key=len).removesuffix(DESCRIPTOR)
+
+
+def _read(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    tables = {}
+    for table in TABLES:
+        path = folder / f"{table}.csv"
+        read = read_text_table(path)
+        missing = [name for name in _NEEDED[table] if name not in read.columns]
+        if missing:
+            have = ", ".join(name for name in read.columns if name != "_place")
+            raise DataError(f"{table}.csv line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
+        empty = [pl.lit(None, pl.String).alias(name) for name in _OPTIONAL[table] if name not in read.columns]
+        tables[table] = read.with_columns(empty)
+    descriptor = folder / DESCRIPTOR
+    return tables, read_json_object(descriptor) if descriptor.is_file() else {}
+
+
+def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str], int]:
+    """Media with their deployment's place; notes, and how many are URLs."""
+    notes = []
+    media, deployments = package.tables["media"], package.tables["deployments"]
+    twice = deployments.filter(~pl.col("deploymentID").is_first_distinct())
+    if twice.height:
+        raise DataError(
+            f"{twice['_place'][0]} names the deployment {twice['deploymentID'][0]!r} a second time."
+        )
+    place = pl.coalesce("locationID", "locationName", "deploymentID")
+    unplaced = deployments.filter(pl.col("locationID").is_null() & pl.col("locationName").is_null())
+    if unplaced.height:
+        notes.append(
+            f"{unplaced.height} deployments name no location: each is taken for a location of its own"
+        )
+    where = deployments.select(
+        pl.col("deploymentID").alias("deployment_id"),
+        place.alias("location_id"),
+        pl.col("latitude", "longitude").cast(pl.Float64, strict=False),
+    )
+    is_url = pl.col("filePath").str.contains(_URL)
+    urls = media.filter(is_url).height
+    name = pl.coalesce("fileName", "mediaID") if "fileName" in media.columns else pl.col("mediaID")
+    remote = pl.concat_str(pl.lit("remote"), "deploymentID", name, separator="/")
+    if urls and keep_urls:
+        notes.append(f"{urls} media are URLs: they are kept under remote/, and were not fetched")
+        media = media.with_columns(
+            pl.when(is_url).then("filePath").alias("url"),
+            pl.when(is_url).then(remote).otherwise("filePath").alias("filePath"),
+        )
+    elif urls:
+        notes.append(f"{urls} media are URLs, not files, and are left out (--keep-urls keeps the rows)")
+        media = media.filter(~is_url)
+    kept = [column for column in ("captureMethod", "url") if column in media.columns]
+    rows = media.select(
+        pl.col("mediaID").alias("media_id"),
+        pl.col("filePath").alias("file_path"),
+        pl.col("deploymentID").alias("deployment_id"),
+        pl.col("timestamp").alias("_time_text"),
+        _instant("timestamp").alias("_instant"),
+        *kept,
+        "_place",
+    ).join(where, on="deployment_id", how="left", maintain_order="left")
+    lost = rows.filter(pl.col("location_id").is_null())
+    if lost.height:
+        raise DataError(
+            f"{lost['_place'][0]} names the deployment {lost['deployment_id'][0]!r}, which "
+            "deployments.csv does not have."
+        )
+    return rows, notes, urls
+
+
+def _instant(column: str) -> pl.Expr:
+    text = pl.col(column).str.replace("Z$", "+00:00")
+    return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%z", strict=False, time_unit="us")
+
+
+def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
+    """The observations that count, with the label that each stands for."""
+    table = package.tables["observations"]
+    method = pl.col("classificationMethod").fill_null("human")
+    counted = table if by == "all" else table.filter(method == by)
+    notes = []
+    if counted.height < table.height:
+        other = "machine" if by == "human" else "human"
+        notes.append(
+            f"{table.height - counted.height} observations are by {other} and are not read as labels"
+        )
+    kind = pl.col("observationType")
+    label = (
+        pl.when(kind == "animal")
+        .then(pl.coalesce("scientificName", pl.lit("animal")))
+        .when(kind.is_in(["human", "vehicle", "blank"]))
+        .then(kind)
+    )
+    counted = counted.with_columns(label.alias("_label"))
+    vague = counted.filter(pl.col("_label").is_null()).height
+    if vague:
+        notes.append(f"{vague} observations are unknown or unclassified: they are no labels")
+    return counted, notes
+
+
+def _with_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The event of each media: as its own observations say, else the one of its deployment then."""
+    own = (
+        observations.filter((pl.col("observationLevel") == "media") & pl.col("eventID").is_not_null())
+        .group_by(pl.col("mediaID").alias("media_id"), maintain_order=True)
+        .agg(pl.col("eventID").first().alias("_own"))
+    )
+    rows = (
+        _within(rows, _spans(observations))
+        .join(own, on="media_id", how="left", maintain_order="left")
+        .with_columns(pl.coalesce("_own", "_spanning").alias("event_id"))
+    )
+    unclear = rows.filter(pl.col("event_id").is_null() & (pl.col("_events") > 1)).height
+    notes = []
+    if unclear:
+        notes.append(
+            f"{unclear} media lie within several events of their deployment at once and name none: they are "
+            "given no event"
+        )
+    return rows.drop("_own", "_spanning", "_events"), notes
+
+
+def _spans(observations: pl.DataFrame) -> pl.DataFrame:
+    """Each event of a deployment once: its id, its number, its first and last instant."""
+    return (
+        observations.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())
+        .group_by("deploymentID", "eventID", maintain_order=True)
+        .agg(_instant("eventStart").min().alias("_start"), _instant("eventEnd").max().alias("_end"))
+        .drop_nulls()
+        .filter(pl.col("_start") <= pl.col("_end"))
+        .with_row_index("_number")
+        .with_columns(pl.col("_number").cast(pl.Int64))
+    )
+
+
+def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """The event around each media's instant (`_spanning`), null unless it is one alone, and how many are.
+
+    Events begun less events ended, as counts and as sums of their numbers: where one is left, the sum is its
+    number. So spans that overlap cost no more than others.
+    """
+
+    def running(instant: str, what: str) -> pl.DataFrame:
+        sums = [
+            pl.int_range(1, pl.len() + 1).over("deploymentID").alias(f"{what}_count"),
+            pl.col("_number").cum_sum().over("deploymentID").alias(f"{what}_sum"),
+        ]
+        ordered = spans.sort(instant).with_columns(sums)
+        return ordered.select(
+            pl.col("deploymentID").alias("deployment_id"),
+            pl.col(instant).alias("_instant"),
+            f"{what}_count",
+            f"{what}_sum",
+        )
+
+    timed = rows.with_row_index("_row").select("_row", "deployment_id", "_instant").drop_nulls("_instant")
+    timed = timed.sort("_instant")
+    for instant, what, exact in (("_start", "_begun", True), ("_end", "_ended", False)):
+        timed = timed.join_asof(
+            running(instant, what),
+            on="_instant",
+            by="deployment_id",
+            strategy="backward",
+            allow_exact_matches=exact,
+            check_sortedness=False,
+        )
+    begun_less_ended = {
+        name: pl.col(f"_begun_{name}").fill_null(0) - pl.col(f"_ended_{name}").fill_null(0)
+        for name in ("count", "sum")
+    }
+    found = timed.select(
+        "_row",
+        begun_less_ended["count"].alias("_events"),
+        pl.when(begun_less_ended["count"] == 1).then(begun_less_ended["sum"]).alias("_number"),
+    ).join(spans.select("_number", pl.col("eventID").alias("_spanning")), on="_number", how="left")
+    return (
+        rows.with_row_index("_row")
+        .join(found.drop("_number"), on="_row", how="left", maintain_order="left")
+        .drop("_row")
+    )
+
+
+def _with_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bool) -> pl.DataFrame:
+    named = observations.filter(pl.col("_label").is_not_null())
+    labels = pl.col("_label").unique(maintain_order=True)
+    own = (
+        named.filter(pl.col("observationLevel") == "media")
+        .group_by(pl.col("mediaID").alias("media_id"), maintain_order=True)
+        .agg(labels.alias("labels"))
+    )
+    rows = rows.join(own, on="media_id", how="left", maintain_order="left")
+    if not event_labels:
+        return rows
+    of_events = (
+        named.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())
+        .group_by(pl.col("eventID").alias("event_id"), maintain_order=True)
+        .agg(labels.alias("_of_event"))
+    )
+    rows = rows.join(of_events, on="event_id", how="left", maintain_order="left")
+    return rows.with_columns(pl.coalesce("labels", "_of_event").alias("labels")).drop("_of_event")
+
+
+def _with_boxes(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
+    """Boxes of observations; confidence as stated; else 1 by a person, null by a machine."""
+    number = {name: pl.col(name).cast(pl.Float64, strict=False) for name in _OPTIONAL["observations"][4:8]}
+    by_person = pl.when(pl.col("classificationMethod").fill_null("human") == "human").then(1.0)
+    probability = pl.coalesce(pl.col("classificationProbability").cast(pl.Float64, strict=False), by_person)
+    category = pl.col("observationType").replace(_CATEGORIES)
+    boxes = (
+        observations.filter(pl.col("bboxX").is_not_null() & pl.col("mediaID").is_not_null())
+        .select(
+            pl.col("mediaID").alias("media_id"),
+            pl.struct(
+                category.alias("category"),
+                probability.alias("conf"),
+                number["bboxX"].alias("x"),
+                number["bboxY"].alias("y"),
+                number["bboxWidth"].alias("width"),
+                number["bboxHeight"].alias("height"),
+            )
+            .cast(BOX)
+            .alias("boxes"),
+        )
+        .group_by("media_id", maintain_order=True)
+        .agg("boxes")
+    )
+    return rows.join(boxes, on="media_id", how="left", maintain_order="left")

@@ -1,0 +1,233 @@
+"""COCO Camera Traps JSON, the format of LILA's data sets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trapline.catalog.table import BOX
+from trapline.errors import DataError
+from trapline.formats.json_file import read_json_object
+from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.registry import reader
+from trapline.formats.text_table import renamed
+
+_OUTSIDE = 0.01  # pixels are rounded; what is further outside than this share is clipped and counted
+_RENAMED = {
+    "id": "media_id",
+    "file_name": "file_path",
+    "location": "location_id",
+    "seq_id": "event_id",
+    "frame_num": "frame",
+    "datetime": "_time_text",
+    "date_captured": "_time_text",
+}
+
+
+def _recognise(source: Path) -> str | None:
+    if source.suffix.lower() != ".json" or not source.is_file():
+        return None
+    with source.open(encoding="utf-8", errors="replace") as file:
+        head = file.read(2**20)
+    found = {key for key in ("images", "annotations", "categories", "info") if f'"{key}"' in head}
+    if "annotations" in found or ("images" in found and re.search(r'"file_name"\s*:', head)):
+        return "it is JSON with COCO's keys"
+    return None
+
+
+@reader("coco_camera_traps", recognise=_recognise)
+def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> Draft:
+    """COCO Camera Traps JSON: images, categories by name, boxes in pixels, sequences, locations.
+
+    Args:
+        source: the JSON file.
+        root: the folder that file names start from; the file's own folder where None.
+
+    Returns:
+        Several annotations of an image are several labels; an image without any is not labelled. Categories
+        are known by their *names*: `empty` is blank whatever its number, and a number 0 called Bird is a
+        bird. Two categories of one name are one label. Boxes become fractions, with the label's name as
+        category and conf 1; an image without one has null. `sequence_level` says that a label was given to
+        the whole sequence.
+
+    Raises:
+        DataError: a key is missing, an annotation names an image or category that does not exist, an image
+            has boxes but no size; the entry is named.
+    """
+    document = read_json_object(source)
+    images = _table(source, document, "images", ("id", "file_name"))
+    categories, notes = _categories(source, document)
+    rows = _rows(source, images)
+    annotations = document.get("annotations", [])
+    if annotations:
+        table = _table(source, document, "annotations", ("image_id", "category_id"))
+        joined, more = _join_annotations(source, rows, images, table, categories)
+        rows, notes = joined, notes + more
+    info = document.get("info")
+    info = info if isinstance(info, dict) else {}
+    facts = {
+        "coco_info": {
+            key: str(info[key]) for key in ("description", "version", "contributor") if info.get(key)
+        }
+    }
+    return Draft(
+        rows,
+        source.parent if root is None else Path(root),
+        f"COCO Camera Traps {source.name}",
+        notes=notes,
+        info=facts,
+    )
+
+
+def _table(source: Path, document: dict[str, Any], key: str, needed: tuple[str, ...]) -> pl.DataFrame:
+    entries = document.get(key)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(
+            f"{source} is not COCO Camera Traps: '{key}' is no list of objects; "
+            f"it has: {', '.join(document)}."
+        )
+    if not entries:
+        raise DataError(f"{source} names no {key}.")
+    for number, entry in enumerate(entries):
+        missing = [name for name in needed if entry.get(name) is None]
+        if missing:
+            raise DataError(f"{source}: {key}[{number}] has no '{missing[0]}'.")
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    columns = {name: _column(name, [entry.get(name) for entry in entries]) for name in names}
+    return pl.DataFrame(columns)
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """Numbers, truths and boxes as they are; ids, and whatever is mixed or nested, as text."""
+    if name not in ("id", "image_id", "category_id", "location", "seq_id", "file_name"):
+        kinds = {type(value) for value in values if value is not None}
+        if name == "bbox" and kinds - {list}:
+            raise DataError(
+                f"A bbox is {next(v for v in values if not isinstance(v, list | None))!r}, no list."
+            )
+        if name == "bbox" or kinds in ({int}, {float}, {int, float}, {bool}):
+            return pl.Series(name, values, pl.List(pl.Float64) if name == "bbox" else None, strict=False)
+    return pl.Series(
+        name,
+        [value if value is None or isinstance(value, str) else json.dumps(value) for value in values],
+        pl.String,
+    )
+
+
+def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """The name of each category by its id as text."""
+    table = _table(source, document, "categories", ("id", "name"))
+    names = dict(zip(table["id"], (str(name).strip() for name in table["name"]), strict=True))
+    if len(names) < table.height:
+        raise DataError(f"{source}: an id occurs more than once in categories.")
+    notes = []
+    for name, count in Counter(names.values()).items():
+        if count > 1:
+            ids = " and ".join(sorted(key for key, other in names.items() if other == name))
+            notes.append(f"the categories {ids} are both called '{name}': taken as one label")
+    return names, notes
+
+
+def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
+    place = pl.format("images[{}] ", pl.int_range(pl.len())).alias("_place")
+    if "datetime" in images.columns and "date_captured" in images.columns:
+        images = images.with_columns(pl.coalesce("datetime", "date_captured").alias("datetime")).drop(
+            "date_captured"
+        )
+    rows = renamed(images, _RENAMED, source)
+    if "frame" in rows.columns:
+        rows = rows.with_columns(pl.col("frame").cast(pl.Int64, strict=False))
+    return rows.with_columns(place)
+
+
+def _join_annotations(
+    source: Path,
+    rows: pl.DataFrame,
+    images: pl.DataFrame,
+    annotations: pl.DataFrame,
+    categories: dict[str, str],
+) -> tuple[pl.DataFrame, list[str]]:
+    named = annotations.with_row_index("_number").with_columns(
+        pl.col("category_id").replace_strict(categories, default=None).alias("_label")
+    )
+    _refuse_strangers(source, named.filter(pl.col("_label").is_null()), "category_id", "categories")
+    strangers = named.join(images, left_on="image_id", right_on="id", how="anti")
+    _refuse_strangers(source, strangers, "image_id", "images")
+    if "bbox" not in named.columns:
+        named = named.with_columns(pl.lit(None, pl.List(pl.Float64)).alias("bbox"))
+    sized = [name for name in ("width", "height") if name in images.columns]
+    named = named.join(
+        images.select("id", *(pl.col(name).cast(pl.Float64, strict=False) for name in sized)),
+        left_on="image_id",
+        right_on="id",
+        how="left",
+        maintain_order="left",
+    )
+    named, clipped = _fractions(source, named)
+    together = named.group_by("image_id", maintain_order=True).agg(
+        pl.col("_label").unique(maintain_order=True).alias("labels"),
+        pl.col("_box").drop_nulls().alias("boxes"),
+        *(
+            [pl.col("sequence_level_annotation").any().alias("sequence_level")]
+            if "sequence_level_annotation" in named.columns
+            else []
+        ),
+    )
+    together = together.with_columns(
+        pl.when(pl.col("boxes").list.len() > 0).then(pl.col("boxes")).alias("boxes")
+    )
+    joined = rows.join(together, left_on="media_id", right_on="image_id", how="left", maintain_order="left")
+    return joined, [f"{clipped} boxes ran past the image's edge and are clipped"] if clipped else []
+
+
+def _refuse_strangers(source: Path, strangers: pl.DataFrame, key: str, where: str) -> None:
+    if strangers.height:
+        raise DataError(
+            f"{source}: annotations[{strangers['_number'][0]}] has the {key} {strangers[key][0]}, which is "
+            f"not among the {where} ({strangers.height} such annotations)."
+        )
+
+
+def _fractions(source: Path, named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Add `_box` in fractions of the image, clipped to it; and how many ran out by more than rounding."""
+    boxed = named.filter(pl.col("bbox").is_not_null())
+    if boxed.height == 0:
+        return named.with_columns(pl.lit(None, BOX).alias("_box")), 0
+    sizes = all(name in named.columns for name in ("width", "height"))
+    bad = boxed.filter(
+        (pl.col("bbox").list.len() != 4) | pl.col("bbox").list.eval(pl.element().is_null()).list.any()
+    )
+    if bad.height:
+        raise DataError(f"{source}: annotations[{bad['_number'][0]}] has a bbox that is not four numbers.")
+    if not sizes or boxed["width"].null_count() or boxed["height"].null_count():
+        raise DataError(
+            f"{source}: an image with a bbox has no width and height in numbers, so its boxes cannot become "
+            "fractions."
+        )
+    x, y, width, height = (pl.col("bbox").list.get(number, null_on_oob=True) for number in range(4))
+    edges = {
+        "left": x / pl.col("width"),
+        "top": y / pl.col("height"),
+        "right": (x + width) / pl.col("width"),
+        "bottom": (y + height) / pl.col("height"),
+    }
+    named = named.with_columns(edge.alias(f"_{name}") for name, edge in edges.items())
+    outside = pl.any_horizontal(
+        (pl.col(f"_{name}") < -_OUTSIDE) | (pl.col(f"_{name}") > 1 + _OUTSIDE) for name in edges
+    )
+    clipped = named.filter(outside).height
+    named = named.with_columns(pl.col(f"_{name}").clip(0, 1) for name in edges)
+    box = pl.struct(
+        pl.col("_label").alias("category"),
+        pl.lit(1.0).alias("conf"),
+        pl.col("_left").alias("x"),
+        pl.col("_top").alias("y"),
+        (pl.col("_right") - pl.col("_left")).alias("width"),
+        (pl.col("_bottom") - pl.col("_top")).alias("height"),
+    )
+    return named.with_columns(pl.when(pl.col("bbox").is_not_null()).then(box).alias("_box")), clipped

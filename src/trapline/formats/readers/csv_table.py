@@ -1,0 +1,233 @@
+"""Any CSV of labelled media: columns by their usual names, or as they are mapped."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from trapline.catalog import normal_paths
+from trapline.errors import DataError, UsageError
+from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.exif_times import add_exif
+from trapline.formats.readers.registry import reader
+from trapline.formats.text_table import read_text_table
+from trapline.taxonomy.names import PART_NAMES
+
+USUAL_NAMES: dict[str, tuple[str, ...]] = {
+    "path": (
+        "filepath",
+        "file_path",
+        "path",
+        "file_name",
+        "filename",
+        "file",
+        "image_path",
+        "image_name",
+        "image",
+    ),
+    "label": ("label", "labels", "species", "class", "category", "common_name"),
+    "location": ("location", "location_id", "site", "site_id", "station", "placename"),
+    "deployment": ("deployment", "deployment_id"),
+    "event": ("event", "event_id", "seq_id", "sequence", "sequence_id", "burst", "burst_id"),
+    "time": ("datetime", "date_time", "timestamp", "time", "date_captured"),
+    "frame": ("frame", "frame_num", "frame_number"),
+    "split": ("split", "part", "subset"),
+    "id": ("media_id", "id", "image_id"),
+}
+"""What a column may be for, and the names by which it is recognised, the first that is there being taken."""
+
+_TARGETS = {
+    "path": "file_path",
+    "location": "location_id",
+    "deployment": "deployment_id",
+    "event": "event_id",
+    "time": "_time_text",
+    "frame": "frame",
+    "split": "split",
+    "id": "media_id",
+}
+_SUFFIXES = (".csv", ".tsv", ".txt")
+
+
+def _recognise(source: Path) -> str | None:
+    return "it is a table as text" if source.is_file() and source.suffix.lower() in _SUFFIXES else None
+
+
+@reader("csv", recognise=_recognise, rank=1)
+def read_csv_table(
+    source: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
+    root: Path | str | None = None,
+    encoding: str = "utf-8",
+    exif: bool = False,
+) -> Draft:
+    """Any CSV or TSV: path, label(s), location, deployment, event, time, frame, split, id; zamba's as it is.
+
+    Args:
+        source: the file; a header line, then one row a media, or several where it has several labels.
+        columns: which column is for what, where the names are not the usual ones ({"label": "species"});
+            an empty name means that there is none.
+        label_separator: what stands between several labels in one cell.
+        root: the folder that the paths start from; the file's own folder where None.
+        encoding: of the file.
+        exif: the table has no times: read them from the photos' EXIF (pixels are not decoded).
+
+    Returns:
+        Rows in the order of the file. Columns that are for nothing are kept under their names. An empty
+        label is "not labelled". Without an id column the path is the media's id.
+
+    Raises:
+        DataError: a column is missing, or rows of one media disagree; file and line are named.
+        UsageError: `columns` names something unknown, or times are both in the table and asked of EXIF.
+    """
+    table = read_text_table(source, encoding=encoding)
+    taken = match_columns(table.columns, columns or {}, source)
+    if exif and "time" in taken:
+        raise UsageError(
+            f"The table has times (column '{taken['time']}'), and --exif asks for those of the photos. "
+            "Leave one out; --column time= leaves out the table's."
+        )
+    folder = source.parent if root is None else Path(root)
+    rows = table.select(
+        "_place",
+        *(pl.col(name).alias(_TARGETS[role]) for role, name in taken.items() if role != "label"),
+        *([pl.col(taken["label"]).alias("_label")] if "label" in taken else []),
+        *(pl.col(name) for name in _free(table.columns, taken)),
+    )
+    missing = rows.filter(pl.col("file_path").is_null())
+    if missing.height:
+        raise DataError(f"{missing['_place'][0]} has no path ({missing.height} such rows in {source}).")
+    rows = rows.with_columns(normal_paths(rows["file_path"], folder))
+    notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}"]
+    if "split" in rows.columns:
+        rows = _read_parts(rows)
+    if "frame" in rows.columns:
+        rows = _read_frames(rows)
+    rows, merged = _one_row_a_media(rows, label_separator)
+    if "media_id" not in rows.columns:
+        rows = rows.with_columns(pl.col("file_path").alias("media_id"))
+    if exif:
+        rows, more = add_exif(rows, folder)
+        merged = merged + more
+    elif "time" not in taken:
+        merged = [*merged, "no column holds times; --exif reads those of the photos"]
+    return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
+
+
+def match_columns(names: list[str], asked: Mapping[str, str], source: Path) -> dict[str, str]:
+    """Which column is for what: first what was asked for, then the usual names, without regard to case.
+
+    Raises:
+        UsageError: something unknown was asked for, or one column for two things.
+        DataError: a column that was asked for is not there, or there is none for the path.
+    """
+    names = [name for name in names if name != "_place"]
+    unknown = [role for role in asked if role not in USUAL_NAMES]
+    if unknown:
+        raise UsageError(f"A column cannot be mapped to '{unknown[0]}'; it can to: {', '.join(USUAL_NAMES)}.")
+    for role, name in asked.items():
+        if name and name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise DataError(
+                f"{source} line 1: there is no column '{name}' (asked for as {role}); "
+                f"it has: {', '.join(names)}.{hint}"
+            )
+    taken = {role: name for role, name in asked.items() if name}
+    if len(set(taken.values())) < len(taken):
+        raise UsageError("One column cannot be mapped to two things.")
+    lower = {name.lower().replace(" ", "_"): name for name in reversed(names) if name not in taken.values()}
+    for role, usual in USUAL_NAMES.items():
+        found = next((lower[name] for name in usual if name in lower), None)
+        if role not in asked and found is not None:
+            taken[role] = found
+    if "path" not in taken:
+        raise DataError(
+            f"{source} line 1: no column holds the path of the photo (looked for "
+            f"{', '.join(USUAL_NAMES['path'])}); it has: {', '.join(names)}. Name it with --column path=NAME."
+        )
+    return {role: taken[role] for role in USUAL_NAMES if role in taken}
+
+
+def _free(names: list[str], taken: Mapping[str, str]) -> dict[str, None]:
+    """The columns that are for nothing; those called like a column of the catalog get a `source_` before."""
+    reserved = {"labels", "camera_time", "timestamp_source", "boxes", *_TARGETS.values()}
+    used = {"_place", *taken.values()}
+    clash = [name for name in names if name not in used and name in reserved]
+    if clash:
+        raise DataError(
+            f"The column '{clash[0]}' is called like one of the catalog's but is not taken for it. "
+            "Rename it, or say what it is with --column."
+        )
+    return dict.fromkeys(name for name in names if name not in used)
+
+
+def _read_parts(rows: pl.DataFrame) -> pl.DataFrame:
+    parts = pl.col("split").str.to_lowercase().replace_strict(PART_NAMES, default=None)
+    unknown = rows.filter(pl.col("split").is_not_null() & parts.is_null())
+    if unknown.height:
+        raise DataError(
+            f"{unknown['_place'][0]}: '{unknown['split'][0]}' is no part of a split "
+            f"({', '.join(sorted(PART_NAMES))}). If the column is something else: --column split= leaves it."
+        )
+    return rows.with_columns(parts.alias("split"))
+
+
+def _read_frames(rows: pl.DataFrame) -> pl.DataFrame:
+    numbers = pl.col("frame").cast(pl.Int64, strict=False)
+    wrong = rows.filter(pl.col("frame").is_not_null() & numbers.is_null())
+    if wrong.height:
+        raise DataError(f"{wrong['_place'][0]}: the frame is {wrong['frame'][0]!r}, not a whole number.")
+    return rows.with_columns(numbers)
+
+
+def _one_row_a_media(rows: pl.DataFrame, separator: str | None) -> tuple[pl.DataFrame, list[str]]:
+    """Put the rows of each path together, their labels in the order of the file."""
+    if "_label" in rows.columns:
+        cell = pl.col("_label")
+        words = cell.str.split(separator) if separator else pl.concat_list(cell)
+        rows = rows.with_columns(
+            words.list.eval(pl.element().str.strip_chars().replace("", None).drop_nulls()).alias("labels")
+        ).drop("_label")
+    if not rows["file_path"].is_duplicated().any():
+        return _null_for_empty(rows), []
+    known = [name for name in (*_TARGETS.values(), "_place") if name in rows.columns and name != "file_path"]
+    free = [name for name in rows.columns if name not in (*known, "file_path", "labels")]
+    _refuse_disagreement(rows, [name for name in known if name != "_place"])
+    labels = (
+        [pl.col("labels").explode().drop_nulls().unique(maintain_order=True)]
+        if "labels" in rows.columns
+        else []
+    )
+    together = rows.group_by("file_path", maintain_order=True).agg(
+        pl.col(known).first(), *labels, pl.col(free).unique(maintain_order=True).drop_nulls()
+    )
+    together = together.with_columns(pl.col(name).list.join("; ").replace("", None) for name in free)
+    extra = rows.height - together.height
+    return _null_for_empty(together), [
+        f"{extra} rows name a path that an earlier row names: labels of one media"
+    ]
+
+
+def _null_for_empty(rows: pl.DataFrame) -> pl.DataFrame:
+    if "labels" not in rows.columns:
+        return rows
+    return rows.with_columns(pl.when(pl.col("labels").list.len() > 0).then(pl.col("labels")).alias("labels"))
+
+
+def _refuse_disagreement(rows: pl.DataFrame, names: list[str]) -> None:
+    for name in names:
+        differs = rows.filter(pl.col(name).n_unique().over("file_path") > 1)
+        if differs.height:
+            path = differs["file_path"][0]
+            own = differs.filter(pl.col("file_path") == path)
+            said = "; ".join(f"{place}: {value!r}" for place, value in own["_place", name].head(4).rows())
+            raise DataError(
+                f"The rows of {path} disagree on the {name.strip('_')}: {said}. "
+                "One media has one; correct the table, or leave the column out with --column ROLE=."
+            )

@@ -1,0 +1,174 @@
+"""What a reader hands over, and how it becomes a checked catalog: the same for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import polars as pl
+
+from trapline.catalog import BLANK, BLANK_WORDS, EVENT_LABELS, Catalog, normal_paths, number_frames
+from trapline.errors import DataError
+from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
+from trapline.formats.text_table import place_of
+from trapline.formats.times import parse_times, to_utc
+from trapline.taxonomy import spelt_alike
+
+
+@dataclass
+class Draft:
+    """Media as a reader found them, before the checks that all formats share.
+
+    Attributes:
+        rows: one row a media, columns as in the catalog's `SCHEMA` and any more; besides these
+            `_place` (String: file and line, for errors), or for many rows `_file` and `_line`; where times
+            come as text, `_time_text`; where the number in a file's name orders the media of an event,
+            `_frame_number` (see `number_frames`).
+        root: the folder that `file_path` is relative to.
+        source: what was read, for people.
+        time_source: where `_time_text` was found: `metadata` or `filename`.
+        notes: what a person should know of how it was read.
+        left_out: what of the source is not among the rows, in sentences for people.
+        unreadable_folders: folders of the source whose content the system does not show.
+        info: JSON-able facts to keep with the catalog.
+    """
+
+    rows: pl.DataFrame
+    root: Path
+    source: str
+    time_source: str = "metadata"
+    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    unreadable_folders: list[str] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """The options that every reader takes besides the gap between events.
+
+    Attributes:
+        blank: labels that mean "nothing there" besides `blank` and `empty`.
+        timezone: the zone of the cameras' clocks ("Africa/Abidjan"); without it no time is zone-aware.
+        time_format: how times are written (`%d/%m/%Y %H:%M`), where they are not `YYYY-MM-DD HH:MM:SS`.
+        clock_shifts: a CSV of clocks that were wrong, and by how much (see `read_clock_shifts`).
+    """
+
+    blank: Sequence[str] = ()
+    timezone: str | None = None
+    time_format: str | None = None
+    clock_shifts: Path | str | None = None
+
+
+def finish(draft: Draft, options: CommonOptions) -> Catalog:
+    """Turn what a reader found into a checked catalog.
+
+    Raises:
+        DataError: a row breaks a rule of the catalog, or no time can be read; file and line are named.
+        UsageError: the time zone or the time format cannot be right.
+    """
+    rows = draft.rows
+    if rows.height == 0:
+        raise DataError(f"No media were found in {draft.source}. Check the path and the format.")
+    rows = rows.with_columns(normal_paths(rows["file_path"], draft.root))
+    notes = [*draft.left_out, *draft.notes]
+    rows, mapped = _map_blanks(rows, options.blank)
+    if mapped:
+        said = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
+        notes.append(f"read as '{BLANK}': {said}")
+    notes += _label_notes(rows)
+    if "_time_text" in rows.columns:
+        rows, time_notes = parse_times(rows, options.time_format, draft.time_source)
+        notes += time_notes
+    if options.clock_shifts is not None:
+        rows, time_notes = shift_clocks(rows, read_clock_shifts(Path(options.clock_shifts)))
+        notes += time_notes
+    if options.timezone is not None:
+        rows, time_notes = to_utc(rows, options.timezone)
+        notes += time_notes
+    rows, event_notes = _events_at_one_place(rows)
+    notes += event_notes
+    if "_frame_number" in rows.columns:
+        rows = number_frames(rows)
+    info: dict[str, Any] = {**draft.info, "notes": notes, "blank_from": mapped}
+    for name in ("left_out", "unreadable_folders"):
+        if getattr(draft, name):
+            info[name] = getattr(draft, name)
+    if options.timezone is not None:
+        info["timezone"] = options.timezone
+    places = [name for name in ("_place", "_file", "_line") if name in rows.columns]
+    return Catalog.from_rows(
+        rows.drop(places), draft.root, draft.source, where=Places(rows.select(places)), info=info
+    )
+
+
+def _events_at_one_place(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Tell apart events of several locations that have one id, by the location before it; and what to say.
+
+    An event is of one capture, so at one place: such ids count from 1 at each camera.
+    """
+    if not {"event_id", "location_id"} <= set(rows.columns):
+        return rows, []
+    pairs = rows.select("event_id", "location_id").drop_nulls().unique()
+    shared = pairs.filter(pl.col("event_id").is_duplicated())
+    if shared.height == 0:
+        return rows, []
+    ids = shared["event_id"].unique()
+    told_apart = pl.col("event_id").is_in(ids.implode()) & pl.col("location_id").is_not_null()
+    named = pl.format("{}/{}", "location_id", "event_id")
+    rows = rows.with_columns(pl.when(told_apart).then(named).otherwise("event_id").alias("event_id"))
+    first = shared.sort("event_id", "location_id").row(0, named=True)
+    return rows, [
+        f"{len(ids)} event ids occur at several locations, so they count anew at each: {shared.height} "
+        f"events have their location before their id ('{first['location_id']}/{first['event_id']}')"
+    ]
+
+
+def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFrame, Mapping[str, int]]:
+    """Write `blank` for every label that certainly means it; also how many media each was read from."""
+    certain = {word.casefold() for word in (*BLANK_WORDS, *synonyms)}
+    mapped: dict[str, int] = {}
+    for column in _label_columns(rows):
+        names = rows[column].explode().drop_nulls().value_counts(name="count").sort(column).rows()
+        found = {name: count for name, count in names if name.casefold() in certain and name != BLANK}
+        if found:
+            renamed = pl.element().replace(dict.fromkeys(found, BLANK))
+            rows = rows.with_columns(pl.col(column).list.eval(renamed).list.unique(maintain_order=True))
+        mapped = found | mapped
+    return rows, mapped
+
+
+def _label_columns(rows: pl.DataFrame) -> list[str]:
+    names = ("labels", EVENT_LABELS)
+    return [name for name in names if name in rows.columns and rows.schema[name] != pl.Null]
+
+
+def _label_notes(rows: pl.DataFrame) -> list[str]:
+    """Labels that are probably one and stay several: which of them is meant is not ours to guess."""
+    words = {label for name in _label_columns(rows) for label in rows[name].explode().drop_nulls().unique()}
+    alike = spelt_alike(words)
+    if not alike:
+        return []
+    said = "; ".join(" and ".join(f"'{label}'" for label in group) for group in alike)
+    return [f"labels that differ in case, spaces or underscores only stay different labels: {said}"]
+
+
+class Places(Sequence[str]):
+    """Where each row was read, put into words only for the rows that are asked for."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return self._rows.height
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return place_of(self._rows[place]).to_list()
+        return str(place_of(self._rows[place : place + 1])[0])

@@ -1,0 +1,138 @@
+"""SpeciesNet's JSON as catalogs: instances, or predictions with the detector's boxes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trapline.catalog.table import BOX
+from trapline.errors import DataError
+from trapline.formats.json_file import read_json_object
+from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.registry import reader
+
+_START = re.compile(rb'\A\s*\{\s*("info"\s*:\s*\{[^{}]*\}\s*,\s*)?"(?P<key>predictions|instances)"\s*:\s*\[')
+_WHOLE_IMAGE = "0"  # SpeciesNet 5's detection that stands for the whole photo
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
+_COPIED = {"prediction": str, "prediction_score": float, "country": str, "admin1_region": str}
+_OUTSIDE = 0.01
+
+
+def _recognise(source: Path) -> str | None:
+    if source.suffix.lower() != ".json" or not source.is_file():
+        return None
+    with source.open("rb") as file:
+        match = _START.match(file.read(4096))
+    return f"it is JSON with '{match['key'].decode()}'" if match else None
+
+
+@reader("speciesnet", recognise=_recognise)
+def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
+    """SpeciesNet JSON: predictions (boxes, and what it predicted), or instances (paths and places).
+
+    Both layouts are read: one prediction a photo (SpeciesNet up to 4), and one a detection (5). What
+    SpeciesNet predicted is no label: it is kept in the columns `speciesnet_prediction` and
+    `speciesnet_prediction_score`, of several detections the surest. Entries that are URLs are left out,
+    and counted.
+
+    Args:
+        source: the JSON file.
+        root: the folder that the paths start from; the file's own folder where None.
+
+    Raises:
+        DataError: not of this form, or an entry has no path or a wrong box; the entry is named.
+    """
+    document = read_json_object(source)
+    key = next((key for key in ("predictions", "instances") if isinstance(document.get(key), list)), None)
+    if key is None:
+        raise DataError(
+            f"{source} is no SpeciesNet JSON: it has neither 'predictions' nor 'instances' but: "
+            f"{', '.join(map(str, document))}."
+        )
+    rows, urls, failed = [], 0, 0
+    for number, entry in enumerate(document[key]):
+        where = f"{source.name} {key}[{number}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str) or not entry["filepath"]:
+            raise DataError(f"{where} has no 'filepath'.")
+        if _URL.match(entry["filepath"]):
+            urls += 1
+            continue
+        failed += bool(entry.get("failures"))
+        rows.append(_row(entry, where))
+    schema = {"file_path": pl.String(), "boxes": pl.List(BOX), "_place": pl.String()}
+    schema |= {
+        f"speciesnet_{name}": pl.Float64() if kind is float else pl.String() for name, kind in _COPIED.items()
+    }
+    table = pl.DataFrame(rows, schema=schema).with_columns(pl.col("file_path").alias("media_id"))
+    empty = [name for name in table.columns if name.startswith("speciesnet_") and table[name].is_null().all()]
+    notes = [f"{urls} entries are URLs, not files, and are left out"] if urls else []
+    if failed:
+        notes.append(f"on {failed} photos a part of SpeciesNet failed")
+    folder = source.parent if root is None else Path(root)
+    facts = {"speciesnet": {"entries": len(document[key]), "left_out_as_urls": urls, "failed": failed}}
+    return Draft(table.drop(empty), folder, f"SpeciesNet {source.name}", notes=notes, info=facts)
+
+
+def _row(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where, "boxes": _boxes(entry, where)}
+    entry = {**_surest(entry, where), **entry}
+    for name, kind in _COPIED.items():
+        value = entry.get(name)
+        try:
+            row[f"speciesnet_{name}"] = None if value is None else kind(value)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{where}: {name} is {value!r}.") from error
+    return row
+
+
+def _surest(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The prediction of the detection that SpeciesNet 5 is surest of; nothing where none was classified."""
+    found: list[tuple[float, str]] = []
+    try:
+        for detection in entry.get("detections") or ():
+            processed, raw = detection.get("processed_classification"), detection.get("raw_classifications")
+            if processed is not None:
+                found.append((float(processed["score"]), str(processed["class"])))
+            elif raw is not None:
+                found.append((float(raw["scores"][0]), str(raw["classes"][0])))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where} has a wrong classification: {error!r}") from error
+    if not found:
+        return {}
+    score, name = max(found)
+    return {"prediction": name, "prediction_score": score}
+
+
+def _boxes(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]] | None:
+    """The boxes of an entry; None where no detector was run, or it failed."""
+    detections = entry.get("detections")
+    if detections is None:
+        return None
+    if not isinstance(detections, list):
+        raise DataError(f"{where}: detections is no list.")
+    try:
+        boxes = [_box(each) for each in detections if str(each["category"]) != _WHOLE_IMAGE]
+        return None if not boxes and "DETECTOR" in (entry.get("failures") or ()) else boxes
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{where} has a wrong detection: {error!r}") from error
+
+
+def _box(detection: Mapping[str, Any]) -> dict[str, Any]:
+    x, y, width, height = (float(number) for number in detection["bbox"])
+    if min(x, y) < -_OUTSIDE or max(x + width, y + height) > 1 + _OUTSIDE or min(width, height) < 0:
+        raise ValueError(f"bbox {detection['bbox']} is not [x, y, width, height] as fractions of the image")
+    left, top = max(x, 0.0), max(y, 0.0)
+    category = str(detection["category"])
+    return {
+        "category": _CATEGORIES.get(category, str(detection.get("label", category))),
+        "conf": float(detection["conf"]),
+        "x": left,
+        "y": top,
+        "width": min(x + width, 1.0) - left,
+        "height": min(y + height, 1.0) - top,
+    }

@@ -1,0 +1,142 @@
+"""The CSV that Timelapse exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from trapline.catalog import normal_paths
+from trapline.errors import DataError, UsageError
+from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.registry import reader
+from trapline.formats.text_table import read_text_table
+
+_LABELS = ("species", "label", "animal", "taxon", "class")
+_LOCATIONS = ("station", "site", "location", "camera")
+_OWN = ("File", "RelativePath", "RootFolder", "Folder", "DateTime", "Date", "Time", "_place")
+
+
+def _recognise(source: Path) -> str | None:
+    if source.suffix.lower() != ".csv" or not source.is_file():
+        return None
+    with source.open("rb") as file:
+        header = file.read(65536).decode("utf-8-sig", errors="replace").split("\n", 1)[0]
+    names = {name.strip().strip('"') for name in header.split(",")}
+    timed = "DateTime" in names or {"Date", "Time"} <= names
+    return (
+        "it has Timelapse's columns File and RelativePath"
+        if {"File", "RelativePath"} <= names and timed
+        else None
+    )
+
+
+@reader("timelapse", recognise=_recognise)
+def read_timelapse(
+    source: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
+    root: Path | str | None = None,
+) -> Draft:
+    """Timelapse CSV export: file, folder, time, and the columns of the template.
+
+    Templates name their columns as they like: `columns` says which holds the label and which the location;
+    else the label is taken from Species, Label, Animal, Taxon or Class, the location from Station, Site,
+    Location or Camera. All other columns are kept. Several rows of one file (Timelapse's duplicates) are
+    several labels.
+
+    Args:
+        source: the CSV; paths start at its folder, which is where Timelapse writes it.
+        columns: `label` or `location` → the name of its column, where it is not a usual one.
+        label_separator: what stands between several labels in one cell.
+        root: the folder that the paths start from; the file's own folder where None.
+
+    Raises:
+        DataError: a column is missing, a row has no file, or rows of one file disagree on place or time.
+        UsageError: `columns` names something else.
+    """
+    table = read_text_table(source)
+    missing = [name for name in ("File", "RelativePath") if name not in table.columns]
+    if missing:
+        raise DataError(f"{source} line 1 lacks the column {missing[0]}, which Timelapse always writes.")
+    asked = columns or {}
+    unknown = sorted(set(asked) - {"label", "location"})
+    if unknown:
+        raise UsageError(f"Of a Timelapse CSV the columns label and location can be named, not {unknown[0]}.")
+    labels = _column(table, asked.get("label"), _LABELS, source)
+    place = _column(table, asked.get("location"), _LOCATIONS, source)
+    nameless = table.filter(pl.col("File").is_null())
+    if nameless.height:
+        raise DataError(f"{nameless['_place'][0]} names no file.")
+    folder = pl.col("RelativePath").fill_null("").str.strip_chars("/\\")
+    path = pl.when(folder == "").then("File").otherwise(folder + "/" + pl.col("File"))
+    free = [name for name in table.columns if name not in (*_OWN, labels, place)]
+    rows = table.select(
+        path.alias("file_path"),
+        "_place",
+        _time(table).alias("_time_text"),
+        (pl.lit(None, pl.String) if place is None else pl.col(place)).alias("location_id"),
+        _words(labels, label_separator).alias("labels"),
+        *(pl.col(name).alias(f"timelapse_{name}") for name in free),
+    )
+    folder_above = source.parent if root is None else Path(root)
+    rows = rows.with_columns(normal_paths(rows["file_path"], folder_above))
+    rows, notes = _one_row_a_file(rows)
+    said = f"labels from {labels!r}" if labels else "no labels: no column is named for them"
+    notes.insert(0, f"columns: {said}, locations from {place!r}" if place else f"columns: {said}")
+    return Draft(
+        rows.with_columns(pl.col("file_path").alias("media_id")),
+        folder_above,
+        f"Timelapse {source.name}",
+        notes=notes,
+    )
+
+
+def _column(table: pl.DataFrame, asked: str | None, usual: tuple[str, ...], source: Path) -> str | None:
+    if asked is not None and asked not in table.columns:
+        have = ", ".join(name for name in table.columns if name != "_place")
+        raise DataError(f"{source} line 1: there is no column '{asked}'; it has: {have}.")
+    lower = {name.lower(): name for name in reversed(table.columns)}
+    return asked or next((lower[name] for name in usual if name in lower), None)
+
+
+def _time(table: pl.DataFrame) -> pl.Expr:
+    if "DateTime" in table.columns:
+        return pl.col("DateTime")
+    if {"Date", "Time"} <= set(table.columns):
+        return pl.concat_str("Date", "Time", separator=" ")
+    return pl.lit(None, pl.String)
+
+
+def _words(column: str | None, separator: str | None) -> pl.Expr:
+    if column is None:
+        return pl.lit(None, pl.List(pl.String))
+    cell = pl.col(column)
+    words = cell.str.split(separator) if separator else pl.concat_list(cell)
+    return words.list.eval(pl.element().str.strip_chars().replace("", None).drop_nulls())
+
+
+def _one_row_a_file(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    for name in ("location_id", "_time_text"):
+        differs = rows.filter(pl.col(name).n_unique().over("file_path") > 1)
+        if differs.height:
+            raise DataError(
+                f"{differs['_place'][0]}: the rows of {differs['file_path'][0]} disagree on the "
+                f"{name.strip('_').split('_')[0]}."
+            )
+    free = [name for name in rows.columns if name.startswith("timelapse_")]
+    together = rows.group_by("file_path", maintain_order=True).agg(
+        pl.col("_place", "_time_text", "location_id").first(),
+        pl.col("labels").explode().drop_nulls().unique(maintain_order=True),
+        *(pl.col(name).drop_nulls().unique(maintain_order=True).str.join("; ") for name in free),
+    )
+    together = together.with_columns(
+        pl.when(pl.col("labels").list.len() > 0).then("labels").alias("labels"),
+        *(pl.col(name).replace("", None) for name in free),
+    )
+    more = rows.height - together.height
+    return together, [
+        f"{more} rows name a file that an earlier row names: labels of one media"
+    ] if more else []

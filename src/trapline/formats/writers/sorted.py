@@ -1,0 +1,165 @@
+"""Photos sorted into a folder a label, by links or copies, and back again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from trapline.catalog import as_name, as_text, refuse_gone
+from trapline.errors import DataError, UsageError
+from trapline.formats.writers.answers import (
+    FAILED,
+    UNCLASSIFIED,
+    by_media,
+    describe_spread,
+    describe_threshold,
+    places_of,
+    told_apart,
+)
+from trapline.formats.writers.sorting_record import (
+    UNDO_FILE,
+    SortingRecord,
+    exists,
+    fingerprint,
+    missing_folders,
+    partial_of,
+)
+from trapline.formats.writers.writing import Job, Written, writer
+
+Mode = Literal["symlink", "hardlink", "copy"]
+_MODES = ("symlink", "hardlink", "copy")
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|[. ]$')
+
+
+@writer(
+    "sorted",
+    into="folder",
+    loses=("everything but the labels; probabilities, places and times are not in a folder's name",),
+)
+def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "symlink") -> Written:
+    """Photos in a folder a label, as links or copies that can be undone.
+
+    Below its label a photo keeps its path. A photo with several answers is in several folders; one where no
+    label passes is in `unclassified`, one that failed in `failed`. The originals are never moved or
+    changed. `trapline-sorted.json` names all that is made, before it is made; `undo_sorted` takes exactly
+    that away.
+
+    Args:
+        job: what is to be written.
+        threshold: labels below it are no answers.
+        mode: `symlink`, `hardlink` (same disk, no rights needed on Windows) or `copy`.
+
+    Raises:
+        UsageError: an unknown mode, or links cannot be made here.
+        SourceGoneError: none of the photos can be read.
+        DataError: a photo is missing, two labels would share a folder, or a file is in the way that sorting
+            did not make or that changed since; what was sorted before is then as it was.
+    """
+    if mode not in _MODES:
+        raise UsageError(f"There is no mode '{mode}'; there are: {', '.join(_MODES)}.")
+    refuse_gone(job.catalog)
+    recorded = (job.output / UNDO_FILE).is_file()
+    before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
+    entries, notes = by_media(job, threshold)
+    called, renamed = told_apart(job.names)
+    folders = _folder_names([*called.values(), UNCLASSIFIED, FAILED])
+    places = [
+        (entry.media["file_path"], f"{folders[label]}/{entry.media['file_path']}")
+        for entry in entries
+        for label in places_of(entry, called)
+    ]
+    missing = [path for path, _ in places if not job.catalog.path(path).is_file()]
+    if missing and mode != "symlink":
+        raise DataError(f"{len(missing)} photos are not below {job.catalog.root}: {', '.join(missing[:3])}.")
+    free = before.made.keys() - set(before.changed())
+    taken = next((at for _, at in places if exists(job.output / as_name(at)) and at not in free), None)
+    if taken is not None:
+        raise DataError(
+            f"{job.output / taken} exists and was not made by sorting, or changed since; name another folder."
+        )
+    if recorded:
+        _refuse_what_cannot_be_made(job, [source for source, _ in places[:1]], mode)
+        before.undo()
+    _make(job, places, mode, before)
+    unclassified = sum(entry.unclassified for entry in entries)
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
+    )
+    notes += renamed
+    notes.append(
+        "undo with `trapline write … --format sorted --undo`, or trapline.formats.undo_sorted(folder)"
+    )
+    return Written(len(places), f"{mode}s" if mode != "copy" else "copies", [], notes, [UNDO_FILE])
+
+
+def undo_sorted(folder: Path | str) -> tuple[int, list[str]]:
+    """Take away what `write_sorted` made, wherever it stopped, and those of its folders that this empties.
+
+    Returns:
+        How many files were taken away, and those that were left because they changed since; while there are
+        such, the record stays.
+
+    Raises:
+        DataError: the folder was not made by sorting, or its record is wrong.
+    """
+    return SortingRecord.read(Path(folder)).undo()
+
+
+def _folder_names(labels: Sequence[str]) -> dict[str, str]:
+    """A folder for each label that every file system takes; names that would fall together are refused."""
+    names = {label: _FORBIDDEN.sub("_", label) for label in labels}
+    seen: dict[str, str] = {}
+    for label, name in names.items():
+        other = seen.setdefault(name.casefold(), label)
+        if other != label:
+            raise DataError(f"The labels '{other}' and '{label}' would share the folder '{name}'.")
+    return names
+
+
+def _make(job: Job, places: Sequence[tuple[str, str]], mode: Mode, before: SortingRecord) -> None:
+    """Make all links or copies, after what is to be made is on record; what changed `before` stays there."""
+    after = SortingRecord(
+        job.output,
+        before.made | {place: _expected(job.catalog.path(source), mode) for source, place in places},
+        [*before.folders, *missing_folders(job.output, [place for _, place in places])],
+        {"root": as_text(job.catalog.root.as_posix()), "mode": mode},
+    )
+    after.save()
+    try:
+        for source, place in places:
+            path = job.output / as_name(place)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _bring(job.catalog.path(source), path, mode)
+            after.made[place] = fingerprint(path)
+    finally:
+        after.save()
+
+
+def _expected(source: Path, mode: Mode) -> list[Any]:
+    return ["symlink", as_text(source.as_posix())] if mode == "symlink" else fingerprint(source.resolve())
+
+
+def _refuse_what_cannot_be_made(job: Job, sources: Sequence[str], mode: Mode) -> None:
+    for source in sources:
+        trial = partial_of(job.output / as_name(PurePosixPath(source).name))
+        _bring(job.catalog.path(source), trial, mode)
+        trial.unlink()
+
+
+def _bring(source: Path, path: Path, mode: Mode) -> None:
+    if mode == "copy":
+        shutil.copy2(source, partial_of(path))
+        partial_of(path).replace(path)
+        return
+    try:
+        if mode == "symlink":
+            path.symlink_to(source)
+        else:
+            os.link(source, path)
+    except OSError as error:
+        other = "hardlink" if mode == "symlink" else "copy"
+        raise UsageError(f"A {mode} cannot be made at {path}: {error}. Try --mode {other}.") from error

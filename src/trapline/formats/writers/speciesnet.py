@@ -1,0 +1,185 @@
+"""SpeciesNet's predictions JSON, which Wildlife Insights' tools and SpeciesNet's own scripts read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from trapline.errors import UsageError
+from trapline.formats.writers.answers import (
+    MediaSaid,
+    Said,
+    by_media,
+    describe_spread,
+    describe_threshold,
+    rounded,
+)
+from trapline.formats.writers.detected import category_name, confidence
+from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.taxonomy import RANKS
+from trapline.taxonomy.names import plain
+
+NO_RESULT = ";".join(["f2efdae9-efb8-48fb-8a91-eccf79ab4ffb", *["no cv result"] * 6])
+"""SpeciesNet's label for "the classifier cannot say"."""
+
+SPECIAL = {
+    "blank": "f1856211-cfb7-4a5b-9158-c0f72fd09ee6;;;;;;blank",
+    "human": "990ae9dd-7a59-4344-afcb-1b7b21368000;mammalia;primates;hominidae;homo;sapiens;human",
+    "vehicle": "e2895ed5-780b-48f6-8a11-9e27cb594511;;;;;;vehicle",
+}
+"""SpeciesNet's labels for what is no taxon of its own, by kind."""
+
+DETECTION_VERSION = "20261015"
+"""The version that SpeciesNet 5.0 gives its layout of one prediction a detection."""
+
+WHOLE_IMAGE = {
+    "category": "0",
+    "label": "whole_image_classification",
+    "conf": 1.0,
+    "bbox": [0.0, 0.0, 1.0, 1.0],
+}
+"""The detection at which SpeciesNet 5 keeps what is said of a whole photo."""
+
+ANIMAL = "1f689929-883d-4dae-958c-3d57ab5b6c16;;;;;;animal"
+"""SpeciesNet's label for an animal that may be any."""
+
+Layout = Literal["photo", "detection"]
+_PREDICTION_KEYS = {"": "class", "_score": "score", "_source": "source"}
+_DETECTOR_CATEGORIES = {"animal": ("1", "animal"), "person": ("2", "human"), "vehicle": ("3", "vehicle")}
+
+
+def speciesnet_label(job: Job, label: str) -> str:
+    """`uuid;class;order;family;genus;species;common name` of a label.
+
+    The uuid is SpeciesNet's for blank, human, vehicle and animal, else the taxonomy's; empty where it gives
+    none.
+    """
+    known = job.label(label)
+    if known.kind in SPECIAL:
+        return SPECIAL[known.kind]
+    if known.taxon is None and plain(label) == "animal":
+        return ANIMAL
+    common = (known.common_name or label).lower()
+    if job.taxonomy is None or known.taxon is None:
+        return f";;;;;;{common}"
+    lineage = job.taxonomy.lineage(label)
+    parts = [lineage.get(rank, "").lower() for rank in RANKS[:5]]
+    parts[4] = parts[4].split(" ", 1)[-1]
+    return ";".join([job.taxonomy.taxa[known.taxon].uuid or "", *parts, common])
+
+
+@writer(
+    "speciesnet",
+    loses=(
+        "all but the five most probable labels of each photo; probabilities are rounded to five digits",
+        "several labels of one photo: the most probable is its prediction",
+        "places, times, events; subspecies; boxes of categories that SpeciesNet does not know",
+    ),
+)
+def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout = "photo") -> Written:
+    """SpeciesNet predictions JSON: five labels a photo or box, its boxes, and one prediction.
+
+    Args:
+        job: what is to be written; without a taxonomy labels have no ranks and no uuid.
+        threshold: where no label reaches it the prediction is SpeciesNet's "no cv result".
+        layout: `photo`: one prediction a photo, as SpeciesNet up to 4 writes it; `detection`: one a
+            detection, as SpeciesNet 5 does, what was said of a whole photo at a detection that stands for it.
+
+    Raises:
+        UsageError: an unknown layout.
+    """
+    if layout not in ("photo", "detection"):
+        raise UsageError(f"There is no layout '{layout}'; there are: photo, detection.")
+    entries, notes = by_media(job, threshold)
+    lost = []
+    shape = _entry if layout == "photo" else _entry_by_detection
+    predictions = [shape(job, entry) for entry in entries]
+    several = sum(len(entry.shown) > 1 for entry in entries)
+    if several and layout == "photo":
+        lost.append(f"{several} photos have predictions for several boxes; the most probable one is written")
+    unsought = sum(entry.media["boxes"] is None for entry in entries)
+    if unsought and layout == "detection":
+        lost.append(f"that no detector was run on {unsought} photos: they look as if it had found nothing")
+    without = [label for label in job.predictions.labels if speciesnet_label(job, label).startswith(";")]
+    if without:
+        lost.append(f"labels without SpeciesNet's uuid (the taxonomy gives none): {', '.join(without)}")
+    unclassified = sum(entry.unclassified for entry in entries)
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, "their prediction is 'no cv result'"
+    )
+    head = {} if layout == "photo" else {"info": {"format_version": DETECTION_VERSION}}
+    put(job.output, json.dumps(head | {"predictions": predictions}, indent=1, ensure_ascii=False))
+    return Written(len(predictions), "photos", lost, notes, [job.output.name])
+
+
+def _entry(job: Job, entry: MediaSaid) -> dict[str, Any]:
+    found: dict[str, Any] = {"filepath": entry.media["file_path"]}
+    good = [what for what in entry.shown if what.failure is None]
+    if not good:
+        found["failures"] = ["CLASSIFIER"]
+    boxes = entry.media["boxes"]
+    if boxes is not None:
+        found["detections"] = [box for box in map(_detection, boxes) if box is not None]
+        found["detections"].sort(key=lambda box: -box["conf"])
+    if good:
+        best = max(good, key=_certainty)
+        answer = _answer(job, best)
+        if not best.by_detector:
+            found["classifications"] = _ranked(job, best)
+        found |= {f"prediction{tail}": answer[key] for tail, key in _PREDICTION_KEYS.items()}
+    found["model_version"] = job.classifier
+    return found
+
+
+def _entry_by_detection(job: Job, entry: MediaSaid) -> dict[str, Any]:
+    found: dict[str, Any] = {"filepath": entry.media["file_path"]}
+    if entry.failed:
+        found["failures"] = ["CLASSIFIER"]
+    by_box = {what.box: what for what in entry.said if what.failure is None}
+    detections = [dict(WHOLE_IMAGE)] if None in by_box else []
+    if None in by_box:
+        detections[0] |= _classified(job, by_box[None])
+    for place, box in enumerate(entry.media["boxes"] or ()):
+        detection = _detection(box)
+        if detection is not None:
+            detections.append(detection | (_classified(job, by_box[place]) if place in by_box else {}))
+    if detections or entry.media["boxes"] is not None:
+        found["detections"] = detections
+    return found | {"model_version": job.classifier}
+
+
+def _classified(job: Job, what: Said) -> dict[str, Any]:
+    raw = {} if what.by_detector else {"raw_classifications": _ranked(job, what)}
+    return raw | {"processed_classification": _answer(job, what)}
+
+
+def _ranked(job: Job, what: Said) -> dict[str, list[Any]]:
+    return {
+        "classes": [speciesnet_label(job, answer.label) for answer in what.ranked],
+        "scores": [rounded(answer.probability) for answer in what.ranked],
+    }
+
+
+def _answer(job: Job, what: Said) -> dict[str, Any]:
+    return {
+        "class": speciesnet_label(job, what.answers[0].label) if what.answers else NO_RESULT,
+        "score": rounded(what.ranked[0].probability),
+        "source": "detector" if what.by_detector else "classifier",
+    }
+
+
+def _certainty(what: Said) -> tuple[bool, bool, float]:
+    return bool(what.answers), not what.by_detector, what.ranked[0].probability
+
+
+def _detection(box: dict[str, Any]) -> dict[str, Any] | None:
+    name = category_name(box["category"])
+    if name not in _DETECTOR_CATEGORIES:
+        return None
+    category, label = _DETECTOR_CATEGORIES[name]
+    return {
+        "category": category,
+        "label": label,
+        "conf": confidence(box),
+        "bbox": [round(box[side], 6) for side in ("x", "y", "width", "height")],
+    }

@@ -1,0 +1,119 @@
+"""A plain table for people: what was seen where, how often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from trapline.catalog import harmless_cell
+from trapline.errors import UsageError
+from trapline.formats.camtrap_dp_package import csv_bytes
+from trapline.formats.writers.answers import (
+    UNCLASSIFIED,
+    by_media,
+    describe_spread,
+    describe_threshold,
+    places_of,
+    told_apart,
+)
+from trapline.formats.writers.writing import Job, Written, put, writer
+
+COLUMNS = (
+    "location_id",
+    "label",
+    "scientific_name",
+    "media",
+    "independent_events",
+    "media_without_time",
+    "first",
+    "last",
+)
+
+
+@dataclass
+class _Count:
+    media: int = 0
+    untimed: int = 0
+    times: list[datetime] = field(default_factory=list)
+
+
+@writer(
+    "summary",
+    loses=(
+        "single photos and their probabilities",
+        "how many animals a photo shows: media and events are counted, not individuals",
+    ),
+)
+def write_summary(job: Job, *, threshold: float | None = None, interval: float = 30.0) -> Written:
+    """A CSV of locations × labels: media, independent events, first and last time.
+
+    An event of a label at a location is independent if at least `interval` minutes lie between it and the
+    independent event before it (camtrapR's `lastIndependentRecord`). Media without a time are counted as
+    media, never as events; no events are counted of media without a location. Rows `unclassified` and
+    `failed` keep the sums whole, and a label of such a name is told apart. Names that a spreadsheet
+    would run as formulas get an apostrophe before them.
+
+    Args:
+        job: what is to be written.
+        threshold: labels below it are no answers.
+        interval: minutes; 0 counts every photo.
+
+    Raises:
+        UsageError: `interval` is negative.
+    """
+    if interval < 0:
+        raise UsageError(f"The interval must not be negative, it is {interval}.")
+    entries, notes = by_media(job, threshold)
+    called, renamed = told_apart(job.names)
+    labels = {other: label for label, other in called.items()}
+    counts: dict[tuple[str, str], _Count] = {}
+    for entry in entries:
+        for label in places_of(entry, called):
+            count = counts.setdefault((entry.media["location_id"] or "", label), _Count())
+            count.media += 1
+            if entry.media["camera_time"] is None:
+                count.untimed += 1
+            else:
+                count.times.append(entry.media["camera_time"])
+    gap = timedelta(minutes=interval)
+    rows = []
+    for (location, label), count in sorted(counts.items()):
+        known = job.scientific_name(labels[label]) if label in labels else None
+        rows.append(
+            {
+                "location_id": harmless_cell(location),
+                "label": harmless_cell(label),
+                "scientific_name": None if known is None else harmless_cell(known),
+                "media": str(count.media),
+                "independent_events": str(independent(count.times, gap)) if location else None,
+                "media_without_time": str(count.untimed),
+                "first": min(count.times).isoformat(" ", "seconds") if count.times else None,
+                "last": max(count.times).isoformat(" ", "seconds") if count.times else None,
+            }
+        )
+    put(job.output, csv_bytes(COLUMNS, rows).decode())
+    unclassified = sum(entry.unclassified for entry in entries)
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, f"they are counted as {UNCLASSIFIED}"
+    )
+    notes += renamed
+    notes.append(f"independent events: at least {interval:g} minutes after the one before")
+    untimed = sum(entry.media["camera_time"] is None for entry in entries)
+    lost = [f"events of {untimed} media without a time"] if untimed else []
+    unplaced = sum(not entry.media["location_id"] for entry in entries)
+    if unplaced:
+        lost.append(
+            f"events of {unplaced} media without a location: several cameras would be taken for one. Name "
+            "the locations when you make the catalog"
+        )
+    return Written(len(rows), "rows", lost, notes, [job.output.name])
+
+
+def independent(times: Sequence[datetime], gap: timedelta) -> int:
+    """How many of `times` lie at least `gap` after the last one that counted."""
+    count, last = 0, None
+    for moment in sorted(times):
+        if last is None or moment - last >= gap:
+            count, last = count + 1, moment
+    return count

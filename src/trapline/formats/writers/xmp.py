@@ -1,0 +1,274 @@
+"""Keywords for programs that manage photos: in XMP sidecars, or in copies of the photos themselves."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from xml.etree import ElementTree
+
+from trapline.catalog import as_name, refuse_gone
+from trapline.errors import DataError, UsageError
+from trapline.formats.writers.answers import MediaSaid, by_media, describe_spread, describe_threshold
+from trapline.formats.writers.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool
+from trapline.formats.writers.writing import Job, Written, put, writer
+
+CREATOR = "Trapline"
+TOP_KEYWORD = "Trapline"
+Mode = Literal["sidecar", "copy"]
+Naming = Literal["full", "adobe"]
+_SPACES = {
+    "x": "adobe:ns:meta/",
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "lr": "http://ns.adobe.com/lightroom/1.0/",
+    "digiKam": "http://www.digikam.org/ns/1.0/",
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+}
+_NO_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML can hold, escaped or not, and ends of lines, which it changes."""
+
+_PACKET = ('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', '\n<?xpacket end="w"?>\n')
+
+
+_COPIES_AT_ONCE = 20
+"""Photos that one start of ExifTool is for, and that lie in the output without their name meanwhile."""
+
+
+@writer(
+    "xmp",
+    into="shared",
+    loses=(
+        "probabilities, and all labels but the answers",
+        "boxes, places, times, events: only keywords are written",
+    ),
+)
+def write_xmp(
+    job: Job, *, threshold: float | None = None, mode: Mode = "sidecar", naming: Naming | None = None
+) -> Written:
+    """XMP sidecars with keywords, or copies of the photos with them; the photos are never touched.
+
+    Keywords are the labels (`dc:subject`), and as a hierarchy `Trapline|species|<label>`
+    (`lr:hierarchicalSubject`, `digiKam:TagsList`); `Trapline|unclassified` where no label passes,
+    `Trapline|failed` where the photo failed.
+    With a taxonomy the scientific name is a keyword as well, below `Trapline|taxon`, under its whole path.
+    Copies have them as IPTC keywords too, beside those that the photo had; nothing else in them changes.
+
+    Args:
+        job: what is to be written; the output is the folder of the photos, or another.
+        threshold: labels below it are no answers.
+        mode: `sidecar`, or `copy`, which needs the program ExifTool and an output without those photos.
+        naming: of sidecars: `full` (photo.jpg.xmp; where none is named) or `adobe` (photo.xmp).
+
+    Raises:
+        UsageError: an unknown mode or naming; sidecars exist and `--force` was not given; photos exist where
+            copies would be; ExifTool is not installed.
+        SourceGoneError: none of the photos can be read, and they are to be copied or to lie beside what is
+            written.
+        DataError: a sidecar of another program is in the way, or two photos would share a sidecar or a copy.
+    """
+    if mode not in ("sidecar", "copy"):
+        raise UsageError(f"There is no mode '{mode}' of xmp; there are: sidecar, copy.")
+    if naming not in (None, "full", "adobe"):
+        raise UsageError(f"There is no naming '{naming}'; there are: full, adobe.")
+    if mode == "copy" and naming is not None:
+        raise UsageError("A copy is called as its photo is; --naming is for sidecars.")
+    entries, notes = by_media(job, threshold)
+    done = _write_copies(job, entries) if mode == "copy" else _write_sidecars(job, entries, naming or "full")
+    unclassified = sum(entry.unclassified for entry in entries)
+    notes += describe_spread(job) + describe_threshold(
+        job, threshold, unclassified, f"their keyword is {TOP_KEYWORD}|unclassified"
+    )
+    return replace(done, notes=notes)
+
+
+def _write_sidecars(job: Job, entries: Sequence[MediaSaid], naming: Naming) -> Written:
+    root, output = job.catalog.root.resolve(), job.output.resolve()
+    if output.is_relative_to(root) or root.is_relative_to(output):  # else they need no photos
+        refuse_gone(job.catalog)
+    places = [_sidecar(entry.media["file_path"], naming) for entry in entries]
+    _refuse_shared(job, places, "sidecar", "use --naming full" if naming == "adobe" else None)
+    _refuse_sidecars_there(job, places)
+    for entry, place in zip(entries, places, strict=True):
+        put(job.output / as_name(place), sidecar(_subjects(job, entry), _hierarchy(job, entry)))
+    return Written(len(places), "sidecars", [], [], places)
+
+
+def _write_copies(job: Job, entries: Sequence[MediaSaid]) -> Written:
+    """Copies below the output, called and dated as their photos are; each takes its name when it is whole."""
+    program = find_exiftool()
+    places = [entry.media["file_path"] for entry in entries]
+    _refuse_shared(job, places, "copy")
+    present = [place for place in places if os.path.lexists(job.output / as_name(place))]
+    if present:
+        raise UsageError(
+            f"{len(present)} of the photos exist in {job.output}, the first is {present[0]}. Copies are "
+            "never written over a file, not even with --force: name another folder with -o."
+        )
+    refuse_gone(job.catalog)
+    job.output.mkdir(parents=True, exist_ok=True)
+    failed: dict[str, str] = {}
+    for start in range(0, len(entries), _COPIES_AT_ONCE):
+        failed |= _copy_some(program, job, entries[start : start + _COPIES_AT_ONCE])
+    written = [place for place in places if place not in failed]
+    return Written(
+        len(written), "copies", [], [], written, [f"{place}: {why}" for place, why in failed.items()]
+    )
+
+
+def _copy_some(program: str, job: Job, entries: Sequence[MediaSaid]) -> dict[str, str]:
+    """Copies of some photos, with keywords; returns file path -> why, of those that could not be made."""
+    failed: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix=".trapline-", dir=job.output) as made:
+        tags: dict[str, Tags] = {}
+        for number, entry in enumerate(entries):
+            place = entry.media["file_path"]
+            lacking = _copy_content(job.catalog.path(place), Path(made, str(number)))
+            if lacking is None:
+                tags[str(number)] = _tags(job, entry)
+            else:
+                failed[place] = lacking
+        refused = add_tags(program, Path(made), tags)
+        for name in tags:
+            place = entries[int(name)].media["file_path"]
+            if name in refused:
+                failed[place] = refused[name]
+                continue
+            shutil.copystat(job.catalog.path(place), Path(made, name))
+            copy = job.output / as_name(place)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            Path(made, name).replace(copy)
+    return failed
+
+
+def _copy_content(source: Path, copy: Path) -> str | None:
+    """Why there is nothing to copy; None where it is done."""
+    try:
+        if source.exists() and not source.is_file():  # a pipe would never end
+            return "not a regular file"
+        content = source.read_bytes()
+    except OSError as error:
+        return error.strerror or str(error)
+    if not content:  # ExifTool would make a file of a format of its own
+        return "the file is empty"
+    copy.write_bytes(content)
+    return None
+
+
+def _tags(job: Job, entry: MediaSaid) -> Tags:
+    """The keywords as lists of ExifTool's."""
+    subjects = [_clean(word) for word in _subjects(job, entry)]
+    hierarchy = [_clean(path) for path in _hierarchy(job, entry)]
+    return {
+        IPTC_KEYWORDS: subjects,
+        "XMP-dc:Subject": subjects,
+        "XMP-lr:HierarchicalSubject": hierarchy,
+        "XMP-digiKam:TagsList": _with_slashes(hierarchy),
+    }
+
+
+def sidecar(subjects: list[str], hierarchy: list[str]) -> str:
+    """One XMP packet: flat keywords, and keywords whose levels are separated by `|`."""
+    for prefix, uri in _SPACES.items():
+        ElementTree.register_namespace(prefix, uri)
+    root = ElementTree.Element(_tag("x", "xmpmeta"))
+    rdf = ElementTree.SubElement(root, _tag("rdf", "RDF"))
+    description = ElementTree.SubElement(
+        rdf, _tag("rdf", "Description"), {_tag("rdf", "about"): "", _tag("xmp", "CreatorTool"): CREATOR}
+    )
+    _list(description, "dc", "subject", "Bag", subjects)
+    _list(description, "lr", "hierarchicalSubject", "Bag", hierarchy)
+    _list(description, "digiKam", "TagsList", "Seq", _with_slashes(hierarchy))
+    ElementTree.indent(root)
+    return _PACKET[0] + ElementTree.tostring(root, encoding="unicode") + _PACKET[1]
+
+
+def _list(parent: ElementTree.Element, prefix: str, name: str, kind: str, items: list[str]) -> None:
+    property_ = ElementTree.SubElement(parent, _tag(prefix, name))
+    holder = ElementTree.SubElement(property_, _tag("rdf", kind))
+    for item in items:
+        ElementTree.SubElement(holder, _tag("rdf", "li")).text = _clean(item)
+
+
+def _clean(keyword: str) -> str:
+    return _NO_XML.sub("\ufffd", keyword)
+
+
+def _with_slashes(hierarchy: Sequence[str]) -> list[str]:
+    """Levels as digiKam separates them."""
+    return [path.replace("|", "/") for path in hierarchy]
+
+
+def _tag(prefix: str, name: str) -> str:
+    return f"{{{_SPACES[prefix]}}}{name}"
+
+
+def _level(name: str) -> str:
+    """One level of a keyword; the two signs that separate levels cannot be in it."""
+    return name.replace("|", "¦").replace("/", "∕")
+
+
+def _subjects(job: Job, entry: MediaSaid) -> list[str]:
+    labels = entry.labels
+    names = [name for label in labels if (name := job.scientific_name(label))]
+    return list(dict.fromkeys([*labels, *names]))
+
+
+def _hierarchy(job: Job, entry: MediaSaid) -> list[str]:
+    labels = entry.labels
+    if not labels:
+        return [f"{TOP_KEYWORD}|{'failed' if entry.failed else 'unclassified'}"]
+    found = [f"{TOP_KEYWORD}|species|{_level(label)}" for label in labels]
+    if job.taxonomy is not None:
+        paths = [job.taxonomy.path(label) for label in labels if job.scientific_name(label) is not None]
+        found += ["|".join([TOP_KEYWORD, "taxon", *map(_level, path)]) for path in paths]
+    return list(dict.fromkeys(found))
+
+
+def _sidecar(file_path: str, naming: Naming) -> str:
+    path = PurePosixPath(file_path)
+    return (path.with_suffix(".xmp") if naming == "adobe" else path.with_name(path.name + ".xmp")).as_posix()
+
+
+def _refuse_shared(job: Job, places: Sequence[str], what: str, advice: str | None = None) -> None:
+    folded = [place.casefold() for place in places]
+    apart = len(set(folded)) == len(places) or _tells_cases_apart(job.output)
+    counts = Counter(places if apart else folded)
+    shared = next((place for place in places if counts[place if apart else place.casefold()] > 1), None)
+    if shared is None:
+        return
+    if advice is None:
+        one = "upper and lower case are one on that disk; name a folder on another with -o"
+        advice = "the catalog has the photo twice" if apart else one
+    raise DataError(f"Two photos would share the {what} {shared}: {advice}.")
+
+
+def _refuse_sidecars_there(job: Job, places: Sequence[str]) -> None:
+    present = [place for place in places if (job.output / as_name(place)).exists()]
+    foreign = [place for place in present if not _is_ours(job.output / as_name(place))]
+    if foreign:
+        raise DataError(
+            f"{len(foreign)} sidecars exist and are another program's, the first is {foreign[0]}. They are "
+            "never overwritten: name another output folder with -o."
+        )
+    if present and not job.force:
+        raise UsageError(f"{len(present)} sidecars exist, the first is {present[0]}. Replace with --force.")
+
+
+def _tells_cases_apart(folder: Path) -> bool:
+    """Whether the disk of a folder, which need not be there yet, keeps `a` and `A` apart."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
+    with tempfile.NamedTemporaryFile(prefix=".trapline-case-", dir=there) as file:
+        path = Path(file.name)
+        return not path.with_name(path.name.upper()).exists()
+
+
+def _is_ours(path: Path) -> bool:
+    """Written by `sidecar`, and not rewritten by a program that signs in our place."""
+    return f'CreatorTool="{CREATOR}"' in path.read_text(encoding="utf-8", errors="replace")

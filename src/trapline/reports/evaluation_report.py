@@ -1,0 +1,195 @@
+"""The evaluation as one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trapline.catalog import as_name
+from trapline.errors import DataError
+from trapline.evaluation.compare import compare
+from trapline.evaluation.result import Evaluation, Mistake
+from trapline.evaluation.words import UNITS, title
+from trapline.metrics import LOWER_IS_BETTER
+from trapline.models.promised import MORE_ANSWERS
+from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
+
+TILES = {
+    "single-label": ("accuracy", "macro_f1", "log_loss", "expected_calibration_error"),
+    "multi-label": ("subset_accuracy", "mean_average_precision", "log_loss", "macro_auc"),
+    "exclusive": ("accuracy", "top_5_accuracy", "categorical_cross_entropy", "log_loss"),
+}
+WIDE = 12
+"""With more labels than this, the confusion matrix is drawn in small cells."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A mistake and its thumbnail; `address` is None where the photo cannot be read."""
+
+    mistake: Mistake
+    address: str | None
+
+
+def _kind(evaluation: Evaluation) -> str:
+    return "exclusive" if evaluation.model_info.get("exclusive") else evaluation.task
+
+
+def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]) -> Path:
+    """Write the page; see `Evaluation.save_report`."""
+    return render(
+        "evaluation.html.j2",
+        path,
+        e=evaluation,
+        unit=UNITS[evaluation.level],
+        right=title(_right(evaluation)),
+        tiles=[name for name in TILES[_kind(evaluation)] if name in evaluation.metrics],
+        lower=LOWER_IS_BETTER,
+        comparison=compare({evaluation.name: evaluation, **beside}) if beside else None,
+        labels=sorted(evaluation.per_label, key=lambda result: -result.media),
+        confusion=None
+        if evaluation.confusion is None
+        else _heat_rows(evaluation.labels, evaluation.confusion),
+        counts=_counts(evaluation),
+        wide=len(evaluation.labels) > WIDE,
+        most=WIDE,
+        more_answers=MORE_ANSWERS,
+        node_confusions=_node_confusions(evaluation),
+        reliability=_reliability(evaluation),
+        locations=_locations(evaluation),
+        pictures=_pictures(evaluation, pictures),
+        tree=_tree(evaluation),
+    )
+
+
+def _right(evaluation: Evaluation) -> str:
+    """The figure that says how many are right."""
+    return TILES[evaluation.task][0]
+
+
+HeatRows = list[tuple[str, int, list[tuple[str, int, float]]]]
+
+
+def _heat_rows(names: Sequence[str], table: Sequence[Sequence[int]]) -> HeatRows:
+    """Rows of (true name, media, cells of (said name, media, share of the row)).
+
+    Names that no media has and that were never said are left out.
+    """
+    shown = [k for k in range(len(names)) if any(table[k]) or any(row[k] for row in table)]
+    return [
+        (
+            names[row],
+            sum(table[row]),
+            [(names[k], table[row][k], table[row][k] / max(sum(table[row]), 1)) for k in shown],
+        )
+        for row in shown
+    ]
+
+
+def _counts(evaluation: Evaluation) -> Any:
+    """Two bars a label: how many show it, and of how many it was said; None for multi-label."""
+    if evaluation.confusion is None:
+        return None
+    true = [sum(row) for row in evaluation.confusion]
+    said = [sum(column) for column in zip(*evaluation.confusion, strict=True)]
+    shown = sorted((k for k in range(len(true)) if true[k] or said[k]), key=lambda k: true[k])
+    figure = new_figure(7.2, 0.9 + 0.36 * len(shown))
+    axes = figure.subplots()
+    middles = range(len(shown))
+    axes.barh(
+        [m + 0.2 for m in middles], [true[k] for k in shown], 0.38, color=COLOURS["accent"], label="true"
+    )
+    axes.barh(
+        [m - 0.2 for m in middles], [said[k] for k in shown], 0.38, color=COLOURS["second"], label="said"
+    )
+    axes.set_yticks(list(middles), [evaluation.labels[k] for k in shown], parse_math=False)
+    style_axes(axes, x=UNITS[evaluation.level].many)
+    axes.legend(frameon=False, labelcolor=COLOURS["muted"], fontsize=9.5, loc="lower right")
+    text = ", ".join(f"{evaluation.labels[k]} {true[k]} and {said[k]}" for k in reversed(shown))
+    return as_svg(figure, "counts", f"For each label, how many show it and of how many it was said: {text}")
+
+
+def _node_confusions(evaluation: Evaluation) -> dict[str, HeatRows]:
+    """Head → its table, of the heads below whose node there are media."""
+    nodes = () if evaluation.ranks is None else evaluation.ranks.nodes
+    return {
+        node.head: _heat_rows([child.name for child in node.children], node.confusion)
+        for node in nodes
+        if node.media
+    }
+
+
+def _reliability(evaluation: Evaluation) -> Any:
+    bins = [entry for entry in evaluation.calibration if entry.count]
+    total = sum(entry.count for entry in bins)
+    figure = new_figure(5.2, 4.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    width = bins[0].high - bins[0].low
+    middles = [(entry.low + entry.high) / 2 for entry in bins]
+    upper.bar(middles, [entry.accuracy or 0.0 for entry in bins], width * 0.92, color=COLOURS["accent"])
+    upper.plot([0, 1], [0, 1], color=COLOURS["second"], linewidth=1.4, linestyle=(0, (4, 3)))
+    lower.bar(middles, [entry.count / total for entry in bins], width * 0.92, color=COLOURS["muted"])
+    upper.set(xlim=(0, 1), ylim=(0, 1.02))
+    style_axes(upper, y="share that is right")
+    style_axes(lower, x="confidence", y="share")
+    text = ", ".join(f"{entry.confidence:.2f} → {entry.accuracy:.2f}" for entry in bins)
+    return as_svg(figure, "reliability", f"Reliability diagram, confidence to share that is right: {text}")
+
+
+def _locations(evaluation: Evaluation) -> Any:
+    """One bar a location, as wide as it has media, as high as its accuracy; the worst at the left."""
+    places = sorted(evaluation.per_location, key=lambda place: (place.accuracy, -place.media))
+    if len(places) < 2:
+        return None
+    starts = [0]
+    for place in places:
+        starts.append(starts[-1] + place.media)
+    total = starts[-1]
+    figure = new_figure(5.2, 3.4)
+    axes = figure.subplots()
+    widths = [100 * place.media / total for place in places]
+    left = [100 * start / total for start in starts[:-1]]
+    edge: dict[str, Any] = {
+        "align": "edge",
+        "edgecolor": COLOURS["paper"],
+        "linewidth": 0.5 if len(places) < 40 else 0.2,
+    }
+    axes.bar(left, [1.0] * len(places), widths, color=COLOURS["fill"], **edge)
+    colours = [COLOURS["second" if place.seen else "accent"] for place in places]
+    axes.bar(left, [place.accuracy for place in places], widths, color=colours, **edge)
+    mean = sum(place.accuracy * place.media for place in places) / total
+    axes.axhline(mean, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 3)))
+    axes.set(xlim=(0, 100), ylim=(0, 1.02))
+    unit, right = UNITS[evaluation.level], title(_right(evaluation))
+    style_axes(axes, x=f"share of the {unit.many}, %", y=right.lower())
+    none = sum(place.accuracy == 0 for place in places)
+    return as_svg(
+        figure,
+        "locations",
+        f"{right} at {len(places)} locations, sorted; {none} have none right; mean {mean:.2f}",
+    )
+
+
+def _tree(evaluation: Evaluation) -> Any:
+    if evaluation.ranks is None:
+        return None
+    from trapline.reports.tree_figure import draw_tree
+    from trapline.taxonomy import Taxonomy
+
+    return draw_tree(evaluation.ranks, Taxonomy.from_json(evaluation.model_info["taxonomy"]))
+
+
+def _pictures(evaluation: Evaluation, most: int) -> list[Picture]:
+    if most == 0 or not evaluation.mistakes:
+        return []
+    if evaluation.root is None:
+        raise DataError(
+            "This evaluation was read from JSON and does not know where its photos are: leave pictures out "
+            "(pictures=0), or evaluate again."
+        )
+    return [
+        Picture(mistake, thumbnail(evaluation.root / as_name(mistake.file_path)))
+        for mistake in evaluation.mistakes[:most]
+    ]

@@ -1,0 +1,124 @@
+"""The frame that both reports share: templates, theme, figures and thumbnails, all inside one file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trapline.catalog import as_listed
+from trapline.images import ImageError, load
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+THUMBNAIL = 320
+"""The longer side of an embedded picture, pixels."""
+
+COLOURS = {
+    "ink": "#101112",
+    "muted": "#606264",
+    "line": "#d0d2d4",
+    "paper": "#fafbfc",
+    "accent": "#2a6f97",
+    "second": "#c8741e",
+    "fill": "#eceeef",
+}
+"""The theme's colours as matplotlib is given them; in the page each becomes a variable that follows the
+reader's light or dark setting. Blue and orange are told apart with every common colour blindness."""
+
+
+def render(template: str, path: Path, **values: Any) -> Path:
+    """Fill a template of this package and write it; everything is escaped but what is marked safe."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from trapline.evaluation import words
+
+    environment = Environment(
+        loader=PackageLoader("trapline.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "span": words.span,
+        "with_span": words.with_span,
+        "left_out": words.left_out,
+        "about_unknown": words.about_unknown,
+        "title": words.title,
+        "meaning": words.meaning,
+        "direction": words.direction,
+        "thousands": lambda count: f"{count:,}".replace(",", "\u202f"),
+        "percent": lambda share: f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_listed(environment.get_template(template).render(**values)), encoding="utf-8")
+    return path
+
+
+def new_figure(width: float = 5.2, height: float = 3.4) -> Figure:
+    """An empty figure in the theme, inches; text is at reading size when shown 1:1."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.patch.set_alpha(0)
+    return figure
+
+
+def style_axes(axes: Any, *, x: str = "", y: str = "") -> None:
+    """Give axes the theme's colours, no frame above and at the right, and their titles."""
+    axes.patch.set_alpha(0)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(COLOURS["line"])
+    axes.tick_params(colors=COLOURS["muted"], labelsize=9, length=3)
+    axes.set_xlabel(x, color=COLOURS["muted"], fontsize=9.5)
+    axes.set_ylabel(y, color=COLOURS["muted"], fontsize=9.5)
+
+
+def as_svg(figure: Figure, name: str, description: str) -> Any:
+    """A figure as inline SVG that follows the theme, with a description for those who cannot see it.
+
+    Args:
+        figure: drawn with the colours of `COLOURS`.
+        name: differs from figure to figure of a page, so that ids do not clash.
+        description: what the figure shows.
+    """
+    from markupsafe import Markup, escape
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(id=\"|url\(#|href=\"#)", rf"\g<1>{name}-", svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1; font-family: inherit", svg)
+    for colour, value in COLOURS.items():
+        svg = svg.replace(value, f"var(--{colour})")
+    label = f'role="img" aria-label="{escape(description)}"'
+    head = re.compile(
+        r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>"
+    )  # the label is no pattern: it may hold backslashes
+    svg = head.sub(lambda found: f'<svg viewBox="{found[1]}" {label}>', svg, count=1)
+    return Markup(svg)  # noqa: S704 - matplotlib escapes the text it is given
+
+
+def thumbnail(path: Path) -> str | None:
+    """A picture as a `data:` address of a small JPEG; None if it cannot be read."""
+    from PIL import Image
+
+    try:
+        pixels = load(path, min_side=(THUMBNAIL // 2, THUMBNAIL // 2)).pixels
+    except ImageError:
+        return None
+    image = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=78, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
