@@ -64,11 +64,12 @@ def write_tiny_model() -> Callable[..., Path]:
         **card: Any,
     ) -> Path:
         import numpy as np
-        import onnx
         from onnx import TensorProto, helper, numpy_helper
 
         from trapline.images import Preprocessing
         from trapline.models import Card
+        from trapline.models.trial import passed
+        from trapline.models.whole_file import fingerprint_of
 
         features = 12
         weights = np.random.default_rng(seed).normal(0, 3, (features, len(labels))).astype(np.float32)
@@ -109,7 +110,9 @@ def write_tiny_model() -> Callable[..., Path]:
         } | card
         described = Card(labels=tuple(labels), embedding_size=features, **filled)
         helper.set_model_props(model, {"trapline_card": described.model_dump_json()})
-        onnx.save(model, path)
+        content = model.SerializeToString()
+        path.write_bytes(content)
+        passed(fingerprint_of(content))  # made here: no process of a trial for it, as for what training makes
         return path
 
     return write

@@ -37,7 +37,7 @@ from trapline.models.self_contained import parse_model
 from trapline.models.trial import Trial
 from trapline.serving.shelf import Shelf
 
-QUICK = Trial(seconds=4)
+QUICK = Trial(seconds=1)
 
 
 @pytest.fixture
@@ -128,7 +128,9 @@ def test_what_was_opened_is_what_is_passed_on(good: Path, write_tiny_model: Any)
 
 
 def test_a_model_is_tried_once_in_a_process(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_passed", set())
     ModelFile(good)
+    assert trials.all_passed()
     monkeypatch.setattr(trials, "_try", lambda *_: pytest.fail("it was tried before"))
     ModelFile(good)
 
@@ -243,7 +245,8 @@ def test_a_process_of_a_trial_does_not_outlive_who_asked_by_more_than_its_time(
     assert done.stdout == b""
 
 
-def test_the_model_that_the_zoo_is_made_of_is_good(good: Path) -> None:
+def test_the_model_that_the_zoo_is_made_of_is_good(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_passed", set())
     assert ModelFile(good).card.labels == ("a", "b", "c")
 
 
@@ -261,6 +264,7 @@ def test_a_trial_that_somebody_kills_is_made_once_more(
         return plain(process, *rest)
 
     monkeypatch.setattr(trials, "_wait", kill_first)
+    path = write_tiny_model(tmp_path / "m.onnx", seed=77)
     monkeypatch.setattr(trials, "_passed", set())
-    assert ModelFile(write_tiny_model(tmp_path / "m.onnx", seed=77)).card.name == "tiny"
+    assert ModelFile(path).card.name == "tiny"
     assert killed
