@@ -151,7 +151,7 @@ def _sample(catalog: Catalog, recipe: Recipe, say: Callable[[str], None]) -> Cat
     if recipe.sample is None:
         return catalog
     drawn = sample_catalog(catalog, recipe.sample.share, recipe.sample.seed)
-    of = drawn.info["sample"]["of"]
+    of = drawn.facts.sample.of if drawn.facts.sample else 0
     say(f"sample    {of - len(catalog) + len(drawn)} of {of} labelled media, seed {recipe.sample.seed}")
     return drawn
 

@@ -207,8 +207,8 @@ def _split(folder: Path, catalog: Catalog, by: str, seed: int, teller: _Teller) 
     with teller.step(titles[by], command) as lines:
         split = split_catalog(catalog, by=by, ratios=RATIOS, seed=seed)
         split.save(folder / f"split-{by}.parquet")
-        parts = split.info["split"]["parts"]
-        lines += [f"{part}: {of['media']} media of {of['locations']} locations" for part, of in parts.items()]
+        parts = split.facts.split.parts if split.facts.split else {}
+        lines += [f"{part}: {of.media} media of {of.locations} locations" for part, of in parts.items()]
     return split
 
 

@@ -122,14 +122,14 @@ def test_the_field_sets_read_as_their_publishers_counted_them(field: Path) -> No
     night = join_boxes(read(field / "caltech-night"), field / "caltech-night" / "boxes.json")
     parts = night.table.group_by("published_split").len().sort("published_split").rows()
     assert parts == [("test", 233), ("train", 735), ("val", 232)]
-    assert night.info["boxes"]["media_not_in_file"] == 0
+    assert night.facts.boxes.media_not_in_file == 0
     assert int((night.table["boxes"].list.len() > 0).sum()) == 831 + 172
 
     serious = read(field / "conser-vision-metadata")
     assert (len(serious), serious.table["location_id"].n_unique()) == (16_488 + 4_464, 148 + 51)
     joined = join_boxes(serious, field / "conser-vision-metadata" / "megadetector_test_features.json")
     assert int(joined.table["boxes"].list.len().sum()) == 11_782
-    assert joined.info["boxes"]["media_not_in_file"] == 16_488
+    assert joined.facts.boxes.media_not_in_file == 16_488
 
     jura = read(field / "jura")
     assert (len(jura), jura.table["camera_time"].dt.year().unique().to_list()) == (326, [2006])
@@ -152,12 +152,10 @@ def test_the_coco_fixtures_read_by_name(field: Path) -> None:
     assert {"Bird", "Fox", "Squirrel"} <= set(ena.labels)
     assert len(ena.labels) <= 21
     assert int(ena.table["boxes"].list.len().sum()) == 11_596
-    assert sum("taken as one label" in note for note in ena.info["notes"]) == 2
+    assert sum("taken as one label" in note for note in ena.facts.notes) == 2
 
     cct = read(field / "fixtures" / "coco_cct20_cis_val" / "cis_val_annotations.json")
     assert (len(cct), cct.table["location_id"].n_unique()) == (3_207, 9)
-    assert cct.info["blank_from"]["empty"] == sum(
-        found == ["blank"] for found in cct.table["labels"].to_list()
-    )
+    assert cct.facts.blank_from["empty"] == sum(found == ["blank"] for found in cct.table["labels"].to_list())
     with pytest.raises(DataError, match="not in MegaDetector's batch format"):
         join_boxes(cct, field / "fixtures/cct60_md/outputs/predictions/megadetector_results.json")

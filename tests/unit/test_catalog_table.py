@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, CatalogFacts
 from trapline.errors import DataError
 
 GOOD = {"media_id": "a", "file_path": "x/a.jpg", "labels": ["hare"]}
@@ -25,13 +25,13 @@ def test_a_saved_catalog_loads_as_it_was_even_after_its_folder_moves(tmp_path: P
         {"media_id": "b", "file_path": "b.jpg", "labels": None, "boxes": [], "season": None},
     ]
     (tmp_path / "one").mkdir()
-    catalog = Catalog.from_rows(rows, tmp_path / "one", "rows", info={"timezone": "UTC"})
+    catalog = Catalog.from_rows(rows, tmp_path / "one", "rows", facts=CatalogFacts(timezone="UTC"))
     catalog.save(tmp_path / "one" / "c.parquet")
     (tmp_path / "one").rename(tmp_path / "two")
     loaded = Catalog.load(tmp_path / "two" / "c.parquet")
     assert loaded.table.equals(catalog.table)
     assert loaded.root == tmp_path / "two"
-    assert loaded.info == {"timezone": "UTC"}
+    assert loaded.facts == CatalogFacts(timezone="UTC")
     assert loaded.table["boxes"].to_list() == [[box], []]
     assert loaded.table["timestamp_source"].to_list() == ["exif", "none"]
 

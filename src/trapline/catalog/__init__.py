@@ -4,8 +4,22 @@ from trapline.catalog.cells import harmless_cell
 from trapline.catalog.checks import FileCheck, check_files
 from trapline.catalog.event_labels import label_events
 from trapline.catalog.events import assign_events, frame_order, join_events, number_frames, shot_order
+from trapline.catalog.facts import (
+    CatalogFacts,
+    DetectedBoxes,
+    Facts,
+    JoinedBoxes,
+    LeakCheck,
+    PartCounts,
+    ReadAs,
+    Record,
+    Sample,
+    SplitMethod,
+    SplitRecord,
+    as_foreign_text,
+)
 from trapline.catalog.groups import Groups
-from trapline.catalog.leaks import LeakCheck, check_leaks
+from trapline.catalog.leaks import check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.named_parts import left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
@@ -28,12 +42,23 @@ __all__ = [
     "EVENT_LABELS",
     "SCHEMA",
     "Catalog",
+    "CatalogFacts",
+    "DetectedBoxes",
+    "Facts",
     "FileCheck",
     "Groups",
+    "JoinedBoxes",
     "LeakCheck",
     "LinkReport",
+    "PartCounts",
     "Presence",
+    "ReadAs",
+    "Record",
+    "Sample",
     "SourceGoneError",
+    "SplitMethod",
+    "SplitRecord",
+    "as_foreign_text",
     "as_listed",
     "as_name",
     "as_text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -50,7 +51,8 @@ def assign_events(catalog: Catalog, gap: timedelta) -> Catalog:
     found = known.join(new, on="_row", how="left", maintain_order="left").select(
         pl.coalesce("event_id", "_name").alias("event_id"), pl.coalesce("frame", "_order").alias("frame")
     )
-    return catalog.with_table(table.with_columns(found), event_gap_seconds=gap.total_seconds())
+    facts = replace(catalog.facts, event_gap_seconds=gap.total_seconds())
+    return catalog.with_table(table.with_columns(found), facts)
 
 
 def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
@@ -70,8 +72,8 @@ def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
     ordered = _by_time(catalog.table, timed, gap)
     if ordered.height == 0:
         return catalog
-    facts = catalog.table.select("event_id", "camera_time", "frame", "file_path")
-    ordered = facts[ordered["_row"]].hstack(ordered)
+    columns = catalog.table.select("event_id", "camera_time", "frame", "file_path")
+    ordered = columns[ordered["_row"]].hstack(ordered)
     ordered = ordered.with_columns(pl.Series("_joined", connected(ordered["_event"], ordered["event_id"])))
     new = ordered.sort("camera_time", "frame", "file_path").select(
         "_row",
@@ -84,7 +86,8 @@ def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
         pl.when(pl.col("_changed")).then("_order").otherwise("frame").alias("frame"),
     )
     return catalog.with_table(
-        joined.drop("_row", "_name", "_order", "_changed"), event_join_seconds=gap.total_seconds()
+        joined.drop("_row", "_name", "_order", "_changed"),
+        replace(catalog.facts, event_join_seconds=gap.total_seconds()),
     )
 
 

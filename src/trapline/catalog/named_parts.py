@@ -95,8 +95,8 @@ def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> NamedP
 
 def left_out(catalog: Catalog) -> list[str]:
     """For people: what was named for no part of the split, and so neither trains nor is judged."""
-    record = catalog.info.get("split", {})
-    names: dict[str, int] = record.get("left_out", {})
+    record = catalog.facts.split
+    names = None if record is None else record.left_out
     if not names:
         return []
     counts = ", ".join(f"{name} ({media:,} media)" for name, media in names.items())

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trapline.catalog.facts import Sample
 from trapline.catalog.table import Catalog, event_key, known_labels
-
-KEY = "sample"
-"""Of a catalog's `info`: how its labelled media were drawn."""
 
 
 def sample_catalog(catalog: Catalog, share: float, seed: int) -> Catalog:
@@ -27,9 +25,8 @@ def sample_catalog(catalog: Catalog, share: float, seed: int) -> Catalog:
         seed: of the draw.
 
     Returns:
-        the rest, with `info["sample"]`: share, seed and `of`, the labelled media there were.
+        the rest, with `facts.sample`: share, seed and `of`, the labelled media there were.
     """
-    drawn: dict[str, Any] = {"share": share, "seed": seed}
     if is_sample(catalog, share, seed):
         return catalog
     labelled = catalog.table.select(known_labels(catalog.table).is_not_null()).to_series().to_numpy()
@@ -40,13 +37,14 @@ def sample_catalog(catalog: Catalog, share: float, seed: int) -> Catalog:
         inside = labelled & (parts == part)
         kept[inside] = _draw(events.filter(inside), share, seed)
     table = catalog.table.filter(kept)
-    return catalog.with_table(table, **{KEY: {**drawn, "of": int(labelled.sum())}})
+    sample = Sample(share=share, seed=seed, of=int(labelled.sum()))
+    return catalog.with_table(table, replace(catalog.facts, sample=sample))
 
 
 def is_sample(catalog: Catalog, share: float, seed: int) -> bool:
     """Whether a catalog's labelled media were drawn with this share and seed."""
-    found = catalog.info.get(KEY, {})
-    return (found.get("share"), found.get("seed")) == (share, seed)
+    found = catalog.facts.sample
+    return found is not None and (found.share, found.seed) == (share, seed)
 
 
 def _draw(events: pl.Series, share: float, seed: int) -> npt.NDArray[np.bool_]:

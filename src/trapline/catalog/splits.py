@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trapline.catalog.facts import IN_ORDER_OF_TIME, PartCounts, SplitMethod, SplitRecord
 from trapline.catalog.grouping import assign_groups, connected
-from trapline.catalog.leaks import IN_ORDER_OF_TIME, check_leaks
+from trapline.catalog.leaks import find_leaks
 from trapline.catalog.named_parts import Named, check_named, deal_named, natural_order
 from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
 from trapline.errors import DataError, UsageError
@@ -67,7 +68,7 @@ def split_catalog(
         check_files: whether the leak check compares the content of files.
 
     Returns:
-        the catalog with `split` filled, and `info["split"]`: by, method, seed, ratios or folds, media,
+        the catalog with `split` filled, and `facts.split`: by, method, seed, ratios or folds, media,
         locations, events and labels of each part, the labels that each lacks, a fingerprint and the leak
         check.
 
@@ -82,36 +83,35 @@ def split_catalog(
         check_named(named, by, method)
     if column is not None and by not in ("season", "column"):
         raise UsageError(f"A column is named for a split by season or column, not by {by}.")
-    facts: dict[str, Any]
     names: tuple[str, ...]
     if by == "column":
         column = column or "published_split"
-        facts = {"by": by, "method": "published", "column": column}
-        return _record(catalog, _published(catalog, column), facts, check_files)
+        how = SplitMethod(by=by, method="published", column=column)
+        return _recorded(catalog, _published(catalog, column), how, check_files)
     if method == "kfold":
         equal = [1 / folds] * folds
-        facts = {"by": by, "method": method, "folds": folds, "fold": fold}
+        drawn = None if by == "season" else seed
+        how = SplitMethod(by=by, method=method, folds=folds, fold=fold, seed=drawn)
         if by == "season":
             dealt = _in_order_of_time(catalog, by, column or "season", equal)
         else:
             dealt = _deal(catalog, by, equal, seed)
-            facts["seed"] = seed
         names, numbers = ("train", "validation"), np.where(dealt < 0, -1, dealt == fold)
     elif named:
-        names, numbers, facts = SPLIT_PARTS, *_named(catalog, by, column or "season", named)
+        names, numbers, how = SPLIT_PARTS, *_named(catalog, by, column or "season", named)
     elif dates and by == "date":
         names, numbers = SPLIT_PARTS[: len(dates) + 1], _at_dates(catalog, dates)
-        facts = {"by": by, "method": "dates", "dates": [str(date) for date in dates]}
+        how = SplitMethod(by=by, method="dates", dates=tuple(str(date) for date in dates))
     else:
         names, shares = _shares(ratios)
-        facts = {"by": by, "method": method, "ratios": dict(zip(names, shares, strict=True))}
+        drawn = None if by in IN_ORDER_OF_TIME else seed
+        how = SplitMethod(by=by, method=method, ratios=dict(zip(names, shares, strict=True)), seed=drawn)
         if by in IN_ORDER_OF_TIME:
             numbers = _in_order_of_time(catalog, by, column or "season", shares)
         else:
             numbers = _deal(catalog, by, shares, seed)
-            facts["seed"] = seed
     parts = [names[number] if number >= 0 else None for number in numbers.tolist()]
-    return _record(catalog, parts, facts, check_files)
+    return _recorded(catalog, parts, how, check_files)
 
 
 def location_folds(catalog: Catalog, folds: int = 5, seed: int = 42) -> list[Catalog]:
@@ -275,10 +275,8 @@ def _in_order_of_time(
     return _spread(catalog, of_group[groups])
 
 
-def _named(
-    catalog: Catalog, by: str, column: str, named: Named
-) -> tuple[npt.NDArray[np.int64], dict[str, Any]]:
-    """int [media]: the part that each was named for, −1 for none; and the facts for the record."""
+def _named(catalog: Catalog, by: str, column: str, named: Named) -> tuple[npt.NDArray[np.int64], SplitMethod]:
+    """int [media]: the part that each was named for, −1 for none; and what the record says of it."""
     rows = _labelled(catalog)
     if by == "season":
         _season_names(rows, column)
@@ -287,8 +285,14 @@ def _named(
         column = "location_id"
     found = deal_named(rows, column, named, by)
     numbers = found.parts.replace_strict({part: n for n, part in enumerate(SPLIT_PARTS)}, default=-1)
-    facts = {"by": by, "method": "named", "column": column, "named": found.named, "left_out": found.left_out}
-    return _spread(catalog, numbers.cast(pl.Int64).to_numpy()), facts
+    how = SplitMethod(
+        by=by,
+        method="named",
+        column=column,
+        named={part: tuple(names) for part, names in found.named.items()},
+        left_out=found.left_out,
+    )
+    return _spread(catalog, numbers.cast(pl.Int64).to_numpy()), how
 
 
 def _at_dates(catalog: Catalog, dates: Sequence[datetime]) -> npt.NDArray[np.int64]:
@@ -390,25 +394,24 @@ def _published(catalog: Catalog, column: str) -> list[str | None]:
     return parts.to_list()
 
 
-def _record(catalog: Catalog, parts: list[str | None], facts: dict[str, Any], check_files: bool) -> Catalog:
+def _recorded(catalog: Catalog, parts: list[str | None], how: SplitMethod, check_files: bool) -> Catalog:
+    """The catalog with these parts, and the record of them."""
     table = catalog.table.with_columns(pl.Series("split", parts, pl.String))
-    done = replace(catalog, table=table, info={**catalog.info, "split": facts})
+    done = replace(catalog, table=table)
     described = describe_parts(done)
     every = done.table.select(known_labels(done.table).explode().drop_nulls().unique()).to_series().to_list()
-    lacks = {part: sorted(set(every) - set(found["labels"])) for part, found in described.items()}
-    leaks = check_leaks(done, files=check_files).as_dict()
-    record = {
-        **facts,
-        "parts": described,
-        "lacks": lacks,
-        "fingerprint": fingerprint(done),
-        "leaks": leaks,
-    }
-    return replace(done, info={**done.info, "split": record})
+    record = SplitRecord(
+        **vars(how),
+        parts=described,
+        lacks={part: tuple(sorted(set(every) - set(found.labels))) for part, found in described.items()},
+        fingerprint=fingerprint(done),
+        leaks=find_leaks(done, how.by, check_files),
+    )
+    return replace(done, facts=replace(done.facts, split=record))
 
 
-def describe_parts(catalog: Catalog) -> dict[str, dict[str, Any]]:
-    """Of each part of the split: media, locations, events, and the media of each label."""
+def describe_parts(catalog: Catalog) -> dict[str, PartCounts]:
+    """What each part of the split holds."""
     labels = known_labels(catalog.table).alias("labels")
     table = catalog.table.select("split", "location_id", "event_id", labels)
     found = {}
@@ -416,10 +419,10 @@ def describe_parts(catalog: Catalog) -> dict[str, dict[str, Any]]:
         rows = table.filter(pl.col("split") == part)
         if rows.height:
             of_part = rows["labels"].explode().drop_nulls()
-            found[part] = {
-                "media": rows.height,
-                "locations": rows["location_id"].drop_nulls().n_unique(),
-                "events": rows["event_id"].drop_nulls().n_unique(),
-                "labels": dict(of_part.value_counts(name="count").sort("labels").rows()),
-            }
+            found[part] = PartCounts(
+                media=rows.height,
+                locations=rows["location_id"].drop_nulls().n_unique(),
+                events=rows["event_id"].drop_nulls().n_unique(),
+                labels=dict(of_part.value_counts(name="count").sort("labels").rows()),
+            )
     return found

@@ -13,7 +13,7 @@ from trapline.catalog.table import EVENT_LABELS, Catalog, known_labels
 
 def summarise(catalog: Catalog) -> dict[str, Any]:
     """Media, labels with counts, locations, events, times with their source, boxes and parts; JSON-able."""
-    table = catalog.table
+    table, facts = catalog.table, catalog.facts
     labels = table["labels"].explode().drop_nulls().value_counts(name="count")
     times = table["camera_time"].drop_nulls()
     boxes = table["boxes"]
@@ -21,8 +21,8 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
     return {
         "source": catalog.source,
         "root": as_listed(catalog.root.as_posix()),
-        "format": catalog.info.get("format"),
-        "notes": list(catalog.info.get("notes", [])),
+        "format": facts.format and facts.format.as_json(),
+        "notes": list(facts.notes),
         "media": table.height,
         "labelled": table.height - table["labels"].null_count(),
         "several_labels": int((table["labels"].list.len() > 1).sum()),
@@ -36,7 +36,7 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
         "times": {
             "known": len(times),
             "zone_aware": table.height - table["timestamp"].null_count(),
-            "timezone": catalog.info.get("timezone"),
+            "timezone": facts.timezone,
             "first": str(times.min()) if len(times) else None,
             "last": str(times.max()) if len(times) else None,
             "sources": dict(table["timestamp_source"].value_counts().sort("timestamp_source").rows()),
@@ -45,9 +45,9 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
             "media_with": int((boxes.list.len() > 0).sum()),
             "media_with_none_found": int((boxes.list.len() == 0).sum()),
             "media_not_searched": boxes.null_count(),
-            "joined": catalog.info.get("boxes"),
+            "joined": facts.boxes and facts.boxes.as_json(),
         },
-        "parts": describe_parts(catalog),
+        "parts": {part: found.as_json() for part, found in describe_parts(catalog).items()},
         "columns": [name for name in table.columns if not table[name].is_null().all()],
     }
 

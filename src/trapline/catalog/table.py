@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.errors import DataError, kind_of
@@ -83,7 +84,7 @@ class Catalog:
         table: one row a media file, columns as in `SCHEMA` and any more after them.
         root: the folder that `file_path` is relative to.
         source: what was read, for people ("DrivenData CSVs in …").
-        info: JSON-able facts that travel with the table (`timezone`, the split's record under `split`, …).
+        facts: what is known of the whole: how it was read, the split's record, …
 
     Build one with `Catalog.from_rows`, which checks everything and names bad rows by file and line.
     """
@@ -91,7 +92,7 @@ class Catalog:
     table: pl.DataFrame
     root: Path
     source: str
-    info: Mapping[str, Any] = field(default_factory=dict)
+    facts: CatalogFacts = field(default_factory=CatalogFacts)
 
     @classmethod
     def from_rows(
@@ -101,7 +102,7 @@ class Catalog:
         source: str,
         *,
         where: Sequence[str] | None = None,
-        info: Mapping[str, Any] | None = None,
+        facts: CatalogFacts | None = None,
     ) -> Catalog:
         """Make a checked catalog from rows that may lack any column but `media_id` and `file_path`.
 
@@ -110,14 +111,14 @@ class Catalog:
             root: the folder that `file_path` is relative to.
             source: what was read, for people.
             where: for each row the place it came from ("train_features.csv line 7"), named in errors.
-            info: JSON-able facts to keep with the table.
+            facts: what is known of the whole.
 
         Raises:
             DataError: a row is wrong; the message names its place.
         """
         table = conform(rows)
         check(table, where)
-        return cls(table, Path(root).absolute(), as_listed(source), dict(info or {}))
+        return cls(table, Path(root).absolute(), as_listed(source), facts or CatalogFacts())
 
     def __len__(self) -> int:
         return self.table.height
@@ -135,11 +136,11 @@ class Catalog:
         """The place on disk of every media file, in the order of the table."""
         return [self.path(file_path) for file_path in self.table["file_path"]]
 
-    def with_table(self, table: pl.DataFrame, **info: Any) -> Catalog:
-        """The same catalog over another checked table; `info` is merged into the facts kept with it."""
+    def with_table(self, table: pl.DataFrame, facts: CatalogFacts | None = None) -> Catalog:
+        """The same catalog over another checked table, and with other facts if these are given."""
         table = conform(table)
         check(table, None)
-        return replace(self, table=table, info={**self.info, **info})
+        return replace(self, table=table, facts=facts or self.facts)
 
     def filter(self, *predicates: pl.Expr) -> Catalog:
         """The media for which all `predicates` hold."""
@@ -161,11 +162,11 @@ class Catalog:
             "format_version": FORMAT_VERSION,
             "root": _relative_root(self.root, path.parent),
             "source": self.source,
-            "info": dict(self.info),
+            "info": self.facts.as_json(),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        metadata = {"trapline_catalog": json.dumps(header, default=str)}
+        metadata = {"trapline_catalog": as_listed(json.dumps(header, ensure_ascii=False))}
         # nobody asks for a part of a catalog, and statistics take half of the time
         try:
             with for_polars(partial, "wb") as file:
@@ -209,10 +210,11 @@ class Catalog:
             raise DataError(f"The facts that {path} keeps of its catalog are damaged: {error!r}.") from error
         if version != FORMAT_VERSION:
             raise DataError(f"{path} has catalog format {version}; this Trapline reads {FORMAT_VERSION}.")
+        facts = CatalogFacts.from_json(info, f"The facts that {path} keeps of its catalog are damaged")
         table = conform(table)
         check(table, None)
         root = (path.parent / start).resolve() if start else path.parent
-        return cls(table, root, source, info)
+        return cls(table, root, source, facts)
 
 
 def _relative_root(root: Path, start: Path) -> str:

@@ -73,7 +73,7 @@ def parse_numbers(text: str, option: str) -> list[float]:
 
 def note_left_out(catalog: Catalog) -> None:
     """Print on standard error what of its source is not in a catalog: other files, folders not read."""
-    for sentence in catalog.info.get("left_out", []):
+    for sentence in catalog.facts.left_out:
         typer.echo(f"Note: {sentence}.", err=True)
 
 

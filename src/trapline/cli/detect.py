@@ -10,7 +10,7 @@ import typer
 from trapline.cli._common import Force, Json, note_left_out, progress, refuse_to_overwrite
 
 if TYPE_CHECKING:
-    from trapline.catalog import Catalog
+    from trapline.catalog import DetectedBoxes
     from trapline.prediction import Progress
 
 
@@ -56,6 +56,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Find boxes in every photo of SOURCE with DETECTOR. Run again to go on after an interruption."""
+    from trapline.catalog import DetectedBoxes
     from trapline.errors import UsageError
     from trapline.formats import read, write_boxes
     from trapline.models import Detector
@@ -95,21 +96,21 @@ def run(
         write_boxes(found, output)
     else:
         found.save(output)
-    _show(found, output, json)
+    assert isinstance(found.facts.boxes, DetectedBoxes)
+    _show(found.facts.boxes, output, json)
 
 
-def _show(catalog: Catalog, output: Path, json: bool) -> None:
-    facts = catalog.info["boxes"]
+def _show(boxes: DetectedBoxes, output: Path, json: bool) -> None:
     if json:
         from json import dumps
 
-        typer.echo(dumps({"output": output.as_posix(), **facts}, indent=1))
+        typer.echo(dumps({"output": output.as_posix(), **boxes.as_json()}, indent=1))
         return
     typer.echo(
-        f"Wrote {output}: {facts['with_boxes']} of {facts['media']} photos have a box of confidence "
-        f"{facts['min_conf']:g} or more, {facts['failed']} failed."
+        f"Wrote {output}: {boxes.with_boxes} of {boxes.media} photos have a box of confidence "
+        f"{boxes.min_conf:g} or more, {boxes.failed} failed."
     )
-    for media, reason in list(facts["failures"].items())[:10]:
+    for media, reason in list(boxes.failures.items())[:10]:
         typer.echo(f"  {media}: {reason}")
-    if len(facts["failures"]) > 10:
-        typer.echo(f"  and {len(facts['failures']) - 10} more")
+    if len(boxes.failures) > 10:
+        typer.echo(f"  and {len(boxes.failures) - 10} more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,9 +18,7 @@ from trapline.cli._common import (
 from trapline.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trapline.catalog import Catalog
+    from trapline.catalog import Catalog, JoinedBoxes
     from trapline.models import ModelFile
     from trapline.prediction import Estimate, Progress, Summary
 
@@ -69,6 +67,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Predict every photo of SOURCE and write one row for each. Run again to go on after an interruption."""
+    from trapline.catalog import JoinedBoxes
     from trapline.models import ModelFile
     from trapline.models.trial import STANDARD, tried
     from trapline.prediction import estimate, predict_to_file, refuse_failures
@@ -82,8 +81,8 @@ def run(
         display.add_task(f"read {source}", total=None, rate="")
         catalog = _read(source, boxes)
     note_left_out(catalog)
-    if boxes is not None:
-        _note_joined(catalog.info["boxes"])
+    if boxes is not None and isinstance(catalog.facts.boxes, JoinedBoxes):
+        _note_joined(catalog.facts.boxes)
     # Opened now and not before: what listing the photos needed for a while, the network can use again.
     opened = ModelFile(model, threads=threads, runtime=runtime)
     if dry_run:
@@ -146,21 +145,17 @@ def _read(source: Path, boxes: Path | None) -> Catalog:
     return narrowed(catalog)
 
 
-def _note_joined(facts: Mapping[str, Any]) -> None:
-    """Say how many photos and boxes found no partner, if any; `facts` are those of `join_boxes`."""
-    said = [
-        f"{facts[count]:,} {what}"
-        for count, what in (
-            ("media_not_in_file", "media are not in it"),
-            ("failed", "media failed in the detector"),
-            ("names_not_in_catalog", "of its names are no media here"),
-        )
-        if facts[count]
-    ]
+def _note_joined(boxes: JoinedBoxes) -> None:
+    """Say how many photos and boxes found no partner, if any."""
+    counts = (
+        (boxes.media_not_in_file, "media are not in it"),
+        (boxes.failed, "media failed in the detector"),
+        (boxes.names_not_in_catalog, "of its names are no media here"),
+    )
+    said = [f"{count:,} {what}" for count, what in counts if count]
     if said:
-        typer.echo(
-            f"Note: {facts['file']} has boxes of {facts['matched']:,} media; {', '.join(said)}.", err=True
-        )
+        note = f"Note: {boxes.file} has boxes of {boxes.matched:,} media; {', '.join(said)}."
+        typer.echo(note, err=True)
 
 
 def _note_boxes(model: ModelFile, catalog: Catalog) -> None:

@@ -22,7 +22,7 @@ from trapline.cli._common import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from trapline.catalog import Catalog
+    from trapline.catalog import Catalog, SplitRecord
 
 
 def run(
@@ -84,12 +84,14 @@ def run(
         check_files=files,
     )
     done.save(output)
+    record = done.facts.split
+    assert record is not None
     if json:
         import json as writer
 
-        typer.echo(writer.dumps({"output": str(output), **done.info["split"]}, indent=1, default=str))
+        typer.echo(writer.dumps({"output": str(output), **record.as_json()}, indent=1, default=str))
     else:
-        _show(done, output)
+        _show(done, record, output)
 
 
 def _dates(text: str | None) -> list[datetime]:
@@ -103,36 +105,36 @@ def _dates(text: str | None) -> list[datetime]:
         raise UsageError(f"--dates takes dates as in 2016-04-01,2016-05-01; not '{text}'.") from None
 
 
-def _show(done: Catalog, output: Path) -> None:
+def _show(done: Catalog, record: SplitRecord, output: Path) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from trapline.catalog import LeakCheck, labels_by_part, left_out
+    from trapline.catalog import labels_by_part, left_out
 
-    record, counts = done.info["split"], labels_by_part(done)
-    table = Table("label", title=f"Split by {record['by']} ({record['method']})")
-    for part in record["parts"]:
+    counts = labels_by_part(done)
+    table = Table("label", title=f"Split by {record.by} ({record.method})")
+    for part in record.parts:
         table.add_column(part, justify="right")
     for what in ("media", "locations", "events"):
-        table.add_row(Text(what, "bold"), *(f"{found[what]:,}" for found in record["parts"].values()))
+        table.add_row(Text(what, "bold"), *(f"{getattr(found, what):,}" for found in record.parts.values()))
     table.add_section()
     for row in counts.iter_rows(named=True):
-        table.add_row(Text(row["labels"]), *(f"{row.get(part, 0):,}" for part in record["parts"]))
+        table.add_row(Text(row["labels"]), *(f"{row.get(part, 0):,}" for part in record.parts))
     console = Console(soft_wrap=True, highlight=False, markup=False)  # labels may hold brackets
     console.print(table)
-    for part, labels in record["lacks"].items():
+    for part, labels in record.lacks.items():
         if labels:
             console.print(f"{part} has no media of: {', '.join(labels)}")
     for line in left_out(done):
         console.print(line)
-    left = done.table["split"].null_count() - sum(record.get("left_out", {}).values())
+    left = done.table["split"].null_count() - sum((record.left_out or {}).values())
     if left:
         console.print(f"{left:,} media without labels are in no part.")
-    leaks = LeakCheck.from_record(record)
+    leaks = record.leaks
     nothing = "No leak: no location, event or file is in two parts."
     if not leaks.files_checked:
         nothing = "No location or event is in two parts; the content of files was not compared."
     for line in leaks.lines() or [nothing]:
         console.print(line, style="red" if line.startswith("LEAK") else "")
-    console.print(f"Fingerprint {record['fingerprint'][:16]}. Written: {output}")
+    console.print(f"Fingerprint {record.fingerprint[:16]}. Written: {output}")

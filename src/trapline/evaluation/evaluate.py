@@ -112,7 +112,7 @@ def evaluate(
         model=predictions.model,
         model_info=dict(predictions.info),
         catalog=catalog.source,
-        split=dict(catalog.info.get("split") or {}),
+        split=catalog.facts.split.as_json() if catalog.facts.split else {},
         leak=leak,
         counts=matched.counts,
         failures=matched.failures,

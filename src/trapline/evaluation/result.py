@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from trapline.errors import DataError
 from trapline.evaluation.matching import Counts
@@ -179,7 +179,7 @@ class Evaluation(ResultPart):
     model: str
     model_info: dict[str, Any]
     catalog: str
-    split: dict[str, Any]
+    split: dict[str, JsonValue]
     leak: Leak
     counts: Counts
     failures: dict[str, int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, Presence
+from trapline.catalog import Catalog, DetectedBoxes, Presence
 from trapline.catalog.table import BOX
 from trapline.images import DEFAULT_LIMITS, Limits
 from trapline.models.detector import Detector, Found
@@ -61,7 +61,7 @@ def detect(
 
     Returns:
         the catalog with `boxes`, positions as fractions of the upright picture: [] where nothing was found,
-        null where the file cannot be read. `info["boxes"]` says which detector, and counts; its `failures`
+        null where the file cannot be read. `facts.boxes` says which detector, and counts; its `failures`
         are media and reasons.
 
     Raises:
@@ -172,14 +172,14 @@ def _with_boxes(
         .with_columns(boxes=pl.when(pl.col("_looked")).then("_found").otherwise("boxes"))
         .drop("_looked", "_found")
     )
-    facts = {
-        "detector": detector.path.name,
-        "fingerprint": detector.fingerprint,
-        "categories": list(detector.categories),
-        "min_conf": detector.min_conf,
-        "media": len(looked),
-        "with_boxes": sum(bool(one) for one in boxes.values()),
-        "failed": len(failures),
-        "failures": failures,
-    }
-    return catalog.with_table(joined, boxes=facts)
+    found_by = DetectedBoxes(
+        detector=detector.path.name,
+        fingerprint=detector.fingerprint,
+        categories=tuple(detector.categories),
+        min_conf=detector.min_conf,
+        media=len(looked),
+        with_boxes=sum(bool(one) for one in boxes.values()),
+        failed=len(failures),
+        failures=failures,
+    )
+    return catalog.with_table(joined, replace(catalog.facts, boxes=found_by))

@@ -97,7 +97,7 @@ def refuse_failures(summary: Summary, catalog: Catalog) -> None:
     if summary.failed:
         named = _first(summary.failed_examples, summary.failed)
         said.append(f"{summary.failed} of {summary.rows} rows failed: {named}.")
-    unread = catalog.info.get("unreadable_folders", [])
+    unread = catalog.facts.unreadable_folders
     if unread:
         named = _first(unread[:_EXAMPLES], len(unread))
         said.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")

@@ -16,6 +16,7 @@ from trapline.catalog import (
     Catalog,
     Groups,
     LeakCheck,
+    SplitMethod,
     check_leaks,
     event_key,
     fingerprint,
@@ -245,8 +246,8 @@ def refuse_leaks(catalog: Catalog, allow_leak: bool) -> LeakCheck:
 
 def split_record(catalog: Catalog, leaks: LeakCheck) -> dict[str, Any]:
     """What the card keeps of the split: how it was made, its fingerprint, and what leaks."""
-    record = dict(catalog.info.get("split", {"by": "given with the catalog"}))
-    return {**record, "fingerprint": fingerprint(catalog), "leaks": leaks.as_dict()}
+    made = catalog.facts.split or SplitMethod(by="given with the catalog")
+    return {**made.as_json(), "fingerprint": fingerprint(catalog), "leaks": leaks.as_json()}
 
 
 def data_summary(selected: Selected, crop: CropPolicy | None) -> dict[str, Any]:

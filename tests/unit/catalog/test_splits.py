@@ -73,9 +73,9 @@ def test_every_labelled_media_is_in_one_part_and_no_group_in_two(world: Catalog,
 @settings(deadline=None, max_examples=30)
 def test_a_split_is_the_same_whatever_the_order_of_its_record(world: Catalog, seed: int) -> None:
     first, again = split_catalog(world, seed=seed), split_catalog(world, seed=seed)
-    assert first.info["split"] == again.info["split"]
+    assert first.facts.split == again.facts.split
     turned = first.with_table(first.table.reverse())
-    assert fingerprint(turned) == first.info["split"]["fingerprint"]
+    assert fingerprint(turned) == first.facts.split.fingerprint
     labelled = first.table["labels"].is_not_null().arg_max()
     other = first.table["split"].to_list()
     other[labelled] = "validation" if other[labelled] != "validation" else "test"
@@ -125,8 +125,8 @@ def test_media_of_one_kind_are_dealt_by_quota() -> None:
         {"location_id": "A", "labels": [label]} for label, n in (("fox", 100), ("hare", 40)) for _ in range(n)
     ]
     done = split_catalog(catalog_of(rows), by="random", ratios=(70, 20, 10))
-    assert done.info["split"]["parts"]["test"]["labels"] == {"fox": 10, "hare": 4}
-    assert done.info["split"]["parts"]["validation"]["labels"] == {"fox": 20, "hare": 8}
+    assert done.facts.split.parts["test"].labels == {"fox": 10, "hare": 4}
+    assert done.facts.split.parts["validation"].labels == {"fox": 20, "hare": 8}
 
 
 def test_a_label_that_a_part_lacks_is_named() -> None:
@@ -135,8 +135,8 @@ def test_a_label_that_a_part_lacks_is_named() -> None:
         for name in "ABCDEF"
         for _ in range(4)
     ]
-    lacks = split_catalog(catalog_of(rows)).info["split"]["lacks"]
-    assert lacks["validation"] == ["fox"] or lacks["test"] == ["fox"]
+    lacks = split_catalog(catalog_of(rows)).facts.split.lacks
+    assert lacks["validation"] == ("fox",) or lacks["test"] == ("fox",)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_seasons_come_in_order_of_time_and_the_last_is_the_test() -> None:
         part: sorted(done.part(part).table["season"].unique()) for part in ("train", "validation", "test")
     }
     assert held == {"train": ["S3", "S4"], "validation": ["S2"], "test": ["S1"]}
-    leaks = LeakCheck.from_record(done.info["split"])
+    leaks = done.facts.split.leaks
     assert leaks.locations == ("A",)
     assert not leaks.leaking
 
@@ -205,7 +205,7 @@ def test_seasons_without_times_are_counted_not_spelt() -> None:
     rows = [{"season": f"S{n}"} for n in (1, 2, 9, 10) for _ in range(5)]
     done = split_catalog(catalog_of(rows), by="season", ratios=(50, 25, 25))
     assert set(done.part("test").table["season"]) == {"S10"}
-    assert LeakCheck.from_record(done.info["split"]).lines() == [
+    assert done.facts.split.leaks.lines() == [
         "warning: the location of 20 media is unknown; whether parts share locations cannot be told"
     ]
     assert set(done.part("validation").table["season"]) == {"S9"}
@@ -235,7 +235,7 @@ def test_a_published_column_is_taken_as_it_is_and_checked_for_leaks() -> None:
     ]
     done = split_catalog(catalog_of(rows), by="column", column="set")
     assert done.table["split"].to_list() == ["train", "validation", "test", None]
-    assert LeakCheck.from_record(done.info["split"]).leaking
+    assert done.facts.split.leaks.leaking
 
 
 def test_equal_files_and_near_times_in_two_parts_are_found(tmp_path: Path) -> None:
@@ -292,12 +292,12 @@ def test_named_seasons_are_the_parts_and_what_is_named_for_none_is_said() -> Non
     named = {"train": ["S1"], "validation": ["S3"]}
     done = split_catalog(seasons("S1", "S2", "S3", "S10"), by="season", named=named)
     assert placed(done) == {"train": ["S1"], "validation": ["S3"]}
-    record = done.info["split"]
-    assert (record["by"], record["method"], record["column"]) == ("season", "named", "season")
-    assert record["named"] == {"train": ["S1"], "validation": ["S3"], "test": []}
-    assert record["left_out"] == {"S2": 3, "S10": 3}
+    record = done.facts.split
+    assert (record.by, record.method, record.column) == ("season", "named", "season")
+    assert record.named == {"train": ("S1",), "validation": ("S3",), "test": ()}
+    assert record.left_out == {"S2": 3, "S10": 3}
     assert left_out(done) == ["In no part, as no part was named for them: S2 (3 media), S10 (3 media)."]
-    assert not record["leaks"]["leaking"]  # locations are shared on purpose, as in every split by season
+    assert not record.leaks.leaking  # locations are shared on purpose, as in every split by season
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from trapline.prediction.table import BOX_COLUMNS, FIXED
 LABELS = ("blank", "hare", "lynx")
 
 
-def catalog_of(rows: list[dict[str, Any]], **info: Any) -> Catalog:
+def catalog_of(rows: list[dict[str, Any]]) -> Catalog:
     full = [{"file_path": f"{row['media_id']}.jpg", **row} for row in rows]
-    return Catalog.from_rows(pl.DataFrame(full, infer_schema_length=None), "/photos", "rows", info=info)
+    return Catalog.from_rows(pl.DataFrame(full, infer_schema_length=None), "/photos", "rows")
 
 
 def predictions_of(

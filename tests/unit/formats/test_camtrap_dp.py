@@ -81,11 +81,11 @@ def test_media_get_place_time_event_labels_and_boxes(make: Callable[..., Path]) 
     boxes = table["boxes"].to_list()
     assert boxes[0] == [{"category": "animal", "conf": 1.0, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}]
     assert boxes[1] is None
-    notes = " ".join(catalog.info["notes"])
+    notes = " ".join(catalog.facts.notes)
     assert "1 media are URLs, not files, and are left out" in notes
     assert "1 deployments name no location" in notes
     assert "1 observations are by machine" in notes
-    assert catalog.info["camtrap_dp"]["media_left_out_as_urls"] == 1
+    assert catalog.facts.others["camtrap_dp"]["media_left_out_as_urls"] == 1
 
 
 def test_urls_machines_and_events_count_when_asked_for(make: Callable[..., Path]) -> None:
@@ -130,7 +130,7 @@ def test_media_between_two_events_get_neither_and_those_after_a_nested_one_keep_
     assert dict(zip(catalog.table["media_id"], catalog.table["event_id"], strict=True)) == {
         "m0": "long", "m10": None, "m15": None, "m20": None, "m30": "long", "m40": None, "m41": None,
     }  # fmt: skip
-    assert "4 media lie within several events" in " ".join(catalog.info["notes"])
+    assert "4 media lie within several events" in " ".join(catalog.facts.notes)
 
 
 @pytest.mark.parametrize("inner", ["", "inner/"])
@@ -172,7 +172,7 @@ def test_a_package_that_is_wrong_is_named_by_file_and_line(
 
 def test_observations_of_media_that_are_not_there_are_counted(make: Callable[..., Path]) -> None:
     extra = f"o9,d1,m99,e9,{SPAN},media,human,,,,,,human,\n"
-    notes = read(make(observations=OBSERVATIONS + extra)).info["notes"]
+    notes = read(make(observations=OBSERVATIONS + extra)).facts.notes
     assert any("1 observations name media that media.csv does not have" in note for note in notes)
 
 

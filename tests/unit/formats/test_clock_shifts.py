@@ -42,7 +42,7 @@ def test_only_the_cameras_and_the_time_that_are_named_are_put_right(reading: Rea
     catalog = reading("location,deployment,to,shift,note", "brook,b1,2015-01-02 00:00,+10d 01:30,battery")
     assert times(catalog) == ["15-01-11 01:40", "15-01-03 12:00", "15-01-03 12:00", "15-01-01 00:10", None]
     assert catalog.table[SHIFT].to_list() == [10 * 86400 + 5400, None, None, None, None]
-    assert "the clocks of 1 media were put right" in " ".join(catalog.info["notes"])
+    assert "the clocks of 1 media were put right" in " ".join(catalog.facts.notes)
 
 
 def test_what_the_clock_said_and_what_was_right_say_as_much_and_instants_follow(reading: Reading) -> None:

@@ -30,7 +30,7 @@ def test_zambas_csv_reads_as_it_is(tmp_path: Path) -> None:
     assert catalog.table["split"].to_list() == ["train", "test", "validation"]
     assert catalog.table["location_id"].to_list() == ["s1", "s2", "s2"]
     assert catalog.table["media_id"].to_list() == ["a/1.jpg", "b.jpg", "c.jpg"]
-    assert catalog.info["blank_from"] == {"Blank": 1}
+    assert catalog.facts.blank_from == {"Blank": 1}
     assert catalog.root == tmp_path
 
 
@@ -39,9 +39,9 @@ def test_labels_that_differ_in_case_or_spaces_only_are_named_and_stay_apart(tmp_
         tmp_path, "path,label\na.jpg,Red fox\nb.jpg,red_fox\nc.jpg,BLANK\nd.jpg,blank\ne.jpg,hare\n"
     )
     assert catalog.labels == ["Red fox", "blank", "hare", "red_fox"]
-    (note,) = [note for note in catalog.info["notes"] if note.startswith("labels that differ")]
+    (note,) = [note for note in catalog.facts.notes if note.startswith("labels that differ")]
     assert note.endswith("stay different labels: 'Red fox' and 'red_fox'")
-    assert not any("differ" in note for note in table(tmp_path, "path,label\na.jpg,fox\n").info["notes"])
+    assert not any("differ" in note for note in table(tmp_path, "path,label\na.jpg,fox\n").facts.notes)
 
 
 def test_mapped_columns_win_and_the_others_are_kept(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_times_keep_the_wall_clock_and_know_the_instant_only_where_it_is_written
     ]
     assert catalog.table["timestamp_source"].to_list() == ["metadata"] * 3 + ["none"] * 3 + ["metadata"]
     assert any(
-        "2 times cannot be read" in note and "labels.csv line 5" in note for note in catalog.info["notes"]
+        "2 times cannot be read" in note and "labels.csv line 5" in note for note in catalog.facts.notes
     )
 
 
@@ -165,7 +165,7 @@ def test_daylight_saving_makes_no_instant_where_there_is_none_or_two(tmp_path: P
     )
     assert catalog.table["timestamp"].to_list() == [None, None, datetime(2021, 7, 1, 10, tzinfo=UTC)]
     assert catalog.table["camera_time"].null_count() == 0
-    assert any(note.startswith("2 times are skipped or repeated") for note in catalog.info["notes"])
+    assert any(note.startswith("2 times are skipped or repeated") for note in catalog.facts.notes)
 
 
 def test_absolute_paths_below_the_root_become_relative(tmp_path: Path) -> None:
@@ -242,6 +242,6 @@ def test_event_ids_that_count_anew_at_each_camera_are_told_apart(tmp_path: Path)
     assert events[-2:] == ["only", "1"]
     assert catalog.table["event_id"].n_unique() == 14
     said = "2 event ids occur at several locations, so they count anew at each: 12 events"
-    assert any(note.startswith(said) for note in catalog.info["notes"])
+    assert any(note.startswith(said) for note in catalog.facts.notes)
     placed = catalog.filter(pl.col("location_id").is_not_null())
-    assert not split_catalog(placed, check_files=False).info["split"]["leaks"]["events"]
+    assert not split_catalog(placed, check_files=False).facts.split.leaks.events

@@ -58,7 +58,7 @@ def files(tmp_path: Path) -> Callable[..., Path]:
 def test_sequences_are_events_with_labels_of_their_own(files: Callable[..., Path]) -> None:
     catalog = read(files())
     table = catalog.table
-    assert catalog.info["format"]["name"] == "hakuna_ma_data"
+    assert catalog.facts.format.name == "hakuna_ma_data"
     assert table["event_id"].to_list()[2:] == ["SER_S1#B04#1#2"] * 2 + ["SER_S10#C02#2#1", "SER_S11#D01#1#1"]
     assert table["labels"].null_count() == len(table)
     assert table["event_labels"].to_list()[1:] == [
@@ -73,7 +73,7 @@ def test_sequences_are_events_with_labels_of_their_own(files: Callable[..., Path
     assert table["deployment_id"].to_list() == ["S1_B04_R1"] * 4 + ["S10_C02_R2", "S11_D01_R1"]
     assert table["published_split"].to_list() == ["train"] * 5 + ["test"]
     assert table["camera_time"].to_list()[4:] == [datetime(2015, 1, 1), None]
-    assert catalog.info["blank_from"] == {"empty": 2}
+    assert catalog.facts.blank_from == {"empty": 2}
     assert len(read(catalog.root, part="test")) == 1
     assert len(read(catalog.root / "train_metadata.csv")) == 5
 
@@ -105,8 +105,8 @@ def test_what_does_not_fit_together_is_told(files: Callable[..., Path]) -> None:
     labels = LABELS.replace("SER_S10#C02#2#1", "SER_S9#C02#2#1").replace("zebra", "zebra,zorilla")
     labels = labels.replace("\nSER_S1#B04#1#1,1,0,0", "\nSER_S1#B04#1#1,1,0,0,0")
     labels = labels.replace("#2,0,1,1", "#2,0,1,1,0").replace("#1,0,0,1", "#1,0,0,1,0")
-    notes = read(files(train_frame_labels=frames, train_labels=labels), part="train").info["notes"]
-    assert notes[:6] == [
+    notes = read(files(train_frame_labels=frames, train_labels=labels), part="train").facts.notes
+    assert list(notes[:6]) == [
         "train_labels.csv: no row has the label zorilla",
         "1 sequences have labels but no images, as SER_S9#C02#2#1 in train_labels.csv line 4",
         "1 sequences have images but no row in train_labels.csv",
@@ -255,9 +255,9 @@ def test_a_season_with_labels_of_sequences_only_is_split(files: Callable[..., Pa
         ["validation"] * 4 + ["train", None],
         ["train"] * 4 + ["validation", None],
     ]
-    record = split_catalog(catalog, by="season", ratios=(50, 50)).info["split"]
-    assert record["parts"]["train"]["labels"] == {"blank": 2, "hippopotamus": 2, "zebra": 2}
-    assert record["lacks"]["validation"] == ["blank", "hippopotamus"]
+    record = split_catalog(catalog, by="season", ratios=(50, 50)).facts.split
+    assert record.parts["train"].labels == {"blank": 2, "hippopotamus": 2, "zebra": 2}
+    assert record.lacks["validation"] == ("blank", "hippopotamus")
 
 
 @pytest.mark.field

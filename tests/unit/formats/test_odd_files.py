@@ -34,7 +34,7 @@ def test_boxes_whose_info_is_no_object_are_joined(tmp_path: Path) -> None:
     catalog = Catalog.from_rows([{"media_id": "1", "file_path": "1.jpg"}], tmp_path, "one")
     images = [{"file": "1.jpg", "detections": []}]
     path = as_json(tmp_path / "b.json", {"info": "odd", "detection_categories": {}, "images": images})
-    assert join_boxes(catalog, path).info["boxes"]["detector"] is None
+    assert join_boxes(catalog, path).facts.boxes.detector is None
 
 
 def test_a_width_in_words_is_named(tmp_path: Path) -> None:

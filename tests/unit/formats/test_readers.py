@@ -77,7 +77,7 @@ def test_drivendata_joins_by_id_under_both_sets_of_names(tmp_path: Path, names: 
         tmp_path, **{f"{name}_csv": text for name, text in zip(names, (FEATURES, LABELS, TEST), strict=True)}
     )
     catalog = read(tmp_path)
-    assert catalog.info["format"]["name"] == "drivendata"
+    assert catalog.facts.format.name == "drivendata"
     assert catalog.table["media_id"].to_list() == ["a", "b", "c"]
     assert catalog.table["labels"].to_list() == [["blank"], ["hog"], None]
     assert catalog.table["location_id"].to_list() == ["S1", "S2", "S3"]
@@ -89,7 +89,7 @@ def test_drivendata_joins_by_id_under_both_sets_of_names(tmp_path: Path, names: 
 def test_drivendata_metadata_of_other_media_are_counted_and_named(tmp_path: Path) -> None:
     metadata = "id,seq_id\nb,q1\nz9,q7\nz8,q7\n"
     write(tmp_path, train_features_csv=FEATURES, train_labels_csv=LABELS, train_metadata_csv=metadata)
-    (note,) = [note for note in read(tmp_path).info["notes"] if "train_metadata.csv" in note]
+    (note,) = [note for note in read(tmp_path).facts.notes if "train_metadata.csv" in note]
     assert note.startswith(
         "2 of 3 ids of train_metadata.csv are not among the features and are left out: 'z9'"
     )
@@ -140,7 +140,7 @@ def test_wrong_drivendata_files_are_refused_with_file_and_line(
 
 def test_a_class_without_media_is_told(tmp_path: Path) -> None:
     write(tmp_path, train_features_csv=FEATURES, train_labels_csv="id,blank,hog,eland\na,1,0,0\nb,0,1,0\n")
-    assert read(tmp_path).info["notes"] == ["train_labels.csv: no row has the label eland"]
+    assert read(tmp_path).facts.notes == ("train_labels.csv: no row has the label eland",)
 
 
 # --- class folders
@@ -158,7 +158,7 @@ def test_class_folders_with_a_split_level(tmp_path: Path) -> None:
     )
     (tmp_path / "val/hare").mkdir()
     catalog = read(tmp_path)
-    assert catalog.info["format"]["name"] == "class_folders"
+    assert catalog.facts.format.name == "class_folders"
     found = {row["file_path"]: (row["split"], row["labels"]) for row in catalog.table.iter_rows(named=True)}
     assert found == {
         "test/4.jpg": ("test", None),
@@ -166,7 +166,7 @@ def test_class_folders_with_a_split_level(tmp_path: Path) -> None:
         "train/fox/1.jpg": ("train", ["fox"]),
         "val/fox/3.JPG": ("validation", ["fox"]),
     }
-    notes = " ".join(catalog.info["notes"])
+    notes = " ".join(catalog.facts.notes)
     assert "1 hidden files" in notes
     assert "1 .txt files" in notes
     assert "folders without a picture: val/hare" in notes
@@ -175,8 +175,8 @@ def test_class_folders_with_a_split_level(tmp_path: Path) -> None:
 def test_nested_taxa_give_the_deepest_folder_or_the_whole_path(tmp_path: Path) -> None:
     touch(tmp_path, "felidae/lynx/lynx_lynx/12_a.jpg", "felidae/lynx/lynx_lynx/12_b.jpg", "canidae/3_a.jpg")
     catalog = read(tmp_path)
-    assert catalog.info["format"]["name"] == "class_folders"
-    assert "families of animals (canidae)" in catalog.info["format"]["why"]
+    assert catalog.facts.format.name == "class_folders"
+    assert "families of animals (canidae)" in catalog.facts.format.why
     assert catalog.labels == ["canidae", "lynx_lynx"]
     assert catalog.table["event_id"].to_list() == ["3", "12", "12"]
     assert catalog.table["frame"].to_list() == [1, 1, 2]
@@ -205,14 +205,14 @@ def test_crops_of_one_observation_are_one_event_also_among_other_files(tmp_path:
     frames = dict(catalog.table.select("file_path", "frame").iter_rows())
     assert [frames[crop] for crop in crops] == [1, 2, 1, 2, 26, 27]
     assert check_leaks(split_catalog(catalog, by="random", ratios=(60, 40))).events == ()
-    assert any("6 of 10 files are named <observation>_<letters>" in note for note in catalog.info["notes"])
+    assert any("6 of 10 files are named <observation>_<letters>" in note for note in catalog.facts.notes)
 
 
 def test_names_of_which_no_two_share_an_observation_make_no_events(tmp_path: Path) -> None:
     touch(tmp_path, "fox/IMG_0001_HD.jpg", "fox/IMG_0002_HD.jpg", "deer/IMG_0003_HD.jpg")
     catalog = read(tmp_path, format="class_folders")
     assert catalog.table["event_id"].null_count() == 3
-    assert not any("observation" in note for note in catalog.info.get("notes", ()))
+    assert not any("observation" in note for note in catalog.facts.notes)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_a_card_folder_has_exif_times_locations_and_events(tmp_path: Path) -> No
     photo(tmp_path / "20200101/IMG_0000.JPG", None)  # eight digits are no folder of a camera's making
     photo(tmp_path / "DCIM/IMG_0009.JPG", "2020:01:01 10:00:01")
     catalog = read(tmp_path)
-    assert catalog.info["format"]["name"] == "photo_folder"
+    assert catalog.facts.format.name == "photo_folder"
     table = catalog.table
     assert table["location_id"].to_list() == ["20200101", "C1", "C1", "C1", "C1", "C2", None]
     assert table["event_id"].to_list() == [
@@ -307,7 +307,7 @@ def test_a_card_folder_has_exif_times_locations_and_events(tmp_path: Path) -> No
     assert table["timestamp"].null_count() == 7
     assert table["camera_make"].drop_nulls().unique().to_list() == ["Acme"]
     assert table["labels"].null_count() == 7
-    assert any("EXIF: 2 photos have no time" in note for note in catalog.info["notes"])
+    assert any("EXIF: 2 photos have no time" in note for note in catalog.facts.notes)
 
 
 def test_a_pattern_finds_location_and_time_in_names(tmp_path: Path) -> None:
@@ -345,10 +345,10 @@ def test_a_source_without_times_takes_those_of_the_photos_when_asked(tmp_path: P
     ]  # fmt: skip
     assert found.table["timestamp_source"].to_list()[2:4] == ["exif", "none"]
     assert found.table["event_id"].n_unique() == 3  # two, and none for the photo without a time
-    assert any("1 photos have no time" in note for note in found.info["notes"])
+    assert any("1 photos have no time" in note for note in found.facts.notes)
     if form == "csv":  # the fifth is not there: it stays a row
         assert len(found) == 5
-        assert any("no column holds times; --exif" in note for note in without.info["notes"])
+        assert any("no column holds times; --exif" in note for note in without.facts.notes)
 
 
 def test_times_are_not_taken_from_two_places(tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ def coco(folder: Path, **changes: Any) -> Path:
 
 def test_coco_categories_go_by_name_and_boxes_become_fractions(tmp_path: Path) -> None:
     catalog = read(coco(tmp_path))
-    assert catalog.info["format"]["name"] == "coco_camera_traps"
+    assert catalog.facts.format.name == "coco_camera_traps"
     table = catalog.table
     assert table["labels"].to_list() == [["Bird", "Fox"], ["blank"], None]
     assert table["location_id"].to_list() == ["7", None, None]
@@ -429,7 +429,7 @@ def test_coco_categories_go_by_name_and_boxes_become_fractions(tmp_path: Path) -
     }
     assert fox["x"] + fox["width"] == 1.0
     assert table["boxes"].null_count() == 2
-    notes = " ".join(catalog.info["notes"])
+    notes = " ".join(catalog.facts.notes)
     assert "the categories 6 and 7 are both called 'Fox'" in notes
     assert "1 boxes ran past" in notes
 
@@ -513,8 +513,8 @@ def test_boxes_are_joined_with_and_without_the_folder(tmp_path: Path) -> None:
     assert boxes[1] == []
     assert boxes[2][0]["x"] + boxes[2][0]["width"] == 1.0
     assert boxes[3:] == [None, None]
-    facts = joined.info["boxes"]
-    assert (facts["matched"], facts["failed"], facts["media_not_in_file"], facts["names_not_in_catalog"]) == (
+    facts = joined.facts.boxes
+    assert (facts.matched, facts.failed, facts.media_not_in_file, facts.names_not_in_catalog) == (
         4,
         1,
         1,
@@ -529,8 +529,8 @@ def test_boxes_go_to_every_media_that_is_the_file(tmp_path: Path) -> None:
     catalog = Catalog.from_rows(rows, tmp_path, "rows")
     joined = join_boxes(catalog, batch(tmp_path, [{"file": "x/1.jpg", "detections": [detection()]}]))
     assert [boxes and len(boxes) for boxes in joined.table["boxes"].to_list()] == [1, 1, None]
-    facts = joined.info["boxes"]
-    assert (facts["matched"], facts["media_not_in_file"], facts["names_not_in_catalog"]) == (2, 1, 0)
+    facts = joined.facts.boxes
+    assert (facts.matched, facts.media_not_in_file, facts.names_not_in_catalog) == (2, 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -35,15 +35,15 @@ def test_predictions_bring_boxes_and_no_labels(tmp_path: Path) -> None:
         {"filepath": "https://example.org/4.jpg", "detections": []},
     ]
     catalog = read(json_file(tmp_path, {"predictions": entries}))
-    assert catalog.info["format"]["name"] == "speciesnet"
+    assert catalog.facts.format.name == "speciesnet"
     assert catalog.table["file_path"].to_list() == ["a/1.jpg", "a/2.jpg", "a/3.jpg"]
     boxes = catalog.table["boxes"].to_list()
     assert [box["category"] for box in boxes[0]] == ["animal", "person"]
     assert boxes[1:] == [None, []]
     assert catalog.labels == []
     assert catalog.table["speciesnet_prediction"][0].endswith("red fox")
-    assert any("1 entries are URLs" in note for note in catalog.info["notes"])
-    assert any("on 1 photos a part of SpeciesNet failed" in note for note in catalog.info["notes"])
+    assert any("1 entries are URLs" in note for note in catalog.facts.notes)
+    assert any("on 1 photos a part of SpeciesNet failed" in note for note in catalog.facts.notes)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_speciesnets_own_lists_are_read(field: Path) -> None:
     good = read(folder / "test_data" / "instances.json", root=folder)
     assert sum(path.is_file() for path in good.paths()) == len(good)
     bad = read(folder / "test_data" / "instances_with_errors.json", root=folder)
-    assert bad.info["speciesnet"]["left_out_as_urls"] == 4
+    assert bad.facts.others["speciesnet"]["left_out_as_urls"] == 4
     assert bad.table["file_path"][0] == "test_data/missing.jpg"
 
 
@@ -116,7 +116,7 @@ def csv_file(folder: Path, text: str) -> Path:
 
 def test_a_timelapse_export_is_recognised_and_read(tmp_path: Path) -> None:
     catalog = read(csv_file(tmp_path, TIMELAPSE))
-    assert catalog.info["format"]["name"] == "timelapse"
+    assert catalog.facts.format.name == "timelapse"
     table = catalog.table
     assert table["file_path"].to_list() == ["st1/card 1/IMG1.JPG", "st1/card 1/IMG2.JPG", "IMG3.JPG"]
     assert table["labels"].to_list() == [["fox", "badger"], ["blank"], None]

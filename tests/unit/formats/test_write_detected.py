@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, CatalogFacts, JoinedBoxes
 from trapline.formats import write
 from trapline.formats.writers.detected import SURE
 from trapline.images import CropPolicy
@@ -20,6 +20,15 @@ from trapline.prediction import Predictions
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 from trapline.taxonomy import Taxonomy
 
+JOINED = JoinedBoxes(
+    file="boxes.json",
+    detector="md_v5a",
+    format_version="1.5",
+    matched=4,
+    failed=0,
+    media_not_in_file=0,
+    names_not_in_catalog=0,
+)
 LABELS = ("roe_deer", "fox", "vehicle", "blank")
 ANIMAL = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
 PERSON = ANIMAL | {"category": "person", "conf": 0.8, "x": 0.6}
@@ -65,7 +74,7 @@ def people(scene: Callable[..., Any], tmp_path: Path) -> Callable[..., People]:
         for place, (name, boxes) in enumerate(BOXES.items())
     ]
     table = pl.DataFrame(rows, infer_schema_length=None)
-    catalog = Catalog.from_rows(table, root, "cards", info={"boxes": {"detector": "md_v5a"}})
+    catalog = Catalog.from_rows(table, root, "cards", facts=CatalogFacts(boxes=JOINED))
 
     def make(level: Any = "box") -> People:
         made = scene()

@@ -150,7 +150,7 @@ def test_speciesnet_by_detection_keeps_what_is_said_with_its_box(
     assert unsure["class"].endswith("no cv result")
     assert entries["south/b2.jpg"]["failures"] == ["CLASSIFIER"]
     back = read(tmp_path / "sn.json", root=made.catalog.root)
-    assert back.info["format"]["name"] == "speciesnet"
+    assert back.facts.format.name == "speciesnet"
     assert same_boxes(back.table["boxes"][0].to_list(), made.catalog.table["boxes"][0].to_list())
     assert back.table["boxes"].list.len().to_list()[1:4] == [0, 0, 0]  # a whole photo is no box
     assert back.table["speciesnet_prediction"][1].endswith("red fox")

@@ -110,7 +110,7 @@ def test_a_red_square_is_found_where_it_is(tmp_path: Path, decoded: bool, batch:
         assert box["conf"] == pytest.approx(1, abs=0.1)
         place = [box[name] for name in ("x", "y", "width", "height")]
         assert place == pytest.approx([column / 256, row / 128, 32 / 256, 32 / 128], abs=1e-4)
-    assert found.info["boxes"]["with_boxes"] == 5
+    assert found.facts.boxes.with_boxes == 5
 
 
 def test_nothing_found_and_not_looked_at_differ(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_nothing_found_and_not_looked_at_differ(tmp_path: Path) -> None:
     detector = Detector(write_detector(tmp_path / "red.onnx"), min_conf=0.6)
     found = detect(detector, catalog, tmp_path / "journal", part="train")
     assert found.table["boxes"].to_list() == [None, [], None]
-    assert found.info["boxes"]["failures"] == {"0.png": "not a picture of a known format"}
+    assert found.facts.boxes.failures == {"0.png": "not a picture of a known format"}
     path = write_boxes(found, tmp_path / "boxes.json")
     images = json.loads(path.read_text())["images"]
     assert [image["file"] for image in images] == ["0.png", "1.png"]
@@ -138,7 +138,7 @@ def test_a_second_detector_looks_only_where_the_first_found_nothing(tmp_path: Pa
     found = detect(detector, catalog, tmp_path / "journal", where_none=True)
     assert found.table["boxes"][0].to_list() == [first]
     assert [len(found.table["boxes"][row]) for row in (1, 2)] == [1, 1]
-    assert found.info["boxes"]["media"] == 2
+    assert found.facts.boxes.media == 2
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     )
     assert steps[-1] == 9 - 4
     assert found.table.equals(whole.table)
-    assert found.info == whole.info
+    assert found.facts == whole.facts
     Image.new("RGB", (256, 128), (40, 40, 40)).save(tmp_path / "photos" / "3.png")
     again = detect(detector, catalog, tmp_path / "journal")
     assert again.table["boxes"][3].to_list() == []
@@ -246,7 +246,7 @@ def test_every_photo_has_an_answer_however_broken(
     found = detect(detector, paths, tmp_path / "journal")
     failed = found.table.filter(pl.col("boxes").is_null())["media_id"].to_list()
     assert sorted(failed) == sorted(as_text(name) for name in expected if expected[name] == "failed")
-    reasons = found.info["boxes"]["failures"]
+    reasons = found.facts.boxes.failures
     assert sorted(reasons) == sorted(failed)
     assert all(reasons.values())
 
@@ -268,4 +268,4 @@ def test_a_photo_that_kills_its_decoder_costs_its_row_alone(
     )
     decoders.close_all()
     assert [boxes is None for boxes in found.table["boxes"]] == [False, True, False]
-    assert found.info["boxes"]["failures"] == {"1.png": "the decoder crashed (signal 6)"}
+    assert found.facts.boxes.failures == {"1.png": "the decoder crashed (signal 6)"}

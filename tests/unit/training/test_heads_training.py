@@ -287,7 +287,7 @@ def test_predictions_carry_what_their_model_was_trained_on(catalog: Catalog, tmp
     for fit, parts in (("train", ["train"]), ("all", ["train", "validation"])):
         model = ModelFile(train_head(recipe(fit=fit, folds=2), photos, tmp_path / fit))
         found = predict(model, photos, tmp_path / f"{fit}.csv", part="test")
-        assert found.info["trained_on"] == [{"parts": parts, "split": photos.info["split"]["fingerprint"]}]
+        assert found.info["trained_on"] == [{"parts": parts, "split": photos.facts.split.fingerprint}]
         assert Predictions.load(tmp_path / f"{fit}.csv").info["trained_on"] == found.info["trained_on"]
         judged = Predictions.load(tmp_path / fit / "validation.parquet")
         assert judged.info.get("held_out_by") == (None if fit == "train" else "location")

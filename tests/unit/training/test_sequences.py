@@ -118,7 +118,7 @@ def test_features_of_a_burst_are_kept_for_the_whole_burst(
 ) -> None:
     photos = tmp_path / "photos"
     shutil.copytree(bursts.root, photos)
-    catalog = Catalog(bursts.table, photos, bursts.source, bursts.info)
+    catalog = Catalog(bursts.table, photos, bursts.source, bursts.facts)
     plain = ModelFile(backbone.removeprefix("model-file:"))
     seeing = background_backbone(plain, tmp_path)
     first = embed(seeing, catalog, cache=tmp_path)
@@ -150,7 +150,7 @@ def test_a_frame_that_cannot_be_read_is_no_frame_of_its_event(
     model = ModelFile(train_head(wanted, bursts, tmp_path / "run", cache=tmp_path))
     photos = tmp_path / "photos"
     shutil.copytree(bursts.root, photos)
-    moved = Catalog(bursts.table, photos, bursts.source, bursts.info)
+    moved = Catalog(bursts.table, photos, bursts.source, bursts.facts)
     output = tmp_path / "media.parquet"
     predict(model, moved, output)
     whole = Predictions.load(output)

@@ -129,7 +129,7 @@ def read_camtrap_dp(
             package.root,
             f"Camtrap DP {source.name}",
             notes=[*package.notes, *notes, *more, *unclear],
-            info={
+            others={
                 "camtrap_dp": {
                     "name": package.descriptor.get("name"),
                     "profile": package.descriptor.get("profile"),

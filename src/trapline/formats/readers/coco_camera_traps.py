@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import JsonValue
 
 from trapline.catalog.table import BOX
 from trapline.errors import DataError
@@ -70,17 +71,15 @@ def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> D
         rows, notes = joined, notes + more
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
-    facts = {
-        "coco_info": {
-            key: str(info[key]) for key in ("description", "version", "contributor") if info.get(key)
-        }
+    own: dict[str, JsonValue] = {
+        key: str(info[key]) for key in ("description", "version", "contributor") if info.get(key)
     }
     return Draft(
         rows,
         source.parent if root is None else Path(root),
         f"COCO Camera Traps {source.name}",
         notes=notes,
-        info=facts,
+        others={"coco_info": own},
     )
 
 

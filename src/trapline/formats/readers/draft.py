@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import polars as pl
+from pydantic import JsonValue
 
-from trapline.catalog import BLANK, BLANK_WORDS, EVENT_LABELS, Catalog, normal_paths, number_frames
+from trapline.catalog import (
+    BLANK,
+    BLANK_WORDS,
+    EVENT_LABELS,
+    Catalog,
+    CatalogFacts,
+    ReadAs,
+    normal_paths,
+    number_frames,
+)
 from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
 from trapline.formats.text_table import place_of
@@ -32,7 +42,7 @@ class Draft:
         notes: what a person should know of how it was read.
         left_out: what of the source is not among the rows, in sentences for people.
         unreadable_folders: folders of the source whose content the system does not show.
-        info: JSON-able facts to keep with the catalog.
+        others: facts of the reader's own to keep with the catalog, by name.
     """
 
     rows: pl.DataFrame
@@ -42,7 +52,7 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     unreadable_folders: list[str] = field(default_factory=list)
-    info: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,8 +72,8 @@ class CommonOptions:
     clock_shifts: Path | str | None = None
 
 
-def finish(draft: Draft, options: CommonOptions) -> Catalog:
-    """Turn what a reader found into a checked catalog.
+def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
+    """Turn what a reader found into a checked catalog, which says by whom it was read.
 
     Raises:
         DataError: a row breaks a rule of the catalog, or no time can be read; file and line are named.
@@ -92,15 +102,18 @@ def finish(draft: Draft, options: CommonOptions) -> Catalog:
     notes += event_notes
     if "_frame_number" in rows.columns:
         rows = number_frames(rows)
-    info: dict[str, Any] = {**draft.info, "notes": notes, "blank_from": mapped}
-    for name in ("left_out", "unreadable_folders"):
-        if getattr(draft, name):
-            info[name] = getattr(draft, name)
-    if options.timezone is not None:
-        info["timezone"] = options.timezone
+    facts = CatalogFacts(
+        format=read_as,
+        notes=tuple(notes),
+        blank_from=mapped,
+        left_out=tuple(draft.left_out),
+        unreadable_folders=tuple(draft.unreadable_folders),
+        timezone=options.timezone,
+        others=draft.others,
+    )
     places = [name for name in ("_place", "_file", "_line") if name in rows.columns]
     return Catalog.from_rows(
-        rows.drop(places), draft.root, draft.source, where=Places(rows.select(places)), info=info
+        rows.drop(places), draft.root, draft.source, where=Places(rows.select(places)), facts=facts
     )
 
 
@@ -126,7 +139,7 @@ def _events_at_one_place(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     ]
 
 
-def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFrame, Mapping[str, int]]:
+def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFrame, dict[str, int]]:
     """Write `blank` for every label that certainly means it; also how many media each was read from."""
     certain = {word.casefold() for word in (*BLANK_WORDS, *synonyms)}
     mapped: dict[str, int] = {}

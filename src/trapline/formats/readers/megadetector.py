@@ -6,12 +6,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from trapline.catalog import Catalog, as_text
+from trapline.catalog import Catalog, JoinedBoxes, as_foreign_text, as_text
 from trapline.catalog.table import BOX
 from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
@@ -27,7 +28,7 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
     backslashes as slashes, then with accents in one form (NFC), then without regard to case: each only
     where one media alone can be meant, and it is no other name's. Media that the file does not name,
     and those on which the detector failed, keep the boxes they had (null where there were none);
-    `info["boxes"]` counts both. Names in the file that are no media of the catalog are counted too. Low
+    `facts.boxes` counts both. Names in the file that are no media of the catalog are counted too. Low
     confidences are kept: what to use is the crop's choice.
 
     Args:
@@ -59,17 +60,17 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
     matched = int(named.sum())
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
-    facts = {
-        "file": path.name,
-        "detector": info.get("detector"),
-        "format_version": info.get("format_version"),
-        "matched": matched,
-        "failed": int((named & joined["_found"].is_null()).sum()),
-        "media_not_in_file": len(catalog) - matched,
-        "names_not_in_catalog": places.count(None),
-    }
+    facts = JoinedBoxes(
+        file=path.name,
+        detector=as_foreign_text(info.get("detector")),
+        format_version=as_foreign_text(info.get("format_version")),
+        matched=matched,
+        failed=int((named & joined["_found"].is_null()).sum()),
+        media_not_in_file=len(catalog) - matched,
+        names_not_in_catalog=places.count(None),
+    )
     filled = joined.with_columns(pl.coalesce("_found", "boxes").alias("boxes")).drop("_found", "_named")
-    return catalog.with_table(filled, boxes=facts)
+    return catalog.with_table(filled, replace(catalog.facts, boxes=facts))
 
 
 def _check_form(path: Path, document: dict[str, Any]) -> None:

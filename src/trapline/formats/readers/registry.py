@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, ReadAs
 from trapline.catalog.events import assign_events
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
@@ -77,7 +77,7 @@ def read(
     Args:
         source: a folder or file; also the Parquet file of a catalog.
         format: the name of a reader in `READERS`, or `auto` to recognise it; what was taken and why is
-            kept in the catalog's `info["format"]`.
+            kept in the catalog's `facts.format`.
         event_gap: media without an event are put together when less than this lies between them; where
             None only the readers of card folders do so.
         **options: those of every reader (`blank`, `timezone`, `time_format`, `clock_shifts`; see
@@ -96,8 +96,7 @@ def read(
     _refuse_unknown(chosen, options)
     common = CommonOptions(**{name: options[name] for name in COMMON if name in options})
     draft = chosen.function(source, **{name: options[name] for name in options if name not in COMMON})
-    draft.info["format"] = {"name": chosen.name, "why": why}
-    catalog = finish(draft, common)
+    catalog = finish(draft, common, ReadAs(name=chosen.name, why=why))
     if event_gap is None and not catalog.table["camera_time"].is_null().all():
         event_gap = chosen.event_gap
     return catalog if event_gap is None else assign_events(catalog, event_gap)

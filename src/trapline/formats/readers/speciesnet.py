@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import JsonValue
 
 from trapline.catalog.table import BOX
 from trapline.errors import DataError
@@ -74,8 +75,10 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
     if failed:
         notes.append(f"on {failed} photos a part of SpeciesNet failed")
     folder = source.parent if root is None else Path(root)
-    facts = {"speciesnet": {"entries": len(document[key]), "left_out_as_urls": urls, "failed": failed}}
-    return Draft(table.drop(empty), folder, f"SpeciesNet {source.name}", notes=notes, info=facts)
+    own: dict[str, JsonValue] = {"entries": len(document[key]), "left_out_as_urls": urls, "failed": failed}
+    return Draft(
+        table.drop(empty), folder, f"SpeciesNet {source.name}", notes=notes, others={"speciesnet": own}
+    )
 
 
 def _row(entry: Mapping[str, Any], where: str) -> dict[str, Any]:

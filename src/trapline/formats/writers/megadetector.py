@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, DetectedBoxes
 from trapline.errors import DataError
 from trapline.formats.writers.answers import (
     Answer,
@@ -187,8 +187,8 @@ def write_boxes(catalog: Catalog, path: Path | str) -> Path:
     Raises:
         DataError: no media has boxes; nothing is written.
     """
-    facts = catalog.info.get("boxes") or {}
-    failures: Mapping[str, str] = facts.get("failures", {})
+    facts = catalog.facts.boxes
+    failures = facts.failures if isinstance(facts, DetectedBoxes) else {}
     table = catalog.table.select("media_id", "file_path", "boxes")
     used = {category_name(name) for name in table["boxes"].explode().struct.field("category").drop_nulls()}
     extra = sorted(used - set(CATEGORIES.values()))
@@ -203,7 +203,7 @@ def write_boxes(catalog: Catalog, path: Path | str) -> Path:
             images.append({"file": file_path, "failure": failures[media_id], "detections": None})
     if not any(image["detections"] is not None for image in images):
         raise DataError("No media of the catalog has boxes to write; find some with `trapline detect`.")
-    info = {"format_version": FORMAT_VERSION, "detector": str(facts.get("detector") or "unknown")}
+    info = {"format_version": FORMAT_VERSION, "detector": (facts and facts.detector) or "unknown"}
     document = {"info": info, "detection_categories": categories, "images": images}
     path = Path(path)
     put(path, json.dumps(document, indent=1, ensure_ascii=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -48,9 +48,8 @@ class Job:
     @property
     def detector(self) -> str | None:
         """What found the boxes of the catalog, where it is known."""
-        facts = self.catalog.info.get("boxes")
-        name = facts.get("detector") if isinstance(facts, Mapping) else None
-        return str(name) if name else None
+        boxes = self.catalog.facts.boxes
+        return None if boxes is None else boxes.detector or None
 
     def label(self, name: str) -> Label:
         """What a label, or a rolled-up answer, stands for; without a taxonomy its name decides."""
