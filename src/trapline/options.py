@@ -40,6 +40,7 @@ class Option:
         default: what stands where it is not given.
         help: what the docstring's Args (or `Annotated[..., "…"]`) say of it.
         choices: the only values, of a `Literal`.
+        metavar: what a value looks like in a command's help: what stands in brackets after the name in Args.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Option:
     default: Any
     help: str
     choices: tuple[str, ...] = ()
+    metavar: str | None = None
 
 
 def options_of(
@@ -85,8 +87,8 @@ def options_of(
         chosen = _form_of(hint)
         if chosen is None:
             raise UsageError(f"The option '{name}' of the {what} has the type {hint}; an option is {_TAKEN}.")
-        help = said or texts.get(name, "")
-        options.append(Option(name, chosen, parameter.default, help, _choices(hint)))
+        metavar, help = texts.get(name, ("", ""))
+        options.append(Option(name, chosen, parameter.default, said or help, _choices(hint), metavar or None))
     return tuple(options)
 
 
@@ -152,20 +154,20 @@ def _choices(hint: Any) -> tuple[str, ...]:
     return found if all(isinstance(choice, str) for choice in found) else ()
 
 
-def _argument_texts(doc: str) -> dict[str, str]:
-    """What the section Args (of a class: Attributes) of a docstring says of each parameter."""
+def _argument_texts(doc: str) -> dict[str, tuple[str, str]]:
+    """What the section Args (of a class: Attributes) of a docstring has in brackets of each, and says."""
     section = re.search(r"^(?:Args|Attributes):\n((?:[ \t]+.*\n?|\n)+)", doc, re.MULTILINE)
     if section is None:
         return {}
     lines = section[1].splitlines()
     indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    texts: dict[str, str] = {}
+    texts: dict[str, tuple[str, str]] = {}
     name = ""
     for line in lines:
-        start = re.match(r"(\w+)(?: \([^)]*\))?:\s*(.*)", line[indent:])
+        start = re.match(r"(\w+)(?: \(([^)]*)\))?:\s*(.*)", line[indent:])
         if start:
             name = start[1]
-            texts[name] = start[2]
+            texts[name] = (start[2] or "", start[3])
         elif name and line.strip():
-            texts[name] += f" {line.strip()}"
+            texts[name] = (texts[name][0], f"{texts[name][1]} {line.strip()}".strip())
     return texts

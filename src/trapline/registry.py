@@ -16,12 +16,18 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from trapline.errors import TraplineWarning, UsageError
+from trapline.errors import TraplineError, TraplineWarning, UsageError
 
 T = TypeVar("T")
+
+
+class GuestError(TraplineError):
+    """An entry of another package failed in a way of its own."""
+
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
 
@@ -90,6 +96,21 @@ class Registry(Mapping[str, T], Generic[T]):
     def package(self, name: str) -> str:
         """The package that brought an entry."""
         return _package(self._functions[self._spelt(name) or name])
+
+    @contextmanager
+    def naming_guests(self, name: str) -> Iterator[None]:
+        """While an entry of another package is at work, an error that is none of ours names that package."""
+        try:
+            yield
+        except TraplineError:
+            raise
+        except Exception as error:
+            package = self.package(name)
+            if package == _package(Registry):
+                raise
+            raise GuestError(
+                f"The {self.kind} '{name}' of the package {package} failed: {type(error).__name__}: {error}."
+            ) from error
 
     def __getitem__(self, name: str) -> T:
         known = self._spelt(name)

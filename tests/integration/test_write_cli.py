@@ -102,7 +102,7 @@ def test_photos_that_could_not_be_copied_are_named_and_strict_makes_them_status_
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
-        (["--format", "megadetektor", "-o", "x"], 2, "Did you mean 'megadetector'"),
+        (["--format", "megadetektor", "-o", "x"], 2, "did you mean 'megadetector'"),
         (["--format", "csv", "-o", "x.csv", "--interval", "3"], 2, "has no option 'interval'"),
         (["--format", "camtrap-dp", "-o", "dp"], 2, "--deployments"),
         (["--format", "summary", "-o", "x.csv", "--taxonomy", "none.csv"], 1, "There is no file none.csv"),

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any
@@ -22,11 +22,17 @@ from typing import Annotated, Any
 import typer
 
 from trapline import __version__
+from trapline.cli._common import warnings_as_notes
 from trapline.errors import TraplineError
 
 
-def build_app() -> typer.Typer:
-    """The application with every command of this package."""
+def build_app(command: str | None = None) -> typer.Typer:
+    """The application with every command of this package.
+
+    Args:
+        command: the only one that needs the options of the formats that are read or written, for which
+            their room is imported; None for all.
+    """
     app = typer.Typer(
         name="trapline",
         help="From a card full of camera-trap photos to a species table one can defend.",
@@ -41,10 +47,26 @@ def build_app() -> typer.Typer:
         if not module.name.startswith("_"):
             name = module.name
             short = _COMMANDS.get(name)  # of the help's first line as much as fits would end in the middle
-            app.command(name.replace("_", "-"), short_help=short)(
-                importlib.import_module(f"{__name__}.{name}").run
-            )
+            run = importlib.import_module(f"{__name__}.{name}").run
+            if name in ("catalog", "write"):
+                run = _with_format_options(name, run, asked=command in (None, name))
+            app.command(name.replace("_", "-"), short_help=short)(run)
     return app
+
+
+def _with_format_options(name: str, run: Callable[..., None], asked: bool) -> Callable[..., None]:
+    """What the registered readers and writers take, in the command that reads or writes."""
+    from trapline.cli._format_options import with_format_options
+
+    if not asked:
+        return with_format_options(run, {})
+    from trapline.formats import COMMON_OPTIONS, READERS, WRITERS
+
+    with warnings_as_notes():
+        if name == "catalog":
+            formats = {name: reader.options for name, reader in READERS.items()}
+            return with_format_options(run, formats, COMMON_OPTIONS)
+        return with_format_options(run, {name: writer.options for name, writer in WRITERS.items()})
 
 
 _COMMANDS = {
@@ -97,7 +119,7 @@ def main(arguments: list[str] | None = None) -> None:
     _write_whatever_comes()
     with _ending_by_signals(_command(arguments)) as caught:
         try:
-            build_app()(arguments, prog_name="trapline")
+            build_app(_command(arguments))(arguments, prog_name="trapline")
         except BaseException as error:
             _leave(error, arguments, bool(caught))
             raise

@@ -24,50 +24,7 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the catalog here (Parquet).")
     ] = None,
-    format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column",
-            metavar="ROLE=NAME",
-            help="What a column is for, as in label=species (again for more).",
-        ),
-    ] = None,
-    label_separator: Annotated[
-        str | None, typer.Option("--label-separator", help="What stands between several labels in one cell.")
-    ] = None,
-    encoding: Annotated[
-        str | None, typer.Option("--encoding", help="Of a table as text, as in cp1252.")
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            "--root", help="The folder that a table's paths start from.", exists=True, file_okay=False
-        ),
-    ] = None,
-    location: Annotated[
-        str | None, typer.Option("--location", help="Card folder: the one location of all photos.")
-    ] = None,
-    location_level: Annotated[
-        int | None,
-        typer.Option(
-            "--location-level", help="Card folder: which folder level is the location [1]; 0: none."
-        ),
-    ] = None,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--pattern", help="Folders: a regular expression over paths, as in '(?P<location>C\\d+)'."
-        ),
-    ] = None,
-    levels: Annotated[
-        str | None,
-        typer.Option("--levels", help="Class folders: what each folder level is, as in location/label."),
-    ] = None,
-    label_from: Annotated[
-        str | None,
-        typer.Option("--label-from", help="Class folders: deepest folder or whole path is the label."),
-    ] = None,
+    format: Annotated[str, typer.Option("--format", help="auto, or one of: {formats}.")] = "auto",
     boxes: Annotated[
         Path | None, typer.Option("--boxes", help="MegaDetector's JSON, to join its boxes by file name.")
     ] = None,
@@ -75,41 +32,8 @@ def run(
         Path | None, typer.Option("--links", help="Also make a tree of class folders here, of links.")
     ] = None,
     link_kind: Annotated[str, typer.Option("--link-kind", help="symlink or hardlink.")] = "symlink",
-    part: Annotated[
-        str | None, typer.Option("--part", help="DrivenData, Hakuna Ma-data: train or test only.")
-    ] = None,
-    classified_by: Annotated[
-        str | None,
-        typer.Option("--classified-by", help="Camtrap DP: labels by human, machine or all [human]."),
-    ] = None,
-    event_labels: Annotated[
-        bool,
-        typer.Option(
-            "--event-labels", help="Camtrap DP, Hakuna Ma-data: labels of events count for their photos."
-        ),
-    ] = False,
-    keep_urls: Annotated[
-        bool, typer.Option("--keep-urls", help="Camtrap DP: keep the rows of media that are URLs.")
-    ] = False,
-    unpack_to: Annotated[
-        Path | None, typer.Option("--unpack-to", help="Camtrap DP: unpack a zip's photos into this folder.")
-    ] = None,
-    blank: Annotated[
-        list[str] | None,
-        typer.Option("--blank", metavar="LABEL", help="A label that means 'nothing there' (again for more)."),
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option("--timezone", help="Of the cameras' clocks, as Area/City.")
-    ] = None,
-    exif: Annotated[
-        bool,
-        typer.Option("--exif", help="Tables, class folders: take the times from the photos' EXIF data."),
-    ] = False,
-    time_format: Annotated[str | None, typer.Option("--time-format", help="As in '%d/%m/%Y %H:%M'.")] = None,
-    clock_shifts: Annotated[
-        Path | None,
-        typer.Option("--clock-shifts", help="A CSV of cameras whose clocks were wrong, and by how much."),
-    ] = None,
+    *,
+    options: dict[str, Any],
     event_gap: Annotated[
         str | None,
         typer.Option("--event-gap", help="Media closer in time than this are one event, as in 60s."),
@@ -138,37 +62,14 @@ def run(
         raise UsageError(f"--check takes none, quick or full, not '{check}'.")
     if output is not None:
         refuse_as_catalog(output, force)
-    given: dict[str, Any] = {
-        "columns": _columns(column),
-        "label_separator": label_separator,
-        "encoding": encoding,
-        "root": root,
-        "part": part,
-        "location": location,
-        "location_level": location_level,
-        "pattern": pattern,
-        "levels": levels,
-        "label_from": label_from,
-        "classified_by": classified_by,
-        "event_labels": event_labels or None,
-        "keep_urls": keep_urls or None,
-        "unpack_to": unpack_to,
-        "blank": blank,
-        "timezone": timezone,
-        "time_format": time_format,
-        "clock_shifts": clock_shifts,
-        "exif": exif or None,
-        "event_gap": _gap(event_gap, "--event-gap"),
-    }
-    catalog = read(
-        source, format=format, **{name: value for name, value in given.items() if value is not None}
-    )
+    gap = _gap(event_gap, "--event-gap")
+    catalog = read(source, format=format, event_gap=gap, **options)
     if boxes is not None:
         catalog = join_boxes(catalog, boxes)
     join = _gap(join_gap, "--join-events")
     if join is not None:
         catalog = join_events(catalog, join)
-    if exif or check in ("quick", "full"):  # asked of the photos, and not only of what a table says of them
+    if options.get("exif") or check in ("quick", "full"):  # asked of the photos, not only of a table
         refuse_gone(catalog)
     files = None if check == "none" else _check(catalog, full=check == "full")
     linked = None if links is None else link_class_folders(catalog, links, kind=link_kind)
@@ -198,17 +99,6 @@ def _check(catalog: Catalog, *, full: bool) -> FileCheck:
     with progress() as display:
         task = display.add_task("checking files", total=len(catalog) * (1 + full), rate="")
         return check_files(catalog, full=full, on_file=lambda: display.advance(task))
-
-
-def _columns(pairs: list[str] | None) -> dict[str, str] | None:
-    from trapline.errors import UsageError
-
-    if pairs is None:
-        return None
-    for pair in pairs:
-        if "=" not in pair:
-            raise UsageError(f"--column takes ROLE=NAME, as in label=species; not '{pair}'.")
-    return {role: name for role, _, name in (pair.partition("=") for pair in pairs)}
 
 
 def _gap(text: str | None, option: str) -> timedelta | None:

@@ -25,8 +25,7 @@ def run(
         str,
         typer.Option(
             "--format",
-            help="csv, parquet, megadetector, speciesnet, coco-camera-traps, camtrap-dp, wildlife-insights, "
-            "sorted, xmp or summary.",
+            help="One of: {formats}.",
             show_default=False,
         ),
     ],
@@ -36,47 +35,11 @@ def run(
     taxonomy: Annotated[
         Path | None, typer.Option(help="What the labels are: a CSV, JSON, SpeciesNet labels, folders.")
     ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Labels below this probability are no answers [0; multi-label: 0.5].")
-    ] = None,
-    deployments: Annotated[
-        Path | None, typer.Option(help="CSV of deployments: id or location, coordinates, start, end.")
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(help="Camtrap DP: of the cameras' clocks, as Area/City or +01:00.")
-    ] = None,
-    metadata: Annotated[
-        Path | None, typer.Option(help="YAML with what only you know of the project.")
-    ] = None,
-    media_prefix: Annotated[
-        str | None, typer.Option(help="Put before every file path: a folder, or the start of a URL.")
-    ] = None,
-    file_public: Annotated[
-        bool, typer.Option("--file-public", help="Camtrap DP: anybody can get the photos at their paths.")
-    ] = False,
-    leave_out: Annotated[
-        bool, typer.Option("--leave-out", help="Leave out media whose time is not known, and say so.")
-    ] = False,
-    mode: Annotated[
-        str | None,
-        typer.Option(
-            help="Sorted: symlink, hardlink or copy [symlink]. XMP: sidecar or copy, of photos with keywords "
-            "[sidecar]."
-        ),
-    ] = None,
+    *,
+    options: dict[str, Any],
     undo: Annotated[
         bool, typer.Option("--undo", help="Sorted: take away what was made in the output folder.")
     ] = False,
-    naming: Annotated[
-        str | None, typer.Option(help="XMP: full (photo.jpg.xmp) or adobe (photo.xmp) [full].")
-    ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(help="SpeciesNet: a prediction a photo (up to 4), or detection (5) [photo]."),
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option(help="Summary: minutes between independent events [30].")
-    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Leave with status 1 if a photo could not be copied.")
     ] = False,
@@ -94,19 +57,6 @@ def run(
             raise UsageError("--undo takes away sorted folders; give it with --format sorted.")
         _undo(output, json)
         return
-    options: dict[str, Any] = {
-        "threshold": threshold,
-        "deployments": deployments,
-        "timezone": timezone,
-        "metadata": metadata,
-        "media_prefix": media_prefix,
-        "file_public": file_public or None,
-        "leave_out": leave_out or None,
-        "mode": mode,
-        "naming": naming,
-        "layout": layout,
-        "interval": interval,
-    }
     report = write(
         Predictions.load(predictions),
         read(catalog),
@@ -114,7 +64,7 @@ def run(
         format=format,
         taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
         force=force,
-        **{name: value for name, value in options.items() if value is not None},
+        **options,
     )
     _show(report, json)
     if strict and report.failed:

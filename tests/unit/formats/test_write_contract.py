@@ -148,7 +148,7 @@ def test_rows_below_the_threshold_are_said(name: str, scene: Any, tmp_path: Path
 
 def test_unknown_formats_and_options_are_named_with_what_there_is(scene: Any, tmp_path: Path) -> None:
     made = scene()
-    with pytest.raises(UsageError, match="Did you mean 'megadetector'"):
+    with pytest.raises(UsageError, match="did you mean 'megadetector'"):
         write(made.predictions, made.catalog, tmp_path / "x", format="megadetektor")
     with pytest.raises(UsageError, match=r"'csv' has no option 'interval'.*summary"):
         write(made.predictions, made.catalog, tmp_path / "x.csv", format="csv", interval=3)

@@ -217,7 +217,7 @@ def test_copies_are_never_written_over_a_file(scene: Any, tmp_path: Path, exifto
 def test_what_cannot_be_is_refused(
     scene: Any, tmp_path: Path, exiftool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="no mode 'embed' of xmp"):
+    with pytest.raises(UsageError, match="'xmp' takes for 'mode' sidecar or copy, not 'embed'"):
         write(scene().predictions, scene().catalog, tmp_path / "out", format="xmp", mode="embed")
     with pytest.raises(UsageError, match="--naming is for sidecars"):
         copies(scene(), tmp_path / "out", naming="full")

@@ -11,7 +11,8 @@ from trapline.formats.readers import (  # noqa: F401  they register themselves
     speciesnet,
     timelapse,
 )
+from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.megadetector import join_boxes
-from trapline.formats.readers.registry import READERS, Reader, read, reader
+from trapline.formats.readers.registry import COMMON_OPTIONS, READERS, Reader, read, reader
 
-__all__ = ["READERS", "Reader", "join_boxes", "read", "reader"]
+__all__ = ["COMMON_OPTIONS", "READERS", "Draft", "Reader", "join_boxes", "read", "reader"]

@@ -105,8 +105,6 @@ def read_camtrap_dp(
         DataError: a table or column is missing, a zip is unsafe, or no media is left.
         UsageError: an option has an unknown value.
     """
-    if classified_by not in ("human", "machine", "all"):
-        raise UsageError(f"classified_by is human, machine or all, not '{classified_by}'.")
     with _open(source, None if unpack_to is None else Path(unpack_to)) as package:
         rows, notes, left_out = _media(package, keep_urls)
         if rows.height == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -108,7 +109,7 @@ def _folders_in(folder: Path) -> list[Path]:
 def read_class_folders(
     source: Path,
     *,
-    label_from: str = "deepest",
+    label_from: Literal["deepest", "path"] = "deepest",
     levels: str | None = None,
     pattern: str | None = None,
     exif: bool = False,
@@ -121,8 +122,8 @@ def read_class_folders(
             as in `felidae/lynx`.
         levels: what each folder level is, where it is not so, as in `location/label`: split, label,
             location, deployment, event, `-` for nothing, or the name of a column of your own.
-        pattern: a regular expression with named groups over the path (`event`, `frame`, …).
-        exif: read the photos' EXIF for their times (pixels are not decoded).
+        pattern: a regular expression over the path with named groups (event, frame, …).
+        exif: take the times from the photos' EXIF data.
 
     Returns:
         Pictures that lie in no label's folder are not labelled. Files named `<observation>_<letters>` are
@@ -132,8 +133,6 @@ def read_class_folders(
         DataError: no picture, or one deepest folder name in several places.
         UsageError: an option that cannot be right.
     """
-    if label_from not in ("deepest", "path"):
-        raise UsageError(f"--label-from takes deepest or path, not '{label_from}'.")
     found = find_pictures(source)
     rows = pl.DataFrame({"file_path": found.pictures}).with_columns(
         pl.col("file_path").alias("media_id"),

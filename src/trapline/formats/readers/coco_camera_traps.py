@@ -47,7 +47,7 @@ def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> D
 
     Args:
         source: the JSON file.
-        root: the folder that file names start from; the file's own folder where None.
+        root: the folder that the paths start from, instead of the file's own.
 
     Returns:
         Several annotations of an image are several labels; an image without any is not labelled. Categories

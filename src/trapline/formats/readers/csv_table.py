@@ -70,12 +70,12 @@ def read_csv_table(
 
     Args:
         source: the file; a header line, then one row a media, or several where it has several labels.
-        columns: which column is for what, where the names are not the usual ones ({"label": "species"});
-            an empty name means that there is none.
+        columns (ROLE=NAME): what a column is for, where its name is not a usual one, as in label=species; an
+            empty name means that there is none.
         label_separator: what stands between several labels in one cell.
-        root: the folder that the paths start from; the file's own folder where None.
-        encoding: of the file.
-        exif: the table has no times: read them from the photos' EXIF (pixels are not decoded).
+        root: the folder that the paths start from, instead of the file's own.
+        encoding: of the file, as in cp1252.
+        exif: take the times from the photos' EXIF data; the table has none.
 
     Returns:
         Rows in the order of the file. Columns that are for nothing are kept under their names. An empty

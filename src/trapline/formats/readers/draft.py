@@ -55,14 +55,14 @@ class Draft:
     others: dict[str, JsonValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CommonOptions:
     """The options that every reader takes besides the gap between events.
 
     Attributes:
-        blank: labels that mean "nothing there" besides `blank` and `empty`.
-        timezone: the zone of the cameras' clocks ("Africa/Abidjan"); without it no time is zone-aware.
-        time_format: how times are written (`%d/%m/%Y %H:%M`), where they are not `YYYY-MM-DD HH:MM:SS`.
+        blank (LABEL): labels that mean "nothing there" besides `blank` and `empty`.
+        timezone: of the cameras' clocks, as Area/City; without it no time is zone-aware.
+        time_format: how times are written, as in `%d/%m/%Y %H:%M`, where they are not `YYYY-MM-DD HH:MM:SS`.
         clock_shifts: a CSV of clocks that were wrong, and by how much (see `read_clock_shifts`).
     """
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.one_hot import read_one_hot
 from trapline.formats.readers.registry import reader
@@ -38,12 +39,12 @@ def _recognise(source: Path) -> str | None:
 
 
 @reader("drivendata", recognise=_recognise)
-def read_drivendata(source: Path, *, part: str | None = None) -> Draft:
+def read_drivendata(source: Path, *, part: Literal["train", "test"] | None = None) -> Draft:
     """DrivenData (Conser-vision): train/test_features.csv, train_labels.csv, optional train_metadata.csv.
 
     Args:
         source: the folder of the CSVs, or one of its feature files (then only that part is read).
-        part: `train` or `test` to read one part only; both where None.
+        part: read one part only, train or test.
 
     Returns:
         `id` is the media, `site` its location. `published_split` keeps whose file a row was in (`train`,
@@ -53,8 +54,6 @@ def read_drivendata(source: Path, *, part: str | None = None) -> Draft:
         DataError: a column is missing, an id occurs twice or in the labels only, or a label is not 0 or 1.
     """
     folder = source if source.is_dir() else source.parent
-    if part not in (None, *_FEATURES):
-        raise UsageError(f"DrivenData files have the parts train and test, not '{part}'.")
     wanted = (
         [part] if part else [name for name in _FEATURES if source.is_dir() or source.name in _FEATURES[name]]
     )

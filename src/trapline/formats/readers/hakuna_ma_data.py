@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
 from trapline.catalog import BLANK_WORDS
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.one_hot import read_one_hot
 from trapline.formats.readers.registry import reader
@@ -40,7 +41,11 @@ def _is_metadata(path: Path) -> bool:
 
 @reader("hakuna_ma_data", recognise=_recognise, rank=-1)
 def read_hakuna_ma_data(
-    source: Path, *, part: str | None = None, root: Path | str | None = None, event_labels: bool = False
+    source: Path,
+    *,
+    part: Literal["train", "test"] | None = None,
+    root: Path | str | None = None,
+    event_labels: bool = False,
 ) -> Draft:
     """Hakuna Ma-data (Serengeti): metadata CSVs of images, label CSVs of sequences.
 
@@ -56,10 +61,10 @@ def read_hakuna_ma_data(
 
     Args:
         source: the folder of the CSVs, or one of its metadata files (then only that part is read).
-        part: `train` or `test` to read one part only; both where None.
-        root: the folder that images start from; that of the CSVs where None. Where `S1/…` is not in it but
+        part: read one part only, train or test.
+        root: the folder that images start from, instead of that of the CSVs. Where `S1/…` is not in it but
             in one of its folders (`SnapshotSerengeti_S01_v2_0/S1/…`), that one is taken, whatever its name.
-        event_labels: `labels` of images without any become those of their sequence.
+        event_labels: labels of sequences count for their images that have none.
 
     Returns:
         `media_id` is the file name, `event_id` the `seq_id`. `seq_id` (`SER_S1#B04#1#123`: season, location,
@@ -72,8 +77,6 @@ def read_hakuna_ma_data(
         DataError: a column is missing, an id occurs twice, a label is not 0 or 1, or images of one season
             could be in several folders.
     """
-    if part not in (None, *_PARTS):
-        raise UsageError(f"Hakuna Ma-data's files have the parts train and test, not '{part}'.")
     folder = source if source.is_dir() else source.parent
     wanted = [
         name

@@ -41,12 +41,12 @@ def read_photo_folder(
 
     Args:
         source: the folder.
-        location_level: which folder below `source` is the location, the first being 1; 0 for none. Folders
-            that cameras make (`DCIM`, `100RECNX`) are no location.
+        location_level: which folder level is the location, the first being 1; 0 for none. Folders that
+            cameras make (`DCIM`, `100RECNX`) are no location.
         location: the one location of all photos, instead of folders.
         pattern: a regular expression with named groups over the path, as in `(?P<location>[^/]+)_card`;
             groups: location, deployment, event, frame, time, or a column of your own.
-        exif: read each photo's EXIF for its time and camera (pixels are not decoded).
+        exif: read each photo's EXIF data for its time and camera; without, it has none.
 
     Raises:
         DataError: no picture.

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from trapline.catalog import Catalog, ReadAs
 from trapline.catalog.events import assign_events
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
+from trapline.options import Option, check_options, options_of
+from trapline.registry import GuestError, Registry
 
 ReadFunction = Callable[..., Draft]
 
@@ -27,7 +29,7 @@ class Reader:
         description: one line for people.
         function: from the source's path and the reader's own options to a draft.
         recognise: why a source is of this format, in a few words; None if it is not.
-        options: the names of the reader's own options.
+        options: the reader's own.
         rank: the lower, the earlier `auto` asks.
         event_gap: the time gap by which it makes events unless asked otherwise.
     """
@@ -36,15 +38,16 @@ class Reader:
     description: str
     function: ReadFunction
     recognise: Callable[[Path], str | None]
-    options: tuple[str, ...]
+    options: tuple[Option, ...]
     rank: int = 0
     event_gap: timedelta | None = None
 
 
-READERS: dict[str, Reader] = {}
+READERS: Registry[Reader] = Registry("reader", "trapline.readers", besides="auto")
 """Every reader by its name."""
 
-COMMON = tuple(field.name for field in fields(CommonOptions))
+COMMON_OPTIONS = options_of(CommonOptions, "options of every reader")
+"""What every reader takes besides its own."""
 
 
 def reader(
@@ -52,18 +55,28 @@ def reader(
 ) -> Callable[[ReadFunction], ReadFunction]:
     """Register a function as the reader of a format; its keyword-only parameters are the options.
 
+    The options are those of `read` and of the command `catalog` too: their types and defaults are the
+    signature's, and what is said of them stands under Args of the docstring.
+
     Args:
         name: what `--format` calls it.
-        recognise: why a source is of this format; None if it is not.
+        recognise: why a source is of this format; None if it is not. It reads as little as it can.
         rank: the lower, the earlier `auto` asks; formats that are sure of themselves come first.
         event_gap: the time gap by which this reader's media become events unless asked otherwise.
+
+    Raises:
+        UsageError: the name is taken, or the function is no reader; what is expected is said.
     """
+    taken = {"source", "format", "event_gap", *(option.name for option in COMMON_OPTIONS)}
 
     def register(function: ReadFunction) -> ReadFunction:
-        parameters = inspect.signature(function).parameters.values()
-        own = tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        if name == "auto":
+            raise UsageError("'auto' is what asks all readers; give this one another name.")
+        own = options_of(function, f"reader '{name}'", "source", taken)
+        if not callable(recognise):
+            raise UsageError(f"The reader '{name}' needs recognise=, a function of the source's path.")
         description = (inspect.getdoc(function) or "").split("\n")[0]
-        READERS[name] = Reader(name, description, function, recognise, own, rank, event_gap)
+        READERS.add(name, Reader(name, description, function, recognise, own, rank, event_gap), function)
         return function
 
     return register
@@ -93,9 +106,14 @@ def read(
     if source.suffix.lower() == ".parquet":
         return _read_catalog(source, event_gap, options)
     chosen, why = choose_reader(source, format)
-    _refuse_unknown(chosen, options)
-    common = CommonOptions(**{name: options[name] for name in COMMON if name in options})
-    draft = chosen.function(source, **{name: options[name] for name in options if name not in COMMON})
+    others = {name: other.options for name, other in READERS.items()}
+    check_options(options, (*COMMON_OPTIONS, *chosen.options), f"The reader '{chosen.name}'", others)
+    shared = {option.name for option in COMMON_OPTIONS}
+    common = CommonOptions(**{name: options[name] for name in options if name in shared})
+    with READERS.naming_guests(chosen.name):
+        draft = chosen.function(source, **{name: options[name] for name in options if name not in shared})
+        if not isinstance(draft, Draft):
+            raise TypeError(f"it gave a {type(draft).__name__} and not a Draft")
     catalog = finish(draft, common, ReadAs(name=chosen.name, why=why))
     if event_gap is None and not catalog.table["camera_time"].is_null().all():
         event_gap = chosen.event_gap
@@ -106,21 +124,28 @@ def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
     """The reader for a source, and why it was taken.
 
     Raises:
-        UsageError: there is no reader called `format`.
+        UsageError: there is no reader called `format`; the near one is suggested.
         DataError: no reader recognises the source.
     """
     if format != "auto":
-        name = format.replace("-", "_")
-        if name not in READERS:
-            raise UsageError(f"There is no format '{format}'; there are: auto, {', '.join(READERS)}.")
-        return READERS[name], "it was asked for"
+        return READERS.find(format), "it was asked for"
     for candidate in sorted(READERS.values(), key=lambda reader: reader.rank):
-        why = candidate.recognise(source)
+        why = _recognised(candidate, source)
         if why is not None:
             return candidate, why
     raise DataError(
         f"{source} is of no format that Trapline recognises. Name one with --format: {', '.join(READERS)}."
     )
+
+
+def _recognised(candidate: Reader, source: Path) -> str | None:
+    """Why a source is of a reader's format; a guest that fails at the look is warned of and passed over."""
+    try:
+        with READERS.naming_guests(candidate.name):
+            return candidate.recognise(source)
+    except GuestError as error:
+        warnings.warn(f"{error} It was not asked whether it reads {source}.", TraplineWarning, stacklevel=2)
+        return None
 
 
 def _read_catalog(source: Path, event_gap: timedelta | None, options: dict[str, Any]) -> Catalog:
@@ -131,17 +156,3 @@ def _read_catalog(source: Path, event_gap: timedelta | None, options: dict[str, 
         )
     catalog = Catalog.load(source)
     return catalog if event_gap is None else assign_events(catalog, event_gap)
-
-
-def _refuse_unknown(chosen: Reader, options: dict[str, Any]) -> None:
-    known = (*COMMON, *chosen.options)
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            owners = [other.name for other in READERS.values() if name in other.options]
-            elsewhere = f" It belongs to the format {' and '.join(owners)}." if owners else ""
-            raise UsageError(
-                f"The reader '{chosen.name}' has no option '{name}'; "
-                f"it has: {', '.join(known)}.{hint}{elsewhere}"
-            )

@@ -43,7 +43,7 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
 
     Args:
         source: the JSON file.
-        root: the folder that the paths start from; the file's own folder where None.
+        root: the folder that the paths start from, instead of the file's own.
 
     Raises:
         DataError: not of this form, or an entry has no path or a wrong box; the entry is named.

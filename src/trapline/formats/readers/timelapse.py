@@ -49,9 +49,9 @@ def read_timelapse(
 
     Args:
         source: the CSV; paths start at its folder, which is where Timelapse writes it.
-        columns: `label` or `location` → the name of its column, where it is not a usual one.
+        columns (ROLE=NAME): which column is the label or the location, where its name is not a usual one.
         label_separator: what stands between several labels in one cell.
-        root: the folder that the paths start from; the file's own folder where None.
+        root: the folder that the paths start from, instead of the file's own.
 
     Raises:
         DataError: a column is missing, a row has no file, or rows of one file disagree on place or time.

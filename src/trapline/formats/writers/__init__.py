@@ -12,6 +12,16 @@ from trapline.formats.writers import (  # noqa: F401  they register themselves
 )
 from trapline.formats.writers.megadetector import write_boxes
 from trapline.formats.writers.sorted import undo_sorted
-from trapline.formats.writers.writing import WRITERS, Writer, WriteReport, write, writer
+from trapline.formats.writers.writing import WRITERS, Job, Writer, WriteReport, Written, write, writer
 
-__all__ = ["WRITERS", "WriteReport", "Writer", "undo_sorted", "write", "write_boxes", "writer"]
+__all__ = [
+    "WRITERS",
+    "Job",
+    "WriteReport",
+    "Writer",
+    "Written",
+    "undo_sorted",
+    "write",
+    "write_boxes",
+    "writer",
+]

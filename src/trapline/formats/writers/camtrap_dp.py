@@ -110,7 +110,7 @@ def write_camtrap_dp(
         deployments: CSV of deployments (see `read_deployments`); an existing package's own serve as well.
         timezone: the zone of the cameras' clocks; not needed where the catalog knows every instant.
         metadata: YAML or JSON with what only the user knows; not needed for an existing package.
-        threshold: labels below it are no answers.
+        threshold: labels below this probability are no answers.
         media_prefix: put before every file path: a folder in the package, or the start of a URL; also before
             the ids of new photos and their events, if the package has other ones of that name.
         file_public: the photos can be had at their paths by anybody.

@@ -29,7 +29,7 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
 
     Args:
         job: what is to be written.
-        threshold: labels below it are no answers.
+        threshold: labels below this probability are no answers.
     """
     entries, notes = by_media(job, threshold)
     ids = _category_ids(job)

@@ -45,7 +45,7 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
 
     Args:
         job: what is to be written.
-        threshold: labels below it are not written as classifications.
+        threshold: labels below this probability are not written as classifications.
     """
     entries, notes = by_media(job, threshold)
     categories = _detection_categories(entries)

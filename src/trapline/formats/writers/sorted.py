@@ -31,7 +31,6 @@ from trapline.formats.writers.sorting_record import (
 from trapline.formats.writers.writing import Job, Written, writer
 
 Mode = Literal["symlink", "hardlink", "copy"]
-_MODES = ("symlink", "hardlink", "copy")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|[. ]$')
 
 
@@ -50,7 +49,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
 
     Args:
         job: what is to be written.
-        threshold: labels below it are no answers.
+        threshold: labels below this probability are no answers.
         mode: `symlink`, `hardlink` (same disk, no rights needed on Windows) or `copy`.
 
     Raises:
@@ -59,8 +58,6 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
         DataError: a photo is missing, two labels would share a folder, or a file is in the way that sorting
             did not make or that changed since; what was sorted before is then as it was.
     """
-    if mode not in _MODES:
-        raise UsageError(f"There is no mode '{mode}'; there are: {', '.join(_MODES)}.")
     refuse_gone(job.catalog)
     recorded = (job.output / UNDO_FILE).is_file()
     before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from trapline.errors import UsageError
 from trapline.formats.writers.answers import (
     MediaSaid,
     Said,
@@ -81,15 +80,13 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
 
     Args:
         job: what is to be written; without a taxonomy labels have no ranks and no uuid.
-        threshold: where no label reaches it the prediction is SpeciesNet's "no cv result".
+        threshold: where no label reaches this probability the prediction is SpeciesNet's "no cv result".
         layout: `photo`: one prediction a photo, as SpeciesNet up to 4 writes it; `detection`: one a
             detection, as SpeciesNet 5 does, what was said of a whole photo at a detection that stands for it.
 
     Raises:
         UsageError: an unknown layout.
     """
-    if layout not in ("photo", "detection"):
-        raise UsageError(f"There is no layout '{layout}'; there are: photo, detection.")
     entries, notes = by_media(job, threshold)
     lost = []
     shape = _entry if layout == "photo" else _entry_by_detection

@@ -56,8 +56,8 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
 
     Args:
         job: what is to be written.
-        threshold: labels below it are no answers.
-        interval: minutes; 0 counts every photo.
+        threshold: labels below this probability are no answers.
+        interval: minutes between independent events; 0 counts every photo.
 
     Raises:
         UsageError: `interval` is negative.

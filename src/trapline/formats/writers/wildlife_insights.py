@@ -140,7 +140,7 @@ def write_wildlife_insights(
         deployments: CSV of deployments (see `read_deployments`) with a camera_id; other columns that Wildlife
             Insights knows are taken over.
         metadata: YAML or JSON whose `wildlife_insights` holds the columns of projects.csv.
-        threshold: labels below it are no answers; the image is then "No CV Result".
+        threshold: labels below this probability are no answers; the image is then "No CV Result".
         media_prefix: put before every file path: where the photos were uploaded to.
         leave_out: leave out photos without a time, instead of refusing.
 

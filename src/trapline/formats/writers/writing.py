@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from trapline.catalog import Catalog, as_listed
 from trapline.errors import UsageError
 from trapline.formats.writers.detected import is_sure, kind_of
+from trapline.options import Option, check_options, options_of
 from trapline.prediction import Predictions, Ranks
+from trapline.registry import Registry
 from trapline.taxonomy import KINDS, Label, Taxonomy, default_kind
 from trapline.taxonomy.names import Kind, plain
 
@@ -176,6 +177,9 @@ class Written:
 WriteFunction = Callable[..., Written]
 
 
+Into = Literal["file", "folder", "shared"]
+
+
 @dataclass(frozen=True)
 class Writer:
     """One foreign format.
@@ -184,7 +188,7 @@ class Writer:
         name: what `--format` calls it.
         description: one line for people.
         function: from a job and the writer's own options to what was written.
-        options: the names of the writer's own options.
+        options: the writer's own.
         loses: what every file of this format lacks, in words.
         into: the output is a `file`, a `folder` of its own, or a `shared` folder that may hold more.
     """
@@ -192,17 +196,17 @@ class Writer:
     name: str
     description: str
     function: WriteFunction
-    options: tuple[str, ...]
+    options: tuple[Option, ...]
     loses: tuple[str, ...]
-    into: str
+    into: Into
 
 
-WRITERS: dict[str, Writer] = {}
+WRITERS: Registry[Writer] = Registry("writer", "trapline.writers")
 """Every writer by its name."""
 
 
 def writer(
-    name: str, *, loses: Sequence[str], into: str = "file"
+    name: str, *, loses: Sequence[str], into: Into = "file"
 ) -> Callable[[WriteFunction], WriteFunction]:
     """Register a function as the writer of a format; its keyword-only parameters are the options.
 
@@ -210,13 +214,18 @@ def writer(
         name: what `--format` calls it.
         loses: what every file of this format lacks, in words; empty if nothing.
         into: see `Writer`.
+
+    Raises:
+        UsageError: the name is taken, or the function is no writer; what is expected is said.
     """
+    taken = {"predictions", "catalog", "output", "format", "taxonomy", "force"}
 
     def register(function: WriteFunction) -> WriteFunction:
-        parameters = inspect.signature(function).parameters.values()
-        own = tuple(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        own = options_of(function, f"writer '{name}'", "job", taken)
+        if into not in get_args(Into):
+            raise UsageError(f"The writer '{name}' is into {' or '.join(get_args(Into))}, not '{into}'.")
         description = (inspect.getdoc(function) or "").split("\n")[0]
-        WRITERS[name] = Writer(name, description, function, own, tuple(loses), into)
+        WRITERS.add(name, Writer(name, description, function, own, tuple(loses), into), function)
         return function
 
     return register
@@ -249,8 +258,9 @@ def write(
             requires was not given; the message says what.
         DataError: the predictions are not of this catalog, or a file is wrong.
     """
-    chosen = choose_writer(format)
-    _refuse_unknown(chosen, options)
+    chosen = WRITERS.find(format)
+    others = {name: other.options for name, other in WRITERS.items()}
+    check_options(options, chosen.options, f"The format '{chosen.name}'", others)
     output = Path(output)
     if chosen.into != "shared" and output.exists() and not force:
         raise UsageError(f"{output} exists. Name another output, or overwrite it with --force.")
@@ -262,7 +272,10 @@ def write(
         taxonomy = Taxonomy.from_json(predictions.info["taxonomy"], "The taxonomy of the predictions")
     known = None if taxonomy is None else taxonomy.for_labels(predictions.labels)
     job = Job(predictions.without_skipped(), catalog, known, output, force)
-    done = chosen.function(job, **options)
+    with WRITERS.naming_guests(chosen.name):
+        done = chosen.function(job, **options)
+        if not isinstance(done, Written):
+            raise TypeError(f"it gave a {type(done).__name__} and not what was Written")
     return WriteReport(
         chosen.name,
         output,
@@ -273,29 +286,6 @@ def write(
         tuple(done.files),
         tuple(done.failed),
     )
-
-
-def choose_writer(format: str) -> Writer:
-    """The writer of a format.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    name = format.replace("_", "-")
-    if name not in WRITERS:
-        near = difflib.get_close_matches(name, WRITERS, 1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise UsageError(f"There is no format '{format}' to write; there are: {', '.join(WRITERS)}.{hint}")
-    return WRITERS[name]
-
-
-def _refuse_unknown(chosen: Writer, options: dict[str, Any]) -> None:
-    for name in options:
-        if name not in chosen.options:
-            owners = [other.name for other in WRITERS.values() if name in other.options]
-            elsewhere = f" It belongs to: {', '.join(owners)}." if owners else ""
-            has = f"has: {', '.join(chosen.options)}" if chosen.options else "has none"
-            raise UsageError(f"The format '{chosen.name}' has no option '{name}'; it {has}.{elsewhere}")
 
 
 def put(path: Path, text: str) -> Path:

@@ -62,7 +62,7 @@ def write_xmp(
 
     Args:
         job: what is to be written; the output is the folder of the photos, or another.
-        threshold: labels below it are no answers.
+        threshold: labels below this probability are no answers.
         mode: `sidecar`, or `copy`, which needs the program ExifTool and an output without those photos.
         naming: of sidecars: `full` (photo.jpg.xmp; where none is named) or `adobe` (photo.xmp).
 
@@ -73,10 +73,6 @@ def write_xmp(
             written.
         DataError: a sidecar of another program is in the way, or two photos would share a sidecar or a copy.
     """
-    if mode not in ("sidecar", "copy"):
-        raise UsageError(f"There is no mode '{mode}' of xmp; there are: sidecar, copy.")
-    if naming not in (None, "full", "adobe"):
-        raise UsageError(f"There is no naming '{naming}'; there are: full, adobe.")
     if mode == "copy" and naming is not None:
         raise UsageError("A copy is called as its photo is; --naming is for sidecars.")
     entries, notes = by_media(job, threshold)
