@@ -53,8 +53,8 @@ forms:
 
 # the site of the documentation, into build/site
 docs:
-    {{ run }} --group docs python scripts/stage_docs.py build/docs
-    {{ run }} --group docs zensical build --strict --clean
+    {{ run }} --group docs python scripts/stage_docs.py build
+    {{ run }} --group docs zensical build --strict --clean --config-file build/mkdocs.yml
 
 # the site, at http://localhost:8000
 docs-serve: docs

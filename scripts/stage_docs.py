@@ -1,16 +1,18 @@
-"""Puts what the site of the documentation is made of into a folder, laid out as the repository is.
+"""Puts what the site of the documentation is made of into FOLDER/docs, laid out as the repository is.
 
 usage: python scripts/stage_docs.py FOLDER
 
 The pages are those that a git host shows, with the same links. Here alone the notebooks become pages, folders
 that are linked to become lists of their files, and the pages of the Python interface get the docstrings of
-what `trapline.__all__` and each room's `__all__` name.
+what `trapline.__all__` and each room's `__all__` name. FOLDER/mkdocs.yml is the repository's with the
+navigation: the sections of docs/README.md and the pages they lead to.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import re
 import shutil
 import sys
@@ -18,11 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import yaml
 from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[1]
 STAGED = ("*.md", "CITATION.cff", "LICENSE", "NOTICE", "docs/**/*", "deploy/**/*", "benchmarks/RESULTS.md")
-"""What is copied as it is; `mkdocs.yml` says which pages the reader is led to."""
+"""What is copied as it is."""
 
 API, ROOMS = "docs/api.md", "docs/api-rooms.md"
 
@@ -69,6 +72,20 @@ def list_files(folder: Path) -> None:
     (folder / "index.md").write_text("\n".join([f"# {folder.name}\n", *lines, ""]), encoding="utf-8")
 
 
+def navigation() -> list[dict[str, list[str]]]:
+    """The sections of the index, each of which begins with bold words, and the pages they link to, once."""
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    _, *parts = re.split(r"^\*\*(.+?)\*\*", index, flags=re.MULTILINE)
+    known, sections = {"docs/README.md"}, [{"Trapline": ["README.md", "docs/README.md"]}]
+    for title, text in zip(parts[::2], parts[1::2], strict=True):
+        linked = re.findall(r"\]\(([^)#:]+\.(?:md|ipynb))\)", text)
+        pages = [os.path.normpath(f"docs/{link}").replace(os.sep, "/") for link in linked]
+        fresh = [page.replace(".ipynb", ".md") for page in dict.fromkeys(pages) if page not in known]
+        known.update(pages)
+        sections.append({title: fresh})
+    return sections
+
+
 def stage(folder: Path) -> None:
     """Fill the folder anew."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -92,5 +109,12 @@ def stage(folder: Path) -> None:
         page.write_text(text + more.get(page.relative_to(folder).as_posix(), ""), encoding="utf-8")
 
 
+def main(folder: Path) -> None:
+    """Stage the pages, and the configuration with its navigation beside them."""
+    stage(folder / "docs")
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    (folder / "mkdocs.yml").write_text(yaml.safe_dump({**settings, "nav": navigation()}), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    stage(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))

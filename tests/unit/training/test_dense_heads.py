@@ -9,6 +9,8 @@ from trapline.metrics import log_loss, probabilities_of
 from trapline.models import Recipe
 from trapline.training.dense import DenseHead, as_dense, fit_dense
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 torch = pytest.importorskip("torch")
 
 SIZE, LABELS = 12, 3

@@ -21,6 +21,8 @@ from trapline.prediction import Predictions
 from trapline.taxonomy import Taxonomy, taxonomy_from_csv
 from trapline.training import train
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 OTHERS: dict[str, tuple[str, ...]] = {
     "frozen_epochs": ("2",),
     "frozen_stages": ("2",),

@@ -15,6 +15,8 @@ from trapline.prediction import Predictions, predict
 from trapline.training.features import embed
 from trapline.training.heads import crossval_head, looks_of, train_head
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 LABELS = ("disc", "square")
 PLACES = 8
 

@@ -25,6 +25,8 @@ from trapline.training.heads import crossval_head, train_head
 from trapline.training.selection import select_media
 from trapline.training.targets import base_calibration
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 LABELS = ("blank", "hare", "lynx")
 FRAMES = 3
 

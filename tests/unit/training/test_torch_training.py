@@ -15,6 +15,8 @@ from trapline.errors import DataError, TraplineWarning
 from trapline.metrics import log_loss
 from trapline.models import Recipe, change_recipe, resolve_recipe
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
