@@ -363,7 +363,7 @@ def seed_predictions(folder: Path) -> list[Path]:
         ("m2", None, None, "2.jpg", "failed", "odd", None, None),
     ]
     table = pl.DataFrame(rows, schema=FIXED | {"a": pl.Float32(), "b": pl.Float32()}, orient="row")
-    predictions = Predictions(table, ("a", "b"), "media", "f" * 64, "single-label", {})
+    predictions = Predictions(table, ("a", "b"), "media", "f" * 64, "single-label")
     predictions.save(folder / "p.csv")
     return [folder / "p.csv", folder / "p.csv.json", predictions.save(folder / "p.parquet")]
 

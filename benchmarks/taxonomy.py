@@ -99,7 +99,7 @@ def part_of(predictions: Predictions, name: str) -> Predictions:
     """The predictions of one set."""
     table = predictions.table.filter(pl.col("media_id").str.starts_with(f"{name}/"))
     return Predictions(
-        table, predictions.labels, "media", predictions.model, predictions.task, predictions.info
+        table, predictions.labels, "media", predictions.model, predictions.task, predictions.facts
     )
 
 
@@ -166,8 +166,8 @@ def print_greedy(catalog: Catalog, predictions: Predictions) -> None:
 
 def tree_of(predictions: Predictions) -> Hierarchy:
     """The decisions that predictions come from."""
-    info = predictions.info["taxonomy"]
-    classes = Classes(Taxonomy.from_json(info), predictions.labels, info["classes"])
+    tree = predictions.facts.taxonomy
+    classes = Classes(Taxonomy.from_json(tree.as_json()), predictions.labels, tree.classes)
     return hierarchy_of(classes, ("family", "genus", "species", "subspecies"))
 
 
@@ -255,7 +255,7 @@ def print_promise(
     labels = [truth[one] for one in media]
     places = np.array([groups[one] for one in media])
     values = part.probabilities()
-    levels = levels_of(tree, classes.names, part.info["taxonomy"]["unsupported"])
+    levels = levels_of(tree, classes.names, part.facts.taxonomy.unsupported)
     names = np.unique(places)
     cache: dict[tuple[str, str], str] = {}
     kept: dict[str, list[tuple[float, float]]] = {}

@@ -292,7 +292,7 @@ def alone(predictions: Predictions) -> Predictions:
     """Each frame as its own event."""
     nothing = predictions.table.with_columns(event_id=pl.lit(None, pl.String))
     return Predictions(
-        nothing, predictions.labels, "media", predictions.model, predictions.task, predictions.info
+        nothing, predictions.labels, "media", predictions.model, predictions.task, predictions.facts
     )
 
 

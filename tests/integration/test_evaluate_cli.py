@@ -12,7 +12,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.cli import main
-from trapline.prediction import Predictions
+from trapline.prediction import PredictionFacts, Predictions
 
 LABELS = ("blank", "hare", "lynx")
 
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = fixed.hstack(
         pl.from_numpy((values / values.sum(axis=1, keepdims=True)).astype(np.float32), schema=list(LABELS))
     )
-    Predictions(table, LABELS, "media", "f" * 64, "single-label", {"model_name": "small"}).save(
+    Predictions(table, LABELS, "media", "f" * 64, "single-label", PredictionFacts(model_name="small")).save(
         home / "p.csv"
     )
     return home

@@ -39,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         schema={**FIXED, "fox": pl.Float32(), "blank": pl.Float32()},
         orient="row",
     )
-    Predictions(table, ("fox", "blank"), "media", "f" * 16, "single-label", {}).save("predictions.csv")
+    Predictions(table, ("fox", "blank"), "media", "f" * 16, "single-label").save("predictions.csv")
     (tmp_path / "taxonomy.csv").write_text("label,genus,species\nfox,Vulpes,vulpes\n")
 
     def run(*arguments: str) -> tuple[int, str, str]:

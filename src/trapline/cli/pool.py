@@ -51,9 +51,10 @@ def run(
         rows=rows,  # type: ignore[arg-type]
     )
     pooled.save(output)
-    said = pooled.info["pooled"]["how"]
-    others = "".join(f", {label} by {method}" for label, method in said["by_label"].items())
-    why = f", chosen on {said['selected_on']}" if how is None and said["selected_on"] else ""
+    assert pooled.facts.pooled is not None
+    said = pooled.facts.pooled.how
+    others = "".join(f", {label} by {method}" for label, method in said.by_label.items())
+    why = f", chosen on {said.selected_on}" if how is None and said.selected_on else ""
     typer.echo(
-        f"Wrote {output}: {len(pooled):,} rows, {len(found):,} media pooled by {said['method']}{others}{why}."
+        f"Wrote {output}: {len(pooled):,} rows, {len(found):,} media pooled by {said.method}{others}{why}."
     )

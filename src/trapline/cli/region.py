@@ -31,8 +31,9 @@ def run(
     refuse_as_predictions(output, force)
     found = weigh_by_region(Predictions.load(predictions), read_region(species), unlisted)
     found.save(output)
-    said = found.info["region"]
-    weights, not_named, unknown = said["weights"], said["not_named"], said["unknown"]
+    said = found.facts.region
+    assert said is not None
+    weights, not_named, unknown = said.weights, said.not_named, said.unknown
     typer.echo(f"Wrote {output}: {len(found)} rows, {len(weights)} labels weighed.")
     if unknown:
         typer.echo(f"Nothing that the model knows, so passed over: {', '.join(unknown)}.")

@@ -1,7 +1,8 @@
 """From predictions to predictions: tables combined, probabilities weighed by what lives in a region."""
 
-from trapline.ensemble.combining import Combination, combine, learn_combination
+from trapline.ensemble.combining import combine, learn_combination
 from trapline.ensemble.region import RegionalList, read_region, weigh_by_region
+from trapline.prediction.facts import Combination
 
 __all__ = [
     "Combination",

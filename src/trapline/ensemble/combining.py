@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trapline.catalog import Catalog, event_key, location_folds
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
+from trapline.prediction.facts import Combination, PoolingOptions, PredictionFacts
 from trapline.prediction.table import Predictions
 
 GROUPS = ("no box", "faint", "alone", "several")
@@ -31,43 +31,6 @@ FAINT = 0.5
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-
-class Combination(BaseModel):
-    """What `learn_combination` found, kept in the table's `info["combined"]`.
-
-    Attributes:
-        models: fingerprints, in the order of the weights.
-        names: of the models, for people.
-        weights: one a model, and
-        sureness: of each group: see `trapline.metrics.opinions`.
-        pooled: how the tables were pooled by event first (`without_box`, `place_days`); None if not.
-        learnt_on: for people.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    models: tuple[str, ...]
-    names: tuple[str, ...]
-    weights: tuple[float, ...]
-    sureness: dict[str, float]
-    pooled: dict[str, float | None] | None
-    learnt_on: str
-
-    @classmethod
-    def of(cls, predictions: Predictions) -> Combination:
-        """What a combined table says of itself.
-
-        Raises:
-            DataError: the table is not a combined one.
-        """
-        try:
-            return cls.model_validate(predictions.info["combined"])
-        except (KeyError, ValidationError):
-            raise DataError(
-                "These predictions do not say how models were combined; give the table that "
-                "`trapline combine` wrote when it learnt the weights."
-            ) from None
 
 
 def learn_combination(
@@ -83,7 +46,7 @@ def learn_combination(
         seed: deals the folds.
 
     Returns:
-        the combined table; its `info["combined"]` is the `Combination` learnt on all of the media.
+        the combined table; its `facts.combined` is the `Combination` learnt on all of the media.
 
     Raises:
         DataError: tables that are not of the same media and labels, media without a label, too few locations.
@@ -156,7 +119,10 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
 
 
 def _combined(
-    members: Sequence[Predictions], probabilities: Floats, combination: Combination, **info: Any
+    members: Sequence[Predictions],
+    probabilities: Floats,
+    combination: Combination,
+    measured_on: str | None = None,
 ) -> Predictions:
     """The first table with these probabilities; media that failed for one model keep its reason."""
     first = members[0]
@@ -173,24 +139,20 @@ def _combined(
         pl.Series(label, probabilities[:, place], pl.Float32).fill_nan(None)
         for place, label in enumerate(first.labels)
     ]
-    said = {
-        "model_name": f"{', '.join(combination.names)} combined",
-        "calibration": combination.learnt_on,
-        "combined": combination.model_dump(mode="json"),
-        **info,
-    }
-    trained_on = [member.info.get("trained_on") for member in members]
-    if all(trained_on):
-        said["trained_on"] = [one for several in trained_on for one in several or ()]
-    held_out_by = {member.info.get("held_out_by") for member in members}
-    if len(held_out_by) == 1 and held_out_by != {None}:
-        (said["held_out_by"],) = held_out_by
-    if all(member.info.get("exclusive") for member in members):
-        said["exclusive"] = True
-    if combination.pooled is not None:
-        said["pooled"] = first.info["pooled"]
+    trained_on = [member.facts.trained_on for member in members]
+    held_out_by = {member.facts.held_out_by for member in members}
+    facts = PredictionFacts(
+        model_name=f"{', '.join(combination.names)} combined",
+        calibration=combination.learnt_on,
+        combined=combination,
+        measured_on=measured_on,
+        trained_on=tuple(chain.from_iterable(trained_on)) if all(trained_on) else (),
+        held_out_by=held_out_by.pop() if len(held_out_by) == 1 else None,
+        exclusive=all(member.facts.exclusive for member in members),
+        pooled=first.facts.pooled,
+    )
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()
-    return Predictions(fixed.hstack(columns), first.labels, first.level, fingerprint, first.task, said)
+    return Predictions(fixed.hstack(columns), first.labels, first.level, fingerprint, first.task, facts)
 
 
 def _aligned(members: Sequence[Predictions]) -> list[Predictions]:
@@ -216,9 +178,7 @@ def _aligned(members: Sequence[Predictions]) -> list[Predictions]:
         )
         columns = [*member.table.columns[: -len(member.labels)], *first.labels]
         aligned.append(
-            Predictions(
-                table.select(columns), first.labels, "media", member.model, member.task, dict(member.info)
-            )
+            Predictions(table.select(columns), first.labels, "media", member.model, member.task, member.facts)
         )
     return aligned
 
@@ -276,12 +236,10 @@ def _opinions(members: Sequence[Predictions]) -> Floats:
     return np.stack([member.probabilities() for member in members], axis=2)
 
 
-def _pooled(members: Sequence[Predictions]) -> dict[str, float | None] | None:
+def _pooled(members: Sequence[Predictions]) -> PoolingOptions | None:
     """How the tables were pooled, all alike; None if they were not."""
-    found = []
-    for member in members:
-        said = member.info.get("pooled")
-        found.append(said and {key: said.get(key) for key in ("without_box", "place_days")})
+    pooled = [member.facts.pooled for member in members]
+    found = [None if one is None else one.options for one in pooled]
     if any(one != found[0] for one in found):
         raise UsageError(
             f"The tables are {' and '.join(_how(one) for one in found)}; pool them alike, or none of them."
@@ -289,15 +247,12 @@ def _pooled(members: Sequence[Predictions]) -> dict[str, float | None] | None:
     return found[0]
 
 
-def _how(pooled: dict[str, float | None] | None) -> str:
-    if pooled is None:
-        return "not pooled by event"
-    options = [f"--{key.replace('_', '-')} {value:g}" for key, value in pooled.items() if value is not None]
-    return f"pooled by event ({' '.join(options)})"
+def _how(pooled: PoolingOptions | None) -> str:
+    return "not pooled by event" if pooled is None else f"pooled by event ({pooled})"
 
 
 def _name(member: Predictions) -> str:
-    return str(member.info.get("recipe") or member.info.get("model_name") or member.model[:12])
+    return member.facts.recipe or member.facts.model_name or member.model[:12]
 
 
 def _folds(catalog: Catalog, table: pl.DataFrame, rows: npt.NDArray[np.bool_], folds: int, seed: int) -> Ints:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from trapline.errors import DataError, UsageError
+from trapline.prediction.facts import RegionWeights
 from trapline.prediction.table import Predictions
 from trapline.taxonomy import KINDS, RANKS, Taxonomy, default_kind
 from trapline.taxonomy.names import plain, scientific
@@ -210,7 +211,7 @@ def weigh_by_region(
 
     Bayes' rule for a change of the prior alone (Saerens et al. 2002): a weight says how many times more
     often a taxon is met here than where the model learnt, beside the others. The roll-up's thresholds stay;
-    what they promise was measured without the list. `info["region"]` keeps the weights, the labels that are
+    what they promise was measured without the list. `facts.region` keeps the weights, the labels that are
     not named, and the names of the list that say nothing of any label.
 
     Args:
@@ -223,14 +224,14 @@ def weigh_by_region(
             predictions were weighed before (the weights would multiply).
         DataError: see `label_weights`.
     """
-    taxonomy = predictions.info.get("taxonomy")
-    if not taxonomy or predictions.task != "single-label":
+    tree = predictions.facts.taxonomy
+    if tree is None or predictions.task != "single-label":
         raise UsageError("A regional list needs predictions of a model of taxa (see docs/taxonomy.md).")
-    if "region" in predictions.info:
+    if predictions.facts.region is not None:
         raise UsageError("These predictions were weighed by a list already; weigh those it was applied to.")
     if unlisted < 0:
         raise UsageError(f"The weight of what is not listed cannot be negative ({unlisted}).")
-    found = label_weights(Taxonomy.from_json(taxonomy), predictions.labels, region, unlisted)
+    found = label_weights(Taxonomy.from_json(tree.as_json()), predictions.labels, region, unlisted)
     ordered = np.array([found.weights[label] for label in predictions.labels])
     values = np.maximum(predictions.probabilities(), _LEAST) * ordered
     values /= values.sum(axis=1, keepdims=True)
@@ -238,8 +239,11 @@ def weigh_by_region(
     table = predictions.table.with_columns(
         numbers.select(pl.all().fill_nan(None)).get_column(label) for label in predictions.labels
     )
-    said = {"not_named": list(found.not_named), "unknown": list(found.unknown)}
-    info = {**predictions.info, "region": {"weights": found.weights, "unlisted": unlisted, **said}}
-    if info.get("calibration"):
-        info["calibration"] = f"{info['calibration']}; then weighed by a regional list, not measured with it"
-    return replace(predictions, table=table, info=info)
+    weighed = RegionWeights(
+        weights=found.weights, unlisted=unlisted, not_named=found.not_named, unknown=found.unknown
+    )
+    calibration = predictions.facts.calibration
+    if calibration:
+        calibration = f"{calibration}; then weighed by a regional list, not measured with it"
+    facts = replace(predictions.facts, region=weighed, calibration=calibration)
+    return replace(predictions, table=table, facts=facts)

@@ -76,7 +76,7 @@ def evaluate(
         UsageError: another kind of answers, or greedy ones of a model without a taxonomy.
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
-    if answers != "rolled-up" and not predictions.info.get("taxonomy"):
+    if answers != "rolled-up" and predictions.facts.taxonomy is None:
         raise UsageError(f"{answers.capitalize()} answers are of a model of taxa; these have no taxonomy.")
     told = what_is_told(predictions, training if isinstance(training, Catalog) else catalog)
     level, noun = predictions.level, NOUNS[predictions.level]
@@ -103,14 +103,14 @@ def evaluate(
     )
     sides = [_side(matched, groups, chosen, samples, seed) for chosen in _sides(seen)]
     return Evaluation(
-        name=name or str(predictions.info.get("model_name") or "the model"),
+        name=name or predictions.facts.model_name or "the model",
         task=predictions.task,
         level=level,
         labels=matched.labels,
         measured_on=_measured_on(matched, part, noun),
         part=part,
         model=predictions.model,
-        model_info=dict(predictions.info),
+        model_info=predictions.facts,
         catalog=catalog.source,
         split=catalog.facts.split.as_json() if catalog.facts.split else {},
         leak=leak,
@@ -166,7 +166,7 @@ def _measured_on(matched: Matched, part: str | None, noun: str) -> str:
 
 def _calibrated_on(predictions: Predictions, part: str | None) -> str | None:
     """What the predictions say their calibration was fitted on, if that may be the part that is judged."""
-    fitted_on = str(predictions.info.get("calibration") or "")
+    fitted_on = predictions.facts.calibration or ""
     out_of_fold = fitted_on.startswith("out of fold") and part != "test"  # folds are of all other media
     return fitted_on if part is not None and (out_of_fold or part in fitted_on) else None
 

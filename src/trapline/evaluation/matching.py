@@ -170,7 +170,7 @@ def match(
             locations=joined["location_id"].drop_nulls().n_unique(),
             without_location=joined["location_id"].null_count(),
         ),
-        exclusive=bool(predictions.info.get("exclusive")),
+        exclusive=predictions.facts.exclusive,
     )
 
 
@@ -210,7 +210,8 @@ def _one_label_each(
 
 def _inside_the_node(labelled: pl.DataFrame, predictions: Predictions) -> pl.DataFrame:
     """Without media of labels outside the one node of the tree that the model decides."""
-    outside = (predictions.info.get("taxonomy") or {}).get("outside")
+    tree = predictions.facts.taxonomy
+    outside = () if tree is None else tree.outside
     if not outside:
         return labelled
     return labelled.filter(~pl.col("labels").list.eval(pl.element().is_in(outside)).list.any())
@@ -218,7 +219,8 @@ def _inside_the_node(labelled: pl.DataFrame, predictions: Predictions) -> pl.Dat
 
 def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.DataFrame, int]:
     """Of a model of taxa: labels as its classes, by name; media whose label stops above them are left out."""
-    classes = (predictions.info.get("taxonomy") or {}).get("classes")
+    tree = predictions.facts.taxonomy
+    classes = None if tree is None else tree.classes
     if not classes:
         return joined, 0
     coarse = [label for label, name in classes.items() if name is None]

@@ -98,7 +98,7 @@ def evaluate_ranks(
     """
     if way not in get_args(Way):
         raise UsageError(f"Answers are {' or '.join(get_args(Way))}, not '{way}'.")
-    ranks = Ranks.of_info(predictions.labels, predictions.info)
+    ranks = Ranks.of_facts(predictions.labels, predictions.facts)
     if ranks is None or predictions.level != "media":
         return None
     hierarchy = ranks.hierarchy
@@ -111,7 +111,7 @@ def evaluate_ranks(
         answers, thresholds, promise = walk_down(truth.probabilities, hierarchy), None, None
     else:
         answers, thresholds = ranks.answers(truth.probabilities), ranks.thresholds
-        promise = predictions.info["taxonomy"].get("rollup", {}).get("promise")
+        promise = ranks.promise
     by_rank, taxa = figures_by_rank(truth, classes, samples, seed)
     return RankEvaluation(
         media=len(truth.labels),

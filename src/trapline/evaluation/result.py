@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, ValidationError
 
 from trapline.errors import DataError
 from trapline.evaluation.matching import Counts
 from trapline.evaluation.ranks import RankEvaluation
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
+from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.table import Level
 
 if TYPE_CHECKING:
@@ -149,6 +150,13 @@ class Leak(ResultPart):
     findings: tuple[str, ...] = ()
 
 
+def _as_facts(content: object) -> object:
+    try:
+        return PredictionFacts.from_json(content, "it") if isinstance(content, dict) else content
+    except DataError as error:
+        raise ValueError(str(error)) from error
+
+
 class Evaluation(ResultPart):
     """How good a model's predictions are, and how sure one can be of that.
 
@@ -177,7 +185,9 @@ class Evaluation(ResultPart):
     measured_on: str
     part: str | None
     model: str
-    model_info: dict[str, Any]
+    model_info: Annotated[
+        PredictionFacts, BeforeValidator(_as_facts), PlainSerializer(PredictionFacts.as_json)
+    ]
     catalog: str
     split: dict[str, JsonValue]
     leak: Leak

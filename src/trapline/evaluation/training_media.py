@@ -78,13 +78,13 @@ class Training:
 
 def what_is_told(predictions: Predictions, source: Catalog) -> Told:
     """What the predictions tell of the training, held against a catalog with a row a media."""
-    if held_out_by := predictions.info.get("held_out_by"):
+    if held_out_by := predictions.facts.held_out_by:
         return Told(held_out_by=held_out_by)
-    models = predictions.info.get("trained_on")
+    models = predictions.facts.trained_on
     if not models:
         return Told()
-    parts = frozenset(part for model in models for part in model["parts"])
-    return Told(parts, {model["split"] for model in models} == {fingerprint(source)})
+    parts = frozenset(part for model in models for part in model.parts)
+    return Told(parts, {model.split for model in models} == {fingerprint(source)})
 
 
 def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, told: Told) -> Training:

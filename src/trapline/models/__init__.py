@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from trapline.models.card import Calibration, Card, EventPooling, Export, Interval, PoolingMethod
+from trapline.models.card import Calibration, Card, EventPooling, Export, Interval, PoolingMethod, TrainedOn
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.recipe import Recipe
 from trapline.models.recipes import RECIPES, change_recipe, recipe_names, resolve_recipe
@@ -37,6 +37,7 @@ __all__ = [
     "Outputs",
     "PoolingMethod",
     "Recipe",
+    "TrainedOn",
     "change_recipe",
     "convert_detector",
     "export_int8",

@@ -117,6 +117,10 @@ class EventPooling(BaseModel):
     metrics: dict[str, Interval] = {}
     metrics_on: str = ""
 
+    def without_figures(self) -> EventPooling:
+        """How to pool alone, as predictions keep it."""
+        return self.model_copy(update={"metrics": {}, "metrics_on": ""})
+
 
 class Export(BaseModel):
     """How a model file was made from another one, and what that changed.
@@ -138,6 +142,15 @@ class Export(BaseModel):
     measured_on: str
     change: dict[str, Interval] = {}
     same_answer: float = Field(ge=0, le=1)
+
+
+class TrainedOn(BaseModel):
+    """Of which parts of which split weights come: so locations that were seen are told from others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parts: tuple[str, ...]
+    split: str
 
 
 class Card(BaseModel):
@@ -203,15 +216,15 @@ class Card(BaseModel):
         return any(known) if known else None
 
     @property
-    def trained_on(self) -> dict[str, Any] | None:
-        """The parts of which split the weights come from, as predictions keep it; None where it is not said.
+    def trained_on(self) -> TrainedOn | None:
+        """The parts of which split the weights come from; None where it is not said.
 
         A recipe that judges by folds trains in the end on all labelled media but those of the test part.
         """
         if "fingerprint" not in self.split or "fit" not in self.recipe:
             return None
-        parts = ["train"] if self.recipe["fit"] == "train" else ["train", "validation"]
-        return {"parts": parts, "split": self.split["fingerprint"]}
+        parts = ("train",) if self.recipe["fit"] == "train" else ("train", "validation")
+        return TrainedOn(parts=parts, split=self.split["fingerprint"])
 
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Card:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trapline.prediction.detection import detect
     from trapline.prediction.engine import Estimate, Progress, estimate, predict, predict_to_file
     from trapline.prediction.explaining import Explained, explain
+    from trapline.prediction.facts import ModelTree, PredictionFacts
     from trapline.prediction.inputs import as_catalog, read_list
     from trapline.prediction.pooling import pool_events
     from trapline.prediction.ranks import Ranks, add_ranks
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Estimate": "engine",
     "Explained": "explaining",
+    "ModelTree": "facts",
+    "PredictionFacts": "facts",
     "Predictions": "table",
     "Progress": "engine",
     "Ranks": "ranks",
@@ -42,6 +45,8 @@ _HOMES = {
 __all__ = [
     "Estimate",
     "Explained",
+    "ModelTree",
+    "PredictionFacts",
     "Predictions",
     "Progress",
     "Ranks",

@@ -22,6 +22,7 @@ from trapline.models import ModelFile
 from trapline.models.runtimes import memory_is_short
 from trapline.prediction.assembly import table_parts
 from trapline.prediction.decoding import Decoded, Decoding
+from trapline.prediction.facts import facts_of_card
 from trapline.prediction.inputs import (
     Extent,
     Input,
@@ -352,24 +353,15 @@ def _write(
     rows: Level = "box" if level == "box" else "media"
     schema = fixed_columns(rows) | dict.fromkeys(labels, pl.Float32())
     task: Task = "multi-label" if model.card.task == "multi-label" else "single-label"
-    info = {
-        "model_name": model.card.name,
-        "calibration": model.card.calibration.fitted_on,
-        "source": catalog.source,
-        "crops": _crops(extent, crop, level),
-        "runtime": model.runtime,
-        "batch_size": journal.header["batch_size"],
-        "limits": journal.header["limits"],
-    }
-    if model.card.trained_on is not None:  # so that seen locations are told from unseen ones
-        info["trained_on"] = [model.card.trained_on]
-    if model.card.event is not None:  # so that events can be pooled from the table alone
-        info["event"] = model.card.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})
-    if model.card.calibration.exclusive:  # so that it is judged as the softmax that it is
-        info["exclusive"] = True
-    if model.card.taxonomy:
-        info |= {"taxonomy": model.card.taxonomy, "thresholds": model.card.thresholds}
-    head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, info)
+    facts = replace(
+        facts_of_card(model.card),
+        source=catalog.source,
+        crops=_crops(extent, crop, level),
+        runtime=model.runtime,
+        batch_size=journal.header["batch_size"],
+        limits=journal.header["limits"],
+    )
+    head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, facts)
     tally = Tally(labels)
     parts = table_parts(catalog, crop, rows, journal)
     if level == "event":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 from trapline.catalog import BLANK, Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
+from trapline.prediction.facts import Pooled, PooledBy
 from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
 from trapline.prediction.places import answer_by_place
 from trapline.prediction.ranks import Ranks
@@ -77,16 +79,14 @@ def pool_events(
     frames = predictions.probabilities()[order], weights[order], codes[order]
     if hierarchy is None:
         pooled = apply_pooling(*frames, pooling, predictions.task, predictions.labels)
-        said = pooling.model_dump(mode="json", include={"method", "by_label", "selected_on"})
+        by = PooledBy(method=pooling.method, by_label=dict(pooling.by_label), selected_on=pooling.selected_on)
     else:
         pooled = pool_nodes(*frames, hierarchy)
-        said = {"method": NODE_MEAN, "by_label": {}, "selected_on": ""}
+        by = PooledBy(method=NODE_MEAN, by_label={}, selected_on="")
     if place_days is not None:
         pooled = answer_by_place(pooled, *_events(media), place_days)
-    info = {
-        **predictions.info,
-        "pooled": {"how": said, "without_box": without_box, "place_days": place_days},
-    }
+    said = Pooled(how=by, without_box=without_box, place_days=place_days)
+    facts = replace(predictions.facts, pooled=said)
     if rows == "media":
         table, pooled = predictions.table.select(*FIXED).with_columns(media["event_id"]), pooled[codes]
     else:
@@ -95,7 +95,7 @@ def pool_events(
     good = table["status"] == "ok"
     numbers = numbers.select(pl.when(good).then(pl.col(label)).alias(label) for label in predictions.labels)
     return Predictions(
-        table.hstack(numbers), predictions.labels, rows, predictions.model, predictions.task, info
+        table.hstack(numbers), predictions.labels, rows, predictions.model, predictions.task, facts
     )
 
 
@@ -164,8 +164,7 @@ def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictio
     if isinstance(how, EventPooling):
         return how
     if how is None:
-        said = predictions.info.get("event")
-        return EventPooling.model_validate(said) if said else EventPooling()
+        return predictions.facts.event or EventPooling()
     if how not in get_args(PoolingMethod):
         ways = ", ".join((*get_args(PoolingMethod), NODE_MEAN))
         raise UsageError(f"Events are pooled by {ways}, not by '{how}'.")
@@ -173,7 +172,7 @@ def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictio
 
 
 def _hierarchy(predictions: Predictions) -> Hierarchy:
-    ranks = Ranks.of_info(predictions.labels, predictions.info)
+    ranks = Ranks.of_facts(predictions.labels, predictions.facts)
     if ranks is None:
         raise UsageError(f"{NODE_MEAN} averages at the nodes of a tree; these predictions have no taxonomy.")
     return ranks.hierarchy

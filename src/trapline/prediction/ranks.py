@@ -21,6 +21,8 @@ from trapline.taxonomy.rollup import LEVELS, RolledUp, best_answers, levels_of, 
 if TYPE_CHECKING:
     import polars as pl
 
+    from trapline.prediction.facts import PredictionFacts
+
 ANSWER = ("answer", "answer_rank", "answer_probability")
 """The rolled-up answer: a taxon (or animal, human, vehicle, blank, other), its rank (or `kind`), and its
 probability. Null where no rank keeps what the model promises."""
@@ -55,10 +57,16 @@ class Ranks:
         return cls(card.labels, card.taxonomy, card.thresholds) if card.taxonomy else None
 
     @classmethod
-    def of_info(cls, labels: Sequence[str], info: Mapping[str, Any]) -> Ranks | None:
-        """Those that predictions carry in their `info`; None where they carry none."""
-        taxonomy = info.get("taxonomy")
-        return cls(labels, taxonomy, info.get("thresholds", {})) if taxonomy else None
+    def of_facts(cls, labels: Sequence[str], facts: PredictionFacts) -> Ranks | None:
+        """Those of the tree that predictions carry; None where they carry none."""
+        tree = facts.taxonomy
+        return None if tree is None else cls(labels, tree.as_json(), facts.thresholds)
+
+    @property
+    def promise(self) -> float | None:
+        """The share of rolled-up answers that the thresholds keep right; None where nothing is promised."""
+        rollup = self._described.get("rollup") or {}
+        return rollup.get("promise")
 
     @cached_property
     def _levels(self) -> Any:

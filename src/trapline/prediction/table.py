@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import polars as pl
 
 from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.errors import DataError, UsageError, kind_of
+from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.ranks import Ranks
 
 Level = Literal["media", "box", "event"]
@@ -91,7 +92,7 @@ class Predictions:
         level: what a row stands for.
         model: the model file's fingerprint.
         task: `single-label` (rows sum to 1) or `multi-label`.
-        info: JSON-able facts: the model's name, on what it was calibrated, options of the run.
+        facts: what is known of the whole: the model's name, on what it was calibrated, options of the run.
     """
 
     table: pl.DataFrame
@@ -99,7 +100,7 @@ class Predictions:
     level: Level
     model: str
     task: Task
-    info: Mapping[str, Any] = field(default_factory=dict)
+    facts: PredictionFacts = field(default_factory=PredictionFacts)
 
     def __post_init__(self) -> None:
         fixed = fixed_columns(self.level)
@@ -137,7 +138,7 @@ class Predictions:
             "level": self.level,
             "model": self.model,
             "task": self.task,
-            "info": dict(self.info),
+            "info": self.facts.as_json(),
         }
 
     def save(self, path: Path | str) -> Path:
@@ -179,15 +180,14 @@ class Predictions:
                 types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
                 with for_polars(path, "rb") as file:
                     table = pl.read_csv(file, schema_overrides=types, new_columns=_columns(path))
-            if header["info"].get("taxonomy"):  # what `write_table` added is computed anew
+            if "taxonomy" in header["info"]:  # what `write_table` added is computed anew
                 table = table.select(*fixed_columns(header["level"]), *header["labels"])
         except (KeyError, ValueError, OSError, RecursionError, csv.Error, pl.exceptions.PolarsError) as error:
             raise DataError(f"{path} cannot be read as predictions of Trapline: {error}") from error
         except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
             raise DataError(f"{path} cannot be read as predictions of Trapline: it is damaged.") from error
-        return cls(
-            table, tuple(header["labels"]), header["level"], header["model"], header["task"], header["info"]
-        )
+        facts = PredictionFacts.from_json(header["info"], f"{path} cannot be read as predictions of Trapline")
+        return cls(table, tuple(header["labels"]), header["level"], header["model"], header["task"], facts)
 
 
 def _columns(path: Path) -> list[str]:
@@ -232,7 +232,7 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise DataError(f"Predictions are written as .parquet or .csv, not as '{path.name}'.")
-    ranks = Ranks.of_info(head.labels, head.info)
+    ranks = Ranks.of_facts(head.labels, head.facts)
     rows = rows if ranks is None else ranks.add_lazily(rows)
     header = json.dumps(head.header(), indent=1)
     refuse_foreign_header(path)

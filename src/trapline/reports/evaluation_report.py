@@ -34,7 +34,7 @@ class Picture:
 
 
 def _kind(evaluation: Evaluation) -> str:
-    return "exclusive" if evaluation.model_info.get("exclusive") else evaluation.task
+    return "exclusive" if evaluation.model_info.exclusive else evaluation.task
 
 
 def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]) -> Path:
@@ -173,12 +173,13 @@ def _locations(evaluation: Evaluation) -> Any:
 
 
 def _tree(evaluation: Evaluation) -> Any:
-    if evaluation.ranks is None:
+    tree = evaluation.model_info.taxonomy
+    if evaluation.ranks is None or tree is None:
         return None
     from trapline.reports.tree_figure import draw_tree
     from trapline.taxonomy import Taxonomy
 
-    return draw_tree(evaluation.ranks, Taxonomy.from_json(evaluation.model_info["taxonomy"]))
+    return draw_tree(evaluation.ranks, Taxonomy.from_json(tree.as_json()))
 
 
 def _pictures(evaluation: Evaluation, most: int) -> list[Picture]:

@@ -20,6 +20,7 @@ from trapline.models import Interval
 from trapline.models.calibrated import scale_logits
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
+from trapline.prediction.facts import PredictionFacts
 from trapline.taxonomy import Taxonomy
 from trapline.training.frozen import head_recipe
 from trapline.training.judging import Judged, judge, predictions_of
@@ -129,9 +130,9 @@ def run_folds(
     judged = judge(recipe, selected, rows, logits, base, folds=numbers)
     if not isinstance(folds, int):
         judged = replace(judged, held_out_by=None)  # what folds from elsewhere keep together is not known
-    info = {"recipe": recipe.name, "measured_on": judged.measured_on}
+    facts = PredictionFacts(recipe=recipe.name, measured_on=judged.measured_on)
     return CrossValidation(
-        predictions_of(recipe, selected, judged, "out-of-fold", info),
+        predictions_of(recipe, selected, judged, "out-of-fold", facts),
         judged.metrics,
         judged,
         logits.astype(np.float32),

@@ -24,6 +24,7 @@ from trapline.metrics import binary_losses, log_loss, probabilities_of
 from trapline.models import Calibration, Card, ModelFile, backbones
 from trapline.models.calibrated import scale_logits
 from trapline.models.recipe import MODEL_FILE, Recipe
+from trapline.prediction.facts import PredictionFacts
 from trapline.training import linear
 from trapline.training.crossval import CrossValidation, fold_rows
 from trapline.training.dense import DenseHead, fit_dense
@@ -301,9 +302,9 @@ def train_head(
     )
     folder.mkdir(parents=True, exist_ok=True)
     model = _write(learner, heads, card, folder / MODEL)
-    info = {"recipe": recipe.name, "measured_on": card.metrics_on}
+    facts = PredictionFacts(recipe=recipe.name, measured_on=card.metrics_on)
     fingerprint = ModelFile(model, threads=1).fingerprint
-    predictions_of(recipe, learner.selected, judged, fingerprint, info).save(folder / "validation.parquet")
+    predictions_of(recipe, learner.selected, judged, fingerprint, facts).save(folder / "validation.parquet")
     _write_history(heads[0], found, folder)
     return model
 
@@ -343,9 +344,9 @@ def crossval_head(
     rows, numbers = held_out(learner.selected, folds, recipe)
     found = learner.out_of_fold(rows, numbers)
     logits, judged = _judge_folds(learner, found, rows, numbers)
-    info = {"recipe": recipe.name, "measured_on": judged.measured_on}
+    facts = PredictionFacts(recipe=recipe.name, measured_on=judged.measured_on)
     return CrossValidation(
-        predictions=predictions_of(recipe, learner.selected, judged, "out-of-fold", info),
+        predictions=predictions_of(recipe, learner.selected, judged, "out-of-fold", facts),
         metrics=judged.metrics,
         judged=judged,
         logits=logits.astype(np.float32),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from trapline.models import Calibration, EventPooling, Interval
 from trapline.models.calibrated import apply_calibration, fit_calibration
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
+from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.table import FIXED, Level
 from trapline.training.events import intervals_of, judge_events, known_labels
 from trapline.training.selection import Rows, Selected
@@ -136,7 +136,7 @@ def _chosen_on_validation(recipe: Recipe) -> str:
 
 
 def predictions_of(
-    recipe: Recipe, selected: Selected, judged: Judged, fingerprint: str, info: Mapping[str, Any]
+    recipe: Recipe, selected: Selected, judged: Judged, fingerprint: str, facts: PredictionFacts
 ) -> Predictions:
     """The judged media as a predictions table; photos that could not be read have their row too."""
     failed = [row for row in selected.failed if _judgeable(selected, row, judged)]
@@ -161,14 +161,14 @@ def predictions_of(
             for place, label in enumerate(selected.labels)
         ),
     ).cast({name: kind for name, kind in FIXED.items()})  # noqa: C416  polars wants its own dict
-    if judged.held_out_by is not None:
-        info = {**info, "held_out_by": judged.held_out_by}
-    if recipe.exclusive:
-        info = {**info, "exclusive": True}
-    if judged.event is not None:
-        info = {**info, "event": judged.event.model_dump(mode="json", exclude={"metrics", "metrics_on"})}
+    facts = replace(
+        facts,
+        held_out_by=judged.held_out_by,
+        exclusive=recipe.exclusive,
+        event=None if judged.event is None else judged.event.without_figures(),
+    )
     level: Level = "event" if of_event else "media"
-    return Predictions(table, selected.labels, level, fingerprint, recipe.task, dict(info))
+    return Predictions(table, selected.labels, level, fingerprint, recipe.task, facts)
 
 
 def _judgeable(selected: Selected, row: int, judged: Judged) -> bool:

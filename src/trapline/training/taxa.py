@@ -19,6 +19,7 @@ from trapline.errors import UsageError
 from trapline.metrics import fit_temperature, probabilities_of
 from trapline.models import Calibration, Card, ModelFile
 from trapline.models.recipe import Recipe, Taxa
+from trapline.prediction.facts import ModelTree, PredictionFacts
 from trapline.taxonomy import Taxonomy
 from trapline.taxonomy.classes import Head, unsupported
 from trapline.training import linear
@@ -435,7 +436,7 @@ def train_taxa(
     caveat = " LEAKING SPLIT: these figures flatter the model." if leaks.leaking else ""
     settings, judged = learner.settings, fitted.judged
     thresholds, promised = promised_thresholds(learner, judged)
-    said = predictions_of(recipe, learner.media.selected, judged, "", {})
+    said = predictions_of(recipe, learner.media.selected, judged, "", PredictionFacts())
     card = Card(
         name=settings.node or recipe.name,
         task="single-label",
@@ -459,17 +460,16 @@ def train_taxa(
     )
     folder.mkdir(parents=True, exist_ok=True)
     model = _write(learner, fitted.heads, card, folder / MODEL)
-    info: dict[str, Any] = {
-        **said.info,
-        "recipe": recipe.name,
-        "measured_on": card.metrics_on,
-        "taxonomy": card.taxonomy,
-        "thresholds": card.thresholds,
-    }
-    if card.event is not None:
-        info["event"] = card.event.model_dump(mode="json")
+    facts = replace(
+        said.facts,
+        recipe=recipe.name,
+        measured_on=card.metrics_on,
+        taxonomy=ModelTree.from_json(card.taxonomy, "The model's taxonomy"),
+        thresholds=card.thresholds,
+        event=card.event or said.facts.event,
+    )
     fingerprint = ModelFile(model, threads=1).fingerprint
-    replace(said, model=fingerprint, info=info).save(folder / "validation.parquet")
+    replace(said, model=fingerprint, facts=facts).save(folder / "validation.parquet")
     if fitted.history:
         write_history(fitted.history, folder)
         draw_nodes(fitted.history, fitted.kept, folder / "history.png")
@@ -501,10 +501,14 @@ def crossval_taxa(
     rows, numbers = held_out(learner.media.selected, folds, recipe, needs_every_label=False)
     found = learner.out_of_fold(rows, numbers)
     judged = judge_taxa(learner, rows, found.logits, numbers)
-    info: dict[str, Any] = {"recipe": recipe.name, "measured_on": judged.measured_on}
-    info["taxonomy"] = described(learner, TaxaFit({}, found.strengths, found.tried, judged))
+    tree = described(learner, TaxaFit({}, found.strengths, found.tried, judged))
+    facts = PredictionFacts(
+        recipe=recipe.name,
+        measured_on=judged.measured_on,
+        taxonomy=ModelTree.from_json(tree, "The model's taxonomy"),
+    )
     return CrossValidation(
-        predictions=predictions_of(recipe, learner.media.selected, judged, "out-of-fold", info),
+        predictions=predictions_of(recipe, learner.media.selected, judged, "out-of-fold", facts),
         metrics=judged.metrics,
         judged=judged,
         logits=found.logits.astype(np.float32),

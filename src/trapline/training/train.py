@@ -19,6 +19,7 @@ from trapline.models import Card, ModelFile
 from trapline.models.calibrated import scale_logits
 from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
+from trapline.prediction.facts import PredictionFacts
 from trapline.taxonomy import Taxonomy
 from trapline.training.crossval import run_folds
 from trapline.training.frozen import head_recipe, need_weights
@@ -123,8 +124,8 @@ def train(
         report("export", 0, 1, "")
     model = _export(recipe, fitted, card, folder)
     _check_parity(ModelFile(model), recipe, fitted, learner)
-    info = {"recipe": recipe.name, "measured_on": card.metrics_on}
-    predictions_of(recipe, selected, judged, ModelFile(model).fingerprint, info).save(folder / JUDGED)
+    facts = PredictionFacts(recipe=recipe.name, measured_on=card.metrics_on)
+    predictions_of(recipe, selected, judged, ModelFile(model).fingerprint, facts).save(folder / JUDGED)
     kept = fitted[0].best_epoch if len(fitted) == 1 else None
     write_history(histories[-1], folder)
     if fitted[-1].batch_losses:

@@ -11,7 +11,9 @@ from trapline.catalog import Catalog
 from trapline.cli import main
 from trapline.ensemble import Combination, combine, learn_combination
 from trapline.errors import DataError, UsageError
-from trapline.prediction import Predictions, pool_events
+from trapline.models import TrainedOn
+from trapline.prediction import PredictionFacts, Predictions, pool_events
+from trapline.prediction.facts import PoolingOptions
 from trapline.prediction.table import FIXED
 
 LABELS = ("hare", "lynx", "fox")
@@ -41,7 +43,9 @@ def member(name: str, probabilities: np.ndarray) -> Predictions:
     table = pl.DataFrame(fixed, schema={**FIXED}).with_columns(
         pl.Series(label, probabilities[:, place], pl.Float32) for place, label in enumerate(LABELS)
     )
-    return Predictions(table, LABELS, "media", f"print of {name}", "single-label", {"recipe": name})
+    return Predictions(
+        table, LABELS, "media", f"print of {name}", "single-label", PredictionFacts(recipe=name)
+    )
 
 
 @pytest.fixture
@@ -123,8 +127,8 @@ def test_pooled_tables_know_visits_of_several_photos(world) -> None:
     catalog, members, _ = world
     pooled = [pool_events(one, catalog, without_box=0.1) for one in members]
     found = learn_combination(pooled, catalog)
-    assert Combination.of(found).pooled == {"without_box": 0.1, "place_days": None}
-    assert found.info["pooled"] == pooled[0].info["pooled"]
+    assert Combination.of(found).pooled == PoolingOptions(without_box=0.1, place_days=None)
+    assert found.facts.pooled == pooled[0].facts.pooled
     with pytest.raises(UsageError, match=r"pooled by event \(--without-box 0.1\) and not pooled"):
         learn_combination([pooled[0], members[1]], catalog)
     with pytest.raises(UsageError, match="learnt on predictions pooled"):
@@ -143,8 +147,8 @@ def test_a_photo_that_failed_for_one_model_keeps_its_row_and_reason(world) -> No
     both = [replace(members[0], table=odd), replace(members[1], table=broken)]
     found = learn_combination(both, catalog)
     assert len(found) == MEDIA
-    assert found.info["calibration"] == Combination.of(found).learnt_on
-    assert found.info["model_name"] == "a, b combined"
+    assert found.facts.calibration == Combination.of(found).learnt_on
+    assert found.facts.model_name == "a, b combined"
     assert found.failed.select("media_id", "reason").rows() == [("m5", "truncated")]
     assert found.failed["hare"].to_list() == [None]
 
@@ -175,7 +179,7 @@ def test_what_does_not_fit_is_refused(world) -> None:
 def test_the_command_learns_and_applies(world, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     catalog, members, truth = world
     catalog.save(tmp_path / "photos.parquet")
-    files = [str(one.save(tmp_path / f"{one.info['recipe']}.parquet")) for one in members]
+    files = [str(one.save(tmp_path / f"{one.facts.recipe}.parquet")) for one in members]
     photos, out = str(tmp_path / "photos.parquet"), str(tmp_path / "both.parquet")
     with pytest.raises(SystemExit, match="0"):
         main(["combine", photos, *files, "-o", out])
@@ -188,17 +192,17 @@ def test_the_command_learns_and_applies(world, tmp_path: Path, capsys: pytest.Ca
 
 def test_a_combined_table_carries_what_each_of_its_models_was_trained_on(world) -> None:
     catalog, members, _ = world
-    facts = [{"parts": ["train"], "split": "s"}, {"parts": ["train", "validation"], "split": "s"}]
+    facts = (TrainedOn(parts=("train",), split="s"), TrainedOn(parts=("train", "validation"), split="s"))
     told = [
-        replace(one, info={**one.info, "trained_on": [fact]})
+        replace(one, facts=replace(one.facts, trained_on=(fact,)))
         for one, fact in zip(members, facts, strict=True)
     ]
-    assert learn_combination(told, catalog).info["trained_on"] == facts
-    assert "trained_on" not in learn_combination([told[0], members[1]], catalog).info
+    assert learn_combination(told, catalog).facts.trained_on == facts
+    assert learn_combination([told[0], members[1]], catalog).facts.trained_on == ()
 
 
 def test_tables_of_the_same_folds_are_combined_to_one(world) -> None:
     catalog, members, _ = world
-    told = [replace(one, info={**one.info, "held_out_by": "location"}) for one in members]
-    assert learn_combination(told, catalog).info["held_out_by"] == "location"
-    assert "held_out_by" not in learn_combination([told[0], members[1]], catalog).info
+    told = [replace(one, facts=replace(one.facts, held_out_by="location")) for one in members]
+    assert learn_combination(told, catalog).facts.held_out_by == "location"
+    assert learn_combination([told[0], members[1]], catalog).facts.held_out_by is None

@@ -1,5 +1,6 @@
 """A regional list as weights: the finest name wins, blanks and people stay, nothing is lost."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from trapline.ensemble import RegionalList, read_region, weigh_by_region
 from trapline.ensemble.region import label_weights
 from trapline.errors import DataError, UsageError
-from trapline.prediction import Predictions
+from trapline.prediction import ModelTree, PredictionFacts, Predictions
 from trapline.prediction.table import fixed_columns
 from trapline.taxonomy import Taxonomy, taxonomy_from_csv
 
@@ -36,7 +37,14 @@ def predictions(tree: Taxonomy, *rows: tuple[float, ...]) -> Predictions:
     table = pl.DataFrame(fixed, fixed_columns("media")).hstack(
         pl.DataFrame(list(rows), dict.fromkeys(LABELS, pl.Float32), orient="row")
     )
-    return Predictions(table, LABELS, "media", "m", "single-label", {"taxonomy": tree.to_json()})
+    return Predictions(
+        table,
+        LABELS,
+        "media",
+        "m",
+        "single-label",
+        PredictionFacts(taxonomy=ModelTree.from_json(tree.to_json(), "the tree")),
+    )
 
 
 def test_the_finest_name_wins_and_synonyms_and_common_names_are_known(tree: Taxonomy) -> None:
@@ -89,10 +97,10 @@ def test_lists_that_fit_nothing_are_refused(tree: Taxonomy) -> None:
 
 def test_weighed_predictions_say_so_and_which_names_were_passed_over(tree: Taxonomy) -> None:
     before = predictions(tree, (0.5, 0.1, 0.2, 0.1, 0.1))
-    before.info["calibration"] = "5 locations"
+    before = replace(before, facts=replace(before.facts, calibration="5 locations"))
     after = weigh_by_region(before, RegionalList({"wombat": 0, "Felidae": 1, "boer": 2}))
-    assert after.info["region"]["unknown"] == ["boer", "wombat"]
-    assert after.info["calibration"] == "5 locations; then weighed by a regional list, not measured with it"
+    assert after.facts.region.unknown == ("boer", "wombat")
+    assert after.facts.calibration == "5 locations; then weighed by a regional list, not measured with it"
     with pytest.raises(UsageError, match="already"):
         weigh_by_region(after, RegionalList({"lynx": 1}))
 

@@ -11,7 +11,8 @@ import pytest
 from trapline.catalog import Catalog, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, compare, evaluate
-from trapline.prediction import Predictions, pool_events
+from trapline.models import TrainedOn
+from trapline.prediction import PredictionFacts, Predictions, pool_events
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 
 LABELS = ("blank", "hare", "lynx")
@@ -45,7 +46,9 @@ def predictions_of(
         label: pl.Series([None if said[one] is None else said[one][place] for one in ids], dtype=pl.Float32)  # type: ignore[index]
         for place, label in enumerate(labels)
     }
-    return Predictions(fixed.hstack(pl.DataFrame(numbers)), labels, "media", "f" * 64, task, info)  # type: ignore[arg-type]
+    return Predictions(
+        fixed.hstack(pl.DataFrame(numbers)), labels, "media", "f" * 64, task, PredictionFacts(**info)
+    )  # type: ignore[arg-type]
 
 
 def world(locations: int = 6, each: int = 10, seed: int = 0) -> tuple[Catalog, Predictions]:
@@ -164,7 +167,7 @@ def test_training_in_another_catalog_is_compared_too() -> None:
 
 
 def trained(predictions: Predictions, split: str, *parts: str) -> Predictions:
-    return replace(predictions, info={"trained_on": [{"parts": list(parts), "split": split}]})
+    return replace(predictions, facts=PredictionFacts(trained_on=(TrainedOn(parts=parts, split=split),)))
 
 
 def test_a_final_fit_on_everything_makes_of_validation_what_was_trained_on() -> None:
@@ -186,12 +189,14 @@ def test_a_final_fit_on_everything_makes_of_validation_what_was_trained_on() -> 
 
 def test_photos_predicted_fold_by_fold_are_no_leak_and_of_unseen_locations_if_those_were_the_folds() -> None:
     catalog, predictions = world()
-    by_location = evaluate(catalog, replace(predictions, info={"held_out_by": "location"}), samples=20)
+    by_location = evaluate(
+        catalog, replace(predictions, facts=PredictionFacts(held_out_by="location")), samples=20
+    )
     assert by_location.leak.checked
     assert by_location.leak.findings == ()
     assert by_location.unseen is not None
     assert by_location.seen is None
-    by_event = evaluate(catalog, replace(predictions, info={"held_out_by": "event"}), samples=20)
+    by_event = evaluate(catalog, replace(predictions, facts=PredictionFacts(held_out_by="event")), samples=20)
     assert by_event.leak.findings == ()
     assert (by_event.seen, by_event.unseen) == (None, None)
 
@@ -210,7 +215,7 @@ def test_in_a_catalog_split_anew_seen_and_unseen_cannot_be_told() -> None:
 
 def test_a_calibration_out_of_fold_is_said_on_all_but_the_test_part() -> None:
     catalog, predictions = world()
-    told = replace(predictions, info={"calibration": "out of fold: 30 media at 3 locations"})
+    told = replace(predictions, facts=PredictionFacts(calibration="out of fold: 30 media at 3 locations"))
     notes = {part: evaluate(catalog, told, part=part, samples=20).notes for part in ("train", "test")}
     said = {part: any("calibrated on out of fold" in note for note in some) for part, some in notes.items()}
     assert said == {"train": True, "test": False}

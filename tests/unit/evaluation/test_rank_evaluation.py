@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -12,7 +11,7 @@ from trapline.errors import UsageError
 from trapline.evaluation import Evaluation, evaluate
 from trapline.evaluation.rank_tables import write_answers
 from trapline.evaluation.rolled_up import Said
-from trapline.prediction import Predictions
+from trapline.prediction import ModelTree, PredictionFacts, Predictions
 from trapline.prediction.table import fixed_columns
 from trapline.taxonomy import taxonomy_from_csv
 from trapline.taxonomy.classes import classes_of
@@ -52,14 +51,17 @@ def judged(tmp_path: Path) -> tuple[Catalog, Predictions]:
     fixed = {name: [None] * len(ids) for name in fixed_columns("media")}
     fixed |= {"media_id": ids, "file_path": ids, "status": ["ok"] * len(ids)}
     labels = pl.DataFrame([m[2] for m in MEDIA], dict.fromkeys(classes.names, pl.Float32), orient="row")
-    info: dict[str, Any] = {
-        "taxonomy": classes.taxonomy.to_json()
+    tree = (
+        classes.taxonomy.to_json()
         | {"classes": dict(classes.of_label), "head_ranks": ["family", "genus", "species"]}
-        | {"rollup": {"promise": 0.9}},
-        "thresholds": {"kind": 0.9, "family": 0.9, "species": 0.9},
-    }
+        | {"rollup": {"promise": 0.9}}
+    )
+    facts = PredictionFacts(
+        taxonomy=ModelTree.from_json(tree, "the tree"),
+        thresholds={"kind": 0.9, "family": 0.9, "species": 0.9},
+    )
     table = pl.DataFrame(fixed, fixed_columns("media")).hstack(labels)
-    said = Predictions(table, classes.names, "media", "f" * 64, "single-label", info)
+    said = Predictions(table, classes.names, "media", "f" * 64, "single-label", facts)
     return Catalog.from_rows(rows, tmp_path, "by hand"), said
 
 
@@ -237,7 +239,7 @@ def test_where_nothing_is_answered_the_advice_works_without_locations(
     judged: tuple[Catalog, Predictions], tmp_path: Path
 ) -> None:
     catalog, said = judged
-    found = evaluate(catalog, replace(said, info={**said.info, "thresholds": {}}), samples=50)
+    found = evaluate(catalog, replace(said, facts=replace(said.facts, thresholds={})), samples=50)
     for text in (found.to_text(), found.save_report(tmp_path / "r.html", pictures=0).read_text()):
         assert "with --set fold_by=event too" in text
 
@@ -279,7 +281,7 @@ def test_every_class_of_every_level_has_its_figures_in_a_table(found: Evaluation
 
 def test_greedy_answers_need_a_tree(judged: tuple[Catalog, Predictions]) -> None:
     catalog, said = judged
-    flat = replace(said, info={})
+    flat = replace(said, facts=PredictionFacts())
     with pytest.raises(UsageError, match="no taxonomy"):
         evaluate(catalog, flat, samples=50, answers="greedy", unknown_labels="wrong")
     with pytest.raises(UsageError, match="rolled-up or greedy"):

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from trapline.catalog import Catalog
-from trapline.prediction import Predictions
+from trapline.prediction import PredictionFacts, Predictions
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 from trapline.taxonomy import Taxonomy, taxonomy_from_csv
 
@@ -69,7 +69,7 @@ def predictions_of(level: Literal["media", "box", "event"], task: Any) -> Predic
     if level == "box":
         nothing = [pl.lit(None, kind).alias(name) for name, kind in BOX_COLUMNS.items()]
         table = table.select(*FIXED, *nothing, *LABELS)
-    return Predictions(table, LABELS, level, "0123456789abcdef", task, {"model_name": "alpine"})
+    return Predictions(table, LABELS, level, "0123456789abcdef", task, PredictionFacts(model_name="alpine"))
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_a_catalog_with_damaged_facts_is_refused(tmp_path: Path, header: str) ->
 def test_predictions_with_a_damaged_header_are_refused(tmp_path: Path, name: str, value: Any) -> None:
     row = ("m", None, None, "m.jpg", "ok", None, 0.5, 0.5)
     table = pl.DataFrame([row], schema=FIXED | {"a": pl.Float32(), "b": pl.Float32()}, orient="row")
-    Predictions(table, ("a", "b"), "media", "f", "single-label", {}).save(tmp_path / "p.csv")
+    Predictions(table, ("a", "b"), "media", "f", "single-label").save(tmp_path / "p.csv")
     beside = tmp_path / "p.csv.json"
     as_json(beside, json.loads(beside.read_text()) | {name: value})
     with pytest.raises(DataError, match="its header"):

@@ -16,7 +16,7 @@ from trapline.catalog import Catalog, CatalogFacts, JoinedBoxes
 from trapline.formats import write
 from trapline.formats.writers.detected import SURE
 from trapline.images import CropPolicy
-from trapline.prediction import Predictions
+from trapline.prediction import PredictionFacts, Predictions
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 from trapline.taxonomy import Taxonomy
 
@@ -100,7 +100,9 @@ def predictions_of(level: Any) -> Predictions:
     if level == "box":
         nothing = [pl.lit(None, kind).alias(name) for name, kind in BOX_COLUMNS.items()]
         table = table.select(*FIXED, *nothing, *LABELS)
-    return Predictions(table, LABELS, level, "0123456789abcdef", "single-label", {"model_name": "alpine"})
+    return Predictions(
+        table, LABELS, level, "0123456789abcdef", "single-label", PredictionFacts(model_name="alpine")
+    )
 
 
 SKIPPED = ("skipped", "category person: the model looks at animal", *(None,) * len(LABELS))

@@ -221,7 +221,7 @@ def test_every_photo_of_the_jura_leaves_in_every_json(field: Path, tmp_path: Pat
         pl.lit("ok").alias("status"),
         pl.lit(None, pl.String).alias("reason"),
     ).with_columns(pl.Series(name, values, pl.Float32) for name, values in numbers.items())
-    predictions = Predictions(table, labels, "media", "f" * 16, "single-label", {})
+    predictions = Predictions(table, labels, "media", "f" * 16, "single-label")
     for name in ("megadetector", "speciesnet", "coco-camera-traps"):
         output = tmp_path / f"{name}.json"
         assert write(predictions, catalog, output, format=name).rows == 322

@@ -10,12 +10,16 @@ import pytest
 
 from trapline.catalog import Catalog
 from trapline.formats import WRITERS, write
-from trapline.prediction import Predictions
+from trapline.prediction import ModelTree, PredictionFacts, Predictions
 from trapline.prediction.table import fixed_columns
 from trapline.taxonomy import taxonomy_from_csv
 
 LABELS = ("bobcat", "empty", "puma")
 ROWS = {"cat.jpg": (0.5, 0.1, 0.4), "bobcat.jpg": (0.97, 0.01, 0.02), "lost.jpg": (0.3, 0.4, 0.3)}
+
+
+def facts_of(tree: dict[str, Any], thresholds: dict[str, float]) -> PredictionFacts:
+    return PredictionFacts(taxonomy=ModelTree.from_json(tree, "the tree"), thresholds=thresholds)
 
 
 @pytest.fixture
@@ -33,9 +37,9 @@ def said(tmp_path: Path) -> tuple[Predictions, Catalog]:
     table = pl.DataFrame(fixed, fixed_columns("media")).hstack(
         pl.DataFrame(list(ROWS.values()), dict.fromkeys(LABELS, pl.Float32), orient="row")
     )
-    info: dict[str, Any] = {"taxonomy": tree, "thresholds": thresholds}
+    facts = facts_of(tree, thresholds)
     catalog = Catalog.from_rows([{"media_id": n, "file_path": n} for n in names], tmp_path, "three")
-    return Predictions(table, LABELS, "media", "f" * 64, "single-label", info), catalog
+    return Predictions(table, LABELS, "media", "f" * 64, "single-label", facts), catalog
 
 
 def test_speciesnet_gets_the_family_and_no_result(said: Any, tmp_path: Path) -> None:
@@ -76,8 +80,8 @@ def test_a_csv_carries_the_ranks(said: Any, tmp_path: Path) -> None:
 def test_every_format_takes_answers_above_the_labels(name: str, scene: Any, tmp_path: Path) -> None:
     made = scene()
     tree = made.taxonomy.for_labels(made.predictions.labels).to_json() | {"rollup": {"promise": 0.9}}
-    info = dict(made.predictions.info) | {"taxonomy": tree, "thresholds": {"kind": 0.0, "class": 0.0}}
-    said = replace(made.predictions, info=info)
+    facts = facts_of(tree, {"kind": 0.0, "class": 0.0})
+    said = replace(made.predictions, facts=facts)
     suffix = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}.get(name, ".json")
     output = tmp_path / (f"out{suffix}" if WRITERS[name].into == "file" else "out")
     report = write(said, made.catalog, output, format=name, **made.options.get(name, {}))
@@ -166,8 +170,8 @@ def test_a_kind_is_not_written_as_a_finer_label(name: str, scene: Any, tmp_path:
     )
     numbers = pl.DataFrame(list(rows.values()), dict.fromkeys(labels, pl.Float32), orient="row")
     tree = taxonomy_from_csv(tmp_path / "kinds.csv").to_json() | {"rollup": {"promise": 0.95}}
-    info = {"taxonomy": tree, "thresholds": {"kind": 0.9, "species": 0.95}}
-    said = Predictions(fixed.hstack(numbers), labels, "media", "f" * 64, "single-label", info)
+    facts = facts_of(tree, {"kind": 0.9, "species": 0.95})
+    said = Predictions(fixed.hstack(numbers), labels, "media", "f" * 64, "single-label", facts)
     suffix = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}.get(name, ".json")
     output = tmp_path / (f"out{suffix}" if WRITERS[name].into == "file" else "out")
     write(said, made.catalog, output, format=name, **made.options.get(name, {}))

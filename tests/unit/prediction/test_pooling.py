@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.models import Calibration, EventPooling
-from trapline.prediction import Predictions, pool_events
+from trapline.prediction import PredictionFacts, Predictions, pool_events
 from trapline.prediction.places import answer_by_place
 from trapline.prediction.table import FIXED, fixed_columns
 
@@ -78,7 +78,7 @@ def test_an_event_without_a_box_is_answered_by_what_its_place_showed_in_those_da
     assert near.table["hare"].to_list() == pytest.approx([0.9, 0.7, 0.1, (0.9 + 0.5) / 2, 0.3])
     wide = pool_events(predictions, catalog, place_days=10)
     assert wide.table["hare"][3] == pytest.approx((0.9 + 0.7 + 0.5) / 3)
-    assert wide.info["pooled"]["place_days"] == 10
+    assert wide.facts.pooled.place_days == 10
     with pytest.raises(UsageError, match="above 0"):
         pool_events(predictions, catalog, place_days=0)
     blank = replace(predictions, labels=("blank", "lynx"), table=predictions.table.rename({"hare": "blank"}))
@@ -183,9 +183,7 @@ def test_what_the_card_says_of_events_travels_with_the_predictions_and_is_applie
     predictions, catalog = frames(("e", 0.9, 0.1), ("e", 0.1, 0.7))
     calibration = Calibration(method="labels", slopes=(1.0, 2.0), offsets=(0.0, 0.5))
     event = EventPooling(method="mean", by_label={"hare": "max"}, calibration=calibration)
-    told = Predictions(
-        predictions.table, SEVERAL, "media", "f", "multi-label", {"event": event.model_dump(mode="json")}
-    )
+    told = Predictions(predictions.table, SEVERAL, "media", "f", "multi-label", PredictionFacts(event=event))
     odds = np.exp(2 * np.log(0.7 / 0.3) + 0.5)
     for pooled in (pool_events(told, catalog, rows="event"), pool_events(predictions, catalog, how=event)):
         assert pooled.probabilities()[0] == pytest.approx([0.5, odds / (1 + odds)], abs=1e-6)

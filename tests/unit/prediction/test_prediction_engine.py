@@ -116,13 +116,13 @@ def test_the_batch_of_a_small_run_does_not_bind_the_next(
         return real(images)
 
     monkeypatch.setattr(model, "run", run)
-    assert predict(model, paths[:1], output).info["batch_size"] == 16
+    assert predict(model, paths[:1], output).facts.batch_size == 16
     assert asked == [1]  # fifteen black frames would be work for nothing
     asked.clear()
-    assert predict(model, paths, output).info["batch_size"] == 16
+    assert predict(model, paths, output).facts.batch_size == 16
     assert set(asked) == {16}
     for wish in (3, None):  # what was wished stays
-        assert predict(model, paths, tmp_path / "q.csv", batch_size=wish).info["batch_size"] == 3
+        assert predict(model, paths, tmp_path / "q.csv", batch_size=wish).facts.batch_size == 3
 
 
 def test_run_again_only_new_changed_and_failed_are_done(model: ModelFile, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_catalog_is_followed_in_order_part_ids_and_boxes(
     assert result.table["event_id"].to_list() == ["e"] * 3
     cut = prepare(paths[2], model.card.preprocessing, Box(0.1, 0.2, 0.5, 0.6)).pixels
     assert np.allclose(result.probabilities()[1], model.run(cut[None]).probabilities[0], atol=1e-6)
-    assert result.info["crops"] == "1 of 3 media were cut to a box, the others are full frames"
+    assert result.facts.crops == "1 of 3 media were cut to a box, the others are full frames"
     moved = catalog.with_table(
         catalog.table.with_columns(boxes=pl.when(pl.col("media_id") == "id1").then(pl.lit([found])))
     )

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from trapline.errors import DataError, UsageError
-from trapline.prediction import Predictions
+from trapline.prediction import PredictionFacts, Predictions
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 
 
@@ -28,7 +28,7 @@ def predictions(**changes: object) -> Predictions:
         "level": "media",
         "model": "f",
         "task": "single-label",
-        "info": {"batch_size": 3},
+        "facts": PredictionFacts(batch_size=3),
     }
     return Predictions(**(arguments | changes))  # type: ignore[arg-type]
 

@@ -22,7 +22,7 @@ from trapline.evaluation.rank_figures import TaxonResult
 from trapline.evaluation.ranks import RankEvaluation
 from trapline.evaluation.rolled_up import RollUpResult
 from trapline.formats import read
-from trapline.prediction import Predictions, pool_events
+from trapline.prediction import PredictionFacts, Predictions, pool_events
 from trapline.reports.tree_figure import draw_tree
 from trapline.taxonomy import Taxon, Taxonomy
 
@@ -114,7 +114,7 @@ def predicted(catalog: Catalog, task: str = "single-label") -> Predictions:
         pl.lit(None, pl.String).alias("reason"),
     )
     table = fixed.hstack(pl.from_numpy(values, schema=list(labels)))
-    return Predictions(table, labels, "media", "f" * 64, task, {"model_name": NASTY})  # type: ignore[arg-type]
+    return Predictions(table, labels, "media", "f" * 64, task, PredictionFacts(model_name=NASTY))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("task", ["single-label", "multi-label"])

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from trapline.catalog import Catalog, split_catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing, choose_box, prepare
-from trapline.models import ModelFile, Recipe, backbones
+from trapline.models import ModelFile, Recipe, TrainedOn, backbones
 from trapline.prediction import Predictions, predict
 from trapline.training.features import embed
 from trapline.training.heads import crossval_head, looks_of, train_head
@@ -289,7 +289,7 @@ def test_predictions_carry_what_their_model_was_trained_on(catalog: Catalog, tmp
     for fit, parts in (("train", ["train"]), ("all", ["train", "validation"])):
         model = ModelFile(train_head(recipe(fit=fit, folds=2), photos, tmp_path / fit))
         found = predict(model, photos, tmp_path / f"{fit}.csv", part="test")
-        assert found.info["trained_on"] == [{"parts": parts, "split": photos.facts.split.fingerprint}]
-        assert Predictions.load(tmp_path / f"{fit}.csv").info["trained_on"] == found.info["trained_on"]
+        assert found.facts.trained_on == (TrainedOn(parts=parts, split=photos.facts.split.fingerprint),)
+        assert Predictions.load(tmp_path / f"{fit}.csv").facts.trained_on == found.facts.trained_on
         judged = Predictions.load(tmp_path / fit / "validation.parquet")
-        assert judged.info.get("held_out_by") == (None if fit == "train" else "location")
+        assert judged.facts.held_out_by == (None if fit == "train" else "location")

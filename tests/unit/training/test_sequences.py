@@ -175,7 +175,7 @@ def test_a_model_of_frames_learns_how_to_pool_them(tmp_path: Path, bursts: Catal
     assert event.metrics["log_loss"].value < 0.6  # a coin for each of three labels scores 0.69
     kept = Predictions.load(tmp_path / "run" / "validation.parquet")
     pooled = pool_events(kept, bursts, rows="event")
-    assert pooled.info["pooled"]["how"]["method"] == event.method
+    assert pooled.facts.pooled.how.method == event.method
     assert "3 season folds" in model.card.metrics_on
 
 

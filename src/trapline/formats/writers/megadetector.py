@@ -85,7 +85,7 @@ def _info(job: Job) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "detector": job.detector or "unknown",
         "classifier": job.classifier,
-        "classifier_metadata": {"trapline": job.predictions.header()["info"]},
+        "classifier_metadata": {"trapline": job.predictions.facts.as_json()},
     }
 
 

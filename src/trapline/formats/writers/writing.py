@@ -43,7 +43,7 @@ class Job:
     @property
     def classifier(self) -> str:
         """The model's name and fingerprint: who says so."""
-        name = self.predictions.info.get("model_name") or "Trapline model"
+        name = self.predictions.facts.model_name or "Trapline model"
         return f"{name} ({self.predictions.model})"
 
     @property
@@ -69,7 +69,7 @@ class Job:
 
         The answer is called what a label is where that says the same (see `_labels_that_say`).
         """
-        ranks = Ranks.of_info(self.predictions.labels, self.predictions.info)
+        ranks = Ranks.of_facts(self.predictions.labels, self.predictions.facts)
         if ranks is None:
             return None
         found = ranks.answers(self.predictions.probabilities())
@@ -268,8 +268,9 @@ def write(
         raise UsageError(f"{output} is a file; the format {chosen.name} is written into a folder.")
     if chosen.into == "file" and output.is_dir():
         raise UsageError(f"{output} is a folder; the format {chosen.name} is one file.")
-    if taxonomy is None and predictions.info.get("taxonomy"):
-        taxonomy = Taxonomy.from_json(predictions.info["taxonomy"], "The taxonomy of the predictions")
+    tree = predictions.facts.taxonomy
+    if taxonomy is None and tree is not None:
+        taxonomy = Taxonomy.from_json(tree.as_json(), "The taxonomy of the predictions")
     known = None if taxonomy is None else taxonomy.for_labels(predictions.labels)
     job = Job(predictions.without_skipped(), catalog, known, output, force)
     with WRITERS.naming_guests(chosen.name):

@@ -1,0 +1,276 @@
+"""What is kept with predictions besides their table: typed here, JSON in the header of their file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator, JsonValue, PlainSerializer
+
+from trapline.catalog import Facts, Record
+from trapline.errors import DataError
+from trapline.models import Card, EventPooling, TrainedOn
+
+if TYPE_CHECKING:
+    from trapline.prediction.table import Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolingOptions(Record):
+    """Which media of an event weigh how much.
+
+    Attributes:
+        without_box: the weight of media in which the detector found nothing, over 1 for the others.
+        place_days: events without a box were answered by what else their location shows within so many days.
+    """
+
+    without_box: float
+    place_days: float | None
+
+    def __str__(self) -> str:
+        place = "" if self.place_days is None else f" --place-days {self.place_days:g}"
+        return f"--without-box {self.without_box:g}{place}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledBy(Record):
+    """The method for every label that `by_label` does not name, and on what they were chosen, for people."""
+
+    method: str
+    by_label: dict[str, str]
+    selected_on: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled(PoolingOptions):
+    """How the media of each event were pooled."""
+
+    how: PooledBy
+
+    @property
+    def options(self) -> PoolingOptions:
+        """Without the method."""
+        return PoolingOptions(without_box=self.without_box, place_days=self.place_days)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combination(Record):
+    """What `learn_combination` found, kept in the table's `facts.combined`.
+
+    Attributes:
+        models: fingerprints, in the order of the weights.
+        names: of the models, for people.
+        weights: one a model, and
+        sureness: of each group: see `trapline.metrics.opinions`.
+        pooled: how the tables were pooled by event first; None if not.
+        learnt_on: for people.
+    """
+
+    models: tuple[str, ...]
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    sureness: dict[str, float]
+    pooled: PoolingOptions | None
+    learnt_on: str
+
+    @classmethod
+    def of(cls, predictions: Predictions) -> Combination:
+        """What a combined table says of itself.
+
+        Raises:
+            DataError: the table is not a combined one.
+        """
+        if predictions.facts.combined is None:
+            raise DataError(
+                "These predictions do not say how models were combined; give the table that "
+                "`trapline combine` wrote when it learnt the weights."
+            )
+        return predictions.facts.combined
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionWeights(Record):
+    """By which list the probabilities were weighed.
+
+    Attributes:
+        weights: label → weight.
+        unlisted: the weight of what the list does not name.
+        not_named: labels that it does not name.
+        unknown: its names that say nothing of any label.
+    """
+
+    weights: dict[str, float]
+    unlisted: float
+    not_named: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeHead(Record):
+    """One decision of a model of taxa.
+
+    Attributes:
+        name: of the decision.
+        parent: the node it stands at; None at the top.
+        children: the nodes it decides between.
+        media: that it was trained on.
+        weight_decay: its regularisation.
+    """
+
+    name: str
+    parent: str | None
+    children: tuple[str, ...]
+    media: int
+    weight_decay: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelPromise(Record):
+    """At one level: media answered there, those answered rightly, the groups they are of, and the bound."""
+
+    media: int
+    right: int
+    groups: int
+    bound: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollUpPromise(Record):
+    """What the thresholds of the rolled-up answers promise.
+
+    Attributes:
+        promise: the share of answers that are right,
+        confidence: and how sure that is.
+        method: by which it was found.
+        media: it was found on.
+        groups: of media that are right or wrong together.
+        over: what the groups are.
+        chosen_on: level → what its threshold was chosen on.
+        unanswered: media that are answered at no level.
+    """
+
+    promise: float
+    confidence: float | None = None
+    method: str | None = None
+    media: int | None = None
+    groups: int | None = None
+    over: str | None = None
+    chosen_on: dict[str, LevelPromise] | None = None
+    unanswered: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTree(Facts):
+    """The tree of a model of taxa, as its card has it.
+
+    Attributes:
+        format_version: of the tree; this, `source`, `taxa` and `labels` are what `Taxonomy.from_json` reads.
+        source: of the tree, for people.
+        taxa: its nodes.
+        labels: the model's, and what each is.
+        way: how the decisions are put together.
+        head_ranks: the ranks at which decisions are made.
+        heads: the decisions.
+        classes: label of the data → the class it is trained as; None where it stops above all of them.
+        outside: labels of the data that lie outside the node that the model decides.
+        unsupported: taxa that no answer stops at.
+        ranks: how ranks are computed, for people.
+        rollup: what the thresholds promise; None where none were chosen, so that a majority answers.
+        others: what only another Trapline knows.
+    """
+
+    format_version: str
+    source: str
+    taxa: tuple[dict[str, JsonValue], ...]
+    labels: tuple[dict[str, JsonValue], ...]
+    way: str | None = None
+    head_ranks: tuple[str, ...] | None = None
+    heads: tuple[TreeHead, ...] = ()
+    classes: dict[str, str | None] | None = None
+    outside: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    ranks: str | None = None
+    rollup: RollUpPromise | None = None
+
+
+def _as_tree(content: object) -> object:
+    if not isinstance(content, dict):
+        return content
+    try:
+        return ModelTree.from_json(content, "the tree")
+    except DataError as error:
+        raise ValueError(str(error)) from error
+
+
+_Tree = Annotated[ModelTree, BeforeValidator(_as_tree), PlainSerializer(ModelTree.as_json)]
+
+
+def _pooling_as_json(pooling: EventPooling) -> JsonValue:
+    """Figures are of the model's card, and stand here only where there is no other file of them."""
+    content: JsonValue = pooling.model_dump(
+        mode="json", exclude=None if pooling.metrics else {"metrics", "metrics_on"}
+    )
+    return content
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionFacts(Facts):
+    """What is known of predictions as a whole.
+
+    Attributes:
+        model_name: of the model file, or of several.
+        recipe: the name of that which trained, where the predictions are those it was judged by.
+        calibration: on what the probabilities were calibrated, for people.
+        measured_on: which media these are, where the model was judged by them, for people.
+        source: what was predicted, for people.
+        crops: how many media were cut to a box, for people.
+        runtime: what ran the network.
+        batch_size: media at once.
+        limits: of a photo (`trapline.images.Limits`).
+        trained_on: from which parts of which split the weights come, one a model.
+        held_out_by: what the folds kept together, where each media was predicted by a model of other folds.
+        event: how the model says that events are pooled.
+        exclusive: the labels of a multi-label model exclude each other.
+        taxonomy: of a model of taxa.
+        thresholds: rank → the least probability of an answer at it.
+        pooled: how events were pooled.
+        combined: how models were combined.
+        region: by which list of species the probabilities were weighed.
+        others: what only a newer Trapline knows.
+    """
+
+    model_name: str | None = None
+    recipe: str | None = None
+    calibration: str | None = None
+    measured_on: str | None = None
+    source: str | None = None
+    crops: str | None = None
+    runtime: str | None = None
+    batch_size: int | None = None
+    limits: dict[str, int | float | None] | None = None
+    trained_on: tuple[TrainedOn, ...] = ()
+    held_out_by: str | None = None
+    event: Annotated[EventPooling, PlainSerializer(_pooling_as_json)] | None = None
+    exclusive: bool = False
+    taxonomy: _Tree | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)
+    pooled: Pooled | None = None
+    combined: Combination | None = None
+    region: RegionWeights | None = None
+
+
+def facts_of_card(card: Card) -> PredictionFacts:
+    """What predictions keep of their model's card, so that they can be pooled, ranked and judged alone.
+
+    Raises:
+        DataError: the tree of a model of taxa is not one.
+    """
+    return PredictionFacts(
+        model_name=card.name,
+        calibration=card.calibration.fitted_on,
+        trained_on=() if card.trained_on is None else (card.trained_on,),
+        event=None if card.event is None else card.event.without_figures(),
+        exclusive=card.calibration.exclusive,
+        taxonomy=ModelTree.from_json(card.taxonomy, "The model's taxonomy") if card.taxonomy else None,
+        thresholds=card.thresholds if card.taxonomy else {},
+    )
