@@ -92,6 +92,19 @@ def options_of(
     return tuple(options)
 
 
+def check_positional(function: Callable[..., Any], what: str, *names: str) -> None:
+    """Refuse a function that cannot be called with these positional arguments and no others.
+
+    Raises:
+        UsageError: what is expected is said.
+    """
+    try:
+        inspect.signature(function).bind(*names)
+    except (TypeError, ValueError):
+        said = inspect.signature(function) if callable(function) else type(function).__name__
+        raise UsageError(f"The {what} is {said}; expected is a function of ({', '.join(names)}).") from None
+
+
 def check_options(
     given: Mapping[str, Any],
     options: Sequence[Option],

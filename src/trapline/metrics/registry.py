@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from trapline.errors import UsageError
 from trapline.metrics import calibration, correctness, probability, ranking
 from trapline.metrics.inputs import Floats, Task, check, mean_of_defined, task_of
+from trapline.options import check_positional
+from trapline.registry import Registry
 
 Yielded = Iterator[tuple[str, Floats]]
 Fits = Task | Literal["exclusive"]
@@ -21,30 +24,62 @@ EvaluatorFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A function that yields the figures of one kind, and what it fits."""
+    """A function that yields the figures of one kind, what it fits, and of which figures less is better."""
 
     name: str
     tasks: tuple[Fits, ...]
     function: EvaluatorFunction
+    lower_is_better: frozenset[str] = frozenset()
 
 
-EVALUATORS: dict[str, Evaluator] = {}
+EVALUATORS: Registry[Evaluator] = Registry("metric", "trapline.metrics")
+"""Every evaluator by the name of its function."""
 
-LOWER_IS_BETTER = frozenset(
-    {"log_loss", "brier_score", "expected_calibration_error", "categorical_cross_entropy"}
-)
+
+class _LowerIsBetter(Set[str]):
+    """Looked up when it is asked: evaluators of other packages come late."""
+
+    def _names(self) -> frozenset[str]:
+        return frozenset().union(*(entry.lower_is_better for entry in EVALUATORS.values()))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+
+LOWER_IS_BETTER: Set[str] = _LowerIsBetter()
 """The figures of which less is better."""
 
 
-def evaluator(*tasks: Fits) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
+def evaluator(
+    *tasks: Fits, lower_is_better: Collection[str] = ()
+) -> Callable[[EvaluatorFunction], EvaluatorFunction]:
     """Register a function that yields `(name, value)`, each value as the metrics of this package give it.
 
-    It takes truth, probabilities, weights, and the column of the label `blank` or None. `exclusive` stands
-    for multi-label models that answer by a softmax (`Recipe.exclusive`).
+    It takes truth, probabilities, weights, and the column of the label `blank` or None (see
+    `trapline.metrics.inputs` for their shapes); its name is the function's.
+
+    Args:
+        tasks: those that the figures are for; `exclusive` stands for multi-label models that answer by a
+            softmax (`Recipe.exclusive`).
+        lower_is_better: the names of those figures of which less is better.
+
+    Raises:
+        UsageError: the name is taken, or the function is no evaluator; what is expected is said.
     """
 
     def register(function: EvaluatorFunction) -> EvaluatorFunction:
-        EVALUATORS[function.__name__] = Evaluator(function.__name__, tasks, function)
+        name = function.__name__
+        check_positional(function, f"metric '{name}'", "truth", "probabilities", "weights", "blank")
+        known = ("single-label", "multi-label", "exclusive")
+        if not tasks or not set(tasks) <= set(known):
+            raise UsageError(f"The metric '{name}' is for some of: {', '.join(known)}; not {tasks}.")
+        EVALUATORS.add(name, Evaluator(name, tasks, function, frozenset(lower_is_better)), function)
         return function
 
     return register
@@ -74,16 +109,27 @@ def measure(
         weights: of the media.
         blank: the column of the label that excludes all others, if there is one.
         exclusive: the model's labels exclude each other, though the truth may have several.
+
+    Raises:
+        GuestError: an evaluator of another package fails, yields a figure that there is, or one of a shape
+            that the weights do not have.
     """
     array, values = check(truth, probabilities)
     task = task_of(array)
     kinds: set[Fits] = {task, "exclusive"} if exclusive and task == "multi-label" else {task}
-    return {
-        name: value
-        for entry in EVALUATORS.values()
-        if kinds.intersection(entry.tasks)
-        for name, value in entry.function(array, values, weights, blank)
-    }
+    shape = () if weights is None else np.shape(weights)[:-1]
+    figures: dict[str, Floats] = {}
+    for entry in EVALUATORS.values():
+        if not kinds.intersection(entry.tasks):
+            continue
+        with EVALUATORS.naming_guests(entry.name):
+            for name, value in entry.function(array, values, weights, blank):
+                if name in figures:
+                    raise ValueError(f"it yields '{name}', which another metric yields already")
+                if np.shape(value) != shape:
+                    raise ValueError(f"'{name}' has the shape {np.shape(value)}; the weights ask for {shape}")
+                figures[name] = value
+    return figures
 
 
 @evaluator("single-label")
@@ -108,7 +154,7 @@ def best_guesses(
             yield f"top_{k}_accuracy", correctness.top_k(truth, probabilities, weights, k=k)
 
 
-@evaluator("exclusive")
+@evaluator("exclusive", lower_is_better=("categorical_cross_entropy",))
 def softmax_figures(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
 ) -> Yielded:
@@ -129,7 +175,11 @@ def said_labels(
     yield "mean_average_precision", ranking.mean_average_precision(truth, probabilities, weights)
 
 
-@evaluator("single-label", "multi-label")
+@evaluator(
+    "single-label",
+    "multi-label",
+    lower_is_better=("log_loss", "brier_score", "expected_calibration_error"),
+)
 def proper_scores(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
 ) -> Yielded:

@@ -14,7 +14,7 @@ from trapline.catalog import Catalog, ReadAs
 from trapline.catalog.events import assign_events
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
-from trapline.options import Option, check_options, options_of
+from trapline.options import Option, check_options, check_positional, options_of
 from trapline.registry import GuestError, Registry
 
 ReadFunction = Callable[..., Draft]
@@ -73,8 +73,7 @@ def reader(
         if name == "auto":
             raise UsageError("'auto' is what asks all readers; give this one another name.")
         own = options_of(function, f"reader '{name}'", "source", taken)
-        if not callable(recognise):
-            raise UsageError(f"The reader '{name}' needs recognise=, a function of the source's path.")
+        check_positional(recognise, f"recognise of the reader '{name}'", "source")
         description = (inspect.getdoc(function) or "").split("\n")[0]
         READERS.add(name, Reader(name, description, function, recognise, own, rank, event_gap), function)
         return function

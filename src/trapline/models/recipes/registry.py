@@ -13,20 +13,28 @@ from pydantic import BaseModel, ValidationError
 from trapline.errors import UsageError
 from trapline.models.acting import CHANGES_NOTHING, TABLE, idle_fields, no_effect
 from trapline.models.recipe import PARTS_ALONE, TIMM, Recipe
+from trapline.options import check_positional
+from trapline.registry import Registry
 
 RecipeFunction = Callable[[], Recipe]
-RECIPES: dict[str, RecipeFunction] = {}
+RECIPES: Registry[RecipeFunction] = Registry("recipe", "trapline.recipes", besides="timm/<any name of timm>")
 """Recipe name -> the function that makes it. `timm/<name>` is resolved besides."""
 
 MAX_FILE_BYTES = 1_000_000
 
 
 def register(function: RecipeFunction) -> RecipeFunction:
-    """Make a function that returns a recipe findable by the recipe's own name."""
-    name = function().name
-    if name in RECIPES:
-        raise ValueError(f"two recipes are named '{name}'")
-    RECIPES[name] = function
+    """Make a function that returns a recipe findable by the recipe's own name.
+
+    Raises:
+        UsageError: the name is taken, or the function gives no recipe.
+    """
+    what = f"recipe of the function {function.__name__}"
+    check_positional(function, what)
+    recipe = function()
+    if not isinstance(recipe, Recipe):
+        raise UsageError(f"The {what} is a {type(recipe).__name__}; expected is a Recipe.")
+    RECIPES.add(recipe.name, function, function)
     return function
 
 
@@ -131,16 +139,11 @@ def _value(fields: Mapping[str, Any], field: str) -> Any:
 
 
 def _named(name: str) -> Recipe:
-    if name in RECIPES:
-        return RECIPES[name]()
     if name.startswith(TIMM):
         from trapline.models.recipes.fine_tuned import timm_recipe
 
         return timm_recipe(name.removeprefix(TIMM))
-    raise UsageError(
-        f"There is no recipe '{name}'{_suggest(name, RECIPES) or '.'} "
-        f"Recipes: {', '.join(recipe_names())}, timm/<any name of timm>."
-    )
+    return RECIPES.find(name)()
 
 
 def _read_yaml(path: Path) -> Mapping[str, Any]:
