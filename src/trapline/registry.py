@@ -12,6 +12,7 @@ Entry points are asked for once, when a name is wanted that is not of Trapline, 
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 import threading
 import warnings
@@ -40,19 +41,22 @@ class Registry(Mapping[str, T], Generic[T]):
         group: the entry points by which other packages bring entries ("trapline.readers").
     """
 
-    def __init__(self, kind: str, group: str, *, besides: str = "") -> None:
+    def __init__(self, kind: str, group: str, *, home: str = "", besides: str = "") -> None:
         """A registry without entries.
 
         Args:
             kind: see the class.
             group: see the class.
+            home: the module that registers Trapline's own entries, imported when one is asked for; empty if
+                they are there whenever the registry is.
             besides: what may be named that is no entry, for messages ("timm/<any name of timm>").
         """
         self.kind, self.group = kind, group
-        self._besides = besides
+        self._home, self._besides = home, besides
         self._entries: dict[str, T] = {}
         self._functions: dict[str, Callable[..., Any]] = {}
         self._failures: list[str] = []
+        self._releases: dict[str, str] = {}
         self._asked = False
         self._lock = threading.RLock()  # a guest may list the registry while it is imported
 
@@ -69,6 +73,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"'{name}' is no name for a {self.kind}: use letters, digits, '-', '_' and '.', "
                 "a letter or digit first."
             )
+        self._bring_ours()  # what is ours has its names first
         taken = self._spelt(name)
         if taken is not None and not _is_again(function, self._functions[taken]):
             raise UsageError(
@@ -95,7 +100,12 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def package(self, name: str) -> str:
         """The package that brought an entry."""
+        self[name]  # so that it is there
         return _package(self._functions[self._spelt(name) or name])
+
+    def release(self, name: str) -> str:
+        """Name and version of the package that an entry point brought an entry from; empty of others."""
+        return self._releases.get(self.package(name), "")
 
     @contextmanager
     def naming_guests(self, name: str) -> Iterator[None]:
@@ -113,6 +123,7 @@ class Registry(Mapping[str, T], Generic[T]):
             ) from error
 
     def __getitem__(self, name: str) -> T:
+        self._bring_ours()
         known = self._spelt(name)
         if known is None:
             self._ask_guests()
@@ -135,7 +146,13 @@ class Registry(Mapping[str, T], Generic[T]):
             return name
         return next((known for known in self._entries if _plain(known) == _plain(name)), None)
 
+    def _bring_ours(self) -> None:
+        if self._home:
+            home, self._home = self._home, ""
+            importlib.import_module(home)
+
     def _ask_guests(self) -> None:
+        self._bring_ours()
         if self._asked:
             return
         with self._lock:
@@ -158,6 +175,7 @@ class Registry(Mapping[str, T], Generic[T]):
             what = str(error).strip() or "no message"
             return f"Left out {where}: {type(error).__name__}: {what}"
         root = point.module.partition(".")[0]
+        self._releases[root] = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         if not any(_package(function) == root for function in self._functions.values()):
             return f"Left out {where}: it registers no {self.kind}. Decorate a function of it."
         return ""

@@ -10,19 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from trapline.errors import UsageError
 from trapline.images import Preprocessing
 from trapline.models.acting import Kind, idle_settings, kind_of, no_effect
+from trapline.models.trainable import BACKBONES
 
 MODEL_FILE = "model-file:"
 """Prefix of a backbone that is the embedding of a Trapline model file (its path or shipped name)."""
 TIMM = "timm/"
 """Prefix of a backbone that timm builds."""
-BACKBONES = (
-    "small-cnn",
-    "small-cnn-bn",
-    "resnet50",
-    "efficientnet-lite0",
-    "efficientnet-lite1",
-    "efficientnet-lite2",
-)
 
 Statistic = Literal["mean", "std", "max"]
 """Over the frames of an event, one number a feature."""

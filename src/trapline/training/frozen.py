@@ -13,6 +13,7 @@ from trapline.models.cache_folder import user_cache_folder
 from trapline.models.card import Card
 from trapline.models.file import ModelFile
 from trapline.models.recipe import MODEL_FILE, Recipe
+from trapline.models.trainable import BACKBONES
 
 if TYPE_CHECKING:
     from trapline.models.weights import Weights
@@ -66,6 +67,8 @@ def _exported(recipe: Recipe, weights: Weights, folder: Path) -> Path:
         *(recipe.backbone, weights.name, weights.fingerprint, recipe.head.pooling, size.height, size.width),
         *(version(name) for name in ("trapline", "timm", "torch")),
     ]
+    if recipe.backbone in BACKBONES:
+        said += [release] if (release := BACKBONES.release(recipe.backbone)) else []
     key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
     return folder / f"{recipe.backbone.replace('/', '-')}-{key}.onnx"
 

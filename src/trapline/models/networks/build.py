@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trapline.errors import UsageError, require
+from trapline.errors import UsageError
 from trapline.models.networks.network import POOLINGS, Network
-from trapline.models.networks.small_cnn import SmallCnn
+from trapline.models.networks.timm_networks import timm_backbone
 from trapline.models.recipe import MODEL_FILE, TIMM, Recipe
-from trapline.models.weights import TIMM_NAMES, Weights, find_weights, load_weights
-
-
-class Backbone(NamedTuple):
-    """A backbone and the mean and deviation of the images it expects, a channel, on the scale 0..1."""
-
-    module: nn.Module
-    mean: Sequence[float]
-    std: Sequence[float]
+from trapline.models.trainable import BACKBONES, Backbone
+from trapline.models.weights import Weights, find_weights, load_weights
 
 
 def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Network, Weights]:
@@ -40,8 +30,8 @@ def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Ne
     if recipe.backbone.startswith(MODEL_FILE):
         raise UsageError(f"The backbone {recipe.backbone} is an ONNX file; PyTorch cannot train it.")
     weights = find_weights(recipe.backbone, recipe.weights if load else "none")
-    backbone = _small_cnn(recipe) if recipe.backbone.startswith("small-cnn") else _timm(recipe)
-    _check_normalisation(recipe, backbone.module)
+    backbone = _made(recipe)
+    _check_that_all_acts(recipe, backbone.module)
     load_weights(backbone.module, weights)
     pooling = POOLINGS[recipe.head.pooling]()
     features = _features(recipe, backbone.module, pooling)
@@ -49,7 +39,11 @@ def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Ne
     return network.to(memory_format=torch.channels_last), weights
 
 
-def _check_normalisation(recipe: Recipe, backbone: nn.Module) -> None:
+def _check_that_all_acts(recipe: Recipe, backbone: nn.Module) -> None:
+    if recipe.drop_path and not any(getattr(layer, "drop_prob", 0) for layer in backbone.modules()):
+        raise UsageError(
+            f"{recipe.backbone} has no residual blocks that drop_path could leave out: leave it at 0."
+        )
     if recipe.freeze_batch_norm and not has_batch_norm(backbone):
         raise UsageError(f"{recipe.backbone} has no batch normalisation: leave freeze_batch_norm at false.")
 
@@ -59,32 +53,15 @@ def has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(layer, _BatchNorm) for layer in module.modules())
 
 
-def _small_cnn(recipe: Recipe) -> Backbone:
-    return Backbone(SmallCnn(batch_norm=recipe.backbone.endswith("-bn")), (0.0,) * 3, (1.0,) * 3)
-
-
-def _timm(recipe: Recipe) -> Backbone:
-    """A timm network without its classifier; it pools itself where the recipe asks for the average."""
-    timm = require("timm", "train", f"The backbone {recipe.backbone}")
-    name = TIMM_NAMES.get(recipe.backbone, recipe.backbone.removeprefix(TIMM))
-    options: dict[str, Any] = {"num_classes": 0}
-    if recipe.head.pooling != "avg":
-        options["global_pool"] = ""
-    if recipe.drop_path:
-        options["drop_path_rate"] = recipe.drop_path
-    size = (recipe.preprocessing.height, recipe.preprocessing.width)
-    try:
-        config = timm.models.get_pretrained_cfg(name)
-        if config is not None and config.fixed_input_size and tuple(config.input_size[1:]) != size:
-            options["img_size"] = size
-        module = timm.create_model(name, pretrained=False, **options)
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        raise UsageError(f"timm cannot make '{name}' for {size[0]} × {size[1]} pixels: {error}") from error
-    if recipe.drop_path and not any(getattr(layer, "drop_prob", 0) for layer in module.modules()):
-        raise UsageError(
-            f"{recipe.backbone} has no residual blocks that drop_path could leave out: leave it at 0."
-        )
-    return Backbone(module, module.pretrained_cfg["mean"], module.pretrained_cfg["std"])
+def _made(recipe: Recipe) -> Backbone:
+    """The recipe's backbone with random weights."""
+    if recipe.backbone.startswith(TIMM):
+        return timm_backbone(recipe, recipe.backbone.removeprefix(TIMM))
+    with BACKBONES.naming_guests(recipe.backbone):
+        made = BACKBONES[recipe.backbone].function(recipe)
+        if not isinstance(made, Backbone):
+            raise TypeError(f"it gave a {type(made).__name__} and not a Backbone")
+    return made
 
 
 def _features(recipe: Recipe, backbone: nn.Module, pooling: nn.Module) -> int:
