@@ -21,8 +21,8 @@ import polars as pl
 from trapline.catalog import Catalog, join_events, location_folds, split_catalog
 from trapline.evaluation import Evaluation, evaluate
 from trapline.formats import join_boxes, read
-from trapline.models import resolve_recipe
 from trapline.prediction import Predictions, pool_events
+from trapline.recipes import resolve_recipe
 from trapline.training import crossval
 
 FOLDS, SEED, GAP = 5, 42, timedelta(minutes=5)

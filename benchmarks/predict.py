@@ -42,10 +42,11 @@ def make(photos: Path, folder: Path, without: set[str]) -> None:
     import numpy as np
 
     from trapline.images import prepare
-    from trapline.models import Card, resolve_recipe
+    from trapline.models import Card
     from trapline.models.networks import build_network, network_graph
     from trapline.models.onnx_graph import read_graph, write_model_file
     from trapline.models.quantize import quantise
+    from trapline.recipes import resolve_recipe
 
     labels = tuple(f"label{number}" for number in range(8))
     scratch = ["weights=none", "how=scratch", "preprocessing.height=224", "preprocessing.width=224"]

@@ -25,13 +25,15 @@ from trapline.catalog.table import SCHEMA
 from trapline.evaluation.ranks import RankEvaluation, evaluate_ranks
 from trapline.formats import join_boxes, read
 from trapline.images import read_exif
-from trapline.models import Interval, ModelFile, Recipe, backbones, resolve_recipe
+from trapline.models import Interval, ModelFile, backbones
 from trapline.prediction import Predictions
+from trapline.recipes import Recipe, resolve_recipe
 from trapline.taxonomy import Taxonomy, read_taxonomy
 from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
 from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, verdict
+from trapline.training import crossval, linear
 from trapline.training.features import embed
-from trapline.training.taxa import TaxaLearner, crossval_taxa
+from trapline.training.learners import TreeLearner
 from trapline.training.taxa_media import select_taxa
 from trapline.training.taxa_thresholds import choose_thresholds
 
@@ -111,9 +113,8 @@ def predictions(
     for way in only or WAYS:
         path = folder / f"{way}.parquet"
         if not path.is_file():
-            made = crossval_taxa(
-                recipe_of(way), catalog, tree, FOLDS, strengths=STRENGTHS, cache=folder / "cache"
-            )
+            linear.WEIGHT_DECAYS = STRENGTHS
+            made = crossval(recipe_of(way), catalog, FOLDS, taxonomy=tree, cache=folder / "cache")
             made.predictions.save(path)
             print(f"{way}: {made.seconds:.0f} s for five folds of heads", flush=True)
         found[way] = Predictions.load(path)
@@ -200,10 +201,10 @@ def nodes(catalog: Catalog, tree: Taxonomy, folder: Path) -> None:
     started = time.process_time()
     embed(model, catalog, preprocessing=size, cache=None)
     once = time.process_time() - started
-    learner = TaxaLearner(recipe, media, folder / "cache", None)
+    learner = TreeLearner(recipe, tree, media, folder / "cache", None)
     started = time.process_time()
     for group in learner.groups:
-        learner.fit(group, rows, 0.1)
+        learner.fit_group(group, rows, 0.1)
     fitting = time.process_time() - started
 
     apart, seen, passes = 0.0, 0, 0.0
@@ -212,7 +213,7 @@ def nodes(catalog: Catalog, tree: Taxonomy, folder: Path) -> None:
         part = catalog.with_table(catalog.table[heard.tolist()])
         started = time.process_time()
         embed(model, part, preprocessing=size, cache=None)
-        learner.fit((head,), heard, 0.1)
+        learner.fit_group((head,), heard, 0.1)
         apart += time.process_time() - started
         seen += len(heard)
         started = time.process_time()

@@ -27,8 +27,9 @@ from trapline.catalog import Catalog
 from trapline.evaluation.levels import event_catalog
 from trapline.formats import read
 from trapline.metrics import binary_losses, label_average_precision
-from trapline.models import EventPooling, PoolingMethod, resolve_recipe
+from trapline.models import EventPooling, PoolingMethod
 from trapline.prediction import Predictions, pool_events
+from trapline.recipes import resolve_recipe
 from trapline.training import crossval
 from trapline.training.events import judge_events
 from trapline.training.selection import select_media

@@ -15,8 +15,9 @@ from trapline.errors import UsageError
 
 if TYPE_CHECKING:
     from trapline.evaluation import Evaluation
-    from trapline.models import ModelFile, Recipe
+    from trapline.models import ModelFile
     from trapline.prediction.table import Level
+    from trapline.recipes import Recipe
     from trapline.taxonomy import Taxonomy
 
 FORMAT_NAME = "submission_format.csv"

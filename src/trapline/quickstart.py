@@ -216,8 +216,9 @@ def _train_and_judge(
     folder: Path, split: Catalog, by: str, teller: _Teller, report: StepReport | None
 ) -> Evaluation:
     from trapline.evaluation import evaluate
-    from trapline.models import ModelFile, resolve_recipe
+    from trapline.models import ModelFile
     from trapline.prediction import predict
+    from trapline.recipes import resolve_recipe
     from trapline.training import train
 
     leaks = by == "random"

@@ -13,8 +13,9 @@ from PIL import Image
 
 from trapline.catalog import Catalog, split_catalog
 from trapline.cli import main
-from trapline.models import Calibration, EventPooling, ModelFile, backbones, resolve_recipe
-from trapline.training.heads import train_head
+from trapline.models import Calibration, EventPooling, ModelFile, backbones
+from trapline.recipes import resolve_recipe
+from trapline.training import train
 
 WITHOUT_TORCH = """
 import sys
@@ -46,7 +47,7 @@ def catalog(tmp_path: Path) -> Catalog:
 def test_a_head_trains_without_pytorch(tmp_path: Path, catalog: Catalog) -> None:
     script = WITHOUT_TORCH + (
         "from trapline.catalog import Catalog\n"
-        "from trapline.models import resolve_recipe\n"
+        "from trapline.recipes import resolve_recipe\n"
         "from trapline.training import train\n"
         "import pathlib\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
@@ -67,7 +68,7 @@ def test_show_prints_what_a_person_must_know(
     tmp_path: Path, catalog: Catalog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = resolve_recipe("head", overrides=["preprocessing.height=32", "preprocessing.width=32"])
-    path = train_head(recipe, catalog, tmp_path / "run", cache=tmp_path / "cache")
+    path = train(recipe, catalog, tmp_path / "run", cache=tmp_path / "cache")
     main_ok(["show", str(path)])
     shown = capsys.readouterr().out
     card = ModelFile(path).card

@@ -24,7 +24,7 @@ import typer
 
 from trapline.cli import build_app, main
 from trapline.errors import TraplineWarning
-from trapline.models import recipe_names
+from trapline.recipes import recipe_names
 from trapline.synthetic import make_world
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trapline.models import Card, ModelFile, recipe_names, resolve_recipe
+from trapline.models import Card, ModelFile
+from trapline.recipes import recipe_names, resolve_recipe
 
 torch = pytest.importorskip("torch")
 networks = pytest.importorskip("trapline.models.networks")

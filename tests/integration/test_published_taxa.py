@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from trapline.cli import main
-from trapline.models import ModelFile, resolve_recipe
+from trapline.models import ModelFile
+from trapline.recipes import resolve_recipe
 from trapline.training import taxa_adam
 from trapline.training.linear import LinearHead
 

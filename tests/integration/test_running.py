@@ -164,7 +164,7 @@ def test_weights_that_the_hub_has_are_fetched_once_and_loaded(tmp_path: Path) ->
 
     program = (
         "import sys, torch; from pathlib import Path; from safetensors.torch import load_file\n"
-        "from trapline.models import resolve_recipe; from trapline.models.networks import build_network\n"
+        "from trapline.recipes import resolve_recipe; from trapline.models.networks import build_network\n"
         "from trapline.training.frozen import need_weights\n"
         "size = ['preprocessing.height=160', 'preprocessing.width=160']\n"
         f"recipe = resolve_recipe('timm/{name}', None, size)\n"

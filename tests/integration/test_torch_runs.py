@@ -12,7 +12,8 @@ import pytest
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning, UsageError
-from trapline.models import ModelFile, Recipe, resolve_recipe
+from trapline.models import ModelFile
+from trapline.recipes import Recipe, resolve_recipe
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")

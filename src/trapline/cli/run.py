@@ -51,8 +51,8 @@ def run(
     """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
     from trapline.cli._steps import reporter
     from trapline.errors import UsageError
-    from trapline.models import resolve_recipe
     from trapline.pipeline import run_pipeline
+    from trapline.recipes import resolve_recipe
     from trapline.taxonomy import read_taxonomy
 
     named = named_parts(train, validate, test)

@@ -12,7 +12,8 @@ from trapline.cli._common import Force, Json, progress, warnings_as_notes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trapline.models import Card, Recipe
+    from trapline.models import Card
+    from trapline.recipes import Recipe
 
 
 def run(
@@ -101,7 +102,7 @@ def _recipe(
     name: str | None, file: Path | None, changes: list[str], folds: int | None, seed: int | None
 ) -> Recipe:
     from trapline.errors import UsageError
-    from trapline.models import recipe_names, resolve_recipe
+    from trapline.recipes import recipe_names, resolve_recipe
 
     if name is None and file is None:
         raise UsageError(
@@ -122,12 +123,12 @@ def _remove_run(folder: Path) -> None:
     import shutil
 
     from trapline.errors import UsageError
+    from trapline.training.run_folder import is_run
 
     if not folder.exists():
         return
-    ours = all((folder / name).is_file() for name in ("recipe.yaml", "catalog.parquet"))
     around = folder.resolve() in (Path.cwd(), *Path.cwd().parents)
-    if around or (any(folder.iterdir()) and not ours):
+    if around or (any(folder.iterdir()) and not is_run(folder)):
         raise UsageError(f"{folder} is not the folder of a training run; it is not removed. Name another.")
     shutil.rmtree(folder)
 

@@ -37,7 +37,7 @@ def run(
     from trapline.catalog import Catalog
     from trapline.cli._steps import reporter
     from trapline.evaluation.words import title
-    from trapline.models import resolve_recipe
+    from trapline.recipes import resolve_recipe
     from trapline.reports import tuning_report
     from trapline.taxonomy import read_taxonomy
     from trapline.training import tune

@@ -1,4 +1,4 @@
-"""Networks, backbones and their weights, recipes; the model file.
+"""Networks, backbones and their weights; the model file.
 
 What needs tables or onnx is imported when it is first used: a server that answers photos needs neither.
 """
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from trapline.models.card import Calibration, Card, EventPooling, Export, Interval, PoolingMethod, TrainedOn
 from trapline.models.file import ModelFile, Outputs
-from trapline.models.recipe import Recipe
-from trapline.models.recipes import RECIPES, change_recipe, recipe_names, resolve_recipe
 
 if TYPE_CHECKING:
     from trapline.models.detector import Detector, convert_detector
@@ -25,7 +23,6 @@ _LATER = {
 }
 
 __all__ = [
-    "RECIPES",
     "Calibration",
     "Card",
     "Detector",
@@ -36,13 +33,9 @@ __all__ = [
     "ModelFile",
     "Outputs",
     "PoolingMethod",
-    "Recipe",
     "TrainedOn",
-    "change_recipe",
     "convert_detector",
     "export_int8",
-    "recipe_names",
-    "resolve_recipe",
 ]
 
 

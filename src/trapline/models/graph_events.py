@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from trapline.models.file import INPUT
-from trapline.models.recipe import Statistic
+from trapline.recipes import Statistic
 
 MIDDLE = 128
 """The grey of a place that does not differ from the background."""

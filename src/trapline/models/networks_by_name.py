@@ -9,7 +9,7 @@ from trapline.models.trainable import Backbone, backbone
 from trapline.models.weights import TIMM_NAMES, lite_weights, online_weights
 
 if TYPE_CHECKING:
-    from trapline.models.recipe import Recipe
+    from trapline.recipes import Recipe
 
 
 @backbone("small-cnn")

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from trapline.options import check_positional
+from trapline.recipes import backbones
 from trapline.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from trapline.models.recipe import Recipe
     from trapline.models.weights import Weights
+    from trapline.recipes import Recipe
 
 
 class Backbone(NamedTuple):
@@ -49,12 +50,7 @@ class Trainable:
     pretrained: Callable[[], Weights] | None = None
 
 
-BACKBONES: Registry[Trainable] = Registry(
-    "backbone",
-    "trapline.backbones",
-    home="trapline.models.networks_by_name",
-    besides="timm/<name>, model-file:<path>",
-)
+BACKBONES: Registry[Trainable] = backbones.BACKBONES
 """Every backbone that PyTorch trains, by its name. `timm/<name>` is resolved besides."""
 
 

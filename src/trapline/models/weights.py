@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from trapline.errors import DataError, kind_of, require
 from trapline.models.cache_folder import may_be_made, user_cache_folder
-from trapline.models.recipe import TIMM
 from trapline.models.trainable import BACKBONES
+from trapline.recipes import TIMM
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trapline.models.networks.network import unit_images
-from trapline.models.recipe import Augmentation
+from trapline.recipes import Augmentation
 
 GREY = (0.299, 0.587, 0.114)
 BANNER = 0.12

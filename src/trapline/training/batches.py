@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trapline.errors import DataError, TraplineWarning
-from trapline.models.recipe import Augmentation, Recipe
+from trapline.recipes import Augmentation, NetworkRecipe
 from trapline.training.pixels import Store
 from trapline.training.targets import sampling_weights
 from trapline.training.views import affine_matrices, changes_geometry, random_views
@@ -73,7 +73,7 @@ class Batches:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: NetworkRecipe,
         pixels: TrainingPixels,
         targets: npt.NDArray[np.float32],
         rows: Rows,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trapline.errors import require
 from trapline.metrics import probabilities_of
-from trapline.models.recipe import Recipe
+from trapline.recipes import DenseRecipe
 from trapline.training.history import epoch_figures
 from trapline.training.targets import label_weights, log_prior, sampling_weights, truth_of
 
@@ -29,7 +29,7 @@ class DenseHead:
         mean: [D], taken off the features.
         scale: [D], that they are then divided by.
         layers: weights [inputs, outputs] and bias [outputs] of each.
-        history: one row an epoch, the last perhaps cut short by `Recipe.steps`: `epoch`, `steps` so far, and
+        history: one row an epoch, the last perhaps cut short by `steps`: `epoch`, `steps` so far, and
             figures with the prefixes `train_` (over the batches as they were met) and `validation_`.
     """
 
@@ -47,7 +47,7 @@ class DenseHead:
 
 
 def fit_dense(
-    recipe: Recipe,
+    recipe: DenseRecipe,
     features: npt.NDArray[np.float32],
     targets: npt.NDArray[np.float32],
     view_weights: Sequence[float] = (1.0,),
@@ -79,9 +79,7 @@ def fit_dense(
     torch.manual_seed(recipe.seed)
     head = build_head(features.shape[-1], recipe.head, targets.shape[1]).train()
     optimiser = build_optimiser(recipe.optimiser, head)
-    batches = count_batches(
-        len(targets), recipe.batch_size, 2 if recipe.head.hidden and recipe.head.batch_norm else 1
-    )
+    batches = count_batches(len(targets), recipe.batch_size, 2 if recipe.head.batch_norm else 1)
     schedule = build_schedule(recipe.schedule, optimiser, recipe.epochs, batches)
     weights = None
     if recipe.balance == "class-weights":
@@ -131,11 +129,11 @@ class _Met:
         self.logits.append(logits.detach().numpy())
         self.losses.append(float(loss.detach()))
 
-    def figures(self, recipe: Recipe, targets: npt.NDArray[np.float32]) -> dict[str, float]:
+    def figures(self, recipe: DenseRecipe, targets: npt.NDArray[np.float32]) -> dict[str, float]:
         """The mean loss, and the figures of an epoch."""
         truth = truth_of(targets[np.concatenate(self.rows)], recipe.task)
-        softmax = "single-label" if recipe.exclusive else recipe.task
-        found = epoch_figures(truth, probabilities_of(np.concatenate(self.logits), softmax), recipe.exclusive)
+        said = probabilities_of(np.concatenate(self.logits), recipe.softmax)
+        found = epoch_figures(truth, said, recipe.exclusive)
         found = {"loss": float(np.mean(self.losses)), **found}
         return {f"train_{name}": value for name, value in found.items()}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from trapline.models.recipe import Statistic
+from trapline.recipes import Statistic
 from trapline.training.selection import Rows, Selected
 
 

@@ -22,8 +22,8 @@ from trapline.metrics import (
 from trapline.models import Calibration, EventPooling, Interval, PoolingMethod
 from trapline.models.calibrated import apply_calibration, blank_column
 from trapline.models.card import as_intervals
-from trapline.models.recipe import Recipe
 from trapline.prediction.frames import apply_pooling, pool_column
+from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.selection import Rows, Selected
 from trapline.training.targets import target_matrix, truth_of
 
@@ -49,15 +49,17 @@ def known_labels(
 
 
 def intervals_of(
-    recipe: Recipe,
     labels: tuple[str, ...],
     truth: npt.NDArray[np.int64],
     probabilities: Floats,
     groups: npt.NDArray[Any],
+    *,
+    seed: int,
+    exclusive: bool,
 ) -> dict[str, Interval]:
     """Every figure with its interval over `groups`."""
-    figures = partial(measure, blank=blank_column(labels), exclusive=recipe.exclusive)
-    return as_intervals(bootstrap_all(truth, probabilities, groups, seed=recipe.seed, metrics_fn=figures))
+    figures = partial(measure, blank=blank_column(labels), exclusive=exclusive)
+    return as_intervals(bootstrap_all(truth, probabilities, groups, seed=seed, metrics_fn=figures))
 
 
 def judge_events(
@@ -82,7 +84,7 @@ def judge_events(
     Returns:
         None where no event that can be judged has two of the media, or all such are of one fold.
     """
-    if recipe.event_statistics or recipe.taxa is not None:
+    if not isinstance(recipe, LabelRecipe) or recipe.answers == "event":
         return None
     order = frame_order(selected.catalog.table[rows.tolist()])
     rows, probabilities = rows[order], probabilities[order]
@@ -118,7 +120,14 @@ def judge_events(
     return pooling.model_copy(
         update={
             "selected_on": f"{'validation' if folds is None else 'out of fold'}: {where}",
-            "metrics": intervals_of(recipe, selected.labels, truth, pooled, groups.keys),
+            "metrics": intervals_of(
+                selected.labels,
+                truth,
+                pooled,
+                groups.keys,
+                seed=recipe.seed,
+                exclusive=recipe.exclusive,
+            ),
             "metrics_on": f"{where}, {chosen_on}; intervals over {groups.by}s",
         }
     )
@@ -148,7 +157,7 @@ class _Chooser:
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: LabelRecipe,
         labels: tuple[str, ...],
         truth: npt.NDArray[np.int64],
         known: npt.NDArray[np.bool_],

@@ -28,8 +28,8 @@ from trapline.metrics import measure
 from trapline.models import Calibration
 from trapline.models.calibrated import apply_calibration, blank_column
 from trapline.models.networks import Network, build_network
-from trapline.models.recipe import Recipe
 from trapline.models.weights import Weights
+from trapline.recipes import NetworkRecipe
 from trapline.training.augment import augment, cut, mix
 from trapline.training.batches import Batches, ExactBatches, Rows, TrainingPixels, needs_mixing
 from trapline.training.history import write_history
@@ -121,7 +121,7 @@ class Answers:
 
 
 def fit_network(
-    recipe: Recipe,
+    recipe: NetworkRecipe,
     examples: Examples,
     train: Rows,
     validation: Rows | None,
@@ -218,7 +218,7 @@ class Fitting(lightning.LightningModule):
 
     def __init__(
         self,
-        recipe: Recipe,
+        recipe: NetworkRecipe,
         network: Network,
         examples: Examples,
         train: Rows,
@@ -467,7 +467,7 @@ def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:
     )
 
 
-def _precision(recipe: Recipe, network: Network) -> Any:
+def _precision(recipe: NetworkRecipe, network: Network) -> Any:
     chosen = recipe.precision
     if chosen == "auto":
         chosen = "bf16" if bf16_pays(network) else "float32"

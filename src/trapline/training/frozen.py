@@ -6,20 +6,22 @@ import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trapline.errors import require
 from trapline.models.cache_folder import user_cache_folder
 from trapline.models.card import Card
 from trapline.models.file import ModelFile
-from trapline.models.recipe import MODEL_FILE, Recipe
 from trapline.models.trainable import BACKBONES
+from trapline.recipes import MODEL_FILE, Recipe
 
 if TYPE_CHECKING:
     from trapline.models.weights import Weights
 
+R = TypeVar("R", bound=Recipe)
 
-def head_recipe(recipe: Recipe, cache: Path | None) -> Recipe:
+
+def head_recipe(recipe: R, cache: Path | None) -> R:
     """The same recipe with the backbone as a model file; one that is a model file already stays as it is.
 
     Args:

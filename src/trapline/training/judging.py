@@ -11,10 +11,10 @@ import polars as pl
 
 from trapline.models import Calibration, EventPooling, Interval
 from trapline.models.calibrated import apply_calibration, fit_calibration
-from trapline.models.recipe import Recipe
 from trapline.prediction import Predictions
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.table import FIXED, Level
+from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.events import intervals_of, judge_events, known_labels
 from trapline.training.selection import Rows, Selected
 from trapline.training.targets import truth_of
@@ -56,6 +56,7 @@ def judge(
     base: Calibration,
     *,
     folds: npt.NDArray[np.int64] | None = None,
+    by: str = "location",
     caveat: str = "",
 ) -> Judged:
     """Fit the calibration, of media and of events, and measure.
@@ -70,6 +71,7 @@ def judge(
         folds: [rows], the fold of each media: the calibration of each fold's figures then comes from the
             other folds, so that they are as honest as those of new locations. A label that the other folds
             (or, without folds, the train part) do not show has no part in it.
+        by: what the folds keep together.
         caveat: what else a reader of the figures must know.
     """
     truth = truth_of(selected.targets[rows], recipe.task)
@@ -94,14 +96,15 @@ def judge(
         inside = folds == fold
         of_others = fitted(~inside)
         probabilities[inside] = apply_calibration(logits[inside], of_others, recipe.task, selected.labels)
-    metrics = intervals_of(recipe, selected.labels, truth, probabilities, groups.keys)
+    metrics = intervals_of(
+        selected.labels, truth, probabilities, groups.keys, seed=recipe.seed, exclusive=base.exclusive
+    )
     event = judge_events(recipe, selected, rows, probabilities, folds)
-    said = _measured_on(recipe, groups.where, folds) + caveat
+    said = _measured_on(recipe, groups.where, folds, by) + caveat
     calibration = calibration.model_copy(
         update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
     )
-    held_out_by = None if folds is None else recipe.fold_by
-    return Judged(rows, probabilities, calibration, metrics, said, event, held_out_by)
+    return Judged(rows, probabilities, calibration, metrics, said, event, None if folds is None else by)
 
 
 def with_note(judged: Judged, note: str) -> Judged:
@@ -109,14 +112,13 @@ def with_note(judged: Judged, note: str) -> Judged:
     return replace(judged, measured_on=judged.measured_on + note)
 
 
-def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None) -> str:
-    weak = recipe.learn_from == "event" and not recipe.event_statistics
+def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None, by: str) -> str:
+    weak = recipe.learn_from == "event" and recipe.answers == "media"
     labels = ", each held to have the labels of its event" if weak else ""
     if folds is None:
         chosen = _chosen_on_validation(recipe)
         return f"validation: {where}{labels}{f', on which {chosen} too' if chosen else ''}"
-    by = recipe.fold_by
-    epoch = "" if recipe.how == "frozen" or recipe.selection == "last" else "at the epoch and "
+    epoch = "at the epoch and " if recipe.chooses_epoch else ""
     return (
         f"{len(np.unique(folds))} {by} folds: {where}{labels}, each predicted by a model that never saw its "
         f"{by}, {epoch}with the calibration of the other folds"
@@ -125,11 +127,7 @@ def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None
 
 def _chosen_on_validation(recipe: Recipe) -> str:
     """What the media that are measured have decided; empty for nothing."""
-    adam = recipe.taxa is not None and recipe.taxa.solver == "adam"
-    has_epochs = (
-        adam or recipe.how != "frozen"
-    )  # a linear head has its optimum, hidden layers their last state
-    epoch, calibration = has_epochs and recipe.selection != "last", recipe.calibration != "none"
+    epoch, calibration = recipe.chooses_epoch, recipe.calibration != "none"
     if epoch and calibration:
         return "the epoch and the calibration were chosen"
     return "the epoch was chosen" if epoch else "the calibration was fitted" if calibration else ""
@@ -145,7 +143,7 @@ def predictions_of(
     found[: len(judged.rows)] = judged.probabilities
     picked = selected.catalog.table[rows]
     reasons = [None] * len(judged.rows) + [selected.failed[row] for row in failed]
-    of_event = bool(recipe.event_statistics)
+    of_event = recipe.answers == "event"
     table = picked.select(
         pl.when(of_event & pl.col("event_id").is_not_null())
         .then(None)
@@ -164,7 +162,7 @@ def predictions_of(
     facts = replace(
         facts,
         held_out_by=judged.held_out_by,
-        exclusive=recipe.exclusive,
+        exclusive=isinstance(recipe, LabelRecipe) and recipe.exclusive,
         event=None if judged.event is None else judged.event.without_figures(),
     )
     level: Level = "event" if of_event else "media"

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trapline.errors import DataError
-from trapline.models.recipe import Optimiser, Recipe, Schedule
+from trapline.recipes import LayersRecipe, NetworkOptimiser, Optimiser, Schedule
 
 
-def training_loss(recipe: Recipe, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+def training_loss(recipe: LayersRecipe, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
     """Cross-entropy over labels, or the mean of the labels' binary ones, smoothed and weighed.
 
     Args:
@@ -46,13 +46,15 @@ def parameter_groups(settings: Optimiser, network: nn.Module) -> list[dict[str, 
 
     Biases and normalisation layers (parameters of one dimension) are not decayed.
     """
-    depth = layer_depths(network.get_submodule("backbone")) if settings.layer_decay < 1 else {}
+    factor, decay_by = 1.0, 1.0
+    if isinstance(settings, NetworkOptimiser):
+        factor, decay_by = settings.backbone_lr_factor, settings.layer_decay
+    depth = layer_depths(network.get_submodule("backbone")) if decay_by < 1 else {}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         rate = settings.lr
         if name.startswith("backbone."):
-            rate *= settings.backbone_lr_factor
-            rate *= settings.layer_decay ** depth.get(name.removeprefix("backbone."), 0)
+            rate *= factor * decay_by ** depth.get(name.removeprefix("backbone."), 0)
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]

@@ -38,7 +38,7 @@ from trapline.images import (
 )
 from trapline.images.resize import plan_fit
 from trapline.models.cache_folder import user_cache_folder
-from trapline.models.recipe import Augmentation
+from trapline.recipes import Augmentation
 from trapline.training.feature_cache import digest_file
 from trapline.training.features import in_order
 

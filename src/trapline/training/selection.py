@@ -27,7 +27,7 @@ from trapline.catalog import (
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
 from trapline.models.card import label_flaw
-from trapline.models.recipe import Recipe
+from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.targets import target_matrix
 
 Rows = npt.NDArray[np.int64]
@@ -80,6 +80,8 @@ class Selected:
         Raises:
             DataError: blanks are to be left out and none of the rows is blank.
         """
+        if not isinstance(recipe, LabelRecipe):
+            return Taught(rows, 1.0)
         if recipe.frames == "first":
             rows = self._first_frames(rows)
         if recipe.keep_blanks == 1:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from trapline.catalog import BLANK, Catalog
 from trapline.errors import DataError
 from trapline.models import Calibration
-from trapline.models.recipe import Recipe
+from trapline.recipes import LabelRecipe, Recipe
 
 if TYPE_CHECKING:
     from trapline.training.selection import Selected
@@ -112,8 +112,9 @@ def base_calibration(recipe: Recipe, selected: Selected, rows: npt.NDArray[np.in
     taught, kept = selected.taught(recipe, rows)
     shift = prior_shift(recipe, selected.targets[taught])
     kept = kept if recipe.correct_prior else 1.0
-    if kept < 1 and (recipe.exclusive or recipe.task == "single-label"):  # of a softmax: a constant shift
+    exclusive = isinstance(recipe, LabelRecipe) and recipe.exclusive
+    if kept < 1 and (exclusive or recipe.task == "single-label"):  # of a softmax: a constant shift
         values = np.zeros(len(selected.labels)) if not shift else np.array(shift)
         values[selected.labels.index(BLANK)] -= np.log(kept)
         shift, kept = tuple(values.tolist()), 1.0
-    return Calibration(prior_shift=shift, blank_kept=kept, exclusive=recipe.exclusive)
+    return Calibration(prior_shift=shift, blank_kept=kept, exclusive=exclusive)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from trapline.errors import require
 from trapline.metrics import accuracy, balanced_accuracy, log_loss, macro_f1, probabilities_of
-from trapline.models.recipe import Recipe
+from trapline.recipes import EpochTreeRecipe
 from trapline.training.linear import LinearHead
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class EpochHead(LinearHead):
 
 
 def fit_by_epochs(
-    recipe: Recipe,
+    recipe: EpochTreeRecipe,
     features: npt.NDArray[np.float32],
     possible: npt.NDArray[np.bool_],
     weights: npt.NDArray[np.float64],

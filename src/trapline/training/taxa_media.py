@@ -11,8 +11,8 @@ import numpy as np
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning
-from trapline.models.recipe import Recipe, Taxa
 from trapline.prediction.ranks import rank_names
+from trapline.recipes import EpochTreeRecipe, Taxa, TreeRecipe
 from trapline.taxonomy import Taxonomy
 from trapline.taxonomy.classes import (
     Classes,
@@ -77,7 +77,11 @@ class TaxaMedia:
 
 
 def select_taxa(
-    catalog: Catalog, recipe: Recipe, taxonomy: Taxonomy, *, needs_split: bool = True
+    catalog: Catalog,
+    recipe: TreeRecipe | EpochTreeRecipe,
+    taxonomy: Taxonomy,
+    *,
+    needs_split: bool = True,
 ) -> TaxaMedia:
     """The media, classes and decisions of a training.
 
@@ -88,7 +92,6 @@ def select_taxa(
             fewer than two classes.
     """
     settings = recipe.taxa
-    assert settings is not None
     if needs_split:
         catalog.part("train")
         catalog.part("validation")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.metrics.promise import choose_threshold
-from trapline.models.recipe import Taxa
+from trapline.recipes import Taxa
 from trapline.taxonomy.classes import Classes, unsupported
 from trapline.taxonomy.rollup import best_answers, levels_of, verdict
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trapline.errors import require
-from trapline.models.recipe import Recipe
+from trapline.recipes import NetworkRecipe
+from trapline.training.contract import StepReport
 from trapline.training.pixels import PixelCache, Progress
 from trapline.training.selection import Rows, Selected
 from trapline.training.targets import base_calibration
@@ -15,9 +16,6 @@ from trapline.training.views import changes_geometry
 
 if TYPE_CHECKING:
     from trapline.training.fitting import Examples, Fitted
-
-StepReport = Callable[[str, int, int, str], None]
-"""Called with what is being done, how much is done, how much there is in all, and a line of detail."""
 
 
 class TorchLearner:
@@ -31,7 +29,7 @@ class TorchLearner:
     """
 
     def __init__(
-        self, recipe: Recipe, selected: Selected, cache: Path | None, report: StepReport | None
+        self, recipe: NetworkRecipe, selected: Selected, cache: Path | None, report: StepReport | None
     ) -> None:
         require("lightning", "train", f"Training the recipe '{recipe.name}'")
         self.recipe, self.report = recipe, report

@@ -14,12 +14,11 @@ import yaml
 from trapline.catalog import Catalog, SourceGoneError, harmless_cell, known_labels, training_fingerprint
 from trapline.errors import DataError, TraplineError, UsageError, require
 from trapline.metrics import LOWER_IS_BETTER, Task, metric_names
-from trapline.models import Recipe, change_recipe
-from trapline.models.recipe import Choice, joined_fields
+from trapline.recipes import Choice, LabelRecipe, Recipe, change_recipe, joined_fields, read_recipe
 from trapline.taxonomy import Taxonomy
+from trapline.training.contract import StepReport
 from trapline.training.crossval import crossval
 from trapline.training.frozen import need_weights
-from trapline.training.torch_learner import StepReport
 
 STUDY = "study.sqlite"
 FIGURES = ("log_loss", "accuracy", "balanced_accuracy", "macro_f1")
@@ -139,7 +138,7 @@ def tune(
 def _check_metric(metric: str, recipe: Recipe, catalog: Catalog) -> None:
     """Refuse what cannot be computed for this recipe and these labels, before hours go into a trial."""
     known = metric_names(recipe.task)
-    if recipe.taxa is None and recipe.task == "single-label":
+    if isinstance(recipe, LabelRecipe) and recipe.task == "single-label":
         labels = catalog.table.select(known_labels(catalog.table).explode().drop_nulls().n_unique()).item()
         few = [name for name in known if name.startswith("top_") and int(name.split("_")[1]) >= labels > 0]
         known = tuple(name for name in known if name not in few)
@@ -192,7 +191,10 @@ def _open_study(recipe: Recipe, catalog: Catalog, folder: Path, folds: int, metr
     if not study.user_attrs:
         for key, value in wanted.items():
             study.set_user_attr(key, value)
-    different = [key for key, value in wanted.items() if study.user_attrs.get(key) != value]
+    before = dict(study.user_attrs)
+    if before.get("recipe", wanted["recipe"]) != wanted["recipe"]:  # or written otherwise by another version
+        before["recipe"] = read_recipe(before["recipe"], str(path)).model_dump(mode="json")
+    different = [key for key, value in wanted.items() if before.get(key) != value]
     if different:
         raise UsageError(
             f"{folder} holds a search with another {', '.join(different)}. Go on with the same options, or "

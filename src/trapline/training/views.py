@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from trapline.models.recipe import Augmentation
+from trapline.recipes import Augmentation
 
 Floats = npt.NDArray[np.float64]
 

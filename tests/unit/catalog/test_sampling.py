@@ -8,7 +8,7 @@ import pytest
 
 from trapline.catalog import Catalog, Sample, sample_catalog, split_catalog
 from trapline.formats import read
-from trapline.models import resolve_recipe
+from trapline.recipes import resolve_recipe
 from trapline.training.selection import select_media
 
 

@@ -36,9 +36,10 @@ def test_the_backbone_in_half_precision_has_its_weights_and_shortcuts() -> None:
 
 def test_the_published_small_network_has_its_published_number_of_parameters(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from trapline.models import Card, resolve_recipe
+    from trapline.models import Card
     from trapline.models.networks import build_network, network_graph
     from trapline.models.onnx_graph import write_model_file
+    from trapline.recipes import resolve_recipe
 
     recipe = resolve_recipe("small-cnn", None, [])
     network, _ = build_network(recipe, 8)

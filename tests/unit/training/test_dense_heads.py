@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trapline.metrics import log_loss, probabilities_of
-from trapline.models import Recipe
+from trapline.recipes import Recipe
 from trapline.training.dense import DenseHead, as_dense, fit_dense
 
 pytestmark = pytest.mark.usefixtures("unrendered")

@@ -10,10 +10,12 @@ from PIL import Image, ImageDraw
 from trapline.catalog import Catalog, split_catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing, choose_box, prepare
-from trapline.models import ModelFile, Recipe, TrainedOn, backbones
+from trapline.models import ModelFile, TrainedOn, backbones
 from trapline.prediction import Predictions, predict
+from trapline.recipes import Recipe, change_recipe
+from trapline.training import crossval, train
 from trapline.training.features import embed
-from trapline.training.heads import crossval_head, looks_of, train_head
+from trapline.training.learners import looks_of
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -100,7 +102,7 @@ def test_the_model_file_says_of_validation_photos_what_was_measured(
     tmp_path: Path, catalog: Catalog, cache: Path, changes: dict[str, object]
 ) -> None:
     wanted = recipe(**changes)
-    model = ModelFile(train_head(wanted, catalog, tmp_path / "run", cache=cache))
+    model = ModelFile(train(wanted, catalog, tmp_path / "run", cache=cache))
     assert model.card.saw_crops
     facts = model.card.training_data["train"]
     assert 0 < facts["cropped"] < facts["media"]  # every sixth photo has no box
@@ -126,7 +128,7 @@ def test_balanced_training_keeps_the_natural_prior(tmp_path: Path, catalog: Cata
     strong = {"optimiser": {"weight_decay": 1000.0}, "calibration": "none"}
     shares = {}
     for balance in ("none", "class-weights", "sampling"):
-        path = train_head(recipe(balance=balance, **strong), catalog, tmp_path / balance, cache=cache)
+        path = train(recipe(balance=balance, **strong), catalog, tmp_path / balance, cache=cache)
         shares[balance] = ModelFile(path).run(seen(ModelFile(path), catalog)).probabilities.mean(axis=0)
     natural = np.mean([labels == ["disc"] for labels in catalog.part("train").table["labels"].to_list()])
     for found in shares.values():
@@ -134,8 +136,8 @@ def test_balanced_training_keeps_the_natural_prior(tmp_path: Path, catalog: Cata
 
 
 def test_a_head_trains_on_a_heads_model_file(tmp_path: Path, catalog: Catalog, cache: Path) -> None:
-    first = train_head(recipe(), catalog, tmp_path / "first", cache=cache)
-    second = train_head(
+    first = train(recipe(), catalog, tmp_path / "first", cache=cache)
+    second = train(
         recipe(backbone=f"model-file:{first.as_posix()}", name="second"), catalog, tmp_path / "2", cache=cache
     )
     one, two = ModelFile(first), ModelFile(second)
@@ -147,15 +149,13 @@ def test_a_head_trains_on_a_heads_model_file(tmp_path: Path, catalog: Catalog, c
 
 
 def test_equal_trainings_give_equal_weights(tmp_path: Path, catalog: Catalog, cache: Path) -> None:
-    one, two = (
-        ModelFile(train_head(recipe(), catalog, tmp_path / name, cache=cache)) for name in ("one", "two")
-    )
+    one, two = (ModelFile(train(recipe(), catalog, tmp_path / name, cache=cache)) for name in ("one", "two"))
     pixels = seen(one, catalog)
     np.testing.assert_array_equal(one.run(pixels).logits, two.run(pixels).logits)
 
 
 def test_location_folds_judge_every_media_once(catalog: Catalog, cache: Path) -> None:
-    found = crossval_head(recipe(optimiser={"weight_decay": 0.0}), catalog, folds=4, cache=cache)
+    found = crossval(recipe(optimiser={"weight_decay": 0.0}), catalog, folds=4, cache=cache)
     assert sorted(found.predictions.table["media_id"]) == sorted(catalog.table["media_id"])
     places = dict(catalog.table.select("media_id", "location_id").iter_rows())
     fold_of: dict[str, set[int]] = {}
@@ -172,7 +172,7 @@ def test_unreadable_photos_are_counted_and_keep_their_row(
     lost = catalog.part("validation").table["media_id"][0]
     table = catalog.table.with_columns(file_path=catalog.table["file_path"].replace({lost: "gone.png"}))
     with pytest.warns(UserWarning, match=r"1 photos cannot be read .*gone\.png"):
-        path = train_head(recipe(), catalog.with_table(table), tmp_path / "run", cache=cache)
+        path = train(recipe(), catalog.with_table(table), tmp_path / "run", cache=cache)
     assert ModelFile(path).card.training_data["left_out"] == {"unreadable": 1}
     kept = Predictions.load(tmp_path / "run" / "validation.parquet")
     assert kept.failed["media_id"].to_list() == [lost]
@@ -181,13 +181,13 @@ def test_unreadable_photos_are_counted_and_keep_their_row(
 def test_the_strengths_that_were_tried_are_written_and_drawn(
     tmp_path: Path, catalog: Catalog, cache: Path
 ) -> None:
-    train_head(recipe(optimiser={"weight_decay": 0.0}), catalog, tmp_path / "chosen", cache=cache)
+    train(recipe(optimiser={"weight_decay": 0.0}), catalog, tmp_path / "chosen", cache=cache)
     lines = (tmp_path / "chosen" / "history.csv").read_text().splitlines()
     assert lines[0] == "weight_decay,out_of_fold_log_loss"
     assert len(lines) > 3
     with Image.open(tmp_path / "chosen" / "history.png") as figure:
         assert figure.width > figure.height > 300
-    train_head(recipe(), catalog, tmp_path / "named", cache=cache)
+    train(recipe(), catalog, tmp_path / "named", cache=cache)
     assert not (tmp_path / "named" / "history.png").exists()
 
 
@@ -197,7 +197,7 @@ def test_one_training_location_is_enough_to_choose_a_strength(
     table = catalog.table.filter(catalog.table["location_id"].is_in(["L0", "L1"]))
     parts = table["location_id"].replace({"L0": "train", "L1": "validation"}).alias("split")
     two = catalog.with_table(table.with_columns(parts))
-    path = train_head(recipe(optimiser={"weight_decay": 0.0}), two, tmp_path / "run", cache=cache)
+    path = train(recipe(optimiser={"weight_decay": 0.0}), two, tmp_path / "run", cache=cache)
     assert ModelFile(path).card.metrics["log_loss"].low is None
 
 
@@ -214,28 +214,26 @@ def test_one_training_location_is_enough_to_choose_a_strength(
         ({"patience": 3}, "patience"),
         ({"ema": 0.9}, "ema"),
         ({"selection": "macro_f1"}, "selection"),
-        ({"head": {"hidden": [4]}, "ema": 0.9, "patience": 3}, "patience, ema"),
+        ({"head": {"hidden": [4]}, "ema": 0.9, "patience": 3}, "ema, patience"),
         ({"head": {"hidden": [4]}, "taxa": {"way": "flat"}}, "head.hidden"),
     ],
 )
-def test_what_a_linear_head_cannot_do_is_refused_by_name(
-    tmp_path: Path, catalog: Catalog, changes: dict[str, object], named: str
-) -> None:
+def test_what_a_linear_head_cannot_do_is_refused_by_name(changes: dict[str, object], named: str) -> None:
     with pytest.raises(UsageError, match=named):
-        train_head(recipe(**changes), catalog, tmp_path / "run")
+        change_recipe(recipe(), changes)
 
 
 def test_a_backbone_that_does_not_exist_is_refused(tmp_path: Path, catalog: Catalog) -> None:
     with pytest.raises(UsageError, match=r"neither a model file nor a shipped backbone \(lite0\)"):
-        train_head(recipe(backbone="model-file:nowhere.onnx"), catalog, tmp_path / "run")
+        train(recipe(backbone="model-file:nowhere.onnx"), catalog, tmp_path / "run")
 
 
 def test_a_leaking_split_is_refused_unless_insisted_on(tmp_path: Path, catalog: Catalog, cache: Path) -> None:
     parts = ["train" if row % 2 else "validation" for row in range(len(catalog))]
     leaking = catalog.with_table(catalog.table.with_columns(split=np.array(parts)))
     with pytest.raises(DataError, match="leaks"):
-        train_head(recipe(), leaking, tmp_path / "run", cache=cache)
-    path = train_head(recipe(), leaking, tmp_path / "run", allow_leak=True, cache=cache)
+        train(recipe(), leaking, tmp_path / "run", cache=cache)
+    path = train(recipe(), leaking, tmp_path / "run", allow_leak=True, cache=cache)
     assert "LEAKING" in ModelFile(path).card.metrics_on
 
 
@@ -262,7 +260,7 @@ def test_bursts_with_two_species_are_left_out_of_the_pooling_and_counted(
     mixed = bursts.table.group_by("event_id").agg(pl.col("labels").explode().n_unique().alias("species"))
     several = int((mixed["species"] > 1).sum())
     assert 0 < several < mixed.height
-    model = train_head(recipe(fit="all"), bursts, tmp_path / "run")
+    model = train(recipe(fit="all"), bursts, tmp_path / "run")
     event = ModelFile(model).card.event
     assert event is not None
     assert f"{mixed.height - several} events" in event.selected_on
@@ -281,13 +279,13 @@ def test_a_single_event_that_can_be_judged_chooses_no_pooling_and_stops_nothing(
     )
     species = bursts.table.group_by("event_id").agg(pl.col("labels").explode().n_unique().alias("species"))
     assert (species["species"] == 1).sum() == 1
-    assert ModelFile(train_head(recipe(fit="all"), bursts, tmp_path / "run")).card.event is None
+    assert ModelFile(train(recipe(fit="all"), bursts, tmp_path / "run")).card.event is None
 
 
 def test_predictions_carry_what_their_model_was_trained_on(catalog: Catalog, tmp_path: Path) -> None:
     photos = split_catalog(catalog, ratios=(0.5, 0.25, 0.25), check_files=False)
     for fit, parts in (("train", ["train"]), ("all", ["train", "validation"])):
-        model = ModelFile(train_head(recipe(fit=fit, folds=2), photos, tmp_path / fit))
+        model = ModelFile(train(recipe(fit=fit, folds=2), photos, tmp_path / fit))
         found = predict(model, photos, tmp_path / f"{fit}.csv", part="test")
         assert found.facts.trained_on == (TrainedOn(parts=parts, split=photos.facts.split.fingerprint),)
         assert Predictions.load(tmp_path / f"{fit}.csv").facts.trained_on == found.facts.trained_on

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.metrics import probabilities_of
-from trapline.models import Card, resolve_recipe
+from trapline.models import Card
 from trapline.models.card import Interval, chance_doubt
-from trapline.models.recipe import Augmentation
+from trapline.recipes import Augmentation, resolve_recipe
 from trapline.training.targets import (
     label_weights,
     prior_shift,

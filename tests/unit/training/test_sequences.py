@@ -16,12 +16,12 @@ from trapline.evaluation import evaluate
 from trapline.formats import read
 from trapline.images import prepare
 from trapline.metrics import log_loss
-from trapline.models import EventPooling, ModelFile, Recipe, resolve_recipe
+from trapline.models import EventPooling, ModelFile
 from trapline.prediction import Predictions, pool_events, predict
-from trapline.training import train
+from trapline.recipes import Recipe, resolve_recipe
+from trapline.training import crossval, train
 from trapline.training.features import embed
 from trapline.training.frozen import background_backbone
-from trapline.training.heads import crossval_head, train_head
 from trapline.training.selection import select_media
 from trapline.training.targets import base_calibration
 
@@ -96,7 +96,7 @@ def test_a_model_of_events_says_of_a_burst_what_was_measured(
     wanted = recipe(
         backbone, fit="train", event_statistics=("mean", "std", "max"), background_view=background
     )
-    model = ModelFile(train_head(wanted, split, tmp_path / "run", cache=tmp_path))
+    model = ModelFile(train(wanted, split, tmp_path / "run", cache=tmp_path))
     assert model.card.batch == "event"
     assert model.card.backbone["fingerprint"] == ModelFile(backbone.removeprefix("model-file:")).fingerprint
     kept = Predictions.load(tmp_path / "run" / "validation.parquet")
@@ -149,7 +149,7 @@ def test_a_frame_that_cannot_be_read_is_no_frame_of_its_event(
     tmp_path: Path, bursts: Catalog, backbone: str
 ) -> None:
     wanted = recipe(backbone, event_statistics=("mean", "std", "max"))
-    model = ModelFile(train_head(wanted, bursts, tmp_path / "run", cache=tmp_path))
+    model = ModelFile(train(wanted, bursts, tmp_path / "run", cache=tmp_path))
     photos = tmp_path / "photos"
     shutil.copytree(bursts.root, photos)
     moved = Catalog(bursts.table, photos, bursts.source, bursts.facts)
@@ -168,7 +168,7 @@ def test_a_frame_that_cannot_be_read_is_no_frame_of_its_event(
 
 
 def test_a_model_of_frames_learns_how_to_pool_them(tmp_path: Path, bursts: Catalog, backbone: str) -> None:
-    model = ModelFile(train_head(recipe(backbone), bursts, tmp_path / "run", cache=tmp_path))
+    model = ModelFile(train(recipe(backbone), bursts, tmp_path / "run", cache=tmp_path))
     event = model.card.event
     assert event is not None
     assert "36 events" in event.selected_on
@@ -185,7 +185,7 @@ def test_frames_are_pooled_as_they_were_shot_wherever_their_rows_are(
     wanted = recipe(backbone, frames="first")
     shuffled = bursts.with_table(bursts.table.sample(fraction=1, shuffle=True, seed=1))
     events = [
-        ModelFile(train_head(wanted, catalog, tmp_path / str(number), cache=tmp_path)).card.event
+        ModelFile(train(wanted, catalog, tmp_path / str(number), cache=tmp_path)).card.event
         for number, catalog in enumerate((bursts, shuffled))
     ]
     assert events[0] is not None
@@ -203,7 +203,7 @@ def test_pooled_events_are_calibrated_unless_nothing_shall_be(
     def pooled(calibration: str) -> tuple[EventPooling, float, float]:
         wanted = recipe(backbone, task=task, calibration=calibration, optimiser={"weight_decay": 3.0})
         run = tmp_path / calibration
-        event = ModelFile(train_head(wanted, events, run, cache=tmp_path)).card.event
+        event = ModelFile(train(wanted, events, run, cache=tmp_path)).card.event
         assert event is not None
         assert event.metrics["log_loss"].value < 0.9
         kept = Predictions.load(run / "validation.parquet")
@@ -231,8 +231,8 @@ def test_a_label_that_a_fold_never_saw_stops_nothing_and_calibrates_nothing(
         return table.with_columns(pl.when(late).then(pl.lit(["bear"])).otherwise("labels").alias("labels"))
 
     catalog = bursts.with_table(odd(bursts.table))
-    found = crossval_head(recipe(backbone), catalog, cache=tmp_path)
-    plain = crossval_head(recipe(backbone), bursts, cache=tmp_path)
+    found = crossval(recipe(backbone), catalog, cache=tmp_path)
+    plain = crossval(recipe(backbone), bursts, cache=tmp_path)
     assert found.predictions.labels[0] == "bear"
     assert found.judged.calibration.temperature == pytest.approx(
         plain.judged.calibration.temperature, rel=0.3
@@ -249,14 +249,14 @@ def test_a_label_that_the_train_part_lacks_is_said_and_calibrates_nothing(
     catalog = split.with_table(split.table.with_columns(with_bear))
     wanted = recipe(backbone, fit="train", event_statistics=("mean", "std"))
     with pytest.warns(TraplineWarning, match="No training media has the label bear"):
-        model = ModelFile(train_head(wanted, catalog, tmp_path / "run", cache=tmp_path))
-    plain = ModelFile(train_head(wanted, split, tmp_path / "plain", cache=tmp_path))
+        model = ModelFile(train(wanted, catalog, tmp_path / "run", cache=tmp_path))
+    plain = ModelFile(train(wanted, split, tmp_path / "plain", cache=tmp_path))
     assert model.card.labels[0] == "bear"
     assert model.card.calibration.temperature == pytest.approx(plain.card.calibration.temperature, rel=0.3)
     single = recipe(backbone, fit="train", task="single-label", learn_from="media")
     one = catalog.with_table(catalog.table.with_columns(pl.col("labels").list.tail(1)))
     with pytest.raises(DataError, match="No training media has the label bear"):
-        train_head(single, one, tmp_path / "single", cache=tmp_path)
+        train(single, one, tmp_path / "single", cache=tmp_path)
 
 
 @pytest.mark.field
@@ -297,7 +297,7 @@ def test_dropped_blanks_cost_log_loss_until_the_prior_is_put_back(
     bursts: Catalog, backbone: str, tmp_path: Path
 ) -> None:
     losses = {
-        name: crossval_head(recipe(backbone, calibration="none", **changes), bursts, cache=tmp_path)
+        name: crossval(recipe(backbone, calibration="none", **changes), bursts, cache=tmp_path)
         .metrics["log_loss"]
         .value
         for name, changes in {
@@ -342,7 +342,7 @@ def test_leaving_out_blanks_where_none_trains_is_refused(
     late = bursts.filter((pl.col("season") == "S3") | ~pl.col("labels").list.contains("blank"))
     wanted = recipe(backbone, keep_blanks=0.1, learn_from="media")
     with pytest.raises(DataError, match=r"keep_blanks=0\.1 leaves out media labelled 'blank', and none of"):
-        crossval_head(wanted, late, cache=tmp_path)
+        crossval(wanted, late, cache=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_the_labels_of_a_season_have_no_part_in_what_is_said_of_it(
     crowded = bursts.with_table(bursts.table.with_columns(crowd))
     wanted = recipe(backbone, calibration="none", **changes)
     season = {"e24", "e30", "e35"}
-    found = [crossval_head(wanted, catalog, cache=tmp_path).predictions for catalog in (bursts, crowded)]
+    found = [crossval(wanted, catalog, cache=tmp_path).predictions for catalog in (bursts, crowded)]
     plain, changed = (
         said.probabilities()[[event in season for event in said.table["event_id"]]] for said in found
     )

@@ -15,9 +15,10 @@ from PIL import Image
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.evaluation import evaluate
-from trapline.models import ModelFile, Recipe, change_recipe, resolve_recipe
+from trapline.models import ModelFile
 from trapline.models.promised import without_promise
 from trapline.prediction import Predictions, predict
+from trapline.recipes import Recipe, change_recipe, resolve_recipe
 from trapline.taxonomy import Taxonomy, sum_at_rank, taxonomy_from_csv
 from trapline.taxonomy.classes import classes_of, hierarchy_of, hierarchy_of_node, unsupported
 from trapline.training import crossval, train
@@ -556,10 +557,10 @@ def test_a_label_that_the_taxonomy_lacks_stops_before_the_run_begins(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("task=multi-label", "exclude one another"),
-        ("fit=folds", "taxa take fit"),
-        ("keep_blanks=0.5", "train on all media"),
-        ("frames=first", "train on all media"),
+        ("task=multi-label", "task: .*'single-label'.*trains the heads of taxa"),
+        ("fit=folds", "fit: .*'train' or 'all'.*that is for a linear head"),
+        ("keep_blanks=0.5", "keep_blanks: it belongs to recipes that train a linear head"),
+        ("frames=first", "frames: it belongs"),
         ("taxa.ranks=[]", "taxa.ranks"),
         ("taxa.way=sideways", "taxa.way"),
     ],

@@ -13,7 +13,7 @@ from PIL import Image
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning
 from trapline.metrics import log_loss
-from trapline.models import Recipe, change_recipe, resolve_recipe
+from trapline.recipes import Recipe, change_recipe, resolve_recipe
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
@@ -171,15 +171,15 @@ def test_every_augmentation_keeps_images_in_range_and_shape(change: str) -> None
 
 
 def test_schedules_begin_peak_and_end_where_they_should() -> None:
-    from trapline.models.recipe import Schedule
+    from trapline.recipes import Cosine, Steps
     from trapline.training.optimisation import rate_factor
 
-    cosine = Schedule(name="cosine", warmup_epochs=1, start_factor=0.1, final_factor=0.01)
+    cosine = Cosine(warmup_epochs=1, start_factor=0.1, final_factor=0.01)
     rates = [rate_factor(cosine, step, 100, 10) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[10] == max(rates) == 1
     assert rates[100] == pytest.approx(0.01)
-    step = Schedule(name="step", step_epochs=2, step_factor=0.5)
+    step = Steps(step_epochs=2, step_factor=0.5)
     assert [rate_factor(step, at, 100, 10) for at in (0, 19, 20, 40)] == [1, 1, 0.5, 0.25]
 
 
@@ -224,7 +224,10 @@ def test_layer_decay_slows_the_early_stages_and_frozen_stages_do_not_move(
 
 def wild(rate: float, *changes: str) -> Recipe:
     """A recipe with a rate beyond what is accepted, so that an epoch is enough."""
-    recipe = tiny(*changes)
+    return _wild(tiny(*changes), rate)
+
+
+def _wild(recipe: Recipe, rate: float) -> Recipe:
     return recipe.model_copy(update={"optimiser": recipe.optimiser.model_copy(update={"lr": rate})})
 
 
@@ -266,15 +269,20 @@ def test_a_final_fit_without_validation_that_diverges_says_so(world: MakeWorld, 
         learner.fit(learner.selected.train, None, tmp_path / "run")
 
 
+def layers(*changes: str) -> Recipe:
+    settings = ("task=single-label", "exclusive=false", "keep_blanks=1", "head.hidden=[4]", "steps=null")
+    return resolve_recipe("serengeti-benchmark", None, [*settings, *changes])
+
+
 def test_a_head_that_diverges_says_so() -> None:
-    recipe = wild(1e38, "optimiser.name=sgd", "head.hidden=[4]", "epochs=3")
+    recipe = _wild(layers("optimiser.name=sgd", "epochs=3"), 1e38)
     features = np.random.default_rng(0).normal(size=(8, 1, 3)).astype(np.float32)
     with pytest.raises(DataError, match="Training diverged"):
         fit_dense(recipe, features, np.eye(2, dtype=np.float32)[[0, 1] * 4])
 
 
 def test_a_head_with_batch_normalisation_takes_any_number_of_photos() -> None:
-    recipe = tiny("head.hidden=[4]", "head.batch_norm=true", "batch_size=2", "epochs=1")
+    recipe = layers("head.batch_norm=true", "batch_size=2", "epochs=1")
     features = np.random.default_rng(0).normal(size=(5, 1, 3)).astype(np.float32)
     head = fit_dense(recipe, features, np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]])
     assert np.isfinite(head.logits(features[:, 0])).all()

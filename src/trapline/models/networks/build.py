@@ -9,9 +9,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from trapline.errors import UsageError
 from trapline.models.networks.network import POOLINGS, Network
 from trapline.models.networks.timm_networks import timm_backbone
-from trapline.models.recipe import MODEL_FILE, TIMM, Recipe
 from trapline.models.trainable import BACKBONES, Backbone
 from trapline.models.weights import Weights, find_weights, load_weights
+from trapline.recipes import MODEL_FILE, TIMM, Head, NetworkRecipe, Recipe
 
 
 def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Network, Weights]:
@@ -35,11 +35,14 @@ def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Ne
     load_weights(backbone.module, weights)
     pooling = POOLINGS[recipe.head.pooling]()
     features = _features(recipe, backbone.module, pooling)
-    network = Network(backbone.module, pooling, features, recipe.head, labels, backbone.mean, backbone.std)
+    head = recipe.head if isinstance(recipe.head, Head) else Head()
+    network = Network(backbone.module, pooling, features, head, labels, backbone.mean, backbone.std)
     return network.to(memory_format=torch.channels_last), weights
 
 
 def _check_that_all_acts(recipe: Recipe, backbone: nn.Module) -> None:
+    if not isinstance(recipe, NetworkRecipe):
+        return
     if recipe.drop_path and not any(getattr(layer, "drop_prob", 0) for layer in backbone.modules()):
         raise UsageError(
             f"{recipe.backbone} has no residual blocks that drop_path could leave out: leave it at 0."

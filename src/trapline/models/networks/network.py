@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trapline.models.networks.small_cnn import start_as_keras
-from trapline.models.recipe import Head
+from trapline.recipes import Head
 
 
 class Network(nn.Module):

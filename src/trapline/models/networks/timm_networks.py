@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trapline.errors import UsageError, require
-from trapline.models.recipe import Recipe
 from trapline.models.trainable import Backbone
+from trapline.recipes import NetworkRecipe, Recipe
 
 
 def timm_backbone(recipe: Recipe, name: str) -> Backbone:
@@ -23,7 +23,7 @@ def timm_backbone(recipe: Recipe, name: str) -> Backbone:
     options: dict[str, Any] = {"num_classes": 0}
     if recipe.head.pooling != "avg":
         options["global_pool"] = ""
-    if recipe.drop_path:
+    if isinstance(recipe, NetworkRecipe) and recipe.drop_path:
         options["drop_path_rate"] = recipe.drop_path
     size = (recipe.preprocessing.height, recipe.preprocessing.width)
     try:

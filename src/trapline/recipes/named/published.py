@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from trapline.images import Preprocessing
-from trapline.models.recipe import Choice, Head, Optimiser, Recipe, Sample
-from trapline.models.recipes.registry import register
+from trapline.recipes.recipe import NetworkRecipe
+from trapline.recipes.registry import register
+from trapline.recipes.sections import Choice, Head, NetworkOptimiser, Sample
 
 SMALL_CNN_SEARCH = {
     "optimiser.lr": Choice(choices=(1e-3, 5e-4, 1e-4, 1e-5)),
@@ -16,15 +17,15 @@ SMALL_CNN_SEARCH = {
 
 
 @register
-def small_cnn() -> Recipe:
+def small_cnn() -> NetworkRecipe:
     """The Taï species model as it was served: a small CNN from scratch on 150-pixel frames, dropout 0.5."""
-    return Recipe(
+    return NetworkRecipe(
         name="small-cnn",
         backbone="small-cnn",
         how="scratch",
         preprocessing=Preprocessing(height=150, width=150, fit="squash", interpolation="bilinear"),
         head=Head(pooling="flatten", hidden=(64, 32), dropout=0.5),
-        optimiser=Optimiser(name="adam", lr=1e-4),
+        optimiser=NetworkOptimiser(name="adam", lr=1e-4),
         epochs=150,
         batch_size=32,
         search=SMALL_CNN_SEARCH,
@@ -32,7 +33,7 @@ def small_cnn() -> Recipe:
 
 
 @register
-def small_cnn_batch_norm() -> Recipe:
+def small_cnn_batch_norm() -> NetworkRecipe:
     """The same with batch normalisation after every convolution and hidden layer."""
     plain = small_cnn()
     head = plain.head.model_copy(update={"batch_norm": True})
@@ -40,19 +41,19 @@ def small_cnn_batch_norm() -> Recipe:
 
 
 @register
-def conser_vision_resnet50() -> Recipe:
+def conser_vision_resnet50() -> NetworkRecipe:
     """The Conser-vision benchmark: ResNet-50, everything trained, one epoch of SGD on half of the photos.
 
     They are the notebook's own half: the draw is pandas's with its seed.
     """
-    return Recipe(
+    return NetworkRecipe(
         name="conser-vision-resnet50",
         backbone="resnet50",
         weights="pretrained",
         how="whole",
         preprocessing=Preprocessing(height=224, width=224, fit="squash", interpolation="bilinear"),
         head=Head(pooling="avg", hidden=(100,), dropout=0.1, input_dropout=0.0),
-        optimiser=Optimiser(name="sgd", lr=1e-3, momentum=0.9),
+        optimiser=NetworkOptimiser(name="sgd", lr=1e-3, momentum=0.9),
         epochs=1,
         batch_size=32,
         sample=Sample(share=0.5, seed=1),

@@ -6,17 +6,9 @@ import difflib
 
 from trapline.errors import UsageError, require
 from trapline.images import CropPolicy, Preprocessing
-from trapline.models.recipe import (
-    TIMM,
-    Augmentation,
-    Head,
-    Loss,
-    Optimiser,
-    Range,
-    Recipe,
-    Schedule,
-)
-from trapline.models.recipes.registry import register
+from trapline.recipes.recipe import TIMM, NetworkRecipe
+from trapline.recipes.registry import register
+from trapline.recipes.sections import Augmentation, Head, Loss, NetworkOptimiser, OneCycle, Range
 
 CAMERA_TRAP = Augmentation(
     horizontal_flip=0.5,
@@ -44,12 +36,12 @@ FINE_TUNING_SEARCH = {
 }
 
 
-def fine_tuned(name: str, backbone: str, side: int, frozen_stages: int = 0) -> Recipe:
+def fine_tuned(name: str, backbone: str, side: int, frozen_stages: int = 0) -> NetworkRecipe:
     """All of a pretrained network at discriminative rates, on crops to the boxes where there are any.
 
     Batch-norm statistics stay those of the pretraining: few photos of few cameras give worse ones.
     """
-    return Recipe(
+    return NetworkRecipe(
         name=name,
         backbone=backbone,
         weights="pretrained",
@@ -59,8 +51,8 @@ def fine_tuned(name: str, backbone: str, side: int, frozen_stages: int = 0) -> R
         preprocessing=Preprocessing(height=side, width=side, fit="squash", crop=CropPolicy(context=1.4)),
         flip_average=True,
         head=Head(pooling="avg", dropout=0.3),
-        optimiser=Optimiser(name="adamw", lr=2e-3, weight_decay=0.02, backbone_lr_factor=0.25, clip=5.0),
-        schedule=Schedule(name="one-cycle", start_factor=0.1, final_factor=0.001),
+        optimiser=NetworkOptimiser(lr=2e-3, weight_decay=0.02, backbone_lr_factor=0.25, clip=5.0),
+        schedule=OneCycle(start_factor=0.1, final_factor=0.001),
         epochs=10,
         batch_size=32,
         loss=Loss(label_smoothing=0.1),
@@ -71,24 +63,24 @@ def fine_tuned(name: str, backbone: str, side: int, frozen_stages: int = 0) -> R
 
 
 @register
-def efficientnet_lite0() -> Recipe:
+def efficientnet_lite0() -> NetworkRecipe:
     """EfficientNet-Lite0, fine-tuned; its weights come with the extra `train`, no network needed."""
     return fine_tuned("efficientnet-lite0", "efficientnet-lite0", 224, frozen_stages=4)
 
 
 @register
-def efficientnet_lite1() -> Recipe:
+def efficientnet_lite1() -> NetworkRecipe:
     """EfficientNet-Lite1, fine-tuned."""
     return fine_tuned("efficientnet-lite1", "efficientnet-lite1", 240, frozen_stages=4)
 
 
 @register
-def efficientnet_lite2() -> Recipe:
+def efficientnet_lite2() -> NetworkRecipe:
     """EfficientNet-Lite2, fine-tuned."""
     return fine_tuned("efficientnet-lite2", "efficientnet-lite2", 260, frozen_stages=4)
 
 
-def timm_recipe(name: str) -> Recipe:
+def timm_recipe(name: str) -> NetworkRecipe:
     """Any network of timm, fine-tuned at its own input size.
 
     Raises:
@@ -111,8 +103,8 @@ def _normalises_batches(name: str) -> bool:
     """Whether a network of timm has batch normalisation; found without making its weights."""
     import timm
     import torch
-
-    from trapline.models.networks.build import has_batch_norm
+    from torch.nn.modules.batchnorm import _BatchNorm
 
     with torch.device("meta"):
-        return has_batch_norm(timm.create_model(name, pretrained=False))
+        network = timm.create_model(name, pretrained=False)
+    return any(isinstance(layer, _BatchNorm) for layer in network.modules())

@@ -1,0 +1,68 @@
+"""The learners: each fits the models of one kind of recipe, behind `trapline.training.contract`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from trapline.catalog import Catalog
+from trapline.errors import UsageError
+from trapline.recipes import DenseRecipe, EpochTreeRecipe, HeadRecipe, NetworkRecipe, Recipe, TreeRecipe
+from trapline.taxonomy import Taxonomy
+from trapline.training.contract import Learner, StepReport
+from trapline.training.learners.dense import DenseLearner
+from trapline.training.learners.linear import LinearLearner
+from trapline.training.learners.network import NetworkLearner
+from trapline.training.learners.seen import FrozenLearner, looks_of
+from trapline.training.learners.tree import TreeLearner
+from trapline.training.selection import select_media
+from trapline.training.taxa_media import select_taxa
+
+MakeLearner = Callable[[Path | None, StepReport | None], Learner[Any]]
+"""From the cache's folder (None for the user's) and a report to a learner, its photos prepared."""
+
+
+def choose_learner(
+    recipe: Recipe, catalog: Catalog, taxonomy: Taxonomy | None, *, needs_split: bool
+) -> MakeLearner:
+    """Look at what can be wrong with labels and parts, before any photo is read.
+
+    Args:
+        recipe: of any kind.
+        catalog: with labels.
+        taxonomy: what the labels are, for recipes of taxa; others do not look at it.
+        needs_split: see `select_media`.
+
+    Raises:
+        UsageError: the recipe needs a taxonomy, and there is none.
+        DataError: whatever is wrong with the media; see `select_media` and `select_taxa`.
+    """
+    if isinstance(recipe, TreeRecipe | EpochTreeRecipe):
+        if taxonomy is None:
+            raise UsageError(
+                f"The recipe '{recipe.name}' needs to know what the labels are: give a taxonomy (--taxonomy "
+                "FILE.csv, or the folder of nested taxa; see docs/taxonomy.md)."
+            )
+        media = select_taxa(catalog, recipe, taxonomy, needs_split=needs_split)
+        return partial(TreeLearner, recipe, taxonomy, media)
+    selected = select_media(catalog, recipe, needs_split=needs_split)
+    if isinstance(recipe, HeadRecipe):
+        return partial(LinearLearner, recipe, selected)
+    if isinstance(recipe, DenseRecipe):
+        return partial(DenseLearner, recipe, selected)
+    assert isinstance(recipe, NetworkRecipe)  # there are no others
+    return partial(NetworkLearner, recipe, selected)
+
+
+__all__ = [
+    "DenseLearner",
+    "FrozenLearner",
+    "LinearLearner",
+    "MakeLearner",
+    "NetworkLearner",
+    "TreeLearner",
+    "choose_learner",
+    "looks_of",
+]

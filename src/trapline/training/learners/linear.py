@@ -1,0 +1,184 @@
+"""Linear heads at their optimum, by scikit-learn; folds choose how strongly they are regularised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.metrics import binary_losses, log_loss, probabilities_of
+from trapline.models.calibrated import scale_logits
+from trapline.recipes import DenseRecipe, HeadRecipe
+from trapline.training import linear
+from trapline.training.contract import Floats, Model, OutOfFold, StepReport
+from trapline.training.events import known_labels
+from trapline.training.folds import Dealt, folds_within
+from trapline.training.history import draw_strengths, write_history
+from trapline.training.judging import AVERAGES_FOLDS
+from trapline.training.learners.seen import FrozenLearner
+from trapline.training.selection import Rows, Selected
+from trapline.training.targets import label_weights, log_prior, sampling_weights, truth_of
+
+if TYPE_CHECKING:
+    import onnx
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class LinearModel(Model):
+    """Heads whose mean the model file holds.
+
+    Attributes:
+        heads: one, or one a fold.
+        losses: strength -> log loss out of fold.
+        strength: that was kept.
+    """
+
+    heads: Sequence[linear.LinearHead] = ()
+    losses: Mapping[float, float] = field(default_factory=dict)
+    strength: float = 0.0
+
+
+class LabelLearner(FrozenLearner[M]):
+    """What heads of labels share: which rows train, and how much each counts."""
+
+    recipe: HeadRecipe | DenseRecipe
+
+    def truth(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """What the rows show, as `trapline.metrics` takes it."""
+        return truth_of(self.selected.targets[rows], self.recipe.task)
+
+    def taught(self, rows: Rows) -> Rows:
+        """Those of the rows that train; see `Selected.taught`."""
+        return self.selected.taught(self.recipe, rows).rows
+
+    def natural(self, logits: Floats, rows: Rows) -> Floats:
+        """What a head fitted on the rows says of any media, with the priors of the rows put right."""
+        return scale_logits(logits, self.base(rows), self.recipe.task, self.selected.labels)
+
+
+class LinearLearner(LabelLearner[LinearModel]):
+    """Fits linear heads; see `FrozenLearner`."""
+
+    recipe: HeadRecipe
+
+    def __init__(
+        self, recipe: HeadRecipe, selected: Selected, cache: Path | None, report: StepReport | None
+    ) -> None:
+        self.recipe = recipe
+        super().__init__(recipe, selected, cache, report)
+
+    def fit(self, rows: Rows, held: Rows | None, chosen: LinearModel | None, folder: Path) -> LinearModel:
+        """One head, of the strength that did best in folds over the rows."""
+        if chosen is None:
+            found = self._search(rows, folds_within(self.selected, rows, self.recipe))
+            chosen = LinearModel(losses=found.losses, strength=found.best)
+        taught = self.taught(rows)
+        head = linear.fit_head(
+            self.features[taught],
+            self.truth(taught),
+            len(self.selected.labels),
+            chosen.strength,
+            media_weights=self._weigh(taught),
+            view_weights=self.looks.weights,
+        )
+        return replace(chosen, heads=[self._adjusted(head, rows)], note="")
+
+    def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[LinearModel]:
+        """Heads of the folds; behind each fold's logits the strength that did best on the others."""
+        rows, folds = dealt.rows, dealt.numbers
+        found = self._search(rows, folds)
+        logits = linear.cross_fitted(found, folds, self._score(rows, folds))
+        return OutOfFold(
+            logits,
+            LinearModel(
+                note=AVERAGES_FOLDS, heads=found.heads[found.best], losses=found.losses, strength=found.best
+            ),
+        )
+
+    def logits(self, model: LinearModel, rows: Rows) -> Floats:
+        """What the model file will say of the rows."""
+        features = self.features[rows]
+        found = [linear.view_logits(head, features, self.looks.predict) for head in model.heads]
+        return np.asarray(np.mean(found, axis=0))
+
+    def graph(self, model: LinearModel) -> onnx.ModelProto:
+        """The backbone with the mean of the heads."""
+        from trapline.models.onnx_graph import Layer, attach_head, average_flips, fold_scaling
+
+        folded = [fold_scaling(head.weights, head.bias, head.mean, head.scale) for head in model.heads]
+        weights, bias = (np.mean([layer[place] for layer in folded], axis=0) for place in (0, 1))
+        joined = attach_head(self.seeing(), [Layer(weights, bias)])
+        return average_flips(joined) if self.recipe.flip_average else joined
+
+    def write_files(self, model: LinearModel, folder: Path) -> None:
+        """One row a strength, drawn where there was a choice."""
+        losses = [{"weight_decay": key, "out_of_fold_log_loss": value} for key, value in model.losses.items()]
+        write_history(losses, folder)
+        if len(losses) > 1:
+            draw_strengths(model.losses, model.strength, folder / "history.png")
+
+    def _search(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
+        """Heads for all strengths and folds of the rows, and what they say, with the priors put right."""
+        fixed = self.recipe.optimiser.weight_decay
+        found = linear.out_of_fold(
+            self.features[rows],
+            self.truth(rows),
+            len(self.selected.labels),
+            folds,
+            strengths=(fixed,) if fixed else linear.WEIGHT_DECAYS,
+            weigh=lambda inside: self._weigh(rows[inside]),
+            teach=lambda others: others[np.isin(rows[others], self.taught(rows[others]))],
+            correct=lambda logits, others: self.natural(logits - self._added(rows[others]), rows[others]),
+            score=self._score(rows, folds),
+            view_weights=self.looks.weights,
+            predict_views=self.looks.predict,
+            progress=self.tell("heads"),
+        )
+        heads = {key: [self._adjusted(head, rows) for head in some] for key, some in found.heads.items()}
+        return replace(found, heads=heads)
+
+    def _score(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.Score:
+        """The log loss of natural logits of some of the rows.
+
+        Of a multi-label task a label counts where the other folds show it: no strength can teach the others.
+        """
+        truth, single = self.truth(rows), self.recipe.task == "single-label"
+        known = known_labels(self.selected, rows, folds)
+
+        def loss(logits: Floats, inside: Rows) -> float:
+            probabilities = probabilities_of(logits, self.recipe.softmax)
+            if single:
+                return float(log_loss(truth[inside], probabilities))
+            return float(binary_losses(truth[inside], probabilities)[known[inside]].mean())
+
+        return loss
+
+    def _adjusted(self, head: linear.LinearHead, rows: Rows) -> linear.LinearHead:
+        """What the head says less what training on the rows had added to it.
+
+        A linear head is fitted to the sum of both, and its bias is free: the sum is the plain fit.
+        """
+        return replace(head, bias=head.bias - self._added(rows))
+
+    def _added(self, rows: Rows) -> Floats:
+        """[labels]: with logit adjustment the log prior, else nothing."""
+        if self.recipe.balance != "logit-adjustment":
+            return np.zeros(len(self.selected.labels))
+        return log_prior(self.selected.targets[self.taught(rows)], self.recipe.task)
+
+    def _weigh(self, rows: Rows) -> Floats | None:
+        targets = self.selected.targets[rows]
+        if self.recipe.balance == "sampling":
+            return sampling_weights(targets)
+        if self.recipe.balance in ("none", "logit-adjustment"):
+            return None
+        weights = label_weights(targets, self.recipe.task)
+        if self.recipe.task == "single-label":
+            return np.asarray(weights[targets.argmax(axis=1)])
+        return np.where(targets > 0, weights, 1.0)

@@ -1,0 +1,140 @@
+"""What heads learn from: the embeddings of a frozen backbone, computed once for every view of each photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import numpy as np
+
+from trapline.images import choose_box, prepare
+from trapline.models import ModelFile, backbones
+from trapline.recipes import (
+    MODEL_FILE,
+    DenseRecipe,
+    EpochTreeRecipe,
+    FeatureRecipe,
+    HeadRecipe,
+    TreeRecipe,
+    Views,
+)
+from trapline.training.contract import Floats, Learner, Model, Origin, StepReport
+from trapline.training.event_features import event_rows, over_events
+from trapline.training.features import View, embed_views
+from trapline.training.frozen import background_backbone, head_recipe
+from trapline.training.selection import Rows, Selected
+
+if TYPE_CHECKING:
+    import onnx
+
+FrozenRecipe = HeadRecipe | DenseRecipe | TreeRecipe | EpochTreeRecipe
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The views of each photo that a head trains on.
+
+    Attributes:
+        views: the first is the one that prediction uses.
+        weights: the share of each in training.
+        predict: the places of the views that the model file averages.
+    """
+
+    views: tuple[View, ...]
+    weights: tuple[float, ...]
+    predict: tuple[int, ...]
+
+
+def looks_of(recipe: FrozenRecipe) -> Looks:
+    """The views that a recipe's flips and full frames call for, weighted by their chances."""
+    change = Views() if isinstance(recipe, EpochTreeRecipe) else recipe.augmentation
+    cropped = recipe.preprocessing
+    frames = [(cropped, 1.0)]
+    if change.full_frame and cropped.crop is not None:
+        frames = [
+            (cropped, 1 - change.full_frame),
+            (cropped.model_copy(update={"crop": None}), change.full_frame),
+        ]
+    flips = [(False, 1 - change.horizontal_flip), (True, change.horizontal_flip)]
+    weighted = [
+        (View(frame, mirrored), share * chance) for frame, share in frames for mirrored, chance in flips
+    ]
+    needed = [View(cropped)] + ([View(cropped, mirrored=True)] if recipe.flip_average else [])
+    kept = [(view, weight) for view, weight in weighted if weight > 0 or view in needed]
+    views = tuple(view for view, _ in kept)
+    return Looks(views, tuple(weight for _, weight in kept), tuple(views.index(view) for view in needed))
+
+
+class FrozenLearner(Learner[M]):
+    """A learner of heads; needs no PyTorch but to export a backbone that is no model file yet.
+
+    Args:
+        recipe: with how `frozen`.
+        selected: the media.
+        cache: folder for features and exported backbones, None for the user's.
+        report: told of what is being done.
+
+    Attributes:
+        backbone: as the recipe names it.
+        network: what is looked through: the backbone, or what sees with it.
+        looks: the views.
+        features: float32 [media, or events, views, D].
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = (
+        *("trapline", "onnx", "onnxruntime", "scikit-learn", "numpy", "pillow"),
+    )
+
+    def __init__(
+        self, recipe: FrozenRecipe, selected: Selected, cache: Path | None, report: StepReport | None
+    ) -> None:
+        self.report = report
+        self.looks = looks_of(recipe)
+        named = head_recipe(recipe, cache).backbone.removeprefix(MODEL_FILE)
+        self.backbone = self.network = ModelFile(backbones.find(named))
+        self.statistics = recipe.event_statistics if isinstance(recipe, FeatureRecipe) else ()
+        if isinstance(recipe, FeatureRecipe) and recipe.background_view:
+            self.network = background_backbone(self.backbone, cache)
+        found = embed_views(
+            self.network,
+            selected.catalog,
+            self.looks.views,
+            cache=cache or "user",
+            skip_unreadable=True,
+            progress=self.tell("features"),
+        )
+        self.features, self.warnings = found.values, found.warnings
+        self.selected = selected.without(found.failed)
+        self._photos = self.selected.catalog
+        self._frames: list[Rows] | None = None
+        if self.statistics:
+            self.selected, self._frames = event_rows(self.selected)
+            self.features = over_events(self.features, self._frames, self.statistics)
+
+    def origin(self, model: M) -> Origin:
+        """What the model started from."""
+        card, size = self.backbone.card, self.network.card.embedding_size
+        return Origin(card.name, self.backbone.fingerprint, card.notices, size * max(1, len(self.statistics)))
+
+    def seeing(self) -> onnx.ModelProto:
+        """The graph from pixels to what the head sees."""
+        from trapline.models.graph_events import describe_events
+        from trapline.models.onnx_graph import read_graph
+
+        graph = read_graph(self.network)
+        return describe_events(graph, self.statistics) if self.statistics else graph
+
+    def file_logits(self, file: ModelFile, rows: Rows) -> Floats:
+        """[rows, labels]: what the model file says of the photos themselves, or of the frames of events."""
+        paths, size = self._photos.paths(), file.card.preprocessing
+        boxes = self._photos.table["boxes"].to_list()
+        said = []
+        for row in rows.tolist():
+            frames = [row] if self._frames is None else self._frames[row].tolist()
+            pixels = [
+                prepare(paths[frame], size, choose_box(boxes[frame], size.crop)).pixels for frame in frames
+            ]
+            said.append(file.run(np.stack(pixels)).logits[0])
+        return np.asarray(said, np.float64)

@@ -1,0 +1,419 @@
+"""Heads for the taxa of a tree, on features that are computed once for all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.metrics import fit_temperature, probabilities_of
+from trapline.models import Calibration
+from trapline.prediction.facts import ModelTree, PredictionFacts
+from trapline.recipes import EpochTreeRecipe, TreeRecipe
+from trapline.taxonomy import Taxonomy
+from trapline.taxonomy.classes import Head, unsupported
+from trapline.training import linear
+from trapline.training.contract import Floats, Model, OutOfFold, StepReport
+from trapline.training.folds import Dealt, folds_within
+from trapline.training.history import draw_nodes, write_history
+from trapline.training.judging import Judged, judge, predictions_of
+from trapline.training.learners.seen import FrozenLearner
+from trapline.training.selection import Rows, data_summary
+from trapline.training.taxa_adam import EpochHead
+from trapline.training.taxa_media import TaxaMedia
+from trapline.training.taxa_pooling import choose_pooling
+from trapline.training.taxa_thresholds import choose_thresholds
+from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, hits, losses
+
+if TYPE_CHECKING:
+    import onnx
+
+NodeRow = dict[str, float | str | None]
+"""One row of the history: of one node, at one epoch or with one strength of its regularisation."""
+
+_WORSE_BEFORE_STOPPING = 2
+_UNCHOSEN = 1.0
+"""The strength of a head whose media lie in one fold, so that nothing can be left out to choose it."""
+
+
+@dataclass(frozen=True)
+class TreeModel(Model):
+    """The heads of a model file, and how they were chosen.
+
+    Attributes:
+        heads: name → the head.
+        strengths: name → the strength chosen for it.
+        tried: one row a head and strength; empty where heads were trained by epochs.
+    """
+
+    heads: Fitted = field(default_factory=dict)
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    tried: Sequence[NodeRow] = ()
+
+    @property
+    def history(self) -> list[NodeRow]:
+        """One row a node and epoch where heads were trained by epochs, else one a node and strength."""
+        return list(self.tried) or [
+            {"node": name, **row}
+            for name, head in self.heads.items()
+            if isinstance(head, EpochHead)
+            for row in head.history
+        ]
+
+    @property
+    def kept(self) -> Mapping[str, float]:
+        """Node → the epoch, or the strength, that was kept."""
+        if self.tried:
+            return self.strengths
+        return {name: head.best_epoch for name, head in self.heads.items() if isinstance(head, EpochHead)}
+
+
+class TreeLearner(FrozenLearner[TreeModel]):
+    """Fits the heads of a tree; see `FrozenLearner`.
+
+    Args:
+        recipe: with `taxa`.
+        taxonomy: what the labels are, whole.
+        media: what the labels say at each head.
+        cache: folder for features, None for the user's.
+        report: told of what is being done.
+    """
+
+    needs_every_label: ClassVar[bool | None] = False
+    recipe: TreeRecipe | EpochTreeRecipe
+
+    def __init__(
+        self,
+        recipe: TreeRecipe | EpochTreeRecipe,
+        taxonomy: Taxonomy,
+        media: TaxaMedia,
+        cache: Path | None,
+        report: StepReport | None,
+    ) -> None:
+        self.recipe, self.settings, self.taxonomy = recipe, recipe.taxa, taxonomy
+        super().__init__(recipe, media.selected, cache, report)
+        self.media = replace(media, selected=self.selected)
+        fixed = recipe.optimiser.weight_decay
+        self.strengths = (fixed,) if fixed else linear.WEIGHT_DECAYS
+        self.heads = self.media.hierarchy.heads
+        self.paths = self.media.hierarchy.path_matrix()
+        self.decisions = {head.name: self.media.decision(head) for head in self.heads}
+
+    @property
+    def groups(self) -> list[tuple[Head, ...]]:
+        """The heads that share one loss and one strength."""
+        return [(head,) for head in self.heads] if self.settings.way == "cascade" else [self.heads]
+
+    def fit(self, rows: Rows, held: Rows | None, chosen: TreeModel | None, folder: Path) -> TreeModel:
+        """All heads, of the strengths that did best in folds over the rows, or by epochs."""
+        if isinstance(self.recipe, EpochTreeRecipe):
+            decay = self.recipe.optimiser.weight_decay
+            chosen = TreeModel(strengths={head.name: decay for head in self.heads})
+        elif chosen is None:
+            chosen = self._search(rows, folds_within(self.selected, rows, self.recipe)).model
+        heads: dict[str, linear.LinearHead] = {}
+        for group in self.groups:
+            heads.update(self.fit_group(group, rows, chosen.strengths[group[0].name], held))
+        return replace(chosen, heads=heads)
+
+    def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[TreeModel]:
+        """The log probabilities of all classes for each row, by heads of the folds that it is not in."""
+        return self._search(dealt.rows, dealt.numbers)
+
+    def logits(self, model: TreeModel, rows: Rows) -> Floats:
+        """[rows, classes]: log probabilities, as the model file will say them."""
+        return self._class_logits(model.heads, rows)
+
+    def base(self, rows: Rows) -> Calibration:
+        """Nothing: each head puts its own prior back."""
+        return Calibration()
+
+    def judge(self, rows: Rows, logits: Floats, base: Calibration, dealt: Dealt | None = None) -> Judged:
+        """Calibrate and measure on the rows whose label is a class; probabilities for all rows.
+
+        Coarse labels have no class to compare with; they are judged by rank (`trapline evaluate`).
+        """
+        recipe, selected = self.recipe, self.selected
+        fine = selected.targets[rows].any(axis=1)
+        folds, by = (None, "") if dealt is None else (dealt.numbers, dealt.by)
+        numbers = None if folds is None else folds[fine]
+        coarse = int((~fine).sum())
+        caveat = f"; {coarse} media of coarser labels are judged by rank only" if coarse else ""
+        judged = judge(recipe, selected, rows[fine], logits[fine], base, folds=numbers, by=by, caveat=caveat)
+        temperature = np.full((len(rows), 1), judged.calibration.temperature)
+        if folds is not None and recipe.calibration == "temperature":
+            truth = selected.targets[rows].argmax(axis=1)
+            for fold in np.unique(folds):
+                others = (folds != fold) & fine
+                temperature[folds == fold] = fit_temperature(logits[others], truth[others])
+        judged = replace(judged, rows=rows, probabilities=probabilities_of(logits / temperature, recipe.task))
+        said = predictions_of(recipe, selected, judged, "", PredictionFacts())
+        return replace(judged, event=choose_pooling(said, selected.catalog, self.media.classes.of_label))
+
+    def describe(self, model: TreeModel, judged: Judged) -> dict[str, Any]:
+        """The tree, its heads, and the thresholds of the roll-up, chosen on the media that were judged.
+
+        The record says over what the bound is: locations, or events where these are not known or there is
+        one.
+        """
+        groups = self.selected.groups(judged.rows)
+        labels = [self.media.labels[row] for row in judged.rows]
+        thresholds, promised = choose_thresholds(
+            judged.probabilities, labels, groups.keys, self.media.classes, self.settings
+        )
+        counts = {label: self.media.labels.count(label) for label in self.media.classes.coarse}
+        return {
+            "name": self.settings.node or self.recipe.name,
+            "thresholds": thresholds,
+            "taxonomy": self._tree(model) | {"rollup": promised | {"over": groups.over}},
+            "training_data": data_summary(self.selected, self.recipe.preprocessing.crop) | {"coarse": counts},
+        }
+
+    def facts(self, judged: Judged, described: Mapping[str, Any]) -> PredictionFacts:
+        """With the tree, by which ranks are computed, and the thresholds."""
+        tree = ModelTree.from_json(described["taxonomy"], "The model's taxonomy")
+        return replace(super().facts(judged, described), taxonomy=tree, thresholds=described["thresholds"])
+
+    def graph(self, model: TreeModel) -> onnx.ModelProto:
+        """The backbone with all heads, multiplied along the paths."""
+        from trapline.models.onnx_graph import attach_tree, average_flips, fold_scaling
+
+        layers = [
+            (head.name, fold_scaling(one.weights, one.bias, one.mean, one.scale))
+            for head in self.heads
+            for one in [model.heads[head.name]]
+        ]
+        joined = attach_tree(self.seeing(), layers, self.paths)
+        return average_flips(joined) if self.recipe.flip_average else joined
+
+    def write_files(self, model: TreeModel, folder: Path) -> None:
+        """The accuracy of each node, by epoch or by strength, and the taxonomy."""
+        if model.history:
+            write_history(model.history, folder)
+            draw_nodes(model.history, model.kept, folder / "history.png")
+        text = json.dumps(self.taxonomy.to_json(), ensure_ascii=False, indent=1)
+        (folder / "taxonomy.json").write_text(text, encoding="utf-8")
+
+    def fit_group(
+        self,
+        group: Sequence[Head],
+        rows: Rows,
+        strength: float,
+        held: Rows | None = None,
+        start: Fitted | None = None,
+    ) -> Fitted:
+        """The heads of a group on the rows; the solver `adam` chooses its epoch on the rows `held`.
+
+        `start` are heads of another strength: sooner there, the same end.
+        """
+        decisions = [self._weighed(self.decisions[head.name].of(rows)) for head in group]
+        if isinstance(self.recipe, EpochTreeRecipe):
+            found = {
+                decision.name: self._by_epochs(self.recipe, decision, rows, held) for decision in decisions
+            }
+        elif self.settings.way == "cascade":
+            found = {decision.name: self._alone(decision, rows, strength, start) for decision in decisions}
+        else:
+            found = fit_together(
+                self.features[rows], decisions, strength, view_weights=self.looks.weights, start=start
+            )
+        return {
+            decision.name: _with_prior(found[decision.name], decision, self.recipe) for decision in decisions
+        }
+
+    def _search(self, rows: Rows, folds: npt.NDArray[np.int64]) -> OutOfFold[TreeModel]:
+        """The log probabilities of all classes for each row, by heads of the folds that it is not in.
+
+        The strength behind a fold's figures is the one that did best on the other folds.
+        """
+        by_head: dict[str, list[linear.LinearHead]] = {}
+        strengths: dict[str, float] = {}
+        tried: list[NodeRow] = []
+        told = self.tell("heads")
+        for place, group in enumerate(self.groups):
+            told(place, len(self.groups))
+            fitted, every, best = self._choose(group, rows, folds)
+            for head in group:
+                by_head[head.name] = [one[head.name] for one in fitted]
+                strengths[head.name] = best
+                tried += [self._row(head, key, some, rows, folds) for key, some in every.items()]
+        told(len(self.groups), len(self.groups))
+        logits = np.empty((len(rows), len(self.media.classes.names)))
+        for place, fold in enumerate(np.unique(folds)):
+            inside = folds == fold
+            heads = {head.name: by_head[head.name][place] for head in self.heads}
+            logits[inside] = self._class_logits(heads, rows[inside])
+        return OutOfFold(logits, TreeModel(strengths=strengths, tried=tried))
+
+    def _choose(
+        self, group: Sequence[Head], rows: Rows, folds: npt.NDArray[np.int64]
+    ) -> tuple[list[Fitted], dict[float, list[Fitted]], float]:
+        """For each fold the heads of the strength that did best on the others; all of them; the best."""
+        names = np.unique(folds)
+        heard = np.any([self.decisions[head.name].heard[rows] for head in group], axis=0)
+        known = len(np.unique(folds[heard])) > 1
+        fitted: dict[float, list[Fitted]] = {}
+        found: dict[float, Floats] = {}
+        before: list[Fitted] = []
+        worse, best = 0, np.inf
+        for strength in self.strengths if known else (_UNCHOSEN,):
+            fitted[strength], values = [], np.full(len(rows), np.nan)
+            for place, fold in enumerate(names):
+                outside, inside = rows[folds != fold], rows[folds == fold]
+                one = self.fit_group(group, outside, strength, inside, before[place] if before else None)
+                values[folds == fold] = self._losses(group, one, inside)
+                fitted[strength].append(one)
+            found[strength], before = values, fitted[strength]
+            mean = _mean(values)
+            worse = worse + 1 if mean > best else 0
+            best = min(best, mean)
+            if worse == _WORSE_BEFORE_STOPPING:
+                break
+        means = {strength: _mean(values) for strength, values in found.items()}
+        chosen = []
+        for place, fold in enumerate(names):
+            others = {strength: _mean(values[folds != fold]) for strength, values in found.items()}
+            chosen.append(fitted[min(others, key=others.__getitem__)][place])
+        return chosen, fitted, min(means, key=means.__getitem__)
+
+    def _row(
+        self,
+        head: Head,
+        strength: float,
+        fitted: Sequence[Fitted],
+        rows: Rows,
+        folds: npt.NDArray[np.int64],
+    ) -> NodeRow:
+        """How a head of one strength does in training and out of fold; None where no media tells."""
+        decision, views = self.decisions[head.name], self.looks.predict
+        seen, unseen = [], np.full(len(rows), np.nan)
+        for place, fold in enumerate(np.unique(folds)):
+            outside, inside = rows[folds != fold], rows[folds == fold]
+            one = fitted[place][head.name]
+            seen.append(hits(one, decision.of(outside), self.features[outside], views))
+            unseen[folds == fold] = hits(one, decision.of(inside), self.features[inside], views)
+        lost = [
+            self._losses([head], fitted[place], rows[folds == fold])
+            for place, fold in enumerate(np.unique(folds))
+        ]
+        return {
+            "node": head.name,
+            "weight_decay": strength,
+            "train_accuracy": _share(np.concatenate(seen)),
+            "out_of_fold_accuracy": _share(unseen),
+            "out_of_fold_log_loss": _share(np.concatenate(lost)),
+        }
+
+    def _class_logits(self, heads: Fitted, rows: Rows) -> Floats:
+        ordered = [heads[head.name] for head in self.heads]
+        return class_logits(ordered, self.paths, self.features[rows], self.looks.predict)
+
+    def _losses(self, group: Sequence[Head], heads: Fitted, rows: Rows) -> Floats:
+        decisions = [self.decisions[head.name].of(rows) for head in group]
+        return losses(heads, decisions, self.features[rows], self.looks.predict)
+
+    def _weighed(self, decision: Decision) -> Decision:
+        """With the recipe's balance: at each head all children that occur count alike."""
+        if self.recipe.balance == "none":
+            return decision
+        alone = decision.possible.sum(axis=1) == 1
+        counts = np.maximum(decision.possible[alone].sum(axis=0), 1)
+        weights = np.where(alone, (decision.possible / counts).sum(axis=1), 0.0)
+        weights = np.where(decision.heard & ~alone, weights[alone].mean() if alone.any() else 1.0, weights)
+        heard = decision.heard
+        return replace(decision, weights=weights / weights[heard].mean() if heard.any() else weights)
+
+    def _alone(
+        self, decision: Decision, rows: Rows, strength: float, start: Fitted | None
+    ) -> linear.LinearHead:
+        heard, children = decision.heard, decision.possible.shape[1]
+        if not heard.any():
+            return _ignorant(self.features.shape[2], children)
+        return linear.fit_head(
+            self.features[rows[heard]],
+            decision.possible[heard].argmax(axis=1),
+            children,
+            strength,
+            media_weights=decision.weights[heard],
+            view_weights=self.looks.weights,
+            start=None if start is None else start[decision.name],
+        )
+
+    def _by_epochs(
+        self, recipe: EpochTreeRecipe, decision: Decision, rows: Rows, held: Rows | None
+    ) -> linear.LinearHead:
+        from trapline.training.taxa_adam import fit_by_epochs
+
+        heard = decision.heard
+        if not heard.any() or held is None:
+            return _ignorant(self.features.shape[2], decision.possible.shape[1])
+        judged = self.decisions[decision.name].of(held)
+        place = self.looks.predict[0]
+        return fit_by_epochs(
+            recipe,
+            self.features[rows[heard], place],
+            decision.possible[heard],
+            decision.weights[heard],
+            self.features[held[judged.heard], place],
+            judged.possible[judged.heard],
+        )
+
+    def _tree(self, model: TreeModel) -> dict[str, Any]:
+        """The tree as the card keeps it: taxa and labels, the heads by name, and how ranks are computed."""
+        hierarchy = self.media.hierarchy
+        heads = [
+            {
+                "name": head.name,
+                "parent": head.parent,
+                "children": list(head.children),
+                "media": int(self.decisions[head.name].heard.sum()),
+                "weight_decay": model.strengths[head.name],
+            }
+            for head in hierarchy.heads
+        ]
+        return {
+            **hierarchy.classes.taxonomy.to_json(),
+            "way": self.settings.way,
+            "head_ranks": list(self.settings.ranks),
+            "heads": heads,
+            "classes": dict(hierarchy.classes.of_label),
+            "outside": list(hierarchy.classes.outside),
+            "unsupported": sorted(unsupported(hierarchy.classes)),
+            "ranks": "P(taxon) = the sum of P(label) over the labels at or below it; "
+            "P(child | parent) = P(child) / P(parent)",
+        }
+
+
+def _ignorant(size: int, children: int) -> linear.LinearHead:
+    """A head that no media trained: all children are equally probable."""
+    return linear.LinearHead(np.zeros(size), np.ones(size), np.zeros((size, children)), np.zeros(children))
+
+
+def _mean(values: Floats) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+
+
+def _share(values: Floats) -> float | None:
+    """The mean over the media that tell; None where none does."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def _with_prior(
+    head: linear.LinearHead, decision: Decision, recipe: TreeRecipe | EpochTreeRecipe
+) -> linear.LinearHead:
+    """After balanced training: the natural shares of the children put back (Saerens et al. 2002)."""
+    if recipe.balance == "none" or not recipe.correct_prior:
+        return head
+    alone = decision.possible.sum(axis=1) == 1
+    counts = decision.possible[alone].sum(axis=0)
+    there = counts > 0
+    if not there.any():
+        return head
+    shift = np.zeros(len(counts))
+    shift[there] = np.log(counts[there] / counts.sum()) - np.log(1 / there.sum())
+    return replace(head, bias=head.bias + shift)

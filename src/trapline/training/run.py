@@ -1,0 +1,151 @@
+"""`train`: from a catalog with a split to a model file with its card: select, check, learn, judge, write."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trapline.catalog import Catalog
+from trapline.errors import TraplineError
+from trapline.models import Card, ModelFile
+from trapline.models.calibrated import scale_logits
+from trapline.recipes import FoldedRecipe, Recipe
+from trapline.taxonomy import Taxonomy
+from trapline.training.contract import Learner, Model, StepReport
+from trapline.training.folds import deal
+from trapline.training.frozen import need_weights
+from trapline.training.judging import Judged, predictions_of, with_note
+from trapline.training.learners import choose_learner
+from trapline.training.run_folder import check_folder, opened
+from trapline.training.selection import data_summary, refuse_leaks, split_record
+
+MODEL, JUDGED = "model.onnx", "validation.parquet"
+PARITY = 1e-3
+"""Largest difference of a logit between what has learnt and the model file, relative above 1."""
+
+
+def train(
+    recipe: Recipe,
+    catalog: Catalog,
+    run_folder: Path | str,
+    *,
+    taxonomy: Taxonomy | None = None,
+    allow_leak: bool = False,
+    resume: bool = False,
+    cache: Path | None = None,
+    report: StepReport | None = None,
+) -> Path:
+    """Train a recipe and write its model file.
+
+    Args:
+        recipe: of any kind; see `trapline.recipes.resolve_recipe`.
+        catalog: with labels and a split into train and validation (`trapline.catalog.split_catalog`); recipes
+            that deal their own folds (`fit` is `all` or `folds`) need no split and use all labelled media.
+        run_folder: made; gets `recipe.yaml`, `catalog.parquet`, `validation.parquet` (predictions of the
+            judged media), `model.onnx`, `history.csv` and, where there is something to draw, `history.png`:
+            by epoch, or by the strength of the regularisation that heads at their optimum tried. Of a network
+            also `batches.csv` and `.png` (the training loss by batch) and checkpoints, of a tree
+            `taxonomy.json`. What fails before anything is learnt leaves none.
+        taxonomy: what the labels are, for recipes of taxa (`recipe.taxa`); others do not look at it.
+        allow_leak: train although the split leaks; the card says so.
+        resume: go on in a run folder that exists, with the same recipe and catalog.
+        cache: folder for pixels and features; None for the user's.
+        report: told of each step.
+
+    Returns:
+        the path of the model file.
+
+    Raises:
+        UsageError: the run folder exists and `resume` is False, or is of another recipe or catalog.
+        DataError: the backbone's weights cannot be had (said before anything is read or made), the split
+            leaks, a part is empty, a label has no training media, photos cannot be read, training diverges.
+        MissingExtraError: the recipe needs PyTorch and it is not installed.
+    """
+    folder = Path(run_folder)
+    if not (resume and folder.is_dir()):
+        need_weights(recipe, cache)
+    make = choose_learner(recipe, catalog, taxonomy, needs_split=recipe.fit == "train")
+    leaks = refuse_leaks(catalog, allow_leak)
+    check_folder(folder, recipe, catalog, resume)
+    learner = make(cache, report)
+    with opened(folder, recipe, catalog):
+        model, judged = learn(learner, folder)
+        if leaks.leaking:
+            judged = with_note(judged, " LEAKING SPLIT: these figures flatter the model.")
+        described = learner.describe(model, judged)
+        card = Card(**(_card_fields(learner, model, judged, split_record(catalog, leaks)) | described))
+        learner.tell("export")(0, 1)
+        _write(learner, model, card, folder / MODEL)
+        fingerprint = ModelFile(folder / MODEL, threads=1).fingerprint
+        facts = learner.facts(judged, described)
+        predictions_of(recipe, learner.selected, judged, fingerprint, facts).save(folder / JUDGED)
+        learner.write_files(model, folder)
+    return folder / MODEL
+
+
+def learn(learner: Learner[Any], folder: Path) -> tuple[Model, Judged]:
+    """What leaves in the model file, and what is said of media that it, or models like it, did not see."""
+    recipe, selected = learner.recipe, learner.selected
+    if recipe.fit == "train":
+        model = learner.fit(selected.train, selected.validation, None, folder)
+        base = learner.base(selected.train)
+        said = scale_logits(learner.held_logits(model), base, recipe.task, selected.labels)
+        return model, learner.judge(selected.validation, said, base)
+    assert isinstance(recipe, FoldedRecipe)  # the others are for `train`
+    dealt = deal(selected, recipe.folds, recipe, needs_every_label=learner.needs_every_label)
+    found = learner.out_of_fold(dealt, folder)
+    judged = learner.judge(dealt.rows, found.logits, learner.base(dealt.rows), dealt)
+    model = found.model
+    if recipe.fit == "all":
+        model = learner.fit(np.sort(dealt.rows), None, found.model, folder)
+    return model, with_note(judged, model.note)
+
+
+def _card_fields(
+    learner: Learner[Any], model: Model, judged: Judged, split: dict[str, Any]
+) -> dict[str, Any]:
+    """What every card says."""
+    recipe, origin = learner.recipe, learner.origin(model)
+    return {
+        "name": recipe.name,
+        "task": recipe.task,
+        "labels": learner.selected.labels,
+        "embedding_size": origin.embedding_size,
+        "preprocessing": recipe.preprocessing,
+        "calibration": judged.calibration,
+        "event": judged.event,
+        "batch": recipe.answers,
+        "recipe": recipe.model_dump(mode="json"),
+        "split": split,
+        "training_data": data_summary(learner.selected, recipe.preprocessing.crop),
+        "metrics": judged.metrics,
+        "metrics_on": judged.measured_on,
+        "backbone": {"name": origin.name, "fingerprint": origin.fingerprint},
+        "notices": origin.notices,
+        "versions": {name: version(name) for name in learner.libraries},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _write(learner: Learner[Any], model: Model, card: Card, path: Path) -> None:
+    """Write the model file, once it answers as what has learnt does on a few of the photos themselves."""
+    from trapline.models.onnx_graph import write_model_file
+
+    unchecked = path.with_name(f"unchecked-{path.name}")
+    try:
+        file = ModelFile(write_model_file(learner.graph(model), card, unchecked), threads=1)
+        rows = np.concatenate([learner.selected.validation, learner.selected.train])[:8]
+        expected, found = learner.logits(model, rows), learner.file_logits(file, rows)
+        worst = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
+        if not worst <= PARITY:
+            raise TraplineError(
+                f"The model file answers otherwise than what was trained (logits differ by {worst:.2g}). "
+                "This is a fault of the export, not of your data; please report it with the recipe."
+            )
+        unchecked.replace(path)
+    finally:
+        unchecked.unlink(missing_ok=True)
