@@ -118,9 +118,8 @@ class Registry(Mapping[str, T], Generic[T]):
             package = self.package(name)
             if package == _package(Registry):
                 raise
-            raise GuestError(
-                f"The {self.kind} '{name}' of the package {package} failed: {type(error).__name__}: {error}."
-            ) from error
+            what = f"{type(error).__name__}: {str(error).rstrip('.')}"
+            raise GuestError(f"The {self.kind} '{name}' of the package {package} failed: {what}.") from error
 
     def __getitem__(self, name: str) -> T:
         self._bring_ours()

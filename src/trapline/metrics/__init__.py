@@ -32,7 +32,16 @@ from trapline.metrics.probability import (
     log_losses,
 )
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
-from trapline.metrics.registry import EVALUATORS, LOWER_IS_BETTER, Evaluator, evaluator, measure, metric_names
+from trapline.metrics.registry import (
+    EVALUATORS,
+    LOWER_IS_BETTER,
+    Evaluator,
+    Yielded,
+    evaluator,
+    figure,
+    measure,
+    metric_names,
+)
 from trapline.metrics.several import log_odds, restore_blanks, said, sigmoid
 
 __all__ = [
@@ -43,6 +52,7 @@ __all__ = [
     "Evaluator",
     "LabelCounts",
     "Task",
+    "Yielded",
     "accuracy",
     "balanced_accuracy",
     "binary_losses",
@@ -56,6 +66,7 @@ __all__ = [
     "count_labels",
     "evaluator",
     "expected_calibration_error",
+    "figure",
     "fit_opinions",
     "fit_scaling",
     "fit_temperature",

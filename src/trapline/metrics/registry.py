@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from trapline.errors import UsageError
+from trapline.errors import DataError, UsageError
 from trapline.metrics import calibration, correctness, probability, ranking
 from trapline.metrics.inputs import Floats, Task, check, mean_of_defined, task_of
 from trapline.options import check_positional
@@ -130,6 +130,24 @@ def measure(
                     raise ValueError(f"'{name}' has the shape {np.shape(value)}; the weights ask for {shape}")
                 figures[name] = value
     return figures
+
+
+def figure(
+    name: str,
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    blank: int | None = None,
+    exclusive: bool = False,
+) -> float:
+    """One figure of `measure` that must be a number, as what chooses between models must be.
+
+    Raises:
+        DataError: there is none of that name for this truth and these labels, or it is undefined.
+    """
+    value = float(measure(truth, probabilities, None, blank, exclusive).get(name, np.nan))
+    if not np.isfinite(value):
+        raise DataError(f"'{name}' cannot be computed for what chooses by it: choose by log_loss.")
+    return value
 
 
 @evaluator("single-label")

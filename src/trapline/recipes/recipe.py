@@ -15,9 +15,11 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, field_val
 
 from trapline.errors import UsageError
 from trapline.images import Preprocessing
+from trapline.metrics import metric_names
 from trapline.recipes.backbones import BACKBONES
 from trapline.recipes.needs import PARTS_ALONE, Needs, Section, idle_settings, told
 from trapline.recipes.sections import (
+    NO_FIGURE,
     Augmentation,
     Choice,
     Constant,
@@ -448,8 +450,9 @@ class NetworkRecipe(LayersRecipe):
         patience: stop after this many epochs without a better `selection`; None never stops early.
         augmentation: see `Augmentation`.
         ema: decay of an average of the weights over steps, used for validation and export; None for none.
-        selection: the validation metric that chooses the best epoch (`loss` is the one that is trained,
-            `log_loss` that of the probabilities); `last` keeps the last epoch and chooses nothing.
+        selection: what chooses the best epoch: a metric of the validation part, any that `evaluate` gives of
+            the task, or `loss`, the one that is trained (`log_loss` is that of the probabilities); `last`
+            keeps the last epoch and chooses nothing.
         members: with `fit` `train` or `all`, train this many times with other seeds and average the logits.
         precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has
             it, and on a processor that has it if the network has no depthwise convolutions; else float32.
@@ -510,8 +513,8 @@ class NetworkRecipe(LayersRecipe):
             self.fit == "folds" and self.members > 1,
         )
         yield (
-            f"a multi-label task has no {self.selection}: select by log_loss, loss, macro_f1 or last",
-            self.task == "multi-label" and self.selection in ("accuracy", "balanced_accuracy"),
+            f"a {self.task} task has no {self.selection}: select by log_loss, loss, macro_f1 or last",
+            self.selection not in (*NO_FIGURE, "log_loss", *metric_names(self.task)),
         )
 
 

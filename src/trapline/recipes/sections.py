@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from trapline.metrics import Task, metric_names
 from trapline.recipes.needs import Needs, Section
 
 Statistic = Literal["mean", "std", "max"]
 """Over the frames of an event, one number a feature."""
 
-Selection = Literal["log_loss", "loss", "accuracy", "balanced_accuracy", "macro_f1", "last"]
+
+def _is_figure(name: str) -> str:
+    """The name, if something can be selected by it; figures of other packages are looked up."""
+    if name in NO_FIGURE or any(name in metric_names(task) for task in get_args(Task)):
+        return name
+    known = dict.fromkeys(figure for task in get_args(Task) for figure in metric_names(task))
+    raise ValueError(f"'{name}' is no figure to select by; there are {', '.join([*NO_FIGURE, *known])}")
+
+
+NO_FIGURE = ("loss", "last")
+"""What may be selected by that is no metric."""
+Selection = Annotated[str, AfterValidator(_is_figure)]
+"""A figure of `trapline.metrics`, the loss that is trained, or the last epoch."""
 
 
 class LinearHead(Section):

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
-from trapline.metrics import measure
+from trapline.errors import DataError
+from trapline.metrics import LOWER_IS_BETTER, measure
 from trapline.models import Calibration
 from trapline.models.calibrated import apply_calibration, blank_column
 from trapline.models.networks import Network, build_network
@@ -47,7 +48,6 @@ from trapline.training.targets import label_weights, log_prior, truth_of
 Report = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a line about the last epoch."""
 
-LOWER_IS_BETTER = ("log_loss", "loss")
 SHOWN = (
     *("log_loss", "accuracy", "balanced_accuracy", "macro_f1"),
     *("top_5_accuracy", "categorical_cross_entropy"),
@@ -399,7 +399,11 @@ class Fitting(lightning.LightningModule):
         blank = blank_column(self.examples.labels)
         figures = measure(truth, probabilities, blank=blank, exclusive=self.recipe.exclusive)
         found |= {name: float(value) for name, value in figures.items()}
-        return {f"validation_{name}": found[name] for name in ("loss", *SHOWN) if name in found}
+        chosen = self.recipe.selection
+        if self.chooses and not math.isfinite(found.get(chosen, math.nan)):
+            raise DataError(f"'{chosen}' is undefined on the validation part: select by log_loss.")
+        shown = dict.fromkeys(("loss", *SHOWN, chosen))
+        return {f"validation_{name}": found[name] for name in shown if name in found}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The history travels with the weights."""
@@ -417,7 +421,7 @@ def _run(module: Fitting, folder: Path, resume: Path | None, epochs: int, report
     recipe = module.recipe
     callbacks: list[Callback] = [_Reporter(folder, report)]
     if module.chooses:
-        mode = "min" if recipe.selection in LOWER_IS_BETTER else "max"
+        mode = "min" if recipe.selection == "loss" or recipe.selection in LOWER_IS_BETTER else "max"
         if recipe.patience is not None:
             callbacks.append(
                 EarlyStopping("selection", mode=mode, patience=recipe.patience, check_on_train_epoch_end=True)

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import require
-from trapline.metrics import accuracy, balanced_accuracy, log_loss, macro_f1, probabilities_of
+from trapline.metrics import (
+    LOWER_IS_BETTER,
+    accuracy,
+    balanced_accuracy,
+    figure,
+    log_loss,
+    macro_f1,
+    probabilities_of,
+)
 from trapline.recipes import EpochTreeRecipe
 from trapline.training.linear import LinearHead
 
@@ -141,6 +149,9 @@ def _judge(
     }
     if selection == "last":
         return _Held(0.0, row)
+    if selection not in _BETTER:
+        sign = -1 if selection in LOWER_IS_BETTER else 1
+        return _Held(sign * figure(selection, truth, probabilities), row)
     metric, sign = _BETTER[selection]
     return _Held(sign * float(metric(truth, probabilities)), row)
 

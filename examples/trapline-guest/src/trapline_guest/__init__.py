@@ -1,0 +1,1 @@
+"""A package that extends Trapline; each module is named by an entry point in pyproject.toml."""
