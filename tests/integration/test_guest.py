@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def table(tmp_path: Path) -> Path:
     """A record table of a synthetic world's photos, with stations in a column of another name."""
     make_world(tmp_path / "world", locations=6, events_per_location=3, size=(160, 120))
     lines = ["Camera,Species,DateTimeOriginal,Directory,FileName"]
-    photos = sorted((tmp_path / "world").rglob("*.jpg"))
+    photos = sorted((tmp_path / "world").rglob("*.JPG"))
     for index, photo in enumerate(photos):
         where = photo.relative_to(tmp_path).parent.as_posix()
         time = f"2020-01-01 {index // 60:02}:{index % 60:02}:00"
@@ -94,7 +95,7 @@ def test_all_five_are_used_by_command(run: Run, table: Path, tmp_path: Path) -> 
     history = (tmp_path / "run" / "history.csv").read_text()
     assert "validation_cohens_kappa" in history.splitlines()[0]
     ok("predict", "run/model.onnx", "s.parquet", "-o", "p.parquet")
-    measured = json.loads(ok("evaluate", "p.parquet", "s.parquet", "--json"))
+    measured = json.loads(ok("evaluate", "s.parquet", "p.parquet", "--json"))
     assert "cohens_kappa" in measured["metrics"]
     ok("write", "p.parquet", "c.parquet", "--format", "record-table", "--least", "0", "-o", "out.csv")
     records = (tmp_path / "out.csv").read_text().splitlines()
@@ -164,3 +165,12 @@ def test_a_broken_guest_is_told_of_and_ours_work(run: Run, table: Path, tmp_path
     assert "package_that_is_not_there" in done.stderr
     quiet = run("trapline", "--help", more=bad)
     assert (quiet.returncode, quiet.stderr) == (0, "")
+
+
+def test_the_page_on_extending_shows_the_guests_own_code() -> None:
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted(GUEST.rglob("*.py")))
+    code += (GUEST / "pyproject.toml").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:python|toml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 5
+    assert [block for block in blocks if block not in code] == []
