@@ -56,17 +56,10 @@ def build_app(command: str | None = None) -> typer.Typer:
 
 def _with_format_options(name: str, run: Callable[..., None], asked: bool) -> Callable[..., None]:
     """What the registered readers and writers take, in the command that reads or writes."""
-    from trapline.cli._format_options import with_format_options
-
-    if not asked:
-        return with_format_options(run, {})
-    from trapline.formats import COMMON_OPTIONS, READERS, WRITERS
+    from trapline.cli._format_options import format_options, with_format_options
 
     with warnings_as_notes():
-        if name == "catalog":
-            formats = {name: reader.options for name, reader in READERS.items()}
-            return with_format_options(run, formats, COMMON_OPTIONS)
-        return with_format_options(run, {name: writer.options for name, writer in WRITERS.items()})
+        return with_format_options(run, format_options(name) if asked else {})
 
 
 _COMMANDS = {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import asdict
 from functools import wraps
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -17,6 +20,46 @@ from trapline.options import Form, Option
 
 OWN = "options"
 """The parameter of a command's `run` that takes what was given of the formats' options, by name."""
+
+STORED = Path(__file__).with_name("format_options.json")
+"""The options of Trapline's own formats, as `scripts/store_format_options.py` finds them: importing readers
+takes longer than a whole help may."""
+
+Options = dict[str, dict[str, tuple[Option, ...]]]
+"""Command → format → its options; those of all formats under the name of none."""
+
+_GROUPS = {"catalog": "trapline.readers", "write": "trapline.writers"}
+
+
+def format_options(command: str) -> dict[str, tuple[Option, ...]]:
+    """The options of each format that a command reads or writes; guests are imported, if there are any."""
+    if entry_points(group=_GROUPS[command]):
+        return derived()[command]
+    stored = json.loads(STORED.read_text(encoding="utf-8"))[command]
+    return {
+        name: tuple(Option(**option | {"choices": tuple(option["choices"])}) for option in options)
+        for name, options in stored.items()
+    }
+
+
+def derived() -> Options:
+    """The same from the registered functions themselves."""
+    from trapline.formats import COMMON_OPTIONS, READERS, WRITERS
+
+    return {
+        "catalog": {"": COMMON_OPTIONS, **{name: reader.options for name, reader in READERS.items()}},
+        "write": {name: writer.options for name, writer in WRITERS.items()},
+    }
+
+
+def dump(options: Options) -> str:
+    """As it is stored."""
+    shown = {
+        command: {name: [asdict(option) for option in own] for name, own in formats.items()}
+        for command, formats in options.items()
+    }
+    return json.dumps(shown, indent=1, ensure_ascii=False) + "\n"
+
 
 _TYPES: dict[Form, Any] = {
     "text": str,
@@ -30,7 +73,7 @@ _TYPES: dict[Form, Any] = {
 
 
 def with_format_options(
-    run: Callable[..., None], formats: Mapping[str, Sequence[Option]], common: Sequence[Option] = ()
+    run: Callable[..., None], formats: Mapping[str, Sequence[Option]]
 ) -> Callable[..., None]:
     """The command with a parameter for each option of the formats, where `run` has its `options`.
 
@@ -39,12 +82,12 @@ def with_format_options(
 
     Args:
         run: the command; what is given of the formats' options comes to it as the dictionary `options`.
-        formats: each format's own options, by its name, which the help of `--format` lists.
-        common: those that all formats have.
+        formats: each format's own options, by its name, which the help of `--format` lists; those that all
+            have under the empty name.
     """
     parameters = inspect.signature(run).parameters
     hints = get_type_hints(run, include_extras=True)
-    added = list(_flags({"": common} | dict(formats), set(parameters)))
+    added = list(_flags(formats, set(parameters)))
     signature = []
     for parameter in parameters.values():
         if parameter.name == OWN:
@@ -137,5 +180,5 @@ def _named(hint: Any, formats: Mapping[str, Any]) -> Any:
     if info is None or not info.help or "{formats}" not in info.help:
         return hint
     shown = copy(info)
-    shown.help = info.help.replace("{formats}", ", ".join(formats))
+    shown.help = info.help.replace("{formats}", ", ".join(filter(None, formats)))
     return Annotated[get_args(hint)[0], shown]
