@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.catalog import Catalog, join_events, location_folds, split_catalog
+from trapline.catalog import AtRandom, ByLocation, Catalog, join_events
 from trapline.evaluation import Evaluation, evaluate
 from trapline.formats import join_boxes, read
 from trapline.prediction import Predictions, pool_events
@@ -50,14 +50,9 @@ def photos(source: Path) -> Catalog:
 def folds_of(catalog: Catalog, by: str) -> list[Catalog]:
     """Five folds by location, or at random, photo by photo, as benchmarks of the field often are."""
     if by == "location":
-        return location_folds(catalog, FOLDS, SEED)
+        return list(ByLocation(folds=FOLDS, seed=SEED).folds(catalog))
     alone = catalog.with_table(catalog.table.with_columns(event_id=pl.lit(None, pl.String)))
-    return [
-        split_catalog(
-            alone, by="random", method="kfold", folds=FOLDS, fold=fold, seed=SEED, check_files=False
-        )
-        for fold in range(FOLDS)
-    ]
+    return list(AtRandom(folds=FOLDS, seed=SEED).folds(alone))
 
 
 def judge(catalog: Catalog, predictions: Predictions, name: str) -> Evaluation:

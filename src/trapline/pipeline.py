@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.catalog import Catalog, known_labels, left_out, sample_catalog, split_catalog
-from trapline.catalog.named_parts import Named, check_named
-from trapline.catalog.splits import RATIOS
+from trapline.catalog import ByLocation, Catalog, Splitter, known_labels, left_out, sample_catalog
 from trapline.catalog.table import SPLIT_PARTS
 from trapline.errors import UsageError
 
@@ -55,10 +53,7 @@ def run_pipeline(
     *,
     boxes: Path | None = None,
     taxonomy: Taxonomy | None = None,
-    by: str = "location",
-    ratios: Sequence[float] = RATIOS,
-    seed: int = 42,
-    named: Named | None = None,
+    splitter: Splitter = ByLocation(),
     read_options: Mapping[str, Any] | None = None,
     allow_leak: bool = False,
     absent: float | None = None,
@@ -77,10 +72,7 @@ def run_pipeline(
         folder: made; must be new or empty.
         boxes: MegaDetector JSON to join onto the catalog.
         taxonomy: what the labels are, for recipes of taxa.
-        by: what the split keeps together (see `split_catalog`); `published` takes the source's own parts.
-        ratios: of train, validation and test, 70/15/15 as both published pipelines have it.
-        seed: of the split.
-        named: what is in which part, by `season` or `location`, instead of ratios (see `split_catalog`).
+        splitter: says what trains, validates and tests; `ByColumn()` takes the source's own parts.
         read_options: passed to the reader.
         allow_leak: train although the split leaks; the card and the report then say so.
         absent: the probability in the submission of labels that no labelled media has; None makes them an
@@ -103,18 +95,16 @@ def run_pipeline(
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
-    if named:
-        check_named(named, by, "ratios")
     need_weights(recipe, None)
     catalog = _read(Path(source), boxes, read_options or {})
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
     drawn = _sample(catalog, recipe, say)
-    divided = _split(drawn, by, ratios, seed, named)  # first: what cannot be split leaves nothing behind
+    divided = splitter.apply(drawn)  # first: what cannot be split leaves nothing behind
     exploration = explore(catalog, folder / "explore.html")
     say(f"explore   {exploration}")
     catalog = divided
     saved = catalog.save(folder / "catalog.parquet")
-    say(f"split     by {by}: {_parts(catalog)}")
+    say(f"split     by {splitter.by}: {_parts(catalog)}")
     for line in left_out(catalog):
         say(f"          {line}")
     model = train(recipe, catalog, folder / "train", taxonomy=taxonomy, allow_leak=allow_leak, report=report)
@@ -155,13 +145,6 @@ def _sample(catalog: Catalog, recipe: Recipe, say: Callable[[str], None]) -> Cat
     of = drawn.facts.sample.of if drawn.facts.sample else 0
     say(f"sample    {of - len(catalog) + len(drawn)} of {of} labelled media, seed {recipe.sample.seed}")
     return drawn
-
-
-def _split(catalog: Catalog, by: str, ratios: Sequence[float], seed: int, named: Named | None) -> Catalog:
-    if by == "published":
-        column = "published_split" if "published_split" in catalog.table.columns else "split"
-        return split_catalog(catalog, by="column", column=column)
-    return split_catalog(catalog, by=by, ratios=ratios, seed=seed, named=named)
 
 
 def _parts(catalog: Catalog) -> str:

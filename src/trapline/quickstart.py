@@ -194,7 +194,7 @@ def _catalog(folder: Path, world: WorldSummary, teller: _Teller) -> Catalog:
 
 
 def _split(folder: Path, catalog: Catalog, by: str, seed: int, teller: _Teller) -> Catalog:
-    from trapline.catalog import split_catalog
+    from trapline.catalog import make_splitter
 
     ratios = ",".join(f"{ratio:g}" for ratio in RATIOS)
     command = (
@@ -205,7 +205,7 @@ def _split(folder: Path, catalog: Catalog, by: str, seed: int, teller: _Teller) 
         "location": "Split by location: the test cameras are in no other part",
     }
     with teller.step(titles[by], command) as lines:
-        split = split_catalog(catalog, by=by, ratios=RATIOS, seed=seed)
+        split = make_splitter(by, ratios=RATIOS, seed=seed).apply(catalog)
         split.save(folder / f"split-{by}.parquet")
         parts = split.facts.split.parts if split.facts.split else {}
         lines += [f"{part}: {of.media} media of {of.locations} locations" for part, of in parts.items()]

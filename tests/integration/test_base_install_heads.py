@@ -11,7 +11,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from trapline.catalog import Catalog, split_catalog
+from trapline.catalog import ByLocation, Catalog
 from trapline.cli import main
 from trapline.models import Calibration, EventPooling, ModelFile, backbones
 from trapline.recipes import resolve_recipe
@@ -38,7 +38,7 @@ def catalog(tmp_path: Path) -> Catalog:
         rows.append(
             {"media_id": str(number), "file_path": f"{number}.png", "labels": [label], "location_id": place}
         )
-    made = split_catalog(Catalog.from_rows(rows, tmp_path, "drawn"), ratios=(0.7, 0.3))
+    made = ByLocation(ratios=(0.7, 0.3)).apply(Catalog.from_rows(rows, tmp_path, "drawn"))
     made.save(tmp_path / "catalog.parquet")
     return made
 

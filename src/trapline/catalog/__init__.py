@@ -25,12 +25,16 @@ from trapline.catalog.named_parts import left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
 from trapline.catalog.presence import Presence, SourceGoneError, refuse_gone
 from trapline.catalog.sampling import sample_catalog
-from trapline.catalog.splits import (
-    fingerprint,
-    location_folds,
-    season_folds,
-    split_catalog,
-    training_fingerprint,
+from trapline.catalog.splits import fingerprint, training_fingerprint
+from trapline.catalog.splitters import (
+    AtRandom,
+    ByColumn,
+    ByDate,
+    ByEvent,
+    ByLocation,
+    BySeason,
+    Splitter,
+    make_splitter,
 )
 from trapline.catalog.summary import labels_by_part, summarise
 from trapline.catalog.table import BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, event_key, known_labels
@@ -41,6 +45,12 @@ __all__ = [
     "BLANK_WORDS",
     "EVENT_LABELS",
     "SCHEMA",
+    "AtRandom",
+    "ByColumn",
+    "ByDate",
+    "ByEvent",
+    "ByLocation",
+    "BySeason",
     "Catalog",
     "CatalogFacts",
     "DetectedBoxes",
@@ -58,6 +68,7 @@ __all__ = [
     "SourceGoneError",
     "SplitMethod",
     "SplitRecord",
+    "Splitter",
     "as_foreign_text",
     "as_listed",
     "as_name",
@@ -75,15 +86,13 @@ __all__ = [
     "labels_by_part",
     "left_out",
     "link_class_folders",
-    "location_folds",
+    "make_splitter",
     "natural_order",
     "normal_paths",
     "number_frames",
     "refuse_gone",
     "sample_catalog",
-    "season_folds",
     "shot_order",
-    "split_catalog",
     "summarise",
     "training_fingerprint",
 ]

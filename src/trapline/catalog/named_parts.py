@@ -33,19 +33,8 @@ class NamedParts:
     left_out: dict[str, int]
 
 
-def check_named(named: Named, by: str, method: str) -> None:
-    """Refuse what cannot be named, before anything is read.
-
-    Raises:
-        UsageError: another way to split, an unknown part, or nothing to judge on.
-    """
-    if by not in NAMED_BY:
-        raise UsageError(f"Parts are named by {' or '.join(NAMED_BY)} (--by), not by {by}.")
-    if method != "ratios":
-        raise UsageError("Folds are dealt, not named: ask for folds or for named parts.")
-    unknown = sorted(set(named) - set(SPLIT_PARTS))
-    if unknown:
-        raise UsageError(f"There is no part '{unknown[0]}'; parts are {', '.join(SPLIT_PARTS)}.")
+def check_named(named: Named, by: str) -> None:
+    """Refuse, before anything is read, names that leave nothing to judge on (`UsageError`)."""
     if not any(named.get(part) for part in SPLIT_PARTS[1:]):
         raise UsageError(
             f"Only what trains is named; name {NAMED_BY[by]} that validate or test too (--validate, --test)."

@@ -1,4 +1,4 @@
-"""Which media train, validate and test: by location unless asked otherwise, never through an event."""
+"""Dealing the media of a catalog to parts, whole groups at a time, and the record of a split."""
 
 from __future__ import annotations
 
@@ -12,137 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog.facts import IN_ORDER_OF_TIME, PartCounts, SplitMethod, SplitRecord
+from trapline.catalog.facts import PartCounts, SplitMethod, SplitRecord
 from trapline.catalog.grouping import assign_groups, connected
 from trapline.catalog.leaks import find_leaks
-from trapline.catalog.named_parts import Named, check_named, deal_named, natural_order
+from trapline.catalog.named_parts import Named, deal_named, natural_order
 from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError
 from trapline.taxonomy.names import PART_NAMES
-
-WAYS = ("location", "random", "event", "season", "date", "column")
-RATIOS = (0.70, 0.15, 0.15)
 
 _LINES_AT_ONCE = 100_000
 _OTHER_WAYS = "--by event, --by random, or in order of time with --by date or --by season"
-
-
-def split_catalog(
-    catalog: Catalog,
-    *,
-    by: str = "location",
-    method: str = "ratios",
-    ratios: Sequence[float] = RATIOS,
-    folds: int = 5,
-    fold: int = 0,
-    seed: int = 42,
-    column: str | None = None,
-    dates: Sequence[datetime] = (),
-    named: Named | None = None,
-    check_files: bool = True,
-) -> Catalog:
-    """Say of every labelled media whether it trains, validates or tests.
-
-    Media of which nothing is known, neither by their own labels nor by their event's (`EVENT_LABELS`), are in
-    no part (null), except by `column`, which is taken as it is. An event is
-    never torn: what shares an event is kept together, also where that joins two locations.
-
-    Args:
-        catalog: with labels; a split it has is replaced.
-        by: `location`; `event`; `random` (stratified over single events, or media that have none);
-            `season` (the values of `column`, in order of time); `date` (events in order of time);
-            `column` (a published split, as it is).
-        method: `ratios`, or `kfold` (by location, event, random or season): fold `fold` of `folds` validates,
-            the rest trains. Seasons stay in order of time: with as many folds as seasons each fold is one
-            season, with fewer they are neighbouring ones.
-        ratios: of train, validation and, with a third, test; they need not sum to 1.
-        folds: how many folds.
-        fold: which of them validates, from 0.
-        seed: of everything random.
-        column: the column used by `season` (its default) and by `column` (`published_split`).
-        dates: with `date` one or two moments, by the cameras' clocks, at which validation and test begin,
-            instead of ratios.
-        named: with `season` or `location` what is in which part (`{"train": ["S1"], "validation": ["S3"]}`),
-            instead of ratios. What is named for none trains if nothing is named for `train`; else it is in no
-            part. `S1..S4` stands for all of these.
-        check_files: whether the leak check compares the content of files.
-
-    Returns:
-        the catalog with `split` filled, and `facts.split`: by, method, seed, ratios or folds, media,
-        locations, events and labels of each part, the labels that each lacks, a fingerprint and the leak
-        check.
-
-    Raises:
-        UsageError: an option that cannot be right.
-        DataError: no labels, no locations (times, seasons), or too few of them for the parts.
-    """
-    _check_options(by, method, folds, fold)
-    if dates and by != "date":
-        raise UsageError(f"Dates are for a split by date, not by {by}.")
-    if named:
-        check_named(named, by, method)
-    if column is not None and by not in ("season", "column"):
-        raise UsageError(f"A column is named for a split by season or column, not by {by}.")
-    names: tuple[str, ...]
-    if by == "column":
-        column = column or "published_split"
-        how = SplitMethod(by=by, method="published", column=column)
-        return _recorded(catalog, _published(catalog, column), how, check_files)
-    if method == "kfold":
-        equal = [1 / folds] * folds
-        drawn = None if by == "season" else seed
-        how = SplitMethod(by=by, method=method, folds=folds, fold=fold, seed=drawn)
-        if by == "season":
-            dealt = _in_order_of_time(catalog, by, column or "season", equal)
-        else:
-            dealt = _deal(catalog, by, equal, seed)
-        names, numbers = ("train", "validation"), np.where(dealt < 0, -1, dealt == fold)
-    elif named:
-        names, numbers, how = SPLIT_PARTS, *_named(catalog, by, column or "season", named)
-    elif dates and by == "date":
-        names, numbers = SPLIT_PARTS[: len(dates) + 1], _at_dates(catalog, dates)
-        how = SplitMethod(by=by, method="dates", dates=tuple(str(date) for date in dates))
-    else:
-        names, shares = _shares(ratios)
-        drawn = None if by in IN_ORDER_OF_TIME else seed
-        how = SplitMethod(by=by, method=method, ratios=dict(zip(names, shares, strict=True)), seed=drawn)
-        if by in IN_ORDER_OF_TIME:
-            numbers = _in_order_of_time(catalog, by, column or "season", shares)
-        else:
-            numbers = _deal(catalog, by, shares, seed)
-    parts = [names[number] if number >= 0 else None for number in numbers.tolist()]
-    return _recorded(catalog, parts, how, check_files)
-
-
-def location_folds(catalog: Catalog, folds: int = 5, seed: int = 42) -> list[Catalog]:
-    """The catalog `folds` times; in each another share of the locations validates and the rest trains.
-
-    Raises:
-        DataError: fewer locations than folds, or none.
-    """
-    return [
-        split_catalog(
-            catalog, by="location", method="kfold", folds=folds, fold=fold, seed=seed, check_files=False
-        )
-        for fold in range(folds)
-    ]
-
-
-def season_folds(catalog: Catalog, column: str = "season") -> list[Catalog]:
-    """The catalog once for each season, in order of time; in each that season validates, the others train.
-
-    Raises:
-        DataError: no column `column`, or media without a season.
-        UsageError: there is only one season.
-    """
-    groups, _ = _seasons(_labelled(catalog), column)
-    seasons = int(groups.max()) + 1
-    return [
-        split_catalog(
-            catalog, by="season", method="kfold", folds=seasons, fold=fold, column=column, check_files=False
-        )
-        for fold in range(seasons)
-    ]
 
 
 def fingerprint(catalog: Catalog) -> str:
@@ -180,38 +59,13 @@ def training_fingerprint(catalog: Catalog) -> str:
     return digest.hexdigest()
 
 
-def _check_options(by: str, method: str, folds: int, fold: int) -> None:
-    if by not in WAYS:
-        raise UsageError(f"A split is made by {', '.join(WAYS)}, not by '{by}'.")
-    if method not in ("ratios", "kfold"):
-        raise UsageError(f"A split is made with the method ratios or kfold, not '{method}'.")
-    if method == "kfold" and by not in ("location", "event", "random", "season"):
-        raise UsageError(f"Folds are made by location, event, random or season, not by {by}.")
-    if method == "kfold" and not 0 <= fold < folds:
-        raise UsageError(f"There is no fold {fold} of {folds}; they are counted from 0.")
-    if method == "kfold" and folds < 2:
-        raise UsageError("There must be at least 2 folds.")
-
-
-def _shares(ratios: Sequence[float]) -> tuple[tuple[str, ...], list[float]]:
-    if not 2 <= len(ratios) <= 3 or any(not 0 <= ratio < float("inf") for ratio in ratios) or ratios[0] <= 0:
-        raise UsageError(
-            f"The ratios are those of train, validation and perhaps test, as in 70,15,15; not {list(ratios)}."
-        )
-    used = [(name, ratio) for name, ratio in zip(SPLIT_PARTS, ratios, strict=False) if ratio > 0]
-    if len(used) < 2:
-        raise UsageError("A split has at least two parts that are not empty.")
-    total = sum(ratio for _, ratio in used)
-    return tuple(name for name, _ in used), [ratio / total for _, ratio in used]
-
-
 def _labelled(catalog: Catalog) -> pl.DataFrame:
     """The media of which something is known, by themselves or by their event, and that in `labels`."""
     table = catalog.table.with_columns(known_labels(catalog.table).alias("labels"))
     return table.filter(pl.col("labels").is_not_null())
 
 
-def _deal(catalog: Catalog, by: str, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
+def deal(catalog: Catalog, by: str, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
     """int [media]: the part of each, −1 for media without labels."""
     rows = _labelled(catalog)
     groups = _groups(rows, by)
@@ -265,24 +119,38 @@ def _too_few(by: str, have: int, need: int) -> DataError:
     return DataError(f"The labelled media are of {have} {plural} only; that cannot fill {need} parts. {ways}")
 
 
-def _in_order_of_time(
-    catalog: Catalog, by: str, column: str, shares: Sequence[float]
+def deal_in_order_of_time(
+    catalog: Catalog, shares: Sequence[float], season: str | None = None
 ) -> npt.NDArray[np.int64]:
-    """int [media]: the part of each, the earliest training; −1 for media without labels."""
+    """int [media]: the part of each, the earliest training; −1 for media without labels.
+
+    Args:
+        catalog: the media.
+        shares: of the parts.
+        season: the column of the seasons, which then stay whole; None deals events.
+    """
     rows = _labelled(catalog)
-    groups, begins = _seasons(rows, column) if by == "season" else _moments(rows)
+    groups, begins = _moments(rows) if season is None else _seasons(rows, season)
+    by = "date" if season is None else "season"
     of_group = _cut(np.bincount(groups), np.argsort(begins, kind="stable"), shares, by)
     return _spread(catalog, of_group[groups])
 
 
-def _named(catalog: Catalog, by: str, column: str, named: Named) -> tuple[npt.NDArray[np.int64], SplitMethod]:
+def season_count(catalog: Catalog, column: str) -> int:
+    """How many seasons the labelled media have; those that share an event are one."""
+    groups, _ = _seasons(_labelled(catalog), column)
+    return int(groups.max()) + 1
+
+
+def deal_to_named(
+    catalog: Catalog, by: str, column: str, named: Named
+) -> tuple[npt.NDArray[np.int64], SplitMethod]:
     """int [media]: the part that each was named for, −1 for none; and what the record says of it."""
     rows = _labelled(catalog)
     if by == "season":
         _season_names(rows, column)
     else:
         _groups(rows, by)  # says what is missing
-        column = "location_id"
     found = deal_named(rows, column, named, by)
     numbers = found.parts.replace_strict({part: n for n, part in enumerate(SPLIT_PARTS)}, default=-1)
     how = SplitMethod(
@@ -295,12 +163,8 @@ def _named(catalog: Catalog, by: str, column: str, named: Named) -> tuple[npt.ND
     return _spread(catalog, numbers.cast(pl.Int64).to_numpy()), how
 
 
-def _at_dates(catalog: Catalog, dates: Sequence[datetime]) -> npt.NDArray[np.int64]:
+def deal_at_dates(catalog: Catalog, dates: Sequence[datetime]) -> npt.NDArray[np.int64]:
     """int [media]: how many of the dates had come when the event of each began; −1 without labels."""
-    if any(date.tzinfo is not None for date in dates):
-        raise UsageError("Dates are compared with the cameras' clocks, which have no zone: leave it out.")
-    if len(dates) > 2 or list(dates) != sorted(set(dates)):
-        raise UsageError("Give one or two dates, in order: where validation begins, and where test begins.")
     groups, begins = _moments(_labelled(catalog))
     of_group = np.searchsorted(np.array(dates, "datetime64[us]"), begins, side="right")
     return _spread(catalog, of_group[groups])
@@ -374,7 +238,8 @@ def _cut(
     return parts
 
 
-def _published(catalog: Catalog, column: str) -> list[str | None]:
+def published_parts(catalog: Catalog, column: str) -> list[str | None]:
+    """The part of each media that a column names, as it is; null where it names none."""
     if column not in catalog.table.columns:
         raise DataError(
             f"The catalog has no column '{column}'; it has: {', '.join(catalog.table.columns)}. "
@@ -394,7 +259,9 @@ def _published(catalog: Catalog, column: str) -> list[str | None]:
     return parts.to_list()
 
 
-def _recorded(catalog: Catalog, parts: list[str | None], how: SplitMethod, check_files: bool) -> Catalog:
+def with_record(
+    catalog: Catalog, parts: Sequence[str | None], how: SplitMethod, check_files: bool
+) -> Catalog:
     """The catalog with these parts, and the record of them."""
     table = catalog.table.with_columns(pl.Series("split", parts, pl.String))
     done = replace(catalog, table=table)

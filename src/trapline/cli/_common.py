@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import typer
 
@@ -26,6 +26,9 @@ ValidateNames = Annotated[
     list[str] | None, typer.Option("--validate", help="Likewise: what validates. Repeatable.")
 ]
 TestNames = Annotated[list[str] | None, typer.Option("--test", help="Likewise: what tests. Repeatable.")]
+SplitSeed = Annotated[
+    int | None, typer.Option("--seed", help="Deals locations, events or photos to the parts [42].")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")]
 
 TfInput = Annotated[
@@ -63,8 +66,14 @@ def refuse_as_catalog(path: Path, force: bool) -> None:
     refuse_to_overwrite(path, force)
 
 
-def parse_numbers(text: str, option: str) -> list[float]:
+@overload
+def parse_numbers(text: str, option: str) -> list[float]: ...
+@overload
+def parse_numbers(text: str | None, option: str) -> list[float] | None: ...
+def parse_numbers(text: str | None, option: str) -> list[float] | None:
     """Numbers with commas between them, as in 70,15,15; anything else is a `UsageError`."""
+    if text is None:
+        return None
     try:
         return [float(word) for word in text.split(",")]
     except ValueError:
@@ -120,11 +129,3 @@ def progress() -> Iterator[Progress]:
         transient=True,
     ) as display:
         yield display
-
-
-def named_parts(
-    train: list[str] | None, validate: list[str] | None, test: list[str] | None
-) -> dict[str, list[str]]:
-    """What is named for each part of a split; parts for which nothing is are left out."""
-    given = {"train": train, "validation": validate, "test": test}
-    return {part: names for part, names in given.items() if names}

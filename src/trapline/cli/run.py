@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from trapline.cli._common import (
-    Seed,
+    SplitSeed,
     TestNames,
     TrainNames,
     ValidateNames,
-    named_parts,
     parse_numbers,
     progress,
     warnings_as_notes,
@@ -45,19 +44,24 @@ def run(
     absent: Annotated[
         float | None, typer.Option(help="In the submission, probability of labels that no photo has.")
     ] = None,
-    seed: Seed = 42,
+    seed: SplitSeed = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although the split leaks.")] = False,
 ) -> None:
     """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
+    from trapline.catalog import make_splitter
     from trapline.cli._steps import reporter
-    from trapline.errors import UsageError
     from trapline.pipeline import run_pipeline
     from trapline.recipes import resolve_recipe
     from trapline.taxonomy import read_taxonomy
 
-    named = named_parts(train, validate, test)
-    if named and ratios is not None:
-        raise UsageError("--train, --validate and --test name the parts; leave --ratios out.")
+    splitter = make_splitter(
+        by,
+        ratios=parse_numbers(ratios, "--ratios"),
+        seed=seed,
+        train=train,
+        validation=validate,
+        test=test,
+    )
     chosen = resolve_recipe(recipe, recipe_file, set_ or ())
     with warnings_as_notes(), progress() as display:
         run_pipeline(
@@ -67,10 +71,7 @@ def run(
             read_options={"format": format},
             boxes=boxes,
             taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
-            by=by,
-            ratios=parse_numbers(ratios or "70,15,15", "--ratios"),
-            named=named,
-            seed=seed,
+            splitter=splitter,
             allow_leak=allow_leak,
             absent=absent,
             say=typer.echo,

@@ -10,11 +10,10 @@ import typer
 from trapline.cli._common import (
     Force,
     Json,
-    Seed,
+    SplitSeed,
     TestNames,
     TrainNames,
     ValidateNames,
-    named_parts,
     parse_numbers,
     refuse_as_catalog,
 )
@@ -37,7 +36,9 @@ def run(
         str | None, typer.Option("--ratios", help="Shares of train, validation and perhaps test [70,15,15].")
     ] = None,
     folds: Annotated[int | None, typer.Option("--folds", help="Make folds instead of ratios.")] = None,
-    fold: Annotated[int, typer.Option("--fold", help="With --folds: which validates, from 0.")] = 0,
+    fold: Annotated[
+        int | None, typer.Option("--fold", help="With --folds: which validates, from 0 [0].")
+    ] = None,
     column: Annotated[
         str | None, typer.Option("--column", help="With --by season or column: the name of the column.")
     ] = None,
@@ -50,39 +51,28 @@ def run(
     files: Annotated[
         bool, typer.Option("--files/--no-files", help="Look for equal files in several parts (reads them).")
     ] = True,
-    seed: Seed = 42,
+    seed: SplitSeed = None,
     json: Json = False,
     force: Force = False,
 ) -> None:
     """Split a catalog into train, validation and test: by location unless asked otherwise."""
-    from trapline.catalog import Catalog, split_catalog
-    from trapline.errors import UsageError
+    from trapline.catalog import Catalog, make_splitter
 
-    if fold and folds is None:
-        raise UsageError("--fold says which fold validates; say of how many with --folds.")
-    if folds is not None and ratios is not None:
-        raise UsageError("--folds makes folds of equal size, --ratios makes parts; ask for one of them.")
-    if dates is not None and by != "date":
-        raise UsageError(f"--dates goes with --by date, not with --by {by}.")
-    named = named_parts(train, validate, test)
-    if named and (ratios is not None or folds is not None):
-        raise UsageError("--train, --validate and --test name the parts; leave --ratios and --folds out.")
-    shares, moments = parse_numbers(ratios or "70,15,15", "--ratios"), _dates(dates)
-    output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
-    refuse_as_catalog(output, force)
-    done = split_catalog(
-        Catalog.load(catalog),
-        by=by,
-        method="ratios" if folds is None else "kfold",
-        ratios=shares,
-        folds=5 if folds is None else folds,
+    splitter = make_splitter(
+        by,
+        ratios=parse_numbers(ratios, "--ratios"),
+        folds=folds,
         fold=fold,
         seed=seed,
         column=column,
-        dates=moments,
-        named=named,
-        check_files=files,
+        dates=_dates(dates),
+        train=train,
+        validation=validate,
+        test=test,
     )
+    output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
+    refuse_as_catalog(output, force)
+    done = splitter.apply(Catalog.load(catalog), check_files=files)
     done.save(output)
     record = done.facts.split
     assert record is not None
@@ -94,13 +84,13 @@ def run(
         _show(done, record, output)
 
 
-def _dates(text: str | None) -> list[datetime]:
+def _dates(text: str | None) -> list[datetime] | None:
     from datetime import datetime
 
     from trapline.errors import UsageError
 
     try:
-        return [datetime.fromisoformat(word.strip()) for word in text.split(",")] if text else []
+        return [datetime.fromisoformat(word.strip()) for word in text.split(",")] if text else None
     except ValueError:
         raise UsageError(f"--dates takes dates as in 2016-04-01,2016-05-01; not '{text}'.") from None
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, event_key, location_folds
+from trapline.catalog import ByLocation, Catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
 from trapline.prediction.facts import Combination, PoolingOptions, PredictionFacts
@@ -261,7 +261,7 @@ def _folds(catalog: Catalog, table: pl.DataFrame, rows: npt.NDArray[np.bool_], f
         catalog.table.filter(pl.col("media_id").is_in(table.filter(pl.Series(rows))["media_id"].implode()))
     )
     found = np.full(len(table), -1)
-    for place, fold in enumerate(location_folds(learnt, folds, seed)):
+    for place, fold in enumerate(ByLocation(folds=folds, seed=seed).folds(learnt)):
         held_out = fold.table.filter(pl.col("split") == "validation")["media_id"]
         found[table["media_id"].is_in(held_out.implode()).to_numpy()] = place
     return found

@@ -66,7 +66,7 @@ def crossval(
         recipe: `fit` and `members` are not looked at.
         catalog: all labelled media of its parts train and validation are used; without a split all.
         folds: how many (dealt with the recipe's seed), or the folds themselves (as
-            `trapline.catalog.location_folds` gives them).
+            `ByLocation(folds=5).folds(catalog)` gives them).
         taxonomy: what the labels are, for recipes of taxa.
         run_folder: for checkpoints, so that an interrupted run goes on; None for a temporary one.
         cache: folder for pixels and features; None for the user's.

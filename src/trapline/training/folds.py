@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, location_folds, season_folds, split_catalog
+from trapline.catalog import AtRandom, ByEvent, ByLocation, BySeason, Catalog, Splitter
 from trapline.errors import DataError
 from trapline.recipes import FoldedRecipe
 from trapline.training.selection import Rows, Selected
@@ -92,48 +92,34 @@ def deal(
 def folds_within(selected: Selected, rows: Rows, recipe: FoldedRecipe) -> npt.NDArray[np.int64]:
     """[rows]: folds by what `fold_by` says; by event or media where that is not known or the same for all."""
     inside = selected.catalog.with_table(selected.catalog.table[rows.tolist()])
-    by, most = _ways_to_deal(inside, recipe)
-    folds = most if by == "season" else min(recipe.folds, most)
-    if folds < 2:
+    if len(inside) < 2:
         raise DataError("The part 'train' has one media only; nothing can be learnt from it.")
     numbers = np.zeros(len(rows), np.int64)
-    for fold in range(folds):
-        dealt: Any = split_catalog(
-            inside, by=by, method="kfold", folds=folds, fold=fold, seed=recipe.seed, check_files=False
-        )
-        numbers[(dealt.table["split"] == "validation").to_numpy()] = fold
+    for fold, (_, held) in enumerate(_way_to_deal(inside, recipe).split(inside)):
+        numbers[held] = fold
     return numbers
 
 
-def _ways_to_deal(catalog: Catalog, recipe: FoldedRecipe) -> tuple[str, int]:
-    """By what folds can be dealt, and how many of these there are."""
+def _way_to_deal(catalog: Catalog, recipe: FoldedRecipe) -> Splitter:
+    """By what folds can be dealt, and in how many."""
     column = {"location": "location_id", "season": "season"}.get(recipe.fold_by)
     if column in catalog.table.columns:
         groups = catalog.table[column]
         if not groups.null_count() and groups.n_unique() > 1:
-            return recipe.fold_by, groups.n_unique()
-    return "random", len(catalog)
+            if column == "season":
+                return BySeason(folds="each")
+            return ByLocation(folds=min(recipe.folds, groups.n_unique()), seed=recipe.seed)
+    return AtRandom(folds=min(recipe.folds, len(catalog)), seed=recipe.seed)
 
 
 def _deal(catalog: Catalog, folds: int, recipe: FoldedRecipe) -> list[Catalog]:
     """The folds that the recipe asks for."""
     if recipe.fold_by == "season":
-        return season_folds(catalog)
+        return list(BySeason(folds="each").folds(catalog))
     if recipe.fold_by == "location":
         _check_locations(catalog, folds)
-        return location_folds(catalog, folds, recipe.seed)
-    return [
-        split_catalog(
-            catalog,
-            by="event",
-            method="kfold",
-            folds=folds,
-            fold=fold,
-            seed=recipe.seed,
-            check_files=False,
-        )
-        for fold in range(folds)
-    ]
+        return list(ByLocation(folds=folds, seed=recipe.seed).folds(catalog))
+    return list(ByEvent(folds=folds, seed=recipe.seed).folds(catalog))
 
 
 def _check_locations(catalog: Catalog, folds: int) -> None:

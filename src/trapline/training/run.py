@@ -43,7 +43,7 @@ def train(
 
     Args:
         recipe: of any kind; see `trapline.recipes.resolve_recipe`.
-        catalog: with labels and a split into train and validation (`trapline.catalog.split_catalog`); recipes
+        catalog: with labels and a split into train and validation (`Catalog.split`); recipes
             that deal their own folds (`fit` is `all` or `folds`) need no split and use all labelled media.
         run_folder: made; gets `recipe.yaml`, `catalog.parquet`, `validation.parquet` (predictions of the
             judged media), `model.onnx`, `history.csv` and, where there is something to draw, `history.png`:

@@ -12,7 +12,7 @@ import pytest
 from serving_process import Running, form
 
 from trapline import ModelFile, predict, resolve_recipe, train
-from trapline.catalog import Catalog, split_catalog
+from trapline.catalog import ByLocation, Catalog
 from trapline.formats import join_boxes, read
 from trapline.prediction import Predictions
 
@@ -26,7 +26,7 @@ def catalog(field: Path) -> Catalog:
     labelled = every.table.filter(pl.col("labels").is_not_null()).sort("media_id")
     common = labelled.filter(pl.col("labels").list.first().is_in(["opossum", "raccoon", "coyote", "bobcat"]))
     some = common.group_by("location_id", "labels", maintain_order=True).head(4).head(120)
-    return split_catalog(every.with_table(some), ratios=(0.7, 0.3), check_files=False)
+    return ByLocation(ratios=(0.7, 0.3)).apply(every.with_table(some), check_files=False)
 
 
 @pytest.fixture(scope="module")

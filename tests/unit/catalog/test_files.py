@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trapline.catalog import Catalog, check_files, link_class_folders, split_catalog
+from trapline.catalog import AtRandom, ByLocation, Catalog, check_files, link_class_folders
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
 
@@ -97,7 +97,7 @@ def test_a_catalog_comes_back_from_its_class_folders(tmp_path: Path, kind: str) 
         {"media_id": name, "file_path": name, "location_id": name[:2], "labels": [["fox", "blank"][n % 2]]}
         for n, name in enumerate(names)
     ]
-    catalog = split_catalog(Catalog.from_rows(rows, tmp_path / "in", "rows"))
+    catalog = ByLocation().apply(Catalog.from_rows(rows, tmp_path / "in", "rows"))
     report = link_class_folders(catalog, tmp_path / "out", kind=kind)
     assert (report.made, report.kept, report.removed) == (24, 0, 0)
     assert report.renamed > 0
@@ -119,7 +119,7 @@ def test_after_another_split_no_link_stays_in_the_part_it_left(tmp_path: Path) -
     rows = [(f"m{n}", f"S{n}/{n}.jpg", ["fox"]) for n in range(9)]
     catalog = catalog_of(tmp_path / "in", rows)
     for seed in (1, 2, 3):
-        done = split_catalog(catalog, by="random", seed=seed)
+        done = AtRandom(seed=seed).apply(catalog)
         link_class_folders(done, tmp_path / "out")
         assert len(tree(tmp_path / "out")) == 9
         wanted = {f"{part}/fox/{path[3:]}" for part, path in done.table.select("split", "file_path").rows()}

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trapline.catalog import Catalog, Sample, sample_catalog, split_catalog
+from trapline.catalog import AtRandom, Catalog, Sample, sample_catalog
 from trapline.formats import read
 from trapline.recipes import resolve_recipe
 from trapline.training.selection import select_media
@@ -49,7 +49,7 @@ def test_events_are_drawn_whole() -> None:
 
 
 def test_each_part_of_a_split_is_drawn_from() -> None:
-    catalog = split_catalog(media(), by="random", ratios=(3, 1), check_files=False)
+    catalog = AtRandom(ratios=(3, 1)).apply(media(), check_files=False)
     found = sample_catalog(catalog, 0.5, 1).table
     assert dict(found["split"].drop_nulls().value_counts().iter_rows()) == {"train": 15, "validation": 5}
 
@@ -68,10 +68,10 @@ def test_the_published_half_and_its_evaluation_have_the_published_sizes(field: P
     assert recipe.sample is not None
     drawn = sample_catalog(catalog, recipe.sample.share, recipe.sample.seed)
     for first in (drawn, catalog):
-        split = split_catalog(first, by="random", ratios=(75, 25), check_files=False)
+        split = AtRandom(ratios=(75, 25)).apply(first, check_files=False)
         selected = select_media(split, recipe)
         assert (len(selected.train), len(selected.validation)) == (6183, 2061)
-    split = split_catalog(drawn, by="random", ratios=(75, 25), check_files=False)
+    split = AtRandom(ratios=(75, 25)).apply(drawn, check_files=False)
     counts = split.table.drop_nulls("split").group_by("split").agg(pl.col("labels").explode().value_counts())
     shares = {
         part: {row["labels"]: row["count"] / (6183 if part == "train" else 2061) for row in found}

@@ -12,13 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trapline.catalog import (
+    AtRandom,
+    ByColumn,
+    ByDate,
+    ByLocation,
+    BySeason,
     Catalog,
     LeakCheck,
     check_leaks,
     fingerprint,
     left_out,
-    location_folds,
-    split_catalog,
+    make_splitter,
     training_fingerprint,
 )
 from trapline.catalog.grouping import assign_groups
@@ -58,7 +62,7 @@ def worlds(draw: st.DrawFn) -> Catalog:
 @given(worlds(), st.sampled_from(["location", "random"]), st.integers(0, 3))
 @settings(deadline=None, max_examples=40)
 def test_every_labelled_media_is_in_one_part_and_no_group_in_two(world: Catalog, by: str, seed: int) -> None:
-    done = split_catalog(world, by=by, seed=seed)
+    done = make_splitter(by, seed=seed).apply(world)
     table = done.table
     assert table["media_id"].to_list() == world.table["media_id"].to_list()
     assert table.filter(pl.col("labels").is_not_null())["split"].null_count() == 0
@@ -72,7 +76,7 @@ def test_every_labelled_media_is_in_one_part_and_no_group_in_two(world: Catalog,
 @given(worlds(), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=30)
 def test_a_split_is_the_same_whatever_the_order_of_its_record(world: Catalog, seed: int) -> None:
-    first, again = split_catalog(world, seed=seed), split_catalog(world, seed=seed)
+    first, again = ByLocation(seed=seed).apply(world), ByLocation(seed=seed).apply(world)
     assert first.facts.split == again.facts.split
     turned = first.with_table(first.table.reverse())
     assert fingerprint(turned) == first.facts.split.fingerprint
@@ -87,7 +91,7 @@ def test_a_split_is_the_same_whatever_the_order_of_its_record(world: Catalog, se
 @given(worlds())
 @settings(deadline=None, max_examples=20)
 def test_each_location_validates_in_exactly_one_fold(world: Catalog) -> None:
-    folds = location_folds(world, folds=3, seed=1)
+    folds = list(ByLocation(folds=3, seed=1).folds(world))
     validating = pl.concat([fold.part("validation").table["media_id"] for fold in folds])
     assert sorted(validating) == sorted(world.table.filter(pl.col("labels").is_not_null())["media_id"])
     assert all(not check_leaks(fold).locations for fold in folds)
@@ -116,7 +120,10 @@ def test_the_shares_are_nearer_than_those_of_scikit_learn(field: Path) -> None:
         return float(((counts / counts.sum(0) - 0.2) ** 2).sum())
 
     theirs = [test for _, test in StratifiedGroupKFold(5, shuffle=True, random_state=42).split(y, y, sites)]
-    ours = [np.flatnonzero(fold.table["split"] == "validation") for fold in location_folds(catalog)]
+    ours = [
+        np.flatnonzero(fold.table["split"] == "validation")
+        for fold in list(ByLocation(folds=5).folds(catalog))
+    ]
     assert unevenness(ours) < unevenness(theirs)
 
 
@@ -124,7 +131,7 @@ def test_media_of_one_kind_are_dealt_by_quota() -> None:
     rows = [
         {"location_id": "A", "labels": [label]} for label, n in (("fox", 100), ("hare", 40)) for _ in range(n)
     ]
-    done = split_catalog(catalog_of(rows), by="random", ratios=(70, 20, 10))
+    done = AtRandom(ratios=(70, 20, 10)).apply(catalog_of(rows))
     assert done.facts.split.parts["test"].labels == {"fox": 10, "hare": 4}
     assert done.facts.split.parts["validation"].labels == {"fox": 20, "hare": 8}
 
@@ -135,7 +142,7 @@ def test_a_label_that_a_part_lacks_is_named() -> None:
         for name in "ABCDEF"
         for _ in range(4)
     ]
-    lacks = split_catalog(catalog_of(rows)).facts.split.lacks
+    lacks = ByLocation().apply(catalog_of(rows)).facts.split.lacks
     assert lacks["validation"] == ("fox",) or lacks["test"] == ("fox",)
 
 
@@ -159,21 +166,26 @@ def test_what_cannot_be_split_says_why_and_what_else_to_do(
     rows: list[dict[str, Any]], options: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(DataError, match=complaint):
-        split_catalog(catalog_of(rows), **options)
+        make_splitter(**options).apply(catalog_of(rows))
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {"by": "moon"},
-        {"method": "thirds"},
         {"ratios": (1,)},
         {"ratios": (0, 1, 1)},
         {"ratios": (1, -1)},
         {"ratios": (1, 0, 0)},
-        {"method": "kfold", "fold": 5},
-        {"method": "kfold", "folds": 1},
-        {"method": "kfold", "by": "date"},
+        {"folds": 5, "fold": 5},
+        {"folds": 5, "fold": -1},
+        {"fold": 1},
+        {"folds": 1},
+        {"folds": 3, "ratios": (1, 1)},
+        {"by": "date", "folds": 3},
+        {"by": "date", "seed": 3},
+        {"by": "date", "ratios": (1, 1), "dates": (datetime(2020, 1, 1),)},
+        {"by": "column", "ratios": (1, 1)},
         {"by": "date", "dates": (datetime(2020, 2, 1), datetime(2020, 1, 1))},
         {"by": "location", "dates": (datetime(2020, 1, 1),)},
         {"by": "location", "column": "season"},
@@ -182,7 +194,7 @@ def test_what_cannot_be_split_says_why_and_what_else_to_do(
 def test_a_senseless_option_is_a_usage_error(options: dict[str, Any]) -> None:
     rows = [{"location_id": name, "camera_time": datetime(2020, 1, 1)} for name in "ABCDEF"]
     with pytest.raises(UsageError):
-        split_catalog(catalog_of(rows), **options)
+        make_splitter(**options).apply(catalog_of(rows))
 
 
 def test_seasons_come_in_order_of_time_and_the_last_is_the_test() -> None:
@@ -191,7 +203,7 @@ def test_seasons_come_in_order_of_time_and_the_last_is_the_test() -> None:
         for n in range(1, 5)
         for _ in range(10)
     ]
-    done = split_catalog(catalog_of(rows), by="season", ratios=(50, 25, 25))
+    done = BySeason(ratios=(50, 25, 25)).apply(catalog_of(rows))
     held = {
         part: sorted(done.part(part).table["season"].unique()) for part in ("train", "validation", "test")
     }
@@ -203,7 +215,7 @@ def test_seasons_come_in_order_of_time_and_the_last_is_the_test() -> None:
 
 def test_seasons_without_times_are_counted_not_spelt() -> None:
     rows = [{"season": f"S{n}"} for n in (1, 2, 9, 10) for _ in range(5)]
-    done = split_catalog(catalog_of(rows), by="season", ratios=(50, 25, 25))
+    done = BySeason(ratios=(50, 25, 25)).apply(catalog_of(rows))
     assert set(done.part("test").table["season"]) == {"S10"}
     assert done.facts.split.leaks.lines() == [
         "warning: the location of 20 media is unknown; whether parts share locations cannot be told"
@@ -216,9 +228,9 @@ def test_dates_cut_between_events_not_through_them() -> None:
     rows = [
         {"camera_time": start + timedelta(seconds=8 * n), "event_id": f"e{n // 3}"} for n in range(6)
     ]  # e0 begins before midnight and ends after it
-    done = split_catalog(catalog_of(rows), by="date", dates=[datetime(2020, 1, 2)])
+    done = ByDate(dates=[datetime(2020, 1, 2)]).apply(catalog_of(rows))
     assert done.table["split"].to_list() == ["train"] * 3 + ["validation"] * 3
-    by_ratio = split_catalog(catalog_of(rows), by="date", ratios=(50, 50))
+    by_ratio = ByDate(ratios=(50, 50)).apply(catalog_of(rows))
     assert by_ratio.table["split"].to_list() == done.table["split"].to_list()
 
 
@@ -226,14 +238,14 @@ def test_dates_with_a_zone_are_refused_since_cameras_have_none() -> None:
     catalog = catalog_of([{"camera_time": datetime(2020, 1, day)} for day in (1, 2, 3)])
     moment = datetime(2020, 1, 2, tzinfo=timezone(timedelta(hours=-10)))
     with pytest.raises(UsageError, match="zone"):
-        split_catalog(catalog, by="date", dates=[moment])
+        ByDate(dates=[moment]).apply(catalog)
 
 
 def test_a_published_column_is_taken_as_it_is_and_checked_for_leaks() -> None:
     rows = [
         {"location_id": "A", "set": part, "labels": None} for part in ("training", "Val", "holdout", None)
     ]
-    done = split_catalog(catalog_of(rows), by="column", column="set")
+    done = ByColumn(column="set").apply(catalog_of(rows))
     assert done.table["split"].to_list() == ["train", "validation", "test", None]
     assert done.facts.split.leaks.leaking
 
@@ -290,7 +302,7 @@ def placed(done: Catalog, column: str = "season") -> dict[str, list[str]]:
 
 def test_named_seasons_are_the_parts_and_what_is_named_for_none_is_said() -> None:
     named = {"train": ["S1"], "validation": ["S3"]}
-    done = split_catalog(seasons("S1", "S2", "S3", "S10"), by="season", named=named)
+    done = BySeason.named(**named).apply(seasons("S1", "S2", "S3", "S10"))
     assert placed(done) == {"train": ["S1"], "validation": ["S3"]}
     record = done.facts.split
     assert (record.by, record.method, record.column) == ("season", "named", "season")
@@ -313,54 +325,54 @@ def test_named_seasons_are_the_parts_and_what_is_named_for_none_is_said() -> Non
 def test_seasons_are_named_one_by_one_as_lists_and_as_ranges(
     named: dict[str, list[str]], parts: dict[str, list[str]]
 ) -> None:
-    assert placed(split_catalog(seasons("S1", "S2", "S3", "S10"), by="season", named=named)) == parts
+    assert placed(BySeason.named(**named).apply(seasons("S1", "S2", "S3", "S10"))) == parts
 
 
 def test_a_name_with_a_comma_or_dots_is_itself_first() -> None:
     named = {"train": ["2019, wet"], "validation": ["a..b"]}
-    done = split_catalog(seasons("2019, wet", "a..b", "a", "b"), by="season", named=named)
+    done = BySeason.named(**named).apply(seasons("2019, wet", "a..b", "a", "b"))
     assert placed(done) == {"train": ["2019, wet"], "validation": ["a..b"]}
 
 
 def test_locations_and_other_columns_are_named_too() -> None:
-    done = split_catalog(seasons("S1", "S2"), by="location", named={"test": ["B"]})
+    done = ByLocation.named(**{"test": ["B"]}).apply(seasons("S1", "S2"))
     assert placed(done, "location_id") == {"train": ["A"], "test": ["B"]}
     years = catalog_of([{"year": year} for year in (2019, 2020, 2021)] * 2)
-    done = split_catalog(years, by="season", column="year", named={"validation": ["2020..2021"]})
+    done = BySeason.named(**{"validation": ["2020..2021"]}, column="year").apply(years)
     assert set(done.part("train").table["year"]) == {2019}
 
 
 @pytest.mark.parametrize(
     ("options", "error", "complaint"),
     [
-        ({"named": {"train": ["S1"], "validation": ["S9"]}}, UsageError, "'S9'; there are: S1, S2, S3"),
-        ({"named": {"train": ["S3..S1"], "test": ["S2"]}}, UsageError, r"'S3\.\.S1'"),
-        ({"named": {"train": ["S1"], "validation": ["S1..S2"]}}, UsageError, "'S1' is named for train and"),
-        ({"named": {"train": ["S1"]}}, UsageError, "validate or test too"),
-        ({"named": {"train": ["S1"], "dev": ["S2"]}}, UsageError, "no part 'dev'"),
-        ({"named": {"validation": ["S1..S3"]}}, DataError, "nothing is left to train on"),
-        ({"named": {"validation": ["S1"]}, "by": "date"}, UsageError, "by season or location"),
-        ({"named": {"validation": ["S1"]}, "method": "kfold"}, UsageError, "Folds are dealt"),
-        ({"named": {"validation": ["S1"]}, "column": "winter"}, DataError, "no column 'winter'"),
+        ({"train": ["S1"], "validation": ["S9"]}, UsageError, "'S9'; there are: S1, S2, S3"),
+        ({"train": ["S3..S1"], "test": ["S2"]}, UsageError, r"'S3\.\.S1'"),
+        ({"train": ["S1"], "validation": ["S1..S2"]}, UsageError, "'S1' is named for train and"),
+        ({"train": ["S1"]}, UsageError, "validate or test too"),
+        ({"validation": ["S1..S3"]}, DataError, "nothing is left to train on"),
+        ({"validation": ["S1"], "by": "date"}, UsageError, "by season or location"),
+        ({"validation": ["S1"], "folds": 3}, UsageError, "leave --ratios and --folds out"),
+        ({"validation": ["S1"], "seed": 3}, UsageError, "--seed goes with --by location, random, event"),
+        ({"validation": ["S1"], "column": "winter"}, DataError, "no column 'winter'"),
     ],
 )
 def test_names_that_cannot_be_parts_are_refused(
     options: dict[str, Any], error: type[Exception], complaint: str
 ) -> None:
     with pytest.raises(error, match=complaint):
-        split_catalog(seasons("S1", "S2", "S3"), **{"by": "season", **options})
+        make_splitter(**{"by": "season", **options}).apply(seasons("S1", "S2", "S3"))
 
 
 def test_an_event_of_two_seasons_is_not_torn() -> None:
     rows = [{"season": season, "event_id": "e"} for season in ("S1", "S2")] + [{"season": "S3"}]
     apart = {"train": ["S1"], "validation": ["S2"]}
     with pytest.raises(DataError, match="'e' has media of S1 and S2, which would be in train and validation"):
-        split_catalog(catalog_of(rows), by="season", named=apart)
+        BySeason.named(**apart).apply(catalog_of(rows))
     half = {"train": ["S1"], "validation": ["S3"]}
     with pytest.raises(DataError, match="in no part and train"):
-        split_catalog(catalog_of(rows), by="season", named=half)
+        BySeason.named(**half).apply(catalog_of(rows))
     together = {"train": ["S1..S2"], "validation": ["S3"]}
-    assert placed(split_catalog(catalog_of(rows), by="season", named=together)) == {
+    assert placed(BySeason.named(**together).apply(catalog_of(rows))) == {
         "train": ["S1", "S2"],
         "validation": ["S3"],
     }

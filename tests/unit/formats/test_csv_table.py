@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trapline.catalog import Catalog, split_catalog
+from trapline.catalog import ByLocation, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
 from trapline.formats.text_table import read_text_table
@@ -244,4 +244,4 @@ def test_event_ids_that_count_anew_at_each_camera_are_told_apart(tmp_path: Path)
     said = "2 event ids occur at several locations, so they count anew at each: 12 events"
     assert any(note.startswith(said) for note in catalog.facts.notes)
     placed = catalog.filter(pl.col("location_id").is_not_null())
-    assert not split_catalog(placed, check_files=False).facts.split.leaks.events
+    assert not ByLocation().apply(placed, check_files=False).facts.split.leaks.events

@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.catalog import (
-    frame_order,
-    number_frames,
-    season_folds,
-    shot_order,
-    split_catalog,
-    summarise,
-)
+from trapline.catalog import BySeason, frame_order, number_frames, shot_order, summarise
 from trapline.errors import DataError
 from trapline.formats import read
 from trapline.formats.times import parse_times, wall_clock
@@ -250,12 +243,12 @@ def test_one_time_in_plain_python_is_read_as_a_table_is(text: str) -> None:
 
 def test_a_season_with_labels_of_sequences_only_is_split(files: Callable[..., Path]) -> None:
     catalog = read(files())
-    folds = season_folds(catalog)
+    folds = list(BySeason(folds="each").folds(catalog))
     assert [fold.table["split"].to_list() for fold in folds] == [
         ["validation"] * 4 + ["train", None],
         ["train"] * 4 + ["validation", None],
     ]
-    record = split_catalog(catalog, by="season", ratios=(50, 50)).facts.split
+    record = BySeason(ratios=(50, 50)).apply(catalog).facts.split
     assert record.parts["train"].labels == {"blank": 2, "hippopotamus": 2, "zebra": 2}
     assert record.lacks["validation"] == ("blank", "hippopotamus")
 
@@ -278,4 +271,4 @@ def test_real_bursts_keep_their_published_counts(field: Path) -> None:
     in_order = table.sort("event_id", "frame")
     late = in_order.filter(pl.col("camera_time") < pl.col("camera_time").shift().over("event_id"))
     assert late.height == 0
-    assert len(season_folds(catalog)) == 4
+    assert len(list(BySeason(folds="each").folds(catalog))) == 4

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from trapline.catalog import Catalog, check_leaks, split_catalog
+from trapline.catalog import AtRandom, Catalog, check_leaks
 from trapline.errors import DataError, UsageError
 from trapline.formats import READERS, join_boxes, read
 from trapline.formats.readers.registry import choose_reader
@@ -204,7 +204,7 @@ def test_crops_of_one_observation_are_one_event_also_among_other_files(tmp_path:
     assert sum(event is None for event in found.values()) == 4
     frames = dict(catalog.table.select("file_path", "frame").iter_rows())
     assert [frames[crop] for crop in crops] == [1, 2, 1, 2, 26, 27]
-    assert check_leaks(split_catalog(catalog, by="random", ratios=(60, 40))).events == ()
+    assert check_leaks(AtRandom(ratios=(60, 40)).apply(catalog)).events == ()
     assert any("6 of 10 files are named <observation>_<letters>" in note for note in catalog.facts.notes)
 
 

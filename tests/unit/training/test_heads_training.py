@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw
 
-from trapline.catalog import Catalog, split_catalog
+from trapline.catalog import ByLocation, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing, choose_box, prepare
 from trapline.models import ModelFile, TrainedOn, backbones
@@ -66,7 +66,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
                     "boxes": [box] if number else None,
                 }
             )
-    return split_catalog(Catalog.from_rows(rows, folder, "drawn"), ratios=(0.7, 0.3))
+    return ByLocation(ratios=(0.7, 0.3)).apply(Catalog.from_rows(rows, folder, "drawn"))
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ def test_a_single_event_that_can_be_judged_chooses_no_pooling_and_stops_nothing(
 
 
 def test_predictions_carry_what_their_model_was_trained_on(catalog: Catalog, tmp_path: Path) -> None:
-    photos = split_catalog(catalog, ratios=(0.5, 0.25, 0.25), check_files=False)
+    photos = ByLocation(ratios=(0.5, 0.25, 0.25)).apply(catalog, check_files=False)
     for fit, parts in (("train", ["train"]), ("all", ["train", "validation"])):
         model = ModelFile(train(recipe(fit=fit, folds=2), photos, tmp_path / fit))
         found = predict(model, photos, tmp_path / f"{fit}.csv", part="test")

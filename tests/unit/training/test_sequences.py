@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from trapline.catalog import Catalog, label_events, split_catalog
+from trapline.catalog import BySeason, Catalog, label_events
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.evaluation import evaluate
 from trapline.formats import read
@@ -92,7 +92,7 @@ def test_the_labels_given_for_an_event_come_first() -> None:
 def test_a_model_of_events_says_of_a_burst_what_was_measured(
     tmp_path: Path, bursts: Catalog, backbone: str, background: bool
 ) -> None:
-    split = split_catalog(bursts, by="season", ratios=(2, 1))
+    split = BySeason(ratios=(2, 1)).apply(bursts)
     wanted = recipe(
         backbone, fit="train", event_statistics=("mean", "std", "max"), background_view=background
     )
@@ -242,7 +242,7 @@ def test_a_label_that_a_fold_never_saw_stops_nothing_and_calibrates_nothing(
 def test_a_label_that_the_train_part_lacks_is_said_and_calibrates_nothing(
     bursts: Catalog, backbone: str, tmp_path: Path
 ) -> None:
-    split = split_catalog(bursts, by="season", ratios=(2, 1))
+    split = BySeason(ratios=(2, 1)).apply(bursts)
     held = (pl.col("split") == "validation") & (pl.col("frame") == 1)
     odd = pl.when(held & (pl.col("labels").list.first() == "hare"))
     with_bear = odd.then(pl.concat_list("labels", pl.lit(["bear"]))).otherwise("labels").alias("labels")
@@ -272,7 +272,7 @@ def test_the_published_recipe_trains_on_bursts_of_a_season_with_labels_of_its_ow
     with pytest.warns(TraplineWarning, match="No training media has the label .*elk"):
         model = train(
             resolve_recipe("serengeti-benchmark", None, settings),
-            split_catalog(some, by="season"),
+            BySeason().apply(some),
             tmp_path / "run",
             cache=tmp_path,
         )

@@ -1,0 +1,129 @@
+"""What every splitter keeps to, whatever it splits by."""
+
+import datetime
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trapline.catalog import AtRandom, ByColumn, ByDate, ByEvent, ByLocation, BySeason, Catalog, Splitter
+from trapline.catalog.splitters import SPLITTERS
+from trapline.errors import UsageError
+
+MIDDLE = datetime.datetime(2020, 1, 8)
+
+EVERY: list[Splitter] = [
+    ByLocation(),
+    ByLocation(ratios=(2, 1), seed=3),
+    ByLocation(folds=4),
+    ByLocation.named(validation="L2", test=["L3", "L4"]),
+    ByEvent(folds=3, fold=2, seed=7),
+    AtRandom(ratios=(1, 0, 1)),
+    BySeason(),
+    BySeason(folds=2),
+    BySeason(folds="each"),
+    BySeason.named(train=["S1..S2"], validation="S3"),
+    ByDate(),
+    ByDate(dates=[MIDDLE]),
+    ByColumn(),
+    ByColumn(column="season_part"),
+]
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """48 media, two of an event, at six locations and in four seasons; every twelfth is not labelled."""
+    rows = [
+        {
+            "media_id": f"m{n}",
+            "file_path": f"m{n}.jpg",
+            "location_id": f"L{n // 2 % 6}",
+            "event_id": f"e{n // 2}",
+            "camera_time": datetime.datetime(2020, 1, 1) + timedelta(hours=8 * n),
+            "labels": None if n % 12 == 11 else [("fox", "hare", "blank")[n % 3]],
+            "season": f"S{1 + n // 12}",
+            "published_split": ("train", "train", "val", "test")[n // 12],
+            "season_part": ("training", "validation", None, None)[n // 12],
+        }
+        for n in range(48)
+    ]
+    return Catalog.from_rows(rows, "photos", "drawn")
+
+
+def test_every_way_of_the_command_is_here() -> None:
+    assert {splitter.by for splitter in EVERY} == set(SPLITTERS)
+
+
+@pytest.mark.parametrize("splitter", EVERY, ids=repr)
+class TestContract:
+    def test_it_fills_the_split_and_keeps_its_record(self, splitter: Splitter, catalog: Catalog) -> None:
+        done = splitter.apply(catalog)
+        record = done.facts.split
+        assert record is not None
+        assert record.by == splitter.by
+        assert set(record.parts) == set(done.table["split"].drop_nulls()) >= {"train"}
+        assert done.table.drop("split").equals(catalog.table.drop("split"))
+        assert catalog.table["split"].is_null().all()  # what is given stays as it was
+
+    def test_equal_splitters_split_alike(self, splitter: Splitter, catalog: Catalog) -> None:
+        assert splitter == eval(repr(splitter)), "the repr makes it again"
+        assert hash(splitter) == hash(eval(repr(splitter)))
+        first, again = splitter.apply(catalog), eval(repr(splitter)).apply(catalog)
+        assert first.facts.split == again.facts.split
+
+    def test_it_cannot_be_changed(self, splitter: Splitter, catalog: Catalog) -> None:
+        with pytest.raises(AttributeError):
+            splitter.fold = 1  # type: ignore[attr-defined]
+
+    def test_no_event_is_torn_and_nothing_unlabelled_is_used(
+        self, splitter: Splitter, catalog: Catalog
+    ) -> None:
+        for fold in splitter.folds(catalog):
+            used = fold.table.drop_nulls("split")
+            if splitter.by == "column":  # taken as it is published
+                used = used.filter(pl.col("labels").is_not_null())
+            assert used.group_by("event_id").agg(pl.col("split").n_unique())["split"].max() == 1
+            assert used["labels"].null_count() == 0
+
+    def test_folds_and_indices_are_the_same(self, splitter: Splitter, catalog: Catalog) -> None:
+        folds, indices = list(splitter.folds(catalog)), list(splitter.split(catalog))
+        assert len(folds) == len(indices) == splitter.get_n_splits(catalog)
+        for fold, (train, held_out) in zip(folds, indices, strict=True):
+            assert set(fold.table["split"][train]) == {"train"}
+            assert set(fold.table["split"][held_out]) <= {"validation"}
+            assert not set(train) & set(held_out)
+        if len(folds) > 1:  # each labelled media is held out once
+            held = np.sort(np.concatenate([held_out for _, held_out in indices]))
+            assert held.tolist() == catalog.table["labels"].is_not_null().arg_true().to_list()
+
+    def test_the_fold_that_is_asked_for_is_that_of_the_folds(
+        self, splitter: Splitter, catalog: Catalog
+    ) -> None:
+        fold = getattr(splitter, "fold", 0)
+        asked = list(splitter.folds(catalog))[fold]
+        assert splitter.apply(catalog).table["split"].equals(asked.table["split"])
+
+
+def test_scikit_learn_judges_by_them(catalog: Catalog) -> None:
+    from sklearn.dummy import DummyClassifier
+    from sklearn.model_selection import cross_val_score
+
+    labelled = catalog.filter(pl.col("labels").is_not_null())
+    y = labelled.table["labels"].list.first().to_numpy()
+    scores = cross_val_score(
+        DummyClassifier(), np.zeros((len(y), 1)), y, cv=ByLocation(folds=3).split(labelled)
+    )
+    assert scores.shape == (3,)
+
+
+def test_how_many_seasons_there_are_is_asked_of_the_catalog(catalog: Catalog) -> None:
+    assert BySeason(folds="each").get_n_splits(catalog) == 4
+    with pytest.raises(UsageError, match="get_n_splits"):
+        BySeason(folds="each").get_n_splits()
+
+
+def test_a_source_that_has_its_own_split_is_taken_by_it(catalog: Catalog) -> None:
+    own = ByLocation(ratios=(1, 1)).apply(catalog)
+    plain = own.with_table(own.table.drop("published_split"))
+    assert ByColumn().apply(plain).table["split"].equals(own.table["split"])
