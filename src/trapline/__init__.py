@@ -1,76 +1,89 @@
 """Trapline: from a card full of camera-trap photos to a species table one can defend.
 
-Every arrow of the data's way is one function: `read` → `split` → `train` → `predict` → `evaluate` → `submit`.
-Each is imported when it is first used, so that `import trapline` stays quick.
+Three nouns and the arrows between them: a `Catalog` of media, split by a splitter, trains a `ModelFile`,
+which gives `Predictions`. Every arrow is a method of its noun and a function of `trapline.api`; those most
+used are here too.
+
+Each name is imported when it is first used, so that `import trapline` stays quick.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Catalog": "trapline.catalog",
-    "Combination": "trapline.ensemble",
-    "Evaluation": "trapline.evaluation",
-    "detect": "trapline.prediction",
-    "embed": "trapline.training",
-    "ModelFile": "trapline.models",
-    "Predictions": "trapline.prediction",
-    "Recipe": "trapline.recipes",
-    "RegionalList": "trapline.ensemble",
-    "Taxonomy": "trapline.taxonomy",
-    "TraplineError": "trapline.errors",
-    "Detector": "trapline.models",
-    "add_ranks": "trapline.prediction",
-    "build_package": "trapline.competitions.code_execution",
-    "check_leaks": "trapline.catalog",
-    "check_package": "trapline.competitions.code_execution",
-    "check_submission": "trapline.competitions",
-    "choose_box": "trapline.images",
-    "combine": "trapline.ensemble",
-    "compare": "trapline.evaluation",
-    "crossval": "trapline.training",
-    "download": "trapline.storage",
-    "estimate": "trapline.prediction",
-    "evaluate": "trapline.evaluation",
-    "explore": "trapline.evaluation",
-    "export_int8": "trapline.models",
-    "join_boxes": "trapline.formats",
-    "learn_combination": "trapline.ensemble",
-    "location_folds": "trapline.catalog",
-    "make_world": "trapline.synthetic",
-    "near_duplicates": "trapline.images",
-    "perceptual_hash": "trapline.images",
-    "predict": "trapline.prediction",
-    "prepare": "trapline.images",
-    "read": "trapline.formats",
-    "read_exif": "trapline.images",
-    "read_region": "trapline.ensemble",
-    "read_taxonomy": "trapline.taxonomy",
-    "resolve_recipe": "trapline.recipes",
-    "season_folds": "trapline.catalog",
-    "split_catalog": "trapline.catalog",
-    "summarise": "trapline.prediction",
-    "survey": "trapline.evaluation",
-    "train": "trapline.training",
-    "tune": "trapline.training",
-    "tuning_report": "trapline.reports",
-    "weigh_by_region": "trapline.ensemble",
-    "write": "trapline.formats",
-    "write_submission": "trapline.competitions",
-}
+if TYPE_CHECKING:
+    from trapline.api import (
+        combine,
+        compare,
+        detect,
+        evaluate,
+        explore,
+        export,
+        predict,
+        read,
+        run,
+        split,
+        submit,
+        train,
+        tune,
+        write,
+    )
+    from trapline.catalog import AtRandom, ByColumn, ByDate, ByEvent, ByLocation, BySeason, Catalog
+    from trapline.errors import TraplineError
+    from trapline.evaluation import Evaluation
+    from trapline.models import ModelFile
+    from trapline.prediction import Predictions
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "AtRandom",
+    "ByColumn",
+    "ByDate",
+    "ByEvent",
+    "ByLocation",
+    "BySeason",
+    "Catalog",
+    "Evaluation",
+    "ModelFile",
+    "Predictions",
+    "TraplineError",
+    "combine",
+    "compare",
+    "detect",
+    "evaluate",
+    "explore",
+    "export",
+    "predict",
+    "read",
+    "run",
+    "split",
+    "submit",
+    "train",
+    "tune",
+    "write",
+]
 
+if not TYPE_CHECKING:  # a checker shall refuse a name that is none, as Python does
+    _ROOMS = {
+        "Evaluation": "evaluation",
+        "ModelFile": "models",
+        "Predictions": "prediction",
+        "TraplineError": "errors",
+    } | dict.fromkeys(
+        ("AtRandom", "ByColumn", "ByDate", "ByEvent", "ByLocation", "BySeason", "Catalog"), "catalog"
+    )
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'trapline' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    def __getattr__(name):
+        if name not in __all__:
+            import difflib
 
+            near = difflib.get_close_matches(name, __all__, 1)
+            hint = f". Did you mean '{near[0]}'?" if near else "; its names are in trapline.__all__"
+            raise AttributeError(f"module 'trapline' has no attribute '{name}'{hint}")
+        import importlib
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+        return getattr(importlib.import_module(f"trapline.{_ROOMS.get(name, 'api')}"), name)
+
+    def __dir__():
+        return sorted([*__all__, "__version__"])

@@ -37,7 +37,7 @@ SMALLER = {
 
 
 SMALLER_PYTHON = {
-    '["epochs=20"]': '["epochs=1", "preprocessing.height=96", "preprocessing.width=96"]',
+    '{"epochs": 20}': '{"epochs": 1, "preprocessing.height": 96, "preprocessing.width": 96}',
     "folds=5": "folds=2",
 }
 """The same for Python: what is written, and what the test writes in its place."""

@@ -1,4 +1,8 @@
-"""The catalog: one row a media file, and what is known of it."""
+"""The catalog: one row a media file, and what is known of it.
+
+The methods that lead to a room further right are functions of `trapline.api` with the noun first; that import
+is a declared exception to "data goes one way", and they hold nothing of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 
@@ -15,7 +19,11 @@ from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.errors import DataError, kind_of
+from trapline.notebook import as_html
 from trapline.taxonomy import BLANK
+
+if TYPE_CHECKING:
+    from trapline import api
 
 FORMAT_VERSION = "1"
 BLANK_WORDS = (BLANK, "empty")
@@ -79,6 +87,30 @@ def event_key() -> pl.Expr:
 @dataclass(frozen=True)
 class Catalog:
     """A checked table of media, the folder their paths start from, and where they came from.
+
+    `trapline.read` makes one of any source; `split` says what trains, and `train` leaves a model file:
+
+    >>> import trapline
+    >>> catalog = trapline.read("world/labels.csv")      # or a card folder, COCO, Camtrap DP, a saved catalog
+    >>> len(catalog), catalog.labels
+    (141, ['badger', 'bird', 'blank', 'boar', 'deer', 'fox', 'hare'])
+    >>> catalog = catalog.split(trapline.ByLocation(seed=42))
+    >>> catalog.part("test").table["location_id"].n_unique()
+    2
+    >>> model = catalog.train("head", "runs/head")
+    >>> print(model.path)
+    runs/head/model.onnx
+
+    It is a Polars table with a few facts, and is filtered as one:
+
+    >>> import polars as pl
+    >>> foxes = catalog.filter(pl.col("labels").list.contains("fox"))
+    >>> foxes.labels
+    ['fox']
+    >>> catalog.explore("explore.html").media            # a page to read, and the same as an object
+    141
+    >>> print(catalog.write("photos.parquet").name)
+    photos.parquet
 
     Attributes:
         table: one row a media file, columns as in `SCHEMA` and any more after them.
@@ -154,6 +186,66 @@ class Catalog:
             have = ", ".join(parts) if parts else "no split at all (run `trapline split` first)"
             raise DataError(f"The catalog has no media in the part '{name}'; it has: {have}.")
         return found
+
+    def _repr_html_(self) -> str:
+        parts = dict(self.table["split"].drop_nulls().value_counts(name="count").sort("split").iter_rows())
+        counts = self.table["labels"].explode().drop_nulls().value_counts(name="count", sort=True)
+        rows = [
+            ("media", len(self)),
+            ("locations", self.table["location_id"].drop_nulls().n_unique()),
+            ("events", self.table["event_id"].drop_nulls().n_unique()),
+            ("not labelled", self.table["labels"].null_count()),
+            ("split", ", ".join(f"{part} {number:,}" for part, number in parts.items())),
+            *((f"label {label}", number) for label, number in counts.iter_rows()),
+        ]
+        return as_html(f"Catalog of {self.source}", rows, f"photos in {self.root}")
+
+    def split(self, splitter: api.Splitter | None = None, *, check_files: bool = True) -> Catalog:
+        """The catalog with its split: `ByLocation()` unless another splitter is given; see `api.split`."""
+        from trapline import api
+
+        return api.split(self, splitter, check_files=check_files)
+
+    def explore(
+        self, output: Path | str | None = None, **options: Unpack[api.ExploreOptions]
+    ) -> api.Exploration:
+        """What is in it, and what could go wrong in training on it; see `api.explore`."""
+        from trapline import api
+
+        return api.explore(self, output, **options)
+
+    def detect(
+        self, detector: api.Detector | Path | str, output: Path | str, **options: Unpack[api.DetectOptions]
+    ) -> Catalog:
+        """The catalog with a detector's boxes; see `api.detect`."""
+        from trapline import api
+
+        return api.detect(detector, self, output, **options)
+
+    def train(
+        self,
+        recipe: api.RecipeLike,
+        folder: Path | str | None = None,
+        **options: Unpack[api.TrainOptions],
+    ) -> api.ModelFile:
+        """A model, trained and judged on the parts of the split; see `api.train`."""
+        from trapline import api
+
+        return api.train(self, recipe, folder, **options)
+
+    def tune(
+        self, recipe: api.RecipeLike, folder: Path | str | None = None, **options: Unpack[api.TuneOptions]
+    ) -> api.Tuned:
+        """The best settings of a recipe, by location folds; see `api.tune`."""
+        from trapline import api
+
+        return api.tune(self, recipe, folder, **options)
+
+    def write(self, output: Path | str) -> Path:
+        """Write it as `.parquet`, or its boxes as MegaDetector's `.json`; see `api.write_catalog`."""
+        from trapline import api
+
+        return api.write_catalog(self, output)
 
     def save(self, path: Path | str) -> Path:
         """Write the catalog as Parquet; its root is kept relative to the file where that is possible."""

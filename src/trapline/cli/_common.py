@@ -14,7 +14,6 @@ from trapline.errors import UsageError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from trapline.catalog import Catalog
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -80,10 +79,9 @@ def parse_numbers(text: str | None, option: str) -> list[float] | None:
         raise UsageError(f"{option} takes numbers with commas, as in 70,15,15; not '{text}'.") from None
 
 
-def note_left_out(catalog: Catalog) -> None:
-    """Print on standard error what of its source is not in a catalog: other files, folders not read."""
-    for sentence in catalog.facts.left_out:
-        typer.echo(f"Note: {sentence}.", err=True)
+def note(sentence: str) -> None:
+    """Print on standard error what a person must know, and is not asked for."""
+    typer.echo(f"Note: {sentence}", err=True)
 
 
 @contextmanager
@@ -102,7 +100,7 @@ def warnings_as_notes() -> Iterator[None]:
                 plain(message, category, *where, **options)
             elif str(message) not in told:
                 told.add(str(message))
-                typer.echo(f"Note: {message}", err=True)
+                note(str(message))
 
         warnings.showwarning = show
         yield

@@ -24,16 +24,11 @@ def run(
     force: Force = False,
 ) -> None:
     """Combine the predictions of several models; or calibrate one apart for photos with and without a box."""
-    from trapline.catalog import Catalog
-    from trapline.ensemble import Combination, combine, learn_combination
-    from trapline.prediction import Predictions
+    from trapline import api
+    from trapline.ensemble import Combination
 
     refuse_as_predictions(output, force)
-    media, members = Catalog.load(catalog), [Predictions.load(path) for path in predictions]
-    if like is None:
-        found = learn_combination(members, media, folds=folds)
-    else:
-        found = combine(members, media, Combination.of(Predictions.load(like)))
+    found = api.combine(predictions, catalog, like=like, folds=folds)
     found.save(output)
     how = Combination.of(found)
     typer.echo(f"Combined {', '.join(how.names)}: {len(found)} media in {output}")

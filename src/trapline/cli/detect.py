@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, note_left_out, progress, refuse_to_overwrite
+from trapline.cli._common import Force, Json, note, progress, refuse_to_overwrite
 
 if TYPE_CHECKING:
     from trapline.catalog import DetectedBoxes
@@ -56,46 +56,32 @@ def run(
     json: Json = False,
 ) -> None:
     """Find boxes in every photo of SOURCE with DETECTOR. Run again to go on after an interruption."""
+    from trapline import api
     from trapline.catalog import DetectedBoxes
-    from trapline.errors import UsageError
-    from trapline.formats import read, write_boxes
-    from trapline.models import Detector
-    from trapline.prediction import detect
-    from trapline.prediction.engine import journal_path
 
     refuse_to_overwrite(output, force)
-    if output.suffix.lower() not in (".parquet", ".json"):
-        raise UsageError(f"Boxes are written as a catalog (.parquet) or as .json, not as '{output.name}'.")
-    opened = Detector(
-        detector,
-        categories=categories.split(",") if categories else None,
-        min_conf=min_conf,
-        overlap=overlap,
-        threads=threads,
-        runtime=runtime,
-    )
-    catalog = read(source)
-    note_left_out(catalog)
     with progress() as display:
         task = display.add_task("detect", total=None, rate="")
 
         def show(now: Progress) -> None:
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 
-        found = detect(
-            opened,
-            catalog,
-            journal_path(output),
+        found = api.detect(
+            detector,
+            source,
+            output,
             part=part,
             where_none=where_none,
+            min_conf=min_conf,
+            overlap=overlap,
+            categories=categories.split(",") if categories else None,
             workers=workers,
+            threads=threads,
+            runtime=runtime,
             fresh=fresh,
+            say=note,
             progress=show,
         )
-    if output.suffix.lower() == ".json":
-        write_boxes(found, output)
-    else:
-        found.save(output)
     assert isinstance(found.facts.boxes, DetectedBoxes)
     _show(found.facts.boxes, output, json)
 

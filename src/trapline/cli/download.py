@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trapline.cli._common import Force, Json, progress
-from trapline.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from trapline.storage import Downloaded
@@ -30,15 +29,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Fetch the file at URL. Run again to go on where it broke off."""
-    from trapline.storage import download
-    from trapline.storage import unpack as take_apart
+    from trapline import api
 
-    most_bytes = int(most * 1e9)
-    archive = output
-    if unpack:
-        if output.exists():
-            raise UsageError(f"{output} exists. Name another folder with -o, or remove it.")
-        archive = output.with_name(f"{output.name}.archive")
     with progress() as display:
         task = display.add_task("download", total=None, rate="")
 
@@ -46,20 +38,20 @@ def run(
             size = "" if total is None else f" of {total / 1e6:,.0f}"
             display.update(task, completed=done, total=total, rate=f"{done / 1e6:,.0f}{size} MB")
 
-        found = download(
-            url, archive, sha256=sha256, most_bytes=most_bytes, force=force or unpack, progress=show
+        found = api.download(
+            url,
+            output,
+            sha256=sha256,
+            unpack=unpack,
+            most_bytes=int(most * 1e9),
+            force=force,
+            progress=show,
         )
-    names = None
-    if unpack:
-        try:
-            names = take_apart(archive, output, max_bytes=most_bytes)
-        except DataError as error:
-            raise DataError(f"{error}\nThe archive is kept as {archive}.") from error
-        archive.unlink()
-    _show(found, output, names, json)
+    _show(found, output, json)
 
 
-def _show(found: Downloaded, output: Path, names: list[str] | None, json: bool) -> None:
+def _show(found: Downloaded, output: Path, json: bool) -> None:
+    names = found.files
     if json:
         from json import dumps
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
-
-if TYPE_CHECKING:
-    from trapline.evaluation import Evaluation
 
 
 def run(
@@ -54,59 +51,29 @@ def run(
     force: Force = False,
 ) -> None:
     """Judge predictions by the labels of a catalog: figures with 95 % intervals over locations."""
-    from trapline.catalog import Catalog
-    from trapline.errors import UsageError
-    from trapline.evaluation import evaluate
-    from trapline.prediction import Predictions
+    from trapline import api
 
-    choices = {
-        "--intervals-over": (intervals_over or "location", ("location", "event", "season", "media")),
-        "--unknown-labels": (unknown_labels, ("error", "wrong", "leave-out")),
-        "--several-labels": (several_labels, ("error", "leave-out")),
-        "--answers": (answers, ("rolled-up", "greedy")),
-    }
-    for option, (given, allowed) in choices.items():
-        if given not in allowed:
-            raise UsageError(f"{option} is one of {', '.join(allowed)}; got '{given}'.")
-    if output is not None:
-        if output.suffix.lower() not in (".html", ".json"):
-            raise UsageError(f"The report is written as .html or .json, not as '{output.name}'.")
-        refuse_to_overwrite(output, force)
-    if tables is not None:
-        refuse_to_overwrite(tables, force)
-    evaluation = evaluate(
-        Catalog.load(catalog),
-        Predictions.load(predictions),
-        training=Catalog.load(training) if training is not None else None,
+    for path in (output, tables):
+        if path is not None:
+            refuse_to_overwrite(path, force)
+    evaluation = api.evaluate(
+        catalog,
+        predictions,
+        output,
+        tables=tables,
+        answers=answers,  # type: ignore[arg-type]
         part=part,
+        training=training,
         name=name,
-        samples=samples,
-        seed=seed,
         over=intervals_over,  # type: ignore[arg-type]
+        samples=samples,
+        pictures=pictures,
         unknown_labels=unknown_labels,  # type: ignore[arg-type]
         several_labels=several_labels,  # type: ignore[arg-type]
         allow_unmatched=allow_unmatched,
-        answers=answers,  # type: ignore[arg-type]
+        seed=seed,
     )
-    if json:
-        typer.echo(evaluation.model_dump_json(indent=1))
-    else:
-        typer.echo(evaluation.to_text())
-    if tables is not None:
-        _save_tables(evaluation, tables)
-    if output is None:
-        return
-    if output.suffix.lower() == ".json":
-        evaluation.save_json(output)
-    else:
-        evaluation.save_report(output, pictures=pictures)
-    typer.echo(f"Wrote {output}", err=True)
-
-
-def _save_tables(evaluation: Evaluation, folder: Path) -> None:
-    from trapline.errors import UsageError
-
-    if evaluation.ranks is None:
-        raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
-    written = evaluation.ranks.save_tables(folder)
-    typer.echo(f"Wrote {len(written)} tables to {folder}", err=True)
+    typer.echo(evaluation.model_dump_json(indent=1) if json else evaluation.to_text())
+    for path in (tables, output):
+        if path is not None:
+            typer.echo(f"Wrote {path}", err=True)

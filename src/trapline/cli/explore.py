@@ -25,24 +25,21 @@ def run(
     force: Force = False,
 ) -> None:
     """Look into a catalog before training: labels, locations, times, files, and what could go wrong."""
-    from trapline.catalog import Catalog
-    from trapline.errors import UsageError
-    from trapline.evaluation import survey
+    from trapline import api
 
     if output is not None:
-        if output.suffix.lower() not in (".html", ".json"):
-            raise UsageError(f"The report is written as .html or .json, not as '{output.name}'.")
         refuse_to_overwrite(output, force)
-    loaded = Catalog.load(catalog)
     with progress() as display:
-        total = len(loaded) if full else min(sample, len(loaded))
-        task = display.add_task("Opening photos", total=total, rate="")
-        found = survey(loaded, sample=sample, full=full, seed=seed, on_file=lambda: display.advance(task))
+        task = display.add_task("Opening photos", total=None, rate="")
+        found = api.explore(
+            catalog,
+            output,
+            sample=sample,
+            full=full,
+            pictures=not no_pictures,
+            seed=seed,
+            on_file=lambda media: display.update(task, advance=1, total=media),
+        )
     typer.echo(found.model_dump_json(indent=1) if json else found.to_text())
-    if output is None:
-        return
-    if output.suffix.lower() == ".json":
-        found.save_json(output)
-    else:
-        found.save_report(output, pictures=not no_pictures)
-    typer.echo(f"Wrote {output}", err=True)
+    if output is not None:
+        typer.echo(f"Wrote {output}", err=True)

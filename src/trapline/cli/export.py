@@ -54,6 +54,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Write MODEL in another form, and say what that costs."""
+    from trapline import api
     from trapline.errors import UsageError
 
     refuse_to_overwrite(output, force)
@@ -70,19 +71,12 @@ def run(
     if (tf_input, tf_output, tf_range) != (None, None, None):
         raise UsageError("--tf-input, --tf-output and --tf-range say something of --format saved-model only.")
     if detector:
-        from trapline.models import convert_detector
-
-        found = convert_detector(model, output, side=side, categories=categories and categories.split(","))
+        found = api.export_detector(model, output, side=side, categories=categories and categories.split(","))
         _show_detector(found, json)
         return
     if calibrate is None:
         raise UsageError("--int8 needs the photos of the training: --calibrate CATALOG.")
-    from trapline.formats import read
-    from trapline.models import ModelFile, export_int8
-
-    done = export_int8(
-        ModelFile(model), read(calibrate), output, media=media, seven_bits=seven_bits, seed=seed
-    )
+    done = api.export(model, output, calibrate=calibrate, media=media, seven_bits=seven_bits, seed=seed)
     _show_int8(done, json)
 
 
@@ -101,9 +95,9 @@ def _show_detector(detector: Detector, json: bool) -> None:
 
 
 def _saved_model(model: Path, output: Path, signature: TfSignature, json: bool) -> None:
-    from trapline.models.saved_model import export_saved_model
+    from trapline import api
 
-    written = export_saved_model(model, output, signature)
+    written = api.export_saved_model(model, output, signature)
     size = (written / "saved_model.pb").stat().st_size
     if json:
         from json import dumps

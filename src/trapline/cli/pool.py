@@ -37,18 +37,17 @@ def run(
     force: Force = False,
 ) -> None:
     """Pool the predictions of the photos of each event into one answer."""
-    from trapline.catalog import Catalog
-    from trapline.prediction import Predictions, pool_events
+    from trapline import api
 
     refuse_as_predictions(output, force)
-    found = Predictions.load(predictions)
-    pooled = pool_events(
+    found = api.as_predictions(predictions)
+    pooled = api.pool(
         found,
-        Catalog.load(catalog),
+        catalog,
+        rows=rows,  # type: ignore[arg-type]
         how=how,  # type: ignore[arg-type]
         without_box=without_box,
         place_days=place_days,
-        rows=rows,  # type: ignore[arg-type]
     )
     pooled.save(output)
     assert pooled.facts.pooled is not None

@@ -10,16 +10,13 @@ import typer
 from trapline.cli._common import (
     Force,
     Json,
-    note_left_out,
+    note,
     progress,
     refuse_as_predictions,
     warnings_as_notes,
 )
-from trapline.errors import DataError
 
 if TYPE_CHECKING:
-    from trapline.catalog import Catalog, JoinedBoxes
-    from trapline.models import ModelFile
     from trapline.prediction import Estimate, Progress, Summary
 
 
@@ -67,113 +64,54 @@ def run(
     json: Json = False,
 ) -> None:
     """Predict every photo of SOURCE and write one row for each. Run again to go on after an interruption."""
-    from trapline.catalog import JoinedBoxes
-    from trapline.models import ModelFile
-    from trapline.models.trial import STANDARD, tried
-    from trapline.prediction import estimate, predict_to_file, refuse_failures
+    from trapline import api
 
-    if not dry_run:
-        refuse_as_predictions(output, force)
-    if not model.is_file():  # said before the photos are listed, which may take minutes
-        raise DataError(f"There is no model file at {model}.")
-    tried(model, "model", runtime, STANDARD)
-    with progress() as display:
-        display.add_task(f"read {source}", total=None, rate="")
-        catalog = _read(source, boxes)
-    note_left_out(catalog)
-    if boxes is not None and isinstance(catalog.facts.boxes, JoinedBoxes):
-        _note_joined(catalog.facts.boxes)
-    # Opened now and not before: what listing the photos needed for a while, the network can use again.
-    opened = ModelFile(model, threads=threads, runtime=runtime)
     if dry_run:
-        guess = estimate(
-            opened,
-            catalog,
+        guess = api.estimate(
+            model,
+            source,
             output,
             level=level,  # type: ignore[arg-type]
             part=part,
+            boxes=boxes,
             batch_size=batch_size,
             workers=workers,
+            threads=threads,
+            runtime=runtime,
             fresh=fresh,
+            say=note,
         )
         _show_estimate(guess, json)
         return
-    _note_boxes(opened, catalog)
+    refuse_as_predictions(output, force)
+    last: list[Progress] = []
     with warnings_as_notes(), progress() as display:
-        task = display.add_task("predict", total=None, rate="")
-        last: list[Progress] = []
+        task = display.add_task(f"read {source}", total=None, rate="")
 
         def show(now: Progress) -> None:
             if not last:  # the time left is that of this run, not of what an earlier one did
-                display.reset(task, total=now.total, completed=now.earlier)
+                display.reset(task, total=now.total, completed=now.earlier, description="predict")
             last[:] = [now]
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 
-        summary = predict_to_file(
-            opened,
-            catalog,
+        done = api.predict_to_file(
+            model,
+            source,
             output,
             level=level,  # type: ignore[arg-type]
             part=part,
+            boxes=boxes,
             batch_size=batch_size,
             workers=workers,
+            threads=threads,
+            runtime=runtime,
             fresh=fresh,
+            say=note,
             progress=show,
         )
-    _show_summary(summary, output, level, opened.runtime, last[0] if last else None, json)
+    _show_summary(done.summary, output, level, done.runtime, last[0] if last else None, json)
     if strict:
-        refuse_failures(summary, catalog)
-
-
-def _read(source: Path, boxes: Path | None) -> Catalog:
-    from trapline.images import SUFFIXES
-    from trapline.prediction import as_catalog, read_list
-    from trapline.prediction.inputs import narrowed
-
-    if source.is_file() and source.suffix.lower() in SUFFIXES:
-        catalog = as_catalog([source])
-    elif source.is_file() and source.suffix.lower() == ".txt":
-        catalog = as_catalog(read_list(source))
-    else:
-        from trapline.formats import read
-
-        catalog = read(source)
-    if boxes is not None:
-        from trapline.formats import join_boxes
-
-        catalog = join_boxes(catalog, boxes)
-    return narrowed(catalog)
-
-
-def _note_joined(boxes: JoinedBoxes) -> None:
-    """Say how many photos and boxes found no partner, if any."""
-    counts = (
-        (boxes.media_not_in_file, "media are not in it"),
-        (boxes.failed, "media failed in the detector"),
-        (boxes.names_not_in_catalog, "of its names are no media here"),
-    )
-    said = [f"{count:,} {what}" for count, what in counts if count]
-    if said:
-        note = f"Note: {boxes.file} has boxes of {boxes.matched:,} media; {', '.join(said)}."
-        typer.echo(note, err=True)
-
-
-def _note_boxes(model: ModelFile, catalog: Catalog) -> None:
-    if model.card.preprocessing.crop is None:
-        return
-    boxes, learnt = not catalog.table["boxes"].is_null().all(), model.card.saw_crops
-    if not boxes and learnt is not False:
-        typer.echo(
-            "Note: this model cuts photos to detector boxes where there are some. There are none here, so it "
-            "sees full frames; give boxes with --boxes.",
-            err=True,
-        )
-    elif boxes and learnt is False:
-        typer.echo(
-            "Note: no photo had a box when this model was trained: it learnt from full frames. Here photos "
-            "are cut to boxes, which it has never seen. Leave the boxes out, or train again with boxes.",
-            err=True,
-        )
+        done.refuse_failures()
 
 
 def _show_estimate(guess: Estimate, json: bool) -> None:

@@ -25,11 +25,10 @@ def run(
     force: Force = False,
 ) -> None:
     """Weigh predictions by a regional list of species: how much more often each is met than in training."""
-    from trapline.ensemble.region import read_region, weigh_by_region
-    from trapline.prediction import Predictions
+    from trapline import api
 
     refuse_as_predictions(output, force)
-    found = weigh_by_region(Predictions.load(predictions), read_region(species), unlisted)
+    found = api.weigh_by_region(predictions, species, unlisted=unlisted)
     found.save(output)
     said = found.facts.region
     assert said is not None

@@ -44,10 +44,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Show the card of a model file: its labels, how it was calibrated and judged, its licences."""
-    from trapline.models import ModelFile, backbones
+    from trapline import api
 
-    path = backbones.path(str(model)) if str(model) in backbones.names() else model
-    opened = ModelFile(path, threads=1)
+    opened = api.open_model(str(model), threads=1)
     if photo is not None:
         if layers or output is not None:
             raise UsageError("--layers and -o show the network, --photo what it says: ask for one of them.")
@@ -64,8 +63,8 @@ def run(
         import json as writer
 
         facts = {
-            "path": path.as_posix(),
-            "bytes": path.stat().st_size,
+            "path": opened.path.as_posix(),
+            "bytes": opened.path.stat().st_size,
             "fingerprint": opened.fingerprint,
             "card": opened.card.model_dump(mode="json"),
         }
@@ -76,11 +75,7 @@ def run(
 
 
 def _explain(model: ModelFile, photo: Path, catalog: Path | None, box: str | None, json: bool) -> None:
-    from trapline.formats import read
-    from trapline.prediction import explain
-
-    has_it = None if catalog is None else read(catalog)
-    found = explain(model, photo, catalog=has_it, box=None if box is None else _box(box))
+    found = model.explain(photo, catalog=catalog, box=None if box is None else _box(box))
     if json:
         import dataclasses
         import json as writer

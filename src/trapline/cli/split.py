@@ -56,7 +56,8 @@ def run(
     force: Force = False,
 ) -> None:
     """Split a catalog into train, validation and test: by location unless asked otherwise."""
-    from trapline.catalog import Catalog, make_splitter
+    from trapline import api
+    from trapline.catalog import make_splitter
 
     splitter = make_splitter(
         by,
@@ -72,7 +73,7 @@ def run(
     )
     output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
     refuse_as_catalog(output, force)
-    done = splitter.apply(Catalog.load(catalog), check_files=files)
+    done = api.split(catalog, splitter, check_files=files)
     done.save(output)
     record = done.facts.split
     assert record is not None

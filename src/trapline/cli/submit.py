@@ -109,12 +109,11 @@ def _write(
     absent: float | None,
     json: bool,
 ) -> None:
-    from trapline.competitions import write_submission
-    from trapline.prediction import Predictions
 
-    table = Predictions.load(predictions)
-    written = write_submission(
-        table, format_path, output, clip=clip, fill=fill.value if fill else None, absent=absent
+    from trapline import api
+
+    written = api.submit(
+        predictions, format_path, output, clip=clip, fill=fill.value if fill else None, absent=absent
     )
     if json:
         import dataclasses
@@ -143,9 +142,9 @@ def _package(
     import dataclasses
     from json import dumps
 
-    from trapline.competitions.code_execution import build_package
+    from trapline import api
 
-    built = build_package(model, output, format_path=format_path, clip=clip, absent=absent, hours=hours)
+    built = api.package(model, output, format_path=format_path, clip=clip, absent=absent, hours=hours)
     if json:
         typer.echo(dumps(dataclasses.asdict(built) | {"path": str(built.path)}))
         return
@@ -169,20 +168,11 @@ def _check_package(
     json: bool,
 ) -> None:
     import dataclasses
-    import sys
     from json import dumps
 
-    from trapline.competitions.code_execution import check_package
+    from trapline import api
 
-    found = check_package(
-        package,
-        data,
-        time_limit_s=hours * 3600,
-        memory_limit=int(memory * 2**30),
-        disk_limit=int(disk * 2**30),
-        python=python or sys.executable,
-        output=output,
-    )
+    found = api.check_package(package, data, output, hours=hours, memory=memory, disk=disk, python=python)
     if json:
         typer.echo(dumps(dataclasses.asdict(found) | {"outcome": found.outcome.name}))
     else:
@@ -198,9 +188,9 @@ def _check_package(
 
 
 def _check(submission: Path, format_path: Path, json: bool) -> None:
-    from trapline.competitions import check_submission
+    from trapline import api
 
-    problems = check_submission(submission, format_path)
+    problems = api.check_submission(submission, format_path)
     if json:
         from json import dumps
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +74,12 @@ def evaluate(
             to a leaf whatever its probability, as published.
 
     Raises:
-        UsageError: another kind of answers, or greedy ones of a model without a taxonomy.
+        UsageError: a choice that is none, or greedy answers of a model without a taxonomy.
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
+    _refuse_unknown("--intervals-over", over or "location", Over)
+    _refuse_unknown("--unknown-labels", unknown_labels, UnknownLabels)
+    _refuse_unknown("--several-labels", several_labels, SeveralLabels)
     if answers != "rolled-up" and predictions.facts.taxonomy is None:
         raise UsageError(f"{answers.capitalize()} answers are of a model of taxa; these have no taxonomy.")
     told = what_is_told(predictions, training if isinstance(training, Catalog) else catalog)
@@ -146,6 +150,11 @@ def evaluate(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
     )
+
+
+def _refuse_unknown(what: str, given: object, choices: object) -> None:
+    if given not in get_args(choices):
+        raise UsageError(f"{what} is one of {', '.join(get_args(choices))}; got '{given}'.")
 
 
 def _predicted_part(catalog: Catalog, predictions: Predictions) -> str | None:

@@ -13,6 +13,7 @@ from trapline.evaluation.matching import Counts
 from trapline.evaluation.ranks import RankEvaluation
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
+from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.table import Level
 
@@ -250,6 +251,13 @@ class Evaluation(ResultPart):
                 *notes,
             ]
         )
+
+    def _repr_html_(self) -> str:
+        from trapline.evaluation import words
+
+        rows = [(words.title(figure), words.with_span(one)) for figure, one in self.metrics.items()]
+        leaks = [("leak", finding) for finding in self.leak.findings]
+        return as_html(f"{self.name} on {self.measured_on}", [*leaks, *rows], " ".join(self.notes))
 
     def save_json(self, path: Path | str) -> Path:
         """Write everything but the pictures; `load_json` reads it back."""

@@ -113,7 +113,7 @@ class Decoded:
 
 
 def load(
-    source: Path | bytes,
+    source: Path | str | bytes,
     *,
     min_side: Size | Callable[[Size], Size] | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -139,12 +139,13 @@ def load(
 
 
 def decode(
-    source: Path | bytes,
+    source: Path | str | bytes,
     *,
     min_side: Size | Callable[[Size], Size] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Decoded:
     """The same as `load`, with a grey picture left grey: resizing one channel is three times quicker."""
+    source = Path(source) if isinstance(source, str) else source
     name = name_of(source)
     content = read_bytes(source, limits)
     try:

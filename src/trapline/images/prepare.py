@@ -36,7 +36,7 @@ class Prepared:
 
 
 def prepare(
-    source: Path | bytes,
+    source: Path | str | bytes,
     preprocessing: Preprocessing,
     box: Box | None = None,
     limits: Limits = DEFAULT_LIMITS,

@@ -1,10 +1,15 @@
-"""The model file: one plain ONNX file with its card; opened and run here, without PyTorch."""
+"""The model file: one plain ONNX file with its card; opened and run here, without PyTorch.
+
+The methods that lead to a room further right are functions of `trapline.api` with the noun first; that import
+is a declared exception to "data goes one way", and they hold nothing of their own.
+"""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +22,10 @@ from trapline.models.halting import halt_for
 from trapline.models.runtimes import Session, open_session
 from trapline.models.trial import STANDARD, Trial, tried
 from trapline.models.whole_file import fingerprint_of, opened
+from trapline.notebook import as_html
+
+if TYPE_CHECKING:
+    from trapline import api
 
 CARD_KEY = "trapline_card"
 INPUT = "images"
@@ -74,6 +83,29 @@ class Outputs:
 class ModelFile:
     """A model file, opened: its card, and a session that runs it.
 
+    >>> import trapline
+    >>> model = trapline.ModelFile("runs/head/model.onnx")
+    >>> model.card.labels
+    ('badger', 'bird', 'blank', 'boar', 'deer', 'fox', 'hare')
+    >>> sorted(model.card.metrics)[0], model.card.task
+    ('accuracy', 'single-label')
+
+    It predicts a catalog, a folder, a list of files or one photo; the table is on disk as well:
+
+    >>> predictions = model.predict("world/photos", "card.parquet")
+    >>> len(predictions.ok), len(predictions.failed)
+    (141, 0)
+    >>> one = model.predict("world/photos/SYN01/IMG_0001.JPG", "one.parquet")
+    >>> len(one)
+    1
+
+    What it is fed is one uint8 array, RGB, as `trapline.images.prepare` makes it:
+
+    >>> from trapline.images import prepare
+    >>> prepared = prepare("world/photos/SYN01/IMG_0001.JPG", model.card.preprocessing)
+    >>> model.run(prepared.pixels[None]).probabilities.shape
+    (1, 7)
+
     Args:
         path: of the model file.
         threads: the network runs on; None for one a core.
@@ -89,12 +121,6 @@ class ModelFile:
     Raises:
         DataError: no model file, one whose graph is not what its card says, or one that fails its trial.
         UsageError: the runtime is not on this machine.
-
-    >>> model = ModelFile("model.onnx")                       # doctest: +SKIP
-    >>> model.card.labels                                     # doctest: +SKIP
-    ('blank', 'hare', 'lynx')
-    >>> model.run(images).probabilities.shape                 # doctest: +SKIP
-    (16, 3)
     """
 
     def __init__(
@@ -128,6 +154,43 @@ class ModelFile:
         self.runtime = self._session.runtime
         self.card = _read_card(self._session, self.path)
         _check_graph(self._session, self.card, self.path)
+
+    def _repr_html_(self) -> str:
+        figures = (
+            (name.replace("_", " "), _with_span(figure.value, figure.low, figure.high))
+            for name, figure in self.card.metrics.items()
+        )
+        rows = [
+            ("labels", ", ".join(self.card.labels)),
+            ("task", self.card.task),
+            ("measured on", self.card.metrics_on),
+            *figures,
+        ]
+        return as_html(f"Model {self.card.name}", rows, f"{self.path}, {self.fingerprint[:12]}")
+
+    def predict(
+        self, media: api.Media, output: Path | str, **options: Unpack[api.PredictOptions]
+    ) -> api.Predictions:
+        """What it says of media, one row each, and the table on disk; see `api.predict`."""
+        from trapline import api
+
+        return api.predict(self, media, output, **options)
+
+    def explain(
+        self, photo: Path | str, *, catalog: api.Media | None = None, box: api.Box | None = None
+    ) -> api.Explained:
+        """What a model of taxa says of one photo, taxon by taxon; see `api.explain`."""
+        from trapline import api
+
+        return api.explain(self, photo, catalog=catalog, box=box)
+
+    def export(
+        self, output: Path | str, *, calibrate: api.Media, **options: Unpack[api.ExportOptions]
+    ) -> api.Int8Export:
+        """The same in eight bits, and what that costs; see `api.export`."""
+        from trapline import api
+
+        return api.export(self, output, calibrate=calibrate, **options)
 
     def content(self) -> bytes:
         """The bytes of the file.
@@ -196,6 +259,10 @@ class ModelFile:
                 )
         none = np.empty((len(images), 0), np.float32)
         return Outputs(found.get("probabilities", none), found.get("logits", none), found["embedding"])
+
+
+def _with_span(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:.3f}" if low is None else f"{value:.3f} ({low:.3f}–{high:.3f})"
 
 
 def widths_of(card: Card) -> dict[str, int]:

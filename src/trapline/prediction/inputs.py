@@ -120,10 +120,11 @@ def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
 
     Raises:
         DataError: the list is empty, or names a file twice.
-        UsageError: the files are on several drives.
+        UsageError: it is no such list, or the files are on several drives.
     """
     if isinstance(inputs, Catalog):
         return inputs
+    _refuse_no_paths(inputs)
     if len(inputs) == 0:
         raise DataError("The list of files is empty.")
     try:
@@ -137,6 +138,20 @@ def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
     )
     source = f"{len(names)} files"
     return Catalog.from_rows(names.to_frame().with_columns(file_path="media_id"), root, source)
+
+
+def _refuse_no_paths(inputs: object) -> None:
+    """Refuse what is no list of paths, above all one text, whose letters would each be a file."""
+    if isinstance(inputs, str | bytes | os.PathLike) or not isinstance(inputs, Sequence):
+        raise UsageError(
+            f"A list of paths is wanted, or a catalog, not a value of the type {type(inputs).__name__}. Put "
+            "a single photo into a list; read a folder or a table with trapline.read."
+        )
+    if isinstance(inputs, PathList):
+        return
+    for number, path in enumerate(inputs, 1):
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            raise UsageError(f"Number {number} of the list of files is {path!r}, and not a path.")
 
 
 def narrowed(catalog: Catalog) -> Catalog:

@@ -1,4 +1,8 @@
-"""The predictions table: one row a media, box or event; every input has a row."""
+"""The predictions table: one row a media, box or event; every input has a row.
+
+The methods that lead to a room further right are functions of `trapline.api` with the noun first; that import
+is a declared exception to "data goes one way", and they hold nothing of their own.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trapline.catalog import Catalog
 from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.errors import DataError, UsageError, kind_of
+from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.ranks import Ranks
+
+if TYPE_CHECKING:
+    from trapline import api
 
 Level = Literal["media", "box", "event"]
 Task = Literal["single-label", "multi-label"]
@@ -86,6 +95,31 @@ def _cut(names: Sequence[str], most: int = 500) -> str:
 class Predictions:
     """Probabilities from one model file for a list of inputs, in the order of the inputs.
 
+    `ModelFile.predict` makes them. They know their catalog:
+
+    >>> import trapline
+    >>> catalog = trapline.Catalog.load("photos.parquet")
+    >>> model = trapline.ModelFile("runs/head/model.onnx")
+    >>> predictions = model.predict(catalog, "test.parquet", part="test")
+    >>> predictions.summary().failed
+    0
+    >>> evaluation = predictions.evaluate(output="report.html")
+    >>> 0 <= evaluation.metrics["accuracy"].value <= 1
+    True
+    >>> events = predictions.pool("event")               # one answer a visit
+    >>> events.write("summary", "species.csv").unit
+    'rows'
+
+    Loaded ones are told it; every input has a row, and one that could not be read says why:
+
+    >>> loaded = trapline.Predictions.load("test.parquet")
+    >>> loaded.pool("event", catalog="photos.parquet").level
+    'event'
+    >>> loaded.table.columns[:6]
+    ['media_id', 'event_id', 'box', 'file_path', 'status', 'reason']
+    >>> loaded.probabilities().shape[1] == len(loaded.labels)
+    True
+
     Attributes:
         table: the columns of `fixed_columns`, then float32 labels, null where `status` is not `ok`.
         labels: the label names, in the model's order.
@@ -93,6 +127,7 @@ class Predictions:
         model: the model file's fingerprint.
         task: `single-label` (rows sum to 1) or `multi-label`.
         facts: what is known of the whole: the model's name, on what it was calibrated, options of the run.
+        catalog: of the media; None where a file was read that does not hold it.
     """
 
     table: pl.DataFrame
@@ -101,6 +136,7 @@ class Predictions:
     model: str
     task: Task
     facts: PredictionFacts = field(default_factory=PredictionFacts)
+    catalog: Catalog | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         fixed = fixed_columns(self.level)
@@ -129,6 +165,76 @@ class Predictions:
     def probabilities(self) -> npt.NDArray[np.float64]:
         """float64 [rows, labels]; NaN where `status` is not `ok`."""
         return self.table.select(pl.col(self.labels).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+
+    def _repr_html_(self) -> str:
+        counts = self.summary()
+        things = {"media": "media", "box": "boxes and full frames", "event": "events"}[self.level]
+        rows = [
+            (f"{things} predicted", counts.ok),
+            ("failed", counts.failed or ""),
+            *((f"most probable: {label}", number) for label, number in counts.top_labels.items()),
+        ]
+        name = self.facts.model_name or "a model"
+        return as_html(f"Predictions of {name}", rows, f"{len(self.labels)} labels, {self.task}")
+
+    def summary(self) -> api.Summary:
+        """Counts of the most probable labels, of failures and of warnings."""
+        from trapline.prediction.summary import summarise
+
+        return summarise(self)
+
+    def pool(
+        self,
+        rows: api.Rows = "media",
+        *,
+        catalog: api.CatalogLike | None = None,
+        **options: Unpack[api.PoolOptions],
+    ) -> Predictions:
+        """One answer for the media of each event, in rows of `media` or of each `event`; see `api.pool`."""
+        from trapline import api
+
+        return api.pool(self, catalog, rows=rows, **options)
+
+    def weigh_by_region(self, species: Path | str, *, unlisted: float = 0.01) -> Predictions:
+        """Weighed by what lives where the photos were taken; see `api.weigh_by_region`."""
+        from trapline import api
+
+        return api.weigh_by_region(self, species, unlisted=unlisted)
+
+    def evaluate(
+        self,
+        catalog: api.CatalogLike | None = None,
+        output: Path | str | None = None,
+        **options: Unpack[api.EvaluateOptions],
+    ) -> api.Evaluation:
+        """How good they are by the labels of a catalog; see `api.evaluate`."""
+        from trapline import api
+
+        return api.evaluate(catalog, self, output, **options)
+
+    def write(
+        self,
+        format: str,
+        output: Path | str,
+        *,
+        catalog: api.Media | None = None,
+        **options: Unpack[api.WriteOptions],
+    ) -> api.WriteReport:
+        """Write them for another tool; see `api.write`."""
+        from trapline import api
+
+        return api.write(self, catalog, output, format=format, **options)
+
+    def submit(
+        self,
+        format_path: Path | str,
+        output: Path | str = "submission.csv",
+        **options: Unpack[api.SubmitOptions],
+    ) -> api.Submission:
+        """Write them in the rows and columns that a competition wants; see `api.submit`."""
+        from trapline import api
+
+        return api.submit(self, format_path, output, **options)
 
     def header(self) -> dict[str, Any]:
         """What is stored beside the table: everything but the table, JSON-able."""

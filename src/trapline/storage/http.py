@@ -46,12 +46,14 @@ class Downloaded:
         size: in bytes.
         sha256: of its content, in hexadecimal.
         fetched: how many of its bytes this call fetched; 0 if it was there.
+        files: what was unpacked of it; None where nothing was to be.
     """
 
     path: Path
     size: int
     sha256: str
     fetched: int
+    files: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1561 @@
+"""Every arrow of the data's way as one function that takes what its command takes.
+
+Media are a catalog, the path of one, anything that `trapline catalog` reads (a card folder, a table, COCO …),
+one photo, a `.txt` list of paths, a list of paths, or a Polars table with the columns `media_id` and
+`file_path`. A model is a `ModelFile`, its path, or the name of a backbone that Trapline ships; a recipe is
+one, its name, or the path of its YAML. Everything else is refused with what is accepted.
+
+The commands parse, call these and print; the methods of `Catalog`, `ModelFile` and `Predictions` are these
+functions with the noun first. What a function needs is imported when it is called, so that `import trapline`
+stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+
+from trapline.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    import polars as pl
+
+    from trapline.catalog import Catalog as Catalog
+    from trapline.catalog import Splitter as Splitter
+    from trapline.competitions import Submission as Submission
+    from trapline.competitions.code_execution import Checked, Package
+    from trapline.competitions.submission import Fill as Fill
+    from trapline.evaluation import Comparison
+    from trapline.evaluation import Evaluation as Evaluation
+    from trapline.evaluation import Exploration as Exploration
+    from trapline.evaluation.matching import SeveralLabels, UnknownLabels
+    from trapline.evaluation.result import Over
+    from trapline.evaluation.rolled_up import Way
+    from trapline.formats import WriteReport as WriteReport
+    from trapline.images import Box as Box
+    from trapline.models import Detector as Detector
+    from trapline.models import Int8Export as Int8Export
+    from trapline.models import ModelFile as ModelFile
+    from trapline.models import PoolingMethod
+    from trapline.models.tf_signature import TfSignature
+    from trapline.pipeline import Walk
+    from trapline.prediction import Estimate, Progress
+    from trapline.prediction import Explained as Explained
+    from trapline.prediction import Predictions as Predictions
+    from trapline.prediction import Summary as Summary
+    from trapline.prediction.pooling import Rows as Rows
+    from trapline.prediction.table import Level as Level
+    from trapline.recipes import Recipe
+    from trapline.storage import Downloaded
+    from trapline.taxonomy import Taxonomy
+    from trapline.training import CrossValidation, StepReport
+    from trapline.training import Tuned as Tuned
+    from trapline.training.tune import TrialReport
+
+    File: TypeAlias = "Path | str"
+    CatalogLike: TypeAlias = "Catalog | Path | str | pl.DataFrame"
+    Media: TypeAlias = "CatalogLike | Sequence[Path | str]"
+    Model: TypeAlias = "ModelFile | Path | str"
+    Answers: TypeAlias = "Predictions | Path | str"
+    RecipeLike: TypeAlias = "Recipe | Path | str"
+    TaxonomyLike: TypeAlias = "Taxonomy | Path | str"
+    Changes: TypeAlias = "Mapping[str, object] | Sequence[str]"
+
+    # The options of the functions below, for the methods that are these functions.
+
+    class ExploreOptions(TypedDict, total=False):
+        """Of `explore`."""
+
+        sample: int
+        full: bool
+        pictures: bool
+        seed: int
+        on_file: Callable[[int], object]
+
+    class DetectOptions(TypedDict, total=False):
+        """Of `detect`."""
+
+        part: str | None
+        where_none: bool
+        min_conf: float
+        overlap: float
+        categories: Sequence[str] | None
+        workers: int | None
+        threads: int | None
+        runtime: str
+        fresh: bool
+        say: Callable[[str], object]
+        progress: Callable[[Progress], None] | None
+
+    class TuneOptions(TypedDict, total=False):
+        """Of `tune`."""
+
+        trials: int
+        folds: int
+        metric: str
+        changes: Changes
+        recipe_file: File | None
+        taxonomy: TaxonomyLike | None
+        seed: int
+        cache: Path | None
+        report: TrialReport | None
+        step_report: StepReport | None
+
+    class TrainOptions(TypedDict, total=False):
+        """Of `train`."""
+
+        changes: Changes
+        recipe_file: File | None
+        taxonomy: TaxonomyLike | None
+        node: str | None
+        folds: int | None
+        allow_leak: bool
+        resume: bool
+        seed: int | None
+        force: bool
+        cache: Path | None
+        report: StepReport | None
+
+    class PredictOptions(TypedDict, total=False):
+        """Of `predict`."""
+
+        level: Level
+        part: str | None
+        boxes: File | None
+        batch_size: int | None
+        workers: int | None
+        strict: bool
+        fresh: bool
+        say: Callable[[str], object]
+        progress: Callable[[Progress], None] | None
+
+    class ExportOptions(TypedDict, total=False):
+        """Of `export`."""
+
+        media: int
+        seven_bits: bool
+        seed: int
+
+    class PoolOptions(TypedDict, total=False):
+        """Of `pool`."""
+
+        how: PoolingMethod | Literal["node-mean"] | None
+        without_box: float
+        place_days: float | None
+
+    class EvaluateOptions(TypedDict, total=False):
+        """Of `evaluate`."""
+
+        tables: File | None
+        answers: Way
+        part: str | None
+        training: Catalog | Path | str | Collection[str] | None
+        name: str | None
+        over: Over | None
+        samples: int
+        pictures: int
+        unknown_labels: UnknownLabels
+        several_labels: SeveralLabels
+        allow_unmatched: bool
+        seed: int
+
+    class WriteOptions(TypedDict, total=False):
+        """Of `write`."""
+
+        taxonomy: TaxonomyLike | None
+        threshold: float | None
+        deployments: File | None
+        timezone: str | None
+        metadata: File | None
+        media_prefix: str | None
+        file_public: bool | None
+        leave_out: bool | None
+        mode: Literal["symlink", "hardlink", "copy", "sidecar"] | None
+        naming: Literal["full", "adobe"] | None
+        layout: Literal["photo", "detection"] | None
+        interval: float | None
+        force: bool
+        options: Mapping[str, object] | None
+
+    class SubmitOptions(TypedDict, total=False):
+        """Of `submit`."""
+
+        clip: float
+        fill: Fill | None
+        absent: float | None
+
+
+_MEDIA = (
+    "a catalog, the path of a catalog, folder, table, photo or .txt list, a list of paths, or a Polars table "
+    "with the columns media_id and file_path"
+)
+_CATALOG = "a catalog, its path, or a Polars table with the columns media_id and file_path"
+
+# ---- what is given, as objects
+
+
+def as_catalog(catalog: CatalogLike) -> Catalog:
+    """A catalog, or the one saved at a path, or that of a table whose paths start from the current folder.
+
+    Raises:
+        UsageError: it is nothing that is accepted.
+        DataError: nothing is there, or it is no catalog.
+    """
+    import polars as pl
+
+    from trapline.catalog import Catalog
+
+    if isinstance(catalog, Catalog):
+        return catalog
+    if isinstance(catalog, Path | str):
+        return Catalog.load(_path(catalog, "a catalog"))
+    if isinstance(catalog, pl.DataFrame):
+        return Catalog.from_rows(catalog, Path.cwd(), "a table")
+    raise _refused("A catalog", catalog, _CATALOG)
+
+
+def as_media(media: Media) -> Catalog:
+    """The catalog that any kind of media stands for; see the module.
+
+    Raises:
+        UsageError: it is nothing that is accepted.
+        DataError: nothing is there, or it cannot be read.
+    """
+    import polars as pl
+
+    from trapline.catalog import Catalog
+    from trapline.formats import read
+    from trapline.images import SUFFIXES
+    from trapline.prediction import as_catalog as of_files
+    from trapline.prediction import read_list
+
+    if isinstance(media, Path | str):
+        source = _path(media, "media")
+        if source.is_file() and source.suffix.lower() in SUFFIXES:
+            return of_files([source])
+        if source.is_file() and source.suffix.lower() == ".txt":
+            return of_files(read_list(source))
+        return read(source)
+    if isinstance(media, Sequence) and not isinstance(media, Catalog | bytes | bytearray):
+        return of_files(media)
+    if media is None or not isinstance(media, Catalog | pl.DataFrame):
+        raise _refused("Media", media, _MEDIA)
+    return as_catalog(media)
+
+
+def open_model(model: Model, *, threads: int | None = None, runtime: str = "auto") -> ModelFile:
+    """A model file, opened.
+
+    Args:
+        model: a path, or the name of a backbone that Trapline ships (`lite0`); one that is open stays so.
+        threads: the network runs on; None for one a core.
+        runtime: `auto`, `cpu`, `cuda`, `directml`, `coreml` or `openvino`.
+
+    Raises:
+        DataError: there is no such file, or it is no model.
+        UsageError: the model is open already, on other threads or another runtime.
+    """
+    from trapline.models import ModelFile
+
+    if isinstance(model, ModelFile):
+        if threads is not None or runtime != "auto":
+            raise UsageError(
+                f"{model.path} is open already, on {model.runtime}; to choose threads or runtime give "
+                "its path."
+            )
+        return model
+    return ModelFile(_model_path(model), threads=threads, runtime=runtime)
+
+
+def _model_path(model: Path | str) -> Path:
+    from trapline.models import backbones
+
+    if not isinstance(model, Path | str):
+        raise _refused("A model", model, "a ModelFile, the path of one, or the name of a shipped backbone")
+    if isinstance(model, str) and model in backbones.names():
+        return backbones.path(model)
+    path = _path(model, "a model")
+    if not path.exists():
+        raise DataError(f"There is no model file at {path}. `trapline train` makes one.")
+    return path
+
+
+def as_predictions(predictions: Answers) -> Predictions:
+    """Predictions, or those of a file that `predict` wrote."""
+    from trapline.prediction import Predictions
+
+    if isinstance(predictions, Predictions):
+        return predictions
+    return Predictions.load(_path(predictions, "predictions", "Predictions, or the path of such a table"))
+
+
+def as_recipe(
+    recipe: RecipeLike | None,
+    changes: Changes = (),
+    *,
+    recipe_file: File | None = None,
+    folds: int | None = None,
+    node: str | None = None,
+    seed: int | None = None,
+) -> Recipe:
+    """A recipe with changes.
+
+    Args:
+        recipe: one, its name (`head`, `timm/<any name of timm>`), or the path of a YAML file; None if
+            `recipe_file` holds a whole one.
+        changes: fields and their values, `{"optimiser.lr": 1e-4}`, or texts as `--set` takes them.
+        recipe_file: YAML with fields, changed before `changes` are.
+        folds: judge by so many location folds, then train on all that is labelled.
+        node: recipes of taxa: train this head only.
+        seed: of everything random.
+
+    Raises:
+        UsageError: an unknown name or field, or a value that cannot be.
+    """
+    from trapline.recipes import Recipe, change_recipe, recipe_names, resolve_recipe
+
+    settings = _settings(changes)
+    settings += [f"seed={seed}"] if seed is not None else []
+    settings += [f"taxa.node={node}"] if node is not None else []
+    file = None if recipe_file is None else _path(recipe_file, "a recipe")
+    if isinstance(recipe, Recipe):
+        if file is not None:
+            raise UsageError("A file changes a recipe that is named: give its name, or leave the file out.")
+        trains = recipe.fit == "train"
+        settings = _with_folds(settings, folds, trains)
+        return change_recipe(recipe, _values(settings)) if settings else recipe
+    if recipe is not None and (isinstance(recipe, Path) or str(recipe).endswith((".yaml", ".yml"))):
+        if file is not None:
+            raise UsageError(f"{recipe} and {file} are both files with a recipe; give one of them.")
+        recipe, file = None, Path(str(recipe))
+    if recipe is None and file is None:
+        raise UsageError(
+            f"Name a recipe (-r): {', '.join(recipe_names())}, timm/<any name of timm>; "
+            "or give a file with one (--recipe-file)."
+        )
+    if recipe is not None and not isinstance(recipe, str):
+        raise _refused(
+            "A recipe", recipe, f"a recipe, the path of its YAML, or a name: {', '.join(recipe_names())}"
+        )
+    if folds is not None:
+        settings = _with_folds(settings, folds, resolve_recipe(recipe, file).fit == "train")
+    return resolve_recipe(recipe, file, settings)
+
+
+def _with_folds(settings: list[str], folds: int | None, trains: bool) -> list[str]:
+    if folds is None:
+        return settings
+    return [*(["fit=all"] if trains else []), f"folds={folds}", *settings]
+
+
+def _settings(changes: Changes) -> list[str]:
+    """As `--set` takes them."""
+    if isinstance(changes, Mapping):
+        return [f"{field}={json.dumps(value, default=str)}" for field, value in changes.items()]
+    if isinstance(changes, str):
+        return [changes]
+    return list(changes)
+
+
+def _values(settings: Sequence[str]) -> dict[str, object]:
+    import yaml
+
+    pairs = (text.partition("=") for text in settings)
+    return {field.strip(): yaml.safe_load(value) for field, _, value in pairs}
+
+
+def _taxonomy(taxonomy: TaxonomyLike | None) -> Taxonomy | None:
+    from trapline.taxonomy import Taxonomy, read_taxonomy
+
+    if taxonomy is None or isinstance(taxonomy, Taxonomy):
+        return taxonomy
+    return read_taxonomy(_path(taxonomy, "a taxonomy", "a Taxonomy, or the path of one"))
+
+
+def _path(given: object, what: str, accepted: str = "a path") -> Path:
+    if not isinstance(given, Path | str):
+        raise _refused(what.capitalize(), given, accepted)
+    if not str(given).strip():
+        raise UsageError(f"The path of {what} is empty.")
+    return Path(given)
+
+
+def _refused(what: str, given: object, accepted: str) -> UsageError:
+    kind = "None" if given is None else f"a value of the type {type(given).__name__}"
+    return UsageError(f"{what} cannot be {kind}: give {accepted}.")
+
+
+def _report_path(output: File | None) -> Path | None:
+    if output is None:
+        return None
+    path = _path(output, "a report")
+    if path.suffix.lower() not in (".html", ".json"):
+        raise UsageError(f"The report is written as .html or .json, not as '{path.name}'.")
+    return path
+
+
+# ---- into a catalog
+
+
+def read(
+    source: File,
+    *,
+    format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    label_separator: str | None = None,
+    encoding: str | None = None,
+    root: File | None = None,
+    location: str | None = None,
+    location_level: int | None = None,
+    pattern: str | None = None,
+    levels: str | None = None,
+    label_from: Literal["deepest", "path"] | None = None,
+    boxes: File | None = None,
+    part: Literal["train", "test"] | None = None,
+    classified_by: Literal["human", "machine", "all"] | None = None,
+    event_labels: bool | None = None,
+    keep_urls: bool | None = None,
+    unpack_to: File | None = None,
+    blank: Sequence[str] | None = None,
+    timezone: str | None = None,
+    exif: bool | None = None,
+    time_format: str | None = None,
+    clock_shifts: File | None = None,
+    event_gap: timedelta | str | None = None,
+    join_events: timedelta | str | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Catalog:
+    """Read camera-trap media and labels from any source; pixels are not read.
+
+    Args:
+        source: a folder, a table, or a catalog that was saved.
+        format: the name of a reader (`trapline.formats.READERS`), or `auto` to recognise it.
+        columns: tables: what a column is for, `{"label": "species"}`.
+        label_separator: tables: what stands between several labels in one cell.
+        encoding: of a table as text, as in `cp1252`.
+        root: the folder that a table's paths start from.
+        location: card folder: the one location of all photos.
+        location_level: card folder: which folder level is the location; 0 for none.
+        pattern: folders: a regular expression over paths, with `(?P<location>…)`.
+        levels: class folders: what each folder level is, as in `location/label`.
+        label_from: class folders: whether the deepest folder or the whole path is the label.
+        boxes: MegaDetector's JSON, to join its boxes by file name.
+        part: DrivenData, Hakuna Ma-data: this part only.
+        classified_by: Camtrap DP: labels by whom.
+        event_labels: Camtrap DP, Hakuna Ma-data: labels of events count for their photos.
+        keep_urls: Camtrap DP: keep the rows of media that are URLs.
+        unpack_to: Camtrap DP: unpack a zip's photos into this folder.
+        blank: labels that mean "nothing there".
+        timezone: of the cameras' clocks, as Area/City.
+        exif: take the times from the photos' EXIF data.
+        time_format: as in `%d/%m/%Y %H:%M`.
+        clock_shifts: a CSV of cameras whose clocks were wrong, and by how much.
+        event_gap: media closer in time than this are one event, as in `60s`.
+        join_events: join the source's own events closer in time than this.
+        options: those of a reader that another package has brought.
+
+    Raises:
+        DataError: the source is missing, of no known format, or wrong; file and line are named.
+        UsageError: there is no such reader, or it has no such option.
+    """
+    from trapline.catalog import join_events as join
+    from trapline.formats import join_boxes
+    from trapline.formats import read as read_source
+
+    own: dict[str, object] = {
+        "columns": columns,
+        "label_separator": label_separator,
+        "encoding": encoding,
+        "root": root,
+        "location": location,
+        "location_level": location_level,
+        "pattern": pattern,
+        "levels": levels,
+        "label_from": label_from,
+        "part": part,
+        "classified_by": classified_by,
+        "event_labels": event_labels,
+        "keep_urls": keep_urls,
+        "unpack_to": unpack_to,
+        "blank": blank,
+        "timezone": timezone,
+        "exif": exif,
+        "time_format": time_format,
+        "clock_shifts": clock_shifts,
+    }
+    given = {name: value for name, value in own.items() if value is not None} | dict(options or {})
+    gap = as_gap(event_gap, "event_gap")
+    catalog = read_source(_path(source, "a source"), format=format, event_gap=gap, **given)
+    if boxes is not None:
+        catalog = join_boxes(catalog, _path(boxes, "boxes"))
+    if (most := as_gap(join_events, "join_events")) is not None:
+        catalog = join(catalog, most)
+    return catalog
+
+
+def as_gap(gap: timedelta | str | None, option: str) -> timedelta | None:
+    """A time between media, as text `60s`, `5min` or `1h`."""
+    import re
+    from datetime import timedelta
+
+    if gap is None or isinstance(gap, timedelta):
+        return gap
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", gap.strip()) if isinstance(gap, str) else None
+    if found is None:
+        raise UsageError(f"{option} takes a time as in 60s, 5min or 1h; not '{gap}'.")
+    unit = {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[found[2]]
+    return timedelta(seconds=float(found[1]) * unit)
+
+
+def split(catalog: CatalogLike, splitter: Splitter | None = None, *, check_files: bool = True) -> Catalog:
+    """Say of every labelled media whether it trains, validates or tests.
+
+    Args:
+        catalog: with labels; a split it has is replaced.
+        splitter: `ByLocation()` unless another is given; see `trapline.catalog.Splitter`.
+        check_files: whether the leak check compares the content of files.
+    """
+    from trapline.catalog import ByLocation, Splitter
+
+    splitter = ByLocation() if splitter is None else splitter
+    if not isinstance(splitter, Splitter):
+        raise _refused(
+            "A splitter", splitter, "ByLocation(), ByEvent(), AtRandom(), BySeason(), ByDate() or ByColumn()"
+        )
+    return splitter.apply(as_catalog(catalog), check_files=check_files)
+
+
+def explore(
+    catalog: CatalogLike,
+    output: File | None = None,
+    *,
+    sample: int = 500,
+    full: bool = False,
+    pictures: bool = True,
+    seed: int = 42,
+    on_file: Callable[[int], object] = lambda media: None,
+) -> Exploration:
+    """What is in a catalog, and what could go wrong in training on it.
+
+    Args:
+        catalog: labelled or not.
+        output: `.html` to read, `.json` for scripts.
+        sample: how many photos are opened for sizes, colour and damage.
+        full: open every photo, and look for those that look alike.
+        pictures: whether the page has example photos.
+        seed: of the sample and the examples.
+        on_file: called for each photo that was opened, with how many are to be.
+    """
+    from trapline.evaluation import survey
+
+    path = _report_path(output)
+    media = as_catalog(catalog)
+    total = len(media) if full else min(sample, len(media))
+    found = survey(media, sample=sample, full=full, seed=seed, on_file=lambda: on_file(total))
+    if path is not None and path.suffix.lower() == ".json":
+        found.save_json(path)
+    elif path is not None:
+        found.save_report(path, pictures=pictures)
+    return found
+
+
+def detect(
+    detector: Detector | Path | str,
+    media: Media,
+    output: File,
+    *,
+    part: str | None = None,
+    where_none: bool = False,
+    min_conf: float = 0.05,
+    overlap: float = 0.45,
+    categories: Sequence[str] | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    runtime: str = "auto",
+    fresh: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Catalog:
+    """Find boxes in every photo by a detector of your own; called again it goes on where it stopped.
+
+    Args:
+        detector: an ONNX file in YOLOX's layout; the options about it are for one that is named by its path.
+        media: see the module.
+        output: a catalog (`.parquet`) or MegaDetector's JSON (`.json`).
+        part: only this part of the split.
+        where_none: only photos without a box; the others keep theirs.
+        min_conf: boxes below this confidence are left out.
+        overlap: of boxes that overlap more than this the most confident one stays.
+        categories: what the detector finds, in its order.
+        workers: processes that decode photos; None for one a core.
+        threads: the network runs on; None for one a core.
+        runtime: what runs the network.
+        fresh: begin again instead of going on.
+        say: told what of the source is not in it.
+        progress: called after every batch.
+    """
+    from trapline.models import Detector
+    from trapline.prediction import detect as find
+    from trapline.prediction.engine import journal_path
+
+    path = _boxes_path(output)
+    if not isinstance(detector, Detector):
+        detector = Detector(
+            _path(detector, "a detector", "a Detector, or the path of its ONNX file"),
+            categories=categories,
+            min_conf=min_conf,
+            overlap=overlap,
+            threads=threads,
+            runtime=runtime,
+        )
+    elif (min_conf, overlap, categories, threads, runtime) != (0.05, 0.45, None, None, "auto"):
+        raise UsageError(f"{detector.path} is open already; give its path to choose its options.")
+    catalog = as_media(media)
+    _tell_left_out(catalog, say)
+    found = find(
+        detector,
+        catalog,
+        journal_path(path),
+        part=part,
+        where_none=where_none,
+        workers=workers,
+        fresh=fresh,
+        progress=progress,
+    )
+    write_catalog(found, path)
+    return found
+
+
+def write_catalog(catalog: CatalogLike, output: File) -> Path:
+    """Write a catalog as Parquet, or its boxes alone as MegaDetector's JSON, by the suffix of the output."""
+    from trapline.formats import write_boxes
+
+    path, found = _boxes_path(output), as_catalog(catalog)
+    return write_boxes(found, path) if path.suffix.lower() == ".json" else found.save(path)
+
+
+def _boxes_path(output: File) -> Path:
+    path = _path(output, "the output")
+    if path.suffix.lower() not in (".parquet", ".json"):
+        raise UsageError(f"Boxes are written as a catalog (.parquet) or as .json, not as '{path.name}'.")
+    return path
+
+
+def _tell_left_out(catalog: Catalog, say: Callable[[str], object]) -> None:
+    """What of its source is not in a catalog: other files, folders not read."""
+    for sentence in catalog.facts.left_out:
+        say(f"{sentence}.")
+
+
+# ---- into a model
+
+
+def train(
+    catalog: CatalogLike,
+    recipe: RecipeLike,
+    folder: File | None = None,
+    *,
+    changes: Changes = (),
+    recipe_file: File | None = None,
+    taxonomy: TaxonomyLike | None = None,
+    node: str | None = None,
+    folds: int | None = None,
+    allow_leak: bool = False,
+    resume: bool = False,
+    seed: int | None = None,
+    force: bool = False,
+    cache: Path | None = None,
+    report: StepReport | None = None,
+) -> ModelFile:
+    """Train a recipe on the part train, judge it on validation, write a model file.
+
+    Args:
+        catalog: with a split, unless the recipe deals folds.
+        recipe: see `as_recipe`, as are `changes`, `recipe_file`, `node`, `folds` and `seed`.
+        folder: of the run; None for `runs/RECIPE`.
+        changes: `{"epochs": 20}`.
+        recipe_file: YAML with fields of the recipe.
+        taxonomy: what the labels are, for recipes of taxa.
+        node: recipes of taxa: train this head only.
+        folds: judge by so many location folds.
+        allow_leak: train though the split leaks; the card says so.
+        resume: go on with the run in the folder.
+        seed: of everything random.
+        force: remove an earlier run in the folder, and nothing that is none.
+        cache: folder for pixels and features; None for the user's.
+        report: told of each step.
+
+    Returns:
+        the model, opened; its `card` has the figures.
+    """
+    from trapline.models import ModelFile
+    from trapline.training import train as fit
+    from trapline.training.frozen import need_weights
+
+    chosen = as_recipe(recipe, changes, recipe_file=recipe_file, folds=folds, node=node, seed=seed)
+    path = Path("runs") / chosen.name.replace("/", "-") if folder is None else _path(folder, "the run")
+    if force and not resume:
+        need_weights(chosen, cache)  # before the earlier run is gone
+        _remove_run(path)
+    return ModelFile(
+        fit(
+            chosen,
+            as_catalog(catalog),
+            path,
+            taxonomy=_taxonomy(taxonomy),
+            allow_leak=allow_leak,
+            resume=resume,
+            cache=cache,
+            report=report,
+        )
+    )
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove an earlier run, and nothing that is not one."""
+    import shutil
+
+    if not folder.exists():
+        return
+    ours = all((folder / name).is_file() for name in ("recipe.yaml", "catalog.parquet"))
+    around = folder.resolve() in (Path.cwd(), *Path.cwd().parents)
+    if around or (any(folder.iterdir()) and not ours):
+        raise UsageError(f"{folder} is not the folder of a training run; it is not removed. Name another.")
+    shutil.rmtree(folder)
+
+
+def crossval(
+    catalog: CatalogLike,
+    recipe: RecipeLike,
+    folds: int | Splitter = 5,
+    *,
+    changes: Changes = (),
+    recipe_file: File | None = None,
+    taxonomy: TaxonomyLike | None = None,
+    seed: int | None = None,
+    cache: Path | None = None,
+    report: StepReport | None = None,
+) -> CrossValidation:
+    """Judge a recipe by models of the other folds, and keep none of them.
+
+    Args:
+        catalog: with labels.
+        recipe: see `as_recipe`.
+        folds: how many, dealt as the recipe says; or a splitter, as `BySeason(folds="each")`.
+        changes: `{"epochs": 20}`.
+        recipe_file: YAML with fields of the recipe.
+        taxonomy: what the labels are, for recipes of taxa.
+        seed: of everything random.
+        cache: folder for pixels and features; None for the user's.
+        report: told of each step.
+    """
+    from trapline.training import crossval as judge
+
+    chosen, media = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed), as_catalog(catalog)
+    dealt = folds if isinstance(folds, int) else list(folds.folds(media))
+    return judge(chosen, media, dealt, taxonomy=_taxonomy(taxonomy), cache=cache, report=report)
+
+
+def tune(
+    catalog: CatalogLike,
+    recipe: RecipeLike,
+    folder: File | None = None,
+    *,
+    trials: int = 20,
+    folds: int = 3,
+    metric: str = "log_loss",
+    changes: Changes = (),
+    recipe_file: File | None = None,
+    taxonomy: TaxonomyLike | None = None,
+    seed: int = 42,
+    cache: Path | None = None,
+    report: TrialReport | None = None,
+    step_report: StepReport | None = None,
+) -> Tuned:
+    """Search a recipe's settings by location folds, and write `report.html`; called again it goes on.
+
+    Args:
+        catalog: with labels.
+        recipe: see `as_recipe`, as are `changes` and `recipe_file`.
+        folder: None for `runs/tune-RECIPE`.
+        trials: in all.
+        folds: location folds a trial.
+        metric: what is compared.
+        changes: `{"epochs": 20}`.
+        recipe_file: YAML with fields of the recipe.
+        taxonomy: what the labels are, for recipes of taxa.
+        seed: of everything random.
+        cache: folder for pixels and features; None for the user's.
+        report: told after each trial.
+        step_report: told of each step of a trial.
+    """
+    from trapline.reports import tuning_report
+    from trapline.training import tune as search
+
+    chosen = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed)
+    path = (
+        Path("runs") / f"tune-{chosen.name.replace('/', '-')}"
+        if folder is None
+        else _path(folder, "the search")
+    )
+    found = search(
+        chosen,
+        as_catalog(catalog),
+        path,
+        trials=trials,
+        folds=folds,
+        metric=metric,
+        taxonomy=_taxonomy(taxonomy),
+        cache=cache,
+        report=report,
+        step_report=step_report,
+    )
+    tuning_report(found, path / "report.html")
+    return found
+
+
+def run(
+    source: File,
+    output: File,
+    recipe: RecipeLike = "head",
+    *,
+    changes: Changes = (),
+    recipe_file: File | None = None,
+    taxonomy: TaxonomyLike | None = None,
+    format: str = "auto",
+    boxes: File | None = None,
+    splitter: Splitter | None = None,
+    absent: float | None = None,
+    allow_leak: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+    report: StepReport | None = None,
+) -> Walk:
+    """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit.
+
+    Args:
+        source: labelled photos, in any format that `read` reads.
+        output: a new folder for everything.
+        recipe: see `as_recipe`, as are `changes` and `recipe_file`.
+        changes: `{"epochs": 20}`.
+        recipe_file: YAML with fields of the recipe.
+        taxonomy: what the labels are, for recipes of taxa.
+        format: the name of a reader, or `auto`.
+        boxes: MegaDetector JSON with boxes to cut to.
+        splitter: `ByLocation()` unless another is given; `ByColumn()` takes the source's own parts.
+        absent: in the submission, the probability of labels that no photo has; None makes them an error.
+        allow_leak: train although the split leaks.
+        say: told of each step.
+        report: told of the progress of training.
+    """
+    from trapline.catalog import ByLocation
+    from trapline.pipeline import run_pipeline
+
+    return run_pipeline(
+        _path(source, "a source"),
+        as_recipe(recipe, changes, recipe_file=recipe_file),
+        _path(output, "the output"),
+        read_options={"format": format},
+        boxes=None if boxes is None else _path(boxes, "boxes"),
+        taxonomy=_taxonomy(taxonomy),
+        splitter=ByLocation() if splitter is None else splitter,
+        allow_leak=allow_leak,
+        absent=absent,
+        say=say,
+        report=report,
+    )
+
+
+def export(
+    model: Model,
+    output: File,
+    *,
+    calibrate: Media,
+    media: int = 200,
+    seven_bits: bool = False,
+    seed: int = 42,
+) -> Int8Export:
+    """Write a model again in eight bits, and measure what that costs.
+
+    Args:
+        model: a classifier.
+        output: the new model file.
+        calibrate: labelled, with the split of the training: ranges are read from its training photos, the
+            cost is measured on its validation photos.
+        media: training photos that ranges are read from.
+        seven_bits: safe on processors without VNNI too, and less exact.
+        seed: of the choice of photos.
+    """
+    from trapline.models import export_int8
+
+    return export_int8(
+        open_model(model),
+        as_media(calibrate),
+        _path(output, "the output"),
+        media=media,
+        seven_bits=seven_bits,
+        seed=seed,
+    )
+
+
+def export_saved_model(model: Model, output: File, signature: TfSignature | None = None) -> Path:
+    """Write a model as a SavedModel for TensorFlow Serving: the folder of one version, as `species_model/1`.
+
+    Args:
+        model: a classifier.
+        output: the folder to make.
+        signature: how clients ask, where they know another model; see `TfSignature`.
+    """
+    from trapline.models import ModelFile
+    from trapline.models.saved_model import export_saved_model as export_model
+    from trapline.models.tf_signature import PLAIN
+
+    path = model.path if isinstance(model, ModelFile) else _model_path(model)
+    return export_model(path, _path(output, "the output"), PLAIN if signature is None else signature)
+
+
+def export_detector(
+    checkpoint: File, output: File, *, side: int = 640, categories: Sequence[str] | None = None
+) -> Detector:
+    """Write a checkpoint of a YOLOX detector as an ONNX file, and open it; see `convert_detector`.
+
+    Args:
+        checkpoint: PyTorch's, with the tensors under `model`; nothing in it is executed.
+        output: the ONNX file.
+        side: of its input, pixels: a multiple of 32.
+        categories: what it finds, in its order.
+    """
+    from trapline.models import convert_detector
+
+    return convert_detector(
+        _path(checkpoint, "the checkpoint"), _path(output, "the output"), side=side, categories=categories
+    )
+
+
+# ---- into predictions
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a run of prediction left behind.
+
+    Attributes:
+        output: the table.
+        catalog: of the media, with no more than prediction needs.
+        summary: counts of the table.
+        runtime: what ran the network.
+    """
+
+    output: Path
+    catalog: Catalog
+    summary: Summary
+    runtime: str
+
+    def refuse_failures(self) -> None:
+        """Raise `DataError` if any media failed, or a folder of the source could not be read."""
+        from trapline.prediction import refuse_failures
+
+        refuse_failures(self.summary, self.catalog)
+
+
+def predict(
+    model: Model,
+    media: Media,
+    output: File,
+    *,
+    level: Level = "media",
+    part: str | None = None,
+    boxes: File | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    runtime: str = "auto",
+    strict: bool = False,
+    fresh: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Predictions:
+    """One row a media, box or event, whatever happens to the run; called again it goes on where it stopped.
+
+    Args:
+        model: a classifier.
+        media: see the module.
+        output: the table to write, `.csv` or `.parquet`; overwritten.
+        level: a row a `media`, a row a `box` of a detector, or a row an `event`.
+        part: only this part of the split.
+        boxes: MegaDetector JSON with boxes to cut to.
+        batch_size: media a batch.
+        workers: processes that decode photos; None for one a core.
+        threads: the network runs on; None for one a core.
+        runtime: what runs the network.
+        strict: raise `DataError`, after the table is written, if any media failed or a folder was not read.
+        fresh: begin again instead of going on with an earlier run.
+        say: told what a person must know of the source and the boxes.
+        progress: called after every batch.
+
+    Returns:
+        the table; it knows its catalog, for `pool`, `write` and `evaluate`.
+    """
+    from trapline.models import ModelFile
+
+    if not isinstance(model, ModelFile):
+        model = _model_path(model)
+    catalog = _with_boxes(as_media(media), boxes, say)
+    done = predict_to_file(
+        model,
+        catalog,
+        output,
+        level=level,
+        part=part,
+        batch_size=batch_size,
+        workers=workers,
+        threads=threads,
+        runtime=runtime,
+        strict=strict,
+        fresh=fresh,
+        say=say,
+        progress=progress,
+    )
+    return replace(as_predictions(done.output), catalog=catalog)
+
+
+def predict_to_file(
+    model: Model,
+    media: Media,
+    output: File,
+    *,
+    level: Level = "media",
+    part: str | None = None,
+    boxes: File | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    runtime: str = "auto",
+    strict: bool = False,
+    fresh: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Predicted:
+    """The same as `predict`, without the table in memory: more media need little more."""
+    from trapline.prediction import predict_to_file as predict_rows
+
+    opened, catalog = _opened(model, media, boxes, threads, runtime, say)
+    _tell_of_crops(opened, catalog, say)
+    path = _path(output, "the output")
+    summary = predict_rows(
+        opened,
+        catalog,
+        path,
+        level=level,
+        part=part,
+        batch_size=batch_size,
+        workers=workers,
+        fresh=fresh,
+        progress=progress,
+    )
+    done = Predicted(path, catalog, summary, opened.runtime)
+    if strict:
+        done.refuse_failures()
+    return done
+
+
+def estimate(
+    model: Model,
+    media: Media,
+    output: File,
+    *,
+    level: Level = "media",
+    part: str | None = None,
+    boxes: File | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    runtime: str = "auto",
+    fresh: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+) -> Estimate:
+    """Time a sample and say how long `predict` with these arguments would take; nothing is written."""
+    from trapline.prediction import estimate as guess
+
+    opened, catalog = _opened(model, media, boxes, threads, runtime, say)
+    return guess(
+        opened,
+        catalog,
+        _path(output, "the output"),
+        level=level,
+        part=part,
+        batch_size=batch_size,
+        workers=workers,
+        fresh=fresh,
+    )
+
+
+def _opened(
+    model: Model,
+    media: Media,
+    boxes: File | None,
+    threads: int | None,
+    runtime: str,
+    say: Callable[[str], object],
+) -> tuple[ModelFile, Catalog]:
+    """The model and what of the media prediction needs.
+
+    The model is tried before the media are listed, which may take minutes, and opened after: what listing
+    them needed for a while, the network can use again.
+    """
+    from trapline.models import ModelFile
+    from trapline.models.trial import STANDARD, tried
+    from trapline.prediction.inputs import narrowed
+
+    if not isinstance(model, ModelFile):
+        model = _model_path(model)
+        tried(model, "model", runtime, STANDARD)
+    found = as_media(media)
+    _tell_left_out(found, say)
+    catalog = narrowed(_with_boxes(found, boxes, say))
+    del found
+    return open_model(model, threads=threads, runtime=runtime), catalog
+
+
+def _with_boxes(catalog: Catalog, boxes: File | None, say: Callable[[str], object]) -> Catalog:
+    from trapline.catalog import JoinedBoxes
+    from trapline.formats import join_boxes
+
+    if boxes is None:
+        return catalog
+    joined = join_boxes(catalog, _path(boxes, "boxes"))
+    found = joined.facts.boxes
+    assert isinstance(found, JoinedBoxes)
+    counts = (
+        (found.media_not_in_file, "media are not in it"),
+        (found.failed, "media failed in the detector"),
+        (found.names_not_in_catalog, "of its names are no media here"),
+    )
+    if without := [f"{count:,} {what}" for count, what in counts if count]:
+        say(f"{found.file} has boxes of {found.matched:,} media; {', '.join(without)}.")
+    return joined
+
+
+def _tell_of_crops(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
+    """Say where the model sees other cuts of photos than it has learnt from."""
+    if model.card.preprocessing.crop is None:
+        return
+    boxes, learnt = not catalog.table["boxes"].is_null().all(), model.card.saw_crops
+    if not boxes and learnt is not False:
+        say(
+            "this model cuts photos to detector boxes where there are some. There are none here, so it "
+            "sees full frames; give boxes with --boxes."
+        )
+    elif boxes and learnt is False:
+        say(
+            "no photo had a box when this model was trained: it learnt from full frames. Here photos "
+            "are cut to boxes, which it has never seen. Leave the boxes out, or train again with boxes."
+        )
+
+
+def explain(model: Model, photo: File, *, catalog: Media | None = None, box: Box | None = None) -> Explained:
+    """What a model of taxa says of one photo, taxon by taxon.
+
+    Args:
+        model: of taxa.
+        photo: its file.
+        catalog: has the photo; the model sees the box that `predict` takes.
+        box: cut to this one instead.
+    """
+    from trapline.prediction import explain as say_of
+
+    has_it = None if catalog is None else as_media(catalog)
+    return say_of(open_model(model), _path(photo, "a photo"), catalog=has_it, box=box)
+
+
+# ---- from predictions to predictions
+
+
+def pool(
+    predictions: Answers,
+    catalog: CatalogLike | None = None,
+    *,
+    rows: Rows = "media",
+    how: PoolingMethod | Literal["node-mean"] | None = None,
+    without_box: float = 1.0,
+    place_days: float | None = None,
+) -> Predictions:
+    """Pool the predictions of the photos of each event into one answer.
+
+    Args:
+        predictions: of media, or of boxes.
+        catalog: that was predicted, with its events; None where the predictions know it.
+        rows: `media`: a row a photo, with its event's answer; `event`: a row an event.
+        how: None as the model was fitted; else `mean`, `max`, `noisy-or`, … (`trapline.prediction.frames`).
+        without_box: weight of media in which the detector found nothing, 0 to 1.
+        place_days: answer events without a box by what else their location shows within so many days.
+    """
+    from trapline.prediction import pool_events
+
+    found = as_predictions(predictions)
+    media = _catalog_of(found, None if catalog is None else as_catalog(catalog))
+    pooled = pool_events(found, media, how=how, without_box=without_box, place_days=place_days, rows=rows)
+    return replace(pooled, catalog=media)
+
+
+def combine(
+    predictions: Sequence[Answers],
+    catalog: CatalogLike,
+    *,
+    like: Answers | None = None,
+    folds: int = 5,
+) -> Predictions:
+    """Several models as one, and each calibrated for what it can see.
+
+    Args:
+        predictions: a table a model, of the same media.
+        catalog: that was predicted, with its boxes and events; with labels where weights are learnt.
+        like: weigh the models as in this combined table; None learns it from the labels.
+        folds: of the locations, where it is learnt.
+    """
+    from trapline.ensemble import Combination, learn_combination
+    from trapline.ensemble import combine as weigh
+    from trapline.prediction import Predictions
+
+    if isinstance(predictions, str | Path | Predictions) or not isinstance(predictions, Sequence):
+        raise _refused("What is combined", predictions, "a list of predictions, a table a model")
+    media, members = as_catalog(catalog), [as_predictions(member) for member in predictions]
+    if like is None:
+        found = learn_combination(members, media, folds=folds)
+    else:
+        found = weigh(members, media, Combination.of(as_predictions(like)))
+    return replace(found, catalog=media)
+
+
+def weigh_by_region(predictions: Answers, species: File, *, unlisted: float = 0.01) -> Predictions:
+    """Weigh predictions of a model of taxa by how much more often each is met than in training.
+
+    Args:
+        predictions: of a model of taxa.
+        species: a CSV: name (label, taxon or common name) and, if you like, weight, genus, family, ….
+        unlisted: the weight of animals that are not named; 0 rules them out.
+    """
+    from trapline.ensemble import read_region
+    from trapline.ensemble import weigh_by_region as weigh
+
+    found = as_predictions(predictions)
+    return replace(weigh(found, read_region(_path(species, "the list")), unlisted), catalog=found.catalog)
+
+
+# ---- out of predictions
+
+
+def evaluate(
+    catalog: CatalogLike | None,
+    predictions: Answers,
+    output: File | None = None,
+    *,
+    tables: File | None = None,
+    answers: Way = "rolled-up",
+    part: str | None = None,
+    training: Catalog | Path | str | Collection[str] | None = None,
+    name: str | None = None,
+    over: Over | None = None,
+    samples: int = 1000,
+    pictures: int = 24,
+    unknown_labels: UnknownLabels = "error",
+    several_labels: SeveralLabels = "error",
+    allow_unmatched: bool = False,
+    seed: int = 42,
+) -> Evaluation:
+    """Judge predictions by the labels of a catalog: figures with 95 % intervals over locations.
+
+    Args:
+        catalog: with the true labels; None where the predictions know theirs.
+        predictions: one row a media, an event or a box.
+        output: write a report: `.html` to read, `.json` for scripts.
+        tables: models of taxa: a folder for the tables by rank and node, as CSV.
+        answers: models of taxa: `rolled-up` (stop in time) or `greedy` (always to a leaf).
+        part: judge one part of the split; None for the one predicted.
+        training: the catalog the model was trained on, if it is another, or the ids of its locations.
+        name: what the model is called in the report.
+        over: what the intervals resample.
+        samples: resamples behind each interval.
+        pictures: worst mistakes that the report shows.
+        unknown_labels: what becomes of true labels that the model does not know.
+        several_labels: what becomes of photos with several labels and a model that says one.
+        allow_unmatched: count photos without prediction, and the other way, and do not refuse them.
+        seed: of the resamples.
+    """
+    from trapline.evaluation import evaluate as judge
+
+    path, found = _report_path(output), as_predictions(predictions)
+    if tables is not None and found.facts.taxonomy is None:
+        raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
+    evaluation = judge(
+        _catalog_of(found, None if catalog is None else as_catalog(catalog)),
+        found,
+        training=as_catalog(training) if isinstance(training, Path | str) else training,
+        part=part,
+        name=name,
+        samples=samples,
+        seed=seed,
+        over=over,
+        unknown_labels=unknown_labels,
+        several_labels=several_labels,
+        allow_unmatched=allow_unmatched,
+        answers=answers,
+    )
+    if tables is not None and evaluation.ranks is not None:
+        evaluation.ranks.save_tables(_path(tables, "the tables"))
+    if path is not None and path.suffix.lower() == ".json":
+        evaluation.save_json(path)
+    elif path is not None:
+        evaluation.save_report(path, pictures=pictures)
+    return evaluation
+
+
+def compare(evaluations: Mapping[str, Evaluation | Path | str]) -> Comparison:
+    """Set evaluations, or the `.json` files of such, beside each other by name."""
+    from trapline.evaluation import Evaluation
+    from trapline.evaluation import compare as set_beside
+
+    if not isinstance(evaluations, Mapping):
+        raise _refused("What is compared", evaluations, 'evaluations by name, {"mine": evaluation}')
+    opened = {
+        name: one if isinstance(one, Evaluation) else Evaluation.load_json(_path(one, "an evaluation"))
+        for name, one in evaluations.items()
+    }
+    return set_beside(opened)
+
+
+def write(
+    predictions: Answers,
+    catalog: Media | None,
+    output: File,
+    *,
+    format: str,
+    taxonomy: TaxonomyLike | None = None,
+    threshold: float | None = None,
+    deployments: File | None = None,
+    timezone: str | None = None,
+    metadata: File | None = None,
+    media_prefix: str | None = None,
+    file_public: bool | None = None,
+    leave_out: bool | None = None,
+    mode: Literal["symlink", "hardlink", "copy", "sidecar"] | None = None,
+    naming: Literal["full", "adobe"] | None = None,
+    layout: Literal["photo", "detection"] | None = None,
+    interval: float | None = None,
+    force: bool = False,
+    options: Mapping[str, object] | None = None,
+) -> WriteReport:
+    """Write predictions for another tool, and say what its format cannot carry.
+
+    Args:
+        predictions: of media, boxes or events.
+        catalog: that was predicted; None where the predictions know it.
+        output: the file or folder to write.
+        format: the name of a writer (`trapline.formats.WRITERS`).
+        taxonomy: what the labels are.
+        threshold: labels below this probability are no answers.
+        deployments: CSV of deployments: id or location, coordinates, start, end.
+        timezone: Camtrap DP: of the cameras' clocks, as Area/City or +01:00.
+        metadata: YAML with what only you know of the project.
+        media_prefix: put before every file path: a folder, or the start of a URL.
+        file_public: Camtrap DP: anybody can get the photos at their paths.
+        leave_out: leave out media whose time is not known, and say so.
+        mode: sorted folders: `symlink`, `hardlink` or `copy`; XMP: `sidecar` or `copy`.
+        naming: XMP: `full` (photo.jpg.xmp) or `adobe` (photo.xmp).
+        layout: SpeciesNet: a prediction a photo, or detection.
+        interval: summary: minutes between independent events.
+        force: replace what is there.
+        options: those of a writer that another package has brought.
+
+    Raises:
+        UsageError: there is no such writer or option, or the output exists.
+        DataError: the predictions are not of this catalog, or a file is wrong.
+    """
+    from trapline.formats import write as write_format
+
+    own: dict[str, object] = {
+        "threshold": threshold,
+        "deployments": None if deployments is None else _path(deployments, "deployments"),
+        "timezone": timezone,
+        "metadata": None if metadata is None else _path(metadata, "the metadata"),
+        "media_prefix": media_prefix,
+        "file_public": file_public,
+        "leave_out": leave_out,
+        "mode": mode,
+        "naming": naming,
+        "layout": layout,
+        "interval": interval,
+    }
+    found = as_predictions(predictions)
+    return write_format(
+        found,
+        _catalog_of(found, catalog),
+        _path(output, "the output"),
+        format=format,
+        taxonomy=_taxonomy(taxonomy),
+        force=force,
+        **({name: value for name, value in own.items() if value is not None} | dict(options or {})),
+    )
+
+
+def submit(
+    predictions: Answers,
+    format_path: File,
+    output: File = "submission.csv",
+    *,
+    clip: float = 0.0,
+    fill: Fill | None = None,
+    absent: float | None = None,
+) -> Submission:
+    """Write predictions in the rows, columns and order that a competition wants.
+
+    Args:
+        predictions: one row a media or an event.
+        format_path: the competition's `submission_format.csv`.
+        output: the file to write.
+        clip: keep probabilities at least this far from 0 and 1.
+        fill: give ids without a prediction equal shares (`uniform`), or the mean of the others (`prior`).
+        absent: probability of labels in the format that the model does not know.
+    """
+    from trapline.competitions import write_submission
+
+    return write_submission(
+        as_predictions(predictions),
+        _path(format_path, "the format"),
+        _path(output, "the output"),
+        clip=clip,
+        fill=fill,
+        absent=absent,
+    )
+
+
+def check_submission(submission: File, format_path: File) -> list[str]:
+    """What a competition would refuse of a finished submission; empty if nothing."""
+    from trapline.competitions import check_submission as check
+
+    return check(_path(submission, "the submission"), _path(format_path, "the format"))
+
+
+def package(
+    model: Model,
+    output: File,
+    *,
+    format_path: File | None = None,
+    clip: float = 0.0,
+    absent: float | None = None,
+    hours: float = 8.0,
+) -> Package:
+    """Write a zip with a model and the code to run it, as code-execution competitions want it.
+
+    Args:
+        model: a classifier.
+        output: the zip.
+        format_path: the competition's `submission_format.csv`, to find out now what would not fit.
+        clip: keep probabilities at least this far from 0 and 1.
+        absent: probability of labels in the format that the model does not know.
+        hours: that the organisers give.
+    """
+    from trapline.competitions.code_execution import build_package
+    from trapline.models import ModelFile
+
+    given = model if isinstance(model, ModelFile) else _model_path(model)
+    return build_package(
+        given, _path(output, "the zip"), format_path=format_path, clip=clip, absent=absent, hours=hours
+    )
+
+
+def check_package(
+    zip_path: File,
+    data: File,
+    output: File | None = None,
+    *,
+    hours: float = 8.0,
+    memory: float = 16.0,
+    disk: float = 10.0,
+    python: File | None = None,
+) -> Checked:
+    """Run such a zip as the organisers would, and check its answer.
+
+    Args:
+        zip_path: the zip.
+        data: the organisers' data folder.
+        output: keep there what the run wrote.
+        hours: that the organisers give.
+        memory: that they give, GiB.
+        disk: that it may fill beside the zip's content, GiB.
+        python: that runs `main.py`; None for this one.
+    """
+    import sys
+
+    from trapline.competitions.code_execution import check_package as check
+
+    return check(
+        _path(zip_path, "the zip"),
+        _path(data, "the data"),
+        time_limit_s=hours * 3600,
+        memory_limit=int(memory * 2**30),
+        disk_limit=int(disk * 2**30),
+        python=sys.executable if python is None else python,
+        output=output,
+    )
+
+
+def _catalog_of(predictions: Predictions, catalog: Media | None) -> Catalog:
+    """What is given, or else what the predictions know that they are of."""
+    if catalog is not None:
+        return as_media(catalog)
+    if predictions.catalog is None:
+        raise UsageError(
+            "These predictions were read from a file and do not know their media: give the catalog, or the "
+            'source, that was predicted (catalog="photos.parquet").'
+        )
+    return predictions.catalog
+
+
+# ---- from elsewhere
+
+
+def download(
+    url: str,
+    output: File,
+    *,
+    sha256: str | None = None,
+    unpack: bool = False,
+    most_bytes: int = 20 * 10**9,
+    force: bool = False,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> Downloaded:
+    """Fetch a data set or another file, checked; called again it goes on where it broke off.
+
+    Args:
+        url: `https://…`.
+        output: the file to write; with `unpack` the new folder.
+        sha256: what the file must have, in hexadecimal.
+        unpack: unpack a zip or tar archive; only its content is kept.
+        most_bytes: refuse more than this, packed or unpacked.
+        force: replace a file that is there.
+        progress: told how many bytes are there, and how many there will be.
+
+    Returns:
+        what was fetched; `files` are the names in the archive that was unpacked.
+    """
+    from trapline.storage import download as fetch
+    from trapline.storage import unpack as take_apart
+
+    path = _path(output, "the output")
+    if not unpack:
+        return fetch(url, path, sha256=sha256, most_bytes=most_bytes, force=force, progress=progress)
+    if path.exists():
+        raise UsageError(f"{path} exists. Name another folder with -o, or remove it.")
+    archive = path.with_name(f"{path.name}.archive")
+    found = fetch(url, archive, sha256=sha256, most_bytes=most_bytes, force=True, progress=progress)
+    try:
+        names = take_apart(archive, path, max_bytes=most_bytes)
+    except DataError as error:
+        raise DataError(f"{error}\nThe archive is kept as {archive}.") from error
+    archive.unlink()
+    return replace(found, files=tuple(names))
