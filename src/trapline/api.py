@@ -489,11 +489,11 @@ def read(
         "clock_shifts": clock_shifts,
     }
     given = {name: value for name, value in own.items() if value is not None} | dict(options or {})
-    gap = as_gap(event_gap, "event_gap")
+    gap = as_gap(event_gap, "--event-gap")
     catalog = read_source(_path(source, "a source"), format=format, event_gap=gap, **given)
     if boxes is not None:
         catalog = join_boxes(catalog, _path(boxes, "boxes"))
-    if (most := as_gap(join_events, "join_events")) is not None:
+    if (most := as_gap(join_events, "--join-events")) is not None:
         catalog = join(catalog, most)
     return catalog
 

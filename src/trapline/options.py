@@ -111,7 +111,7 @@ def check_options(
     what: str,
     elsewhere: Mapping[str, Iterable[Option]] | None = None,
 ) -> None:
-    """Refuse options that a function has not, and values that are none of the choices.
+    """Refuse options that a function has not, and values that are none of the choices or of another type.
 
     Args:
         given: name → value.
@@ -136,6 +136,35 @@ def check_options(
         choices = known[name].choices
         if choices and value is not None and value not in choices:
             raise UsageError(f"{what} takes for '{name}' {' or '.join(choices)}, not '{value}'.")
+        if not (value is None or choices or _is_of(value, known[name].form)):
+            raise UsageError(f"{what} takes for '{name}' {_SAID[known[name].form]}, not {value!r}.")
+
+
+_SAID: dict[Form, str] = {
+    "text": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "path": "a path",
+    "switch": "True or False",
+    "list": "a list of texts",
+    "mapping": "texts by their names",
+}
+
+
+def _is_of(value: object, form: Form) -> bool:
+    """Whether a value has the form of an option; one text is no list, and True is no number."""
+    if form in ("integer", "number"):
+        numbers = (int,) if form == "integer" else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    if form == "list":
+        texts = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+        return texts and all(isinstance(one, str) for one in value)  # type: ignore[attr-defined]
+    if form == "mapping":
+        return isinstance(value, Mapping) and all(
+            isinstance(one, str) for pair in value.items() for one in pair
+        )
+    kinds: dict[Form, tuple[type, ...]] = {"text": (str,), "path": (str, Path), "switch": (bool,)}
+    return isinstance(value, kinds[form])
 
 
 def _unwrap(hint: Any) -> tuple[str, Any]:

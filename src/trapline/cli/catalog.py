@@ -10,8 +10,6 @@ import typer
 from trapline.cli._common import Force, Json, progress, refuse_as_catalog
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from rich.console import Console
 
     from trapline.catalog import Catalog, FileCheck, LinkReport
@@ -54,21 +52,17 @@ def run(
     """Read media from any source, print what was found, and write the catalog."""
     from dataclasses import asdict
 
-    from trapline.catalog import join_events, link_class_folders, refuse_gone, summarise
+    from trapline import api
+    from trapline.catalog import link_class_folders, refuse_gone, summarise
     from trapline.errors import UsageError
-    from trapline.formats import join_boxes, read
 
     if check not in (None, "none", "quick", "full"):
         raise UsageError(f"--check takes none, quick or full, not '{check}'.")
     if output is not None:
         refuse_as_catalog(output, force)
-    gap = _gap(event_gap, "--event-gap")
-    catalog = read(source, format=format, event_gap=gap, **options)
-    if boxes is not None:
-        catalog = join_boxes(catalog, boxes)
-    join = _gap(join_gap, "--join-events")
-    if join is not None:
-        catalog = join_events(catalog, join)
+    catalog = api.read(
+        source, format=format, boxes=boxes, event_gap=event_gap, join_events=join_gap, options=options
+    )
     if options.get("exif") or check in ("quick", "full"):  # asked of the photos, not only of a table
         refuse_gone(catalog)
     files = None if check == "none" else _check(catalog, full=check == "full")
@@ -99,21 +93,6 @@ def _check(catalog: Catalog, *, full: bool) -> FileCheck:
     with progress() as display:
         task = display.add_task("checking files", total=len(catalog) * (1 + full), rate="")
         return check_files(catalog, full=full, on_file=lambda: display.advance(task))
-
-
-def _gap(text: str | None, option: str) -> timedelta | None:
-    import re
-    from datetime import timedelta
-
-    from trapline.errors import UsageError
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", text.strip())
-    if found is None:
-        raise UsageError(f"{option} takes a time as in 60s, 5min or 1h; not '{text}'.")
-    unit = {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[found[2]]
-    return timedelta(seconds=float(found[1]) * unit)
 
 
 def _linked(report: LinkReport) -> str:

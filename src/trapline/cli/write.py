@@ -47,24 +47,16 @@ def run(
     json: Json = False,
 ) -> None:
     """Write PREDICTIONS of the media in CATALOG for another tool, and say what its format cannot carry."""
+    from trapline import api
     from trapline.errors import DataError, UsageError
-    from trapline.formats import read, write
-    from trapline.prediction import Predictions
-    from trapline.taxonomy import read_taxonomy
 
     if undo:
         if format != "sorted":
             raise UsageError("--undo takes away sorted folders; give it with --format sorted.")
         _undo(output, json)
         return
-    report = write(
-        Predictions.load(predictions),
-        read(catalog),
-        output,
-        format=format,
-        taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
-        force=force,
-        **options,
+    report = api.write(
+        predictions, catalog, output, format=format, taxonomy=taxonomy, force=force, options=options
     )
     _show(report, json)
     if strict and report.failed:
