@@ -59,7 +59,7 @@ def directives(module: ModuleType, known: set[str]) -> str:
 def interfaces() -> dict[str, str]:
     """What goes on each page of the Python interface: the names that a user imports first, then the rooms."""
     known: set[str] = set()
-    first = directives(importlib.import_module("trapline"), known)
+    first = "".join(directives(importlib.import_module(name), known) for name in ("trapline", "trapline.api"))
     return {
         API: first,
         ROOMS: "".join(directives(importlib.import_module(f"trapline.{name}"), known) for name in rooms()),

@@ -20,6 +20,43 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from trapline.errors import DataError, UsageError
 
+__all__ = [
+    "Predicted",
+    "as_catalog",
+    "as_gap",
+    "as_media",
+    "as_predictions",
+    "as_recipe",
+    "check_package",
+    "check_submission",
+    "combine",
+    "compare",
+    "crossval",
+    "detect",
+    "download",
+    "estimate",
+    "evaluate",
+    "explain",
+    "explore",
+    "export",
+    "export_detector",
+    "export_saved_model",
+    "open_model",
+    "package",
+    "pool",
+    "predict",
+    "predict_to_file",
+    "read",
+    "run",
+    "split",
+    "submit",
+    "train",
+    "tune",
+    "weigh_by_region",
+    "write",
+    "write_catalog",
+]
+
 if TYPE_CHECKING:
     from datetime import timedelta
 

@@ -48,11 +48,9 @@ def run(
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although the split leaks.")] = False,
 ) -> None:
     """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
+    from trapline import api
     from trapline.catalog import make_splitter
     from trapline.cli._steps import reporter
-    from trapline.pipeline import run_pipeline
-    from trapline.recipes import resolve_recipe
-    from trapline.taxonomy import read_taxonomy
 
     splitter = make_splitter(
         by,
@@ -62,18 +60,19 @@ def run(
         validation=validate,
         test=test,
     )
-    chosen = resolve_recipe(recipe, recipe_file, set_ or ())
     with warnings_as_notes(), progress() as display:
-        run_pipeline(
+        api.run(
             source,
-            chosen,
             output,
-            read_options={"format": format},
+            recipe,
+            changes=set_ or (),
+            recipe_file=recipe_file,
+            taxonomy=taxonomy,
+            format=format,
             boxes=boxes,
-            taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
             splitter=splitter,
-            allow_leak=allow_leak,
             absent=absent,
+            allow_leak=allow_leak,
             say=typer.echo,
             report=reporter(display),
         )

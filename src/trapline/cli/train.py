@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trapline.models import Card
-    from trapline.recipes import Recipe
 
 
 def run(
@@ -54,37 +53,29 @@ def run(
     """Train a recipe on the catalog's train part, judge it on its validation part, write a model file."""
     import time
 
-    from trapline.catalog import Catalog
-    from trapline.models import ModelFile
-    from trapline.training import train
-    from trapline.training.frozen import need_weights
+    from trapline import api
 
-    settings = [*(changes or []), *([f"taxa.node={node}"] if node else [])]
-    chosen = _recipe(recipe, recipe_file, settings, folds, seed)
+    chosen = api.as_recipe(recipe, changes or (), recipe_file=recipe_file, folds=folds, node=node, seed=seed)
     if show_recipe:
         import yaml
 
         typer.echo(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False), nl=False)
         return
-    folder = output or Path("runs") / chosen.name.replace("/", "-")
-    if force and not resume:
-        need_weights(chosen, None)  # before the earlier run is gone
-        _remove_run(folder)
     started = time.monotonic()
     with warnings_as_notes(), progress() as display:
         from trapline.cli._steps import reporter
-        from trapline.taxonomy import read_taxonomy
 
-        path = train(
+        model = api.train(
+            catalog,
             chosen,
-            Catalog.load(catalog),
-            folder,
-            taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
+            output,
+            taxonomy=taxonomy,
             allow_leak=allow_leak,
             resume=resume,
+            force=force,
             report=reporter(display),
         )
-    card = ModelFile(path).card
+    path, card = model.path, model.card
     seconds = time.monotonic() - started
     if json:
         import json as writer
@@ -96,41 +87,6 @@ def run(
         return
     for line in _lines(card, path, seconds):
         typer.echo(line)
-
-
-def _recipe(
-    name: str | None, file: Path | None, changes: list[str], folds: int | None, seed: int | None
-) -> Recipe:
-    from trapline.errors import UsageError
-    from trapline.recipes import recipe_names, resolve_recipe
-
-    if name is None and file is None:
-        raise UsageError(
-            f"Name a recipe with -r: {', '.join(recipe_names())}, timm/<any name of timm>; "
-            "or give one with --recipe-file."
-        )
-    settings = list(changes)
-    if seed is not None:
-        settings.append(f"seed={seed}")
-    if folds is not None:
-        trains = resolve_recipe(name, file).fit == "train"
-        settings = [*(["fit=all"] if trains else []), f"folds={folds}", *settings]
-    return resolve_recipe(name, file, settings)
-
-
-def _remove_run(folder: Path) -> None:
-    """Remove an earlier run, and nothing that is not one."""
-    import shutil
-
-    from trapline.errors import UsageError
-    from trapline.training.run_folder import is_run
-
-    if not folder.exists():
-        return
-    around = folder.resolve() in (Path.cwd(), *Path.cwd().parents)
-    if around or (any(folder.iterdir()) and not is_run(folder)):
-        raise UsageError(f"{folder} is not the folder of a training run; it is not removed. Name another.")
-    shutil.rmtree(folder)
 
 
 def _notes(card: Card) -> list[str]:

@@ -34,30 +34,27 @@ def run(
     json: Json = False,
 ) -> None:
     """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
-    from trapline.catalog import Catalog
+    from trapline import api
     from trapline.cli._steps import reporter
     from trapline.evaluation.words import title
-    from trapline.recipes import resolve_recipe
-    from trapline.reports import tuning_report
-    from trapline.taxonomy import read_taxonomy
-    from trapline.training import tune
 
-    chosen = resolve_recipe(recipe, recipe_file, [*(changes or []), f"seed={seed}"])
-    folder = output or Path("runs") / f"tune-{chosen.name.replace('/', '-')}"
     with warnings_as_notes(), progress() as display:
         show = reporter(display, keep=("trials",))
-        found = tune(
-            chosen,
-            Catalog.load(catalog),
-            folder,
+        found = api.tune(
+            catalog,
+            recipe,
+            output,
             trials=trials,
             folds=folds,
             metric=metric,
-            taxonomy=None if taxonomy is None else read_taxonomy(taxonomy),
+            changes=changes or (),
+            recipe_file=recipe_file,
+            taxonomy=taxonomy,
+            seed=seed,
             report=lambda done, total, line: show("trials", done, total, line),
             step_report=show,
         )
-    tuning_report(found, folder / "report.html")
+    folder = found.folder
     value, low, high = found.best.metrics[metric]
     if json:
         import json as writer

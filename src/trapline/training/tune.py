@@ -54,12 +54,14 @@ class Tuned:
         best: its trial.
         trials: all that ended, in order.
         metric: by which the best was chosen.
+        folder: of the search: `best.yaml` and the study.
     """
 
     recipe: Recipe
     best: Trial
     trials: tuple[Trial, ...]
     metric: str
+    folder: Path
 
 
 def tune(
@@ -264,7 +266,7 @@ def _write(recipe: Recipe, trials: list[Trial], metric: str, folder: Path) -> Tu
     _write_csv(recipe, trials, folder / "trials.csv")
     best = _best(trials, metric)
     values = _apart(best.values)
-    tuned = Tuned(change_recipe(recipe, values), best, tuple(trials), metric)
+    tuned = Tuned(change_recipe(recipe, values), best, tuple(trials), metric, folder)
     text = yaml.safe_dump(values, sort_keys=False)
     head = f"# The best of {len(trials)} trials for the recipe {recipe.name}; use it with --recipe-file.\n"
     (folder / "best.yaml").write_text(head + text, encoding="utf-8")

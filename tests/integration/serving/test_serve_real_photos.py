@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from serving_process import Running, form
 
-from trapline import ModelFile, predict, resolve_recipe, train
+from trapline import ModelFile, predict
 from trapline.catalog import ByLocation, Catalog
 from trapline.formats import join_boxes, read
 from trapline.prediction import Predictions
@@ -33,8 +33,8 @@ def catalog(field: Path) -> Catalog:
 def run(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a trained head."""
     folder = tmp_path_factory.mktemp("real")
-    small = ["preprocessing.height=96", "preprocessing.width=96", "optimiser.weight_decay=0.1"]
-    train(resolve_recipe("head", None, small), catalog, folder / "run", cache=folder / "cache")
+    small = {"preprocessing.height": 96, "preprocessing.width": 96, "optimiser.weight_decay": 0.1}
+    catalog.train("head", folder / "run", changes=small, cache=folder / "cache")
     return folder / "run"
 
 
