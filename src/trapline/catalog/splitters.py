@@ -202,6 +202,8 @@ class _Balanced(_Shared):
         fold: int | None = None,
         seed: int = SEED,
     ) -> None:
+        if not isinstance(seed, int) or seed < 0:
+            raise UsageError(f"A seed is a whole number from 0 on, not {seed!r}.")
         self._set(ratios, folds, fold, seed=seed)
 
     def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Ints:
@@ -450,7 +452,7 @@ def _refuse_unknown(make: Callable[..., Splitter], given: Mapping[str, object], 
 def _check_folds(folds: int | str, fold: int) -> None:
     if folds != "each" and (not isinstance(folds, int) or folds < 2):
         raise UsageError(f"There must be at least 2 folds, not {folds!r}.")
-    if fold < 0 or (isinstance(folds, int) and fold >= folds):
+    if not isinstance(fold, int) or fold < 0 or (isinstance(folds, int) and fold >= folds):
         raise UsageError(f"There is no fold {fold} of {folds}; they are counted from 0.")
 
 
@@ -477,6 +479,8 @@ def _shares(ratios: Sequence[float]) -> dict[str, float]:
 
 
 def _checked_dates(dates: Sequence[datetime]) -> tuple[datetime, ...]:
+    if isinstance(dates, str) or not all(isinstance(date, datetime) for date in dates):
+        raise UsageError(f"Dates are moments, as datetime(2016, 4, 1); not {dates!r}.")
     if any(date.tzinfo is not None for date in dates):
         raise UsageError("Dates are compared with the cameras' clocks, which have no zone: leave it out.")
     if not 1 <= len(dates) <= 2 or list(dates) != sorted(set(dates)):
@@ -485,8 +489,10 @@ def _checked_dates(dates: Sequence[datetime]) -> tuple[datetime, ...]:
 
 
 def _named(train: Names, validation: Names, test: Names) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    given = zip(SPLIT_PARTS, (train, validation, test), strict=True)
-    return tuple((part, (names,) if isinstance(names, str) else tuple(names)) for part, names in given)
+    given = [(names,) if isinstance(names, str) else tuple(names) for names in (train, validation, test)]
+    if not all(isinstance(name, str) for names in given for name in names):
+        raise UsageError(f"What is named for a part is text, as in 'S1'; not {given!r}.")
+    return tuple(zip(SPLIT_PARTS, given, strict=True))
 
 
 def _divided(

@@ -1,6 +1,7 @@
 """What every splitter keeps to, whatever it splits by."""
 
 import datetime
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -127,3 +128,31 @@ def test_a_source_that_has_its_own_split_is_taken_by_it(catalog: Catalog) -> Non
     own = ByLocation(ratios=(1, 1)).apply(catalog)
     plain = own.with_table(own.table.drop("published_split"))
     assert ByColumn().apply(plain).table["split"].equals(own.table["split"])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ByLocation(ratios=(1, 1), folds=3),  # type: ignore[call-overload]
+        lambda: ByLocation(fold=1),  # type: ignore[call-overload]
+        lambda: ByLocation(folds=1),
+        lambda: ByLocation(folds=2.5),  # type: ignore[call-overload]
+        lambda: ByLocation(folds=3, fold=3),
+        lambda: ByLocation(folds=3, fold=0.5),  # type: ignore[call-overload]
+        lambda: ByLocation(ratios="70,30"),  # type: ignore[call-overload]
+        lambda: ByLocation(ratios=(float("nan"), 1)),
+        lambda: ByLocation(ratios=(0, 1)),
+        lambda: ByEvent(seed="x"),  # type: ignore[call-overload]
+        lambda: AtRandom(seed=-1),
+        lambda: BySeason(folds="all"),  # type: ignore[call-overload]
+        lambda: ByDate(dates=[]),
+        lambda: ByDate(dates=["2020-01-01"]),  # type: ignore[list-item]
+        lambda: ByDate(dates=[MIDDLE, MIDDLE]),
+        lambda: ByDate(ratios=(1, 1), dates=[MIDDLE]),  # type: ignore[call-overload]
+        lambda: ByLocation.named(train="L1"),
+        lambda: BySeason.named(validation=[3]),  # type: ignore[list-item]
+    ],
+)
+def test_what_cannot_be_is_refused_when_it_is_made(make: Callable[[], Splitter]) -> None:
+    with pytest.raises(UsageError):
+        make()
