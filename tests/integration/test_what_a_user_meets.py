@@ -65,7 +65,7 @@ def test_a_file_of_another_kind_is_called_what_it_is(
         (["catalog", "labels.csv", "-o", "catalog.parquet"], "--force"),
         (["catalog", "labels.csv", "-o", "catalog.csv"], "written as .parquet, not as 'catalog.csv'"),
         (["split", "catalog.parquet", "-o", "split.csv"], "written as .parquet"),
-        (["catalog", "labels.csv", "--root", "nowhere"], "'nowhere' does not exist"),
+        (["catalog", "labels.csv", "--root", "nowhere"], "'nowhere', does not exist"),
         (["split", "catalog.parquet", "--folds", "3", "--ratios", "80,20"], "ask for one of them"),
         (["split", "catalog.parquet", "--dates", "2020-01-01"], "--dates goes with --by date"),
         (

@@ -132,6 +132,7 @@ def test_a_recipe_that_is_none_is_a_usage_error(given: Any) -> None:
         ({"columns": "label"}, "texts by their names"),
         ({"encoding": 5}, "a text"),
         ({"root": 5}, "a path"),
+        ({"root": "nowhere"}, "'nowhere', does not exist"),
         ({"exif": "yes"}, "True or False"),
         ({"location_level": "2", "format": "photo_folder"}, "a whole number"),
         ({"location_level": True, "format": "photo_folder"}, "a whole number"),

@@ -107,6 +107,9 @@ def read(
     chosen, why = choose_reader(source, format)
     others = {name: other.options for name, other in READERS.items()}
     check_options(options, (*COMMON_OPTIONS, *chosen.options), f"The reader '{chosen.name}'", others)
+    root = options.get("root")
+    if root is not None and not Path(root).is_dir():
+        raise UsageError(f"The folder that --root names, '{root}', does not exist.")
     shared = {option.name for option in COMMON_OPTIONS}
     common = CommonOptions(**{name: options[name] for name in options if name in shared})
     with READERS.naming_guests(chosen.name):
