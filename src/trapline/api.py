@@ -372,8 +372,8 @@ def as_recipe(
         recipe, file = None, Path(str(recipe))
     if recipe is None and file is None:
         raise UsageError(
-            f"Name a recipe (-r): {', '.join(recipe_names())}, timm/<any name of timm>; "
-            "or give a file with one (--recipe-file)."
+            f"Name a recipe with -r: {', '.join(recipe_names())}, timm/<any name of timm>; "
+            "or give one with --recipe-file."
         )
     if recipe is not None and not isinstance(recipe, str):
         raise _refused(
