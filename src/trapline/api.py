@@ -757,11 +757,12 @@ def _remove_run(folder: Path) -> None:
     """Remove an earlier run, and nothing that is not one."""
     import shutil
 
+    from trapline.training.run_folder import is_run
+
     if not folder.exists():
         return
-    ours = all((folder / name).is_file() for name in ("recipe.yaml", "catalog.parquet"))
     around = folder.resolve() in (Path.cwd(), *Path.cwd().parents)
-    if around or (any(folder.iterdir()) and not ours):
+    if around or (any(folder.iterdir()) and not is_run(folder)):
         raise UsageError(f"{folder} is not the folder of a training run; it is not removed. Name another.")
     shutil.rmtree(folder)
 
