@@ -163,7 +163,6 @@ class Call:
     inputs: tuple[Tensor | None, ...]
     attributes: Mapping[str, Any]
     sides: tuple[tuple[int | None, ...], ...]
-    dtypes: tuple[np.dtype[Any], ...]
 
     def __getitem__(self, place: int) -> Tensor:
         """An input that must be there."""
@@ -172,14 +171,12 @@ class Call:
             raise DataError(f"The operator {self.operator} lacks an input.")
         return found
 
-    def known(self, place: int, attribute: str = "") -> Array | None:
-        """An input whose value is known, or the attribute that stood for it in older operator sets.
+    def known(self, place: int) -> Array | None:
+        """An input whose value is known; None if it was left out.
 
         Raises:
-            DataError: it is an input that is only known when the network runs.
+            DataError: it is only known when the network runs.
         """
-        if attribute and attribute in self.attributes:
-            return np.asarray(self.attributes[attribute])
         if place >= len(self.inputs) or self.inputs[place] is None:
             return None
         value = self[place].value
@@ -224,10 +221,13 @@ def translate(model: onnx.ModelProto, height: int, width: int) -> tuple[list[Nod
     values = {tensor.name: made.constant(numpy_helper.to_array(tensor)) for tensor in graph.initializer}
     values[name] = Tensor(name, np.dtype(np.uint8), (None, height, width, 3))
     opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
+    read = {name for node in graph.node for name in node.input} - {""}
     for node in graph.node:
         inputs = tuple(values[item] if item else None for item in node.input)
-        for output, tensor in zip(node.output, _translated(made, node, inputs, types, opset), strict=False):
-            values[output] = tensor
+        found = _translated(made, node, inputs, types, opset)
+        if read & set(node.output[len(found) :]):
+            raise DataError(f"A SavedModel cannot hold the further outputs of the operator {node.op_type}.")
+        values.update(zip(node.output, found, strict=False))
     return made.nodes, {item.name: _named(made, values[item.name], item.name) for item in graph.output}
 
 
@@ -256,11 +256,7 @@ def _translated(
 ) -> list[Tensor]:
     attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
     sides = tuple(_sides(types.get(name)) for name in node.output)
-    dtypes = tuple(
-        helper.tensor_dtype_to_np_dtype(types[name].elem_type) if name in types else np.dtype(np.float32)
-        for name in node.output
-    )
-    call = Call(node.op_type, inputs, attributes, sides, dtypes)
+    call = Call(node.op_type, inputs, attributes, sides)
     if all(one is None or one.value is not None for one in inputs):
         feeds = {name: one.value for name, one in zip(node.input, inputs, strict=True) if one is not None}
         results = ReferenceEvaluator(node, opsets={"": opset}).run(None, feeds)
@@ -280,23 +276,26 @@ def _sides(kind: Any) -> tuple[int | None, ...]:
 
 # Number by number ------------------------------------------------------------------------------------------
 
-_SAME = "Relu Sigmoid Tanh Erf Exp Log Sqrt Neg Abs Reciprocal Softplus Floor Ceil Elu Identity"
-_UNARY = dict(zip(_SAME.split(), _SAME.split(), strict=True)) | {"Dropout": "Identity"}
+_UNARY = "Relu Sigmoid Tanh Erf Exp Log Sqrt Neg Abs Reciprocal Softplus Floor Ceil Elu Identity"
 _BINARY = {"Add": "AddV2", "Sub": "Sub", "Mul": "Mul", "Div": "RealDiv", "Pow": "Pow"}
-_MANY = {"Min": "Minimum", "Max": "Maximum", "Sum": "AddV2", "Mean": "AddV2"}
+_MANY = {"Min": "Minimum", "Max": "Maximum", "Mean": "AddV2"}
 
 
-@_rule(*_UNARY)
+@_rule(*_UNARY.split())
 def _unary(made: Translation, call: Call) -> Tensor:
-    return made.add(_UNARY[call.operator], call[0], T=call[0].dtype)
+    if call.attributes.get("alpha", 1) != 1:
+        raise call.refused("with another alpha than 1")
+    return made.add(call.operator, call[0], T=call[0].dtype)
 
 
 @_rule(*_BINARY)
 def _binary(made: Translation, call: Call) -> Tensor:
-    operator = _BINARY[call.operator]
+    operator, right = _BINARY[call.operator], call[1]
     if operator == "RealDiv" and call[0].dtype.kind in "iu":
-        operator = "FloorDiv"
-    return _combined(made, operator, call[0], call[1])
+        operator = "TruncateDiv"  # towards zero, as ONNX Runtime does
+    if right.dtype != call[0].dtype:  # of a power
+        right = _as_type(made, right, call[0].dtype)
+    return _combined(made, operator, call[0], right)
 
 
 @_rule(*_MANY)
@@ -317,7 +316,7 @@ def _combined(made: Translation, operator: str, left: Tensor, right: Tensor) -> 
 
 @_rule("Clip")
 def _clip(made: Translation, call: Call) -> Tensor:
-    low, high = call.known(1, "min"), call.known(2, "max")
+    low, high = call.known(1), call.known(2)
     if low == 0 and high == 6:
         return made.add("Relu6", call[0], T=call[0].dtype)
     found = call[0]
@@ -350,20 +349,13 @@ def _hard(made: Translation, tensor: Tensor, alpha: float, beta: float) -> Tenso
     return _combined(made, "Minimum", found, made.constant(1, tensor.dtype))
 
 
-@_rule("Gelu")
-def _gelu(made: Translation, call: Call) -> Tensor:
-    x = call[0]
-    if call.attributes.get("approximate", b"none") != b"none":
-        raise call.refused("approximated")
-    erf = made.add("Erf", _combined(made, "Mul", x, made.constant(math.sqrt(0.5), x.dtype)), T=x.dtype)
-    half = _combined(made, "Mul", x, made.constant(0.5, x.dtype))
-    return _combined(made, "Mul", half, _combined(made, "AddV2", erf, made.constant(1, x.dtype)))
-
-
 @_rule("Cast")
 def _cast(made: Translation, call: Call) -> Tensor:
-    wanted = helper.tensor_dtype_to_np_dtype(call.attributes["to"])
-    return made.add("Cast", call[0], dtype=wanted, SrcT=call[0].dtype, DstT=wanted)
+    return _as_type(made, call[0], helper.tensor_dtype_to_np_dtype(call.attributes["to"]))
+
+
+def _as_type(made: Translation, tensor: Tensor, wanted: np.dtype[Any]) -> Tensor:
+    return made.add("Cast", tensor, dtype=wanted, SrcT=tensor.dtype, DstT=wanted)
 
 
 @_rule("BatchNormalization")
@@ -457,6 +449,8 @@ def _pool(made: Translation, call: Call) -> Tensor:
     if len(shape) != 2 or dilated or call.attributes.get("ceil_mode", 0):
         raise call.refused("of that kind")
     x, (padding, pads) = made.turned(call[0], last=True), _padding(call)
+    if padding == "SAME" and call.attributes.get("count_include_pad", 0):
+        raise call.refused("that counts its padding")
     steps: dict[str, Any] = {
         "ksize": [1, *shape, 1],
         "strides": [1, *call.attributes.get("strides", (1, 1)), 1],
@@ -477,6 +471,7 @@ def _pool(made: Translation, call: Call) -> Tensor:
 # Along axes ------------------------------------------------------------------------------------------------
 
 _REDUCE = {"ReduceMean": "Mean", "ReduceSum": "Sum", "ReduceMax": "Max", "ReduceMin": "Min"}
+_REDUCE["ReduceL2"] = "EuclideanNorm"
 
 
 @_rule("GlobalAveragePool", "GlobalMaxPool")
@@ -486,7 +481,10 @@ def _global_pool(made: Translation, call: Call) -> Tensor:
 
 @_rule(*_REDUCE)
 def _reduce(made: Translation, call: Call) -> Tensor:
-    axes = call.known(1, "axes")
+    given = call.attributes.get("axes")  # before operator set 18
+    axes = call.known(1) if given is None else np.asarray(given)
+    if call.attributes.get("noop_with_empty_axes", 0):
+        raise call.refused("of that kind")
     rank = len(call[0].sides)
     places = sorted(int(axis) % rank for axis in (range(rank) if axes is None else axes.ravel()))
     keep = bool(call.attributes.get("keepdims", 1))
@@ -557,6 +555,8 @@ def _gemm(made: Translation, call: Call) -> Tensor:
 @_rule("MatMul")
 def _matmul(made: Translation, call: Call) -> Tensor:
     left, right = made.plain(call[0]), made.plain(call[1])
+    if min(len(left.sides), len(right.sides)) < 2:
+        raise call.refused("of a vector")
     flat = len(left.sides) == len(right.sides) == 2
     return made.add("MatMul" if flat else "BatchMatMulV2", left, right, T=left.dtype)
 
@@ -596,6 +596,8 @@ def _reshape(made: Translation, call: Call) -> Tensor:
     if shape.value is None:
         plain = made.plain(x)
         return made.add("Reshape", plain, shape, like=plain, T=x.dtype, Tshape=shape.dtype)
+    if call.attributes.get("allowzero", 0) and 0 in shape.value:
+        raise call.refused("to a side of zero")
     wanted: list[int] = []
     for place, side in enumerate(int(side) for side in shape.value):
         kept = x.sides[place] if side == 0 else side
@@ -611,14 +613,14 @@ def _reshape(made: Translation, call: Call) -> Tensor:
 
 @_rule("Squeeze")
 def _squeeze(made: Translation, call: Call) -> Tensor:
-    axes, x = call.known(1, "axes"), made.plain(call[0])
+    axes, x = call.known(1), made.plain(call[0])
     places = [] if axes is None else [int(axis) % len(x.sides) for axis in axes]
     return made.add("Squeeze", x, T=x.dtype, squeeze_dims=places)
 
 
 @_rule("Unsqueeze")
 def _unsqueeze(made: Translation, call: Call) -> Tensor:
-    axes, found = call.known(1, "axes"), made.plain(call[0])
+    axes, found = call.known(1), made.plain(call[0])
     assert axes is not None
     rank = len(found.sides) + axes.size
     for axis in sorted(int(axis) % rank for axis in axes.ravel()):
@@ -684,11 +686,11 @@ def _expand(made: Translation, call: Call) -> Tensor:
 @_rule("Slice")
 def _slice(made: Translation, call: Call) -> Tensor:
     x = made.plain(call[0])
-    starts, ends = call.known(1, "starts"), call.known(2, "ends")
+    starts, ends = call.known(1), call.known(2)
     assert starts is not None
     assert ends is not None
     rank = len(x.sides)
-    given, steps = call.known(3, "axes"), call.known(4, "steps")
+    given, steps = call.known(3), call.known(4)
     axes = range(len(starts)) if given is None else [int(axis) % rank for axis in given]
     begin, end, stride = [0] * rank, [0] * rank, [1] * rank
     free_begin = free_end = (1 << rank) - 1
@@ -708,7 +710,7 @@ def _slice(made: Translation, call: Call) -> Tensor:
 def _split(made: Translation, call: Call) -> list[Tensor]:
     x = made.plain(call[0])
     axis = int(call.attributes.get("axis", 0)) % len(x.sides)
-    sizes = call.known(1, "split")
+    sizes = call.known(1)
     lengths = [side[axis] for side in call.sides] if sizes is None else [int(size) for size in sizes]
     if None in lengths:
         raise call.refused("of a free size")
@@ -728,8 +730,10 @@ def _split(made: Translation, call: Call) -> list[Tensor]:
 
 @_rule("Pad")
 def _pad(made: Translation, call: Call) -> Tensor:
-    x, pads, value = made.plain(call[0]), call.known(1, "pads"), call.known(2, "value")
+    x, pads, value = made.plain(call[0]), call.known(1), call.known(2)
     if _text(call, "mode", "constant") != "constant" or pads is None or call.known(3) is not None:
+        raise call.refused("of that kind")
+    if (pads < 0).any():  # which cuts
         raise call.refused("of that kind")
     around = made.constant(pads.reshape(2, -1).T, np.int32)
     filling = made.constant(0 if value is None else value, x.dtype)

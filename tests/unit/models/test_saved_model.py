@@ -1,6 +1,6 @@
 """A model file as a SavedModel: what TensorFlow Serving reads in it, and what is refused.
 
-That TensorFlow answers the same is seen by benchmarks/saved_model_check.py, where there is TensorFlow.
+That TensorFlow answers the same is seen by tests/integration/models/test_tensorflow_numbers.py.
 """
 
 from collections.abc import Callable
@@ -198,17 +198,47 @@ def test_a_free_batch_is_read_from_the_pixels_when_the_network_runs() -> None:
     assert slices == [[0], [1], [1]]
 
 
+_COUNTED: dict[str, Any] = {"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER", "count_include_pad": 1}
+_WEIGHTS = {
+    "w": np.ones((4, 3, 2, 2), np.float32),
+    "vector": np.ones(8, np.float32),
+    "zero": np.array([0, -1], np.int64),
+    "last": np.array([-1], np.int64),
+    "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64),
+    "cut": np.array([0, 0, -1, 0, 0, 0, 0, 0], np.int64),
+}
+
+
 @pytest.mark.parametrize(
     ("node", "said"),
     [
         (helper.make_node("Hardmax", ["x"], ["out"]), "Hardmax"),
         (helper.make_node("MaxPool", ["x"], ["out"], kernel_shape=[2, 2], ceil_mode=1), "MaxPool"),
         (helper.make_node("Conv", ["x", "w"], ["out"], auto_pad="SAME_LOWER"), "SAME_LOWER"),
+        (helper.make_node("Conv", ["x", "x"], ["out"]), "computed by the network itself"),
+        (helper.make_node("Elu", ["x"], ["out"], alpha=0.5), "Elu with another alpha"),
+        (helper.make_node("AveragePool", ["x"], ["out"], **_COUNTED), "AveragePool that counts its padding"),
+        (helper.make_node("Softmax", ["x"], ["out"], axis=2), "Softmax along an inner axis"),
+        (helper.make_node("ReduceSum", ["x"], ["out"], noop_with_empty_axes=1), "ReduceSum of that kind"),
+        (helper.make_node("Gemm", ["x", "w"], ["out"], transA=1), "Gemm of that kind"),
+        (helper.make_node("MatMul", ["x", "vector"], ["out"]), "MatMul of a vector"),
+        (helper.make_node("Flatten", ["x"], ["out"], axis=2), "Flatten of a free size"),
+        (helper.make_node("Reshape", ["x", "zero"], ["out"], allowzero=1), "Reshape to a side of zero"),
+        (helper.make_node("Gather", ["x", "last"], ["out"], axis=0), "Gather from the end of a free size"),
+        (helper.make_node("Pad", ["x", "pads"], ["out"], mode="reflect"), "Pad of that kind"),
+        (helper.make_node("Pad", ["x", "cut"], ["out"]), "Pad of that kind"),
     ],
 )
 def test_an_operator_that_is_not_translated_is_named(node: onnx.NodeProto, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        translate(network(node, w=np.ones((4, 3, 2, 2), np.float32)), 8, 8)
+        translate(network(node, **_WEIGHTS), 8, 8)
+
+
+def test_an_output_that_is_not_translated_is_no_crash() -> None:
+    pooled = helper.make_node("MaxPool", ["x"], ["best", "places"], kernel_shape=[2, 2])
+    with pytest.raises(DataError, match="further outputs of the operator MaxPool"):
+        translate(network(pooled, helper.make_node("Cast", ["places"], ["out"], to=TensorProto.FLOAT)), 8, 8)
+    translate(network(pooled, helper.make_node("Relu", ["best"], ["out"])), 8, 8)
 
 
 def test_the_command_writes_a_folder_and_says_so(
