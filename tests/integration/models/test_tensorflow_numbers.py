@@ -4,14 +4,12 @@ TensorFlow stands in an environment of its own, made by uv on the first run and 
 benchmarks/saved_model_check.py: its packages are no business of ours.
 """
 
-import importlib.util
 import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,8 @@ from trapline.models.saved_model import saved_model
 from trapline.models.tensorflow_graph import translate
 
 pytestmark = pytest.mark.slow
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 CHILD = """
 import json, pathlib, sys
@@ -373,27 +373,8 @@ def _shapes() -> Iterator[tuple[str, Case]]:
 CASES = dict(found for part in (_by_number, _windows, _along_axes, _products, _shapes) for found in part())
 
 
-def _running() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "running.py"
-    spec = importlib.util.spec_from_file_location("running", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+def answers(folder: Path, python: Path) -> Mapping[str, Any]:
     """What TensorFlow says of each case, or the error's text; asked once for all."""
-    running = _running()
-    try:
-        python = running.rival_python("TensorFlow", running.TENSORFLOW)
-    except SystemExit as error:
-        if os.environ.get("CI"):
-            raise AssertionError(str(error)) from None
-        pytest.skip(f"TensorFlow cannot be had here: {error}")
-    folder = tmp_path_factory.mktemp("tensorflow")
     np.save(folder / "images.npy", IMAGES)
     for place, one in enumerate(CASES.values()):
         nodes, outputs = translate(one.model(), 8, 8)
@@ -408,14 +389,33 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     return {name: all_of_them[str(place)] for place, name in enumerate(CASES)}
 
 
+def difference(found: Any, expected: Any) -> str:
+    """What is wrong with an answer; empty if nothing."""
+    if isinstance(found, str):
+        return found
+    if found.shape != expected.shape:
+        return f"shape {found.shape}, not {expected.shape}"
+    close = np.allclose(found, expected, rtol=1e-4, atol=1e-5)
+    return "" if close else f"differs by {np.abs(found - expected).max()}"
+
+
 def test_every_rule_has_its_case() -> None:
     entered = {one.op_type for each in CASES.values() for one in each.model().graph.node}
     assert set(tensorflow_graph._RULES) - entered == set()
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_tensorflow_answers_what_onnx_runtime_answers(answers: Mapping[str, Any], name: str) -> None:
-    expected = CASES[name].expected()
-    assert not isinstance(answers[name], str), answers[name]
-    assert answers[name].shape == expected.shape
-    np.testing.assert_allclose(answers[name], expected, rtol=1e-4, atol=1e-5)
+def test_tensorflow_answers_what_onnx_runtime_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from running import TENSORFLOW, rival_python
+
+    try:
+        python = rival_python("TensorFlow", TENSORFLOW)
+    except SystemExit as error:
+        if os.environ.get("CI"):
+            raise AssertionError(str(error)) from None
+        pytest.skip(f"TensorFlow cannot be had here: {error}")
+    found = answers(tmp_path, python)
+    wrong = {name: difference(found[name], one.expected()) for name, one in CASES.items()}
+    assert {name: said for name, said in wrong.items() if said} == {}
