@@ -296,7 +296,7 @@ def measure(
 
     async def one(server: Server, clients: int, cell: Cell) -> tuple[float, float]:
         asks = await server.clients(clients)
-        await load(asks, 0.5, Cell())  # warm
+        await load(asks, min(0.5, seconds), Cell())  # warm
         used, known = processor_seconds(server.pids), len(cell.latencies)
         rate = await load(asks, seconds, cell)
         return rate, (processor_seconds(server.pids) - used) / max(1, len(cell.latencies) - known)
@@ -305,7 +305,7 @@ def measure(
         for clients in CLIENTS:
             for name in servers:
                 cell, answered = cells[name, clients], len(cells[name, clients].latencies)
-                top, least = ceiling(model, photos, max(1.0, seconds / 2))
+                top, least = ceiling(model, photos, seconds / 2)
                 rate, cost = asyncio.run(one(servers[name], clients, cell))
                 if len(cell.latencies) == answered:
                     sys.exit(

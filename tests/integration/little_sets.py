@@ -8,12 +8,14 @@ from pathlib import Path
 Row = dict[str, str]
 
 
-def little_caltech_night(source: Path, folder: Path, locations: int = 12, withheld: int = 12) -> Path:
-    """Some photos of some locations of the labelled part, some photos of the withheld one."""
+def little_caltech_night(
+    source: Path, folder: Path, locations: int = 12, each: int = 9, withheld: int = 12
+) -> Path:
+    """Some photos of each of some locations of the labelled part, some photos of the withheld one."""
     photos: dict[str, list[str]] = {}
     for row in _rows(source / "train_features.csv"):
         photos.setdefault(row["site"], []).append(row["id"])
-    train = {name for site in sorted(photos)[:locations] for name in photos[site][:9]}
+    train = {name for site in sorted(photos)[:locations] for name in photos[site][:each]}
     test = {row["id"] for row in list(_rows(source / "test_features.csv"))[:withheld]}
     for name in ("train_features", "train_labels", "train_metadata"):
         _copy(source, folder, f"{name}.csv", lambda row: row["id"] in train)

@@ -60,9 +60,9 @@ class Bench:
         command = [sys.executable, "-m", "trapline", *map(str, arguments)]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
 
-    def caltech_night(self) -> Path:
+    def caltech_night(self, **counts: int) -> Path:
         """A small caltech-night."""
-        return little_caltech_night(self.field / "caltech-night", self.folder / "caltech-night")
+        return little_caltech_night(self.field / "caltech-night", self.folder / "caltech-night", **counts)
 
     def trailcam_bursts(self, every: int = 4) -> Path:
         """A small trailcam-bursts."""
@@ -141,7 +141,7 @@ def smallest_gateway(bench: Bench) -> str:
 
 
 def smallest_hostile(bench: Bench) -> str:
-    return bench.run("hostile.py", bench.model, "--seconds", "2")
+    return bench.run("hostile.py", bench.model, "--seconds", 0.5)
 
 
 def smallest_kill_test(bench: Bench) -> str:
@@ -174,7 +174,8 @@ def smallest_soak(bench: Bench) -> str:
 
 
 def smallest_caltech_submission(bench: Bench) -> str:
-    source, checkpoint = bench.caltech_night(), bench.folder / "yolox.pth"
+    source = bench.caltech_night(each=4, withheld=6)
+    checkpoint = bench.folder / "yolox.pth"
     write_checkpoint(checkpoint)
     bench.trapline("export", checkpoint, "--detector", "-o", "detector.onnx")
     small = ["--set", "epochs=1", "--set", "folds=2"]
@@ -204,7 +205,7 @@ def smallest_trailcam_bursts(bench: Bench) -> str:
 
 def smallest_train(bench: Bench) -> str:
     few = ["--epochs", 1, "--runs", 1]
-    source = bench.caltech_night()
+    source = bench.caltech_night(each=4)
     return "".join(
         bench.run("train.py", source, "--recipe", recipe, *few)
         for recipe in ("small-cnn", "conser-vision-resnet50")
