@@ -17,7 +17,7 @@ ci: format-check lint types layers forms docs test build
 test *arguments:
     {{ run }} pytest -q -n 2 --dist worksteal {{ arguments }}
 
-# only the unit tests, in about a minute
+# the unit tests that train nothing and start few processes, in about a minute
 unit *arguments:
     {{ run }} pytest -q -n 2 --dist worksteal tests/unit -m "not slow" {{ arguments }}
 

@@ -8,6 +8,8 @@ import pytest
 from trapline.errors import DataError, UsageError
 from trapline.recipes import Recipe, recipe_names, resolve_recipe
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 networks = pytest.importorskip("trapline.models.networks")
 

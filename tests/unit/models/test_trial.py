@@ -37,6 +37,8 @@ from trapline.models.self_contained import parse_model
 from trapline.models.trial import Trial
 from trapline.serving.shelf import Shelf
 
+pytestmark = pytest.mark.slow
+
 QUICK = Trial(seconds=1)
 
 

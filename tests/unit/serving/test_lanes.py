@@ -18,6 +18,8 @@ from trapline.serving.lanes import Lanes
 from trapline.serving.refusals import NOT_READY, RefusedError
 from trapline.serving.shelf import Served
 
+pytestmark = pytest.mark.slow
+
 SLOW, QUICK = Photo(b"slow", "slow"), Photo(b"quick", "quick")
 SECONDS = 2.0
 """That a slow photo takes."""

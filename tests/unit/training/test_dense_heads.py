@@ -9,7 +9,7 @@ from trapline.metrics import log_loss, probabilities_of
 from trapline.recipes import Recipe
 from trapline.training.dense import DenseHead, as_dense, fit_dense
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 torch = pytest.importorskip("torch")
 

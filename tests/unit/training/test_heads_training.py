@@ -17,7 +17,7 @@ from trapline.training import crossval, train
 from trapline.training.features import embed
 from trapline.training.learners import looks_of
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 LABELS = ("disc", "square")
 PLACES = 8

@@ -25,7 +25,7 @@ from trapline.training.frozen import background_backbone
 from trapline.training.selection import select_media
 from trapline.training.targets import base_calibration
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 LABELS = ("blank", "hare", "lynx")
 FRAMES = 3

@@ -26,7 +26,7 @@ from trapline.training.linear import fit_head
 from trapline.training.taxa_media import select_taxa
 from trapline.training.tree_heads import Decision, class_logits, fit_together, losses
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 TREE = """label,class,order,family,genus,species,kind
 bobcat,Mammalia,Carnivora,Felidae,Lynx,Lynx rufus,animal

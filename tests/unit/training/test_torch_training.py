@@ -15,7 +15,7 @@ from trapline.errors import DataError, TraplineWarning
 from trapline.metrics import log_loss
 from trapline.recipes import Recipe, change_recipe, resolve_recipe
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
