@@ -247,3 +247,116 @@ def test_arrays_that_do_not_fit_are_refused(truth: object, values: object, compl
 def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
     with pytest.raises(DataError, match="Weights"):
         metrics.accuracy([0, 1], [[1, 0], [0, 1]], weights)
+
+
+def test_probabilities_may_miss_1_by_rounding_only() -> None:
+    metrics.log_loss([0], [[1 + 1e-6, 0.0]])
+    with pytest.raises(DataError, match="finite and lie in"):
+        metrics.log_loss([0], [[1 + 2e-6, 0.0]])
+    with pytest.raises(DataError, match="finite and lie in"):
+        metrics.log_loss([0], [[1.0, -1e-9]])
+
+
+@pytest.mark.parametrize("truth", [[True, False], np.array([1, 0], np.uint8)])
+def test_truth_may_be_of_any_whole_numbers(truth: object) -> None:
+    values = [[0.9, 0.1], [0.2, 0.8]]
+    assert float(metrics.accuracy(truth, values)) == 0  # type: ignore[arg-type]
+    assert float(metrics.subset_accuracy([truth, truth], values)) == 0.5  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("truth", [[[0, 2]], [[-1, 0]], [[[0, 1]]], [["hare"]]])
+def test_truth_of_several_labels_is_0_or_1(truth: object) -> None:
+    with pytest.raises(DataError):
+        metrics.log_loss(truth, [[0.5, 0.5]])  # type: ignore[arg-type]
+
+
+def test_weights_may_be_0_and_where_all_are_nothing_is_defined() -> None:
+    truth, values = [0, 1, 1], [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]
+    assert float(metrics.accuracy(truth, values, [1, 0, 1])) == 1
+    none = metrics.measure(truth, values, [[0, 0, 0], [1, 1, 1]])
+    assert all(np.isnan(value[0]) and not np.isnan(value[1]) for value in none.values())
+    with pytest.raises(DataError, match=r"Weights must be \[3\]"):
+        metrics.accuracy(truth, values, np.ones((1, 1, 3)))
+    with pytest.raises(DataError, match="not negative"):
+        metrics.accuracy(truth, values, [1, -1e-9, 1])
+
+
+def test_a_label_neither_present_nor_said_counts_in_no_mean() -> None:
+    values = [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]]
+    counts = metrics.count_labels([0, 0], values)
+    assert counts.support.tolist() == [2, 0, 0]
+    assert counts.predicted.tolist() == [1, 1, 0]
+    assert counts.hits.tolist() == [1, 0, 0]
+    np.testing.assert_array_equal(counts.recall, [0.5, np.nan, np.nan])
+    np.testing.assert_array_equal(counts.precision, [1, 0, np.nan])
+    np.testing.assert_allclose(counts.f1, [2 / 3, 0, np.nan])
+    assert float(metrics.balanced_accuracy([0, 0], values)) == 0.5
+    assert float(metrics.macro_f1([0, 0], values)) == pytest.approx(1 / 3)
+
+
+def test_a_label_is_said_where_it_reaches_its_threshold() -> None:
+    counts = metrics.count_labels([[1, 1, 0]], [[0.5, 0.49, 0.6]])
+    assert counts.predicted.tolist() == [1, 0, 1]
+    own = metrics.count_labels([[1, 1, 0]], [[0.5, 0.49, 0.6]], threshold=[0.51, 0.49, 0.7])
+    assert own.predicted.tolist() == [0, 1, 0]
+    alone = metrics.count_labels([[1, 1, 0]], [[0.5, 0.49, 0.6]], blank=2)
+    assert alone.predicted.tolist() == [0, 0, 1]
+
+
+def test_the_figures_of_several_labels_know_the_blank_column() -> None:
+    truth, values = [[1, 0], [0, 1]], [[0.9, 0.6], [0.6, 0.9]]
+    assert float(metrics.subset_accuracy(truth, values)) == 0
+    assert float(metrics.subset_accuracy(truth, values, blank=0)) == 1
+    assert float(metrics.macro_f1(truth, values, blank=0)) == 1
+    measured = metrics.measure(truth, values, blank=0)
+    assert (float(measured["subset_accuracy"]), float(measured["macro_f1"])) == (1, 1)
+
+
+def test_losses_are_kept_from_infinity_on_both_sides() -> None:
+    certain = -np.log(1e-7), -np.log1p(-1e-7)
+    assert metrics.log_losses([1, 0], [[1.0, 0.0], [1.0, 0.0]]) == pytest.approx(certain)
+    assert metrics.binary_losses([[1, 0]], [[0.0, 0.0]])[0] == pytest.approx(certain)
+    assert metrics.label_log_loss([[1, 0], [1, 1]], [[0.5, 0.5], [0.25, 0.8]], [1, 3]) == pytest.approx(
+        [(np.log(2) + 3 * np.log(4)) / 4, (np.log(2) - 3 * np.log(0.8)) / 4]
+    )
+    assert metrics.label_log_loss([[1]], [[0.5]], [[1], [2]]) == pytest.approx(np.full((2, 1), np.log(2)))
+    nothing = metrics.categorical_cross_entropy([[1, 0]], [[0.0, 0.0]])
+    assert float(nothing) == pytest.approx(-np.log(1e-7))
+
+
+def test_names_of_figures_are_those_that_are_measured_with_labels_enough() -> None:
+    assert metrics.metric_names("single-label") == (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "top_2_accuracy",
+        "top_3_accuracy",
+        "top_5_accuracy",
+        "log_loss",
+        "brier_score",
+        "expected_calibration_error",
+        "macro_auc",
+    )
+    assert metrics.metric_names("multi-label") == (
+        "subset_accuracy",
+        "top_5_accuracy",
+        "macro_f1",
+        "mean_average_precision",
+        "log_loss",
+        "brier_score",
+        "expected_calibration_error",
+        "macro_auc",
+    )
+    few = metrics.measure([0, 1, 2], np.full((3, 3), 1 / 3))
+    assert "top_2_accuracy" in few
+    assert "top_3_accuracy" not in few, "of three labels three hold every one"
+    five = np.eye(5, dtype=int)
+    assert "top_5_accuracy" not in metrics.measure(five, five)
+
+
+def test_a_certain_ranking_has_an_area_of_1_and_ties_count_half() -> None:
+    values = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.1, 0.9]])
+    assert metrics.label_auc([0, 0, 1, 1], values) == pytest.approx([3.5 / 4, 3.5 / 4])
+    assert metrics.label_auc([0, 0, 1, 1], values, [1, 0, 1, 1]) == pytest.approx([1, 1])
+    assert metrics.label_average_precision([0, 0, 1, 1], values)[0] == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert np.isnan(metrics.label_average_precision([0, 0, 0, 0], values)[1])

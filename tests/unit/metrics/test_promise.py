@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import beta, norm, t
 
 from trapline.errors import DataError
 from trapline.metrics.promise import (
+    STEPS,
+    _counts,
     choose_threshold,
     effective_size,
     effective_size_observed,
@@ -87,3 +89,115 @@ def test_locations_that_differ_in_the_answers_judged_count_for_less() -> None:
     assert effective_size_observed(unlike, groups) < 45
     assert effective_size_observed(np.ones(400), groups) == np.inf
     assert lower_bound(unlike, groups, correlation=0.0) < lower_bound(alike, groups, correlation=0.0)
+
+
+def test_few_locations_widen_the_bound_by_the_square_of_students_correction() -> None:
+    size = 12 * (norm.ppf(0.9) / t.ppf(0.9, 11)) ** 2
+    assert lower_bound(np.ones(12), np.arange(12), 0.9) == pytest.approx(0.1 ** (1 / size))
+    size = 12 * (norm.ppf(0.8) / t.ppf(0.8, 2)) ** 2  # all outcomes alike: no correlation can be seen
+    assert lower_bound(np.ones(12), np.repeat([3, 1, 2], 4), 0.8) == pytest.approx(0.2 ** (1 / size))
+
+
+def test_the_correlation_of_groups_of_unequal_size_is_that_of_the_analysis_of_variance() -> None:
+    assert intraclass_correlation([1, 1, 0, 1, 0, 1], ["b", "b", "b", "a", "c", "c"]) == 0  # below 0: none
+    right, groups = [1, 1, 1, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1, 1, 2]
+    means, sizes = np.array([3 / 4, 0, 1]), np.array([4, 3, 1])
+    between = (sizes * (means - 0.5) ** 2).sum() / 2
+    within = (3 * (1 / 4) ** 2 + (3 / 4) ** 2) / 5
+    typical = (8 - (16 + 9 + 1) / 8) / 2
+    expected = (between - within) / (between + (typical - 1) * within)
+    assert intraclass_correlation(right, groups) == pytest.approx(expected)
+
+
+def test_what_tells_nothing_of_a_correlation_is_taken_for_all_or_none() -> None:
+    assert intraclass_correlation([1, 0, 1], [4, 4, 4]) == 1  # one group
+    assert intraclass_correlation([1, 0, 1], [1, 2, 3]) == 0  # one media a group
+    assert intraclass_correlation([1, 1, 1, 1], [1, 1, 2, 2]) == 0  # nothing varies
+
+
+def test_large_groups_count_for_less_by_the_square_of_their_size() -> None:
+    assert effective_size(["a", "b", "b", "b"], 0.5) == pytest.approx(16 / (1 + 3 * (1 + 2 * 0.5)))
+    assert effective_size([1, 2, 2, 2], 0.0) == 4
+
+
+def test_the_observed_size_is_that_of_a_ratio_over_groups() -> None:
+    right, groups = [1, 1, 0, 1, 0], [7, 7, 7, 1, 2]
+    share = 3 / 5
+    variance = 3 / 2 * ((2 - 3 * share) ** 2 + (1 - share) ** 2 + share**2) / 5**2
+    assert effective_size_observed(right, groups) == pytest.approx(share * (1 - share) / variance)
+    assert effective_size_observed([1, 0], [1, 1]) == np.inf  # one group says nothing of others
+    assert effective_size_observed([1, 0, 0, 1], [1, 1, 2, 2]) == np.inf  # the groups do not differ
+    assert effective_size_observed([0, 0], [1, 2]) == np.inf
+
+
+def test_the_smaller_of_the_two_effective_sizes_makes_the_bound() -> None:
+    groups = np.repeat(np.arange(40), 10)
+    unlike, alike = (groups >= 4).astype(float), np.tile(np.r_[0, np.ones(9)], 40)
+    student = (norm.ppf(0.95) / t.ppf(0.95, 39)) ** 2
+
+    def bound(size: float) -> float:
+        return float(beta.ppf(0.05, 0.9 * size, size - 0.9 * size + 1))
+
+    seen = effective_size_observed(unlike, groups)
+    assert lower_bound(unlike, groups, 0.95, correlation=0.1) == pytest.approx(bound(student * seen))
+    by_correlation = effective_size(groups, 0.1)  # of outcomes in which the locations do not differ at all
+    assert lower_bound(alike, groups, 0.95, correlation=0.1) == pytest.approx(bound(student * by_correlation))
+    two = np.repeat([0, 1], 50)
+    assert 0 < lower_bound(np.ones(100), two, correlation=0.0) < 1
+    assert lower_bound(np.zeros(100), two) == 0
+
+
+def test_a_promise_that_is_just_kept_is_made_and_says_what_it_rests_on() -> None:
+    groups = np.r_[np.repeat(np.arange(30), 4), 99, 99]
+    scores = np.r_[np.full(120, 0.7), 0.2, 0.2]
+    right = np.r_[np.tile([1, 1, 1, 0], 30), 0, 0]
+    alike = intraclass_correlation(right, groups)
+    bound = lower_bound(right[:120], groups[:120], 0.9, alike)
+    found = choose_threshold(scores, right, groups, promise=bound, confidence=0.9)
+    assert found is not None
+    assert (found.threshold, found.answered, found.right, found.groups) == (0.7, 120, 90, 30)
+    assert found.bound == pytest.approx(bound)
+    assert choose_threshold(scores, right, groups, promise=bound + 1e-6, confidence=0.9) is None
+
+
+def test_the_order_of_the_media_changes_no_promise() -> None:
+    random = np.random.default_rng(3)
+    groups, scores = random.integers(0, 50, 500), random.uniform(size=500).round(2)
+    right = random.uniform(size=500) < 0.5 + scores / 2
+    found = choose_threshold(scores, right, groups, promise=0.7)
+    assert found is not None
+    passed = scores >= found.threshold
+    assert (found.answered, found.right) == (passed.sum(), (right & passed).sum())
+    assert found.groups == len(np.unique(groups[passed]))
+    alike = intraclass_correlation(right, groups)
+    assert found.bound == pytest.approx(lower_bound(right[passed], groups[passed], 0.9, alike))
+    order = random.permutation(500)
+    assert choose_threshold(scores[order], right[order], groups[order], promise=0.7) == found
+
+
+def test_a_threshold_below_one_that_fails_is_never_taken() -> None:
+    scores = np.r_[np.full(300, 0.9), np.full(100, 0.6), np.full(4000, 0.3)]
+    right = np.r_[np.ones(300), np.zeros(100), np.ones(4000)]  # all together are right often enough again
+    assert lower_bound(right, np.arange(4400), correlation=0.0) > 0.9
+    found = choose_threshold(scores, right, np.arange(4400), promise=0.9)
+    assert found is not None
+    assert (found.threshold, found.answered) == (0.9, 300)
+
+
+def test_few_thresholds_are_tried_the_first_where_enough_media_pass() -> None:
+    count = 2000
+    scores = np.linspace(1, 0, count)
+    tried = _counts(scores, np.arange(count), 0.0, 0.9, 0.9)
+    assert len(tried) == STEPS
+    assert tried[-1] == count
+    assert tried == sorted(set(tried))
+
+    def could(media: int) -> bool:  # with half of the mistakes that are allowed
+        size = media * (norm.ppf(0.9) / t.ppf(0.9, media - 1)) ** 2
+        return bool(beta.ppf(0.1, 0.95 * size, 0.05 * size + 1) >= 0.9)
+
+    assert could(tried[0])
+    assert not could(tried[0] - 1)
+    assert np.ptp(np.diff(tried)) <= 1, "evenly"
+    assert _counts(scores[:5], np.arange(5), 0.0, 0.9, 0.9) == []
+    assert _counts(np.full(400, 0.5), np.arange(400), 0.0, 0.9, 0.9) == [400]

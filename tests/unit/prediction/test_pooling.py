@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
-from trapline.models import Calibration, EventPooling
+from trapline.images import Preprocessing
+from trapline.models import Calibration, Card, EventPooling
 from trapline.prediction import PredictionFacts, Predictions, pool_events
+from trapline.prediction.frames import pool_frames
 from trapline.prediction.places import answer_by_place
 from trapline.prediction.table import FIXED, fixed_columns
 
@@ -219,3 +221,138 @@ def test_boxes_of_a_media_are_pooled_and_skipped_ones_do_not_count() -> None:
     assert pooled.table["reason"].to_list() == [None, None]
     with pytest.raises(UsageError, match="rows 'event'"):
         pool_events(boxes, catalog, how="mean")
+
+
+EVERY_WAY = ("mean", "max", "noisy-or", "mean-logit", "geometric-mean", "first")
+
+
+@pytest.mark.parametrize("how", EVERY_WAY)
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_an_event_is_answered_as_if_its_failed_photos_had_never_been_taken(how: str, task: str) -> None:
+    shot = [("a", "e", 0.9), ("b", "e", 0.6), ("c", "f", 0.2)]
+    failed = [("x", "e", None), *shot[:1], ("y", "e", None), *shot[1:], ("z", "f", None)]
+    boxes = {"a": BOX, "b": [], "c": [], "x": BOX, "y": [], "z": BOX}
+    pooled = [
+        pool_events(replace(predictions, task=task), catalog, how=how, without_box=0.5, rows="event").table  # type: ignore[arg-type]
+        for predictions, catalog in (make(shot, boxes), make(failed, boxes))
+    ]
+    assert pooled[1].select(LABELS).equals(pooled[0].select(LABELS))
+    assert pooled[1]["reason"].to_list() == ["2 of 4 media failed", "1 of 2 media failed"]
+    assert pooled[0]["reason"].to_list() == [None, None]
+
+
+def test_a_good_photo_without_weight_still_speaks_for_an_event_whose_others_failed() -> None:
+    rows = [("a", "e", 0.9), ("b", "e", None), ("c", "f", 0.3), ("d", "f", 0.7)]
+    boxes = {"a": [], "b": BOX, "c": [], "d": BOX}
+    pooled = pool_events(*make(rows, boxes), how="mean", without_box=0.0, rows="event").table
+    assert pooled["hare"].to_list() == pytest.approx([0.9, 0.7])
+    assert pooled["status"].to_list() == ["ok", "ok"]
+
+
+def test_pooled_events_have_the_columns_of_predictions_and_say_how_they_were_made() -> None:
+    predictions, catalog = make([("a", None, 0.9), ("b", "e", 0.6), ("c", "e", None)])
+    told = replace(predictions, facts=PredictionFacts(others={"more": 1}))
+    pooled = pool_events(told, catalog, how="max", rows="event")
+    assert pooled.level == "event"
+    assert (pooled.model, pooled.task, pooled.labels) == ("fingerprint", "single-label", LABELS)
+    assert pooled.table.select(*FIXED).rows() == [
+        ("a", None, None, None, "ok", None),
+        (None, "e", None, None, "ok", "1 of 2 media failed"),
+    ]
+    assert pooled.facts.as_json() == {
+        "more": 1,
+        "pooled": {
+            "how": {"method": "max", "by_label": {}, "selected_on": ""},
+            "without_box": 1.0,
+            "place_days": None,
+        },
+    }
+    media = pool_events(predictions, catalog)
+    assert media.level == "media"
+    assert media.table["event_id"].to_list() == [None, "e", "e"], "of the catalog"
+    assert media.facts.pooled is not None
+    assert media.facts.pooled.how.method == "mean-logit"
+
+
+@pytest.mark.parametrize("weight", [-0.01, 1.01])
+def test_a_weight_of_photos_without_a_box_is_a_share(weight: float) -> None:
+    made = make([("a", "e", 0.9)])
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        pool_events(*made, without_box=weight)
+    for edge in (0, 1):
+        assert pool_events(*made, without_box=edge).table["hare"].to_list() == pytest.approx([0.9])
+    with pytest.raises(UsageError, match="media or event"):
+        pool_events(*made, rows="box")  # type: ignore[arg-type]
+
+
+def test_a_place_answers_by_events_up_to_and_at_the_last_day_and_only_for_what_it_can() -> None:
+    pooled = np.array([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.5, 0.5]])
+    seen, places = np.array([True, True, False, False]), np.array([0, 0, 0, -1])
+    found = answer_by_place(pooled, seen, places, np.array([0.0, 10.0, 5.0, 5.0]), 5.0)
+    assert found[2] == pytest.approx([(0.8 + 0.4 + 0.5) / 3, (0.2 + 0.6 + 0.5) / 3])
+    assert np.array_equal(found[[0, 1, 3]], pooled[[0, 1, 3]])
+    near = answer_by_place(pooled, seen, places, np.array([0.0, 10.0, 5.1, 5.0]), 5.0)
+    assert near[2] == pytest.approx([(0.4 + 0.5) / 2, (0.6 + 0.5) / 2])
+    assert np.array_equal(answer_by_place(pooled, seen, places, np.array([0, 10, 5, 5.0]), 4.9), pooled)
+
+
+def test_a_place_of_several_labels_is_no_answer() -> None:
+    predictions, catalog = make([("a", "e", 0.9)])
+    with pytest.raises(UsageError, match="several labels"):
+        pool_events(replace(predictions, task="multi-label"), catalog, place_days=9)
+    with pytest.raises(UsageError, match="above 0"):
+        pool_events(predictions, catalog, place_days=-1)
+    assert pool_events(predictions, catalog, place_days=0.5).table["hare"].to_list() == pytest.approx([0.9])
+
+
+def test_an_event_is_seen_where_any_of_its_photos_has_a_box_and_is_of_its_mean_day() -> None:
+    rows = [("a", "e", 0.9), ("b", "e", 0.9), ("c", "f", 0.2), ("d", "g", 0.6)]
+    predictions, catalog = make(rows, {"a": [], "b": BOX, "c": [], "d": None})
+    days = [datetime(2020, 5, day) for day in (1, 3, 10, 18)]
+    times = pl.Series(days, dtype=pl.Datetime("ms"))
+    catalog = catalog.with_table(catalog.table.with_columns(location_id=pl.lit("A"), camera_time=times))
+    for place_days, expected in ((7.9, 0.2), (8, (0.9 + 0.6 + 0.5) / 3)):  # without a detector all are seen
+        found = pool_events(predictions, catalog, how="mean", place_days=place_days).table
+        assert found["hare"].to_list() == pytest.approx([0.9, 0.9, expected, 0.6])
+
+
+def test_more_than_five_strangers_are_told_by_the_first_five() -> None:
+    predictions, catalog = make([(f"m{number}", "e", 0.9) for number in range(7)])
+    with pytest.raises(DataError, match=r"6 predicted media .*: m1, m2, m3, m4, m5\. Give"):
+        pool_events(predictions, catalog.filter(pl.col("media_id") == "m0"))
+
+
+def test_events_of_a_single_label_are_scaled_then_calibrated() -> None:
+    made = make([("a", "e", 0.9), ("b", "e", 0.3)])
+    calibration = Calibration(method="temperature", temperature=2.0)
+    pooled = pool_events(*made, how=EventPooling(method="max", calibration=calibration), rows="event")
+    shares = np.sqrt([0.9 / 1.6, 0.7 / 1.6])
+    assert pooled.probabilities()[0] == pytest.approx(shares / shares.sum(), abs=1e-6)
+
+
+def test_certain_frames_leave_an_event_answered() -> None:
+    for how in EVERY_WAY:
+        pooled = pool_events(*make([("a", "e", 0.0), ("b", "e", 1.0)]), how=how, rows="event")  # type: ignore[arg-type]
+        assert pooled.probabilities().sum() == pytest.approx(1), how
+    sure = pool_events(*make([("a", "e", 1.0), ("b", "e", 1.0)]), how="mean-logit", rows="event")
+    assert sure.probabilities()[0] == pytest.approx([1, 0], abs=2e-7)
+    assert sure.probabilities()[0, 1] == pytest.approx(1e-7, rel=0.1)
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=5), st.sampled_from(EVERY_WAY))
+def test_the_frames_of_one_event_are_pooled_as_a_table_of_them_is(chances: list[float], how: str) -> None:
+    values = np.array([[one, 1 - one] for one in chances], np.float32)
+    card = Card(
+        name="m",
+        task="multi-label",
+        labels=("blank", "hare"),
+        preprocessing=Preprocessing(height=8, width=8),
+        embedding_size=4,
+        event=EventPooling(method=how),  # type: ignore[arg-type]
+    )
+    alone = pool_frames(values, card)
+    told = frames(*(("e", float(blank), float(hare)) for blank, hare in values))
+    table = pool_events(*told, how=how, rows="event").probabilities()[0]  # type: ignore[arg-type]
+    assert alone == pytest.approx(table, abs=1e-6)
+    usual = pool_frames(values, card.model_copy(update={"event": None}))
+    assert usual == pytest.approx(pool_events(*told, rows="event").probabilities()[0], abs=1e-6)

@@ -257,3 +257,24 @@ def test_a_container_has_the_cores_that_its_quota_pays_for(tmp_path: Path) -> No
     for text, cores in (("50000 100000", 1), ("100000 100000", 1), ("max 100000", None), ("odd", None)):
         quota.write_text(text)
         assert available_cores(quota) == (cores or available_cores(tmp_path / "none"))
+
+
+def test_photos_that_come_after_a_replacement_are_answered_by_the_new_model_also_in_batches(
+    write_tiny_model: Any, tmp_path: Path, photos: list[Photo]
+) -> None:
+    path = write_tiny_model(tmp_path / "m.onnx", seed=1)
+    shelf = Shelf({"tiny": path})
+    shelf.open_all()
+
+    async def ask(engine: LocalEngine) -> None:
+        later = asyncio.get_running_loop().time() + 30
+        for seed in (1, 2):
+            write_tiny_model(path, seed=seed)
+            shelf.replace("tiny")
+            served = shelf.get("tiny")
+            expected = [one.probabilities for one in answer(served.model, photos[:3])]
+            found = await engine.answers(served, photos[:3], later)
+            np.testing.assert_allclose([one.probabilities for one in found], expected, atol=1e-6)
+        await engine.close()
+
+    asyncio.run(ask(BatchingEngine(warm(2), 64, 4, 0.01)))
