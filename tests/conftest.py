@@ -15,6 +15,14 @@ import pytest
 
 hypothesis.settings.register_profile("trapline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("trapline")
+hypothesis.settings.register_profile(  # of a mutant one example that fails is enough, and the same ones for all
+    "mutation",
+    deadline=None,
+    max_examples=15,
+    derandomize=True,
+    database=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers have the cores: more threads would wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trapline.errors import UsageError
 from trapline.prediction import Ranks
 from trapline.prediction.frames import pool_nodes
-from trapline.taxonomy import RANKS, Label, Taxon, Taxonomy
+from trapline.taxonomy import RANKS, Label, Taxon, Taxonomy, group_at_rank, sum_at_nodes, sum_at_rank
 from trapline.taxonomy.classes import Classes, hierarchy_of
-from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, walk_down
+from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, verdict, walk_down
 
 Tree = tuple[Taxonomy, tuple[str, ...]]
 
@@ -157,3 +158,134 @@ def test_a_family_no_longer_stands_beside_a_subspecies_of_another() -> None:
     assert said["genus"] == ("Lynx", pytest.approx(0.3))
     assert said["subspecies"][0] is None
     assert np.isnan(said["subspecies"][1])
+
+
+CATS = {
+    "Felidae": Taxon("Felidae", "family"),
+    "Lynx": Taxon("Lynx", "genus", "Felidae"),
+    "Lynx lynx": Taxon("Lynx lynx", "species", "Lynx"),
+    "Lynx rufus": Taxon("Lynx rufus", "species", "Lynx"),
+    "Canidae": Taxon("Canidae", "family"),
+    "Homo": Taxon("Homo", "genus"),
+}
+OF_CATS = Taxonomy(
+    CATS,
+    {
+        "lynx": Label("lynx", "animal", "Lynx lynx"),
+        "bobcat": Label("bobcat", "animal", "Lynx rufus"),
+        "dog": Label("dog", "animal", "Canidae"),
+        "cat": Label("cat", "animal", "Felidae"),
+        "ranger": Label("ranger", "human", "Homo"),
+        "animal": Label("animal", "animal"),
+        "person": Label("person", "human"),
+        "car": Label("car", "vehicle"),
+        "empty": Label("empty", "blank"),
+    },
+)
+
+
+def test_an_answer_reaches_its_threshold_at_its_very_edge() -> None:
+    names = ("lynx", "bobcat", "dog")
+    levels = levels_of(OF_CATS, names)
+    bests = best_answers(np.array([[0.375, 0.375, 0.25]]), levels)
+    edge = {"family": 0.75, "genus": 0.75, "species": 0.375}
+    assert roll_up(bests, edge).answers[0] == "Lynx lynx"
+    coarser = roll_up(bests, {**edge, "species": np.nextafter(0.375, 1)})
+    assert (coarser.answers[0], coarser.levels[0], coarser.probabilities[0]) == ("Lynx", "genus", 0.75)
+    none = roll_up(bests, dict.fromkeys(edge, np.nextafter(0.75, 1)))
+    assert (none.answers[0], none.levels[0]) == (None, None)
+    assert np.isnan(none.probabilities[0])
+    assert roll_up(bests, {}).answers[0] is None, "a level without a threshold is never answered"
+
+
+def test_without_thresholds_one_half_is_enough_and_less_is_not() -> None:
+    levels = levels_of(OF_CATS, ("lynx", "dog"))
+    half, less = np.array([[0.5, 0.5]]), np.array([[0.49, 0.1]])
+    assert roll_up(best_answers(half, levels), None).answers[0] == "Lynx lynx"
+    rolled = roll_up(best_answers(less, levels), None)
+    assert (rolled.answers[0], rolled.levels[0]) == ("animal", "kind")
+
+
+def test_the_levels_are_those_of_the_tree_broadest_first() -> None:
+    levels = levels_of(OF_CATS, ("lynx", "bobcat", "dog", "empty"), without={"Lynx"})
+    assert [level.name for level in levels] == ["kind", "family", "species"]
+    assert [level.taxa for level in levels] == [
+        ("animal", "blank"),
+        ("Felidae", "Canidae"),
+        ("Lynx lynx", "Lynx rufus"),
+    ]
+    assert [level.parents for level in levels] == [(None, None), (None, None), ("Felidae", "Felidae")]
+    assert levels[0].matrix.tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
+    assert levels[1].matrix.tolist() == [[1, 0], [1, 0], [0, 1], [0, 0]]
+    assert levels[2].matrix.tolist() == [[1, 0], [0, 1], [0, 0], [0, 0]]
+
+
+def test_rows_without_probabilities_have_no_answer_and_sums_stay_within_1() -> None:
+    names = ("lynx", "bobcat", "empty")
+    values = np.array([[np.nan] * 3, [0.6, 0.4 + 1e-6, 0.0], [0.2, 0.1, 0.7]])
+    bests = {best.level: best for best in best_answers(values, levels_of(OF_CATS, names))}
+    assert bests["kind"].answers.tolist() == ["animal", "animal", "blank"]
+    assert np.isnan(bests["kind"].probabilities[0])
+    assert bests["genus"].probabilities.tolist()[1:] == [1, pytest.approx(0.3)]
+    assert bests["species"].answers.tolist()[1:] == ["Lynx lynx"] * 2
+    rolled = roll_up(list(bests.values()), None)
+    assert rolled.answers.tolist() == [None, "Lynx lynx", "blank"]
+    assert best_answers(np.array([[1.0]]), levels_of(OF_CATS, ("empty",)))[0].answers.tolist() == ["blank"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "label", "said"),
+    [
+        ("animal", "lynx", "right"),
+        ("human", "lynx", "wrong"),
+        ("blank", "empty", "right"),
+        ("Lynx lynx", "lynx", "right"),
+        ("Felidae", "lynx", "right"),
+        ("Lynx rufus", "lynx", "wrong"),
+        ("Canidae", "lynx", "wrong"),
+        ("Lynx lynx", "cat", "unknown"),  # a cat may be a lynx
+        ("Lynx", "cat", "unknown"),
+        ("Felidae", "cat", "right"),
+        ("Canidae", "cat", "wrong"),
+        ("Lynx lynx", "animal", "unknown"),
+        ("Homo", "person", "unknown"),
+        ("Homo", "animal", "wrong"),
+        ("Lynx", "person", "wrong"),
+        ("Lynx", "empty", "wrong"),
+        ("Lynx", "car", "wrong"),
+    ],
+)
+def test_an_answer_is_right_at_or_above_the_label_and_unknown_below_it(
+    answer: str, label: str, said: str
+) -> None:
+    assert verdict(OF_CATS, answer, label) == said
+
+
+def test_a_taxon_of_two_kinds_tells_neither() -> None:
+    taxa = {"Mammalia": Taxon("Mammalia", "class"), "Homo": Taxon("Homo", "genus", "Mammalia")}
+    labels = {
+        "ranger": Label("ranger", "human", "Homo"),
+        "mammal": Label("mammal", "animal", "Mammalia"),
+        "animal": Label("animal", "animal"),
+    }
+    assert verdict(Taxonomy(taxa, labels), "Mammalia", "animal") == "wrong"
+    assert verdict(Taxonomy(taxa, labels), "Homo", "animal") == "wrong"
+
+
+def test_labels_are_summed_at_a_rank_into_the_taxon_at_which_they_stop() -> None:
+    names = ("lynx", "bobcat", "cat", "dog", "empty")
+    values = np.array([[0.1, 0.2, 0.3, 0.15, 0.25]])
+    sums, groups = sum_at_rank(values, OF_CATS, names, "genus")
+    assert groups == ("Lynx", "Felidae", "Canidae", "empty")
+    assert sums[0] == pytest.approx([0.3, 0.3, 0.15, 0.25])
+    assert sum_at_rank(values, OF_CATS, names, "class")[1] == names, "there is none: labels stay themselves"
+    assert group_at_rank(OF_CATS, "lynx", "subspecies") == "Lynx lynx"
+    nodes, taxa = sum_at_nodes(values, OF_CATS, names)
+    assert dict(zip(taxa, nodes[0], strict=True)) == pytest.approx(
+        {"Felidae": 0.6, "Lynx": 0.3, "Lynx lynx": 0.1, "Lynx rufus": 0.2, "Canidae": 0.15}
+    )
+    for wrong in (values[0], values[:, :4]):
+        with pytest.raises(UsageError, match=r"must be \[rows, 5 labels\]"):
+            sum_at_nodes(wrong, OF_CATS, names)
+    with pytest.raises(UsageError, match="no rank 'tribe'"):
+        sum_at_rank(values, OF_CATS, names, "tribe")  # type: ignore[arg-type]
