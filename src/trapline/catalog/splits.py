@@ -108,15 +108,15 @@ def _counts(rows: pl.DataFrame, groups: npt.NDArray[np.int64]) -> npt.NDArray[np
 
 
 def _too_few(by: str, have: int, need: int) -> DataError:
-    things = {"location": "location", "event": "event", "random": "event or single media", "season": "season"}
-    name = things.get(by, "event or single media")
-    plural = name if have == 1 else name + "s"
+    thing = f"{by}{'' if have == 1 else 's'}"
+    if by not in ("location", "event", "season"):
+        thing = f"event{'' if have == 1 else 's'} or single media"
     ways = (
         f"Split {_OTHER_WAYS}, or into fewer parts."
         if by == "location"
         else "Ask for fewer parts, or another --by."
     )
-    return DataError(f"The labelled media are of {have} {plural} only; that cannot fill {need} parts. {ways}")
+    return DataError(f"The labelled media are of {have} {thing} only; that cannot fill {need} parts. {ways}")
 
 
 def deal_in_order_of_time(

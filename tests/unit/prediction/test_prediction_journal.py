@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trapline.errors import DataError, TraplineError, UsageError
-from trapline.prediction.inputs import key
-from trapline.prediction.journal import Entry, Journal, read_header
+from trapline.prediction.inputs import key, state
+from trapline.prediction.journal import Entry, Journal, read_header, read_index
 
 HEADER = {"model": "abc", "labels": ["hare", "lynx"], "batch_size": 2}
 
@@ -175,3 +175,112 @@ def test_a_full_disk_is_said_and_costs_nothing_written_before(tmp_path: Path) ->
         assert ids(journal) == ["m0-0", "m0-1"]
         journal.append(*batch(1))
         assert len(ids(journal)) == 4
+
+
+def test_an_index_of_a_journal_that_is_being_written_stops_at_its_torn_end(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 3)
+    whole = path.read_bytes()
+    index = read_index(path, HEADER)
+    with Journal(path, HEADER) as journal:
+        own = journal.index()
+        for name in ("keys", "states", "spots"):
+            assert np.array_equal(getattr(index, name), getattr(own, name))
+        (found,) = index.find([key("m2-1", None)])
+        begin, where = index.spot(found)
+        assert where == 1
+        assert journal.batch_at(begin).entries[where].media_id == "m2-1"
+    path.write_bytes(whole[:-1])
+    torn = read_index(path, HEADER)
+    assert torn.find([key(f"m{batch}-0", None) for batch in range(3)]).tolist().count(-1) == 1
+    assert path.read_bytes() == whole[:-1], "only looked at"
+    with pytest.raises(UsageError, match="model was 'abc', is 'xyz'"):
+        read_index(path, HEADER | {"model": "xyz"})
+    path.write_bytes(whole[:10])  # killed while it began
+    assert len(read_index(path, HEADER).keys) == 0
+    path.write_bytes(b"something else")
+    with pytest.raises(DataError, match="no journal"):
+        read_index(path, HEADER)
+
+
+def test_an_index_says_of_which_file_and_box_an_input_was_done(tmp_path: Path) -> None:
+    same = entry("a")
+    changed = [
+        same,
+        same._replace(media_id="b", size=1001),
+        same._replace(media_id="c", modified=2),
+        same._replace(media_id="d", box="0,0,1,1"),
+        same._replace(media_id="e", file_path="x.jpg"),
+    ]
+    with Journal(tmp_path / "j", HEADER) as journal:
+        journal.append(changed, np.zeros((5, 2), np.float32))
+        index = journal.index()
+    states = index.states[index.find([key(name, None) for name in "abcde"])]
+    expected = [state(one.media_id, None, one.file_path, one.box, one.size, one.modified) for one in changed]
+    assert states.tolist() == expected
+    assert (np.diff(index.keys.astype(np.float64)) > 0).all()
+    assert index.find([key("z", None), key("a", None)]).tolist()[0] == -1
+    assert index.find([2**64 - 1, 0]).tolist() == [-1, -1]
+    assert index.find([]).tolist() == []
+
+
+def test_a_batch_that_does_not_fit_is_never_written(tmp_path: Path) -> None:
+    with Journal(tmp_path / "deep" / "er" / "j", HEADER) as journal:
+        for shape in ((2, 3), (1, 2), (2,)):
+            with pytest.raises(ValueError, match="2 entries with probabilities"):
+                journal.append(batch(0)[0], np.zeros(shape, np.float32))
+        many = [entry("m")] * 65_537
+        with pytest.raises(ValueError, match="65537 entries"):
+            journal.append(many, np.zeros((65_537, 2), np.float32))
+        assert ids(journal) == []
+        journal.append(many[:-1], np.zeros((65_536, 2), np.float32))
+        assert journal.index().spot(0)[1] == 65_535, "the last place of the frame, and not the next frame"
+
+
+def test_a_header_that_says_more_or_less_is_another_run(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 1)
+    with pytest.raises(UsageError, match=r"\(crop was None, is True\).*another output with -o"):
+        Journal(path, HEADER | {"crop": True})
+    with pytest.raises(UsageError, match="batch_size was 2, is None"):
+        Journal(path, {name: value for name, value in HEADER.items() if name != "batch_size"})
+    with Journal(path, HEADER) as journal:
+        assert journal.header == HEADER
+
+
+def test_a_run_that_was_killed_while_it_began_begins_again(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 0)
+    whole = path.read_bytes()
+    for left in (b"", whole[:1], whole[:-1]):
+        for fresh in (False, True):
+            path.write_bytes(left)
+            with Journal(path, HEADER, fresh=fresh) as journal:
+                journal.append(*batch(0))
+            with Journal(path, HEADER) as journal:
+                assert ids(journal) == ["m0-0", "m0-1"]
+                assert journal.dropped_bytes == 0
+
+
+def test_what_is_cut_off_is_counted_and_the_chain_goes_on_behind_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "j", 2)
+    length = len(path.read_bytes())
+    path.write_bytes(path.read_bytes() + b"torn" * 5)
+    with Journal(path, HEADER) as journal:
+        assert journal.dropped_bytes == 20
+        assert len(path.read_bytes()) == length
+        list(journal.batches())
+        journal.append(*batch(2))
+    journal.close()  # once more is no harm
+    with Journal(path, HEADER) as journal:
+        assert (len(ids(journal)), journal.dropped_bytes) == (6, 0)
+
+
+def test_the_disk_is_made_to_write_every_few_seconds_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, synced = [100.0], []
+    monkeypatch.setattr("trapline.prediction.journal.time.monotonic", lambda: clock[0])
+    with Journal(tmp_path / "j", HEADER) as journal:
+        monkeypatch.setattr("trapline.prediction.journal.os.fsync", lambda _: synced.append(clock[0]))
+        for moment in (101.0, 105.0, 105.1, 110.1, 110.2):
+            clock[0] = moment
+            journal.append(*batch(0))
+    assert synced == [105.1, 110.2, 110.2]
