@@ -1,0 +1,72 @@
+"""Thresholds of a roll-up: each level promises on what no finer one answers and of what is known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from trapline.metrics.promise import choose_threshold
+from trapline.taxonomy import Label, Taxon, Taxonomy
+from trapline.taxonomy.classes import Classes
+from trapline.training.taxa_thresholds import choose_thresholds
+
+NAMES = ("lynx", "bobcat")
+TREE = Taxonomy(
+    {
+        "Lynx": Taxon("Lynx", "genus"),
+        "Lynx lynx": Taxon("Lynx lynx", "species", "Lynx"),
+        "Lynx rufus": Taxon("Lynx rufus", "species", "Lynx"),
+    },
+    {
+        "lynx": Label("lynx", "animal", "Lynx lynx"),
+        "bobcat": Label("bobcat", "animal", "Lynx rufus"),
+        "cat": Label("cat", "animal", "Lynx"),
+    },
+)
+CLASSES = Classes(TREE, NAMES, {"lynx": "lynx", "bobcat": "bobcat", "cat": None})
+
+
+def chosen(sure: np.ndarray, labels: list[str], promise: float = 0.9) -> tuple[dict[str, float], dict]:
+    settings = SimpleNamespace(promise=promise, confidence=0.9)
+    probabilities = np.stack([sure, 1 - sure], axis=1)
+    return choose_thresholds(probabilities, labels, np.arange(len(labels)), CLASSES, settings)  # type: ignore[arg-type]
+
+
+def test_a_coarser_level_is_judged_on_what_no_finer_one_answers() -> None:
+    sure = np.r_[np.full(300, 0.9), np.full(200, 0.6)]
+    labels = ["lynx"] * 300 + ["bobcat"] * 200
+    thresholds, record = chosen(sure, labels)
+    assert list(thresholds) == ["kind", "genus", "species"][-len(thresholds) :]
+    assert thresholds["species"] == pytest.approx(0.9)
+    assert thresholds["species"] <= 0.9, "a table of float32 reaches it"
+    assert record["chosen_on"]["species"]["media"] == 300
+    assert record["chosen_on"]["genus"]["media"] == 200, "those that the species did not answer"
+    assert record["chosen_on"]["genus"]["right"] == 200
+    assert (record["media"], record["groups"], record["unanswered"]) == (500, 500, 0)
+
+
+def test_media_whose_label_says_less_tell_nothing_of_a_finer_level() -> None:
+    sure = np.full(400, 0.95)
+    labels = ["lynx"] * 200 + ["cat"] * 200
+    thresholds, record = chosen(sure, labels)
+    expected = choose_threshold(sure[:200], np.ones(200), np.arange(200), promise=0.9, confidence=0.9)
+    assert expected is not None
+    assert record["chosen_on"]["species"] == {
+        "media": 200,
+        "right": 200,
+        "groups": 200,
+        "bound": round(expected.bound, 4),
+    }
+    assert thresholds["species"] == pytest.approx(0.95)
+    assert record["unanswered"] == 0, "they are answered all the same"
+
+
+def test_a_level_that_keeps_no_promise_has_no_threshold_and_leaves_all_to_the_next() -> None:
+    sure = np.full(300, 0.8)
+    thresholds, record = chosen(sure, ["lynx", "bobcat"] * 150)
+    assert "species" not in thresholds
+    assert record["chosen_on"]["genus"]["media"] == 300
+    assert chosen(sure[:10], ["bobcat"] * 10) == (
+        {},
+        {**record, "media": 10, "groups": 10, "chosen_on": {}, "unanswered": 10},
+    )
