@@ -20,6 +20,7 @@ import sys
 import tomllib
 from collections import Counter
 from difflib import ndiff
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
@@ -58,7 +59,7 @@ def main() -> int:
             "POLARS_MAX_THREADS": "1",
         }
         command = [sys.executable, "-m", "mutmut", "run", *names, "--max-children", str(asked.children)]
-        subprocess.run(command, env=environment, check=True)  # noqa: S603
+        subprocess.run(command, env=environment, check=True)
     return 0 if report() >= 0.9 else 1
 
 
@@ -74,7 +75,7 @@ def check_types() -> None:
         "--disable-error-code",
         "unused-ignore",
     ]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     for line in said.splitlines():
         if line.strip() and json.loads(line)["line"] > 0:
             print(line)
@@ -127,15 +128,22 @@ def _equivalents() -> list[dict[str, str]]:
     return list(tomllib.loads(Path("scripts/equivalent_mutants.toml").read_text())["equivalent"])
 
 
-def _change(path: Path, name: str) -> tuple[str, str, str]:
-    """The function of a mutant, and its line (or lines) before and after the change."""
-    own = name.rpartition(".")[2]
+@cache
+def _functions(path: Path) -> dict[str, str]:
+    """The text of each function of a file, its own name left out."""
     source = path.read_text()
-    texts = {
-        node.name: (ast.get_source_segment(source, node) or "").replace(node.name, "f")
+    lines = source.splitlines()
+    return {
+        node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno]).replace(node.name, "f")
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef)
     }
+
+
+def _change(path: Path, name: str) -> tuple[str, str, str]:
+    """The function of a mutant, and its line (or lines) before and after the change."""
+    own = name.rpartition(".")[2]
+    texts = _functions(path)
     original = texts[own.rpartition("__mutmut_")[0] + "__mutmut_orig"]
     lines = list(ndiff(original.splitlines(), texts[own].splitlines()))
     before, after = (" ".join(line[2:].strip() for line in lines if line[0] == sign) for sign in "-+")

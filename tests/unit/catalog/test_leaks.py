@@ -8,17 +8,18 @@ import pytest
 
 from trapline.catalog import Catalog, LeakCheck, check_leaks
 from trapline.catalog.duplicates import exact_duplicates
+from trapline.catalog.facts import SplitRecord
 
 NOON = datetime(2020, 5, 1, 12)
 MINUTE = timedelta(minutes=1)
 
 
-def leaks_of(*rows: dict[str, Any], **info: Any) -> LeakCheck:
+def leaks_of(*rows: dict[str, Any]) -> LeakCheck:
     table = [
         {"media_id": f"m{n}", "file_path": f"m{n}.jpg", "labels": ["hare"], **row}
         for n, row in enumerate(rows)
     ]
-    return check_leaks(Catalog.from_rows(table, "/nowhere", "rows", info=info), files=False)
+    return check_leaks(Catalog.from_rows(table, "/nowhere", "rows"), files=False)
 
 
 def at(time: datetime | None, part: str | None, place: str | None = "A") -> dict[str, Any]:
@@ -62,7 +63,6 @@ def test_what_lies_in_several_parts_is_named_once_in_order() -> None:
     assert (found.locations, found.events) == (("A", "C"), ("e1", "e2"))
     assert (found.without_location, found.by, found.files_checked) == (2, None, False)
     assert leaks_of(*rows[2:4]) == LeakCheck(files_checked=False)
-    assert leaks_of(*rows, split={"by": "event"}).by == "event"
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,9 @@ def test_what_lies_in_several_parts_is_named_once_in_order() -> None:
 )
 def test_a_split_leaks_where_a_figure_from_it_would_flatter(check: LeakCheck, leaking: bool) -> None:
     assert check.leaking is leaking
-    assert check.as_dict()["leaking"] is leaking
-    assert LeakCheck.from_record({"leaks": check.as_dict()}) == check
+    assert check.as_json()["leaking"] is leaking
+    record = SplitRecord(by="location", fingerprint="f", leaks=check)
+    assert SplitRecord.from_json(record.as_json(), "a catalog").leaks == check
 
 
 def test_everything_found_is_said_with_the_first_three_names() -> None:

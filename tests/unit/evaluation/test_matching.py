@@ -10,7 +10,7 @@ import pytest
 from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.evaluation.matching import Counts, Matched, match
-from trapline.prediction import Predictions
+from trapline.prediction import ModelTree, PredictionFacts, Predictions
 
 LABELS = ("blank", "hare", "lynx")
 SURE = {"hare": (0.1, 0.8, 0.1), "lynx": (0.1, 0.2, 0.7), "blank": (0.8, 0.1, 0.1)}
@@ -43,7 +43,7 @@ def predictions_of(
         label: pl.Series([None if one is None else one[place] for one in said.values()], dtype=pl.Float32)
         for place, label in enumerate(labels)
     }
-    made = Predictions(fixed.hstack(pl.DataFrame(numbers)), labels, "media", "f" * 64, "single-label", {})
+    made = Predictions(fixed.hstack(pl.DataFrame(numbers)), labels, "media", "f" * 64, "single-label")
     return replace(made, **more)
 
 
@@ -172,7 +172,7 @@ def test_of_several_labels_the_probabilities_need_not_sum_to_1_and_each_is_its_o
     assert match(catalog, knows).truth.tolist() == [[0, 1, 1], [1, 0, 0], [0, 1, 0]]
     assert match(catalog, knows).blank == 0
     assert match(catalog, knows).exclusive is False
-    assert match(catalog, replace(knows, info={"exclusive": True})).exclusive is True
+    assert match(catalog, replace(knows, facts=PredictionFacts(exclusive=True))).exclusive is True
     wolves = catalog_of(("a", ["wolf", "hare"]), ("b", ["hare"]), ("c", ["hare"]))
     left = match(wolves, knows, unknown_labels="leave-out")
     assert (left.counts.unknown_label, left.counts.evaluated) == (1, 2)
@@ -194,8 +194,11 @@ def test_labels_of_a_tree_are_its_classes_and_those_above_or_outside_are_counted
         ("a", ["snowshoe"]), ("b", ["mammal"]), ("c", ["bird"]), ("d", ["lynx"]), ("e", None)
     )
     said = dict.fromkeys("abcd", SURE["lynx"])
-    taxonomy = {"outside": ["bird"], "classes": {"snowshoe": "hare", "mammal": None, "lynx": "lynx"}}
-    predictions = predictions_of(said, info={"taxonomy": taxonomy})
+    classes = {"snowshoe": "hare", "mammal": None, "lynx": "lynx"}
+    tree = ModelTree(
+        format_version="1", source="a table", taxa=(), labels=(), outside=("bird",), classes=classes
+    )
+    predictions = predictions_of(said, facts=PredictionFacts(taxonomy=tree))
     found = match(catalog, predictions)
     assert found.media["labels"].to_list() == [["hare"], ["lynx"]]
     assert found.truth.tolist() == [1, 2]
@@ -203,5 +206,5 @@ def test_labels_of_a_tree_are_its_classes_and_those_above_or_outside_are_counted
     assert (counts.outside, counts.coarse, counts.unlabelled, counts.evaluated) == (1, 1, 1, 2)
     with pytest.raises(DataError, match=r"of 2 media, 0 have no label, 1 one outside .* and 1 were left out"):
         match(catalog.filter(pl.col("media_id").is_in(["b", "c"])), predictions, allow_unmatched=True)
-    plain = replace(predictions, info={"taxonomy": {}})
+    plain = replace(predictions, facts=PredictionFacts(taxonomy=replace(tree, outside=(), classes=None)))
     assert match(catalog_of(("a", ["hare"])), plain, allow_unmatched=True).counts.outside == 0
