@@ -201,3 +201,11 @@ def test_few_thresholds_are_tried_the_first_where_enough_media_pass() -> None:
     assert np.ptp(np.diff(tried)) <= 1, "evenly"
     assert _counts(scores[:5], np.arange(5), 0.0, 0.9, 0.9) == []
     assert _counts(np.full(400, 0.5), np.arange(400), 0.0, 0.9, 0.9) == [400]
+
+
+def test_of_two_groups_and_of_few_right_answers_something_can_be_said() -> None:
+    right, groups = [1, 1, 0, 1], [0, 0, 1, 1]
+    variance = 2 * ((2 - 2 * 0.75) ** 2 + (1 - 2 * 0.75) ** 2) / 4**2
+    assert effective_size_observed(right, groups) == pytest.approx(0.75 * 0.25 / variance)
+    assert lower_bound([1, 0, 0], [1, 2, 3]) > 0
+    assert choose_threshold(np.ones(9), np.ones(9), np.zeros(9), promise=0.05) is None, "one location"

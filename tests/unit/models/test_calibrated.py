@@ -27,6 +27,7 @@ PLACES = tuple(f"L{place}" for place in range(8))
     ("calibration", "words"),
     [
         (Calibration(), []),
+        (Calibration(locations=PLACES[:1]), []),
         (Calibration(method="temperature", temperature=1.4, locations=PLACES), []),
         (Calibration(method="temperature", temperature=1.4), []),
         (Calibration(method="temperature", temperature=1.4, locations=PLACES[:1]), ["rests on 1 location;"]),
@@ -163,3 +164,12 @@ def test_a_model_that_promises_no_rank_says_what_it_was_tried_on() -> None:
     assert "its answers name no taxon, only animal, human, vehicle or blank" in kinds
     assert without_promise(card.model_copy(update={"thresholds": {"kind": 0.8, "family": 0.9}})) == ""
     assert without_promise(card.model_copy(update={"taxonomy": {}})) == ""
+
+
+def test_where_all_blanks_were_kept_no_label_blank_is_needed() -> None:
+    assert scale_logits([[1.0, 2.0]], Calibration(), "multi-label", ("hare", "lynx")).tolist() == [[1, 2]]
+    kept, random = Calibration(blank_kept=0.5), np.random.default_rng(4)
+    logits, shown = random.normal(0, 2, (30, 3)), random.integers(0, 2, (30, 3))
+    found = fit_calibration("temperature", logits, shown, kept, "multi-label", LABELS)
+    restored = scale_logits(logits, kept, "multi-label", LABELS)
+    assert found.temperature == fit_temperature(restored, shown)

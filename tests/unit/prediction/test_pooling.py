@@ -14,7 +14,7 @@ from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing
 from trapline.models import Calibration, Card, EventPooling
 from trapline.prediction import PredictionFacts, Predictions, pool_events
-from trapline.prediction.frames import pool_frames
+from trapline.prediction.frames import apply_pooling, pool_column, pool_frames
 from trapline.prediction.places import answer_by_place
 from trapline.prediction.table import FIXED, fixed_columns
 
@@ -356,3 +356,43 @@ def test_the_frames_of_one_event_are_pooled_as_a_table_of_them_is(chances: list[
     assert alone == pytest.approx(table, abs=1e-6)
     usual = pool_frames(values, card.model_copy(update={"event": None}))
     assert usual == pytest.approx(pool_events(*told, rows="event").probabilities()[0], abs=1e-6)
+
+
+def test_an_event_without_a_good_frame_has_no_answer_and_one_that_failed_says_nothing() -> None:
+    values = np.array([[0.9, 0.1], [np.nan, np.nan], [np.nan, np.nan]])
+    weights, codes = np.array([1.0, 0.0, 0.0]), np.array([0, 0, 1])
+    for how in EVERY_WAY:
+        pooling = EventPooling(method=how)  # type: ignore[arg-type]
+        found = apply_pooling(values, weights, codes, pooling, "single-label", LABELS)
+        assert found[0] == pytest.approx([0.9, 0.1])
+        assert np.isnan(found[1]).all()
+    calibration = Calibration(blank_kept=0.25, method="temperature", temperature=1.0)
+    restored = apply_pooling(
+        np.array([[0.5, 0.6]]),
+        np.ones(1),
+        np.zeros(1, int),
+        EventPooling(calibration=calibration),
+        "multi-label",
+        SEVERAL,
+    )
+    assert restored[0] == pytest.approx([0.5 / 0.625, 0.6 * 0.25 / 0.625])
+
+
+def test_no_frame_is_quite_certain() -> None:
+    for method in ("mean", "max", "noisy-or", "first"):
+        found = pool_column(np.array([1.0, 0.0]), np.ones(2), np.array([0, 1]), method)  # type: ignore[arg-type]
+        assert found == pytest.approx([1 - 1e-7, 1e-7], abs=1e-12), method
+
+
+def test_frames_of_one_label_are_scaled_to_sum_to_1_and_stay_float32() -> None:
+    card = Card(
+        name="m",
+        task="single-label",
+        labels=LABELS,
+        preprocessing=Preprocessing(height=8, width=8),
+        embedding_size=4,
+        event=EventPooling(method="max"),
+    )
+    found = pool_frames(np.array([[0.9, 0.1], [0.3, 0.7]], np.float32), card)
+    assert found == pytest.approx([0.9 / 1.6, 0.7 / 1.6])
+    assert found.dtype == np.float32

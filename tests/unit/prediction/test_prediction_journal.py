@@ -284,3 +284,11 @@ def test_the_disk_is_made_to_write_every_few_seconds_and_at_the_end(
             clock[0] = moment
             journal.append(*batch(0))
     assert synced == [105.1, 110.2, 110.2]
+
+
+def test_the_state_of_an_input_is_all_that_its_answer_rests_on() -> None:
+    plain = ("m", 1, "m.jpg", "0,0,1,1", 1000, 17)
+    others = ("n", 2, "n.jpg", "0,0,1,2", 1001, 18)
+    assert state(*plain) == state(*plain)
+    changed = {state(*plain[:place], others[place], *plain[place + 1 :]) for place in range(6)}  # type: ignore[arg-type]
+    assert len(changed | {state(*plain)}) == 7

@@ -13,7 +13,7 @@ from trapline.prediction import Ranks
 from trapline.prediction.frames import pool_nodes
 from trapline.taxonomy import RANKS, Label, Taxon, Taxonomy, group_at_rank, sum_at_nodes, sum_at_rank
 from trapline.taxonomy.classes import Classes, hierarchy_of
-from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, verdict, walk_down
+from trapline.taxonomy.rollup import _kind_of, best_answers, levels_of, roll_up, verdict, walk_down
 
 Tree = tuple[Taxonomy, tuple[str, ...]]
 
@@ -268,6 +268,7 @@ def test_a_taxon_of_two_kinds_tells_neither() -> None:
         "mammal": Label("mammal", "animal", "Mammalia"),
         "animal": Label("animal", "animal"),
     }
+    assert _kind_of(Taxonomy(taxa, labels), "Mammalia") is None
     assert verdict(Taxonomy(taxa, labels), "Mammalia", "animal") == "wrong"
     assert verdict(Taxonomy(taxa, labels), "Homo", "animal") == "wrong"
 
@@ -289,3 +290,26 @@ def test_labels_are_summed_at_a_rank_into_the_taxon_at_which_they_stop() -> None
             sum_at_nodes(wrong, OF_CATS, names)
     with pytest.raises(UsageError, match="no rank 'tribe'"):
         sum_at_rank(values, OF_CATS, names, "tribe")  # type: ignore[arg-type]
+
+
+def test_a_threshold_of_0_is_reached_by_all_but_what_is_unknown() -> None:
+    bests = best_answers(np.array([[np.nan, np.nan], [0.0, 1.0]]), levels_of(OF_CATS, ("lynx", "empty")))
+    assert roll_up(bests, {"species": 0.0}).answers.tolist() == [None, "Lynx lynx"]
+
+
+def test_a_walk_down_says_the_rank_at_which_it_ends_and_a_kind_where_there_is_no_taxon() -> None:
+    names = ("lynx", "bobcat", "dog", "empty")
+    hierarchy = hierarchy_of(Classes(OF_CATS.for_labels(names), names, {name: name for name in names}), RANKS)
+    walked = walk_down(np.array([[0.3, 0.25, 0.4, 0.05], [0.1, 0.1, 0.7, 0.1], [0, 0.1, 0, 0.9]]), hierarchy)
+    assert walked.answers.tolist() == ["Lynx lynx", "Canidae", "blank"]
+    assert walked.levels.tolist() == ["species", "family", "kind"]
+    assert walked.probabilities.tolist() == [0.3, 0.7, 0.9]
+
+
+def test_failed_crops_say_nothing_at_the_nodes() -> None:
+    names = ("lynx", "bobcat", "dog")
+    hierarchy = hierarchy_of(Classes(OF_CATS.for_labels(names), names, {name: name for name in names}), RANKS)
+    values, codes = np.array([[0.5, 0.3, 0.2], [np.nan] * 3, [np.nan] * 3]), np.array([0, 0, 1])
+    pooled = pool_nodes(values, np.array([1.0, 0.0, 0.0]), codes, hierarchy)
+    assert pooled[0] == pytest.approx([0.5, 0.3, 0.2])
+    assert np.isnan(pooled[1]).all()

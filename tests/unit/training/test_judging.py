@@ -5,9 +5,11 @@ import polars as pl
 import pytest
 
 from trapline.catalog import Catalog
-from trapline.metrics import fit_temperature, probabilities_of
+from trapline.metrics import fit_temperature, log_loss, probabilities_of
 from trapline.models import Calibration
 from trapline.models.recipe import Recipe
+from trapline.prediction.frames import apply_pooling
+from trapline.training.events import judge_events
 from trapline.training.judging import judge
 from trapline.training.selection import Selected
 
@@ -62,3 +64,25 @@ def test_without_folds_the_temperature_and_the_figures_are_of_the_same_media_and
     )
     assert judged.calibration.fitted_on.startswith("validation: 90 media at 15 locations")
     assert judged.held_out_by is None
+
+
+def test_how_the_events_of_a_fold_are_pooled_is_chosen_on_the_other_folds_alone() -> None:
+    selected, logits, folds = drawn()
+    events = [f"e{n // 2}" for n in range(90)]  # thirty media a fold: none of two folds
+    truth = np.repeat(selected.targets.argmax(axis=1)[::2], 2)
+    table = selected.catalog.table.with_columns(
+        event_id=pl.Series(events), labels=pl.Series([[LABELS[one]] for one in truth])
+    )
+    catalog, targets = selected.catalog.with_table(table), np.eye(2, dtype=np.float32)[truth]
+    selected = Selected(catalog, LABELS, targets, selected.train, selected.validation)
+    probabilities, rows = probabilities_of(logits, "single-label"), np.arange(90)
+    weights, codes = np.full(90, 0.5), np.repeat(np.arange(45), 2)
+    pooled = np.empty((45, 2))
+    for fold in range(3):
+        others = judge_events(RECIPE, selected, rows[folds != fold], probabilities[folds != fold], None)
+        assert others is not None
+        inside = folds[::2] == fold
+        pooled[inside] = apply_pooling(probabilities, weights, codes, others, "single-label", LABELS)[inside]
+    found = judge_events(RECIPE, selected, rows, probabilities, folds)
+    assert found is not None
+    assert found.metrics["log_loss"].value == pytest.approx(float(log_loss(truth[::2], pooled)))
