@@ -64,6 +64,10 @@ docs-serve: docs
 notebooks:
     {{ run }} python scripts/run_notebooks.py examples
 
+# change the code where honesty lives, bit by bit, and see what the tests notice; `just mutants --score`
+mutants *arguments:
+    {{ run }} python scripts/mutation.py {{ arguments }}
+
 # one benchmark with its arguments (`just bench memory.py PHOTOS`), or all in their smallest form
 bench *arguments:
     {{ run }} {{ if arguments == "" { "pytest -q tests/integration/test_benchmarks.py" } else { "python benchmarks/" + arguments } }}
