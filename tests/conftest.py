@@ -15,7 +15,7 @@ import pytest
 
 hypothesis.settings.register_profile("trapline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("trapline")
-hypothesis.settings.register_profile(  # of a mutant one example that fails is enough, and the same ones for all
+hypothesis.settings.register_profile(  # of a mutant one example that fails is enough, of all the same ones
     "mutation",
     deadline=None,
     max_examples=15,
