@@ -360,3 +360,21 @@ def test_a_certain_ranking_has_an_area_of_1_and_ties_count_half() -> None:
     assert metrics.label_auc([0, 0, 1, 1], values, [1, 0, 1, 1]) == pytest.approx([1, 1])
     assert metrics.label_average_precision([0, 0, 1, 1], values)[0] == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert np.isnan(metrics.label_average_precision([0, 0, 0, 0], values)[1])
+
+
+def test_the_balanced_accuracy_weighs_media_within_their_label() -> None:
+    truth, values = [0, 0, 1], [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]
+    assert float(metrics.balanced_accuracy(truth, values)) == 0.75
+    assert float(metrics.balanced_accuracy(truth, values, [3, 1, 1])) == (3 / 4 + 1) / 2
+
+
+def test_of_losses_and_errors_less_is_better() -> None:
+    assert set(metrics.LOWER_IS_BETTER) == {
+        "log_loss",
+        "brier_score",
+        "expected_calibration_error",
+        "categorical_cross_entropy",
+    }
+    assert len(metrics.LOWER_IS_BETTER) == 4
+    assert "log_loss" in metrics.LOWER_IS_BETTER
+    assert "accuracy" not in metrics.LOWER_IS_BETTER

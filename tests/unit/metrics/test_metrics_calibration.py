@@ -306,8 +306,8 @@ def test_probabilities_are_those_of_shifted_and_divided_logits() -> None:
 def test_a_prior_is_shifted_by_the_ratio_of_its_shares_and_refused_at_its_edges() -> None:
     found = metrics.shift_logits([[0.0, 1.0]], [1, 3], [6, 2])
     assert found == pytest.approx(np.array([[np.log(3), 1 + np.log(1 / 3)]]))
-    several = metrics.shift_logits([[0.0]], [0.5], [0.8], multi_label=True)
-    assert several == pytest.approx(np.array([[np.log(4)]]))
+    several = metrics.shift_logits([[0.0]], [0.2], [0.8], multi_label=True)
+    assert several == pytest.approx(np.array([[np.log(16)]]))
     for prior in ([1.0], [0.0], [np.inf]):
         with pytest.raises(DataError, match="to_prior"):
             metrics.shift_logits([[0.0]], [0.5], prior, multi_label=True)

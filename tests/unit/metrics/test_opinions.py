@@ -76,3 +76,46 @@ def test_opinions_that_do_not_fit_are_refused() -> None:
         fit_opinions(np.full((2, 3, 1), np.nan), [0, 1], [0, 0], 1)
     with pytest.raises(DataError, match="Truth has 1"):
         fit_opinions(np.full((2, 3, 1), 0.5), [0], [0, 0], 1)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_pool_is_the_power_of_weights_and_sureness(several: bool) -> None:
+    random = np.random.default_rng(5)
+    opinions, weights, sure = (
+        random.uniform(0.1, 0.6, (4, 3, 2)),
+        np.array([0.4, 1.1]),
+        np.array([0.5, 1, 2, 3]),
+    )
+    powers = (opinions**weights).prod(axis=2) ** sure[:, None]
+    if several:
+        others = ((1 - opinions) ** weights).prod(axis=2) ** sure[:, None]
+        expected = powers / (powers + others)
+    else:
+        expected = powers / powers.sum(axis=1, keepdims=True)
+    assert pool_opinions(opinions, weights, sure, multi_label=several) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_weights_and_sureness_are_the_maximum_of_their_posterior(several: bool) -> None:
+    random = np.random.default_rng(6)
+    opinions, groups = random.uniform(0.05, 0.95, (60, 3, 2)), random.integers(0, 2, 60)
+    if several:
+        truth = (random.random((60, 3)) < opinions.mean(axis=2)).astype(int)
+    else:
+        opinions /= opinions.sum(axis=1, keepdims=True)
+        truth = np.array([random.choice(3, p=row) for row in opinions.mean(axis=2)])
+    weights, sureness = fit_opinions(opinions, truth, groups, 2, spread=0.5)
+
+    def cost(weights: np.ndarray, logs: np.ndarray) -> float:
+        pooled = pool_opinions(opinions, weights, np.exp(logs)[groups], multi_label=several)
+        if several:
+            losses = -(truth * np.log(pooled) + (1 - truth) * np.log(1 - pooled))
+        else:
+            losses = -np.log(pooled[np.arange(60), truth])
+        return float(losses.sum() + ((weights - 0.5) ** 2).sum() / 2 + (logs**2).sum() / (2 * 0.5**2))
+
+    logs = np.log(sureness)
+    best = cost(weights, logs)
+    for step in np.vstack([np.eye(2), -np.eye(2)]) * 0.02:
+        assert cost(weights + step, logs) > best
+        assert cost(weights, logs + step) > best

@@ -13,10 +13,11 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing
 from trapline.models import Calibration, Card, EventPooling
-from trapline.prediction import PredictionFacts, Predictions, pool_events
+from trapline.prediction import ModelTree, PredictionFacts, Predictions, pool_events
 from trapline.prediction.frames import apply_pooling, pool_column, pool_frames
 from trapline.prediction.places import answer_by_place
 from trapline.prediction.table import FIXED, fixed_columns
+from trapline.taxonomy import Label, Taxon, Taxonomy
 
 LABELS = ("hare", "lynx")
 
@@ -396,3 +397,24 @@ def test_frames_of_one_label_are_scaled_to_sum_to_1_and_stay_float32() -> None:
     found = pool_frames(np.array([[0.9, 0.1], [0.3, 0.7]], np.float32), card)
     assert found == pytest.approx([0.9 / 1.6, 0.7 / 1.6])
     assert found.dtype == np.float32
+
+
+def test_an_event_of_no_known_place_is_answered_by_none() -> None:
+    predictions, catalog = make([("a", "e", 0.9), ("b", "f", 0.2)], {"a": BOX, "b": []})
+    times = pl.Series([datetime(2020, 5, 1)] * 2, dtype=pl.Datetime("ms"))
+    catalog = catalog.with_table(
+        catalog.table.with_columns(location_id=pl.Series(["A", None]), camera_time=times)
+    )
+    found = pool_events(predictions, catalog, how="mean", place_days=9).table
+    assert found["hare"].to_list() == pytest.approx([0.9, 0.2])
+
+
+def test_a_mean_at_the_nodes_is_that_of_the_tree_which_the_predictions_carry() -> None:
+    predictions, catalog = make([("a", "e", 0.9), ("b", "e", 0.5)])
+    taxa = {name: Taxon(name, "genus") for name in LABELS}
+    tree = Taxonomy(taxa, {name: Label(name, "animal", name) for name in LABELS})
+    told = replace(predictions, facts=PredictionFacts(taxonomy=ModelTree.from_json(tree.to_json(), "here")))
+    pooled = pool_events(told, catalog, how="node-mean", rows="event")
+    assert pooled.probabilities()[0] == pytest.approx([0.7, 0.3])
+    assert pooled.facts.pooled is not None
+    assert pooled.facts.pooled.how.as_json() == {"method": "node-mean", "by_label": {}, "selected_on": ""}
