@@ -1,5 +1,6 @@
 """Splits: nothing is torn, nothing is lost, shares are kept, and what leaks is named."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,7 +26,9 @@ from trapline.catalog import (
     make_splitter,
     training_fingerprint,
 )
-from trapline.catalog.grouping import assign_groups
+from trapline.catalog.facts import PartCounts
+from trapline.catalog.grouping import assign_groups, connected
+from trapline.catalog.splits import _cut
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
 
@@ -376,3 +379,209 @@ def test_an_event_of_two_seasons_is_not_torn() -> None:
         "train": ["S1", "S2"],
         "validation": ["S3"],
     }
+
+
+def test_a_fingerprint_is_that_of_the_sorted_lines_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = catalog_of([{"split": part} for part in ("test", None, "train", "validation", "train")])
+    lines = sorted(f"{row['media_id']}\t{row['split'] or '-'}" for row in catalog.table.iter_rows(named=True))
+    expected = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    assert fingerprint(catalog) == expected
+    training = training_fingerprint(catalog)
+    monkeypatch.setattr("trapline.catalog.splits._LINES_AT_ONCE", 2)
+    assert fingerprint(catalog) == expected
+    assert training_fingerprint(catalog) == training
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"media_id": "other"},
+        {"split": "test"},
+        {"labels": ["fox", "hare"]},
+        {"event_labels": ["fox"]},
+        {"location_id": "B"},
+        {"event_id": "f"},
+        {"frame": 2},
+        {"season": "S2"},
+    ],
+    ids=str,
+)
+def test_whatever_training_looks_at_changes_its_fingerprint(change: dict[str, Any]) -> None:
+    row = {
+        "split": "train",
+        "labels": ["hare", "boar"],
+        "event_labels": ["hare"],
+        "location_id": "A",
+        "event_id": "e",
+        "frame": 1,
+        "season": "S1",
+    }
+    plain = catalog_of([row, row])
+    assert training_fingerprint(catalog_of([row | change, row])) != training_fingerprint(plain)
+    assert training_fingerprint(catalog_of([row | {"labels": ["boar", "hare"]}, row])) == (
+        training_fingerprint(plain)
+    ), "in whatever order the labels stand"
+
+
+def test_a_moment_belongs_to_the_part_that_begins_with_it() -> None:
+    days = [datetime(2020, 1, day) for day in (1, 2, 3, 4)]
+    catalog = catalog_of([{"camera_time": day} for day in days])
+    done = ByDate(dates=[days[1], days[3]]).apply(catalog)
+    assert done.table["split"].to_list() == ["train", "validation", "validation", "test"]
+    assert done.facts.split.dates == ("2020-01-02 00:00:00", "2020-01-04 00:00:00")
+    for wrong in ([days[0], days[0]], days[:3], [days[1], days[0]]):
+        with pytest.raises(UsageError, match="one or two dates, in order"):
+            ByDate(dates=wrong).apply(catalog)
+
+
+@pytest.mark.parametrize("by", ["location", "event", "random", "season"])
+def test_folds_hold_everything_out_once_and_say_what_they_are(by: str) -> None:
+    rows = [
+        {"location_id": f"L{n % 7}", "event_id": f"e{n % 14}", "season": f"S{n % 7}", "labels": [label]}
+        for n in range(42)
+        for label in ("hare", "fox")
+    ]
+    catalog = catalog_of([*rows, {"location_id": "L0", "labels": None}])
+    held: list[str] = []
+    for fold in range(3):
+        done = make_splitter(by, folds=3, fold=fold, seed=None if by == "season" else 5).apply(
+            catalog, check_files=False
+        )
+        parts = done.table["split"].to_list()
+        assert parts[-1] is None
+        assert set(parts[:-1]) == {"train", "validation"}
+        held += done.part("validation").table["media_id"].to_list()
+        facts = {name: getattr(done.facts.split, name) for name in ("by", "method", "folds", "fold", "seed")}
+        seed = None if by == "season" else 5
+        assert facts == {"by": by, "method": "kfold", "folds": 3, "fold": fold, "seed": seed}
+    assert sorted(held) == sorted(catalog.table["media_id"].to_list()[:-1])
+
+
+def test_folds_of_locations_and_of_seasons_are_those_of_the_command() -> None:
+    rows = [{"location_id": f"L{n % 6}", "season": f"S{n % 3}"} for n in range(18)]
+    catalog = catalog_of(rows)
+    five = list(ByLocation(folds=5).folds(catalog))
+    assert [done.facts.split.fold for done in five] == [0, 1, 2, 3, 4]
+    assert {done.facts.split.seed for done in five} == {42}
+    assert (
+        five[1]
+        .table["split"]
+        .equals(ByLocation(folds=5, fold=1).apply(catalog, check_files=False).table["split"])
+    )
+    seasons = list(BySeason(folds="each").folds(catalog))
+    assert [set(done.part("validation").table["season"]) for done in seasons] == [{"S0"}, {"S1"}, {"S2"}]
+    assert {done.facts.split.by for done in seasons} == {"season"}
+    two = catalog_of([{"year": year} for year in (2019, 2020)])
+    years = list(BySeason(column="year", folds="each").folds(two))
+    assert [set(done.part("validation").table["year"]) for done in years] == [{2019}, {2020}]
+
+
+def test_a_record_says_what_is_in_each_part_and_what_it_lacks(tmp_path: Path) -> None:
+    rows = [
+        {"location_id": "A", "event_id": "e", "labels": ["hare", "fox"], "set": "train"},
+        {"location_id": "A", "event_id": "e", "labels": ["hare"], "set": "train"},
+        {"location_id": None, "event_id": None, "labels": ["boar"], "set": "test"},
+        {"location_id": "B", "event_id": "f", "labels": None, "set": "test"},
+        {"location_id": "C", "labels": ["moose"], "set": None},
+    ]
+    for n in (0, 2):
+        (tmp_path / f"m{n}.jpg").write_bytes(b"same")
+    done = ByColumn(column="set").apply(catalog_of(rows, tmp_path))
+    record = done.facts.split
+    assert record is not None
+    assert record.parts == {
+        "train": PartCounts(media=2, locations=1, events=1, labels={"fox": 1, "hare": 2}),
+        "test": PartCounts(media=2, locations=1, events=1, labels={"boar": 1}),
+    }
+    assert record.lacks == {"train": ("boar", "moose"), "test": ("fox", "hare", "moose")}
+    assert (record.by, record.method, record.column) == ("column", "published", "set")
+    assert record.fingerprint == fingerprint(done)
+    assert (record.leaks.duplicates, record.leaks.by) == ((("m0", "m2"),), "column")
+    assert check_leaks(done) == record.leaks
+    unread = ByColumn(column="set").apply(catalog_of(rows, tmp_path), check_files=False)
+    assert unread.facts.split is not None
+    assert (unread.facts.split.leaks.duplicates, unread.facts.split.leaks.files_checked) == ((), False)
+
+
+def test_an_empty_part_of_the_ratios_is_no_part() -> None:
+    catalog = catalog_of([{"location_id": f"L{n}"} for n in range(20)])
+    done = ByLocation(ratios=(3, 0, 1)).apply(catalog)
+    assert done.facts.split.ratios == {"train": 0.75, "test": 0.25}
+    assert done.table["split"].value_counts(sort=True)["count"].to_list() == [15, 5]
+    usual = ByLocation().apply(catalog).facts.split
+    assert (usual.by, usual.method, usual.seed) == ("location", "ratios", 42)
+    assert usual.ratios == pytest.approx({"train": 0.7, "validation": 0.15, "test": 0.15})
+    for wrong in ((float("nan"), 1), (float("inf"), 1), (1, 1, 1, 1)):
+        with pytest.raises(UsageError, match="The ratios are those of"):
+            ByLocation(ratios=wrong).apply(catalog)
+
+
+def test_groups_are_cut_where_the_shares_are_nearest_and_none_is_empty() -> None:
+    sizes = np.array([1, 50, 10, 39])  # in time: 10, 39, 1, 50
+    order = np.array([2, 3, 0, 1])
+    assert _cut(sizes, order, [0.5, 0.5], "date").tolist() == [0, 1, 0, 0]
+    assert _cut(sizes, order, [0.1, 0.4, 0.5], "date").tolist() == [1, 2, 0, 1]
+    assert _cut(sizes, order, [0.9, 0.05, 0.05], "date").tolist() == [1, 2, 0, 0]
+    assert _cut(sizes, order, [0.25] * 4, "date").tolist() == [2, 3, 0, 1]
+    with pytest.raises(
+        DataError, match=r"4 events or single media only; that cannot fill 5 parts.*another --by"
+    ):
+        _cut(sizes, order, [0.2] * 5, "date")
+
+
+def test_groups_are_what_an_event_joins() -> None:
+    values, events = pl.Series(list("ABCDD")), pl.Series(["1", "1", "2", None, None])
+    assert connected(values, events).tolist() == [0, 0, 1, 2, 2]
+    chained = connected(pl.Series(list("ABCD")), pl.Series(["1", "1", None, "2"]))
+    assert chained.tolist() == [0, 0, 1, 2]
+    assert connected(pl.Series(list("ABA")), pl.Series(["1", "1", "2"])).tolist() == [0, 0, 0]
+    assert connected(pl.Series(list("BA")), pl.Series([None, None], dtype=pl.String)).tolist() == [1, 0]
+    assert connected(pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)).tolist() == []
+
+
+def test_what_is_dealt_costs_no_more_than_any_single_move_would() -> None:
+    random = np.random.default_rng(4)
+    counts = np.hstack([np.zeros((12, 1), int), random.integers(0, 9, (12, 3))])
+    counts[:, 0] = counts[:, 1:].sum(axis=1)
+    shares = np.array([0.6, 0.25, 0.15])
+
+    def cost(parts: np.ndarray) -> float:
+        total = 0.0
+        for part, wanted in enumerate(shares):
+            held = counts[parts == part].sum(axis=0) / counts.sum(axis=0)
+            off = (held - wanted) ** 2 / wanted
+            total += off[0] + off[1:].mean()  # the number of media counts as much as the classes together
+        return total
+
+    dealt = assign_groups(counts, shares, seed=1)
+    for group in range(12):
+        for part in range(3):
+            moved = dealt.copy()
+            moved[group] = part
+            assert cost(moved) >= cost(dealt) - 1e-9
+    assert np.array_equal(dealt, assign_groups(counts, shares, seed=1))
+    with pytest.raises(ValueError, match="2 groups cannot fill 3 parts"):
+        assign_groups(counts[:2], shares, seed=1)
+
+
+def test_folds_are_dealt_with_the_seed_that_is_given() -> None:
+    catalog = catalog_of([{"location_id": f"L{n}"} for n in range(12)])
+    folds = list(ByLocation(folds=3, seed=7).folds(catalog))
+    assert {done.facts.split.seed for done in folds if done.facts.split} == {7}
+    other = ByLocation(folds=3, fold=0, seed=7).apply(catalog, check_files=False)
+    assert folds[0].table["split"].equals(other.table["split"])
+    assert (
+        not folds[0]
+        .table["split"]
+        .equals(next(iter(ByLocation(folds=3, seed=42).folds(catalog))).table["split"])
+    )
+
+
+def test_folds_read_no_file() -> None:
+    rows = [{"location_id": f"L{n % 4}", "season": f"S{n % 2}"} for n in range(8)]
+    for done in (
+        *ByLocation(folds=2).folds(catalog_of(rows)),
+        *BySeason(folds="each").folds(catalog_of(rows)),
+    ):
+        assert done.facts.split is not None
+        assert not done.facts.split.leaks.files_checked

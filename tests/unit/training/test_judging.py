@@ -7,14 +7,14 @@ import pytest
 from trapline.catalog import Catalog
 from trapline.metrics import fit_temperature, log_loss, probabilities_of
 from trapline.models import Calibration
-from trapline.models.recipe import Recipe
 from trapline.prediction.frames import apply_pooling
+from trapline.recipes import NetworkRecipe
 from trapline.training.events import judge_events
 from trapline.training.judging import judge
 from trapline.training.selection import Selected
 
 LABELS = ("hare", "lynx")
-RECIPE = Recipe(name="r", backbone="small-cnn", calibration="temperature")
+RECIPE = NetworkRecipe(name="r", backbone="small-cnn", calibration="temperature")
 
 
 def drawn(media: int = 90) -> tuple[Selected, np.ndarray, np.ndarray]:
