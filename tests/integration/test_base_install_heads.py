@@ -21,7 +21,7 @@ WITHOUT_TORCH = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchvision", "timm", "lightning", "onnxscript", "optuna"):
+        if name.split(".")[0] in ("torch", "torchvision", "timm", "onnxscript", "optuna"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 """

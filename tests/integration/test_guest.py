@@ -14,7 +14,7 @@ import pytest
 
 from trapline.synthetic import make_world
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ import pytest
 
 from trapline.catalog import Catalog
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 
 pytestmark = pytest.mark.slow
 MakeWorld = Callable[..., Catalog]

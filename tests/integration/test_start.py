@@ -17,7 +17,6 @@ HEAVY = {
     "matplotlib",
     "PIL",
     "rich",
-    "lightning",
 }
 
 

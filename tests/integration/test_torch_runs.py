@@ -16,7 +16,6 @@ from trapline.models import ModelFile
 from trapline.recipes import Recipe, resolve_recipe
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("lightning")
 
 from trapline.prediction import Predictions, predict  # noqa: E402
 from trapline.training import train  # noqa: E402

@@ -12,7 +12,7 @@ from trapline.catalog import Catalog
 from trapline.cli import main
 from trapline.models import ModelFile
 
-pytest.importorskip("lightning")
+pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
 
 TINY = ["--set", "preprocessing={height: 94, width: 94}", "--set", "epochs=1", "--set", "batch_size=4"]

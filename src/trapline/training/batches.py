@@ -141,26 +141,6 @@ class Batches:
         return affine_matrices(views, mirrored, upside_down, angles, size.width / size.height)
 
 
-class ExactBatches:
-    """The pixels that prediction sees, in the order of `rows`."""
-
-    def __init__(
-        self, store: Store, targets: npt.NDArray[np.float32], rows: Rows, batch_size: int = 64
-    ) -> None:
-        self.store, self.targets, self.rows, self.batch_size = store, targets, rows, batch_size
-
-    def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        for start in range(0, len(self.rows), self.batch_size):
-            rows = self.rows[start : start + self.batch_size]
-            yield {
-                "images": torch.from_numpy(self.store.pixels[rows]),
-                "targets": torch.from_numpy(self.targets[rows]),
-            }
-
-
 def needs_mixing(change: Augmentation, epoch: int, epochs: int) -> bool:
     """Whether mixup and cutmix are on in this epoch."""
     return bool(change.mixup or change.cutmix) and epoch < epochs - change.last_epochs_off

@@ -1,25 +1,18 @@
-"""Fitting one network: Lightning's loop over memory-mapped pixels, resumable epoch by epoch."""
+"""Fitting one network: a plain loop over memory-mapped pixels, resumable epoch by epoch."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
-import signal
-import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as lightning
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
@@ -32,7 +25,7 @@ from trapline.models.networks import Network, build_network
 from trapline.models.weights import Weights
 from trapline.recipes import NetworkRecipe
 from trapline.training.augment import augment, cut, mix
-from trapline.training.batches import Batches, ExactBatches, Rows, TrainingPixels, needs_mixing
+from trapline.training.batches import Batches, Rows, TrainingPixels, needs_mixing
 from trapline.training.history import write_history
 from trapline.training.memory import keep_memory
 from trapline.training.optimisation import (
@@ -48,6 +41,8 @@ from trapline.training.targets import label_weights, log_prior, truth_of
 Report = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a line about the last epoch."""
 
+BATCH = 64
+"""Media that are judged at once."""
 SHOWN = (
     *("log_loss", "accuracy", "balanced_accuracy", "macro_f1"),
     *("top_5_accuracy", "categorical_cross_entropy"),
@@ -162,11 +157,14 @@ def fit_network(
         answers = Answers(folder / "validation_logits.f32", len(validation), len(examples.labels))
     module = Fitting(recipe, network, examples, train, validation, base or Calibration(), answers)
     if not done.is_file():
-        _run(module, folder, last if resumed else None, stop_after or recipe.epochs, report)
+        loop = _Loop(module, folder, stop_after or recipe.epochs, report)
+        if resumed:
+            loop.go_on_from(last)
+        loop.run()
         done.write_text(json.dumps({"epochs": len(module.history)}), encoding="utf-8")
-    best = folder / ("best.ckpt" if module.chooses else "last.ckpt")
-    state = torch.load(best, map_location="cpu", weights_only=True)
-    ended = torch.load(last, map_location="cpu", weights_only=True)
+    ended = state = torch.load(last, map_location="cpu", weights_only=True)
+    if module.chooses:
+        state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
     losses = [of_epoch.numpy() for of_epoch in ended.get("batch_losses", [])]
     module.load_state_dict(state["state_dict"])
     module.cpu().eval()
@@ -192,12 +190,17 @@ def network_logits(
     network: Network, store: Store, rows: Rows, flip_average: bool = False
 ) -> npt.NDArray[np.float32]:
     """float32 [rows, labels], of the exact pixels (and their mirror images), in float32 on the CPU."""
-    network = network.cpu().eval()
-    targets = np.zeros((len(store.pixels), 1), np.float32)
+    return _logits(network.cpu(), store, rows, flip_average)
+
+
+def _logits(network: Network, store: Store, rows: Rows, flip_average: bool) -> npt.NDArray[np.float32]:
+    """float32 [rows, labels] of the exact pixels, where the network is; it is left judging, not learning."""
+    network.eval()
     found = []
-    with torch.no_grad():
-        for batch in ExactBatches(store, targets, rows):
-            found.append(_answer(network, batch["images"], flip_average).numpy())
+    with torch.inference_mode():
+        for start in range(0, len(rows), BATCH):
+            images = torch.from_numpy(store.pixels[rows[start : start + BATCH]]).to(network.mean.device)
+            found.append(_answer(network, images, flip_average).float().cpu().numpy())
     return np.concatenate(found)
 
 
@@ -213,8 +216,8 @@ def _answer(network: Network, images: Tensor, flip_average: bool) -> Tensor:
     return logits
 
 
-class Fitting(lightning.LightningModule):
-    """What one training step, one validation and one checkpoint are."""
+class Fitting(nn.Module):
+    """What one training step and one validation are; its state is what a checkpoint keeps."""
 
     def __init__(
         self,
@@ -239,8 +242,6 @@ class Fitting(lightning.LightningModule):
         self.batch_losses: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
-        self._answers: list[tuple[Tensor, Tensor]] = []
-        self._started = time.monotonic()
         weights = label_weights(examples.targets[train], recipe.task)
         balanced = weights if recipe.balance == "class-weights" else np.ones_like(weights)
         self.register_buffer("label_weights", torch.tensor(balanced, dtype=torch.float32), persistent=False)
@@ -299,31 +300,20 @@ class Fitting(lightning.LightningModule):
         assert isinstance(network, Network)
         return network
 
-    def train_dataloader(self) -> Batches:
-        """Of the epoch that is about to run."""
-        return self.batches
-
-    def val_dataloader(self) -> Any:
-        """The validation rows, or nothing."""
-        if self.validation_rows is None:
-            return []
-        return ExactBatches(self.examples.exact, self.examples.targets, self.validation_rows)
-
-    def configure_optimizers(self) -> Any:
-        """The recipe's optimiser, its schedule moving at every step."""
-        optimiser = build_optimiser(self.recipe.optimiser, self.network)
-        schedule = build_schedule(self.recipe.schedule, optimiser, self.recipe.epochs, len(self.batches))
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    @property
+    def epoch(self) -> int:
+        """The one that is about to run or runs, counted from 0."""
+        return len(self.history)
 
     @property
     def backbone_frozen(self) -> bool:
         """Whether only the head learns in this epoch."""
-        return self.recipe.how == "gradual" and self.current_epoch < self.recipe.frozen_epochs
+        return self.recipe.how == "gradual" and self.epoch < self.recipe.frozen_epochs
 
-    def on_train_epoch_start(self) -> None:
+    def start_epoch(self) -> None:
         """Set what depends on the epoch alone, so that a resumed run finds it again."""
-        torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch)
-        self._started = time.monotonic()
+        torch.manual_seed(self.recipe.seed * 100_003 + self.epoch)
+        self.batches.epoch = self.epoch
         self._losses, self._right = [], []
         self.network.train()
         if self.backbone_frozen:
@@ -331,14 +321,13 @@ class Fitting(lightning.LightningModule):
         for layer in self.still:
             layer.eval()
 
-    def training_step(self, batch: dict[str, Tensor]) -> Tensor:
-        """The loss of one batch."""
+    def training_step(self, batch: dict[str, Tensor], random: torch.Generator) -> Tensor:
+        """The loss of one batch, under changes that `random`, on its device, decides."""
         size, change = self.recipe.preprocessing, self.recipe.augmentation
-        random = torch.Generator(device=self.device).manual_seed(int(batch["seed"]))
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+        with torch.no_grad(), torch.autocast(random.device.type, enabled=False):
             images = cut(batch["images"], batch.get("matrices"), size.height, size.width)
             images, targets = augment(images, change, random), batch["targets"]
-            if needs_mixing(change, self.current_epoch, self.recipe.epochs):
+            if needs_mixing(change, self.epoch, self.recipe.epochs):
                 images, targets = mix(images, targets, change, random)
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(not self.backbone_frozen):
@@ -355,47 +344,46 @@ class Fitting(lightning.LightningModule):
         added: Any = self.log_prior
         return training_loss(self.recipe, logits + added, targets, weights)
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Let the average follow."""
+    def follow(self) -> None:
+        """Let the average follow the step that was made."""
         if self.average is not None:
             self.average.update_parameters(self.network)
 
-    def validation_step(self, batch: dict[str, Tensor]) -> None:
-        """Keep the answers; they are judged together."""
-        said = _answer(self.judged, batch["images"], self.recipe.flip_average)
-        self._answers.append((said, batch["targets"]))
+    def end_epoch(self, rate: float, started: float) -> None:
+        """Validate and write down the epoch, unless it broke the network.
 
-    def on_train_epoch_end(self) -> None:
-        """Write down the epoch, unless it broke the network; validation has run."""
-        epoch = self.current_epoch + 1
+        Args:
+            rate: the largest learning rate at its end.
+            started: when it did, by `time.monotonic`.
+        """
+        epoch = self.epoch + 1
         losses = torch.stack(self._losses).float().cpu()
         loss = float(losses.mean())
         if not math.isfinite(loss):
             raise diverged(f"the training loss of epoch {epoch} is not a number")
         if not all(bool(torch.isfinite(numbers).all()) for numbers in self.judged.state_dict().values()):
             raise diverged(f"after epoch {epoch} a weight of the network is not a number")
-        rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
-        self.batch_losses.append(losses)
-        row = {"epoch": epoch, "lr": max(rates), "train_loss": loss}
+        row = {"epoch": epoch, "lr": rate, "train_loss": loss}
         if self.recipe.task == "single-label":  # of the batches as they were seen: with dropout, augmented
             row["train_accuracy"] = float(torch.cat(self._right).float().mean())
         row |= self._judge()
-        self.history.append({**row, "seconds": time.monotonic() - self._started})
-        if self.chooses:
-            self.log("selection", row[f"validation_{self.recipe.selection}"])
+        self.batch_losses.append(losses)
+        self.history.append({**row, "seconds": time.monotonic() - started})
 
     def _judge(self) -> dict[str, float]:
-        if self.answers is None:
+        if self.answers is None or self.validation_rows is None:
             return {}
-        logits, targets = (torch.cat(parts).float() for parts in zip(*self._answers, strict=True))
-        self._answers = []
-        found = {"loss": float(self.loss(logits, targets))}
-        raw = logits.cpu().numpy()
+        raw = _logits(self.judged, self.examples.exact, self.validation_rows, self.recipe.flip_average)
+        targets = self.examples.targets[self.validation_rows]
+        there = [torch.from_numpy(numbers).to(self.network.mean.device) for numbers in (raw, targets)]
+        with torch.no_grad():
+            loss = self.loss(*there)
+        found = {"loss": float(loss)}
         if not (math.isfinite(found["loss"]) and np.isfinite(raw).all()):
-            raise diverged(f"the validation loss of epoch {self.current_epoch + 1} is not a number")
-        self.answers.keep(self.current_epoch + 1, raw)
+            raise diverged(f"the validation loss of epoch {self.epoch + 1} is not a number")
+        self.answers.keep(self.epoch + 1, raw)
         probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
-        truth = truth_of(targets.cpu().numpy(), self.recipe.task)
+        truth = truth_of(targets, self.recipe.task)
         blank = blank_column(self.examples.labels)
         figures = measure(truth, probabilities, blank=blank, exclusive=self.recipe.exclusive)
         found |= {name: float(value) for name, value in figures.items()}
@@ -405,77 +393,102 @@ class Fitting(lightning.LightningModule):
         shown = dict.fromkeys(("loss", *SHOWN, chosen))
         return {f"validation_{name}": found[name] for name in shown if name in found}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The history travels with the weights."""
-        checkpoint["history"] = self.history
-        checkpoint["batch_losses"] = self.batch_losses
+    @property
+    def best(self) -> int:
+        """The place in the history of the epoch that the selection chooses: the first of equals."""
+        name = self.recipe.selection
+        sign = -1 if name == "loss" or name in LOWER_IS_BETTER else 1
+        scores = np.array([sign * row[f"validation_{name}"] for row in self.history])
+        return int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """And comes back with them."""
-        self.history = checkpoint["history"]
-        self.batch_losses = checkpoint.get("batch_losses", [])  # older runs have none
-
-
-def _run(module: Fitting, folder: Path, resume: Path | None, epochs: int, report: Report | None) -> None:
-    keep_memory()
-    recipe = module.recipe
-    callbacks: list[Callback] = [_Reporter(folder, report)]
-    if module.chooses:
-        mode = "min" if recipe.selection == "loss" or recipe.selection in LOWER_IS_BETTER else "max"
-        if recipe.patience is not None:
-            callbacks.append(
-                EarlyStopping("selection", mode=mode, patience=recipe.patience, check_on_train_epoch_end=True)
-            )
-        callbacks.append(_checkpoint(folder, "best", monitor="selection", mode=mode))
-    callbacks.append(_checkpoint(folder, "last"))  # without a metric: of each epoch
-    with _quiet():
-        trainer = lightning.Trainer(
-            max_epochs=epochs,
-            accelerator="auto",
-            devices=1,
-            precision=_precision(recipe, module.network),
-            gradient_clip_val=recipe.optimiser.clip,
-            callbacks=callbacks,
-            default_root_dir=folder,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
-        with _ctrl_c_as_ever(trainer):
-            trainer.fit(module, ckpt_path=resume, weights_only=True)
+    @property
+    def ended(self) -> bool:
+        """Whether the selection has not become better for as long as the recipe waits."""
+        patience = self.recipe.patience
+        if patience is None or not self.chooses or not self.history:
+            return False
+        return self.epoch - 1 - self.best >= patience
 
 
-@contextmanager
-def _ctrl_c_as_ever(trainer: lightning.Trainer) -> Iterator[None]:
-    """Lightning answers Ctrl-C by leaving with status 1, deaf to the next one; here it stays Python's."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
+class _Loop:
+    """The epochs of a fitting, and the checkpoints that a killed run goes on from.
 
+    Args:
+        fitting: what is trained; moved to the accelerator if there is one.
+        folder: for `last.ckpt`, `best.ckpt` and the history.
+        epochs: where to end.
+        report: told of each step.
+    """
 
-def _checkpoint(folder: Path, name: str, **options: Any) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename=name,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-        **options,
-    )
+    def __init__(self, fitting: Fitting, folder: Path, epochs: int, report: Report | None) -> None:
+        keep_memory()
+        self.fitting, self.folder, self.epochs, self.report = fitting, folder, epochs, report
+        recipe, network = fitting.recipe, fitting.network
+        self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and bf16_pays(network))
+        fitting.to(self.device)
+        steps = len(fitting.batches)
+        self.optimiser = build_optimiser(recipe.optimiser, network)
+        self.schedule = build_schedule(recipe.schedule, self.optimiser, recipe.epochs, steps)
 
+    def go_on_from(self, path: Path) -> None:
+        """Put everything back as it was when the checkpoint was written."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.fitting.load_state_dict(state["state_dict"])
+        self.optimiser.load_state_dict(state["optimizer_states"][0])
+        self.schedule.load_state_dict(state["lr_schedulers"][0])
+        self.fitting.history = state["history"]
+        self.fitting.batch_losses = state.get("batch_losses", [])  # older runs have none
 
-def _precision(recipe: NetworkRecipe, network: Network) -> Any:
-    chosen = recipe.precision
-    if chosen == "auto":
-        chosen = "bf16" if bf16_pays(network) else "float32"
-    return "bf16-mixed" if chosen == "bf16" else "32-true"
+    def run(self) -> None:
+        """Train to the last epoch, or to where the recipe's patience ends."""
+        while self.fitting.epoch < self.epochs and not self.fitting.ended:
+            started = time.monotonic()
+            self.fitting.start_epoch()
+            for place, batch in enumerate(self.fitting.batches):
+                self._step(batch)
+                self._tell(place + 1)
+            rate = max(group["lr"] for group in self.optimiser.param_groups)
+            self.fitting.end_epoch(rate, started)
+            self._keep()
+
+    def _step(self, batch: dict[str, Tensor]) -> None:
+        random = torch.Generator(device=self.device).manual_seed(int(batch["seed"]))
+        there = {name: numbers.to(self.device) for name, numbers in batch.items()}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            loss = self.fitting.training_step(there, random)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if clip := self.fitting.recipe.optimiser.clip:
+            nn.utils.clip_grad_norm_(self.fitting.network.parameters(), clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.fitting.follow()
+
+    def _tell(self, place: int) -> None:
+        """How far the run is, `place` steps into its epoch, and what the last epoch brought."""
+        if self.report is not None:
+            steps, history = len(self.fitting.batches), self.fitting.history
+            line = _line(history[-1], self.epochs) if history else ""
+            self.report(self.fitting.epoch * steps + place, self.epochs * steps, line)
+
+    def _keep(self) -> None:
+        """Write the history and the checkpoints; who kills the run finds old ones or new ones, whole."""
+        fitting = self.fitting
+        write_history(fitting.history, self.folder)
+        state = {
+            "epoch": fitting.epoch - 1,
+            "state_dict": fitting.state_dict(),
+            "optimizer_states": [self.optimiser.state_dict()],
+            "lr_schedulers": [self.schedule.state_dict()],
+            "history": fitting.history,
+            "batch_losses": fitting.batch_losses,
+        }
+        names = ["best.ckpt"] if fitting.chooses and fitting.best == fitting.epoch - 1 else []
+        for name in (*names, "last.ckpt"):  # that one last: until it is there the epoch is made again
+            half_written = self.folder / f"{name}.partial"
+            torch.save(state, half_written)
+            half_written.replace(self.folder / name)
 
 
 def bf16_pays(network: nn.Module) -> bool:
@@ -492,46 +505,10 @@ def bf16_pays(network: nn.Module) -> bool:
     return dense and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
-class _Reporter(Callback):
-    """Writes the history and tells how far the run is."""
-
-    def __init__(self, folder: Path, report: Report | None) -> None:
-        self.folder, self.report, self.line = folder, report, ""
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        pl_module.batches.epoch = trainer.current_epoch
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        if self.report is not None:
-            steps = len(pl_module.batches)
-            self.report(trainer.global_step, steps * trainer.max_epochs, self.line)
-
-    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        write_history(pl_module.history, self.folder)
-        self.line = _line(pl_module.history[-1], trainer.max_epochs)
-
-
 def _line(row: dict[str, float], epochs: int) -> str:
     parts = [f"epoch {int(row['epoch'])}/{epochs}", f"loss {row['train_loss']:.3f}"]
     parts += [f"{name} {row[f'validation_{name}']:.3f}" for name in SHOWN[:2] if f"validation_{name}" in row]
     return "  ".join(parts)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning tells of devices, folders and its own paid features; none of it is for our users."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            warnings.filterwarnings("ignore", message=r".*lr_scheduler\.step.*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _keep_origin(folder: Path, weights: Weights) -> None:

@@ -31,7 +31,7 @@ class TorchLearner:
     def __init__(
         self, recipe: NetworkRecipe, selected: Selected, cache: Path | None, report: StepReport | None
     ) -> None:
-        require("lightning", "train", f"Training the recipe '{recipe.name}'")
+        require("torch", "train", f"Training the recipe '{recipe.name}'")
         self.recipe, self.report = recipe, report
         self.examples, self.selected = self._gather(selected, PixelCache(cache))
 

@@ -88,7 +88,6 @@ def small(name: str, tiny: Path, *changes: str) -> Recipe:
 
 def needs_torch(recipe: Recipe) -> None:
     if recipe.kind not in ("linear", "tree"):
-        pytest.importorskip("lightning").seed_everything  # noqa: B018
         pytest.importorskip("torch").set_num_threads(1)
 
 

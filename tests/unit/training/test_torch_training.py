@@ -18,7 +18,6 @@ from trapline.recipes import Recipe, change_recipe, resolve_recipe
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("lightning")
 
 from trapline.training import crossval, train  # noqa: E402
 from trapline.training.batches import count_batches  # noqa: E402

@@ -46,7 +46,7 @@ class NetworkLearner(Learner[NetworkModel]):
     """Fits networks, resumable epoch by epoch; the pixels are prepared once."""
 
     libraries: ClassVar[tuple[str, ...]] = (
-        *("trapline", "torch", "timm", "lightning", "onnx", "onnxruntime", "numpy", "pillow"),
+        *("trapline", "torch", "timm", "onnx", "onnxruntime", "numpy", "pillow"),
     )
     recipe: NetworkRecipe
 
