@@ -54,7 +54,7 @@ def test_media_are_whatever_names_them(desk: Path, media: Any, number: int) -> N
     assert len(predictions.catalog) == number
 
 
-@pytest.mark.parametrize("media", NOTHING, ids=repr)
+@pytest.mark.parametrize("media", NOTHING, ids=lambda wrong: type(wrong).__name__)
 def test_what_is_no_media_is_refused_with_what_is_accepted(desk: Path, media: Any) -> None:
     with pytest.raises(UsageError, match=r"list of paths|not a path"):
         trapline.predict("model.onnx", media, "p.parquet")
@@ -72,7 +72,7 @@ def test_one_text_is_no_list_of_paths(text: Any) -> None:
         as_catalog(text)
 
 
-@pytest.mark.parametrize("wrong", [*NOTHING, ""], ids=repr)
+@pytest.mark.parametrize("wrong", [*NOTHING, ""], ids=lambda wrong: type(wrong).__name__)
 @pytest.mark.parametrize(
     "arrow",
     [
