@@ -11,7 +11,7 @@ default:
     @just --list --unsorted
 
 # all that a change must pass
-ci: format-check lint types layers forms docs test build
+ci: format-check lint types layers forms docs build test
 
 # the whole suite
 test *arguments:
