@@ -31,7 +31,7 @@ ROOMS = {
     "pooling": ("*/pooling.py", "*/frames.py", "*/places.py"),
     "roll-up": ("taxonomy/rollup.py", "taxonomy/sums.py"),
     "leaks": ("catalog/leaks.py", "catalog/duplicates.py"),
-    "folds": ("catalog/splits.py", "catalog/groups.py", "catalog/grouping.py"),
+    "folds": ("catalog/split*.py", "catalog/groups.py", "catalog/grouping.py"),
     "matching": ("evaluation/matching.py",),
     "journal": ("*/journal.py",),
 }
