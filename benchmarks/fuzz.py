@@ -323,11 +323,11 @@ def seed_journal(folder: Path) -> list[Path]:
     """A journal of two batches."""
     import numpy as np
 
-    from trapline.prediction.journal import Entry, Journal
+    from trapline.prediction.journal import Journal, JournalEntry
 
     with Journal(folder / "journal", {"labels": ["a", "b"]}) as journal:
         for batch in range(2):
-            entries = [Entry(f"{batch}{n}", None, f"{n}.jpg", 1, 2, "", "ok", None) for n in range(3)]
+            entries = [JournalEntry(f"{batch}{n}", None, f"{n}.jpg", 1, 2, "", "ok", None) for n in range(3)]
             journal.append(entries, np.zeros((3, 2), np.float32))
     return [folder / "journal"]
 

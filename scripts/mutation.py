@@ -28,7 +28,7 @@ ROOMS = {
     "metrics": ("metrics/*.py",),
     "calibration": ("metrics/calibration.py", "models/calibrated.py", "models/graph_probabilities.py"),
     "promises": ("metrics/promise.py", "models/promised.py"),
-    "pooling": ("*/pooling.py", "*/frames.py", "*/places.py"),
+    "pooling": ("*/pooling.py", "*/frames.py", "*/location_answers.py"),
     "roll-up": ("taxonomy/rollup.py", "taxonomy/sums.py"),
     "leaks": ("catalog/leaks.py", "catalog/duplicates.py"),
     "folds": ("catalog/split*.py", "catalog/groups.py", "catalog/grouping.py"),

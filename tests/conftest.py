@@ -76,7 +76,7 @@ def write_tiny_model() -> Callable[..., Path]:
 
         from trapline.images import Preprocessing
         from trapline.models import Card
-        from trapline.models.trial import passed
+        from trapline.models.trial import mark_passed
         from trapline.models.whole_file import fingerprint_of
 
         features = 12
@@ -120,7 +120,9 @@ def write_tiny_model() -> Callable[..., Path]:
         helper.set_model_props(model, {"trapline_card": described.model_dump_json()})
         content = model.SerializeToString()
         path.write_bytes(content)
-        passed(fingerprint_of(content))  # made here: no process of a trial for it, as for what training makes
+        mark_passed(
+            fingerprint_of(content)
+        )  # made here: no process of a trial for it, as for what training makes
         return path
 
     return write

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from trapline.catalog import Catalog as Catalog
     from trapline.catalog import Splitter as Splitter
     from trapline.competitions import Submission as Submission
-    from trapline.competitions.code_execution import Checked, Package
+    from trapline.competitions.code_execution import Checked, CodePackage
     from trapline.competitions.submission import Fill as Fill
     from trapline.evaluation import Comparison
     from trapline.evaluation import Evaluation as Evaluation
@@ -81,9 +81,9 @@ if TYPE_CHECKING:
     from trapline.models import PoolingMethod
     from trapline.models.tf_signature import TfSignature
     from trapline.pipeline import Walk
-    from trapline.prediction import Estimate, Progress
     from trapline.prediction import Explained as Explained
     from trapline.prediction import Predictions as Predictions
+    from trapline.prediction import Progress, RunEstimate
     from trapline.prediction import Summary as Summary
     from trapline.prediction.pooling import Rows as Rows
     from trapline.prediction.table import Level as Level
@@ -542,11 +542,11 @@ def as_gap(gap: timedelta | str | None, option: str) -> timedelta | None:
 
     if gap is None or isinstance(gap, timedelta):
         return gap
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", gap.strip()) if isinstance(gap, str) else None
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", gap.strip()) if isinstance(gap, str) else None
+    if match is None:
         raise UsageError(f"{option} takes a time as in 60s, 5min or 1h; not '{gap}'.")
-    unit = {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[found[2]]
-    return timedelta(seconds=float(found[1]) * unit)
+    unit = {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[match[2]]
+    return timedelta(seconds=float(match[1]) * unit)
 
 
 def split(catalog: CatalogLike, splitter: Splitter | None = None, *, check_files: bool = True) -> Catalog:
@@ -593,12 +593,12 @@ def explore(
     path = _report_path(output)
     media = as_catalog(catalog)
     total = len(media) if full else min(sample, len(media))
-    found = survey(media, sample=sample, full=full, seed=seed, on_file=lambda: on_file(total))
+    exploration = survey(media, sample=sample, full=full, seed=seed, on_file=lambda: on_file(total))
     if path is not None and path.suffix.lower() == ".json":
-        found.save_json(path)
+        exploration.save_json(path)
     elif path is not None:
-        found.save_report(path, pictures=pictures)
-    return found
+        exploration.save_report(path, pictures=pictures)
+    return exploration
 
 
 def detect(
@@ -654,7 +654,7 @@ def detect(
         raise UsageError(f"{detector.path} is open already; give its path to choose its options.")
     catalog = as_media(media)
     _tell_left_out(catalog, say)
-    found = find(
+    detected = find(
         detector,
         catalog,
         journal_path(path),
@@ -664,16 +664,16 @@ def detect(
         fresh=fresh,
         progress=progress,
     )
-    write_catalog(found, path)
-    return found
+    write_catalog(detected, path)
+    return detected
 
 
 def write_catalog(catalog: CatalogLike, output: File) -> Path:
     """Write a catalog as Parquet, or its boxes alone as MegaDetector's JSON, by the suffix of the output."""
     from trapline.formats import write_boxes
 
-    path, found = _boxes_path(output), as_catalog(catalog)
-    return write_boxes(found, path) if path.suffix.lower() == ".json" else found.save(path)
+    path, loaded = _boxes_path(output), as_catalog(catalog)
+    return write_boxes(loaded, path) if path.suffix.lower() == ".json" else loaded.save(path)
 
 
 def _boxes_path(output: File) -> Path:
@@ -841,7 +841,7 @@ def tune(
         if folder is None
         else _path(folder, "the search")
     )
-    found = search(
+    study = search(
         chosen,
         as_catalog(catalog),
         path,
@@ -853,8 +853,8 @@ def tune(
         report=report,
         step_report=step_report,
     )
-    tuning_report(found, path / "report.html")
-    return found
+    tuning_report(study, path / "report.html")
+    return study
 
 
 def run(
@@ -1115,7 +1115,7 @@ def estimate(
     runtime: str = "auto",
     fresh: bool = False,
     say: Callable[[str], object] = lambda line: None,
-) -> Estimate:
+) -> RunEstimate:
     """Time a sample and say how long `predict` with these arguments would take; nothing is written."""
     from trapline.prediction import estimate as guess
 
@@ -1146,16 +1146,16 @@ def _opened(
     them needed for a while, the network can use again.
     """
     from trapline.models import ModelFile
-    from trapline.models.trial import STANDARD, tried
-    from trapline.prediction.inputs import narrowed
+    from trapline.models.trial import STANDARD, read_tried
+    from trapline.prediction.inputs import narrow
 
     if not isinstance(model, ModelFile):
         model = _model_path(model)
-        tried(model, "model", runtime, STANDARD)
-    found = as_media(media)
-    _tell_left_out(found, say)
-    catalog = narrowed(_with_boxes(found, boxes, say))
-    del found
+        read_tried(model, "model", runtime, STANDARD)
+    catalog_given = as_media(media)
+    _tell_left_out(catalog_given, say)
+    catalog = narrow(_with_boxes(catalog_given, boxes, say))
+    del catalog_given
     return open_model(model, threads=threads, runtime=runtime), catalog
 
 
@@ -1166,15 +1166,15 @@ def _with_boxes(catalog: Catalog, boxes: File | None, say: Callable[[str], objec
     if boxes is None:
         return catalog
     joined = join_boxes(catalog, _path(boxes, "boxes"))
-    found = joined.facts.boxes
-    assert isinstance(found, JoinedBoxes)
+    box_source = joined.facts.boxes
+    assert isinstance(box_source, JoinedBoxes)
     counts = (
-        (found.media_not_in_file, "media are not in it"),
-        (found.failed, "media failed in the detector"),
-        (found.names_not_in_catalog, "of its names are no media here"),
+        (box_source.media_not_in_file, "media are not in it"),
+        (box_source.failed, "media failed in the detector"),
+        (box_source.names_not_in_catalog, "of its names are no media here"),
     )
     if without := [f"{count:,} {what}" for count, what in counts if count]:
-        say(f"{found.file} has boxes of {found.matched:,} media; {', '.join(without)}.")
+        say(f"{box_source.file} has boxes of {box_source.matched:,} media; {', '.join(without)}.")
     return joined
 
 
@@ -1234,9 +1234,9 @@ def pool(
     """
     from trapline.prediction import pool_events
 
-    found = as_predictions(predictions)
-    media = _catalog_of(found, None if catalog is None else as_catalog(catalog))
-    pooled = pool_events(found, media, how=how, without_box=without_box, place_days=place_days, rows=rows)
+    loaded = as_predictions(predictions)
+    media = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
+    pooled = pool_events(loaded, media, how=how, without_box=without_box, place_days=place_days, rows=rows)
     return replace(pooled, catalog=media)
 
 
@@ -1263,10 +1263,10 @@ def combine(
         raise _refused("What is combined", predictions, "a list of predictions, a table a model")
     media, members = as_catalog(catalog), [as_predictions(member) for member in predictions]
     if like is None:
-        found = learn_combination(members, media, folds=folds)
+        combination = learn_combination(members, media, folds=folds)
     else:
-        found = weigh(members, media, Combination.of(as_predictions(like)))
-    return replace(found, catalog=media)
+        combination = weigh(members, media, Combination.of(as_predictions(like)))
+    return replace(combination, catalog=media)
 
 
 def weigh_by_region(predictions: Answers, species: File, *, unlisted: float = 0.01) -> Predictions:
@@ -1280,8 +1280,8 @@ def weigh_by_region(predictions: Answers, species: File, *, unlisted: float = 0.
     from trapline.ensemble import read_region
     from trapline.ensemble import weigh_by_region as weigh
 
-    found = as_predictions(predictions)
-    return replace(weigh(found, read_region(_path(species, "the list")), unlisted), catalog=found.catalog)
+    loaded = as_predictions(predictions)
+    return replace(weigh(loaded, read_region(_path(species, "the list")), unlisted), catalog=loaded.catalog)
 
 
 # ---- out of predictions
@@ -1326,12 +1326,12 @@ def evaluate(
     """
     from trapline.evaluation import evaluate as judge
 
-    path, found = _report_path(output), as_predictions(predictions)
-    if tables is not None and found.facts.taxonomy is None:
+    path, loaded = _report_path(output), as_predictions(predictions)
+    if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
     evaluation = judge(
-        _catalog_of(found, None if catalog is None else as_catalog(catalog)),
-        found,
+        _catalog_of(loaded, None if catalog is None else as_catalog(catalog)),
+        loaded,
         training=as_catalog(training) if isinstance(training, Path | str) else training,
         part=part,
         name=name,
@@ -1428,10 +1428,10 @@ def write(
         "layout": layout,
         "interval": interval,
     }
-    found = as_predictions(predictions)
+    loaded = as_predictions(predictions)
     return write_format(
-        found,
-        _catalog_of(found, catalog),
+        loaded,
+        _catalog_of(loaded, catalog),
         _path(output, "the output"),
         format=format,
         taxonomy=_taxonomy(taxonomy),
@@ -1486,7 +1486,7 @@ def package(
     clip: float = 0.0,
     absent: float | None = None,
     hours: float = 8.0,
-) -> Package:
+) -> CodePackage:
     """Write a zip with a model and the code to run it, as code-execution competitions want it.
 
     Args:
@@ -1590,10 +1590,10 @@ def download(
     if path.exists():
         raise UsageError(f"{path} exists. Name another folder with -o, or remove it.")
     archive = path.with_name(f"{path.name}.archive")
-    found = fetch(url, archive, sha256=sha256, most_bytes=most_bytes, force=True, progress=progress)
+    downloaded = fetch(url, archive, sha256=sha256, most_bytes=most_bytes, force=True, progress=progress)
     try:
         names = take_apart(archive, path, max_bytes=most_bytes)
     except DataError as error:
         raise DataError(f"{error}\nThe archive is kept as {archive}.") from error
     archive.unlink()
-    return replace(found, files=tuple(names))
+    return replace(downloaded, files=tuple(names))

@@ -83,12 +83,14 @@ def options_of(
             raise UsageError(f"The {what} has an option '{name}', which means another thing here: rename it.")
         if parameter.default is parameter.empty:
             raise UsageError(f"The option '{name}' of the {what} has no default; expected is {form}.")
-        said, hint = _unwrap(hints.get(name))
+        description, hint = _unwrap(hints.get(name))
         chosen = _form_of(hint)
         if chosen is None:
             raise UsageError(f"The option '{name}' of the {what} has the type {hint}; an option is {_TAKEN}.")
         metavar, help = texts.get(name, ("", ""))
-        options.append(Option(name, chosen, parameter.default, said or help, _choices(hint), metavar or None))
+        options.append(
+            Option(name, chosen, parameter.default, description or help, _choices(hint), metavar or None)
+        )
     return tuple(options)
 
 
@@ -101,8 +103,10 @@ def check_positional(function: Callable[..., Any], what: str, *names: str) -> No
     try:
         inspect.signature(function).bind(*names)
     except (TypeError, ValueError):
-        said = inspect.signature(function) if callable(function) else type(function).__name__
-        raise UsageError(f"The {what} is {said}; expected is a function of ({', '.join(names)}).") from None
+        signature = inspect.signature(function) if callable(function) else type(function).__name__
+        raise UsageError(
+            f"The {what} is {signature}; expected is a function of ({', '.join(names)})."
+        ) from None
 
 
 def check_options(
@@ -130,9 +134,9 @@ def check_options(
             owners = [
                 other for other, theirs in (elsewhere or {}).items() if name in {o.name for o in theirs}
             ]
-            place = f" It belongs to {', '.join(owners)}." if owners else ""
+            owner_hint = f" It belongs to {', '.join(owners)}." if owners else ""
             has = f"has: {', '.join(known)}" if known else "has none"
-            raise UsageError(f"{what} has no option '{name}'; it {has}.{hint}{place}")
+            raise UsageError(f"{what} has no option '{name}'; it {has}.{hint}{owner_hint}")
         choices = known[name].choices
         if choices and value is not None and value not in choices:
             raise UsageError(f"{what} takes for '{name}' {' or '.join(choices)}, not '{value}'.")
@@ -169,17 +173,17 @@ def _is_of(value: object, form: Form) -> bool:
 
 def _unwrap(hint: Any) -> tuple[str, Any]:
     """The text of `Annotated`, and the type without it, without None, and without text beside a Path."""
-    said = ""
+    description = ""
     if get_origin(hint) is Annotated:
         hint, *notes = get_args(hint)
-        said = next((note for note in notes if isinstance(note, str)), "")
+        description = next((note for note in notes if isinstance(note, str)), "")
     if get_origin(hint) in (Union, types.UnionType):
         kinds = [kind for kind in get_args(hint) if kind is not types.NoneType]
         if set(kinds) == {Path, str}:
             kinds = [Path]
         inner, hint = _unwrap(kinds[0]) if len(kinds) == 1 else ("", hint)
-        said = said or inner
-    return said, hint
+        description = description or inner
+    return description, hint
 
 
 def _form_of(hint: Any) -> Form | None:
@@ -192,8 +196,8 @@ def _form_of(hint: Any) -> Form | None:
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
-    found = get_args(hint) if get_origin(hint) is Literal else ()
-    return found if all(isinstance(choice, str) for choice in found) else ()
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
+    return choices if all(isinstance(choice, str) for choice in choices) else ()
 
 
 def _argument_texts(doc: str) -> dict[str, tuple[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.catalog import ByLocation, Catalog, Splitter, known_labels, left_out, sample_catalog
+from trapline.catalog import ByLocation, Catalog, Splitter, describe_left_out, known_labels, sample_catalog
 from trapline.catalog.table import SPLIT_PARTS
 from trapline.errors import UsageError
 
@@ -105,7 +105,7 @@ def run_pipeline(
     catalog = divided
     saved = catalog.save(folder / "catalog.parquet")
     say(f"split     by {splitter.by}: {_parts(catalog)}")
-    for line in left_out(catalog):
+    for line in describe_left_out(catalog):
         say(f"          {line}")
     model = train(recipe, catalog, folder / "train", taxonomy=taxonomy, allow_leak=allow_leak, report=report)
     opened = ModelFile(model)

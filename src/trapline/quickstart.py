@@ -37,7 +37,7 @@ and from there
   trapline evaluate split.parquet test.parquet -o report.html
   trapline predict runs/mine/model.onnx card.parquet -o predictions.csv
   trapline write predictions.csv card.parquet --format summary -o species.csv
-The last file counts photos and visits by species and place: docs/species-table.md."""
+The last file counts photos and visits by species and location: docs/species-table.md."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _catalog(folder: Path, world: WorldSummary, teller: _Teller) -> Catalog:
         lines.append(f"{len(catalog)} media, {len(catalog.labels)} labels: {', '.join(catalog.labels)}")
     with teller.step("Look into them", "trapline explore catalog.parquet -o explore.html") as lines:
         explore(catalog, folder / "explore.html")
-        lines.append(f"{folder / 'explore.html'}: labels, places, hours, pictures, what could go wrong")
+        lines.append(f"{folder / 'explore.html'}: labels, locations, hours, pictures, what could go wrong")
     return catalog
 
 

@@ -12,7 +12,7 @@ from trapline.cli import main
 from trapline.models import ModelFile
 from trapline.recipes import resolve_recipe
 from trapline.training import taxa_adam
-from trapline.training.linear import LinearHead
+from trapline.training.linear import LinearLayer
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
@@ -62,10 +62,10 @@ def test_one_command_trains_every_node_with_weights_from_a_local_file(
 ) -> None:
     from safetensors.torch import save_file
 
-    heads: list[tuple[tuple[Any, ...], LinearHead]] = []
+    heads: list[tuple[tuple[Any, ...], LinearLayer]] = []
     original = taxa_adam.fit_by_epochs
 
-    def recorded(*given: Any) -> LinearHead:
+    def recorded(*given: Any) -> LinearLayer:
         heads.append((given, original(*given)))
         return heads[-1][1]
 

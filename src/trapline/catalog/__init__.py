@@ -13,7 +13,7 @@ from trapline.catalog.facts import (
     PartCounts,
     ReadAs,
     Record,
-    Sample,
+    SampleRecord,
     SplitMethod,
     SplitRecord,
     as_foreign_text,
@@ -21,7 +21,7 @@ from trapline.catalog.facts import (
 from trapline.catalog.groups import Groups
 from trapline.catalog.leaks import check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
-from trapline.catalog.named_parts import left_out, natural_order
+from trapline.catalog.named_parts import describe_left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
 from trapline.catalog.presence import Presence, SourceGoneError, refuse_gone
 from trapline.catalog.sampling import sample_catalog
@@ -64,7 +64,7 @@ __all__ = [
     "Presence",
     "ReadAs",
     "Record",
-    "Sample",
+    "SampleRecord",
     "SourceGoneError",
     "SplitMethod",
     "SplitRecord",
@@ -76,6 +76,7 @@ __all__ = [
     "assign_events",
     "check_files",
     "check_leaks",
+    "describe_left_out",
     "event_key",
     "fingerprint",
     "frame_order",
@@ -84,7 +85,6 @@ __all__ = [
     "known_labels",
     "label_events",
     "labels_by_part",
-    "left_out",
     "link_class_folders",
     "make_splitter",
     "natural_order",

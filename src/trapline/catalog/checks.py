@@ -71,17 +71,17 @@ def check_files(
     equal = exact_duplicates(paths, on_file)
     same_path = _same_path(table)
     unlike = _labels_differ(table)
-    found = FileCheck(
+    check = FileCheck(
         depth="full" if full else "quick",
         missing=tuple(media for media, gone in zip(ids, missing, strict=True) if gone),
-        same_path=_named(same_path, ids),
-        duplicates=_named([group for group in equal if len({paths[row] for row in group}) > 1], ids),
-        conflicts=_named([group for group in equal if unlike(group)], ids),
+        same_path=_describe_named(same_path, ids),
+        duplicates=_describe_named([group for group in equal if len({paths[row] for row in group}) > 1], ids),
+        conflicts=_describe_named([group for group in equal if unlike(group)], ids),
     )
     if not full:
-        return found
-    return _decoded(
-        found,
+        return check
+    return _decode_files(
+        check,
         table,
         [None if gone else path for path, gone in zip(paths, missing, strict=True)],
         equal,
@@ -89,8 +89,8 @@ def check_files(
     )
 
 
-def _decoded(
-    found: FileCheck,
+def _decode_files(
+    check: FileCheck,
     table: pl.DataFrame,
     paths: Sequence[Path | None],
     equal: list[list[int]],
@@ -113,11 +113,11 @@ def _decoded(
     ]
     unlike = _labels_differ(table)
     return replace(
-        found,
+        check,
         unreadable=tuple((ids[row], reason) for row, (_, reason, _) in enumerate(looks) if reason),
         damaged=tuple((ids[row], warning) for row, (_, _, warning) in enumerate(looks) if warning),
-        near_duplicates=_named(alike, ids),
-        near_conflicts=_named([group for group in alike if unlike(group)], ids),
+        near_duplicates=_describe_named(alike, ids),
+        near_conflicts=_describe_named([group for group in alike if unlike(group)], ids),
     )
 
 
@@ -143,9 +143,9 @@ def _same_path(table: pl.DataFrame) -> list[list[int]]:
 
 
 def _labels_differ(table: pl.DataFrame) -> Callable[[Sequence[int]], bool]:
-    labels = [None if found is None else frozenset(found) for found in table["labels"].to_list()]
+    labels = [None if names is None else frozenset(names) for names in table["labels"].to_list()]
     return lambda group: len({labels[row] for row in group} - {None}) > 1
 
 
-def _named(groups: Sequence[Sequence[int]], ids: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def _describe_named(groups: Sequence[Sequence[int]], ids: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(ids[row] for row in group) for group in groups)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def exact_duplicates(paths: Sequence[Path], on_file: Callable[[], object] = lambda: None) -> list[list[int]]:
-    """Groups of places in `paths` whose files have the same content; files that cannot be read have none.
+    """Groups of indices in `paths` whose files have the same content; files that cannot be read have none.
 
     Only files of equal size are read.
 
@@ -17,24 +17,24 @@ def exact_duplicates(paths: Sequence[Path], on_file: Callable[[], object] = lamb
         on_file: called once for each path that was dealt with, for a progress display.
     """
     by_size: dict[int, list[int]] = defaultdict(list)
-    for place, path in enumerate(paths):
+    for index, path in enumerate(paths):
         try:
-            by_size[path.stat().st_size].append(place)
+            by_size[path.stat().st_size].append(index)
         except OSError:
             on_file()
     by_content: dict[str, list[int]] = defaultdict(list)
-    for places in by_size.values():
-        for place in places:
-            if len(places) > 1:
-                _add(by_content, paths[place], place)
+    for indices in by_size.values():
+        for index in indices:
+            if len(indices) > 1:
+                _add(by_content, paths[index], index)
             on_file()
-    return sorted(places for places in by_content.values() if len(places) > 1)
+    return sorted(indices for indices in by_content.values() if len(indices) > 1)
 
 
-def _add(by_content: dict[str, list[int]], path: Path, place: int) -> None:
+def _add(by_content: dict[str, list[int]], path: Path, index: int) -> None:
     from trapline.images import ImageError, content_hash
 
     try:
-        by_content[content_hash(path)].append(place)
+        by_content[content_hash(path)].append(index)
     except ImageError:
         return

@@ -28,5 +28,7 @@ def label_events(catalog: Catalog) -> Catalog:
     several = pl.col("_labels").list.len() > 1
     rest = pl.col("_labels").list.set_difference(pl.lit([BLANK]))
     shown = shown.with_columns(pl.when(several).then(rest).otherwise("_labels").list.sort().alias("_labels"))
-    found = rows.select("_event").join(shown, on="_event", how="left", maintain_order="left")["_labels"]
-    return catalog.with_table(catalog.table.with_columns(found.alias("labels")))
+    event_labels = rows.select("_event").join(shown, on="_event", how="left", maintain_order="left")[
+        "_labels"
+    ]
+    return catalog.with_table(catalog.table.with_columns(event_labels.alias("labels")))

@@ -14,7 +14,7 @@ from trapline.catalog.grouping import connected
 from trapline.catalog.table import Catalog
 from trapline.errors import DataError, UsageError
 
-_PLACE = ("location_id", "deployment_id")
+_CAMERA = ("location_id", "deployment_id")
 
 
 def assign_events(catalog: Catalog, gap: timedelta) -> Catalog:
@@ -33,26 +33,26 @@ def assign_events(catalog: Catalog, gap: timedelta) -> Catalog:
     _check(catalog, gap)
     table = catalog.table
     open_rows = pl.col("event_id").is_null() & pl.col("camera_time").is_not_null()
-    ordered = _by_time(table, open_rows, gap)
+    ordered = _sort_by_time(table, open_rows, gap)
     name = pl.concat_str(
-        *(pl.col(column).fill_null("") for column in _PLACE),
+        *(pl.col(column).fill_null("") for column in _CAMERA),
         pl.col("camera_time").dt.to_string("%Y-%m-%dT%H:%M:%S%.6f"),
         separator="/",
     )
-    # whole seconds are written without a fraction, and nothing for a missing place
+    # whole seconds are written without a fraction, and nothing for a missing location
     name = name.str.replace(r"\.000000$", "").str.replace_all(r"/+", "/").str.strip_chars("/")
     begins = pl.col("_event").ne_missing(pl.col("_event").shift())
     first = ordered.filter(begins)["_row"]
-    names = table.select(*_PLACE, "camera_time")[first].select(name.alias("_name")).to_series()
+    names = table.select(*_CAMERA, "camera_time")[first].select(name.alias("_name")).to_series()
     row = pl.int_range(pl.len())
     order = row - pl.when(begins).then(row).forward_fill() + 1
     new = ordered.select("_row", names.gather(ordered["_event"] - 1), order.alias("_order"))
     known = table.select("event_id", "frame").with_row_index("_row")
-    found = known.join(new, on="_row", how="left", maintain_order="left").select(
+    events = known.join(new, on="_row", how="left", maintain_order="left").select(
         pl.coalesce("event_id", "_name").alias("event_id"), pl.coalesce("frame", "_order").alias("frame")
     )
     facts = replace(catalog.facts, event_gap_seconds=gap.total_seconds())
-    return catalog.with_table(table.with_columns(found), facts)
+    return catalog.with_table(table.with_columns(events), facts)
 
 
 def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
@@ -69,7 +69,7 @@ def join_events(catalog: Catalog, gap: timedelta) -> Catalog:
     _check(catalog, gap)
     table = catalog.table.with_row_index("_row")
     timed = pl.col("event_id").is_not_null() & pl.col("camera_time").is_not_null()
-    ordered = _by_time(catalog.table, timed, gap)
+    ordered = _sort_by_time(catalog.table, timed, gap)
     if ordered.height == 0:
         return catalog
     columns = catalog.table.select("event_id", "camera_time", "frame", "file_path")
@@ -107,7 +107,7 @@ def number_frames(rows: pl.DataFrame) -> pl.DataFrame:
     """
     time = pl.col("camera_time") if "camera_time" in rows.columns else pl.lit(None, pl.Datetime("us"))
     keys = rows.select(_codes(rows), "_frame_number", time.alias("_time"), "file_path", _known="event_id")
-    keys = _unwrapped(keys.with_row_index("_row").filter(pl.col("_known").is_not_null()).drop("_known"))
+    keys = _unwrap(keys.with_row_index("_row").filter(pl.col("_known").is_not_null()).drop("_known"))
     ordered = keys.sort("_event", "_time", "_frame_number", "file_path")
     row = pl.int_range(pl.len())
     begins = pl.col("_event").ne_missing(pl.col("_event").shift())
@@ -119,7 +119,7 @@ def number_frames(rows: pl.DataFrame) -> pl.DataFrame:
 def shot_order(
     times: Sequence[datetime | None], numbers: Sequence[int | None], names: Sequence[str]
 ) -> list[int]:
-    """The rule of `number_frames` in plain Python, for one event: its places in the order they were shot.
+    """The rule of `number_frames` in plain Python, for one event: its indices in the order they were shot.
 
     It is packed into submissions of code, where there is no Polars.
 
@@ -133,11 +133,11 @@ def shot_order(
     period = 10 ** max(len(str(most)), 4)
     wraps, timed = most - least > period / 2, None not in times
 
-    def key(place: int) -> tuple[datetime | None, bool, int, str]:
-        number = numbers[place]
+    def key(index: int) -> tuple[datetime | None, bool, int, str]:
+        number = numbers[index]
         after = number is not None and wraps and number < period / 2
-        time = times[place] if timed else None
-        return time, number is not None, (number or 0) + period * after, names[place]
+        time = times[index] if timed else None
+        return time, number is not None, (number or 0) + period * after, names[index]
 
     return sorted(range(len(names)), key=key)
 
@@ -159,7 +159,7 @@ def _codes(rows: pl.DataFrame) -> pl.Series:
     return rows["event_id"].rank("dense").alias("_event")
 
 
-def _unwrapped(keys: pl.DataFrame) -> pl.DataFrame:
+def _unwrap(keys: pl.DataFrame) -> pl.DataFrame:
     """`_frame_number` continued over the wrap, and no `_time` in events where one is unknown."""
     number, most = pl.col("_frame_number"), pl.col("_most")
     spans = keys.group_by("_event").agg(
@@ -189,16 +189,16 @@ def _check(catalog: Catalog, gap: timedelta) -> None:
         )
 
 
-def _by_time(table: pl.DataFrame, wanted: pl.Expr, gap: timedelta) -> pl.DataFrame:
-    """`_row` of the wanted rows in order of time at each place, and `_event`: in which run, from 1.
+def _sort_by_time(table: pl.DataFrame, wanted: pl.Expr, gap: timedelta) -> pl.DataFrame:
+    """`_row` of the wanted rows in order of time at each camera, and `_event`: in which run, from 1.
 
     A run ends where more than `gap` lies before the next row. Names are numbers here, and where paths are in
     order already so is the row: strings would take several times the memory of a long card.
     """
     path = [] if table["file_path"].is_sorted() else ["file_path"]
-    places = (pl.col(name).cast(pl.Categorical).to_physical() for name in _PLACE)
-    keys = table.select(*places, "camera_time", "frame", *path).with_row_index("_row")
-    keys = keys.filter(table.select(wanted).to_series()).sort(*_PLACE, "camera_time", "frame", *path, "_row")
-    moved = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in _PLACE)
+    camera_columns = (pl.col(name).cast(pl.Categorical).to_physical() for name in _CAMERA)
+    keys = table.select(*camera_columns, "camera_time", "frame", *path).with_row_index("_row")
+    keys = keys.filter(table.select(wanted).to_series()).sort(*_CAMERA, "camera_time", "frame", *path, "_row")
+    moved = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in _CAMERA)
     begins = (moved | (pl.col("camera_time").diff() > gap)).fill_null(True)  # null: the first row
     return keys.select("_row", begins.cum_sum().alias("_event"))

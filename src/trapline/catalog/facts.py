@@ -37,10 +37,10 @@ class Record:
 
     def as_json(self) -> dict[str, JsonValue]:
         """JSON-able; optional facts that are not given are left out."""
-        found: dict[str, JsonValue] = _adapter(type(self)).dump_python(
+        document: dict[str, JsonValue] = _adapter(type(self)).dump_python(
             self, mode="json", exclude_defaults=True
         )
-        return found
+        return document
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], where: str) -> Self:
@@ -56,12 +56,12 @@ class Record:
         try:
             # As text: only there a list is strictly a tuple. Names of bytes were once kept as surrogates.
             text = as_listed(json.dumps(content, ensure_ascii=False))
-            found: Self = _adapter(cls).validate_json(text)
+            record: Self = _adapter(cls).validate_json(text)
         except ValidationError as error:
             raise DataError(f"{where}: {_sentence(error)}. Was it written by another Trapline?") from None
         except (ValueError, TypeError, RecursionError) as error:
             raise DataError(f"{where}: {error}.") from error
-        return found
+        return record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +109,8 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(step) for step in first["loc"])
-    return f"{place or 'they'}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    field_path = ".".join(str(step) for step in first["loc"])
+    return f"{field_path or 'they'}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def as_foreign_text(value: JsonValue) -> str | None:
@@ -178,7 +178,7 @@ class DetectedBoxes(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample(Record):
+class SampleRecord(Record):
     """How the labelled media were drawn: which share, with which seed, of how many."""
 
     share: float
@@ -227,31 +227,31 @@ class LeakCheck(Record):
 
     def lines(self) -> list[str]:
         """One sentence for each thing found, for people; empty if there is nothing."""
-        said = []
+        sentences = []
         if self.locations:
             what = (
                 f"{len(self.locations)} locations have media in more than one part ({_some(self.locations)})"
             )
             told = "figures tell how it does at known locations at other times, not at new ones"
-            said.append(f"{what}: {told}" if self.by in IN_ORDER_OF_TIME else f"LEAK: {what}")
+            sentences.append(f"{what}: {told}" if self.by in IN_ORDER_OF_TIME else f"LEAK: {what}")
         if self.events:
-            said.append(
+            sentences.append(
                 f"LEAK: {len(self.events)} events have media in more than one part ({_some(self.events)})"
             )
         if self.duplicates:
             pairs = [" = ".join(group[:3]) for group in self.duplicates]
-            said.append(f"LEAK: {len(pairs)} files occur in more than one part ({_some(pairs)})")
+            sentences.append(f"LEAK: {len(pairs)} files occur in more than one part ({_some(pairs)})")
         if self.without_location:
-            said.append(
+            sentences.append(
                 f"warning: the location of {self.without_location} media is unknown; whether parts share "
                 "locations cannot be told"
             )
         if self.near:
-            said.append(
+            sentences.append(
                 f"warning: photos of one location that are less than {NEAR_MINUTES} minutes apart are in "
                 f"different parts ({self.near} such pairs)"
             )
-        return said
+        return sentences
 
     def as_json(self) -> dict[str, JsonValue]:
         """JSON-able, every fact and `leaking`, which follows from them."""
@@ -348,5 +348,5 @@ class CatalogFacts(Facts):
     boxes: JoinedBoxes | DetectedBoxes | None = None
     event_gap_seconds: float | None = None
     event_join_seconds: float | None = None
-    sample: Sample | None = None
+    sample: SampleRecord | None = None
     split: SplitRecord | None = None

@@ -40,7 +40,7 @@ def assign_groups(counts: Ints, shares: Sequence[float], seed: int) -> Ints:
         raise ValueError(f"{len(counts)} groups cannot fill {len(shares)} parts")
     rng = np.random.default_rng(seed)
     wanted = np.asarray(shares, float)
-    weights = _normalised(counts)
+    weights = _normalise(counts)
     dealt = _deal_alike(counts, wanted, rng)
     rest = int((dealt < 0).sum())
     tries = [_deal_rest(dealt.copy(), weights, wanted, rng) for _ in range(_RESTARTS if rest < 500 else 1)]
@@ -48,7 +48,7 @@ def assign_groups(counts: Ints, shares: Sequence[float], seed: int) -> Ints:
     return _fill_empty(tries[int(np.argmin(costs))], counts[:, 0], len(shares))
 
 
-def _normalised(counts: Ints) -> Floats:
+def _normalise(counts: Ints) -> Floats:
     """Each column as shares of its total; the classes together weigh as much as the number of media."""
     weights = counts / np.maximum(counts.sum(0), 1)
     if counts.shape[1] > 1:

@@ -32,14 +32,14 @@ class Groups:
     @classmethod
     def of(cls, media: pl.DataFrame) -> Groups:
         """Those of rows of a catalog's table."""
-        places = media["location_id"]
-        known = tuple(str(place) for place in places.drop_nulls().unique().sort())
-        place = pl.concat_str(pl.lit("location:"), "location_id")
+        locations = media["location_id"]
+        known = tuple(str(location) for location in locations.drop_nulls().unique().sort())
+        location = pl.concat_str(pl.lit("location:"), "location_id")
         by: Literal["location", "event", "media"] = "location" if known else "media"
         if len(known) < 2 and media["event_id"].null_count() < media.height:
             by = "event"
-        keys = media.select(pl.coalesce(place, event_key()) if by == "location" else event_key())
-        return cls(keys.to_series().to_numpy(), by, known, places.null_count())
+        keys = media.select(pl.coalesce(location, event_key()) if by == "location" else event_key())
+        return cls(keys.to_series().to_numpy(), by, known, locations.null_count())
 
     @property
     def count(self) -> int:
@@ -59,13 +59,13 @@ class Groups:
     def where(self) -> str:
         """How many media of what, for people: `201 media at 19 locations`."""
         number = len(self.locations)
-        said = f"{len(self.keys)} media at {number} location{'s' if number != 1 else ''}"
+        sentence = f"{len(self.keys)} media at {number} location{'s' if number != 1 else ''}"
         if not number:
-            said = f"{len(self.keys)} media, their locations not known"
+            sentence = f"{len(self.keys)} media, their locations not known"
         elif self.unplaced:
-            said += f", {self.unplaced} of them at none that is known"
+            sentence += f", {self.unplaced} of them at none that is known"
         if self.by == "event":
-            return f"{said} ({self.count} events; intervals are over events)"
+            return f"{sentence} ({self.count} events; intervals are over events)"
         if self.by == "media":
-            return f"{said} (no events known; intervals are over single media)"
-        return f"{said} (these by their events)" if self.unplaced else said
+            return f"{sentence} (no events known; intervals are over single media)"
+        return f"{sentence} (these by their events)" if self.unplaced else sentence

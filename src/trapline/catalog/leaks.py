@@ -63,6 +63,6 @@ def _shared_files(catalog: Catalog, table: pl.DataFrame) -> tuple[tuple[str, ...
 def _near(table: pl.DataFrame) -> int:
     timed = table.select("location_id", "camera_time", "split").filter(pl.col("camera_time").is_not_null())
     timed = timed.sort("location_id", "camera_time")
-    place, time, part = pl.col("location_id"), pl.col("camera_time"), pl.col("split")
-    close = (place == place.shift()) & (time - time.shift() <= _NEAR) & (part != part.shift())
+    location, time, part = pl.col("location_id"), pl.col("camera_time"), pl.col("split")
+    close = (location == location.shift()) & (time - time.shift() <= _NEAR) & (part != part.shift())
     return timed.filter(close.fill_null(False)).height

@@ -19,7 +19,7 @@ NAMED_BY = {"season": "seasons", "location": "locations"}
 
 
 @dataclass(frozen=True)
-class NamedParts:
+class DealtParts:
     """What the names come to.
 
     Attributes:
@@ -41,7 +41,7 @@ def check_named(named: Named, by: str) -> None:
         )
 
 
-def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> NamedParts:
+def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> DealtParts:
     """The part of each labelled media, by the value it has in a column.
 
     What is named for no part trains, if nothing is named for training; else it is in no part. An event is
@@ -75,14 +75,14 @@ def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> NamedP
         raise DataError(f"All {NAMED_BY[by]} are named for other parts: nothing is left to train on.")
     _refuse_torn_events(rows, values, parts)
     counts = dict(values.value_counts().iter_rows())
-    return NamedParts(
+    return DealtParts(
         parts,
         {part: [name for name in there if part_of.get(name) == part] for part in SPLIT_PARTS},
         {name: counts[name] for name in rest},
     )
 
 
-def left_out(catalog: Catalog) -> list[str]:
+def describe_left_out(catalog: Catalog) -> list[str]:
     """For people: what was named for no part of the split, and so neither trains nor is judged."""
     record = catalog.facts.split
     names = None if record is None else record.left_out
@@ -119,14 +119,14 @@ def _resolve(text: str, there: Sequence[str], by: str) -> list[str]:
 
 
 def _part_of(wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    part_of: dict[str, str] = {}
     for part, names in wanted.items():
         for name in names:
-            if found.setdefault(name, part) != part:
+            if part_of.setdefault(name, part) != part:
                 raise UsageError(
-                    f"'{name}' is named for {found[name]} and for {part}; it can be in one part."
+                    f"'{name}' is named for {part_of[name]} and for {part}; it can be in one part."
                 )
-    return found
+    return part_of
 
 
 def _refuse_torn_events(rows: pl.DataFrame, values: pl.Series, parts: pl.Series) -> None:

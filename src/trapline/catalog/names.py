@@ -29,7 +29,7 @@ def as_text(name: str) -> str:
     if name.isascii() and "\\" not in name:
         return name
     if _IS_BYTES:
-        name = _OURS.sub(lambda found: found[0].encode().decode("ascii", "surrogateescape"), name)
+        name = _OURS.sub(lambda match: match[0].encode().decode("ascii", "surrogateescape"), name)
     return name.translate(_TEXT)
 
 
@@ -76,8 +76,8 @@ def _files_with_backslash(names: pl.Series, root: Path) -> list[str]:
         return []
     folders = names.str.extract(r"^((?:[^\\]*/)?)[^/\\]*\\", 1)
     having = [folder for folder in folders.unique() if _holds_backslashes(root / as_name(folder))]
-    found = names.filter(folders.is_in(having))
-    return [name for name in found if os.path.lexists(root / as_name(name))]
+    files = names.filter(folders.is_in(having))
+    return [name for name in files if os.path.lexists(root / as_name(name))]
 
 
 def _holds_backslashes(folder: Path) -> bool:

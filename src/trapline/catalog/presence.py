@@ -12,7 +12,7 @@ from trapline.errors import DataError
 
 
 class SourceGoneError(DataError):
-    """The place where the photos are cannot be read, or nothing that is asked of it."""
+    """The folder where the photos are cannot be read, or nothing that is asked of it."""
 
 
 class Presence:
@@ -68,7 +68,7 @@ def refuse_gone(catalog: Catalog) -> None:
 def _first_readable(catalog: Catalog) -> Path:
     """The first file of the catalog that can be read."""
     if (why := _why_not_a_folder(catalog.root)) is not None:
-        raise _gone(catalog, why)
+        raise _is_gone(catalog, why)
     reason = ""
     for file_path in catalog.table["file_path"]:
         path = catalog.path(file_path)
@@ -77,10 +77,10 @@ def _first_readable(catalog: Catalog) -> Path:
             return path
         reason = reason or f"of {path}: {why}"
     empty = "the folder is empty" if _is_empty(catalog.root) else reason
-    raise _gone(catalog, empty)
+    raise _is_gone(catalog, empty)
 
 
-def _gone(catalog: Catalog, why: str) -> SourceGoneError:
+def _is_gone(catalog: Catalog, why: str) -> SourceGoneError:
     return SourceGoneError(
         f"None of the {len(catalog):,} photos in {catalog.root} can be read ({why}). Is the drive or the "
         "network share connected, and may this user read it? Nothing was changed. If the photos have moved, "

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog.facts import Sample
+from trapline.catalog.facts import SampleRecord
 from trapline.catalog.table import Catalog, event_key, known_labels
 
 
@@ -37,14 +37,14 @@ def sample_catalog(catalog: Catalog, share: float, seed: int) -> Catalog:
         inside = labelled & (parts == part)
         kept[inside] = _draw(events.filter(inside), share, seed)
     table = catalog.table.filter(kept)
-    sample = Sample(share=share, seed=seed, of=int(labelled.sum()))
+    sample = SampleRecord(share=share, seed=seed, of=int(labelled.sum()))
     return catalog.with_table(table, replace(catalog.facts, sample=sample))
 
 
 def is_sample(catalog: Catalog, share: float, seed: int) -> bool:
     """Whether a catalog's labelled media were drawn with this share and seed."""
-    found = catalog.facts.sample
-    return found is not None and (found.share, found.seed) == (share, seed)
+    sample = catalog.facts.sample
+    return sample is not None and (sample.share, sample.seed) == (share, seed)
 
 
 def _draw(events: pl.Series, share: float, seed: int) -> npt.NDArray[np.bool_]:

@@ -151,14 +151,14 @@ def deal_to_named(
         _season_names(rows, column)
     else:
         _groups(rows, by)  # says what is missing
-    found = deal_named(rows, column, named, by)
-    numbers = found.parts.replace_strict({part: n for n, part in enumerate(SPLIT_PARTS)}, default=-1)
+    dealt = deal_named(rows, column, named, by)
+    numbers = dealt.parts.replace_strict({part: n for n, part in enumerate(SPLIT_PARTS)}, default=-1)
     how = SplitMethod(
         by=by,
         method="named",
         column=column,
-        named={part: tuple(names) for part, names in found.named.items()},
-        left_out=found.left_out,
+        named={part: tuple(names) for part, names in dealt.named.items()},
+        left_out=dealt.left_out,
     )
     return _spread(catalog, numbers.cast(pl.Int64).to_numpy()), how
 
@@ -197,11 +197,11 @@ def _seasons(rows: pl.DataFrame, column: str) -> tuple[npt.NDArray[np.int64], np
     names = _season_names(rows, column)
     groups = connected(names, rows["event_id"])
     first = rows.select("camera_time").with_columns(pl.Series("group", groups), names.alias("_name"))
-    found = first.group_by("group").agg(pl.col("camera_time").min(), pl.col("_name").min()).sort("group")
-    if found["camera_time"].null_count():
-        order = {name: place for place, name in enumerate(natural_order(found["_name"].to_list()))}
-        return groups, np.array([order[name] for name in found["_name"]])
-    return groups, found["camera_time"].to_numpy()
+    seasons = first.group_by("group").agg(pl.col("camera_time").min(), pl.col("_name").min()).sort("group")
+    if seasons["camera_time"].null_count():
+        order = {name: index for index, name in enumerate(natural_order(seasons["_name"].to_list()))}
+        return groups, np.array([order[name] for name in seasons["_name"]])
+    return groups, seasons["camera_time"].to_numpy()
 
 
 def _season_names(rows: pl.DataFrame, column: str) -> pl.Series:
@@ -270,7 +270,10 @@ def with_record(
     record = SplitRecord(
         **vars(how),
         parts=described,
-        lacks={part: tuple(sorted(set(every) - set(found.labels))) for part, found in described.items()},
+        lacks={
+            part: tuple(sorted(set(every) - set(description.labels)))
+            for part, description in described.items()
+        },
         fingerprint=fingerprint(done),
         leaks=find_leaks(done, how.by, check_files),
     )
@@ -281,15 +284,15 @@ def describe_parts(catalog: Catalog) -> dict[str, PartCounts]:
     """What each part of the split holds."""
     labels = known_labels(catalog.table).alias("labels")
     table = catalog.table.select("split", "location_id", "event_id", labels)
-    found = {}
+    descriptions = {}
     for part in SPLIT_PARTS:
         rows = table.filter(pl.col("split") == part)
         if rows.height:
             of_part = rows["labels"].explode().drop_nulls()
-            found[part] = PartCounts(
+            descriptions[part] = PartCounts(
                 media=rows.height,
                 locations=rows["location_id"].drop_nulls().n_unique(),
                 events=rows["event_id"].drop_nulls().n_unique(),
                 labels=dict(of_part.value_counts(name="count").sort("labels").rows()),
             )
-    return found
+    return descriptions

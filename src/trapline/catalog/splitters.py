@@ -389,8 +389,8 @@ class NamedParts(Splitter):
     def __repr__(self) -> str:
         given: dict[str, object] = {name: names for name, names in self.parts if names}
         given |= {"column": self.column} if self.by == "season" and self.column != "season" else {}
-        said = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        return f"By{self.by.capitalize()}.named({said})"
+        options = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        return f"By{self.by.capitalize()}.named({options})"
 
 
 SPLITTERS: Mapping[str, Callable[..., Splitter]] = {

@@ -47,7 +47,7 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
             "media_not_searched": boxes.null_count(),
             "joined": facts.boxes and facts.boxes.as_json(),
         },
-        "parts": {part: found.as_json() for part, found in describe_parts(catalog).items()},
+        "parts": {part: description.as_json() for part, description in describe_parts(catalog).items()},
         "columns": [name for name in table.columns if not table[name].is_null().all()],
     }
 

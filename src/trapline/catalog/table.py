@@ -142,11 +142,11 @@ class Catalog:
             rows: a table, or a list of dictionaries, with columns named as in `SCHEMA`.
             root: the folder that `file_path` is relative to.
             source: what was read, for people.
-            where: for each row the place it came from ("train_features.csv line 7"), named in errors.
+            where: for each row the line it came from ("train_features.csv line 7"), named in errors.
             facts: what is known of the whole.
 
         Raises:
-            DataError: a row is wrong; the message names its place.
+            DataError: a row is wrong; the message names its line.
         """
         table = conform(rows)
         check(table, where)
@@ -161,11 +161,11 @@ class Catalog:
         return sorted(self.table["labels"].explode().drop_nulls().unique().to_list())
 
     def path(self, file_path: str) -> Path:
-        """The place on disk of a media file of this catalog; never outside the root."""
+        """The path on disk of a media file of this catalog; never outside the root."""
         return self.root / PurePosixPath(as_name(file_path))
 
     def paths(self) -> list[Path]:
-        """The place on disk of every media file, in the order of the table."""
+        """The path on disk of every media file, in the order of the table."""
         return [self.path(file_path) for file_path in self.table["file_path"]]
 
     def with_table(self, table: pl.DataFrame, facts: CatalogFacts | None = None) -> Catalog:
@@ -180,12 +180,12 @@ class Catalog:
 
     def part(self, name: str) -> Catalog:
         """The media of one part of the split; an error if there is none."""
-        found = self.filter(pl.col("split") == name)
-        if len(found) == 0:
+        media = self.filter(pl.col("split") == name)
+        if len(media) == 0:
             parts = sorted(self.table["split"].drop_nulls().unique().to_list())
             have = ", ".join(parts) if parts else "no split at all (run `trapline split` first)"
             raise DataError(f"The catalog has no media in the part '{name}'; it has: {have}.")
-        return found
+        return media
 
     def _repr_html_(self) -> str:
         parts = dict(self.table["split"].drop_nulls().value_counts(name="count").sort("split").iter_rows())
@@ -348,7 +348,7 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
     ids, paths = pl.col("media_id"), pl.col("file_path")
     rules: list[tuple[str, pl.Expr]] = [
         ("has no media_id", ids.is_null() | (ids == "")),
-        ("has a media_id that occurs more than once", _doubled(table["media_id"])),
+        ("has a media_id that occurs more than once", _find_doubled(table["media_id"])),
         ("has no file_path", paths.is_null() | (paths == "")),
         (
             "has a file_path that is not relative to the root with forward slashes",
@@ -359,7 +359,7 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
         *_label_rules(pl.col("labels")),
         *(_label_rules(pl.col(EVENT_LABELS), " of its event") if EVENT_LABELS in table.columns else ()),
         ("has an unknown split part", ~pl.col("split").is_in(SPLIT_PARTS)),
-        ("has a box outside the image", _box_outside()),
+        ("has a box outside the image", _has_box_outside()),
     ]
     for rule, expression in rules:  # one by one: together they would take the memory of all
         bad = table.select(expression.fill_null(False)).to_series().arg_true().to_list()
@@ -367,7 +367,7 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
             raise DataError(_bad_rows(table, rule, bad, where))
 
 
-def _doubled(ids: pl.Series) -> pl.Expr:
+def _find_doubled(ids: pl.Series) -> pl.Expr:
     """Which ids occur more than once; hashes first, since a table of strings takes long and much memory."""
     hashes = ids.hash().sort()
     differ = not (hashes[1:] == hashes[:-1]).any()
@@ -384,7 +384,7 @@ def _label_rules(labels: pl.Expr, of: str = "") -> list[tuple[str, pl.Expr]]:
     ]
 
 
-def _box_outside() -> pl.Expr:
+def _has_box_outside() -> pl.Expr:
     box = pl.element().struct
     x, y, width, height = (box.field(name) for name in ("x", "y", "width", "height"))
     slack = 1e-4  # writers round to four digits

@@ -85,7 +85,7 @@ _COMMANDS = {
 }
 """The commands in the order of the data's way, as the first help says them; others come last."""
 
-_ORDER = {name: place for place, name in enumerate(_COMMANDS)}
+_ORDER = {name: index for index, name in enumerate(_COMMANDS)}
 
 
 def _show_version(wanted: bool) -> None:

@@ -147,21 +147,21 @@ class _Flag:
         texts: dict[str, list[str]] = {}
         for name, option in self.owners.items():
             texts.setdefault(_sentence(option), []).append(name)
-        said = [f"{', '.join(names)}: {text}" if any(names) else text for text, names in texts.items()]
-        said += ["Repeatable."] if self.option.form in ("list", "mapping") else []
-        return " ".join(text[:1].upper() + text[1:] if text in texts else text for text in said)
+        sentences = [f"{', '.join(names)}: {text}" if any(names) else text for text, names in texts.items()]
+        sentences += ["Repeatable."] if self.option.form in ("list", "mapping") else []
+        return " ".join(text[:1].upper() + text[1:] if text in texts else text for text in sentences)
 
 
 def _flags(formats: Mapping[str, Iterable[Option]], taken: set[str]) -> Iterable[_Flag]:
-    found: dict[str, dict[str, Option]] = {}
+    options_of: dict[str, dict[str, Option]] = {}
     for owner, options in formats.items():
         for option in options:
             name = option.name
-            others = found.get(name, {})
+            others = options_of.get(name, {})
             if name in taken or any(other.form != option.form for other in others.values()):
                 name = f"{owner.replace('-', '_').replace('.', '_')}_{name}"
-            found.setdefault(name, {})[owner] = option
-    return (_Flag(name, owners) for name, owners in found.items())
+            options_of.setdefault(name, {})[owner] = option
+    return (_Flag(name, owners) for name, owners in options_of.items())
 
 
 def _sentence(option: Option) -> str:

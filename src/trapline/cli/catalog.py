@@ -72,13 +72,13 @@ def run(
     if json:
         import json as writer
 
-        found = {
+        document = {
             **summarise(catalog),
             "files": files and files.as_dict(),
             "links": linked and asdict(linked),
             "output": output and str(output),
         }
-        typer.echo(writer.dumps(found, indent=1, default=str))
+        typer.echo(writer.dumps(document, indent=1, default=str))
     else:
         _show(catalog, files)
         if linked is not None:
@@ -108,17 +108,17 @@ def _show(catalog: Catalog, files: FileCheck | None) -> None:
 
     from trapline.catalog import summarise
 
-    found = summarise(catalog)
+    summary = summarise(catalog)
     console = Console(soft_wrap=True, highlight=False, markup=False)  # labels may hold brackets
-    why = f" ({found['format']['name']}: {found['format']['why']})" if found["format"] else ""
-    console.print(f"{found['source']}{why}", style="bold")
-    facts = _facts(found)
+    why = f" ({summary['format']['name']}: {summary['format']['why']})" if summary["format"] else ""
+    console.print(f"{summary['source']}{why}", style="bold")
+    facts = _facts(summary)
     wide = max(len(name) for name, _ in facts)
     for name, value in facts:
         console.print(f"{name:<{wide}}  {value}")
-    of_events = found["event_labels"]
+    of_events = summary["event_labels"]
     for what, number, counts in (
-        ("media", found["labelled"], found["labels"]),
+        ("media", summary["labelled"], summary["labels"]),
         ("events", of_events and of_events["events"], of_events and of_events["labels"]),
     ):
         if counts:
@@ -128,24 +128,24 @@ def _show(catalog: Catalog, files: FileCheck | None) -> None:
             for label, count in counts.items():
                 table.add_row(Text(label), f"{count:,}", f"{100 * count / number:.1f} %")
             console.print(table)
-    for note in found["notes"]:
+    for note in summary["notes"]:
         console.print(f"note: {note}")
     if files is not None:
         _show_files(console, files)
 
 
-def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
-    times, boxes = found["times"], found["boxes"]
+def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    times, boxes = summary["times"], summary["boxes"]
     facts = [
-        ("media", f"{found['media']:,}, of which {found['labelled']:,} labelled"),
-        ("labels", f"{len(found['labels'])}; {found['several_labels']:,} media have several"),
-        ("locations", _known(found["locations"], found["without_location"])),
-        ("events", _known(found["events"], found["without_event"])),
+        ("media", f"{summary['media']:,}, of which {summary['labelled']:,} labelled"),
+        ("labels", f"{len(summary['labels'])}; {summary['several_labels']:,} media have several"),
+        ("locations", _known(summary["locations"], summary["without_location"])),
+        ("events", _known(summary["events"], summary["without_event"])),
     ]
-    of_events = found["event_labels"]
+    of_events = summary["event_labels"]
     if of_events:
-        said = f"{of_events['events']:,} events; {of_events['several_labels']:,} of them have several"
-        facts.append(("labels of events", said))
+        sentence = f"{of_events['events']:,} events; {of_events['several_labels']:,} of them have several"
+        facts.append(("labels of events", sentence))
     if times["known"]:
         zone = (
             f"{times['zone_aware']:,} with their zone"
@@ -158,7 +158,7 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         )
     else:
         facts.append(("times", "none"))
-    if boxes["media_not_searched"] < found["media"]:
+    if boxes["media_not_searched"] < summary["media"]:
         facts.append(
             (
                 "boxes",
@@ -177,7 +177,7 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
                 f"{joined['names_not_in_catalog']:,} of its names not in the catalog",
             )
         )
-    for part, of_part in found["parts"].items():
+    for part, of_part in summary["parts"].items():
         facts.append((f"part {part}", f"{of_part['media']:,} media, {of_part['locations']:,} locations"))
     return facts
 
@@ -199,11 +199,11 @@ def _show_files(console: Console, files: FileCheck) -> None:
         ("near_duplicates", "Groups that look alike, of different events"),
         ("near_conflicts", "Groups that look alike, with different labels"),
     ):
-        found = getattr(files, name)
+        files_found = getattr(files, name)
         if name in ("unreadable", "damaged"):
-            shown = [reason.rstrip(".") for _, reason in found]  # the reason names the file
+            shown = [reason.rstrip(".") for _, reason in files_found]  # the reason names the file
         else:
-            shown = [media if isinstance(media, str) else " = ".join(media[:4]) for media in found]
+            shown = [media if isinstance(media, str) else " = ".join(media[:4]) for media in files_found]
         if shown:
             more = "; …" if len(shown) > 3 else ""
             console.print(f"{what}: {len(shown):,} ({'; '.join(shown[:3])}{more})", style="yellow")

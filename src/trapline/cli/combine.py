@@ -28,10 +28,10 @@ def run(
     from trapline.ensemble import Combination
 
     refuse_as_predictions(output, force)
-    found = api.combine(predictions, catalog, like=like, folds=folds)
-    found.save(output)
-    how = Combination.of(found)
-    typer.echo(f"Combined {', '.join(how.names)}: {len(found)} media in {output}")
+    combined = api.combine(predictions, catalog, like=like, folds=folds)
+    combined.save(output)
+    how = Combination.of(combined)
+    typer.echo(f"Combined {', '.join(how.names)}: {len(combined)} media in {output}")
     for name, weight in zip(how.names, how.weights, strict=True):
         typer.echo(f"  {name}: {weight:.2f}")
     sure = ", ".join(f"{group} {value:.2f}" for group, value in how.sureness.items())

@@ -66,7 +66,7 @@ def run(
         def show(now: Progress) -> None:
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 
-        found = api.detect(
+        detection = api.detect(
             detector,
             source,
             output,
@@ -82,8 +82,8 @@ def run(
             say=note,
             progress=show,
         )
-    assert isinstance(found.facts.boxes, DetectedBoxes)
-    _show(found.facts.boxes, output, json)
+    assert isinstance(detection.facts.boxes, DetectedBoxes)
+    _show(detection.facts.boxes, output, json)
 
 
 def _show(boxes: DetectedBoxes, output: Path, json: bool) -> None:

@@ -38,7 +38,7 @@ def run(
             size = "" if total is None else f" of {total / 1e6:,.0f}"
             display.update(task, completed=done, total=total, rate=f"{done / 1e6:,.0f}{size} MB")
 
-        found = api.download(
+        downloaded = api.download(
             url,
             output,
             sha256=sha256,
@@ -47,18 +47,18 @@ def run(
             force=force,
             progress=show,
         )
-    _show(found, output, json)
+    _show(downloaded, output, json)
 
 
-def _show(found: Downloaded, output: Path, json: bool) -> None:
-    names = found.files
+def _show(downloaded: Downloaded, output: Path, json: bool) -> None:
+    names = downloaded.files
     if json:
         from json import dumps
 
-        facts = {"output": output.as_posix(), "bytes": found.size, "sha256": found.sha256}
-        facts |= {"fetched": found.fetched} | ({} if names is None else {"files": len(names)})
+        facts = {"output": output.as_posix(), "bytes": downloaded.size, "sha256": downloaded.sha256}
+        facts |= {"fetched": downloaded.fetched} | ({} if names is None else {"files": len(names)})
         typer.echo(dumps(facts, indent=1))
         return
-    what = f"{found.size / 1e6:,.1f} MB" if names is None else f"{len(names):,} files"
-    there = " It was there already." if not found.fetched else ""
-    typer.echo(f"Wrote {output}: {what}, SHA-256 {found.sha256}.{there}")
+    what = f"{downloaded.size / 1e6:,.1f} MB" if names is None else f"{len(names):,} files"
+    there = " It was there already." if not downloaded.fetched else ""
+    typer.echo(f"Wrote {output}: {what}, SHA-256 {downloaded.sha256}.{there}")

@@ -31,7 +31,7 @@ def run(
         refuse_to_overwrite(output, force)
     with progress() as display:
         task = display.add_task("Opening photos", total=None, rate="")
-        found = api.explore(
+        exploration = api.explore(
             catalog,
             output,
             sample=sample,
@@ -40,6 +40,6 @@ def run(
             seed=seed,
             on_file=lambda media: display.update(task, advance=1, total=media),
         )
-    typer.echo(found.model_dump_json(indent=1) if json else found.to_text())
+    typer.echo(exploration.model_dump_json(indent=1) if json else exploration.to_text())
     if output is not None:
         typer.echo(f"Wrote {output}", err=True)

@@ -71,8 +71,10 @@ def run(
     if (tf_input, tf_output, tf_range) != (None, None, None):
         raise UsageError("--tf-input, --tf-output and --tf-range say something of --format saved-model only.")
     if detector:
-        found = api.export_detector(model, output, side=side, categories=categories and categories.split(","))
-        _show_detector(found, json)
+        exported = api.export_detector(
+            model, output, side=side, categories=categories and categories.split(",")
+        )
+        _show_detector(exported, json)
         return
     if calibrate is None:
         raise UsageError("--int8 needs the photos of the training: --calibrate CATALOG.")

@@ -40,9 +40,9 @@ def run(
     from trapline import api
 
     refuse_as_predictions(output, force)
-    found = api.as_predictions(predictions)
+    table = api.as_predictions(predictions)
     pooled = api.pool(
-        found,
+        table,
         catalog,
         rows=rows,  # type: ignore[arg-type]
         how=how,  # type: ignore[arg-type]
@@ -51,9 +51,10 @@ def run(
     )
     pooled.save(output)
     assert pooled.facts.pooled is not None
-    said = pooled.facts.pooled.how
-    others = "".join(f", {label} by {method}" for label, method in said.by_label.items())
-    why = f", chosen on {said.selected_on}" if how is None and said.selected_on else ""
+    pooling_method = pooled.facts.pooled.how
+    others = "".join(f", {label} by {method}" for label, method in pooling_method.by_label.items())
+    why = f", chosen on {pooling_method.selected_on}" if how is None and pooling_method.selected_on else ""
     typer.echo(
-        f"Wrote {output}: {len(pooled):,} rows, {len(found):,} media pooled by {said.method}{others}{why}."
+        f"Wrote {output}: {len(pooled):,} rows, {len(table):,} media pooled by {pooling_method.method}"
+        f"{others}{why}."
     )

@@ -17,7 +17,7 @@ from trapline.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from trapline.prediction import Estimate, Progress, Summary
+    from trapline.prediction import Progress, RunEstimate, Summary
 
 
 def run(
@@ -114,7 +114,7 @@ def run(
         done.refuse_failures()
 
 
-def _show_estimate(guess: Estimate, json: bool) -> None:
+def _show_estimate(guess: RunEstimate, json: bool) -> None:
     if json:
         import dataclasses
         from json import dumps

@@ -28,12 +28,12 @@ def run(
     from trapline import api
 
     refuse_as_predictions(output, force)
-    found = api.weigh_by_region(predictions, species, unlisted=unlisted)
-    found.save(output)
-    said = found.facts.region
-    assert said is not None
-    weights, not_named, unknown = said.weights, said.not_named, said.unknown
-    typer.echo(f"Wrote {output}: {len(found)} rows, {len(weights)} labels weighed.")
+    weighed = api.weigh_by_region(predictions, species, unlisted=unlisted)
+    weighed.save(output)
+    region = weighed.facts.region
+    assert region is not None
+    weights, not_named, unknown = region.weights, region.not_named, region.unknown
+    typer.echo(f"Wrote {output}: {len(weighed)} rows, {len(weights)} labels weighed.")
     if unknown:
         typer.echo(f"Nothing that the model knows, so passed over: {', '.join(unknown)}.")
     if not_named:

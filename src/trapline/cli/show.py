@@ -75,23 +75,27 @@ def run(
 
 
 def _explain(model: ModelFile, photo: Path, catalog: Path | None, box: str | None, json: bool) -> None:
-    found = model.explain(photo, catalog=catalog, box=None if box is None else _box(box))
+    explanation = model.explain(photo, catalog=catalog, box=None if box is None else _box(box))
     if json:
         import dataclasses
         import json as writer
 
-        typer.echo(writer.dumps(dataclasses.asdict(found), indent=1))
+        typer.echo(writer.dumps(dataclasses.asdict(explanation), indent=1))
         return
-    answer = "none: no rank keeps what the model promises" if found.answer is None else found.answer
-    certainty = "" if found.probability is None else f" ({found.rank}, {found.probability:.3f})"
+    answer = (
+        "none: no rank keeps what the model promises" if explanation.answer is None else explanation.answer
+    )
+    certainty = (
+        "" if explanation.probability is None else f" ({explanation.rank}, {explanation.probability:.3f})"
+    )
     typer.echo(f"Answer: {answer}{certainty}")
-    typer.echo(f"Seen: {found.seen}")
-    if found.warning:
-        typer.echo(f"Note: {found.warning}")
+    typer.echo(f"Seen: {explanation.seen}")
+    if explanation.warning:
+        typer.echo(f"Note: {explanation.warning}")
     typer.echo(f"{'probability':>11}  {'of parent':>9}")
-    for step in found.steps:
-        said = [name for name in step.labels if name != step.name]
-        label = f" = {', '.join(said)}" if said else ""
+    for step in explanation.steps:
+        names = [name for name in step.labels if name != step.name]
+        label = f" = {', '.join(names)}" if names else ""
         name = f"{'  ' * step.depth}{step.name} ({step.rank}){label}"
         typer.echo(f"{step.probability:>11.3f}  {step.of_parent:>9.3f}  {name}")
 
@@ -100,24 +104,24 @@ def _layers(model: ModelFile, output: Path | None, force: bool, json: bool) -> N
     from trapline.models.layers import network_layers
 
     size = model.card.preprocessing
-    found = network_layers(model.path, size.height, size.width)
-    total = sum(layer.parameters for layer in found)
-    summary = f"{len(found)} layers, {total:,} parameters"
+    layers = network_layers(model.path, size.height, size.width)
+    total = sum(layer.parameters for layer in layers)
+    summary = f"{len(layers)} layers, {total:,} parameters"
     if output is not None:
         from trapline.reports.network_figure import draw_network
 
         refuse_to_overwrite(output, force)
-        draw_network(found, f"{model.card.name}\n{summary}", output)
+        draw_network(layers, f"{model.card.name}\n{summary}", output)
     if json:
         import dataclasses
         import json as writer
 
-        rows = [dataclasses.asdict(layer) for layer in found]
+        rows = [dataclasses.asdict(layer) for layer in layers]
         typer.echo(writer.dumps({"parameters": total, "layers": rows}, indent=1))
         return
-    names = max((len(layer.name) for layer in found), default=0)
-    operators = max((len(layer.operator) for layer in found), default=0)
-    for layer in found:
+    names = max((len(layer.name) for layer in layers), default=0)
+    operators = max((len(layer.operator) for layer in layers), default=0)
+    for layer in layers:
         shape = "?" if layer.shape is None else " × ".join(map(str, layer.shape))
         learnt = f"{layer.parameters:,}" if layer.parameters else ""
         typer.echo(f"{layer.name:<{names}}  {layer.operator:<{operators}}  {shape:<17} {learnt:>12}".rstrip())
@@ -158,11 +162,11 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
     )
     yield from _training(card)
     figures = columns([(title(name), with_span(figure)) for name, figure in card.metrics.items()])
-    for place, line in enumerate(figures):
-        yield "" if place else "metrics", line
+    for index, line in enumerate(figures):
+        yield "" if index else "metrics", line
     yield from _filled(("measured on", card.metrics_on))
-    for place, notice in enumerate(card.notices):
-        yield "" if place else "notices", notice
+    for index, notice in enumerate(card.notices):
+        yield "" if index else "notices", notice
     yield from _filled(
         ("made with", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
         ("made", card.created),
@@ -204,33 +208,33 @@ def _split(card: Card) -> str:
 
 def _input(card: Card) -> str:
     size = card.preprocessing
-    said = [f"{size.height} × {size.width} pixels, {size.fit}, {size.interpolation}"]
+    parts = [f"{size.height} × {size.width} pixels, {size.fit}, {size.interpolation}"]
     if size.crop is None:
-        said.append("the full frame")
+        parts.append("the full frame")
     else:
         of = "/".join(size.crop.categories) or "any"
-        said.append(
+        parts.append(
             f"cut to the best box ({of}, confidence from {size.crop.min_conf:g}, "
             f"context {size.crop.context:g}), the full frame where there is none"
         )
     if size.mask_top or size.mask_bottom:
         how = "cut off" if size.cut_banners else "masked"
-        said.append(f"banners {how} (top {size.mask_top:.0%}, bottom {size.mask_bottom:.0%})")
-    return "; ".join(said)
+        parts.append(f"banners {how} (top {size.mask_top:.0%}, bottom {size.mask_bottom:.0%})")
+    return "; ".join(parts)
 
 
 def _calibration(calibration: Calibration) -> str:
     """How, on what, and what was put right before."""
     from trapline.models.calibrated import doubts_of
 
-    said = [_method(calibration)]
+    parts = [_method(calibration)]
     if calibration.prior_shift:
-        said.append("natural class prior put back")
+        parts.append("natural class prior put back")
     if calibration.blank_kept < 1:
-        said.append(f"trained on {calibration.blank_kept:.0%} of the blanks, the others put back")
+        parts.append(f"trained on {calibration.blank_kept:.0%} of the blanks, the others put back")
     if calibration.exclusive:
-        said.append("the labels exclude each other")
-    return ". ".join(["; ".join(said), *(doubt.removesuffix(".") for doubt in doubts_of(calibration))])
+        parts.append("the labels exclude each other")
+    return ". ".join(["; ".join(parts), *(doubt.removesuffix(".") for doubt in doubts_of(calibration))])
 
 
 def _method(calibration: Calibration) -> str:
@@ -254,10 +258,10 @@ def _events(card: Card) -> str:
     if card.event is None:
         return ""
     pooling = card.event
-    said = f"pooled by {pooling.method}"
-    said += "".join(f", {label} by {method}" for label, method in pooling.by_label.items())
+    sentence = f"pooled by {pooling.method}"
+    sentence += "".join(f", {label} by {method}" for label, method in pooling.by_label.items())
     calibrated = "" if pooling.calibration.method == "none" else " and calibrated"
-    return f"{said}; chosen{calibrated} on {pooling.selected_on}" if pooling.selected_on else said
+    return f"{sentence}; chosen{calibrated} on {pooling.selected_on}" if pooling.selected_on else sentence
 
 
 def _training(card: Card) -> Iterator[tuple[str, str]]:
@@ -269,7 +273,7 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
             cut = f" ({facts['cropped']} cut to a box)" if "cropped" in facts else ""
             yield (
                 name,
-                f"{part}: {facts.get('media')} media{cut}, {_places(facts)}: {counts}",
+                f"{part}: {facts.get('media')} media{cut}, {_describe_locations(facts)}: {counts}",
             )
             name = ""
     left_out = card.training_data.get("left_out")
@@ -277,7 +281,7 @@ def _training(card: Card) -> Iterator[tuple[str, str]]:
         yield "left out", ", ".join(f"{count} {why}" for why, count in left_out.items())
 
 
-def _places(facts: Mapping[str, Any]) -> str:
+def _describe_locations(facts: Mapping[str, Any]) -> str:
     """Of how many locations the media of a part are, or of how many events where none is known."""
     if facts.get("locations") == 0 and facts.get("events"):
         return f"{facts['events']} events of no known location"

@@ -101,14 +101,16 @@ def _show(done: Catalog, record: SplitRecord, output: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from trapline.catalog import labels_by_part, left_out
+    from trapline.catalog import describe_left_out, labels_by_part
 
     counts = labels_by_part(done)
     table = Table("label", title=f"Split by {record.by} ({record.method})")
     for part in record.parts:
         table.add_column(part, justify="right")
     for what in ("media", "locations", "events"):
-        table.add_row(Text(what, "bold"), *(f"{getattr(found, what):,}" for found in record.parts.values()))
+        table.add_row(
+            Text(what, "bold"), *(f"{getattr(of_part, what):,}" for of_part in record.parts.values())
+        )
     table.add_section()
     for row in counts.iter_rows(named=True):
         table.add_row(Text(row["labels"]), *(f"{row.get(part, 0):,}" for part in record.parts))
@@ -117,7 +119,7 @@ def _show(done: Catalog, record: SplitRecord, output: Path) -> None:
     for part, labels in record.lacks.items():
         if labels:
             console.print(f"{part} has no media of: {', '.join(labels)}")
-    for line in left_out(done):
+    for line in describe_left_out(done):
         console.print(line)
     left = done.table["split"].null_count() - sum((record.left_out or {}).values())
     if left:

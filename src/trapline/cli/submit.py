@@ -172,19 +172,21 @@ def _check_package(
 
     from trapline import api
 
-    found = api.check_package(package, data, output, hours=hours, memory=memory, disk=disk, python=python)
+    outcome = api.check_package(package, data, output, hours=hours, memory=memory, disk=disk, python=python)
     if json:
-        typer.echo(dumps(dataclasses.asdict(found) | {"outcome": found.outcome.name}))
+        typer.echo(dumps(dataclasses.asdict(outcome) | {"outcome": outcome.outcome.name}))
     else:
-        if found.seconds is not None and found.peak_bytes is not None:
-            if found.output:
-                typer.echo(found.output.rstrip())
-            typer.echo(f"Ran for {found.seconds:.1f} s and held {found.peak_bytes / 2**30:.2f} GiB at most.")
-        for note in found.notes:
+        if outcome.seconds is not None and outcome.peak_bytes is not None:
+            if outcome.output:
+                typer.echo(outcome.output.rstrip())
+            typer.echo(
+                f"Ran for {outcome.seconds:.1f} s and held {outcome.peak_bytes / 2**30:.2f} GiB at most."
+            )
+        for note in outcome.notes:
             typer.echo(f"note: {note}")
-        typer.echo(f"{found.outcome.name.replace('_', ' ')}: {found.message}", err=bool(found.outcome))
-    if found.outcome:
-        raise typer.Exit(int(found.outcome))
+        typer.echo(f"{outcome.outcome.name.replace('_', ' ')}: {outcome.message}", err=bool(outcome.outcome))
+    if outcome.outcome:
+        raise typer.Exit(int(outcome.outcome))
 
 
 def _check(submission: Path, format_path: Path, json: bool) -> None:

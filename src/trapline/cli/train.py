@@ -80,10 +80,10 @@ def run(
     if json:
         import json as writer
 
-        found: dict[str, Any] = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
-        found["metrics"] = {name: figure.model_dump() for name, figure in card.metrics.items()}
-        found["notes"] = _notes(card)
-        typer.echo(writer.dumps(found))
+        document: dict[str, Any] = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
+        document["metrics"] = {name: figure.model_dump() for name, figure in card.metrics.items()}
+        document["notes"] = _notes(card)
+        typer.echo(writer.dumps(document))
         return
     for line in _lines(card, path, seconds):
         typer.echo(line)
@@ -95,8 +95,8 @@ def _notes(card: Card) -> list[str]:
     from trapline.models.card import chance_doubt
     from trapline.models.promised import without_promise
 
-    found = (chance_doubt(card), *doubts_of(card.calibration), without_promise(card))
-    return [note for note in found if note]
+    doubts = (chance_doubt(card), *doubts_of(card.calibration), without_promise(card))
+    return [note for note in doubts if note]
 
 
 def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:

@@ -40,7 +40,7 @@ def run(
 
     with warnings_as_notes(), progress() as display:
         show = reporter(display, keep=("trials",))
-        found = api.tune(
+        study = api.tune(
             catalog,
             recipe,
             output,
@@ -54,19 +54,19 @@ def run(
             report=lambda done, total, line: show("trials", done, total, line),
             step_report=show,
         )
-    folder = found.folder
-    value, low, high = found.best.metrics[metric]
+    folder = study.folder
+    value, low, high = study.best.metrics[metric]
     if json:
         import json as writer
 
-        best = {"values": found.best.values, "metrics": found.best.metrics, "trial": found.best.number}
-        typer.echo(writer.dumps({"folder": str(folder), "trials": len(found.trials), "best": best}))
+        best = {"values": study.best.values, "metrics": study.best.metrics, "trial": study.best.number}
+        typer.echo(writer.dumps({"folder": str(folder), "trials": len(study.trials), "best": best}))
         return
     interval = "" if low is None else f" (95 % {low:.3f}–{high:.3f})"
     typer.echo(
-        f"Best of {len(found.trials)} trials: {title(metric).lower()} {value:.3f}{interval} out of fold."
+        f"Best of {len(study.trials)} trials: {title(metric).lower()} {value:.3f}{interval} out of fold."
     )
-    for field, chosen_value in found.best.values.items():
+    for field, chosen_value in study.best.values.items():
         typer.echo(f"  {field} = {chosen_value}")
     typer.echo(f"Report: {folder / 'report.html'}")
     typer.echo(f"Next: trapline train {catalog} -r {recipe} --recipe-file {folder / 'best.yaml'}")

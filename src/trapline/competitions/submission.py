@@ -92,7 +92,9 @@ def read_format(path: Path | str) -> SubmissionFormat:
         single = total is not None and abs(total - 1) <= _SUM_TOLERANCE
     doubled = [name for name, count in Counter(ids).items() if count > 1]
     if not ids or doubled:
-        raise DataError(f"{path} has {'no rows' if not ids else f'ids more than once: {_listed(doubled)}'}.")
+        raise DataError(
+            f"{path} has {'no rows' if not ids else f'ids more than once: {_list_names(doubled)}'}."
+        )
     task: Task = "single-label" if single else "multi-label"
     return SubmissionFormat(path, header[0], tuple(header[1:]), tuple(ids), task)
 
@@ -128,15 +130,15 @@ def write_submission(
     if absent is not None and not 0 <= absent < 1:
         raise UsageError(f"--absent must be at least 0 and below 1, not {absent}.")
     wanted = read_format(format_path)
-    predictions = _in_its_words(predictions, wanted)
+    predictions = _translate_labels(predictions, wanted)
     absent_labels = _match_labels(predictions, wanted, absent)
-    found, unused = _by_id(predictions, wanted)
-    empty = _empty_rows(found)
+    probabilities, unused = _align_by_id(predictions, wanted)
+    empty = _empty_rows(probabilities)
     missing = [name for name, is_empty in zip(wanted.ids, empty.tolist(), strict=True) if is_empty]
     if missing and fill is None:
         raise DataError(_missing_message(predictions, wanted, missing))
-    numbers = found if fill is None else fill_empty(found, fill, predictions.task)
-    numbers = finished(numbers, predictions.labels, predictions.task, wanted, absent or 0.0, clip)
+    numbers = probabilities if fill is None else fill_empty(probabilities, fill, predictions.task)
+    numbers = finish_rows(numbers, predictions.labels, predictions.task, wanted, absent or 0.0, clip)
     output = Path(output)
     partial = output.with_name(output.name + ".partial")
     write_rows(wanted, numbers, partial)
@@ -147,14 +149,14 @@ def write_submission(
     return Submission(output, len(wanted.ids), tuple(missing), absent_labels, unused)
 
 
-def _in_its_words(predictions: Predictions, wanted: SubmissionFormat) -> Predictions:
+def _translate_labels(predictions: Predictions, wanted: SubmissionFormat) -> Predictions:
     """The predictions with `blank` called as the format calls it."""
-    labels = labels_in_words_of(predictions.labels, wanted)
+    labels = translate_labels(predictions.labels, wanted)
     renamed = dict(zip(predictions.labels, labels, strict=True))
     return replace(predictions, table=predictions.table.rename(renamed), labels=labels)
 
 
-def labels_in_words_of(labels: Sequence[str], wanted: SubmissionFormat) -> tuple[str, ...]:
+def translate_labels(labels: Sequence[str], wanted: SubmissionFormat) -> tuple[str, ...]:
     """The labels with `blank` called as the format calls it: what was read from "empty" is written so."""
     if BLANK not in labels or BLANK in wanted.labels:
         return tuple(labels)
@@ -172,18 +174,18 @@ def _match_labels(
     lacking = tuple(label for label in wanted.labels if label not in predictions.labels)
     if extra:
         raise DataError(
-            f"The predictions have labels that {wanted.path} does not want: {_listed(extra)}. "
-            f"It wants: {_listed(wanted.labels, len(wanted.labels))}."
+            f"The predictions have labels that {wanted.path} does not want: {_list_names(extra)}. "
+            f"It wants: {_list_names(wanted.labels, len(wanted.labels))}."
         )
     if lacking and absent is None:
         raise DataError(
-            f"{wanted.path} wants labels that the model does not know: {_listed(lacking)}. Give them a "
+            f"{wanted.path} wants labels that the model does not know: {_list_names(lacking)}. Give them a "
             "probability with --absent, or use a model that was trained with them."
         )
     return lacking
 
 
-def _by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[npt.NDArray[np.float64], int]:
+def _align_by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[npt.NDArray[np.float64], int]:
     """Float64 [ids, model's labels] in the order of the format, NaN where there is none; unused rows."""
     if predictions.level == "box":
         raise DataError("Predictions of boxes cannot be handed in: predict whole media.")
@@ -191,9 +193,9 @@ def _by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[npt.NDAr
     keys = predictions.table[key].to_list()
     doubled = [name for name, count in Counter(keys).items() if count > 1 and name is not None]
     if doubled:
-        raise DataError(f"The predictions have {key}s more than once: {_listed(doubled)}.")
-    places = {name: place for place, name in enumerate(keys)}
-    rows = np.array([places.get(name, -1) for name in wanted.ids])
+        raise DataError(f"The predictions have {key}s more than once: {_list_names(doubled)}.")
+    row_of = {name: index for index, name in enumerate(keys)}
+    rows = np.array([row_of.get(name, -1) for name in wanted.ids])
     numbers = np.vstack([predictions.probabilities(), np.full(len(predictions.labels), np.nan)])
     return numbers[rows], len(keys) - int((rows >= 0).sum())
 
@@ -210,35 +212,37 @@ def _missing_message(predictions: Predictions, wanted: SubmissionFormat, missing
         )
     return (
         f"{len(missing)} of the {len(wanted.ids)} ids in {wanted.path} have no prediction: "
-        f"{_listed(shown, _SHOWN, len(missing))}.{hint} Predict them, or fill them with --fill uniform or "
-        "--fill prior."
+        f"{_list_names(shown, _SHOWN, len(missing))}.{hint} Predict them, or fill them with --fill uniform "
+        "or --fill prior."
     )
 
 
-def _empty_rows(found: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def _empty_rows(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """bool [ids]: true where there is no prediction."""
-    return np.asarray(np.isnan(found).any(axis=1))
+    return np.asarray(np.isnan(probabilities).any(axis=1))
 
 
-def fill_empty(found: npt.NDArray[np.float64], fill: Fill, task: Task) -> npt.NDArray[np.float64]:
+def fill_empty(probabilities: npt.NDArray[np.float64], fill: Fill, task: Task) -> npt.NDArray[np.float64]:
     """Float64 [ids, labels] with the rows of NaN filled: equal shares, or the mean of the others.
 
     Raises:
         DataError: `prior`, and there are no others.
     """
-    empty = _empty_rows(found)
+    empty = _empty_rows(probabilities)
     if not empty.any():
-        return found
+        return probabilities
     if fill == "prior":
         if empty.all():
             raise DataError("No id has a prediction, so there is no prior to fill with.")
-        values = found[~empty].mean(axis=0)
+        values = probabilities[~empty].mean(axis=0)
     else:
-        values = np.full(found.shape[1], 1 / found.shape[1] if task == "single-label" else 0.5)
-    return np.where(empty[:, None], values, found)
+        values = np.full(
+            probabilities.shape[1], 1 / probabilities.shape[1] if task == "single-label" else 0.5
+        )
+    return np.where(empty[:, None], values, probabilities)
 
 
-def finished(
+def finish_rows(
     numbers: npt.NDArray[np.float64],
     labels: Sequence[str],
     task: Task,
@@ -354,7 +358,7 @@ def _header_problems(header: Sequence[str], wanted: SubmissionFormat) -> list[st
         ("Unwanted", [name for name in header if name not in wanted.header]),
     ):
         if names:
-            problems.append(f"{what} columns: {_listed(names)}.")
+            problems.append(f"{what} columns: {_list_names(names)}.")
     return problems or [
         f"The columns are in another order or doubled: they must be {', '.join(wanted.header)}."
     ]
@@ -369,7 +373,7 @@ def _id_problems(ids: Sequence[str], wanted: SubmissionFormat) -> list[str]:
         ("occur more than once", [name for name, count in Counter(ids).items() if count > 1]),
     ):
         if names:
-            problems.append(f"{len(names)} ids {what}: {_listed(names)}.")
+            problems.append(f"{len(names)} ids {what}: {_list_names(names)}.")
     if not problems and list(ids) != list(wanted.ids):
         line = next(
             line for line, (one, other) in enumerate(zip(ids, wanted.ids, strict=True), 2) if one != other
@@ -382,19 +386,19 @@ def _number_problems(
     rows: Iterable[Sequence[str]], wanted: SubmissionFormat, task: Task, ids: list[str], empty: list[int]
 ) -> list[str]:
     """Problems of the numbers; ids and the lines that are empty are kept on the way."""
-    found: dict[str, list[int]] = {}
+    rows_of: dict[str, list[int]] = {}
     for line, row in enumerate(rows, start=2):
         if not row:
             empty.append(line)
             continue
         ids.append(row[0])
         for problem in _row_problems(row, len(wanted.header), task):
-            found.setdefault(problem, []).append(line)
-    return [f"{len(lines)} rows {problem}: {_lines(lines)}." for problem, lines in found.items()]
+            rows_of.setdefault(problem, []).append(line)
+    return [f"{len(lines)} rows {problem}: {_lines(lines)}." for problem, lines in rows_of.items()]
 
 
 def _lines(numbers: Sequence[int]) -> str:
-    return _listed([f"line {number}" for number in numbers[:_SHOWN]], total=len(numbers))
+    return _list_names([f"line {number}" for number in numbers[:_SHOWN]], total=len(numbers))
 
 
 def _row_problems(row: Sequence[str], width: int, task: Task) -> Iterable[str]:
@@ -479,7 +483,7 @@ class _Lines:
         return line
 
 
-def _listed(names: Sequence[str], shown: int = _SHOWN, total: int | None = None) -> str:
+def _list_names(names: Sequence[str], shown: int = _SHOWN, total: int | None = None) -> str:
     total = len(names) if total is None else total
     more = f" and {total - shown} more" if total > shown else ""
     cut = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:shown]]

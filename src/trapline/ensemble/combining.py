@@ -51,8 +51,8 @@ def learn_combination(
     Raises:
         DataError: tables that are not of the same media and labels, media without a label, too few locations.
     """
-    members = _aligned(members)
-    table = _known(members[0], catalog)
+    members = _align(members)
+    table = _rows_of_media(members[0], catalog)
     truth = _truth(table, members[0])
     groups, opinions = _groups(table, members), _opinions(members)
     good = np.isfinite(opinions).all(axis=(1, 2))
@@ -62,28 +62,28 @@ def learn_combination(
     of_fold = _folds(catalog, table, labelled, folds, seed)
     multi = members[0].task == "multi-label"
 
-    def fitted(rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    def fit(rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
         return fit_opinions(opinions[rows], truth[rows], groups[rows], len(GROUPS))
 
     def answer(rows: npt.NDArray[np.bool_], weights: Floats, sureness: Floats) -> None:
-        found = pool_opinions(opinions[rows], weights, sureness[groups[rows]], multi_label=multi)
-        probabilities[rows] = found
+        pooled = pool_opinions(opinions[rows], weights, sureness[groups[rows]], multi_label=multi)
+        probabilities[rows] = pooled
 
-    weights, sureness = fitted(labelled)
+    weights, sureness = fit(labelled)
     answer(good & (of_fold < 0), weights, sureness)
     for fold in range(folds):
-        answer(of_fold == fold, *fitted(labelled & (of_fold != fold)))
-    places = table.filter(pl.Series(labelled))["location_id"].n_unique()
+        answer(of_fold == fold, *fit(labelled & (of_fold != fold)))
+    location_count = table.filter(pl.Series(labelled))["location_id"].n_unique()
     combination = Combination(
         models=tuple(member.model for member in members),
         names=tuple(_name(member) for member in members),
         weights=tuple(weights.tolist()),
         sureness=dict(zip(GROUPS, sureness.tolist(), strict=True)),
-        pooled=_pooled(members),
-        learnt_on=f"out of fold: {int(labelled.sum())} media at {places} locations",
+        pooled=_common_pooling(members),
+        learnt_on=f"out of fold: {int(labelled.sum())} media at {location_count} locations",
     )
-    said = f"{folds} location folds, each combined by weights learnt on the others"
-    return _combined(members, probabilities, combination, measured_on=said)
+    method = f"{folds} location folds, each combined by weights learnt on the others"
+    return _combine_tables(members, probabilities, combination, measured_on=method)
 
 
 def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination) -> Predictions:
@@ -105,20 +105,22 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
             f"are of {', '.join(_name(member) for member in members)}, or of other versions. Give one table "
             "of each model that the weights were learnt for."
         )
-    members = _aligned([by_model[model] for model in like.models])
-    if _pooled(members) != like.pooled:
+    members = _align([by_model[model] for model in like.models])
+    if _common_pooling(members) != like.pooled:
         raise UsageError(
             f"The weights were learnt on predictions {_how(like.pooled)}, and these are "
-            f"{_how(_pooled(members))}. Treat both alike (`trapline pool`)."
+            f"{_how(_common_pooling(members))}. Treat both alike (`trapline pool`)."
         )
-    groups, opinions = _groups(_known(members[0], catalog), members), _opinions(members)
+    groups, opinions = _groups(_rows_of_media(members[0], catalog), members), _opinions(members)
     sureness = np.array([like.sureness[name] for name in GROUPS])[groups]
     multi = members[0].task == "multi-label"
-    found = pool_opinions(opinions, like.weights, sureness, multi_label=multi)  # NaN where a model failed
-    return _combined(members, found, like)
+    probabilities = pool_opinions(
+        opinions, like.weights, sureness, multi_label=multi
+    )  # NaN where a model failed
+    return _combine_tables(members, probabilities, like)
 
 
-def _combined(
+def _combine_tables(
     members: Sequence[Predictions],
     probabilities: Floats,
     combination: Combination,
@@ -136,8 +138,8 @@ def _combined(
         pl.when(failed).then(reasons).otherwise("reason").alias("reason"),
     )
     columns = [
-        pl.Series(label, probabilities[:, place], pl.Float32).fill_nan(None)
-        for place, label in enumerate(first.labels)
+        pl.Series(label, probabilities[:, index], pl.Float32).fill_nan(None)
+        for index, label in enumerate(first.labels)
     ]
     trained_on = [member.facts.trained_on for member in members]
     held_out_by = {member.facts.held_out_by for member in members}
@@ -155,7 +157,7 @@ def _combined(
     return Predictions(fixed.hstack(columns), first.labels, first.level, fingerprint, first.task, facts)
 
 
-def _aligned(members: Sequence[Predictions]) -> list[Predictions]:
+def _align(members: Sequence[Predictions]) -> list[Predictions]:
     """The tables with the rows and labels of the first, in its order."""
     first, aligned = members[0], []
     media = first.table["media_id"]
@@ -183,7 +185,7 @@ def _aligned(members: Sequence[Predictions]) -> list[Predictions]:
     return aligned
 
 
-def _known(first: Predictions, catalog: Catalog) -> pl.DataFrame:
+def _rows_of_media(first: Predictions, catalog: Catalog) -> pl.DataFrame:
     """The catalog's rows of the predicted media, in their order."""
     ids = first.table.select("media_id")
     table = ids.join(catalog.table, on="media_id", how="left", maintain_order="left")
@@ -214,18 +216,18 @@ def _truth(table: pl.DataFrame, first: Predictions) -> npt.NDArray[np.int64]:
         return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int64)
     if (table["labels"].list.len() > 1).any():
         raise DataError("Media with several labels cannot be learnt from by a model that says one.")
-    place = {label: number for number, label in enumerate(first.labels)}
-    return table["labels"].list.first().replace_strict(place, default=0, return_dtype=pl.Int64).to_numpy()
+    index_of = {label: number for number, label in enumerate(first.labels)}
+    return table["labels"].list.first().replace_strict(index_of, default=0, return_dtype=pl.Int64).to_numpy()
 
 
 def _groups(table: pl.DataFrame, members: Sequence[Predictions]) -> Ints:
-    """[N], places in `GROUPS`; media on which no detector was run count as seen."""
+    """[N], indices in `GROUPS`; media on which no detector was run count as seen."""
     sure = (
         pl.col("boxes").list.eval(pl.element().struct.field("conf").fill_null(1.0)).list.max().fill_null(0.0)
     )
     best = pl.when(pl.col("boxes").is_null()).then(1.0).otherwise(sure)
     boxes, size = pl.col("boxes").list.len().fill_null(1), pl.lit(1)
-    if _pooled(members) is not None:
+    if _common_pooling(members) is not None:
         event = event_key()
         best, boxes, size = best.max().over(event), boxes.max().over(event), pl.len().over(event)
     group = pl.when(boxes == 0).then(0).when(best < FAINT).then(1).when(size == 1).then(2).otherwise(3)
@@ -236,15 +238,15 @@ def _opinions(members: Sequence[Predictions]) -> Floats:
     return np.stack([member.probabilities() for member in members], axis=2)
 
 
-def _pooled(members: Sequence[Predictions]) -> PoolingOptions | None:
+def _common_pooling(members: Sequence[Predictions]) -> PoolingOptions | None:
     """How the tables were pooled, all alike; None if they were not."""
     pooled = [member.facts.pooled for member in members]
-    found = [None if one is None else one.options for one in pooled]
-    if any(one != found[0] for one in found):
+    options = [None if one is None else one.options for one in pooled]
+    if any(one != options[0] for one in options):
         raise UsageError(
-            f"The tables are {' and '.join(_how(one) for one in found)}; pool them alike, or none of them."
+            f"The tables are {' and '.join(_how(one) for one in options)}; pool them alike, or none of them."
         )
-    return found[0]
+    return options[0]
 
 
 def _how(pooled: PoolingOptions | None) -> str:
@@ -260,8 +262,8 @@ def _folds(catalog: Catalog, table: pl.DataFrame, rows: npt.NDArray[np.bool_], f
     learnt = catalog.with_table(
         catalog.table.filter(pl.col("media_id").is_in(table.filter(pl.Series(rows))["media_id"].implode()))
     )
-    found = np.full(len(table), -1)
-    for place, fold in enumerate(ByLocation(folds=folds, seed=seed).folds(learnt)):
+    fold_of = np.full(len(table), -1)
+    for index, fold in enumerate(ByLocation(folds=folds, seed=seed).folds(learnt)):
         held_out = fold.table.filter(pl.col("split") == "validation")["media_id"]
-        found[table["media_id"].is_in(held_out.implode()).to_numpy()] = place
-    return found
+        fold_of[table["media_id"].is_in(held_out.implode()).to_numpy()] = index
+    return fold_of

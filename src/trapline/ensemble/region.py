@@ -110,7 +110,7 @@ def label_weights(
             weights, or nothing is left possible.
     """
     nodes = {name: _node(taxonomy, name) for name in region.weights}
-    by_node = _by_node(region.weights, nodes)
+    by_node = _weigh_nodes(region.weights, nodes)
     lines = {name: _line(taxonomy, name, node, region.above.get(name, ())) for name, node in nodes.items()}
     reached = {node for label in labels for node in _path(taxonomy, label)}
     own = {_own(taxonomy, label) for label in labels}
@@ -123,7 +123,7 @@ def label_weights(
     below: dict[str, float] = {}
     for name, weight in region.weights.items():
         below |= {taxon: max(weight, below.get(taxon, 0.0)) for taxon in lines[name]}
-    named = {label: _named(taxonomy, label, by_node, below) for label in labels}
+    named = {label: _find_named(taxonomy, label, by_node, below) for label in labels}
     not_named = [label for label in labels if named[label] is None and taxonomy.kind(label) == "animal"]
     weights = {label: 1.0 if weight is None else weight for label, weight in named.items()}
     weights |= dict.fromkeys(not_named, unlisted)
@@ -141,7 +141,7 @@ def _path(taxonomy: Taxonomy, label: str) -> tuple[str, ...]:
     return (taxonomy.kind(label), *taxonomy.path(label), label)
 
 
-def _named(
+def _find_named(
     taxonomy: Taxonomy, label: str, by_node: Mapping[str, float], below: Mapping[str, float]
 ) -> float | None:
     """The weight that a list has for a label, see `label_weights`; None where it has none.
@@ -167,15 +167,15 @@ def _node(taxonomy: Taxonomy, name: str) -> str | None:
     if kind in {label.kind for label in taxonomy.labels.values()}:
         return kind
     try:
-        found = taxonomy.for_labels([name]).labels[name].taxon
+        taxon = taxonomy.for_labels([name]).labels[name].taxon
     except DataError:
         return None
-    if found is not None:
-        return found
+    if taxon is not None:
+        return taxon
     return next((label for label in taxonomy.labels if plain(label) == plain(name)), None)
 
 
-def _by_node(weights: Mapping[str, float], nodes: Mapping[str, str | None]) -> dict[str, float]:
+def _weigh_nodes(weights: Mapping[str, float], nodes: Mapping[str, str | None]) -> dict[str, float]:
     """Node → weight.
 
     Raises:
@@ -196,12 +196,12 @@ def _line(taxonomy: Taxonomy, name: str, node: str | None, above: Sequence[str])
     known = [name, *above] if node is None else [node, *above]
     if node is None and (binomial := _BINOMIAL.match(name.replace("_", " "))):
         known.append(binomial["genus"])
-    found: set[str] = set()
+    names: set[str] = set()
     for taxon in map(scientific, known):
         if taxon in taxonomy.taxa:
             path = taxonomy.path(taxon)
-            found.update(path[: path.index(taxon) + 1])
-    return frozenset(found)
+            names.update(path[: path.index(taxon) + 1])
+    return frozenset(names)
 
 
 def weigh_by_region(
@@ -231,8 +231,8 @@ def weigh_by_region(
         raise UsageError("These predictions were weighed by a list already; weigh those it was applied to.")
     if unlisted < 0:
         raise UsageError(f"The weight of what is not listed cannot be negative ({unlisted}).")
-    found = label_weights(Taxonomy.from_json(tree.as_json()), predictions.labels, region, unlisted)
-    ordered = np.array([found.weights[label] for label in predictions.labels])
+    weights = label_weights(Taxonomy.from_json(tree.as_json()), predictions.labels, region, unlisted)
+    ordered = np.array([weights.weights[label] for label in predictions.labels])
     values = np.maximum(predictions.probabilities(), _LEAST) * ordered
     values /= values.sum(axis=1, keepdims=True)
     numbers = pl.from_numpy(values.astype(np.float32), list(predictions.labels))
@@ -240,7 +240,7 @@ def weigh_by_region(
         numbers.select(pl.all().fill_nan(None)).get_column(label) for label in predictions.labels
     )
     weighed = RegionWeights(
-        weights=found.weights, unlisted=unlisted, not_named=found.not_named, unknown=found.unknown
+        weights=weights.weights, unlisted=unlisted, not_named=weights.not_named, unknown=weights.unknown
     )
     calibration = predictions.facts.calibration
     if calibration:

@@ -54,17 +54,17 @@ def per_label(
         LabelResult(
             label=label,
             known=label not in matched.unknown,
-            media=int(counts.support[place]),
-            locations=_locations_with(matched, place),
-            said=int(counts.predicted[place]),
-            **{name: Interval.of(estimates[place]) for name, estimates in figures.items()},
+            media=int(counts.support[index]),
+            locations=_locations_with(matched, index),
+            said=int(counts.predicted[index]),
+            **{name: Interval.of(estimates[index]) for name, estimates in figures.items()},
         )
-        for place, label in enumerate(matched.labels)
+        for index, label in enumerate(matched.labels)
     )
 
 
-def _locations_with(matched: Matched, place: int) -> int:
-    has = _shows(matched)[:, place]
+def _locations_with(matched: Matched, index: int) -> int:
+    has = _shows(matched)[:, index]
     return matched.media["location_id"].filter(pl.Series(has)).drop_nulls().n_unique()
 
 
@@ -72,7 +72,7 @@ def _right(matched: Matched) -> npt.NDArray[np.bool_]:
     """[N]: whether the label, or every label, is right."""
     if matched.truth.ndim == 1:
         return np.asarray(matched.probabilities.argmax(axis=1) == matched.truth)
-    told = metrics.said(matched.probabilities, blank=matched.blank)
+    told = metrics.labels_said(matched.probabilities, blank=matched.blank)
     return np.asarray((told == (matched.truth == 1)).all(axis=1))
 
 
@@ -101,7 +101,7 @@ def per_season(
     if "season" not in matched.media.columns:
         return ()
     names = matched.media["season"].cast(pl.String).to_list()
-    found = []
+    results = []
     known = natural_order([name for name in set(names) if name is not None])
     for name in (*known, None) if None in names else known:
         inside = np.array([one == name for one in names])
@@ -114,21 +114,24 @@ def per_season(
             metrics_fn=partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive),
         )
         season = SeasonResult(season=name, media=int(inside.sum()), metrics=as_intervals(estimates))
-        found.append(season.model_copy(update=_season_labels(matched, inside)))
-    return tuple(found)
+        results.append(season.model_copy(update=_season_labels(matched, inside)))
+    return tuple(results)
 
 
 def _season_labels(matched: Matched, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """What a season shows beside the others, and the log loss label by label."""
     shows = _shows(matched)
     here, elsewhere = shows[inside].sum(axis=0), shows[~inside].any(axis=0)
-    alone = [matched.labels[place] for place in np.flatnonzero((here > 0) & ~elsewhere)]
-    found = {"label_media": dict(zip(matched.labels, here.tolist(), strict=True)), "only_here": tuple(alone)}
+    alone = [matched.labels[index] for index in np.flatnonzero((here > 0) & ~elsewhere)]
+    figures = {
+        "label_media": dict(zip(matched.labels, here.tolist(), strict=True)),
+        "only_here": tuple(alone),
+    }
     if matched.truth.ndim == 1:
-        return found
+        return figures
     losses = metrics.label_log_loss(matched.truth[inside], matched.probabilities[inside])
     shared = {"shared_log_loss": float(losses[elsewhere].mean())} if elsewhere.any() else {}
-    return found | shared | {"label_log_loss": dict(zip(matched.labels, losses.tolist(), strict=True))}
+    return figures | shared | {"label_log_loss": dict(zip(matched.labels, losses.tolist(), strict=True))}
 
 
 def _shows(matched: Matched) -> npt.NDArray[np.bool_]:
@@ -158,9 +161,9 @@ def _mistake(matched: Matched, row: int, confidence: float) -> Mistake:
     media = matched.media.row(row, named=True)
     values = matched.probabilities[row]
     if matched.truth.ndim == 1:
-        said, true = [int(values.argmax())], [int(matched.truth[row])]
+        answers, true = [int(values.argmax())], [int(matched.truth[row])]
     else:
-        said = np.flatnonzero(metrics.said(values, blank=matched.blank)).tolist()
+        answers = np.flatnonzero(metrics.labels_said(values, blank=matched.blank)).tolist()
         true = np.flatnonzero(matched.truth[row]).tolist()
     boxes = sorted(media["boxes"] or [], key=lambda box: -(1.0 if box["conf"] is None else box["conf"]))
     return Mistake(
@@ -168,7 +171,7 @@ def _mistake(matched: Matched, row: int, confidence: float) -> Mistake:
         file_path=media["file_path"],
         location=media["location_id"],
         truth=tuple(media["labels"]),
-        said=tuple(matched.labels[place] for place in said),
+        said=tuple(matched.labels[index] for index in answers),
         confidence=confidence,
         truth_probability=float(values[true].min()) if true else float(1 - values.max()),
         boxes=tuple((box["x"], box["y"], box["width"], box["height"]) for box in boxes[:3]),

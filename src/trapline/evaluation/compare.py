@@ -33,8 +33,8 @@ class Comparison:
             "| measured on | " + " | ".join(self.measured_on) + " |",
         ]
         lines = [
-            f"| {words.title(figure)} | " + " | ".join(words.with_span(one) for one in found) + " |"
-            for figure, found in self.rows.items()
+            f"| {words.title(figure)} | " + " | ".join(words.with_span(one) for one in row) + " |"
+            for figure, row in self.rows.items()
         ]
         return "\n".join([*head, *lines]) + "\n"
 

@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from trapline import metrics
 from trapline.evaluation.matching import Matched
-from trapline.evaluation.result import Constant
+from trapline.evaluation.result import ConstantGuess
 from trapline.evaluation.training_media import Training
 
 
-def compare_with_constants(matched: Matched, trained_on: Training) -> tuple[Constant, ...]:
+def compare_with_constants(matched: Matched, trained_on: Training) -> tuple[ConstantGuess, ...]:
     """Every figure for a uniform guess, the label frequencies, and the most frequent label.
 
     Frequencies are those of the training media where these are known, else those of the evaluated media
@@ -43,8 +43,8 @@ def _own_frequencies(truth: npt.NDArray[np.int64], labels: int) -> npt.NDArray[n
     return np.bincount(truth, minlength=labels) / len(truth)
 
 
-def _constant(name: str, meaning: str, row: npt.NDArray[np.float64], matched: Matched) -> Constant:
+def _constant(name: str, meaning: str, row: npt.NDArray[np.float64], matched: Matched) -> ConstantGuess:
     alike = np.tile(row, (len(matched.truth), 1))
     measured = metrics.measure(matched.truth, alike, exclusive=matched.exclusive)
     figures = {key: float(value) for key, value in measured.items() if not np.isnan(value)}
-    return Constant(name=name, meaning=meaning, metrics=figures)
+    return ConstantGuess(name=name, meaning=meaning, metrics=figures)

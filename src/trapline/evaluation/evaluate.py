@@ -23,7 +23,7 @@ from trapline.evaluation.breakdown import (
     worst_mistakes,
 )
 from trapline.evaluation.constants import compare_with_constants
-from trapline.evaluation.levels import NOUNS, event_catalog, on_one_level
+from trapline.evaluation.levels import NOUNS, align_levels, event_catalog
 from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
@@ -65,7 +65,7 @@ def evaluate(
         samples: resamples behind each 95 % interval.
         seed: of the resamples.
         over: what is resampled. None: locations, unless all photos come from one: then intervals over its
-            events say at least how sure the figures are for that one place.
+            events say at least how sure the figures are for that one location.
         unknown_labels: what becomes of media whose label the model does not know: an `error`, counted as
             `wrong`, or `leave-out` (counted and said).
         several_labels: the same for media with several labels and a model that says one.
@@ -86,7 +86,7 @@ def evaluate(
     level, noun = predictions.level, NOUNS[predictions.level]
     if predictions.level == "event" and isinstance(training, Catalog):
         training = event_catalog(training)
-    catalog, predictions = on_one_level(catalog, predictions)
+    catalog, predictions = align_levels(catalog, predictions)
     part = part or _predicted_part(catalog, predictions)
     matched = match(
         catalog,
@@ -111,7 +111,7 @@ def evaluate(
         task=predictions.task,
         level=level,
         labels=matched.labels,
-        measured_on=_measured_on(matched, part, noun),
+        measured_on=_describe_measured_on(matched, part, noun),
         part=part,
         model=predictions.model,
         model_info=predictions.facts,
@@ -145,7 +145,7 @@ def evaluate(
             samples=samples,
             seed=seed,
         ),
-        notes=notes(matched, groups, over, trained_on, _calibrated_on(predictions, part)),
+        notes=notes(matched, groups, over, trained_on, _describe_calibrated_on(predictions, part)),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
@@ -168,12 +168,12 @@ def _usual_over(media: pl.DataFrame) -> Over:
     return "event" if one and media["event_id"].n_unique() > 1 else "location"
 
 
-def _measured_on(matched: Matched, part: str | None, noun: str) -> str:
+def _describe_measured_on(matched: Matched, part: str | None, noun: str) -> str:
     what = f"the part '{part}'" if part else "the whole catalog"
     return f"{what}: {matched.counts.evaluated} {noun} of {matched.counts.locations} locations"
 
 
-def _calibrated_on(predictions: Predictions, part: str | None) -> str | None:
+def _describe_calibrated_on(predictions: Predictions, part: str | None) -> str | None:
     """What the predictions say their calibration was fitted on, if that may be the part that is judged."""
     fitted_on = predictions.facts.calibration or ""
     out_of_fold = fitted_on.startswith("out of fold") and part != "test"  # folds are of all other media

@@ -167,8 +167,8 @@ class Exploration(ResultPart):
         for one in self.labels:
             counts = (f"{one.media:,}", f"{100 * one.share:.1f} %", f"{one.locations:,}", f"{one.events:,}")
             rows.append((one.label, *counts))
-        places = f"{len(self.locations):,} location{'' if len(self.locations) == 1 else 's'}"
-        head = f"{self.media:,} photos, {self.labelled:,} labelled, of {places}"
+        locations = f"{len(self.locations):,} location{'' if len(self.locations) == 1 else 's'}"
+        head = f"{self.media:,} photos, {self.labelled:,} labelled, of {locations}"
         if self.labelled_by_event:
             head += f"; {self.labelled_by_event:,} have the labels of their event"
         findings = [

@@ -9,7 +9,7 @@ import polars as pl
 
 from trapline.catalog import Catalog, FileCheck
 from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
-from trapline.taxonomy import spelt_alike
+from trapline.taxonomy import group_spelt_alike
 
 RARE_MEDIA = 20
 RARE_LOCATIONS = 3
@@ -24,13 +24,13 @@ def find_troubles(
     catalog: Catalog, labels: Sequence[LabelShare], photos: PhotoSample, files: FileCheck
 ) -> list[Finding]:
     """Every finding, the serious ones first."""
-    found = [
+    troubles = [
         *_about_labels(catalog, labels),
         *_about_locations(catalog, labels),
         *_about_files(photos, files),
         *_about_times(catalog),
     ]
-    return sorted(found, key=lambda finding: not finding.serious)
+    return sorted(troubles, key=lambda finding: not finding.serious)
 
 
 def _names(names: Sequence[str], most: int = 8) -> str:
@@ -45,15 +45,15 @@ def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Fi
             title=f"Without a label: {unlabelled} of {len(catalog)} media",
             text="They can be predicted, but nothing is learned from them.",
         )
-    alike = spelt_alike(one.label for one in labels)
+    alike = group_spelt_alike(one.label for one in labels)
     if alike:
         media = {one.label: one.media for one in labels}
-        said = [" = ".join(f"'{label}' ({media[label]})" for label in group) for group in alike]
+        spellings = [" = ".join(f"'{label}' ({media[label]})" for label in group) for group in alike]
         yield Finding(
             serious=True,
             title=f"Labels that differ in case, spaces or underscores only: {len(alike)}",
-            text=f"{_names(said)}. They are learned and judged as different: write each in one way, and read "
-            "the source again.",
+            text=f"{_names(spellings)}. They are learned and judged as different: write each in one way, and "
+            "read the source again.",
         )
     rare = [f"{one.label} ({one.media})" for one in labels if one.media < RARE_MEDIA]
     if rare:
@@ -73,20 +73,20 @@ def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Fi
 
 
 def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Finding]:
-    places = catalog.table["location_id"]
-    known = places.drop_nulls().n_unique()
+    locations = catalog.table["location_id"]
+    known = locations.drop_nulls().n_unique()
     if known <= 1:
         yield Finding(
             serious=True,
             title="No locations are known" if known == 0 else "All media are of one location",
-            text="How a model does at a new place cannot be measured. Split by event or by date, and expect "
-            "less than the figures elsewhere.",
+            text="How a model does at a new location cannot be measured. Split by event or by date, and "
+            "expect less than the figures elsewhere.",
         )
         return
-    if places.null_count():
+    if locations.null_count():
         yield Finding(
             serious=True,
-            title=f"Without a known location: {places.null_count()} of {len(catalog)} media",
+            title=f"Without a known location: {locations.null_count()} of {len(catalog)} media",
             text="They cannot be kept apart from training by location.",
         )
     few = [f"{one.label} ({one.locations})" for one in labels if one.locations < RARE_LOCATIONS]
@@ -146,25 +146,25 @@ def _about_files(photos: PhotoSample, files: FileCheck) -> Iterator[Finding]:
         ),
         (
             True,
-            _joined(files.conflicts),
+            _join_labels(files.conflicts),
             "Groups of equal files with different labels",
             "One of them is wrong.",
         ),
         (
             False,
-            _joined(files.duplicates),
+            _join_labels(files.duplicates),
             "Groups of equal files",
             "In two parts of a split they leak.",
         ),
         (
             False,
-            _joined(files.near_conflicts),
+            _join_labels(files.near_conflicts),
             "Groups of photos that look alike and have different labels",
             "Look at them: some labels may be wrong.",
         ),
         (
             False,
-            _joined(files.near_duplicates),
+            _join_labels(files.near_duplicates),
             "Groups of photos that look alike though they are of different events",
             "In two parts of a split they leak.",
         ),
@@ -176,7 +176,7 @@ def _about_files(photos: PhotoSample, files: FileCheck) -> Iterator[Finding]:
             )
 
 
-def _joined(groups: Sequence[Sequence[str]]) -> list[str]:
+def _join_labels(groups: Sequence[Sequence[str]]) -> list[str]:
     return [" = ".join(group) for group in groups]
 
 

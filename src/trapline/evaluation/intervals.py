@@ -17,20 +17,20 @@ Codes = npt.NDArray[np.int64]
 def hits(
     truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
 ) -> dict[str, Floats]:
-    """Accuracy and balanced accuracy, for `measured`."""
+    """Accuracy and balanced accuracy, for `measure_with_intervals`."""
     return {
         "accuracy": metrics.accuracy(truth, probabilities, weights),
         "balanced_accuracy": metrics.balanced_accuracy(truth, probabilities, weights),
     }
 
 
-def measured(
+def measure_with_intervals(
     true: Codes, sums: Floats, codes: Codes, samples: int, seed: int, figures: MetricsFunction
 ) -> dict[str, Interval]:
     """The figures with their 95 % intervals; those that are undefined are left out.
 
     Args:
-        true: [N], the place of each media among the K columns.
+        true: [N], the index of each media among the K columns.
         sums: [N, K], its probabilities.
         codes: [N], the group of each media as 0..groups-1.
         samples: how many times the groups are drawn.

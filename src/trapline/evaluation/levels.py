@@ -21,7 +21,7 @@ def event_catalog(catalog: Catalog) -> Catalog:
     return catalog.with_table(first.sort("_row").drop("_row"))
 
 
-def on_one_level(catalog: Catalog, predictions: Predictions) -> tuple[Catalog, Predictions]:
+def align_levels(catalog: Catalog, predictions: Predictions) -> tuple[Catalog, Predictions]:
     """The catalog with a row for each thing predicted, and the predictions with the same ids, level media.
 
     A box is held to show what its media shows; boxes that the model was not asked about are left out.

@@ -238,8 +238,8 @@ def _known_labels(
     known = set(predictions.labels)
     if predictions.task == "multi-label":
         known.add(BLANK)  # without a label of its own, blank is the absence of all the others
-    found = joined["labels"].explode().drop_nulls().unique().to_list()
-    unknown = tuple(sorted(set(found) - known))
+    labels = joined["labels"].explode().drop_nulls().unique().to_list()
+    unknown = tuple(sorted(set(labels) - known))
     if not unknown or unknown_labels == "wrong":
         return joined, unknown, 0
     concerned = pl.col("labels").list.eval(pl.element().is_in(unknown)).list.any()
@@ -254,12 +254,12 @@ def _known_labels(
 
 
 def _truth(named: list[list[str]], labels: tuple[str, ...], task: Task) -> npt.NDArray[np.int64]:
-    place = {label: index for index, label in enumerate(labels)}
+    index_of = {label: index for index, label in enumerate(labels)}
     if task == "single-label":
-        return np.array([place[names[0]] for names in named], dtype=np.int64)
+        return np.array([index_of[names[0]] for names in named], dtype=np.int64)
     truth = np.zeros((len(named), len(labels)), dtype=np.int64)
     for row, names in enumerate(named):
-        truth[row, [place[name] for name in names if name in place]] = 1
+        truth[row, [index_of[name] for name in names if name in index_of]] = 1
     return truth
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trapline.evaluation.intervals import Codes, hits, measured
+from trapline.evaluation.intervals import Codes, hits, measure_with_intervals
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
@@ -49,7 +49,7 @@ def figures_by_node(
     truth: RankTruth, hierarchy: Hierarchy, samples: int, seed: int
 ) -> tuple[NodeResult, ...]:
     """Every decision, broader before finer, on the media that truly lie below its node."""
-    found = []
+    results = []
     for head in hierarchy.heads:
         below = np.array(
             [
@@ -57,21 +57,25 @@ def figures_by_node(
                 for name in hierarchy.classes.names
             ]
         )
-        places = hierarchy.truth_at(head, truth.labels)
-        rows = np.flatnonzero(places >= 0)
+        child_indices = hierarchy.truth_at(head, truth.labels)
+        rows = np.flatnonzero(child_indices >= 0)
         sums = truth.probabilities[rows] @ below
-        figures = measured(places[rows], sums, truth.codes[rows], samples, seed, hits) if len(rows) else {}
+        figures = (
+            measure_with_intervals(child_indices[rows], sums, truth.codes[rows], samples, seed, hits)
+            if len(rows)
+            else {}
+        )
         size = len(head.children)
-        cells = np.asarray(places[rows] * size + sums.argmax(axis=1))
+        cells = np.asarray(child_indices[rows] * size + sums.argmax(axis=1))
         table = np.bincount(cells, minlength=size * size).reshape(size, size)
-        found.append(_node(head.name, head.parent, head.children, table, figures))
-    return tuple(found)
+        results.append(_node(head.name, head.parent, head.children, table, figures))
+    return tuple(results)
 
 
 def _node(
     head: str, parent: str | None, names: Sequence[str], table: Codes, figures: dict[str, Interval]
 ) -> NodeResult:
-    right, support, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    right, support, predicted = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
     return NodeResult(
         head=head,
         parent=parent,
@@ -81,9 +85,9 @@ def _node(
         children=tuple(
             ChildResult(
                 name=name,
-                precision=float(right[k] / said[k]) if said[k] else None,
+                precision=float(right[k] / predicted[k]) if predicted[k] else None,
                 recall=float(right[k] / support[k]) if support[k] else None,
-                f1=float(2 * right[k] / (said[k] + support[k])) if said[k] + support[k] else None,
+                f1=float(2 * right[k] / (predicted[k] + support[k])) if predicted[k] + support[k] else None,
                 support=int(support[k]),
             )
             for k, name in enumerate(names)

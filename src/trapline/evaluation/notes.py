@@ -39,7 +39,7 @@ def _about_intervals(drawn: int, over: Over) -> Iterator[str]:
     elif drawn < FEW_GROUPS:
         yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
     if over != "location":
-        yield f"The intervals are over {over}s, not locations: they tell nothing about other places."
+        yield f"The intervals are over {over}s, not locations: they tell nothing about other locations."
 
 
 def _about_media(matched: Matched, over: Over) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _about_labels(matched: Matched) -> Iterator[str]:
     present = (
         set(matched.truth) if matched.truth.ndim == 1 else set(np.flatnonzero(matched.truth.any(axis=0)))
     )
-    absent = [label for place, label in enumerate(matched.labels) if place not in present]
+    absent = [label for index, label in enumerate(matched.labels) if index not in present]
     if absent:
         yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
 

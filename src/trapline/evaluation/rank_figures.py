@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline import metrics
-from trapline.evaluation.intervals import Codes, Floats, hits, measured
+from trapline.evaluation.intervals import Codes, Floats, hits, measure_with_intervals
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
@@ -72,33 +72,33 @@ def figures_by_rank(
     tree = classes.taxonomy
     present = {rank for name in classes.names for rank in tree.lineage(name)}
     kinds = _kinds(truth.of_the_tree, tree, classes.names, samples, seed)
-    found = [] if kinds is None else [kinds]
+    results = [] if kinds is None else [kinds]
     taxa: dict[str, TaxonResult] = {}
     for rank in (rank for rank in RANKS if rank in present):
         groups = [group_at_rank(tree, name, rank) for name in classes.names]
         names = list(dict.fromkeys(groups))
         sums = truth.probabilities @ _membership(groups, [*names, ""])  # nothing is ever said to be unknown
         at_rank = {label: _at_rank(classes, label, rank, names) for label in dict.fromkeys(truth.labels)}
-        places = np.array([at_rank[label].place for label in truth.labels])
-        judged = places >= 0
-        taxa = _taxa(tree, names, places[judged], sums[judged].argmax(axis=1)) | taxa  # at its own rank
+        indices = np.array([at_rank[label].index for label in truth.labels])
+        judged = indices >= 0
+        taxa = _taxa(tree, names, indices[judged], sums[judged].argmax(axis=1)) | taxa  # at its own rank
         status = np.array([at_rank[label].status for label in truth.labels])
         counted = status == "counted"
         if not counted.any():
             continue
-        found.append(
+        results.append(
             RankResult(
                 rank=rank,
                 media=int(counted.sum()),
                 without_taxon=int((status == "without").sum()),
                 coarser=int((status == "coarser").sum()),
                 taxa=sum(name in tree.taxa and tree.taxa[name].rank == rank for name in names),
-                metrics=measured(
-                    places[counted], sums[counted], truth.codes[counted], samples, seed, _figures
+                metrics=measure_with_intervals(
+                    indices[counted], sums[counted], truth.codes[counted], samples, seed, _figures
                 ),
             )
         )
-    return tuple(found), tuple(taxa.values())
+    return tuple(results), tuple(taxa.values())
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ class _AtRank:
     """What a label is at a rank.
 
     Attributes:
-        place: of its group among the names; behind them if it is not known, -1 if it may be several.
+        index: of its group among the names; behind them if it is not known, -1 if it may be several.
         status: `counted` in the figures of the rank, left out because it is `coarser`, or `without` a taxon.
     """
 
-    place: int
+    index: int
     status: str
 
 
@@ -120,29 +120,29 @@ def _at_rank(classes: Classes, label: str, rank: Rank, names: Sequence[str]) -> 
     tree, own = classes.taxonomy, classes.of_label[label]
     finest, animal = tree.rank(label), tree.kind(label) == "animal"
     above = finest is not None and RANKS.index(finest) < RANKS.index(rank)
-    place = -1 if own is None and above else names.index(group_at_rank(tree, own or label, rank))
+    index = -1 if own is None and above else names.index(group_at_rank(tree, own or label, rank))
     if animal and rank in tree.lineage(label):
-        return _AtRank(place, "counted")
-    return _AtRank(place, "coarser" if animal and above else "without")
+        return _AtRank(index, "counted")
+    return _AtRank(index, "coarser" if animal and above else "without")
 
 
 def _kinds(
     truth: RankTruth, tree: Taxonomy, classes: Sequence[str], samples: int, seed: int
 ) -> RankResult | None:
     """Animal, human, vehicle, blank or other, over all media; None where the model knows one kind only."""
-    said, true = ([tree.kind(name) for name in names] for names in (classes, truth.labels))
-    if len(set(said)) < 2:
+    predicted, true = ([tree.kind(name) for name in names] for names in (classes, truth.labels))
+    if len(set(predicted)) < 2:
         return None
-    names = list(dict.fromkeys((*said, *true)))
-    places = np.array([names.index(kind) for kind in true])
-    sums = truth.probabilities @ _membership(said, names)
+    names = list(dict.fromkeys((*predicted, *true)))
+    indices = np.array([names.index(kind) for kind in true])
+    sums = truth.probabilities @ _membership(predicted, names)
     return RankResult(
         rank="kind",
         media=len(true),
         without_taxon=0,
         coarser=0,
-        taxa=len(set(said)),
-        metrics=measured(places, sums, truth.codes, samples, seed, _figures),
+        taxa=len(set(predicted)),
+        metrics=measure_with_intervals(indices, sums, truth.codes, samples, seed, _figures),
     )
 
 
@@ -151,12 +151,12 @@ def _membership(groups: Sequence[str], names: Sequence[str]) -> Floats:
     return np.array([[float(group == name) for name in names] for group in groups])
 
 
-def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, said: Codes) -> dict[str, TaxonResult]:
-    found = {}
-    for place, name in enumerate(names):
-        there, answered = true == place, said == place
+def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, predicted: Codes) -> dict[str, TaxonResult]:
+    results = {}
+    for index, name in enumerate(names):
+        there, answered = true == index, predicted == index
         both = int((there & answered).sum())
-        found[name] = TaxonResult(
+        results[name] = TaxonResult(
             name=name,
             media=int(there.sum()),
             precision=both / int(answered.sum()) if answered.any() else None,
@@ -164,7 +164,7 @@ def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, said: Codes) -> dic
             f1=2 * both / int(there.sum() + answered.sum()) if there.any() or answered.any() else None,
             rank=tree.taxa[name].rank if name in tree.taxa else tree.kind(name),
         )
-    return found
+    return results
 
 
 def _figures(

@@ -9,7 +9,7 @@ from pathlib import Path
 from trapline.catalog import harmless_cell
 from trapline.evaluation.node_figures import NodeResult
 from trapline.evaluation.rank_figures import RankResult, TaxonResult
-from trapline.evaluation.rolled_up import Said
+from trapline.evaluation.rolled_up import JudgedObservation
 from trapline.models import Interval
 from trapline.taxonomy import RANKS
 
@@ -70,7 +70,7 @@ def write_node_tables(folder: Path, nodes: Sequence[NodeResult]) -> list[Path]:
     ]
 
 
-def write_answers(path: Path, answers: Sequence[Said]) -> Path:
+def write_answers(path: Path, answers: Sequence[JudgedObservation]) -> Path:
     """`answers.csv`: a row for each media."""
     rows = [
         [one.media_id, one.level or "", one.prediction or "", one.truth, _cell(one.probability)]

@@ -60,13 +60,13 @@ def truth_by_rank(
         groups: what the intervals resample, one for each media of the catalog; None for locations.
         unknown_are_wrong: media of labels that the tree does not know are among them.
     """
-    place = {media: row for row, media in enumerate(predictions.table["media_id"])}
+    row_of = {media: row for row, media in enumerate(predictions.table["media_id"])}
     values = predictions.probabilities()
     there: Flags = np.asarray(np.isfinite(values).all(axis=1))
     over = list(groups) if groups is not None else catalog.table["location_id"].to_list()
     rows, media, labels, keys, unknown = [], [], [], [], 0
     for number, (name, named) in enumerate(catalog.table.select("media_id", "labels").iter_rows()):
-        row = place.get(name)
+        row = row_of.get(name)
         if row is None or not there[row] or named is None or len(named) != 1:
             continue
         if named[0] in classes.outside:

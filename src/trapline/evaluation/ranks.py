@@ -21,7 +21,13 @@ from trapline.evaluation.rank_tables import (
 )
 from trapline.evaluation.rank_truth import truth_by_rank
 from trapline.evaluation.result_part import ResultPart
-from trapline.evaluation.rolled_up import RollUpResult, Said, Way, judge_rolled_up, said_of_each
+from trapline.evaluation.rolled_up import (
+    JudgedObservation,
+    RollUpResult,
+    Way,
+    judge_rolled_up,
+    judged_observations,
+)
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy.rollup import walk_down
 
@@ -47,7 +53,7 @@ class RankEvaluation(ResultPart):
     taxa: tuple[TaxonResult, ...]
     nodes: tuple[NodeResult, ...]
     rollup: RollUpResult
-    answers: tuple[Said, ...] = Field((), exclude=True, repr=False)
+    answers: tuple[JudgedObservation, ...] = Field((), exclude=True, repr=False)
 
     def save_tables(self, folder: Path | str) -> list[Path]:
         """Write the tables by rank, by taxon, by node and of the answers, as CSV.
@@ -121,5 +127,5 @@ def evaluate_ranks(
         taxa=taxa,
         nodes=figures_by_node(truth.of_the_tree, hierarchy, samples, seed),
         rollup=judge_rolled_up(truth, classes.taxonomy, answers, thresholds, promise, samples, seed, way),
-        answers=said_of_each(truth, answers),
+        answers=judged_observations(truth, answers),
     )

@@ -100,7 +100,7 @@ class LocationGroup(ResultPart):
     metrics: dict[str, Interval]
 
 
-class Constant(ResultPart):
+class ConstantGuess(ResultPart):
     """A guess that looks at no photo, to compare the model with."""
 
     name: str
@@ -204,7 +204,7 @@ class Evaluation(ResultPart):
     confusion: tuple[tuple[int, ...], ...] | None
     seen: LocationGroup | None
     unseen: LocationGroup | None
-    constants: tuple[Constant, ...]
+    constants: tuple[ConstantGuess, ...]
     calibration: tuple[Bin, ...]
     mistakes: tuple[Mistake, ...]
     ranks: RankEvaluation | None = None

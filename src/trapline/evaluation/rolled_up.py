@@ -72,7 +72,7 @@ class RollUpResult(ResultPart):
     levels: tuple[AnsweredAt, ...]
 
 
-class Said(ResultPart):
+class JudgedObservation(ResultPart):
     """One media: what was said of it at the level of its answer, and what its label is."""
 
     media_id: str
@@ -82,10 +82,10 @@ class Said(ResultPart):
     truth: str
 
 
-def said_of_each(truth: RankTruth, rolled: RolledUp) -> tuple[Said, ...]:
+def judged_observations(truth: RankTruth, rolled: RolledUp) -> tuple[JudgedObservation, ...]:
     """The rolled-up answers beside the labels, one a media."""
     return tuple(
-        Said(
+        JudgedObservation(
             media_id=media,
             level=rolled.levels[row],
             prediction=rolled.answers[row],
@@ -120,8 +120,8 @@ def judge_rolled_up(
     """
     pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
     verdicts = {pair: _judge(tree, *pair) for pair in set(pairs)}
-    said = np.array([verdicts[pair] for pair in pairs])
-    right, wrong = said == "right", said == "wrong"
+    verdict_of = np.array([verdicts[pair] for pair in pairs])
+    right, wrong = verdict_of == "right", verdict_of == "wrong"
     finest = {pair: _as_fine(tree, *pair) for pair in set(pairs)}
     exact = right & np.array([finest[pair] for pair in pairs])
     names_taxon = np.asarray(rolled.levels != "kind", bool)
@@ -137,7 +137,7 @@ def judge_rolled_up(
                 exact=int((exact & here).sum()),
                 right=int((right & here).sum()),
                 wrong=int((wrong & here).sum()),
-                unknown=int(((said == "unknown") & here).sum()),
+                unknown=int(((verdict_of == "unknown") & here).sum()),
                 precision=share(right & here, (right | wrong) & here, truth.codes, samples, seed),
             )
         )
@@ -147,8 +147,8 @@ def judge_rolled_up(
         exact=int(exact.sum()),
         coarse=int((right & ~exact).sum()),
         wrong=int(wrong.sum()),
-        unknown=int((said == "unknown").sum()),
-        unanswered=int((said == "none").sum()),
+        unknown=int((verdict_of == "unknown").sum()),
+        unanswered=int((verdict_of == "none").sum()),
         precision=share(right & names_taxon, (right | wrong) & names_taxon, truth.codes, samples, seed),
         hierarchical=_hierarchical(tree, pairs, truth.codes, samples, seed),
         levels=tuple(levels),
@@ -177,11 +177,11 @@ def _hierarchical(
 ) -> dict[str, Interval]:
     """Σ |said ∩ true| over Σ |said|, over Σ |true|, and twice over both; of the taxa on the paths."""
     counts = {pair: _path_counts(tree, *pair) for pair in set(pairs)}
-    both, said, true = np.array([counts[pair] for pair in pairs], float).T
+    both, predicted, true = np.array([counts[pair] for pair in pairs], float).T
     figures = {
-        "precision": share(both, said, codes, samples, seed),
+        "precision": share(both, predicted, codes, samples, seed),
         "recall": share(both, true, codes, samples, seed),
-        "f1": share(2 * both, said + true, codes, samples, seed),
+        "f1": share(2 * both, predicted + true, codes, samples, seed),
     }
     return {name: interval for name, interval in figures.items() if interval is not None}
 
@@ -193,8 +193,8 @@ def _path_counts(tree: Taxonomy, answer: str | None, label: str) -> tuple[int, i
     if answer is None:
         return 0, 0, len(true)
     if answer not in tree.taxa:
-        said = {answer}
+        predicted = {answer}
     else:
         kinds = {tree.kind(name) for name in tree.labels if answer in tree.path(name)}
-        said = {*tree.path(answer), *(kinds if len(kinds) == 1 else ())}
-    return len(said & true), len(said), len(true)
+        predicted = {*tree.path(answer), *(kinds if len(kinds) == 1 else ())}
+    return len(predicted & true), len(predicted), len(true)

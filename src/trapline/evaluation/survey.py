@@ -98,20 +98,20 @@ def survey(
 def _labels(catalog: Catalog) -> tuple[LabelShare, ...]:
     labelled = catalog.table.filter(pl.col("labels").is_not_null())
     rows = labelled.explode("labels")
-    found = [
+    results = [
         _label(label, rows.filter(pl.col("labels") == label), labelled.height) for label in catalog.labels
     ]
-    return tuple(sorted(found, key=lambda one: (-one.media, one.label)))
+    return tuple(sorted(results, key=lambda one: (-one.media, one.label)))
 
 
 def _label(label: str, media: pl.DataFrame, labelled: int) -> LabelShare:
-    places = (
+    location_counts = (
         media["location_id"]
         .drop_nulls()
         .value_counts()
         .sort("count", "location_id", descending=[True, False])
     )
-    by_location = {str(place): int(count) for place, count in places.iter_rows()}
+    by_location = {str(location): int(count) for location, count in location_counts.iter_rows()}
     return LabelShare(
         label=label,
         media=media.height,
@@ -125,9 +125,9 @@ def _label(label: str, media: pl.DataFrame, labelled: int) -> LabelShare:
     )
 
 
-def _counts(values: pl.Series, places: range) -> tuple[int, ...]:
+def _counts(values: pl.Series, indices: range) -> tuple[int, ...]:
     counted = dict(values.drop_nulls().value_counts().iter_rows())
-    return tuple(counted.get(place, 0) for place in places)
+    return tuple(counted.get(index, 0) for index in indices)
 
 
 def _locations(catalog: Catalog) -> tuple[LocationShare, ...]:

@@ -71,9 +71,9 @@ class Training:
             return None
         labelled = self.media["labels"].drop_nulls()
         counts = dict(labelled.explode().value_counts().iter_rows())
-        found = np.array([counts.get(label, 0) for label in labels], dtype=np.float64)
-        total = found.sum() if single else len(labelled)
-        return found / total if total else None
+        media_of_label = np.array([counts.get(label, 0) for label in labels], dtype=np.float64)
+        total = media_of_label.sum() if single else len(labelled)
+        return media_of_label / total if total else None
 
 
 def what_is_told(predictions: Predictions, source: Catalog) -> Told:
@@ -93,7 +93,7 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, 
         return Training(frozenset(training))
     if (
         told.held_out_by is not None and training is None
-    ):  # other folds' models know no more than other places
+    ):  # other folds' models know no more than other locations
         return Training(frozenset() if told.held_out_by == "location" else None, held_out=True)
     source = catalog if training is None else training
     parts = source.table["split"].drop_nulls().n_unique()
@@ -122,8 +122,8 @@ def find_leak(catalog: Catalog, evaluated: pl.DataFrame, trained_on: Training) -
         findings.append(f"{both} of {evaluated.height} evaluated media were themselves trained on.")
     others = trained_on.media.join(evaluated, on="media_id", how="anti")
     if others.height:
-        found = check_leaks(_side_by_side(catalog, others, evaluated), files=trained_on.same_root)
-        findings += [_sentence(line) for line in found.lines() if line.startswith(LEAK)]
+        leaks = check_leaks(_side_by_side(catalog, others, evaluated), files=trained_on.same_root)
+        findings += [_sentence(line) for line in leaks.lines() if line.startswith(LEAK)]
     return Leak(checked=True, findings=tuple(findings))
 
 

@@ -79,8 +79,8 @@ def title(figure: str) -> str:
 def meaning(figure: str, level: str = "media") -> str:
     """One sentence on a figure, in words of the level; empty for one that was registered elsewhere."""
     unit = UNITS[level]
-    said = FIGURES[figure].meaning if figure in FIGURES else ""
-    return said.replace("photos", unit.many).replace("photo", unit.one)
+    sentence = FIGURES[figure].meaning if figure in FIGURES else ""
+    return sentence.replace("photos", unit.many).replace("photo", unit.one)
 
 
 def direction(figure: str) -> str:
@@ -113,31 +113,33 @@ def rank_lines(ranks: RankEvaluation) -> list[str]:
     rows = [("By rank, unconditional", "media", *(title(name) for name in figures), "left out")]
     for one in ranks.ranks:
         cells = (with_span(one.metrics.get(name)) for name in figures)
-        rows.append((one.rank, str(one.media), *cells, left_out(one)))
-    strange = [about_unknown(ranks)] if ranks.unknown_labels else []
+        rows.append((one.rank, str(one.media), *cells, describe_left_out(one)))
+    strange = [describe_unknown(ranks)] if ranks.unknown_labels else []
     return [*columns(rows), *strange, "", *_rolled_lines(ranks.rollup)]
 
 
-def about_unknown(ranks: RankEvaluation) -> str:
+def describe_unknown(ranks: RankEvaluation) -> str:
     """What became of media whose label the model does not know."""
-    said = f"{ranks.unknown_labels} media have a label that the model does not know"
+    sentence = f"{ranks.unknown_labels} media have a label that the model does not know"
     if ranks.unknown_are_wrong:
-        return f"{said}: they count as wrong at every rank, and every taxon that is said of them is wrong."
-    return f"{said}: they are in no figure by rank."
+        return (
+            f"{sentence}: they count as wrong at every rank, and every taxon that is said of them is wrong."
+        )
+    return f"{sentence}: they are in no figure by rank."
 
 
-def left_out(rank: RankResult) -> str:
+def describe_left_out(rank: RankResult) -> str:
     """How many media are not in the figures of a rank, and why; empty if all are."""
-    said = []
+    parts = []
     if rank.without_taxon:
-        said.append(f"{rank.without_taxon} with no {rank.rank} (blank, people, …)")
+        parts.append(f"{rank.without_taxon} with no {rank.rank} (blank, people, …)")
     if rank.coarser:
-        said.append(f"{rank.coarser} known less finely")
-    return ", ".join(said)
+        parts.append(f"{rank.coarser} known less finely")
+    return ", ".join(parts)
 
 
 def _rolled_lines(rolled: RollUpResult) -> list[str]:
-    said = [
+    shares = [
         f"{rolled.exact} exact",
         f"{rolled.coarse} right but coarser",
         f"{rolled.wrong} wrong",
@@ -145,7 +147,7 @@ def _rolled_lines(rolled: RollUpResult) -> list[str]:
         *([f"{rolled.unknown} that cannot be judged"] if rolled.unknown else []),
     ]
     promise = "" if rolled.promise is None else f", promised {rolled.promise:.2f} a rank"
-    first = f"{ANSWERS[rolled.way]}: {', '.join(said)}."
+    first = f"{ANSWERS[rolled.way]}: {', '.join(shares)}."
     if not rolled.levels:
         promised = "anything" if rolled.promise is None else f"{rolled.promise:.2f}"
         return [
@@ -171,11 +173,11 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines: the first column to the left, the others to the right."""
     if not rows:
         return []
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     return [
         "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]

@@ -18,7 +18,7 @@ from trapline.formats.camtrap_dp_schema import BASE, TABLES, VERSION, columns
 from trapline.formats.deployments import Deployment
 from trapline.formats.json_file import read_json_object
 from trapline.formats.text_table import read_text_table
-from trapline.formats.zones import written
+from trapline.formats.zones import format_instant
 
 DESCRIPTOR = "datapackage.json"
 _IDS = {"deployments": "deploymentID", "media": "mediaID", "observations": "observationID"}
@@ -44,7 +44,7 @@ class PresentMedia:
 
 
 @dataclass
-class Package:
+class CamtrapPackage:
     """A package as it is on disk, and what is to be added.
 
     Attributes:
@@ -60,7 +60,7 @@ class Package:
     added: dict[str, list[Row]] = field(default_factory=lambda: {table: [] for table in TABLES})
 
     @classmethod
-    def open(cls, folder: Path) -> Package:
+    def open(cls, folder: Path) -> CamtrapPackage:
         """The package in a folder, or the beginnings of one where the folder is empty or absent.
 
         Raises:
@@ -113,11 +113,11 @@ class Package:
         """Event id → the deployments of its observations on disk."""
         if not self.exists or not {"eventID", "deploymentID"} <= set(self.present["observations"].columns):
             return {}
-        found: dict[str, set[str]] = {}
+        deployments: dict[str, set[str]] = {}
         pairs = self.present["observations"].select("eventID", "deploymentID").drop_nulls().unique()
         for event, deployment in pairs.iter_rows():
-            found.setdefault(event, set()).add(deployment)
-        return found
+            deployments.setdefault(event, set()).add(deployment)
+        return deployments
 
     def add(self, table: str, rows: Iterable[Row]) -> None:
         """Add rows.
@@ -207,8 +207,8 @@ def deployment_row(deployment: Deployment) -> Row:
         "locationID": deployment.location_id,
         "latitude": deployment.values["latitude"],
         "longitude": deployment.values["longitude"],
-        "deploymentStart": written(deployment.start),
-        "deploymentEnd": written(deployment.end),
+        "deploymentStart": format_instant(deployment.start),
+        "deploymentEnd": format_instant(deployment.end),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.errors import DataError
-from trapline.formats.text_table import read_text_table, renamed
+from trapline.formats.text_table import read_text_table, rename_columns
 from trapline.formats.zones import localise
 
 _NAMES = {
@@ -25,11 +25,11 @@ _REQUIRED = ("latitude", "longitude", "deploymentStart", "deploymentEnd")
 
 @dataclass(frozen=True)
 class Deployment:
-    """One camera at one place from–to.
+    """One camera at one location from–to.
 
     Attributes:
         deployment_id: unique.
-        location_id: the place; None if the table does not say.
+        location_id: the location; None if the table does not say.
         latitude: degrees, WGS84.
         longitude: degrees, WGS84.
         start: zone-aware.
@@ -58,15 +58,15 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
     """
     table = read_text_table(path)
     plain = {name.lower().replace("_", "").replace(" ", ""): name for name in reversed(table.columns)}
-    found = {role: next((plain[n] for n in names if n in plain), None) for role, names in _NAMES.items()}
-    missing = [role for role in _REQUIRED if found[role] is None]
-    if found["deploymentID"] is None and found["locationID"] is None:
+    column_of = {role: next((plain[n] for n in names if n in plain), None) for role, names in _NAMES.items()}
+    missing = [role for role in _REQUIRED if column_of[role] is None]
+    if column_of["deploymentID"] is None and column_of["locationID"] is None:
         missing.insert(0, "deploymentID or locationID")
     if missing:
         have = ", ".join(name for name in table.columns if name != "_place")
         raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
-    named = {name: role for role, name in found.items() if name is not None and name != role}
-    rows = renamed(table, named, path).iter_rows(named=True)
+    named = {name: role for role, name in column_of.items() if name is not None and name != role}
+    rows = rename_columns(table, named, path).iter_rows(named=True)
     deployments = [_deployment(row, zone) for row in rows]
     if not deployments:
         raise DataError(f"{path} has no deployments.")
@@ -154,7 +154,7 @@ def assign_deployments(
     by_location: dict[str | None, list[Deployment]] = {}
     for deployment in deployments:
         by_location.setdefault(deployment.location_id or deployment.deployment_id, []).append(deployment)
-    found: dict[str, Deployment] = {}
+    deployment_of: dict[str, Deployment] = {}
     homeless: dict[str, int] = {}
     outside = 0
     for row in media:
@@ -168,7 +168,7 @@ def assign_deployments(
             name += f" at {moment}" if at_place else ""
             homeless[name] = homeless.get(name, 0) + 1
             continue
-        found[row["media_id"]] = own
+        deployment_of[row["media_id"]] = own
         outside += moment is not None and not own.start <= moment <= own.end
     if homeless:
         first = "; ".join(f"{name} ({count} media)" for name, count in list(homeless.items())[:3])
@@ -177,8 +177,10 @@ def assign_deployments(
             f"{', '.join(list(by_id)[:8])}. Add rows to the table, with the ids that the catalog uses."
         )
     if not outside:
-        return found, []
-    return found, [f"{outside} media were taken outside the time of their deployment: is the clock right?"]
+        return deployment_of, []
+    return deployment_of, [
+        f"{outside} media were taken outside the time of their deployment: is the clock right?"
+    ]
 
 
 def _at_time(deployments: Sequence[Deployment], moment: datetime | None) -> Deployment | None:

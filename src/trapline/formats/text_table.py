@@ -32,7 +32,7 @@ def read_text_table(path: Path, *, encoding: str = "utf-8") -> pl.DataFrame:
         DataError: missing, too large, not in `encoding`, without a header, a column name twice or empty,
             or a row with more or fewer cells than the header; the line is named.
     """
-    text = _decoded(path, encoding)
+    text = _decode(path, encoding)
     first = text.lstrip("\r\n").split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -142,19 +142,19 @@ def _refuse_ragged(path: Path, width: int) -> None:
                 )
 
 
-def place_of(rows: pl.DataFrame) -> pl.Series:
+def describe_lines(rows: pl.DataFrame) -> pl.Series:
     """File and line of each row, from its `_place`, or its `_file` and `_line`."""
     if "_place" in rows.columns:
         return rows["_place"]
     return rows.select(pl.format("{} line {}", pl.col("_file").cast(pl.String), "_line")).to_series()
 
 
-def line_of(path: Path, line: int) -> str:
+def describe_line(path: Path, line: int) -> str:
     """How a line of a file is named in messages."""
     return f"{path.name} line {line}"
 
 
-def _decoded(path: Path, encoding: str) -> str:
+def _decode(path: Path, encoding: str) -> str:
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     if path.stat().st_size > MAX_BYTES:
@@ -189,7 +189,7 @@ def _check_header(path: Path, header: list[str]) -> None:
         )
 
 
-def renamed(table: pl.DataFrame, names: Mapping[str, str], source: Path) -> pl.DataFrame:
+def rename_columns(table: pl.DataFrame, names: Mapping[str, str], source: Path) -> pl.DataFrame:
     """The table with those of its columns renamed that `names` has: theirs -> ours.
 
     Raises:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.text_table import place_of
+from trapline.formats.text_table import describe_lines
 
 _PLAIN = "%Y-%m-%d %H:%M:%S"
 _WRITTEN = (
@@ -42,14 +42,14 @@ def parse_times(
     unread = rows.filter(text.is_not_null() & pl.col("_wall").is_null())
     if unread.height and rows["_wall"].null_count() == rows.height:
         raise DataError(
-            f"No time could be read; the first is {unread['_time_text'][0]!r} ({place_of(unread)[0]}). "
+            f"No time could be read; the first is {unread['_time_text'][0]!r} ({describe_lines(unread)[0]}). "
             "Say how times are written with --time-format, as in '%d/%m/%Y %H:%M:%S'."
         )
     notes = []
     if unread.height:
         first = "; ".join(
-            f"{text!r} in {place}"
-            for text, place in zip(unread["_time_text"].head(3), place_of(unread.head(3)), strict=True)
+            f"{text!r} in {line}"
+            for text, line in zip(unread["_time_text"].head(3), describe_lines(unread.head(3)), strict=True)
         )
         notes.append(f"{unread.height} times cannot be read and are left out: {first}")
     old: dict[str, pl.DataType] = {
@@ -76,7 +76,9 @@ def _read_texts(rows: pl.DataFrame, time_format: str | None) -> pl.DataFrame:
     """Fill `_wall` and `_offset`; what most files hold is read at a tenth of the cost of everything else."""
     text = pl.col("_time_text")
     if time_format is not None:
-        return rows.with_columns(_by_format(text, time_format).alias("_wall"), _offset(text).alias("_offset"))
+        return rows.with_columns(
+            _parse_by_format(text, time_format).alias("_wall"), _offset(text).alias("_offset")
+        )
     plain = rows.select(text.str.to_datetime(_PLAIN, strict=False, time_unit="us").alias("_wall")).to_series()
     if plain.null_count() == rows["_time_text"].null_count():
         return rows.with_columns(plain, pl.lit(None, pl.Duration("us")).alias("_offset"))
@@ -115,11 +117,11 @@ def to_utc(rows: pl.DataFrame, timezone: str) -> tuple[pl.DataFrame, list[str]]:
 
 def wall_clock(text: str) -> datetime | None:
     """One time as `parse_times` reads it without a format, in plain Python; None if it cannot be read."""
-    found = re.match(_WRITTEN, text)
-    if found is None:
+    match = re.match(_WRITTEN, text)
+    if match is None:
         return None
-    year, month, day = (int(part) for part in re.split("[-:/]", found["date"]))
-    hour, minute, *rest = found["clock"].split(":")
+    year, month, day = (int(part) for part in re.split("[-:/]", match["date"]))
+    hour, minute, *rest = match["clock"].split(":")
     second, _, fraction = (rest or ["0"])[0].partition(".")
     microsecond = int(fraction[:6].ljust(6, "0"))
     try:
@@ -136,7 +138,7 @@ def _wall_clock(text: pl.Expr) -> pl.Expr:
     return (date + " " + seconds).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
 
 
-def _by_format(text: pl.Expr, time_format: str) -> pl.Expr:
+def _parse_by_format(text: pl.Expr, time_format: str) -> pl.Expr:
     if "%z" in time_format or "%Z" in time_format:
         raise UsageError("A time format may not hold a zone (%z): times with an offset are read without one.")
     return text.str.to_datetime(time_format, strict=False, time_unit="us")

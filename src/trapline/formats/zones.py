@@ -51,6 +51,6 @@ def instant(media: Mapping[str, Any], zone: tzinfo | None) -> datetime | None:
     return localise(media["camera_time"], zone)
 
 
-def written(moment: datetime) -> str:
+def format_instant(moment: datetime) -> str:
     """ISO 8601 with the offset, whole seconds, as Camtrap DP wants it."""
     return moment.replace(microsecond=0).isoformat()

@@ -32,10 +32,10 @@ def count_scans(content: bytes, most: int) -> int:
         return alike
     scans, at = 0, 2
     while scans <= most:
-        found = _MARKER.search(content, at)
-        if found is None or content[found.end() - 1] == 0xD9:
+        match = _MARKER.search(content, at)
+        if match is None or content[match.end() - 1] == 0xD9:
             break
-        at, marker = found.end(), content[found.end() - 1]
+        at, marker = match.end(), content[match.end() - 1]
         if marker not in _ALONE:
             scans += marker == 0xDA
             at += int.from_bytes(content[at : at + 2], "big")
@@ -75,7 +75,7 @@ def _gif_frames(content: bytes) -> Iterator[int]:
 
 
 def _colours(content: bytes, at: int) -> int:
-    """Bytes of the colour table that the flags at a place announce."""
+    """Bytes of the colour table that the flags at an offset announce."""
     flags = content[at] if at < len(content) else 0
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
@@ -88,10 +88,10 @@ def _tiff_directories(content: bytes) -> Iterator[int]:
     seen: set[int] = set()
     at = 8 if big else 4
     try:
-        while (place := struct.unpack_from(order + pointer, content, at)[0]) and place not in seen:
-            seen.add(place)
-            yield place
-            entries = struct.unpack_from(order + number, content, place)[0]
-            at = place + struct.calcsize("=" + number) + entries * entry
+        while (offset := struct.unpack_from(order + pointer, content, at)[0]) and offset not in seen:
+            seen.add(offset)
+            yield offset
+            entries = struct.unpack_from(order + number, content, offset)[0]
+            at = offset + struct.calcsize("=" + number) + entries * entry
     except (struct.error, OverflowError):  # cut off, or beyond any file
         return

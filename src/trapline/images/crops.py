@@ -42,7 +42,7 @@ class Rectangle:
         """`bottom` less `top`."""
         return self.bottom - self.top
 
-    def scaled(self, factor: float) -> Rectangle:
+    def scale(self, factor: float) -> Rectangle:
         """The same part of the picture at another scale."""
         return Rectangle(self.left * factor, self.top * factor, self.right * factor, self.bottom * factor)
 
@@ -50,12 +50,12 @@ class Rectangle:
 def passing_boxes(
     boxes: Sequence[Mapping[str, Any]] | None, crop: CropPolicy
 ) -> list[tuple[int, Mapping[str, Any]]]:
-    """The boxes that the policy lets through, with their place in `boxes`, most confident first.
+    """The boxes that the policy lets through, with their index in `boxes`, most confident first.
 
     A box without a confidence counts as certain: it was drawn by hand.
     """
-    passing = [(place, box) for place, box in enumerate(boxes or ()) if refusal(box, crop) is None]
-    return sorted(passing, key=lambda found: -_confidence(found[1]))
+    passing = [(index, box) for index, box in enumerate(boxes or ()) if refusal(box, crop) is None]
+    return sorted(passing, key=lambda pair: -_confidence(pair[1]))
 
 
 def refusal(box: Mapping[str, Any], crop: CropPolicy) -> str | None:

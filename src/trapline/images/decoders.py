@@ -91,7 +91,7 @@ class Decoder:
         for last in (False, True):
             started = time.monotonic()
             try:
-                done, said, inner = self._ask(pixels, source, job, preprocessing, limits)
+                done, reply, inner = self._ask(pixels, source, job, preprocessing, limits)
             except _LostError:
                 status = self.close(_GOODBYE_SECONDS)
                 pixels[:] = 0
@@ -106,8 +106,8 @@ class Decoder:
                 self.close()
                 raise
             if not done:
-                raise ImageError(name_of(source), said)
-            return Prepared(pixels, said or None, inner)
+                raise ImageError(name_of(source), reply)
+            return Prepared(pixels, reply or None, inner)
         raise AssertionError("unreachable")
 
     def _ask(
@@ -118,7 +118,7 @@ class Decoder:
         preprocessing: Preprocessing,
         limits: Limits,
     ) -> tuple[bool, str, Size]:
-        process = self._started()
+        process = self._start()
         if self._told != (preprocessing, limits):
             job = job | {"preprocessing": preprocessing.model_dump(), "limits": asdict(limits)}
         content = json.dumps(job).encode()
@@ -135,23 +135,23 @@ class Decoder:
         start = process.stdout.read(ANSWER.size)
         if len(start) < ANSWER.size:
             raise _LostError
-        done, high, wide, said, size = ANSWER.unpack(start)
-        text = process.stdout.read(said)
-        if len(text) < said:
+        done, high, wide, reply, size = ANSWER.unpack(start)
+        text = process.stdout.read(reply)
+        if len(text) < reply:
             raise _LostError
         flat = memoryview(pixels.data).cast("B")
         if done and (size != len(flat) or process.stdout.readinto(flat) < size):  # type: ignore[attr-defined]
             raise _LostError
         return done, text.decode(), (high, wide)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         if self._ended:
             raise _LostError
         for last in (False, True):
             if self._process is not None:
                 break
             self._told = None
-            self._process = process = self._launched()
+            self._process = process = self._launch()
             if self._ended:  # by another thread, which found no process yet
                 process.kill()
             _widen(process)
@@ -168,7 +168,7 @@ class Decoder:
         assert self._process is not None
         return self._process
 
-    def _launched(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> subprocess.Popen[bytes]:
         read: int | None = None
         try:
             if sys.platform == "linux":
@@ -195,7 +195,7 @@ class Decoder:
             TraplineError: it cannot be started.
         """
         with suppress(_LostError):
-            self._started()
+            self._start()
 
     def end(self) -> None:
         """Kill the process, also from another thread than the one that waits for it; no other is started."""
@@ -275,7 +275,7 @@ class Decoders:
         self._ended = False
 
     @contextmanager
-    def borrowed(self) -> Iterator[Decoder]:
+    def borrow(self) -> Iterator[Decoder]:
         """A decoder for one photo."""
         with self._lock:
             decoder = self._idle.pop() if self._idle else Decoder()
@@ -322,7 +322,7 @@ class Decoders:
 
 
 _SHARED = Decoders()
-borrowed = _SHARED.borrowed
+borrowed = _SHARED.borrow
 """A decoder for one photo of a run; it is kept for the next, in this run or another."""
 
 close_all = atexit.register(_SHARED.close)

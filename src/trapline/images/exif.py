@@ -117,10 +117,10 @@ def _to_utc(time: datetime | None, offset: str | None) -> datetime | None:
         return None
     if offset == "Z":
         return time.replace(tzinfo=UTC)
-    found = re.fullmatch(r"([+-])([0-9]{2}):([0-9]{2})", offset)
-    if found is None:
+    match = re.fullmatch(r"([+-])([0-9]{2}):([0-9]{2})", offset)
+    if match is None:
         return None
-    east = timedelta(hours=int(found[2]), minutes=int(found[3])) * (1 if found[1] == "+" else -1)
+    east = timedelta(hours=int(match[2]), minutes=int(match[3])) * (1 if match[1] == "+" else -1)
     if abs(east) > timedelta(hours=14):
         return None
     try:

@@ -49,8 +49,8 @@ def perceptual_hash(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> in
 @cache
 def _cosines() -> npt.NDArray[np.float64]:
     """The 8 lowest rows of the orthonormal DCT-II of length 32: float64 [8, 32]."""
-    places = (2 * np.arange(_SIDE) + 1) * np.pi / (2 * _SIDE)
-    basis: npt.NDArray[np.float64] = np.cos(np.arange(_KEPT)[:, None] * places) * np.sqrt(2 / _SIDE)
+    angles = (2 * np.arange(_SIDE) + 1) * np.pi / (2 * _SIDE)
+    basis: npt.NDArray[np.float64] = np.cos(np.arange(_KEPT)[:, None] * angles) * np.sqrt(2 / _SIDE)
     basis[0] /= np.sqrt(2)
     return basis
 
@@ -66,24 +66,24 @@ def near_duplicates(hashes: Sequence[int | None], distance: int = 4) -> list[lis
         distance: bits that may differ, 0 to 15.
 
     Returns:
-        the places in `hashes`, rising within a group; groups by their first place; no group of one.
+        the indices in `hashes`, rising within a group; groups by their first index; no group of one.
     """
     if not 0 <= distance <= 15:
         raise ValueError(f"distance must be 0 to 15 bits, not {distance}")
-    known = [place for place, value in enumerate(hashes) if value is not None]
-    values = np.array([hashes[place] for place in known], np.uint64)
+    known = [index for index, value in enumerate(hashes) if value is not None]
+    values = np.array([hashes[index] for index in known], np.uint64)
     unique, inverse = np.unique(values, return_inverse=True)
     parents = np.arange(len(unique))
     for first, second in _close_pairs(unique, distance):
         _join(parents, first, second)
     groups: dict[int, list[int]] = {}
-    for place, which in zip(known, inverse.tolist(), strict=True):
-        groups.setdefault(_root(parents, which), []).append(place)
+    for index, which in zip(known, inverse.tolist(), strict=True):
+        groups.setdefault(_root(parents, which), []).append(index)
     return sorted(group for group in groups.values() if len(group) > 1)
 
 
 def _close_pairs(unique: npt.NDArray[np.uint64], distance: int) -> Iterator[tuple[int, int]]:
-    """Pairs of places in `unique` that differ in at most `distance` bits (some more than once)."""
+    """Pairs of indices in `unique` that differ in at most `distance` bits (some more than once)."""
     edges = np.linspace(0, _BITS, distance + 2).round().astype(int)
     for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         band = (unique >> np.uint64(low)) & np.uint64(2 ** (high - low) - 1)
@@ -106,11 +106,11 @@ def _close_in_bucket(
         yield from zip(bucket[first[forward] + start].tolist(), bucket[second[forward]].tolist(), strict=True)
 
 
-def _root(parents: npt.NDArray[np.intp], place: int) -> int:
-    while parents[place] != place:
-        parents[place] = parents[parents[place]]
-        place = int(parents[place])
-    return place
+def _root(parents: npt.NDArray[np.intp], index: int) -> int:
+    while parents[index] != index:
+        parents[index] = parents[parents[index]]
+        index = int(parents[index])
+    return index
 
 
 def _join(parents: npt.NDArray[np.intp], first: int, second: int) -> None:

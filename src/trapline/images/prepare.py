@@ -65,7 +65,7 @@ def prepare(
     decoded = decode(source, min_side=least_size, limits=limits)
     plan = _plan(decoded.full_size, preprocessing, box)
     image = mask_banners(decoded.image, preprocessing.mask_top, preprocessing.mask_bottom)
-    reduced = Fit(plan.region.scaled(1 / decoded.scale), plan.height, plan.width, plan.top, plan.left)
+    reduced = Fit(plan.region.scale(1 / decoded.scale), plan.height, plan.width, plan.top, plan.left)
     return Prepared(fit_image(image, reduced, preprocessing), decoded.warning, (plan.height, plan.width))
 
 

@@ -65,8 +65,8 @@ def main(lifeline: int | None = None) -> None:
         source = Path(job["path"]) if "path" in job else jobs.read(job["bytes"])
         _end_after(job["seconds"])
         done, text, pixels, inner = answer(source, job["box"], preprocessing, limits)
-        said = text.encode(errors="replace")
-        answers.write(ANSWER.pack(done, *inner, len(said), len(pixels)) + said)
+        reply = text.encode(errors="replace")
+        answers.write(ANSWER.pack(done, *inner, len(reply), len(pixels)) + reply)
         answers.write(pixels)
         answers.flush()
 

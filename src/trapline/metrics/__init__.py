@@ -42,7 +42,7 @@ from trapline.metrics.registry import (
     measure,
     metric_names,
 )
-from trapline.metrics.several import log_odds, restore_blanks, said, sigmoid
+from trapline.metrics.several import labels_said, log_odds, restore_blanks, sigmoid
 
 __all__ = [
     "EVALUATORS",
@@ -73,6 +73,7 @@ __all__ = [
     "label_auc",
     "label_average_precision",
     "label_log_loss",
+    "labels_said",
     "log_loss",
     "log_losses",
     "log_odds",
@@ -85,7 +86,6 @@ __all__ = [
     "probabilities_of",
     "ranks",
     "restore_blanks",
-    "said",
     "shift_logits",
     "sigmoid",
     "subset_accuracy",

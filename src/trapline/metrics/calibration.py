@@ -70,10 +70,10 @@ def calibration_table(
 ) -> list[CalibrationBin]:
     """The bins behind `expected_calibration_error`, for a reliability diagram."""
     confidence, hits = _confidence_and_hits(truth, probabilities)
-    place = _bin_of(confidence, bins)
-    counts = np.bincount(place, minlength=bins)
-    means = ratio(np.bincount(place, weights=confidence, minlength=bins), counts)
-    shares = ratio(np.bincount(place, weights=hits, minlength=bins), counts)
+    bin_index = _bin_of(confidence, bins)
+    counts = np.bincount(bin_index, minlength=bins)
+    means = ratio(np.bincount(bin_index, weights=confidence, minlength=bins), counts)
+    shares = ratio(np.bincount(bin_index, weights=hits, minlength=bins), counts)
     return [
         CalibrationBin(
             low=index / bins,
@@ -120,13 +120,13 @@ def fit_temperature(
         raise DataError("A temperature needs weights of shape [media] that are not all 0.")
     losses = _softmax_losses if array.ndim == 1 else _cell_losses if cells else _sigmoid_losses
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda inverse: float((w * losses(values * inverse, array)).sum()) + inverse - np.log(inverse),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-7},
     )
-    return float(1 / found.x)
+    return float(1 / optimum.x)
 
 
 def _softmax_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
@@ -175,21 +175,21 @@ def fit_scaling(
     labels = values.shape[1]
     own = labels if spread > 0 else 0
 
-    def unpack(found: Floats) -> tuple[Floats, Floats]:
-        slopes, offsets = np.full(labels, found[0]), np.full(labels, found[1])
+    def unpack(parameters: Floats) -> tuple[Floats, Floats]:
+        slopes, offsets = np.full(labels, parameters[0]), np.full(labels, parameters[1])
         if own:
-            slopes, offsets = slopes + found[2 : 2 + own], offsets + found[2 + own :]
+            slopes, offsets = slopes + parameters[2 : 2 + own], offsets + parameters[2 + own :]
         return np.exp(slopes), offsets
 
-    def posterior(found: Floats) -> tuple[float, Floats]:
-        slopes, offsets = unpack(found)
+    def posterior(parameters: Floats) -> tuple[float, Floats]:
+        slopes, offsets = unpack(parameters)
         scaled = values * slopes + offsets
         off = (1 / (1 + np.exp(-np.clip(scaled, -700, 700))) - array) * counts
         by_slope, by_offset = (off * values).sum(axis=0) * slopes, off.sum(axis=0)
         loss = float((counts * (np.logaddexp(0, scaled) - array * scaled)).sum())
         widths = np.array([1.0, 3.0] + [spread] * own + [2 * spread] * own)
         gradient = np.concatenate([[by_slope.sum(), by_offset.sum()], by_slope[:own], by_offset[:own]])
-        return loss + float((found**2 / (2 * widths**2)).sum()), gradient + found / widths**2
+        return loss + float((parameters**2 / (2 * widths**2)).sum()), gradient + parameters / widths**2
 
     best = minimize(posterior, np.zeros(2 + 2 * own), jac=True, method="L-BFGS-B")
     return unpack(best.x)

@@ -15,7 +15,7 @@ from trapline.metrics.inputs import (
     ratio,
     weighted_mean,
 )
-from trapline.metrics.several import said
+from trapline.metrics.several import labels_said
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def count_labels(
 
     Single-label: the most probable label is said, the first of equals. Multi-label: every label whose
     probability reaches `threshold` (one for all, or one a label) is said, but the label in column `blank`
-    only alone (see `trapline.metrics.said`).
+    only alone (see `trapline.metrics.labels_said`).
     """
     array, values = check(truth, probabilities)
     w = check_weights(weights, len(values))
@@ -68,14 +68,14 @@ def count_labels(
         actual = array[:, None] == columns
         told = values.argmax(axis=1)[:, None] == columns
     else:
-        actual, told = array.astype(bool), said(values, threshold, blank)
+        actual, told = array.astype(bool), labels_said(values, threshold, blank)
     return LabelCounts(
         w @ actual.astype(np.float64), w @ told.astype(np.float64), w @ (actual & told).astype(np.float64)
     )
 
 
 def ranks(truth: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np.int64]:
-    """[N]: the place of the true label, 0 for the most probable one; of equals the first leads."""
+    """[N]: the rank of the true label, 0 for the most probable one; of equals the first leads."""
     own = probabilities[np.arange(len(truth)), truth][:, None]
     earlier = np.arange(probabilities.shape[1]) < truth[:, None]
     ahead = (probabilities > own) | ((probabilities == own) & earlier)
@@ -134,9 +134,9 @@ def subset_accuracy(
     weights: npt.ArrayLike | None = None,
     blank: int | None = None,
 ) -> Floats:
-    """The share of media whose set of said labels (see `trapline.metrics.said`) is right (multi-label)."""
+    """The share of media whose set of labels (see `trapline.metrics.labels_said`) is right (multi-label)."""
     array, values = check(truth, probabilities)
-    hit = (array.astype(bool) == said(values, blank=blank)).all(axis=1).astype(np.float64)
+    hit = (array.astype(bool) == labels_said(values, blank=blank)).all(axis=1).astype(np.float64)
     return weighted_mean(hit, check_weights(weights, len(hit)))
 
 

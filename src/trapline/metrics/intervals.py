@@ -64,9 +64,9 @@ def bootstrap(
     ) -> dict[str, Floats]:
         return {"figure": metric_fn(truth, probabilities, weights)}
 
-    found = bootstrap_all(truth, probabilities, groups, samples, seed, metrics_fn=one)["figure"]
-    assert isinstance(found, Estimate)
-    return found
+    estimate = bootstrap_all(truth, probabilities, groups, samples, seed, metrics_fn=one)["figure"]
+    assert isinstance(estimate, Estimate)
+    return estimate
 
 
 def bootstrap_all(

@@ -31,8 +31,8 @@ def pool_opinions(
 ) -> Floats:
     """The pool of M models: float64 [N, K]; `sureness` [N] is of each media."""
     evidence = _evidence(np.asarray(probabilities, np.float64), multi_label)
-    said = (evidence @ np.asarray(weights, np.float64)) * np.asarray(sureness, np.float64)[:, None]
-    return _probabilities(said, multi_label)
+    pooled = (evidence @ np.asarray(weights, np.float64)) * np.asarray(sureness, np.float64)[:, None]
+    return _probabilities(pooled, multi_label)
 
 
 def fit_opinions(
@@ -71,17 +71,17 @@ def fit_opinions(
     evidence = _evidence(values, several)
     hits = array if several else np.eye(values.shape[1])[array]  # [N, K]
 
-    def posterior(found: Floats) -> tuple[float, Floats]:
-        weights, logs = found[:models], found[models:]
+    def posterior(parameters: Floats) -> tuple[float, Floats]:
+        weights, logs = parameters[:models], parameters[models:]
         sureness = np.exp(logs)[member]
-        said = (evidence @ weights) * sureness[:, None]
-        pooled = _probabilities(said, several)
+        logits = (evidence @ weights) * sureness[:, None]
+        pooled = _probabilities(logits, several)
         loss = -float((hits * np.log(np.maximum(pooled, 1e-300))).sum())
         if several:
             loss -= float(((1 - hits) * np.log(np.maximum(1 - pooled, 1e-300))).sum())
         off, away = pooled - hits, weights - 1 / models
         by_weight = np.einsum("nk,nkm->m", off * sureness[:, None], evidence)
-        by_group = np.bincount(member, (off * said).sum(axis=1), count)
+        by_group = np.bincount(member, (off * logits).sum(axis=1), count)
         loss += float((away**2).sum() + (logs**2).sum() / spread**2) / 2
         return loss, np.concatenate([by_weight + away, by_group + logs / spread**2])
 
@@ -99,8 +99,8 @@ def _evidence(probabilities: Floats, multi_label: bool) -> Floats:
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
-def _probabilities(said: Floats, multi_label: bool) -> Floats:
+def _probabilities(pooled: Floats, multi_label: bool) -> Floats:
     if multi_label:
-        return sigmoid(said)
-    powers = np.exp(said - said.max(axis=1, keepdims=True))
+        return sigmoid(pooled)
+    powers = np.exp(pooled - pooled.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))

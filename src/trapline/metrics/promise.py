@@ -168,26 +168,26 @@ def choose_threshold(
         DataError: the lengths differ.
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
-    places = np.unique(np.asarray(groups), return_inverse=True)[1]
-    if not len(values) == len(hits) == len(places):
+    locations = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if not len(values) == len(hits) == len(locations):
         raise DataError("Scores, outcomes and groups must be of one length.")
     if len(values) == 0:
         return None
     order = np.argsort(-values, kind="stable")
-    values, hits, places = values[order], hits[order], places[order]
-    alike = intraclass_correlation(hits, places)
+    values, hits, locations = values[order], hits[order], locations[order]
+    alike = intraclass_correlation(hits, locations)
     kept = None
-    for count in _counts(values, places, alike, promise, confidence):
-        bound = _lower(hits[:count], places[:count], alike, confidence)
+    for count in _counts(values, locations, alike, promise, confidence):
+        bound = _lower(hits[:count], locations[:count], alike, confidence)
         if bound < promise:
             break
-        groups_there = len(np.unique(places[:count]))
+        groups_there = len(np.unique(locations[:count]))
         kept = Promise(float(values[count - 1]), count, int(hits[:count].sum()), groups_there, bound)
     return kept
 
 
 def _counts(
-    values: Floats, places: npt.NDArray[np.generic], alike: float, promise: float, confidence: float
+    values: Floats, locations: npt.NDArray[np.generic], alike: float, promise: float, confidence: float
 ) -> list[int]:
     """How many media pass each threshold that is tried: decided by the scores, the groups and `alike`.
 
@@ -198,7 +198,7 @@ def _counts(
     share = 1 - _MISTAKES_AT_FIRST * (1 - promise)
 
     def enough(count: int) -> bool:
-        return _bound(share, _size(places[:count], alike, confidence), confidence) >= promise
+        return _bound(share, _size(locations[:count], alike, confidence), confidence) >= promise
 
     low, high = 0, len(ends)
     while low < high:  # the first end with enough media; nearly monotone, which is near enough
@@ -206,4 +206,4 @@ def _counts(
         low, high = (low, middle) if enough(int(ends[middle])) else (middle + 1, high)
     left = ends[low:]
     picked = np.unique(np.linspace(0, len(left) - 1, min(STEPS, len(left))).round().astype(int))
-    return [int(left[place]) for place in picked] if len(left) else []
+    return [int(left[index]) for index in picked] if len(left) else []

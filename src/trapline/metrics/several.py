@@ -25,7 +25,7 @@ def log_odds(probabilities: npt.ArrayLike, least: float = 1e-7) -> Floats:
     return np.asarray(np.log(values) - np.log1p(-values))
 
 
-def said(
+def labels_said(
     probabilities: npt.ArrayLike, threshold: float | npt.ArrayLike = 0.5, blank: int | None = None
 ) -> npt.NDArray[np.bool_]:
     """[..., K]: which labels are said of a media: those that reach the threshold, one for all or one a label.
@@ -35,15 +35,15 @@ def said(
     wherever an unknown animal left every other label unlikely.
     """
     values = np.asarray(probabilities, np.float64)
-    found = values >= np.asarray(threshold)
+    passes = values >= np.asarray(threshold)
     if blank is None:
-        return found
-    others = np.where(found, values, -1.0)
+        return passes
+    others = np.where(passes, values, -1.0)
     others[..., blank] = -1.0
-    empty = found[..., blank] & (values[..., blank] >= others.max(axis=-1))
-    found &= ~empty[..., None]
-    found[..., blank] = empty
-    return found
+    empty = passes[..., blank] & (values[..., blank] >= others.max(axis=-1))
+    passes &= ~empty[..., None]
+    passes[..., blank] = empty
+    return passes
 
 
 def restore_blanks(logits: npt.ArrayLike, blank: int, kept: float) -> Floats:
@@ -62,13 +62,13 @@ def restore_blanks(logits: npt.ArrayLike, blank: int, kept: float) -> Floats:
     values = np.asarray(logits, np.float64)
     if kept == 1:
         return values
-    said = values[..., blank]
-    empty = said - np.log(kept)  # log odds of blank, all blanks counted
-    log_left = np.logaddexp(np.log(kept), said) - np.logaddexp(0, said)  # log(kept + (1 - kept) s)
+    blanks = values[..., blank]
+    empty = blanks - np.log(kept)  # log odds of blank, all blanks counted
+    log_left = np.logaddexp(np.log(kept), blanks) - np.logaddexp(0, blanks)  # log(kept + (1 - kept) s)
     log_factor = np.log(kept) - log_left
-    lost = np.log1p(-kept) - np.logaddexp(0, -said) - log_left  # log(1 - factor)
+    lost = np.log1p(-kept) - np.logaddexp(0, -blanks) - log_left  # log(1 - factor)
     present = -np.logaddexp(0, -values) + log_factor[..., None]
     absent = np.logaddexp(-np.logaddexp(0, values), -np.logaddexp(0, -values) + lost[..., None])
-    found = present - absent
-    found[..., blank] = empty
-    return np.asarray(found)
+    difference = present - absent
+    difference[..., blank] = empty
+    return np.asarray(difference)

@@ -23,7 +23,7 @@ def user_cache_folder() -> Path:
 
 def may_be_made(folder: Path) -> bool:
     """Whether this user can write into a folder, or make it."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    there = next(ancestor for ancestor in (folder, *folder.absolute().parents) if ancestor.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 

@@ -81,11 +81,11 @@ def fit_calibration(
 
 def doubts_of(calibration: Calibration) -> list[str]:
     """What a reader must know of a calibration before believing its probabilities elsewhere."""
-    doubts, places = [], len(calibration.locations)
+    doubts, location_count = [], len(calibration.locations)
     if calibration.method == "none":
         return []
-    if 0 < places < FEW_LOCATIONS:
-        where = f"{places} location{'s' if places > 1 else ''}"
+    if 0 < location_count < FEW_LOCATIONS:
+        where = f"{location_count} location{'s' if location_count > 1 else ''}"
         doubts.append(
             f"The calibration rests on {where}; how sure the model may be at others is hardly known."
         )

@@ -53,8 +53,8 @@ class Interval(BaseModel):
 
 def as_intervals(estimates: Mapping[str, Estimate]) -> dict[str, Interval]:
     """Estimates by name; figures that are undefined are left out."""
-    found = {name: Interval.of(estimate) for name, estimate in estimates.items()}
-    return {name: interval for name, interval in found.items() if interval is not None}
+    intervals = {name: Interval.of(estimate) for name, estimate in estimates.items()}
+    return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
 class Calibration(BaseModel):
@@ -243,13 +243,13 @@ class Card(BaseModel):
 
     @model_validator(mode="after")
     def _calibrations_fit_the_labels(self) -> Card:
-        for found in (self.calibration, *([self.event.calibration] if self.event else [])):
-            lengths = {len(values) for values in (found.slopes, found.offsets)}
-            if found.method == "labels" and lengths != {len(self.labels)}:
+        for calibration in (self.calibration, *([self.event.calibration] if self.event else [])):
+            lengths = {len(values) for values in (calibration.slopes, calibration.offsets)}
+            if calibration.method == "labels" and lengths != {len(self.labels)}:
                 raise DataError(
                     f"A calibration by label needs a slope and an offset for each of {self.labels}."
                 )
-            if self.task == "single-label" and (found.exclusive or found.blank_kept < 1):
+            if self.task == "single-label" and (calibration.exclusive or calibration.blank_kept < 1):
                 raise DataError("Labels of a single-label model exclude each other already.")
         return self
 

@@ -25,7 +25,7 @@ from trapline.errors import DataError, UsageError, require
 from trapline.images import Preprocessing
 from trapline.models.halting import Halt, halt_for
 from trapline.models.runtimes import Session, open_session
-from trapline.models.trial import STANDARD, Trial, passed, tried
+from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
 from trapline.models.whole_file import fingerprint_of
 
 METADATA_KEY = "trapline_detector"
@@ -88,7 +88,7 @@ class Detector:
             raise DataError(f"There is no detector at {self.path}.")
         if not (0 < min_conf < 1 and 0 < overlap < 1 and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
-        self._open(tried(self.path, "detector", runtime, trial), runtime, threads)
+        self._open(read_tried(self.path, "detector", runtime, trial), runtime, threads)
         self._ask_for(categories, min_conf, overlap, most, threads)
 
     @classmethod
@@ -97,7 +97,7 @@ class Detector:
         detector = cls.__new__(cls)
         detector.path = path
         detector._open(content, runtime, 1)
-        detector._ask_for([str(place) for place in range(detector._count)], 0.05, 0.45, 64, 1)
+        detector._ask_for([str(index) for index in range(detector._count)], 0.05, 0.45, 64, 1)
         return detector
 
     def _open(self, content: bytes, runtime: str, threads: int | None) -> None:
@@ -105,10 +105,10 @@ class Detector:
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
         self.preprocessing, self._batched = _input_of(self._session, self.path)
-        places = self._raw(self._blank())
-        self._grid = _grid(self.preprocessing, places.shape[1], self.path)
-        self._decoded = _is_decoded(places[0], self._grid)
-        self._count = places.shape[2] - 5
+        candidates = self._raw(self._blank())
+        self._grid = _grid(self.preprocessing, candidates.shape[1], self.path)
+        self._decoded = _is_decoded(candidates[0], self._grid)
+        self._count = candidates.shape[2] - 5
 
     def _ask_for(
         self,
@@ -119,7 +119,7 @@ class Detector:
         threads: int | None,
     ) -> None:
         self.min_conf, self.overlap, self.most = min_conf, overlap, most
-        self.categories = self._named(self._count, categories)
+        self.categories = self._name_categories(self._count, categories)
         self._suppress = open_session(
             _suppression(min_conf, overlap, most).SerializeToString(), self.path, "cpu", threads
         )
@@ -133,15 +133,16 @@ class Detector:
             raise DataError(f"{self.path} answers with something that is no number.")
         (chosen,) = self._suppress.run(["chosen"], {"boxes": boxes, "scores": scores}, Halt())
         return [
-            self._found(boxes[row], scores[row], chosen[chosen[:, 0] == row]) for row in range(len(images))
+            self._detections(boxes[row], scores[row], chosen[chosen[:, 0] == row])
+            for row in range(len(images))
         ]
 
-    def _found(self, boxes: Floats, scores: Floats, chosen: npt.NDArray[np.int64]) -> Found:
+    def _detections(self, boxes: Floats, scores: Floats, chosen: npt.NDArray[np.int64]) -> Found:
         """One picture's boxes [places, 4], scores [categories, places] and what was chosen of them."""
-        categories, places = chosen[:, 1], chosen[:, 2]
-        conf = scores[categories, places]
+        categories, indices = chosen[:, 1], chosen[:, 2]
+        conf = scores[categories, indices]
         order = np.argsort(-conf, kind="stable")[: self.most]
-        centre, size = boxes[places[order], :2], boxes[places[order], 2:]
+        centre, size = boxes[indices[order], :2], boxes[indices[order], 2:]
         return Found(categories[order], conf[order], np.hstack([centre - size / 2, size]))
 
     def _raw(self, images: npt.NDArray[np.uint8]) -> Floats:
@@ -162,7 +163,7 @@ class Detector:
         size = self.preprocessing
         return np.full((1, size.height, size.width, 3), _GREY, np.uint8)
 
-    def _named(self, count: int, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    def _name_categories(self, count: int, wanted: Sequence[str] | None) -> tuple[str, ...]:
         names = wanted
         if names is None and METADATA_KEY in self._session.metadata:
             try:
@@ -215,15 +216,15 @@ def convert_detector(
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(output.name + ".partial")
     try:
-        onnx.save(_described(graph, facts), partial)
-        passed(Detector(partial, categories=names, trial=None).fingerprint, "detector")
+        onnx.save(_describe(graph, facts), partial)
+        mark_passed(Detector(partial, categories=names, trial=None).fingerprint, "detector")
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
     return Detector(output)
 
 
-def _described(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto:
+def _describe(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto:
     """The graph with `facts` in its metadata; without the exporter's traces."""
     described = onnx.ModelProto()
     described.CopyFrom(graph)
@@ -240,10 +241,10 @@ def _input_of(session: Session, path: Path) -> tuple[Preprocessing, bool]:
     inputs = session.inputs
     shape = inputs[0].shape if inputs else ()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(shape) != 4 or shape[1] != 3:
-        found = ", ".join(f"{item.name} {item.type} {list(item.shape)}" for item in inputs)
+        signature = ", ".join(f"{item.name} {item.type} {list(item.shape)}" for item in inputs)
         raise DataError(
             f"{path} is no detector in YOLOX's layout: its input should be one float32 [batch, 3, height, "
-            f"width], and is {found}."
+            f"width], and is {signature}."
         )
     batch, _, height, width = shape
     if height is None or width is None or height % 32 or width % 32:
@@ -256,15 +257,15 @@ def _input_of(session: Session, path: Path) -> tuple[Preprocessing, bool]:
     return size, batch is None
 
 
-def _grid(size: Preprocessing, places: int, path: Path) -> Floats:
+def _grid(size: Preprocessing, candidates: int, path: Path) -> Floats:
     """float32 [places, 3]: column, row and stride of each place."""
     for strides in _STRIDES:
-        if sum((size.height // stride) * (size.width // stride) for stride in strides) == places:
+        if sum((size.height // stride) * (size.width // stride) for stride in strides) == candidates:
             break
     else:
         raise DataError(
-            f"{path} answers for {places} places, which are not the grids of strides 8, 16, 32 (and 64) of "
-            f"{size.height} × {size.width} pixels: it is not in YOLOX's layout."
+            f"{path} answers for {candidates} cells, which are not the grids of strides 8, 16, 32 (and 64) "
+            f"of {size.height} × {size.width} pixels: it is not in YOLOX's layout."
         )
     parts = []
     for stride in strides:

@@ -20,8 +20,8 @@ from trapline.images import Preprocessing
 from trapline.models.card import Card
 from trapline.models.halting import halt_for
 from trapline.models.runtimes import Session, open_session
-from trapline.models.trial import STANDARD, Trial, tried
-from trapline.models.whole_file import fingerprint_of, opened
+from trapline.models.trial import STANDARD, Trial, read_tried
+from trapline.models.whole_file import fingerprint_of, open_whole
 from trapline.notebook import as_html
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class ModelFile:
             raise DataError(f"{self.path} is a folder; name the model file in it (model.onnx).")
         if not self.path.exists():
             raise DataError(f"There is no model file at {self.path}. `trapline train` makes one.")
-        self._open(tried(self.path, "model", runtime, trial), threads, runtime)
+        self._open(read_tried(self.path, "model", runtime, trial), threads, runtime)
 
     @classmethod
     def of(
@@ -198,7 +198,7 @@ class ModelFile:
         Raises:
             DataError: it is not what it was when it was opened.
         """
-        with opened(self.path) as file:
+        with open_whole(self.path) as file:
             content = file.read()
         if fingerprint_of(content) != self.fingerprint:
             raise DataError(f"{self.path} has changed since it was opened. Begin again.")
@@ -232,12 +232,12 @@ class ModelFile:
             DataError: the batch has another type or shape, or the model's answer has; or it did not end.
             HaltedError: it was ended before it had answered.
         """
-        found = self.unchecked(images)
+        outputs = self.unchecked(images)
         if self.card.task != "features":
-            return replace(found, probabilities=mask_flawed(found.probabilities, self.card.task))
-        if not np.isfinite(found.embedding).all():
+            return replace(outputs, probabilities=mask_flawed(outputs.probabilities, self.card.task))
+        if not np.isfinite(outputs.embedding).all():
             raise DataError(f"{self.path} answers with an embedding that is no number.")
-        return found
+        return outputs
 
     def unchecked(self, images: npt.NDArray[np.uint8]) -> Outputs:
         """The same as `run`, but with the numbers as the model gives them, whatever they are."""
@@ -250,15 +250,15 @@ class ModelFile:
         widths = widths_of(self.card)
         with halt_for(len(images)) as halt:
             answered = self._session.run(list(widths), {INPUT: images}, halt)
-        found = dict(zip(widths, answered, strict=True))
+        outputs = dict(zip(widths, answered, strict=True))
         for name, width in widths.items():
-            if found[name].dtype != np.float32 or found[name].shape != (len(images), width):
+            if outputs[name].dtype != np.float32 or outputs[name].shape != (len(images), width):
                 raise DataError(
-                    f"{self.path} answers {len(images)} images with '{name}' as {found[name].dtype} "
-                    f"{list(found[name].shape)}, and not float32 [{len(images)}, {width}]."
+                    f"{self.path} answers {len(images)} images with '{name}' as {outputs[name].dtype} "
+                    f"{list(outputs[name].shape)}, and not float32 [{len(images)}, {width}]."
                 )
         none = np.empty((len(images), 0), np.float32)
-        return Outputs(found.get("probabilities", none), found.get("logits", none), found["embedding"])
+        return Outputs(outputs.get("probabilities", none), outputs.get("logits", none), outputs["embedding"])
 
 
 def _with_span(value: float, low: float | None, high: float | None) -> str:
@@ -291,8 +291,8 @@ def _check_graph(session: Session, card: Card, path: Path) -> None:
     """Refuse a graph whose input and outputs are not those that its card promises."""
     inputs = session.inputs
     if [item.name for item in inputs] != [INPUT] or inputs[0].type != "tensor(uint8)":
-        found = ", ".join(f"{item.name} {item.type}" for item in inputs)
-        raise DataError(f"{path} must have the one input '{INPUT}', uint8; it has {found}.")
+        signature = ", ".join(f"{item.name} {item.type}" for item in inputs)
+        raise DataError(f"{path} must have the one input '{INPUT}', uint8; it has {signature}.")
     shape = inputs[0].shape
     wanted = (card.preprocessing.height, card.preprocessing.width, 3)
     if len(shape) != 4 or any(

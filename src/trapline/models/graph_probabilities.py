@@ -68,12 +68,16 @@ class _Builder:
 
 def _restore_blanks(build: _Builder, flow: str, blank: int, labels: int, kept: float) -> str:
     """See `trapline.metrics.restore_blanks`."""
-    only = [float(place == blank) for place in range(labels)]
-    said = build("ReduceSum", build("Mul", flow, only), build.axes(), keepdims=1)
-    empty = build("Sub", said, math.log(kept))
-    log_left = build("Add", build("Sub", build("Softplus", empty), build("Softplus", said)), math.log(kept))
+    only = [float(index == blank) for index in range(labels)]
+    blank_logit = build("ReduceSum", build("Mul", flow, only), build.axes(), keepdims=1)
+    empty = build("Sub", blank_logit, math.log(kept))
+    log_left = build(
+        "Add", build("Sub", build("Softplus", empty), build("Softplus", blank_logit)), math.log(kept)
+    )
     factor = build("Sub", math.log(kept), log_left)
-    lost = build("Sub", build("Sub", math.log1p(-kept), build("Softplus", build("Neg", said))), log_left)
+    lost = build(
+        "Sub", build("Sub", math.log1p(-kept), build("Softplus", build("Neg", blank_logit))), log_left
+    )
     log_there = build("Neg", build("Softplus", build("Neg", flow)))
     gone = build("Add", log_there, lost)
     absent = build("Neg", build("Softplus", flow))

@@ -149,13 +149,13 @@ def _judgeable(validation: Catalog, card: Card) -> tuple[Catalog, dict[str, int]
 
 def _truth(catalog: Catalog, card: Card) -> npt.NDArray[np.int64]:
     """int [N], or 0/1 [N, labels] for a multi-label model."""
-    place = {label: index for index, label in enumerate(card.labels)}
+    index_of = {label: index for index, label in enumerate(card.labels)}
     named = catalog.table["labels"].to_list()
     if card.task == "single-label":
-        return np.array([place[names[0]] for names in named], np.int64)
-    truth = np.zeros((len(named), len(place)), np.int64)
+        return np.array([index_of[names[0]] for names in named], np.int64)
+    truth = np.zeros((len(named), len(index_of)), np.int64)
     for row, names in enumerate(named):
-        truth[row, [place[name] for name in names if name in place]] = 1
+        truth[row, [index_of[name] for name in names if name in index_of]] = 1
     return truth
 
 
@@ -175,16 +175,16 @@ def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], np
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(catalog), _BATCH):
             rows = range(start, min(start + _BATCH, len(catalog)))
-            found = [
+            readable = [
                 (row, pixels)
                 for row, pixels in zip(rows, pool.map(read, rows), strict=True)
                 if pixels is not None
             ]
-            if found:
-                presence.saw(paths[found[-1][0]])
-            presence.refuse_if_gone(paths[row] for row in set(rows) - {row for row, _ in found})
-            if found:
-                yield [row for row, _ in found], np.stack([pixels for _, pixels in found])
+            if readable:
+                presence.saw(paths[readable[-1][0]])
+            presence.refuse_if_gone(paths[row] for row in set(rows) - {row for row, _ in readable})
+            if readable:
+                yield [row for row, _ in readable], np.stack([pixels for _, pixels in readable])
 
 
 def _seen(
@@ -222,13 +222,13 @@ def _compare(source: ModelFile, made: ModelFile, media: Catalog) -> _Compared:
     rows: list[int] = []
     answers: tuple[list[Outputs], list[Outputs]] = ([], [])
     ratios = []
-    for found, pixels in _batches(media, source):
+    for batch, pixels in _batches(media, source):
         seconds = []
         for model, kept in zip((source, made), answers, strict=True):
             started = time.perf_counter()
             kept.append(model.run(pixels))
             seconds.append(time.perf_counter() - started)
-        rows += found
+        rows += batch
         ratios.append(seconds[0] / seconds[1])
     if not rows:
         raise DataError(f"None of the validation media can be read; their paths start from {media.root}.")
@@ -260,10 +260,10 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         calibration = _refitted(card, compared.logits[1], truth)
         after = apply_calibration(compared.logits[1], calibration, card.task, card.labels)
         chosen = "the epoch was chosen and the" if "the epoch" in card.metrics_on else "the"
-        said = f"{where}, on which {chosen} calibration was fitted too"
+        sentence = f"{where}, on which {chosen} calibration was fitted too"
         figures = _measured_by(card)
         metrics = as_intervals(bootstrap_all(truth, after, groups.keys, metrics_fn=figures))
-        changes = {"calibration": calibration, "metrics": metrics, "metrics_on": said}
+        changes = {"calibration": calibration, "metrics": metrics, "metrics_on": sentence}
     elif card.metrics:
         changes["metrics_on"] = f"before it was made int8, {card.metrics_on}"
     changes["export"] = Export(

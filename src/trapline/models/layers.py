@@ -125,9 +125,9 @@ class _Reading:
         if node.op_type in _FOLLOWS and len(before) == 1 and self.readers.get(flows[0]) == 1:
             index = before[0]
             last = self.found[index]
-            said = last.operator if node.op_type in _UNSAID else f"{last.operator} + {node.op_type}"
+            operator = last.operator if node.op_type in _UNSAID else f"{last.operator} + {node.op_type}"
             both = last.parameters + parameters
-            self.found[index] = NetworkLayer(last.name, said, shape or last.shape, both, last.inputs)
+            self.found[index] = NetworkLayer(last.name, operator, shape or last.shape, both, last.inputs)
         else:
             index = len(self.found)
             name = node.name or node.output[0]
@@ -144,12 +144,12 @@ class _Reading:
 
 def _operator(node: onnx.NodeProto) -> str:
     settings = {one.name: list(one.ints) for one in node.attribute if one.ints}
-    said = node.op_type
+    operator = node.op_type
     if "kernel_shape" in settings:
-        said += f" {'×'.join(map(str, settings['kernel_shape']))}"
+        operator += f" {'×'.join(map(str, settings['kernel_shape']))}"
     if any(stride > 1 for stride in settings.get("strides", ())):
-        said += f" /{settings['strides'][0]}"
-    return said
+        operator += f" /{settings['strides'][0]}"
+    return operator
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:

@@ -28,8 +28,8 @@ from trapline.models.card import Calibration, Card
 from trapline.models.file import CARD_KEY, INPUT, ModelFile
 from trapline.models.graph_probabilities import append_probabilities
 from trapline.models.self_contained import parse_model
-from trapline.models.trial import passed
-from trapline.models.whole_file import MAX_BYTES, opened
+from trapline.models.trial import mark_passed
+from trapline.models.whole_file import MAX_BYTES, open_whole
 
 MIN_OPSET = 13  # Softmax before it flattened its input
 
@@ -61,7 +61,7 @@ def read_graph(source: ModelFile | Path | str) -> onnx.ModelProto:
         path = Path(source)
         if not path.exists():
             raise DataError(f"There is no model file at {path}.")
-        with opened(path) as file:
+        with open_whole(path) as file:
             content = file.read(MAX_BYTES)
     model = parse_model(content, path)
     opset = _opset(model)
@@ -87,22 +87,22 @@ def attach_head(model: onnx.ModelProto, layers: Sequence[Layer]) -> onnx.ModelPr
     width = _width(network, "embedding")
     names = _Names(network.graph)
     flow = "embedding"
-    for place, (weights, bias) in enumerate(layers):
+    for index, (weights, bias) in enumerate(layers):
         if weights.shape != (width, len(bias)):
             raise DataError(
-                f"Layer {place + 1} of the head needs weights [{width}, {len(bias)}]; "
+                f"Layer {index + 1} of the head needs weights [{width}, {len(bias)}]; "
                 f"got {list(weights.shape)}."
             )
-        last = place == len(layers) - 1
+        last = index == len(layers) - 1
         width = len(bias)
         parameters = [
-            _constant(network.graph, names.new(f"head/{place}/{kind}"), np.asarray(values, np.float32))
+            _constant(network.graph, names.new(f"head/{index}/{kind}"), np.asarray(values, np.float32))
             for kind, values in (("weights", weights), ("bias", bias))
         ]
-        output = "logits" if last else names.new(f"head/{place}/linear")
+        output = "logits" if last else names.new(f"head/{index}/linear")
         network.graph.node.append(_node("Gemm", [flow, *parameters], output))
         if not last:
-            flow = names.new(f"head/{place}/relu")
+            flow = names.new(f"head/{index}/relu")
             network.graph.node.append(_node("Relu", [output], flow))
     network.graph.output.append(_output("logits", width))
     return network
@@ -134,7 +134,7 @@ def attach_tree(
             )
     if len(paths) != sum(len(layer.bias) for _, layer in heads):
         raise DataError(f"The heads have other children than the {len(paths)} rows of the paths.")
-    said = []
+    parts = []
     for name, (weights, bias) in heads:
         parameters = [
             _constant(graph, names.new(f"head/{name}/{kind}"), np.asarray(values, np.float32))
@@ -143,9 +143,9 @@ def attach_tree(
         logits, logs = names.new(f"head/{name}/logits"), names.new(f"head/{name}/log_probabilities")
         graph.node.append(_node("Gemm", ["embedding", *parameters], logits))
         graph.node.append(_node("LogSoftmax", [logits], logs, axis=1))
-        said.append(logs)
+        parts.append(logs)
     every = names.new("head/log_probabilities")
-    graph.node.append(_node("Concat", said, every, axis=1))
+    graph.node.append(_node("Concat", parts, every, axis=1))
     matrix = _constant(graph, names.new("head/paths"), np.asarray(paths, np.float32))
     graph.node.append(_node("MatMul", [every, matrix], "logits"))
     graph.output.append(_output("logits", paths.shape[1]))
@@ -202,10 +202,10 @@ def average_members(models: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
     if not models:
         raise DataError("An ensemble needs at least one member.")
     members = [
-        compose.add_prefix(without_outputs(model, ("probabilities",)), f"member{place}/")
-        for place, model in enumerate(models)
+        compose.add_prefix(without_outputs(model, ("probabilities",)), f"member{index}/")
+        for index, model in enumerate(models)
     ]
-    widths = {_width(member, f"member{place}/logits") for place, member in enumerate(members)}
+    widths = {_width(member, f"member{index}/logits") for index, member in enumerate(members)}
     opsets = {_opset(member) for member in members}
     if len(widths) > 1 or len(opsets) > 1:
         raise DataError(
@@ -217,17 +217,17 @@ def average_members(models: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
     graph = joined.graph
     del graph.node[:], graph.initializer[:], graph.output[:]
     graph.input[0].CopyFrom(models[0].graph.input[0])
-    for place, member in enumerate(members):
-        entry = {f"member{place}/{INPUT}": INPUT}
+    for index, member in enumerate(members):
+        entry = {f"member{index}/{INPUT}": INPUT}
         graph.node.extend(_renamed(node, inputs=entry) for node in member.graph.node)
         graph.initializer.extend(member.graph.initializer)
-    sizes = [_width(member, f"member{place}/embedding") for place, member in enumerate(members)]
+    sizes = [_width(member, f"member{index}/embedding") for index, member in enumerate(members)]
     merged = _merge_equal_parts(graph)
-    logits = [merged.get(name, name) for name in (f"member{place}/logits" for place in range(len(members)))]
+    logits = [merged.get(name, name) for name in (f"member{index}/logits" for index in range(len(members)))]
     graph.node.append(_node("Mean", logits, "logits"))
     embeddings = {
         merged.get(name, name): size
-        for name, size in ((f"member{place}/embedding", size) for place, size in enumerate(sizes))
+        for name, size in ((f"member{index}/embedding", size) for index, size in enumerate(sizes))
     }
     if len(embeddings) == 1:
         graph.node.append(_node("Identity", list(embeddings), "embedding"))
@@ -286,7 +286,7 @@ def write_model_file(model: onnx.ModelProto, card: Card, path: Path | str) -> Pa
         size = card.preprocessing
         made = ModelFile(partial, threads=1, trial=None)
         made.run(np.zeros((2, size.height, size.width, 3), np.uint8))
-        passed(made.fingerprint)
+        mark_passed(made.fingerprint)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -350,13 +350,18 @@ def _mean_of_halves(
 ) -> list[onnx.NodeProto]:
     """Nodes that take `source` [2 N, width] to `target` [N, width], the mean of its two halves."""
     shape = _constant(graph, names.new(f"{source}/shape"), np.array([2, -1, width], np.int64))
-    places = [_constant(graph, names.new(f"{source}/{place}"), np.array(place, np.int64)) for place in (0, 1)]
+    positions = [
+        _constant(graph, names.new(f"{source}/{index}"), np.array(index, np.int64)) for index in (0, 1)
+    ]
     pair, total = names.new(f"{source}/pair"), names.new(f"{source}/sum")
-    halves = [names.new(f"{source}/half") for _ in places]
+    halves = [names.new(f"{source}/half") for _ in positions]
     half = _constant(graph, names.new(f"{source}/weight"), np.array(0.5, np.float32))
     return [
         _node("Reshape", [source, shape], pair),
-        *(_node("Gather", [pair, place], out, axis=0) for place, out in zip(places, halves, strict=True)),
+        *(
+            _node("Gather", [pair, position], out, axis=0)
+            for position, out in zip(positions, halves, strict=True)
+        ),
         _node("Add", halves, total),
         _node("Mul", [total, half], target),
     ]

@@ -145,8 +145,8 @@ class _OnnxRuntime:
 
         options = onnxruntime.RunOptions()
         with halt.over(lambda: setattr(options, "terminate", True)):
-            found: list[npt.NDArray[Any]] = self._session.run(list(names), dict(feeds), options)
-        return found
+            outputs: list[npt.NDArray[Any]] = self._session.run(list(names), dict(feeds), options)
+        return outputs
 
 
 def _present(runtime: str, available: Sequence[str]) -> str:

@@ -156,7 +156,7 @@ def _from_floats(images: Node, asked: TfSignature) -> Iterator[Node]:
     """
     float32, int32, text = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.bytes_)
     most, shape = np.float32(asked.most), images.attributes["shape"]
-    said = f"Pixels of '{asked.pixels}' must be numbers from 0 to {asked.most}.".encode()
+    message = f"Pixels of '{asked.pixels}' must be numbers from 0 to {asked.most}.".encode()
     yield Node(_FLOATS, "Placeholder", (), {"dtype": float32, "shape": shape})
     for name, value in (
         ("low", np.array(0, float32)),
@@ -165,7 +165,7 @@ def _from_floats(images: Node, asked: TfSignature) -> Iterator[Node]:
         ("axes", np.arange(4, dtype=int32)),
     ):
         yield Node(f"{_FLOATS}/{name}", "Const", (), {"dtype": value.dtype, "value": value})
-    yield Node(f"{_FLOATS}/said", "Const", (), {"dtype": text, "value": said})
+    yield Node(f"{_FLOATS}/said", "Const", (), {"dtype": text, "value": message})
     of_floats: dict[str, Attribute] = {"T": float32}
     # NaN is in no order with anything, so it fails both comparisons.
     steps: tuple[tuple[str, str, tuple[str, ...], dict[str, Attribute]], ...] = (

@@ -40,7 +40,7 @@ Attribute = (
 
 _TO_LAST = (0, 2, 3, 1)
 _TO_FIRST = (0, 3, 1, 2)
-_PLACE = (0, 3, 1, 2)
+_NHWC_AXIS = (0, 3, 1, 2)
 """Where ONNX's axis 0, 1, 2, 3 lies in a tensor that is held channels last."""
 
 _INT32 = np.dtype(np.int32)
@@ -127,10 +127,10 @@ class Translation:
         if not last and tensor.sides[2:] == (1, 1):  # the same numbers in the same order
             count = self.constant([-1, tensor.sides[1] or -1, 1, 1], np.int32)
             if tensor.sides[1] is not None:
-                found = self.add("Reshape", tensor, count, T=tensor.dtype, Tshape=_INT32)
-                return replace(found, last=False)
-        found = self.add("Transpose", tensor, self.constant(order, np.int32), T=tensor.dtype, Tperm=_INT32)
-        return replace(found, last=last)
+                reshaped = self.add("Reshape", tensor, count, T=tensor.dtype, Tshape=_INT32)
+                return replace(reshaped, last=False)
+        reshaped = self.add("Transpose", tensor, self.constant(order, np.int32), T=tensor.dtype, Tperm=_INT32)
+        return replace(reshaped, last=last)
 
     def plain(self, tensor: Tensor) -> Tensor:
         """The tensor in ONNX's order."""
@@ -164,22 +164,22 @@ class Call:
     attributes: Mapping[str, Any]
     sides: tuple[tuple[int | None, ...], ...]
 
-    def __getitem__(self, place: int) -> Tensor:
+    def __getitem__(self, index: int) -> Tensor:
         """An input that must be there."""
-        found = self.inputs[place] if place < len(self.inputs) else None
-        if found is None:
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
             raise DataError(f"The operator {self.operator} lacks an input.")
-        return found
+        return tensor
 
-    def known(self, place: int) -> Array | None:
+    def known(self, index: int) -> Array | None:
         """An input whose value is known; None if it was left out.
 
         Raises:
             DataError: it is only known when the network runs.
         """
-        if place >= len(self.inputs) or self.inputs[place] is None:
+        if index >= len(self.inputs) or self.inputs[index] is None:
             return None
-        value = self[place].value
+        value = self[index].value
         if value is None:
             raise self.refused("with that is computed by the network itself")
         return value
@@ -224,10 +224,10 @@ def translate(model: onnx.ModelProto, height: int, width: int) -> tuple[list[Nod
     read = {name for node in graph.node for name in node.input} - {""}
     for node in graph.node:
         inputs = tuple(values[item] if item else None for item in node.input)
-        found = _translated(made, node, inputs, types, opset)
-        if read & set(node.output[len(found) :]):
+        outputs = _translated(made, node, inputs, types, opset)
+        if read & set(node.output[len(outputs) :]):
             raise DataError(f"A SavedModel cannot hold the further outputs of the operator {node.op_type}.")
-        values.update(zip(node.output, found, strict=False))
+        values.update(zip(node.output, outputs, strict=False))
     return made.nodes, {item.name: _named(made, values[item.name], item.name) for item in graph.output}
 
 
@@ -263,8 +263,8 @@ def _translated(
         return [made.constant(result) for result in results]
     if node.op_type not in _RULES or node.domain not in ("", "ai.onnx"):
         raise call.refused()
-    found = _RULES[node.op_type](made, call)
-    several = found if isinstance(found, list) else [found]
+    outputs = _RULES[node.op_type](made, call)
+    several = outputs if isinstance(outputs, list) else [outputs]
     return [replace(one, sides=side) for one, side in zip(several, sides, strict=False)]
 
 
@@ -300,12 +300,12 @@ def _binary(made: Translation, call: Call) -> Tensor:
 
 @_rule(*_MANY)
 def _many(made: Translation, call: Call) -> Tensor:
-    found = call[0]
-    for place in range(1, len(call.inputs)):
-        found = _combined(made, _MANY[call.operator], found, call[place])
+    total = call[0]
+    for index in range(1, len(call.inputs)):
+        total = _combined(made, _MANY[call.operator], total, call[index])
     if call.operator == "Mean":
-        found = _combined(made, "Mul", found, made.constant(1 / len(call.inputs), np.float32))
-    return found
+        total = _combined(made, "Mul", total, made.constant(1 / len(call.inputs), np.float32))
+    return total
 
 
 def _combined(made: Translation, operator: str, left: Tensor, right: Tensor) -> Tensor:
@@ -319,12 +319,12 @@ def _clip(made: Translation, call: Call) -> Tensor:
     low, high = call.known(1), call.known(2)
     if low == 0 and high == 6:
         return made.add("Relu6", call[0], T=call[0].dtype)
-    found = call[0]
+    clipped = call[0]
     if low is not None:
-        found = _combined(made, "Maximum", found, made.constant(low, found.dtype))
+        clipped = _combined(made, "Maximum", clipped, made.constant(low, clipped.dtype))
     if high is not None:
-        found = _combined(made, "Minimum", found, made.constant(high, found.dtype))
-    return found
+        clipped = _combined(made, "Minimum", clipped, made.constant(high, clipped.dtype))
+    return clipped
 
 
 @_rule("LeakyRelu")
@@ -343,10 +343,10 @@ def _hard_swish(made: Translation, call: Call) -> Tensor:
 
 
 def _hard(made: Translation, tensor: Tensor, alpha: float, beta: float) -> Tensor:
-    found = _combined(made, "Mul", tensor, made.constant(alpha, tensor.dtype))
-    found = _combined(made, "AddV2", found, made.constant(beta, tensor.dtype))
-    found = _combined(made, "Maximum", found, made.constant(0, tensor.dtype))
-    return _combined(made, "Minimum", found, made.constant(1, tensor.dtype))
+    flow = _combined(made, "Mul", tensor, made.constant(alpha, tensor.dtype))
+    flow = _combined(made, "AddV2", flow, made.constant(beta, tensor.dtype))
+    flow = _combined(made, "Maximum", flow, made.constant(0, tensor.dtype))
+    return _combined(made, "Minimum", flow, made.constant(1, tensor.dtype))
 
 
 @_rule("Cast")
@@ -360,15 +360,15 @@ def _as_type(made: Translation, tensor: Tensor, wanted: np.dtype[Any]) -> Tensor
 
 @_rule("BatchNormalization")
 def _batch_norm(made: Translation, call: Call) -> Tensor:
-    scale, bias, mean, variance = (call.known(place) for place in (1, 2, 3, 4))
+    scale, bias, mean, variance = (call.known(index) for index in (1, 2, 3, 4))
     assert scale is not None
     assert bias is not None
     assert mean is not None
     assert variance is not None
     factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
     shape = (-1,) + (1,) * (len(call[0].sides) - 2)
-    found = _combined(made, "Mul", call[0], made.constant(factor.reshape(shape), np.float32))
-    return _combined(made, "AddV2", found, made.constant((bias - mean * factor).reshape(shape), np.float32))
+    flow = _combined(made, "Mul", call[0], made.constant(factor.reshape(shape), np.float32))
+    return _combined(made, "AddV2", flow, made.constant((bias - mean * factor).reshape(shape), np.float32))
 
 
 # Convolutions and pools ------------------------------------------------------------------------------------
@@ -391,35 +391,35 @@ def _conv(made: Translation, call: Call) -> Tensor:
     strides = call.attributes.get("strides", (1, 1))
     if groups > 1 and inputs == 1 and outputs % groups == 0 and strides[0] == strides[1]:
         kernel = weights.reshape(groups, outputs // groups, height, width).transpose(2, 3, 0, 1)
-        found = made.add("DepthwiseConv2dNative", x, made.constant(kernel), T=x.dtype, **steps)
+        flow = made.add("DepthwiseConv2dNative", x, made.constant(kernel), T=x.dtype, **steps)
     elif groups == 1:
-        found = made.add("Conv2D", x, made.constant(weights.transpose(2, 3, 1, 0)), T=x.dtype, **steps)
+        flow = made.add("Conv2D", x, made.constant(weights.transpose(2, 3, 1, 0)), T=x.dtype, **steps)
     else:
-        found = _grouped(made, x, weights, groups, steps)
+        flow = _grouped(made, x, weights, groups, steps)
     bias = call.known(2)
     if bias is not None:
-        found = made.add("BiasAdd", found, made.constant(bias), T=x.dtype, data_format="NHWC")
-    return replace(found, last=True)
+        flow = made.add("BiasAdd", flow, made.constant(bias), T=x.dtype, data_format="NHWC")
+    return replace(flow, last=True)
 
 
 def _grouped(made: Translation, x: Tensor, weights: Array, groups: int, steps: Mapping[str, Any]) -> Tensor:
     parts = made.add("Split", made.constant(3, np.int32), x, like=x, T=x.dtype, num_split=groups)
-    found = []
+    outputs = []
     for group, kernel in enumerate(np.split(weights, groups)):
         part = replace(parts, name=f"{parts.name}:{group}" if group else parts.name)
         kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
-        found.append(made.add("Conv2D", part, made.constant(kernel), T=x.dtype, **steps))
-    return _joined(made, found, 3)
+        outputs.append(made.add("Conv2D", part, made.constant(kernel), T=x.dtype, **steps))
+    return _joined(made, outputs, 3)
 
 
 def _joined(made: Translation, tensors: Sequence[Tensor], axis: int) -> Tensor:
-    like, place = tensors[0], made.constant(axis, np.int32)
-    return made.add("ConcatV2", *tensors, place, like=like, T=like.dtype, N=len(tensors), Tidx=_INT32)
+    like, axis_input = tensors[0], made.constant(axis, np.int32)
+    return made.add("ConcatV2", *tensors, axis_input, like=like, T=like.dtype, N=len(tensors), Tidx=_INT32)
 
 
 def _text(call: Call, name: str, default: str) -> str:
-    found = call.attributes.get(name, default)
-    return found.decode() if isinstance(found, bytes) else str(found)
+    value = call.attributes.get(name, default)
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _padding(call: Call) -> tuple[str, list[int]]:
@@ -460,12 +460,12 @@ def _pool(made: Translation, call: Call) -> Tensor:
     if call.operator == "MaxPool":
         padded = _padded(made, x, pads, float(np.finfo(np.float32).min))
         return made.add("MaxPool", padded, T=x.dtype, **steps)
-    found = made.add("AvgPool", _padded(made, x, pads), T=x.dtype, **steps)
+    pooled = made.add("AvgPool", _padded(made, x, pads), T=x.dtype, **steps)
     if any(pads) and not call.attributes.get("count_include_pad", 0):
         ones = made.add("OnesLike", x, T=x.dtype)
         share = made.add("AvgPool", _padded(made, ones, pads), T=x.dtype, **steps)
-        found = made.add("RealDiv", found, share, T=x.dtype)
-    return found
+        pooled = made.add("RealDiv", pooled, share, T=x.dtype)
+    return pooled
 
 
 # Along axes ------------------------------------------------------------------------------------------------
@@ -486,24 +486,26 @@ def _reduce(made: Translation, call: Call) -> Tensor:
     if call.attributes.get("noop_with_empty_axes", 0):
         raise call.refused("of that kind")
     rank = len(call[0].sides)
-    places = sorted(int(axis) % rank for axis in (range(rank) if axes is None else axes.ravel()))
+    reduced_axes = sorted(int(axis) % rank for axis in (range(rank) if axes is None else axes.ravel()))
     keep = bool(call.attributes.get("keepdims", 1))
-    return _reduced(made, _REDUCE[call.operator], call[0], places, keep=keep)
+    return _reduced(made, _REDUCE[call.operator], call[0], reduced_axes, keep=keep)
 
 
 def _reduced(made: Translation, operator: str, x: Tensor, axes: Sequence[int], *, keep: bool) -> Tensor:
     if x.last and not keep and tuple(axes) != (2, 3):
         x = made.plain(x)
-    places = [_PLACE[axis] for axis in axes] if x.last else list(axes)
-    found = made.add(operator, x, made.constant(places, np.int32), T=x.dtype, Tidx=_INT32, keep_dims=keep)
-    return replace(found, last=x.last and keep)
+    reduced_axes = [_NHWC_AXIS[axis] for axis in axes] if x.last else list(axes)
+    flow = made.add(
+        operator, x, made.constant(reduced_axes, np.int32), T=x.dtype, Tidx=_INT32, keep_dims=keep
+    )
+    return replace(flow, last=x.last and keep)
 
 
 @_rule("Softmax")
 def _softmax(made: Translation, call: Call) -> Tensor:
     x, rank = call[0], len(call[0].sides)
     axis = int(call.attributes.get("axis", -1)) % rank
-    if (_PLACE[axis] if x.last else axis) != rank - 1:
+    if (_NHWC_AXIS[axis] if x.last else axis) != rank - 1:
         x = made.plain(x)
         if axis != rank - 1:
             raise call.refused("along an inner axis")
@@ -512,9 +514,9 @@ def _softmax(made: Translation, call: Call) -> Tensor:
 
 @_rule("Concat")
 def _concat(made: Translation, call: Call) -> Tensor:
-    tensors = made.aligned([call[place] for place in range(len(call.inputs))])
+    tensors = made.aligned([call[index] for index in range(len(call.inputs))])
     axis = int(call.attributes["axis"]) % len(call[0].sides)
-    return _joined(made, tensors, _PLACE[axis] if tensors[0].last else axis)
+    return _joined(made, tensors, _NHWC_AXIS[axis] if tensors[0].last else axis)
 
 
 @_rule("LayerNormalization")
@@ -526,11 +528,11 @@ def _layer_norm(made: Translation, call: Call) -> Tensor:
     spread = _reduced(made, "Mean", made.add("SquaredDifference", x, mean, T=x.dtype), list(axes), keep=True)
     epsilon = made.constant(call.attributes.get("epsilon", 1e-5), x.dtype)
     scale = made.add("Rsqrt", made.add("AddV2", spread, epsilon, T=x.dtype), T=x.dtype)
-    found = made.add("Mul", made.add("Sub", x, mean, T=x.dtype), scale, T=x.dtype)
-    found = made.add("Mul", found, call[1], T=x.dtype)
+    flow = made.add("Mul", made.add("Sub", x, mean, T=x.dtype), scale, T=x.dtype)
+    flow = made.add("Mul", flow, call[1], T=x.dtype)
     if len(call.inputs) > 2 and call.inputs[2] is not None:
-        found = made.add("AddV2", found, call[2], T=x.dtype)
-    return found
+        flow = made.add("AddV2", flow, call[2], T=x.dtype)
+    return flow
 
 
 # Products --------------------------------------------------------------------------------------------------
@@ -544,12 +546,12 @@ def _gemm(made: Translation, call: Call) -> Tensor:
     weights = weights.T if call.attributes.get("transB", 0) else weights
     weights = np.ascontiguousarray(weights * np.float32(call.attributes.get("alpha", 1.0)))
     x = made.plain(call[0])
-    found = made.add("MatMul", x, made.constant(weights, np.float32), T=x.dtype)
+    flow = made.add("MatMul", x, made.constant(weights, np.float32), T=x.dtype)
     bias = call.known(2)
     if bias is not None:
         scaled = made.constant(bias * np.float32(call.attributes.get("beta", 1.0)), np.float32)
-        found = made.add("AddV2", found, scaled, T=x.dtype)
-    return found
+        flow = made.add("AddV2", flow, scaled, T=x.dtype)
+    return flow
 
 
 @_rule("MatMul")
@@ -599,8 +601,8 @@ def _reshape(made: Translation, call: Call) -> Tensor:
     if call.attributes.get("allowzero", 0) and 0 in shape.value:
         raise call.refused("to a side of zero")
     wanted: list[int] = []
-    for place, side in enumerate(int(side) for side in shape.value):
-        kept = x.sides[place] if side == 0 else side
+    for index, side in enumerate(int(side) for side in shape.value):
+        kept = x.sides[index] if side == 0 else side
         wanted.append(-1 if kept is None else kept)
     if wanted.count(-1) > 1:
         wanted = [
@@ -614,18 +616,18 @@ def _reshape(made: Translation, call: Call) -> Tensor:
 @_rule("Squeeze")
 def _squeeze(made: Translation, call: Call) -> Tensor:
     axes, x = call.known(1), made.plain(call[0])
-    places = [] if axes is None else [int(axis) % len(x.sides) for axis in axes]
-    return made.add("Squeeze", x, T=x.dtype, squeeze_dims=places)
+    squeezed_axes = [] if axes is None else [int(axis) % len(x.sides) for axis in axes]
+    return made.add("Squeeze", x, T=x.dtype, squeeze_dims=squeezed_axes)
 
 
 @_rule("Unsqueeze")
 def _unsqueeze(made: Translation, call: Call) -> Tensor:
-    axes, found = call.known(1), made.plain(call[0])
+    axes, tensor = call.known(1), made.plain(call[0])
     assert axes is not None
-    rank = len(found.sides) + axes.size
+    rank = len(tensor.sides) + axes.size
     for axis in sorted(int(axis) % rank for axis in axes.ravel()):
-        found = made.add("ExpandDims", found, made.constant(axis, np.int32), T=found.dtype, Tdim=_INT32)
-    return found
+        tensor = made.add("ExpandDims", tensor, made.constant(axis, np.int32), T=tensor.dtype, Tdim=_INT32)
+    return tensor
 
 
 @_rule("Shape")
@@ -650,10 +652,10 @@ def _strided(
     masks: tuple[int, int] = (0, 0),
 ) -> Tensor:
     """A part of a tensor; the masks' bits are axes that begin at their start, and that go to their end."""
-    places = (made.constant(one, np.int32) for one in (begin, end, step))
+    bounds = (made.constant(one, np.int32) for one in (begin, end, step))
     zero: dict[str, Any] = {"ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0}
     index: dict[str, Any] = {"T": x.dtype, "Index": _INT32, "begin_mask": masks[0], "end_mask": masks[1]}
-    return made.add("StridedSlice", x, *places, **index, **zero)
+    return made.add("StridedSlice", x, *bounds, **index, **zero)
 
 
 @_rule("Gather")
@@ -665,9 +667,9 @@ def _gather(made: Translation, call: Call) -> Tensor:
             raise call.refused("from the end of a free size")
         counted = np.where(indices.value < 0, indices.value + length, indices.value)
         indices = made.constant(counted, indices.dtype)
-    place = made.constant(axis % len(x.sides) if axis < 0 else axis, np.int32)
+    axis_input = made.constant(axis % len(x.sides) if axis < 0 else axis, np.int32)
     types: dict[str, Any] = {"Tparams": x.dtype, "Tindices": indices.dtype, "Taxis": _INT32}
-    return made.add("GatherV2", x, indices, place, **types, batch_dims=0)
+    return made.add("GatherV2", x, indices, axis_input, **types, batch_dims=0)
 
 
 @_rule("Range")
@@ -694,9 +696,9 @@ def _slice(made: Translation, call: Call) -> Tensor:
     axes = range(len(starts)) if given is None else [int(axis) % rank for axis in given]
     begin, end, stride = [0] * rank, [0] * rank, [1] * rank
     free_begin = free_end = (1 << rank) - 1
-    for place, axis in enumerate(axes):
-        start, stop = int(starts[place]), int(ends[place])
-        stride[axis] = 1 if steps is None else int(steps[place])
+    for index, axis in enumerate(axes):
+        start, stop = int(starts[index]), int(ends[index])
+        stride[axis] = 1 if steps is None else int(steps[index])
         if abs(start) < _MOST:
             begin[axis] = start
             free_begin &= ~(1 << axis)
@@ -714,7 +716,7 @@ def _split(made: Translation, call: Call) -> list[Tensor]:
     lengths = [side[axis] for side in call.sides] if sizes is None else [int(size) for size in sizes]
     if None in lengths:
         raise call.refused("of a free size")
-    found = made.add(
+    node = made.add(
         "SplitV",
         x,
         made.constant(lengths, np.int32),
@@ -724,7 +726,7 @@ def _split(made: Translation, call: Call) -> list[Tensor]:
         num_split=len(lengths),
     )
     return [
-        replace(found, name=f"{found.name}:{place}" if place else found.name) for place in range(len(lengths))
+        replace(node, name=f"{node.name}:{index}" if index else node.name) for index in range(len(lengths))
     ]
 
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.models.backbones import is_shipped
 from trapline.models.halting import Halt, HaltedError
-from trapline.models.whole_file import MAX_BYTES, fingerprint_of, opened
+from trapline.models.whole_file import MAX_BYTES, fingerprint_of, open_whole
 
 Kind = Literal["model", "detector"]
 """What a file should be: a model file, or a detector in YOLOX's layout."""
@@ -60,7 +60,7 @@ Key = tuple[str, str, bool]
 _passed: set[Key] = set()
 
 
-def tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> bytes:
+def read_tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> bytes:
     """The content of a model file, exactly as it was tried.
 
     Args:
@@ -74,7 +74,7 @@ def tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> bytes:
         HaltedError: the trial was stopped.
         TraplineError: the process cannot be started.
     """
-    with opened(path) as file:
+    with open_whole(path) as file:
         if trial is None or is_shipped(path):
             return file.read(MAX_BYTES)
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
@@ -84,16 +84,16 @@ def tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> bytes:
         content = file.read(MAX_BYTES)
     if fingerprint_of(content) != fingerprint:
         raise DataError(f"{path} changed while it was tried. Put a new file in its place by renaming (mv).")
-    passed(fingerprint, kind, runtime)
+    mark_passed(fingerprint, kind, runtime)
     return content
 
 
-def passed(fingerprint: str, kind: Kind = "model", runtime: str = "cpu") -> None:
+def mark_passed(fingerprint: str, kind: Kind = "model", runtime: str = "cpu") -> None:
     """Take a model file as tried: another process of ours did it, or this one has made the file."""
     _passed.add(_key(fingerprint, kind, runtime))
 
 
-def all_passed() -> frozenset[Key]:
+def mark_all_passed() -> frozenset[Key]:
     """What this process takes as tried; for those that it starts."""
     return frozenset(_passed)
 
@@ -158,13 +158,13 @@ def _try_once(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial:
         finally:
             process.kill()
         assert process.stdout is not None
-        said = process.stdout.read()
+        output = process.stdout.read()
     if status is None or (status == _OUT_OF_TIME and time.monotonic() > began + seconds - 1):
         raise DataError(
             f"{path} was tried and took more than {seconds:.0f} s for an image or to open: it may never end. "
             "It is not used."
         )
-    return _verdict(said, status, path)
+    return _verdict(output, status, path)
 
 
 def _wait(process: subprocess.Popen[bytes], path: Path, until: float, memory: int, halt: Halt) -> int | None:
@@ -187,10 +187,10 @@ def _wait(process: subprocess.Popen[bytes], path: Path, until: float, memory: in
                 raise DataError(too_large(path)) from None
 
 
-def _verdict(said: bytes, status: int, path: Path) -> str:
+def _verdict(output: bytes, status: int, path: Path) -> str:
     """The fingerprint of what passed; raises what the process says against it."""
     try:
-        verdict: dict[str, Any] = json.loads(said)
+        verdict: dict[str, Any] = json.loads(output)
     except ValueError:
         if status == -9:  # nobody here did it
             raise _KilledError from None

@@ -57,7 +57,7 @@ def _watch(seconds: float) -> None:
 
 
 def _limit(memory: int) -> None:
-    """Hold this process to that much memory and the last place in the queue; where the system can."""
+    """Hold this process to that much memory and the last turn of the queue; where the system can."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # if one must go, this one
     if hasattr(os, "nice"):
@@ -68,13 +68,13 @@ def _limit(memory: int) -> None:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What is mapped is more than what is used: that of the libraries, and of every thread of a runtime some.
-    memory += _mapped() + _MAPPED_BY_A_THREAD * (os.cpu_count() or 1)
+    memory += _mapped_bytes() + _MAPPED_BY_A_THREAD * (os.cpu_count() or 1)
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     with suppress(OSError, ValueError):  # macOS refuses what is below what it has mapped
         resource.setrlimit(resource.RLIMIT_AS, (memory if most < 0 else min(memory, most), most))
 
 
-def _mapped() -> int:
+def _mapped_bytes() -> int:
     """Bytes that this process has mapped; 0 where that is not known."""
     with suppress(OSError, ValueError):
         import resource
@@ -94,12 +94,12 @@ def _verdict(content: bytes, job: dict[str, Any]) -> dict[str, Any]:
             _try_model(ModelFile.of(content, path, threads=1, runtime=runtime), job)
     except Exception as error:  # noqa: BLE001 - the runtimes' errors have no common base but Exception
         if memory_is_short(error):
-            said = too_large(path)
+            problem = too_large(path)
         elif isinstance(error, TraplineError):
-            said = str(error)
+            problem = str(error)
         else:
-            said = f"{path} can be opened, but not run: {error}"
-        return {"error": said[:_MOST_WORDS], "usage": isinstance(error, UsageError)}
+            problem = f"{path} can be opened, but not run: {error}"
+        return {"error": problem[:_MOST_WORDS], "usage": isinstance(error, UsageError)}
     return {"fingerprint": fingerprint_of(content)}
 
 
@@ -130,13 +130,13 @@ def _sound(model: ModelFile, images: Pixels, seconds: float) -> npt.NDArray[np.f
         DataError: they are none.
     """
     _watch(seconds * len(images))
-    found = model.unchecked(images)
-    for row in found.probabilities:
+    outputs = model.unchecked(images)
+    for row in outputs.probabilities:
         if model.card.labels and (wrong := flaw(row, model.card.task)) is not None:
             raise DataError(f"{model.path} answers with {wrong}.")
-    if not np.isfinite(found.embedding).all() or np.isnan(found.logits).any():
+    if not np.isfinite(outputs.embedding).all() or np.isnan(outputs.logits).any():
         raise DataError(f"{model.path} answers with an embedding or logits that are no numbers.")
-    return found.probabilities if model.card.labels else found.embedding
+    return outputs.probabilities if model.card.labels else outputs.embedding
 
 
 def _try_detector(detector: Detector, job: dict[str, Any]) -> None:
@@ -161,4 +161,4 @@ def probe_images(height: int, width: int) -> Iterator[Pixels]:
 
 def _kinds(many: int) -> list[int]:
     """Which of the three a batch of so many images has: of two one is a picture and one noise."""
-    return [2 - place % 3 for place in range(many)]
+    return [2 - index % 3 for index in range(many)]

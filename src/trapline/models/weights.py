@@ -86,12 +86,12 @@ def _pretrained(backbone: str) -> Weights:
     if finder is None:
         raise DataError(f"There are no pretrained weights for {backbone}; {_OR_A_FILE}")
     with BACKBONES.naming_guests(backbone):
-        found = finder()
-        if not isinstance(found, Weights):
-            raise TypeError(f"its pretrained weights are a {type(found).__name__} and not Weights")
-        if found.path is not None and not found.fingerprint:
-            found = replace(found, fingerprint=_fingerprint(found.path))
-    return found
+        source = finder()
+        if not isinstance(source, Weights):
+            raise TypeError(f"its pretrained weights are a {type(source).__name__} and not Weights")
+        if source.path is not None and not source.fingerprint:
+            source = replace(source, fingerprint=_fingerprint(source.path))
+    return source
 
 
 def online_weights(backbone: str) -> Weights:
@@ -228,9 +228,9 @@ def _hub_file(config: Mapping[str, Any], weights: Weights) -> Path:
     names = [config["hf_hub_filename"]] if config.get("hf_hub_filename") else list(HUB_FILES)
     where: dict[str, Any] = {"revision": revision or None, "cache_dir": _hub_cache()}
     for name in names:
-        found = try_to_load_from_cache(repository, name, **where)
-        if isinstance(found, str):
-            return Path(found)
+        cached = try_to_load_from_cache(repository, name, **where)
+        if isinstance(cached, str):
+            return Path(cached)
     _reach_hub(repository, names[0], weights)
     for name in names:
         try:
@@ -258,20 +258,20 @@ def _reach_hub(repository: str, name: str, weights: Weights) -> None:
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
-    said: list[str] = []
+    messages: list[str] = []
 
     def ask() -> None:
         try:
             status = get_session().head(hf_hub_url(repository, name), timeout=PATIENCE).status_code
             refused = status >= 400 and status != 404  # another name of the file may be there
-            said.append(f"the hub answers with status {status}" if refused else "")
+            messages.append(f"the hub answers with status {status}" if refused else "")
         except Exception as error:  # noqa: BLE001  the client's kinds have changed with its versions
-            said.append(_first_line(error))
+            messages.append(_first_line(error))
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(2 * PATIENCE)
-    why = said[0] if said else f"no answer in {2 * PATIENCE} seconds"
+    why = messages[0] if messages else f"no answer in {2 * PATIENCE} seconds"
     if why:
         raise _out_of_reach(weights, repository, name, why)
 

@@ -17,7 +17,7 @@ MAX_BYTES = 2**31 - 1
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
+def open_whole(path: Path) -> Iterator[BufferedReader]:
     """A model file, open to be read. A pipe or a device could give bytes for ever, or none, and is refused.
 
     Raises:
@@ -29,11 +29,11 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     with os.fdopen(number, "rb") as file:
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{path} is no regular file, so no model file.")
-        if found.st_size > MAX_BYTES:
-            raise DataError(f"{path} has {found.st_size:,} bytes; a model file has {MAX_BYTES:,} at most.")
+        if status.st_size > MAX_BYTES:
+            raise DataError(f"{path} has {status.st_size:,} bytes; a model file has {MAX_BYTES:,} at most.")
         yield file
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trapline.prediction.detection import detect
-    from trapline.prediction.engine import Estimate, Progress, estimate, predict, predict_to_file
+    from trapline.prediction.engine import Progress, RunEstimate, estimate, predict, predict_to_file
     from trapline.prediction.explaining import Explained, explain
     from trapline.prediction.facts import ModelTree, PredictionFacts
     from trapline.prediction.inputs import as_catalog, read_list
@@ -43,13 +43,13 @@ _HOMES = {
 }
 
 __all__ = [
-    "Estimate",
     "Explained",
     "ModelTree",
     "PredictionFacts",
     "Predictions",
     "Progress",
     "Ranks",
+    "RunEstimate",
     "Summary",
     "add_ranks",
     "as_catalog",

@@ -37,19 +37,19 @@ def table_parts(
         statuses = ["skipped"] * len(inputs)
         reasons = [row.skipped for row in inputs]
         numbers = np.full((len(inputs), len(labels)), np.nan, np.float32)
-        asked = [place for place, row in enumerate(inputs) if row.skipped is None]
-        found = index.find([inputs[place].key for place in asked]).tolist()
-        for place, entry in zip(asked, found, strict=True):
-            begin, where = index.spot(entry)
+        asked = [at for at, row in enumerate(inputs) if row.skipped is None]
+        positions = index.find([inputs[at].key for at in asked]).tolist()
+        for at, position in zip(asked, positions, strict=True):
+            begin, where = index.spot(position)
             batch = at_hand.get(begin)
-            said = batch.entries[where]
-            if entry < 0 or said[:2] != (inputs[place].media_id, inputs[place].number):
+            entry = batch.entries[where]
+            if position < 0 or entry[:2] != (inputs[at].media_id, inputs[at].number):
                 raise DataError(
-                    f"The journal {journal.path} lacks {inputs[place].media_id!r}; begin again with --fresh."
+                    f"The journal {journal.path} lacks {inputs[at].media_id!r}; begin again with --fresh."
                 )
-            statuses[place], reasons[place] = said.status, said.reason
-            if said.status == "ok":
-                numbers[place] = batch.probabilities[where]
+            statuses[at], reasons[at] = entry.status, entry.reason
+            if entry.status == "ok":
+                numbers[at] = batch.probabilities[where]
         yield _frame(inputs, level, statuses, reasons).hstack(_numbers(numbers, labels))
 
 
@@ -85,7 +85,7 @@ def _frame(
         return pl.DataFrame(columns, schema=FIXED)
     for name in BOX_COLUMNS:
         if name != "crop":
-            columns[name] = [None if row.found is None else row.found[name] for row in inputs]
+            columns[name] = [None if row.detection is None else row.detection[name] for row in inputs]
     columns["crop"] = [row.crop for row in inputs]
     return pl.DataFrame(columns, schema=FIXED | BOX_COLUMNS)
 

@@ -17,14 +17,14 @@ from trapline.images import Box, Decoder, ImageError, Limits, Preprocessing, bor
 from trapline.models.cores import available_cores
 from trapline.models.file import NO_PROBABILITY
 from trapline.prediction.inputs import Input, stamp
-from trapline.prediction.journal import Entry
+from trapline.prediction.journal import JournalEntry
 
 _AHEAD = 3
 """Batches that are decoded or being decoded while one runs: what memory holds is this many and no more."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedFile:
     """What became of a file; its pixels are in the batch.
 
     Attributes:
@@ -43,18 +43,18 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedBatch:
     """A batch of inputs that are decoded.
 
     Attributes:
-        inputs: each with its place in the batch.
-        pixels: uint8 [places, height, width, 3], RGB; black where nothing was decoded.
+        inputs: each with its slot in the batch.
+        pixels: uint8 [slots, height, width, 3], RGB; black where nothing was decoded.
         pictures: one an input.
     """
 
     inputs: list[tuple[int, Input]]
     pixels: npt.NDArray[np.uint8]
-    pictures: list[Picture]
+    pictures: list[DecodedFile]
 
     @property
     def readable(self) -> npt.NDArray[np.bool_]:
@@ -62,20 +62,20 @@ class Decoded:
         return np.array([picture.decoded for picture in self.pictures], np.bool_)
 
     @property
-    def places(self) -> npt.NDArray[np.int64]:
+    def slots(self) -> npt.NDArray[np.int64]:
         """int64 [inputs]: where in `pixels` each input is."""
-        return np.array([place for place, _ in self.inputs], np.int64)
+        return np.array([slot for slot, _ in self.inputs], np.int64)
 
-    def entries(self, finite: npt.NDArray[np.bool_] | None = None) -> list[Entry]:
+    def entries(self, finite: npt.NDArray[np.bool_] | None = None) -> list[JournalEntry]:
         """What the journal keeps of the inputs besides numbers.
 
         Args:
             finite: one boolean an input: false if the model's numbers for it are none, which fails it.
         """
-        said = [True] * len(self.inputs) if finite is None else finite.tolist()
+        finite_rows = [True] * len(self.inputs) if finite is None else finite.tolist()
         return [
             _entry(row, picture, fine)
-            for (_, row), picture, fine in zip(self.inputs, self.pictures, said, strict=True)
+            for (_, row), picture, fine in zip(self.inputs, self.pictures, finite_rows, strict=True)
         ]
 
 
@@ -105,18 +105,18 @@ class Decoding:
         """How many there are."""
         return self.workers or available_cores()
 
-    def black(self, places: int) -> npt.NDArray[np.uint8]:
-        """uint8 [places, height, width, 3], nothing but zeros."""
-        return np.zeros((places, self.preprocessing.height, self.preprocessing.width, 3), np.uint8)
+    def black(self, slots: int) -> npt.NDArray[np.uint8]:
+        """uint8 [slots, height, width, 3], nothing but zeros."""
+        return np.zeros((slots, self.preprocessing.height, self.preprocessing.width, 3), np.uint8)
 
     def batches(
-        self, inputs: Iterable[list[tuple[int, Input]]], places: int | None = None
-    ) -> Iterator[Decoded]:
+        self, inputs: Iterable[list[tuple[int, Input]]], slots: int | None = None
+    ) -> Iterator[DecodedBatch]:
         """The batches of inputs, decoded, in their order.
 
         Args:
-            inputs: batches, each input with its place in it.
-            places: of every batch; None for as many as it has inputs.
+            inputs: batches, each input with its slot in it.
+            slots: of every batch; None for as many as it has inputs.
 
         Raises:
             SourceGoneError: the photos can no longer be read; of the batch in which that shows nothing is
@@ -126,7 +126,7 @@ class Decoding:
         waiting: deque[_Waiting] = deque()
         try:
             for batch in inputs:
-                waiting.append(self._begin(pool, batch, places or len(batch)))
+                waiting.append(self._begin(pool, batch, slots or len(batch)))
                 if len(waiting) > _AHEAD:
                     yield self._still_there(_finish(*waiting.popleft()))
             while waiting:
@@ -134,7 +134,7 @@ class Decoding:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _still_there(self, batch: Decoded) -> Decoded:
+    def _still_there(self, batch: DecodedBatch) -> DecodedBatch:
         """The batch, unless what failed in it did so because the photos are gone."""
         paths = [self.catalog.path(row.file_path) for _, row in batch.inputs]
         read = batch.readable
@@ -157,27 +157,27 @@ class Decoding:
             for picture in asked:
                 picture.result()
 
-    def _begin(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]], places: int) -> _Waiting:
-        pixels, how = self.black(places), (self.preprocessing, self.limits)
+    def _begin(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]], slots: int) -> _Waiting:
+        pixels, how = self.black(slots), (self.preprocessing, self.limits)
         pictures = [
-            pool.submit(_read, pixels[place], self.catalog.path(row.file_path), row.box, *how)
-            for place, row in inputs
+            pool.submit(_read, pixels[slot], self.catalog.path(row.file_path), row.box, *how)
+            for slot, row in inputs
         ]
         return inputs, pixels, pictures
 
 
-_Waiting = tuple[list[tuple[int, Input]], npt.NDArray[np.uint8], list[Future[Picture]]]
+_Waiting = tuple[list[tuple[int, Input]], npt.NDArray[np.uint8], list[Future[DecodedFile]]]
 
 
 def _finish(
-    inputs: list[tuple[int, Input]], pixels: npt.NDArray[np.uint8], pictures: list[Future[Picture]]
-) -> Decoded:
-    return Decoded(inputs, pixels, [picture.result() for picture in pictures])
+    inputs: list[tuple[int, Input]], pixels: npt.NDArray[np.uint8], pictures: list[Future[DecodedFile]]
+) -> DecodedBatch:
+    return DecodedBatch(inputs, pixels, [picture.result() for picture in pictures])
 
 
 def _read(
     pixels: npt.NDArray[np.uint8], path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits
-) -> Picture:
+) -> DecodedFile:
     with borrowed() as decoder:
         return _ask(decoder, pixels, path, box, preprocessing, limits)
 
@@ -189,21 +189,21 @@ def _ask(
     box: Box | None,
     preprocessing: Preprocessing,
     limits: Limits,
-) -> Picture:
+) -> DecodedFile:
     size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
     try:
         prepared = decoder.prepare_into(pixels, path, preprocessing, box, limits)
     except ImageError as error:
-        return Picture(size, modified, False, error.reason)
-    return Picture(size, modified, True, prepared.warning, prepared.inner)
+        return DecodedFile(size, modified, False, error.reason)
+    return DecodedFile(size, modified, True, prepared.warning, prepared.inner)
 
 
-def _entry(row: Input, picture: Picture, finite: bool) -> Entry:
+def _entry(row: Input, picture: DecodedFile, finite: bool) -> JournalEntry:
     failed = not picture.decoded or not finite
     reason = picture.reason
     if picture.decoded and not finite:
         reason = NO_PROBABILITY
-    return Entry(
+    return JournalEntry(
         row.media_id,
         row.number,
         row.file_path,

@@ -16,8 +16,8 @@ from trapline.catalog import Catalog, DetectedBoxes, Presence
 from trapline.catalog.table import BOX
 from trapline.images import DEFAULT_LIMITS, Limits
 from trapline.models.detector import Detector, Found
-from trapline.prediction.decoding import Decoded, Decoding
-from trapline.prediction.engine import Progress, not_done
+from trapline.prediction.decoding import DecodedBatch, Decoding
+from trapline.prediction.engine import Progress, count_not_done
 from trapline.prediction.inputs import as_catalog, batches
 from trapline.prediction.journal import Journal
 
@@ -76,7 +76,7 @@ def detect(
         looked = looked.filter(pl.col("boxes").list.len().fill_null(0) == 0)
     presence = Presence(looked)  # before the journal is touched
     with Journal(Path(journal), _header(detector, limits), fresh=fresh) as open_journal:
-        wanted = not_done(looked, None, "media", open_journal.index(), len(looked))
+        wanted = count_not_done(looked, None, "media", open_journal.index(), len(looked))
         done = earlier = len(looked) - int(wanted.sum())
         started = time.monotonic()
         decoding = Decoding(looked, detector.preprocessing, limits, presence, workers)
@@ -102,24 +102,24 @@ def _header(detector: Detector, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _numbers(detector: Detector, batch: Decoded) -> Floats:
+def _numbers(detector: Detector, batch: DecodedBatch) -> Floats:
     """float32 [inputs, most × 6]: the boxes of a batch; the detector sees the readable pictures alone."""
     numbers = np.full((len(batch.inputs), detector.most, len(_NUMBERS)), np.nan, np.float32)
     readable = np.flatnonzero(batch.readable)
     if len(readable):
-        found = detector.detect(batch.pixels[batch.places[readable]])
-        for row, one in zip(readable, found, strict=True):
+        detections = detector.detect(batch.pixels[batch.slots[readable]])
+        for row, one in zip(readable, detections, strict=True):
             numbers[row, : len(one.conf)] = _fractions(one, batch.pictures[row].inner)
     return numbers.reshape(len(numbers), -1)
 
 
-def _fractions(found: Found, inner: tuple[int, int]) -> Floats:
+def _fractions(detections: Found, inner: tuple[int, int]) -> Floats:
     """float32 [n, 6] as `_NUMBERS`: boxes clipped to the picture, which is `inner` (height, width) pixels."""
     sides = np.array([inner[1], inner[0]], np.float32)
-    near = np.clip(found.boxes[:, :2] / sides, 0, 1)
-    far = np.clip((found.boxes[:, :2] + found.boxes[:, 2:]) / sides, 0, 1)
-    kinds = found.categories.astype(np.float32)[:, None]
-    return np.hstack([kinds, found.conf[:, None], near, far - near])
+    near = np.clip(detections.boxes[:, :2] / sides, 0, 1)
+    far = np.clip((detections.boxes[:, :2] + detections.boxes[:, 2:]) / sides, 0, 1)
+    kinds = detections.categories.astype(np.float32)[:, None]
+    return np.hstack([kinds, detections.conf[:, None], near, far - near])
 
 
 def _read_back(
@@ -160,7 +160,7 @@ def _with_boxes(
     detector: Detector,
 ) -> Catalog:
     ids = looked.table["media_id"].to_list()
-    found = pl.DataFrame(
+    boxes_of_media = pl.DataFrame(
         {
             "media_id": ids,
             "_looked": True,
@@ -168,7 +168,7 @@ def _with_boxes(
         }
     )
     joined = (
-        catalog.table.join(found, on="media_id", how="left", maintain_order="left")
+        catalog.table.join(boxes_of_media, on="media_id", how="left", maintain_order="left")
         .with_columns(boxes=pl.when(pl.col("_looked")).then("_found").otherwise("boxes"))
         .drop("_looked", "_found")
     )

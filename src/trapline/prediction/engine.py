@@ -21,7 +21,7 @@ from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
 from trapline.models import ModelFile
 from trapline.models.runtimes import memory_is_short
 from trapline.prediction.assembly import table_parts
-from trapline.prediction.decoding import Decoded, Decoding
+from trapline.prediction.decoding import DecodedBatch, Decoding
 from trapline.prediction.facts import facts_of_card
 from trapline.prediction.inputs import (
     Extent,
@@ -35,7 +35,7 @@ from trapline.prediction.inputs import (
     stamp,
     state,
 )
-from trapline.prediction.journal import Entry, Index, Journal, read_header, read_index
+from trapline.prediction.journal import Index, Journal, JournalEntry, read_header, read_index
 from trapline.prediction.pooling import pool_events
 from trapline.prediction.summary import Summary, Tally, refuse_failures
 from trapline.prediction.table import (
@@ -79,7 +79,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What a run would take.
 
     Attributes:
@@ -193,13 +193,13 @@ def predict_to_file(
     path = journal_path(output)
     header = _header(model, None if fresh else read_header(path), level, batch_size, limits)
     with Journal(path, header, fresh=fresh) as journal:
-        wanted = not_done(catalog, crop, level, journal.index(), extent.asked)
+        wanted = count_not_done(catalog, crop, level, journal.index(), extent.asked)
         if model.card.batch == "event":
             _want_whole_events(catalog, wanted)
         left = int(wanted.sum())
         started, done = time.monotonic(), extent.asked - left
-        places = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
-        run = _Run(model, catalog, level, places, presence, workers, limits)
+        slots = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
+        run = _Run(model, catalog, level, slots, presence, workers, limits)
         for entries, probabilities in run.batches(wanted):
             journal.append(entries, probabilities)
             done += len(entries)
@@ -221,7 +221,7 @@ def estimate(
     fresh: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     sample: int = 64,
-) -> Estimate:
+) -> RunEstimate:
     """Time a sample of the media, spread evenly over those that are left; writes nothing.
 
     What a run needs once, such as starting the processes that decode, is timed apart and counted once. The
@@ -236,12 +236,12 @@ def estimate(
     header = _header(model, None if fresh else read_header(path), level, batch_size, limits)
     wanted = np.ones(extent.asked, np.bool_)
     if path.is_file() and not fresh:
-        wanted = not_done(catalog, crop, level, read_index(path, header), extent.asked)
-    places = np.flatnonzero(wanted)
-    left = len(places)
+        wanted = count_not_done(catalog, crop, level, read_index(path, header), extent.asked)
+    indices = np.flatnonzero(wanted)
+    left = len(indices)
     if left == 0:
-        return Estimate(extent.asked, extent.asked, 0, 0, 0.0)
-    spread = places[np.linspace(0, left - 1, min(sample, left)).astype(np.int64)]
+        return RunEstimate(extent.asked, extent.asked, 0, 0, 0.0)
+    spread = indices[np.linspace(0, left - 1, min(sample, left)).astype(np.int64)]
     chosen = np.zeros(extent.asked, np.bool_)
     chosen[spread] = True
     sampled = [row for batch in batches(catalog, crop, level, 1, chosen) for _, row in batch]
@@ -250,13 +250,13 @@ def estimate(
     started = time.monotonic()
     run.warm_up(sampled[0], left)
     warm = time.monotonic()
-    entries = [entry for batch, _ in run.answers(_packed(sampled, run.batch_size)) for entry in batch]
+    entries = [entry for batch, _ in run.answers(_pack(sampled, run.batch_size)) for entry in batch]
     seconds = warm - started + (time.monotonic() - warm) / len(entries) * left
     failed = sum(entry.status == "failed" for entry in entries)
-    return Estimate(extent.asked, extent.asked - left, len(entries), failed, seconds)
+    return RunEstimate(extent.asked, extent.asked - left, len(entries), failed, seconds)
 
 
-def _packed(rows: Sequence[Input], batch_size: int) -> Iterator[list[tuple[int, Input]]]:
+def _pack(rows: Sequence[Input], batch_size: int) -> Iterator[list[tuple[int, Input]]]:
     for start in range(0, len(rows), batch_size):
         yield list(enumerate(rows[start : start + batch_size]))
 
@@ -297,14 +297,14 @@ def _check(
 
 def _header(
     model: ModelFile,
-    found: dict[str, Any] | None,
+    stored: dict[str, Any] | None,
     level: Level,
     batch_size: int | None,
     limits: Limits,
 ) -> dict[str, Any]:
     """What makes two runs one. Without a wish the batch size is that of the run that is gone on with."""
-    if batch_size is None and found is not None:
-        batch_size = found.get("batch_size")
+    if batch_size is None and stored is not None:
+        batch_size = stored.get("batch_size")
     if batch_size is None:
         batch_size = DEFAULT_BATCH_SIZE
     if batch_size < 1:
@@ -320,7 +320,7 @@ def _header(
     }
 
 
-def not_done(
+def count_not_done(
     catalog: Catalog, crop: CropPolicy | None, level: Level, index: Index, asked: int
 ) -> npt.NDArray[np.bool_]:
     """One boolean an asked input: true if it is new, its file or box has changed, or it failed."""
@@ -333,16 +333,16 @@ def not_done(
             state(row.media_id, row.number, row.file_path, row.box_text, *stamp(catalog.path(row.file_path)))
             for row in rows
         ]
-        found = index.find([row.key for row in rows])
-        parts.append((found < 0) | (index.states[found] != np.array(now, np.uint64)))
+        rows_done = index.find([row.key for row in rows])
+        parts.append((rows_done < 0) | (index.states[rows_done] != np.array(now, np.uint64)))
     return np.concatenate(parts)
 
 
 def _want_whole_events(catalog: Catalog, wanted: npt.NDArray[np.bool_]) -> None:
     """Where one media of an event is to be predicted, all are: the others' answers depend on it."""
     for rows in event_rows(catalog):
-        places = rows.to_numpy()
-        wanted[places] = wanted[places].any()
+        indices = rows.to_numpy()
+        wanted[indices] = wanted[indices].any()
 
 
 def _write(
@@ -386,11 +386,11 @@ def _crops(extent: Extent, crop: CropPolicy | None, level: Level) -> str:
     )
 
 
-Answer = tuple[list[Entry], npt.NDArray[np.float32]]
+Answer = tuple[list[JournalEntry], npt.NDArray[np.float32]]
 """Entries and their probabilities, float32 [entries, labels]."""
 
 
-class Network:
+class BatchRunner:
     """A model that is asked about batches, in pieces as large as memory allows.
 
     On the processor ONNX Runtime's answers do not depend on the size of the piece (a test holds it to that),
@@ -443,9 +443,9 @@ class _Run:
     limits: Limits
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> BatchRunner:
         """What is asked about the batches."""
-        return Network(self.model)
+        return BatchRunner(self.model)
 
     @property
     def decoding(self) -> Decoding:
@@ -470,20 +470,20 @@ class _Run:
         return self.answers(batches(self.catalog, crop, self.level, self.batch_size, wanted))
 
     def answers(self, inputs: Iterable[list[tuple[int, Input]]]) -> Iterator[Answer]:
-        """What the model says of batches of inputs with their places.
+        """What the model says of batches of inputs with their slots.
 
-        A batch always has its full size, and places without a photo are black: a shorter one could take
+        A batch always has its full size, and slots without a photo are black: a shorter one could take
         another way through the matrix products, with other last bits. What looks at whole events gets the
         readable frames of one alone: a black one would be a frame to it.
         """
         for batch in self.decoding.batches(inputs, None if self.whole_events else self.batch_size):
             yield self._answer(batch)
 
-    def _answer(self, batch: Decoded) -> Answer:
-        readable, places = batch.readable, batch.places
+    def _answer(self, batch: DecodedBatch) -> Answer:
+        readable, slots = batch.readable, batch.slots
         numbers = np.full((len(readable), len(self.model.card.labels)), np.nan, np.float32)
         if readable.any() and self.whole_events:
             numbers[readable] = self.network.run(batch.pixels[readable])
         elif readable.any():
-            numbers[readable] = self.network.run(batch.pixels)[places[readable]]
+            numbers[readable] = self.network.run(batch.pixels)[slots[readable]]
         return batch.entries(np.asarray(np.isfinite(numbers).all(axis=1))), numbers

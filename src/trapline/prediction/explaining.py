@@ -106,7 +106,7 @@ def explain(
         tuple(_steps(ranks, values)),
         prepared.warning,
         cut,
-        _seen(cut, model.card, None if catalog is None else why_uncut(boxes)),
+        _prepare_seen(cut, model.card, None if catalog is None else why_uncut(boxes)),
     )
 
 
@@ -127,15 +127,15 @@ def _boxes_of(catalog: Catalog, photo: Path) -> list[dict[str, Any]] | None:
     same_name = catalog.table.filter(pl.col("file_path").str.split("/").list.last() == photo.name)
     for file_path, boxes in same_name.select("file_path", "boxes").iter_rows():
         if catalog.path(file_path).resolve() == photo.resolve():
-            found: list[dict[str, Any]] | None = boxes
-            return found
+            boxes_found: list[dict[str, Any]] | None = boxes
+            return boxes_found
     raise DataError(
         f"The catalog does not have {photo}: its photos lie below {catalog.root}. Give the catalog that has "
         "it, or a box."
     )
 
 
-def _seen(box: Box | None, card: Card, uncut: str | None) -> str:
+def _prepare_seen(box: Box | None, card: Card, uncut: str | None) -> str:
     """For people: what the model saw; `uncut` says why a catalog gave no box, None if none was asked."""
     if box is not None:
         unused = "; this model learnt from whole photos" if card.saw_crops is False else ""
@@ -158,17 +158,17 @@ def _steps(ranks: Ranks, values: np.ndarray[tuple[int, int], np.dtype[np.float64
     probability = dict(zip(names, sums[0].tolist(), strict=True))
     labels: dict[str, list[str]] = {}
     alone = []
-    for place, label in enumerate(ranks.labels):
+    for index, label in enumerate(ranks.labels):
         taxon = tree.labels[label].taxon
         if taxon is None:
-            alone.append((label, float(values[0, place])))
+            alone.append((label, float(values[0, index])))
         else:
             labels.setdefault(taxon, []).append(label)
 
     def below(parent: str | None, depth: int) -> Iterator[Step]:
         base = 1.0 if parent is None else probability[parent]
-        found = [name for name in tree.children(parent) if probability.get(name, 0) >= LEAST]
-        for name in sorted(found, key=lambda name: -probability[name]):
+        taxa = [name for name in tree.children(parent) if probability.get(name, 0) >= LEAST]
+        for name in sorted(taxa, key=lambda name: -probability[name]):
             own = probability[name]
             yield Step(depth, name, tree.taxa[name].rank, tuple(labels.get(name, ())), own, own / base)
             yield from below(name, depth + 1)

@@ -28,8 +28,8 @@ class PoolingOptions(Record):
     place_days: float | None
 
     def __str__(self) -> str:
-        place = "" if self.place_days is None else f" --place-days {self.place_days:g}"
-        return f"--without-box {self.without_box:g}{place}"
+        suffix = "" if self.place_days is None else f" --place-days {self.place_days:g}"
+        return f"--without-box {self.without_box:g}{suffix}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,9 +54,9 @@ def apply_pooling(
     """
     columns = [
         pool_column(
-            probabilities[:, place], weights, codes, pooling.by_label.get(label, pooling.method), label
+            probabilities[:, index], weights, codes, pooling.by_label.get(label, pooling.method), label
         )
-        for place, label in enumerate(labels)
+        for index, label in enumerate(labels)
     ]
     pooled = np.stack(columns, axis=1)
     if task == "single-label":
@@ -105,15 +105,15 @@ def pool_column(
     if label == BLANK and method in ("max", "noisy-or"):
         return 1 - pool_column(1 - values, weights, codes, method)
     if method == "max":
-        found = np.zeros(int(codes.max()) + 1)
-        np.maximum.at(found, codes, np.where(weights > 0, values, 0.0))
-        return found
+        pooled = np.zeros(int(codes.max()) + 1)
+        np.maximum.at(pooled, codes, np.where(weights > 0, values, 0.0))
+        return pooled
     if method == "first":
         good = np.flatnonzero(weights > 0)
-        found = np.full(int(codes.max()) + 1, 0.5)
-        events, places = np.unique(codes[good], return_index=True)
-        found[events] = values[good[places]]
-        return found
+        pooled = np.full(int(codes.max()) + 1, 0.5)
+        events, first_rows = np.unique(codes[good], return_index=True)
+        pooled[events] = values[good[first_rows]]
+        return pooled
     if method == "mean":
         return np.asarray(np.bincount(codes, weights * values))
     if method == "mean-logit":

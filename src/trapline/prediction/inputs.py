@@ -36,7 +36,7 @@ class Input:
         media_id: of the catalog.
         event_id: of the catalog.
         file_path: of the catalog.
-        number: the box's place in the catalog's list; None for a media or its full frame.
+        number: the box's index in the catalog's list; None for a media or its full frame.
         found: that box as the catalog has it.
         box: what is cut to, None for the full frame.
         crop: for people, at level box: what the model sees.
@@ -47,7 +47,7 @@ class Input:
     event_id: str | None
     file_path: str
     number: int | None = None
-    found: Mapping[str, Any] | None = None
+    detection: Mapping[str, Any] | None = None
     box: Box | None = None
     crop: str | None = None
     skipped: str | None = None
@@ -74,10 +74,10 @@ def state(
 def stamp(path: Path) -> tuple[int | None, int | None]:
     """Size and modification time (ns) of a file, by which a change of it is noticed."""
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return None, None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def key(media_id: str, number: int | None) -> int:
@@ -105,14 +105,14 @@ class PathList(Sequence[str]):
         return len(self.lines)
 
     @overload
-    def __getitem__(self, place: int) -> str: ...
+    def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
         """A path, or some, relative to where the text file's path is relative to."""
-        if isinstance(place, slice):
-            return [str(self.folder / as_name(line)) for line in self.lines[place]]
-        return str(self.folder / as_name(self.lines[place]))
+        if isinstance(index, slice):
+            return [str(self.folder / as_name(line)) for line in self.lines[index]]
+        return str(self.folder / as_name(self.lines[index]))
 
 
 def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
@@ -154,7 +154,7 @@ def _refuse_no_paths(inputs: object) -> None:
             raise UsageError(f"Number {number} of the list of files is {path!r}, and not a path.")
 
 
-def narrowed(catalog: Catalog) -> Catalog:
+def narrow(catalog: Catalog) -> Catalog:
     """The catalog with nothing but what prediction needs; all else is unknown in it, and takes no memory.
 
     Of a long card's table that is most: whoever keeps this one and lets go of the whole one has the memory
@@ -228,13 +228,13 @@ def _boxes(
 ) -> Iterator[Input]:
     """A row a box, and one for the full frame if the model is asked about none of them."""
     asked = False
-    for number, found in enumerate(boxes or ()):
-        skipped = refusal(found, crop)
+    for number, box in enumerate(boxes or ()):
+        skipped = refusal(box, crop)
         if skipped is None:
             asked = True
-            yield Input(media_id, event_id, file_path, number, found, as_box(found), "box")
+            yield Input(media_id, event_id, file_path, number, box, as_box(box), "box")
         else:
-            yield Input(media_id, event_id, file_path, number, found, skipped=skipped)
+            yield Input(media_id, event_id, file_path, number, box, skipped=skipped)
     if not asked:
         yield Input(media_id, event_id, file_path, crop=f"full frame: {why_uncut(boxes)}")
 
@@ -283,9 +283,9 @@ def batches(
     batch_size: int,
     wanted: npt.NDArray[np.bool_] | None = None,
 ) -> Iterator[list[tuple[int, Input]]]:
-    """The inputs that the model is asked about, `batch_size` at a time, each with its place in the batch.
+    """The inputs that the model is asked about, `batch_size` at a time, each with its slot in the batch.
 
-    An input's batch and its place there follow from its row alone, so that its probabilities come out the
+    An input's batch and its slot there follow from its row alone, so that its probabilities come out the
     same to the last bit however much of the work was already done.
 
     Args:
@@ -293,19 +293,19 @@ def batches(
         crop: the model's crop policy.
         level: see `inputs_of`.
         batch_size: inputs a batch.
-        wanted: one boolean an asked input; the places of others stay
+        wanted: one boolean an asked input; the slots of others stay
             empty. None wants all.
     """
     batch: list[tuple[int, Input]] = []
-    place = 0
+    index = 0
     for rows in inputs_of(catalog, crop, level):
         for row in rows:
             if row.skipped is not None:
                 continue
-            if wanted is None or wanted[place]:
-                batch.append((place % batch_size, row))
-            place += 1
-            if place % batch_size == 0 and batch:
+            if wanted is None or wanted[index]:
+                batch.append((index % batch_size, row))
+            index += 1
+            if index % batch_size == 0 and batch:
                 yield batch
                 batch = []
     if batch:
@@ -321,11 +321,11 @@ def event_rows(catalog: Catalog) -> pl.Series:
 def event_batches(
     catalog: Catalog, crop: CropPolicy | None, wanted: npt.NDArray[np.bool_]
 ) -> Iterator[list[tuple[int, Input]]]:
-    """All media of each event of which one is wanted, an event at a time, each with its place in it."""
+    """All media of each event of which one is wanted, an event at a time, each with its slot in it."""
     columns = catalog.table.select(_COLUMNS)
     for rows in event_rows(catalog):
         if wanted[rows.to_numpy()].any():
             yield [
-                (place, Input(media_id, event_id, file_path, box=choose_box(boxes, crop)))
-                for place, (media_id, event_id, file_path, boxes) in enumerate(columns[rows].iter_rows())
+                (index, Input(media_id, event_id, file_path, box=choose_box(boxes, crop)))
+                for index, (media_id, event_id, file_path, boxes) in enumerate(columns[rows].iter_rows())
             ]

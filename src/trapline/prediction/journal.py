@@ -35,12 +35,12 @@ _SYNC_SECONDS = 5.0
 """How often the disk is made to write: what a power cut, not a killed process, may cost."""
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """One input as it was when it was predicted.
 
     Attributes:
         media_id: of the catalog.
-        number: the box's place in the catalog's list, None for the media.
+        number: the box's index in the catalog's list, None for the media.
         file_path: of the catalog.
         size: bytes, None if the file could not be found.
         modified: its modification time in nanoseconds, None likewise.
@@ -66,24 +66,24 @@ class Index:
     Attributes:
         keys: uint64 [N], rising: `inputs.key` of each input.
         states: uint64 [N]: `inputs.state` of an input that is `ok`, 0 of one that failed.
-        spots: uint64 [N]: where the entry's frame begins in the file, times 65,536, plus its place in it.
+        spots: uint64 [N]: where the entry's frame begins in the file, times 65,536, plus its index in it.
     """
 
     keys: npt.NDArray[np.uint64]
     states: npt.NDArray[np.uint64]
     spots: npt.NDArray[np.uint64]
 
-    def spot(self, place: int) -> tuple[int, int]:
-        """Where the frame of the entry at `place` begins, and the entry's place in it."""
-        return divmod(int(self.spots[place]), _MOST_IN_A_BATCH)
+    def spot(self, index: int) -> tuple[int, int]:
+        """Where the frame of the entry at `index` begins, and the entry's index in it."""
+        return divmod(int(self.spots[index]), _MOST_IN_A_BATCH)
 
     def find(self, keys: Sequence[int]) -> npt.NDArray[np.int64]:
-        """int64 [keys]: for each key its place in this index, -1 if the journal does not have it."""
+        """int64 [keys]: for each key its position in this index, -1 if the journal does not have it."""
         wanted = np.array(keys, np.uint64)
         if len(self.keys) == 0:
             return np.full(len(wanted), -1)
-        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[places] == wanted, places, -1)
+        indices = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[indices] == wanted, indices, -1)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Batch:
         probabilities: float32 [entries, labels]; NaN where an input failed.
     """
 
-    entries: list[Entry]
+    entries: list[JournalEntry]
     probabilities: npt.NDArray[np.float32]
 
 
@@ -148,13 +148,13 @@ class Journal:
             os.fsync(self._file.fileno())
             sync_folder(self.path.parent)  # else a power cut could take the new file's name
             return header, 0
-        found, end, self._digest = json.loads(first[0]), first[1], first[2]
-        _refuse_other_header(self.path, found, header)
+        stored, end, self._digest = json.loads(first[0]), first[1], first[2]
+        _refuse_other_header(self.path, stored, header)
         for _, end, digest in frames:  # noqa: B007 - only the last is wanted
             self._digest = digest
         self._file.seek(end)
         self._file.truncate()
-        return found, size - end
+        return stored, size - end
 
     def index(self) -> Index:
         """Where everything is that was predicted so far."""
@@ -180,7 +180,7 @@ class Journal:
         self._file.seek(0, os.SEEK_END)
         return batch
 
-    def append(self, entries: Sequence[Entry], probabilities: npt.NDArray[np.float32]) -> None:
+    def append(self, entries: Sequence[JournalEntry], probabilities: npt.NDArray[np.float32]) -> None:
         """Write one batch; it outlives the process as soon as this returns.
 
         Args:
@@ -234,17 +234,17 @@ def _index(frames: Iterator[tuple[bytes, int, bytes]], begin: int) -> Index:
     """Where the last entry of each input is in the frames behind the header, which ends at `begin`."""
     keys, states, spots = array("Q"), array("Q"), array("Q")
     for payload, end, _ in frames:
-        for place, entry in enumerate(_decode_entries(payload)):
+        for index, entry in enumerate(_decode_entries(payload)):
             same = (entry.file_path, entry.box, entry.size, entry.modified)
             done = entry.status == "ok"
             keys.append(key(entry.media_id, entry.number))
             states.append(state(entry.media_id, entry.number, *same) if done else 0)
-            spots.append(begin * _MOST_IN_A_BATCH + place)
+            spots.append(begin * _MOST_IN_A_BATCH + index)
         begin = end
-    return Index(*_sorted([keys, states, spots]))
+    return Index(*_sort([keys, states, spots]))
 
 
-def _sorted(columns: list[array[int]]) -> list[npt.NDArray[np.uint64]]:
+def _sort(columns: list[array[int]]) -> list[npt.NDArray[np.uint64]]:
     """The columns in the order of the first one's values, of equal values the last; `columns` is emptied.
 
     They are the largest thing in memory at the end of a long run, so there are never two of all of them.
@@ -291,9 +291,9 @@ def _frames(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
         yield payload, end, digest
 
 
-def _decode_entries(payload: bytes) -> list[Entry]:
+def _decode_entries(payload: bytes) -> list[JournalEntry]:
     length = _LENGTH.unpack_from(payload)[0]
-    return [Entry(*values) for values in json.loads(payload[_LENGTH.size : _LENGTH.size + length])]
+    return [JournalEntry(*values) for values in json.loads(payload[_LENGTH.size : _LENGTH.size + length])]
 
 
 def _decode_batch(payload: bytes, labels: int) -> Batch:
@@ -302,10 +302,10 @@ def _decode_batch(payload: bytes, labels: int) -> Batch:
     return Batch(entries, numbers.reshape(len(entries), labels).astype(np.float32))
 
 
-def _refuse_other_header(path: Path, found: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    different = [name for name in {**found, **header} if found.get(name) != header.get(name)]
+def _refuse_other_header(path: Path, stored: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    different = [name for name in {**stored, **header} if stored.get(name) != header.get(name)]
     if different:
-        shown = "; ".join(f"{name} was {found.get(name)!r}, is {header.get(name)!r}" for name in different)
+        shown = "; ".join(f"{name} was {stored.get(name)!r}, is {header.get(name)!r}" for name in different)
         raise UsageError(
             f"{path} holds the work of a run with another model or other options ({shown}). Use those to go "
             "on, name another output with -o, or start again with --fresh."

@@ -14,7 +14,7 @@ from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
 from trapline.prediction.facts import Pooled, PooledBy
 from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
-from trapline.prediction.places import answer_by_place
+from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.ranks import Ranks
 from trapline.prediction.table import FIXED, Predictions
 from trapline.taxonomy.classes import Hierarchy
@@ -47,7 +47,7 @@ def pool_events(
         without_box: the weight of media in which the detector found nothing, over 1 for the others. Where
             all media of an event are such, they weigh alike.
         place_days: answer events without a box by what the other events of their location show within this
-            many days (see `trapline.prediction.places`); None leaves them their own answers.
+            many days (see `trapline.prediction.location_answers`); None leaves them their own answers.
         rows: `media` keeps a row a media, each with its event's probabilities; `event` makes one row an
             event, with `reason` telling how many of its media failed.
 
@@ -57,7 +57,7 @@ def pool_events(
 
     Raises:
         UsageError: an unknown way to pool, `node-mean` without a tree, a weight outside 0..1, or events to be
-            answered by their place by a model of several labels or of blanks.
+            answered by their location by a model of several labels or of blanks.
         DataError: predictions not of media, or media that are not in the catalog.
     """
     if rows not in get_args(Rows):
@@ -70,7 +70,7 @@ def pool_events(
         predictions = predictions.without_skipped()
     if not 0 <= without_box <= 1:
         raise UsageError(f"The weight of media without a box must be from 0 to 1, not {without_box}.")
-    _check_place(place_days, predictions)
+    _check_location(place_days, predictions)
     media = _media(predictions, catalog, without_box)
     codes = media["code"].to_numpy()
     ok = (predictions.table["status"] == "ok").to_numpy()
@@ -84,9 +84,9 @@ def pool_events(
         pooled = pool_nodes(*frames, hierarchy)
         by = PooledBy(method=NODE_MEAN, by_label={}, selected_on="")
     if place_days is not None:
-        pooled = answer_by_place(pooled, *_events(media), place_days)
-    said = Pooled(how=by, without_box=without_box, place_days=place_days)
-    facts = replace(predictions.facts, pooled=said)
+        pooled = answer_by_location(pooled, *_events(media), place_days)
+    record = Pooled(how=by, without_box=without_box, place_days=place_days)
+    facts = replace(predictions.facts, pooled=record)
     if rows == "media":
         table, pooled = predictions.table.select(*FIXED).with_columns(media["event_id"]), pooled[codes]
     else:
@@ -126,28 +126,28 @@ def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl
     return ranked.join(order, on="key", how="left", maintain_order="left")
 
 
-def _check_place(days: float | None, predictions: Predictions) -> None:
+def _check_location(days: float | None, predictions: Predictions) -> None:
     if days is None:
         return
     if not days > 0:
-        raise UsageError(f"A place answers from within a number of days above 0, not {days:g}.")
+        raise UsageError(f"A location answers from within a number of days above 0, not {days:g}.")
     if predictions.task == "multi-label" or BLANK in predictions.labels:
         raise UsageError(
-            "Photos without a box can be answered by their place only where every photo shows something, and "
-            "one thing: this model knows blanks or says several labels. Leave place_days out."
+            "Photos without a box can be answered by their location only where every photo shows something, "
+            "and one thing: this model knows blanks or says several labels. Leave place_days out."
         )
 
 
 def _events(media: pl.DataFrame) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], Floats]:
-    """Of each event: whether it has a box, its place (-1 if unknown) and its mean day (NaN if unknown)."""
-    found = media.group_by("code").agg(
+    """Of each event: whether it has a box, its location (-1 if unknown) and its mean day (NaN if unknown)."""
+    events = media.group_by("code").agg(
         pl.col("seen").any(), pl.col("location_id").first(), pl.col("day").mean()
     )
-    found = found.sort("code").with_columns(
+    events = events.sort("code").with_columns(
         pl.col("location_id").rank("dense").cast(pl.Int64).fill_null(0) - 1,
         pl.col("day").fill_null(float("nan")),
     )
-    return found["seen"].to_numpy(), found["location_id"].to_numpy(), found["day"].to_numpy()
+    return events["seen"].to_numpy(), events["location_id"].to_numpy(), events["day"].to_numpy()
 
 
 def _weights(weights: Floats, ok: npt.NDArray[np.bool_], codes: npt.NDArray[np.int64]) -> Floats:

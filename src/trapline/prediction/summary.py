@@ -93,16 +93,16 @@ def summarise(predictions: Predictions) -> Summary:
 
 def refuse_failures(summary: Summary, catalog: Catalog) -> None:
     """Raise `DataError` if any input failed, or a folder could not be read; the message names the first."""
-    said = []
+    parts = []
     if summary.failed:
         named = _first(summary.failed_examples, summary.failed)
-        said.append(f"{summary.failed} of {summary.rows} rows failed: {named}.")
+        parts.append(f"{summary.failed} of {summary.rows} rows failed: {named}.")
     unread = catalog.facts.unreadable_folders
     if unread:
         named = _first(unread[:_EXAMPLES], len(unread))
-        said.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")
-    if said:
-        raise DataError(" ".join(said))
+        parts.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")
+    if parts:
+        raise DataError(" ".join(parts))
 
 
 def _first(examples: Sequence[str], count: int) -> str:

@@ -61,7 +61,7 @@ BOX_COLUMNS: dict[str, pl.DataType] = {
 }
 """What predictions of level box have between `FIXED` and the labels: the catalog's box, and what was seen.
 
-There is a row for each box of a media (`box` is its place in the catalog's list, `crop` is `box`); one that
+There is a row for each box of a media (`box` is its index in the catalog's list, `crop` is `box`); one that
 the model's card does not let through (a person, a low confidence) is `skipped`, says why, and its `crop` is
 null. A media of which no box is let through has one more row, for the full frame, as at level media: `box`
 and the box's columns are null, and `crop` says why: `full frame: no detector was run`, `full frame: nothing
@@ -87,8 +87,8 @@ def check_labels(labels: Sequence[str], level: Level) -> None:
 
 def _cut(names: Sequence[str], most: int = 500) -> str:
     """Names as a message can bear them."""
-    said = ", ".join(names)
-    return said if len(said) <= most else f"{said[:most]}… ({len(names)} in all)"
+    text = ", ".join(names)
+    return text if len(text) <= most else f"{text[:most]}… ({len(names)} in all)"
 
 
 @dataclass(frozen=True)
@@ -280,9 +280,9 @@ class Predictions:
                 if "trapline_predictions" not in metadata:
                     what = "a catalog" if "trapline_catalog" in metadata else "another Parquet table"
                     raise ValueError(f"it is {what}")
-                header = _checked(json.loads(metadata["trapline_predictions"]))
+                header = _check_header(json.loads(metadata["trapline_predictions"]))
             else:
-                header = _checked(json.loads(beside.read_text(encoding="utf-8")))
+                header = _check_header(json.loads(beside.read_text(encoding="utf-8")))
                 types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
                 with for_polars(path, "rb") as file:
                     table = pl.read_csv(file, schema_overrides=types, new_columns=_columns(path))
@@ -302,7 +302,7 @@ def _columns(path: Path) -> list[str]:
         return next(csv.reader(file), [])
 
 
-def _checked(header: Any) -> dict[str, Any]:
+def _check_header(header: Any) -> dict[str, Any]:
     """The header as `Predictions.header` gives it; `ValueError` where it is not."""
     kinds = {"labels": list, "level": str, "model": str, "task": str, "info": dict}
     wrong = [
@@ -317,8 +317,8 @@ def _checked(header: Any) -> dict[str, Any]:
         raise ValueError("its header's labels are not names that differ")
     if header["level"] not in get_args(Level) or header["task"] not in get_args(Task):
         raise ValueError(f"its header has the level {header['level']} and the task {header['task']}")
-    found: dict[str, Any] = header
-    return found
+    checked: dict[str, Any] = header
+    return checked
 
 
 def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path:
@@ -383,7 +383,7 @@ def _is_header(path: Path) -> bool:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_OF_A_HEADER:
             return False
-        _checked(json.loads(path.read_text(encoding="utf-8")))
+        _check_header(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
         return False
     return True

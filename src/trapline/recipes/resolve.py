@@ -103,12 +103,12 @@ class _Change:
     def set(self, key: Sequence[str], value: Any, where: str, *, flag: bool = False) -> None:
         """Put a value at a dotted key, after checking that some kind of recipe has such a field."""
         _check_key(key, where)
-        place = self.fields
+        section = self.fields
         for part in key[:-1]:
-            if not isinstance(place.get(part), dict):
-                place[part] = {}
-            place = place[part]
-        place[key[-1]] = value
+            if not isinstance(section.get(part), dict):
+                section[part] = {}
+            section = section[part]
+        section[key[-1]] = value
         self.asked.add(".".join(key))
         if flag:
             self.flags.add(".".join(key))
@@ -157,19 +157,19 @@ class _Change:
         value = _as_tuple(value)
         if dotted in self.flags and value not in NOTHING:
             return True
-        return value is not None and value not in (*_places()[dotted].defaults, *_TRUE.get(dotted, ()))
+        return value is not None and value not in (*_known_fields()[dotted].defaults, *_TRUE.get(dotted, ()))
 
     def _reset(self, dotted: str) -> None:
         """Back to the default."""
         *sections, last = dotted.split(".")
-        place: Any = self.fields
+        section: Any = self.fields
         for name in sections:
-            place = place.get(name) or {}
-        place.pop(last, None)
+            section = section.get(name) or {}
+        section.pop(last, None)
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Field:
     """Where a dotted field stands.
 
     Attributes:
@@ -186,44 +186,44 @@ class _Place:
 
 
 @cache
-def _places() -> dict[str, _Place]:
+def _known_fields() -> dict[str, _Field]:
     """Dotted field -> where it stands, over all kinds; sections too."""
-    found: dict[str, _Place] = {}
+    fields: dict[str, _Field] = {}
 
     def walk(
         model: type[BaseModel], kind: type[Recipe], start: str, named: str = "", usual: bool = True
     ) -> None:
         for name, info in model.model_fields.items():
             inside = _sections(info.annotation)
-            place = found.setdefault(f"{start}{name}", _Place([], [], bool(inside) and name != "search", []))
-            if kind not in place.kinds:
-                place.kinds.append(kind)
-            if named and named not in place.names:
-                place.names.append(named)
+            field = fields.setdefault(f"{start}{name}", _Field([], [], bool(inside) and name != "search", []))
+            if kind not in field.kinds:
+                field.kinds.append(kind)
+            if named and named not in field.names:
+                field.names.append(named)
             if usual or name != "name":  # by which one of several sections is chosen
-                place.defaults.append(info.default)
-            for section in inside if place.section else ():
+                field.defaults.append(info.default)
+            for section in inside if field.section else ():
                 choice = section.model_fields["name"].default if len(inside) > 1 else ""
                 usually = not choice or isinstance(info.default, section)
                 walk(section, kind, f"{start}{name}.", choice, usually)
 
     for kind in KINDS.values():
         walk(kind, kind, "")
-    return found
+    return fields
 
 
 def dotted_fields() -> list[str]:
     """Every field that some kind of recipe has."""
-    return [name for name, place in _places().items() if not place.section]
+    return [name for name, field in _known_fields().items() if not field.section]
 
 
 def _belongs(dotted: str, kind: type[Recipe]) -> str:
     """Where a field that has no place in a recipe belongs, for people."""
-    place = _places()[dotted]
-    if kind in place.kinds:  # and only the choice of its section is another
-        names = " or ".join(f"'{name}'" for name in place.names)
+    field = _known_fields()[dotted]
+    if kind in field.kinds:  # and only the choice of its section is another
+        names = " or ".join(f"'{name}'" for name in field.names)
         return f"it is for {dotted.rpartition('.')[0]}.name {names}"
-    return f"it belongs to recipes that train {', or '.join(one.trains for one in place.kinds)}"
+    return f"it belongs to recipes that train {', or '.join(one.trains for one in field.kinds)}"
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
@@ -243,7 +243,7 @@ def _chosen(annotation: Any, value: Any) -> type[BaseModel] | None:
 
 
 def _leaves(value: Any, dotted: str) -> list[tuple[str, Any]]:
-    if isinstance(value, dict) and dotted in _places() and _places()[dotted].section:
+    if isinstance(value, dict) and dotted in _known_fields() and _known_fields()[dotted].section:
         return [leaf for name, one in value.items() for leaf in _leaves(one, f"{dotted}.{name}")]
     return [(dotted, value)]
 
@@ -265,15 +265,15 @@ def _as_tuple(value: Any) -> Any:
 
 def _check_key(key: Sequence[str], where: str) -> None:
     """Refuse a key that no kind of recipe has; the near one is named."""
-    places = _places()
+    known = _known_fields()
     for depth, part in enumerate(key):
         before = ".".join(key[:depth])
-        if before and not places[before].section:
+        if before and not known[before].section:
             raise UsageError(f"{where}: '{before}' has no fields of its own.")
         dotted = f"{before}.{part}" if before else part
-        if dotted in places:
+        if dotted in known:
             continue
-        inside = [name for name in places if name.rpartition(".")[0] == before]
+        inside = [name for name in known if name.rpartition(".")[0] == before]
         near = _suggest(part, [name.rpartition(".")[2] for name in inside])
         alike = [name for name in dotted_fields() if name.split(".")[-1] == key[-1]]
         hint = near or (f"; did you mean '{alike[0]}'?" if alike else "")

@@ -26,7 +26,7 @@ WIDE = 12
 
 
 @dataclass(frozen=True)
-class Picture:
+class MistakePicture:
     """A mistake and its thumbnail; `address` is None where the photo cannot be read."""
 
     mistake: Mistake
@@ -93,8 +93,8 @@ def _counts(evaluation: Evaluation) -> Any:
     if evaluation.confusion is None:
         return None
     true = [sum(row) for row in evaluation.confusion]
-    said = [sum(column) for column in zip(*evaluation.confusion, strict=True)]
-    shown = sorted((k for k in range(len(true)) if true[k] or said[k]), key=lambda k: true[k])
+    predicted = [sum(column) for column in zip(*evaluation.confusion, strict=True)]
+    shown = sorted((k for k in range(len(true)) if true[k] or predicted[k]), key=lambda k: true[k])
     figure = new_figure(7.2, 0.9 + 0.36 * len(shown))
     axes = figure.subplots()
     middles = range(len(shown))
@@ -102,12 +102,12 @@ def _counts(evaluation: Evaluation) -> Any:
         [m + 0.2 for m in middles], [true[k] for k in shown], 0.38, color=COLOURS["accent"], label="true"
     )
     axes.barh(
-        [m - 0.2 for m in middles], [said[k] for k in shown], 0.38, color=COLOURS["second"], label="said"
+        [m - 0.2 for m in middles], [predicted[k] for k in shown], 0.38, color=COLOURS["second"], label="said"
     )
     axes.set_yticks(list(middles), [evaluation.labels[k] for k in shown], parse_math=False)
     style_axes(axes, x=UNITS[evaluation.level].many)
     axes.legend(frameon=False, labelcolor=COLOURS["muted"], fontsize=9.5, loc="lower right")
-    text = ", ".join(f"{evaluation.labels[k]} {true[k]} and {said[k]}" for k in reversed(shown))
+    text = ", ".join(f"{evaluation.labels[k]} {true[k]} and {predicted[k]}" for k in reversed(shown))
     return as_svg(figure, "counts", f"For each label, how many show it and of how many it was said: {text}")
 
 
@@ -140,35 +140,35 @@ def _reliability(evaluation: Evaluation) -> Any:
 
 def _locations(evaluation: Evaluation) -> Any:
     """One bar a location, as wide as it has media, as high as its accuracy; the worst at the left."""
-    places = sorted(evaluation.per_location, key=lambda place: (place.accuracy, -place.media))
-    if len(places) < 2:
+    locations = sorted(evaluation.per_location, key=lambda location: (location.accuracy, -location.media))
+    if len(locations) < 2:
         return None
     starts = [0]
-    for place in places:
-        starts.append(starts[-1] + place.media)
+    for location in locations:
+        starts.append(starts[-1] + location.media)
     total = starts[-1]
     figure = new_figure(5.2, 3.4)
     axes = figure.subplots()
-    widths = [100 * place.media / total for place in places]
+    widths = [100 * location.media / total for location in locations]
     left = [100 * start / total for start in starts[:-1]]
     edge: dict[str, Any] = {
         "align": "edge",
         "edgecolor": COLOURS["paper"],
-        "linewidth": 0.5 if len(places) < 40 else 0.2,
+        "linewidth": 0.5 if len(locations) < 40 else 0.2,
     }
-    axes.bar(left, [1.0] * len(places), widths, color=COLOURS["fill"], **edge)
-    colours = [COLOURS["second" if place.seen else "accent"] for place in places]
-    axes.bar(left, [place.accuracy for place in places], widths, color=colours, **edge)
-    mean = sum(place.accuracy * place.media for place in places) / total
+    axes.bar(left, [1.0] * len(locations), widths, color=COLOURS["fill"], **edge)
+    colours = [COLOURS["second" if location.seen else "accent"] for location in locations]
+    axes.bar(left, [location.accuracy for location in locations], widths, color=colours, **edge)
+    mean = sum(location.accuracy * location.media for location in locations) / total
     axes.axhline(mean, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 3)))
     axes.set(xlim=(0, 100), ylim=(0, 1.02))
     unit, right = UNITS[evaluation.level], title(_right(evaluation))
     style_axes(axes, x=f"share of the {unit.many}, %", y=right.lower())
-    none = sum(place.accuracy == 0 for place in places)
+    none = sum(location.accuracy == 0 for location in locations)
     return as_svg(
         figure,
         "locations",
-        f"{right} at {len(places)} locations, sorted; {none} have none right; mean {mean:.2f}",
+        f"{right} at {len(locations)} locations, sorted; {none} have none right; mean {mean:.2f}",
     )
 
 
@@ -182,7 +182,7 @@ def _tree(evaluation: Evaluation) -> Any:
     return draw_tree(evaluation.ranks, Taxonomy.from_json(tree.as_json()))
 
 
-def _pictures(evaluation: Evaluation, most: int) -> list[Picture]:
+def _pictures(evaluation: Evaluation, most: int) -> list[MistakePicture]:
     if most == 0 or not evaluation.mistakes:
         return []
     if evaluation.root is None:
@@ -191,6 +191,6 @@ def _pictures(evaluation: Evaluation, most: int) -> list[Picture]:
             "(pictures=0), or evaluate again."
         )
     return [
-        Picture(mistake, thumbnail(evaluation.root / as_name(mistake.file_path)))
+        MistakePicture(mistake, thumbnail(evaluation.root / as_name(mistake.file_path)))
         for mistake in evaluation.mistakes[:most]
     ]

@@ -26,7 +26,11 @@ def write_report(exploration: Exploration, path: Path, *, pictures: bool) -> Pat
         x=exploration,
         dense=len(exploration.labels) > DENSE,
         location_strips=[
-            (one.label, one.locations, _cells([one.by_location.get(place, 0) for place in shown], shown))
+            (
+                one.label,
+                one.locations,
+                _cells([one.by_location.get(location, 0) for location in shown], shown),
+            )
             for one in exploration.labels
         ],
         hour_strips=[
@@ -41,10 +45,10 @@ def write_report(exploration: Exploration, path: Path, *, pictures: bool) -> Pat
         locations_figure=_locations(exploration),
         frames=_frames(exploration.frames),
         seasons=[one.season or "not known" for one in exploration.seasons],
-        season_labels=[(one.label, _in_seasons(exploration, one.label)) for one in exploration.labels],
+        season_labels=[(one.label, _season_figures(exploration, one.label)) for one in exploration.labels],
         examples={
-            label: [(one, thumbnail(exploration.root / as_name(one.file_path))) for one in found]
-            for label, found in exploration.examples.items()
+            label: [(one, thumbnail(exploration.root / as_name(one.file_path))) for one in photos]
+            for label, photos in exploration.examples.items()
         }
         if pictures and exploration.root is not None
         else {},
@@ -73,7 +77,7 @@ def _frames(frames: dict[int, int]) -> list[tuple[str, int]]:
     return [*rows, (f"more than {FEW_FRAMES}", more)] if more else rows
 
 
-def _in_seasons(exploration: Exploration, label: str) -> list[tuple[int, int]]:
+def _season_figures(exploration: Exploration, label: str) -> list[tuple[int, int]]:
     """Of each season the photos and the events with a label."""
     return [(one.labels.get(label, 0), one.label_events.get(label, 0)) for one in exploration.seasons]
 

@@ -50,7 +50,7 @@ def draw_network(layers: Sequence[NetworkLayer], title: str, path: Path) -> Path
     return path
 
 
-def _place(index: int) -> tuple[int, int]:
+def _position(index: int) -> tuple[int, int]:
     """Column and row."""
     return index // ROWS, index % ROWS
 
@@ -58,7 +58,7 @@ def _place(index: int) -> tuple[int, int]:
 def _box(axes: Any, index: int, layer: NetworkLayer) -> None:
     from matplotlib.patches import Rectangle
 
-    column, row = _place(index)
+    column, row = _position(index)
     edge = COLOURS["accent" if layer.parameters else "line"]
     corner = (column - 0.38, row - _TALL / 2)
     axes.add_patch(Rectangle(corner, 0.76, _TALL, facecolor="white", edgecolor=edge, zorder=2))
@@ -72,7 +72,7 @@ def _arrow(axes: Any, source: int, index: int) -> None:
     """From one layer to another: down, round those between, or over to the next column."""
     from matplotlib.patches import FancyArrowPatch
 
-    (left, above), (column, row) = _place(source), _place(index)
+    (left, above), (column, row) = _position(source), _position(index)
     half = _TALL / 2
     begin: tuple[float, float] = (left, above + half)
     end: tuple[float, float] = (column, row - half)

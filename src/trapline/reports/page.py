@@ -47,8 +47,8 @@ def render(template: str, path: Path, **values: Any) -> Path:
         "number": words.number,
         "span": words.span,
         "with_span": words.with_span,
-        "left_out": words.left_out,
-        "about_unknown": words.about_unknown,
+        "left_out": words.describe_left_out,
+        "about_unknown": words.describe_unknown,
         "title": words.title,
         "meaning": words.meaning,
         "direction": words.direction,
@@ -105,7 +105,7 @@ def as_svg(figure: Figure, name: str, description: str) -> Any:
     head = re.compile(
         r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>"
     )  # the label is no pattern: it may hold backslashes
-    svg = head.sub(lambda found: f'<svg viewBox="{found[1]}" {label}>', svg, count=1)
+    svg = head.sub(lambda match: f'<svg viewBox="{match[1]}" {label}>', svg, count=1)
     return Markup(svg)  # noqa: S704 - matplotlib escapes the text it is given
 
 

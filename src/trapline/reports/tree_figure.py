@@ -19,19 +19,19 @@ def draw_tree(ranks: RankEvaluation, tree: Taxonomy) -> Any:
     Returns:
         inline SVG in the report's theme.
     """
-    places, depth = _layout(tree)
-    figure = new_figure(7.2, max(1.6, ROW * (len({y for _, y in places.values()}) + 1)))
+    positions, depth = _layout(tree)
+    figure = new_figure(7.2, max(1.6, ROW * (len({y for _, y in positions.values()}) + 1)))
     axes = figure.subplots()
     axes.axis("off")
-    for name, (x, y) in places.items():
+    for name, (x, y) in positions.items():
         parent = tree.taxa[name].parent
         if parent is not None:
-            left, middle = places[parent]
+            left, middle = positions[parent]
             axes.plot([left, left, x], [middle, y, y], color=COLOURS["line"], linewidth=1, zorder=1)
-    found = {one.name: one for one in ranks.taxa}
-    for name, (x, y) in places.items():
-        _node(axes, x, y, name, found.get(name))
-    axes.set(xlim=(-0.05, depth + 0.9), ylim=(max(y for _, y in places.values()) + 0.7, -0.7))
+    result_of = {one.name: one for one in ranks.taxa}
+    for name, (x, y) in positions.items():
+        _node(axes, x, y, name, result_of.get(name))
+    axes.set(xlim=(-0.05, depth + 0.9), ylim=(max(y for _, y in positions.values()) + 0.7, -0.7))
     told = ", ".join(f"{one.name} {one.recall:.2f}" for one in ranks.taxa if one.recall is not None)
     return as_svg(figure, "tree", f"The tree of taxa with the share recognised: {told}")
 
@@ -39,27 +39,29 @@ def draw_tree(ranks: RankEvaluation, tree: Taxonomy) -> Any:
 def _layout(tree: Taxonomy) -> tuple[dict[str, tuple[float, float]], int]:
     """Name → (column of its rank, row); a parent stands level with the first of its children."""
     present = [rank for rank in RANKS if any(taxon.rank == rank for taxon in tree.taxa.values())]
-    places: dict[str, tuple[float, float]] = {}
+    positions: dict[str, tuple[float, float]] = {}
     row = 0
 
-    def place(name: str) -> None:
+    def put(name: str) -> None:
         nonlocal row
-        places[name] = (float(present.index(tree.taxa[name].rank)), float(row))
+        positions[name] = (float(present.index(tree.taxa[name].rank)), float(row))
         children = tree.children(name)
         for child in children:
-            place(child)
+            put(child)
         row += not children
 
     for top in tree.children():
-        place(top)
-    return places, len(present) - 1
+        put(top)
+    return positions, len(present) - 1
 
 
-def _node(axes: Any, x: float, y: float, name: str, found: TaxonResult | None) -> None:
-    known = found is not None and found.recall is not None
+def _node(axes: Any, x: float, y: float, name: str, result: TaxonResult | None) -> None:
+    known = result is not None and result.recall is not None
     axes.plot([x], [y], "o", color=COLOURS["accent" if known else "muted"], markersize=4, zorder=2)
-    said = f"{found.recall:.2f} · {found.media}" if found is not None and found.recall is not None else "–"
+    caption = (
+        f"{result.recall:.2f} · {result.media}" if result is not None and result.recall is not None else "–"
+    )
     short = name if name.count(" ") == 0 else f"{name[0]}. {name.split(' ', 1)[1]}"
     plain: dict[str, Any] = {"parse_math": False}  # a name may hold dollars
     axes.text(x + 0.04, y - 0.06, short, fontsize=8, color=COLOURS["ink"], va="bottom", **plain)
-    axes.text(x + 0.04, y + 0.1, said, fontsize=7, color=COLOURS["muted"], va="top")
+    axes.text(x + 0.04, y + 0.1, caption, fontsize=7, color=COLOURS["muted"], va="top")

@@ -58,14 +58,14 @@ def tuning_report(tuned: Tuned, path: Path | str) -> Path:
         names=names,
         fields=list(tuned.recipe.search),
         failed=sum(not row.metrics for row in rows),
-        within=_within(rows, tuned.metric),
+        within=_share_within(rows, tuned.metric),
         minutes=sum(row.seconds for row in rows) / 60,
         figures=[(field, _figure(tuned, rows, field)) for field in tuned.recipe.search],
         trapline=__version__,
     )
 
 
-def _within(rows: list[_Row], metric: str) -> int:
+def _share_within(rows: list[_Row], metric: str) -> int:
     """How many of the other trials have a figure inside the best one's interval."""
     best = rows[0].metrics[metric]
     if best.low is None or best.high is None:
@@ -80,17 +80,19 @@ def _figure(tuned: Tuned, rows: list[_Row], field: str) -> Any:
     good = [row for row in rows if row.metrics]
     figure = new_figure(3.4, 2.6)
     axes = figure.subplots()
-    places = [row.values[field] for row in good]
+    positions = [row.values[field] for row in good]
     if choices is not None:
         known = list(choices)
         axes.set_xticks(range(len(known)), [str(choice) for choice in known])
         axes.set_xlim(-0.5, len(known) - 0.5)
-        places = [known.index(place) for place in places]
+        positions = [known.index(value) for value in positions]
     elif dimension.log:
         axes.set_xscale("log")
-    for place, row in reversed(list(zip(places, good, strict=True))):  # the best last, so that it lies on top
+    for value, row in reversed(
+        list(zip(positions, good, strict=True))
+    ):  # the best last, so that it lies on top
         colour = COLOURS["second" if row is rows[0] else "accent"]
-        axes.plot([place], [row.metrics[tuned.metric].value], "o", color=colour, markersize=6)
+        axes.plot([value], [row.metrics[tuned.metric].value], "o", color=colour, markersize=6)
     style_axes(axes, y=title(tuned.metric).lower())
     told = ", ".join(f"{row.values[field]}: {row.metrics[tuned.metric].value:.3f}" for row in good)
     return as_svg(

@@ -1,6 +1,7 @@
 """From the bytes of photos to answers: the one way that every server takes, whatever it speaks.
 
-A server turns its request into `Photo`s and an `Answer` into its response; between the two stands only this.
+A server turns its request into `RequestPhoto`s, and an `Answer` into its response; between the two stands
+only this.
 Light on purpose: no table and no web framework is imported, so that a function in the cloud starts quickly.
 """
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, Limits, choose_box, prepare
-from trapline.metrics import said
+from trapline.metrics import labels_said
 from trapline.models import ModelFile
 from trapline.models.calibrated import blank_column
 from trapline.models.card import Card
@@ -40,7 +41,7 @@ TOP = 5
 
 
 @dataclass(frozen=True)
-class Photo:
+class RequestPhoto:
     """A photo as it came.
 
     Attributes:
@@ -76,7 +77,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class View:
+class PreparedPhoto:
     """What the network sees of a photo: uint8 [height, width, 3], or None and why."""
 
     name: str | None
@@ -103,7 +104,7 @@ def check_classifier(model: ModelFile) -> ModelFile:
 
 
 def answer(
-    model: ModelFile, photos: Sequence[Photo | bytes], limits: Limits = SERVING_LIMITS
+    model: ModelFile, photos: Sequence[RequestPhoto | bytes], limits: Limits = SERVING_LIMITS
 ) -> list[Answer]:
     """One answer a photo, in their order; a photo that cannot be read fails alone.
 
@@ -118,7 +119,7 @@ def answer(
 
 
 def answer_event(
-    model: ModelFile, photos: Sequence[Photo | bytes], limits: Limits = SERVING_LIMITS
+    model: ModelFile, photos: Sequence[RequestPhoto | bytes], limits: Limits = SERVING_LIMITS
 ) -> Answer:
     """One answer for the frames of one event.
 
@@ -141,19 +142,19 @@ def check_count(photos: int, most: int = MOST_PHOTOS) -> None:
         raise DataError(f"The request holds {photos} photos; at most {most} are answered at once.")
 
 
-def look(photo: Photo | bytes, card: Card, limits: Limits = SERVING_LIMITS) -> View:
+def look(photo: RequestPhoto | bytes, card: Card, limits: Limits = SERVING_LIMITS) -> PreparedPhoto:
     """Decode a photo into what the network sees; never raises on what the photo holds."""
     if isinstance(photo, bytes):
-        photo = Photo(photo)
+        photo = RequestPhoto(photo)
     try:
         box = choose_box(photo.boxes, card.preprocessing.crop)
         prepared = prepare(photo.content, card.preprocessing, box, limits)
     except ImageError as error:
-        return View(photo.name, None, error.reason)
-    return View(photo.name, prepared.pixels, prepared.warning)
+        return PreparedPhoto(photo.name, None, error.reason)
+    return PreparedPhoto(photo.name, prepared.pixels, prepared.warning)
 
 
-def answer_views(views: Sequence[View], run: Callable[[Pixels], Floats]) -> list[Answer]:
+def answer_views(views: Sequence[PreparedPhoto], run: Callable[[Pixels], Floats]) -> list[Answer]:
     """Answers to decoded photos.
 
     Args:
@@ -165,12 +166,12 @@ def answer_views(views: Sequence[View], run: Callable[[Pixels], Floats]) -> list
     return [
         Answer(view.name, None, view.reason)
         if view.pixels is None
-        else checked(view, run(view.pixels[np.newaxis])[0])
+        else check_answer(view, run(view.pixels[np.newaxis])[0])
         for view in views
     ]
 
 
-def checked(view: View, probabilities: Floats) -> Answer:
+def check_answer(view: PreparedPhoto, probabilities: Floats) -> Answer:
     """The answer to a photo, failed if what the network answered is no number or no probability."""
     if not np.isfinite(probabilities).all():
         return Answer(view.name, None, NO_PROBABILITY)
@@ -189,18 +190,18 @@ def pool(answers: Sequence[Answer], card: Card) -> Answer:
     return Answer(None, pool_frames(np.stack(read), card), reason)
 
 
-def as_flat(found: Answer, card: Card) -> dict[str, float]:
+def as_flat(answer: Answer, card: Card) -> dict[str, float]:
     """Label → probability.
 
     Raises:
         DataError: the photo could not be read.
     """
-    if found.probabilities is None:
-        raise DataError(f"{found.name or 'The photo'} cannot be used as a picture: {found.reason}.")
-    return dict(zip(card.labels, map(float, found.probabilities), strict=True))
+    if answer.probabilities is None:
+        raise DataError(f"{answer.name or 'The photo'} cannot be used as a picture: {answer.reason}.")
+    return dict(zip(card.labels, map(float, answer.probabilities), strict=True))
 
 
-def as_document(found: Answer, model: ModelFile, top: int = TOP) -> dict[str, Any]:
+def as_document(answer: Answer, model: ModelFile, top: int = TOP) -> dict[str, Any]:
     """The rich form, JSON-able.
 
     `labels` are those that the model holds for shown: of a single-label model the most probable one, if it
@@ -208,15 +209,15 @@ def as_document(found: Answer, model: ModelFile, top: int = TOP) -> dict[str, An
     only alone.
     """
     card = model.card
-    document: dict[str, Any] = {"name": found.name, "status": found.status, "reason": found.reason}
-    if found.probabilities is None:
+    document: dict[str, Any] = {"name": answer.name, "status": answer.status, "reason": answer.reason}
+    if answer.probabilities is None:
         return document | {"labels": [], "top": [], "taxon": None, "probabilities": {}}
-    flat = as_flat(found, card)
+    flat = as_flat(answer, card)
     ranked = sorted(flat, key=lambda label: -flat[label])
     return document | {
-        "labels": _shown(flat, ranked, card),
+        "labels": _labels_shown(flat, ranked, card),
         "top": [{"label": label, "probability": flat[label]} for label in ranked[:top]],
-        "taxon": _taxon(found.probabilities, model),
+        "taxon": _taxon(answer.probabilities, model),
         "probabilities": flat,
     }
 
@@ -242,10 +243,10 @@ def _taxon(probabilities: Floats, model: ModelFile) -> dict[str, Any] | None:
     }
 
 
-def _shown(flat: Mapping[str, float], ranked: Sequence[str], card: Card) -> list[str]:
+def _labels_shown(flat: Mapping[str, float], ranked: Sequence[str], card: Card) -> list[str]:
     if card.task == "multi-label":
         limits = [card.thresholds.get(label, 0.5) for label in card.labels]
-        told = said([flat[label] for label in card.labels], limits, blank_column(card.labels))
+        told = labels_said([flat[label] for label in card.labels], limits, blank_column(card.labels))
         shown = dict(zip(card.labels, told.tolist(), strict=True))
         return [label for label in ranked if shown[label]]
     return [label for label in ranked[:1] if flat[label] >= card.thresholds.get(label, 0.0)]

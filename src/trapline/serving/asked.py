@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trapline.serving.answers import MOST_PHOTOS, TOP, Photo
+from trapline.serving.answers import MOST_PHOTOS, TOP, RequestPhoto
 from trapline.serving.body import Body, parse_base64, parse_boxes, parse_form, parse_json
 from trapline.serving.refusals import INVALID, UNSUPPORTED, RefusedError
 from trapline.serving.service import Service
@@ -34,7 +34,7 @@ class Options(BaseModel):
     model: str | None = Field(None, description="Which model; the first one if left out.")
     seconds: float | None = Field(None, gt=0, description="Give up after so many seconds.")
 
-    def and_said(self, said: Mapping[str, Any], *, typed: bool) -> Options:
+    def and_said(self, given: Mapping[str, Any], *, typed: bool) -> Options:
         """These of the query with those that the body holds.
 
         Args:
@@ -44,11 +44,11 @@ class Options(BaseModel):
         Raises:
             RefusedError: there is no such option or value, or it is said twice.
         """
-        twice = sorted(self.model_fields_set & said.keys())
+        twice = sorted(self.model_fields_set & given.keys())
         if twice:
             raise RefusedError(INVALID, f"'{twice[0]}' is said in the query and in the body; say it once.")
         try:
-            return Options.model_validate({**self.model_dump(exclude_unset=True), **said}, strict=typed)
+            return Options.model_validate({**self.model_dump(exclude_unset=True), **given}, strict=typed)
         except ValidationError as error:
             raise RefusedError(INVALID, complaint(error.errors())) from None
 
@@ -82,7 +82,7 @@ class Asked:
         flat: whether the answer is the flat one, label to probability.
     """
 
-    photos: Sequence[Photo | Address]
+    photos: Sequence[RequestPhoto | Address]
     options: Options
     flat: bool = False
 
@@ -96,14 +96,14 @@ async def read(request: Request, query: Options, body: Body, service: Service, d
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         content = await body.read(request, deadline, MOST_JSON)
-        return await service.converted(lambda: from_json(content, query), deadline)
+        return await service.convert(lambda: from_json(content, query), deadline)
     if kind == "multipart/form-data":
         content = await body.read(request, deadline, MOST_BODY)
         whole_kind = request.headers["content-type"]
-        photos, fields = await service.converted(lambda: parse_form(content, whole_kind), deadline)
+        photos, fields = await service.convert(lambda: parse_form(content, whole_kind), deadline)
         return Asked(photos, query.and_said(fields, typed=False))
     if kind.startswith("image/") or kind == "application/octet-stream":
-        return Asked([Photo(await body.read(request, deadline, MOST_BODY))], query)
+        return Asked([RequestPhoto(await body.read(request, deadline, MOST_BODY))], query)
     raise RefusedError(
         UNSUPPORTED, "Send multipart/form-data, application/json, or one image as image/*.", close=True
     )
@@ -130,35 +130,35 @@ def from_json(content: bytes, query: Options) -> Asked:
     return Asked([_photo(one) for one in given], options)
 
 
-def _photo(one: Any) -> Photo | Address:
+def _photo(one: Any) -> RequestPhoto | Address:
     if isinstance(one, str):
-        return Photo(parse_base64(one))
-    said = {name: value for name, value in one.items() if value is not None} if isinstance(one, dict) else {}
-    if len(said.keys() & {"b64", "url"}) != 1:
+        return RequestPhoto(parse_base64(one))
+    given = {name: value for name, value in one.items() if value is not None} if isinstance(one, dict) else {}
+    if len(given.keys() & {"b64", "url"}) != 1:
         raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
-    for name in said.keys() - _OF_PHOTO:
+    for name in given.keys() - _OF_PHOTO:
         raise RefusedError(INVALID, f"A photo has 'b64' or 'url', 'name' and 'boxes', but no '{name[:50]}'.")
-    for name in said.keys() - {"boxes"}:
-        if not isinstance(said[name], str):
+    for name in given.keys() - {"boxes"}:
+        if not isinstance(given[name], str):
             raise RefusedError(INVALID, f"'{name}' of a photo is a text.")
-    name, boxes = said.get("name"), parse_boxes(said.get("boxes"))
-    if "b64" in said:
-        return Photo(parse_base64(said["b64"]), name, boxes)
-    return Address(said["url"], name, boxes)
+    name, boxes = given.get("name"), parse_boxes(given.get("boxes"))
+    if "b64" in given:
+        return RequestPhoto(parse_base64(given["b64"]), name, boxes)
+    return Address(given["url"], name, boxes)
 
 
-async def fetched(asked: Asked, body: Body, service: Service, deadline: float) -> list[Photo]:
+async def fetch_photos(asked: Asked, body: Body, service: Service, deadline: float) -> list[RequestPhoto]:
     """The photos, those from addresses fetched.
 
     Raises:
         RefusedError: an address is not allowed, does not answer in time, or has no photo.
     """
-    found: list[Photo] = []
+    photos: list[RequestPhoto] = []
     for one in asked.photos:
         if isinstance(one, Address):
             seconds = deadline - asyncio.get_running_loop().time()
             content = await service.fetcher.fetch(one.url, seconds, body.hold)
-            found.append(Photo(content, one.name or one.url, one.boxes))
+            photos.append(RequestPhoto(content, one.name or one.url, one.boxes))
         else:
-            found.append(one)
-    return found
+            photos.append(one)
+    return photos

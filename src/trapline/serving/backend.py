@@ -16,7 +16,7 @@ import numpy as np
 from trapline.models.file import mask_flawed
 from trapline.models.tf_signature import EVERYTHING
 from trapline.serving import protos
-from trapline.serving.answers import Answer, Floats, Pixels, View, checked
+from trapline.serving.answers import Answer, Floats, Pixels, PreparedPhoto, check_answer
 from trapline.serving.engine import Gate, until
 from trapline.serving.lanes import Lanes, Source, too_late
 from trapline.serving.refusals import BACKEND, BUSY, NOT_READY, RefusedError
@@ -56,7 +56,7 @@ class Speaker(Protocol):
         """
         ...
 
-    async def stated(self, name: str, seconds: float) -> Stated:
+    async def read_stated(self, name: str, seconds: float) -> Stated:
         """What the server says of that model."""
         ...
 
@@ -81,14 +81,14 @@ class V2:
         request.inputs.add(name="images", datatype="UINT8", shape=pixels.shape)
         request.outputs.add(name="probabilities")
         response = await self._infer(request, timeout=seconds)
-        for place, output in enumerate(response.outputs):
+        for index, output in enumerate(response.outputs):
             if output.name == "probabilities" and output.datatype == "FP32":
                 if response.raw_output_contents:
-                    values = np.frombuffer(response.raw_output_contents[place], "<f4")
+                    values = np.frombuffer(response.raw_output_contents[index], "<f4")
                 else:
                     values = np.array(output.contents.fp32_contents, np.float32)
                 fingerprint = response.parameters["fingerprint"].string_param or None
-                return _shaped(values, tuple(output.shape)), fingerprint
+                return _shape(values, tuple(output.shape)), fingerprint
         raise RefusedError(BACKEND, "The model server's answer has no FP32 output 'probabilities'.")
 
     async def ready(self, name: str, seconds: float) -> bool:
@@ -96,16 +96,16 @@ class V2:
         request = protos.message(protos.V2, "ModelReadyRequest")(name=name)
         return bool((await self._ready(request, timeout=seconds)).ready)
 
-    async def stated(self, name: str, seconds: float) -> Stated:
+    async def read_stated(self, name: str, seconds: float) -> Stated:
         """See `Speaker`; our own `properties`, which other servers leave out."""
         request = protos.message(protos.V2, "ModelMetadataRequest")(name=name)
         try:
-            said = (await self._metadata(request, timeout=seconds)).properties
+            properties = (await self._metadata(request, timeout=seconds)).properties
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return Stated()
             raise
-        return Stated(said.get("labels"), said.get("fingerprint"))
+        return Stated(properties.get("labels"), properties.get("fingerprint"))
 
 
 class TensorFlow:
@@ -127,22 +127,22 @@ class TensorFlow:
         response = await self._predict(request, timeout=seconds)
         if "probabilities" not in response.outputs:
             raise RefusedError(BACKEND, "The model server's answer has no output 'probabilities'.")
-        found = response.outputs["probabilities"]
+        output = response.outputs["probabilities"]
         values = (
-            np.frombuffer(found.tensor_content, "<f4")
-            if found.tensor_content
-            else np.array(found.float_val, np.float32)
+            np.frombuffer(output.tensor_content, "<f4")
+            if output.tensor_content
+            else np.array(output.float_val, np.float32)
         )
-        return _shaped(values, tuple(dim.size for dim in found.tensor_shape.dim)), None
+        return _shape(values, tuple(dim.size for dim in output.tensor_shape.dim)), None
 
     async def ready(self, name: str, seconds: float) -> bool:
         """See `Speaker`."""
         request = protos.message(protos.TF, "GetModelStatusRequest")()
         request.model_spec.name = name
-        found = (await self._status(request, timeout=seconds)).model_version_status
-        return any(version.state == 30 for version in found)  # AVAILABLE
+        versions = (await self._status(request, timeout=seconds)).model_version_status
+        return any(version.state == 30 for version in versions)  # AVAILABLE
 
-    async def stated(self, name: str, seconds: float) -> Stated:
+    async def read_stated(self, name: str, seconds: float) -> Stated:
         """See `Speaker`; the protocol has no place for labels."""
         return Stated()
 
@@ -157,7 +157,7 @@ def _call(channel: grpc.aio.Channel, token: str | None, package: str, service: s
     return partial(call, metadata=(("authorization", f"Bearer {token}"),)) if token else call
 
 
-def _shaped(values: Floats, shape: tuple[int, ...]) -> Floats:
+def _shape(values: Floats, shape: tuple[int, ...]) -> Floats:
     if len(shape) != 2 or values.size != np.prod(shape):
         raise RefusedError(BACKEND, f"The model server's probabilities have the shape {list(shape)}.")
     return values.reshape(shape).astype(np.float32)
@@ -198,11 +198,11 @@ class GatewayEngine:
 
     async def _compute(self, served: Served, pixels: Pixels, deadline: float) -> Floats:
         try:
-            known = await self._agreed(served, _left(deadline))
-            found, fingerprint = await self._speaker.infer(served.name, pixels, _left(deadline))
+            known = await self._agree(served, _left(deadline))
+            rows, fingerprint = await self._speaker.infer(served.name, pixels, _left(deadline))
             if fingerprint not in (None, known.fingerprint):  # replaced there since
                 self._stated.pop(served.name, None)
-                known = await self._agreed(served, _left(deadline))
+                known = await self._agree(served, _left(deadline))
         except grpc.aio.AioRpcError as error:
             raise _refusal(error) from error
         except (ValueError, IndexError) as error:  # numbers that are cut, or tensors that are announced only
@@ -210,15 +210,15 @@ class GatewayEngine:
         if fingerprint not in (None, known.fingerprint):
             raise RefusedError(BACKEND, "The model server is changing its model. Try again.", retry_after=1)
         wanted = (len(pixels), len(served.model.card.labels))
-        if found.shape != wanted:
+        if rows.shape != wanted:
             raise RefusedError(
                 BACKEND,
-                f"The model server answered {list(found.shape)} numbers and not {list(wanted)}: "
+                f"The model server answered {list(rows.shape)} numbers and not {list(wanted)}: "
                 f"it does not serve the model that '{served.name}' is here.",
             )
-        return mask_flawed(found, served.model.card.task)
+        return mask_flawed(rows, served.model.card.task)
 
-    async def _agreed(self, served: Served, seconds: float) -> Stated:
+    async def _agree(self, served: Served, seconds: float) -> Stated:
         """What the model server says of its model; asked again after `_BELIEVED_SECONDS`.
 
         Raises:
@@ -227,7 +227,7 @@ class GatewayEngine:
         now = asyncio.get_running_loop().time()
         until, stated = self._stated.get(served.name, (now, Stated()))
         if until <= now:
-            stated = await self._speaker.stated(served.name, seconds)
+            stated = await self._speaker.read_stated(served.name, seconds)
             self._stated[served.name] = now + _BELIEVED_SECONDS, stated
         here = json.dumps(served.model.card.labels)
         if stated.labels is not None and stated.labels != here:
@@ -244,7 +244,7 @@ class GatewayEngine:
         try:
             if not await self._speaker.ready(served.name, _READY_SECONDS):
                 raise _not_ready(f"The model server has no model '{served.name}' ready.")
-            await self._agreed(served, _READY_SECONDS)
+            await self._agree(served, _READY_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise _not_ready(
                 f"The model server does not say that it is ready: {error.code().name}."
@@ -276,8 +276,8 @@ def _messages(pixels: Sequence[Pixels]) -> Iterator[Pixels]:
             yield np.stack(pixels[first : first + together])
 
 
-def _answer(view: View, row: Floats | None) -> Answer:
-    return Answer(view.name, None, view.reason) if row is None else checked(view, row)
+def _answer(view: PreparedPhoto, row: Floats | None) -> Answer:
+    return Answer(view.name, None, view.reason) if row is None else check_answer(view, row)
 
 
 def _cut(text: str, most: int = 200) -> str:
@@ -300,5 +300,5 @@ def _refusal(error: grpc.aio.AioRpcError) -> RefusedError:
         return too_late()
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return RefusedError(BUSY, "The model server is busy. Try again.", retry_after=1)
-    said = (error.details() or "")[:200]
-    return RefusedError(BACKEND, f"The model server answered {error.code().name}: {said}", retry_after=1)
+    details = (error.details() or "")[:200]
+    return RefusedError(BACKEND, f"The model server answered {error.code().name}: {details}", retry_after=1)

@@ -18,7 +18,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from trapline.serving.answers import MOST_PHOTOS, Photo
+from trapline.serving.answers import MOST_PHOTOS, RequestPhoto
 from trapline.serving.refusals import BUSY, INVALID, TOO_LARGE, TOO_SLOW, UNSUPPORTED, RefusedError
 from trapline.serving.settings import MOST_BODY, MOST_HELD, MOST_JSON
 
@@ -225,7 +225,7 @@ class _Form:
         self.ended = True
 
 
-def parse_form(content: bytes, content_type: str) -> tuple[list[Photo], dict[str, str]]:
+def parse_form(content: bytes, content_type: str) -> tuple[list[RequestPhoto], dict[str, str]]:
     """The files of a multipart form as photos, and its other fields.
 
     Raises:
@@ -241,22 +241,22 @@ def parse_form(content: bytes, content_type: str) -> tuple[list[Photo], dict[str
         raise RefusedError(INVALID, "The body is not a multipart form.") from None
     if not form.ended:
         raise RefusedError(INVALID, "The multipart form has no end.")
-    photos: list[Photo] = []
+    photos: list[RequestPhoto] = []
     fields: dict[str, str] = {}
     for part in form.parts:
-        said, content = _disposition(part), b"".join(part.content)
-        if _is_file(part, said):
-            photos.append(Photo(content, said.get("filename")))
-        elif "name" not in said:
+        parameters, content = _disposition(part), b"".join(part.content)
+        if _is_file(part, parameters):
+            photos.append(RequestPhoto(content, parameters.get("filename")))
+        elif "name" not in parameters:
             raise RefusedError(INVALID, "A part of the form has neither a name nor a file.")
-        elif said["name"] in fields:
-            raise RefusedError(INVALID, f"The form says '{said['name'][:50]}' twice; say it once.")
+        elif parameters["name"] in fields:
+            raise RefusedError(INVALID, f"The form says '{parameters['name'][:50]}' twice; say it once.")
         else:
-            fields[said["name"]] = content.decode("utf-8", "replace")
+            fields[parameters["name"]] = content.decode("utf-8", "replace")
     return photos, fields
 
 
-def _is_file(part: _Part, said: Mapping[str, str]) -> bool:
+def _is_file(part: _Part, parameters: Mapping[str, str]) -> bool:
     """Whether a part is a photo: it has a file's name (which clients may leave out by RFC 7578), or a file's
     type, or is called as our description calls photos.
     """
@@ -265,9 +265,9 @@ def _is_file(part: _Part, said: Mapping[str, str]) -> bool:
         raise RefusedError(UNSUPPORTED, "Send the parts of a form as they are, without a transfer encoding.")
     kind = part.head.get("content-type", b"").strip().lower()
     return (
-        "filename" in said
+        "filename" in parameters
         or kind.startswith((b"image/", b"application/octet-stream"))
-        or said.get("name") == "file"
+        or parameters.get("name") == "file"
     )
 
 
@@ -280,22 +280,22 @@ def _disposition(part: _Part) -> dict[str, str]:
     """
     head = part.head.get("content-disposition", b"")
     _, plain = parse_options_header(head)
-    said = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in plain.items()}
+    parameters = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in plain.items()}
     message = Message()
     message["content-disposition"] = head.decode("latin-1")
     try:
-        found = message.get_params(failobj=[], header="content-disposition")
-        for name, value in found:
+        pairs = message.get_params(failobj=[], header="content-disposition")
+        for name, value in pairs:
             if isinstance(value, tuple):  # charset, language, the text as latin-1
                 charset = (value[0] or "utf-8").lower()
                 if charset not in _CHARSETS:
                     raise LookupError(charset)
-                said[name.lower()] = value[2].encode("latin-1").decode(charset, "replace")
+                parameters[name.lower()] = value[2].encode("latin-1").decode(charset, "replace")
             else:
-                said.setdefault(name.lower(), value)
+                parameters.setdefault(name.lower(), value)
     except (ValueError, LookupError):
         raise RefusedError(INVALID, "A name in the form cannot be decoded; send it in UTF-8.") from None
-    return said
+    return parameters
 
 
 def parse_boxes(boxes: Any) -> Sequence[Mapping[str, Any]] | None:

@@ -20,7 +20,7 @@ class Refusal(Document):
     code: str
 
 
-class Model(Document):
+class ModelDocument(Document):
     """The model that answered."""
 
     name: str
@@ -44,7 +44,7 @@ class Shown(Document):
     probability: float = Field(ge=0, le=1)
 
 
-class Taxon(Document):
+class TaxonDocument(Document):
     """The finest taxon that keeps what the model promises."""
 
     name: str
@@ -52,27 +52,27 @@ class Taxon(Document):
     probability: float
 
 
-class Answer(Document):
+class AnswerDocument(Document):
     """Of a photo, or of an event."""
 
     name: str | None
     status: Literal["ok", "failed"]
     reason: str | None
     labels: list[str]
-    taxon: Taxon | None
+    taxon: TaxonDocument | None
     top: list[Shown]
     probabilities: dict[str, float]
 
 
-class Answers(Document):
+class AnswersDocument(Document):
     """Of a request to `/predict`, in the order of its photos; of an event one."""
 
-    model: Model
+    model: ModelDocument
     event: bool
-    answers: list[Answer] = Field(min_length=1)
+    answers: list[AnswerDocument] = Field(min_length=1)
 
 
-class Predicted(RootModel[Answers | dict[str, float]]):
+class PredictedDocument(RootModel[AnswersDocument | dict[str, float]]):
     """`{"url": …}` is answered flat, label to probability; everything else by `answers`."""
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from trapline.models import ModelFile
 from trapline.models.halting import Halt
-from trapline.serving.answers import Answer, Floats, Pixels, checked
-from trapline.serving.lanes import Lanes, Place, Source, too_late
+from trapline.serving.answers import Answer, Floats, Pixels, check_answer
+from trapline.serving.lanes import Lanes, Slot, Source, too_late
 from trapline.serving.refusals import BUSY, NOT_READY, RefusedError
 from trapline.serving.shelf import Served
 
@@ -129,7 +129,7 @@ class Runs:
         self._halts: set[Halt] = set()
 
     @contextmanager
-    def begun(self) -> Iterator[Halt]:
+    def begin(self) -> Iterator[Halt]:
         """What ends the runs that begin now; it does when this is left."""
         halt = Halt()
         self._halts.add(halt)
@@ -182,21 +182,21 @@ class LocalEngine:
 
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
         """See `Engine`."""
-        with self.gate.admit(len(sources)), self._runs.begun() as halt:
+        with self.gate.admit(len(sources)), self._runs.begin() as halt:
             return await until(deadline, [self._one(served, source, deadline, halt) for source in sources])
 
     async def _one(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
         return await self._lanes.run(self._work, served, source, deadline, halt)
 
-    def _work(self, served: Served, source: Source, deadline: float, halt: Halt, place: Place) -> Answer:
+    def _work(self, served: Served, source: Source, deadline: float, halt: Halt, slot: Slot) -> Answer:
         started = time.monotonic()
-        view = self._lanes.view(source, served, deadline, place)
+        view = self._lanes.view(source, served, deadline, slot)
         if view.pixels is None:
             return Answer(view.name, None, view.reason)
         with halt.bound():
-            found = checked(view, served.model.run(view.pixels[np.newaxis]).probabilities[0])
+            answer = check_answer(view, served.model.run(view.pixels[np.newaxis]).probabilities[0])
         self.gate.took(time.monotonic() - started)
-        return found
+        return answer
 
     async def given_up(self) -> None:
         """See `Engine`."""
@@ -231,9 +231,9 @@ class BatchingEngine(LocalEngine):
         view = await self._lanes.run(self._lanes.view, source, served, deadline)
         if view.pixels is None:
             return Answer(view.name, None, view.reason)
-        found = checked(view, await self._batcher(served).run(view.pixels))
+        answer = check_answer(view, await self._batcher(served).run(view.pixels))
         self.gate.took((time.monotonic() - started) / self._size)
-        return found
+        return answer
 
     def _batcher(self, served: Served) -> Batcher:
         known = self._batchers.get(served.name)
@@ -298,7 +298,7 @@ class Batcher:
             if all(future.done() for future in futures):
                 self._runs.end(halt)
 
-        with self._runs.begun() as halt:
+        with self._runs.begin() as halt:
             for future in futures:
                 future.add_done_callback(gone)
             with halt.bound():

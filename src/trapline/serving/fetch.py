@@ -72,8 +72,8 @@ class Fetcher:
             httpcore2.ProtocolError,
             httpcore2.TimeoutException,
         ) as error:
-            said = str(error)[:200] or type(error).__name__
-            raise RefusedError(UNREADABLE, f"The photo could not be fetched: {said}") from None
+            reason = str(error)[:200] or type(error).__name__
+            raise RefusedError(UNREADABLE, f"The photo could not be fetched: {reason}") from None
 
     async def _fetch(self, url: str, hold: Callable[[int], None]) -> bytes:
         for _ in range(MOST_REDIRECTS + 1):
@@ -162,22 +162,22 @@ class _PublicOnly(httpcore2.AsyncNetworkBackend):
 
 async def resolve(host: str, port: int) -> list[str]:
     """The addresses of a host, IPv4 first."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(one[4][0]) for one in sorted(found, key=lambda one: one[0] != socket.AF_INET)]
+    addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(one[4][0]) for one in sorted(addresses, key=lambda one: one[0] != socket.AF_INET)]
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet, also one that IPv6 wraps."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
-            found = inner
-        elif found.is_site_local:
+            ip = inner
+        elif ip.is_site_local:
             return False
-    return found.is_global and not found.is_multicast and not found.is_reserved
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved

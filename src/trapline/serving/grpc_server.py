@@ -97,16 +97,16 @@ def _handlers(service: Service, inlet: _Inlet, package: str, name: str, calls: d
     On the wire a call with one message is a stream of one; taken as a stream, it is received when we ask for
     it and not before.
     """
-    found = {}
+    handlers = {}
     for method, (request, response) in protos.methods(package, name).items():
-        found[method] = grpc.stream_unary_rpc_method_handler(
-            _guarded(service, inlet, method, request, calls[method]),
+        handlers[method] = grpc.stream_unary_rpc_method_handler(
+            _guard(service, inlet, method, request, calls[method]),
             response_serializer=response.SerializeToString,
         )
-    return grpc.method_handlers_generic_handler(f"{package}.{name}", found)
+    return grpc.method_handlers_generic_handler(f"{package}.{name}", handlers)
 
 
-def _guarded(
+def _guard(
     service: Service, inlet: _Inlet, method: str, request: Any, call: Call
 ) -> Callable[[Any, Any], Awaitable[Any]]:
     interface = _COUNTED.get(method)
@@ -152,7 +152,7 @@ class _Inlet:
     """
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(MOST_RECEIVED)
+        self._slots = asyncio.Semaphore(MOST_RECEIVED)
         self._coming: list[asyncio.Timeout] = []
 
     async def receive(self, context: Any, deadline: float) -> bytes:
@@ -161,14 +161,14 @@ class _Inlet:
         Raises:
             RefusedError: there is none, it came too slowly, or no place became free for it.
         """
-        if self._places.locked() and self._coming:
+        if self._slots.locked() and self._coming:
             soon = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
             longest = self._coming.pop(0)
             if not longest.expired():
                 longest.reschedule(min(soon, longest.when() or soon))
         try:
             async with asyncio.timeout_at(deadline):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError:
             raise RefusedError(BUSY, "Too much is being uploaded now. Try again.", retry_after=1) from None
         try:
@@ -178,7 +178,7 @@ class _Inlet:
         except TimeoutError:
             raise RefusedError(TOO_SLOW, "The request came too slowly.") from None
         finally:
-            self._places.release()
+            self._slots.release()
             if coming in self._coming:
                 self._coming.remove(coming)
         if content is grpc.aio.EOF:
@@ -235,16 +235,16 @@ class _V2:
         served = service.shelf.get(request.model_name, request.model_version)
         v2.check_outputs([output.name for output in request.outputs])
         event = _event(request.parameters)
-        tensors = await service.converted(lambda: _tensors(request), deadline)
-        found = await v2.infer(service, served, tensors, deadline, event=event)
+        tensors = await service.convert(lambda: _tensors(request), deadline)
+        rows = await v2.infer(service, served, tensors, deadline, event=event)
         response = _v2(
             "ModelInferResponse",
             model_name=served.name,
             model_version=VERSION,
             id=request.id,
-            raw_output_contents=[found.astype("<f4").tobytes()],
+            raw_output_contents=[rows.astype("<f4").tobytes()],
         )
-        response.outputs.add(name="probabilities", datatype="FP32", shape=found.shape)
+        response.outputs.add(name="probabilities", datatype="FP32", shape=rows.shape)
         response.parameters["fingerprint"].string_param = served.model.fingerprint
         return response
 
@@ -261,20 +261,20 @@ def _event(parameters: Any) -> bool:
     return bool(parameters["event"].bool_param)
 
 
-def _tensors(request: Any) -> list[v2.Tensor]:
+def _tensors(request: Any) -> list[v2.RequestTensor]:
     """The inputs of a ModelInferRequest, from either of the two places that they may stand in."""
     raw = request.raw_input_contents
-    found = []
-    for place, one in enumerate(request.inputs):
+    tensors = []
+    for index, one in enumerate(request.inputs):
         shape = tuple(one.shape)
-        if place < len(raw):
-            found.append(v2.from_raw(one.name, one.datatype, shape, raw[place]))
+        if index < len(raw):
+            tensors.append(v2.from_raw(one.name, one.datatype, shape, raw[index]))
         elif one.datatype == "BYTES":
-            found.append(v2.Tensor(one.name, one.datatype, shape, one.contents.bytes_contents))
+            tensors.append(v2.RequestTensor(one.name, one.datatype, shape, one.contents.bytes_contents))
         else:
             numbers = np.array(one.contents.uint_contents, np.uint32)
-            found.append(v2.from_json(one.name, one.datatype, shape, numbers))
-    return found
+            tensors.append(v2.from_json(one.name, one.datatype, shape, numbers))
+    return tensors
 
 
 class _TensorFlow:
@@ -293,20 +293,20 @@ class _TensorFlow:
     async def _predict(self, request: Any, deadline: float) -> Any:
         service, signature = self._service, request.model_spec.signature_name
         served = self._served(request)
-        asked = tf.signature_named(signature, service.settings.tf)
+        asked = tf.find_signature(signature, service.settings.tf)
         outputs = tf.answered_outputs(request.output_filter, asked)
         tensor = tf.only_input(request.inputs, asked)
-        sources = await service.converted(lambda: tf.from_tensor(tensor, served, asked), deadline)
-        found = probabilities(await service.answers(served, sources, deadline))
+        sources = await service.convert(lambda: tf.from_tensor(tensor, served, asked), deadline)
+        rows = probabilities(await service.answers(served, sources, deadline))
         response = protos.message(protos.TF, "PredictResponse")()
         self._specify(response.model_spec, served, signature or SIGNATURE)
         for name in outputs:
             tensor = response.outputs[name]
             tensor.dtype = 1  # DT_FLOAT
-            for side in found.shape:
+            for side in rows.shape:
                 tensor.tensor_shape.dim.add(size=side)
             # clients read float_val, as TensorFlow Serving fills it, and not tensor_content
-            tensor.float_val.extend(found.ravel().tolist())
+            tensor.float_val.extend(rows.ravel().tolist())
         return response
 
     async def _metadata(self, request: Any, _: Any) -> Any:

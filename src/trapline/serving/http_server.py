@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from trapline.serving.refusals import HEAD_TOO_LARGE, INVALID, Kind, RefusedError
+from trapline.serving.refusals import HEAD_TOO_LARGE, INVALID, RefusalKind, RefusedError
 from trapline.serving.settings import HEAD_SECONDS, MOST_CONNECTIONS, MOST_HEAD
 
 
@@ -124,7 +124,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse_head(self) -> None:
         self._refuse(HEAD_TOO_LARGE, f"A request's head may have at most {MOST_HEAD} bytes.")
 
-    def _refuse(self, kind: Kind, why: str) -> None:
+    def _refuse(self, kind: RefusalKind, why: str) -> None:
         """Answer outside of any request that the application knows of."""
         body = json.dumps(RefusedError(kind, why).document()).encode()
         head = (

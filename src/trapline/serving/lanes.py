@@ -23,11 +23,11 @@ from PIL import Image
 from trapline.errors import TraplineError
 from trapline.images import Decoder, Decoders, ImageError, Preprocessing, choose_box
 from trapline.models.card import Card
-from trapline.serving.answers import SERVING_LIMITS, Photo, View
+from trapline.serving.answers import SERVING_LIMITS, PreparedPhoto, RequestPhoto
 from trapline.serving.refusals import DEADLINE, NOT_READY, RefusedError
 from trapline.serving.shelf import Served
 
-Source = Photo | View
+Source = RequestPhoto | PreparedPhoto
 """What is asked about: an encoded photo, or pixels that the client has made itself."""
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Lanes:
         self.lanes = lanes
         self._free, self._aside = asyncio.Semaphore(lanes), asyncio.Semaphore(SLOW_A_LANE * lanes)
         self._threads = ThreadPoolExecutor((1 + SLOW_A_LANE) * lanes, thread_name_prefix="photo")
-        self._waiting: dict[Place, float] = {}
+        self._waiting: dict[Slot, float] = {}
         self._decoders = Decoders()
         self._broken = False  # whether a decoder could not be started
 
@@ -71,75 +71,75 @@ class Lanes:
             work: is called with the arguments and the photo's place, which it gives to `view`.
             arguments: of it.
         """
-        place = Place(self._free)
-        self._waiting[place] = time.monotonic()
+        slot = Slot(self._free)
+        self._waiting[slot] = time.monotonic()
         try:
             await self._free.acquire()
         finally:
-            del self._waiting[place]
-        timer = asyncio.get_running_loop().call_later(LONG, self._look_after, place)
+            del self._waiting[slot]
+        timer = asyncio.get_running_loop().call_later(LONG, self._look_after, slot)
         try:
-            return await self._in_thread(place, work, *arguments)
+            return await self._in_thread(slot, work, *arguments)
         except _MadeWayError:
-            place = Place(self._aside, slow=True)
+            slot = Slot(self._aside, slow=True)
             await self._aside.acquire()
-            return await self._in_thread(place, work, *arguments)
+            return await self._in_thread(slot, work, *arguments)
         finally:
             timer.cancel()
 
-    async def _in_thread(self, place: Place, work: Callable[..., T], *arguments: object) -> T:
+    async def _in_thread(self, slot: Slot, work: Callable[..., T], *arguments: object) -> T:
         """A request that is given up leaves its place when the function has returned, and not before; a photo
         that takes long is then decoded no further, a quick one is left to end by itself.
         """
         try:
             running = asyncio.get_running_loop().run_in_executor(
-                self._threads, partial(work, *arguments, place)
+                self._threads, partial(work, *arguments, slot)
             )
         except RuntimeError:  # the system gives no thread
-            place.give_back()
+            slot.give_back()
             raise
-        running.add_done_callback(place.leave)
-        self._end_overdue(place)
+        running.add_done_callback(slot.leave)
+        self._end_overdue(slot)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            self._end_given_up(place)
+            self._end_given_up(slot)
             raise
 
-    def _end_given_up(self, place: Place) -> None:
-        if place.decodes_since(LONG):
-            place.end()
-        elif not place.left:
-            asyncio.get_running_loop().call_later(LONG / 5, self._end_given_up, place)
+    def _end_given_up(self, slot: Slot) -> None:
+        if slot.decodes_since(LONG):
+            slot.end()
+        elif not slot.left:
+            asyncio.get_running_loop().call_later(LONG / 5, self._end_given_up, slot)
 
-    def _end_overdue(self, place: Place) -> None:
+    def _end_overdue(self, slot: Slot) -> None:
         """See to it that a decoder that is stuck, or stopped, keeps no lane."""
-        if place.decodes_since(OVERDUE):
-            place.end()
-        elif not place.left:
-            place.watch = asyncio.get_running_loop().call_later(OVERDUE / 4, self._end_overdue, place)
+        if slot.decodes_since(OVERDUE):
+            slot.end()
+        elif not slot.left:
+            slot.watch = asyncio.get_running_loop().call_later(OVERDUE / 4, self._end_overdue, slot)
 
-    def _look_after(self, place: Place) -> None:
+    def _look_after(self, slot: Slot) -> None:
         """Have a photo that takes long make way, if others wait."""
-        if place.left:
+        if slot.left:
             return
-        if not self._waiting or not place.decodes_since(LONG):
-            asyncio.get_running_loop().call_later(LONG / 5, self._look_after, place)
+        if not self._waiting or not slot.decodes_since(LONG):
+            asyncio.get_running_loop().call_later(LONG / 5, self._look_after, slot)
         elif not self._aside.locked():
-            place.moving = asyncio.ensure_future(self._move(place))
-        elif place.make_way():
+            slot.moving = asyncio.ensure_future(self._move(slot))
+        elif slot.make_way():
             self._replace()
 
-    async def _move(self, place: Place) -> None:
+    async def _move(self, slot: Slot) -> None:
         if self._aside.locked():  # by another that moved just now
-            self._look_after(place)
+            self._look_after(slot)
             return
         await self._aside.acquire()  # does not wait: it was not locked
-        if place.left or not place.step_back():
+        if slot.left or not slot.step_back():
             self._aside.release()
             return
-        place.held.release()
-        place.held = self._aside
+        slot.held.release()
+        slot.held = self._aside
         self._replace()
 
     def _replace(self) -> None:
@@ -150,7 +150,7 @@ class Lanes:
         with suppress(TraplineError):  # the next photo will be told
             self._decoders.add()
 
-    def view(self, source: Source, served: Served, deadline: float, place: Place) -> View:
+    def view(self, source: Source, served: Served, deadline: float, slot: Slot) -> PreparedPhoto:
         """What the network sees of a source; decodes it if it is a photo. For `run`.
 
         Raises:
@@ -159,30 +159,34 @@ class Lanes:
         left = deadline - time.monotonic()
         if left <= 0:
             raise too_late()
-        return source if isinstance(source, View) else self._decode(source, served.model.card, left, place)
+        return (
+            source
+            if isinstance(source, PreparedPhoto)
+            else self._decode(source, served.model.card, left, slot)
+        )
 
-    def _decode(self, photo: Photo, card: Card, seconds: float, place: Place) -> View:
+    def _decode(self, photo: RequestPhoto, card: Card, seconds: float, slot: Slot) -> PreparedPhoto:
         size = card.preprocessing
         pixels = np.zeros((size.height, size.width, 3), np.uint8)
         until = time.monotonic() + seconds
         try:
             box = choose_box(photo.boxes, size.crop)
-            with self._decoders.borrowed() as decoder:
+            with self._decoders.borrow() as decoder:
                 decoder.start()  # the time that it takes is not the photo's
-                if place.slow:
+                if slot.slow:
                     decoder.step_back()
-                with place.decoding(decoder):
+                with slot.decoding(decoder):
                     made = decoder.prepare_into(pixels, photo.content, size, box, SERVING_LIMITS, seconds)
         except ImageError as error:
-            if place.made_way:
+            if slot.made_way:
                 raise _MadeWayError from None
             if time.monotonic() >= until:
                 raise too_late() from None
-            return View(photo.name, None, error.reason)
+            return PreparedPhoto(photo.name, None, error.reason)
         except TraplineError as error:
             self._broken = True
             raise RefusedError(NOT_READY, str(error), retry_after=1) from error
-        return View(photo.name, made.pixels, made.warning)
+        return PreparedPhoto(photo.name, made.pixels, made.warning)
 
     def warm_up(self) -> None:
         """Have a decoder for each lane decode a photo, as proof that it can; later photos find it started.
@@ -195,7 +199,7 @@ class Lanes:
         with ExitStack() as stack, ThreadPoolExecutor(self.lanes) as pool:
             started = [
                 pool.submit(
-                    stack.enter_context(self._decoders.borrowed()).prepare_into,
+                    stack.enter_context(self._decoders.borrow()).prepare_into,
                     np.zeros((size.height, size.width, 3), np.uint8),
                     content.getvalue(),
                     size,
@@ -238,7 +242,7 @@ class _MadeWayError(Exception):
     """The decoding of a slow photo was ended for others; it is begun anew aside."""
 
 
-class Place:
+class Slot:
     """Where a photo is: in a lane or aside; given back when its thread is done with it.
 
     Attributes:

@@ -8,7 +8,7 @@ from trapline.errors import TraplineError
 
 
 @dataclass(frozen=True)
-class Kind:
+class RefusalKind:
     """A kind of refusal.
 
     Attributes:
@@ -22,20 +22,20 @@ class Kind:
     grpc: str
 
 
-INVALID = Kind("invalid", 400, "INVALID_ARGUMENT")
-UNAUTHENTICATED = Kind("unauthenticated", 401, "UNAUTHENTICATED")
-FORBIDDEN = Kind("forbidden", 403, "PERMISSION_DENIED")
-NOT_FOUND = Kind("not_found", 404, "NOT_FOUND")
-TOO_SLOW = Kind("too_slow", 408, "DEADLINE_EXCEEDED")
-TOO_LARGE = Kind("too_large", 413, "RESOURCE_EXHAUSTED")
-UNSUPPORTED = Kind("unsupported", 415, "INVALID_ARGUMENT")
-UNREADABLE = Kind("unreadable", 422, "INVALID_ARGUMENT")
-BUSY = Kind("busy", 429, "RESOURCE_EXHAUSTED")
-HEAD_TOO_LARGE = Kind("head_too_large", 431, "RESOURCE_EXHAUSTED")
-INTERNAL = Kind("internal", 500, "INTERNAL")
-BACKEND = Kind("backend", 502, "UNAVAILABLE")
-NOT_READY = Kind("not_ready", 503, "UNAVAILABLE")
-DEADLINE = Kind("deadline", 504, "DEADLINE_EXCEEDED")
+INVALID = RefusalKind("invalid", 400, "INVALID_ARGUMENT")
+UNAUTHENTICATED = RefusalKind("unauthenticated", 401, "UNAUTHENTICATED")
+FORBIDDEN = RefusalKind("forbidden", 403, "PERMISSION_DENIED")
+NOT_FOUND = RefusalKind("not_found", 404, "NOT_FOUND")
+TOO_SLOW = RefusalKind("too_slow", 408, "DEADLINE_EXCEEDED")
+TOO_LARGE = RefusalKind("too_large", 413, "RESOURCE_EXHAUSTED")
+UNSUPPORTED = RefusalKind("unsupported", 415, "INVALID_ARGUMENT")
+UNREADABLE = RefusalKind("unreadable", 422, "INVALID_ARGUMENT")
+BUSY = RefusalKind("busy", 429, "RESOURCE_EXHAUSTED")
+HEAD_TOO_LARGE = RefusalKind("head_too_large", 431, "RESOURCE_EXHAUSTED")
+INTERNAL = RefusalKind("internal", 500, "INTERNAL")
+BACKEND = RefusalKind("backend", 502, "UNAVAILABLE")
+NOT_READY = RefusalKind("not_ready", 503, "UNAVAILABLE")
+DEADLINE = RefusalKind("deadline", 504, "DEADLINE_EXCEEDED")
 
 
 class RefusedError(TraplineError):
@@ -48,7 +48,7 @@ class RefusedError(TraplineError):
     """
 
     def __init__(
-        self, kind: Kind, message: str, *, retry_after: int | None = None, close: bool = False
+        self, kind: RefusalKind, message: str, *, retry_after: int | None = None, close: bool = False
     ) -> None:
         self.kind, self.retry_after, self.close = kind, retry_after, close
         super().__init__(message)

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trapline import __version__
 from trapline.serving import documents, tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
-from trapline.serving.asked import Options, complaint, fetched, read
+from trapline.serving.asked import Options, complaint, fetch_photos, read
 from trapline.serving.body import Body, while_connected
-from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, Kind, RefusedError, internal
+from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, RefusalKind, RefusedError, internal
 from trapline.serving.service import Service
 from trapline.serving.shelf import VERSION
 
@@ -138,11 +138,11 @@ def build_app(service: Service) -> FastAPI:
     ):
         app.add_exception_handler(kind, handler)
     app.add_middleware(_Door, service=service)
-    app.openapi = lambda: _with_names(FastAPI.openapi(app), service)  # type: ignore[method-assign]
+    app.openapi = lambda: _name_models(FastAPI.openapi(app), service)  # type: ignore[method-assign]
     return app
 
 
-def _with_names(document: dict[str, Any], service: Service) -> dict[str, Any]:
+def _name_models(document: dict[str, Any], service: Service) -> dict[str, Any]:
     """The description of the interface with the models that there are."""
     for operation in (one for path in document["paths"].values() for one in path.values()):
         for parameter in operation.get("parameters", ()):
@@ -207,7 +207,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post(
         "/predict",
         openapi_extra=_PREDICT,
-        responses={200: {"model": documents.Predicted}},
+        responses={200: {"model": documents.PredictedDocument}},
         tags=["prediction"],
     )
     async def predict(request: Request, query: Annotated[Options, Query()]) -> Response:
@@ -218,12 +218,12 @@ def _add_predict(app: FastAPI, service: Service) -> None:
             asked = await read(request, query, body, service, deadline)
             options, served = asked.options, service.shelf.get(asked.options.model)
             deadline = min(deadline, service.deadline(options.seconds))
-            photos = await fetched(asked, body, service, deadline)
+            photos = await fetch_photos(asked, body, service, deadline)
             work = service.answers(served, photos, deadline, event=options.event)
-            found = await while_connected(request, work)
+            reply = await while_connected(request, work)
             if asked.flat and not options.event:
-                return JSONResponse(as_flat(found[0], served.model.card))
-            answers = [as_document(one, served.model, options.top) for one in found]
+                return JSONResponse(as_flat(reply[0], served.model.card))
+            answers = [as_document(one, served.model, options.top) for one in reply]
             return JSONResponse(
                 {"model": service.describe(served), "event": options.event, "answers": answers}
             )
@@ -239,7 +239,7 @@ class _Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._service.shelf.draining:
-            send = _closing(send)
+            send = _close_after(send)
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the server below sends the head of the answer alone
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
@@ -289,7 +289,7 @@ class LastWord:
             await _as_response(refusal)(scope, receive, send)
 
 
-def _closing(send: Send) -> Send:
+def _close_after(send: Send) -> Send:
     async def send_and_close(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
@@ -323,7 +323,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = headers.get("Allow", "other methods")
         why = f"{request.url.path[:200]} answers {allowed}, not {request.method}."
-    kind = Kind("invalid", error.status_code, "INVALID_ARGUMENT")
+    kind = RefusalKind("invalid", error.status_code, "INVALID_ARGUMENT")
     response = _as_response(RefusedError(kind, why))
     response.headers.update(headers)
     return response

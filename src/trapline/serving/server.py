@@ -19,7 +19,7 @@ from typing import Any
 from trapline.errors import TraplineError, UsageError
 from trapline.models.cores import available_cores
 from trapline.models.halting import Halt, HaltedError
-from trapline.models.trial import Key, all_passed, take_over
+from trapline.models.trial import Key, mark_all_passed, take_over
 from trapline.serving.grpc_server import GrpcServer
 from trapline.serving.http_server import HttpServer, bind
 from trapline.serving.rest import LastWord, build_app
@@ -201,7 +201,7 @@ class _Parent:
                 started(Ports(self._listening.getsockname()[1], self._settings.grpc_port))
                 while not self._told_to_stop:
                     time.sleep(_TEND_SECONDS)
-                    workers = [self._tended(worker) for worker in workers]
+                    workers = [self._tend(worker) for worker in workers]
             finally:
                 self._stop(workers)
         if self._told_to_stop > 1:
@@ -213,7 +213,7 @@ class _Parent:
     def _start(self, failures: int = 0) -> _Worker:
         ready = self._context.Event()
         process = self._context.Process(
-            target=_work, args=(self._settings, self._listening, ready, all_passed())
+            target=_work, args=(self._settings, self._listening, ready, mark_all_passed())
         )
         process.start()
         return _Worker(process, ready, failures)
@@ -231,7 +231,7 @@ class _Parent:
             if not all(worker.process.is_alive() for worker in workers):
                 raise TraplineError("A worker could not start; the lines above say why.")
 
-    def _tended(self, worker: _Worker) -> _Worker:
+    def _tend(self, worker: _Worker) -> _Worker:
         """The worker; or if it is dead the one in its place: at once if it had served, else ever later, for a
         file that cannot be opened must not keep a core busy with trying.
         """

@@ -50,7 +50,7 @@ class Service:
     held: Held = field(default_factory=Held)
     converting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def converted(self, convert: Callable[[], T], deadline: float) -> T:
+    async def convert(self, convert: Callable[[], T], deadline: float) -> T:
         """What a function makes of a request, in a thread, so that probes and others are answered meanwhile.
 
         One at a time: it holds the interpreter's lock, so several would take as long and more memory.
@@ -67,12 +67,12 @@ class Service:
             async with asyncio.timeout_at(deadline):
                 await self.converting.acquire()
                 work = asyncio.ensure_future(asyncio.to_thread(convert))
-                work.add_done_callback(self._converted)  # a thread whose request was given up goes on
+                work.add_done_callback(self._convert)  # a thread whose request was given up goes on
                 return await asyncio.shield(work)
         except TimeoutError:
             raise too_late() from None
 
-    def _converted(self, work: asyncio.Future[Any]) -> None:
+    def _convert(self, work: asyncio.Future[Any]) -> None:
         self.converting.release()
         if not work.cancelled():
             work.exception()  # looked at, also where nobody waits for it any more
@@ -99,15 +99,15 @@ class Service:
                 model says what are no probabilities.
         """
         self.check_room(len(sources))
-        found = await self.engine.answers(served, sources, deadline)
-        self.telemetry.answered(served.name, found)
-        if any(one.reason == NO_PROBABILITY for one in found):
+        answers = await self.engine.answers(served, sources, deadline)
+        self.telemetry.answered(served.name, answers)
+        if any(one.reason == NO_PROBABILITY for one in answers):
             log.error("%s (%s): %s", served.name, served.model.fingerprint[:12], NO_PROBABILITY)
             raise RefusedError(INTERNAL, f"It is not the photo: {NO_PROBABILITY}.")
-        if all(one.probabilities is None for one in found):
-            named = found[0].name or "The photo"
-            raise RefusedError(UNREADABLE, f"{named} cannot be used as a picture: {found[0].reason}.")
-        return [pool(found, served.model.card)] if event else found
+        if all(one.probabilities is None for one in answers):
+            named = answers[0].name or "The photo"
+            raise RefusedError(UNREADABLE, f"{named} cannot be used as a picture: {answers[0].reason}.")
+        return [pool(answers, served.model.card)] if event else answers
 
     async def check_ready(self, name: str | None = None, version: str | None = None) -> None:
         """Refuse unless that model, or if none is named every model, is open and can compute, and the server

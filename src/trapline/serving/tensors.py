@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.models.card import Card
-from trapline.serving.answers import MOST_PHOTOS, Answer, Floats, Photo, View
+from trapline.serving.answers import MOST_PHOTOS, Answer, Floats, PreparedPhoto, RequestPhoto
 from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, UNREADABLE, RefusedError
 
@@ -83,7 +83,7 @@ def pixels_as_sources(pixels: npt.NDArray[Any], card: Card, most: int = 1) -> li
         RefusedError: another shape, or values that are outside the range or no numbers.
     """
     check_pixels(pixels.shape, card)
-    return [View(None, one, None) for one in _as_bytes(pixels, most)]
+    return [PreparedPhoto(None, one, None) for one in _as_bytes(pixels, most)]
 
 
 def _as_bytes(pixels: npt.NDArray[Any], most: int) -> npt.NDArray[np.uint8]:
@@ -112,7 +112,7 @@ def encoded_as_sources(contents: Sequence[bytes]) -> list[Source]:
         RefusedError: too many.
     """
     check_number(len(contents))
-    return [Photo(content) for content in contents]
+    return [RequestPhoto(content) for content in contents]
 
 
 def check_number(photos: int) -> None:
@@ -132,8 +132,8 @@ def probabilities(answers: Sequence[Answer]) -> Floats:
         RefusedError: a photo has no answer, for which a tensor has no place.
     """
     rows = []
-    for place, one in enumerate(answers):
+    for index, one in enumerate(answers):
         if one.probabilities is None:
-            raise RefusedError(UNREADABLE, f"Photo {place} cannot be used as a picture: {one.reason}.")
+            raise RefusedError(UNREADABLE, f"Photo {index} cannot be used as a picture: {one.reason}.")
         rows.append(one.probabilities)
     return np.stack(rows)

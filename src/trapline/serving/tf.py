@@ -92,7 +92,7 @@ def only_input(inputs: Mapping[str, Any], signature: TfSignature) -> Any:
     return value
 
 
-def signature_named(name: str, clients: TfSignature) -> TfSignature:
+def find_signature(name: str, clients: TfSignature) -> TfSignature:
     """How a request asks that names this signature, or none: as clients do, or by the network's own names.
 
     Raises:
@@ -106,15 +106,15 @@ def signature_named(name: str, clients: TfSignature) -> TfSignature:
 def signature_map(served: Served, clients: TfSignature) -> Any:
     """The SignatureDefMap of a model."""
     (images, encoded), (output,) = specs(served.model.card)
-    found = protos.message(protos.TF, "SignatureDefMap")()
+    signatures = protos.message(protos.TF, "SignatureDefMap")()
     for name in SIGNATURES:
-        asked = signature_named(name, clients)
+        asked = find_signature(name, clients)
         pixels = replace(images, name=asked.pixels, datatype="FP32" if asked.range else images.datatype)
-        signature = found.signature_def[name]
+        signature = signatures.signature_def[name]
         signature.method_name = METHOD
         _describe(signature.inputs, encoded if name == ENCODED else pixels)
         _describe(signature.outputs, replace(output, name=asked.output))
-    return found
+    return signatures
 
 
 def _describe(side: Any, spec: Spec) -> None:

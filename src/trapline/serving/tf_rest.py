@@ -54,8 +54,8 @@ def router(service: Service) -> APIRouter:
         from google.protobuf.json_format import MessageToDict
 
         served = service.shelf.get(name, version)
-        found = tf.signature_map(served, service.settings.tf)
-        signatures = MessageToDict(found, preserving_proto_field_name=True)
+        signature_map = tf.signature_map(served, service.settings.tf)
+        signatures = MessageToDict(signature_map, preserving_proto_field_name=True)
         return {
             "model_spec": {"name": served.name, "signature_name": "", "version": VERSION},
             "metadata": {"signature_def": signatures},
@@ -84,9 +84,9 @@ def router(service: Service) -> APIRouter:
         with service.telemetry.request("tf_rest"), Body(service.held) as body:
             served = service.shelf.get(name, version)
             content = await body.read(request, deadline, MOST_JSON)
-            sources, given = await service.converted(lambda: _asked(content, served, service), deadline)
-            found = probabilities(await while_connected(request, service.answers(served, sources, deadline)))
-            return {"predictions" if given == "instances" else "outputs": found.tolist()}
+            sources, given = await service.convert(lambda: _asked(content, served, service), deadline)
+            rows = probabilities(await while_connected(request, service.answers(served, sources, deadline)))
+            return {"predictions" if given == "instances" else "outputs": rows.tolist()}
 
     @routes.get(
         "/models/{name}/versions/{version}",
@@ -119,7 +119,7 @@ def _rows(document: Any, clients: TfSignature) -> tuple[list[Any], str, TfSignat
     if not isinstance(document, dict) or ("instances" in document) == ("inputs" in document):
         raise RefusedError(INVALID, "The request must be a JSON object with 'instances' or 'inputs'.")
     signature = document.get("signature_name", "")
-    asked = tf.signature_named(signature if isinstance(signature, str) else "?", clients)
+    asked = tf.find_signature(signature if isinstance(signature, str) else "?", clients)
     given = "instances" if "instances" in document else "inputs"
     rows = document[given]
     if given == "inputs" and isinstance(rows, dict) and "b64" not in rows:

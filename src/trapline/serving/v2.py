@@ -34,7 +34,7 @@ SERVER = {"name": "trapline", "version": __version__, "extensions": ["binary_ten
 
 
 @dataclass(frozen=True)
-class Tensor:
+class RequestTensor:
     """An input.
 
     Attributes:
@@ -76,7 +76,7 @@ def properties(served: Served) -> dict[str, str]:
     }
 
 
-def as_sources(inputs: Sequence[Tensor], card: Card) -> list[Source]:
+def as_sources(inputs: Sequence[RequestTensor], card: Card) -> list[Source]:
     """The photos of a request.
 
     Raises:
@@ -109,28 +109,28 @@ def split_bytes(raw: bytes) -> list[bytes]:
     Raises:
         RefusedError: the lengths do not add up, or there are too many.
     """
-    found: list[bytes] = []
-    place = 0
-    while place + 4 <= len(raw):
-        check_number(len(found) + 1)  # before the millions that fit into one message are looked at
-        end = place + 4 + int.from_bytes(raw[place : place + 4], "little")
+    parts: list[bytes] = []
+    offset = 0
+    while offset + 4 <= len(raw):
+        check_number(len(parts) + 1)  # before the millions that fit into one message are looked at
+        end = offset + 4 + int.from_bytes(raw[offset : offset + 4], "little")
         if end > len(raw):
             break
-        found.append(raw[place + 4 : end])
-        place = end
-    if place != len(raw):
+        parts.append(raw[offset + 4 : end])
+        offset = end
+    if offset != len(raw):
         raise RefusedError(INVALID, "The lengths inside the BYTES tensor do not add up.")
-    return found
+    return parts
 
 
-def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> Tensor:
+def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> RequestTensor:
     """An input in the protocol's binary form."""
-    return Tensor(
+    return RequestTensor(
         name, datatype, shape, split_bytes(raw) if datatype == "BYTES" else np.frombuffer(raw, np.uint8)
     )
 
 
-def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Tensor:
+def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> RequestTensor:
     """An input in JSON: numbers, flat or nested; files as base64 texts.
 
     Raises:
@@ -139,7 +139,7 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Te
     if datatype == "BYTES":
         if not isinstance(data, list) or not all(isinstance(item, str) for item in _flat(data)):
             raise RefusedError(INVALID, "BYTES in JSON are a list of base64 texts, each a whole image file.")
-        return Tensor(name, datatype, shape, [parse_base64(item) for item in _flat(data)])
+        return RequestTensor(name, datatype, shape, [parse_base64(item) for item in _flat(data)])
     if datatype != "UINT8":
         raise _no_input(name, datatype)
     try:
@@ -148,7 +148,7 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Te
         numbers = np.empty(0, object)
     if numbers.dtype.kind not in "iu" or (numbers.size and not 0 <= numbers.min() <= numbers.max() <= 255):
         raise RefusedError(INVALID, "UINT8 in JSON are whole numbers from 0 to 255.")
-    return Tensor(name, datatype, shape, numbers.astype(np.uint8).ravel())
+    return RequestTensor(name, datatype, shape, numbers.astype(np.uint8).ravel())
 
 
 def _flat(data: list[Any]) -> list[Any]:
@@ -167,7 +167,7 @@ def check_outputs(names: Sequence[str]) -> None:
 
 
 async def infer(
-    service: Service, served: Served, inputs: Sequence[Tensor], deadline: float, *, event: bool
+    service: Service, served: Served, inputs: Sequence[RequestTensor], deadline: float, *, event: bool
 ) -> Floats:
     """float32 [N, labels]; of an event [1, labels]."""
     sources = as_sources(inputs, served.model.card)

@@ -118,10 +118,10 @@ def router(service: Service) -> APIRouter:
         with service.telemetry.request("v2_rest"), Body(service.held) as body:
             served = service.shelf.get(name, version)
             content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
-            asked = await service.converted(lambda: _Asked(content, length), deadline)
+            asked = await service.convert(lambda: _Asked(content, length), deadline)
             work = v2.infer(service, served, asked.inputs, deadline, event=asked.event)
-            found = await while_connected(request, work)
-            return _response(served, asked, found)
+            rows = await while_connected(request, work)
+            return _response(served, asked, rows)
 
     return routes
 
@@ -148,18 +148,18 @@ class _Asked:
             raise RefusedError(INVALID, f"{len(self._binary)} bytes follow the last tensor.")
 
     @staticmethod
-    def _list(name: str, found: Any) -> list[dict[str, Any]]:
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    def _list(name: str, value: Any) -> list[dict[str, Any]]:
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
             raise RefusedError(INVALID, f"'{name}' must be a list of objects.")
-        return found
+        return value
 
     @staticmethod
-    def _dictionary(found: Any) -> dict[str, Any]:
-        if not isinstance(found, dict):
+    def _dictionary(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
             raise RefusedError(INVALID, "'parameters' must be an object.")
-        return found
+        return value
 
-    def _input(self, one: dict[str, Any]) -> v2.Tensor:
+    def _input(self, one: dict[str, Any]) -> v2.RequestTensor:
         name, datatype, shape = one.get("name"), one.get("datatype"), one.get("shape")
         if not isinstance(name, str) or not isinstance(datatype, str) or not isinstance(shape, list):
             raise RefusedError(INVALID, "An input has a name, a datatype and a shape.")
@@ -177,21 +177,21 @@ class _Asked:
 
 
 def _flag(parameters: dict[str, Any], name: str, default: bool = False) -> bool:
-    found = parameters.get(name, default)
-    if not isinstance(found, bool):
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
         raise RefusedError(INVALID, f"The parameter '{name}' is true or false.")
-    return found
+    return value
 
 
-def _response(served: Served, asked: _Asked, found: Floats) -> Response:
-    output: dict[str, Any] = {"name": "probabilities", "datatype": "FP32", "shape": list(found.shape)}
+def _response(served: Served, asked: _Asked, rows: Floats) -> Response:
+    output: dict[str, Any] = {"name": "probabilities", "datatype": "FP32", "shape": list(rows.shape)}
     document: dict[str, Any] = {"model_name": served.name, "model_version": VERSION, "outputs": [output]}
     document["parameters"] = {"fingerprint": served.model.fingerprint}
     if isinstance(asked.id, str):
         document["id"] = asked.id
     if not asked.binary_output:
-        return JSONResponse(document | {"outputs": [output | {"data": found.ravel().tolist()}]})
-    raw = found.astype("<f4").tobytes()
+        return JSONResponse(document | {"outputs": [output | {"data": rows.ravel().tolist()}]})
+    raw = rows.astype("<f4").tobytes()
     output["parameters"] = {"binary_data_size": len(raw)}
     head = json.dumps(document).encode()
     return Response(head + raw, media_type="application/octet-stream", headers={_LENGTH: str(len(head))})

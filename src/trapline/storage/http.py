@@ -99,7 +99,7 @@ def download(
     path, wanted = Path(path), None if sha256 is None else sha256.lower()
     _check_request(url, wanted)
     if path.exists() and not (force and _differs(path, wanted)):
-        return _already(path, wanted)
+        return _is_already_there(path, wanted)
     path.parent.mkdir(parents=True, exist_ok=True)
     part, note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
     try:
@@ -108,15 +108,15 @@ def download(
             fetching = _Fetching(url, part, note, wanted, most_bytes, progress)
             before = fetching.have()
             fetched = fetching.run() - before
-            found = _digest(part)
-            if wanted is not None and found != wanted:
+            digest = _digest(part)
+            if wanted is not None and digest != wanted:
                 part.unlink()
-                raise DataError(f"{url} has the SHA-256 {found}, not {wanted}; it was not kept.")
+                raise DataError(f"{url} has the SHA-256 {digest}, not {wanted}; it was not kept.")
             part.replace(path)
     finally:
         if not part.exists():
             note.unlink(missing_ok=True)
-    return Downloaded(path, path.stat().st_size, found, fetched)
+    return Downloaded(path, path.stat().st_size, digest, fetched)
 
 
 def _check_request(url: str, sha256: str | None) -> None:
@@ -140,14 +140,14 @@ def _differs(path: Path, sha256: str | None) -> bool:
     return path.is_file() and (sha256 is None or _digest(path) != sha256)
 
 
-def _already(path: Path, sha256: str | None) -> Downloaded:
+def _is_already_there(path: Path, sha256: str | None) -> Downloaded:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file.")
-    found = _digest(path) if sha256 else ""
-    if not sha256 or found != sha256:
-        what = f"and has the SHA-256 {found}" if sha256 else "(with a checksum it would be compared)"
+    digest = _digest(path) if sha256 else ""
+    if not sha256 or digest != sha256:
+        what = f"and has the SHA-256 {digest}" if sha256 else "(with a checksum it would be compared)"
         raise UsageError(f"{path} exists {what}. Name another with -o, or replace it with --force.")
-    return Downloaded(path, path.stat().st_size, found, 0)
+    return Downloaded(path, path.stat().st_size, digest, 0)
 
 
 @dataclass(frozen=True)
@@ -250,12 +250,12 @@ def _request(url: str, headers: Mapping[str, str]) -> Iterator[Response]:
         with requests.get(url, headers=headers, stream=True, timeout=SECONDS) as response:
             yield response
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise _BrokenOffError(_said(error)) from None
+        raise _BrokenOffError(_describe_error(error)) from None
     except (requests.RequestException, HTTPError) as error:
-        raise DataError(f"{url} cannot be fetched: {_said(error)}") from None
+        raise DataError(f"{url} cannot be fetched: {_describe_error(error)}") from None
 
 
-def _said(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """The innermost reason, which names what failed without the library's layers about it."""
     while (inner := error.__cause__ or error.__context__) and isinstance(inner, Exception):
         error = inner

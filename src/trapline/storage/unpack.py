@@ -99,7 +99,7 @@ def _untar(source: Path, folder: Path, max_bytes: int) -> list[str]:
     try:
         # read once, in order: what a member says of itself is checked before its content is read
         with (
-            _unpacked(source) as stream,
+            _unpack_stream(source) as stream,
             tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive,
         ):
             for member in archive:
@@ -117,7 +117,7 @@ def _untar(source: Path, folder: Path, max_bytes: int) -> list[str]:
     return names
 
 
-def _unpacked(source: Path) -> IO[bytes]:
+def _unpack_stream(source: Path) -> IO[bytes]:
     """The tar in a file. Unlike tarfile's own streams these read all parts and compare checksums."""
     start = _beginning(source)
     opening: Callable[[Path, str], Any] = open
@@ -144,11 +144,11 @@ def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, fo
     if not member.isreg():
         raise DataError(f"{source} holds {member.name!r}, a link or device; it was not unpacked.")
     _check_path(source, member.name)
-    place = folder / PurePosixPath(member.name)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    target = folder / PurePosixPath(member.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
     packed = archive.extractfile(member)
     assert packed is not None  # a regular file has content
-    with packed, place.open("xb") as file:
+    with packed, target.open("xb") as file:
         shutil.copyfileobj(packed, file, _CHUNK)
 
 
@@ -231,19 +231,19 @@ def _check_amount(
 
 
 def _unpack(source: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: int) -> int:
-    place = folder / PurePosixPath(member.filename)
-    if place.exists() or place.is_symlink():
-        raise DataError(f"{place} exists; {source.name} is unpacked into an empty folder only.")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(member) as packed, place.open("xb") as file:
+    target = folder / PurePosixPath(member.filename)
+    if target.exists() or target.is_symlink():
+        raise DataError(f"{target} exists; {source.name} is unpacked into an empty folder only.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as packed, target.open("xb") as file:
         try:
             size = _copy(packed, file, min(left, member.file_size))
         except BaseException:
             file.close()
-            place.unlink()
+            target.unlink()
             raise
     if size is None:
-        place.unlink()
+        target.unlink()
         raise DataError(f"{source}: {member.filename!r} is larger than it says; it was not unpacked.")
     return size
 

@@ -23,7 +23,7 @@ class Tube:
 
 
 @dataclass(frozen=True)
-class Kind:
+class AnimalKind:
     """A kind of animal.
 
     Attributes:
@@ -69,7 +69,7 @@ class Kind:
 _DEER, _DEER_LIGHT, _DEER_DARK = (150, 98, 58), (186, 146, 104), (84, 60, 42)
 _WHITE, _BLACK = (232, 226, 214), (28, 25, 24)
 
-DEER = Kind(
+DEER = AnimalKind(
     label="deer",
     body=(
         Tube(((-0.56, 0.84, 0.03), (-0.63, 0.78, 0.025)), _DEER, _WHITE),
@@ -114,7 +114,7 @@ DEER = Kind(
 
 _BOAR, _BOAR_DARK, _SNOUT = (66, 56, 48), (36, 31, 28), (104, 88, 78)
 
-BOAR = Kind(
+BOAR = AnimalKind(
     label="boar",
     body=(
         Tube(((-0.62, 0.58, 0.02), (-0.70, 0.48, 0.015), (-0.70, 0.36, 0.022)), _BOAR_DARK, _BOAR_DARK),
@@ -160,7 +160,7 @@ BOAR = Kind(
 
 _FOX, _FOX_DARK = (188, 92, 40), (118, 60, 34)
 
-FOX = Kind(
+FOX = AnimalKind(
     label="fox",
     body=(
         Tube(((-0.30, 0.37, 0.04), (-0.48, 0.29, 0.075), (-0.66, 0.21, 0.08)), _FOX, _FOX_DARK),
@@ -203,7 +203,7 @@ FOX = Kind(
 
 _HARE, _HARE_LIGHT = (148, 120, 84), (190, 168, 134)
 
-HARE = Kind(
+HARE = AnimalKind(
     label="hare",
     body=(
         Tube(((-0.27, 0.20, 0.045), (-0.31, 0.22, 0.035)), _WHITE, _WHITE),
@@ -243,7 +243,7 @@ HARE = Kind(
 
 _BADGER, _BADGER_DARK = (138, 134, 128), (34, 31, 30)
 
-BADGER = Kind(
+BADGER = AnimalKind(
     label="badger",
     body=(
         Tube(((-0.36, 0.24, 0.06), (-0.46, 0.20, 0.05), (-0.54, 0.17, 0.02)), _BADGER, _WHITE),
@@ -281,7 +281,7 @@ BADGER = Kind(
 
 _PHEASANT, _PHEASANT_DARK, _HEAD, _BEAK = (162, 84, 34), (92, 52, 28), (34, 62, 66), (206, 190, 130)
 
-BIRD = Kind(
+BIRD = AnimalKind(
     label="bird",
     body=(
         Tube(((-0.14, 0.26, 0.05), (-0.34, 0.27, 0.03), (-0.60, 0.25, 0.008)), _PHEASANT_DARK, _PHEASANT),
@@ -324,4 +324,4 @@ BIRD = Kind(
     legs=2,
 )
 
-KINDS: tuple[Kind, ...] = (DEER, BOAR, FOX, HARE, BADGER, BIRD)
+KINDS: tuple[AnimalKind, ...] = (DEER, BOAR, FOX, HARE, BADGER, BIRD)

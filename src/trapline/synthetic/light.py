@@ -77,7 +77,7 @@ def shadows(scene: Scene, light: Light) -> Array:
     return np.asarray(sun * np.asarray(soft, np.float32) / 255, np.float32)
 
 
-def by_day(
+def light_by_day(
     albedo: Array, sky: Array, sun: Array, scene: Scene, light: Light, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     """A colour photo.
@@ -109,7 +109,7 @@ def by_day(
     return _develop(picture, 1.06)
 
 
-def by_night(
+def light_by_night(
     albedo: Array, distance: Array, sky: Array, scene: Scene, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     """An infrared photo, grey: near things glare, far ones are lost, leaves are bright."""

@@ -45,6 +45,6 @@ def look_up(tile: Array, down: npt.NDArray[np.floating], across: npt.NDArray[np.
 
 
 def window(tile: Array, height: int, width: int, rng: np.random.Generator, zoom: float = 1.0) -> Array:
-    """A piece of a tile from a random place [height, width]; `zoom` > 1 enlarges its grains."""
+    """A piece of a tile from a random offset [height, width]; `zoom` > 1 enlarges its grains."""
     down, across = rng.integers(0, tile.shape[0], 2)
     return look_up(tile, (np.arange(height) / zoom + down)[:, None], (np.arange(width) / zoom + across)[None])

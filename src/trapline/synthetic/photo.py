@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from trapline.synthetic.light import Light, by_day, by_night, shadows, sprite_shade
+from trapline.synthetic.light import Light, light_by_day, light_by_night, shadows, sprite_shade
 from trapline.synthetic.noise import Array
 from trapline.synthetic.plan import Actor
 from trapline.synthetic.scene import WIND_STATES, Scene
@@ -129,16 +129,16 @@ def _put_shadow(
         weak = cast.point([int(value * strength) for value in range(256)])
         dark.paste(ImageChops.lighter(weak, dark.crop((0, 0, dark.width, height))), (0, 0))
     soft = dark.filter(ImageFilter.GaussianBlur(max(flat * 0.5, 1)))
-    place = (at[0] - side, round(at[1] + sprite.foot[1]) - foot)
-    canvas.albedo.paste((10, 10, 12), (*place, place[0] + soft.width, place[1] + soft.height), soft)
+    corner = (at[0] - side, round(at[1] + sprite.foot[1]) - foot)
+    canvas.albedo.paste((10, 10, 12), (*corner, corner[0] + soft.width, corner[1] + soft.height), soft)
 
 
 def _expose(canvas: _Canvas, scene: Scene, light: Light, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     albedo: Array = np.take(LINEAR, np.asarray(canvas.albedo))
     sky = np.asarray(np.asarray(canvas.sky, np.float32) / 255, np.float32)
     if light.night:
-        return by_night(albedo, np.take(DISTANCES, np.asarray(canvas.distance)), sky, scene, rng)
-    return by_day(albedo, sky, shadows(scene, light), scene, light, rng)
+        return light_by_night(albedo, np.take(DISTANCES, np.asarray(canvas.distance)), sky, scene, rng)
+    return light_by_day(albedo, sky, shadows(scene, light), scene, light, rng)
 
 
 def _shine(
@@ -169,7 +169,7 @@ def _shine(
 def _seen(canvas: _Canvas, scene: Scene) -> list[Seen]:
     camera = scene.camera
     rows = camera.height - camera.banner
-    found = []
+    animals = []
     for shape, whole in zip(canvas.visible, canvas.whole, strict=True):
         mask = np.asarray(shape)[:rows] > 110
         area = int(mask.sum())
@@ -181,8 +181,8 @@ def _seen(canvas: _Canvas, scene: Scene) -> list[Seen]:
             (x[-1] + 1 - x[0]) / camera.width, (y[-1] + 1 - y[0]) / camera.height,
         )  # fmt: skip
         rounded = tuple(round(float(value), 4) for value in box)
-        found.append(Seen(rounded, area / (camera.height * camera.width), area / max(whole, 1)))  # type: ignore[arg-type]
-    return found
+        animals.append(Seen(rounded, area / (camera.height * camera.width), area / max(whole, 1)))  # type: ignore[arg-type]
+    return animals
 
 
 def add_banner(

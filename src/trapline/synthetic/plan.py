@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from trapline.synthetic.animals import KINDS, Kind
+from trapline.synthetic.animals import KINDS, AnimalKind
 from trapline.synthetic.camera import Camera
 from trapline.synthetic.sprite import Individual, Pose, draw_individual
 
@@ -49,15 +49,15 @@ class Event:
 
 
 def draw_preferences(rng: np.random.Generator, locations: int) -> np.ndarray:
-    """The share of each kind at each location [locations, kinds]: one kind rules nearly every place.
+    """The share of each kind at each location [locations, kinds]: one kind rules nearly every location.
 
-    Each kind rules about equally many places, so that it can be learned at some and met again at others.
+    Each kind rules about equally many locations, so that it can be learned at some and met again at others.
     """
     shares = np.zeros((locations, len(KINDS)))
     rulers = np.concatenate([rng.permutation(len(KINDS)) for _ in range(1 + locations // len(KINDS))])
-    for place in range(locations):
-        others = rng.permutation([kind for kind in range(len(KINDS)) if kind != rulers[place]])
-        shares[place, [rulers[place], *others]] = RANKS
+    for location in range(locations):
+        others = rng.permutation([kind for kind in range(len(KINDS)) if kind != rulers[location]])
+        shares[location, [rulers[location], *others]] = RANKS
     return shares
 
 
@@ -65,7 +65,7 @@ def draw_events(rng: np.random.Generator, camera: Camera, shares: np.ndarray, nu
     """The events of one location in the order of time; never two within twenty minutes."""
     begin = datetime(2024, 4, 1) + timedelta(days=int(rng.integers(0, 150)))
     blank_share = float(rng.uniform(0.08, 0.34))
-    drawn: list[tuple[datetime, Kind | None]] = []
+    drawn: list[tuple[datetime, AnimalKind | None]] = []
     for _ in range(number):
         kind = None if rng.random() < blank_share else KINDS[int(rng.choice(len(KINDS), p=shares))]
         day = begin + timedelta(days=int(rng.integers(0, 45)))
@@ -77,7 +77,7 @@ def draw_events(rng: np.random.Generator, camera: Camera, shares: np.ndarray, nu
     return events
 
 
-def _hour(rng: np.random.Generator, kind: Kind | None) -> float:
+def _hour(rng: np.random.Generator, kind: AnimalKind | None) -> float:
     if kind is None:  # wind blows by day more than by night
         return float(rng.normal(13, 3.5) % 24 if rng.random() < 0.65 else rng.uniform(0, 24))
     peaks = np.array(kind.activity)
@@ -85,7 +85,7 @@ def _hour(rng: np.random.Generator, kind: Kind | None) -> float:
     return float(rng.normal(peak, kind.spread) % 24)
 
 
-def _event(rng: np.random.Generator, camera: Camera, start: datetime, kind: Kind | None) -> Event:
+def _event(rng: np.random.Generator, camera: Camera, start: datetime, kind: AnimalKind | None) -> Event:
     seconds = np.concatenate([[0], np.cumsum(rng.integers(1, 3, FRAMES - 1))]).tolist()
     passers = _passers(rng, camera, kind) if kind is not None else []
     frames = tuple((second, tuple(passer.at(second) for passer in passers)) for second in seconds)
@@ -114,7 +114,7 @@ class _Passer:
         return Actor(self.animal, self.across + moved, self.distance, Pose(cycle, head, moves), self.speed)
 
 
-def _passers(rng: np.random.Generator, camera: Camera, kind: Kind) -> list[_Passer]:
+def _passers(rng: np.random.Generator, camera: Camera, kind: AnimalKind) -> list[_Passer]:
     number = 1 + int(rng.binomial(kind.group - 1, 0.3)) if kind.group > 1 else 1
     feeds = rng.random() < kind.feeds
     faces = int(rng.choice([-1, 1]))
@@ -125,10 +125,10 @@ def _passers(rng: np.random.Generator, camera: Camera, kind: Kind) -> list[_Pass
     # The camera fires late: some of those on their way are nearly through.
     start = half * (rng.uniform(-0.65, 0.65) if feeds else faces * rng.uniform(-0.8, 0.75))
     passers = []
-    for place in range(number):
+    for index in range(number):
         animal = draw_individual(kind, rng, faces if not feeds else int(rng.choice([-1, 1])))
-        across = start + place * rng.normal(0, 0.3 * half) - (faces * place * 0.9 * kind.stride)
-        away = float(np.clip(distance + (rng.normal(0, 0.9) if place else 0), near, far * 1.1))
+        across = start + index * rng.normal(0, 0.3 * half) - (faces * index * 0.9 * kind.stride)
+        away = float(np.clip(distance + (rng.normal(0, 0.9) if index else 0), near, far * 1.1))
         head = (0.85, 0.2) if feeds and rng.random() < 0.75 else (float(rng.uniform(0, 0.35)), 0.12)
         passers.append(_Passer(animal, float(across), away, speed, head, float(rng.random())))
     return passers

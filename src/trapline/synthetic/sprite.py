@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from trapline.synthetic.animals import Kind, Tube
+from trapline.synthetic.animals import AnimalKind, Tube
 from trapline.synthetic.noise import Array, fur, window
 
 MARGIN = 0.1  # metres around the body, for the blur
@@ -27,7 +27,7 @@ class Individual:
         grain: seed of its fur.
     """
 
-    kind: Kind
+    kind: AnimalKind
     size: float
     tint: tuple[float, float, float]
     faces: int
@@ -65,7 +65,7 @@ class Sprite:
     pixels_per_metre: float
 
 
-def draw_individual(kind: Kind, rng: np.random.Generator, faces: int) -> Individual:
+def draw_individual(kind: AnimalKind, rng: np.random.Generator, faces: int) -> Individual:
     """One animal of a kind: its own size and coat."""
     brightness = rng.normal(1, 0.16)
     red, green, blue = (float(np.clip(brightness + d, 0.6, 1.4)) for d in rng.normal(0, 0.05, 3))
@@ -85,21 +85,23 @@ def draw_sprite(animal: Individual, pose: Pose, pixels_per_metre: float) -> Spri
     rgb, mask = Image.new("RGB", (columns, rows)), Image.new("L", (columns, rows))
     paint, shape = ImageDraw.Draw(rgb), ImageDraw.Draw(mask)
 
-    def place(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+    def to_pixels(
+        x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], ...]:
         return ((x - left) * animal.turned + MARGIN) * zoom, (height - y + MARGIN) * zoom
 
     for tube, shade in parts:
-        _draw_tube(paint, shape, tube, shade, zoom, place)
+        _draw_tube(paint, shape, tube, shade, zoom, to_pixels)
     if animal.kind.crest is not None:
-        _draw_crest(paint, shape, parts, animal, zoom, place)
+        _draw_crest(paint, shape, parts, animal, zoom, to_pixels)
     size = (max(columns // over, 4), max(rows // over, 4))
     rgb, mask = rgb.resize(size, Image.Resampling.BOX), mask.resize(size, Image.Resampling.BOX)
     if animal.faces < 0:
         rgb, mask = (im.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for im in (rgb, mask))
-    foot = _turn(place(np.zeros(1), np.zeros(1)), over, size[0], animal.faces)
+    foot = _turn(to_pixels(np.zeros(1), np.zeros(1)), over, size[0], animal.faces)
     eye_up, eye_down = np.array(animal.kind.eye)
     eye_at = eye_up * (1 - pose.head) + eye_down * pose.head
-    eye = _turn(place(eye_at[:1], eye_at[1:] + lift), over, size[0], animal.faces)
+    eye = _turn(to_pixels(eye_at[:1], eye_at[1:] + lift), over, size[0], animal.faces)
     return Sprite(_coat(rgb, mask, animal, scale), np.asarray(mask), _slope(mask, scale), foot, eye, scale)
 
 
@@ -112,7 +114,7 @@ def _turn(at: tuple[npt.NDArray[np.float64], ...], over: int, width: int, faces:
     return (column if faces > 0 else width - column, row)
 
 
-def _parts(kind: Kind, pose: Pose) -> tuple[list[tuple[Tube, float]], float]:
+def _parts(kind: AnimalKind, pose: Pose) -> tuple[list[tuple[Tube, float]], float]:
     """Every tube of the animal in the order of drawing with its shade, and how far it is off the ground."""
     lift = 0.10 * max(0.0, np.sin(2 * np.pi * pose.cycle)) if kind.gait == "bound" and pose.moves else 0.0
     offsets = {"walk": (0.0, 0.5, 0.25, 0.75), "trot": (0.0, 0.5, 0.5, 0.0), "bound": (0.0, 0.06, 0.5, 0.56)}
@@ -129,7 +131,7 @@ def _parts(kind: Kind, pose: Pose) -> tuple[list[tuple[Tube, float]], float]:
     parts = [(leg, 0.6) for leg in far]
     parts += [(tube, 1.0) for tube in (*kind.body, *near, *head)]
     if lift:
-        parts = [(_raised(tube, lift), shade) for tube, shade in parts]
+        parts = [(_raise_parts(tube, lift), shade) for tube, shade in parts]
     return parts, float(lift)
 
 
@@ -150,7 +152,7 @@ def _between(up: Tube, down: Tube, share: float) -> Tube:
     return Tube(tuple((float(x), float(y), float(r)) for x, y, r in circles), up.first, up.last)
 
 
-def _raised(tube: Tube, lift: float) -> Tube:
+def _raise_parts(tube: Tube, lift: float) -> Tube:
     return Tube(tuple((x, y + lift, r) for x, y, r in tube.circles), tube.first, tube.last)
 
 
@@ -175,14 +177,14 @@ def _smooth(circles: npt.NDArray[np.float64], steps: int) -> npt.NDArray[np.floa
     return np.vstack([*pieces, circles[-1:]])
 
 
-def _draw_tube(paint, shape, tube: Tube, shade: float, zoom: float, place) -> None:  # type: ignore[no-untyped-def]
+def _draw_tube(paint, shape, tube: Tube, shade: float, zoom: float, to_pixels) -> None:  # type: ignore[no-untyped-def]
     circles = np.array(tube.circles)
     length = np.hypot(*np.diff(circles[:, :2], axis=0).T).max() * zoom
     steps = int(np.clip(length / max(circles[:, 2].min() * zoom * 0.5, 1.0), 3, 12))
     points = _smooth(circles, steps)
     share = np.linspace(0, 1, len(points))[:, None]
     colours = ((1 - share) * np.array(tube.first) + share * np.array(tube.last)) * shade
-    columns, rows = place(points[:, 0], points[:, 1])
+    columns, rows = to_pixels(points[:, 0], points[:, 1])
     radii = np.maximum(points[:, 2] * zoom, 0.7)
     for x, y, r, colour in zip(
         columns.tolist(), rows.tolist(), radii.tolist(), colours.astype(int).tolist(), strict=True
@@ -192,13 +194,13 @@ def _draw_tube(paint, shape, tube: Tube, shade: float, zoom: float, place) -> No
         shape.ellipse(box, fill=255)
 
 
-def _draw_crest(paint, shape, parts, animal: Individual, zoom: float, place) -> None:  # type: ignore[no-untyped-def]
+def _draw_crest(paint, shape, parts, animal: Individual, zoom: float, to_pixels) -> None:  # type: ignore[no-untyped-def]
     """Bristles along the back of the longest part of the body."""
     rng = np.random.default_rng(animal.grain)
     body = max((tube for tube, _ in parts), key=lambda tube: sum(r for _, _, r in tube.circles))
     points = _smooth(np.array(body.circles), 30)
     starts = points[rng.integers(0, len(points), 90)]
-    x, y = place(starts[:, 0], starts[:, 1] + starts[:, 2] * 0.93)
+    x, y = to_pixels(starts[:, 0], starts[:, 1] + starts[:, 2] * 0.93)
     lean, length = rng.normal(-0.03, 0.03, 90) * zoom, rng.uniform(0.02, 0.075, 90) * zoom
     width = max(int(0.012 * zoom), 1)
     for column, row, dx, dy in zip(x, y, lean, length, strict=True):

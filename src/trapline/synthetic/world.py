@@ -33,7 +33,7 @@ This is a synthetic camera-trap world
 
 Every picture here was drawn by a program (trapline.synthetic, seed {seed}); none is a photograph. It exists
 so that Trapline can be tried and tested without data. Nothing measured on it says anything about real
-animals, real places or how well a model will do on real photos.
+animals, real locations or how well a model will do on real photos.
 
 photos/<location>/IMG_0001.JPG  {photos} pictures of {locations} locations: bursts of three,
                                 by day in colour, by night infrared
@@ -120,7 +120,7 @@ def make_world(
     habitats = np.random.default_rng([seed, 1]).permutation(np.resize(sorted(PALETTES), locations))
     stopped = threading.Event()
 
-    def drawn() -> None:
+    def count_photo() -> None:
         if stopped.is_set():
             raise CancelledError
         if on_photo is not None:
@@ -129,10 +129,11 @@ def make_world(
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         jobs = [
             pool.submit(
-                _draw_location, folder, f"SYN{place + 1:02d}", str(habitats[place]), preferences[place],
-                events_per_location, np.random.SeedSequence([seed, 2, place]), size, drawn,
+                _draw_location, folder, f"SYN{location + 1:02d}", str(habitats[location]),
+                preferences[location], events_per_location, np.random.SeedSequence([seed, 2, location]),
+                size, count_photo,
             )
-            for place in range(locations)
+            for location in range(locations)
         ]  # fmt: skip
         try:
             photos = [photo for job in jobs for photo in job.result()]
@@ -193,10 +194,10 @@ def _draw_location(
     number = int(np.clip(for_events.normal(events_per_location, events_per_location / 4), 2, None).round())
     (folder / "photos" / location).mkdir(parents=True)
     photos: list[_Photo] = []
-    for place, event in enumerate(draw_events(for_events, scene.camera, preference, number)):
+    for index, event in enumerate(draw_events(for_events, scene.camera, preference, number)):
         for frame in range(len(event.frames)):
             name = f"photos/{location}/IMG_{len(photos) + 1:04d}.JPG"
-            photos.append(_draw_photo(folder / name, name, scene, location, place, event, frame, for_frames))
+            photos.append(_draw_photo(folder / name, name, scene, location, index, event, frame, for_frames))
             on_photo()
     return photos
 
@@ -206,7 +207,7 @@ def _draw_photo(
     name: str,
     scene: Scene,
     location: str,
-    place: int,
+    index: int,
     event: Event,
     frame: int,
     rng: np.random.Generator,
@@ -218,9 +219,9 @@ def _draw_photo(
     image = add_banner(picture, scene, location, time, light, f"{frame + 1}/{len(event.frames)}")
     image.save(path, "JPEG", quality=scene.camera.quality, exif=_exif(time, scene.camera.style))
     label = event.label if seen and event.label is not None else BLANK
-    detections = [found for found in (_detection(one, rng) for one in seen) if found is not None]
+    detections = [detection for detection in (_detection(one, rng) for one in seen) if detection is not None]
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    return _Photo(name, label, location, f"{location}-{place + 1:04d}", stamp, light.night, detections)
+    return _Photo(name, label, location, f"{location}-{index + 1:04d}", stamp, light.night, detections)
 
 
 def _exif(time: datetime, style: int) -> Image.Exif:

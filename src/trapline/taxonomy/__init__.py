@@ -1,6 +1,6 @@
 """The tree of taxa, the labels that map onto it, and probabilities summed up it."""
 
-from trapline.taxonomy.names import BLANK, KINDS, RANKS, default_kind, spelt_alike
+from trapline.taxonomy.names import BLANK, KINDS, RANKS, default_kind, group_spelt_alike
 from trapline.taxonomy.sources import (
     read_taxonomy,
     taxonomy_from_csv,
@@ -20,8 +20,8 @@ __all__ = [
     "ancestor_matrix",
     "default_kind",
     "group_at_rank",
+    "group_spelt_alike",
     "read_taxonomy",
-    "spelt_alike",
     "sum_at_nodes",
     "sum_at_rank",
     "taxonomy_from_csv",

@@ -69,15 +69,15 @@ def build(rows: Sequence[Row], source: str) -> Taxonomy:
 
 def full_names(lineage: dict[Rank, str]) -> dict[Rank, str]:
     """The scientific names of a lineage, epithets put behind the genus or species they belong to."""
-    found: dict[Rank, str] = {}
+    names: dict[Rank, str] = {}
     for rank in RANKS:
         name = scientific(lineage.get(rank, ""))
-        broader = found.get("genus") if rank == "species" else found.get("species")
+        broader = names.get("genus") if rank == "species" else names.get("species")
         if name and rank in ("species", "subspecies") and broader and " " not in name:
             name = f"{broader} {name.lower()}"
         if name:
-            found[rank] = name
-    return found
+            names[rank] = name
+    return names
 
 
 def _add_lineage(nodes: dict[str, _Node], row: Row) -> None:
@@ -89,8 +89,8 @@ def _add_lineage(nodes: dict[str, _Node], row: Row) -> None:
         node = nodes.setdefault(name, _Node(rank, row.where, {}, {}, {}))
         if node.rank != rank:
             raise DataError(f"{row.where} gives {name} as {rank}, but {node.where} as {node.rank}.")
-        for broader, said in above.items():
-            _put_below(name, node, broader, said)
+        for broader, statement in above.items():
+            _put_below(name, node, broader, statement)
         above[rank] = (name, row.where)
     if row.taxon is not None:
         node = nodes[row.taxon]
@@ -118,12 +118,13 @@ def _check_binomial(row: Row) -> None:
             )
 
 
-def _put_below(name: str, node: _Node, rank: Rank, said: tuple[str, str]) -> None:
+def _put_below(name: str, node: _Node, rank: Rank, statement: tuple[str, str]) -> None:
     """Note the taxon (name, where it was said) that a node has above it at a rank."""
-    known = node.above.setdefault(rank, said)
-    if known[0] != said[0]:
+    known = node.above.setdefault(rank, statement)
+    if known[0] != statement[0]:
         raise DataError(
-            f"{name} has two parents: {said[1]} puts it in the {rank} {said[0]}, {known[1]} in {known[0]}."
+            f"{name} has two parents: {statement[1]} puts it in the {rank} {statement[0]}, "
+            f"{known[1]} in {known[0]}."
         )
 
 
@@ -141,11 +142,11 @@ def _check_against_ancestors(nodes: dict[str, _Node]) -> None:
     for name, node in nodes.items():
         for broader, (above, where) in node.above.items():
             for rank, (top, elsewhere) in nodes[above].above.items():
-                said = node.above.get(rank)
-                if said is not None and said[0] != top:
+                statement = node.above.get(rank)
+                if statement is not None and statement[0] != top:
                     raise DataError(
-                        f"{name} has two parents: {said[1]} puts it in the {rank} {said[0]}, but {elsewhere} "
-                        f"puts its {broader} {above} ({where}) in {top}."
+                        f"{name} has two parents: {statement[1]} puts it in the {rank} {statement[0]}, but "
+                        f"{elsewhere} puts its {broader} {above} ({where}) in {top}."
                     )
 
 

@@ -73,14 +73,14 @@ def classes_of(taxonomy: Taxonomy, labels: Sequence[str]) -> Classes:
     above = {taxon for name in labels for taxon in known.path(name)[:-1]}
     names = {node: _class_name(node, members) for node, members in by_node.items() if node not in above}
     of_label = {label: names.get(node) for node, members in by_node.items() for label in members}
-    found = tuple(sorted(names.values()))
-    if len(found) < 2:
+    classes = tuple(sorted(names.values()))
+    if len(classes) < 2:
         raise DataError(
-            f"A model of taxa needs at least two classes; these labels make {len(found)}: "
+            f"A model of taxa needs at least two classes; these labels make {len(classes)}: "
             f"{', '.join(labels)}."
         )
-    tree = taxonomy.for_labels([*labels, *(name for name in found if name not in labels)])
-    return Classes(tree, found, {label: of_label[label] for label in labels})
+    tree = taxonomy.for_labels([*labels, *(name for name in classes if name not in labels)])
+    return Classes(tree, classes, {label: of_label[label] for label in labels})
 
 
 def _class_name(node: str, members: Sequence[str]) -> str:
@@ -88,7 +88,7 @@ def _class_name(node: str, members: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Head:
+class TaxonHead:
     """One decision: which of the children of a node?
 
     Attributes:
@@ -115,10 +115,10 @@ class Hierarchy:
 
     classes: Classes
     ranks: tuple[Rank, ...]
-    heads: tuple[Head, ...]
+    heads: tuple[TaxonHead, ...]
     paths: Mapping[str, tuple[str, ...]]
 
-    def head(self, name: str) -> Head:
+    def head(self, name: str) -> TaxonHead:
         """The head of a name.
 
         Raises:
@@ -140,11 +140,11 @@ class Hierarchy:
             taxon for taxon in path if taxon in nodes and self.classes.taxonomy.taxa[taxon].rank in self.ranks
         )
 
-    def truth_at(self, head: Head, labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    def truth_at(self, head: TaxonHead, labels: Sequence[str]) -> npt.NDArray[np.int64]:
         """[labels]: the place of the child that each label lies at or below; -1 where there is none."""
-        place = {child: number for number, child in enumerate(head.children)}
+        index_of = {child: number for number, child in enumerate(head.children)}
         of_label = {
-            label: next((place[node] for node in self.steps(label) if node in place), -1)
+            label: next((index_of[node] for node in self.steps(label) if node in index_of), -1)
             for label in dict.fromkeys(labels)
         }
         return np.array([of_label[label] for label in labels], np.int64)
@@ -170,10 +170,10 @@ def hierarchy_of(classes: Classes, ranks: Sequence[Rank]) -> Hierarchy:
     for steps in paths.values():
         for parent, child in zip((None, *steps), steps, strict=False):
             children.setdefault(parent, {})[child] = None
-    order = {taxon: place for place, taxon in enumerate(tree.taxa)}
+    order = {taxon: index for index, taxon in enumerate(tree.taxa)}
     parents = sorted(children, key=lambda parent: -1 if parent is None else order[parent])
     heads = [
-        Head(_head_name(parent, wanted), parent, tuple(sorted(children[parent])))
+        TaxonHead(_head_name(parent, wanted), parent, tuple(sorted(children[parent])))
         for parent in parents
         if len(children[parent]) > 1
     ]
@@ -189,11 +189,11 @@ def hierarchy_of_node(hierarchy: Hierarchy, name: str) -> Hierarchy:
         DataError: there is no such head, or a label is called as a child is and means another taxon.
     """
     head, classes = hierarchy.head(name), hierarchy.classes
-    place = dict(zip(classes.of_label, hierarchy.truth_at(head, list(classes.of_label)), strict=True))
+    index_of = dict(zip(classes.of_label, hierarchy.truth_at(head, list(classes.of_label)), strict=True))
     of_label = {
-        label: head.children[place[label]] if place[label] >= 0 else None
+        label: head.children[index_of[label]] if index_of[label] >= 0 else None
         for label in classes.of_label
-        if place[label] >= 0 or _may_lie_below(classes.taxonomy, label, head.parent)
+        if index_of[label] >= 0 or _may_lie_below(classes.taxonomy, label, head.parent)
     }
     tree = classes.taxonomy
     labels = {label: tree.labels[label] for label in of_label}
@@ -224,7 +224,7 @@ def _head_name(parent: str | None, ranks: Sequence[Rank]) -> str:
     return f"{ranks[0]}_taxon_classifier" if ranks else "taxon_classifier"
 
 
-def unsupported(classes: Classes) -> frozenset[str]:
+def unsupported_kinds(classes: Classes) -> frozenset[str]:
     """Taxa that no evidence can tell from their parent: only children of a taxon at which labels stop.
 
     "rabbit" (a family) and "hare" (a genus of it): nothing shows what makes a rabbit no hare, though the one
@@ -232,9 +232,9 @@ def unsupported(classes: Classes) -> frozenset[str]:
     """
     tree = classes.taxonomy
     stops = {classes.node(label) for label in classes.coarse}
-    found: set[str] = set()
+    operators: set[str] = set()
     for taxon in tree.taxa.values():
         only = taxon.parent is not None and len(tree.children(taxon.parent)) == 1
-        if taxon.parent in found or (only and taxon.parent in stops):
-            found.add(taxon.name)
-    return frozenset(found)
+        if taxon.parent in operators or (only and taxon.parent in stops):
+            operators.add(taxon.name)
+    return frozenset(operators)

@@ -48,12 +48,12 @@ def plain(name: str) -> str:
     return " ".join(name.replace("_", " ").split()).casefold()
 
 
-def spelt_alike(names: Iterable[str]) -> list[tuple[str, ...]]:
+def group_spelt_alike(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Names that are one to a reader and several to a computer: apart in case, spaces or underscores only."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name in sorted(set(names)):
-        found.setdefault(plain(name), []).append(name)
-    return [tuple(group) for group in found.values() if len(group) > 1]
+        groups.setdefault(plain(name), []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def scientific(name: str) -> str:

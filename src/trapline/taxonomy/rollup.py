@@ -86,7 +86,7 @@ def levels_of(taxonomy: Taxonomy, labels: Sequence[str], without: Collection[str
         without: taxa that are never an answer.
     """
     lineages = [dict(taxonomy.lineage(label)) for label in labels]
-    found = []
+    levels = []
     for level in LEVELS:
         groups = (
             [taxonomy.kind(label) for label in labels]
@@ -97,13 +97,13 @@ def levels_of(taxonomy: Taxonomy, labels: Sequence[str], without: Collection[str
         if not taxa:
             continue
         parents = tuple(None if level == "kind" else _parent(taxonomy, name, without) for name in taxa)
-        column = {name: place for place, name in enumerate(taxa)}
+        column = {name: index for index, name in enumerate(taxa)}
         matrix = np.zeros((len(labels), len(taxa)))
         for row, name in enumerate(groups):
             if name in column:
                 matrix[row, column[name]] = 1.0
-        found.append(Level(level, taxa, parents, matrix))
-    return found
+        levels.append(Level(level, taxa, parents, matrix))
+    return levels
 
 
 def _parent(taxonomy: Taxonomy, taxon: str, without: Collection[str]) -> str | None:
@@ -123,17 +123,17 @@ def best_answers(probabilities: Floats, levels: Sequence[Level]) -> list[Best]:
     sums = {level.name: np.minimum(probabilities @ level.matrix, 1.0) for level in levels}
     ranks = [level for level in levels if level.name != "kind"]
     on_path = _descend(np.hstack([sums[level.name] for level in ranks]), ranks) if ranks else {}
-    found = []
+    answers = []
     for level in levels:
         if level.name == "kind":
-            place = np.nan_to_num(sums["kind"], nan=-1.0).argmax(axis=1)
+            index = np.nan_to_num(sums["kind"], nan=-1.0).argmax(axis=1)
         else:
-            place = on_path[level.name]
-        there = place >= 0
-        names = np.array((*level.taxa, None), object)[np.where(there, place, len(level.taxa))]
-        own = sums[level.name][np.arange(len(place)), place]
-        found.append(Best(level.name, names, np.where(there, own, np.nan)))
-    return found
+            index = on_path[level.name]
+        there = index >= 0
+        names = np.array((*level.taxa, None), object)[np.where(there, index, len(level.taxa))]
+        own = sums[level.name][np.arange(len(index)), index]
+        answers.append(Best(level.name, names, np.where(there, own, np.nan)))
+    return answers
 
 
 def _descend(sums: Floats, ranks: Sequence[Level]) -> dict[str, npt.NDArray[np.int64]]:
@@ -141,11 +141,11 @@ def _descend(sums: Floats, ranks: Sequence[Level]) -> dict[str, npt.NDArray[np.i
     names = [name for level in ranks for name in level.taxa]
     rank_of = np.repeat(np.arange(len(ranks)), [len(level.taxa) for level in ranks])
     place_of = np.concatenate([np.arange(len(level.taxa)) for level in ranks])
-    number = {name: place for place, name in enumerate(names)}
+    number = {name: index for index, name in enumerate(names)}
     below: dict[int, list[int]] = {}
     for child, parent in enumerate(parent for level in ranks for parent in level.parents):
         below.setdefault(-1 if parent is None else number[parent], []).append(child)
-    found = np.full((len(ranks), len(sums)), -1, np.int64)
+    chosen_index = np.full((len(ranks), len(sums)), -1, np.int64)
     known = np.nan_to_num(sums, nan=-1.0)
     open_nodes = [(-1, np.arange(len(sums)))]
     while open_nodes:
@@ -154,9 +154,9 @@ def _descend(sums: Floats, ranks: Sequence[Level]) -> dict[str, npt.NDArray[np.i
         if not len(children) or not len(rows):
             continue
         chosen = children[known[np.ix_(rows, children)].argmax(axis=1)]
-        found[rank_of[chosen], rows] = place_of[chosen]
+        chosen_index[rank_of[chosen], rows] = place_of[chosen]
         open_nodes += [(int(child), rows[chosen == child]) for child in np.unique(chosen)]
-    return {level.name: found[place] for place, level in enumerate(ranks)}
+    return {level.name: chosen_index[index] for index, level in enumerate(ranks)}
 
 
 def roll_up(bests: Sequence[Best], thresholds: Mapping[str, float] | None) -> RolledUp:
@@ -198,11 +198,11 @@ def walk_down(probabilities: Floats, hierarchy: Hierarchy) -> RolledUp:
         here = np.flatnonzero((left & below.any(axis=1)).any(axis=1))
         chosen = (probabilities[here] @ below).argmax(axis=1)
         left[here] &= below[:, chosen].T
-    place = left.argmax(axis=1)
+    index = left.argmax(axis=1)
     known = [tree.labels[name] for name in names]
     answers = np.array([label.kind if label.taxon is None else label.taxon for label in known], object)
     levels = np.array(["kind" if one.taxon is None else tree.taxa[one.taxon].rank for one in known], object)
-    return RolledUp(answers[place], levels[place], probabilities[np.arange(len(place)), place])
+    return RolledUp(answers[index], levels[index], probabilities[np.arange(len(index)), index])
 
 
 def verdict(taxonomy: Taxonomy, answer: str, label: str) -> Verdict:

@@ -99,13 +99,14 @@ def _csv_row(values: Mapping[str, str], where: str) -> Row:
     if not values["label"]:
         raise DataError(f"{where} has no label.")
     lineage = full_names({rank: values[rank] for rank in RANKS if values.get(rank)})
-    said = values.get("rank", "").lower()
-    if said and said not in RANKS:
+    rank_text = values.get("rank", "").lower()
+    if rank_text and rank_text not in RANKS:
         raise DataError(f"{where} has the unknown rank '{values['rank']}'; ranks are: {', '.join(RANKS)}.")
     finest = next((rank for rank in reversed(RANKS) if rank in lineage), None)
-    if said and said != finest:
+    if rank_text and rank_text != finest:
         raise DataError(
-            f"{where} says the rank is {said}, but the finest column that it fills is {finest or 'none'}."
+            f"{where} says the rank is {rank_text}, but the finest column that it fills is "
+            f"{finest or 'none'}."
         )
     synonyms = tuple(scientific(name) for name in values.get("synonyms", "").split("|") if name.strip())
     return Row(
@@ -120,10 +121,10 @@ def _csv_row(values: Mapping[str, str], where: str) -> Row:
 
 
 def _kind(values: Mapping[str, str], lineage: Mapping[Rank, str], where: str) -> Kind:
-    said = values.get("kind", "").lower()
-    if said:
+    kind_text = values.get("kind", "").lower()
+    if kind_text:
         for kind in KINDS:
-            if kind == said:
+            if kind == kind_text:
                 return kind
         raise DataError(f"{where} has the unknown kind '{values['kind']}'; kinds are: {', '.join(KINDS)}.")
     if lineage:
@@ -147,12 +148,12 @@ def taxonomy_from_folders(
         UsageError: `ranks` are unknown or out of order.
     """
     root = Path(root)
-    places = [RANKS.index(rank) if rank in RANKS else -1 for rank in ranks]
-    if -1 in places or places != sorted(set(places)) or not ranks:
+    indices = [RANKS.index(rank) if rank in RANKS else -1 for rank in ranks]
+    if -1 in indices or indices != sorted(set(indices)) or not ranks:
         raise UsageError(f"The ranks of folders must be some of {', '.join(RANKS)}, broadest first.")
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.")
-    folders = _without_parts([folder.relative_to(root) for folder in _label_folders(root)])
+    folders = _drop_parts([folder.relative_to(root) for folder in _label_folders(root)])
     if not folders:
         raise DataError(f"{root} has no folders in it; a taxonomy needs <{'>/<'.join(ranks)}>.")
     names = Counter(plain(folder.name) for folder in folders)
@@ -172,25 +173,25 @@ def taxonomy_from_folders(
 
 
 def _label_folders(root: Path) -> list[Path]:
-    found = []
+    folders = []
     for folder in sorted(path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()):
         if any(part.startswith(".") for part in folder.relative_to(root).parts):
             continue
         entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
         if any(path.is_file() for path in entries) or not any(path.is_dir() for path in entries):
-            found.append(folder)
-    return found
+            folders.append(folder)
+    return folders
 
 
-def _without_parts(folders: Sequence[Path]) -> dict[Path, Path]:
+def _drop_parts(folders: Sequence[Path]) -> dict[Path, Path]:
     """Folder below the level of a split, if there is one → the first such folder, as it lies in the root."""
     parted = all(part_of(folder.parts[0]) for folder in folders)
-    found: dict[Path, Path] = {}
+    kept: dict[Path, Path] = {}
     for folder in folders:
         below = Path(*folder.parts[1:]) if parted else folder
         if below.parts:
-            found.setdefault(below, folder)
-    return found
+            kept.setdefault(below, folder)
+    return kept
 
 
 def taxonomy_from_speciesnet(labels: Iterable[str], *, source: str = "SpeciesNet labels") -> Taxonomy:
@@ -202,10 +203,10 @@ def taxonomy_from_speciesnet(labels: Iterable[str], *, source: str = "SpeciesNet
     Raises:
         DataError: a string does not have seven parts, or they contradict each other; its place is named.
     """
-    places: dict[str, int] = {}
-    for place, text in enumerate(labels, 1):
-        places.setdefault(text.strip(), place)
-    parsed = [_parse_speciesnet(text, f"{source} entry {place}") for text, place in places.items()]
+    first_lines: dict[str, int] = {}
+    for line, text in enumerate(labels, 1):
+        first_lines.setdefault(text.strip(), line)
+    parsed = [_parse_speciesnet(text, f"{source} entry {line}") for text, line in first_lines.items()]
     rows = [row for row in parsed if row is not None]
     if not rows:
         raise DataError(f"{source} has no labels.")

@@ -31,10 +31,10 @@ def ancestor_matrix(taxonomy: Taxonomy, labels: Sequence[str]) -> tuple[Array, t
     paths = [taxonomy.path(label) for label in labels]
     needed = {taxon for path in paths for taxon in path}
     names = tuple(name for name in taxonomy.taxa if name in needed)
-    place = {name: column for column, name in enumerate(names)}
+    column_of = {name: column for column, name in enumerate(names)}
     matrix = np.zeros((len(labels), len(names)))
     for row, path in enumerate(paths):
-        matrix[row, [place[taxon] for taxon in path]] = 1.0
+        matrix[row, [column_of[taxon] for taxon in path]] = 1.0
     return matrix, names
 
 

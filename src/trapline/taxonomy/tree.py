@@ -130,10 +130,10 @@ class Taxonomy:
 
     @cached_property
     def _children(self) -> dict[str | None, tuple[str, ...]]:
-        found: dict[str | None, list[str]] = {}
+        children: dict[str | None, list[str]] = {}
         for taxon in self.taxa.values():
-            found.setdefault(taxon.parent, []).append(taxon.name)
-        return {parent: tuple(names) for parent, names in found.items()}
+            children.setdefault(taxon.parent, []).append(taxon.name)
+        return {parent: tuple(names) for parent, names in children.items()}
 
     def parent(self, taxon: str) -> str | None:
         """The nearest broader taxon; None at the top."""
@@ -158,14 +158,14 @@ class Taxonomy:
             UsageError: there is no such name, or the label has no taxon.
         """
         label = self.labels.get(name)
-        found = label.taxon if label is not None else self._by_name.get(plain(name))
-        if found is None:
+        name_of_taxon = label.taxon if label is not None else self._by_name.get(plain(name))
+        if name_of_taxon is None:
             raise UsageError(
                 f"The label '{name}' has no taxon."
                 if label is not None
                 else f"{self.source} has no label or taxon called '{name}'.{self._near(name)}"
             )
-        return self.taxa[found]
+        return self.taxa[name_of_taxon]
 
     # ---- labels
 
@@ -175,11 +175,11 @@ class Taxonomy:
         if label is not None and label.taxon is None:
             return ()
         taxon: Taxon | None = self.taxon(name)
-        found = []
+        ancestors = []
         while taxon is not None:
-            found.append(taxon.name)
+            ancestors.append(taxon.name)
             taxon = None if taxon.parent is None else self.taxa[taxon.parent]
-        return tuple(reversed(found))
+        return tuple(reversed(ancestors))
 
     def lineage(self, name: str) -> dict[Rank, str]:
         """Rank → taxon from the top down to that of a label or taxon; ranks that are missing are absent."""
@@ -210,19 +210,19 @@ class Taxonomy:
         Raises:
             DataError: a name is not found, or means two taxa; all of them are named.
         """
-        found: dict[str, Label] = {}
+        mapped: dict[str, Label] = {}
         problems = []
         for name in names:
             label = self._look_up(name)
             if isinstance(label, str):
                 problems.append(label)
             else:
-                found[name] = replace(label, name=name)
+                mapped[name] = replace(label, name=name)
         if problems:
             raise DataError(f"{self.source} does not cover every label: {'; '.join(problems)}.")
-        needed = {taxon for label in found.values() if label.taxon for taxon in self.path(label.taxon)}
+        needed = {taxon for label in mapped.values() if label.taxon for taxon in self.path(label.taxon)}
         taxa = {name: taxon for name, taxon in self.taxa.items() if name in needed}
-        return Taxonomy(taxa, found, self.source)
+        return Taxonomy(taxa, mapped, self.source)
 
     def _look_up(self, name: str) -> Label | str:
         """The label that a name means, or what is wrong with it."""
@@ -262,8 +262,8 @@ class Taxonomy:
         return {
             "format_version": FORMAT_VERSION,
             "source": self.source,
-            "taxa": [_without_empty(vars(taxon)) for taxon in self.taxa.values()],
-            "labels": [_without_empty(vars(label)) for label in self.labels.values()],
+            "taxa": [_drop_empty(vars(taxon)) for taxon in self.taxa.values()],
+            "labels": [_drop_empty(vars(label)) for label in self.labels.values()],
         }
 
     @classmethod
@@ -279,7 +279,7 @@ class Taxonomy:
                 f"this Trapline reads '{FORMAT_VERSION}'."
             )
         try:
-            taxa = [Taxon(**_with_tuples(each)) for each in content["taxa"]]
+            taxa = [Taxon(**_make_tuples(each)) for each in content["taxa"]]
             labels = [Label(**each) for each in content["labels"]]
             source = str(content["source"])
         except (KeyError, TypeError, AttributeError) as error:
@@ -293,7 +293,7 @@ class Taxonomy:
         return cls({taxon.name: taxon for taxon in taxa}, {label.name: label for label in labels}, source)
 
 
-def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in values.items()
@@ -301,5 +301,5 @@ def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+def _make_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -46,7 +46,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Model:
+class LearntModel:
     """What a learner has learnt, before it is a file; each kind of learner has its own.
 
     Attributes:
@@ -60,7 +60,7 @@ class Model:
     note: str = ""
 
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=LearntModel)
 
 
 @dataclass(frozen=True)

@@ -84,18 +84,18 @@ def crossval(
     with ExitStack() as stack:
         if run_folder is None:
             run_folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trapline-")))
-        found = learner.out_of_fold(dealt, run_folder)
-    judged = learner.judge(dealt.rows, found.logits, learner.base(dealt.rows), dealt)
+        held_out = learner.out_of_fold(dealt, run_folder)
+    judged = learner.judge(dealt.rows, held_out.logits, learner.base(dealt.rows), dealt)
     if dealt.given:
         judged = replace(judged, held_out_by=None)  # what folds from elsewhere keep together is not known
-    facts = learner.facts(judged, learner.describe(found.model, judged))
+    facts = learner.facts(judged, learner.describe(held_out.model, judged))
     return CrossValidation(
         predictions=predictions_of(recipe, learner.selected, judged, "out-of-fold", facts),
         metrics=judged.metrics,
         judged=judged,
-        logits=found.logits.astype(np.float32),
+        logits=held_out.logits.astype(np.float32),
         folds=dealt.numbers,
-        best_epochs=found.model.best_epochs,
-        histories=found.model.histories,
+        best_epochs=held_out.model.best_epochs,
+        histories=held_out.model.histories,
         seconds=time.monotonic() - started,
     )

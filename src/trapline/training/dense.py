@@ -41,8 +41,8 @@ class DenseHead:
     def logits(self, features: npt.NDArray[Any]) -> Floats:
         """float64 [..., K] for features [..., D]."""
         flow = (np.asarray(features, np.float64) - self.mean) / self.scale
-        for place, (weights, bias) in enumerate(self.layers):
-            flow = (np.maximum(flow, 0) if place else flow) @ weights + bias
+        for index, (weights, bias) in enumerate(self.layers):
+            flow = (np.maximum(flow, 0) if index else flow) @ weights + bias
         return np.asarray(flow)
 
 
@@ -132,10 +132,10 @@ class _Met:
     def figures(self, recipe: DenseRecipe, targets: npt.NDArray[np.float32]) -> dict[str, float]:
         """The mean loss, and the figures of an epoch."""
         truth = truth_of(targets[np.concatenate(self.rows)], recipe.task)
-        said = probabilities_of(np.concatenate(self.logits), recipe.softmax)
-        found = epoch_figures(truth, said, recipe.exclusive)
-        found = {"loss": float(np.mean(self.losses)), **found}
-        return {f"train_{name}": value for name, value in found.items()}
+        probabilities = probabilities_of(np.concatenate(self.logits), recipe.softmax)
+        measured = epoch_figures(truth, probabilities, recipe.exclusive)
+        measured = {"loss": float(np.mean(self.losses)), **measured}
+        return {f"train_{name}": value for name, value in measured.items()}
 
 
 def _held(figures: dict[str, float]) -> dict[str, float]:

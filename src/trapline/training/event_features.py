@@ -20,9 +20,9 @@ def event_rows(selected: Selected) -> tuple[Selected, list[Rows]]:
     usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
     _, first, codes = np.unique(selected.events[usable], return_index=True, return_inverse=True)
     order = np.argsort(first)  # in order of appearance, as everywhere else
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    kept, codes = usable[first[order]], place[codes]
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
+    kept, codes = usable[first[order]], position[codes]
     members = [usable[codes == event] for event in range(len(kept))]
     chosen = replace(
         selected,
@@ -42,9 +42,9 @@ def over_events(
 
     `std` divides by the number of frames: it is 0 where there is only one.
     """
-    found = np.empty((len(members), features.shape[1], features.shape[2] * len(statistics)), np.float32)
+    pooled = np.empty((len(members), features.shape[1], features.shape[2] * len(statistics)), np.float32)
     for event, rows in enumerate(members):
         frames = features[rows].astype(np.float64)
         parts = {"mean": frames.mean(axis=0), "std": frames.std(axis=0), "max": frames.max(axis=0)}
-        found[event] = np.concatenate([parts[name] for name in statistics], axis=-1)
-    return found
+        pooled[event] = np.concatenate([parts[name] for name in statistics], axis=-1)
+    return pooled

@@ -109,11 +109,11 @@ def judge_events(
     for fold in np.unique(of_event) if of_event is not None else ():
         inside = of_event == fold
         others = chooser.choose(~inside)
-        found = apply_pooling(probabilities, weights, codes, others, recipe.task, selected.labels)
-        pooled[inside] = found[inside]
+        by_event = apply_pooling(probabilities, weights, codes, others, recipe.task, selected.labels)
+        pooled[inside] = by_event[inside]
     groups = selected.groups(rows[first])
-    places = f" of {len(groups.locations)} locations" if groups.locations else ""
-    where = f"{len(names)} events{places}"
+    of_locations = f" of {len(groups.locations)} locations" if groups.locations else ""
+    where = f"{len(names)} events{of_locations}"
     if mixed:
         where += f" ({mixed} with several labels left out)"
     chosen_on = "on which it was chosen" if folds is None else "each with what was chosen on the other folds"
@@ -144,10 +144,10 @@ def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Any:
     """(column, method, label) -> [events], computed once."""
     known: dict[tuple[int, str], Floats] = {}
 
-    def pooled(place: int, method: PoolingMethod, label: str) -> Floats:
-        if (place, method) not in known:
-            known[place, method] = pool_column(probabilities[:, place], weights, codes, method, label)
-        return known[place, method]
+    def pooled(index: int, method: PoolingMethod, label: str) -> Floats:
+        if (index, method) not in known:
+            known[index, method] = pool_column(probabilities[:, index], weights, codes, method, label)
+        return known[index, method]
 
     return pooled
 
@@ -175,9 +175,9 @@ class _Chooser:
         if self.truth.ndim == 2:
             often = (self.truth * self.known)[inside].sum(axis=0) >= FEW
             chosen = {
-                label: min(methods, key=lambda method: float(losses[method][place]))
-                for place, label in enumerate(self.labels)
-                if often[place]
+                label: min(methods, key=lambda method: float(losses[method][index]))
+                for index, label in enumerate(self.labels)
+                if often[index]
             }
             by_label = {label: method for label, method in chosen.items() if method != best}
         pooled = self._pooled([by_label.get(label, best) for label in self.labels], inside)
@@ -186,10 +186,10 @@ class _Chooser:
     def _pooled(self, methods: list[PoolingMethod], inside: npt.NDArray[np.bool_]) -> Floats:
         """[inside, labels]: log odds, or of one label an event log probabilities, as in `apply_pooling`."""
         columns = [
-            self.pooled(place, method, self.labels[place])[inside] for place, method in enumerate(methods)
+            self.pooled(index, method, self.labels[index])[inside] for index, method in enumerate(methods)
         ]
-        found = np.stack(columns, axis=1)
-        return log_odds(found) if self.truth.ndim == 2 else np.log(found / found.sum(axis=1, keepdims=True))
+        table = np.stack(columns, axis=1)
+        return log_odds(table) if self.truth.ndim == 2 else np.log(table / table.sum(axis=1, keepdims=True))
 
     def _calibration(self, pooled: Floats, inside: npt.NDArray[np.bool_]) -> Calibration:
         """Fitted to the events `inside`: pooled frames are surer, or less sure, than they should be."""
@@ -198,8 +198,8 @@ class _Chooser:
         if self.truth.ndim == 1:
             return Calibration(method="temperature", temperature=fit_temperature(pooled, self.truth[inside]))
         spread = 0.3 if self.recipe.calibration == "labels" else 0.0
-        found = fit_scaling(pooled, self.truth[inside], self.known[inside], spread=spread)
-        slopes, offsets = (tuple(values.tolist()) for values in found)
+        calibration = fit_scaling(pooled, self.truth[inside], self.known[inside], spread=spread)
+        slopes, offsets = (tuple(values.tolist()) for values in calibration)
         return Calibration(method="labels", slopes=slopes, offsets=offsets)
 
     def _losses(self, method: PoolingMethod, inside: npt.NDArray[np.bool_]) -> Floats:
@@ -208,8 +208,10 @@ class _Chooser:
         Of several labels, those count that the model of an event knew.
         """
         pooled = self._pooled([method] * len(self.labels), inside)
-        found = apply_calibration(pooled, self._calibration(pooled, inside), self.recipe.task, self.labels)
+        calibrated = apply_calibration(
+            pooled, self._calibration(pooled, inside), self.recipe.task, self.labels
+        )
         if self.truth.ndim == 1:
-            return np.array([log_loss(self.truth[inside], found)])
-        cells = binary_losses(self.truth[inside], found) * self.known[inside]
+            return np.array([log_loss(self.truth[inside], calibrated)])
+        cells = binary_losses(self.truth[inside], calibrated) * self.known[inside]
         return np.asarray(cells.sum(axis=0) / inside.sum())

@@ -24,7 +24,7 @@ from trapline.models.cache_folder import user_cache_folder
 MAX_BYTES = 4 * 2**30
 """Of vectors: features of some 800,000 views at 1,280 numbers each."""
 
-__all__ = ["Entry", "FeatureCache", "digest_file", "user_cache_folder"]
+__all__ = ["CachedFeatures", "FeatureCache", "digest_file", "user_cache_folder"]
 
 _FORMAT = 1
 _CHUNK = 500  # SQLite's limit on parameters was 999 for long
@@ -35,7 +35,7 @@ CREATE INDEX features_used ON features (used);
 """
 
 
-class Entry(NamedTuple):
+class CachedFeatures(NamedTuple):
     """Features of one view of one photo: float32 [D], and what was odd about the file or None."""
 
     vector: npt.NDArray[np.float32]
@@ -65,9 +65,9 @@ class FeatureCache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, CachedFeatures]:
         """The entries that are there, marked as used now."""
-        found: dict[bytes, Entry] = {}
+        cached: dict[bytes, CachedFeatures] = {}
         with self._guarded():
             for chunk in _chunks(keys):
                 marks = ",".join("?" * len(chunk))
@@ -75,17 +75,17 @@ class FeatureCache:
                     f"SELECT key, vector, warning FROM features WHERE key IN ({marks})",  # noqa: S608
                     chunk,
                 )
-                found |= {
-                    key: Entry(np.frombuffer(vector, "<f4").astype(np.float32), warning)
+                cached |= {
+                    key: CachedFeatures(np.frombuffer(vector, "<f4").astype(np.float32), warning)
                     for key, vector, warning in rows
                 }
                 self._connection.execute(
                     f"UPDATE features SET used = ? WHERE key IN ({marks})",  # noqa: S608
                     (_now(), *chunk),
                 )
-        return found
+        return cached
 
-    def put(self, entries: Mapping[bytes, Entry]) -> None:
+    def put(self, entries: Mapping[bytes, CachedFeatures]) -> None:
         """Keep entries; they are safe on disk when this returns."""
         rows = [
             (key, _now(), entry.warning, entry.vector.astype("<f4").tobytes())

@@ -24,7 +24,7 @@ from trapline.images import ImageError, Preprocessing, choose_box, prepare
 from trapline.models.cache_folder import user_cache_folder
 from trapline.models.file import ModelFile
 from trapline.prediction.inputs import event_rows
-from trapline.training.feature_cache import Entry, FeatureCache, digest_file
+from trapline.training.feature_cache import CachedFeatures, FeatureCache, digest_file
 
 Progress = Callable[[int, int], None]
 """Called with the number of views that are done and the number of all."""
@@ -38,7 +38,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class View:
+class FeatureView:
     """One way to look at a photo: how it is prepared, and whether it is mirrored left to right."""
 
     preprocessing: Preprocessing
@@ -64,7 +64,7 @@ class _Look(NamedTuple):
     """One view of one photo, decoded."""
 
     row: int
-    place: int
+    view_index: int
     pixels: npt.NDArray[np.uint8]
     warning: str | None
 
@@ -95,7 +95,7 @@ def embed(
     Raises:
         DataError: photos cannot be read (they are listed), or the cache cannot be used.
     """
-    view = View(preprocessing or model.card.preprocessing, mirrored)
+    view = FeatureView(preprocessing or model.card.preprocessing, mirrored)
     features = embed_views(
         model,
         catalog,
@@ -111,7 +111,7 @@ def embed(
 def embed_views(
     model: ModelFile,
     catalog: Catalog,
-    views: Sequence[View],
+    views: Sequence[FeatureView],
     *,
     cache: Cache = "user",
     workers: int | None = None,
@@ -137,7 +137,7 @@ class _Job:
         self,
         model: ModelFile,
         catalog: Catalog,
-        views: list[View],
+        views: list[FeatureView],
         workers: int,
         progress: Progress | None,
     ) -> None:
@@ -166,8 +166,8 @@ class _Job:
         """[media, views]: what must be computed; of an event that is looked at together, all or nothing."""
         missing = np.isnan(self.features.values[:, :, 0])
         if self.events is not None:
-            for place in range(missing.shape[1]):
-                missing[:, place] = np.isin(self.events, self.events[missing[:, place]])
+            for view_index in range(missing.shape[1]):
+                missing[:, view_index] = np.isin(self.events, self.events[missing[:, view_index]])
         self.done = int((~missing).sum())
         return missing
 
@@ -180,9 +180,9 @@ class _Job:
         for row, digest in enumerate(digests):
             if digest is None:
                 continue
-            for place, view in enumerate(self.views):
-                box = self.boxes[row][place]
-                said = [
+            for view_index, view in enumerate(self.views):
+                box = self.boxes[row][view_index]
+                parts = [
                     self.model.fingerprint,
                     view.preprocessing.model_dump(mode="json"),
                     view.mirrored,
@@ -191,7 +191,7 @@ class _Job:
                     versions,
                     *together[row],
                 ]
-                keys[row, place] = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+                keys[row, view_index] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
         return keys
 
     def _together(self, digests: Sequence[bytes | None]) -> list[list[list[str]]]:
@@ -206,10 +206,10 @@ class _Job:
 
     def _take_known(self, store: FeatureCache | None, keys: dict[tuple[int, int], bytes]) -> None:
         known = {} if store is None else store.get(list(dict.fromkeys(keys.values())))
-        for (row, place), key in keys.items():
+        for (row, view_index), key in keys.items():
             entry = known.get(key)
             if entry is not None and entry.vector.shape == self.features.values.shape[2:]:
-                self._set(row, place, entry)
+                self._set(row, view_index, entry)
         self._tell()
 
     def _compute(
@@ -221,10 +221,12 @@ class _Job:
         pool: ThreadPoolExecutor,
     ) -> None:
         """Fill in the missing views that share one preprocessing, so that each photo is decoded once."""
-        places = [place for place, view in enumerate(self.views) if view.preprocessing == preprocessing]
-        rows = [row for row in self._in_turn() if missing[row, places].any()]
+        view_indices = [
+            view_index for view_index, view in enumerate(self.views) if view.preprocessing == preprocessing
+        ]
+        rows = [row for row in self._in_turn() if missing[row, view_indices].any()]
         model = self.model.with_preprocessing(preprocessing)
-        prepared = in_order(pool, lambda row: self._prepare(row, places[0]), rows, ahead=2 * _BATCH)
+        prepared = in_order(pool, lambda row: self._prepare(row, view_indices[0]), rows, ahead=2 * _BATCH)
         looks: list[_Look] = []
         for row, (pixels, warning) in zip(rows, prepared, strict=True):
             if self._is_whole(looks, row):
@@ -232,14 +234,14 @@ class _Job:
                 looks = []
             if pixels is not None:
                 self.presence.saw(self.paths[row])
-            for place in places:
+            for view_index in view_indices:
                 if pixels is None:
                     self.presence.refuse_if_gone([self.paths[row]])
                     self.features.failed[row] = warning or ""
                     self.done += 1
-                elif missing[row, place]:
-                    seen = pixels[:, ::-1] if self.views[place].mirrored else pixels
-                    looks.append(_Look(row, place, seen, warning))
+                elif missing[row, view_index]:
+                    seen = pixels[:, ::-1] if self.views[view_index].mirrored else pixels
+                    looks.append(_Look(row, view_index, seen, warning))
         self._run_batches(model, looks, store, keys)
 
     def _in_turn(self) -> list[int]:
@@ -262,19 +264,21 @@ class _Job:
         keys: dict[tuple[int, int], bytes],
     ) -> None:
         """Run all in one batch; where the model looks at events, one view of the event at a time."""
-        places = dict.fromkeys(look.place for look in looks) if self.events is not None else [None]
-        for only in places:
-            batch = [look for look in looks if only in (None, look.place)]
+        view_indices = dict.fromkeys(look.view_index for look in looks) if self.events is not None else [None]
+        for only in view_indices:
+            batch = [look for look in looks if only in (None, look.view_index)]
             if batch:
                 self._run_batch(model, batch, store, keys)
 
-    def _prepare(self, row: int, place: int) -> tuple[npt.NDArray[np.uint8] | None, str | None]:
+    def _prepare(self, row: int, view_index: int) -> tuple[npt.NDArray[np.uint8] | None, str | None]:
         """The pixels and a warning, or None and the reason."""
         try:
-            found = prepare(self.paths[row], self.views[place].preprocessing, self.boxes[row][place])
+            prepared = prepare(
+                self.paths[row], self.views[view_index].preprocessing, self.boxes[row][view_index]
+            )
         except ImageError as error:
             return None, str(error)
-        return found.pixels, found.warning
+        return prepared.pixels, prepared.warning
 
     def _run_batch(
         self,
@@ -284,21 +288,21 @@ class _Job:
         keys: dict[tuple[int, int], bytes],
     ) -> None:
         vectors = model.run(np.stack([look.pixels for look in batch])).embedding
-        entries = [Entry(vector, look.warning) for vector, look in zip(vectors, batch, strict=True)]
+        entries = [CachedFeatures(vector, look.warning) for vector, look in zip(vectors, batch, strict=True)]
         for look, entry in zip(batch, entries, strict=True):
-            self._set(look.row, look.place, entry)
+            self._set(look.row, look.view_index, entry)
         if store is not None:
             store.put(
                 {
-                    keys[look.row, look.place]: entry
+                    keys[look.row, look.view_index]: entry
                     for look, entry in zip(batch, entries, strict=True)
-                    if (look.row, look.place) in keys
+                    if (look.row, look.view_index) in keys
                 }
             )
         self._tell()
 
-    def _set(self, row: int, place: int, entry: Entry) -> None:
-        self.features.values[row, place] = entry.vector
+    def _set(self, row: int, view_index: int, entry: CachedFeatures) -> None:
+        self.features.values[row, view_index] = entry.vector
         if entry.warning is not None:
             self.features.warnings[row] = entry.warning
         self.done += 1
@@ -326,10 +330,12 @@ def _digests(paths: Sequence[Path], store: FeatureCache, pool: ThreadPoolExecuto
             digests.append(None)
     unknown = [row for row, digest in enumerate(digests) if digest is None]
     fresh = []
-    for row, found in zip(unknown, pool.map(_read_digest, [paths[row] for row in unknown]), strict=True):
-        if found is not None:
-            digests[row] = found[1]
-            fresh.append((paths[row], *found))
+    for row, content_digest in zip(
+        unknown, pool.map(_read_digest, [paths[row] for row in unknown]), strict=True
+    ):
+        if content_digest is not None:
+            digests[row] = content_digest[1]
+            fresh.append((paths[row], *content_digest))
     store.keep_digests(fresh)
     return digests
 

@@ -111,8 +111,8 @@ class Answers:
     def of_epoch(self, epoch: int) -> npt.NDArray[np.float32]:
         """float32 [media, labels], of an epoch counted from 1."""
         size = self.media * self.labels
-        found = np.fromfile(self.path, np.float32, size, offset=(epoch - 1) * size * 4)
-        return found.reshape(self.media, self.labels)
+        logits = np.fromfile(self.path, np.float32, size, offset=(epoch - 1) * size * 4)
+        return logits.reshape(self.media, self.labels)
 
 
 def fit_network(
@@ -196,12 +196,12 @@ def network_logits(
 def _logits(network: Network, store: Store, rows: Rows, flip_average: bool) -> npt.NDArray[np.float32]:
     """float32 [rows, labels] of the exact pixels, where the network is; it is left judging, not learning."""
     network.eval()
-    found = []
+    logits = []
     with torch.inference_mode():
         for start in range(0, len(rows), BATCH):
             images = torch.from_numpy(store.pixels[rows[start : start + BATCH]]).to(network.mean.device)
-            found.append(_answer(network, images, flip_average).float().cpu().numpy())
-    return np.concatenate(found)
+            logits.append(_answer(network, images, flip_average).float().cpu().numpy())
+    return np.concatenate(logits)
 
 
 def _answer(network: Network, images: Tensor, flip_average: bool) -> Tensor:
@@ -264,10 +264,10 @@ class Fitting(nn.Module):
 
         It cannot learn from a batch of one image, which would be its own mean.
         """
-        found: list[bool] = []
+        several: list[bool] = []
 
         def look(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            found.append(inputs[0][0, 0].numel() == 1)
+            several.append(inputs[0][0, 0].numel() == 1)
 
         learning = [
             layer
@@ -281,7 +281,7 @@ class Fitting(nn.Module):
         self.network.train(training)
         for hook in hooks:
             hook.remove()
-        return any(found)
+        return any(several)
 
     def _averaged(self) -> AveragedModel:
         """An average of the weights over steps, that follows quickly at first."""
@@ -378,24 +378,24 @@ class Fitting(nn.Module):
         there = [torch.from_numpy(numbers).to(self.network.mean.device) for numbers in (raw, targets)]
         with torch.no_grad():
             loss = self.loss(*there)
-        found = {"loss": float(loss)}
-        if not (math.isfinite(found["loss"]) and np.isfinite(raw).all()):
+        measured = {"loss": float(loss)}
+        if not (math.isfinite(measured["loss"]) and np.isfinite(raw).all()):
             raise diverged(f"the validation loss of epoch {self.epoch + 1} is not a number")
         self.answers.keep(self.epoch + 1, raw)
         probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
         truth = truth_of(targets, self.recipe.task)
         blank = blank_column(self.examples.labels)
         figures = measure(truth, probabilities, blank=blank, exclusive=self.recipe.exclusive)
-        found |= {name: float(value) for name, value in figures.items()}
+        measured |= {name: float(value) for name, value in figures.items()}
         chosen = self.recipe.selection
-        if self.chooses and not math.isfinite(found.get(chosen, math.nan)):
+        if self.chooses and not math.isfinite(measured.get(chosen, math.nan)):
             raise DataError(f"'{chosen}' is undefined on the validation part: select by log_loss.")
         shown = dict.fromkeys(("loss", *SHOWN, chosen))
-        return {f"validation_{name}": found[name] for name in shown if name in found}
+        return {f"validation_{name}": measured[name] for name in shown if name in measured}
 
     @property
     def best(self) -> int:
-        """The place in the history of the epoch that the selection chooses: the first of equals."""
+        """The index in the history of the epoch that the selection chooses: the first of equals."""
         name = self.recipe.selection
         sign = -1 if name == "loss" or name in LOWER_IS_BETTER else 1
         scores = np.array([sign * row[f"validation_{name}"] for row in self.history])
@@ -445,9 +445,9 @@ class _Loop:
         while self.fitting.epoch < self.epochs and not self.fitting.ended:
             started = time.monotonic()
             self.fitting.start_epoch()
-            for place, batch in enumerate(self.fitting.batches):
+            for index, batch in enumerate(self.fitting.batches):
                 self._step(batch)
-                self._tell(place + 1)
+                self._tell(index + 1)
             rate = max(group["lr"] for group in self.optimiser.param_groups)
             self.fitting.end_epoch(rate, started)
             self._keep()
@@ -465,12 +465,12 @@ class _Loop:
         self.schedule.step()
         self.fitting.follow()
 
-    def _tell(self, place: int) -> None:
-        """How far the run is, `place` steps into its epoch, and what the last epoch brought."""
+    def _tell(self, index: int) -> None:
+        """How far the run is, `index` steps into its epoch, and what the last epoch brought."""
         if self.report is not None:
             steps, history = len(self.fitting.batches), self.fitting.history
             line = _line(history[-1], self.epochs) if history else ""
-            self.report(self.fitting.epoch * steps + place, self.epochs * steps, line)
+            self.report(self.fitting.epoch * steps + index, self.epochs * steps, line)
 
     def _keep(self) -> None:
         """Write the history and the checkpoints; who kills the run finds old ones or new ones, whole."""
@@ -512,10 +512,10 @@ def _line(row: dict[str, float], epochs: int) -> str:
 
 
 def _keep_origin(folder: Path, weights: Weights) -> None:
-    said = {"name": weights.name, "fingerprint": weights.fingerprint, "notices": weights.notices}
-    (folder / "weights.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
+    origin = {"name": weights.name, "fingerprint": weights.fingerprint, "notices": weights.notices}
+    (folder / "weights.json").write_text(json.dumps(origin, indent=1), encoding="utf-8")
 
 
 def _origin(folder: Path) -> Weights:
-    said = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
-    return Weights(said["name"], fingerprint=said["fingerprint"], notices=tuple(said["notices"]))
+    origin = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
+    return Weights(origin["name"], fingerprint=origin["fingerprint"], notices=tuple(origin["notices"]))

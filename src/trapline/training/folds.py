@@ -66,7 +66,7 @@ def deal(
     ids = selected.catalog.table.select("media_id").with_row_index("row")
     usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
     parts = []
-    for place, catalog in enumerate(catalogs):
+    for index, catalog in enumerate(catalogs):
         split = ids.join(catalog.table.select("media_id", "split"), on="media_id", how="left")
         train, held_out = (
             np.intersect1d(usable, split.filter(pl.col("split") == part)["row"].to_numpy())
@@ -79,7 +79,7 @@ def deal(
         ]
         if missing and needs_every_label:
             raise DataError(
-                f"Fold {place + 1} of {len(catalogs)} would train without the label {', '.join(missing)}: it "
+                f"Fold {index + 1} of {len(catalogs)} would train without the label {', '.join(missing)}: it "
                 "occurs at too few locations. Use fewer folds, another seed, or leave the label out."
             )
         parts.append((train, held_out))
@@ -124,16 +124,16 @@ def _deal(catalog: Catalog, folds: int, recipe: FoldedRecipe) -> list[Catalog]:
 
 def _check_locations(catalog: Catalog, folds: int) -> None:
     """Name the setting that helps where locations cannot be dealt."""
-    places = catalog.table["location_id"]
-    lacking, there = places.null_count(), places.drop_nulls().n_unique()
+    locations = catalog.table["location_id"]
+    lacking, there = locations.null_count(), locations.drop_nulls().n_unique()
     if lacking:
-        what = f"{lacking} of {len(places)} labelled media have no known location"
+        what = f"{lacking} of {len(locations)} labelled media have no known location"
     elif there < folds:
         what = f"The labelled media are of {there} location{'s' if there != 1 else ''} only"
     else:
         return
     fewer = ", or ask for fewer folds" if not lacking and there > 1 else ""
-    events = catalog.table["event_id"].null_count() < len(places)
+    events = catalog.table["event_id"].null_count() < len(locations)
     first = "" if events else " once there are events (`trapline catalog … --event-gap 60s`)"
     raise DataError(
         f"{what}, so {folds} folds of locations cannot be dealt. Keep the photos of each event together "

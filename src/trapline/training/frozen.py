@@ -65,13 +65,13 @@ def need_weights(recipe: Recipe, cache: Path | None) -> None:
 def _exported(recipe: Recipe, weights: Weights, folder: Path) -> Path:
     """The file that a recipe's frozen backbone is exported to."""
     size = recipe.preprocessing
-    said = [
+    parts = [
         *(recipe.backbone, weights.name, weights.fingerprint, recipe.head.pooling, size.height, size.width),
         *(version(name) for name in ("trapline", "timm", "torch")),
     ]
     if recipe.backbone in BACKBONES:
-        said += [release] if (release := BACKBONES.release(recipe.backbone)) else []
-    key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+        parts += [release] if (release := BACKBONES.release(recipe.backbone)) else []
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     return folder / f"{recipe.backbone.replace('/', '-')}-{key}.onnx"
 
 
@@ -85,8 +85,8 @@ def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
     from trapline.models.graph_events import see_background
     from trapline.models.onnx_graph import read_graph, write_model_file
 
-    said = [backbone.fingerprint, version("trapline")]
-    key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+    parts = [backbone.fingerprint, version("trapline")]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
     path = (cache or user_cache_folder()) / "backbones" / f"background-{key}.onnx"
     if not path.is_file():
         card = Card(

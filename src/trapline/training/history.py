@@ -40,14 +40,14 @@ def epoch_figures(
         probabilities: [N, K].
         exclusive: a multi-label task answered by a softmax.
     """
-    found = {"log_loss": log_loss(truth, probabilities)}
+    figures = {"log_loss": log_loss(truth, probabilities)}
     if truth.ndim == 1 or exclusive:
-        found["accuracy"] = accuracy(truth, probabilities)
+        figures["accuracy"] = accuracy(truth, probabilities)
     if probabilities.shape[1] > 5:
-        found["top_5_accuracy"] = top_k(truth, probabilities, k=5)
+        figures["top_5_accuracy"] = top_k(truth, probabilities, k=5)
     if truth.ndim == 2 and exclusive:
-        found["categorical_cross_entropy"] = categorical_cross_entropy(truth, probabilities)
-    return {name: float(value) for name, value in found.items()}
+        figures["categorical_cross_entropy"] = categorical_cross_entropy(truth, probabilities)
+    return {name: float(value) for name, value in figures.items()}
 
 
 def write_history(history: History | NodeHistory, folder: Path) -> Path:
@@ -77,12 +77,12 @@ def draw_history(histories: Sequence[History], path: Path, best_epoch: int | Non
     figure = _figure(9)
     losses, scores = figure.subplots(1, 2)
     names = [name for name in histories[0][0] if name.startswith(("train_", "validation_"))]
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         axes = losses if name.endswith(("loss", "cross_entropy")) else scores
         for run, history in enumerate(histories):
             epochs, values = ([row[key] for row in history] for key in ("epoch", name))
             label = name.replace("_", " ") if run == 0 else None
-            axes.plot(epochs, values, color=f"C{place}", label=label, marker="." if len(epochs) < 30 else "")
+            axes.plot(epochs, values, color=f"C{index}", label=label, marker="." if len(epochs) < 30 else "")
     for axes, title in ((losses, "Losses"), (scores, "Scores")):
         axes.set(title=title, xlabel="epoch")
         axes.grid(alpha=0.3)
@@ -108,8 +108,8 @@ def write_batches(losses: Sequence[npt.NDArray[np.float32]], folder: Path) -> Pa
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["batch", "epoch", "train_loss", f"mean_of_{ROLLING}"])
-        for place, (epoch, loss, mean) in enumerate(zip(epochs, every, rolling_mean(every), strict=True)):
-            writer.writerow([place + 1, epoch, _short(loss), "" if np.isnan(mean) else _short(mean)])
+        for index, (epoch, loss, mean) in enumerate(zip(epochs, every, rolling_mean(every), strict=True)):
+            writer.writerow([index + 1, epoch, _short(loss), "" if np.isnan(mean) else _short(mean)])
     return path
 
 
@@ -130,11 +130,11 @@ def draw_batches(losses: Sequence[npt.NDArray[np.float32]], path: Path) -> Path:
 
 def rolling_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """[N]: the mean of each value and the `ROLLING` - 1 before it; NaN where there are fewer."""
-    found = np.full(len(values), np.nan)
+    means = np.full(len(values), np.nan)
     if len(values) >= ROLLING:
         windows = np.lib.stride_tricks.sliding_window_view(values.astype(np.float64), ROLLING)
-        found[ROLLING - 1 :] = windows.mean(axis=1)
-    return found
+        means[ROLLING - 1 :] = windows.mean(axis=1)
+    return means
 
 
 def draw_strengths(losses: Mapping[float, float], kept: float, path: Path) -> Path:
@@ -185,13 +185,13 @@ def draw_nodes(history: NodeHistory, kept: Mapping[str, float], path: Path) -> P
 
 
 def _draw_node(rows: NodeHistory, across: str, names: Sequence[str], axes: Axes) -> None:
-    places = sorted(rows, key=lambda row: float(row[across] or 0))
-    for place, name in enumerate(names):
-        values = [float("nan") if row[name] is None else float(row[name] or 0) for row in places]
+    ordered = sorted(rows, key=lambda row: float(row[across] or 0))
+    for index, name in enumerate(names):
+        values = [float("nan") if row[name] is None else float(row[name] or 0) for row in ordered]
         marker = "." if len(values) < 30 else ""
         label = name.replace("_", " ")
         axes.plot(
-            [float(row[across] or 0) for row in places], values, f"C{place}", label=label, marker=marker
+            [float(row[across] or 0) for row in ordered], values, f"C{index}", label=label, marker=marker
         )
     if across == "weight_decay":
         axes.set_xscale("log")

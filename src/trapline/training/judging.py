@@ -82,13 +82,13 @@ def judge(
 
     def fitted(inside: npt.NDArray[np.bool_]) -> Calibration:
         weights = None if truth.ndim == 1 else known[inside].astype(np.float64)
-        found = fit_calibration(
+        fitted_calibration = fit_calibration(
             recipe.calibration, logits[inside], truth[inside], natural, recipe.task, selected.labels, weights
         )
-        if found.method == "none":
-            return found
+        if fitted_calibration.method == "none":
+            return fitted_calibration
         fitted_on = f"{'validation' if folds is None else 'out of fold'}: {groups.where}"
-        return found.model_copy(update={"fitted_on": fitted_on, "locations": groups.locations})
+        return fitted_calibration.model_copy(update={"fitted_on": fitted_on, "locations": groups.locations})
 
     calibration = fitted(np.ones(len(rows), bool))
     probabilities = apply_calibration(logits, calibration, recipe.task, selected.labels)
@@ -100,11 +100,11 @@ def judge(
         selected.labels, truth, probabilities, groups.keys, seed=recipe.seed, exclusive=base.exclusive
     )
     event = judge_events(recipe, selected, rows, probabilities, folds)
-    said = _measured_on(recipe, groups.where, folds, by) + caveat
+    described = _measured_on(recipe, groups.where, folds, by) + caveat
     calibration = calibration.model_copy(
         update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
     )
-    return Judged(rows, probabilities, calibration, metrics, said, event, None if folds is None else by)
+    return Judged(rows, probabilities, calibration, metrics, described, event, None if folds is None else by)
 
 
 def with_note(judged: Judged, note: str) -> Judged:
@@ -139,8 +139,8 @@ def predictions_of(
     """The judged media as a predictions table; photos that could not be read have their row too."""
     failed = [row for row in selected.failed if _judgeable(selected, row, judged)]
     rows = [*judged.rows.tolist(), *failed]
-    found = np.full((len(rows), len(selected.labels)), np.nan)
-    found[: len(judged.rows)] = judged.probabilities
+    by_row = np.full((len(rows), len(selected.labels)), np.nan)
+    by_row[: len(judged.rows)] = judged.probabilities
     picked = selected.catalog.table[rows]
     reasons = [None] * len(judged.rows) + [selected.failed[row] for row in failed]
     of_event = recipe.answers == "event"
@@ -155,8 +155,8 @@ def predictions_of(
         pl.Series("status", ["failed" if reason else "ok" for reason in reasons]),
         pl.Series("reason", reasons, pl.String),
         *(
-            pl.Series(label, found[:, place], pl.Float32).fill_nan(None)
-            for place, label in enumerate(selected.labels)
+            pl.Series(label, by_row[:, index], pl.Float32).fill_nan(None)
+            for index, label in enumerate(selected.labels)
         ),
     ).cast({name: kind for name, kind in FIXED.items()})  # noqa: C416  polars wants its own dict
     facts = replace(

@@ -35,7 +35,7 @@ _TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class LinearHead:
+class LinearLayer:
     """logits = ((features - mean) / scale) @ weights + bias, with weights [D, K] and bias [K]."""
 
     mean: Floats
@@ -57,7 +57,7 @@ class Standardised(NamedTuple):
     scale: Floats
 
 
-class Head(Protocol):
+class FittedHead(Protocol):
     """What turns features into logits."""
 
     def logits(self, features: npt.NDArray[Any]) -> Floats:
@@ -66,7 +66,7 @@ class Head(Protocol):
 
 
 @dataclass(frozen=True)
-class OutOfFold:
+class OutOfFoldOfStrengths:
     """What models that never saw a media's location say of it.
 
     Attributes:
@@ -93,8 +93,8 @@ def fit_head(
     *,
     media_weights: Floats | None = None,
     view_weights: Sequence[float] = (1.0,),
-    start: LinearHead | None = None,
-) -> LinearHead:
+    start: LinearLayer | None = None,
+) -> LinearLayer:
     """Fit one head on all views.
 
     A label that no media has keeps a chance of half a media in N.
@@ -124,7 +124,7 @@ def fit_head(
         of_media = np.broadcast_to(of_media if of_media.ndim == 2 else of_media[:, None], truth.shape)
         matrix = of_view[:, None] * np.repeat(of_media / of_media.mean(axis=0), views, axis=0)
         coefficients, bias = _one_vs_rest(scaled, rows, matrix, labels, weight_decay, start)
-    return LinearHead(mean, scale, coefficients if basis is None else basis @ coefficients, bias)
+    return LinearLayer(mean, scale, coefficients if basis is None else basis @ coefficients, bias)
 
 
 def standardised(features: npt.NDArray[np.float32], view_weights: Sequence[float]) -> Standardised:
@@ -148,7 +148,7 @@ def _within_rows(scaled: Floats) -> tuple[Floats, Floats]:
 
 
 def _multinomial(
-    scaled: Floats, rows: Truth, weights: Floats, labels: int, weight_decay: float, start: LinearHead | None
+    scaled: Floats, rows: Truth, weights: Floats, labels: int, weight_decay: float, start: LinearLayer | None
 ) -> tuple[Floats, Floats]:
     present = np.unique(rows)
     coefficients, bias = np.zeros((scaled.shape[1], labels)), np.zeros(labels)
@@ -163,7 +163,7 @@ def _multinomial(
 
 
 def _one_vs_rest(
-    scaled: Floats, rows: Truth, weights: Floats, labels: int, weight_decay: float, start: LinearHead | None
+    scaled: Floats, rows: Truth, weights: Floats, labels: int, weight_decay: float, start: LinearLayer | None
 ) -> tuple[Floats, Floats]:
     coefficients, bias = np.zeros((scaled.shape[1], labels)), np.zeros(labels)
     for label in range(labels):
@@ -225,7 +225,7 @@ def out_of_fold(
     view_weights: Sequence[float] = (1.0,),
     predict_views: Sequence[int] = (0,),
     progress: Callable[[int, int], None] | None = None,
-) -> OutOfFold:
+) -> OutOfFoldOfStrengths:
     """For each strength the logits of every media by the head of the folds that it is not in.
 
     Strengths are tried from the strongest on, until the log loss has risen twice.
@@ -244,8 +244,8 @@ def out_of_fold(
         predict_views: the views whose logits are averaged in prediction.
         progress: called with how many heads are fitted, of how many at most.
     """
-    found = OutOfFold({}, {}, {})
-    starts: dict[int, LinearHead | None] = dict.fromkeys(np.unique(folds).tolist())
+    held_out = OutOfFoldOfStrengths({}, {}, {})
+    starts: dict[int, LinearLayer | None] = dict.fromkeys(np.unique(folds).tolist())
     outside = {fold: np.flatnonzero(folds != fold) for fold in starts}
     taught = {fold: teach(rows) for fold, rows in outside.items()}
     judged = score or (lambda logits, rows: _loss(logits, truth[rows]))
@@ -265,31 +265,31 @@ def out_of_fold(
             )
             starts[fold] = head
             heads.append(head)
-            said = view_logits(head, features[folds == fold], predict_views)
-            logits[folds == fold] = correct(said, outside[fold])
+            fold_logits = view_logits(head, features[folds == fold], predict_views)
+            logits[folds == fold] = correct(fold_logits, outside[fold])
             if progress is not None:
-                progress(len(found.heads) * len(starts) + len(heads), len(strengths) * len(starts))
-        found.logits[strength], found.heads[strength] = logits, heads
-        found.losses[strength] = judged(logits, np.arange(len(truth)))
-        worse = worse + 1 if found.losses[strength] > best else 0
-        best = min(best, found.losses[strength])
+                progress(len(held_out.heads) * len(starts) + len(heads), len(strengths) * len(starts))
+        held_out.logits[strength], held_out.heads[strength] = logits, heads
+        held_out.losses[strength] = judged(logits, np.arange(len(truth)))
+        worse = worse + 1 if held_out.losses[strength] > best else 0
+        best = min(best, held_out.losses[strength])
         if worse == _WORSE_BEFORE_STOPPING:
             break
-    return found
+    return held_out
 
 
-def cross_fitted(found: OutOfFold, folds: npt.NDArray[np.int64], score: Score) -> Floats:
+def cross_fitted(held_out: OutOfFoldOfStrengths, folds: npt.NDArray[np.int64], score: Score) -> Floats:
     """Out-of-fold logits [N, K], of each fold with the strength that did best on the other folds."""
-    logits = np.empty_like(found.logits[found.best])
+    logits = np.empty_like(held_out.logits[held_out.best])
     for fold in np.unique(folds):
         others = np.flatnonzero(folds != fold)
-        losses = {strength: score(values[others], others) for strength, values in found.logits.items()}
+        losses = {strength: score(values[others], others) for strength, values in held_out.logits.items()}
         best = min(losses, key=losses.__getitem__)
-        logits[folds == fold] = found.logits[best][folds == fold]
+        logits[folds == fold] = held_out.logits[best][folds == fold]
     return logits
 
 
-def view_logits(head: Head, features: npt.NDArray[np.float32], views: Sequence[int]) -> Floats:
+def view_logits(head: FittedHead, features: npt.NDArray[np.float32], views: Sequence[int]) -> Floats:
     """The mean of the logits [N, K] over the views that prediction looks at."""
     return np.asarray(head.logits(features[:, list(views)]).mean(axis=1))
 

@@ -57,7 +57,10 @@ def parameter_groups(settings: Optimiser, network: nn.Module) -> list[dict[str, 
             rate *= factor * decay_by ** depth.get(name.removeprefix("backbone."), 0)
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
-    return [{"params": found, "lr": rate, "weight_decay": decay} for (rate, decay), found in groups.items()]
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
 
 
 def layer_depths(backbone: nn.Module) -> dict[str, int]:

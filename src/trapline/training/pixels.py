@@ -68,7 +68,7 @@ class Store(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Photo:
+class PixelSource:
     """What decides the pixels of one media."""
 
     path: Path
@@ -93,7 +93,7 @@ class PixelCache:
     ) -> Store:
         """The pixels that prediction sees; no facts."""
 
-        def make(photo: Photo) -> tuple[Pixels, list[float]]:
+        def make(photo: PixelSource) -> tuple[Pixels, list[float]]:
             return prepare(photo.path, preprocessing, photo.box).pixels, []
 
         shape = (preprocessing.height, preprocessing.width)
@@ -116,7 +116,7 @@ class PixelCache:
         if whole:
             preprocessing = preprocessing.model_copy(update={"crop": None})
 
-        def make(photo: Photo) -> tuple[Pixels, list[float]]:
+        def make(photo: PixelSource) -> tuple[Pixels, list[float]]:
             return canvas_of(photo, preprocessing, reach, shape)
 
         kind: list[Any] = ["canvas", preprocessing, reach, shape]
@@ -128,7 +128,7 @@ class PixelCache:
         preprocessing: Preprocessing,
         kind: Sequence[Any],
         shape: tuple[int, int],
-        make: Callable[[Photo], tuple[Pixels, list[float]]],
+        make: Callable[[PixelSource], tuple[Pixels, list[float]]],
         progress: Progress | None,
     ) -> Store:
         presence, photos = Presence(catalog), _photos(catalog, preprocessing)
@@ -139,11 +139,11 @@ class PixelCache:
         self._drop_oldest(keep=folder)
         return _open(folder, (len(photos), *shape, 3))
 
-    def _key(self, photos: Sequence[Photo], kind: Sequence[Any]) -> str:
+    def _key(self, photos: Sequence[PixelSource], kind: Sequence[Any]) -> str:
         with ThreadPoolExecutor() as pool:
             digests = list(pool.map(self._digest, (photo.path for photo in photos)))
-        said = [FORMAT, *(part.model_dump() if isinstance(part, Preprocessing) else part for part in kind)]
-        digest = hashlib.sha256(json.dumps(said).encode())
+        parts = [FORMAT, *(part.model_dump() if isinstance(part, Preprocessing) else part for part in kind)]
+        digest = hashlib.sha256(json.dumps(parts).encode())
         for photo, content in zip(photos, digests, strict=True):
             box = None if photo.box is None else list(asdict(photo.box).values())
             digest.update(json.dumps([content, box]).encode())
@@ -160,10 +160,10 @@ class PixelCache:
     def _fill(
         self,
         folder: Path,
-        photos: Sequence[Photo],
+        photos: Sequence[PixelSource],
         presence: Presence,
         shape: tuple[int, int],
-        make: Callable[[Photo], tuple[Pixels, list[float]]],
+        make: Callable[[PixelSource], tuple[Pixels, list[float]]],
         progress: Progress | None,
     ) -> None:
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
@@ -182,13 +182,13 @@ class PixelCache:
 
         with ExitStack() as half_made, ThreadPoolExecutor(os.cpu_count()) as pool:
             half_made.callback(shutil.rmtree, partial, ignore_errors=True)
-            for row, found in enumerate(in_order(pool, work, range(len(photos)), ahead=AHEAD)):
-                if isinstance(found, str):
+            for row, prepared in enumerate(in_order(pool, work, range(len(photos)), ahead=AHEAD)):
+                if isinstance(prepared, str):
                     presence.refuse_if_gone([photos[row].path])
-                    failed[row] = found
+                    failed[row] = prepared
                 else:
                     presence.saw(photos[row].path)
-                    pixels[row], facts[row] = found
+                    pixels[row], facts[row] = prepared
                 if progress is not None:
                     progress(row + 1, len(photos))
             half_made.pop_all()
@@ -233,11 +233,11 @@ def _open(folder: Path, shape: tuple[int, ...]) -> Store:
     return Store(pixels, {int(row): why for row, why in failed.items()}, np.load(folder / "facts.npy"))
 
 
-def _photos(catalog: Catalog, preprocessing: Preprocessing) -> list[Photo]:
+def _photos(catalog: Catalog, preprocessing: Preprocessing) -> list[PixelSource]:
     boxes = catalog.table["boxes"].to_list()
     return [
-        Photo(path, choose_box(found, preprocessing.crop))
-        for path, found in zip(catalog.paths(), boxes, strict=True)
+        PixelSource(path, choose_box(media_boxes, preprocessing.crop))
+        for path, media_boxes in zip(catalog.paths(), boxes, strict=True)
     ]
 
 
@@ -258,7 +258,7 @@ def canvas_shape(preprocessing: Preprocessing, augmentation: Augmentation) -> tu
 
 
 def canvas_of(
-    photo: Photo, preprocessing: Preprocessing, reach: float, shape: tuple[int, int]
+    photo: PixelSource, preprocessing: Preprocessing, reach: float, shape: tuple[int, int]
 ) -> tuple[Pixels, list[float]]:
     """The canvas of one photo and eight facts, all fractions of the canvas.
 

@@ -15,7 +15,7 @@ from trapline.models import Card, ModelFile
 from trapline.models.calibrated import scale_logits
 from trapline.recipes import FoldedRecipe, Recipe
 from trapline.taxonomy import Taxonomy
-from trapline.training.contract import Learner, Model, StepReport
+from trapline.training.contract import Learner, LearntModel, StepReport
 from trapline.training.folds import deal
 from trapline.training.frozen import need_weights
 from trapline.training.judging import Judged, predictions_of, with_note
@@ -87,26 +87,26 @@ def train(
     return folder / MODEL
 
 
-def learn(learner: Learner[Any], folder: Path) -> tuple[Model, Judged]:
+def learn(learner: Learner[Any], folder: Path) -> tuple[LearntModel, Judged]:
     """What leaves in the model file, and what is said of media that it, or models like it, did not see."""
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
         model = learner.fit(selected.train, selected.validation, None, folder)
         base = learner.base(selected.train)
-        said = scale_logits(learner.held_logits(model), base, recipe.task, selected.labels)
-        return model, learner.judge(selected.validation, said, base)
+        logits = scale_logits(learner.held_logits(model), base, recipe.task, selected.labels)
+        return model, learner.judge(selected.validation, logits, base)
     assert isinstance(recipe, FoldedRecipe)  # the others are for `train`
     dealt = deal(selected, recipe.folds, recipe, needs_every_label=learner.needs_every_label)
-    found = learner.out_of_fold(dealt, folder)
-    judged = learner.judge(dealt.rows, found.logits, learner.base(dealt.rows), dealt)
-    model = found.model
+    held_out = learner.out_of_fold(dealt, folder)
+    judged = learner.judge(dealt.rows, held_out.logits, learner.base(dealt.rows), dealt)
+    model = held_out.model
     if recipe.fit == "all":
-        model = learner.fit(np.sort(dealt.rows), None, found.model, folder)
+        model = learner.fit(np.sort(dealt.rows), None, held_out.model, folder)
     return model, with_note(judged, model.note)
 
 
 def _card_fields(
-    learner: Learner[Any], model: Model, judged: Judged, split: dict[str, Any]
+    learner: Learner[Any], model: LearntModel, judged: Judged, split: dict[str, Any]
 ) -> dict[str, Any]:
     """What every card says."""
     recipe, origin = learner.recipe, learner.origin(model)
@@ -131,7 +131,7 @@ def _card_fields(
     }
 
 
-def _write(learner: Learner[Any], model: Model, card: Card, path: Path) -> None:
+def _write(learner: Learner[Any], model: LearntModel, card: Card, path: Path) -> None:
     """Write the model file, once it answers as what has learnt does on a few of the photos themselves."""
     from trapline.models.onnx_graph import write_model_file
 
@@ -139,8 +139,8 @@ def _write(learner: Learner[Any], model: Model, card: Card, path: Path) -> None:
     try:
         file = ModelFile(write_model_file(learner.graph(model), card, unchecked), threads=1)
         rows = np.concatenate([learner.selected.validation, learner.selected.train])[:8]
-        expected, found = learner.logits(model, rows), learner.file_logits(file, rows)
-        worst = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
+        expected, actual = learner.logits(model, rows), learner.file_logits(file, rows)
+        worst = float((np.abs(actual - expected) / np.maximum(1, np.abs(expected))).max())
         if not worst <= PARITY:
             raise TraplineError(
                 f"The model file answers otherwise than what was trained (logits differ by {worst:.2g}). "

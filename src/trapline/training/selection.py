@@ -237,13 +237,13 @@ def refuse_leaks(catalog: Catalog, allow_leak: bool) -> LeakCheck:
     Raises:
         DataError: the split leaks and `allow_leak` is False.
     """
-    found = check_leaks(catalog.filter(pl.col("split").is_in(["train", "validation"])))
-    if found.leaking and not allow_leak:
+    leaks = check_leaks(catalog.filter(pl.col("split").is_in(["train", "validation"])))
+    if leaks.leaking and not allow_leak:
         raise DataError(
-            f"The split leaks, so that its figures would flatter the model. {'; '.join(found.lines())}. "
+            f"The split leaks, so that its figures would flatter the model. {'; '.join(leaks.lines())}. "
             "Split again (`trapline split`), or train all the same with --allow-leak: its card says so."
         )
-    return found
+    return leaks
 
 
 def split_record(catalog: Catalog, leaks: LeakCheck) -> dict[str, Any]:

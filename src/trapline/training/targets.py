@@ -25,7 +25,7 @@ def target_matrix(catalog: Catalog, labels: Sequence[str], task: str) -> npt.NDA
     Raises:
         DataError: a media has two labels in a single-label task, or one that is not in `labels`.
     """
-    place = {label: index for index, label in enumerate(labels)}
+    index_of = {label: index for index, label in enumerate(labels)}
     targets = np.zeros((len(catalog), len(labels)), np.float32)
     for row, (media, named) in enumerate(catalog.table.select("media_id", "labels").iter_rows()):
         if task == "single-label" and len(named) > 1:
@@ -34,9 +34,9 @@ def target_matrix(catalog: Catalog, labels: Sequence[str], task: str) -> npt.NDA
                 "Train with --set task=multi-label --set loss.name=auto, or choose one label."
             )
         for label in named:
-            if label not in place:
+            if label not in index_of:
                 raise DataError(f"Media {media!r} has the label '{label}', which no training media has.")
-            targets[row, place[label]] = 1
+            targets[row, index_of[label]] = 1
     return targets
 
 

@@ -19,7 +19,7 @@ from trapline.metrics import (
     probabilities_of,
 )
 from trapline.recipes import EpochTreeRecipe
-from trapline.training.linear import LinearHead
+from trapline.training.linear import LinearLayer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +36,7 @@ _BETTER: dict[str, tuple[Any, int]] = {
 
 
 @dataclass(frozen=True)
-class EpochHead(LinearHead):
+class EpochHead(LinearLayer):
     """A head that was trained by epochs.
 
     Attributes:
@@ -113,13 +113,13 @@ def _train_once(
     order: Any = torch.randperm
     for batch in order(len(values)).split(batch_size):
         optimiser.zero_grad()
-        said = layer(values[batch]).log_softmax(dim=1)
-        lost = -said.masked_fill(~targets[batch], -torch.inf).logsumexp(dim=1)
+        log_shares = layer(values[batch]).log_softmax(dim=1)
+        lost = -log_shares.masked_fill(~targets[batch], -torch.inf).logsumexp(dim=1)
         mean = (lost * shares[batch]).mean()
         mean.backward()
         optimiser.step()
         alone = targets[batch].sum(dim=1) == 1
-        hit = targets[batch].gather(1, said.argmax(dim=1, keepdim=True))[:, 0] & alone
+        hit = targets[batch].gather(1, log_shares.argmax(dim=1, keepdim=True))[:, 0] & alone
         loss, right, told = (
             loss + float(mean.detach()) * len(batch),
             right + int(hit.sum()),

@@ -16,8 +16,8 @@ from trapline.recipes import EpochTreeRecipe, Taxa, TreeRecipe
 from trapline.taxonomy import Taxonomy
 from trapline.taxonomy.classes import (
     Classes,
-    Head,
     Hierarchy,
+    TaxonHead,
     classes_of,
     hierarchy_of,
     hierarchy_of_node,
@@ -56,24 +56,24 @@ class TaxaMedia:
         """Those of the rows whose label is a class."""
         return rows[self.selected.targets[rows].any(axis=1)]
 
-    def decision(self, head: Head) -> Decision:
+    def decision(self, head: TaxonHead) -> Decision:
         """What all media say at a head; a media at which every child is possible says nothing."""
         by_label = {label: self._possible(head, label) for label in dict.fromkeys(self.labels)}
         possible = np.array([by_label[label] for label in self.labels])
         return Decision(head.name, possible, np.ones(len(self.labels)))
 
-    def _possible(self, head: Head, label: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _possible(self, head: TaxonHead, label: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         if not self.hierarchy.ranks:  # one head over all classes
             below = {
                 self.classes.node(name)
                 for name, there in zip(self.classes.names, self.classes.possible(label), strict=True)
                 if there
             }
-            found = np.array([child in below for child in head.children])
+            possible = np.array([child in below for child in head.children])
         else:
-            place = self.hierarchy.truth_at(head, [label])[0]
-            found = np.arange(len(head.children)) == place
-        return found if not found.all() else np.zeros_like(found)
+            child_index = self.hierarchy.truth_at(head, [label])[0]
+            possible = np.arange(len(head.children)) == child_index
+        return possible if not possible.all() else np.zeros_like(possible)
 
 
 def select_taxa(
@@ -141,8 +141,8 @@ def _absent(taxonomy: Taxonomy, classes: Classes) -> list[str]:
 def _without_labels(chosen: Selected, outside: Sequence[str], node: str) -> Selected:
     """The media that a single head trains on; the others are counted."""
     inside = ~chosen.catalog.table["labels"].list.first().is_in(list(outside)).to_numpy()
-    place = np.where(inside, np.cumsum(inside) - 1, -1)
-    train, validation = (place[rows][inside[rows]] for rows in (chosen.train, chosen.validation))
+    new_index = np.where(inside, np.cumsum(inside) - 1, -1)
+    train, validation = (new_index[rows][inside[rows]] for rows in (chosen.train, chosen.validation))
     catalog = chosen.catalog.with_table(chosen.catalog.table.filter(inside))
     left_out = {**chosen.left_out, f"outside {node}": int((~inside).sum())}
     return replace(chosen, catalog=catalog, train=train, validation=validation, left_out=left_out)
@@ -164,28 +164,28 @@ def _tell_of_silence(media: TaxaMedia, absent: Sequence[str]) -> None:
         media: of the training.
         absent: labels of the taxonomy that no media has.
     """
-    selected, said = media.selected, []
+    selected, notes = media.selected, []
     if absent:
         more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
-        said.append(
+        notes.append(
             "the taxonomy has labels without photos for training and validation, which the model will not "
             f"know: {', '.join(absent[:MOST_NAMED])}{more}"
         )
     counts = selected.targets[selected.train].sum(axis=0)
     unseen = [name for name, count in zip(selected.labels, counts, strict=True) if not count]
     if unseen:
-        said.append(f"no training media has the class {', '.join(unseen)}: it will hardly ever be said")
+        notes.append(f"no training media has the class {', '.join(unseen)}: it will hardly ever be said")
     if len(selected.validation):
         counts = selected.targets[selected.validation].sum(axis=0)
         unjudged = [name for name, count in zip(selected.labels, counts, strict=True) if not count]
         if unjudged:
-            said.append(f"no validation media has the class {', '.join(unjudged)}: it is not judged")
+            notes.append(f"no validation media has the class {', '.join(unjudged)}: it is not judged")
     heard = np.zeros(len(media.labels), bool)
     for head in media.hierarchy.heads:
         heard |= media.decision(head).heard
     silent = Counter(label for label, there in zip(media.labels, heard, strict=True) if not there)
     if silent:
         named = ", ".join(f"{label} ({count} media)" for label, count in silent.items())
-        said.append(f"these labels stop above every head and train nothing: {named}")
-    for line in said:
+        notes.append(f"these labels stop above every head and train nothing: {named}")
+    for line in notes:
         warnings.warn(f"{line[0].upper()}{line[1:]}.", TraplineWarning, stacklevel=4)

@@ -41,17 +41,17 @@ def choose_pooling(
     )
     if truth.height < LEAST:
         return None
-    places = {name: place for place, name in enumerate(predictions.labels)}
+    index_of = {name: index for index, name in enumerate(predictions.labels)}
     losses: dict[PoolingMethod, float] = {}
     for method in METHODS:
         pooled = pool_events(predictions, catalog, how=method, rows="event")
         rows = truth.join(pooled.table, on="event_id", how="inner", maintain_order="left")
         numbers = rows.select(pl.col(predictions.labels).cast(pl.Float64)).to_numpy()
-        answers = np.array([places[name] for name in rows["truth"]])
+        answers = np.array([index_of[name] for name in rows["truth"]])
         losses[method] = float(log_loss(answers, numbers))
     best = min(losses, key=losses.__getitem__)
-    said = ", ".join(f"{method} {loss:.3f}" for method, loss in losses.items())
+    tried = ", ".join(f"{method} {loss:.3f}" for method, loss in losses.items())
     return EventPooling(
         method=best,
-        selected_on=f"the log loss of {truth.height} observations of several photos, unseen ({said})",
+        selected_on=f"the log loss of {truth.height} observations of several photos, unseen ({tried})",
     )

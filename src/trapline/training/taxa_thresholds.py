@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from trapline.metrics.promise import choose_threshold
 from trapline.recipes import Taxa
-from trapline.taxonomy.classes import Classes, unsupported
+from trapline.taxonomy.classes import Classes, unsupported_kinds
 from trapline.taxonomy.rollup import best_answers, levels_of, verdict
 
 Floats = npt.NDArray[np.float64]
@@ -40,7 +40,7 @@ def choose_thresholds(
         settings: `promise` and `confidence`.
     """
     tree = classes.taxonomy
-    bests = best_answers(probabilities, levels_of(tree, classes.names, unsupported(classes)))
+    bests = best_answers(probabilities, levels_of(tree, classes.names, unsupported_kinds(classes)))
     open_rows = np.ones(len(labels), bool)
     thresholds: dict[str, float] = {}
     table = {}
@@ -50,24 +50,24 @@ def choose_thresholds(
             (answer, label): "none" if answer is None else verdict(tree, answer, label)
             for answer, label in dict.fromkeys(pairs)
         }
-        said = np.array([known[pair] for pair in pairs])
-        judged = open_rows & ~np.isin(said, ("unknown", "none"))
-        found = choose_threshold(
+        verdict_of = np.array([known[pair] for pair in pairs])
+        judged = open_rows & ~np.isin(verdict_of, ("unknown", "none"))
+        choice = choose_threshold(
             best.probabilities[judged],
-            said[judged] == "right",
+            verdict_of[judged] == "right",
             groups[judged],
             promise=settings.promise,
             confidence=settings.confidence,
         )
-        if found is None:
+        if choice is None:
             continue
-        thresholds[best.level] = np.floor(found.threshold * 1e6) / 1e6  # tables hold float32
+        thresholds[best.level] = np.floor(choice.threshold * 1e6) / 1e6  # tables hold float32
         open_rows &= ~(best.probabilities >= thresholds[best.level])  # NaN: the path has no such rank
         table[best.level] = {
-            "media": found.answered,
-            "right": found.right,
-            "groups": found.groups,
-            "bound": round(found.bound, 4),
+            "media": choice.answered,
+            "right": choice.right,
+            "groups": choice.groups,
+            "bound": round(choice.bound, 4),
         }
     order = [best.level for best in bests if best.level in thresholds]
     record = {

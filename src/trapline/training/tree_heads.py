@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trapline.training.linear import Floats, LinearHead, standardised, view_logits
+from trapline.training.linear import Floats, LinearLayer, standardised, view_logits
 
 Flags = npt.NDArray[np.bool_]
 
@@ -46,7 +46,7 @@ class Decision:
         return Decision(self.name, self.possible[rows], self.weights[rows])
 
 
-Fitted = Mapping[str, LinearHead]
+Fitted = Mapping[str, LinearLayer]
 """Head name → the head."""
 
 
@@ -57,7 +57,7 @@ def fit_together(
     *,
     view_weights: Sequence[float] = (1.0,),
     start: Fitted | None = None,
-) -> dict[str, LinearHead]:
+) -> dict[str, LinearLayer]:
     """Fit heads on the sum of their losses by one run of L-BFGS (Liu & Nocedal 1989; SciPy's).
 
     The loss is the mean over all N media of the sum over the decisions, plus `weight_decay / 2` times the
@@ -77,16 +77,18 @@ def fit_together(
     width = sum(problem.size for problem in problems)
     size = features.shape[2]
     parameters = np.zeros((size + 1, width))
-    places = np.split(np.arange(width), np.cumsum([problem.size for problem in problems])[:-1])
+    slices = np.split(np.arange(width), np.cumsum([problem.size for problem in problems])[:-1])
     if start is not None:
-        for problem, place in zip(problems, places, strict=True):
+        for problem, indices in zip(problems, slices, strict=True):
             head = start[problem.name]
-            parameters[:-1, place] = head.weights[:, problem.present]
-            parameters[-1, place] = head.bias[problem.present]
-    found = _minimise(problems, places, parameters, weight_decay)
+            parameters[:-1, indices] = head.weights[:, problem.present]
+            parameters[-1, indices] = head.bias[problem.present]
+    fitted = _minimise(problems, slices, parameters, weight_decay)
     return {
-        problem.name: LinearHead(scaled.mean, scaled.scale, *problem.whole(found[:, place], len(features)))
-        for problem, place in zip(problems, places, strict=True)
+        problem.name: LinearLayer(
+            scaled.mean, scaled.scale, *problem.whole(fitted[:, indices], len(features))
+        )
+        for problem, indices in zip(problems, slices, strict=True)
     }
 
 
@@ -149,7 +151,7 @@ class _Problem:
 
 def _minimise(
     problems: Sequence[_Problem],
-    places: Sequence[npt.NDArray[np.int64]],
+    slices: Sequence[npt.NDArray[np.int64]],
     start: Floats,
     weight_decay: float,
 ) -> Floats:
@@ -166,22 +168,22 @@ def _minimise(
         total = weight_decay / 2 * float((parameters[:-1] ** 2).sum())
         gradient = weight_decay * parameters
         gradient[-1] = 0
-        for problem, place in zip(problems, places, strict=True):
+        for problem, indices in zip(problems, slices, strict=True):
             if problem.size > 1:
-                value, slope = problem.loss(single[:, place])
+                value, slope = problem.loss(single[:, indices])
                 total += value
-                gradient[:, place] += slope
+                gradient[:, indices] += slope
         return total, gradient.ravel()
 
     with threadpool_limits(1):  # narrow matrices: threads only wait for each other
-        found = minimize(
+        optimum = minimize(
             loss,
             start.ravel(),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": _MAX_ITERATIONS, "gtol": _TOLERANCE, "ftol": 1e-9},
         )
-    return np.asarray(found.x).reshape(shape)
+    return np.asarray(optimum.x).reshape(shape)
 
 
 def _log_sum(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -209,19 +211,19 @@ def losses(
 
 
 def hits(
-    head: LinearHead, decision: Decision, features: npt.NDArray[np.float32], views: Sequence[int]
+    head: LinearLayer, decision: Decision, features: npt.NDArray[np.float32], views: Sequence[int]
 ) -> Floats:
     """[N]: 1 where the most probable child is the only possible one, else 0; NaN but where one is."""
-    found = np.full(len(features), np.nan)
+    correct = np.full(len(features), np.nan)
     rows = np.flatnonzero(decision.possible.sum(axis=1) == 1)
     if len(rows):
-        said = view_logits(head, features[rows], views).argmax(axis=1)
-        found[rows] = decision.possible[rows, said]
-    return found
+        answers = view_logits(head, features[rows], views).argmax(axis=1)
+        correct[rows] = decision.possible[rows, answers]
+    return correct
 
 
 def class_logits(
-    heads: Sequence[LinearHead],
+    heads: Sequence[LinearLayer],
     paths: Floats,
     features: npt.NDArray[np.float32],
     views: Sequence[int],
@@ -236,9 +238,9 @@ def class_logits(
     """
     total = np.zeros((len(features), paths.shape[1]))
     for view in views:
-        found = []
+        columns = []
         for head in heads:
             logits = head.logits(features[:, view])
-            found.append(logits - _log_sum(logits))
-        total += np.hstack(found) @ paths
+            columns.append(logits - _log_sum(logits))
+        total += np.hstack(columns) @ paths
     return total / len(views)

@@ -27,7 +27,7 @@ TrialReport = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Trial:
+class TuningTrial:
     """One point of the search space and what location folds say of it.
 
     Attributes:
@@ -58,8 +58,8 @@ class Tuned:
     """
 
     recipe: Recipe
-    best: Trial
-    trials: tuple[Trial, ...]
+    best: TuningTrial
+    trials: tuple[TuningTrial, ...]
     metric: str
     folder: Path
 
@@ -112,10 +112,10 @@ def tune(
 
     def objective(trial: Any) -> float:
         chosen = change_recipe(recipe, _apart(_suggest(trial, recipe)))
-        found = crossval(chosen, catalog, folds, taxonomy=taxonomy, cache=cache, report=step_report)
+        scores = crossval(chosen, catalog, folds, taxonomy=taxonomy, cache=cache, report=step_report)
         figures = {
             name: (figure.value, figure.low, figure.high)
-            for name, figure in found.metrics.items()
+            for name, figure in scores.metrics.items()
             if name in {metric, *FIGURES}
         }
         if metric not in figures:
@@ -210,8 +210,8 @@ def _suggest(trial: Any, recipe: Recipe) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field, dimension in recipe.search.items():
         if isinstance(dimension, Choice):  # as JSON, since Optuna's choices are plain values
-            said = trial.suggest_categorical(field, [json.dumps(choice) for choice in dimension.choices])
-            values[field] = json.loads(said)
+            text = trial.suggest_categorical(field, [json.dumps(choice) for choice in dimension.choices])
+            values[field] = json.loads(text)
         elif dimension.whole:
             values[field] = trial.suggest_int(
                 field, int(dimension.low), int(dimension.high), log=dimension.log
@@ -223,14 +223,14 @@ def _suggest(trial: Any, recipe: Recipe) -> dict[str, Any]:
 
 def _apart(values: dict[str, Any]) -> dict[str, Any]:
     """One value a field of the recipe, also where a dimension sets several."""
-    found: dict[str, Any] = {}
+    fixed: dict[str, Any] = {}
     for name, value in values.items():
         fields = joined_fields(name)
-        found |= {name: value} if len(fields) == 1 else dict(zip(fields, value, strict=True))
-    return found
+        fixed |= {name: value} if len(fields) == 1 else dict(zip(fields, value, strict=True))
+    return fixed
 
 
-def ended_trials(study: Any) -> list[Trial]:
+def ended_trials(study: Any) -> list[TuningTrial]:
     """The trials that ended, well or not; one that was killed is not among them and is made again."""
     ended = []
     for frozen in study.get_trials(deepcopy=False):
@@ -242,11 +242,11 @@ def ended_trials(study: Any) -> list[Trial]:
         }
         metrics = {name: tuple(figure) for name, figure in frozen.user_attrs.get("metrics", {}).items()}
         failure = frozen.user_attrs.get("failure", "")
-        ended.append(Trial(frozen.number, values, metrics, frozen.duration.total_seconds(), failure))
+        ended.append(TuningTrial(frozen.number, values, metrics, frozen.duration.total_seconds(), failure))
     return ended
 
 
-def _best(trials: list[Trial], metric: str) -> Trial:
+def _best(trials: list[TuningTrial], metric: str) -> TuningTrial:
     good = [trial for trial in trials if trial.metrics]
     if not good:
         raise DataError(f"Every trial failed; the last one: {trials[-1].failure}")
@@ -254,7 +254,7 @@ def _best(trials: list[Trial], metric: str) -> Trial:
     return min(good, key=lambda trial: sign * trial.metrics[metric][0])
 
 
-def _line(trials: list[Trial], metric: str) -> str:
+def _line(trials: list[TuningTrial], metric: str) -> str:
     good = [trial for trial in trials if trial.metrics]
     if not good:
         return ""
@@ -262,7 +262,7 @@ def _line(trials: list[Trial], metric: str) -> str:
     return f"best {metric} {best.metrics[metric][0]:.3f} (trial {best.number})"
 
 
-def _write(recipe: Recipe, trials: list[Trial], metric: str, folder: Path) -> Tuned:
+def _write(recipe: Recipe, trials: list[TuningTrial], metric: str, folder: Path) -> Tuned:
     _write_csv(recipe, trials, folder / "trials.csv")
     best = _best(trials, metric)
     values = _apart(best.values)
@@ -273,7 +273,7 @@ def _write(recipe: Recipe, trials: list[Trial], metric: str, folder: Path) -> Tu
     return tuned
 
 
-def _write_csv(recipe: Recipe, trials: list[Trial], path: Path) -> None:
+def _write_csv(recipe: Recipe, trials: list[TuningTrial], path: Path) -> None:
     names = sorted({name for trial in trials for name in trial.metrics})
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -17,7 +17,7 @@ from trapline.catalog import (
     LeakCheck,
     PartCounts,
     ReadAs,
-    Sample,
+    SampleRecord,
     SplitRecord,
 )
 from trapline.errors import DataError
@@ -101,7 +101,7 @@ FACTS = st.builds(
     timezone=st.none() | TEXTS,
     boxes=st.none() | JOINED | DETECTED,
     event_gap_seconds=st.none() | FLOATS,
-    sample=st.none() | st.builds(Sample, share=FLOATS),
+    sample=st.none() | st.builds(SampleRecord, share=FLOATS),
     split=st.none() | SPLITS,
     others=st.dictionaries(TEXTS.map("my {}".format), JSON, max_size=3),
 )

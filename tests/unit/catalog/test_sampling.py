@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trapline.catalog import AtRandom, Catalog, Sample, sample_catalog
+from trapline.catalog import AtRandom, Catalog, SampleRecord, sample_catalog
 from trapline.formats import read
 from trapline.recipes import resolve_recipe
 from trapline.training.selection import select_media
@@ -30,7 +30,7 @@ def test_a_sample_has_its_share_and_all_unlabelled_media_and_says_so() -> None:
     found = sample_catalog(media(), 0.25, 3)
     assert found.table["labels"].is_not_null().sum() == 10
     assert found.table["labels"].is_null().sum() == 5
-    assert found.facts.sample == Sample(share=0.25, seed=3, of=40)
+    assert found.facts.sample == SampleRecord(share=0.25, seed=3, of=40)
     again, other = sample_catalog(media(), 0.25, 3), sample_catalog(media(), 0.25, 4)
     assert found.table.equals(again.table)
     assert not found.table.equals(other.table)

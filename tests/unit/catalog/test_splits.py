@@ -21,8 +21,8 @@ from trapline.catalog import (
     Catalog,
     LeakCheck,
     check_leaks,
+    describe_left_out,
     fingerprint,
-    left_out,
     make_splitter,
     training_fingerprint,
 )
@@ -311,7 +311,9 @@ def test_named_seasons_are_the_parts_and_what_is_named_for_none_is_said() -> Non
     assert (record.by, record.method, record.column) == ("season", "named", "season")
     assert record.named == {"train": ("S1",), "validation": ("S3",), "test": ()}
     assert record.left_out == {"S2": 3, "S10": 3}
-    assert left_out(done) == ["In no part, as no part was named for them: S2 (3 media), S10 (3 media)."]
+    assert describe_left_out(done) == [
+        "In no part, as no part was named for them: S2 (3 media), S10 (3 media)."
+    ]
     assert not record.leaks.leaking  # locations are shared on purpose, as in every split by season
 
 

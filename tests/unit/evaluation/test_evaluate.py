@@ -243,7 +243,7 @@ def test_one_location_has_no_interval_and_says_so_but_events_give_one() -> None:
     by_event = evaluate(catalog, predictions, samples=50)
     assert by_event.intervals_over == "event"
     assert by_event.metrics["accuracy"].low is not None
-    assert "tell nothing about other places" in " ".join(by_event.notes)
+    assert "tell nothing about other locations" in " ".join(by_event.notes)
 
 
 def test_media_of_no_known_location_are_one_location() -> None:

@@ -10,7 +10,7 @@ from trapline.catalog import Catalog
 from trapline.errors import UsageError
 from trapline.evaluation import Evaluation, evaluate
 from trapline.evaluation.rank_tables import write_answers
-from trapline.evaluation.rolled_up import Said
+from trapline.evaluation.rolled_up import JudgedObservation
 from trapline.prediction import ModelTree, PredictionFacts, Predictions
 from trapline.prediction.table import fixed_columns
 from trapline.taxonomy import taxonomy_from_csv
@@ -289,6 +289,8 @@ def test_greedy_answers_need_a_tree(judged: tuple[Catalog, Predictions]) -> None
 
 
 def test_names_that_a_spreadsheet_would_run_are_harmless_in_the_tables(tmp_path: Path) -> None:
-    said = Said(media_id="=1+1.jpg", level="species", prediction="@fox", probability=0.5, truth=" -hare")
+    said = JudgedObservation(
+        media_id="=1+1.jpg", level="species", prediction="@fox", probability=0.5, truth=" -hare"
+    )
     text = write_answers(tmp_path / "answers.csv", [said]).read_text("utf-8")
     assert text.splitlines()[1] == "'=1+1.jpg,species,'@fox,' -hare,0.5"

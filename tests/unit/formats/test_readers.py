@@ -232,7 +232,7 @@ def test_trees_that_lead_to_families_everywhere_are_taxa(photos: list[str], tmp_
         (["felidae/lynx/1.jpg", "north/2.jpg"], "felidae is a family of animals and north is none"),
         (["felidae/1.jpg", "vehicle/2.jpg"], "vehicle is none"),
         (["lynx/lynx_lynx/1.jpg", "vulpes/vulpes_lagopus/2.jpg"], "may be a genus and its species"),
-        (["north/north_left/1.jpg", "south/south_right/2.jpg"], "or a place and its camera"),
+        (["north/north_left/1.jpg", "south/south_right/2.jpg"], "or a location and its camera"),
     ],
 )
 def test_what_may_be_labels_or_cameras_is_refused(photos: list[str], said: str, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_cards_are_never_taken_for_labels(photos: list[str], tmp_path: Path) -> 
 
 def test_a_folder_name_in_two_places_is_no_label_by_itself(tmp_path: Path) -> None:
     touch(tmp_path, "S1/fox/1.jpg", "S2/fox/1.jpg")
-    with pytest.raises(DataError, match=r"'fox' occurs in several places \(S1/fox, S2/fox\)"):
+    with pytest.raises(DataError, match=r"'fox' occurs in several folders \(S1/fox, S2/fox\)"):
         read(tmp_path, format="class_folders")
     catalog = read(tmp_path, format="class_folders", levels="location/label")
     assert catalog.table["location_id"].to_list() == ["S1", "S2"]

@@ -12,7 +12,7 @@ from trapline.metrics import log_odds, restore_blanks, sigmoid
 
 @given(arrays(np.float64, (3, 4), elements=st.floats(0, 1)))
 def test_blank_is_never_said_beside_another_label(values: np.ndarray) -> None:
-    found = metrics.said(values, blank=1)
+    found = metrics.labels_said(values, blank=1)
     assert not (found[:, 1] & np.delete(found, 1, axis=1).any(axis=1)).any()
     likely = values.max(axis=1) >= 0.5
     assert (found.any(axis=1) == likely).all()  # something stays said
@@ -21,12 +21,12 @@ def test_blank_is_never_said_beside_another_label(values: np.ndarray) -> None:
 
 def test_the_likelier_side_is_said() -> None:
     values = [[0.9, 0.8, 0.7], [0.9, 0.95, 0.7], [0.2, 0.6, 0.1]]
-    assert metrics.said(values, blank=1).tolist() == [
+    assert metrics.labels_said(values, blank=1).tolist() == [
         [True, False, True],
         [False, True, False],
         [False, True, False],
     ]
-    assert metrics.said(values).tolist()[0] == [True, True, True]
+    assert metrics.labels_said(values).tolist()[0] == [True, True, True]
 
 
 @given(

@@ -15,7 +15,7 @@ from trapline.images import Preprocessing
 from trapline.models import Calibration, Card, EventPooling
 from trapline.prediction import ModelTree, PredictionFacts, Predictions, pool_events
 from trapline.prediction.frames import apply_pooling, pool_column, pool_frames
-from trapline.prediction.places import answer_by_place
+from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.table import FIXED, fixed_columns
 from trapline.taxonomy import Label, Taxon, Taxonomy
 
@@ -98,7 +98,7 @@ def test_what_a_place_says_is_the_mean_of_its_seen_events_near_in_time(
     pooled[draw.random(size) < 0.1] = np.nan
     seen, places = draw.random(size) < 0.6, draw.integers(-1, 3, size)
     times = np.where(draw.random(size) < 0.1, np.nan, draw.integers(0, 40, size))
-    found = answer_by_place(pooled, seen, places, times, 7)
+    found = answer_by_location(pooled, seen, places, times, 7)
     for event in range(size):
         near = (places == places[event]) & seen & (np.abs(times - times[event]) <= 7)
         near &= np.isfinite(pooled).all(axis=1) & (places >= 0)
@@ -289,12 +289,12 @@ def test_a_weight_of_photos_without_a_box_is_a_share(weight: float) -> None:
 def test_a_place_answers_by_events_up_to_and_at_the_last_day_and_only_for_what_it_can() -> None:
     pooled = np.array([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.5, 0.5]])
     seen, places = np.array([True, True, False, False]), np.array([0, 0, 0, -1])
-    found = answer_by_place(pooled, seen, places, np.array([0.0, 10.0, 5.0, 5.0]), 5.0)
+    found = answer_by_location(pooled, seen, places, np.array([0.0, 10.0, 5.0, 5.0]), 5.0)
     assert found[2] == pytest.approx([(0.8 + 0.4 + 0.5) / 3, (0.2 + 0.6 + 0.5) / 3])
     assert np.array_equal(found[[0, 1, 3]], pooled[[0, 1, 3]])
-    near = answer_by_place(pooled, seen, places, np.array([0.0, 10.0, 5.1, 5.0]), 5.0)
+    near = answer_by_location(pooled, seen, places, np.array([0.0, 10.0, 5.1, 5.0]), 5.0)
     assert near[2] == pytest.approx([(0.4 + 0.5) / 2, (0.6 + 0.5) / 2])
-    assert np.array_equal(answer_by_place(pooled, seen, places, np.array([0, 10, 5, 5.0]), 4.9), pooled)
+    assert np.array_equal(answer_by_location(pooled, seen, places, np.array([0, 10, 5, 5.0]), 4.9), pooled)
 
 
 def test_a_place_of_several_labels_is_no_answer() -> None:

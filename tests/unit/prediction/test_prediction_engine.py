@@ -383,7 +383,7 @@ SHORT = """
 import resource, sys, warnings
 import numpy as np
 from trapline.models import ModelFile
-from trapline.prediction.engine import Network
+from trapline.prediction.engine import BatchRunner
 model = ModelFile(sys.argv[1], threads=1)
 pixels = np.random.default_rng(0).integers(0, 256, (256, 224, 224, 3)).astype(np.uint8)
 expected = np.concatenate([model.run(pixels[place : place + 4]).probabilities for place in range(0, 256, 4)])
@@ -391,8 +391,8 @@ size = int(next(line for line in open("/proc/self/status") if line.startswith("V
 resource.setrlimit(resource.RLIMIT_AS, (size + 60 * 2**20,) * 2)
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
-    found = Network(model).run(pixels)
-assert np.array_equal(found, expected)
+    probabilities = BatchRunner(model).run(pixels)
+assert np.array_equal(probabilities, expected)
 print(*(one.message for one in told), sep="\\n")
 """
 
@@ -431,7 +431,7 @@ def test_decoding_never_runs_far_ahead(
 
     def count(pixels: np.ndarray, path: Path, *rest: object) -> object:
         started.append(path)
-        return decoding.Picture(None, None, False, "counted")
+        return decoding.DecodedFile(None, None, False, "counted")
 
     monkeypatch.setattr(decoding, "_read", count)
     far: list[int] = []

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.prediction.inputs import key, state
-from trapline.prediction.journal import Entry, Journal, read_header, read_index
+from trapline.prediction.journal import Journal, JournalEntry, read_header, read_index
 
 HEADER = {"model": "abc", "labels": ["hare", "lynx"], "batch_size": 2}
 
 
-def entry(name: str, status: str = "ok", reason: str | None = None) -> Entry:
-    return Entry(name, None, f"cards/{name}.jpg", 1000, 1_600_000_000_000_000_001, "", status, reason)
+def entry(name: str, status: str = "ok", reason: str | None = None) -> JournalEntry:
+    return JournalEntry(name, None, f"cards/{name}.jpg", 1000, 1_600_000_000_000_000_001, "", status, reason)
 
 
-def batch(number: int, size: int = 2) -> tuple[list[Entry], np.ndarray]:
+def batch(number: int, size: int = 2) -> tuple[list[JournalEntry], np.ndarray]:
     entries = [entry(f"m{number}-{place}") for place in range(size)]
     return entries, np.arange(size * 2, dtype=np.float32).reshape(size, 2) / 7 + number
 
@@ -31,7 +31,7 @@ def written(path: Path, batches: int = 4) -> Path:
     return path
 
 
-def entries(journal: Journal) -> list[Entry]:
+def entries(journal: Journal) -> list[JournalEntry]:
     return [entry for batch in journal.batches() for entry in batch.entries]
 
 
@@ -47,7 +47,7 @@ def numbers(journal: Journal) -> np.ndarray:
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     odd = [
-        Entry("naïve 猫", 3, "a.jpg", None, None, "0.1,0.2,0.3,0.4", "failed", "no such file"),
+        JournalEntry("naïve 猫", 3, "a.jpg", None, None, "0.1,0.2,0.3,0.4", "failed", "no such file"),
         entry("b", reason="truncated"),
     ]
     chances = np.array([[np.nan, np.nan], [0.25, 1e-38]], np.float32)

@@ -10,7 +10,7 @@ from trapline import ModelFile, predict
 from trapline.errors import DataError, UsageError
 from trapline.images import Limits
 from trapline.serving import answers
-from trapline.serving.answers import Answer, Photo, answer, answer_event, as_document, as_flat
+from trapline.serving.answers import Answer, RequestPhoto, answer, answer_event, as_document, as_flat
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_answers_are_those_of_predict_for_good_and_broken_photos(
     zoo = write_zoo(tmp_path / "zoo")
     names = [name for name in zoo if (tmp_path / "zoo" / name).is_file()]
     table = predict(model, [tmp_path / "zoo" / name for name in names], tmp_path / "zoo.csv")
-    photos = [Photo((tmp_path / "zoo" / name).read_bytes(), name) for name in names]
+    photos = [RequestPhoto((tmp_path / "zoo" / name).read_bytes(), name) for name in names]
     found = answer(model, photos)
     assert [one.status for one in found] == table.table["status"].to_list()
     assert [one.name for one in found] == names
@@ -41,7 +41,7 @@ def test_a_model_made_for_crops_looks_at_the_box(write_tiny_model: Any, tmp_path
     model = ModelFile(write_tiny_model(tmp_path / "crop.onnx", preprocessing=cropping))
     catalog = world()
     rows = catalog.table.select("file_path", "boxes").rows()
-    photos = [Photo(catalog.path(path).read_bytes(), path, boxes) for path, boxes in rows]
+    photos = [RequestPhoto(catalog.path(path).read_bytes(), path, boxes) for path, boxes in rows]
     expected = predict(model, catalog, tmp_path / "crop.csv").probabilities()
     found = np.stack([one.probabilities for one in answer(model, photos) if one.probabilities is not None])
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -53,7 +53,7 @@ def test_the_flat_form_is_label_to_probability_and_the_rich_one_has_the_rest(
     model: ModelFile, world: Any
 ) -> None:
     photo = world().path("0.png").read_bytes()
-    (found,) = answer(model, [Photo(photo, "0.png")])
+    (found,) = answer(model, [RequestPhoto(photo, "0.png")])
     flat = as_flat(found, model.card)
     assert list(flat) == ["blank", "hare", "lynx"]
     assert sum(flat.values()) == pytest.approx(1)
@@ -109,7 +109,7 @@ def test_what_is_no_photo_or_too_large_fails_with_its_reason(
 ) -> None:
     if isinstance(content, str):
         content = world().path(content).read_bytes()
-    (found,) = answer(model, [Photo(content, "it")], limits)
+    (found,) = answer(model, [RequestPhoto(content, "it")], limits)
     assert found.status == "failed"
     assert reason in (found.reason or "")
     with pytest.raises(DataError, match=r"it cannot be used as a picture: .*" + reason):

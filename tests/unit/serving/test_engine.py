@@ -14,7 +14,7 @@ import pytest
 from trapline import ModelFile
 from trapline.errors import DataError, UsageError
 from trapline.models.cores import available_cores
-from trapline.serving.answers import Photo, answer
+from trapline.serving.answers import RequestPhoto, answer
 from trapline.serving.engine import BatchingEngine, Gate, LocalEngine
 from trapline.serving.lanes import Lanes
 from trapline.serving.refusals import RefusedError
@@ -28,9 +28,11 @@ def served(write_tiny_model: Any, tmp_path: Path) -> Served:
 
 
 @pytest.fixture
-def photos(world: Any) -> list[Photo]:
+def photos(world: Any) -> list[RequestPhoto]:
     catalog = world()
-    return [Photo(catalog.path(path).read_bytes(), path) for path in catalog.table["file_path"].to_list()]
+    return [
+        RequestPhoto(catalog.path(path).read_bytes(), path) for path in catalog.table["file_path"].to_list()
+    ]
 
 
 def warm(number: int) -> Lanes:
@@ -40,9 +42,11 @@ def warm(number: int) -> Lanes:
     return lanes
 
 
-def test_answers_are_the_same_however_many_are_asked_at_once(served: Served, photos: list[Photo]) -> None:
+def test_answers_are_the_same_however_many_are_asked_at_once(
+    served: Served, photos: list[RequestPhoto]
+) -> None:
     expected = np.stack([one.probabilities for one in answer(served.model, photos)])  # type: ignore[arg-type]
-    sources = [*photos, Photo(b"no photo", "broken")]
+    sources = [*photos, RequestPhoto(b"no photo", "broken")]
 
     async def ask(engine: LocalEngine) -> None:
         later = asyncio.get_running_loop().time() + 10
@@ -59,7 +63,7 @@ def test_answers_are_the_same_however_many_are_asked_at_once(served: Served, pho
         asyncio.run(ask(make()))
 
 
-def test_batches_fill_and_do_not_wait_for_ever(served: Served, photos: list[Photo]) -> None:
+def test_batches_fill_and_do_not_wait_for_ever(served: Served, photos: list[RequestPhoto]) -> None:
     sizes: list[int] = []
     plain = served.model.run
 
@@ -83,7 +87,7 @@ def test_batches_fill_and_do_not_wait_for_ever(served: Served, photos: list[Phot
 
 
 def test_a_batch_that_fails_fails_all_who_wait_for_it_and_no_other(
-    served: Served, photos: list[Photo]
+    served: Served, photos: list[RequestPhoto]
 ) -> None:
     def broken(images: Any) -> Any:
         raise RuntimeError("no")
@@ -103,7 +107,7 @@ def test_a_batch_that_fails_fails_all_who_wait_for_it_and_no_other(
     asyncio.run(ask())
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_again(served: Served, photos: list[Photo]) -> None:
+def test_a_full_queue_refuses_and_says_when_to_come_again(served: Served, photos: list[RequestPhoto]) -> None:
     go = threading.Event()
     plain = served.model.run
     served.model.run = lambda images: go.wait(5) and plain(images)  # type: ignore[method-assign, return-value, assignment]
@@ -127,7 +131,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(served: Served, photos
 
 
 def test_a_deadline_ends_the_wait_and_what_has_not_begun_never_does(
-    served: Served, photos: list[Photo]
+    served: Served, photos: list[RequestPhoto]
 ) -> None:
     go, runs = threading.Event(), []
     plain = served.model.run
@@ -260,7 +264,7 @@ def test_a_container_has_the_cores_that_its_quota_pays_for(tmp_path: Path) -> No
 
 
 def test_photos_that_come_after_a_replacement_are_answered_by_the_new_model_also_in_batches(
-    write_tiny_model: Any, tmp_path: Path, photos: list[Photo]
+    write_tiny_model: Any, tmp_path: Path, photos: list[RequestPhoto]
 ) -> None:
     path = write_tiny_model(tmp_path / "m.onnx", seed=1)
     shelf = Shelf({"tiny": path})

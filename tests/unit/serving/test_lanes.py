@@ -13,14 +13,14 @@ import pytest
 from trapline import ModelFile
 from trapline.images import Decoder, decoders
 from trapline.serving import lanes as lanes_module
-from trapline.serving.answers import Photo, View
+from trapline.serving.answers import PreparedPhoto, RequestPhoto
 from trapline.serving.lanes import Lanes
 from trapline.serving.refusals import NOT_READY, RefusedError
 from trapline.serving.shelf import Served
 
 pytestmark = pytest.mark.slow
 
-SLOW, QUICK = Photo(b"slow", "slow"), Photo(b"quick", "quick")
+SLOW, QUICK = RequestPhoto(b"slow", "slow"), RequestPhoto(b"quick", "quick")
 SECONDS = 2.0
 """That a slow photo takes."""
 
@@ -58,7 +58,9 @@ def started(number: int) -> Lanes:
     return lanes
 
 
-async def look(lanes: Lanes, served: Served, photo: Photo, ended: list[str], seconds: float = 60) -> View:
+async def look(
+    lanes: Lanes, served: Served, photo: RequestPhoto, ended: list[str], seconds: float = 60
+) -> PreparedPhoto:
     deadline = asyncio.get_running_loop().time() + seconds
     view = await lanes.run(lanes.view, photo, served, deadline)
     ended.append(photo.name or "")
@@ -157,7 +159,7 @@ def test_a_server_without_decoders_is_not_ready_until_one_can_be_had(
 
 def test_a_decoder_that_is_done_with_a_photo_is_not_ended_for_it() -> None:
     async def ask() -> None:
-        place, decoder = lanes_module.Place(asyncio.Semaphore()), Decoder()
+        place, decoder = lanes_module.Slot(asyncio.Semaphore()), Decoder()
         with place.decoding(decoder):
             assert place.decodes_since(0)
         assert not place.decodes_since(0)
@@ -212,7 +214,7 @@ def test_slow_photos_that_nobody_waits_for_are_decoded_no_further(
     monkeypatch.setattr(lanes_module, "LONG", 0.2)
     monkeypatch.setattr(sys.modules[__name__], "SECONDS", 60.0)
 
-    async def give_up(lanes: Lanes, asking: asyncio.Task[View]) -> None:
+    async def give_up(lanes: Lanes, asking: asyncio.Task[PreparedPhoto]) -> None:
         asking.cancel()
         for _ in range(100):  # five seconds; by itself it would be ended after ten
             await asyncio.sleep(0.05)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trapline import ModelFile
 from trapline.models.tf_signature import TfSignature
 from trapline.serving import protos, tf, v2
-from trapline.serving.answers import Photo, View
+from trapline.serving.answers import PreparedPhoto, RequestPhoto
 from trapline.serving.body import Held, parse_base64, parse_boxes, parse_form, parse_json
 from trapline.serving.refusals import RefusedError
 from trapline.serving.shelf import Served
@@ -77,7 +77,7 @@ def test_a_file_of_a_form_may_be_named_in_any_way_or_not_at_all(said: str, name:
         f"Content-Disposition: form-data; {said}".encode(), b'content-disposition: form-data; name="top"'
     )
     photos, fields = parse_form(content, EDGE)
-    assert photos == [Photo(b"a photo", name)]
+    assert photos == [RequestPhoto(b"a photo", name)]
     assert fields == {"top": "a photo"}
 
 
@@ -223,12 +223,14 @@ def test_v2_inputs_are_pixels_or_files(served: Served) -> None:
         v2.from_json("images", "UINT8", pixels.shape, pixels.ravel().tolist()),
     ):
         views = v2.as_sources([tensor], card)
-        np.testing.assert_array_equal([view.pixels for view in views if isinstance(view, View)], pixels)
+        np.testing.assert_array_equal(
+            [view.pixels for view in views if isinstance(view, PreparedPhoto)], pixels
+        )
     for tensor in (
         v2.from_raw("encoded", "BYTES", (1,), b"\x02\x00\x00\x00ab"),
         v2.from_json("encoded", "BYTES", (1, 1), [["YWI="]]),
     ):
-        assert v2.as_sources([tensor], card) == [Photo(b"ab")]
+        assert v2.as_sources([tensor], card) == [RequestPhoto(b"ab")]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_pixels_of_any_number_type_are_the_same_photo(served: Served, dtype: Any
     pixels = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(1, 16, 16, 3)
     sent = (pixels / 255).astype(dtype) if np.dtype(dtype).kind == "f" else pixels.astype(dtype)
     (view,) = pixels_as_sources(sent, served.model.card)
-    assert isinstance(view, View)
+    assert isinstance(view, PreparedPhoto)
     np.testing.assert_array_equal(view.pixels, pixels[0])
 
 
@@ -296,7 +298,7 @@ def test_tensorflow_tensors_are_read_from_either_place(
     else:
         getattr(tensor, field).extend(values.ravel().tolist())
     (view,) = tf.from_tensor(tensor, served)
-    assert isinstance(view, View)
+    assert isinstance(view, PreparedPhoto)
     np.testing.assert_array_equal(view.pixels, pixels[0])
 
 
@@ -316,14 +318,14 @@ def test_floats_of_either_range_are_the_same_photo(served: Served, said: str, dt
     signature = TfSignature(range=said)  # type: ignore[arg-type]
     sent = (pixels / (255 / signature.most)).astype(dtype)
     (view,) = tf.from_tensor(tf_tensor(sent, 1 if dtype is np.float32 else 2), served, signature)
-    assert isinstance(view, View)
+    assert isinstance(view, PreparedPhoto)
     np.testing.assert_array_equal(view.pixels, pixels[0])
 
 
 def test_a_float_becomes_the_nearest_value_of_a_pixel_and_a_half_the_even_one(served: Served) -> None:
     sent = np.resize(np.array([0.5, 1.5, 2.4, 254.6], np.float32), (1, 16, 16, 3))
     (view,) = tf.from_tensor(tf_tensor(sent), served, TfSignature(range="0-255"))
-    assert isinstance(view, View)
+    assert isinstance(view, PreparedPhoto)
     assert view.pixels is not None
     assert view.pixels.ravel()[:4].tolist() == [0, 2, 2, 255]
 
@@ -343,7 +345,7 @@ def test_the_last_number_of_a_list_stands_for_those_left_out(served: Served) -> 
     """As TensorFlow shortens and reads tensors."""
     shape = np.empty((2, 16, 16, 3), np.float32)
     views = tf.from_tensor(tf_tensor(shape, float_val=[3, 7]), served, TfSignature(range="0-255"))
-    pixels = np.stack([view.pixels for view in views if isinstance(view, View)])
+    pixels = np.stack([view.pixels for view in views if isinstance(view, PreparedPhoto)])
     assert pixels.ravel()[:3].tolist() == [3, 7, 7]
     assert (pixels.ravel()[1:] == 7).all()
     too_many = tf_tensor(np.empty((1, 16, 16, 3)), float_val=[1])
@@ -413,7 +415,7 @@ def test_every_kind_of_refusal_has_a_status_in_http_and_grpc() -> None:
 
     from trapline.serving import refusals
 
-    kinds = [one for one in vars(refusals).values() if isinstance(one, refusals.Kind)]
+    kinds = [one for one in vars(refusals).values() if isinstance(one, refusals.RefusalKind)]
     assert len(kinds) > 10
     assert len({kind.code for kind in kinds}) == len(kinds)
     for kind in kinds:

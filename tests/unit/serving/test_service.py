@@ -97,10 +97,10 @@ def test_bodies_are_taken_apart_one_at_a_time_and_only_if_there_is_a_place(setti
     async def ask() -> None:
         service = await build_service(settings, 1)
         later = service.deadline()
-        await asyncio.gather(*(service.converted(convert, later) for _ in range(6)))
+        await asyncio.gather(*(service.convert(convert, later) for _ in range(6)))
         assert together == [1] * 6
         with service.engine.gate.admit(4), pytest.raises(RefusedError, match="Try again"):
-            await service.converted(convert, later)
+            await service.convert(convert, later)
         assert together == [1] * 6
 
     asyncio.run(ask())
@@ -111,10 +111,10 @@ def test_who_waits_for_its_body_to_be_taken_apart_waits_no_longer_than_its_deadl
 ) -> None:
     async def ask() -> None:
         service: Service = await build_service(settings, 1)
-        long = asyncio.ensure_future(service.converted(lambda: time.sleep(0.5), service.deadline()))
+        long = asyncio.ensure_future(service.convert(lambda: time.sleep(0.5), service.deadline()))
         await asyncio.sleep(0)
         with pytest.raises(RefusedError, match="within the deadline") as refused:
-            await service.converted(lambda: None, service.deadline(0.1))
+            await service.convert(lambda: None, service.deadline(0.1))
         assert refused.value.kind.http == 504
         await long
 
@@ -128,11 +128,11 @@ def test_a_body_whose_request_was_given_up_is_still_the_only_one_that_is_taken_a
 
     async def ask() -> None:
         service = await build_service(settings, 1)
-        asked = (service.converted(convert, service.deadline(0.05)) for _ in range(4))
+        asked = (service.convert(convert, service.deadline(0.05)) for _ in range(4))
         assert all(
             isinstance(one, RefusedError) for one in await asyncio.gather(*asked, return_exceptions=True)
         )
-        await service.converted(convert, service.deadline())
+        await service.convert(convert, service.deadline())
         assert set(together) == {1}
 
     asyncio.run(ask())

@@ -5,7 +5,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from trapline.synthetic.animals import KINDS, Kind
+from trapline.synthetic.animals import KINDS, AnimalKind
 from trapline.synthetic.camera import draw_camera
 from trapline.synthetic.light import light_at
 from trapline.synthetic.photo import render
@@ -18,7 +18,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.label)
 
 @every_kind
 @pytest.mark.parametrize("scale", [15.0, 90.0, 300.0])
-def test_an_animal_stands_on_its_feet_at_any_scale(kind: Kind, scale: float) -> None:
+def test_an_animal_stands_on_its_feet_at_any_scale(kind: AnimalKind, scale: float) -> None:
     animal = draw_individual(kind, np.random.default_rng(3), faces=-1)
     sprite = draw_sprite(animal, Pose(cycle=0.3, head=0.0, moves=kind.gait != "bound"), scale)
     assert sprite.albedo.shape == (*sprite.mask.shape, 3)
@@ -29,13 +29,13 @@ def test_an_animal_stands_on_its_feet_at_any_scale(kind: Kind, scale: float) -> 
 
 
 @every_kind
-def test_head_up_and_head_down_have_the_same_parts(kind: Kind) -> None:
+def test_head_up_and_head_down_have_the_same_parts(kind: AnimalKind) -> None:
     assert [len(tube.circles) for tube in kind.head_up] == [len(tube.circles) for tube in kind.head_down]
 
 
 @every_kind
 @pytest.mark.parametrize("hour", [2, 12])
-def test_the_box_holds_what_the_animal_changes(kind: Kind, hour: int) -> None:
+def test_the_box_holds_what_the_animal_changes(kind: AnimalKind, hour: int) -> None:
     rng = np.random.default_rng(8)
     scene = draw_scene(rng, draw_camera(rng, (320, 240)), "scrub")
     light = light_at(datetime(2024, 6, 1, hour), scene, cloud=1.0, warmth=0)

@@ -10,8 +10,8 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.images import CropPolicy, Preprocessing, choose_box, prepare
 from trapline.models import ModelFile, backbones
-from trapline.training.feature_cache import Entry, FeatureCache
-from trapline.training.features import View, embed, embed_views
+from trapline.training.feature_cache import CachedFeatures, FeatureCache
+from trapline.training.features import FeatureView, embed, embed_views
 
 SMALL = Preprocessing(height=32, width=48)
 CROPPED = Preprocessing(height=32, width=48, crop=CropPolicy())
@@ -60,7 +60,7 @@ def test_embed_sees_what_prepare_gives(model: ModelFile, catalog: Catalog) -> No
 
 
 def test_views_are_told_apart_in_the_cache(tmp_path: Path, model: ModelFile, catalog: Catalog) -> None:
-    views = [View(SMALL), View(SMALL, mirrored=True), View(CROPPED)]
+    views = [FeatureView(SMALL), FeatureView(SMALL, mirrored=True), FeatureView(CROPPED)]
     values = embed_views(model, catalog, views, cache=tmp_path).values
     again = [embed_views(model, catalog, [view], cache=tmp_path).values[:, 0] for view in views]
     np.testing.assert_array_equal(np.stack(again, axis=1), values)
@@ -90,7 +90,7 @@ def test_unreadable_photos_are_listed_or_skipped_by_wish(
     paths[2].unlink()
     with pytest.raises(DataError, match=r"2 of 3 photos cannot be read: .*a\.jpg.*c\.jpg"):
         embed(model, catalog, preprocessing=SMALL, cache=cache)
-    features = embed_views(model, catalog, [View(SMALL)], cache=cache, skip_unreadable=True)
+    features = embed_views(model, catalog, [FeatureView(SMALL)], cache=cache, skip_unreadable=True)
     assert sorted(features.failed) == [0, 2]
     assert np.isnan(features.values[[0, 2]]).all()
     assert np.isfinite(features.values[1]).all()
@@ -102,20 +102,20 @@ def test_a_truncated_photo_is_used_and_its_warning_kept_by_the_cache(
     path = catalog.paths()[1]
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     for _ in range(2):
-        features = embed_views(model, catalog, [View(SMALL)], cache=tmp_path / "cache")
+        features = embed_views(model, catalog, [FeatureView(SMALL)], cache=tmp_path / "cache")
         assert list(features.warnings) == [1]
         assert "truncated" in features.warnings[1]
 
 
 def test_progress_ends_at_all_views(tmp_path: Path, model: ModelFile, catalog: Catalog) -> None:
     told: list[tuple[int, int]] = []
-    views = [View(SMALL), View(SMALL, mirrored=True)]
+    views = [FeatureView(SMALL), FeatureView(SMALL, mirrored=True)]
     embed_views(model, catalog, views, cache=None, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (6, 6)
 
 
 def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
-    entries = {bytes([number]): Entry(np.full(10, number, np.float32), None) for number in range(4)}
+    entries = {bytes([number]): CachedFeatures(np.full(10, number, np.float32), None) for number in range(4)}
     with FeatureCache(tmp_path, max_bytes=3 * 40) as cache:
         for key, entry in entries.items():
             cache.put({key: entry})
@@ -127,7 +127,7 @@ def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
 def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "features.sqlite").write_bytes(b"no database" * 1000)
     with FeatureCache(tmp_path) as cache:
-        cache.put({b"k": Entry(np.ones(3, np.float32), "odd")})
+        cache.put({b"k": CachedFeatures(np.ones(3, np.float32), "odd")})
     with FeatureCache(tmp_path) as cache:
         assert cache.get([b"k"])[b"k"].warning == "odd"
 

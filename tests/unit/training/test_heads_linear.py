@@ -118,7 +118,7 @@ def test_the_strength_of_a_fold_is_chosen_without_it(features: np.ndarray, truth
     folds = np.arange(MEDIA) % 3
     found = linear.out_of_fold(features, truth, LABELS, folds, strengths=(1.0, 0.01))
     good, bad = found.logits[1.0], found.logits[0.01]
-    swapped = linear.OutOfFold(
+    swapped = linear.OutOfFoldOfStrengths(
         {
             1.0: np.where((folds == 0)[:, None], good, good + 50 * (truth[:, None] != np.arange(LABELS))),
             0.01: bad,

@@ -20,7 +20,7 @@ from trapline.models.promised import without_promise
 from trapline.prediction import Predictions, predict
 from trapline.recipes import Recipe, change_recipe, resolve_recipe
 from trapline.taxonomy import Taxonomy, sum_at_rank, taxonomy_from_csv
-from trapline.taxonomy.classes import classes_of, hierarchy_of, hierarchy_of_node, unsupported
+from trapline.taxonomy.classes import classes_of, hierarchy_of, hierarchy_of_node, unsupported_kinds
 from trapline.training import crossval, train
 from trapline.training.linear import fit_head
 from trapline.training.taxa_media import select_taxa
@@ -152,10 +152,10 @@ def test_a_coarse_label_says_something_above_its_taxon_and_nothing_below(tree: T
 
 
 def test_an_only_child_of_a_taxon_at_which_labels_stop_is_not_supported(tree: Taxonomy) -> None:
-    found = unsupported(classes_of(tree, ["deer", "elk", "bobcat"]))
+    found = unsupported_kinds(classes_of(tree, ["deer", "elk", "bobcat"]))
     assert found == {"Cervus", "Cervus canadensis"}
-    assert not unsupported(classes_of(tree, ["elk", "bobcat"]))
-    assert not unsupported(classes_of(tree, list(COLOURS)))
+    assert not unsupported_kinds(classes_of(tree, ["elk", "bobcat"]))
+    assert not unsupported_kinds(classes_of(tree, list(COLOURS)))
 
 
 def test_an_unknown_head_is_named_with_those_there_are(tree: Taxonomy) -> None:

@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from trapline.competitions.code_execution.interpreter import Interpreter, find_interpreter
-from trapline.competitions.code_execution.limits import Limits
+from trapline.competitions.code_execution.limits import RunLimits
 from trapline.competitions.code_execution.package import DEFAULT_HOURS
 from trapline.competitions.code_execution.sandbox import Ran, remove_tree, run_sandboxed
 from trapline.competitions.submission import most_bytes, read_format, submission_problems
@@ -110,7 +110,7 @@ def check_package(
             raise DataError(f"{data} has no {name}, which the organisers' data folder has.")
     read_format(data / _FORMAT)
     interpreter = find_interpreter(python)
-    limits = Limits(time_limit_s, memory_limit, disk_limit)
+    limits = RunLimits(time_limit_s, memory_limit, disk_limit)
     with tempfile.TemporaryDirectory(prefix="trapline-check-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary) / "run"
         try:
@@ -120,7 +120,7 @@ def check_package(
         before = _content(folder / _OUTPUT) if (folder / _OUTPUT).is_file() else None
         command = [str(interpreter.program), "main.py"]
         try:
-            ran = run_sandboxed(command, folder, _shown(data), interpreter.installed, limits)
+            ran = run_sandboxed(command, folder, _show(data), interpreter.installed, limits)
             outcome, message = _judge(ran, limits, folder / _OUTPUT, data / _FORMAT, before)
             notes = _notes(interpreter)
             if output is not None and _no_answer(folder / _OUTPUT, before) is None:
@@ -151,7 +151,7 @@ def _unpack(package: Path, folder: Path) -> None:
     safe_unzip(package, folder, max_bytes=MAX_UNPACKED)
 
 
-def _shown(data: Path) -> dict[str, Path]:
+def _show(data: Path) -> dict[str, Path]:
     """What the run sees of the data: no labels that may lie beside it."""
     folders = {path.name: path for path in sorted(data.iterdir()) if path.is_dir()}
     return {name: data / name for name in (_METADATA, _FORMAT)} | folders
@@ -202,7 +202,7 @@ def _no_answer(path: Path, before: tuple[int, str] | None) -> tuple[Outcome, str
 
 
 def _judge(
-    ran: Ran, limits: Limits, output: Path, wanted: Path, before: tuple[int, str] | None
+    ran: Ran, limits: RunLimits, output: Path, wanted: Path, before: tuple[int, str] | None
 ) -> tuple[Outcome, str]:
     """The first thing that is wrong, the cause before its consequences."""
     passed = ran.passed

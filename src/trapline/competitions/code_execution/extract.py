@@ -91,12 +91,12 @@ def _take(name: str, definition: str, needed: dict[str, _Needed]) -> list[tuple[
 def _origin(module: str, name: str | None) -> tuple[str, str]:
     """Where what is imported is defined."""
     while name is not None:
-        found = _module(module)
-        if name in found.definitions:
+        spec = _module(module)
+        if name in spec.definitions:
             return module, name
-        if name not in found.imports:
+        if name not in spec.imports:
             break
-        module, name = found.imports[name]
+        module, name = spec.imports[name]
     raise TraplineError(f"{module}.{name} is no definition that can be packed.")
 
 
@@ -120,10 +120,10 @@ def _names(statement: ast.stmt) -> set[str]:
 
 @cache
 def _module(name: str) -> _Module:
-    found = importlib.util.find_spec(name)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
         raise TraplineError(f"The source of {name} is not there, so nothing can be packed.")
-    source = Path(found.origin).read_text(encoding="utf-8")
+    source = Path(spec.origin).read_text(encoding="utf-8")
     definitions: dict[str, ast.stmt] = {}
     imports: dict[str, tuple[str, str | None]] = {}
     always: list[ast.stmt] = []

@@ -41,24 +41,24 @@ def find_interpreter(python: Path | str) -> Interpreter:
     Raises:
         UsageError: there is none, or it does not answer.
     """
-    found = shutil.which(str(python))
-    if found is None:
+    program = shutil.which(str(python))
+    if program is None:
         raise UsageError(f"There is no Python at {python}.")
     try:
         asked = subprocess.run(  # noqa: S603 - the user's own Python
-            [found, "-I", "-c", _QUESTION],
+            [program, "-I", "-c", _QUESTION],
             capture_output=True,
             text=True,
             check=True,
             timeout=_PATIENCE_SECONDS,
         )
-        said = json.loads(asked.stdout)
+        description = json.loads(asked.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or error
-        raise UsageError(f"{found} is no Python that answers: {str(said).strip()}") from error
-    prefixes = [Path(prefix) for prefix in said["prefixes"]]
-    places = [*prefixes, *(prefix.resolve() for prefix in prefixes), *_links(Path(said["program"]))]
-    return Interpreter(Path(said["program"]), tuple(places), said["has_trapline"])
+        description = getattr(error, "stderr", None) or error
+        raise UsageError(f"{program} is no Python that answers: {str(description).strip()}") from error
+    prefixes = [Path(prefix) for prefix in description["prefixes"]]
+    folders = [*prefixes, *(prefix.resolve() for prefix in prefixes), *_links(Path(description["program"]))]
+    return Interpreter(Path(description["program"]), tuple(folders), description["has_trapline"])
 
 
 def _links(path: Path) -> Iterator[Path]:

@@ -39,7 +39,7 @@ File = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """What a run may have.
 
     Attributes:
@@ -70,11 +70,11 @@ class Meter:
     """Counts what a sandbox holds, beside what is there before it runs.
 
     Args:
-        folder: the only place on disk that it can write to.
+        folder: the only folder on disk that it can write to.
         limits: what it may have.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: RunLimits) -> None:
         self._folder, self._limits = folder, limits
         self._kernels = _device_of_nameless_memory()
         self._filled = _size_of(folder, _COUNTING_SECONDS_AT_REST) or 0
@@ -100,10 +100,10 @@ class Meter:
     def passed_at_the_end(self) -> Passed | None:
         """The same once it has ended: what was written since it was last looked at."""
         written = (_size_of(self._folder, _COUNTING_SECONDS_AT_REST) or 0) - self._filled
-        return self._judged(written)
+        return self._judge(written)
 
     def _of_memory(self, root: Path, processes: Iterable[Path]) -> Passed | None:
-        shared, _ = _filled(root / "dev" / "shm")
+        shared, _ = _disk_usage(root / "dev" / "shm")
         shared += sum(size for (device, _), size in self._nameless.items() if device == self._kernels)
         held = shared + sum(_own(process) for process in processes)
         if held > self._limits.memory:  # pages that forks share were counted once for each
@@ -119,27 +119,27 @@ class Meter:
         if fallen <= self._recount_at and began < self._recount_after:
             return None
         size = _size_of(self._folder, _COUNTING_SECONDS)
-        elsewhere = (self._kernels, _filled(root / "dev" / "shm")[1])
+        elsewhere = (self._kernels, _disk_usage(root / "dev" / "shm")[1])
         deleted = sum(size for (device, _), size in self._nameless.items() if device not in elsewhere)
         written = fallen if size is None else size - self._filled + deleted
         self._recount_at = fallen + self._limits.disk - written
         now = time.monotonic()
         self._recount_after = now + max(_RECOUNT_SECONDS, (now - began) * _RECOUNT_PAUSES)
-        return self._judged(written)
+        return self._judge(written)
 
-    def _judged(self, written: int) -> Passed | None:
+    def _judge(self, written: int) -> Passed | None:
         if written <= self._limits.disk:
             return None
         return Passed("disk", f"wrote too much to disk ({written / 2**30:.2f} GiB)")
 
     def _of_machine(self, memory: int, disk: int, files: int) -> Passed | None:
-        place = self._folder.parent
+        folder = self._folder.parent
         if memory < min(_LEFT_BYTES, self._memory_left // 2):
             return Passed("memory", f"and what else runs left this machine {memory >> 20} MiB of memory")
         if disk < min(_LEFT_BYTES, self._disk_left // 2):
-            return Passed("disk", f"and what else runs left {disk >> 20} MiB on the disk of {place}")
+            return Passed("disk", f"and what else runs left {disk >> 20} MiB on the disk of {folder}")
         if files < min(_LEFT_FILES, self._files_left // 2):
-            return Passed("disk", f"and what else runs left room for {files} files on the disk of {place}")
+            return Passed("disk", f"and what else runs left room for {files} files on the disk of {folder}")
         return None
 
     def _left(self) -> tuple[int, int, int]:
@@ -171,8 +171,8 @@ def _read(path: Path) -> bytes:
 
 def _own(process: Path) -> int:
     """Bytes that it holds for itself, with what it shares with its forks, and the tables of its pages."""
-    found = _numbers(process / "status")
-    return sum(found.get(name, 0) for name in ("RssAnon", "VmSwap", "VmPTE", "HugetlbPages"))
+    status = _numbers(process / "status")
+    return sum(status.get(name, 0) for name in ("RssAnon", "VmSwap", "VmPTE", "HugetlbPages"))
 
 
 def _own_share(process: Path) -> int:
@@ -184,12 +184,12 @@ def _own_share(process: Path) -> int:
     return tables + shares["Pss_Anon"] + shares.get("SwapPss", 0)
 
 
-def _filled(place: Path) -> tuple[int, int]:
+def _disk_usage(folder: Path) -> tuple[int, int]:
     """Bytes that a file system in memory holds, a kilobyte a file among them, and its device."""
     try:
-        found = os.statvfs(place)
-        used = (found.f_blocks - found.f_bfree) * found.f_frsize + (found.f_files - found.f_ffree) * 1024
-        return used, place.stat().st_dev
+        usage = os.statvfs(folder)
+        used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize + (usage.f_files - usage.f_ffree) * 1024
+        return used, folder.stat().st_dev
     except OSError:  # it has ended
         return 0, -1
 
@@ -203,30 +203,30 @@ def _nameless(processes: Iterable[Path], before: dict[File, int]) -> dict[File, 
     opened: dict[File, int] = {}
     mapped: dict[File, int] = {}
     for process in processes:
-        for file, size in _mapped(process):
+        for file, size in _mapped_bytes(process):
             mapped[file] = max(mapped.get(file, before.get(file, 0)), size)
-        opened.update(_opened(process))
+        opened.update(_open_files(process))
     return mapped | opened
 
 
-def _mapped(process: Path) -> Iterator[tuple[File, int]]:
+def _mapped_bytes(process: Path) -> Iterator[tuple[File, int]]:
     for start, end, offset, major, minor, number in _PAGE_LINES.findall(_read(process / "maps")):
         device = os.makedev(int(major, 16), int(minor, 16))
         yield (device, int(number)), int(offset, 16) + int(end, 16) - int(start, 16)
 
 
-def _opened(process: Path) -> Iterator[tuple[File, int]]:
+def _open_files(process: Path) -> Iterator[tuple[File, int]]:
     try:
         entries = list((process / "fd").iterdir())
     except OSError:  # it has ended
         return
     for entry in entries:
         try:
-            found = entry.stat()
+            status = entry.stat()
         except OSError:  # closed meanwhile
             continue
-        if stat.S_ISREG(found.st_mode) and not found.st_nlink:
-            yield (found.st_dev, found.st_ino), found.st_blocks * 512
+        if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+            yield (status.st_dev, status.st_ino), status.st_blocks * 512
 
 
 def _device_of_nameless_memory() -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trapline.competitions.code_execution.extract import PACKED, extract
-from trapline.competitions.submission import SubmissionFormat, labels_in_words_of, read_format
+from trapline.competitions.submission import SubmissionFormat, read_format, translate_labels
 from trapline.errors import DataError, UsageError
 from trapline.models import Card, EventPooling, ModelFile
 
@@ -34,7 +34,7 @@ if __name__ == "__main__":
 
 
 @dataclass(frozen=True)
-class Package:
+class CodePackage:
     """What was built.
 
     Attributes:
@@ -62,7 +62,7 @@ def build_package(
     clip: float = 0.0,
     absent: float | None = None,
     hours: float = DEFAULT_HOURS,
-) -> Package:
+) -> CodePackage:
     """Build the zip: nothing has to be installed in the container but ONNX Runtime, Pillow and NumPy.
 
     Args:
@@ -86,7 +86,7 @@ def build_package(
     card = opened.card
     if card.task == "features":
         raise UsageError(f"{opened.path} is a backbone without labels; train a head on it first.")
-    lacking = () if format_path is None else _lacking(card.labels, read_format(format_path), absent)
+    lacking = () if format_path is None else _missing_files(card.labels, read_format(format_path), absent)
     pooling = card.event or EventPooling()
     settings = {
         # as this version reads it: a model file of an older one lacks what has come since
@@ -107,7 +107,7 @@ def build_package(
     output = Path(output)
     _write_zip(output, files)
     notes = [] if card.preprocessing.crop is None else ["the model cuts to boxes, but sees full frames there"]
-    return Package(output, output.stat().st_size, tuple(files), _pooling(card), lacking, tuple(notes))
+    return CodePackage(output, output.stat().st_size, tuple(files), _pooling(card), lacking, tuple(notes))
 
 
 def _pooling(card: Card) -> str:
@@ -117,8 +117,10 @@ def _pooling(card: Card) -> str:
     return pooling.method + "".join(f", {label} by {how}" for label, how in pooling.by_label.items())
 
 
-def _lacking(labels: tuple[str, ...], wanted: SubmissionFormat, absent: float | None) -> tuple[str, ...]:
-    named = labels_in_words_of(labels, wanted)
+def _missing_files(
+    labels: tuple[str, ...], wanted: SubmissionFormat, absent: float | None
+) -> tuple[str, ...]:
+    named = translate_labels(labels, wanted)
     extra = [label for label in named if label not in wanted.labels]
     lacking = tuple(label for label in wanted.labels if label not in named)
     if extra:

@@ -27,9 +27,9 @@ from trapline.catalog import shot_order
 from trapline.competitions.submission import (
     SubmissionFormat,
     fill_empty,
-    finished,
-    labels_in_words_of,
+    finish_rows,
     read_format,
+    translate_labels,
     write_rows,
 )
 from trapline.errors import DataError
@@ -74,7 +74,7 @@ def main(root: Path) -> None:
     frames = read_frames(data, wanted)
     log(f"{len(frames.paths)} photos of {len(wanted.ids)} sequences; the network runs on {session.runtime}")
     deadline = started + settings["time_limit_s"] * _SHARE_OF_TIME
-    run = _Run(session, card, frames, time.monotonic(), deadline)
+    run = _PackedRun(session, card, frames, time.monotonic(), deadline)
     pooling = as_object(settings["pooling"], plain=("by_label",))
     numbers = pool(run.probabilities(), frames.events, len(wanted.ids), card, pooling)
     write(numbers, card, settings, wanted, root / "submission.csv")
@@ -98,14 +98,14 @@ class Frames:
     paths: Sequence[Path]
     events: npt.NDArray[np.int64]
 
-    def in_rounds(self) -> list[int]:
+    def round_order(self) -> list[int]:
         """Places of all photos: the first of every sequence, then the second of those that have one, …"""
         counts: dict[int, int] = defaultdict(int)
         rounds: dict[int, list[int]] = defaultdict(list)
-        for place, event in enumerate(self.events.tolist()):
-            rounds[counts[event]].append(place)
+        for index, event in enumerate(self.events.tolist()):
+            rounds[counts[event]].append(index)
             counts[event] += 1
-        return [place for number in sorted(rounds) for place in rounds[number]]
+        return [index for number in sorted(rounds) for index in rounds[number]]
 
 
 def read_frames(data: Path, wanted: SubmissionFormat) -> Frames:
@@ -115,20 +115,22 @@ def read_frames(data: Path, wanted: SubmissionFormat) -> Frames:
     """
     rows = {name: row for row, name in enumerate(wanted.ids)}
     folders: dict[str, str] = {}
-    found: dict[int, list[tuple[datetime | None, int | None, str]]] = defaultdict(list)
+    frames_of_event: dict[int, list[tuple[datetime | None, int | None, str]]] = defaultdict(list)
     with (data / "test_metadata.csv").open(encoding="utf-8-sig", newline="") as file:
         for line in csv.DictReader(file):
             row = rows.get((line["seq_id"] or "").strip())
             if row is not None:
                 name, time = ((line.get(column) or "").strip() for column in ("file_name", "datetime"))
                 number = re.search(NUMBER_IN_NAME, name)
-                found[row].append((wall_clock(time), None if number is None else int(number[1]), name))
+                frames_of_event[row].append(
+                    (wall_clock(time), None if number is None else int(number[1]), name)
+                )
     paths: list[Path] = []
     events: list[int] = []
-    for row, shots in found.items():
+    for row, shots in frames_of_event.items():
         times, numbers, names = zip(*shots, strict=True)
-        for place in shot_order(times, numbers, names):
-            name = names[place]
+        for index in shot_order(times, numbers, names):
+            name = names[index]
             paths.append(data / (_folder(data, name.split("/")[0], folders) + name))
             events.append(row)
     return Frames(paths, np.array(events, np.int64))
@@ -145,7 +147,7 @@ def _folder(data: Path, top: str, known: dict[str, str]) -> str:
 
 
 @dataclass
-class _Run:
+class _PackedRun:
     """One pass over the photos.
 
     Attributes:
@@ -178,18 +180,18 @@ class _Run:
         Raises:
             DataError: that is so of all.
         """
-        found = np.full((len(self.frames.paths), len(self.card["labels"])), np.nan, np.float32)
-        for places, answers in self._answers():
-            found[places] = answers
-            self.done += len(places)
+        table = np.full((len(self.frames.paths), len(self.card["labels"])), np.nan, np.float32)
+        for indices, answers in self._answers():
+            table[indices] = answers
+            self.done += len(indices)
             self._tell()
-        if self.done < len(found):
-            log(f"Time was short: {len(found) - self.done} photos were not looked at")
+        if self.done < len(table):
+            log(f"Time was short: {len(table) - self.done} photos were not looked at")
         if self.failures:
             log(f"{self.failures} photos could not be read")
         if self.failures == self.done:
             raise DataError(f"{self._why_nothing()}, so there is nothing to hand in.")
-        return found
+        return table
 
     def _why_nothing(self) -> str:
         if not self.frames.paths:
@@ -199,15 +201,17 @@ class _Run:
         return f"Not one of {self.done} photos could be read"
 
     def _answers(self) -> Iterator[tuple[list[int], Floats]]:
-        """Places and their probabilities, float32 [places, labels]; NaN where a photo could not be read."""
+        """Indices of photos and float32 [photos, labels]; NaN where a photo could not be read."""
         preprocessing = as_object(self.card["preprocessing"])
         waiting: deque[tuple[list[int], list[Future[Pixels | None]]]] = deque()
         with ThreadPoolExecutor(_cores()) as pool:
-            for places in self._batches():
+            for indices in self._batches():
                 if time.monotonic() > self.deadline:
                     break
-                self.begun += len(places)
-                waiting.append((places, [pool.submit(self._read, place, preprocessing) for place in places]))
+                self.begun += len(indices)
+                waiting.append(
+                    (indices, [pool.submit(self._read, index, preprocessing) for index in indices])
+                )
                 if len(waiting) > _AHEAD:
                     yield self._answer(*waiting.popleft())
             while waiting:
@@ -217,14 +221,14 @@ class _Run:
         """Places of the photos of one batch after the other."""
         if self.card.get("batch", "media") == "event":  # the network looks at a whole sequence at a time
             of_event: dict[int, list[int]] = defaultdict(list)
-            for place, event in enumerate(self.frames.events.tolist()):
-                of_event[event].append(place)
+            for index, event in enumerate(self.frames.events.tolist()):
+                of_event[event].append(index)
             photos = len(self.frames.paths)
-            for number, places in enumerate(of_event.values()):
-                yield places[: self._most_frames(photos, len(of_event) - number)]
-                photos -= len(places)
+            for number, indices in enumerate(of_event.values()):
+                yield indices[: self._most_frames(photos, len(of_event) - number)]
+                photos -= len(indices)
             return
-        order = self.frames.in_rounds()
+        order = self.frames.round_order()
         for start in range(0, len(order), BATCH_SIZE):
             yield order[start : start + BATCH_SIZE]
 
@@ -242,8 +246,8 @@ class _Run:
             log(f"Time is short: the {sequences} sequences to come are given their first frames only")
         return max(_FEWEST_FRAMES, int(possible / sequences))
 
-    def _read(self, place: int, preprocessing: Any) -> Pixels | None:
-        path = self.frames.paths[place]
+    def _read(self, index: int, preprocessing: Any) -> Pixels | None:
+        path = self.frames.paths[index]
         try:
             return prepare(path, preprocessing).pixels
         except Exception as error:  # noqa: BLE001 - one photo never ends the run
@@ -252,10 +256,10 @@ class _Run:
                 log(f"{path} is left out: {error}")
             return None
 
-    def _answer(self, places: list[int], futures: list[Future[Pixels | None]]) -> tuple[list[int], Floats]:
+    def _answer(self, indices: list[int], futures: list[Future[Pixels | None]]) -> tuple[list[int], Floats]:
         pictures = [future.result() for future in futures]
-        good = [place for place, pixels in enumerate(pictures) if pixels is not None]
-        answers = np.full((len(places), len(self.card["labels"])), np.nan, np.float32)
+        good = [index for index, pixels in enumerate(pictures) if pixels is not None]
+        answers = np.full((len(indices), len(self.card["labels"])), np.nan, np.float32)
         if good:
             fitting = self.card["preprocessing"]
             by_event = self.card.get("batch", "media") == "event"
@@ -263,10 +267,10 @@ class _Run:
                 (len(good) if by_event else BATCH_SIZE, fitting["height"], fitting["width"], 3), np.uint8
             )
             at = list(range(len(good))) if by_event else good
-            for row, place in zip(at, good, strict=True):
-                batch[row] = pictures[place]
+            for row, index in zip(at, good, strict=True):
+                batch[row] = pictures[index]
             answers[good] = self.session.run(["probabilities"], {"images": batch}, Halt())[0][at]
-        return places, answers
+        return indices, answers
 
     def _tell(self) -> None:
         done, total, now = self.done, len(self.frames.paths), time.monotonic()
@@ -309,8 +313,8 @@ def write(
     output: Path,
 ) -> None:
     """Write the submission: every row of the format, in its order, its columns found by their names."""
-    labels = labels_in_words_of(card["labels"], wanted)
-    kept = [place for place, label in enumerate(labels) if label in wanted.labels]
+    labels = translate_labels(card["labels"], wanted)
+    kept = [index for index, label in enumerate(labels) if label in wanted.labels]
     for label in set(labels) - set(wanted.labels):
         log(f"The format does not want the label {label}: it is left out")
     lacking = [label for label in wanted.labels if label not in labels]
@@ -321,8 +325,8 @@ def write(
         log(f"{empty} sequences of which no photo was read are given the mean of the others")
     task = card["task"]
     filled = fill_empty(numbers, "prior", task)[:, kept]
-    chosen = [labels[place] for place in kept]
-    rows = finished(filled, chosen, task, wanted, settings["absent"], settings["clip"])
+    chosen = [labels[index] for index in kept]
+    rows = finish_rows(filled, chosen, task, wanted, settings["absent"], settings["clip"])
     partial = output.with_name(output.name + ".partial")
     write_rows(wanted, rows, partial)
     partial.replace(output)

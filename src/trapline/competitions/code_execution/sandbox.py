@@ -27,7 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-from trapline.competitions.code_execution.limits import Limits, Meter, Passed
+from trapline.competitions.code_execution.limits import Meter, Passed, RunLimits
 from trapline.competitions.code_execution.seccomp import knows_machine, seccomp_filter
 from trapline.errors import TraplineError, UsageError
 
@@ -110,7 +110,11 @@ def missing_for_sandbox() -> str | None:
 
 
 def run_sandboxed(
-    command: Sequence[str], folder: Path, data: Mapping[str, Path], installed: Sequence[Path], limits: Limits
+    command: Sequence[str],
+    folder: Path,
+    data: Mapping[str, Path],
+    installed: Sequence[Path],
+    limits: RunLimits,
 ) -> Ran:
     """Run a command in `folder`, which it may write to; it sees `data` in `folder/data`, which it may not.
 
@@ -198,7 +202,7 @@ def _root(folder: Path, data: Mapping[str, Path], installed: Sequence[Path], mem
         *_in_memory(WORK / "data"),
         *(option for name, source in data.items() for option in _read_only(source, WORK / "data" / name)),
         *("--remount-ro", str(WORK / "data")),
-        *(option for place in _outside_system(installed) for option in _read_only(place, place)),
+        *(option for outside in _outside_system(installed) for option in _read_only(outside, outside)),
         *("--remount-ro", "/", "--chdir", str(WORK)),
     ]
 
@@ -216,22 +220,22 @@ def _system() -> Iterator[str]:
 def _outside_system(installed: Sequence[Path]) -> list[Path]:
     """What is not shown anyway, the outer of two folders first and alone."""
     shown = [Path("/", name) for name in _PROGRAMS]
-    for place in sorted(set(installed)):
-        if not any(place.is_relative_to(known) for known in shown):
-            shown.append(place)
+    for path in sorted(set(installed)):
+        if not any(path.is_relative_to(known) for known in shown):
+            shown.append(path)
     return shown[len(_PROGRAMS) :]
 
 
-def _read_only(source: Path, place: Path) -> list[str]:
+def _read_only(source: Path, target: Path) -> list[str]:
     """Show a file or folder; those around it, which bubblewrap makes, may be passed through by anybody."""
     if not source.exists():
         return []
-    around = [option for parent in reversed(place.parents) for option in ("--dir", str(parent))]
-    return [*around, "--ro-bind", str(source), str(place)]
+    around = [option for parent in reversed(target.parents) for option in ("--dir", str(parent))]
+    return [*around, "--ro-bind", str(source), str(target)]
 
 
-def _in_memory(place: Path, size: int = 2**20) -> tuple[str, ...]:
-    return ("--size", str(size), "--tmpfs", str(place))
+def _in_memory(target: Path, size: int = 2**20) -> tuple[str, ...]:
+    return ("--size", str(size), "--tmpfs", str(target))
 
 
 def _environment() -> dict[str, str]:
@@ -239,7 +243,7 @@ def _environment() -> dict[str, str]:
     return kept | {"PATH": _PATH, "HOME": str(WORK), "TMPDIR": "/tmp", "PYTHONUNBUFFERED": "1"}  # noqa: S108
 
 
-def _script(command: Sequence[str], limits: Limits) -> str:
+def _script(command: Sequence[str], limits: RunLimits) -> str:
     """What the first process of the sandbox does; its standard output is for us and not for the command."""
     drop = ["--reuid", str(_USER), "--regid", str(_USER), "--clear-groups"] if os.geteuid() == 0 else []
     most = {
@@ -300,7 +304,7 @@ def _watch(sandbox: _Sandbox, meter: Meter, time_limit_s: float) -> Ran:
     process = sandbox.bwrap
     assert process.stdout is not None
     assert process.stderr is not None
-    told, tail = _Reader(process.stdout, 2**20), _Reader(process.stderr, _TAIL)
+    told, tail = _OutputReader(process.stdout, 2**20), _OutputReader(process.stderr, _TAIL)
     began = started = time.monotonic()
     passed, attempts = None, 0
     while process.poll() is None:
@@ -326,14 +330,14 @@ def _watch(sandbox: _Sandbox, meter: Meter, time_limit_s: float) -> Ran:
     status = None
     if passed is None:
         passed = meter.passed_at_the_end()
-        found = [int(line.split()[1]) for line in facts.splitlines() if line.startswith("status ")]
-        status = found[0] if found else 128 + signal.SIGKILL
+        statuses = [int(line.split()[1]) for line in facts.splitlines() if line.startswith("status ")]
+        status = statuses[0] if statuses else 128 + signal.SIGKILL
         status = 128 - status if status > 128 else status  # as a shell writes signals
         attempts = _count_attempts(facts)
     return Ran(status, passed, seconds, meter.peak, attempts, output)
 
 
-class _Reader:
+class _OutputReader:
     """Reads a pipe to its end in a thread of its own and keeps the last bytes."""
 
     def __init__(self, source: IO[bytes], kept: int) -> None:
@@ -370,15 +374,15 @@ def _count_attempts(counters: str) -> int:
     Besides those without a route these are datagrams to local ports on which nobody listens: questions to a
     name server that the host has at an address of its own.
     """
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     lines = counters.splitlines()
     for names, values in pairwise(lines):
         kind, _, rest = names.partition(": ")
         if values.startswith(f"{kind}: ") and not rest[:1].isdigit():
             named = zip(rest.split(), values.split()[1:], strict=True)
-            found |= {kind + name: int(number) for name, number in named}
+            counts |= {kind + name: int(number) for name, number in named}
     for line in lines:
         name, _, number = line.partition(" ")
         if name.startswith(("Ip6", "Udp6")):
-            found[name.split()[0]] = int(number)
-    return sum(found.get(name, 0) for name in _LOST)
+            counts[name.split()[0]] = int(number)
+    return sum(counts.get(name, 0) for name in _LOST)

@@ -58,8 +58,8 @@ class _Package:
 
 def _recognise(source: Path) -> str | None:
     if source.is_dir():
-        found = source / DESCRIPTOR
-        return _why(found) if found.is_file() else None
+        descriptor = source / DESCRIPTOR
+        return _why(descriptor) if descriptor.is_file() else None
     if source.name == DESCRIPTOR and source.is_file():
         return _why(source)
     if source.suffix.lower() == ".zip" and source.is_file():
@@ -113,9 +113,9 @@ def read_camtrap_dp(
                 "the rows with the option keep_urls."
             )
         observations, more = _observations(package, classified_by)
-        rows, unclear = _with_events(rows, observations)
-        rows = _with_labels(rows, observations, event_labels)
-        rows = _with_boxes(rows, observations)
+        rows, unclear = _add_events(rows, observations)
+        rows = _add_labels(rows, observations, event_labels)
+        rows = _add_boxes(rows, observations)
         missing = observations.filter(
             (pl.col("observationLevel") == "media")
             & ~pl.col("mediaID").is_in(package.tables["media"]["mediaID"].to_list())
@@ -163,10 +163,10 @@ def _open(source: Path, unpack_to: Path | None) -> Iterator[_Package]:
 
 def _inner_folder(source: Path) -> str:
     """The folder inside a zip that holds the package, with a slash; empty for the top."""
-    found = [name for name in zip_names(source) if PurePosixPath(name).name == DESCRIPTOR]
-    if not found:
+    descriptors = [name for name in zip_names(source) if PurePosixPath(name).name == DESCRIPTOR]
+    if not descriptors:
         raise DataError(f"{source} holds no {DESCRIPTOR}.")
-    return min(found, key=len).removesuffix(DESCRIPTOR)
+    return min(descriptors, key=len).removesuffix(DESCRIPTOR)
 
 
 def _read(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
@@ -185,7 +185,7 @@ def _read(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
 
 
 def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str], int]:
-    """Media with their deployment's place; notes, and how many are URLs."""
+    """Media with their deployment's location; notes, and how many are URLs."""
     notes = []
     media, deployments = package.tables["media"], package.tables["deployments"]
     twice = deployments.filter(~pl.col("deploymentID").is_first_distinct())
@@ -193,7 +193,7 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
         raise DataError(
             f"{twice['_place'][0]} names the deployment {twice['deploymentID'][0]!r} a second time."
         )
-    place = pl.coalesce("locationID", "locationName", "deploymentID")
+    location = pl.coalesce("locationID", "locationName", "deploymentID")
     unplaced = deployments.filter(pl.col("locationID").is_null() & pl.col("locationName").is_null())
     if unplaced.height:
         notes.append(
@@ -201,7 +201,7 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
         )
     where = deployments.select(
         pl.col("deploymentID").alias("deployment_id"),
-        place.alias("location_id"),
+        location.alias("location_id"),
         pl.col("latitude", "longitude").cast(pl.Float64, strict=False),
     )
     is_url = pl.col("filePath").str.contains(_URL)
@@ -266,7 +266,7 @@ def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
     return counted, notes
 
 
-def _with_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def _add_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """The event of each media: as its own observations say, else the one of its deployment then."""
     own = (
         observations.filter((pl.col("observationLevel") == "media") & pl.col("eventID").is_not_null())
@@ -274,7 +274,7 @@ def _with_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.Dat
         .agg(pl.col("eventID").first().alias("_own"))
     )
     rows = (
-        _within(rows, _spans(observations))
+        _join_events_by_time(rows, _spans(observations))
         .join(own, on="media_id", how="left", maintain_order="left")
         .with_columns(pl.coalesce("_own", "_spanning").alias("event_id"))
     )
@@ -301,7 +301,7 @@ def _spans(observations: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+def _join_events_by_time(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     """The event around each media's instant (`_spanning`), null unless it is one alone, and how many are.
 
     Events begun less events ended, as counts and as sums of their numbers: where one is left, the sum is its
@@ -336,19 +336,19 @@ def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
         name: pl.col(f"_begun_{name}").fill_null(0) - pl.col(f"_ended_{name}").fill_null(0)
         for name in ("count", "sum")
     }
-    found = timed.select(
+    matched = timed.select(
         "_row",
         begun_less_ended["count"].alias("_events"),
         pl.when(begun_less_ended["count"] == 1).then(begun_less_ended["sum"]).alias("_number"),
     ).join(spans.select("_number", pl.col("eventID").alias("_spanning")), on="_number", how="left")
     return (
         rows.with_row_index("_row")
-        .join(found.drop("_number"), on="_row", how="left", maintain_order="left")
+        .join(matched.drop("_number"), on="_row", how="left", maintain_order="left")
         .drop("_row")
     )
 
 
-def _with_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bool) -> pl.DataFrame:
+def _add_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bool) -> pl.DataFrame:
     named = observations.filter(pl.col("_label").is_not_null())
     labels = pl.col("_label").unique(maintain_order=True)
     own = (
@@ -368,7 +368,7 @@ def _with_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: b
     return rows.with_columns(pl.coalesce("labels", "_of_event").alias("labels")).drop("_of_event")
 
 
-def _with_boxes(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
+def _add_boxes(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
     """Boxes of observations; confidence as stated; else 1 by a person, null by a machine."""
     number = {name: pl.col(name).cast(pl.Float64, strict=False) for name in _OPTIONAL["observations"][4:8]}
     by_person = pl.when(pl.col("classificationMethod").fill_null("human") == "human").then(1.0)

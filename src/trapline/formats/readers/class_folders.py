@@ -49,11 +49,11 @@ def refuse_what_may_be_labels(source: Path) -> None:
         DataError: it cannot be told; the message names both formats.
     """
     families, others = _families(source)
-    said = f"{families[0]} is a family of animals and {others[0]} is none" if families and others else None
-    said = said or _genera(source)
-    if said is not None:
+    reason = f"{families[0]} is a family of animals and {others[0]} is none" if families and others else None
+    reason = reason or _genera(source)
+    if reason is not None:
         raise DataError(
-            f"The folders of {source} may be labels or cameras: {said}. Say which with `trapline catalog`: "
+            f"The folders of {source} may be labels or cameras: {reason}. Say which with `trapline catalog`: "
             "--format class-folders (they are labels) or --format photo-folder (they are locations)."
         )
 
@@ -86,7 +86,7 @@ def _genera(source: Path) -> str | None:
             if not _is_species(above.name, inner.name):
                 return None
             first = first or f"{above.name}/{inner.name}"
-    return first and f"{first} may be a genus and its species, or a place and its camera"
+    return first and f"{first} may be a genus and its species, or a location and its camera"
 
 
 def _is_species(genus: str, species: str) -> bool:
@@ -130,11 +130,11 @@ def read_class_folders(
         events of that observation, if two of them are of the same one.
 
     Raises:
-        DataError: no picture, or one deepest folder name in several places.
+        DataError: no picture, or one deepest folder name in several folders.
         UsageError: an option that cannot be right.
     """
-    found = find_pictures(source)
-    rows = pl.DataFrame({"file_path": found.pictures}).with_columns(
+    files = find_pictures(source)
+    rows = pl.DataFrame({"file_path": files.pictures}).with_columns(
         pl.col("file_path").alias("media_id"),
         pl.col("file_path").alias("_place"),
         pl.col("file_path")
@@ -142,7 +142,7 @@ def read_class_folders(
         .list.head(pl.col("file_path").str.count_matches("/"))
         .alias("_folders"),
     )
-    rows = _by_levels(rows, levels) if levels else _by_depth(rows, label_from)
+    rows = _read_by_levels(rows, levels) if levels else _read_by_depth(rows, label_from)
     notes: list[str] = []
     if exif:
         rows, more = add_exif(rows, source)
@@ -151,22 +151,22 @@ def read_class_folders(
         rows, more = apply_pattern(rows, pattern)
         notes += more
     else:
-        rows, more = _by_observation(rows)
+        rows, more = _read_by_observation(rows)
         notes += more
-    if found.empty_folders:
-        notes.append(f"folders without a picture: {', '.join(found.empty_folders[:5])}")
+    if files.empty_folders:
+        notes.append(f"folders without a picture: {', '.join(files.empty_folders[:5])}")
     return Draft(
         rows.drop("_folders"),
         source,
         f"class folders in {source.name}",
         time_source="filename",
         notes=notes,
-        left_out=found.left_out,
-        unreadable_folders=found.unreadable_folders,
+        left_out=files.left_out,
+        unreadable_folders=files.unreadable_folders,
     )
 
 
-def _by_observation(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def _read_by_observation(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Events from names of crops; as it was where no two files are of one observation."""
     observations = rows["file_path"].str.extract(_OBSERVATION, 1).drop_nulls()
     if not observations.is_duplicated().any():
@@ -178,7 +178,7 @@ def _by_observation(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     ]
 
 
-def _by_depth(rows: pl.DataFrame, label_from: str) -> pl.DataFrame:
+def _read_by_depth(rows: pl.DataFrame, label_from: str) -> pl.DataFrame:
     first = rows["_folders"].list.first()
     parts = {name: part_of(name) for name in first.drop_nulls().unique()}
     if parts and all(parts.values()) and not first.null_count():
@@ -197,18 +197,18 @@ def _by_depth(rows: pl.DataFrame, label_from: str) -> pl.DataFrame:
 
 
 def _refuse_same_name(rows: pl.DataFrame) -> None:
-    places = rows.select(pl.col("_folders").list.last().alias("name"), "_taxa").drop_nulls().unique()
-    twice = places.filter(pl.col("name").is_duplicated()).sort("name", "_taxa")
+    named_folders = rows.select(pl.col("_folders").list.last().alias("name"), "_taxa").drop_nulls().unique()
+    twice = named_folders.filter(pl.col("name").is_duplicated()).sort("name", "_taxa")
     if twice.height:
         where = twice.filter(pl.col("name") == twice["name"][0])["_taxa"].head(3).to_list()
         raise DataError(
-            f"The folder name '{twice['name'][0]}' occurs in several places ({', '.join(where)}), so it "
+            f"The folder name '{twice['name'][0]}' occurs in several folders ({', '.join(where)}), so it "
             "cannot be the label by itself. Take the whole path with --label-from path, or say "
             "what each level is, as in --levels location/label."
         )
 
 
-def _by_levels(rows: pl.DataFrame, levels: str) -> pl.DataFrame:
+def _read_by_levels(rows: pl.DataFrame, levels: str) -> pl.DataFrame:
     names = levels.strip("/").split("/")
     if len(set(names) - {"-"}) < len([name for name in names if name != "-"]):
         raise UsageError(f"--levels names a level twice: '{levels}'.")

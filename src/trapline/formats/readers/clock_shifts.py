@@ -31,14 +31,14 @@ class ClockShift:
         first: the first time on the wrong clock that is put right; None: from the beginning.
         last: the last such time; None: to the end.
         shift: what is added to the clock's time.
-        place: file and line, for errors.
+        line: file and line, for errors.
     """
 
     which: dict[str, str]
     first: datetime | None
     last: datetime | None
     shift: timedelta
-    place: str
+    line: str
 
 
 def read_clock_shifts(path: Path) -> list[ClockShift]:
@@ -65,21 +65,21 @@ def read_clock_shifts(path: Path) -> list[ClockShift]:
 
 
 def _clock_shift(row: dict[str, str | None]) -> ClockShift:
-    place = str(row["_place"])
+    line = str(row["_place"])
     which = {column: name for role, column in _WHICH.items() if (name := row.get(role)) is not None}
     first, last = _moment(row, "from"), _moment(row, "to")
     if first is not None and last is not None and last < first:
-        raise DataError(f"{place}: `to` ({last}) lies before `from` ({first}).")
+        raise DataError(f"{line}: `to` ({last}) lies before `from` ({first}).")
     seen, right = _moment(row, "camera_time"), _moment(row, "true_time")
     written = row.get("shift")
     if (written is None) == (seen is None) or (seen is None) != (right is None):
         raise DataError(
-            f"{place}: give either `shift`, or both `camera_time` (what the clock said) and `true_time` "
+            f"{line}: give either `shift`, or both `camera_time` (what the clock said) and `true_time` "
             "(what was right then)."
         )
     if seen is not None and right is not None:
-        return ClockShift(which, first, last, right - seen, place)
-    return ClockShift(which, first, last, _duration(str(written), place), place)
+        return ClockShift(which, first, last, right - seen, line)
+    return ClockShift(which, first, last, _duration(str(written), line), line)
 
 
 def _moment(row: dict[str, str | None], column: str) -> datetime | None:
@@ -97,18 +97,18 @@ def _moment(row: dict[str, str | None], column: str) -> datetime | None:
     return moment
 
 
-def _duration(text: str, place: str) -> timedelta:
-    found = _WRITTEN.fullmatch(text)
-    if found is None or (found["d"] is None and found["h"] is None):
+def _duration(text: str, line: str) -> timedelta:
+    match = _WRITTEN.fullmatch(text)
+    if match is None or (match["d"] is None and match["h"] is None):
         raise DataError(
-            f"{place}: shift is {text!r}. Write what is to be added, with its sign, as +1:00 (an hour), "
+            f"{line}: shift is {text!r}. Write what is to be added, with its sign, as +1:00 (an hour), "
             "-0:03:20 or +1095d 02:00 (days, then hours)."
         )
-    days, hours, minutes, seconds = (int(found[unit] or 0) for unit in "dhms")
+    days, hours, minutes, seconds = (int(match[unit] or 0) for unit in "dhms")
     if minutes > 59 or seconds > 59:
-        raise DataError(f"{place}: shift is {text!r}, with more than 59 minutes or seconds.")
+        raise DataError(f"{line}: shift is {text!r}, with more than 59 minutes or seconds.")
     size = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return -size if found["sign"] == "-" else size
+    return -size if match["sign"] == "-" else size
 
 
 def shift_clocks(rows: pl.DataFrame, shifts: list[ClockShift]) -> tuple[pl.DataFrame, list[str]]:
@@ -124,7 +124,7 @@ def shift_clocks(rows: pl.DataFrame, shifts: list[ClockShift]) -> tuple[pl.DataF
             them fit one, or a time comes to lie beyond the years 1 to 9999.
     """
     if "camera_time" not in rows.columns:
-        raise DataError(f"{shifts[0].place}: the source has no times that could be put right.")
+        raise DataError(f"{shifts[0].line}: the source has no times that could be put right.")
     if SHIFT in rows.columns:
         raise DataError(f"The source has a column {SHIFT}: its clocks seem to have been put right before.")
     rows = rows.with_columns(pl.col("camera_time").cast(pl.Datetime("us")))
@@ -132,11 +132,11 @@ def shift_clocks(rows: pl.DataFrame, shifts: list[ClockShift]) -> tuple[pl.DataF
     for shift in shifts:
         fits = rows.select(_fits(shift, rows.columns)).to_series()
         if not fits.any():
-            raise DataError(f"{shift.place} fits no media that has a time. Check the names, and from and to.")
+            raise DataError(f"{shift.line} fits no media that has a time. Check the names, and from and to.")
         twice = rows.filter(fits & by.is_not_null())
         if twice.height:
             raise DataError(
-                f"{shift.place} fits {twice.height} media that an earlier line puts right already, the first "
+                f"{shift.line} fits {twice.height} media that an earlier line puts right already, the first "
                 f"{twice['file_path'][0]}. Bound both lines by from and to."
             )
         by = by.zip_with(~fits, pl.Series([shift.shift], dtype=pl.Duration("us")))
@@ -147,7 +147,7 @@ def shift_clocks(rows: pl.DataFrame, shifts: list[ClockShift]) -> tuple[pl.DataF
     )
     years = right["camera_time"].dt.year()
     if not years.drop_nulls().is_between(1, 9999).all():
-        raise DataError(f"{shifts[0].place}, or a line below it, moves a time beyond the years 1 to 9999.")
+        raise DataError(f"{shifts[0].line}, or a line below it, moves a time beyond the years 1 to 9999.")
     right = right.with_columns((pl.col("_shift").dt.total_microseconds() / 1e6).alias(SHIFT)).drop("_shift")
     moved = rows.height - by.null_count()
     return right, [f"the clocks of {moved:,} media were put right; {SHIFT} says by how much"]

@@ -16,7 +16,7 @@ from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import renamed
+from trapline.formats.text_table import rename_columns
 
 _OUTSIDE = 0.01  # pixels are rounded; what is further outside than this share is clipped and counted
 _RENAMED = {
@@ -35,8 +35,8 @@ def _recognise(source: Path) -> str | None:
         return None
     with source.open(encoding="utf-8", errors="replace") as file:
         head = file.read(2**20)
-    found = {key for key in ("images", "annotations", "categories", "info") if f'"{key}"' in head}
-    if "annotations" in found or ("images" in found and re.search(r'"file_name"\s*:', head)):
+    keys = {key for key in ("images", "annotations", "categories", "info") if f'"{key}"' in head}
+    if "annotations" in keys or ("images" in keys and re.search(r'"file_name"\s*:', head)):
         return "it is JSON with COCO's keys"
     return None
 
@@ -133,15 +133,15 @@ def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str],
 
 
 def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
-    place = pl.format("images[{}] ", pl.int_range(pl.len())).alias("_place")
+    index = pl.format("images[{}] ", pl.int_range(pl.len())).alias("_place")
     if "datetime" in images.columns and "date_captured" in images.columns:
         images = images.with_columns(pl.coalesce("datetime", "date_captured").alias("datetime")).drop(
             "date_captured"
         )
-    rows = renamed(images, _RENAMED, source)
+    rows = rename_columns(images, _RENAMED, source)
     if "frame" in rows.columns:
         rows = rows.with_columns(pl.col("frame").cast(pl.Int64, strict=False))
-    return rows.with_columns(place)
+    return rows.with_columns(index)
 
 
 def _join_annotations(

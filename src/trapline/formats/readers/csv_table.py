@@ -143,9 +143,9 @@ def match_columns(names: list[str], asked: Mapping[str, str], source: Path) -> d
         raise UsageError("One column cannot be mapped to two things.")
     lower = {name.lower().replace(" ", "_"): name for name in reversed(names) if name not in taken.values()}
     for role, usual in USUAL_NAMES.items():
-        found = next((lower[name] for name in usual if name in lower), None)
-        if role not in asked and found is not None:
-            taken[role] = found
+        column = next((lower[name] for name in usual if name in lower), None)
+        if role not in asked and column is not None:
+            taken[role] = column
     if "path" not in taken:
         raise DataError(
             f"{source} line 1: no column holds the path of the photo (looked for "
@@ -226,8 +226,8 @@ def _refuse_disagreement(rows: pl.DataFrame, names: list[str]) -> None:
         if differs.height:
             path = differs["file_path"][0]
             own = differs.filter(pl.col("file_path") == path)
-            said = "; ".join(f"{place}: {value!r}" for place, value in own["_place", name].head(4).rows())
+            sentence = "; ".join(f"{index}: {value!r}" for index, value in own["_place", name].head(4).rows())
             raise DataError(
-                f"The rows of {path} disagree on the {name.strip('_')}: {said}. "
+                f"The rows of {path} disagree on the {name.strip('_')}: {sentence}. "
                 "One media has one; correct the table, or leave the column out with --column ROLE=."
             )

@@ -22,9 +22,9 @@ from trapline.catalog import (
 )
 from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
-from trapline.formats.text_table import place_of
+from trapline.formats.text_table import describe_lines
 from trapline.formats.times import parse_times, to_utc
-from trapline.taxonomy import spelt_alike
+from trapline.taxonomy import group_spelt_alike
 
 
 @dataclass
@@ -86,8 +86,8 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     notes = [*draft.left_out, *draft.notes]
     rows, mapped = _map_blanks(rows, options.blank)
     if mapped:
-        said = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
-        notes.append(f"read as '{BLANK}': {said}")
+        counts = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
+        notes.append(f"read as '{BLANK}': {counts}")
     notes += _label_notes(rows)
     if "_time_text" in rows.columns:
         rows, time_notes = parse_times(rows, options.time_format, draft.time_source)
@@ -98,7 +98,7 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     if options.timezone is not None:
         rows, time_notes = to_utc(rows, options.timezone)
         notes += time_notes
-    rows, event_notes = _events_at_one_place(rows)
+    rows, event_notes = _events_at_one_location(rows)
     notes += event_notes
     if "_frame_number" in rows.columns:
         rows = number_frames(rows)
@@ -111,16 +111,20 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
         timezone=options.timezone,
         others=draft.others,
     )
-    places = [name for name in ("_place", "_file", "_line") if name in rows.columns]
+    line_columns = [name for name in ("_place", "_file", "_line") if name in rows.columns]
     return Catalog.from_rows(
-        rows.drop(places), draft.root, draft.source, where=Places(rows.select(places)), facts=facts
+        rows.drop(line_columns),
+        draft.root,
+        draft.source,
+        where=SourceLines(rows.select(line_columns)),
+        facts=facts,
     )
 
 
-def _events_at_one_place(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def _events_at_one_location(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Tell apart events of several locations that have one id, by the location before it; and what to say.
 
-    An event is of one capture, so at one place: such ids count from 1 at each camera.
+    An event is of one capture, so at one location: such ids count from 1 at each camera.
     """
     if not {"event_id", "location_id"} <= set(rows.columns):
         return rows, []
@@ -145,11 +149,11 @@ def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFra
     mapped: dict[str, int] = {}
     for column in _label_columns(rows):
         names = rows[column].explode().drop_nulls().value_counts(name="count").sort(column).rows()
-        found = {name: count for name, count in names if name.casefold() in certain and name != BLANK}
-        if found:
-            renamed = pl.element().replace(dict.fromkeys(found, BLANK))
+        blank_words = {name: count for name, count in names if name.casefold() in certain and name != BLANK}
+        if blank_words:
+            renamed = pl.element().replace(dict.fromkeys(blank_words, BLANK))
             rows = rows.with_columns(pl.col(column).list.eval(renamed).list.unique(maintain_order=True))
-        mapped = found | mapped
+        mapped = blank_words | mapped
     return rows, mapped
 
 
@@ -161,14 +165,14 @@ def _label_columns(rows: pl.DataFrame) -> list[str]:
 def _label_notes(rows: pl.DataFrame) -> list[str]:
     """Labels that are probably one and stay several: which of them is meant is not ours to guess."""
     words = {label for name in _label_columns(rows) for label in rows[name].explode().drop_nulls().unique()}
-    alike = spelt_alike(words)
+    alike = group_spelt_alike(words)
     if not alike:
         return []
-    said = "; ".join(" and ".join(f"'{label}'" for label in group) for group in alike)
-    return [f"labels that differ in case, spaces or underscores only stay different labels: {said}"]
+    sentence = "; ".join(" and ".join(f"'{label}'" for label in group) for group in alike)
+    return [f"labels that differ in case, spaces or underscores only stay different labels: {sentence}"]
 
 
-class Places(Sequence[str]):
+class SourceLines(Sequence[str]):
     """Where each row was read, put into words only for the rows that are asked for."""
 
     def __init__(self, rows: pl.DataFrame) -> None:
@@ -178,10 +182,10 @@ class Places(Sequence[str]):
         return self._rows.height
 
     @overload
-    def __getitem__(self, place: int) -> str: ...
+    def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return place_of(self._rows[place]).to_list()
-        return str(place_of(self._rows[place : place + 1])[0])
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return describe_lines(self._rows[index]).to_list()
+        return str(describe_lines(self._rows[index : index + 1])[0])

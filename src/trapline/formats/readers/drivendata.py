@@ -11,7 +11,7 @@ from trapline.errors import DataError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.one_hot import read_one_hot
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import line_of, read_text_table, renamed
+from trapline.formats.text_table import describe_line, read_text_table, rename_columns
 
 _FEATURES = {
     "train": ("train_features.csv", "training_set_features.csv"),
@@ -34,8 +34,8 @@ def _recognise(source: Path) -> str | None:
     names = [name for part in _FEATURES.values() for name in part]
     if source.is_file() and source.name not in names:
         return None
-    found = [name for name in names if (folder / name).is_file()]
-    return f"it has {' and '.join(found)}" if found else None
+    tables = [name for name in names if (folder / name).is_file()]
+    return f"it has {' and '.join(tables)}" if tables else None
 
 
 @reader("drivendata", recognise=_recognise)
@@ -71,8 +71,8 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None
     features = _first(folder, _FEATURES[part])
     if features is None:
         return None
-    table = _with_columns(read_text_table(features), features, ("id", "filepath"))
-    table = renamed(table, _RENAMED, features)
+    table = _match_columns(read_text_table(features), features, ("id", "filepath"))
+    table = rename_columns(table, _RENAMED, features)
     published = "published_split"
     if published not in table.columns:
         table = table.with_columns(pl.lit(part).alias(published))
@@ -92,8 +92,8 @@ def _join_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[st
     lost = given.join(table, left_on="id", right_on="media_id", how="anti")
     if lost.height:
         raise DataError(
-            f"{line_of(path, lost['_line'][0])}: the id '{lost['id'][0]}' has labels but is not among the "
-            f"features ({lost.height} such ids)."
+            f"{describe_line(path, lost['_line'][0])}: the id '{lost['id'][0]}' has labels but is not among "
+            f"the features ({lost.height} such ids)."
         )
     joined = table.join(
         given.select("id", "labels"), left_on="media_id", right_on="id", how="left", maintain_order="left"
@@ -102,7 +102,7 @@ def _join_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[st
 
 
 def _join_metadata(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
-    given = _unique_ids(_with_columns(read_text_table(path), path, ("id",)), path)
+    given = _unique_ids(_match_columns(read_text_table(path), path, ("id",)), path)
     lost = given.join(table, left_on="id", right_on="media_id", how="anti", maintain_order="left")
     notes = []
     if lost.height:
@@ -121,7 +121,7 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _with_columns(table: pl.DataFrame, path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
+def _match_columns(table: pl.DataFrame, path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
     missing = [name for name in needed if name not in table.columns]
     if missing:
         have = ", ".join(name for name in table.columns if name != "_place")

@@ -74,7 +74,7 @@ def find_pictures(root: Path) -> FoundFiles:
             pictures.append(pl.Series("file_path", here))
             full.update(as_text(above.as_posix()) for above in (inner, *inner.parents))
     unreadable = sorted(as_text(Path(error.filename).relative_to(root).as_posix()) for error in refused)
-    left_out = _left_out(aside, unreadable, refused)
+    left_out = _describe_left_out(aside, unreadable, refused)
     if not pictures:
         why = "".join(f"; {sentence}" for sentence in left_out if unreadable)
         raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}){why}.")
@@ -82,11 +82,13 @@ def find_pictures(root: Path) -> FoundFiles:
     return FoundFiles(pl.concat(pictures).sort(), empty, unreadable, left_out)
 
 
-def _left_out(aside: Counter[str], unreadable: Sequence[str], refused: Sequence[OSError]) -> list[str]:
+def _describe_left_out(
+    aside: Counter[str], unreadable: Sequence[str], refused: Sequence[OSError]
+) -> list[str]:
     """What was left aside, and why folders could not be read, a sentence each."""
     counted = sorted(aside.items(), key=lambda item: (-item[1], item[0]))
-    said = ", ".join(f"{count:,} {what}" for what, count in counted if count)
-    sentences = [f"left aside: {said}"] if said else []
+    parts = ", ".join(f"{count:,} {what}" for what, count in counted if count)
+    sentences = [f"left aside: {parts}"] if parts else []
     if unreadable:
         reasons = ", ".join(sorted({error.strerror or str(error) for error in refused}))
         more = ", …" if len(unreadable) > _NAMED else ""

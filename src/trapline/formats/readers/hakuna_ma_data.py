@@ -12,7 +12,7 @@ from trapline.errors import DataError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.one_hot import read_one_hot
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import line_of, read_flat_table, read_text_table, renamed
+from trapline.formats.text_table import describe_line, read_flat_table, read_text_table, rename_columns
 
 NUMBER_IN_NAME = r"(\d+)\D*$"
 """The last number in a file's name: the camera's count of its photos."""
@@ -27,8 +27,8 @@ def _recognise(source: Path) -> str | None:
     names = [f"{part}_metadata.csv" for part in _PARTS]
     if source.is_file() and source.name not in names:
         return None
-    found = [name for name in names if _is_metadata(folder / name)]
-    return f"it has {' and '.join(found)} of sequences" if found else None
+    tables = [name for name in names if _is_metadata(folder / name)]
+    return f"it has {' and '.join(tables)} of sequences" if tables else None
 
 
 def _is_metadata(path: Path) -> bool:
@@ -90,8 +90,8 @@ def read_hakuna_ma_data(
     images = folder if root is None else Path(root)
     read = [_read_part(folder, name) for name in wanted]
     rows = pl.concat([rows for rows, _ in read], how="diagonal")
-    rows, found = _with_folders(_with_places(rows), images)
-    notes = [note for _, notes in read for note in notes] + found
+    rows, folder_notes = _add_folders(_add_locations(rows), images)
+    notes = [note for _, notes in read for note in notes] + folder_notes
     if event_labels:
         rows = rows.with_columns(pl.coalesce("labels", "event_labels").alias("labels"))
     return Draft(rows, images, f"Hakuna Ma-data CSVs in {folder.name}", notes=notes)
@@ -99,12 +99,12 @@ def read_hakuna_ma_data(
 
 def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]]:
     path = folder / f"{part}_metadata.csv"
-    rows = renamed(read_flat_table(path, ("seq_id", "file_name")), {"datetime": "_time_text"}, path)
-    renamed(rows, _RENAMED, path)  # refuses, before all is joined, what cannot be renamed in the end
+    rows = rename_columns(read_flat_table(path, ("seq_id", "file_name")), {"datetime": "_time_text"}, path)
+    rename_columns(rows, _RENAMED, path)  # refuses, before all is joined, what cannot be renamed in the end
     for name in ("seq_id", "file_name"):
         if rows[name].null_count():
             line = rows.filter(pl.col(name).is_null())["_line"][0]
-            raise DataError(f"{line_of(path, line)}: there is no {name}.")
+            raise DataError(f"{describe_line(path, line)}: there is no {name}.")
     unlabelled = pl.lit(None, pl.List(pl.String))
     rows = rows.with_columns(
         pl.lit(path.name).cast(pl.Categorical).alias("_file"),
@@ -127,7 +127,7 @@ def _join_event_labels(rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, li
     if lost.height:
         notes.append(
             f"{lost.height} sequences have labels but no images, as {lost['seq_id'][0]} in "
-            f"{line_of(path, lost['_line'][0])}"
+            f"{describe_line(path, lost['_line'][0])}"
         )
     named = given.select("seq_id", pl.col("labels").alias("event_labels"))
     rows = rows.drop("event_labels").join(named, on="seq_id", how="left", maintain_order="left")
@@ -166,7 +166,7 @@ def _join_frame_labels(rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, li
     return rows, notes
 
 
-def _with_places(rows: pl.DataFrame) -> pl.DataFrame:
+def _add_locations(rows: pl.DataFrame) -> pl.DataFrame:
     """Rename to the catalog's words and fill season, location, deployment and the number of the file."""
     parts = pl.col("seq_id").str.splitn("#", 4).struct
     folders = pl.col("file_name").str.splitn("/", 4).struct
@@ -193,16 +193,16 @@ def _with_places(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.rename(_RENAMED).with_columns(number.alias("_frame_number")).drop("_head", "_roll", "_known")
 
 
-def _with_folders(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
+def _add_folders(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
     """Fill `file_path`: the file name, below the folder that has the images of its season."""
     top = pl.col("media_id").str.splitn("/", 2).struct.field("field_0")
     tops = rows.select(top.unique().alias("top"))["top"].sort()
     if len(tops) > _MANY_FOLDERS:  # images without folders of seasons
         return rows.with_columns(pl.col("media_id").alias("file_path")), []
-    places = {name: folder_of(root, name) for name in tops}
-    lost = [name for name, place in places.items() if place is None]
+    folder_of_top = {name: folder_of(root, name) for name in tops}
+    lost = [name for name, folder in folder_of_top.items() if folder is None]
     note = f"no folder {', '.join(lost[:5])}{', …' if len(lost) > 5 else ''} of images is in {root}"
-    prefixes = {name: place for name, place in places.items() if place}
+    prefixes = {name: folder for name, folder in folder_of_top.items() if folder}
     path = pl.col("media_id")
     if prefixes:
         prefix = top.replace_strict(prefixes, default="")
@@ -215,12 +215,12 @@ def folder_of(root: Path, top: str) -> str | None:
     try:
         if (root / top).exists():
             return ""
-        found = sorted(path.name for path in root.iterdir() if (path / top).is_dir())
+        folders = sorted(path.name for path in root.iterdir() if (path / top).is_dir())
     except (OSError, ValueError):  # what no folder can be called
         return None
-    if len(found) > 1:
+    if len(folders) > 1:
         raise DataError(
-            f"The images of {top} could be in {' or in '.join(found)} (all in {root}). Move the others "
+            f"The images of {top} could be in {' or in '.join(folders)} (all in {root}). Move the others "
             "away, or name the folder of the images with --root."
         )
-    return f"{found[0]}/" if found else None
+    return f"{folders[0]}/" if folders else None

@@ -45,17 +45,17 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
     entries = document["images"]
     files = [str(entry["file"]) for entry in entries]
     paths = catalog.table["file_path"].unique(maintain_order=True).to_list()
-    places = _match(paths, files, path)
+    indices = _match(paths, files, path)
     boxes = _boxes(path, entries, document["detection_categories"])
-    found = pl.DataFrame(
+    boxes_of_path = pl.DataFrame(
         {
-            "file_path": [None if place is None else paths[place] for place in places],
+            "file_path": [None if index is None else paths[index] for index in indices],
             "_found": pl.Series(boxes, dtype=pl.List(BOX)),
             "_named": True,
         },
         schema_overrides={"file_path": pl.String},
     ).drop_nulls("file_path")
-    joined = catalog.table.join(found, on="file_path", how="left", maintain_order="left")
+    joined = catalog.table.join(boxes_of_path, on="file_path", how="left", maintain_order="left")
     named = joined["_named"].fill_null(False)
     matched = int(named.sum())
     info = document.get("info")
@@ -67,7 +67,7 @@ def join_boxes(catalog: Catalog, path: Path | str) -> Catalog:
         matched=matched,
         failed=int((named & joined["_found"].is_null()).sum()),
         media_not_in_file=len(catalog) - matched,
-        names_not_in_catalog=places.count(None),
+        names_not_in_catalog=indices.count(None),
     )
     filled = joined.with_columns(pl.coalesce("_found", "boxes").alias("boxes")).drop("_found", "_named")
     return catalog.with_table(filled, replace(catalog.facts, boxes=facts))
@@ -93,7 +93,7 @@ def _check_form(path: Path, document: dict[str, Any]) -> None:
             )
 
 
-def _as_in_tables(name: str) -> str:
+def _normalise_path(name: str) -> str:
     """As a detector on Linux writes what is on the disk: a backslash is part of a name."""
     return name.replace("\\", as_text("\\")).removeprefix("./")
 
@@ -102,22 +102,22 @@ def _slashes(name: str) -> str:
     return re.sub(r"/+", "/", name.replace("\\", "/")).removeprefix("./")
 
 
-def _composed(name: str) -> str:
+def _compose(name: str) -> str:
     """As `_slashes`, and accents that a Mac writes behind their letters with these."""
     return unicodedata.normalize("NFC", _slashes(name))
 
 
-def _caseless(name: str) -> str:
-    return _composed(name).casefold()
+def _fold_case(name: str) -> str:
+    return _compose(name).casefold()
 
 
-_FORMS: tuple[Callable[[str], str], ...] = (_as_in_tables, _slashes, _composed, _caseless)
+_FORMS: tuple[Callable[[str], str], ...] = (_normalise_path, _slashes, _compose, _fold_case)
 """In which names are compared, one after the other: what is the same to the letter is the same before what is
 the same on a disk that does not tell accents or cases apart."""
 
 
 def _match(catalog: Sequence[str], files: Sequence[str], path: Path) -> list[int | None]:
-    """For each name of the file the place of its path in `catalog`; None where it has none.
+    """For each name of the file the index of its path in `catalog`; None where it has none.
 
     A media that a name has in a stricter form is none's in a looser one.
     """
@@ -127,9 +127,9 @@ def _match(catalog: Sequence[str], files: Sequence[str], path: Path) -> list[int
         left = [number for number, row in enumerate(rows) if row is None]
         if not left:
             break
-        here = catalog if form is _as_in_tables else [form(name) for name in catalog]
-        found = _match_form(here, {number: form(files[number]) for number in left}, owner, path)
-        for number, row in found.items():
+        here = catalog if form is _normalise_path else [form(name) for name in catalog]
+        matches = _match_form(here, {number: form(files[number]) for number in left}, owner, path)
+        for number, row in matches.items():
             rows[number] = row
             owner[row] = number
     if not owner:
@@ -141,17 +141,17 @@ def _match(catalog: Sequence[str], files: Sequence[str], path: Path) -> list[int
 def _match_form(
     catalog: Sequence[str], files: Mapping[int, str], taken: Mapping[int, int], path: Path
 ) -> dict[int, int]:
-    """Number of a name → place in `catalog`, both in one form; media that are taken are not found."""
+    """Number of a name → index in `catalog`, both in one form; media that are taken are not found."""
     by_name: dict[str, list[int]] = {}
     whole: dict[str, list[int]] = {}
-    for place, name in enumerate(catalog):
-        if place not in taken:
-            by_name.setdefault(name.rsplit("/", 1)[-1], []).append(place)
-            whole.setdefault(name, []).append(place)
+    for index, name in enumerate(catalog):
+        if index not in taken:
+            by_name.setdefault(name.rsplit("/", 1)[-1], []).append(index)
+            whole.setdefault(name, []).append(index)
     rows: dict[int, int] = {}
     owner: dict[int, int] = {}
     for number, name in files.items():
-        fits = whole.get(name) or _by_end(catalog, by_name.get(name.rsplit("/", 1)[-1], []), name)
+        fits = whole.get(name) or _match_by_end(catalog, by_name.get(name.rsplit("/", 1)[-1], []), name)
         if len(fits) > 1:
             several = ", ".join(catalog[row] for row in fits[:4])
             raise DataError(
@@ -168,7 +168,7 @@ def _match_form(
     return rows
 
 
-def _by_end(catalog: Sequence[str], rows: Sequence[int], name: str) -> list[int]:
+def _match_by_end(catalog: Sequence[str], rows: Sequence[int], name: str) -> list[int]:
     """The media whose path ends like `name`, or that `name` ends like."""
     return [
         row

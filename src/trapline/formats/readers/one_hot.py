@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from trapline.errors import DataError
-from trapline.formats.text_table import line_of, read_flat_table
+from trapline.formats.text_table import describe_line, read_flat_table
 
 _BITS = 62
 """Columns that are put into one integer to find the rows with the same labels."""
@@ -33,18 +33,18 @@ def read_one_hot(path: Path, id_column: str) -> tuple[pl.DataFrame, list[str]]:
     _refuse_other_numbers(table, classes, path)
     counts = table.select(pl.col(classes).cast(pl.Int64).sum()).row(0)
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
-    found = table.select(id_column, "_line").hstack([_lists(table, classes)])
-    none = found.filter(pl.col("labels").list.len() == 0)
+    labels = table.select(id_column, "_line").hstack([_lists(table, classes)])
+    none = labels.filter(pl.col("labels").list.len() == 0)
     if none.height:
-        raise DataError(f"{line_of(path, none['_line'][0])}: no label is 1 ({none.height} such rows).")
-    return found, [f"{path.name}: no row has the label {', '.join(empty)}"] if empty else []
+        raise DataError(f"{describe_line(path, none['_line'][0])}: no label is 1 ({none.height} such rows).")
+    return labels, [f"{path.name}: no row has the label {', '.join(empty)}"] if empty else []
 
 
 def _lists(table: pl.DataFrame, classes: list[str]) -> pl.Series:
     """List[String] [rows]. Few sets of labels occur: each is made once and given to all rows that have it."""
     chunks = [classes[start : start + _BITS] for start in range(0, len(classes), _BITS)]
     keys = table.select(
-        pl.sum_horizontal(pl.col(name).cast(pl.Int64) * 2**place for place, name in enumerate(chunk)).alias(
+        pl.sum_horizontal(pl.col(name).cast(pl.Int64) * 2**index for index, name in enumerate(chunk)).alias(
             f"key{number}"
         )
         for number, chunk in enumerate(chunks)
@@ -54,8 +54,8 @@ def _lists(table: pl.DataFrame, classes: list[str]) -> pl.Series:
         [
             name
             for chunk, key in zip(chunks, row, strict=True)
-            for place, name in enumerate(chunk)
-            if key >> place & 1
+            for index, name in enumerate(chunk)
+            if key >> index & 1
         ]
         for row in sets.iter_rows()
     ]
@@ -69,8 +69,8 @@ def _refuse_doubled(table: pl.DataFrame, id_column: str, path: Path) -> None:
     twice = table.filter(pl.col(id_column).is_duplicated())
     name = twice[id_column][0]
     lines = twice.filter(pl.col(id_column).eq_missing(name))["_line"].head(5).to_list()
-    said = " and ".join(line_of(path, line) for line in lines)
-    raise DataError(f"The {id_column} '{name}' occurs more than once: {said} ({path}).")
+    where = " and ".join(describe_line(path, line) for line in lines)
+    raise DataError(f"The {id_column} '{name}' occurs more than once: {where} ({path}).")
 
 
 def _refuse_other_numbers(table: pl.DataFrame, classes: list[str], path: Path) -> None:
@@ -82,14 +82,14 @@ def _refuse_other_numbers(table: pl.DataFrame, classes: list[str], path: Path) -
     if not wrong:
         return
     rows = pl.DataFrame(wrong).select(pl.any_horizontal(pl.all()))
-    place = int(rows.to_series().arg_true()[0])
-    name = next(name for name, bad in wrong.items() if bad[place])
-    line = int(table["_line"][place])
+    row = int(rows.to_series().arg_true()[0])
+    name = next(name for name, bad in wrong.items() if bad[row])
+    line = int(table["_line"][row])
     try:
         written = pl.read_csv(path, skip_rows_after_header=line - 2, n_rows=1, infer_schema=False)[name][0]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a quote before that line, or in it
         written = "something else"
     raise DataError(
-        f"{line_of(path, line)}: the label '{name}' is {written!r}, not 0 or 1 "
+        f"{describe_line(path, line)}: the label '{name}' is {written!r}, not 0 or 1 "
         f"({int(rows.sum().item())} such rows)."
     )

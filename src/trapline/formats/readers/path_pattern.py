@@ -43,14 +43,14 @@ def apply_pattern(rows: pl.DataFrame, pattern: str) -> tuple[pl.DataFrame, list[
         raise DataError(f"The pattern {pattern!r} matches no path; the first is {rows['file_path'][0]!r}.")
     for name in names:
         target = _MEANINGS.get(name, name)
-        value = _typed(groups[name], name)
+        value = _read_types(groups[name], name)
         old = pl.col(target) if target in rows.columns else pl.lit(None)
         rows = rows.with_columns(pl.coalesce(value, old).alias(target))
     missed = len(matched) - int(matched.sum())
     return rows, [f"the pattern does not match {missed:,} paths"] if missed else []
 
 
-def _typed(text: pl.Series, name: str) -> pl.Series:
+def _read_types(text: pl.Series, name: str) -> pl.Series:
     if name == "label":
         return pl.select(pl.when(text.is_not_null()).then(pl.concat_list(text))).to_series()
     if name != "frame":
@@ -61,11 +61,11 @@ def _typed(text: pl.Series, name: str) -> pl.Series:
 
 
 def _letters(text: pl.Expr) -> pl.Expr:
-    """The place of one or two letters in a, b, …, z, aa, ab, …; null where it is anything else."""
-    places = {chr(97 + n): n + 1 for n in range(26)}
+    """The number of one or two letters in a, b, …, z, aa, ab, …; null where it is anything else."""
+    numbers = {chr(97 + n): n + 1 for n in range(26)}
     first, last = (
         text.str.extract("^([a-z])?([a-z])$", group).replace_strict(
-            places, default=None, return_dtype=pl.Int64
+            numbers, default=None, return_dtype=pl.Int64
         )
         for group in (1, 2)
     )

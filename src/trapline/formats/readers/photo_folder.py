@@ -54,14 +54,14 @@ def read_photo_folder(
     """
     if location_level < 0:
         raise UsageError(f"--location-level counts folders from 1 (0: no location), not {location_level}.")
-    found = find_pictures(source)
+    files = find_pictures(source)
     path = pl.col("file_path")
     rows = pl.concat(
         part.with_columns(path.alias("media_id"), path.alias("_place"), _location(location, location_level))
-        for part in found.pictures.to_frame().iter_slices(PHOTOS_AT_ONCE)
+        for part in files.pictures.to_frame().iter_slices(PHOTOS_AT_ONCE)
     )
     notes: list[str] = []
-    left_out = list(found.left_out)
+    left_out = list(files.left_out)
     tables = sorted(file.name for file in source.glob("*.csv"))
     if tables:
         left_out.append(f"there are tables beside the photos ({', '.join(tables[:4])}), which are not read")
@@ -81,7 +81,7 @@ def read_photo_folder(
         time_source="filename",
         notes=notes,
         left_out=left_out,
-        unreadable_folders=found.unreadable_folders,
+        unreadable_folders=files.unreadable_folders,
     )
 
 

@@ -132,7 +132,7 @@ def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
     if format != "auto":
         return READERS.find(format), "it was asked for"
     for candidate in sorted(READERS.values(), key=lambda reader: reader.rank):
-        why = _recognised(candidate, source)
+        why = _recognise(candidate, source)
         if why is not None:
             return candidate, why
     raise DataError(
@@ -140,7 +140,7 @@ def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
     )
 
 
-def _recognised(candidate: Reader, source: Path) -> str | None:
+def _recognise(candidate: Reader, source: Path) -> str | None:
     """Why a source is of a reader's format; a guest that fails at the look is warned of and passed over."""
     try:
         with READERS.naming_guests(candidate.name):

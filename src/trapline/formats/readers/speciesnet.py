@@ -34,7 +34,7 @@ def _recognise(source: Path) -> str | None:
 
 @reader("speciesnet", recognise=_recognise)
 def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
-    """SpeciesNet JSON: predictions (boxes, and what it predicted), or instances (paths and places).
+    """SpeciesNet JSON: predictions (boxes, and what it predicted), or instances (paths and locations).
 
     Both layouts are read: one prediction a photo (SpeciesNet up to 4), and one a detection (5). What
     SpeciesNet predicted is no label: it is kept in the columns `speciesnet_prediction` and
@@ -83,7 +83,7 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
 
 def _row(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where, "boxes": _boxes(entry, where)}
-    entry = {**_surest(entry, where), **entry}
+    entry = {**_surest_label(entry, where), **entry}
     for name, kind in _COPIED.items():
         value = entry.get(name)
         try:
@@ -93,21 +93,21 @@ def _row(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     return row
 
 
-def _surest(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _surest_label(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The prediction of the detection that SpeciesNet 5 is surest of; nothing where none was classified."""
-    found: list[tuple[float, str]] = []
+    candidates: list[tuple[float, str]] = []
     try:
         for detection in entry.get("detections") or ():
             processed, raw = detection.get("processed_classification"), detection.get("raw_classifications")
             if processed is not None:
-                found.append((float(processed["score"]), str(processed["class"])))
+                candidates.append((float(processed["score"]), str(processed["class"])))
             elif raw is not None:
-                found.append((float(raw["scores"][0]), str(raw["classes"][0])))
+                candidates.append((float(raw["scores"][0]), str(raw["classes"][0])))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where} has a wrong classification: {error!r}") from error
-    if not found:
+    if not candidates:
         return {}
-    score, name = max(found)
+    score, name = max(candidates)
     return {"prediction": name, "prediction_score": score}
 
 

@@ -54,7 +54,7 @@ def read_timelapse(
         root: the folder that the paths start from, instead of the file's own.
 
     Raises:
-        DataError: a column is missing, a row has no file, or rows of one file disagree on place or time.
+        DataError: a column is missing, a row has no file, or rows of one file disagree on location or time.
         UsageError: `columns` names something else.
     """
     table = read_text_table(source)
@@ -66,26 +66,26 @@ def read_timelapse(
     if unknown:
         raise UsageError(f"Of a Timelapse CSV the columns label and location can be named, not {unknown[0]}.")
     labels = _column(table, asked.get("label"), _LABELS, source)
-    place = _column(table, asked.get("location"), _LOCATIONS, source)
+    location = _column(table, asked.get("location"), _LOCATIONS, source)
     nameless = table.filter(pl.col("File").is_null())
     if nameless.height:
         raise DataError(f"{nameless['_place'][0]} names no file.")
     folder = pl.col("RelativePath").fill_null("").str.strip_chars("/\\")
     path = pl.when(folder == "").then("File").otherwise(folder + "/" + pl.col("File"))
-    free = [name for name in table.columns if name not in (*_OWN, labels, place)]
+    free = [name for name in table.columns if name not in (*_OWN, labels, location)]
     rows = table.select(
         path.alias("file_path"),
         "_place",
         _time(table).alias("_time_text"),
-        (pl.lit(None, pl.String) if place is None else pl.col(place)).alias("location_id"),
+        (pl.lit(None, pl.String) if location is None else pl.col(location)).alias("location_id"),
         _words(labels, label_separator).alias("labels"),
         *(pl.col(name).alias(f"timelapse_{name}") for name in free),
     )
     folder_above = source.parent if root is None else Path(root)
     rows = rows.with_columns(normal_paths(rows["file_path"], folder_above))
     rows, notes = _one_row_a_file(rows)
-    said = f"labels from {labels!r}" if labels else "no labels: no column is named for them"
-    notes.insert(0, f"columns: {said}, locations from {place!r}" if place else f"columns: {said}")
+    origin = f"labels from {labels!r}" if labels else "no labels: no column is named for them"
+    notes.insert(0, f"columns: {origin}, locations from {location!r}" if location else f"columns: {origin}")
     return Draft(
         rows.with_columns(pl.col("file_path").alias("media_id")),
         folder_above,

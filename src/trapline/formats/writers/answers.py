@@ -12,7 +12,7 @@ import polars as pl
 from trapline.errors import DataError, UsageError
 from trapline.formats.writers.detected import SURE, confidence, is_sure, kind_of
 from trapline.formats.writers.writing import Job
-from trapline.metrics import said as labels_said
+from trapline.metrics import labels_said
 from trapline.models.calibrated import blank_column
 from trapline.taxonomy.names import Kind
 
@@ -27,7 +27,7 @@ _NO_ANIMAL: tuple[set[Kind | None], ...] = ({"human"}, {"vehicle"}, {"human", "v
 
 
 @dataclass(frozen=True)
-class Answer:
+class LabelProbability:
     """A label and its probability."""
 
     label: str
@@ -35,12 +35,12 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Said:
+class Observation:
     """What one row of the predictions says.
 
     Attributes:
         event_id: the event, in rows of events; else that of the media.
-        box: the place of the box in the media's list of boxes; None but in rows of boxes.
+        box: the index of the box in the media's list of boxes; None but in rows of boxes.
         failure: why there is no prediction; None where there is one.
         remark: what was odd about a prediction.
         answers: the labels that pass the threshold, most probable first; none where nothing passes.
@@ -52,8 +52,8 @@ class Said:
     box: int | None
     failure: str | None
     remark: str | None
-    answers: tuple[Answer, ...]
-    ranked: tuple[Answer, ...]
+    answers: tuple[LabelProbability, ...]
+    ranked: tuple[LabelProbability, ...]
     by_detector: bool = False
 
     @property
@@ -63,7 +63,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class MediaSaid:
+class MediaObservations:
     """A row of the catalog and what is said of it.
 
     Attributes:
@@ -74,8 +74,8 @@ class MediaSaid:
     """
 
     media: Mapping[str, Any]
-    said: tuple[Said, ...]
-    shown: tuple[Said, ...]
+    observations: tuple[Observation, ...]
+    shown: tuple[Observation, ...]
 
     @property
     def labels(self) -> list[str]:
@@ -85,7 +85,7 @@ class MediaSaid:
     @property
     def failed(self) -> bool:
         """There is no prediction of the photo."""
-        return all(what.failure is not None for what in self.said)
+        return all(what.failure is not None for what in self.observations)
 
     @property
     def unclassified(self) -> bool:
@@ -106,12 +106,12 @@ def resolve_threshold(job: Job, threshold: float | None) -> float:
     return threshold
 
 
-def say(job: Job, threshold: float | None) -> list[Said]:
+def observe_rows(job: Job, threshold: float | None) -> list[Observation]:
     """What each row of the predictions says, in their order.
 
     Of a single-label model the most probable label is the answer if it reaches the threshold; of a
-    multi-label model every label that does, but `blank` only alone (see `trapline.metrics.said`). Of a model
-    of taxa, unless a threshold is given, it is the rolled-up answer.
+    multi-label model every label that does, but `blank` only alone (see `trapline.metrics.labels_said`). Of a
+    model of taxa, unless a threshold is given, it is the rolled-up answer.
     """
     rolled = job.rolled_up if threshold is None else None
     limit = resolve_threshold(job, threshold)
@@ -120,25 +120,25 @@ def say(job: Job, threshold: float | None) -> list[Said]:
     order = np.argsort(-np.nan_to_num(numbers, nan=-1.0), axis=1, kind="stable")
     several = job.predictions.task == "multi-label"
     passes = labels_said(numbers, limit, blank_column(labels) if several else None)
-    said = []
+    observations = []
     fixed = table.select("event_id", "box", "status", "reason")
     for row, (event, box, status, reason) in enumerate(fixed.iter_rows()):
         if status == "failed":
-            said.append(Said(event, box, reason or "no reason was recorded", None, (), ()))
+            observations.append(Observation(event, box, reason or "no reason was recorded", None, (), ()))
             continue
-        places = order[row] if several else order[row, : max(TOP, 1)]
-        ranked = tuple(Answer(labels[place], float(numbers[row, place])) for place in places)
-        candidates = zip(ranked if several else ranked[:1], places, strict=False)
-        answers = tuple(answer for answer, place in candidates if passes[row, place])
+        indices = order[row] if several else order[row, : max(TOP, 1)]
+        ranked = tuple(LabelProbability(labels[index], float(numbers[row, index])) for index in indices)
+        candidates = zip(ranked if several else ranked[:1], indices, strict=False)
+        answers = tuple(answer for answer, index in candidates if passes[row, index])
         if rolled is not None:
             name, probability = rolled[row]
-            answers = () if name is None else (Answer(name, probability),)
+            answers = () if name is None else (LabelProbability(name, probability),)
             ranked = (*answers, *(answer for answer in ranked if answer.label != name))
-        said.append(Said(event, box, None, reason, answers, ranked[:TOP]))
-    return said
+        observations.append(Observation(event, box, None, reason, answers, ranked[:TOP]))
+    return observations
 
 
-def by_media(job: Job, threshold: float | None) -> tuple[list[MediaSaid], list[str]]:
+def observe_media(job: Job, threshold: float | None) -> tuple[list[MediaObservations], list[str]]:
     """What is said of each media, in the order of the predictions, and what a person should know of it.
 
     Predictions of events are given to every media of the event; those of boxes are put together by media.
@@ -148,50 +148,50 @@ def by_media(job: Job, threshold: float | None) -> tuple[list[MediaSaid], list[s
     Raises:
         DataError: a media, event or box of the predictions is not in the catalog.
     """
-    said = say(job, threshold)
+    observations = observe_rows(job, threshold)
     rows = {row["media_id"]: row for row in job.catalog.table.iter_rows(named=True)}
     if job.predictions.level == "event":
-        pairs = _spread(job, said)
+        pairs = _spread_events(job, observations)
     else:
-        pairs = list(zip(job.predictions.table["media_id"], said, strict=True))
+        pairs = list(zip(job.predictions.table["media_id"], observations, strict=True))
     unknown = [media for media, _ in pairs if media not in rows]
     if unknown:
         raise DataError(
             f"The predictions are not of this catalog: it has no media {unknown[0]!r} "
             f"({len(unknown)} of {len(pairs)} are missing). Give the catalog that was predicted."
         )
-    grouped: dict[str, list[Said]] = {}
+    grouped: dict[str, list[Observation]] = {}
     for media, what in pairs:
         grouped.setdefault(media, []).append(what)
     _check_boxes(rows, grouped)
-    found = [_media_said(job, rows[media], whats) for media, whats in grouped.items()]
-    notes = _describe_people(job, found)
+    media_observations = [_observe_one_media(job, rows[media], whats) for media, whats in grouped.items()]
+    notes = _describe_people(job, media_observations)
     if job.detected_kinds:
-        found, more = _with_detected(job, found)
+        media_observations, more = _add_detected(job, media_observations)
         notes += more
-    missing = len(rows) - len(found)
+    missing = len(rows) - len(media_observations)
     if missing:
         notes.append(f"{missing} media of the catalog have no prediction and are not written")
-    return found, notes
+    return media_observations, notes
 
 
-def _spread(job: Job, said: list[Said]) -> list[tuple[str, Said]]:
+def _spread_events(job: Job, observations: list[Observation]) -> list[tuple[str, Observation]]:
     members = dict(
         job.catalog.table.filter(pl.col("event_id").is_not_null())
         .group_by("event_id", maintain_order=True)
         .agg("media_id")
         .iter_rows()
     )
-    unknown = [what.event_id for what in said if what.event_id not in members]
+    unknown = [what.event_id for what in observations if what.event_id not in members]
     if unknown:
         raise DataError(
             f"The predictions are not of this catalog: it has no event {unknown[0]!r} "
-            f"({len(unknown)} of {len(said)} are missing). Give the catalog that was predicted."
+            f"({len(unknown)} of {len(observations)} are missing). Give the catalog that was predicted."
         )
-    return [(media, what) for what in said for media in members[what.event_id]]
+    return [(media, what) for what in observations for media in members[what.event_id]]
 
 
-def _check_boxes(rows: Mapping[str, Mapping[str, Any]], grouped: Mapping[str, list[Said]]) -> None:
+def _check_boxes(rows: Mapping[str, Mapping[str, Any]], grouped: Mapping[str, list[Observation]]) -> None:
     for media, whats in grouped.items():
         boxes = rows[media]["boxes"] or []
         for what in whats:
@@ -202,26 +202,30 @@ def _check_boxes(rows: Mapping[str, Mapping[str, Any]], grouped: Mapping[str, li
                 )
 
 
-def _media_said(job: Job, media: Mapping[str, Any], said: Sequence[Said]) -> MediaSaid:
-    blank = [what for what in said if what.answers and job.kind(what.answers[0].label) == "blank"]
-    if len(blank) < len(said):
-        shown = tuple(what for what in said if what not in blank)
+def _observe_one_media(
+    job: Job, media: Mapping[str, Any], observations: Sequence[Observation]
+) -> MediaObservations:
+    blank = [what for what in observations if what.answers and job.kind(what.answers[0].label) == "blank"]
+    if len(blank) < len(observations):
+        shown = tuple(what for what in observations if what not in blank)
     else:
         shown = (replace(min(blank, key=lambda what: what.answers[0].probability), box=None),)
-    return MediaSaid(media, tuple(said), shown)
+    return MediaObservations(media, tuple(observations), shown)
 
 
-def _with_detected(job: Job, found: list[MediaSaid]) -> tuple[list[MediaSaid], list[str]]:
+def _add_detected(job: Job, entries: list[MediaObservations]) -> tuple[list[MediaObservations], list[str]]:
     """Add what the detector says of boxes that the model was not asked about: people and vehicles."""
     after, added, instead = [], 0, 0
-    for entry in found:
-        detected = _detected(job, entry)
-        said = entry.said
+    for entry in entries:
+        detected = _observe_detected(job, entry)
+        observations = entry.observations
         if detected:
-            said = tuple(what for what in said if what.box is not None or what.failure is not None)
+            observations = tuple(
+                what for what in observations if what.box is not None or what.failure is not None
+            )
         added += len(detected)
-        instead += len(said) < len(entry.said)
-        after.append(_media_said(job, entry.media, [*said, *detected]))
+        instead += len(observations) < len(entry.observations)
+        after.append(_observe_one_media(job, entry.media, [*observations, *detected]))
     if not added:
         return after, []
     names = " and ".join(sorted(job.detected_name(kind) for kind in job.detected_kinds))
@@ -232,27 +236,27 @@ def _with_detected(job: Job, found: list[MediaSaid]) -> tuple[list[MediaSaid], l
     return after, [note]
 
 
-def _detected(job: Job, entry: MediaSaid) -> list[Said]:
-    asked = {what.box for what in entry.said}
-    found = []
-    for place, box in enumerate(entry.media["boxes"] or ()):
+def _observe_detected(job: Job, entry: MediaObservations) -> list[Observation]:
+    asked = {what.box for what in entry.observations}
+    observations = []
+    for index, box in enumerate(entry.media["boxes"] or ()):
         kind = kind_of(box)
-        if place in asked or kind is None or kind == "animal" or not is_sure(box):
+        if index in asked or kind is None or kind == "animal" or not is_sure(box):
             continue
-        answer = Answer(job.detected_name(kind), confidence(box))
+        answer = LabelProbability(job.detected_name(kind), confidence(box))
         event = entry.media["event_id"]
-        found.append(Said(event, place, None, None, (answer,), (answer,), by_detector=True))
-    return found
+        observations.append(Observation(event, index, None, None, (answer,), (answer,), by_detector=True))
+    return observations
 
 
-def _describe_people(job: Job, found: list[MediaSaid]) -> list[str]:
+def _describe_people(job: Job, entries: list[MediaObservations]) -> list[str]:
     """For people: how many photos are said to show an animal where the detector found people alone."""
     if job.predictions.level != "media":
         return []
     count = sum(
-        any(job.kind(answer.label) == "animal" for what in entry.said for answer in what.answers)
+        any(job.kind(answer.label) == "animal" for what in entry.observations for answer in what.answers)
         and {kind_of(box) for box in entry.media["boxes"] or () if is_sure(box)} in _NO_ANIMAL
-        for entry in found
+        for entry in entries
     )
     if not count:
         return []
@@ -262,17 +266,17 @@ def _describe_people(job: Job, found: list[MediaSaid]) -> list[str]:
     ]
 
 
-def author(job: Job, what: Said) -> str:
+def author(job: Job, what: Observation) -> str:
     """Who says it: the model, or the detector."""
     return (job.detector or "a detector") if what.by_detector else job.classifier
 
 
-def places_of(entry: MediaSaid, called: Mapping[str, str]) -> list[str]:
+def folders_of(entry: MediaObservations, called: Mapping[str, str]) -> list[str]:
     """Where a photo is counted or sorted: under what its labels are `called`, or what it is without any."""
     return [called[label] for label in entry.labels] or [FAILED if entry.failed else UNCLASSIFIED]
 
 
-def told_apart(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def tell_names_apart(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """What labels are called beside `unclassified` and `failed`, which are none; for people, what changed."""
     called = {
         name: f"{name} (class)" if name.casefold() in (UNCLASSIFIED, FAILED) else name for name in names
@@ -292,7 +296,7 @@ def describe_spread(job: Job) -> list[str]:
     return ["the predictions are of events: every media of an event carries its event's answer"]
 
 
-def rounded(probability: float) -> float:
+def round_probability(probability: float) -> float:
     """A probability as it is written: five digits."""
     return round(probability, 5)
 

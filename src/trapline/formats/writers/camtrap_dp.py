@@ -11,7 +11,7 @@ from typing import Any
 
 from trapline.errors import DataError, UsageError
 from trapline.formats.camtrap_dp_package import (
-    Package,
+    CamtrapPackage,
     Row,
     deployment_row,
     extended_descriptor,
@@ -20,19 +20,19 @@ from trapline.formats.camtrap_dp_package import (
 from trapline.formats.camtrap_dp_schema import check_row
 from trapline.formats.deployments import Deployment, assign_deployments, read_deployments
 from trapline.formats.writers.answers import (
-    Answer,
-    MediaSaid,
-    Said,
+    LabelProbability,
+    MediaObservations,
+    Observation,
     author,
-    by_media,
     describe_threshold,
-    rounded,
-    say,
+    observe_media,
+    observe_rows,
+    round_probability,
 )
 from trapline.formats.writers.camtrap_dp_match import find_present, new_names
 from trapline.formats.writers.project_metadata import TEMPLATE, read_camtrap_metadata
 from trapline.formats.writers.writing import Job, Written, writer
-from trapline.formats.zones import instant, parse_zone, written
+from trapline.formats.zones import format_instant, instant, parse_zone
 from trapline.taxonomy.names import Rank
 
 _TYPE_OF_KIND = {
@@ -74,7 +74,7 @@ class _Media:
     event_id: str | None
     deployment: Deployment
     moment: datetime
-    said: MediaSaid
+    observed: MediaObservations
     present: bool
 
 
@@ -121,13 +121,13 @@ def write_camtrap_dp(
         DataError: a media has no deployment, time or type; a value breaks the standard's rules; another photo
             of the package has the path or id of a new one.
     """
-    package = Package.open(job.output)
+    package = CamtrapPackage.open(job.output)
     zone = None if timezone is None else parse_zone(timezone)
-    entries, notes = by_media(job, threshold)
+    entries, notes = observe_media(job, threshold)
     _refuse_incomplete(job, package, entries, deployments, zone, metadata)
     described = None if package.exists or metadata is None else read_camtrap_metadata(metadata)
     known = _deployments(package, deployments, zone)
-    media, left_out, more = _place(package, entries, known, zone, media_prefix, leave_out)
+    media, left_out, more = _locate(package, entries, known, zone, media_prefix, leave_out)
     notes += more
     used = {each.deployment.deployment_id: each.deployment for each in media}
     there = package.ids("deployments")
@@ -147,8 +147,8 @@ def write_camtrap_dp(
         added = bool(package.added["deployments"])
         descriptor = extended_descriptor(package.descriptor, known, taxa, level, deployments_added=added)
     files = package.save(descriptor)
-    said = [(each.said.media, what) for each in media for what in each.said.shown]
-    flat = sum(what.box is not None and not _box(photo, what) for photo, what in said)
+    pairs = [(each.observed.media, what) for each in media for what in each.observed.shown]
+    flat = sum(what.box is not None and not _box(photo, what) for photo, what in pairs)
     if flat:
         left_out.append(f"{flat} boxes without an area that six digits show")
     unknown = sum(row["observationType"] == "unknown" for row in observations)
@@ -164,8 +164,8 @@ def write_camtrap_dp(
 
 def _refuse_incomplete(
     job: Job,
-    package: Package,
-    entries: Sequence[MediaSaid],
+    package: CamtrapPackage,
+    entries: Sequence[MediaObservations],
     deployments: Path | None,
     zone: tzinfo | None,
     metadata: Path | None,
@@ -193,16 +193,16 @@ def _refuse_incomplete(
         )
 
 
-def _deployments(package: Package, path: Path | None, zone: tzinfo | None) -> list[Deployment]:
+def _deployments(package: CamtrapPackage, path: Path | None, zone: tzinfo | None) -> list[Deployment]:
     known = read_deployments(package.folder / "deployments.csv", zone) if package.exists else []
     ids = {deployment.deployment_id for deployment in known}
     own = [] if path is None else read_deployments(path, zone)
     return known + [deployment for deployment in own if deployment.deployment_id not in ids]
 
 
-def _place(
-    package: Package,
-    entries: Sequence[MediaSaid],
+def _locate(
+    package: CamtrapPackage,
+    entries: Sequence[MediaObservations],
     deployments: Sequence[Deployment],
     zone: tzinfo | None,
     prefix: str,
@@ -214,14 +214,15 @@ def _place(
     lost = []
     if untimed:
         first = ", ".join(entry.media["file_path"] for entry in untimed[:3])
-        said = f"{len(untimed)} media have no time that is an instant (none at all, or one that daylight "
-        said += f"saving skips or repeats): {first}"
+        problem = f"{len(untimed)} media have no time that is an instant (none at all, or one that daylight "
+        problem += f"saving skips or repeats): {first}"
         if not leave_out or len(untimed) == len(entries):
             raise DataError(
-                f"Camtrap DP requires the instant of every media; {said}. Leave them out with --leave-out; "
-                "for clocks that do not follow daylight saving give a fixed offset as the --timezone."
+                f"Camtrap DP requires the instant of every media; {problem}. Leave them out with "
+                "--leave-out; for clocks that do not follow daylight saving give a fixed offset as the "
+                "--timezone."
             )
-        lost.append(said)
+        lost.append(problem)
     timed = [entry for entry in entries if moments[entry.media["media_id"]] is not None]
     instants = {name: moment for name, moment in moments.items() if moment is not None}
     present = find_present(package, [entry.media for entry in timed], instants, prefix)
@@ -237,23 +238,23 @@ def _place(
         homes[own], instants[own] = by_id[row.deployment_id], row.moment
     media = [entry.media for entry in timed]
     ids, events, more = new_names(package, media, present, homes, prefix)
-    found = []
+    located = []
     for entry in timed:
         own, event = entry.media["media_id"], entry.media["event_id"]
         names = ids[own], events.get(event, event)
-        found.append(_Media(*names, homes[own], instants[own], entry, own in present))
-    return found, lost, notes + more
+        located.append(_Media(*names, homes[own], instants[own], entry, own in present))
+    return located, lost, notes + more
 
 
 def _media_row(media: _Media, prefix: str, public: bool) -> Row:
-    path = media.said.media["file_path"]
+    path = media.observed.media["file_path"]
     mediatype = _MEDIATYPES.get(PurePosixPath(path).suffix.lower()) or mimetypes.guess_type(path)[0]
     if mediatype is None:
         raise DataError(f"The media type of {path} cannot be told from its name; Camtrap DP requires it.")
     return {
         "mediaID": media.media_id,
         "deploymentID": media.deployment.deployment_id,
-        "timestamp": written(media.moment),
+        "timestamp": format_instant(media.moment),
         "filePath": prefix + path,
         "filePublic": "true" if public else "false",
         "fileName": PurePosixPath(path).name,
@@ -267,18 +268,18 @@ def _observations(job: Job, media: Sequence[_Media], threshold: float | None) ->
         return
     for each in media:
         count = 0
-        for what in each.said.shown:
+        for what in each.observed.shown:
             for answer in what.answers or (None,):
                 yield {
                     "observationID": f"{each.media_id}-{job.predictions.model[:8]}-{count}",
                     "deploymentID": each.deployment.deployment_id,
                     "mediaID": each.media_id,
                     "eventID": each.event_id,
-                    "eventStart": written(each.moment),
-                    "eventEnd": written(each.moment),
+                    "eventStart": format_instant(each.moment),
+                    "eventEnd": format_instant(each.moment),
                     "observationLevel": "media",
                     **_statement(job, what, answer),
-                    **_box(each.said.media, what),
+                    **_box(each.observed.media, what),
                 }
                 count += 1
 
@@ -286,8 +287,8 @@ def _observations(job: Job, media: Sequence[_Media], threshold: float | None) ->
 def _event_observations(job: Job, media: Sequence[_Media], threshold: float | None) -> Iterable[Row]:
     members: dict[str, list[_Media]] = {}
     for each in media:
-        members.setdefault(each.said.media["event_id"], []).append(each)
-    for what in say(job, threshold):
+        members.setdefault(each.observed.media["event_id"], []).append(each)
+    for what in observe_rows(job, threshold):
         own = members.get(what.event_id or "", [])
         if not own:
             continue  # all its media have no instant: they are counted as left out
@@ -299,32 +300,32 @@ def _event_observations(job: Job, media: Sequence[_Media], threshold: float | No
                 "observationID": f"event-{own[0].event_id}-{job.predictions.model[:8]}-{count}",
                 "deploymentID": homes.copy().pop(),
                 "eventID": own[0].event_id,
-                "eventStart": written(min(each.moment for each in own)),
-                "eventEnd": written(max(each.moment for each in own)),
+                "eventStart": format_instant(min(each.moment for each in own)),
+                "eventEnd": format_instant(max(each.moment for each in own)),
                 "observationLevel": "event",
                 **_statement(job, what, answer),
             }
 
 
-def _statement(job: Job, what: Said, answer: Answer | None) -> Row:
+def _statement(job: Job, what: Observation, answer: LabelProbability | None) -> Row:
     """Who says what, how surely."""
     if what.failure is not None:
         return {"observationType": "unclassified", "observationComments": f"not classified: {what.failure}"}
     stated: dict[str, str | None] = {"classificationMethod": "machine", "classifiedBy": author(job, what)}
     if answer is None:
         top = what.ranked[0]
-        comment = f"below the threshold; most probable: {top.label} ({rounded(top.probability)})"
+        comment = f"below the threshold; most probable: {top.label} ({round_probability(top.probability)})"
         return stated | {"observationType": "unknown", "observationComments": comment}
     return stated | {
         "observationType": _TYPE_OF_KIND[job.kind(answer.label)],
         "scientificName": job.scientific_name(answer.label),
-        "classificationProbability": f"{rounded(answer.probability):.5f}",
+        "classificationProbability": f"{round_probability(answer.probability):.5f}",
         "observationTags": f"label:{answer.label}",
         "observationComments": what.remark,
     }
 
 
-def _box(media: Mapping[str, Any], what: Said) -> Row:
+def _box(media: Mapping[str, Any], what: Observation) -> Row:
     if what.box is None:
         return {}
     box = media["boxes"][what.box]
@@ -345,11 +346,11 @@ def _taxa(job: Job, observations: Sequence[Row]) -> list[dict[str, str]]:
     if job.taxonomy is None:
         return []
     names = {row.get("scientificName") for row in observations} - {None}
-    found = []
+    taxa = []
     for name in sorted(name for name in names if name is not None):
         taxon = job.taxonomy.taxa[name]
         lineage = job.taxonomy.lineage(name)
         ranks: tuple[Rank, ...] = ("class", "order", "family", "genus")
         entry = {"scientificName": name, "taxonRank": str(taxon.rank)}
-        found.append(entry | {str(rank): lineage[rank] for rank in ranks if lineage.get(rank, name) != name})
-    return found
+        taxa.append(entry | {str(rank): lineage[rank] for rank in ranks if lineage.get(rank, name) != name})
+    return taxa

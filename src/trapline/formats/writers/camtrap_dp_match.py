@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from trapline.errors import DataError
-from trapline.formats.camtrap_dp_package import Package, PresentMedia
+from trapline.formats.camtrap_dp_package import CamtrapPackage, PresentMedia
 from trapline.formats.deployments import Deployment
-from trapline.formats.zones import written
+from trapline.formats.zones import format_instant
 
 Media = Mapping[str, Any]
 
 
 def find_present(
-    package: Package, media: Sequence[Media], moments: Mapping[str, datetime], prefix: str
+    package: CamtrapPackage, media: Sequence[Media], moments: Mapping[str, datetime], prefix: str
 ) -> dict[str, PresentMedia]:
     """The media of the package that are photos of the catalog: of the same path, or id, and instant.
 
@@ -37,10 +37,10 @@ def find_present(
     rows = package.media()
     by_path = {row.path: row for row in rows}
     by_id = {row.media_id: row for row in rows}
-    found: dict[str, PresentMedia] = {}
+    present: dict[str, PresentMedia] = {}
     others: list[tuple[PresentMedia, str]] = []
     for each in media:
-        own, moment = each["media_id"], written(moments[each["media_id"]])
+        own, moment = each["media_id"], format_instant(moments[each["media_id"]])
         row = by_path.get(prefix + each["file_path"])
         if row is not None and not _at(row, moment):
             others.append((row, moment))
@@ -49,20 +49,20 @@ def find_present(
         if row is None and given is not None and _at(given, moment) and _may_be_of(given, each):
             row = given
         if row is not None:
-            found[own] = row
+            present[own] = row
     if others:
         row, moment = others[0]
         raise DataError(
             f"{package.folder / 'media.csv'} has {len(others)} of these paths with another time: the first "
-            f"is {row.path}, taken {written(row.moment)} there and {moment} here. If they are other photos, "
-            "put them into a folder of their own in the package and name it with --media-prefix; if a clock "
-            "or --timezone differs, make it the same."
+            f"is {row.path}, taken {format_instant(row.moment)} there and {moment} here. If they are other "
+            "photos, put them into a folder of their own in the package and name it with --media-prefix; "
+            "if a clock or --timezone differs, make it the same."
         )
-    return found
+    return present
 
 
 def new_names(
-    package: Package,
+    package: CamtrapPackage,
     media: Sequence[Media],
     present: Mapping[str, PresentMedia],
     homes: Mapping[str, Deployment],
@@ -98,7 +98,7 @@ def new_names(
         and homes[each["media_id"]].deployment_id not in of_events[each["event_id"]]
     ]
     if (same_id or same_event) and (not prefix or any(prefix + each["media_id"] in known for each in new)):
-        raise DataError(_taken(package, known, same_id, same_event))
+        raise DataError(_taken_names(package, known, same_id, same_event))
     before = {own for own, row in present.items() if row.media_id == prefix + own != own}
     ids = {each["media_id"]: each["media_id"] for each in media}
     ids |= {own: row.media_id for own, row in present.items()}
@@ -109,10 +109,10 @@ def new_names(
     events = {each["event_id"]: prefix + each["event_id"] for each in media if each["event_id"] not in kept}
     if not new:
         return ids, events, []
-    said = (
+    note = (
         f"the ids of {len(new)} new media and of their events begin with {prefix!r}: the package has others "
     )
-    return ids, events, [said + "of their names"]
+    return ids, events, [note + "of their names"]
 
 
 def _at(row: PresentMedia, moment: str) -> bool:
@@ -123,8 +123,8 @@ def _may_be_of(row: PresentMedia, media: Media) -> bool:
     return media["deployment_id"] in (None, row.deployment_id)
 
 
-def _taken(
-    package: Package,
+def _taken_names(
+    package: CamtrapPackage,
     known: Mapping[str, PresentMedia],
     same_id: Sequence[Media],
     same_event: Sequence[Media],
@@ -135,7 +135,7 @@ def _taken(
     )
     if same_id:
         name = same_id[0]["media_id"]
-        there = f"{known[name].path}, taken {written(known[name].moment)}"
+        there = f"{known[name].path}, taken {format_instant(known[name].moment)}"
         return (
             f"{package.folder / 'media.csv'} has {len(same_id)} of these media ids for photos of another "
             f"path or time: the first is {name}, there {there}. {advice}"

@@ -7,7 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trapline.formats.writers.answers import MediaSaid, by_media, describe_spread, describe_threshold, rounded
+from trapline.formats.writers.answers import (
+    MediaObservations,
+    describe_spread,
+    describe_threshold,
+    observe_media,
+    round_probability,
+)
 from trapline.formats.writers.writing import Job, Written, put, writer
 
 EMPTY_ID = 0
@@ -31,7 +37,7 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
         job: what is to be written.
         threshold: labels below this probability are no answers.
     """
-    entries, notes = by_media(job, threshold)
+    entries, notes = observe_media(job, threshold)
     ids = _category_ids(job)
     lengths = Counter(entry.media["event_id"] for entry in entries if entry.media["event_id"] is not None)
     sizes = {entry.media["media_id"]: _size(job, entry) for entry in entries if _has_boxes(entry)}
@@ -64,14 +70,14 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
 
 def _category_ids(job: Job) -> dict[str, int]:
     named = [label for label in job.names if job.kind(label) != "blank"]
-    return dict.fromkeys(job.names, EMPTY_ID) | {label: place for place, label in enumerate(named, 1)}
+    return dict.fromkeys(job.names, EMPTY_ID) | {label: index for index, label in enumerate(named, 1)}
 
 
-def _has_boxes(entry: MediaSaid) -> bool:
+def _has_boxes(entry: MediaObservations) -> bool:
     return any(what.box is not None for what in entry.shown)
 
 
-def _size(job: Job, entry: MediaSaid) -> tuple[int, int] | None:
+def _size(job: Job, entry: MediaObservations) -> tuple[int, int] | None:
     """Width and height of the upright photo in pixels; None where its file cannot be read."""
     from trapline.images import read_exif
 
@@ -82,7 +88,7 @@ def _size(job: Job, entry: MediaSaid) -> tuple[int, int] | None:
     return (exif.height, exif.width) if turned else (exif.width, exif.height)
 
 
-def _first_frames(entries: Sequence[MediaSaid]) -> dict[str | None, int]:
+def _first_frames(entries: Sequence[MediaObservations]) -> dict[str | None, int]:
     """The lowest frame number of each event: COCO Camera Traps counts from 0, sources as they like."""
     first: dict[str | None, int] = {}
     for entry in entries:
@@ -93,7 +99,7 @@ def _first_frames(entries: Sequence[MediaSaid]) -> dict[str | None, int]:
 
 
 def _image(
-    entry: MediaSaid,
+    entry: MediaObservations,
     lengths: Mapping[str, int],
     first: Mapping[str | None, int],
     sizes: Mapping[str, tuple[int, int] | None],
@@ -117,24 +123,24 @@ def _image(
 
 
 def _annotations(
-    job: Job, entry: MediaSaid, ids: Mapping[str, int], sizes: Mapping[str, tuple[int, int] | None]
+    job: Job, entry: MediaObservations, ids: Mapping[str, int], sizes: Mapping[str, tuple[int, int] | None]
 ) -> list[dict[str, Any]]:
     media = entry.media["media_id"]
-    found: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for what in entry.shown:
         for answer in what.answers:
             annotation: dict[str, Any] = {
-                "id": f"{media}#{len(found)}",
+                "id": f"{media}#{len(annotations)}",
                 "image_id": media,
                 "category_id": ids[answer.label],
-                "score": rounded(answer.probability),
+                "score": round_probability(answer.probability),
                 "sequence_level_annotation": job.predictions.level == "event",
             }
             size = sizes.get(media)
             if what.box is not None and size is not None:
                 annotation["bbox"] = _pixels(entry.media["boxes"][what.box], *size)
-            found.append(annotation)
-    return found
+            annotations.append(annotation)
+    return annotations
 
 
 def _pixels(box: Mapping[str, float], width: int, height: int) -> list[float]:

@@ -72,7 +72,7 @@ def _run(program: str, folder: Path, photos: Mapping[str, Tags]) -> list[list[st
     # The user's own configuration could give tags another meaning; -q leaves errors and warnings.
     command = [program, "-config", "", "-@", "-", "-common_args", "-q", "-overwrite_original"]
     try:
-        said = subprocess.run(  # noqa: S603 - our own command
+        process = subprocess.run(  # noqa: S603 - our own command
             command,
             cwd=folder,
             input="".join(f"{line}\n" for line in lines).encode(),
@@ -82,9 +82,9 @@ def _run(program: str, folder: Path, photos: Mapping[str, Tags]) -> list[list[st
             check=False,
         ).stderr
     except subprocess.TimeoutExpired as error:
-        said = error.stderr or b""
+        process = error.stderr or b""
     answers: list[list[str]] = [[]]
-    for line in said.decode(errors="replace").splitlines():
+    for line in process.decode(errors="replace").splitlines():
         if line == _DONE:
             answers.append([])
         else:

@@ -10,14 +10,14 @@ from typing import Any
 from trapline.catalog import Catalog, DetectedBoxes
 from trapline.errors import DataError
 from trapline.formats.writers.answers import (
-    Answer,
-    MediaSaid,
-    Said,
-    by_media,
+    LabelProbability,
+    MediaObservations,
+    Observation,
     describe_spread,
     describe_threshold,
+    observe_media,
     resolve_threshold,
-    rounded,
+    round_probability,
 )
 from trapline.formats.writers.detected import CATEGORIES, category_name, confidence, kind_of
 from trapline.formats.writers.speciesnet import speciesnet_label
@@ -47,10 +47,10 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
         job: what is to be written.
         threshold: labels below this probability are not written as classifications.
     """
-    entries, notes = by_media(job, threshold)
+    entries, notes = observe_media(job, threshold)
     categories = _detection_categories(entries)
     names, renamed = _class_names(job, categories)
-    ids = {label: str(place) for place, label in enumerate(job.classes, 1)}
+    ids = {label: str(index) for index, label in enumerate(job.classes, 1)}
     number = {name: key for key, name in categories.items()}
     limit = resolve_threshold(job, threshold)
     images = [_image(job, entry, number, ids, limit) for entry in entries]
@@ -65,7 +65,7 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
         }
     document["images"] = images
     put(job.output, json.dumps(document, indent=1, ensure_ascii=False))
-    unclassified = sum(what.unclassified for entry in entries for what in entry.said)
+    unclassified = sum(what.unclassified for entry in entries for what in entry.observations)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, "their detections have no classification"
     )
@@ -89,10 +89,10 @@ def _info(job: Job) -> dict[str, Any]:
     }
 
 
-def _detection_categories(entries: Sequence[MediaSaid]) -> dict[str, str]:
+def _detection_categories(entries: Sequence[MediaObservations]) -> dict[str, str]:
     used = {category_name(box["category"]) for entry in entries for box in entry.media["boxes"] or ()}
     extra = [*sorted(used - set(CATEGORIES.values()) - {UNKNOWN}), UNKNOWN]
-    return CATEGORIES | {str(place): name for place, name in enumerate(extra, len(CATEGORIES) + 1)}
+    return CATEGORIES | {str(index): name for index, name in enumerate(extra, len(CATEGORIES) + 1)}
 
 
 def _class_names(job: Job, categories: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -103,12 +103,12 @@ def _class_names(job: Job, categories: Mapping[str, str]) -> tuple[dict[str, str
 
 
 def _image(
-    job: Job, entry: MediaSaid, number: Mapping[str, str], ids: Mapping[str, str], limit: float
+    job: Job, entry: MediaObservations, number: Mapping[str, str], ids: Mapping[str, str], limit: float
 ) -> dict[str, Any]:
     media = entry.media
     image: dict[str, Any] = {"file": media["file_path"]}
-    failures = [what.failure for what in entry.said if what.failure is not None]
-    if len(failures) == len(entry.said):
+    failures = [what.failure for what in entry.observations if what.failure is not None]
+    if len(failures) == len(entry.observations):
         image |= {"failure": failures[0], "detections": None}
     else:
         image["detections"] = _detections(job, entry, number, ids, limit)
@@ -120,30 +120,30 @@ def _image(
 
 
 def _detections(
-    job: Job, entry: MediaSaid, number: Mapping[str, str], ids: Mapping[str, str], limit: float
+    job: Job, entry: MediaObservations, number: Mapping[str, str], ids: Mapping[str, str], limit: float
 ) -> list[dict[str, Any]]:
     boxes = entry.media["boxes"] or []
-    by_box = {what.box: what for what in entry.said if what.box is not None and not what.by_detector}
-    whole = next((what for what in entry.said if what.box is None), None)
+    by_box = {what.box: what for what in entry.observations if what.box is not None and not what.by_detector}
+    whole = next((what for what in entry.observations if what.box is None), None)
     if not boxes:
         return [] if whole is None else _full_frame(job, whole, number, ids, limit)
-    fitting = _fitting(job, boxes, whole)
-    found = []
-    for place, box in enumerate(boxes):
+    fitting = _fitting_boxes(job, boxes, whole)
+    detections = []
+    for index, box in enumerate(boxes):
         detection = {
             "category": number[category_name(box["category"])],
             "conf": confidence(box),
             "bbox": [round(box[side], 6) for side in ("x", "y", "width", "height")],
         }
-        what = by_box.get(place, whole if place in fitting else None)
+        what = by_box.get(index, whole if index in fitting else None)
         classifications = _classifications(what, ids, limit)
-        found.append(detection | ({"classifications": classifications} if classifications else {}))
+        detections.append(detection | ({"classifications": classifications} if classifications else {}))
     if whole is not None and whole.answers and not fitting:
-        found += _full_frame(job, whole, number, ids, limit)
-    return found
+        detections += _full_frame(job, whole, number, ids, limit)
+    return detections
 
 
-def _fitting(job: Job, boxes: Sequence[Mapping[str, Any]], whole: Said | None) -> list[int]:
+def _fitting_boxes(job: Job, boxes: Sequence[Mapping[str, Any]], whole: Observation | None) -> list[int]:
     """The boxes that what was said of the whole media is about: those of its kind, else of no known kind.
 
     That nothing is there (`blank`), or something that is of no kind, is said of all.
@@ -153,30 +153,34 @@ def _fitting(job: Job, boxes: Sequence[Mapping[str, Any]], whole: Said | None) -
     kind = job.kind(whole.answers[0].label)
     if kind in ("blank", "other"):
         return list(range(len(boxes)))
-    same = [place for place, box in enumerate(boxes) if kind_of(box) == kind]
-    return same or [place for place, box in enumerate(boxes) if kind_of(box) is None]
+    same = [index for index, box in enumerate(boxes) if kind_of(box) == kind]
+    return same or [index for index, box in enumerate(boxes) if kind_of(box) is None]
 
 
 def _full_frame(
-    job: Job, what: Said, number: Mapping[str, str], ids: Mapping[str, str], limit: float
+    job: Job, what: Observation, number: Mapping[str, str], ids: Mapping[str, str], limit: float
 ) -> list[dict[str, Any]]:
     if what.answers and job.kind(what.answers[0].label) == "blank":
         return []
-    top: Answer = next(
+    top: LabelProbability = next(
         (answer for answer in what.answers or what.ranked if job.kind(answer.label) != "blank"),
         what.ranked[0],
     )
     category = _CATEGORY_OF_KIND.get(job.kind(top.label), UNKNOWN) if what.answers else UNKNOWN
     classifications = _classifications(what, ids, limit)
-    detection = {"category": number[category], "conf": rounded(top.probability), "bbox": [0, 0, 1, 1]}
+    detection = {
+        "category": number[category],
+        "conf": round_probability(top.probability),
+        "bbox": [0, 0, 1, 1],
+    }
     return [detection | ({"classifications": classifications} if classifications else {})]
 
 
-def _classifications(what: Said | None, ids: Mapping[str, str], limit: float) -> list[list[Any]]:
+def _classifications(what: Observation | None, ids: Mapping[str, str], limit: float) -> list[list[Any]]:
     if what is None or not what.answers:
         return []
     kept = [answer for answer in what.ranked if answer.probability >= limit or answer in what.answers]
-    return [[ids[answer.label], rounded(answer.probability)] for answer in kept]
+    return [[ids[answer.label], round_probability(answer.probability)] for answer in kept]
 
 
 def write_boxes(catalog: Catalog, path: Path | str) -> Path:
@@ -192,13 +196,13 @@ def write_boxes(catalog: Catalog, path: Path | str) -> Path:
     table = catalog.table.select("media_id", "file_path", "boxes")
     used = {category_name(name) for name in table["boxes"].explode().struct.field("category").drop_nulls()}
     extra = sorted(used - set(CATEGORIES.values()))
-    categories = CATEGORIES | {str(place): name for place, name in enumerate(extra, len(CATEGORIES) + 1)}
+    categories = CATEGORIES | {str(index): name for index, name in enumerate(extra, len(CATEGORIES) + 1)}
     number = {name: key for key, name in categories.items()}
     images: list[dict[str, Any]] = []
     for media_id, file_path, boxes in table.iter_rows():
         if boxes is not None:
-            found = [_plain_detection(box, number) for box in boxes]
-            images.append({"file": file_path, "detections": found})
+            detections = [_plain_detection(box, number) for box in boxes]
+            images.append({"file": file_path, "detections": detections})
         elif media_id in failures:
             images.append({"file": file_path, "failure": failures[media_id], "detections": None})
     if not any(image["detections"] is not None for image in images):

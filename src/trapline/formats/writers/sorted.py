@@ -14,11 +14,11 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.writers.answers import (
     FAILED,
     UNCLASSIFIED,
-    by_media,
     describe_spread,
     describe_threshold,
-    places_of,
-    told_apart,
+    folders_of,
+    observe_media,
+    tell_names_apart,
 )
 from trapline.formats.writers.sorting_record import (
     UNDO_FILE,
@@ -37,7 +37,7 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|[. ]$')
 @writer(
     "sorted",
     into="folder",
-    loses=("everything but the labels; probabilities, places and times are not in a folder's name",),
+    loses=("everything but the labels; probabilities, locations and times are not in a folder's name",),
 )
 def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "symlink") -> Written:
     """Photos in a folder a label, as links or copies that can be undone.
@@ -61,27 +61,27 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     refuse_gone(job.catalog)
     recorded = (job.output / UNDO_FILE).is_file()
     before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
-    entries, notes = by_media(job, threshold)
-    called, renamed = told_apart(job.names)
+    entries, notes = observe_media(job, threshold)
+    called, renamed = tell_names_apart(job.names)
     folders = _folder_names([*called.values(), UNCLASSIFIED, FAILED])
-    places = [
+    targets = [
         (entry.media["file_path"], f"{folders[label]}/{entry.media['file_path']}")
         for entry in entries
-        for label in places_of(entry, called)
+        for label in folders_of(entry, called)
     ]
-    missing = [path for path, _ in places if not job.catalog.path(path).is_file()]
+    missing = [path for path, _ in targets if not job.catalog.path(path).is_file()]
     if missing and mode != "symlink":
         raise DataError(f"{len(missing)} photos are not below {job.catalog.root}: {', '.join(missing[:3])}.")
     free = before.made.keys() - set(before.changed())
-    taken = next((at for _, at in places if exists(job.output / as_name(at)) and at not in free), None)
+    taken = next((at for _, at in targets if exists(job.output / as_name(at)) and at not in free), None)
     if taken is not None:
         raise DataError(
             f"{job.output / taken} exists and was not made by sorting, or changed since; name another folder."
         )
     if recorded:
-        _refuse_what_cannot_be_made(job, [source for source, _ in places[:1]], mode)
+        _refuse_what_cannot_be_made(job, [source for source, _ in targets[:1]], mode)
         before.undo()
-    _make(job, places, mode, before)
+    _make(job, targets, mode, before)
     unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
@@ -90,7 +90,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     notes.append(
         "undo with `trapline write … --format sorted --undo`, or trapline.formats.undo_sorted(folder)"
     )
-    return Written(len(places), f"{mode}s" if mode != "copy" else "copies", [], notes, [UNDO_FILE])
+    return Written(len(targets), f"{mode}s" if mode != "copy" else "copies", [], notes, [UNDO_FILE])
 
 
 def undo_sorted(folder: Path | str) -> tuple[int, list[str]]:
@@ -117,26 +117,27 @@ def _folder_names(labels: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _make(job: Job, places: Sequence[tuple[str, str]], mode: Mode, before: SortingRecord) -> None:
+def _make(job: Job, targets: Sequence[tuple[str, str]], mode: Mode, before: SortingRecord) -> None:
     """Make all links or copies, after what is to be made is on record; what changed `before` stays there."""
     after = SortingRecord(
         job.output,
-        before.made | {place: _expected(job.catalog.path(source), mode) for source, place in places},
-        [*before.folders, *missing_folders(job.output, [place for _, place in places])],
+        before.made
+        | {target: _expected_fingerprint(job.catalog.path(source), mode) for source, target in targets},
+        [*before.folders, *missing_folders(job.output, [target for _, target in targets])],
         {"root": as_text(job.catalog.root.as_posix()), "mode": mode},
     )
     after.save()
     try:
-        for source, place in places:
-            path = job.output / as_name(place)
+        for source, target in targets:
+            path = job.output / as_name(target)
             path.parent.mkdir(parents=True, exist_ok=True)
             _bring(job.catalog.path(source), path, mode)
-            after.made[place] = fingerprint(path)
+            after.made[target] = fingerprint(path)
     finally:
         after.save()
 
 
-def _expected(source: Path, mode: Mode) -> list[Any]:
+def _expected_fingerprint(source: Path, mode: Mode) -> list[Any]:
     return ["symlink", as_text(source.as_posix())] if mode == "symlink" else fingerprint(source.resolve())
 
 

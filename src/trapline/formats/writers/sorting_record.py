@@ -23,7 +23,7 @@ class SortingRecord:
 
     Attributes:
         folder: the output.
-        made: place, relative to the folder → fingerprint of the file that is, or is to be, there.
+        made: path, relative to the folder → fingerprint of the file that is, or is to be, there.
         folders: those that sorting makes, relative, the deepest last; `.` for the output itself.
         facts: JSON-able, for people.
     """
@@ -47,25 +47,25 @@ class SortingRecord:
             raise DataError(f"{path} is no record of sorting.")
         if not isinstance(folders, list):
             raise DataError(f"{path} is no record of sorting: its folders are no list.")
-        places = {str(entry.get("path")): entry.get("is") or [] for entry in made}
-        for place in (*places, *folders):
-            relative = PurePosixPath(str(place))
+        fingerprints = {str(entry.get("path")): entry.get("is") or [] for entry in made}
+        for target in (*fingerprints, *folders):
+            relative = PurePosixPath(str(target))
             if relative.is_absolute() or ".." in relative.parts:
-                raise DataError(f"{path} names {place}, which is outside the folder.")
-        return cls(folder, places, [str(each) for each in folders], document)
+                raise DataError(f"{path} names {target}, which is outside the folder.")
+        return cls(folder, fingerprints, [str(each) for each in folders], document)
 
     def save(self) -> None:
         """Write the record so that it outlives a power cut."""
-        made = [{"path": place, "is": fingerprint} for place, fingerprint in self.made.items()]
+        made = [{"path": target, "is": fingerprint} for target, fingerprint in self.made.items()]
         document = self.facts | {"folders": self.folders, "made": made}
         self.folder.mkdir(parents=True, exist_ok=True)
         replace_text(self.folder / UNDO_FILE, json.dumps(document, indent=1, ensure_ascii=False))
         sync_folder(self.folder)
 
     def changed(self) -> list[str]:
-        """The places where something else is than what was made."""
-        found = ((place, self.folder / as_name(place)) for place in self.made)
-        return [place for place, path in found if exists(path) and fingerprint(path) != self.made[place]]
+        """The paths where something else is than what was made."""
+        files = ((target, self.folder / as_name(target)) for target in self.made)
+        return [target for target, path in files if exists(path) and fingerprint(path) != self.made[target]]
 
     def undo(self) -> tuple[int, list[str]]:
         """Take away what was made, whole or half, and the folders made for it that this leaves empty.
@@ -76,15 +76,15 @@ class SortingRecord:
             How many files were taken away, and those that were left.
         """
         kept, removed = dict.fromkeys(self.changed()), 0
-        for place in self.made:
-            path = self.folder / as_name(place)
-            if place in kept:
+        for target in self.made:
+            path = self.folder / as_name(target)
+            if target in kept:
                 continue
             partial_of(path).unlink(missing_ok=True)
             if exists(path):
                 path.unlink()
                 removed += 1
-        self.made = {place: self.made[place] for place in kept}
+        self.made = {target: self.made[target] for target in kept}
         self._remove_folders([name for name in self.folders if name != "."])
         if not kept:
             (self.folder / UNDO_FILE).unlink()
@@ -101,9 +101,9 @@ class SortingRecord:
                 path.rmdir()
 
 
-def missing_folders(output: Path, places: Iterable[str]) -> list[str]:
-    """The folders that files at `places` need and that are not there, the deepest last."""
-    needed = {parent for place in places for parent in PurePosixPath(place).parents}
+def missing_folders(output: Path, targets: Iterable[str]) -> list[str]:
+    """The folders that files at `targets` need and that are not there, the deepest last."""
+    needed = {parent for target in targets for parent in PurePosixPath(target).parents}
     absent = [folder for folder in needed if not (output / as_name(folder.as_posix())).exists()]
     return [folder.as_posix() for folder in sorted(absent, key=lambda folder: (len(folder.parts), folder))]
 

@@ -6,12 +6,12 @@ import json
 from typing import Any, Literal
 
 from trapline.formats.writers.answers import (
-    MediaSaid,
-    Said,
-    by_media,
+    MediaObservations,
+    Observation,
     describe_spread,
     describe_threshold,
-    rounded,
+    observe_media,
+    round_probability,
 )
 from trapline.formats.writers.detected import category_name, confidence
 from trapline.formats.writers.writing import Job, Written, put, writer
@@ -72,7 +72,7 @@ def speciesnet_label(job: Job, label: str) -> str:
     loses=(
         "all but the five most probable labels of each photo; probabilities are rounded to five digits",
         "several labels of one photo: the most probable is its prediction",
-        "places, times, events; subspecies; boxes of categories that SpeciesNet does not know",
+        "locations, times, events; subspecies; boxes of categories that SpeciesNet does not know",
     ),
 )
 def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout = "photo") -> Written:
@@ -87,7 +87,7 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
     Raises:
         UsageError: an unknown layout.
     """
-    entries, notes = by_media(job, threshold)
+    entries, notes = observe_media(job, threshold)
     lost = []
     shape = _entry if layout == "photo" else _entry_by_detection
     predictions = [shape(job, entry) for entry in entries]
@@ -109,63 +109,63 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
     return Written(len(predictions), "photos", lost, notes, [job.output.name])
 
 
-def _entry(job: Job, entry: MediaSaid) -> dict[str, Any]:
-    found: dict[str, Any] = {"filepath": entry.media["file_path"]}
+def _entry(job: Job, entry: MediaObservations) -> dict[str, Any]:
+    document: dict[str, Any] = {"filepath": entry.media["file_path"]}
     good = [what for what in entry.shown if what.failure is None]
     if not good:
-        found["failures"] = ["CLASSIFIER"]
+        document["failures"] = ["CLASSIFIER"]
     boxes = entry.media["boxes"]
     if boxes is not None:
-        found["detections"] = [box for box in map(_detection, boxes) if box is not None]
-        found["detections"].sort(key=lambda box: -box["conf"])
+        document["detections"] = [box for box in map(_detection, boxes) if box is not None]
+        document["detections"].sort(key=lambda box: -box["conf"])
     if good:
         best = max(good, key=_certainty)
         answer = _answer(job, best)
         if not best.by_detector:
-            found["classifications"] = _ranked(job, best)
-        found |= {f"prediction{tail}": answer[key] for tail, key in _PREDICTION_KEYS.items()}
-    found["model_version"] = job.classifier
-    return found
+            document["classifications"] = _rank(job, best)
+        document |= {f"prediction{tail}": answer[key] for tail, key in _PREDICTION_KEYS.items()}
+    document["model_version"] = job.classifier
+    return document
 
 
-def _entry_by_detection(job: Job, entry: MediaSaid) -> dict[str, Any]:
-    found: dict[str, Any] = {"filepath": entry.media["file_path"]}
+def _entry_by_detection(job: Job, entry: MediaObservations) -> dict[str, Any]:
+    document: dict[str, Any] = {"filepath": entry.media["file_path"]}
     if entry.failed:
-        found["failures"] = ["CLASSIFIER"]
-    by_box = {what.box: what for what in entry.said if what.failure is None}
+        document["failures"] = ["CLASSIFIER"]
+    by_box = {what.box: what for what in entry.observations if what.failure is None}
     detections = [dict(WHOLE_IMAGE)] if None in by_box else []
     if None in by_box:
-        detections[0] |= _classified(job, by_box[None])
-    for place, box in enumerate(entry.media["boxes"] or ()):
+        detections[0] |= _classify(job, by_box[None])
+    for index, box in enumerate(entry.media["boxes"] or ()):
         detection = _detection(box)
         if detection is not None:
-            detections.append(detection | (_classified(job, by_box[place]) if place in by_box else {}))
+            detections.append(detection | (_classify(job, by_box[index]) if index in by_box else {}))
     if detections or entry.media["boxes"] is not None:
-        found["detections"] = detections
-    return found | {"model_version": job.classifier}
+        document["detections"] = detections
+    return document | {"model_version": job.classifier}
 
 
-def _classified(job: Job, what: Said) -> dict[str, Any]:
-    raw = {} if what.by_detector else {"raw_classifications": _ranked(job, what)}
+def _classify(job: Job, what: Observation) -> dict[str, Any]:
+    raw = {} if what.by_detector else {"raw_classifications": _rank(job, what)}
     return raw | {"processed_classification": _answer(job, what)}
 
 
-def _ranked(job: Job, what: Said) -> dict[str, list[Any]]:
+def _rank(job: Job, what: Observation) -> dict[str, list[Any]]:
     return {
         "classes": [speciesnet_label(job, answer.label) for answer in what.ranked],
-        "scores": [rounded(answer.probability) for answer in what.ranked],
+        "scores": [round_probability(answer.probability) for answer in what.ranked],
     }
 
 
-def _answer(job: Job, what: Said) -> dict[str, Any]:
+def _answer(job: Job, what: Observation) -> dict[str, Any]:
     return {
         "class": speciesnet_label(job, what.answers[0].label) if what.answers else NO_RESULT,
-        "score": rounded(what.ranked[0].probability),
+        "score": round_probability(what.ranked[0].probability),
         "source": "detector" if what.by_detector else "classifier",
     }
 
 
-def _certainty(what: Said) -> tuple[bool, bool, float]:
+def _certainty(what: Observation) -> tuple[bool, bool, float]:
     return bool(what.answers), not what.by_detector, what.ranked[0].probability
 
 

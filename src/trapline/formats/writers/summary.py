@@ -11,11 +11,11 @@ from trapline.errors import UsageError
 from trapline.formats.camtrap_dp_package import csv_bytes
 from trapline.formats.writers.answers import (
     UNCLASSIFIED,
-    by_media,
     describe_spread,
     describe_threshold,
-    places_of,
-    told_apart,
+    folders_of,
+    observe_media,
+    tell_names_apart,
 )
 from trapline.formats.writers.writing import Job, Written, put, writer
 
@@ -64,12 +64,12 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
     """
     if interval < 0:
         raise UsageError(f"The interval must not be negative, it is {interval}.")
-    entries, notes = by_media(job, threshold)
-    called, renamed = told_apart(job.names)
+    entries, notes = observe_media(job, threshold)
+    called, renamed = tell_names_apart(job.names)
     labels = {other: label for label, other in called.items()}
     counts: dict[tuple[str, str], _Count] = {}
     for entry in entries:
-        for label in places_of(entry, called):
+        for label in folders_of(entry, called):
             count = counts.setdefault((entry.media["location_id"] or "", label), _Count())
             count.media += 1
             if entry.media["camera_time"] is None:
@@ -86,7 +86,7 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
                 "label": harmless_cell(label),
                 "scientific_name": None if known is None else harmless_cell(known),
                 "media": str(count.media),
-                "independent_events": str(independent(count.times, gap)) if location else None,
+                "independent_events": str(mark_independent(count.times, gap)) if location else None,
                 "media_without_time": str(count.untimed),
                 "first": min(count.times).isoformat(" ", "seconds") if count.times else None,
                 "last": max(count.times).isoformat(" ", "seconds") if count.times else None,
@@ -110,7 +110,7 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
     return Written(len(rows), "rows", lost, notes, [job.output.name])
 
 
-def independent(times: Sequence[datetime], gap: timedelta) -> int:
+def mark_independent(times: Sequence[datetime], gap: timedelta) -> int:
     """How many of `times` lie at least `gap` after the last one that counted."""
     count, last = 0, None
     for moment in sorted(times):

@@ -6,13 +6,13 @@ from trapline.errors import UsageError
 from trapline.formats.writers.writing import Job, Written, writer
 
 
-@writer("csv", loses=("places, times and boxes: they stay in the catalog",))
+@writer("csv", loses=("locations, times and boxes: they stay in the catalog",))
 def write_csv(job: Job) -> Written:
     """The table of predictions as CSV, with its header as JSON beside it."""
     return _save(job, ".csv")
 
 
-@writer("parquet", loses=("places, times and boxes: they stay in the catalog",))
+@writer("parquet", loses=("locations, times and boxes: they stay in the catalog",))
 def write_parquet(job: Job) -> Written:
     """The table of predictions as Parquet, its header in the file's metadata."""
     return _save(job, ".parquet")

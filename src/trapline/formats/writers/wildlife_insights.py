@@ -12,14 +12,14 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.camtrap_dp_package import Row, csv_bytes
 from trapline.formats.deployments import Deployment, assign_deployments, read_deployments
 from trapline.formats.writers.answers import (
-    Answer,
-    MediaSaid,
-    Said,
+    LabelProbability,
+    MediaObservations,
+    Observation,
     author,
-    by_media,
     describe_spread,
     describe_threshold,
-    rounded,
+    observe_media,
+    round_probability,
 )
 from trapline.formats.writers.project_metadata import read_metadata
 from trapline.formats.writers.speciesnet import NO_RESULT, speciesnet_label
@@ -152,10 +152,10 @@ def write_wildlife_insights(
     assert deployments is not None
     assert metadata is not None
     project = _project(metadata)
-    known = [_by_the_clock(each) for each in read_deployments(deployments, UTC)]
+    known = [_sort_by_clock(each) for each in read_deployments(deployments, UTC)]
     cameras = _cameras(known, project["project_id"], deployments)
-    entries, notes = by_media(job, threshold)
-    timed, lost = _timed(entries, leave_out)
+    entries, notes = observe_media(job, threshold)
+    timed, lost = _check_times(entries, leave_out)
     clocks = {entry.media["media_id"]: _clock(entry.media) for entry in timed}
     homes, more = assign_deployments([entry.media for entry in timed], clocks, known)
     images: list[Row] = []
@@ -168,7 +168,7 @@ def write_wildlife_insights(
             "timestamp": f"{clocks[entry.media['media_id']]:%Y-%m-%d %H:%M:%S}",
         }
         images += [
-            {**start, **_identified(job, what, a)} for what in entry.shown for a in what.answers or (None,)
+            {**start, **_identify(job, what, a)} for what in entry.shown for a in what.answers or (None,)
         ]
     tables: dict[str, tuple[Sequence[str], Sequence[Row]]] = {
         "projects.csv": (PROJECTS, [project]),
@@ -226,7 +226,7 @@ def _project(path: Path) -> dict[str, str]:
     return {name: str(value) for name, value in content.items() if value is not None}
 
 
-def _by_the_clock(deployment: Deployment) -> Deployment:
+def _sort_by_clock(deployment: Deployment) -> Deployment:
     """Wildlife Insights has no zones: the deployment's clock is compared with the camera's."""
     return replace(
         deployment, start=deployment.start.replace(tzinfo=UTC), end=deployment.end.replace(tzinfo=UTC)
@@ -238,21 +238,23 @@ def _clock(media: Mapping[str, Any]) -> datetime:
     return wall.replace(tzinfo=UTC)
 
 
-def _timed(entries: Sequence[MediaSaid], leave_out: bool) -> tuple[list[MediaSaid], list[str]]:
+def _check_times(
+    entries: Sequence[MediaObservations], leave_out: bool
+) -> tuple[list[MediaObservations], list[str]]:
     timed = [entry for entry in entries if entry.media["camera_time"] is not None]
     if len(timed) == len(entries):
         return timed, []
     untimed = [entry.media["file_path"] for entry in entries if entry.media["camera_time"] is None]
-    said = f"{len(untimed)} photos have no time: {', '.join(untimed[:3])}"
+    problem = f"{len(untimed)} photos have no time: {', '.join(untimed[:3])}"
     if not leave_out or not timed:
         raise DataError(
-            f"Wildlife Insights requires the time of every photo; {said}. Leave them out with --leave-out."
+            f"Wildlife Insights requires the time of every photo; {problem}. Leave them out with --leave-out."
         )
-    return timed, [said]
+    return timed, [problem]
 
 
 def _cameras(deployments: Sequence[Deployment], project: str, path: Path) -> list[Row]:
-    found: dict[str, Row] = {}
+    cameras: dict[str, Row] = {}
     for deployment in deployments:
         camera = _camera(deployment)
         if camera is None:
@@ -261,8 +263,8 @@ def _cameras(deployments: Sequence[Deployment], project: str, path: Path) -> lis
                 "Insights requires."
             )
         values = {name: deployment.values.get(name) for name in CAMERAS[2:]}
-        found.setdefault(camera, {"project_id": project, "camera_id": camera, **values})
-    return list(found.values())
+        cameras.setdefault(camera, {"project_id": project, "camera_id": camera, **values})
+    return list(cameras.values())
 
 
 def _camera(deployment: Deployment) -> str | None:
@@ -285,20 +287,20 @@ def _deployment_row(deployment: Deployment, project: str) -> Row:
     }
 
 
-def _identified(job: Job, what: Said, answer: Answer | None) -> Row:
+def _identify(job: Job, what: Observation, answer: LabelProbability | None) -> Row:
     label = NO_RESULT if answer is None else speciesnet_label(job, answer.label)
     uuid, class_, order, family, genus, species, common = label.split(";")
     no_result = "No CV Result"  # as Wildlife Insights writes it
     names = [name.capitalize() for name in (class_, order, family, genus)]
     if answer is None:
         names = [no_result] * 4
-    said = what.failure if answer is None else f"probability {rounded(answer.probability):.5f}"
+    remark = what.failure if answer is None else f"probability {round_probability(answer.probability):.5f}"
     return {
         "identified_by": author(job, what),
         "wi_taxon_id": uuid,
         **dict(zip(("class", "order", "family", "genus"), names, strict=True)),
         "species": species if answer is not None else no_result,
         "common_name": common.capitalize() if answer is not None else no_result,
-        "uncertainty": said,
+        "uncertainty": remark,
         "number_of_objects": "1" if what.box is not None and answer is not None else None,
     }

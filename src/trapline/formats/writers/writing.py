@@ -72,10 +72,10 @@ class Job:
         ranks = Ranks.of_facts(self.predictions.labels, self.predictions.facts)
         if ranks is None:
             return None
-        found = ranks.answers(self.predictions.probabilities())
+        ranked = ranks.answers(self.predictions.probabilities())
         named = _labels_that_say(ranks.taxonomy, self.predictions.labels)
-        answers = [None if name is None else named.get(name, name) for name in found.answers]
-        return list(zip(answers, found.probabilities.tolist(), strict=True))
+        answers = [None if name is None else named.get(name, name) for name in ranked.answers]
+        return list(zip(answers, ranked.probabilities.tolist(), strict=True))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -94,8 +94,8 @@ class Job:
         """The kinds but animals that the detector is sure to have found; none but in predictions of boxes."""
         if self.predictions.level != "box":
             return frozenset()
-        found = (box for boxes in self.catalog.table["boxes"].to_list() for box in boxes or ())
-        kinds = {kind_of(box) for box in found if is_sure(box)}
+        boxes_of_media = (box for boxes in self.catalog.table["boxes"].to_list() for box in boxes or ())
+        kinds = {kind_of(box) for box in boxes_of_media if is_sure(box)}
         return frozenset(kind for kind in kinds if kind is not None and kind != "animal")
 
     def detected_name(self, kind: Kind) -> str:
@@ -119,18 +119,18 @@ def _labels_that_say(taxonomy: Taxonomy, names: Sequence[str]) -> dict[str, str]
     Of a kind that is a label without a taxon called like it ("empty"), or the kind's only label; the only
     label of an animal without a taxon ("unknown bird") still says more than `animal`.
     """
-    found: dict[str, str] = {}
+    label_of: dict[str, str] = {}
     for name in reversed(names):
         if (taxon := taxonomy.labels[name].taxon) is not None:
-            found[taxon] = name
+            label_of[taxon] = name
     for kind in KINDS:
         own = [name for name in names if taxonomy.kind(name) == kind]
         alike = [name for name in own if kind in (plain(name), default_kind(name))]
         only = own if len(own) == 1 and kind in _ALL_ALIKE else []
         for name in [*alike, *only][:1]:
             if taxonomy.labels[name].taxon is None:
-                found[kind] = name
-    return found
+                label_of[kind] = name
+    return label_of
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def write(
 
     Args:
         predictions: what a model said, of media, boxes or events.
-        catalog: the catalog that it was said of; it knows places, times and boxes.
+        catalog: the catalog that it was said of; it knows locations, times and boxes.
         output: the file, or for some formats the folder, to write.
         format: the name of a writer in `WRITERS`.
         taxonomy: what the labels stand for; looked up by name; None for what the predictions of a model of

@@ -15,7 +15,12 @@ from xml.etree import ElementTree
 
 from trapline.catalog import as_name, refuse_gone
 from trapline.errors import DataError, UsageError
-from trapline.formats.writers.answers import MediaSaid, by_media, describe_spread, describe_threshold
+from trapline.formats.writers.answers import (
+    MediaObservations,
+    describe_spread,
+    describe_threshold,
+    observe_media,
+)
 from trapline.formats.writers.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool
 from trapline.formats.writers.writing import Job, Written, put, writer
 
@@ -46,7 +51,7 @@ _COPIES_AT_ONCE = 20
     into="shared",
     loses=(
         "probabilities, and all labels but the answers",
-        "boxes, places, times, events: only keywords are written",
+        "boxes, locations, times, events: only keywords are written",
     ),
 )
 def write_xmp(
@@ -75,7 +80,7 @@ def write_xmp(
     """
     if mode == "copy" and naming is not None:
         raise UsageError("A copy is called as its photo is; --naming is for sidecars.")
-    entries, notes = by_media(job, threshold)
+    entries, notes = observe_media(job, threshold)
     done = _write_copies(job, entries) if mode == "copy" else _write_sidecars(job, entries, naming or "full")
     unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
@@ -84,24 +89,24 @@ def write_xmp(
     return replace(done, notes=notes)
 
 
-def _write_sidecars(job: Job, entries: Sequence[MediaSaid], naming: Naming) -> Written:
+def _write_sidecars(job: Job, entries: Sequence[MediaObservations], naming: Naming) -> Written:
     root, output = job.catalog.root.resolve(), job.output.resolve()
     if output.is_relative_to(root) or root.is_relative_to(output):  # else they need no photos
         refuse_gone(job.catalog)
-    places = [_sidecar(entry.media["file_path"], naming) for entry in entries]
-    _refuse_shared(job, places, "sidecar", "use --naming full" if naming == "adobe" else None)
-    _refuse_sidecars_there(job, places)
-    for entry, place in zip(entries, places, strict=True):
-        put(job.output / as_name(place), sidecar(_subjects(job, entry), _hierarchy(job, entry)))
-    return Written(len(places), "sidecars", [], [], places)
+    targets = [_sidecar(entry.media["file_path"], naming) for entry in entries]
+    _refuse_shared(job, targets, "sidecar", "use --naming full" if naming == "adobe" else None)
+    _refuse_sidecars_there(job, targets)
+    for entry, target in zip(entries, targets, strict=True):
+        put(job.output / as_name(target), sidecar(_subjects(job, entry), _hierarchy(job, entry)))
+    return Written(len(targets), "sidecars", [], [], targets)
 
 
-def _write_copies(job: Job, entries: Sequence[MediaSaid]) -> Written:
+def _write_copies(job: Job, entries: Sequence[MediaObservations]) -> Written:
     """Copies below the output, called and dated as their photos are; each takes its name when it is whole."""
     program = find_exiftool()
-    places = [entry.media["file_path"] for entry in entries]
-    _refuse_shared(job, places, "copy")
-    present = [place for place in places if os.path.lexists(job.output / as_name(place))]
+    targets = [entry.media["file_path"] for entry in entries]
+    _refuse_shared(job, targets, "copy")
+    present = [target for target in targets if os.path.lexists(job.output / as_name(target))]
     if present:
         raise UsageError(
             f"{len(present)} of the photos exist in {job.output}, the first is {present[0]}. Copies are "
@@ -112,32 +117,32 @@ def _write_copies(job: Job, entries: Sequence[MediaSaid]) -> Written:
     failed: dict[str, str] = {}
     for start in range(0, len(entries), _COPIES_AT_ONCE):
         failed |= _copy_some(program, job, entries[start : start + _COPIES_AT_ONCE])
-    written = [place for place in places if place not in failed]
+    written = [target for target in targets if target not in failed]
     return Written(
-        len(written), "copies", [], [], written, [f"{place}: {why}" for place, why in failed.items()]
+        len(written), "copies", [], [], written, [f"{target}: {why}" for target, why in failed.items()]
     )
 
 
-def _copy_some(program: str, job: Job, entries: Sequence[MediaSaid]) -> dict[str, str]:
+def _copy_some(program: str, job: Job, entries: Sequence[MediaObservations]) -> dict[str, str]:
     """Copies of some photos, with keywords; returns file path -> why, of those that could not be made."""
     failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix=".trapline-", dir=job.output) as made:
         tags: dict[str, Tags] = {}
         for number, entry in enumerate(entries):
-            place = entry.media["file_path"]
-            lacking = _copy_content(job.catalog.path(place), Path(made, str(number)))
+            target = entry.media["file_path"]
+            lacking = _copy_content(job.catalog.path(target), Path(made, str(number)))
             if lacking is None:
                 tags[str(number)] = _tags(job, entry)
             else:
-                failed[place] = lacking
+                failed[target] = lacking
         refused = add_tags(program, Path(made), tags)
         for name in tags:
-            place = entries[int(name)].media["file_path"]
+            target = entries[int(name)].media["file_path"]
             if name in refused:
-                failed[place] = refused[name]
+                failed[target] = refused[name]
                 continue
-            shutil.copystat(job.catalog.path(place), Path(made, name))
-            copy = job.output / as_name(place)
+            shutil.copystat(job.catalog.path(target), Path(made, name))
+            copy = job.output / as_name(target)
             copy.parent.mkdir(parents=True, exist_ok=True)
             Path(made, name).replace(copy)
     return failed
@@ -157,7 +162,7 @@ def _copy_content(source: Path, copy: Path) -> str | None:
     return None
 
 
-def _tags(job: Job, entry: MediaSaid) -> Tags:
+def _tags(job: Job, entry: MediaObservations) -> Tags:
     """The keywords as lists of ExifTool's."""
     subjects = [_clean(word) for word in _subjects(job, entry)]
     hierarchy = [_clean(path) for path in _hierarchy(job, entry)]
@@ -165,7 +170,7 @@ def _tags(job: Job, entry: MediaSaid) -> Tags:
         IPTC_KEYWORDS: subjects,
         "XMP-dc:Subject": subjects,
         "XMP-lr:HierarchicalSubject": hierarchy,
-        "XMP-digiKam:TagsList": _with_slashes(hierarchy),
+        "XMP-digiKam:TagsList": _escape_slashes(hierarchy),
     }
 
 
@@ -180,7 +185,7 @@ def sidecar(subjects: list[str], hierarchy: list[str]) -> str:
     )
     _list(description, "dc", "subject", "Bag", subjects)
     _list(description, "lr", "hierarchicalSubject", "Bag", hierarchy)
-    _list(description, "digiKam", "TagsList", "Seq", _with_slashes(hierarchy))
+    _list(description, "digiKam", "TagsList", "Seq", _escape_slashes(hierarchy))
     ElementTree.indent(root)
     return _PACKET[0] + ElementTree.tostring(root, encoding="unicode") + _PACKET[1]
 
@@ -196,7 +201,7 @@ def _clean(keyword: str) -> str:
     return _NO_XML.sub("\ufffd", keyword)
 
 
-def _with_slashes(hierarchy: Sequence[str]) -> list[str]:
+def _escape_slashes(hierarchy: Sequence[str]) -> list[str]:
     """Levels as digiKam separates them."""
     return [path.replace("|", "/") for path in hierarchy]
 
@@ -210,21 +215,21 @@ def _level(name: str) -> str:
     return name.replace("|", "¦").replace("/", "∕")
 
 
-def _subjects(job: Job, entry: MediaSaid) -> list[str]:
+def _subjects(job: Job, entry: MediaObservations) -> list[str]:
     labels = entry.labels
     names = [name for label in labels if (name := job.scientific_name(label))]
     return list(dict.fromkeys([*labels, *names]))
 
 
-def _hierarchy(job: Job, entry: MediaSaid) -> list[str]:
+def _hierarchy(job: Job, entry: MediaObservations) -> list[str]:
     labels = entry.labels
     if not labels:
         return [f"{TOP_KEYWORD}|{'failed' if entry.failed else 'unclassified'}"]
-    found = [f"{TOP_KEYWORD}|species|{_level(label)}" for label in labels]
+    keywords = [f"{TOP_KEYWORD}|species|{_level(label)}" for label in labels]
     if job.taxonomy is not None:
         paths = [job.taxonomy.path(label) for label in labels if job.scientific_name(label) is not None]
-        found += ["|".join([TOP_KEYWORD, "taxon", *map(_level, path)]) for path in paths]
-    return list(dict.fromkeys(found))
+        keywords += ["|".join([TOP_KEYWORD, "taxon", *map(_level, path)]) for path in paths]
+    return list(dict.fromkeys(keywords))
 
 
 def _sidecar(file_path: str, naming: Naming) -> str:
@@ -232,11 +237,11 @@ def _sidecar(file_path: str, naming: Naming) -> str:
     return (path.with_suffix(".xmp") if naming == "adobe" else path.with_name(path.name + ".xmp")).as_posix()
 
 
-def _refuse_shared(job: Job, places: Sequence[str], what: str, advice: str | None = None) -> None:
-    folded = [place.casefold() for place in places]
-    apart = len(set(folded)) == len(places) or _tells_cases_apart(job.output)
-    counts = Counter(places if apart else folded)
-    shared = next((place for place in places if counts[place if apart else place.casefold()] > 1), None)
+def _refuse_shared(job: Job, targets: Sequence[str], what: str, advice: str | None = None) -> None:
+    folded = [target.casefold() for target in targets]
+    apart = len(set(folded)) == len(targets) or _tells_cases_apart(job.output)
+    counts = Counter(targets if apart else folded)
+    shared = next((target for target in targets if counts[target if apart else target.casefold()] > 1), None)
     if shared is None:
         return
     if advice is None:
@@ -245,9 +250,9 @@ def _refuse_shared(job: Job, places: Sequence[str], what: str, advice: str | Non
     raise DataError(f"Two photos would share the {what} {shared}: {advice}.")
 
 
-def _refuse_sidecars_there(job: Job, places: Sequence[str]) -> None:
-    present = [place for place in places if (job.output / as_name(place)).exists()]
-    foreign = [place for place in present if not _is_ours(job.output / as_name(place))]
+def _refuse_sidecars_there(job: Job, targets: Sequence[str]) -> None:
+    present = [target for target in targets if (job.output / as_name(target)).exists()]
+    foreign = [target for target in present if not _is_ours(job.output / as_name(target))]
     if foreign:
         raise DataError(
             f"{len(foreign)} sidecars exist and are another program's, the first is {foreign[0]}. They are "

@@ -46,9 +46,9 @@ def find(name_or_path: str, folder: Path | None = None) -> Path:
     """
     if name_or_path in names():
         return path(name_or_path)
-    found = (folder or Path()) / name_or_path
-    if not found.is_file():
+    candidate = (folder or Path()) / name_or_path
+    if not candidate.is_file():
         raise UsageError(
             f"'{name_or_path}' is neither a model file nor a shipped backbone ({', '.join(names())})."
         )
-    return found
+    return candidate

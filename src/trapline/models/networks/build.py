@@ -30,7 +30,7 @@ def build_network(recipe: Recipe, labels: int, *, load: bool = True) -> tuple[Ne
     if recipe.backbone.startswith(MODEL_FILE):
         raise UsageError(f"The backbone {recipe.backbone} is an ONNX file; PyTorch cannot train it.")
     weights = find_weights(recipe.backbone, recipe.weights if load else "none")
-    backbone = _made(recipe)
+    backbone = _make(recipe)
     _check_that_all_acts(recipe, backbone.module)
     load_weights(backbone.module, weights)
     pooling = POOLINGS[recipe.head.pooling]()
@@ -56,7 +56,7 @@ def has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(layer, _BatchNorm) for layer in module.modules())
 
 
-def _made(recipe: Recipe) -> Backbone:
+def _make(recipe: Recipe) -> Backbone:
     """The recipe's backbone with random weights."""
     if recipe.backbone.startswith(TIMM):
         return timm_backbone(recipe, recipe.backbone.removeprefix(TIMM))
@@ -77,7 +77,7 @@ def _features(recipe: Recipe, backbone: nn.Module, pooling: nn.Module) -> int:
             maps = backbone(torch.zeros(1, 3, height, width))
             if maps.ndim != 4 and recipe.head.pooling != "avg":
                 raise UsageError(
-                    f"{recipe.backbone} gives no map of places, so that head.pooling '{recipe.head.pooling}' "
+                    f"{recipe.backbone} gives no map of cells, so that head.pooling '{recipe.head.pooling}' "
                     "cannot pool it; use 'avg', which stands for the network's own pooling."
                 )
             return int(pooling(maps).shape[1])

@@ -17,7 +17,7 @@ class Network(nn.Module):
 
     Args:
         backbone: float [N, 3, H, W] -> a map [N, C, h, w], or a vector [N, C] that it pooled itself.
-        pooling: over the map's places.
+        pooling: over the map's cells.
         features: C after pooling; the size of the embedding.
         head: the recipe's.
         labels: how many.
@@ -81,7 +81,7 @@ def build_head(features: int, head: Head, labels: int) -> nn.Sequential:
 
 
 class MaxPooling(nn.Module):
-    """The largest value over all places."""
+    """The largest value over all cells."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """[N, C, h, w] -> [N, C]."""
@@ -89,7 +89,7 @@ class MaxPooling(nn.Module):
 
 
 class AveragePooling(nn.Module):
-    """The mean over all places; a vector stays as it is (its backbone has pooled)."""
+    """The mean over all cells; a vector stays as it is (its backbone has pooled)."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """[N, C, h, w] or [N, C] -> [N, C]."""

@@ -9,7 +9,7 @@ FILTERS = (32, 64, 64, 128, 256)
 
 
 class SmallCnn(nn.Sequential):
-    """float [N, 3, H, W] -> [N, 256, h, w]; a 150-pixel input gives 5 × 5 places.
+    """float [N, 3, H, W] -> [N, 256, h, w]; a 150-pixel input gives 5 × 5 cells.
 
     Convolutions are without padding and with ReLU, as published; `batch_norm` puts a normalisation between
     each convolution and its ReLU; the convolutions then have no bias, which the normalisation would take off
@@ -21,11 +21,11 @@ class SmallCnn(nn.Sequential):
     def __init__(self, batch_norm: bool = False) -> None:
         layers: list[nn.Module] = []
         channels = 3
-        for place, filters in enumerate(FILTERS):
+        for index, filters in enumerate(FILTERS):
             layers.append(nn.Conv2d(channels, filters, kernel_size=3, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(filters))
-            if place < len(FILTERS) - 1:
+            if index < len(FILTERS) - 1:
                 layers.append(nn.MaxPool2d(2))
             layers.append(nn.ReLU(inplace=True))
             channels = filters

@@ -27,7 +27,7 @@ _EPSILON = 1e-3
 def yolox_graph(checkpoint: Path, side: int) -> tuple[onnx.ModelProto, int]:
     """A checkpoint as a graph in YOLOX's own layout, and its number of categories.
 
-    Input `images`: float32 [batch, 3, side, side], BGR, 0..255. Output `output`: float32 [batch, places, 5 +
+    Input `images`: float32 [batch, 3, side, side], BGR, 0..255. Output `output`: float32 [batch, cells, 5 +
     categories], see `trapline.models.detector`.
 
     Raises:
@@ -55,12 +55,12 @@ class Yolox(nn.Module):
     def __init__(self, width: int, depth: int, categories: int) -> None:
         super().__init__()
         self.backbone = Pyramid(width, depth)
-        self.head = Head(width * 4, [width * 4, width * 8, width * 16], categories)
+        self.head = YoloxHead(width * 4, [width * 4, width * 8, width * 16], categories)
 
     def forward(self, images: Tensor) -> Tensor:
-        """float [N, 3, H, W] -> [N, places, 5 + categories]."""
-        found: Tensor = self.head(self.backbone(images))
-        return found
+        """float [N, 3, H, W] -> [N, cells, 5 + categories]."""
+        raw: Tensor = self.head(self.backbone(images))
+        return raw
 
 
 class Convolution(nn.Module):
@@ -108,7 +108,7 @@ class CrossStage(nn.Module):
 
 
 class SpatialPools(nn.Module):
-    """The map beside its maxima over 5, 9 and 13 places."""
+    """The map beside its maxima over 5, 9 and 13 cells."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class SpatialPools(nn.Module):
 
 
 class Stem(nn.Module):
-    """Every 2 × 2 pixels become one place with four times the channels."""
+    """Every 2 × 2 pixels become one cell with four times the channels."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -183,18 +183,18 @@ class Pyramid(nn.Module):
         """[N, 3, H, W] -> maps of strides 8, 16, 32."""
         fine, middle, coarse = self.backbone(images)
         narrow = self.lateral_conv0(coarse)
-        between = self.reduce_conv1(self.C3_p4(torch.cat([_doubled(narrow), middle], dim=1)))
-        low = self.C3_p3(torch.cat([_doubled(between), fine], dim=1))
+        between = self.reduce_conv1(self.C3_p4(torch.cat([_double(narrow), middle], dim=1)))
+        low = self.C3_p3(torch.cat([_double(between), fine], dim=1))
         mid = self.C3_n3(torch.cat([self.bu_conv2(low), between], dim=1))
         return [low, mid, self.C3_n4(torch.cat([self.bu_conv1(mid), narrow], dim=1))]
 
 
-def _doubled(maps: Tensor) -> Tensor:
+def _double(maps: Tensor) -> Tensor:
     return functional.interpolate(maps, scale_factor=2.0, mode="nearest")
 
 
-class Head(nn.Module):
-    """At every place of every scale: a box, whether something is there, and what."""
+class YoloxHead(nn.Module):
+    """At every cell of every scale: a box, whether something is there, and what."""
 
     def __init__(self, width: int, inputs: list[int], categories: int) -> None:
         super().__init__()
@@ -210,11 +210,11 @@ class Head(nn.Module):
         )
 
     def forward(self, scales: list[Tensor]) -> Tensor:
-        """Maps [N, inputs[k], h, w] -> [N, places of all scales, 5 + categories]."""
-        return torch.cat([self._at(place, maps).flatten(2) for place, maps in enumerate(scales)], 2).mT
+        """Maps [N, inputs[k], h, w] -> [N, cells of all scales, 5 + categories]."""
+        return torch.cat([self._at(index, maps).flatten(2) for index, maps in enumerate(scales)], 2).mT
 
-    def _at(self, place: int, maps: Tensor) -> Tensor:
-        stem = self.stems[place](maps)
-        kinds, boxes = self.cls_convs[place](stem), self.reg_convs[place](stem)
-        there, what = self.obj_preds[place](boxes).sigmoid(), self.cls_preds[place](kinds).sigmoid()
-        return torch.cat([self.reg_preds[place](boxes), there, what], dim=1)
+    def _at(self, index: int, maps: Tensor) -> Tensor:
+        stem = self.stems[index](maps)
+        kinds, boxes = self.cls_convs[index](stem), self.reg_convs[index](stem)
+        there, what = self.obj_preds[index](boxes).sigmoid(), self.cls_preds[index](kinds).sigmoid()
+        return torch.cat([self.reg_preds[index](boxes), there, what], dim=1)

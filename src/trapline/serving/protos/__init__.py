@@ -32,11 +32,11 @@ def message(package: str, name: str) -> Any:
 
 def methods(package: str, service: str) -> dict[str, tuple[Any, Any]]:
     """Method name → the classes of its request and its response."""
-    found = _pool().FindServiceByName(f"{package}.{service}")
+    descriptor = _pool().FindServiceByName(f"{package}.{service}")
     return {
         method.name: (
             message_factory.GetMessageClass(method.input_type),
             message_factory.GetMessageClass(method.output_type),
         )
-        for method in found.methods
+        for method in descriptor.methods
     }

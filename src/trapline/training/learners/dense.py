@@ -12,7 +12,7 @@ import numpy as np
 
 from trapline.metrics import probabilities_of
 from trapline.recipes import DenseRecipe
-from trapline.training.contract import Floats, Model, OutOfFold, StepReport
+from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
 from trapline.training.dense import DenseHead, fit_dense
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_history, epoch_figures, write_history
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DenseModel(Model):
+class DenseModel(LearntModel):
     """One head; of folds one a fold.
 
     Attributes:
@@ -57,13 +57,13 @@ class DenseLearner(LabelLearner[DenseModel]):
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[DenseModel]:
         """A head a fold; nothing is chosen by them."""
-        said: list[Floats] = []
+        logits: list[Floats] = []
         heads: list[DenseHead] = []
         for train, held in dealt.parts:
             fitted = self.fit(train, None, None, folder)
             heads += fitted.heads
-            said.append(self.natural(self.logits(fitted, held), train))
-        return OutOfFold(np.concatenate(said), DenseModel(heads=heads))
+            logits.append(self.natural(self.logits(fitted, held), train))
+        return OutOfFold(np.concatenate(logits), DenseModel(heads=heads))
 
     def logits(self, model: DenseModel, rows: Rows) -> Floats:
         """What the model file will say of the rows."""
@@ -88,5 +88,5 @@ class DenseLearner(LabelLearner[DenseModel]):
     def _figures(self, rows: Rows, held: Rows, head: DenseHead) -> dict[str, float]:
         """How a head that trains on the rows does on those that are held out."""
         logits = self.natural(self.logits(DenseModel(heads=[head]), held), rows)
-        said = probabilities_of(logits, self.recipe.softmax)
-        return epoch_figures(self.truth(held), said, self.recipe.exclusive)
+        probabilities = probabilities_of(logits, self.recipe.softmax)
+        return epoch_figures(self.truth(held), probabilities, self.recipe.exclusive)

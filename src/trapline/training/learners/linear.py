@@ -14,7 +14,7 @@ from trapline.metrics import binary_losses, log_loss, probabilities_of
 from trapline.models.calibrated import scale_logits
 from trapline.recipes import DenseRecipe, HeadRecipe
 from trapline.training import linear
-from trapline.training.contract import Floats, Model, OutOfFold, StepReport
+from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
 from trapline.training.events import known_labels
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_strengths, write_history
@@ -26,11 +26,11 @@ from trapline.training.targets import label_weights, log_prior, sampling_weights
 if TYPE_CHECKING:
     import onnx
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=LearntModel)
 
 
 @dataclass(frozen=True)
-class LinearModel(Model):
+class LinearModel(LearntModel):
     """Heads whose mean the model file holds.
 
     Attributes:
@@ -39,7 +39,7 @@ class LinearModel(Model):
         strength: that was kept.
     """
 
-    heads: Sequence[linear.LinearHead] = ()
+    heads: Sequence[linear.LinearLayer] = ()
     losses: Mapping[float, float] = field(default_factory=dict)
     strength: float = 0.0
 
@@ -76,8 +76,8 @@ class LinearLearner(LabelLearner[LinearModel]):
     def fit(self, rows: Rows, held: Rows | None, chosen: LinearModel | None, folder: Path) -> LinearModel:
         """One head, of the strength that did best in folds over the rows."""
         if chosen is None:
-            found = self._search(rows, folds_within(self.selected, rows, self.recipe))
-            chosen = LinearModel(losses=found.losses, strength=found.best)
+            search = self._search(rows, folds_within(self.selected, rows, self.recipe))
+            chosen = LinearModel(losses=search.losses, strength=search.best)
         taught = self.taught(rows)
         head = linear.fit_head(
             self.features[taught],
@@ -92,27 +92,30 @@ class LinearLearner(LabelLearner[LinearModel]):
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[LinearModel]:
         """Heads of the folds; behind each fold's logits the strength that did best on the others."""
         rows, folds = dealt.rows, dealt.numbers
-        found = self._search(rows, folds)
-        logits = linear.cross_fitted(found, folds, self._score(rows, folds))
+        search = self._search(rows, folds)
+        logits = linear.cross_fitted(search, folds, self._score(rows, folds))
         return OutOfFold(
             logits,
             LinearModel(
-                note=AVERAGES_FOLDS, heads=found.heads[found.best], losses=found.losses, strength=found.best
+                note=AVERAGES_FOLDS,
+                heads=search.heads[search.best],
+                losses=search.losses,
+                strength=search.best,
             ),
         )
 
     def logits(self, model: LinearModel, rows: Rows) -> Floats:
         """What the model file will say of the rows."""
         features = self.features[rows]
-        found = [linear.view_logits(head, features, self.looks.predict) for head in model.heads]
-        return np.asarray(np.mean(found, axis=0))
+        by_head = [linear.view_logits(head, features, self.looks.predict) for head in model.heads]
+        return np.asarray(np.mean(by_head, axis=0))
 
     def graph(self, model: LinearModel) -> onnx.ModelProto:
         """The backbone with the mean of the heads."""
         from trapline.models.onnx_graph import Layer, attach_head, average_flips, fold_scaling
 
         folded = [fold_scaling(head.weights, head.bias, head.mean, head.scale) for head in model.heads]
-        weights, bias = (np.mean([layer[place] for layer in folded], axis=0) for place in (0, 1))
+        weights, bias = (np.mean([layer[index] for layer in folded], axis=0) for index in (0, 1))
         joined = attach_head(self.seeing(), [Layer(weights, bias)])
         return average_flips(joined) if self.recipe.flip_average else joined
 
@@ -123,10 +126,10 @@ class LinearLearner(LabelLearner[LinearModel]):
         if len(losses) > 1:
             draw_strengths(model.losses, model.strength, folder / "history.png")
 
-    def _search(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFold:
+    def _search(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFoldOfStrengths:
         """Heads for all strengths and folds of the rows, and what they say, with the priors put right."""
         fixed = self.recipe.optimiser.weight_decay
-        found = linear.out_of_fold(
+        held_out = linear.out_of_fold(
             self.features[rows],
             self.truth(rows),
             len(self.selected.labels),
@@ -140,8 +143,8 @@ class LinearLearner(LabelLearner[LinearModel]):
             predict_views=self.looks.predict,
             progress=self.tell("heads"),
         )
-        heads = {key: [self._adjusted(head, rows) for head in some] for key, some in found.heads.items()}
-        return replace(found, heads=heads)
+        heads = {key: [self._adjusted(head, rows) for head in some] for key, some in held_out.heads.items()}
+        return replace(held_out, heads=heads)
 
     def _score(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.Score:
         """The log loss of natural logits of some of the rows.
@@ -159,7 +162,7 @@ class LinearLearner(LabelLearner[LinearModel]):
 
         return loss
 
-    def _adjusted(self, head: linear.LinearHead, rows: Rows) -> linear.LinearHead:
+    def _adjusted(self, head: linear.LinearLayer, rows: Rows) -> linear.LinearLayer:
         """What the head says less what training on the rows had added to it.
 
         A linear head is fitted to the sum of both, and its bias is free: the sum is the plain fit.

@@ -12,7 +12,7 @@ import numpy as np
 from trapline.models import ModelFile
 from trapline.models.calibrated import scale_logits
 from trapline.recipes import NetworkRecipe
-from trapline.training.contract import Floats, Learner, Model, Origin, OutOfFold, StepReport
+from trapline.training.contract import Floats, Learner, LearntModel, Origin, OutOfFold, StepReport
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_batches, draw_history, write_batches, write_history
 from trapline.training.judging import AVERAGES_FOLDS, OF_SINGLE_MODELS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NetworkModel(Model):
+class NetworkModel(LearntModel):
     """Networks whose mean the model file holds.
 
     Attributes:
@@ -85,27 +85,27 @@ class NetworkLearner(Learner[NetworkModel]):
         for fold, (train, held) in enumerate(dealt.parts):
             what = f"fold {fold + 1} of {len(dealt.parts)}"
             fitted.append(self.torch.fit(train, held, folder / f"fold-{fold}", what=what))
-        said = [
+        logits = [
             scale_logits(
                 one.answers.of_epoch(epoch), self.base(train), self.recipe.task, self.selected.labels
             )
             for (train, _), one, epoch in zip(dealt.parts, fitted, epochs_of_others(fitted), strict=True)
             if one.answers is not None
         ]
-        return OutOfFold(np.concatenate(said), NetworkModel.of(fitted, AVERAGES_FOLDS))
+        return OutOfFold(np.concatenate(logits), NetworkModel.of(fitted, AVERAGES_FOLDS))
 
     def held_logits(self, model: NetworkModel) -> Floats:
         """What was said at the epoch that each network kept."""
-        said = [one.answers.of_epoch(one.best_epoch) for one in model.fitted if one.answers is not None]
-        return np.asarray(np.mean(said, axis=0))
+        logits = [one.answers.of_epoch(one.best_epoch) for one in model.fitted if one.answers is not None]
+        return np.asarray(np.mean(logits, axis=0))
 
     def logits(self, model: NetworkModel, rows: Rows) -> Floats:
         """What the model file will say of the rows."""
         from trapline.training.fitting import network_logits
 
         exact, flips = self.torch.examples.exact, self.recipe.flip_average
-        said = [network_logits(one.network, exact, rows, flips) for one in model.fitted]
-        return np.asarray(np.mean(said, axis=0))
+        by_network = [network_logits(one.network, exact, rows, flips) for one in model.fitted]
+        return np.asarray(np.mean(by_network, axis=0))
 
     def file_logits(self, file: ModelFile, rows: Rows) -> Floats:
         """What the model file says of the photos themselves."""
@@ -144,9 +144,9 @@ def epochs_of_others(fitted: Sequence[Fitted]) -> list[int]:
 
     Its own best one was chosen on the very media that it is judged on.
     """
-    best = [found.best_epoch for found in fitted]
-    of_others = (best[:place] + best[place + 1 :] for place in range(len(best)))
+    best = [one.best_epoch for one in fitted]
+    of_others = (best[:index] + best[index + 1 :] for index in range(len(best)))
     return [
-        min(round(float(np.median(others))), len(found.history))
-        for found, others in zip(fitted, of_others, strict=True)
+        min(round(float(np.median(others))), len(one.history))
+        for one, others in zip(fitted, of_others, strict=True)
     ]

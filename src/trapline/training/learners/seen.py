@@ -19,9 +19,9 @@ from trapline.recipes import (
     TreeRecipe,
     Views,
 )
-from trapline.training.contract import Floats, Learner, Model, Origin, StepReport
+from trapline.training.contract import Floats, Learner, LearntModel, Origin, StepReport
 from trapline.training.event_features import event_rows, over_events
-from trapline.training.features import View, embed_views
+from trapline.training.features import FeatureView, embed_views
 from trapline.training.frozen import background_backbone, head_recipe
 from trapline.training.selection import Rows, Selected
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnx
 
 FrozenRecipe = HeadRecipe | DenseRecipe | TreeRecipe | EpochTreeRecipe
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=LearntModel)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Looks:
         predict: the places of the views that the model file averages.
     """
 
-    views: tuple[View, ...]
+    views: tuple[FeatureView, ...]
     weights: tuple[float, ...]
     predict: tuple[int, ...]
 
@@ -59,9 +59,11 @@ def looks_of(recipe: FrozenRecipe) -> Looks:
         ]
     flips = [(False, 1 - change.horizontal_flip), (True, change.horizontal_flip)]
     weighted = [
-        (View(frame, mirrored), share * chance) for frame, share in frames for mirrored, chance in flips
+        (FeatureView(frame, mirrored), share * chance)
+        for frame, share in frames
+        for mirrored, chance in flips
     ]
-    needed = [View(cropped)] + ([View(cropped, mirrored=True)] if recipe.flip_average else [])
+    needed = [FeatureView(cropped)] + ([FeatureView(cropped, mirrored=True)] if recipe.flip_average else [])
     kept = [(view, weight) for view, weight in weighted if weight > 0 or view in needed]
     views = tuple(view for view, _ in kept)
     return Looks(views, tuple(weight for _, weight in kept), tuple(views.index(view) for view in needed))
@@ -97,7 +99,7 @@ class FrozenLearner(Learner[M]):
         self.statistics = recipe.event_statistics if isinstance(recipe, FeatureRecipe) else ()
         if isinstance(recipe, FeatureRecipe) and recipe.background_view:
             self.network = background_backbone(self.backbone, cache)
-        found = embed_views(
+        embedded = embed_views(
             self.network,
             selected.catalog,
             self.looks.views,
@@ -105,8 +107,8 @@ class FrozenLearner(Learner[M]):
             skip_unreadable=True,
             progress=self.tell("features"),
         )
-        self.features, self.warnings = found.values, found.warnings
-        self.selected = selected.without(found.failed)
+        self.features, self.warnings = embedded.values, embedded.warnings
+        self.selected = selected.without(embedded.failed)
         self._photos = self.selected.catalog
         self._frames: list[Rows] | None = None
         if self.statistics:
@@ -130,11 +132,11 @@ class FrozenLearner(Learner[M]):
         """[rows, labels]: what the model file says of the photos themselves, or of the frames of events."""
         paths, size = self._photos.paths(), file.card.preprocessing
         boxes = self._photos.table["boxes"].to_list()
-        said = []
+        logits = []
         for row in rows.tolist():
             frames = [row] if self._frames is None else self._frames[row].tolist()
             pixels = [
                 prepare(paths[frame], size, choose_box(boxes[frame], size.crop)).pixels for frame in frames
             ]
-            said.append(file.run(np.stack(pixels)).logits[0])
-        return np.asarray(said, np.float64)
+            logits.append(file.run(np.stack(pixels)).logits[0])
+        return np.asarray(logits, np.float64)

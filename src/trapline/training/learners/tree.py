@@ -16,9 +16,9 @@ from trapline.models import Calibration
 from trapline.prediction.facts import ModelTree, PredictionFacts
 from trapline.recipes import EpochTreeRecipe, TreeRecipe
 from trapline.taxonomy import Taxonomy
-from trapline.taxonomy.classes import Head, unsupported
+from trapline.taxonomy.classes import TaxonHead, unsupported_kinds
 from trapline.training import linear
-from trapline.training.contract import Floats, Model, OutOfFold, StepReport
+from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_nodes, write_history
 from trapline.training.judging import Judged, judge, predictions_of
@@ -42,7 +42,7 @@ _UNCHOSEN = 1.0
 
 
 @dataclass(frozen=True)
-class TreeModel(Model):
+class TreeModel(LearntModel):
     """The heads of a model file, and how they were chosen.
 
     Attributes:
@@ -105,7 +105,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         self.decisions = {head.name: self.media.decision(head) for head in self.heads}
 
     @property
-    def groups(self) -> list[tuple[Head, ...]]:
+    def groups(self) -> list[tuple[TaxonHead, ...]]:
         """The heads that share one loss and one strength."""
         return [(head,) for head in self.heads] if self.settings.way == "cascade" else [self.heads]
 
@@ -116,7 +116,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
             chosen = TreeModel(strengths={head.name: decay for head in self.heads})
         elif chosen is None:
             chosen = self._search(rows, folds_within(self.selected, rows, self.recipe)).model
-        heads: dict[str, linear.LinearHead] = {}
+        heads: dict[str, linear.LinearLayer] = {}
         for group in self.groups:
             heads.update(self.fit_group(group, rows, chosen.strengths[group[0].name], held))
         return replace(chosen, heads=heads)
@@ -152,8 +152,10 @@ class TreeLearner(FrozenLearner[TreeModel]):
                 others = (folds != fold) & fine
                 temperature[folds == fold] = fit_temperature(logits[others], truth[others])
         judged = replace(judged, rows=rows, probabilities=probabilities_of(logits / temperature, recipe.task))
-        said = predictions_of(recipe, selected, judged, "", PredictionFacts())
-        return replace(judged, event=choose_pooling(said, selected.catalog, self.media.classes.of_label))
+        predictions = predictions_of(recipe, selected, judged, "", PredictionFacts())
+        return replace(
+            judged, event=choose_pooling(predictions, selected.catalog, self.media.classes.of_label)
+        )
 
     def describe(self, model: TreeModel, judged: Judged) -> dict[str, Any]:
         """The tree, its heads, and the thresholds of the roll-up, chosen on the media that were judged.
@@ -201,7 +203,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
 
     def fit_group(
         self,
-        group: Sequence[Head],
+        group: Sequence[TaxonHead],
         rows: Rows,
         strength: float,
         held: Rows | None = None,
@@ -213,17 +215,17 @@ class TreeLearner(FrozenLearner[TreeModel]):
         """
         decisions = [self._weighed(self.decisions[head.name].of(rows)) for head in group]
         if isinstance(self.recipe, EpochTreeRecipe):
-            found = {
+            heads = {
                 decision.name: self._by_epochs(self.recipe, decision, rows, held) for decision in decisions
             }
         elif self.settings.way == "cascade":
-            found = {decision.name: self._alone(decision, rows, strength, start) for decision in decisions}
+            heads = {decision.name: self._alone(decision, rows, strength, start) for decision in decisions}
         else:
-            found = fit_together(
+            heads = fit_together(
                 self.features[rows], decisions, strength, view_weights=self.looks.weights, start=start
             )
         return {
-            decision.name: _with_prior(found[decision.name], decision, self.recipe) for decision in decisions
+            decision.name: _with_prior(heads[decision.name], decision, self.recipe) for decision in decisions
         }
 
     def _search(self, rows: Rows, folds: npt.NDArray[np.int64]) -> OutOfFold[TreeModel]:
@@ -231,12 +233,12 @@ class TreeLearner(FrozenLearner[TreeModel]):
 
         The strength behind a fold's figures is the one that did best on the other folds.
         """
-        by_head: dict[str, list[linear.LinearHead]] = {}
+        by_head: dict[str, list[linear.LinearLayer]] = {}
         strengths: dict[str, float] = {}
         tried: list[NodeRow] = []
         told = self.tell("heads")
-        for place, group in enumerate(self.groups):
-            told(place, len(self.groups))
+        for index, group in enumerate(self.groups):
+            told(index, len(self.groups))
             fitted, every, best = self._choose(group, rows, folds)
             for head in group:
                 by_head[head.name] = [one[head.name] for one in fitted]
@@ -244,46 +246,46 @@ class TreeLearner(FrozenLearner[TreeModel]):
                 tried += [self._row(head, key, some, rows, folds) for key, some in every.items()]
         told(len(self.groups), len(self.groups))
         logits = np.empty((len(rows), len(self.media.classes.names)))
-        for place, fold in enumerate(np.unique(folds)):
+        for index, fold in enumerate(np.unique(folds)):
             inside = folds == fold
-            heads = {head.name: by_head[head.name][place] for head in self.heads}
+            heads = {head.name: by_head[head.name][index] for head in self.heads}
             logits[inside] = self._class_logits(heads, rows[inside])
         return OutOfFold(logits, TreeModel(strengths=strengths, tried=tried))
 
     def _choose(
-        self, group: Sequence[Head], rows: Rows, folds: npt.NDArray[np.int64]
+        self, group: Sequence[TaxonHead], rows: Rows, folds: npt.NDArray[np.int64]
     ) -> tuple[list[Fitted], dict[float, list[Fitted]], float]:
         """For each fold the heads of the strength that did best on the others; all of them; the best."""
         names = np.unique(folds)
         heard = np.any([self.decisions[head.name].heard[rows] for head in group], axis=0)
         known = len(np.unique(folds[heard])) > 1
         fitted: dict[float, list[Fitted]] = {}
-        found: dict[float, Floats] = {}
+        values_of: dict[float, Floats] = {}
         before: list[Fitted] = []
         worse, best = 0, np.inf
         for strength in self.strengths if known else (_UNCHOSEN,):
             fitted[strength], values = [], np.full(len(rows), np.nan)
-            for place, fold in enumerate(names):
+            for index, fold in enumerate(names):
                 outside, inside = rows[folds != fold], rows[folds == fold]
-                one = self.fit_group(group, outside, strength, inside, before[place] if before else None)
+                one = self.fit_group(group, outside, strength, inside, before[index] if before else None)
                 values[folds == fold] = self._losses(group, one, inside)
                 fitted[strength].append(one)
-            found[strength], before = values, fitted[strength]
+            values_of[strength], before = values, fitted[strength]
             mean = _mean(values)
             worse = worse + 1 if mean > best else 0
             best = min(best, mean)
             if worse == _WORSE_BEFORE_STOPPING:
                 break
-        means = {strength: _mean(values) for strength, values in found.items()}
+        means = {strength: _mean(values) for strength, values in values_of.items()}
         chosen = []
-        for place, fold in enumerate(names):
-            others = {strength: _mean(values[folds != fold]) for strength, values in found.items()}
-            chosen.append(fitted[min(others, key=others.__getitem__)][place])
+        for index, fold in enumerate(names):
+            others = {strength: _mean(values[folds != fold]) for strength, values in values_of.items()}
+            chosen.append(fitted[min(others, key=others.__getitem__)][index])
         return chosen, fitted, min(means, key=means.__getitem__)
 
     def _row(
         self,
-        head: Head,
+        head: TaxonHead,
         strength: float,
         fitted: Sequence[Fitted],
         rows: Rows,
@@ -292,14 +294,14 @@ class TreeLearner(FrozenLearner[TreeModel]):
         """How a head of one strength does in training and out of fold; None where no media tells."""
         decision, views = self.decisions[head.name], self.looks.predict
         seen, unseen = [], np.full(len(rows), np.nan)
-        for place, fold in enumerate(np.unique(folds)):
+        for index, fold in enumerate(np.unique(folds)):
             outside, inside = rows[folds != fold], rows[folds == fold]
-            one = fitted[place][head.name]
+            one = fitted[index][head.name]
             seen.append(hits(one, decision.of(outside), self.features[outside], views))
             unseen[folds == fold] = hits(one, decision.of(inside), self.features[inside], views)
         lost = [
-            self._losses([head], fitted[place], rows[folds == fold])
-            for place, fold in enumerate(np.unique(folds))
+            self._losses([head], fitted[index], rows[folds == fold])
+            for index, fold in enumerate(np.unique(folds))
         ]
         return {
             "node": head.name,
@@ -313,7 +315,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         ordered = [heads[head.name] for head in self.heads]
         return class_logits(ordered, self.paths, self.features[rows], self.looks.predict)
 
-    def _losses(self, group: Sequence[Head], heads: Fitted, rows: Rows) -> Floats:
+    def _losses(self, group: Sequence[TaxonHead], heads: Fitted, rows: Rows) -> Floats:
         decisions = [self.decisions[head.name].of(rows) for head in group]
         return losses(heads, decisions, self.features[rows], self.looks.predict)
 
@@ -330,7 +332,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
 
     def _alone(
         self, decision: Decision, rows: Rows, strength: float, start: Fitted | None
-    ) -> linear.LinearHead:
+    ) -> linear.LinearLayer:
         heard, children = decision.heard, decision.possible.shape[1]
         if not heard.any():
             return _ignorant(self.features.shape[2], children)
@@ -346,20 +348,20 @@ class TreeLearner(FrozenLearner[TreeModel]):
 
     def _by_epochs(
         self, recipe: EpochTreeRecipe, decision: Decision, rows: Rows, held: Rows | None
-    ) -> linear.LinearHead:
+    ) -> linear.LinearLayer:
         from trapline.training.taxa_adam import fit_by_epochs
 
         heard = decision.heard
         if not heard.any() or held is None:
             return _ignorant(self.features.shape[2], decision.possible.shape[1])
         judged = self.decisions[decision.name].of(held)
-        place = self.looks.predict[0]
+        view_index = self.looks.predict[0]
         return fit_by_epochs(
             recipe,
-            self.features[rows[heard], place],
+            self.features[rows[heard], view_index],
             decision.possible[heard],
             decision.weights[heard],
-            self.features[held[judged.heard], place],
+            self.features[held[judged.heard], view_index],
             judged.possible[judged.heard],
         )
 
@@ -383,15 +385,15 @@ class TreeLearner(FrozenLearner[TreeModel]):
             "heads": heads,
             "classes": dict(hierarchy.classes.of_label),
             "outside": list(hierarchy.classes.outside),
-            "unsupported": sorted(unsupported(hierarchy.classes)),
+            "unsupported": sorted(unsupported_kinds(hierarchy.classes)),
             "ranks": "P(taxon) = the sum of P(label) over the labels at or below it; "
             "P(child | parent) = P(child) / P(parent)",
         }
 
 
-def _ignorant(size: int, children: int) -> linear.LinearHead:
+def _ignorant(size: int, children: int) -> linear.LinearLayer:
     """A head that no media trained: all children are equally probable."""
-    return linear.LinearHead(np.zeros(size), np.ones(size), np.zeros((size, children)), np.zeros(children))
+    return linear.LinearLayer(np.zeros(size), np.ones(size), np.zeros((size, children)), np.zeros(children))
 
 
 def _mean(values: Floats) -> float:
@@ -404,8 +406,8 @@ def _share(values: Floats) -> float | None:
 
 
 def _with_prior(
-    head: linear.LinearHead, decision: Decision, recipe: TreeRecipe | EpochTreeRecipe
-) -> linear.LinearHead:
+    head: linear.LinearLayer, decision: Decision, recipe: TreeRecipe | EpochTreeRecipe
+) -> linear.LinearLayer:
     """After balanced training: the natural shares of the children put back (Saerens et al. 2002)."""
     if recipe.balance == "none" or not recipe.correct_prior:
         return head

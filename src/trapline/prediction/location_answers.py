@@ -1,4 +1,4 @@
-"""Events in which nothing can be seen, answered by what else their place shows.
+"""Events in which nothing can be seen, answered by what else their location shows.
 
 Where a detector found nothing, a classifier guesses: on such photos of `benchmarks/caltech-night` it is
 hardly right more often than chance. What the same camera showed in the weeks around says more. This holds for
@@ -13,32 +13,32 @@ import numpy.typing as npt
 from trapline.prediction.frames import Floats
 
 UNIFORM = 1.0
-"""Events of equal shares that are counted beside those of the place: few events say little."""
+"""Events of equal shares that are counted beside those of the location: few events say little."""
 
 
-def answer_by_place(
+def answer_by_location(
     pooled: Floats,
     seen: npt.NDArray[np.bool_],
-    places: npt.NDArray[np.int64],
+    locations: npt.NDArray[np.int64],
     times: Floats,
     days: float,
 ) -> Floats:
-    """The same [N, K], events that are not seen answered by the mean of the others of their place.
+    """The same [N, K], events that are not seen answered by the mean of the others of their location.
 
     Args:
         pooled: [N, K], rows that sum to 1; NaN where an event has no answer.
         seen: [N], whether the event has a box.
-        places: [N], -1 where unknown.
+        locations: [N], -1 where unknown.
         times: [N], days; NaN where unknown.
         days: events further away in time do not count.
 
     Returns:
-        [N, K]; an event whose place or time is unknown, or with no seen event near it, keeps its own answer.
+        [N, K]; an event whose location or time is unknown, or with no seen event near it, keeps its own.
     """
-    found = pooled.copy()
-    known = np.isfinite(pooled).all(axis=1) & (places >= 0) & np.isfinite(times)
-    for place in np.unique(places[known & ~seen]):
-        here = known & (places == place)
+    answered = pooled.copy()
+    known = np.isfinite(pooled).all(axis=1) & (locations >= 0) & np.isfinite(times)
+    for location in np.unique(locations[known & ~seen]):
+        here = known & (locations == location)
         others, asked = np.flatnonzero(here & seen), np.flatnonzero(here & ~seen)
         others = others[np.argsort(times[others], kind="stable")]
         sums = np.vstack([np.zeros(pooled.shape[1]), np.cumsum(pooled[others], axis=0)])
@@ -46,5 +46,5 @@ def answer_by_place(
         last = np.searchsorted(times[others], times[asked] + days, side="right")
         count = (last - first)[:, None]
         mean = (sums[last] - sums[first] + UNIFORM / pooled.shape[1]) / (count + UNIFORM)
-        found[asked] = np.where(count > 0, mean, pooled[asked])
-    return found
+        answered[asked] = np.where(count > 0, mean, pooled[asked])
+    return answered
