@@ -64,35 +64,30 @@ if TYPE_CHECKING:
 
     from trapline.catalog import Catalog as Catalog
     from trapline.catalog import Splitter as Splitter
+    from trapline.competitions import Fill as Fill
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
-    from trapline.competitions.submission import Fill as Fill
-    from trapline.evaluation import Comparison
+    from trapline.evaluation import Comparison, Over, SeveralLabels, UnknownLabels, Way
     from trapline.evaluation import Evaluation as Evaluation
     from trapline.evaluation import Exploration as Exploration
-    from trapline.evaluation.matching import SeveralLabels, UnknownLabels
-    from trapline.evaluation.result import Over
-    from trapline.evaluation.rolled_up import Way
     from trapline.formats import WriteReport as WriteReport
     from trapline.images import Box as Box
     from trapline.models import Detector as Detector
     from trapline.models import Int8Export as Int8Export
     from trapline.models import ModelFile as ModelFile
-    from trapline.models import PoolingMethod
-    from trapline.models.tf_signature import TfSignature
+    from trapline.models import PoolingMethod, TfSignature
     from trapline.pipeline import Walk
     from trapline.prediction import Explained as Explained
+    from trapline.prediction import Level as Level
     from trapline.prediction import Predictions as Predictions
     from trapline.prediction import Progress, RunEstimate
+    from trapline.prediction import Rows as Rows
     from trapline.prediction import Summary as Summary
-    from trapline.prediction.pooling import Rows as Rows
-    from trapline.prediction.table import Level as Level
     from trapline.recipes import Recipe
     from trapline.storage import Downloaded
     from trapline.taxonomy import Taxonomy
-    from trapline.training import CrossValidation, StepReport
+    from trapline.training import CrossValidation, StepReport, TrialReport
     from trapline.training import Tuned as Tuned
-    from trapline.training.tune import TrialReport
 
     File: TypeAlias = "Path | str"
     CatalogLike: TypeAlias = "Catalog | Path | str | pl.DataFrame"
@@ -638,7 +633,7 @@ def detect(
     """
     from trapline.models import Detector
     from trapline.prediction import detect as find
-    from trapline.prediction.engine import journal_path
+    from trapline.prediction import journal_path
 
     path = _boxes_path(output)
     if not isinstance(detector, Detector):
@@ -731,8 +726,8 @@ def train(
         the model, opened; its `card` has the figures.
     """
     from trapline.models import ModelFile
+    from trapline.training import need_weights
     from trapline.training import train as fit
-    from trapline.training.frozen import need_weights
 
     chosen = as_recipe(recipe, changes, recipe_file=recipe_file, folds=folds, node=node, seed=seed)
     path = Path("runs") / chosen.name.replace("/", "-") if folder is None else _path(folder, "the run")
@@ -757,7 +752,7 @@ def _remove_run(folder: Path) -> None:
     """Remove an earlier run, and nothing that is not one."""
     import shutil
 
-    from trapline.training.run_folder import is_run
+    from trapline.training import is_run
 
     if not folder.exists():
         return
@@ -948,9 +943,8 @@ def export_saved_model(model: Model, output: File, signature: TfSignature | None
         output: the folder to make.
         signature: how clients ask, where they know another model; see `TfSignature`.
     """
-    from trapline.models import ModelFile
-    from trapline.models.saved_model import export_saved_model as export_model
-    from trapline.models.tf_signature import PLAIN
+    from trapline.models import PLAIN, ModelFile
+    from trapline.models import export_saved_model as export_model
 
     path = model.path if isinstance(model, ModelFile) else _model_path(model)
     return export_model(path, _path(output, "the output"), PLAIN if signature is None else signature)
@@ -1145,9 +1139,8 @@ def _opened(
     The model is tried before the media are listed, which may take minutes, and opened after: what listing
     them needed for a while, the network can use again.
     """
-    from trapline.models import ModelFile
-    from trapline.models.trial import STANDARD, read_tried
-    from trapline.prediction.inputs import narrow
+    from trapline.models import STANDARD, ModelFile, read_tried
+    from trapline.prediction import narrow
 
     if not isinstance(model, ModelFile):
         model = _model_path(model)
@@ -1265,7 +1258,7 @@ def combine(
     if like is None:
         combination = learn_combination(members, media, folds=folds)
     else:
-        combination = weigh(members, media, Combination.of(as_predictions(like)))
+        combination = weigh(members, media, Combination.of(as_predictions(like).facts))
     return replace(combination, catalog=media)
 
 

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.catalog import ByLocation, Catalog, Splitter, describe_left_out, known_labels, sample_catalog
-from trapline.catalog.table import SPLIT_PARTS
+from trapline.catalog import (
+    SPLIT_PARTS,
+    ByLocation,
+    Catalog,
+    Splitter,
+    describe_left_out,
+    known_labels,
+    sample_catalog,
+)
 from trapline.errors import UsageError
 
 if TYPE_CHECKING:
     from trapline.evaluation import Evaluation
     from trapline.models import ModelFile
-    from trapline.prediction.table import Level
+    from trapline.prediction import Level
     from trapline.recipes import Recipe
     from trapline.taxonomy import Taxonomy
 
@@ -86,11 +93,8 @@ def run_pipeline(
             finds wrong with the media.
     """
     from trapline.evaluation import explore
-    from trapline.models import ModelFile
-    from trapline.models.card import chance_doubt
-    from trapline.models.promised import without_promise
-    from trapline.training import train
-    from trapline.training.frozen import need_weights
+    from trapline.models import ModelFile, chance_doubt, without_promise
+    from trapline.training import need_weights, train
 
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):

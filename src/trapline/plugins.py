@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from trapline.images import Preprocessing as Preprocessing
     from trapline.metrics import Yielded as Yielded
     from trapline.metrics import evaluator as metric
-    from trapline.models.trainable import Backbone as Backbone
-    from trapline.models.trainable import backbone as backbone
-    from trapline.models.weights import Weights as Weights
+    from trapline.models import Backbone as Backbone
+    from trapline.models import Weights as Weights
+    from trapline.models import backbone as backbone
     from trapline.recipes import DenseRecipe as DenseRecipe
     from trapline.recipes import EpochTreeRecipe as EpochTreeRecipe
     from trapline.recipes import HeadRecipe as HeadRecipe

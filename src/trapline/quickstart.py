@@ -266,20 +266,20 @@ def _conclusion(done: Quickstart) -> Iterator[str]:
 
 
 def _side_by_side(random: Evaluation, location: Evaluation) -> list[str]:
-    from trapline.evaluation import words
+    from trapline.evaluation import columns, number, title, with_span
 
     constants = {one.name: one.metrics for one in location.constants}
     rows = [["", "random split", "split by location", "label shares alone"]]
     rows += [
         [
-            words.title(figure),
-            words.with_span(random.metrics[figure]),
-            words.with_span(location.metrics[figure]),
-            words.number(constants["priors"].get(figure)),
+            title(figure),
+            with_span(random.metrics[figure]),
+            with_span(location.metrics[figure]),
+            number(constants["priors"].get(figure)),
         ]
         for figure in FIGURES
     ]
-    return words.columns(rows)
+    return columns(rows)
 
 
 def _lesson(random: Evaluation, location: Evaluation) -> Iterator[str]:

@@ -16,8 +16,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.formats import READERS, WRITERS, read, write
 from trapline.metrics import EVALUATORS
-from trapline.prediction import Predictions
-from trapline.prediction.table import FIXED
+from trapline.prediction import FIXED, Predictions
 from trapline.recipes import RECIPES, Recipe, resolve_recipe
 
 LABELS = ("fox", "hare", "blank")

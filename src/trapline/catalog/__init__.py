@@ -23,6 +23,7 @@ from trapline.catalog.leaks import check_leaks
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.named_parts import describe_left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
+from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.catalog.presence import Presence, SourceGoneError, refuse_gone
 from trapline.catalog.sampling import sample_catalog
 from trapline.catalog.splits import fingerprint, training_fingerprint
@@ -37,14 +38,26 @@ from trapline.catalog.splitters import (
     make_splitter,
 )
 from trapline.catalog.summary import labels_by_part, summarise
-from trapline.catalog.table import BLANK_WORDS, EVENT_LABELS, SCHEMA, Catalog, event_key, known_labels
+from trapline.catalog.table import (
+    BLANK_WORDS,
+    BOX,
+    EVENT_LABELS,
+    SCHEMA,
+    SPLIT_PARTS,
+    Catalog,
+    conform,
+    event_key,
+    known_labels,
+)
 from trapline.taxonomy import BLANK
 
 __all__ = [
     "BLANK",
     "BLANK_WORDS",
+    "BOX",
     "EVENT_LABELS",
     "SCHEMA",
+    "SPLIT_PARTS",
     "AtRandom",
     "ByColumn",
     "ByDate",
@@ -76,9 +89,11 @@ __all__ = [
     "assign_events",
     "check_files",
     "check_leaks",
+    "conform",
     "describe_left_out",
     "event_key",
     "fingerprint",
+    "for_polars",
     "frame_order",
     "harmless_cell",
     "join_events",
@@ -90,6 +105,7 @@ __all__ = [
     "natural_order",
     "normal_paths",
     "number_frames",
+    "read_parquet",
     "refuse_gone",
     "sample_catalog",
     "shot_order",

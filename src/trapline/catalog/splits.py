@@ -18,7 +18,7 @@ from trapline.catalog.leaks import find_leaks
 from trapline.catalog.named_parts import Named, deal_named, natural_order
 from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
 from trapline.errors import DataError
-from trapline.taxonomy.names import PART_NAMES
+from trapline.taxonomy import PART_NAMES
 
 _LINES_AT_ONCE = 100_000
 _OTHER_WAYS = "--by event, --by random, or in order of time with --by date or --by season"

@@ -52,7 +52,7 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
 
 def refuse_as_predictions(path: Path, force: bool) -> None:
     """The same for a table of predictions, and for a header beside it that is not ours, whatever `force`."""
-    from trapline.prediction.table import refuse_foreign_header
+    from trapline.prediction import refuse_foreign_header
 
     refuse_to_overwrite(path, force)
     refuse_foreign_header(path)

@@ -30,7 +30,7 @@ def run(
     refuse_as_predictions(output, force)
     combined = api.combine(predictions, catalog, like=like, folds=folds)
     combined.save(output)
-    how = Combination.of(combined)
+    how = Combination.of(combined.facts)
     typer.echo(f"Combined {', '.join(how.names)}: {len(combined)} media in {output}")
     for name, weight in zip(how.names, how.weights, strict=True):
         typer.echo(f"  {name}: {weight:.2f}")

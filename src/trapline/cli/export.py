@@ -10,8 +10,7 @@ import typer
 from trapline.cli._common import Force, Json, Seed, TfInput, TfOutput, TfRange, refuse_to_overwrite
 
 if TYPE_CHECKING:
-    from trapline.models import Detector, Int8Export
-    from trapline.models.tf_signature import TfSignature
+    from trapline.models import Detector, Int8Export, TfSignature
 
 
 def run(
@@ -64,7 +63,7 @@ def run(
             "TensorFlow Serving; or --detector, an ONNX file of a detector's checkpoint."
         )
     if format is not None:
-        from trapline.models.tf_signature import TfSignature
+        from trapline.models import TfSignature
 
         _saved_model(model, output, TfSignature.of_options(tf_input, tf_output, tf_range), json)
         return
@@ -114,7 +113,7 @@ def _saved_model(model: Path, output: Path, signature: TfSignature, json: bool) 
 
 
 def _show_int8(done: Int8Export, json: bool) -> None:
-    from trapline.evaluation.words import columns, title
+    from trapline.evaluation import columns, title
 
     export = done.export
     if json:

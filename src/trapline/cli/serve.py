@@ -18,8 +18,8 @@ def _named(models: list[str], batch: int) -> dict[str, Path]:
     """The models, tried. SIGTERM ends their trial, which may take half a minute, and the command; process 1
     of a container would not notice it.
     """
-    from trapline.models.halting import Halt, HaltedError
-    from trapline.serving.settings import name_models
+    from trapline.models import Halt, HaltedError
+    from trapline.serving import name_models
 
     halt = Halt()
     before = signal.signal(signal.SIGTERM, lambda *_: halt.now())
@@ -93,9 +93,8 @@ def run(
 
     for package, purpose in (("fastapi", "Serving"), ("uvicorn", "Serving"), ("grpc", "Serving")):
         require(package, "serve", purpose)
-    from trapline.models.tf_signature import TfSignature
-    from trapline.serving.server import Ports, configure_log, serve
-    from trapline.serving.settings import Settings
+    from trapline.models import TfSignature
+    from trapline.serving import Ports, Settings, configure_log, serve
 
     if backend_protocol not in _BACKENDS:
         raise UsageError(f"--backend-protocol is {' or '.join(_BACKENDS)}, not '{backend_protocol}'.")

@@ -13,8 +13,7 @@ from trapline.errors import UsageError
 
 if TYPE_CHECKING:
     from trapline.images import Box
-    from trapline.models import Card, ModelFile
-    from trapline.models.card import Calibration
+    from trapline.models import Calibration, Card, ModelFile
 
 
 def run(
@@ -101,14 +100,14 @@ def _explain(model: ModelFile, photo: Path, catalog: Path | None, box: str | Non
 
 
 def _layers(model: ModelFile, output: Path | None, force: bool, json: bool) -> None:
-    from trapline.models.layers import network_layers
+    from trapline.models import network_layers
 
     size = model.card.preprocessing
     layers = network_layers(model.path, size.height, size.width)
     total = sum(layer.parameters for layer in layers)
     summary = f"{len(layers)} layers, {total:,} parameters"
     if output is not None:
-        from trapline.reports.network_figure import draw_network
+        from trapline.reports import draw_network
 
         refuse_to_overwrite(output, force)
         draw_network(layers, f"{model.card.name}\n{summary}", output)
@@ -139,7 +138,7 @@ def _box(text: str) -> Box:
 
 def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
     """Names and values, empty ones left out; a line that goes on has an empty name."""
-    from trapline.evaluation.words import columns, title, with_span
+    from trapline.evaluation import columns, title, with_span
 
     card = model.card
     classifier = card.task != "features"
@@ -188,7 +187,7 @@ def _export(card: Card) -> str:
 
 
 def _promise(card: Card) -> str:
-    from trapline.models.promised import without_promise
+    from trapline.models import without_promise
 
     made = card.taxonomy.get("rollup")
     if not made:
@@ -225,7 +224,7 @@ def _input(card: Card) -> str:
 
 def _calibration(calibration: Calibration) -> str:
     """How, on what, and what was put right before."""
-    from trapline.models.calibrated import doubts_of
+    from trapline.models import doubts_of
 
     parts = [_method(calibration)]
     if calibration.prior_shift:

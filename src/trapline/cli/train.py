@@ -91,16 +91,14 @@ def run(
 
 def _notes(card: Card) -> list[str]:
     """What a reader of the figures must know of the model."""
-    from trapline.models.calibrated import doubts_of
-    from trapline.models.card import chance_doubt
-    from trapline.models.promised import without_promise
+    from trapline.models import chance_doubt, doubts_of, without_promise
 
     doubts = (chance_doubt(card), *doubts_of(card.calibration), without_promise(card))
     return [note for note in doubts if note]
 
 
 def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
-    from trapline.evaluation.words import columns, number, span, title
+    from trapline.evaluation import columns, number, span, title
 
     yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
     yield f"Measured on {card.metrics_on}:"

@@ -36,7 +36,7 @@ def run(
     """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
     from trapline import api
     from trapline.cli._steps import reporter
-    from trapline.evaluation.words import title
+    from trapline.evaluation import title
 
     with warnings_as_notes(), progress() as display:
         show = reporter(display, keep=("trials",))

@@ -1,6 +1,7 @@
 """What competitions ask for: submission files, and packages of code with their trial (`code_execution`)."""
 
 from trapline.competitions.submission import (
+    Fill,
     Submission,
     SubmissionFormat,
     check_submission,
@@ -8,4 +9,11 @@ from trapline.competitions.submission import (
     write_submission,
 )
 
-__all__ = ["Submission", "SubmissionFormat", "check_submission", "read_format", "write_submission"]
+__all__ = [
+    "Fill",
+    "Submission",
+    "SubmissionFormat",
+    "check_submission",
+    "read_format",
+    "write_submission",
+]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trapline.catalog import BLANK, BLANK_WORDS
 from trapline.errors import DataError, UsageError
-from trapline.prediction.table import Predictions, Task
+from trapline.prediction import Predictions, Task
 
 Fill = Literal["uniform", "prior"]
 

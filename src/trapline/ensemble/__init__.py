@@ -2,7 +2,7 @@
 
 from trapline.ensemble.combining import combine, learn_combination
 from trapline.ensemble.region import RegionalList, read_region, weigh_by_region
-from trapline.prediction.facts import Combination
+from trapline.prediction import Combination
 
 __all__ = [
     "Combination",

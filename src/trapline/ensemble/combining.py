@@ -20,8 +20,7 @@ import polars as pl
 from trapline.catalog import ByLocation, Catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
-from trapline.prediction.facts import Combination, PoolingOptions, PredictionFacts
-from trapline.prediction.table import Predictions
+from trapline.prediction import Combination, PoolingOptions, PredictionFacts, Predictions
 
 GROUPS = ("no box", "faint", "alone", "several")
 """Media without a box; whose best box is fainter than `FAINT`; alone in their event; the others. If events

@@ -13,10 +13,8 @@ import numpy as np
 import polars as pl
 
 from trapline.errors import DataError, UsageError
-from trapline.prediction.facts import RegionWeights
-from trapline.prediction.table import Predictions
-from trapline.taxonomy import KINDS, RANKS, Taxonomy, default_kind
-from trapline.taxonomy.names import plain, scientific
+from trapline.prediction import Predictions, RegionWeights
+from trapline.taxonomy import KINDS, RANKS, Taxonomy, default_kind, plain, scientific
 
 UNLISTED = 0.01
 """The weight of taxa that a list does not name: a hundred times rarer here than where the model learnt."""

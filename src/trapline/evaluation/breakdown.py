@@ -13,8 +13,7 @@ from trapline import metrics
 from trapline.catalog import natural_order
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.result import LabelResult, LocationResult, Mistake, SeasonResult
-from trapline.models import Interval
-from trapline.models.card import as_intervals
+from trapline.models import Interval, as_intervals
 
 MISTAKES_KEPT = 100
 

@@ -30,7 +30,7 @@ from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
 from trapline.evaluation.rolled_up import Way
 from trapline.evaluation.training_media import find_leak, find_training, what_is_told
-from trapline.models.card import as_intervals
+from trapline.models import as_intervals
 from trapline.prediction import Predictions
 
 

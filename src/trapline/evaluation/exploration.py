@@ -198,6 +198,6 @@ class Exploration(ResultPart):
 
     def save_report(self, path: Path | str, *, pictures: bool = True) -> Path:
         """Write one self-contained HTML page, with or without example photos."""
-        from trapline.reports.explore_report import write_report
+        from trapline.reports import write_exploration
 
-        return write_report(self, Path(path), pictures=pictures)
+        return write_exploration(self, Path(path), pictures=pictures)

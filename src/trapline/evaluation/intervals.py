@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline import metrics
-from trapline.metrics.intervals import UNDEFINED_ALLOWED, MetricsFunction, draw_weights
-from trapline.models import Interval
-from trapline.models.card import as_intervals
+from trapline.metrics import UNDEFINED_ALLOWED, MetricsFunction, draw_weights
+from trapline.models import Interval, as_intervals
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

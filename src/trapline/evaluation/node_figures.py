@@ -10,7 +10,7 @@ from trapline.evaluation.intervals import Codes, hits, measure_with_intervals
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
-from trapline.taxonomy.classes import Hierarchy
+from trapline.taxonomy import Hierarchy
 
 
 class ChildResult(ResultPart):

@@ -17,9 +17,7 @@ from trapline.evaluation.intervals import Codes, Floats, hits, measure_with_inte
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
-from trapline.taxonomy import RANKS, Taxonomy, group_at_rank
-from trapline.taxonomy.classes import Classes
-from trapline.taxonomy.names import Rank
+from trapline.taxonomy import RANKS, Classes, Rank, Taxonomy, group_at_rank
 
 
 class RankResult(ResultPart):

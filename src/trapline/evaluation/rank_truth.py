@@ -11,7 +11,7 @@ import numpy.typing as npt
 from trapline.catalog import Catalog
 from trapline.evaluation.intervals import Codes, Floats
 from trapline.prediction import Predictions
-from trapline.taxonomy.classes import Classes
+from trapline.taxonomy import Classes
 
 Flags = npt.NDArray[np.bool_]
 

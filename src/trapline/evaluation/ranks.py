@@ -29,7 +29,7 @@ from trapline.evaluation.rolled_up import (
     judged_observations,
 )
 from trapline.prediction import Predictions, Ranks
-from trapline.taxonomy.rollup import walk_down
+from trapline.taxonomy import walk_down
 
 
 class RankEvaluation(ResultPart):

@@ -14,8 +14,7 @@ from trapline.evaluation.ranks import RankEvaluation
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
 from trapline.notebook import as_html
-from trapline.prediction.facts import PredictionFacts
-from trapline.prediction.table import Level
+from trapline.prediction import Level, PredictionFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -289,6 +288,6 @@ class Evaluation(ResultPart):
             pictures: how many of the worst mistakes are shown; 0 leaves pictures out.
             beside: other evaluations by name, set beside this one in a table ("random split": …).
         """
-        from trapline.reports.evaluation_report import write_report
+        from trapline.reports import write_evaluation
 
-        return write_report(self, Path(path), pictures=pictures, beside=dict(beside or {}))
+        return write_evaluation(self, Path(path), pictures=pictures, beside=dict(beside or {}))

@@ -11,8 +11,7 @@ from trapline.evaluation.intervals import Codes, share
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
-from trapline.taxonomy import KINDS, Taxonomy
-from trapline.taxonomy.rollup import LEVELS, RolledUp, verdict
+from trapline.taxonomy import KINDS, LEVELS, RolledUp, Taxonomy, verdict
 
 
 class AnsweredAt(ResultPart):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trapline.metrics import LOWER_IS_BETTER
-from trapline.models import Interval
-from trapline.models.promised import MORE_ANSWERS
+from trapline.models import MORE_ANSWERS, Interval
 
 if TYPE_CHECKING:
     from trapline.evaluation.rank_figures import RankResult

@@ -1,6 +1,7 @@
 """Foreign formats: `readers` into a catalog, `writers` out of predictions, and what both share."""
 
 from trapline.formats.readers import COMMON_OPTIONS, READERS, Draft, Reader, join_boxes, read, reader
+from trapline.formats.times import wall_clock
 from trapline.formats.writers import (
     WRITERS,
     Job,
@@ -27,6 +28,7 @@ __all__ = [
     "read",
     "reader",
     "undo_sorted",
+    "wall_clock",
     "write",
     "write_boxes",
     "writer",

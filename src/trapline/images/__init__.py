@@ -17,7 +17,7 @@ from trapline.images.exif import ExifInfo, parse_exif_time, read_exif
 from trapline.images.hashing import content_hash, near_duplicates, perceptual_hash
 from trapline.images.prepare import Prepared, prepare
 from trapline.images.preprocessing import CropPolicy, Preprocessing
-from trapline.images.resize import fit
+from trapline.images.resize import fit, plan_fit
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -45,6 +45,7 @@ __all__ = [
     "parse_exif_time",
     "passing_boxes",
     "perceptual_hash",
+    "plan_fit",
     "prepare",
     "read_exif",
     "refusal",

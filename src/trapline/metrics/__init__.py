@@ -1,6 +1,7 @@
 """Pure numbers: arrays in, figures and their intervals out. Shapes are given in `trapline.metrics.inputs`."""
 
 from trapline.metrics.calibration import (
+    TEMPERATURES,
     CalibrationBin,
     calibration_table,
     expected_calibration_error,
@@ -21,7 +22,15 @@ from trapline.metrics.correctness import (
     top_k,
 )
 from trapline.metrics.inputs import Task, task_of
-from trapline.metrics.intervals import Estimate, bootstrap, bootstrap_all, bootstrap_vectors
+from trapline.metrics.intervals import (
+    UNDEFINED_ALLOWED,
+    Estimate,
+    MetricsFunction,
+    bootstrap,
+    bootstrap_all,
+    bootstrap_vectors,
+    draw_weights,
+)
 from trapline.metrics.opinions import fit_opinions, pool_opinions
 from trapline.metrics.probability import (
     binary_losses,
@@ -31,6 +40,7 @@ from trapline.metrics.probability import (
     log_loss,
     log_losses,
 )
+from trapline.metrics.promise import choose_threshold
 from trapline.metrics.ranking import label_auc, label_average_precision, macro_auc, mean_average_precision
 from trapline.metrics.registry import (
     EVALUATORS,
@@ -47,10 +57,13 @@ from trapline.metrics.several import labels_said, log_odds, restore_blanks, sigm
 __all__ = [
     "EVALUATORS",
     "LOWER_IS_BETTER",
+    "TEMPERATURES",
+    "UNDEFINED_ALLOWED",
     "CalibrationBin",
     "Estimate",
     "Evaluator",
     "LabelCounts",
+    "MetricsFunction",
     "Task",
     "Yielded",
     "accuracy",
@@ -62,8 +75,10 @@ __all__ = [
     "brier_score",
     "calibration_table",
     "categorical_cross_entropy",
+    "choose_threshold",
     "confusion_matrix",
     "count_labels",
+    "draw_weights",
     "evaluator",
     "expected_calibration_error",
     "figure",

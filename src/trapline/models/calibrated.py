@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import DataError
-from trapline.metrics import fit_scaling, fit_temperature, probabilities_of, restore_blanks
-from trapline.metrics.calibration import TEMPERATURES
+from trapline.metrics import TEMPERATURES, fit_scaling, fit_temperature, probabilities_of, restore_blanks
 from trapline.models.card import Calibration
 from trapline.taxonomy import BLANK
 

@@ -202,7 +202,7 @@ def convert_detector(
         UsageError: a side that is no multiple of 32, or the number of categories is another.
     """
     require("torch", "train", "Converting a detector's checkpoint")
-    from trapline.models.networks.yolox import yolox_graph
+    from trapline.models.networks import yolox_graph
 
     if side % 32 or not 32 <= side <= 4096:
         raise UsageError(f"The sides of a detector's input are multiples of 32, up to 4096; not {side}.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @backbone("small-cnn")
 def small_cnn(recipe: Recipe) -> Backbone:
     """The Taï species model; it takes pixels from 0 to 1."""
-    from trapline.models.networks.small_cnn import SmallCnn
+    from trapline.models.networks import SmallCnn
 
     return Backbone(SmallCnn(batch_norm=recipe.backbone.endswith("-bn")), (0.0,) * 3, (1.0,) * 3)
 
@@ -24,7 +24,7 @@ backbone("small-cnn-bn")(small_cnn)
 
 
 def _of_timm(recipe: Recipe) -> Backbone:
-    from trapline.models.networks.timm_networks import timm_backbone
+    from trapline.models.networks import timm_backbone
 
     return timm_backbone(recipe, TIMM_NAMES[recipe.backbone])
 

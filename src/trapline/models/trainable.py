@@ -4,17 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from trapline.options import check_positional
-from trapline.recipes import backbones
+from trapline.recipes import BACKBONES as NAMED
 from trapline.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from trapline.models.weights import Weights
     from trapline.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The origin of a backbone's weights.
+
+    Attributes:
+        name: for people ("efficientnet-lite0, ImageNet-1k").
+        path: of the local file; None if there are none or they come over the network.
+        in_order: the file holds timm's tensors in timm's order under other names.
+        online: timm fetches them.
+        fingerprint: SHA-256 of the local file; empty to have it computed.
+        notices: licences that must travel with them.
+    """
+
+    name: str
+    path: Path | None = None
+    in_order: bool = False
+    online: bool = False
+    fingerprint: str = ""
+    notices: tuple[str, ...] = ()
 
 
 class Backbone(NamedTuple):
@@ -50,7 +71,7 @@ class Trainable:
     pretrained: Callable[[], Weights] | None = None
 
 
-BACKBONES: Registry[Trainable] = backbones.BACKBONES
+BACKBONES: Registry[Trainable] = NAMED
 """Every backbone that PyTorch trains, by its name. `timm/<name>` is resolved besides."""
 
 

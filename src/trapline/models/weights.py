@@ -6,13 +6,13 @@ import hashlib
 import importlib
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline.errors import DataError, kind_of, require
 from trapline.models.cache_folder import may_be_made, user_cache_folder
-from trapline.models.trainable import BACKBONES
+from trapline.models.trainable import BACKBONES, Weights
 from trapline.recipes import TIMM
 
 if TYPE_CHECKING:
@@ -37,27 +37,6 @@ TIMM_NAMES = {
     "efficientnet-lite1": "tf_efficientnet_lite1.in1k",
     "efficientnet-lite2": "tf_efficientnet_lite2.in1k",
 }
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The origin of a backbone's weights.
-
-    Attributes:
-        name: for people ("efficientnet-lite0, ImageNet-1k").
-        path: of the local file; None if there are none or they come over the network.
-        in_order: the file holds timm's tensors in timm's order under other names.
-        online: timm fetches them.
-        fingerprint: SHA-256 of the local file; empty to have it computed.
-        notices: licences that must travel with them.
-    """
-
-    name: str
-    path: Path | None = None
-    in_order: bool = False
-    online: bool = False
-    fingerprint: str = ""
-    notices: tuple[str, ...] = ()
 
 
 def find_weights(backbone: str, weights: str) -> Weights:

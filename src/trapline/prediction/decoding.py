@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from trapline.catalog import Catalog, Presence
 from trapline.images import Box, Decoder, ImageError, Limits, Preprocessing, borrowed
-from trapline.models.cores import available_cores
-from trapline.models.file import NO_PROBABILITY
+from trapline.models import NO_PROBABILITY, available_cores
 from trapline.prediction.inputs import Input, stamp
 from trapline.prediction.journal import JournalEntry
 

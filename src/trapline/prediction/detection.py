@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, DetectedBoxes, Presence
-from trapline.catalog.table import BOX
+from trapline.catalog import BOX, Catalog, DetectedBoxes, Presence
 from trapline.images import DEFAULT_LIMITS, Limits
-from trapline.models.detector import Detector, Found
+from trapline.models import Detector, Found
 from trapline.prediction.decoding import DecodedBatch, Decoding
 from trapline.prediction.engine import Progress, count_not_done
 from trapline.prediction.inputs import as_catalog, batches

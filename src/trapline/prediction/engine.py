@@ -18,8 +18,7 @@ from polars.io.plugins import register_io_source
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
 from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
-from trapline.models import ModelFile
-from trapline.models.runtimes import memory_is_short
+from trapline.models import ModelFile, memory_is_short
 from trapline.prediction.assembly import table_parts
 from trapline.prediction.decoding import DecodedBatch, Decoding
 from trapline.prediction.facts import facts_of_card

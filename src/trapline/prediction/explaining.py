@@ -13,8 +13,7 @@ import polars as pl
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, choose_box, prepare
-from trapline.models import Card, ModelFile
-from trapline.models.file import NO_PROBABILITY
+from trapline.models import NO_PROBABILITY, Card, ModelFile
 from trapline.prediction.inputs import why_uncut
 from trapline.prediction.ranks import Ranks
 from trapline.taxonomy import sum_at_nodes

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
 from trapline.catalog import Facts, Record
 from trapline.errors import DataError
 from trapline.models import Card, EventPooling, TrainedOn
-
-if TYPE_CHECKING:
-    from trapline.prediction.table import Predictions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +71,18 @@ class Combination(Record):
     learnt_on: str
 
     @classmethod
-    def of(cls, predictions: Predictions) -> Combination:
+    def of(cls, facts: PredictionFacts) -> Combination:
         """What a combined table says of itself.
 
         Raises:
             DataError: the table is not a combined one.
         """
-        if predictions.facts.combined is None:
+        if facts.combined is None:
             raise DataError(
                 "These predictions do not say how models were combined; give the table that "
                 "`trapline combine` wrote when it learnt the weights."
             )
-        return predictions.facts.combined
+        return facts.combined
 
 
 @dataclass(frozen=True, kw_only=True)

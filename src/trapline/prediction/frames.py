@@ -23,10 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.metrics import log_odds, sigmoid
-from trapline.models import Card, EventPooling, PoolingMethod
-from trapline.models.calibrated import apply_calibration
-from trapline.taxonomy import BLANK
-from trapline.taxonomy.classes import Hierarchy
+from trapline.models import Card, EventPooling, PoolingMethod, apply_calibration
+from trapline.taxonomy import BLANK, Hierarchy
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, as_listed, as_name, as_text, event_key, normal_paths
-from trapline.catalog.table import conform
+from trapline.catalog import Catalog, as_listed, as_name, as_text, conform, event_key, normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level

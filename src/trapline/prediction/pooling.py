@@ -17,7 +17,7 @@ from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
 from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.ranks import Ranks
 from trapline.prediction.table import FIXED, Predictions
-from trapline.taxonomy.classes import Hierarchy
+from trapline.taxonomy import Hierarchy
 
 NODE_MEAN = "node-mean"
 

@@ -14,9 +14,18 @@ import numpy.typing as npt
 
 from trapline.errors import DataError
 from trapline.models import Card
-from trapline.taxonomy import RANKS, Taxonomy
-from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
-from trapline.taxonomy.rollup import LEVELS, RolledUp, best_answers, levels_of, roll_up
+from trapline.taxonomy import (
+    LEVELS,
+    RANKS,
+    Classes,
+    Hierarchy,
+    RolledUp,
+    Taxonomy,
+    best_answers,
+    hierarchy_of,
+    levels_of,
+    roll_up,
+)
 
 if TYPE_CHECKING:
     import polars as pl

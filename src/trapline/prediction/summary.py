@@ -11,7 +11,6 @@ import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError
-from trapline.prediction.table import Predictions
 
 _EXAMPLES = 3
 
@@ -82,13 +81,6 @@ class Tally:
             warnings=_most_frequent_first(self._warnings),
             failed_examples=tuple(self._examples),
         )
-
-
-def summarise(predictions: Predictions) -> Summary:
-    """Count labels, failures and warnings."""
-    tally = Tally(predictions.labels)
-    tally.add(predictions.table)
-    return tally.summary()
 
 
 def refuse_failures(summary: Summary, catalog: Catalog) -> None:

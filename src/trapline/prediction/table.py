@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
-from trapline.catalog.parquet_file import for_polars, read_parquet
+from trapline.catalog import Catalog, for_polars, read_parquet
 from trapline.errors import DataError, UsageError, kind_of
 from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.ranks import Ranks
+from trapline.prediction.summary import Tally
 
 if TYPE_CHECKING:
     from trapline import api
@@ -179,9 +179,9 @@ class Predictions:
 
     def summary(self) -> api.Summary:
         """Counts of the most probable labels, of failures and of warnings."""
-        from trapline.prediction.summary import summarise
-
-        return summarise(self)
+        tally = Tally(self.labels)
+        tally.add(self.table)
+        return tally.summary()
 
     def pool(
         self,

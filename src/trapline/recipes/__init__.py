@@ -1,5 +1,6 @@
 """Recipes: what makes a training run repeatable; the five kinds, the named ones, and how one is changed."""
 
+from trapline.recipes.backbones import BACKBONES
 from trapline.recipes.needs import idle_fields
 from trapline.recipes.recipe import (
     KINDS,
@@ -47,6 +48,7 @@ from trapline.recipes.sections import (
 )
 
 __all__ = [
+    "BACKBONES",
     "KINDS",
     "MODEL_FILE",
     "RECIPES",

@@ -285,7 +285,7 @@ def _named(name: str) -> Recipe:
     from trapline.recipes.registry import RECIPES
 
     if name.startswith(TIMM):
-        from trapline.recipes.named.fine_tuned import timm_recipe
+        from trapline.recipes.named import timm_recipe
 
         return timm_recipe(name.removeprefix(TIMM))
     return RECIPES.find(name)()

@@ -9,11 +9,9 @@ from typing import Any
 
 from trapline.catalog import as_name
 from trapline.errors import DataError
-from trapline.evaluation.compare import compare
-from trapline.evaluation.result import Evaluation, Mistake
-from trapline.evaluation.words import UNITS, title
+from trapline.evaluation import UNITS, Evaluation, Mistake, compare, title
 from trapline.metrics import LOWER_IS_BETTER
-from trapline.models.promised import MORE_ANSWERS
+from trapline.models import MORE_ANSWERS
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 
 TILES = {
@@ -37,7 +35,9 @@ def _kind(evaluation: Evaluation) -> str:
     return "exclusive" if evaluation.model_info.exclusive else evaluation.task
 
 
-def write_report(evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]) -> Path:
+def write_evaluation(
+    evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]
+) -> Path:
     """Write the page; see `Evaluation.save_report`."""
     return render(
         "evaluation.html.j2",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_name
-from trapline.evaluation.exploration import Exploration
+from trapline.evaluation import Exploration
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 
 MOST_LOCATIONS = 150
@@ -17,7 +17,7 @@ DENSE = 20
 FEW_FRAMES = 10
 
 
-def write_report(exploration: Exploration, path: Path, *, pictures: bool) -> Path:
+def write_exploration(exploration: Exploration, path: Path, *, pictures: bool) -> Path:
     """Write the page; see `Exploration.save_report`."""
     shown = [one.location for one in exploration.locations[:MOST_LOCATIONS]]
     return render(
@@ -63,7 +63,7 @@ def _cells(counts: Any, names: Any) -> list[tuple[float, str]]:
 
 
 def _tags(media: int, locations: int) -> list[str]:
-    from trapline.evaluation.findings import RARE_LOCATIONS, RARE_MEDIA
+    from trapline.evaluation import RARE_LOCATIONS, RARE_MEDIA
 
     tags = ["rare"] if media < RARE_MEDIA else []
     if 0 < locations < RARE_LOCATIONS:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.errors import UsageError
-from trapline.models.layers import NetworkLayer
+from trapline.models import NetworkLayer
 from trapline.reports.page import COLOURS, new_figure
 
 SUFFIXES = (".png", ".svg", ".pdf")

@@ -34,7 +34,16 @@ def render(template: str, path: Path, **values: Any) -> Path:
     """Fill a template of this package and write it; everything is escaped but what is marked safe."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from trapline.evaluation import words
+    from trapline.evaluation import (
+        describe_left_out,
+        describe_unknown,
+        direction,
+        meaning,
+        number,
+        span,
+        title,
+        with_span,
+    )
 
     environment = Environment(
         loader=PackageLoader("trapline.reports"),
@@ -44,14 +53,14 @@ def render(template: str, path: Path, **values: Any) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": words.number,
-        "span": words.span,
-        "with_span": words.with_span,
-        "left_out": words.describe_left_out,
-        "about_unknown": words.describe_unknown,
-        "title": words.title,
-        "meaning": words.meaning,
-        "direction": words.direction,
+        "number": number,
+        "span": span,
+        "with_span": with_span,
+        "left_out": describe_left_out,
+        "about_unknown": describe_unknown,
+        "title": title,
+        "meaning": meaning,
+        "direction": direction,
         "thousands": lambda count: f"{count:,}".replace(",", "\u202f"),
         "percent": lambda share: f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %",
     }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trapline.evaluation.rank_figures import TaxonResult
-from trapline.evaluation.ranks import RankEvaluation
+from trapline.evaluation import RankEvaluation, TaxonResult
 from trapline.reports.page import COLOURS, as_svg, new_figure
 from trapline.taxonomy import RANKS, Taxonomy
 

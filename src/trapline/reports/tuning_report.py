@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline import __version__
-from trapline.evaluation.words import title
+from trapline.evaluation import title
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import Interval
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes

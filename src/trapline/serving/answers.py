@@ -18,13 +18,10 @@ import numpy.typing as npt
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, Limits, choose_box, prepare
 from trapline.metrics import labels_said
-from trapline.models import ModelFile
-from trapline.models.calibrated import blank_column
-from trapline.models.card import Card
-from trapline.models.file import NO_PROBABILITY
+from trapline.models import NO_PROBABILITY, Card, ModelFile, blank_column
 
 if TYPE_CHECKING:
-    from trapline.prediction.ranks import Ranks
+    from trapline.prediction import Ranks
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -180,7 +177,7 @@ def check_answer(view: PreparedPhoto, probabilities: Floats) -> Answer:
 
 def pool(answers: Sequence[Answer], card: Card) -> Answer:
     """The answers to an event's frames as one; it fails only if every frame did."""
-    from trapline.prediction.frames import pool_frames
+    from trapline.prediction import pool_frames
 
     read = [one.probabilities for one in answers if one.probabilities is not None]
     failed = len(answers) - len(read)
@@ -230,7 +227,7 @@ def _taxon(probabilities: Floats, model: ModelFile) -> dict[str, Any] | None:
     if not model.card.taxonomy:
         return None
     if model not in _RANKS:
-        from trapline.prediction.ranks import Ranks
+        from trapline.prediction import Ranks
 
         _RANKS[model] = Ranks(model.card.labels, model.card.taxonomy, model.card.thresholds)
     rolled = _RANKS[model].answers(probabilities[np.newaxis].astype(np.float64))

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 
-from trapline.models.file import mask_flawed
-from trapline.models.tf_signature import EVERYTHING
+from trapline.models import EVERYTHING, mask_flawed
 from trapline.serving import protos
 from trapline.serving.answers import Answer, Floats, Pixels, PreparedPhoto, check_answer
 from trapline.serving.engine import Gate, until

@@ -12,8 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from trapline.models import ModelFile
-from trapline.models.halting import Halt
+from trapline.models import Halt, ModelFile
 from trapline.serving.answers import Answer, Floats, Pixels, check_answer
 from trapline.serving.lanes import Lanes, Slot, Source, too_late
 from trapline.serving.refusals import BUSY, NOT_READY, RefusedError

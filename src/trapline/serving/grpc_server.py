@@ -13,7 +13,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from trapline.errors import TraplineError
-from trapline.models.tf_signature import SIGNATURE
+from trapline.models import SIGNATURE
 from trapline.serving import protos, tf, v2
 from trapline.serving.body import Body
 from trapline.serving.refusals import BUSY, INVALID, NOT_FOUND, TOO_SLOW, RefusedError, internal

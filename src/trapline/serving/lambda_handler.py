@@ -85,7 +85,7 @@ def build_handler(settings: Settings, base_path: str = "") -> Handler:
         TraplineError: the model cannot be opened.
     """
     mangum = require("mangum", "lambda", "Serving from Lambda")
-    from trapline.models.cores import available_cores
+    from trapline.models import available_cores
     from trapline.serving.rest import LastWord, build_app
     from trapline.serving.service import build_service
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from trapline.errors import TraplineError
 from trapline.images import Decoder, Decoders, ImageError, Preprocessing, choose_box
-from trapline.models.card import Card
+from trapline.models import Card
 from trapline.serving.answers import SERVING_LIMITS, PreparedPhoto, RequestPhoto
 from trapline.serving.refusals import DEADLINE, NOT_READY, RefusedError
 from trapline.serving.shelf import Served

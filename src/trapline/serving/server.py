@@ -17,9 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from trapline.errors import TraplineError, UsageError
-from trapline.models.cores import available_cores
-from trapline.models.halting import Halt, HaltedError
-from trapline.models.trial import Key, mark_all_passed, take_over
+from trapline.models import Halt, HaltedError, Key, available_cores, mark_all_passed, take_over
 from trapline.serving.grpc_server import GrpcServer
 from trapline.serving.http_server import HttpServer, bind
 from trapline.serving.rest import LastWord, build_app

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from trapline.errors import DataError
-from trapline.models.file import NO_PROBABILITY
-from trapline.models.halting import Halt
-from trapline.models.runtimes import OPENVINO
+from trapline.models import NO_PROBABILITY, OPENVINO, Halt
 from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe, pool
 from trapline.serving.body import Held
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine

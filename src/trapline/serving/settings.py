@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from trapline.errors import UsageError
-from trapline.models.halting import Halt
-from trapline.models.tf_signature import PLAIN, TfSignature
+from trapline.models import PLAIN, Halt, TfSignature
 
 MOST_BODY = 64 * 2**20
 """Bytes of one request; several photos may come in one."""

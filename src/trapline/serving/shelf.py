@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from trapline.errors import DataError, TraplineError
-from trapline.models import ModelFile
-from trapline.models.halting import Halt, HaltedError
-from trapline.models.trial import Trial
+from trapline.models import Halt, HaltedError, ModelFile, Trial
 from trapline.serving.answers import check_classifier
 from trapline.serving.refusals import NOT_FOUND, NOT_READY, RefusedError
 

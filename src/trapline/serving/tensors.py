@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trapline.models.card import Card
+from trapline.models import Card
 from trapline.serving.answers import MOST_PHOTOS, Answer, Floats, PreparedPhoto, RequestPhoto
 from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, UNREADABLE, RefusedError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trapline.models.tf_signature import EVERYTHING, PLAIN, SIGNATURE, TfSignature
+from trapline.models import EVERYTHING, PLAIN, SIGNATURE, TfSignature
 from trapline.serving import protos
 from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, NOT_FOUND, TOO_LARGE, RefusedError

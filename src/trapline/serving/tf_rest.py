@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Request
 
-from trapline.models.tf_signature import TfSignature
+from trapline.models import TfSignature
 from trapline.serving import documents, tf
 from trapline.serving.asked import SECONDS
 from trapline.serving.body import Body, parse_base64, parse_json, while_connected

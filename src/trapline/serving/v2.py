@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline import __version__
-from trapline.models.card import Card
+from trapline.models import Card
 from trapline.serving.answers import Floats, sees
 from trapline.serving.body import parse_base64
 from trapline.serving.lanes import Source

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trapline.models.networks.network import unit_images
+from trapline.models.networks import unit_images
 from trapline.recipes import Augmentation
 
 GREY = (0.299, 0.587, 0.114)

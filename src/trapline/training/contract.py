@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.models import Calibration, ModelFile
-from trapline.prediction.facts import PredictionFacts
+from trapline.prediction import PredictionFacts
 from trapline.recipes import Recipe
 from trapline.training.folds import Dealt
 from trapline.training.judging import Judged, judge
-from trapline.training.selection import Rows, Selected
-from trapline.training.targets import base_calibration
+from trapline.training.selection import Rows, Selected, base_calibration
 
 if TYPE_CHECKING:
     import onnx

@@ -67,7 +67,7 @@ def fit_dense(
         DataError: training diverged, or there are too few media for batch normalisation.
     """
     torch = require("torch", "train", f"The hidden layers of the recipe '{recipe.name}'")
-    from trapline.models.networks.network import build_head
+    from trapline.models.networks import build_head
     from trapline.training.batches import count_batches
     from trapline.training.optimisation import build_optimiser, build_schedule, diverged, training_loss
 

@@ -19,10 +19,16 @@ from trapline.metrics import (
     log_odds,
     measure,
 )
-from trapline.models import Calibration, EventPooling, Interval, PoolingMethod
-from trapline.models.calibrated import apply_calibration, blank_column
-from trapline.models.card import as_intervals
-from trapline.prediction.frames import apply_pooling, pool_column
+from trapline.models import (
+    Calibration,
+    EventPooling,
+    Interval,
+    PoolingMethod,
+    apply_calibration,
+    as_intervals,
+    blank_column,
+)
+from trapline.prediction import apply_pooling, pool_column
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.selection import Rows, Selected
 from trapline.training.targets import target_matrix, truth_of

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import DataError
-from trapline.models.cache_folder import user_cache_folder
+from trapline.models import user_cache_folder
 
 MAX_BYTES = 4 * 2**30
 """Of vectors: features of some 800,000 views at 1,280 numbers each."""

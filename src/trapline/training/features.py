@@ -21,9 +21,8 @@ from trapline import __version__
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
 from trapline.images import ImageError, Preprocessing, choose_box, prepare
-from trapline.models.cache_folder import user_cache_folder
-from trapline.models.file import ModelFile
-from trapline.prediction.inputs import event_rows
+from trapline.models import ModelFile, user_cache_folder
+from trapline.prediction import event_rows
 from trapline.training.feature_cache import CachedFeatures, FeatureCache, digest_file
 
 Progress = Callable[[int, int], None]

@@ -19,10 +19,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from trapline.errors import DataError
 from trapline.metrics import LOWER_IS_BETTER, measure
-from trapline.models import Calibration
-from trapline.models.calibrated import apply_calibration, blank_column
+from trapline.models import Calibration, Weights, apply_calibration, blank_column
 from trapline.models.networks import Network, build_network
-from trapline.models.weights import Weights
 from trapline.recipes import NetworkRecipe
 from trapline.training.augment import augment, cut, mix
 from trapline.training.batches import Batches, Rows, TrainingPixels, needs_mixing

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from trapline.errors import require
-from trapline.models.cache_folder import user_cache_folder
-from trapline.models.card import Card
-from trapline.models.file import ModelFile
-from trapline.models.trainable import BACKBONES
+from trapline.models import BACKBONES, Card, ModelFile, user_cache_folder
 from trapline.recipes import MODEL_FILE, Recipe
 
 if TYPE_CHECKING:
-    from trapline.models.weights import Weights
+    from trapline.models import Weights
 
 R = TypeVar("R", bound=Recipe)
 
@@ -54,7 +51,7 @@ def need_weights(recipe: Recipe, cache: Path | None) -> None:
     if recipe.backbone.startswith(MODEL_FILE) or recipe.weights == "none":
         return
     require("torch", "train", f"The backbone {recipe.backbone}")
-    from trapline.models.weights import fetch_weights, find_weights
+    from trapline.models import fetch_weights, find_weights
 
     weights = find_weights(recipe.backbone, recipe.weights)
     folder = (cache or user_cache_folder()) / "backbones"
@@ -82,8 +79,7 @@ def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
         backbone: any model file; what it says besides its embedding is left out.
         cache: folder for what is exported; None for the user's.
     """
-    from trapline.models.graph_events import see_background
-    from trapline.models.onnx_graph import read_graph, write_model_file
+    from trapline.models import read_graph, see_background, write_model_file
 
     parts = [backbone.fingerprint, version("trapline")]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -106,9 +102,8 @@ def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
 def export_backbone(recipe: Recipe, folder: Path) -> Path:
     """Write the recipe's backbone, with its pooling, as a model file of features, unless it is there."""
     require("torch", "train", f"The frozen backbone {recipe.backbone}")
+    from trapline.models import find_weights, write_model_file
     from trapline.models.networks import build_network, network_graph
-    from trapline.models.onnx_graph import write_model_file
-    from trapline.models.weights import find_weights
 
     size = recipe.preprocessing
     weights = find_weights(recipe.backbone, recipe.weights)

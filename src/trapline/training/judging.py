@@ -9,11 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.models import Calibration, EventPooling, Interval
-from trapline.models.calibrated import apply_calibration, fit_calibration
-from trapline.prediction import Predictions
-from trapline.prediction.facts import PredictionFacts
-from trapline.prediction.table import FIXED, Level
+from trapline.models import Calibration, EventPooling, Interval, apply_calibration, fit_calibration
+from trapline.prediction import FIXED, Level, PredictionFacts, Predictions
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.events import intervals_of, judge_events, known_labels
 from trapline.training.selection import Rows, Selected

@@ -34,10 +34,10 @@ from trapline.images import (
     crop_rectangle,
     fit,
     load,
+    plan_fit,
     prepare,
 )
-from trapline.images.resize import plan_fit
-from trapline.models.cache_folder import user_cache_folder
+from trapline.models import user_cache_folder
 from trapline.recipes import Augmentation
 from trapline.training.feature_cache import digest_file
 from trapline.training.features import in_order

@@ -11,8 +11,7 @@ import numpy as np
 
 from trapline.catalog import Catalog
 from trapline.errors import TraplineError
-from trapline.models import Card, ModelFile
-from trapline.models.calibrated import scale_logits
+from trapline.models import Card, ModelFile, scale_logits
 from trapline.recipes import FoldedRecipe, Recipe
 from trapline.taxonomy import Taxonomy
 from trapline.training.contract import Learner, LearntModel, StepReport
@@ -133,7 +132,7 @@ def _card_fields(
 
 def _write(learner: Learner[Any], model: LearntModel, card: Card, path: Path) -> None:
     """Write the model file, once it answers as what has learnt does on a few of the photos themselves."""
-    from trapline.models.onnx_graph import write_model_file
+    from trapline.models import write_model_file
 
     unchecked = path.with_name(f"unchecked-{path.name}")
     try:

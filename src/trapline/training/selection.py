@@ -26,9 +26,9 @@ from trapline.catalog import (
 )
 from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
-from trapline.models.card import label_flaw
+from trapline.models import Calibration, label_flaw
 from trapline.recipes import LabelRecipe, Recipe
-from trapline.training.targets import target_matrix
+from trapline.training.targets import prior_shift, target_matrix
 
 Rows = npt.NDArray[np.int64]
 
@@ -274,3 +274,16 @@ def data_summary(selected: Selected, crop: CropPolicy | None) -> dict[str, Any]:
             **({} if crop is None else {"cropped": int(boxed[rows].sum())}),
         }
     return {**summary, "left_out": selected.left_out}
+
+
+def base_calibration(recipe: Recipe, selected: Selected, rows: npt.NDArray[np.int64]) -> Calibration:
+    """From what training on the rows saw to what is natural, before any calibration is fitted."""
+    taught, kept = selected.taught(recipe, rows)
+    shift = prior_shift(recipe, selected.targets[taught])
+    kept = kept if recipe.correct_prior else 1.0
+    exclusive = isinstance(recipe, LabelRecipe) and recipe.exclusive
+    if kept < 1 and (exclusive or recipe.task == "single-label"):  # of a softmax: a constant shift
+        values = np.zeros(len(selected.labels)) if not shift else np.array(shift)
+        values[selected.labels.index(BLANK)] -= np.log(kept)
+        shift, kept = tuple(values.tolist()), 1.0
+    return Calibration(prior_shift=shift, blank_kept=kept, exclusive=exclusive)

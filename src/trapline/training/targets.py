@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import BLANK, Catalog
+from trapline.catalog import Catalog
 from trapline.errors import DataError
-from trapline.models import Calibration
-from trapline.recipes import LabelRecipe, Recipe
+from trapline.recipes import Recipe
 
 if TYPE_CHECKING:
-    from trapline.training.selection import Selected
+    pass
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,16 +104,3 @@ def log_prior(targets: npt.NDArray[np.float32], task: str) -> Floats:
     share = (targets.sum(axis=0, dtype=np.float64) + 0.5) / (len(targets) + 1)
     single = task == "single-label"
     return np.asarray(np.log(share / share.sum()) if single else np.log(share) - np.log1p(-share))
-
-
-def base_calibration(recipe: Recipe, selected: Selected, rows: npt.NDArray[np.int64]) -> Calibration:
-    """From what training on the rows saw to what is natural, before any calibration is fitted."""
-    taught, kept = selected.taught(recipe, rows)
-    shift = prior_shift(recipe, selected.targets[taught])
-    kept = kept if recipe.correct_prior else 1.0
-    exclusive = isinstance(recipe, LabelRecipe) and recipe.exclusive
-    if kept < 1 and (exclusive or recipe.task == "single-label"):  # of a softmax: a constant shift
-        values = np.zeros(len(selected.labels)) if not shift else np.array(shift)
-        values[selected.labels.index(BLANK)] -= np.log(kept)
-        shift, kept = tuple(values.tolist()), 1.0
-    return Calibration(prior_shift=shift, blank_kept=kept, exclusive=exclusive)

@@ -11,13 +11,13 @@ import numpy as np
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning
-from trapline.prediction.ranks import rank_names
+from trapline.prediction import rank_names
 from trapline.recipes import EpochTreeRecipe, Taxa, TreeRecipe
-from trapline.taxonomy import Taxonomy
-from trapline.taxonomy.classes import (
+from trapline.taxonomy import (
     Classes,
     Hierarchy,
     TaxonHead,
+    Taxonomy,
     classes_of,
     hierarchy_of,
     hierarchy_of_node,

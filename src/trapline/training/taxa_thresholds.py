@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trapline.metrics.promise import choose_threshold
+from trapline.metrics import choose_threshold
 from trapline.recipes import Taxa
-from trapline.taxonomy.classes import Classes, unsupported_kinds
-from trapline.taxonomy.rollup import best_answers, levels_of, verdict
+from trapline.taxonomy import Classes, best_answers, levels_of, unsupported_kinds, verdict
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,8 +10,7 @@ from trapline.errors import require
 from trapline.recipes import NetworkRecipe
 from trapline.training.contract import StepReport
 from trapline.training.pixels import PixelCache, Progress
-from trapline.training.selection import Rows, Selected
-from trapline.training.targets import base_calibration
+from trapline.training.selection import Rows, Selected, base_calibration
 from trapline.training.views import changes_geometry
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ def test_two_models_say_more_than_either_and_less_surely_where_nothing_is_seen(w
     catalog, members, truth = world
     found = learn_combination(members, catalog)
     assert loss(found, truth) < 0.9 * min(loss(one, truth) for one in members)
-    sureness = Combination.of(found).sureness
+    sureness = Combination.of(found.facts).sureness
     assert sureness["no box"] < 0.5 * sureness["alone"]
     assert found.probabilities().sum(axis=1) == pytest.approx(np.ones(MEDIA), abs=1e-6)
     assert found.table["media_id"].to_list() == members[0].table["media_id"].to_list()
@@ -84,7 +84,7 @@ def test_an_answer_about_a_faint_box_is_trusted_less() -> None:
     kind = catalog.table.schema["boxes"]
     boxes = pl.Series([[{**BOX, "conf": 0.3 if dim else None}] for dim in faint], dtype=kind)
     found = learn_combination([one], catalog.with_table(catalog.table.with_columns(boxes=boxes)))
-    sureness = Combination.of(found).sureness
+    sureness = Combination.of(found.facts).sureness
     assert sureness["faint"] < 0.5 * sureness["alone"]
     assert sureness["no box"] == pytest.approx(1)  # none such
 
@@ -104,7 +104,7 @@ def test_what_a_location_is_said_to_show_does_not_come_from_its_own_labels(world
 
 def test_learnt_weights_are_used_on_other_media_whatever_the_order_of_the_models(world) -> None:
     catalog, members, truth = world
-    learnt = Combination.of(learn_combination(members, catalog))
+    learnt = Combination.of(learn_combination(members, catalog).facts)
     unlabelled = catalog.with_table(catalog.table.with_columns(labels=pl.lit(None, pl.List(pl.String))))
     found = combine(members, unlabelled, learnt)
     turned = combine(members[::-1], unlabelled, learnt)
@@ -127,12 +127,12 @@ def test_pooled_tables_know_visits_of_several_photos(world) -> None:
     catalog, members, _ = world
     pooled = [pool_events(one, catalog, without_box=0.1) for one in members]
     found = learn_combination(pooled, catalog)
-    assert Combination.of(found).pooled == PoolingOptions(without_box=0.1, place_days=None)
+    assert Combination.of(found.facts).pooled == PoolingOptions(without_box=0.1, place_days=None)
     assert found.facts.pooled == pooled[0].facts.pooled
     with pytest.raises(UsageError, match=r"pooled by event \(--without-box 0.1\) and not pooled"):
         learn_combination([pooled[0], members[1]], catalog)
     with pytest.raises(UsageError, match="learnt on predictions pooled"):
-        combine(members, catalog, Combination.of(found))
+        combine(members, catalog, Combination.of(found.facts))
 
 
 def test_a_photo_that_failed_for_one_model_keeps_its_row_and_reason(world) -> None:
@@ -147,7 +147,7 @@ def test_a_photo_that_failed_for_one_model_keeps_its_row_and_reason(world) -> No
     both = [replace(members[0], table=odd), replace(members[1], table=broken)]
     found = learn_combination(both, catalog)
     assert len(found) == MEDIA
-    assert found.facts.calibration == Combination.of(found).learnt_on
+    assert found.facts.calibration == Combination.of(found.facts).learnt_on
     assert found.facts.model_name == "a, b combined"
     assert found.failed.select("media_id", "reason").rows() == [("m5", "truncated")]
     assert found.failed["hare"].to_list() == [None]
@@ -155,7 +155,7 @@ def test_a_photo_that_failed_for_one_model_keeps_its_row_and_reason(world) -> No
 
 def test_what_does_not_fit_is_refused(world) -> None:
     catalog, members, _ = world
-    learnt = Combination.of(learn_combination(members, catalog))
+    learnt = Combination.of(learn_combination(members, catalog).facts)
     with pytest.raises(DataError, match="weights are of the models a, b"):
         combine(members[:1], catalog, learnt)
     with pytest.raises(DataError, match="not of the same media: 1 "):
@@ -170,7 +170,7 @@ def test_what_does_not_fit_is_refused(world) -> None:
     with pytest.raises(DataError, match="no labels"):
         learn_combination(members, catalog_of(np.ones(MEDIA, bool), None))
     with pytest.raises(DataError, match="do not say how models were combined"):
-        Combination.of(members[0])
+        Combination.of(members[0].facts)
     events = pool_events(members[0], catalog, rows="event")
     with pytest.raises(DataError, match="a row a box or an event"):
         learn_combination([events], catalog)

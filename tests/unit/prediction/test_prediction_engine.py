@@ -25,7 +25,6 @@ from trapline.prediction import (
     pool_events,
     predict,
     read_list,
-    summarise,
 )
 from trapline.prediction.journal import Journal, read_header
 
@@ -239,7 +238,7 @@ def test_every_box_has_a_row_and_a_photo_without_one_too(
     media = predict(model, catalog, tmp_path / f"media{suffix}")
     same = table.filter(pl.col("crop").str.starts_with("full frame"))
     assert same.select(model.card.labels).equals(media.table[1:4].select(model.card.labels))
-    assert summarise(result).skipped == 3
+    assert result.summary().skipped == 3
 
 
 def test_boxes_go_on_where_they_stopped(boxed: tuple[ModelFile, Catalog], tmp_path: Path) -> None:
@@ -503,7 +502,7 @@ def test_an_estimate_leaves_a_journal_alone_that_is_torn_or_being_written(
 def test_the_summary_counts_everything(model: ModelFile, tmp_path: Path) -> None:
     paths = [*photos(tmp_path / "a", 5), tmp_path / "a" / "x.jpg", tmp_path / "a" / "y.jpg"]
     result = predict(model, paths, tmp_path / "p.csv")
-    summary = summarise(result)
+    summary = result.summary()
     assert (summary.rows, summary.ok, summary.failed) == (7, 5, 2)
     assert summary.failures == {"no such file or directory": 2}
     assert sum(summary.top_labels.values()) == 5
@@ -514,7 +513,7 @@ def test_nothing_readable_at_all_is_still_a_table(model: ModelFile, tmp_path: Pa
     (tmp_path / "x.jpg").write_text("no picture")
     result = predict(model, [tmp_path / "x.jpg"], tmp_path / "p.parquet")
     assert result.table["status"].to_list() == ["failed"]
-    assert summarise(result).top_labels == {}
+    assert result.summary().top_labels == {}
 
 
 @pytest.mark.skipif(os.sep != "/", reason="names are UTF-16 there")

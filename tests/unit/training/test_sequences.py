@@ -22,8 +22,7 @@ from trapline.recipes import Recipe, resolve_recipe
 from trapline.training import crossval, train
 from trapline.training.features import embed
 from trapline.training.frozen import background_backbone
-from trapline.training.selection import select_media
-from trapline.training.targets import base_calibration
+from trapline.training.selection import base_calibration, select_media
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 

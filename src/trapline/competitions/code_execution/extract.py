@@ -123,7 +123,8 @@ def _module(name: str) -> _Module:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise TraplineError(f"The source of {name} is not there, so nothing can be packed.")
-    source = Path(spec.origin).read_text(encoding="utf-8")
+    face = Path(spec.origin).with_suffix(".pyi")  # of a room whose names are imported when first used
+    source = (face if face.is_file() else Path(spec.origin)).read_text(encoding="utf-8")
     definitions: dict[str, ast.stmt] = {}
     imports: dict[str, tuple[str, str | None]] = {}
     always: list[ast.stmt] = []
@@ -136,7 +137,8 @@ def _module(name: str) -> _Module:
                 imports[alias.asname or alias.name.split(".")[0]] = (alias.name, None)
         elif isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
-                imports[alias.asname or alias.name] = (str(statement.module), alias.name)
+                home = f"{name}.{statement.module}" if statement.level else str(statement.module)
+                imports[alias.asname or alias.name] = (home, alias.name)
         elif not (_is_text(statement) or _is_for_types(statement)):
             always.append(statement)
     return _Module(name, tuple(source.splitlines()), definitions, imports, tuple(always))

@@ -33,12 +33,11 @@ from trapline.competitions.submission import (
     write_rows,
 )
 from trapline.errors import DataError
-from trapline.formats.readers.hakuna_ma_data import NUMBER_IN_NAME, folder_of
-from trapline.formats.times import wall_clock
+from trapline.formats import wall_clock
+from trapline.formats.readers import NUMBER_IN_NAME, folder_of
 from trapline.images import prepare
-from trapline.models.halting import Halt
-from trapline.models.runtimes import Session, open_session
-from trapline.prediction.frames import apply_pooling
+from trapline.models import Halt, Session, open_session
+from trapline.prediction import apply_pooling
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]

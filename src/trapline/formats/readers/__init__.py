@@ -12,7 +12,18 @@ from trapline.formats.readers import (  # noqa: F401  they register themselves
     timelapse,
 )
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.hakuna_ma_data import NUMBER_IN_NAME, folder_of
 from trapline.formats.readers.megadetector import join_boxes
 from trapline.formats.readers.registry import COMMON_OPTIONS, READERS, Reader, read, reader
 
-__all__ = ["COMMON_OPTIONS", "READERS", "Draft", "Reader", "join_boxes", "read", "reader"]
+__all__ = [
+    "COMMON_OPTIONS",
+    "NUMBER_IN_NAME",
+    "READERS",
+    "Draft",
+    "Reader",
+    "folder_of",
+    "join_boxes",
+    "read",
+    "reader",
+]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from trapline.catalog.table import BOX
+from trapline.catalog import BOX
 from trapline.errors import DataError, UsageError
 from trapline.formats.camtrap_dp_schema import TABLES
 from trapline.formats.json_file import read_json_object

@@ -16,7 +16,7 @@ from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.folders import find_pictures, is_hidden
 from trapline.formats.readers.path_pattern import apply_pattern
 from trapline.formats.readers.registry import reader
-from trapline.taxonomy.names import PART_NAMES, part_of
+from trapline.taxonomy import PART_NAMES, part_of
 
 _OBSERVATION = r"(?:^|/)(?P<event>[^/]*\d)_(?P<frame>[A-Za-z]{1,2})\.[^./]+$"
 """Names of crops: an id that ends in a digit, and which crop of it ("12_a", "obs400_B", "12_aa")."""

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from pydantic import JsonValue
 
-from trapline.catalog.table import BOX
+from trapline.catalog import BOX
 from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.draft import Draft

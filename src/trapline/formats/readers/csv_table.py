@@ -14,7 +14,7 @@ from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.registry import reader
 from trapline.formats.text_table import read_text_table
-from trapline.taxonomy.names import PART_NAMES
+from trapline.taxonomy import PART_NAMES
 
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "path": (

@@ -12,8 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog import Catalog, JoinedBoxes, as_foreign_text, as_text
-from trapline.catalog.table import BOX
+from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text, as_text
 from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
 

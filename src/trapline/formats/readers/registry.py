@@ -10,8 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from trapline.catalog import Catalog, ReadAs
-from trapline.catalog.events import assign_events
+from trapline.catalog import Catalog, ReadAs, assign_events
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
 from trapline.options import Option, check_options, check_positional, options_of

@@ -13,8 +13,8 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.writers.detected import SURE, confidence, is_sure, kind_of
 from trapline.formats.writers.writing import Job
 from trapline.metrics import labels_said
-from trapline.models.calibrated import blank_column
-from trapline.taxonomy.names import Kind
+from trapline.models import blank_column
+from trapline.taxonomy import Kind
 
 TOP = 5
 """How many labels the formats that list several list."""

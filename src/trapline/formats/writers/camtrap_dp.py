@@ -33,7 +33,7 @@ from trapline.formats.writers.camtrap_dp_match import find_present, new_names
 from trapline.formats.writers.project_metadata import TEMPLATE, read_camtrap_metadata
 from trapline.formats.writers.writing import Job, Written, writer
 from trapline.formats.zones import format_instant, instant, parse_zone
-from trapline.taxonomy.names import Rank
+from trapline.taxonomy import Rank
 
 _TYPE_OF_KIND = {
     "animal": "animal",

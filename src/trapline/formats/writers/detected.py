@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trapline.taxonomy.names import Kind
+from trapline.taxonomy import Kind
 
 CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
 """MegaDetector's numbers and names."""

@@ -15,8 +15,7 @@ from trapline.formats.writers.answers import (
 )
 from trapline.formats.writers.detected import category_name, confidence
 from trapline.formats.writers.writing import Job, Written, put, writer
-from trapline.taxonomy import RANKS
-from trapline.taxonomy.names import plain
+from trapline.taxonomy import RANKS, plain
 
 NO_RESULT = ";".join(["f2efdae9-efb8-48fb-8a91-eccf79ab4ffb", *["no cv result"] * 6])
 """SpeciesNet's label for "the classifier cannot say"."""

@@ -15,8 +15,7 @@ from trapline.formats.writers.detected import is_sure, kind_of
 from trapline.options import Option, check_options, options_of
 from trapline.prediction import Predictions, Ranks
 from trapline.registry import Registry
-from trapline.taxonomy import KINDS, Label, Taxonomy, default_kind
-from trapline.taxonomy.names import Kind, plain
+from trapline.taxonomy import KINDS, Kind, Label, Taxonomy, default_kind, plain
 
 _ALL_ALIKE: tuple[Kind, ...] = ("blank", "human", "vehicle")
 """Kinds whose only label means the whole kind, whatever it is called ("hunter")."""

@@ -9,8 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from trapline.errors import UsageError
 from trapline.models.networks.network import POOLINGS, Network
 from trapline.models.networks.timm_networks import timm_backbone
-from trapline.models.trainable import BACKBONES, Backbone
-from trapline.models.weights import Weights, find_weights, load_weights
+from trapline.models.trainable import BACKBONES, Backbone, Weights
+from trapline.models.weights import find_weights, load_weights
 from trapline.recipes import MODEL_FILE, TIMM, Head, NetworkRecipe, Recipe
 
 

@@ -71,7 +71,7 @@ class DenseLearner(LabelLearner[DenseModel]):
 
     def graph(self, model: DenseModel) -> onnx.ModelProto:
         """The backbone with the head's layers."""
-        from trapline.models.onnx_graph import Layer, attach_head, average_flips, fold_scaling
+        from trapline.models import Layer, attach_head, average_flips, fold_scaling
 
         head = model.heads[0]
         first, *rest = head.layers

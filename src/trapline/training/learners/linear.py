@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.metrics import binary_losses, log_loss, probabilities_of
-from trapline.models.calibrated import scale_logits
+from trapline.models import scale_logits
 from trapline.recipes import DenseRecipe, HeadRecipe
 from trapline.training import linear
 from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
@@ -112,7 +112,7 @@ class LinearLearner(LabelLearner[LinearModel]):
 
     def graph(self, model: LinearModel) -> onnx.ModelProto:
         """The backbone with the mean of the heads."""
-        from trapline.models.onnx_graph import Layer, attach_head, average_flips, fold_scaling
+        from trapline.models import Layer, attach_head, average_flips, fold_scaling
 
         folded = [fold_scaling(head.weights, head.bias, head.mean, head.scale) for head in model.heads]
         weights, bias = (np.mean([layer[index] for layer in folded], axis=0) for index in (0, 1))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from trapline.models import ModelFile
-from trapline.models.calibrated import scale_logits
+from trapline.models import ModelFile, scale_logits
 from trapline.recipes import NetworkRecipe
 from trapline.training.contract import Floats, Learner, LearntModel, Origin, OutOfFold, StepReport
 from trapline.training.folds import Dealt
@@ -113,8 +112,8 @@ class NetworkLearner(Learner[NetworkModel]):
 
     def graph(self, model: NetworkModel) -> onnx.ModelProto:
         """The networks, averaged in one graph."""
+        from trapline.models import average_flips, average_members
         from trapline.models.networks import network_graph
-        from trapline.models.onnx_graph import average_flips, average_members
 
         size, graphs = self.recipe.preprocessing, []
         for one in model.fitted:

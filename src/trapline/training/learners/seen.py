@@ -122,8 +122,7 @@ class FrozenLearner(Learner[M]):
 
     def seeing(self) -> onnx.ModelProto:
         """The graph from pixels to what the head sees."""
-        from trapline.models.graph_events import describe_events
-        from trapline.models.onnx_graph import read_graph
+        from trapline.models import describe_events, read_graph
 
         graph = read_graph(self.network)
         return describe_events(graph, self.statistics) if self.statistics else graph

@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from trapline.metrics import fit_temperature, probabilities_of
 from trapline.models import Calibration
-from trapline.prediction.facts import ModelTree, PredictionFacts
+from trapline.prediction import ModelTree, PredictionFacts
 from trapline.recipes import EpochTreeRecipe, TreeRecipe
-from trapline.taxonomy import Taxonomy
-from trapline.taxonomy.classes import TaxonHead, unsupported_kinds
+from trapline.taxonomy import TaxonHead, Taxonomy, unsupported_kinds
 from trapline.training import linear
 from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
 from trapline.training.folds import Dealt, folds_within
@@ -183,7 +182,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
 
     def graph(self, model: TreeModel) -> onnx.ModelProto:
         """The backbone with all heads, multiplied along the paths."""
-        from trapline.models.onnx_graph import attach_tree, average_flips, fold_scaling
+        from trapline.models import attach_tree, average_flips, fold_scaling
 
         layers = [
             (head.name, fold_scaling(one.weights, one.bias, one.mean, one.scale))
