@@ -132,9 +132,10 @@ def test_they_are_used_from_python(run: Run, table: Path, tmp_path: Path) -> Non
     script.write_text(
         "import trapline\n"
         "from trapline.metrics import measure\n"
-        "catalog = trapline.read('records.csv', format='record-table', station_column='Camera')\n"
+        "from trapline.recipes import resolve_recipe\n"
+        "catalog = trapline.read('records.csv', format='record-table', options={'station_column': 'Camera'})\n"
         "assert catalog.table['location_id'].n_unique() == 6\n"
-        "assert trapline.resolve_recipe('guest-tiny').backbone == 'guest-tiny-net'\n"
+        "assert resolve_recipe('guest-tiny').backbone == 'guest-tiny-net'\n"
         "assert measure([0, 1], [[1, 0], [0, 1]])['cohens_kappa'] == 1\n"
     )
     done = run("script")
