@@ -171,6 +171,8 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             point.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a guest's module does at import
+            for name in [name for name, one in self._functions.items() if one.__module__ == point.module]:
+                del self._entries[name], self._functions[name]  # registered before it failed
             what = str(error).strip() or "no message"
             return f"Left out {where}: {type(error).__name__}: {what}"
         root = point.module.partition(".")[0]

@@ -103,6 +103,12 @@ def test_a_broken_guest_is_named_with_its_cause_and_ours_keep_working(
         tools.find("rake")
 
 
+def test_what_a_module_registered_before_it_failed_is_left_out_with_it(guests: Guests, tools: Any) -> None:
+    guests.install("guest-half", "test.tools", {"a": "guest_half"}, CODE.format(name="rake") + "1 / 0")
+    with pytest.warns(TraplineWarning, match="ZeroDivisionError"):
+        assert list(tools) == ["spade", "big-fork"]
+
+
 def test_one_broken_guest_does_not_keep_another_away(guests: Guests, tools: Any) -> None:
     guests.install("guest-bad", "test.tools", {"a": "guest_bad"}, "1 / 0")
     guests.install("guest-good", "test.tools", {"b": "guest_good:rake"}, CODE.format(name="rake"))
