@@ -3,7 +3,7 @@
 usage: python scripts/store_format_options.py
 """
 
-from trapline.cli._format_options import STORED, derived, dump
+from trapline.cli._format_options import STORED, dump
 
 if __name__ == "__main__":
-    STORED.write_text(dump(derived()), encoding="utf-8")
+    STORED.write_text(dump(), encoding="utf-8")

@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import asdict
 from functools import wraps
 from importlib.metadata import entry_points
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -25,16 +26,16 @@ STORED = Path(__file__).with_name("format_options.json")
 """The options of Trapline's own formats, as `scripts/store_format_options.py` finds them: importing readers
 takes longer than a whole help may."""
 
-Options = dict[str, dict[str, tuple[Option, ...]]]
-"""Command → format → its options; those of all formats under the name of none."""
-
 _GROUPS = {"catalog": "trapline.readers", "write": "trapline.writers"}
 
 
 def format_options(command: str) -> dict[str, tuple[Option, ...]]:
-    """The options of each format that a command reads or writes; guests are imported, if there are any."""
+    """The options of each format that a command reads or writes, those of all formats under the name of none.
+
+    Guests are imported, if there are any.
+    """
     if entry_points(group=_GROUPS[command]):
-        return derived()[command]
+        return derived(command)
     stored = json.loads(STORED.read_text(encoding="utf-8"))[command]
     return {
         name: tuple(Option(**option | {"choices": tuple(option["choices"])}) for option in options)
@@ -42,21 +43,20 @@ def format_options(command: str) -> dict[str, tuple[Option, ...]]:
     }
 
 
-def derived() -> Options:
-    """The same from the registered functions themselves."""
+def derived(command: str) -> dict[str, tuple[Option, ...]]:
+    """The same from the registered functions themselves; guests of the other command are left alone."""
     from trapline.formats import COMMON_OPTIONS, READERS, WRITERS
 
-    return {
-        "catalog": {"": COMMON_OPTIONS, **{name: reader.options for name, reader in READERS.items()}},
-        "write": {name: writer.options for name, writer in WRITERS.items()},
-    }
+    if command == "write":
+        return {name: writer.options for name, writer in WRITERS.items()}
+    return {"": COMMON_OPTIONS, **{name: reader.options for name, reader in READERS.items()}}
 
 
-def dump(options: Options) -> str:
-    """As it is stored."""
+def dump() -> str:
+    """The options of both commands as they are stored."""
     shown = {
-        command: {name: [asdict(option) for option in own] for name, own in formats.items()}
-        for command, formats in options.items()
+        command: {name: [asdict(option) for option in own] for name, own in derived(command).items()}
+        for command in _GROUPS
     }
     return json.dumps(shown, indent=1, ensure_ascii=False) + "\n"
 
@@ -77,8 +77,8 @@ def with_format_options(
 ) -> Callable[..., None]:
     """The command with a parameter for each option of the formats, where `run` has its `options`.
 
-    An option that several formats share is one, if it takes the same; else, or if the command has one of
-    that name for itself, it is called `--FORMAT-OPTION`.
+    An option that several formats share is one, if it takes the same; else, or if the command or another
+    format has its flag, it is called `--FORMAT-OPTION`.
 
     Args:
         run: the command; what is given of the formats' options comes to it as the dictionary `options`.
@@ -87,7 +87,7 @@ def with_format_options(
     """
     parameters = inspect.signature(run).parameters
     hints = get_type_hints(run, include_extras=True)
-    added = list(_flags(formats, set(parameters)))
+    added = list(_flags(formats, set(_own_flags(hints))))
     signature = []
     for parameter in parameters.values():
         if parameter.name == OWN:
@@ -115,17 +115,18 @@ def with_format_options(
 class _Flag:
     """One option of the command: of the formats `owners`, which mean the same by it."""
 
-    def __init__(self, name: str, owners: Mapping[str, Option]) -> None:
-        self.name, self.owners = name, owners
+    def __init__(self, flag: str, owners: Mapping[str, Option]) -> None:
+        self.flag, self.owners = flag, owners
+        self.name = f"{flag.removeprefix('--').replace('-', '_')}_option"
         self.option = next(iter(owners.values()))
-        many = self.option.form in ("list", "mapping")
-        self.flag = f"--{(name.removesuffix('s') if many else name).replace('_', '-')}"
-        self.shape = self.option.metavar or ("NAME=VALUE" if self.option.form == "mapping" else None)
+        shape = {"mapping": "NAME=VALUE", "list": "<str>"}.get(self.option.form)
+        self.shape = None if self.option.form == "switch" else self.option.metavar or shape
 
     def parameter(self) -> inspect.Parameter:
         names = self.flag
-        if self.option.form == "switch" and any(option.default for option in self.owners.values()):
-            names = f"{self.flag}/--no-{self.flag.removeprefix('--')}"
+        defaults = [option.default for option in self.owners.values()]
+        if self.option.form == "switch" and any(default is not False for default in defaults):
+            names = f"{self.flag}/{_negated(self.flag)}"
         shown = typer.Option(names, help=self._help(), metavar=self.shape)
         plain: Any = _TYPES[self.option.form]
         kind = Annotated[plain | None, shown]
@@ -147,21 +148,66 @@ class _Flag:
         texts: dict[str, list[str]] = {}
         for name, option in self.owners.items():
             texts.setdefault(_sentence(option), []).append(name)
-        sentences = [f"{', '.join(names)}: {text}" if any(names) else text for text, names in texts.items()]
+        sentences = [
+            f"{', '.join(names)}{': ' if text else '.'}{text}" if any(names) else text
+            for text, names in texts.items()
+        ]
         sentences += ["Repeatable."] if self.option.form in ("list", "mapping") else []
         return " ".join(text[:1].upper() + text[1:] if text in texts else text for text in sentences)
 
 
-def _flags(formats: Mapping[str, Iterable[Option]], taken: set[str]) -> Iterable[_Flag]:
-    options_of: dict[str, dict[str, Option]] = {}
+def _own_flags(hints: Mapping[str, Any]) -> Iterable[str]:
+    """The flags of the command itself, and those that every command has."""
+    yield from ("--help", "--debug")
+    for name, hint in hints.items():
+        yield _spelt(name)
+        for note in get_args(hint)[1:]:  # in Annotated typer has the first flag where a default would stand
+            for flags in (getattr(note, "default", None), *(getattr(note, "param_decls", None) or ())):
+                yield from flags.split("/") if isinstance(flags, str) else ()
+
+
+def _flags(formats: Mapping[str, Iterable[Option]], own: set[str]) -> Iterable[_Flag]:
+    owners_of: dict[str, dict[str, Option]] = {}
+    claimed = dict.fromkeys(own, "")
     for owner, options in formats.items():
         for option in options:
-            name = option.name
-            others = options_of.get(name, {})
-            if name in taken or any(other.form != option.form for other in others.values()):
-                name = f"{owner.replace('-', '_').replace('.', '_')}_{name}"
-            options_of.setdefault(name, {})[owner] = option
-    return (_Flag(name, owners) for name, owners in options_of.items())
+            for flag in _candidates(owner, option):
+                wanted = (flag, _negated(flag)) if option.form == "switch" else (flag,)
+                others = owners_of.get(flag, {}).values()
+                alike = all((other.name, other.form) == (option.name, option.form) for other in others)
+                if alike and all(claimed.get(one, flag) == flag for one in wanted):
+                    break
+            claimed |= dict.fromkeys(wanted, flag)
+            owners_of.setdefault(flag, {})[owner] = option
+    return (_Flag(flag, owners) for flag, owners in owners_of.items())
+
+
+def _candidates(owner: str, option: Option) -> Iterable[str]:
+    """What an option may be called, the plain name first; a repeatable one is in the singular."""
+    name = option.name.strip("_")
+    if option.form in ("list", "mapping") and len(name) > 1:
+        name = _singular(name)
+    yield _spelt(name)
+    long = _spelt(f"{owner.replace('.', '_')}_{name}")
+    yield long
+    yield from (f"{long}-{number}" for number in count(2))
+
+
+def _spelt(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _negated(flag: str) -> str:
+    return f"--no-{flag.removeprefix('--')}"
+
+
+def _singular(name: str) -> str:
+    """Of an English plural: names, classes, boxes, categories; species and series are their own."""
+    if name.endswith(("species", "series", "ss")):
+        return name
+    if name.endswith("ies"):
+        return f"{name.removesuffix('ies')}y"
+    return name[:-2] if name.endswith(("sses", "xes", "ches", "shes")) else name.removesuffix("s")
 
 
 def _sentence(option: Option) -> str:
@@ -170,8 +216,10 @@ def _sentence(option: Option) -> str:
     if option.choices and not all(choice in text for choice in option.choices):
         text = f"{text}{': ' if text else ''}{' or '.join(option.choices)}"
     plain = isinstance(option.default, (str, int, float)) and not isinstance(option.default, bool)
-    shown = f"{option.default:g}" if isinstance(option.default, float) else option.default
-    return f"{text} [{shown}]." if plain and option.default != "" else f"{text}."
+    if plain and option.default != "":
+        shown = f"{option.default:g}" if isinstance(option.default, float) else option.default
+        text = f"{text} [{shown}]".lstrip()
+    return text and f"{text}."
 
 
 def _named(hint: Any, formats: Mapping[str, Any]) -> Any:
