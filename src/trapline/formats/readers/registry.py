@@ -107,7 +107,8 @@ def read(
     others = {name: other.options for name, other in READERS.items()}
     check_options(options, (*COMMON_OPTIONS, *chosen.options), f"The reader '{chosen.name}'", others)
     root = options.get("root")
-    if root is not None and not Path(root).is_dir():
+    is_folder = any(option.name == "root" and option.form == "path" for option in chosen.options)
+    if is_folder and root is not None and not Path(root).is_dir():
         raise UsageError(f"The folder that --root names, '{root}', does not exist.")
     shared = {option.name for option in COMMON_OPTIONS}
     common = CommonOptions(**{name: options[name] for name in options if name in shared})
