@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
@@ -422,6 +423,14 @@ def _refused(what: str, given: object, accepted: str) -> UsageError:
     return UsageError(f"{what} cannot be {kind}: give {accepted}.")
 
 
+def _check_counts(least: int, **counts: int) -> None:
+    """Refuse what is no whole number from `least` on."""
+    for name, count in counts.items():
+        whole = isinstance(count, Integral) and not isinstance(count, bool)
+        if not whole or count < least:
+            raise UsageError(f"{name} must be a whole number from {least} on, not {count!r}.")
+
+
 def _report_path(output: File | None) -> Path | None:
     if output is None:
         return None
@@ -552,14 +561,20 @@ def split(catalog: CatalogLike, splitter: Splitter | None = None, *, check_files
         splitter: `ByLocation()` unless another is given; see `trapline.catalog.Splitter`.
         check_files: whether the leak check compares the content of files.
     """
-    from trapline.catalog import ByLocation, Splitter
+    from trapline.catalog import ByLocation
 
-    splitter = ByLocation() if splitter is None else splitter
+    chosen = _splitter(ByLocation() if splitter is None else splitter)
+    return chosen.apply(as_catalog(catalog), check_files=check_files)
+
+
+def _splitter(splitter: object) -> Splitter:
+    from trapline.catalog import Splitter
+
     if not isinstance(splitter, Splitter):
         raise _refused(
             "A splitter", splitter, "ByLocation(), ByEvent(), AtRandom(), BySeason(), ByDate() or ByColumn()"
         )
-    return splitter.apply(as_catalog(catalog), check_files=check_files)
+    return splitter
 
 
 def explore(
@@ -585,6 +600,7 @@ def explore(
     """
     from trapline.evaluation import survey
 
+    _check_counts(0, sample=sample, seed=seed)
     path = _report_path(output)
     media = as_catalog(catalog)
     total = len(media) if full else min(sample, len(media))
@@ -790,7 +806,7 @@ def crossval(
     from trapline.training import crossval as judge
 
     chosen, media = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed), as_catalog(catalog)
-    dealt = folds if isinstance(folds, int) else list(folds.folds(media))
+    dealt = folds if isinstance(folds, int) else list(_splitter(folds).folds(media))
     return judge(chosen, media, dealt, taxonomy=_taxonomy(taxonomy), cache=cache, report=report)
 
 
@@ -830,6 +846,7 @@ def tune(
     from trapline.reports import tuning_report
     from trapline.training import tune as search
 
+    _check_counts(1, trials=trials)
     chosen = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed)
     path = (
         Path("runs") / f"tune-{chosen.name.replace('/', '-')}"
@@ -895,7 +912,7 @@ def run(
         read_options={"format": format},
         boxes=None if boxes is None else _path(boxes, "boxes"),
         taxonomy=_taxonomy(taxonomy),
-        splitter=ByLocation() if splitter is None else splitter,
+        splitter=_splitter(ByLocation() if splitter is None else splitter),
         allow_leak=allow_leak,
         absent=absent,
         say=say,
@@ -1075,6 +1092,7 @@ def predict_to_file(
     """The same as `predict`, without the table in memory: more media need little more."""
     from trapline.prediction import predict_to_file as predict_rows
 
+    _check_counts(1, workers=1 if workers is None else workers)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say)
     _tell_of_crops(opened, catalog, say)
     path = _path(output, "the output")
@@ -1113,6 +1131,7 @@ def estimate(
     """Time a sample and say how long `predict` with these arguments would take; nothing is written."""
     from trapline.prediction import estimate as guess
 
+    _check_counts(1, workers=1 if workers is None else workers)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say)
     return guess(
         opened,
@@ -1254,6 +1273,8 @@ def combine(
 
     if isinstance(predictions, str | Path | Predictions) or not isinstance(predictions, Sequence):
         raise _refused("What is combined", predictions, "a list of predictions, a table a model")
+    if not predictions:
+        raise UsageError("There is nothing to combine: give at least one table of predictions.")
     media, members = as_catalog(catalog), [as_predictions(member) for member in predictions]
     if like is None:
         combination = learn_combination(members, media, folds=folds)
@@ -1319,6 +1340,7 @@ def evaluate(
     """
     from trapline.evaluation import evaluate as judge
 
+    _check_counts(0, samples=samples, pictures=pictures, seed=seed)
     path, loaded = _report_path(output), as_predictions(predictions)
     if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")

@@ -94,6 +94,8 @@ def test_one_text_is_no_list_of_paths(text: Any) -> None:
         lambda wrong: trapline.combine(wrong, "photos.parquet"),
         lambda wrong: trapline.export(wrong, "int8.onnx", calibrate="photos.parquet"),
         lambda wrong: trapline.compare({"one": wrong}),
+        lambda wrong: trapline.run("photos.parquet", "out", splitter=wrong if wrong is not None else 0),
+        lambda wrong: api.crossval("photos.parquet", "head", wrong if not isinstance(wrong, int) else None),
         lambda wrong: api.open_model(wrong),
         lambda wrong: Catalog.load("photos.parquet").split(wrong if wrong is not None else 0),
     ],
@@ -200,6 +202,31 @@ def test_a_choice_that_is_none_names_those_there_are(desk: Path, over: Any) -> N
     trapline.predict("model.onnx", "photos.parquet", "p.parquet")
     with pytest.raises(UsageError, match=r"one of (location|error)"):
         trapline.evaluate("photos.parquet", "p.parquet", **over)
+
+
+@pytest.mark.parametrize("wrong", [-1, "3", 2.5, True, None], ids=repr)
+@pytest.mark.parametrize(
+    "arrow",
+    [
+        lambda wrong: trapline.explore("photos.parquet", sample=wrong),
+        lambda wrong: trapline.explore("photos.parquet", seed=wrong),
+        lambda wrong: trapline.evaluate("photos.parquet", "p.parquet", samples=wrong),
+        lambda wrong: trapline.evaluate("photos.parquet", "p.parquet", seed=wrong),
+        lambda wrong: trapline.evaluate("photos.parquet", "p.parquet", pictures=wrong),
+        lambda wrong: trapline.tune("photos.parquet", "head", trials=wrong),
+        lambda wrong: trapline.predict(
+            "model.onnx", "photos.parquet", "p.parquet", workers=0 if wrong is None else wrong
+        ),
+    ],
+)
+def test_a_count_is_a_whole_number(desk: Path, arrow: Callable[[Any], object], wrong: Any) -> None:
+    with pytest.raises(UsageError, match="must be a whole number from"):
+        arrow(wrong)
+
+
+def test_nothing_is_not_combined(desk: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to combine"):
+        trapline.combine([], "photos.parquet")
 
 
 def test_a_name_that_is_none_says_what_is_near() -> None:
