@@ -229,6 +229,13 @@ def test_nothing_is_not_combined(desk: Path) -> None:
         trapline.combine([], "photos.parquet")
 
 
+def test_catalogs_are_the_same_where_they_are_one(desk: Path) -> None:
+    first, second = Catalog.load("photos.parquet"), Catalog.load("photos.parquet")
+    assert first in [second, first]
+    assert first != second
+    assert len({first, second}) == 2
+
+
 def test_a_name_that_is_none_says_what_is_near() -> None:
     with pytest.raises(AttributeError, match="Did you mean 'predict'"):
         trapline.predikt  # type: ignore[attr-defined]  # noqa: B018

@@ -84,7 +84,7 @@ def event_key() -> pl.Expr:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # as tables are: none has a truth of `==`
 class Catalog:
     """A checked table of media, the folder their paths start from, and where they came from.
 

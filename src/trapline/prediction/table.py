@@ -91,7 +91,7 @@ def _cut(names: Sequence[str], most: int = 500) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(names)} in all)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # as tables are: none has a truth of `==`
 class Predictions:
     """Probabilities from one model file for a list of inputs, in the order of the inputs.
 
