@@ -236,6 +236,14 @@ def test_catalogs_are_the_same_where_they_are_one(desk: Path) -> None:
     assert len({first, second}) == 2
 
 
+def test_an_open_model_is_found_from_another_folder(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = trapline.ModelFile("model.onnx")
+    elsewhere = desk / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert model.content() == (desk / "model.onnx").read_bytes()
+
+
 def test_a_name_that_is_none_says_what_is_near() -> None:
     with pytest.raises(AttributeError, match="Did you mean 'predict'"):
         trapline.predikt  # type: ignore[attr-defined]  # noqa: B018

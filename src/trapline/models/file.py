@@ -132,6 +132,7 @@ class ModelFile:
         trial: Trial | None = STANDARD,
     ) -> None:
         self.path = Path(path)
+        self._file = self.path.absolute()  # a notebook may change its folder
         if self.path.is_dir():
             raise DataError(f"{self.path} is a folder; name the model file in it (model.onnx).")
         if not self.path.exists():
@@ -145,6 +146,7 @@ class ModelFile:
         """A model file of its bytes, untried; `path` is only named."""
         model = cls.__new__(cls)
         model.path = path
+        model._file = path.absolute()
         model._open(content, threads, runtime)
         return model
 
@@ -198,7 +200,7 @@ class ModelFile:
         Raises:
             DataError: it is not what it was when it was opened.
         """
-        with open_whole(self.path) as file:
+        with open_whole(self._file) as file:
             content = file.read()
         if fingerprint_of(content) != self.fingerprint:
             raise DataError(f"{self.path} has changed since it was opened. Begin again.")
