@@ -33,9 +33,9 @@ class Draft:
 
     Attributes:
         rows: one row a media, columns as in the catalog's `SCHEMA` and any more; besides these
-            `_place` (String: file and line, for errors), or for many rows `_file` and `_line`; where times
-            come as text, `_time_text`; where the number in a file's name orders the media of an event,
-            `_frame_number` (see `number_frames`).
+            `_place` (String: file and line, for errors), or for many rows `_file` and `_line` (without
+            them errors count the rows); where times come as text, `_time_text`; where the number in a
+            file's name orders the media of an event, `_frame_number` (see `number_frames`).
         root: the folder that `file_path` is relative to.
         source: what was read, for people.
         time_source: where `_time_text` was found: `metadata` or `filename`.
@@ -53,6 +53,28 @@ class Draft:
     left_out: list[str] = field(default_factory=list)
     unreadable_folders: list[str] = field(default_factory=list)
     others: dict[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse rows that no catalog can be made of.
+
+        Raises:
+            TypeError: a column is missing or has a type that cannot be its own.
+        """
+        columns = self.rows.columns
+        if self.rows.height == 0:
+            return
+        for name in ("media_id", "file_path"):
+            if name not in columns:
+                raise TypeError(f"the rows of its Draft have no column '{name}', but {', '.join(columns)}")
+        for name in ("labels", EVENT_LABELS):
+            kind = self.rows.schema.get(name, pl.Null())
+            if kind not in (pl.Null(), pl.List(pl.Null), pl.List(pl.String)):
+                raise TypeError(f"the column '{name}' of its Draft is {kind}, not List(String)")
+        if "_place" not in columns and not {"_file", "_line"} <= set(columns):
+            number = pl.int_range(1, pl.len() + 1)
+            self.rows = self.rows.with_columns(
+                pl.format("row {} of {}", number, pl.lit(self.source)).alias("_place")
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

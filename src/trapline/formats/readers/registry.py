@@ -116,7 +116,7 @@ def read(
         draft = chosen.function(source, **{name: options[name] for name in options if name not in shared})
         if not isinstance(draft, Draft):
             raise TypeError(f"it gave a {type(draft).__name__} and not a Draft")
-    catalog = finish(draft, common, ReadAs(name=chosen.name, why=why))
+        catalog = finish(draft, common, ReadAs(name=chosen.name, why=why))
     if event_gap is None and not catalog.table["camera_time"].is_null().all():
         event_gap = chosen.event_gap
     return catalog if event_gap is None else assign_events(catalog, event_gap)
