@@ -19,7 +19,16 @@ from trapline.catalog.facts import (
     as_foreign_text,
 )
 from trapline.catalog.groups import Groups
-from trapline.catalog.leaks import check_leaks
+from trapline.catalog.identity import (
+    CONTENT,
+    MediaFile,
+    content_hash,
+    equal_files,
+    identify,
+    media_files,
+    size_of,
+)
+from trapline.catalog.leaks import check_leaks, compare_parts
 from trapline.catalog.links import LinkReport, link_class_folders
 from trapline.catalog.named_parts import describe_left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
@@ -55,6 +64,7 @@ __all__ = [
     "BLANK",
     "BLANK_WORDS",
     "BOX",
+    "CONTENT",
     "EVENT_LABELS",
     "SCHEMA",
     "SPLIT_PARTS",
@@ -73,6 +83,7 @@ __all__ = [
     "JoinedBoxes",
     "LeakCheck",
     "LinkReport",
+    "MediaFile",
     "PartCounts",
     "Presence",
     "ReadAs",
@@ -89,19 +100,24 @@ __all__ = [
     "assign_events",
     "check_files",
     "check_leaks",
+    "compare_parts",
     "conform",
+    "content_hash",
     "describe_left_out",
+    "equal_files",
     "event_key",
     "fingerprint",
     "for_polars",
     "frame_order",
     "harmless_cell",
+    "identify",
     "join_events",
     "known_labels",
     "label_events",
     "labels_by_part",
     "link_class_folders",
     "make_splitter",
+    "media_files",
     "natural_order",
     "normal_paths",
     "number_frames",
@@ -109,6 +125,7 @@ __all__ = [
     "refuse_gone",
     "sample_catalog",
     "shot_order",
+    "size_of",
     "summarise",
     "training_fingerprint",
 ]

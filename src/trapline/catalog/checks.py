@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog.duplicates import exact_duplicates
+from trapline.catalog.identity import equal_files, media_files
 from trapline.catalog.presence import refuse_gone
 from trapline.catalog.table import Catalog
 
@@ -48,7 +48,7 @@ class FileCheck:
 
 
 def check_files(
-    catalog: Catalog, *, full: bool = False, on_file: Callable[[], object] = lambda: None
+    catalog: Catalog, *, full: bool = False, on_file: Callable[[int], object] = lambda number: None
 ) -> FileCheck:
     """Look at the files of a catalog.
 
@@ -56,7 +56,7 @@ def check_files(
         catalog: what to check.
         full: also decode every picture, at reduced size, to find those that cannot be read and those
             that look alike.
-        on_file: called once for each media with which a step is through (two steps where `full`), for a
+        on_file: told with how many more media a step is through (two steps where `full`), for a
             progress display.
 
     Raises:
@@ -68,7 +68,7 @@ def check_files(
     table = catalog.table
     ids = table["media_id"].to_list()
     missing = [not path.is_file() for path in paths]
-    equal = exact_duplicates(paths, on_file)
+    equal = equal_files(media_files(catalog), on_file)
     same_path = _same_path(table)
     unlike = _labels_differ(table)
     check = FileCheck(
@@ -94,7 +94,7 @@ def _decode_files(
     table: pl.DataFrame,
     paths: Sequence[Path | None],
     equal: list[list[int]],
-    on_file: Callable[[], object],
+    on_file: Callable[[int], object],
 ) -> FileCheck:
     from trapline.images import near_duplicates
 
@@ -102,7 +102,7 @@ def _decode_files(
         looks = []
         for look in pool.map(_look, paths):
             looks.append(look)
-            on_file()
+            on_file(1)
     ids, events = table["media_id"].to_list(), table["event_id"].to_list()
     twins = {frozenset(group) for group in equal}
     alike = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
 
-from trapline.catalog.duplicates import exact_duplicates
 from trapline.catalog.facts import NEAR_MINUTES, LeakCheck
+from trapline.catalog.identity import equal_files, media_files
 from trapline.catalog.table import Catalog
 
 _NEAR = timedelta(minutes=NEAR_MINUTES)
@@ -26,22 +28,27 @@ def check_leaks(catalog: Catalog, *, files: bool = True) -> LeakCheck:
 
 def find_leaks(catalog: Catalog, by: str | None, files: bool) -> LeakCheck:
     """The same for a split made by `by` that the catalog has no record of yet."""
-    wanted = [
-        "location_id",
-        "event_id",
-        "camera_time",
-        "split",
-        *(("media_id", "file_path") if files else ()),
-    ]
-    table = catalog.table.select(wanted).filter(pl.col("split").is_not_null())
+    chosen = catalog.filter(pl.col("split").is_not_null())
+    equal = equal_files(media_files(chosen)) if files else ()
+    return replace(compare_parts(chosen.table, equal), by=by, files_checked=files)
+
+
+def compare_parts(table: pl.DataFrame, equal: Sequence[Sequence[int]] = ()) -> LeakCheck:
+    """What the parts of a table of media have in common.
+
+    Args:
+        table: `media_id`, `location_id`, `event_id`, `camera_time` and `split`, none of which is null.
+        equal: groups of rows whose files are equal.
+    """
+    ids, parts = table["media_id"], table["split"]
     return LeakCheck(
         locations=_in_several_parts(table, "location_id"),
         events=_in_several_parts(table, "event_id"),
-        duplicates=_shared_files(catalog, table) if files else (),
+        duplicates=tuple(
+            tuple(ids[row] for row in group) for group in equal if len({parts[row] for row in group}) > 1
+        ),
         near=_near(table),
         without_location=table["location_id"].null_count(),
-        by=by,
-        files_checked=files,
     )
 
 
@@ -50,14 +57,6 @@ def _in_several_parts(table: pl.DataFrame, column: str) -> tuple[str, ...]:
     if pairs.height == pairs[column].n_unique():
         return ()
     return tuple(pairs.filter(pl.col(column).is_duplicated())[column].unique().sort().to_list())
-
-
-def _shared_files(catalog: Catalog, table: pl.DataFrame) -> tuple[tuple[str, ...], ...]:
-    groups = exact_duplicates([catalog.path(path) for path in table["file_path"]])
-    ids, parts = table["media_id"].to_list(), table["split"].to_list()
-    return tuple(
-        tuple(ids[row] for row in group) for group in groups if len({parts[row] for row in group}) > 1
-    )
 
 
 def _near(table: pl.DataFrame) -> int:

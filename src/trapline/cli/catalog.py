@@ -92,7 +92,7 @@ def _check(catalog: Catalog, *, full: bool) -> FileCheck:
 
     with progress() as display:
         task = display.add_task("checking files", total=len(catalog) * (1 + full), rate="")
-        return check_files(catalog, full=full, on_file=lambda: display.advance(task))
+        return check_files(catalog, full=full, on_file=lambda number: display.advance(task, number))
 
 
 def _linked(report: LinkReport) -> str:

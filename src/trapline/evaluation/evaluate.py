@@ -23,7 +23,7 @@ from trapline.evaluation.breakdown import (
     worst_mistakes,
 )
 from trapline.evaluation.constants import compare_with_constants
-from trapline.evaluation.levels import NOUNS, align_levels, event_catalog
+from trapline.evaluation.levels import NOUNS, align_levels, event_catalog, judged_media
 from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
@@ -83,6 +83,7 @@ def evaluate(
     if answers != "rolled-up" and predictions.facts.taxonomy is None:
         raise UsageError(f"{answers.capitalize()} answers are of a model of taxa; these have no taxonomy.")
     told = what_is_told(predictions, training if isinstance(training, Catalog) else catalog)
+    media, media_trained_on = catalog, find_training(catalog, training, told)
     level, noun = predictions.level, NOUNS[predictions.level]
     if predictions.level == "event" and isinstance(training, Catalog):
         training = event_catalog(training)
@@ -100,8 +101,8 @@ def evaluate(
     over = over or _usual_over(matched.media)
     groups = _groups(matched.media, over)
     figures = partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive)
-    seen = trained_on.saw(matched.media["location_id"])
-    leak = find_leak(catalog, matched.media, trained_on)
+    entangled = find_leak(judged_media(media, level, matched.media["media_id"]), media_trained_on)
+    seen = trained_on.saw(matched.media["location_id"], entangled.locations)
     estimates = metrics.bootstrap_all(
         matched.truth, matched.probabilities, groups, samples, seed, metrics_fn=figures
     )
@@ -117,7 +118,7 @@ def evaluate(
         model_info=predictions.facts,
         catalog=catalog.source,
         split=catalog.facts.split.as_json() if catalog.facts.split else {},
-        leak=leak,
+        leak=entangled.leak,
         counts=matched.counts,
         failures=matched.failures,
         intervals_over=over,
@@ -145,7 +146,14 @@ def evaluate(
             samples=samples,
             seed=seed,
         ),
-        notes=notes(matched, groups, over, trained_on, _describe_calibrated_on(predictions, part)),
+        notes=notes(
+            matched,
+            groups,
+            over,
+            trained_on,
+            _describe_calibrated_on(predictions, part),
+            entangled.leak.by_name,
+        ),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import polars as pl
 
 from trapline.catalog import Catalog, frame_order, label_events
-from trapline.prediction import Predictions
+from trapline.prediction import Level, Predictions
 
 NOUNS = {"media": "media", "event": "events", "box": "boxes"}
 """What the rows of a level are called in the plural."""
@@ -43,3 +43,14 @@ def align_levels(catalog: Catalog, predictions: Predictions) -> tuple[Catalog, P
         *predictions.labels,
     )
     return catalog.with_table(rows), replace(predictions, table=boxes, level="media")
+
+
+def judged_media(catalog: Catalog, level: Level, ids: pl.Series) -> Catalog:
+    """The media of a catalog that rows of a level stand for, by the ids that `align_levels` gave them."""
+    media_id = {
+        "media": pl.col("media_id"),
+        "event": pl.coalesce("event_id", "media_id"),
+        "box": pl.col("media_id"),
+    }[level]
+    ids = ids.str.replace("#[^#]*$", "") if level == "box" else ids
+    return catalog.filter(media_id.is_in(ids.unique().implode()))

@@ -20,13 +20,14 @@ def notes(
     over: Over,
     trained_on: Training,
     calibrated_on: str | None,
+    by_name: int = 0,
 ) -> tuple[str, ...]:
     """How far the intervals can be trusted, and which media are not in the figures."""
     return (
         *_about_intervals(int(groups.max()) + 1, over),
         *_about_media(matched, over),
         *_about_labels(matched),
-        *_about_training(trained_on, calibrated_on),
+        *_about_training(trained_on, calibrated_on, by_name),
     )
 
 
@@ -75,9 +76,14 @@ def _about_labels(matched: Matched) -> Iterator[str]:
         yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
 
 
-def _about_training(trained_on: Training, calibrated_on: str | None) -> Iterator[str]:
+def _about_training(trained_on: Training, calibrated_on: str | None, by_name: int) -> Iterator[str]:
     if not trained_on.known:
         yield "It is not known which locations the model was trained on, so none are called unseen."
+    if by_name:
+        yield (
+            f"{by_name} media were compared with the training media by their ids alone: not all files could "
+            "be read, so a copy under another name would not be known."
+        )
     if calibrated_on:
         yield (
             f"The probabilities were calibrated on {calibrated_on}. If these are the media judged here, log "

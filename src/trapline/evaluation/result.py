@@ -144,10 +144,12 @@ class Leak(ResultPart):
     Attributes:
         checked: whether it is known which media were trained on; where it is not, a finding says why.
         findings: for people, one sentence each.
+        by_name: evaluated media that were compared by their ids alone, as files could not be read.
     """
 
     checked: bool
     findings: tuple[str, ...] = ()
+    by_name: int = 0
 
 
 def _as_facts(content: object) -> object:

@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import SCHEMA, Catalog, check_leaks, fingerprint
+from trapline.catalog import (
+    Catalog,
+    compare_parts,
+    equal_files,
+    fingerprint,
+    media_files,
+    size_of,
+)
 from trapline.evaluation.result import Leak
 from trapline.prediction import Predictions
 
@@ -42,15 +49,13 @@ class Training:
 
     Attributes:
         locations: the ids of the locations trained on; None if that is not known.
-        media: the rows of the training media; None if they are not known.
-        same_root: whether their files lie in the folder of the evaluated ones, so that they can be compared.
+        catalog: the training media alone; None if they are not known.
         another_split: whether they are not known because the catalog was split anew.
         held_out: whether each media was predicted by a model that was not trained on it, fold by fold.
     """
 
     locations: frozenset[str] | None
-    media: pl.DataFrame | None = None
-    same_root: bool = False
+    catalog: Catalog | None = None
     another_split: bool = False
     held_out: bool = False
 
@@ -59,17 +64,22 @@ class Training:
         """Whether seen and unseen locations can be told apart."""
         return self.locations is not None
 
-    def saw(self, locations: pl.Series) -> pl.Series | None:
-        """For each location whether training used it (null where the location is null); None if not known."""
+    def saw(self, locations: pl.Series, besides: frozenset[str] = frozenset()) -> pl.Series | None:
+        """For each location whether training used it (null where the location is null); None if not known.
+
+        Args:
+            locations: one a media.
+            besides: locations that training used under another name.
+        """
         if self.locations is None:
             return None
-        return locations.is_in(sorted(self.locations))
+        return locations.is_in(sorted(self.locations | besides))
 
     def frequencies(self, labels: tuple[str, ...], single: bool) -> npt.NDArray[np.float64] | None:
         """[K]: the share of the labelled training media that have each label; None if not known."""
-        if self.media is None:
+        if self.catalog is None:
             return None
-        labelled = self.media["labels"].drop_nulls()
+        labelled = self.catalog.table["labels"].drop_nulls()
         counts = dict(labelled.explode().value_counts().iter_rows())
         media_of_label = np.array([counts.get(label, 0) for label in labels], dtype=np.float64)
         total = media_of_label.sum() if single else len(labelled)
@@ -99,42 +109,100 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, 
     parts = source.table["split"].drop_nulls().n_unique()
     if parts > 1 and told.same is False:
         return Training(None, another_split=True)
-    if parts == 0:
-        media = source.table if training is not None or told.same else None
-    else:
-        media = source.table.filter(pl.col("split").is_in(sorted(told.parts)))
-    if media is None or media.height == 0:
+    if parts:
+        source = source.filter(pl.col("split").is_in(sorted(told.parts)))
+    elif training is None and not told.same:
         return Training(None)
-    return Training(frozenset(media["location_id"].drop_nulls()), media, source.root == catalog.root)
+    if len(source) == 0:
+        return Training(None)
+    return Training(frozenset(source.table["location_id"].drop_nulls()), source)
 
 
-def find_leak(catalog: Catalog, evaluated: pl.DataFrame, trained_on: Training) -> Leak:
-    """What the training media and the evaluated ones have in common and should not."""
+@dataclass(frozen=True)
+class Entangled:
+    """What evaluated media have to do with the training.
+
+    Attributes:
+        leak: what they share and should not.
+        locations: those of the evaluated media that hold photos which were trained on, by whatever name.
+    """
+
+    leak: Leak
+    locations: frozenset[str] = frozenset()
+
+
+def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
+    """What the training media and the evaluated ones have in common and should not.
+
+    A photo is known by its content under any id, name and folder; by its id only where the content of one of
+    the two can neither be read nor was kept (`trapline.catalog.identify`).
+    """
     if trained_on.another_split:
-        return Leak(checked=False, findings=(ANOTHER_SPLIT,))
+        return Entangled(Leak(checked=False, findings=(ANOTHER_SPLIT,)))
     if trained_on.held_out:
-        return Leak(checked=True)
-    if trained_on.media is None:
-        return Leak(checked=False)
+        return Entangled(Leak(checked=True))
+    if trained_on.catalog is None:
+        return Entangled(Leak(checked=False))
+    trained = trained_on.catalog
+    same = _find_same(evaluated, trained)
     findings = []
-    both = evaluated.join(trained_on.media, on="media_id", how="semi").height
-    if both:
-        findings.append(f"{both} of {evaluated.height} evaluated media were themselves trained on.")
-    others = trained_on.media.join(evaluated, on="media_id", how="anti")
+    if same.evaluated.any():
+        both = evaluated.table.filter(same.evaluated)
+        renamed = both.filter(~pl.col("media_id").is_in(trained.table["media_id"].implode())).height
+        under = f" ({renamed} of them under another name)" if renamed else ""
+        findings.append(
+            f"{both.height} of {len(evaluated)} evaluated media were themselves trained on{under}."
+        )
+    others = trained.table.filter(~same.trained)
     if others.height:
-        leaks = check_leaks(_side_by_side(catalog, others, evaluated), files=trained_on.same_root)
+        leaks = compare_parts(_side_by_side(others, evaluated.table))
         findings += [_sentence(line) for line in leaks.lines() if line.startswith(LEAK)]
-    return Leak(checked=True, findings=tuple(findings))
+    locations = evaluated.table.filter(same.evaluated)["location_id"].drop_nulls()
+    return Entangled(Leak(checked=True, findings=tuple(findings), by_name=same.by_name), frozenset(locations))
 
 
-def _side_by_side(catalog: Catalog, trained: pl.DataFrame, evaluated: pl.DataFrame) -> Catalog:
-    """A catalog of the two alone, as parts `train` and `test`."""
-    columns = list(SCHEMA)
-    parts = [
-        table.select(columns).with_columns(split=pl.lit(part))
-        for table, part in ((trained, "train"), (evaluated, "test"))
-    ]
-    return catalog.with_table(pl.concat(parts))
+@dataclass(frozen=True)
+class _Same:
+    """Which evaluated media were trained on, and the other way round; one boolean a row.
+
+    Attributes:
+        by_name: evaluated media of which a copy under another name could not be known.
+    """
+
+    evaluated: pl.Series
+    trained: pl.Series
+    by_name: int
+
+
+def _find_same(evaluated: Catalog, trained: Catalog) -> _Same:
+    files = [*media_files(evaluated), *media_files(trained)]
+    first = len(evaluated)
+    group_of: list[int | None] = [None] * len(files)
+    for number, group in enumerate(equal_files(files)):
+        if group[0] < first <= group[-1]:
+            for index in group:
+                group_of[index] = number
+    content = pl.DataFrame(
+        {"known": [size_of(file) is not None for file in files], "group": pl.Series(group_of, dtype=pl.Int64)}
+    )
+    ours = evaluated.table.select("media_id").hstack(content[:first])
+    theirs = trained.table.select("media_id").hstack(content[first:])
+    unknown = len(ours) if not theirs["known"].all() else len(ours.filter(~pl.col("known")))
+    return _Same(_same_as(ours, theirs), _same_as(theirs, ours), by_name=unknown)
+
+
+def _same_as(own: pl.DataFrame, others: pl.DataFrame) -> pl.Series:
+    """One boolean a row: of equal content to another, or of the same id where a content is not known."""
+    joined = own.join(others, on="media_id", how="left", maintain_order="left", suffix="_other")
+    same_id = pl.col("known_other").is_not_null() & ~(pl.col("known") & pl.col("known_other"))
+    return joined.select(pl.col("group").is_not_null() | same_id.fill_null(False)).to_series()
+
+
+def _side_by_side(trained: pl.DataFrame, evaluated: pl.DataFrame) -> pl.DataFrame:
+    """A table of the two, as parts `train` and `test`."""
+    columns = ["media_id", "location_id", "event_id", "camera_time"]
+    parts = ((trained, "train"), (evaluated, "test"))
+    return pl.concat(table.select(columns).with_columns(split=pl.lit(part)) for table, part in parts)
 
 
 def _sentence(line: str) -> str:

@@ -14,7 +14,7 @@ from trapline.images.decode import DEFAULT_LIMITS, SUFFIXES, Limits, Loaded, loa
 from trapline.images.decoders import Decoder, Decoders, borrowed
 from trapline.images.errors import ImageError
 from trapline.images.exif import ExifInfo, parse_exif_time, read_exif
-from trapline.images.hashing import content_hash, near_duplicates, perceptual_hash
+from trapline.images.hashing import near_duplicates, perceptual_hash
 from trapline.images.prepare import Prepared, prepare
 from trapline.images.preprocessing import CropPolicy, Preprocessing
 from trapline.images.resize import fit, plan_fit
@@ -36,7 +36,6 @@ __all__ = [
     "as_box",
     "borrowed",
     "choose_box",
-    "content_hash",
     "crop_array",
     "crop_rectangle",
     "fit",

@@ -1,8 +1,7 @@
-"""Fingerprints of photos: equal files, and pictures that look alike."""
+"""Fingerprints of pictures that look alike."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,20 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trapline.images.decode import DEFAULT_LIMITS, Limits, decode, read_bytes
+from trapline.images.decode import DEFAULT_LIMITS, Limits, decode
 
 _SIDE, _KEPT = 32, 8
 _BITS = 64
 _CHUNK = 2**22  # comparisons held in memory at a time
-
-
-def content_hash(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> str:
-    """SHA-256 of a file's bytes, hexadecimal: equal files and no others have the same.
-
-    Raises:
-        ImageError: the file cannot be read, is empty or over the limit.
-    """
-    return hashlib.sha256(read_bytes(source, limits)).hexdigest()
 
 
 def perceptual_hash(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> int:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from trapline.catalog import Catalog, LeakCheck, check_leaks
-from trapline.catalog.duplicates import exact_duplicates
+from trapline.catalog import Catalog, LeakCheck, MediaFile, check_leaks, equal_files
 from trapline.catalog.facts import SplitRecord
 
 NOON = datetime(2020, 5, 1, 12)
@@ -125,8 +124,9 @@ def test_files_are_alike_by_their_bytes_and_every_one_is_told_of(tmp_path: Path)
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     told: list[int] = []
-    paths = [tmp_path / name for name in (*contents, "gone")]
-    assert exact_duplicates(paths, lambda: told.append(1)) == [[0, 2, 5], [1, 3]]
-    assert len(told) == 7
-    assert exact_duplicates(paths[:2]) == [], "of one size, and not the same"
-    assert exact_duplicates([]) == []
+    files = [MediaFile(tmp_path / name) for name in (*contents, "gone")]
+    assert equal_files(files, told.append) == [[0, 2, 5], [1, 3]]
+    assert sum(told) == 7
+    assert equal_files(files[:2]) == [], "of one size, and not the same"
+    assert equal_files([]) == []
+    assert equal_files([files[4], files[4]]) == [[0, 1]], "one file named twice"

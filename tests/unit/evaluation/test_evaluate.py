@@ -474,3 +474,83 @@ def test_boxes_are_judged_by_what_their_media_shows_and_skipped_ones_are_not() -
     found = evaluate(catalog, boxes, samples=10)
     assert found.counts.evaluated == 9
     assert "9 boxes" in found.measured_on
+
+
+def on_disk(catalog: Catalog, root: Path, rename: dict[str, str] | None = None) -> Catalog:
+    """The catalog with files, each of a content of its own, which follows from its id before any renaming."""
+    rows = []
+    for row in catalog.table.iter_rows(named=True):
+        name = (rename or {}).get(row["media_id"], row["media_id"])
+        path = root / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(row["media_id"].encode().ljust(64))  # all of one size
+        rows.append(row | {"media_id": name, "file_path": f"{name}.jpg"})
+    return Catalog.from_rows(pl.DataFrame(rows, schema=catalog.table.schema), root, "files")
+
+
+def test_photos_that_were_trained_on_are_known_under_any_name_and_so_are_their_locations(
+    tmp_path: Path,
+) -> None:
+    catalog, predictions = world()
+    trained_on = on_disk(catalog.filter(pl.col("split") == "train"), tmp_path / "one")
+    new_names = {media: f"card/{media}" for media in catalog.table["media_id"]}
+    again = on_disk(catalog, tmp_path / "two", new_names)
+    moved = again.with_table(
+        again.table.with_columns(pl.format("site {}", "location_id").alias("location_id"), split=None)
+    )
+    renamed = replace(
+        predictions,
+        table=predictions.table.with_columns(pl.col("media_id").replace_strict(new_names)),
+    )
+    found = evaluate(moved, renamed, training=trained_on, samples=20)
+    assert found.leak.findings[0] == (
+        "30 of 60 evaluated media were themselves trained on (30 of them under another name)."
+    )
+    assert found.seen is not None
+    assert found.unseen is not None
+    assert (found.seen.locations, found.unseen.locations) == (3, 3)
+    assert found.leak.by_name == 0
+
+
+def test_other_photos_under_the_ids_of_training_media_are_no_leak(tmp_path: Path) -> None:
+    catalog, predictions = world()
+    one = on_disk(catalog.filter(pl.col("split") == "test"), tmp_path / "one")
+    swapped = dict(zip(one.table["media_id"], one.table["media_id"].reverse(), strict=True))
+    other = on_disk(
+        catalog.filter(pl.col("split") == "train").with_table(
+            catalog.table.filter(pl.col("split") == "train")
+        ),
+        tmp_path / "two",
+        dict(zip(catalog.table["media_id"], swapped, strict=False)),
+    )
+    assert set(one.table["media_id"]) == set(other.table["media_id"])
+    here = replace(predictions, table=predictions.table.filter(pl.col("media_id").is_in(list(swapped))))
+    found = evaluate(one, here, training=other, samples=20)
+    assert found.leak.findings == ()
+
+
+def test_ids_decide_where_files_cannot_be_read_and_that_is_said(tmp_path: Path) -> None:
+    catalog, predictions = world()
+    training = on_disk(catalog.filter(pl.col("split") == "train"), tmp_path)
+    found = evaluate(catalog, predictions, training=training, samples=20)
+    assert "30 of 60 evaluated media were themselves trained on." in found.leak.findings[0]
+    assert found.leak.by_name == 60
+    assert "by their ids alone" in " ".join(found.notes)
+
+
+def test_of_events_and_boxes_the_media_are_compared(tmp_path: Path) -> None:
+    catalog, predictions = world()
+    events = catalog.with_table(
+        catalog.table.with_columns(
+            pl.format("{}-{}", "location_id", pl.col("labels").list.first()).alias("event_id")
+        )
+    )
+    training = on_disk(events.filter(pl.col("split") == "train"), tmp_path / "one")
+    names = {media: f"new/{media}" for media in events.table["media_id"]}
+    again = on_disk(events, tmp_path / "two", names)
+    media = predictions.table.with_columns(
+        pl.col("media_id").replace_strict(names), event_id=again.table["event_id"]
+    )
+    pooled = pool_events(replace(predictions, table=media), again, rows="event")
+    found = evaluate(again, pooled, training=training, samples=20)
+    assert "30 of 60 evaluated media were themselves trained on (30" in found.leak.findings[0]

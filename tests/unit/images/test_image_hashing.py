@@ -2,7 +2,6 @@
 
 import io
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from trapline.images import ImageError, content_hash, near_duplicates, perceptual_hash
+from trapline.images import near_duplicates, perceptual_hash
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:
@@ -26,14 +25,6 @@ def scene(seed: int) -> Image.Image:
 
 def distance(one: int, other: int) -> int:
     return (one ^ other).bit_count()
-
-
-def test_the_content_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert content_hash(tmp_path / "a") == content_hash(b"abc")
-    assert content_hash(b"abc").startswith("ba7816bf")
-    with pytest.raises(ImageError):
-        content_hash(tmp_path / "none")
 
 
 def test_the_same_scene_stays_close_and_others_are_far() -> None:
