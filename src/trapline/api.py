@@ -469,6 +469,7 @@ def read(
     clock_shifts: File | None = None,
     event_gap: timedelta | str | None = None,
     join_events: timedelta | str | None = None,
+    content: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> Catalog:
     """Read camera-trap media and labels from any source; pixels are not read.
@@ -479,7 +480,8 @@ def read(
         columns: tables: what a column is for, `{"label": "species"}`.
         label_separator: tables: what stands between several labels in one cell.
         encoding: of a table as text, as in `cp1252`.
-        root: the folder that a table's paths start from.
+        root: the folder that a table's paths start from; of a saved catalog the one that its photos are in
+            now, in which they are looked for by path, by content, and by folder.
         location: card folder: the one location of all photos.
         location_level: card folder: which folder level is the location; 0 for none.
         pattern: folders: a regular expression over paths, with `(?P<location>…)`.
@@ -498,6 +500,7 @@ def read(
         clock_shifts: a CSV of cameras whose clocks were wrong, and by how much.
         event_gap: media closer in time than this are one event, as in `60s`.
         join_events: join the source's own events closer in time than this.
+        content: read every file whole, and keep what it is known by when it is renamed or moved.
         options: those of a reader that another package has brought.
 
     Raises:
@@ -531,7 +534,7 @@ def read(
     }
     given = {name: value for name, value in own.items() if value is not None} | dict(options or {})
     gap = as_gap(event_gap, "--event-gap")
-    catalog = read_source(_path(source, "a source"), format=format, event_gap=gap, **given)
+    catalog = read_source(_path(source, "a source"), format=format, event_gap=gap, content=content, **given)
     if boxes is not None:
         catalog = join_boxes(catalog, _path(boxes, "boxes"))
     if (most := as_gap(join_events, "--join-events")) is not None:

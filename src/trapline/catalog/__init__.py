@@ -30,6 +30,7 @@ from trapline.catalog.identity import (
 )
 from trapline.catalog.leaks import check_leaks, compare_parts
 from trapline.catalog.links import LinkReport, link_class_folders
+from trapline.catalog.moved import relocate
 from trapline.catalog.named_parts import describe_left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
 from trapline.catalog.parquet_file import for_polars, read_parquet
@@ -123,6 +124,7 @@ __all__ = [
     "number_frames",
     "read_parquet",
     "refuse_gone",
+    "relocate",
     "sample_catalog",
     "shot_order",
     "size_of",

@@ -84,7 +84,7 @@ def _is_gone(catalog: Catalog, why: str) -> SourceGoneError:
     return SourceGoneError(
         f"None of the {len(catalog):,} photos in {catalog.root} can be read ({why}). Is the drive or the "
         "network share connected, and may this user read it? Nothing was changed. If the photos have moved, "
-        "make the catalog again."
+        "`trapline catalog OLD.parquet --root FOLDER -o NEW.parquet` finds them again."
     )
 
 

@@ -40,6 +40,12 @@ def run(
         str | None,
         typer.Option("--join-events", help="Join the source's own events closer in time than this."),
     ] = None,
+    content: Annotated[
+        bool,
+        typer.Option(
+            "--content", help="Read every file whole, and keep what it is known by when renamed or moved."
+        ),
+    ] = False,
     check: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +67,13 @@ def run(
     if output is not None:
         refuse_as_catalog(output, force)
     catalog = api.read(
-        source, format=format, boxes=boxes, event_gap=event_gap, join_events=join_gap, options=options
+        source,
+        format=format,
+        boxes=boxes,
+        event_gap=event_gap,
+        join_events=join_gap,
+        content=content,
+        options=options,
     )
     if options.get("exif") or check in ("quick", "full"):  # asked of the photos, not only of a table
         refuse_gone(catalog)

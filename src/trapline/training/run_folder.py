@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from trapline.catalog import Catalog, training_fingerprint
+from trapline.catalog import Catalog, identify, training_fingerprint
 from trapline.errors import UsageError
 from trapline.recipes import Recipe, read_recipe
 
@@ -54,7 +54,7 @@ def opened(folder: Path, recipe: Recipe, catalog: Catalog) -> Iterator[None]:
     ours = fresh and not is_run(folder)
     if fresh:
         folder.mkdir(parents=True, exist_ok=True)
-        catalog.save(folder / CATALOG)
+        identify(catalog).save(folder / CATALOG)
         text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         (folder / RECIPE).write_text(text, encoding="utf-8")
     try:

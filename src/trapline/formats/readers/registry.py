@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from trapline.catalog import Catalog, ReadAs, assign_events
+from trapline.catalog import Catalog, ReadAs, assign_events, identify, relocate
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
 from trapline.options import Option, check_options, check_positional, options_of
@@ -66,7 +66,7 @@ def reader(
     Raises:
         UsageError: the name is taken, or the function is no reader; what is expected is said.
     """
-    taken = {"source", "format", "event_gap", *(option.name for option in COMMON_OPTIONS)}
+    taken = {"source", "format", "event_gap", "content", *(option.name for option in COMMON_OPTIONS)}
 
     def register(function: ReadFunction) -> ReadFunction:
         if name == "auto":
@@ -81,7 +81,12 @@ def reader(
 
 
 def read(
-    source: Path | str, *, format: str = "auto", event_gap: timedelta | None = None, **options: Any
+    source: Path | str,
+    *,
+    format: str = "auto",
+    event_gap: timedelta | None = None,
+    content: bool = False,
+    **options: Any,
 ) -> Catalog:
     """Read camera-trap media in any known format into a catalog; pixels are not read.
 
@@ -91,6 +96,7 @@ def read(
             kept in the catalog's `facts.format`.
         event_gap: media without an event are put together when less than this lies between them; where
             None only the readers of card folders do so.
+        content: read every file whole and keep what it is known by when it is renamed or moved.
         **options: those of every reader (`blank`, `timezone`, `time_format`, `clock_shifts`; see
             `CommonOptions`), and the reader's own.
 
@@ -102,7 +108,16 @@ def read(
     if not source.exists():
         raise DataError(f"There is nothing at {source}. Check the path.")
     if source.suffix.lower() == ".parquet":
-        return _read_catalog(source, event_gap, options)
+        catalog = _read_catalog(source, options)
+    else:
+        catalog, usual_gap = _read_foreign(source, format, options)
+        event_gap = usual_gap if event_gap is None else event_gap
+    catalog = catalog if event_gap is None else assign_events(catalog, event_gap)
+    return identify(catalog) if content else catalog
+
+
+def _read_foreign(source: Path, format: str, options: dict[str, Any]) -> tuple[Catalog, timedelta | None]:
+    """What a reader makes of a source, and the gap between events that is usual for it."""
     chosen, why = choose_reader(source, format)
     others = {name: other.options for name, other in READERS.items()}
     check_options(options, (*COMMON_OPTIONS, *chosen.options), f"The reader '{chosen.name}'", others)
@@ -117,9 +132,7 @@ def read(
         if not isinstance(draft, Draft):
             raise TypeError(f"it gave a {type(draft).__name__} and not a Draft")
         catalog = finish(draft, common, ReadAs(name=chosen.name, why=why))
-    if event_gap is None and not catalog.table["camera_time"].is_null().all():
-        event_gap = chosen.event_gap
-    return catalog if event_gap is None else assign_events(catalog, event_gap)
+    return catalog, None if catalog.table["camera_time"].is_null().all() else chosen.event_gap
 
 
 def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
@@ -150,11 +163,12 @@ def _recognise(candidate: Reader, source: Path) -> str | None:
         return None
 
 
-def _read_catalog(source: Path, event_gap: timedelta | None, options: dict[str, Any]) -> Catalog:
-    if options:
+def _read_catalog(source: Path, options: dict[str, Any]) -> Catalog:
+    """A saved catalog; with `root` its photos are looked for in that folder."""
+    others = sorted(set(options) - {"root"})
+    if others:
         raise UsageError(
-            f"{source} is a catalog already; {', '.join(sorted(options))} can only be given "
-            "when a source is read."
+            f"{source} is a catalog already; {', '.join(others)} can only be given when a source is read."
         )
     catalog = Catalog.load(source)
-    return catalog if event_gap is None else assign_events(catalog, event_gap)
+    return relocate(catalog, Path(options["root"])) if options.get("root") is not None else catalog
