@@ -457,6 +457,7 @@ def read(
     levels: str | None = None,
     label_from: Literal["deepest", "path"] | None = None,
     boxes: File | None = None,
+    labels: Media | None = None,
     part: Literal["train", "test"] | None = None,
     classified_by: Literal["human", "machine", "all"] | None = None,
     event_labels: bool | None = None,
@@ -488,6 +489,7 @@ def read(
         levels: class folders: what each folder level is, as in `location/label`.
         label_from: class folders: whether the deepest folder or the whole path is the label.
         boxes: MegaDetector's JSON, to join its boxes by file name.
+        labels: another source or catalog, whose labels are put on the same photos, known by their content.
         part: DrivenData, Hakuna Ma-data: this part only.
         classified_by: Camtrap DP: labels by whom.
         event_labels: Camtrap DP, Hakuna Ma-data: labels of events count for their photos.
@@ -508,6 +510,7 @@ def read(
         UsageError: there is no such reader, or it has no such option.
     """
     from trapline.catalog import join_events as join
+    from trapline.catalog import relabel
     from trapline.formats import join_boxes
     from trapline.formats import read as read_source
 
@@ -537,6 +540,8 @@ def read(
     catalog = read_source(_path(source, "a source"), format=format, event_gap=gap, content=content, **given)
     if boxes is not None:
         catalog = join_boxes(catalog, _path(boxes, "boxes"))
+    if labels is not None:
+        catalog = relabel(catalog, as_media(labels))
     if (most := as_gap(join_events, "--join-events")) is not None:
         catalog = join(catalog, most)
     return catalog

@@ -35,6 +35,7 @@ from trapline.catalog.named_parts import describe_left_out, natural_order
 from trapline.catalog.names import as_listed, as_name, as_text, normal_paths
 from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.catalog.presence import Presence, SourceGoneError, refuse_gone
+from trapline.catalog.relabel import relabel
 from trapline.catalog.sampling import sample_catalog
 from trapline.catalog.splits import fingerprint, training_fingerprint
 from trapline.catalog.splitters import (
@@ -124,6 +125,7 @@ __all__ = [
     "number_frames",
     "read_parquet",
     "refuse_gone",
+    "relabel",
     "relocate",
     "sample_catalog",
     "shot_order",

@@ -26,6 +26,14 @@ def run(
     boxes: Annotated[
         Path | None, typer.Option("--boxes", help="MegaDetector's JSON, to join its boxes by file name.")
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            help="Put the labels of this source (folders sorted by hand, a corrected table) on the same "
+            "photos, known by content.",
+        ),
+    ] = None,
     links: Annotated[
         Path | None, typer.Option("--links", help="Also make a tree of class folders here, of links.")
     ] = None,
@@ -70,6 +78,7 @@ def run(
         source,
         format=format,
         boxes=boxes,
+        labels=labels,
         event_gap=event_gap,
         join_events=join_gap,
         content=content,

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, relabel
 from trapline.errors import DataError, UsageError
-from trapline.formats import undo_sorted, write
+from trapline.formats import read, undo_sorted, write
 from trapline.formats.writers.summary import mark_independent
 from trapline.formats.writers.xmp import sidecar
 
@@ -467,3 +467,26 @@ def test_bursts_of_several_species_are_summed_by_event(field: Path, tmp_path: Pa
     assert sum(found.values()) > len(catalog)  # bursts with two species count for both
     assert any("events" in note for note in report.notes)
     assert write(made, catalog, tmp_path / "c.json", format="coco-camera-traps").rows == 1487
+
+
+@pytest.mark.parametrize("mode", ["symlink", "hardlink", "copy"])
+def test_what_people_move_between_sorted_folders_comes_back_as_labels(
+    mode: str, scene: Any, tmp_path: Path
+) -> None:
+    made, output = scene(), tmp_path / "sorted"
+    for path in made.catalog.paths():
+        path.write_bytes(path.read_bytes() + path.name.encode())  # no two are the same photo
+    run(made, "sorted", output, mode=mode, threshold=0.5)
+    (output / "marten").mkdir()
+    (output / "fox/north/a2.jpg").rename(output / "marten/looks like one.jpg")
+    (output / "unclassified/south/b1.jpg").rename(output / "fox/b1.jpg")
+    corrections = read(output)
+    assert corrections.facts.format is not None
+    assert (corrections.facts.format.name, len(corrections)) == ("class_folders", 6)
+    back = relabel(made.catalog, corrections)
+    before = dict(made.catalog.table.select("file_path", "labels").iter_rows())
+    labels = dict(back.table.select("file_path", "labels").iter_rows())
+    assert labels["north/a2.jpg"] == ["marten"]
+    assert labels["south/b1.jpg"] == ["fox"]
+    assert labels["south/b2.jpg"] == before["south/b2.jpg"], "of a photo that failed nothing was decided"
+    assert labels["south/b3.jpg"] == ["vehicle"]

@@ -16,6 +16,7 @@ from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.folders import find_pictures, is_hidden
 from trapline.formats.readers.path_pattern import apply_pattern
 from trapline.formats.readers.registry import reader
+from trapline.formats.sorting_record import UNDO_FILE, SortingRecord
 from trapline.taxonomy import PART_NAMES, part_of
 
 _OBSERVATION = r"(?:^|/)(?P<event>[^/]*\d)_(?P<frame>[A-Za-z]{1,2})\.[^./]+$"
@@ -30,6 +31,8 @@ _LEVELS = {"location": "location_id", "deployment": "deployment_id", "event": "e
 def _recognise(source: Path) -> str | None:
     if not source.is_dir():
         return None
+    if (source / UNDO_FILE).is_file():
+        return f"`trapline write --format sorted` made it ({UNDO_FILE})"
     names = [folder.name for folder in _folders_in(source)]
     if names and all(part_of(name) for name in names):
         return f"its folders are parts of a split ({', '.join(names)})"
@@ -126,8 +129,9 @@ def read_class_folders(
         exif: take the times from the photos' EXIF data.
 
     Returns:
-        Pictures that lie in no label's folder are not labelled. Files named `<observation>_<letters>` are
-        events of that observation, if two of them are of the same one.
+        Pictures that lie in no label's folder are not labelled, nor are those of `unclassified` and `failed`
+        in folders that `write` sorted, where the first folder is the label. Files named
+        `<observation>_<letters>` are events of that observation, if two of them are of the same one.
 
     Raises:
         DataError: no picture, or one deepest folder name in several folders.
@@ -142,8 +146,11 @@ def read_class_folders(
         .list.head(pl.col("file_path").str.count_matches("/"))
         .alias("_folders"),
     )
-    rows = _read_by_levels(rows, levels) if levels else _read_by_depth(rows, label_from)
     notes: list[str] = []
+    if levels is None and label_from == "deepest" and (source / UNDO_FILE).is_file():
+        rows = _read_sorted(rows, SortingRecord.read(source))
+    else:
+        rows = _read_by_levels(rows, levels) if levels else _read_by_depth(rows, label_from)
     if exif:
         rows, more = add_exif(rows, source)
         notes += more
@@ -206,6 +213,15 @@ def _refuse_same_name(rows: pl.DataFrame) -> None:
             "cannot be the label by itself. Take the whole path with --label-from path, or say "
             "what each level is, as in --levels location/label."
         )
+
+
+def _read_sorted(rows: pl.DataFrame, record: SortingRecord) -> pl.DataFrame:
+    """Labels of folders that `write` sorted, and in which people may since have moved photos about."""
+    written = record.facts.get("labels")
+    labels = written if isinstance(written, dict) else {}
+    label = pl.col("_folders").list.first()
+    label = label.replace_strict(list(labels), list(labels.values()), default=label, return_dtype=pl.String)
+    return rows.with_columns(pl.when(label.is_not_null()).then(pl.concat_list(label)).alias("labels"))
 
 
 def _read_by_levels(rows: pl.DataFrame, levels: str) -> pl.DataFrame:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from trapline.catalog import as_name, as_text, refuse_gone
 from trapline.errors import DataError, UsageError
+from trapline.formats.sorting_record import (
+    UNDO_FILE,
+    SortingRecord,
+    exists,
+    fingerprint,
+    missing_folders,
+    partial_of,
+)
 from trapline.formats.writers.answers import (
     FAILED,
     UNCLASSIFIED,
@@ -19,14 +27,6 @@ from trapline.formats.writers.answers import (
     folders_of,
     observe_media,
     tell_names_apart,
-)
-from trapline.formats.writers.sorting_record import (
-    UNDO_FILE,
-    SortingRecord,
-    exists,
-    fingerprint,
-    missing_folders,
-    partial_of,
 )
 from trapline.formats.writers.writing import Job, Written, writer
 
@@ -45,7 +45,8 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     Below its label a photo keeps its path. A photo with several answers is in several folders; one where no
     label passes is in `unclassified`, one that failed in `failed`. The originals are never moved or
     changed. `trapline-sorted.json` names all that is made, before it is made; `undo_sorted` takes exactly
-    that away.
+    that away. Photos that people move from one label's folder to another are their corrections:
+    `trapline catalog CATALOG --labels FOLDER` puts them on the catalog's media.
 
     Args:
         job: what is to be written.
@@ -81,7 +82,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     if recorded:
         _refuse_what_cannot_be_made(job, [source for source, _ in targets[:1]], mode)
         before.undo()
-    _make(job, targets, mode, before)
+    _make(job, targets, mode, before, {folders[called[label]]: label for label in job.names})
     unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
@@ -117,14 +118,24 @@ def _folder_names(labels: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _make(job: Job, targets: Sequence[tuple[str, str]], mode: Mode, before: SortingRecord) -> None:
+def _make(
+    job: Job,
+    targets: Sequence[tuple[str, str]],
+    mode: Mode,
+    before: SortingRecord,
+    labels: Mapping[str, str],
+) -> None:
     """Make all links or copies, after what is to be made is on record; what changed `before` stays there."""
     after = SortingRecord(
         job.output,
         before.made
         | {target: _expected_fingerprint(job.catalog.path(source), mode) for source, target in targets},
         [*before.folders, *missing_folders(job.output, [target for _, target in targets])],
-        {"root": as_text(job.catalog.root.as_posix()), "mode": mode},
+        {
+            "root": as_text(job.catalog.root.as_posix()),
+            "mode": mode,
+            "labels": {**labels, UNCLASSIFIED: None, FAILED: None},
+        },
     )
     after.save()
     try:
