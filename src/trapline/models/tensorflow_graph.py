@@ -43,6 +43,22 @@ _TO_FIRST = (0, 3, 1, 2)
 _NHWC_AXIS = (0, 3, 1, 2)
 """Where ONNX's axis 0, 1, 2, 3 lies in a tensor that is held channels last."""
 
+_TYPES_OF = {
+    "Cast": ("SrcT",),
+    "ConcatV2": ("T",),
+    "ExpandDims": ("T", "Tdim"),
+    "Fill": ("index_type", "T"),
+    "GatherV2": ("Tparams", "Tindices", "Taxis"),
+    "PadV2": ("T", "Tpaddings"),
+    "Range": ("Tidx",),
+    "Reshape": ("T", "Tshape"),
+    "Split": (None, "T"),
+    "SplitV": ("T", "Tlen"),
+    "StridedSlice": ("T", "Index"),
+    "Transpose": ("T", "Tperm"),
+} | dict.fromkeys(("EuclideanNorm", "Max", "Mean", "Min", "Sum"), ("T", "Tidx"))
+"""By which attributes an operator says the types of its inputs, in their order; others say the first's."""
+
 _INT32 = np.dtype(np.int32)
 _MOST = 2**31 - 1
 
@@ -94,11 +110,11 @@ class Translation:
         """Add a node; the result is like `like` (or the first input) until told otherwise."""
         written = tuple(self.written(one) for one in inputs)
         name = f"node{len(self.nodes)}/{operator}"
-        self.nodes.append(Node(name, operator, written, attributes))
-        base = like if like is not None else inputs[0]
-        return replace(
-            base, name=name, dtype=np.dtype(dtype) if dtype is not None else base.dtype, value=None
-        )
+        names = _TYPES_OF.get(operator, ("T",))
+        types = {name: one.dtype for name, one in zip(names, inputs, strict=False) if name}
+        self.nodes.append(Node(name, operator, written, types | attributes))
+        base = inputs[0] if like is None else like
+        return replace(base, name=name, dtype=np.dtype(dtype or base.dtype), value=None)
 
     def constant(self, value: Any, dtype: Any = None) -> Tensor:
         """A constant; it becomes a node when it is used."""
@@ -124,12 +140,11 @@ class Translation:
         order = _TO_LAST if last else _TO_FIRST
         if tensor.value is not None:
             return replace(tensor, value=tensor.value.transpose(order), last=last)
-        if not last and tensor.sides[2:] == (1, 1):  # the same numbers in the same order
-            count = self.constant([-1, tensor.sides[1] or -1, 1, 1], np.int32)
-            if tensor.sides[1] is not None:
-                reshaped = self.add("Reshape", tensor, count, T=tensor.dtype, Tshape=_INT32)
-                return replace(reshaped, last=False)
-        reshaped = self.add("Transpose", tensor, self.constant(order, np.int32), T=tensor.dtype, Tperm=_INT32)
+        channels = tensor.sides[1]
+        if not last and tensor.sides[2:] == (1, 1) and channels:  # the same numbers in the same order
+            reshaped = self.add("Reshape", tensor, self.constant([-1, channels, 1, 1], np.int32))
+        else:
+            reshaped = self.add("Transpose", tensor, self.constant(order, np.int32))
         return replace(reshaped, last=last)
 
     def plain(self, tensor: Tensor) -> Tensor:
@@ -183,6 +198,22 @@ class Call:
         if value is None:
             raise self.refused("with that is computed by the network itself")
         return value
+
+    def value(self, index: int) -> Array:
+        """An input that must be there and known.
+
+        Raises:
+            DataError: it is not.
+        """
+        value = self.known(index)
+        if value is None:
+            raise self.refused("of that kind")
+        return value
+
+    def axis(self, default: int = -1) -> int:
+        """The axis that it works along, counted from the first."""
+        axis = int(self.attributes.get("axis", default))
+        return axis + len(self[0].sides) if axis < 0 else axis
 
     def refused(self, why: str = "") -> DataError:
         """The error that says that this cannot be written."""
@@ -285,7 +316,7 @@ _MANY = {"Min": "Minimum", "Max": "Maximum", "Mean": "AddV2"}
 def _unary(made: Translation, call: Call) -> Tensor:
     if call.attributes.get("alpha", 1) != 1:
         raise call.refused("with another alpha than 1")
-    return made.add(call.operator, call[0], T=call[0].dtype)
+    return made.add(call.operator, call[0])
 
 
 @_rule(*_BINARY)
@@ -311,25 +342,28 @@ def _many(made: Translation, call: Call) -> Tensor:
 def _combined(made: Translation, operator: str, left: Tensor, right: Tensor) -> Tensor:
     left, right = made.aligned([left, right])
     like = max((left, right), key=lambda one: (one.value is None, len(one.sides)))
-    return made.add(operator, left, right, like=replace(like, last=left.last or right.last), T=left.dtype)
+    return made.add(operator, left, right, like=replace(like, last=left.last or right.last))
 
 
 @_rule("Clip")
 def _clip(made: Translation, call: Call) -> Tensor:
     low, high = call.known(1), call.known(2)
     if low == 0 and high == 6:
-        return made.add("Relu6", call[0], T=call[0].dtype)
-    clipped = call[0]
+        return made.add("Relu6", call[0])
+    return _bounded(made, call[0], low, high)
+
+
+def _bounded(made: Translation, flow: Tensor, low: Any, high: Any) -> Tensor:
     if low is not None:
-        clipped = _combined(made, "Maximum", clipped, made.constant(low, clipped.dtype))
+        flow = _combined(made, "Maximum", flow, made.constant(low, flow.dtype))
     if high is not None:
-        clipped = _combined(made, "Minimum", clipped, made.constant(high, clipped.dtype))
-    return clipped
+        flow = _combined(made, "Minimum", flow, made.constant(high, flow.dtype))
+    return flow
 
 
 @_rule("LeakyRelu")
 def _leaky_relu(made: Translation, call: Call) -> Tensor:
-    return made.add("LeakyRelu", call[0], T=call[0].dtype, alpha=float(call.attributes.get("alpha", 0.01)))
+    return made.add("LeakyRelu", call[0], alpha=float(call.attributes.get("alpha", 0.01)))
 
 
 @_rule("HardSigmoid")
@@ -345,8 +379,7 @@ def _hard_swish(made: Translation, call: Call) -> Tensor:
 def _hard(made: Translation, tensor: Tensor, alpha: float, beta: float) -> Tensor:
     flow = _combined(made, "Mul", tensor, made.constant(alpha, tensor.dtype))
     flow = _combined(made, "AddV2", flow, made.constant(beta, tensor.dtype))
-    flow = _combined(made, "Maximum", flow, made.constant(0, tensor.dtype))
-    return _combined(made, "Minimum", flow, made.constant(1, tensor.dtype))
+    return _bounded(made, flow, 0, 1)
 
 
 @_rule("Cast")
@@ -355,16 +388,12 @@ def _cast(made: Translation, call: Call) -> Tensor:
 
 
 def _as_type(made: Translation, tensor: Tensor, wanted: np.dtype[Any]) -> Tensor:
-    return made.add("Cast", tensor, dtype=wanted, SrcT=tensor.dtype, DstT=wanted)
+    return made.add("Cast", tensor, dtype=wanted, DstT=wanted)
 
 
 @_rule("BatchNormalization")
 def _batch_norm(made: Translation, call: Call) -> Tensor:
-    scale, bias, mean, variance = (call.known(index) for index in (1, 2, 3, 4))
-    assert scale is not None
-    assert bias is not None
-    assert mean is not None
-    assert variance is not None
+    scale, bias, mean, variance = (call.value(index) for index in (1, 2, 3, 4))
     factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
     shape = (-1,) + (1,) * (len(call[0].sides) - 2)
     flow = _combined(made, "Mul", call[0], made.constant(factor.reshape(shape), np.float32))
@@ -376,50 +405,50 @@ def _batch_norm(made: Translation, call: Call) -> Tensor:
 
 @_rule("Conv")
 def _conv(made: Translation, call: Call) -> Tensor:
-    weights, groups = call.known(1), int(call.attributes.get("group", 1))
-    if weights is None or weights.ndim != 4:
+    weights, groups = call.value(1), int(call.attributes.get("group", 1))
+    if weights.ndim != 4:
         raise call.refused("of that kind")
     padding, pads = _padding(call)
     x = _padded(made, made.turned(call[0], last=True), pads)
-    steps: dict[str, Any] = {
-        "strides": [1, *call.attributes.get("strides", (1, 1)), 1],
-        "dilations": [1, *call.attributes.get("dilations", (1, 1)), 1],
-        "padding": padding,
-        "data_format": "NHWC",
-    }
-    outputs, inputs, height, width = weights.shape
     strides = call.attributes.get("strides", (1, 1))
+    steps = _steps(padding, strides=strides, dilations=call.attributes.get("dilations", (1, 1)))
+    outputs, inputs, height, width = weights.shape
     if groups > 1 and inputs == 1 and outputs % groups == 0 and strides[0] == strides[1]:
         kernel = weights.reshape(groups, outputs // groups, height, width).transpose(2, 3, 0, 1)
-        flow = made.add("DepthwiseConv2dNative", x, made.constant(kernel), T=x.dtype, **steps)
+        flow = made.add("DepthwiseConv2dNative", x, made.constant(kernel), **steps)
     elif groups == 1:
-        flow = made.add("Conv2D", x, made.constant(weights.transpose(2, 3, 1, 0)), T=x.dtype, **steps)
+        flow = made.add("Conv2D", x, made.constant(weights.transpose(2, 3, 1, 0)), **steps)
     else:
         flow = _grouped(made, x, weights, groups, steps)
     bias = call.known(2)
     if bias is not None:
-        flow = made.add("BiasAdd", flow, made.constant(bias), T=x.dtype, data_format="NHWC")
+        flow = made.add("BiasAdd", flow, made.constant(bias), data_format="NHWC")
     return replace(flow, last=True)
 
 
 def _grouped(made: Translation, x: Tensor, weights: Array, groups: int, steps: Mapping[str, Any]) -> Tensor:
-    parts = made.add("Split", made.constant(3, np.int32), x, like=x, T=x.dtype, num_split=groups)
+    parts = made.add("Split", made.constant(3, np.int32), x, like=x, num_split=groups)
     outputs = []
-    for group, kernel in enumerate(np.split(weights, groups)):
-        part = replace(parts, name=f"{parts.name}:{group}" if group else parts.name)
+    for part, kernel in zip(_outputs(parts, groups), np.split(weights, groups), strict=True):
         kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
-        outputs.append(made.add("Conv2D", part, made.constant(kernel), T=x.dtype, **steps))
+        outputs.append(made.add("Conv2D", part, made.constant(kernel), **steps))
     return _joined(made, outputs, 3)
 
 
 def _joined(made: Translation, tensors: Sequence[Tensor], axis: int) -> Tensor:
     like, axis_input = tensors[0], made.constant(axis, np.int32)
-    return made.add("ConcatV2", *tensors, axis_input, like=like, T=like.dtype, N=len(tensors), Tidx=_INT32)
+    return made.add("ConcatV2", *tensors, axis_input, like=like, N=len(tensors), Tidx=_INT32)
 
 
 def _text(call: Call, name: str, default: str) -> str:
     value = call.attributes.get(name, default)
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _steps(padding: str, **sides: Sequence[int]) -> dict[str, Any]:
+    """How a window moves: `sides` are down and across."""
+    named = {name: [1, *side, 1] for name, side in sides.items()}
+    return {**named, "padding": padding, "data_format": "NHWC"}
 
 
 def _padding(call: Call) -> tuple[str, list[int]]:
@@ -439,7 +468,7 @@ def _padded(made: Translation, x: Tensor, pads: Sequence[int], value: float = 0.
     top, left, bottom, right = pads
     around = made.constant([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
     filling = made.constant(value, x.dtype)
-    return made.add("PadV2", x, around, filling, T=x.dtype, Tpaddings=_INT32)
+    return made.add("PadV2", x, around, filling)
 
 
 @_rule("MaxPool", "AveragePool")
@@ -451,20 +480,15 @@ def _pool(made: Translation, call: Call) -> Tensor:
     x, (padding, pads) = made.turned(call[0], last=True), _padding(call)
     if padding == "SAME" and call.attributes.get("count_include_pad", 0):
         raise call.refused("that counts its padding")
-    steps: dict[str, Any] = {
-        "ksize": [1, *shape, 1],
-        "strides": [1, *call.attributes.get("strides", (1, 1)), 1],
-        "padding": padding,
-        "data_format": "NHWC",
-    }
+    steps = _steps(padding, ksize=shape, strides=call.attributes.get("strides", (1, 1)))
     if call.operator == "MaxPool":
         padded = _padded(made, x, pads, float(np.finfo(np.float32).min))
-        return made.add("MaxPool", padded, T=x.dtype, **steps)
-    pooled = made.add("AvgPool", _padded(made, x, pads), T=x.dtype, **steps)
+        return made.add("MaxPool", padded, **steps)
+    pooled = made.add("AvgPool", _padded(made, x, pads), **steps)
     if any(pads) and not call.attributes.get("count_include_pad", 0):
-        ones = made.add("OnesLike", x, T=x.dtype)
-        share = made.add("AvgPool", _padded(made, ones, pads), T=x.dtype, **steps)
-        pooled = made.add("RealDiv", pooled, share, T=x.dtype)
+        ones = made.add("OnesLike", x)
+        share = made.add("AvgPool", _padded(made, ones, pads), **steps)
+        pooled = made.add("RealDiv", pooled, share)
     return pooled
 
 
@@ -495,43 +519,39 @@ def _reduced(made: Translation, operator: str, x: Tensor, axes: Sequence[int], *
     if x.last and not keep and tuple(axes) != (2, 3):
         x = made.plain(x)
     reduced_axes = [_NHWC_AXIS[axis] for axis in axes] if x.last else list(axes)
-    flow = made.add(
-        operator, x, made.constant(reduced_axes, np.int32), T=x.dtype, Tidx=_INT32, keep_dims=keep
-    )
+    flow = made.add(operator, x, made.constant(reduced_axes, np.int32), keep_dims=keep)
     return replace(flow, last=x.last and keep)
 
 
 @_rule("Softmax")
 def _softmax(made: Translation, call: Call) -> Tensor:
-    x, rank = call[0], len(call[0].sides)
-    axis = int(call.attributes.get("axis", -1)) % rank
-    if (_NHWC_AXIS[axis] if x.last else axis) != rank - 1:
+    x, axis, inmost = call[0], call.axis(), len(call[0].sides) - 1
+    if (_NHWC_AXIS[axis] if x.last else axis) != inmost:
         x = made.plain(x)
-        if axis != rank - 1:
+        if axis != inmost:
             raise call.refused("along an inner axis")
-    return made.add("Softmax", x, T=x.dtype)
+    return made.add("Softmax", x)
 
 
 @_rule("Concat")
 def _concat(made: Translation, call: Call) -> Tensor:
     tensors = made.aligned([call[index] for index in range(len(call.inputs))])
-    axis = int(call.attributes["axis"]) % len(call[0].sides)
+    axis = call.axis()
     return _joined(made, tensors, _NHWC_AXIS[axis] if tensors[0].last else axis)
 
 
 @_rule("LayerNormalization")
 def _layer_norm(made: Translation, call: Call) -> Tensor:
     x = made.plain(call[0])
-    rank = len(x.sides)
-    axes = range(int(call.attributes.get("axis", -1)) % rank, rank)
-    mean = _reduced(made, "Mean", x, list(axes), keep=True)
-    spread = _reduced(made, "Mean", made.add("SquaredDifference", x, mean, T=x.dtype), list(axes), keep=True)
+    axes = range(call.axis(), len(x.sides))
+    mean = _reduced(made, "Mean", x, axes, keep=True)
+    spread = _reduced(made, "Mean", made.add("SquaredDifference", x, mean), axes, keep=True)
     epsilon = made.constant(call.attributes.get("epsilon", 1e-5), x.dtype)
-    scale = made.add("Rsqrt", made.add("AddV2", spread, epsilon, T=x.dtype), T=x.dtype)
-    flow = made.add("Mul", made.add("Sub", x, mean, T=x.dtype), scale, T=x.dtype)
-    flow = made.add("Mul", flow, call[1], T=x.dtype)
+    scale = made.add("Rsqrt", made.add("AddV2", spread, epsilon))
+    flow = made.add("Mul", made.add("Sub", x, mean), scale)
+    flow = made.add("Mul", flow, call[1])
     if len(call.inputs) > 2 and call.inputs[2] is not None:
-        flow = made.add("AddV2", flow, call[2], T=x.dtype)
+        flow = made.add("AddV2", flow, call[2])
     return flow
 
 
@@ -540,17 +560,17 @@ def _layer_norm(made: Translation, call: Call) -> Tensor:
 
 @_rule("Gemm")
 def _gemm(made: Translation, call: Call) -> Tensor:
-    weights = call.known(1)
-    if weights is None or call.attributes.get("transA", 0):
+    weights = call.value(1)
+    if call.attributes.get("transA", 0):
         raise call.refused("of that kind")
     weights = weights.T if call.attributes.get("transB", 0) else weights
     weights = np.ascontiguousarray(weights * np.float32(call.attributes.get("alpha", 1.0)))
     x = made.plain(call[0])
-    flow = made.add("MatMul", x, made.constant(weights, np.float32), T=x.dtype)
+    flow = made.add("MatMul", x, made.constant(weights, np.float32))
     bias = call.known(2)
     if bias is not None:
         scaled = made.constant(bias * np.float32(call.attributes.get("beta", 1.0)), np.float32)
-        flow = made.add("AddV2", flow, scaled, T=x.dtype)
+        flow = made.add("AddV2", flow, scaled)
     return flow
 
 
@@ -560,7 +580,7 @@ def _matmul(made: Translation, call: Call) -> Tensor:
     if min(len(left.sides), len(right.sides)) < 2:
         raise call.refused("of a vector")
     flat = len(left.sides) == len(right.sides) == 2
-    return made.add("MatMul" if flat else "BatchMatMulV2", left, right, T=left.dtype)
+    return made.add("MatMul" if flat else "BatchMatMulV2", left, right)
 
 
 # Shapes ----------------------------------------------------------------------------------------------------
@@ -575,13 +595,12 @@ def _transpose(made: Translation, call: Call) -> Tensor:
     if order == _TO_LAST and x.last:
         return replace(x, last=False)
     x = made.plain(x)
-    return made.add("Transpose", x, made.constant(order, np.int32), T=x.dtype, Tperm=_INT32)
+    return made.add("Transpose", x, made.constant(order, np.int32))
 
 
 @_rule("Flatten")
 def _flatten(made: Translation, call: Call) -> Tensor:
-    axis = int(call.attributes.get("axis", 1)) % len(call[0].sides)
-    rest = call[0].sides[axis:]
+    axis, rest = call.axis(1), call[0].sides[1:]
     if axis != 1 or None in rest:
         raise call.refused("of a free size")
     return _reshaped(made, call[0], [-1, math.prod(side or 0 for side in rest)])
@@ -589,15 +608,14 @@ def _flatten(made: Translation, call: Call) -> Tensor:
 
 def _reshaped(made: Translation, x: Tensor, shape: Sequence[int]) -> Tensor:
     plain = made.plain(x)
-    return made.add("Reshape", plain, made.constant(shape, np.int32), T=x.dtype, Tshape=_INT32)
+    return made.add("Reshape", plain, made.constant(shape, np.int32))
 
 
 @_rule("Reshape")
 def _reshape(made: Translation, call: Call) -> Tensor:
     x, shape = call[0], call[1]
     if shape.value is None:
-        plain = made.plain(x)
-        return made.add("Reshape", plain, shape, like=plain, T=x.dtype, Tshape=shape.dtype)
+        return made.add("Reshape", made.plain(x), shape)
     if call.attributes.get("allowzero", 0) and 0 in shape.value:
         raise call.refused("to a side of zero")
     wanted: list[int] = []
@@ -617,16 +635,15 @@ def _reshape(made: Translation, call: Call) -> Tensor:
 def _squeeze(made: Translation, call: Call) -> Tensor:
     axes, x = call.known(1), made.plain(call[0])
     squeezed_axes = [] if axes is None else [int(axis) % len(x.sides) for axis in axes]
-    return made.add("Squeeze", x, T=x.dtype, squeeze_dims=squeezed_axes)
+    return made.add("Squeeze", x, squeeze_dims=squeezed_axes)
 
 
 @_rule("Unsqueeze")
 def _unsqueeze(made: Translation, call: Call) -> Tensor:
-    axes, tensor = call.known(1), made.plain(call[0])
-    assert axes is not None
+    axes, tensor = call.value(1), made.plain(call[0])
     rank = len(tensor.sides) + axes.size
     for axis in sorted(int(axis) % rank for axis in axes.ravel()):
-        tensor = made.add("ExpandDims", tensor, made.constant(axis, np.int32), T=tensor.dtype, Tdim=_INT32)
+        tensor = made.add("ExpandDims", tensor, made.constant(axis, np.int32))
     return tensor
 
 
@@ -638,7 +655,7 @@ def _shape(made: Translation, call: Call) -> Tensor:
     if None not in known:
         return made.constant(known, np.int64)
     plain = made.plain(x)
-    whole = made.add("Shape", plain, dtype=np.int64, T=plain.dtype, out_type=np.dtype(np.int64))
+    whole = made.add("Shape", plain, dtype=np.int64, out_type=np.dtype(np.int64))
     first, last, _ = part.indices(len(x.sides))
     return _strided(made, replace(whole, last=False), [first], [last], [1])
 
@@ -654,43 +671,38 @@ def _strided(
     """A part of a tensor; the masks' bits are axes that begin at their start, and that go to their end."""
     bounds = (made.constant(one, np.int32) for one in (begin, end, step))
     zero: dict[str, Any] = {"ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0}
-    index: dict[str, Any] = {"T": x.dtype, "Index": _INT32, "begin_mask": masks[0], "end_mask": masks[1]}
-    return made.add("StridedSlice", x, *bounds, **index, **zero)
+    return made.add("StridedSlice", x, *bounds, begin_mask=masks[0], end_mask=masks[1], **zero)
 
 
 @_rule("Gather")
 def _gather(made: Translation, call: Call) -> Tensor:
-    x, indices, axis = made.plain(call[0]), call[1], int(call.attributes.get("axis", 0))
+    x, indices, axis = made.plain(call[0]), call[1], call.axis(0)
     if indices.value is not None and (indices.value < 0).any():
         length = x.sides[axis] if x.sides else None
         if length is None:
             raise call.refused("from the end of a free size")
         counted = np.where(indices.value < 0, indices.value + length, indices.value)
         indices = made.constant(counted, indices.dtype)
-    axis_input = made.constant(axis % len(x.sides) if axis < 0 else axis, np.int32)
-    types: dict[str, Any] = {"Tparams": x.dtype, "Tindices": indices.dtype, "Taxis": _INT32}
-    return made.add("GatherV2", x, indices, axis_input, **types, batch_dims=0)
+    return made.add("GatherV2", x, indices, made.constant(axis, np.int32), batch_dims=0)
 
 
 @_rule("Range")
 def _range(made: Translation, call: Call) -> Tensor:
-    return made.add("Range", call[0], call[1], call[2], like=call[1], Tidx=call[1].dtype)
+    return made.add("Range", call[0], call[1], call[2], like=call[1])
 
 
 @_rule("Expand")
 def _expand(made: Translation, call: Call) -> Tensor:
     x, shape = made.plain(call[0]), call[1]
     one = made.constant(1, x.dtype)  # TensorFlow's BroadcastTo keeps no side that is longer than asked for
-    ones = made.add("Fill", shape, one, like=x, T=x.dtype, index_type=shape.dtype)
-    return made.add("Mul", x, ones, like=x, T=x.dtype)
+    ones = made.add("Fill", shape, one, like=x, index_type=shape.dtype)
+    return made.add("Mul", x, ones, like=x)
 
 
 @_rule("Slice")
 def _slice(made: Translation, call: Call) -> Tensor:
     x = made.plain(call[0])
-    starts, ends = call.known(1), call.known(2)
-    assert starts is not None
-    assert ends is not None
+    starts, ends = call.value(1), call.value(2)
     rank = len(x.sides)
     given, steps = call.known(3), call.known(4)
     axes = range(len(starts)) if given is None else [int(axis) % rank for axis in given]
@@ -711,32 +723,25 @@ def _slice(made: Translation, call: Call) -> Tensor:
 @_rule("Split")
 def _split(made: Translation, call: Call) -> list[Tensor]:
     x = made.plain(call[0])
-    axis = int(call.attributes.get("axis", 0)) % len(x.sides)
-    sizes = call.known(1)
+    axis, sizes = call.axis(0), call.known(1)
     lengths = [side[axis] for side in call.sides] if sizes is None else [int(size) for size in sizes]
     if None in lengths:
         raise call.refused("of a free size")
-    node = made.add(
-        "SplitV",
-        x,
-        made.constant(lengths, np.int32),
-        made.constant(axis, np.int32),
-        T=x.dtype,
-        Tlen=_INT32,
-        num_split=len(lengths),
-    )
-    return [
-        replace(node, name=f"{node.name}:{index}" if index else node.name) for index in range(len(lengths))
-    ]
+    cuts = (made.constant(lengths, np.int32), made.constant(axis, np.int32))
+    return _outputs(made.add("SplitV", x, *cuts, num_split=len(lengths)), len(lengths))
+
+
+def _outputs(node: Tensor, count: int) -> list[Tensor]:
+    """Each of a node's outputs."""
+    return [replace(node, name=f"{node.name}:{index}" if index else node.name) for index in range(count)]
 
 
 @_rule("Pad")
 def _pad(made: Translation, call: Call) -> Tensor:
-    x, pads, value = made.plain(call[0]), call.known(1), call.known(2)
-    if _text(call, "mode", "constant") != "constant" or pads is None or call.known(3) is not None:
-        raise call.refused("of that kind")
-    if (pads < 0).any():  # which cuts
+    x, pads, value = made.plain(call[0]), call.value(1), call.known(2)
+    cuts = (pads < 0).any()
+    if cuts or _text(call, "mode", "constant") != "constant" or call.known(3) is not None:
         raise call.refused("of that kind")
     around = made.constant(pads.reshape(2, -1).T, np.int32)
     filling = made.constant(0 if value is None else value, x.dtype)
-    return made.add("PadV2", x, around, filling, T=x.dtype, Tpaddings=_INT32)
+    return made.add("PadV2", x, around, filling)
