@@ -3,18 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from string import Template
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
 
-from trapline.models.file import INPUT
+from trapline.models.graph_parts import put_around, width_of
 from trapline.recipes import Statistic
 
-MIDDLE = 128
-"""The grey of a place that does not differ from the background."""
+# 128 is the grey of a place that does not differ from the background. The median is the mean of the two
+# frames in the middle, which are one where their number is odd.
+_BACKGROUND = """
+background (uint8[batch, height, width, 3] images) => (uint8[both, height, width, 3] both)
+<int64[1] one = {1}, int64[1] two = {2}, float half = {0.5}, float grey = {128}, float least = {0},
+ float most = {255}> {
+    exact = Cast <to = 1> (images)
+    number = Shape <start = 0, end = 1> (images)
+    ordered, indices = TopK <axis = 0, largest = 0> (exact, number)
+    last = Sub (number, one)
+    lower = Div (last, two)
+    upper = Div (number, two)
+    below = Gather <axis = 0> (ordered, lower)
+    above = Gather <axis = 0> (ordered, upper)
+    sum = Add (below, above)
+    median = Mul (sum, half)
+    difference = Sub (exact, median)
+    shifted = Add (difference, grey)
+    clipped = Clip (shifted, least, most)
+    rounded = Round (clipped)
+    picture = Cast <to = 2> (rounded)
+    both = Concat <axis = 0> (images, picture)
+}
+"""
+_SIDE_BY_SIDE = """
+views (float[both, $width] both) => (float[batch, $width_of_both] embedding)
+<int64[3] shape = {2, -1, $width}, int64 first = {0}, int64 second = {1}> {
+    pair = Reshape (both, shape)
+    frames = Gather <axis = 0> (pair, first)
+    changes = Gather <axis = 0> (pair, second)
+    embedding = Concat <axis = 1> (frames, changes)
+}
+"""
+_STATISTICS = """
+events (float[batch, $width] frames) => (float[batch, $width_of_all] embedding)
+<int64[1] axis = {0}, int64[1] one = {1}> {
+    mean = ReduceMean <keepdims = 1> (frames, axis)
+    max = ReduceMax <keepdims = 1> (frames, axis)
+    off = Sub (frames, mean)
+    squared = Mul (off, off)
+    variance = ReduceMean <keepdims = 1> (squared, axis)
+    std = Sqrt (variance)
+    all = Concat <axis = 1> ($statistics)
+    number = Shape <start = 0, end = 1> (frames)
+    shape = Concat <axis = 0> (number, one)
+    embedding = Expand (all, shape)
+}
+"""
 
 
 def see_background(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -24,32 +67,9 @@ def see_background(model: onnx.ModelProto) -> onnx.ModelProto:
     where nothing moved. An event of one frame is all grey there. The `embedding` [batch, D] becomes
     [batch, 2 D]: that of the frame, then that of the second view.
     """
-    seeing = onnx.ModelProto()
-    seeing.CopyFrom(model)
-    graph = seeing.graph
-    for node in graph.node:
-        node.input[:] = [_SEEN_TWICE.get(name, name) for name in node.input]
-        node.output[:] = [_SEEN_TWICE.get(name, name) for name in node.output]
-    size = next(output for output in graph.output if output.name == "embedding")
-    width = size.type.tensor_type.shape.dim[-1].dim_value
-    constants: dict[str, npt.NDArray[Any]] = {
-        "one": np.array([1], np.int64),
-        "two": np.array([2], np.int64),
-        "half": np.array(0.5, np.float32),
-        "middle": np.array(MIDDLE, np.float32),
-        "least": np.array(0, np.float32),
-        "most": np.array(255, np.float32),
-        "shape": np.array([2, -1, width], np.int64),
-        "frame": np.array(0, np.int64),
-        "change": np.array(1, np.int64),
-    }
-    for name, values in constants.items():
-        graph.initializer.append(numpy_helper.from_array(values, f"background/{name}"))
-    nodes = [*_without_background(INPUT), *graph.node, *_side_by_side("background/embedding", "embedding")]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    size.type.tensor_type.shape.dim[-1].dim_value = 2 * width
-    return seeing
+    width = width_of(model, "embedding")
+    views = Template(_SIDE_BY_SIDE).substitute(width=width, width_of_both=2 * width)
+    return put_around(model, _BACKGROUND, views)
 
 
 def describe_events(model: onnx.ModelProto, statistics: Sequence[Statistic]) -> onnx.ModelProto:
@@ -57,83 +77,6 @@ def describe_events(model: onnx.ModelProto, statistics: Sequence[Statistic]) -> 
 
     The batch is the frames of one event. `std` divides by the number of frames.
     """
-    described = onnx.ModelProto()
-    described.CopyFrom(model)
-    graph, source = described.graph, "frames/embedding"
-    for node in graph.node:
-        node.input[:] = [source if name == "embedding" else name for name in node.input]
-        node.output[:] = [source if name == "embedding" else name for name in node.output]
-    graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "events/axis"))
-    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "events/one"))
-    nodes = _statistics(source)
-    size = next(output for output in graph.output if output.name == "embedding")
-    width = size.type.tensor_type.shape.dim[-1].dim_value * len(statistics)
-    nodes += [
-        helper.make_node("Concat", [f"events/{name}" for name in statistics], ["events/all"], axis=1),
-        helper.make_node("Shape", [source], ["events/frames"], start=0, end=1),
-        helper.make_node("Concat", ["events/frames", "events/one"], ["events/shape"], axis=0),
-        helper.make_node("Expand", ["events/all", "events/shape"], ["embedding"]),
-    ]
-    graph.node.extend(nodes)
-    size.type.tensor_type.shape.dim[-1].dim_value = width
-    return described
-
-
-_SEEN_TWICE = {INPUT: "background/both", "embedding": "background/embedding"}
-
-
-def _without_background(images: str) -> list[onnx.NodeProto]:
-    """`background/both`, uint8 [2 batch, H, W, 3]: the images, then each less the median of all."""
-
-    def node(operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> onnx.NodeProto:
-        named = [name if name == images else f"background/{name}" for name in inputs]
-        return helper.make_node(operator, named, [f"background/{output}"], **attributes)
-
-    ordered = helper.make_node(
-        "TopK",
-        ["background/exact", "background/number"],
-        ["background/ordered", "background/places"],
-        axis=0,
-        largest=0,
-    )
-    return [
-        node("Cast", [images], "exact", to=onnx.TensorProto.FLOAT),
-        node("Shape", [images], "number", start=0, end=1),
-        ordered,
-        # the median is the mean of the two in the middle, which are one where the number is odd
-        node("Sub", ["number", "one"], "last"),
-        node("Div", ["last", "two"], "lower"),
-        node("Div", ["number", "two"], "upper"),
-        node("Gather", ["ordered", "lower"], "below", axis=0),
-        node("Gather", ["ordered", "upper"], "above", axis=0),
-        node("Add", ["below", "above"], "sum"),
-        node("Mul", ["sum", "half"], "median"),
-        node("Sub", ["exact", "median"], "difference"),
-        node("Add", ["difference", "middle"], "shifted"),
-        node("Clip", ["shifted", "least", "most"], "clipped"),
-        node("Round", ["clipped"], "rounded"),
-        node("Cast", ["rounded"], "picture", to=onnx.TensorProto.UINT8),
-        node("Concat", [images, "picture"], "both", axis=0),
-    ]
-
-
-def _side_by_side(source: str, target: str) -> list[onnx.NodeProto]:
-    """`target` [N, 2 D] of `source` [2 N, D]: its two halves beside one another."""
-    return [
-        helper.make_node("Reshape", [source, "background/shape"], ["background/pair"]),
-        helper.make_node("Gather", ["background/pair", "background/frame"], ["background/frames"], axis=0),
-        helper.make_node("Gather", ["background/pair", "background/change"], ["background/changes"], axis=0),
-        helper.make_node("Concat", ["background/frames", "background/changes"], [target], axis=1),
-    ]
-
-
-def _statistics(source: str) -> list[onnx.NodeProto]:
-    """mean, std and max of `source` [batch, D] over the batch, each [1, D]."""
-    return [
-        helper.make_node("ReduceMean", [source, "events/axis"], ["events/mean"], keepdims=1),
-        helper.make_node("ReduceMax", [source, "events/axis"], ["events/max"], keepdims=1),
-        helper.make_node("Sub", [source, "events/mean"], ["events/off"]),
-        helper.make_node("Mul", ["events/off", "events/off"], ["events/squared"]),
-        helper.make_node("ReduceMean", ["events/squared", "events/axis"], ["events/variance"], keepdims=1),
-        helper.make_node("Sqrt", ["events/variance"], ["events/std"]),
-    ]
+    width = width_of(model, "embedding")
+    sizes = {"width": width, "width_of_all": width * len(statistics)}
+    return put_around(model, Template(_STATISTICS).substitute(sizes, statistics=", ".join(statistics)))

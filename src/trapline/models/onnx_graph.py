@@ -13,19 +13,28 @@ card's calibration, so that card and graph cannot differ.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, compose, helper, inliner, numpy_helper
+from onnx import TensorProto, compose, helper, numpy_helper
 
 from trapline import __version__
 from trapline.errors import DataError
 from trapline.models.card import Calibration, Card
 from trapline.models.file import CARD_KEY, INPUT, ModelFile
+from trapline.models.graph_parts import (
+    GraphBuilder,
+    copy_graph,
+    put_around,
+    renamed,
+    width_of,
+    without_outputs,
+)
 from trapline.models.graph_probabilities import append_probabilities
 from trapline.models.self_contained import parse_model
 from trapline.models.trial import mark_passed
@@ -84,28 +93,29 @@ def attach_head(model: onnx.ModelProto, layers: Sequence[Layer]) -> onnx.ModelPr
     if not layers:
         raise DataError("A head needs at least one layer.")
     network = without_outputs(model, ("logits", "probabilities"))
-    width = _width(network, "embedding")
-    names = _Names(network.graph)
-    flow = "embedding"
-    for index, (weights, bias) in enumerate(layers):
-        if weights.shape != (width, len(bias)):
-            raise DataError(
-                f"Layer {index + 1} of the head needs weights [{width}, {len(bias)}]; "
-                f"got {list(weights.shape)}."
-            )
-        last = index == len(layers) - 1
-        width = len(bias)
-        parameters = [
-            _constant(network.graph, names.new(f"head/{index}/{kind}"), np.asarray(values, np.float32))
-            for kind, values in (("weights", weights), ("bias", bias))
-        ]
-        output = "logits" if last else names.new(f"head/{index}/linear")
-        network.graph.node.append(_node("Gemm", [flow, *parameters], output))
-        if not last:
-            flow = names.new(f"head/{index}/relu")
-            network.graph.node.append(_node("Relu", [output], flow))
+    width, build, flow = width_of(network, "embedding"), GraphBuilder(network.graph, "head/"), "embedding"
+    for index, layer in enumerate(layers):
+        name = str(index)
+        _check_width(layer, width, f"Layer {index + 1} of the head")
+        if index == len(layers) - 1:
+            _dense(build, flow, layer, name, to="logits")
+        else:
+            linear = _dense(build, flow, layer, name, to=build.new_name(f"{name}/linear"))
+            flow = build("Relu", linear, to=build.new_name(f"{name}/relu"))
+        width = len(layer.bias)
     network.graph.output.append(_output("logits", width))
     return network
+
+
+def _check_width(layer: Layer, width: int, who: str) -> None:
+    if layer.weights.shape != (width, len(layer.bias)):
+        wanted, given = [width, len(layer.bias)], list(layer.weights.shape)
+        raise DataError(f"{who} needs weights {wanted}; got {given}.")
+
+
+def _dense(build: GraphBuilder, source: str, layer: Layer, name: str, to: str) -> str:
+    weights = build.constant(f"{name}/weights", layer.weights)
+    return build("Gemm", source, weights, build.constant(f"{name}/bias", layer.bias), to=to)
 
 
 def attach_tree(
@@ -125,30 +135,19 @@ def attach_tree(
         DataError: the heads do not fit the embedding or the paths.
     """
     network = without_outputs(model, ("logits", "probabilities"))
-    width, graph = _width(network, "embedding"), network.graph
-    names = _Names(graph)
-    for name, (weights, bias) in heads:
-        if weights.shape != (width, len(bias)):
-            raise DataError(
-                f"The head {name} needs weights [{width}, {len(bias)}]; got {list(weights.shape)}."
-            )
+    width, build = width_of(network, "embedding"), GraphBuilder(network.graph, "head/")
+    for name, layer in heads:
+        _check_width(layer, width, f"The head {name}")
     if len(paths) != sum(len(layer.bias) for _, layer in heads):
         raise DataError(f"The heads have other children than the {len(paths)} rows of the paths.")
     parts = []
-    for name, (weights, bias) in heads:
-        parameters = [
-            _constant(graph, names.new(f"head/{name}/{kind}"), np.asarray(values, np.float32))
-            for kind, values in (("weights", weights), ("bias", bias))
-        ]
-        logits, logs = names.new(f"head/{name}/logits"), names.new(f"head/{name}/log_probabilities")
-        graph.node.append(_node("Gemm", ["embedding", *parameters], logits))
-        graph.node.append(_node("LogSoftmax", [logits], logs, axis=1))
-        parts.append(logs)
-    every = names.new("head/log_probabilities")
-    graph.node.append(_node("Concat", parts, every, axis=1))
-    matrix = _constant(graph, names.new("head/paths"), np.asarray(paths, np.float32))
-    graph.node.append(_node("MatMul", [every, matrix], "logits"))
-    graph.output.append(_output("logits", paths.shape[1]))
+    for name, layer in heads:
+        logits = _dense(build, "embedding", layer, name, build.new_name(f"{name}/logits"))
+        logs = build.new_name(f"{name}/log_probabilities")
+        parts.append(build("LogSoftmax", logits, to=logs, axis=1))
+    every = build("Concat", *parts, to=build.new_name("log_probabilities"), axis=1)
+    build("MatMul", every, build.constant("paths", paths), to="logits")
+    network.graph.output.append(_output("logits", paths.shape[1]))
     return network
 
 
@@ -169,25 +168,28 @@ def average_flips(model: onnx.ModelProto) -> onnx.ModelProto:
     It doubles the time of a run.
     """
     network = without_outputs(model, ("probabilities",))
-    graph, names = network.graph, _Names(network.graph)
-    both = names.new("flips/both")
-    mirrored = names.new("flips/mirrored")
-    nodes = [_renamed(node, inputs={INPUT: both}) for node in graph.node]
-    slice_inputs = [
-        _constant(graph, names.new(f"flips/{kind}"), np.array([value], np.int64))
-        for kind, value in (("starts", -1), ("ends", np.iinfo(np.int64).min), ("axes", 2), ("steps", -1))
-    ]
-    nodes[:0] = [
-        _node("Slice", [INPUT, *slice_inputs], mirrored),
-        _node("Concat", [INPUT, mirrored], both, axis=0),
-    ]
-    for name in _output_names(network):
-        single = names.new(f"flips/{name}")
-        nodes = [_renamed(node, inputs={name: single}, outputs={name: single}) for node in nodes]
-        nodes += _mean_of_halves(graph, names, single, name, _width(network, name))
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return network
+    outputs = {name: str(width_of(network, name)) for name in _output_names(network)}
+    halves = [Template(_MEAN_OF_HALVES).substitute(name=name, width=width) for name, width in outputs.items()]
+    return put_around(network, _MIRROR, *halves)
+
+
+_MIRROR = """
+flips (uint8[batch, height, width, 3] images) => (uint8[both, height, width, 3] pair)
+<int64[1] last = {-1}, int64[1] beyond = {-2147483648}, int64[1] across = {2}> {
+    mirrored = Slice (images, last, beyond, across, last)
+    pair = Concat <axis = 0> (images, mirrored)
+}
+"""
+_MEAN_OF_HALVES = """
+flips_$name (float[both, $width] twice) => (float[batch, $width] $name)
+<int64[3] shape = {2, -1, $width}, int64 first = {0}, int64 second = {1}, float half = {0.5}> {
+    pair = Reshape (twice, shape)
+    plain = Gather <axis = 0> (pair, first)
+    mirrored = Gather <axis = 0> (pair, second)
+    sum = Add (plain, mirrored)
+    $name = Mul (sum, half)
+}
+"""
 
 
 def average_members(models: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
@@ -205,34 +207,31 @@ def average_members(models: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
         compose.add_prefix(without_outputs(model, ("probabilities",)), f"member{index}/")
         for index, model in enumerate(models)
     ]
-    widths = {_width(member, f"member{index}/logits") for index, member in enumerate(members)}
+    widths = {width_of(member, f"member{index}/logits") for index, member in enumerate(members)}
     opsets = {_opset(member) for member in members}
     if len(widths) > 1 or len(opsets) > 1:
         raise DataError(
             "The members of an ensemble must have the same labels and ONNX operator set; "
             f"they have {sorted(widths)} labels and the operator sets {sorted(opsets)}."
         )
-    joined = onnx.ModelProto()
-    joined.CopyFrom(members[0])
+    joined = copy_graph(members[0])
     graph = joined.graph
     del graph.node[:], graph.initializer[:], graph.output[:]
     graph.input[0].CopyFrom(models[0].graph.input[0])
+    sizes: dict[str, int] = {}
     for index, member in enumerate(members):
         entry = {f"member{index}/{INPUT}": INPUT}
-        graph.node.extend(_renamed(node, inputs=entry) for node in member.graph.node)
+        graph.node.extend(renamed(node, entry) for node in member.graph.node)
         graph.initializer.extend(member.graph.initializer)
-    sizes = [_width(member, f"member{index}/embedding") for index, member in enumerate(members)]
-    merged = _merge_equal_parts(graph)
-    logits = [merged.get(name, name) for name in (f"member{index}/logits" for index in range(len(members)))]
-    graph.node.append(_node("Mean", logits, "logits"))
-    embeddings = {
-        merged.get(name, name): size
-        for name, size in ((f"member{index}/embedding", size) for index, size in enumerate(sizes))
-    }
+        sizes[f"member{index}/embedding"] = width_of(member, f"member{index}/embedding")
+    merged, build = _merge_equal_parts(graph), GraphBuilder(graph)
+    logits = (f"member{index}/logits" for index in range(len(members)))
+    build("Mean", *(merged.get(name, name) for name in logits), to="logits")
+    embeddings = {merged.get(name, name): size for name, size in sizes.items()}
     if len(embeddings) == 1:
-        graph.node.append(_node("Identity", list(embeddings), "embedding"))
+        build("Identity", *embeddings, to="embedding")
     else:
-        graph.node.append(_node("Concat", list(embeddings), "embedding", axis=1))
+        build("Concat", *embeddings, to="embedding", axis=1)
     graph.output.extend([_output("embedding", sum(embeddings.values())), _output("logits", widths.pop())])
     return joined
 
@@ -242,17 +241,16 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
     The file is half as large and runs as fast as before, in float32.
     """
-    halved = _copy(model)
-    graph, names = halved.graph, _Names(halved.graph)
-    casts = []
+    halved = copy_graph(model)
+    graph, build, casts = halved.graph, GraphBuilder(halved.graph), []
     for tensor in graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
         if values.size < _HALF_MIN_SIZE or np.abs(values).max() > _HALF_MAX_VALUE:
             continue
-        stored = names.new(f"{tensor.name}/half")
-        casts.append(_node("Cast", [stored], tensor.name, to=TensorProto.FLOAT))
+        stored = build.new_name(f"{tensor.name}/half")
+        casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
     nodes = [*casts, *graph.node]
     del graph.node[:]
@@ -330,128 +328,57 @@ def _finished(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
 
 def _add_probabilities(graph: onnx.GraphProto, card: Card) -> None:
     """Append the output `probabilities`, as the card's calibration makes it from `logits`."""
-    width = next(
-        output.type.tensor_type.shape.dim[-1].dim_value for output in graph.output if output.name == "logits"
-    )
-    if width not in (0, len(card.labels)):
-        raise DataError(f"The graph gives {width} logits, but its card says {len(card.labels)} labels.")
-    calibration = card.calibration
-    if calibration.prior_shift and len(calibration.prior_shift) != len(card.labels):
-        raise DataError(
-            f"The prior shift of '{card.name}' has {len(calibration.prior_shift)} values "
-            f"for {len(card.labels)} labels."
-        )
-    append_probabilities(graph, card, _Names(graph).new)
-    graph.output.insert(0, _output("probabilities", len(card.labels)))
-
-
-def _mean_of_halves(
-    graph: onnx.GraphProto, names: _Names, source: str, target: str, width: int
-) -> list[onnx.NodeProto]:
-    """Nodes that take `source` [2 N, width] to `target` [N, width], the mean of its two halves."""
-    shape = _constant(graph, names.new(f"{source}/shape"), np.array([2, -1, width], np.int64))
-    positions = [
-        _constant(graph, names.new(f"{source}/{index}"), np.array(index, np.int64)) for index in (0, 1)
-    ]
-    pair, total = names.new(f"{source}/pair"), names.new(f"{source}/sum")
-    halves = [names.new(f"{source}/half") for _ in positions]
-    half = _constant(graph, names.new(f"{source}/weight"), np.array(0.5, np.float32))
-    return [
-        _node("Reshape", [source, shape], pair),
-        *(
-            _node("Gather", [pair, position], out, axis=0)
-            for position, out in zip(positions, halves, strict=True)
-        ),
-        _node("Add", halves, total),
-        _node("Mul", [total, half], target),
-    ]
+    labels, shift = len(card.labels), card.calibration.prior_shift
+    logits = next(output for output in graph.output if output.name == "logits")
+    width = logits.type.tensor_type.shape.dim[-1].dim_value
+    if width not in (0, labels):
+        raise DataError(f"The graph gives {width} logits, but its card says {labels} labels.")
+    if shift and len(shift) != labels:
+        raise DataError(f"The prior shift of '{card.name}' has {len(shift)} values for {labels} labels.")
+    append_probabilities(graph, card)
+    graph.output.insert(0, _output("probabilities", labels))
 
 
 def _merge_equal_parts(graph: onnx.GraphProto) -> dict[str, str]:
     """Keep one of each set of equal weights and equal nodes; returns the new names of what was merged."""
     if any(_has_subgraph(node) for node in graph.node):
         return {}  # a subgraph may use outer names, which are not renamed here
-    renamed: dict[str, str] = {}
+    merged: dict[str, str] = {}
     first: dict[Any, Sequence[str]] = {}
     tensors, nodes = [], []
     for tensor in graph.initializer:
-        key: tuple[Any, ...] = (tuple(tensor.dims), tensor.data_type, hashlib.sha256(_bytes(tensor)).digest())
+        key: tuple[Any, ...] = (tuple(tensor.dims), tensor.data_type, _digest(tensor))
         if key in first:
-            renamed[tensor.name] = first[key][0]
+            merged[tensor.name] = first[key][0]
         else:
             first[key] = [tensor.name]
             tensors.append(tensor)
     for node in graph.node:
-        kept = _renamed(node, inputs=renamed)
+        kept = renamed(node, merged)
         if kept.op_type == "Identity":
-            renamed[kept.output[0]] = kept.input[0]
+            merged[kept.output[0]] = kept.input[0]
             continue
         attributes = sorted(item.SerializeToString(deterministic=True) for item in kept.attribute)
         key = (kept.domain, kept.op_type, tuple(kept.input), len(kept.output), *attributes)
         if key in first and not kept.op_type.startswith(_RANDOM_OPERATORS):
-            renamed.update(zip(kept.output, first[key], strict=True))
+            merged.update(zip(kept.output, first[key], strict=True))
         else:
             first[key] = list(kept.output)
             nodes.append(kept)
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(tensors)
     graph.node.extend(nodes)
-    return renamed
+    return merged
 
 
-def _bytes(tensor: onnx.TensorProto) -> bytes:
-    return numpy_helper.to_array(tensor).tobytes()
+def _digest(tensor: onnx.TensorProto) -> bytes:
+    return hashlib.sha256(numpy_helper.to_array(tensor).tobytes()).digest()
 
 
 def _has_subgraph(node: onnx.NodeProto) -> bool:
     return any(
         item.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for item in node.attribute
     )
-
-
-def without_outputs(model: onnx.ModelProto, dropped: Iterable[str]) -> onnx.ModelProto:
-    """A copy of `model` without the outputs `dropped` and without all that only they needed."""
-    copy = _copy(model)
-    kept = [output for output in copy.graph.output if output.name not in set(dropped)]
-    nodes, needed = _needed_by(copy.graph, {output.name for output in kept})
-    tensors = [tensor for tensor in copy.graph.initializer if tensor.name in needed]
-    del copy.graph.output[:], copy.graph.node[:], copy.graph.initializer[:]
-    copy.graph.output.extend(kept)
-    copy.graph.node.extend(nodes)
-    copy.graph.initializer.extend(tensors)
-    return copy
-
-
-def head_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes that only the logits need, not the embedding: the head, or the heads of an ensemble."""
-    trunk = {node.output[0] for node in _needed_by(model.graph, {"embedding"})[0]}
-    return [node for node in _needed_by(model.graph, {"logits"})[0] if node.output[0] not in trunk]
-
-
-def _needed_by(graph: onnx.GraphProto, wanted: set[str]) -> tuple[list[onnx.NodeProto], set[str]]:
-    """The nodes that make the values `wanted`, in order, and the names of all values they need."""
-    nodes, needed = [], set(wanted)
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            nodes.append(node)
-            needed.update(node.input)
-            needed.update(_names_in_subgraphs(node))
-    return nodes[::-1], needed
-
-
-def _names_in_subgraphs(node: onnx.NodeProto) -> set[str]:
-    graphs = [graph for item in node.attribute for graph in (item.g, *item.graphs)]
-    inner = [inner for graph in graphs for inner in graph.node]
-    return {name for item in inner for name in (*item.input, *_names_in_subgraphs(item))} | {
-        output.name for graph in graphs for output in graph.output
-    }
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose local functions are written out, so that it is one plain graph."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(inliner.inline_local_functions(model) if model.functions else model)
-    return copy
 
 
 def _opset(model: onnx.ModelProto) -> int:
@@ -462,52 +389,5 @@ def _output_names(model: onnx.ModelProto) -> list[str]:
     return [output.name for output in model.graph.output]
 
 
-def _width(model: onnx.ModelProto, name: str) -> int:
-    """The fixed second dimension of the output `name`."""
-    for output in model.graph.output:
-        dimensions = output.type.tensor_type.shape.dim
-        if output.name == name and len(dimensions) == 2 and dimensions[1].dim_value > 0:
-            return int(dimensions[1].dim_value)
-    raise DataError(f"The graph has no output '{name}' [batch, width] of a fixed width.")
-
-
-class _Names:
-    """Gives names that the graph does not use yet."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._used = {tensor.name for tensor in graph.initializer}
-        self._used.update(name for node in graph.node for name in (*node.input, *node.output))
-
-    def new(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self._used:
-            count += 1
-            name = f"{wanted}.{count}"
-        self._used.add(name)
-        return name
-
-
-def _constant(graph: onnx.GraphProto, name: str, values: npt.NDArray[Any]) -> str:
-    graph.initializer.append(
-        numpy_helper.from_array(np.ascontiguousarray(values).reshape(values.shape), name)
-    )
-    return name
-
-
-def _node(operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(operator, inputs, [output], name=output, **attributes)
-
-
 def _output(name: str, width: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", width])
-
-
-def _renamed(
-    node: onnx.NodeProto, inputs: dict[str, str], outputs: dict[str, str] | None = None
-) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    copy.input[:] = [inputs.get(name, name) for name in node.input]
-    if outputs:
-        copy.output[:] = [outputs.get(name, name) for name in node.output]
-    return copy

@@ -19,7 +19,8 @@ import onnx
 
 from trapline.errors import DataError
 from trapline.models.file import INPUT
-from trapline.models.onnx_graph import head_nodes, read_graph, without_outputs
+from trapline.models.graph_parts import head_nodes, without_outputs
+from trapline.models.onnx_graph import read_graph
 
 _QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool")
 """What lies between products must be quantised too, or each of them computes its ranges in float again."""

@@ -56,16 +56,11 @@ def graph_of(card: Card, logits: np.ndarray) -> np.ndarray:
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(card.labels)])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(card.labels)])],
     )
-    used: list[str] = []
-
-    def new_name(wanted: str) -> str:
-        used.append(wanted)
-        return f"{wanted}_{len(used)}"
-
-    append_probabilities(graph, card, new_name)
+    append_probabilities(graph, card)
+    made = {name for node in graph.node for name in (*node.input, *node.output)}
+    assert all(name.startswith("calibration/") for name in made - {"logits", "probabilities"})
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     onnx.checker.check_model(model, full_check=True)
-    assert all(name.startswith("calibration/") for name in used)
     return ReferenceEvaluator(model).run(None, {"logits": logits.astype(np.float32)})[0]
 
 
