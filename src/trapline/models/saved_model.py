@@ -157,43 +157,37 @@ def _from_floats(images: Node, asked: TfSignature) -> Iterator[Node]:
     float32, int32, text = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.bytes_)
     most, shape = np.float32(asked.most), images.attributes["shape"]
     message = f"Pixels of '{asked.pixels}' must be numbers from 0 to {asked.most}.".encode()
-    yield Node(_FLOATS, "Placeholder", (), {"dtype": float32, "shape": shape})
-    for name, value in (
-        ("low", np.array(0, float32)),
-        ("high", np.array(most)),
-        ("scale", np.array(255 / most, float32)),
-        ("axes", np.arange(4, dtype=int32)),
-    ):
-        yield Node(f"{_FLOATS}/{name}", "Const", (), {"dtype": value.dtype, "value": value})
-    yield Node(f"{_FLOATS}/said", "Const", (), {"dtype": text, "value": message})
     of_floats: dict[str, Attribute] = {"T": float32}
-    # NaN is in no order with anything, so it fails both comparisons.
+    to_pixels: dict[str, Attribute] = {"SrcT": float32, "DstT": np.dtype(np.uint8), "Truncate": False}
+    # Name, operator, names of the inputs, attributes; each name stands behind that of the node for floats.
+    # NaN is in no order with anything, so it fails both comparisons. ^: not before that one has run.
     steps: tuple[tuple[str, str, tuple[str, ...], dict[str, Attribute]], ...] = (
-        ("not_low", "GreaterEqual", ("", "/low"), of_floats),
-        ("not_high", "LessEqual", ("", "/high"), of_floats),
-        ("each", "LogicalAnd", ("/not_low", "/not_high"), {}),
-        ("all", "All", ("/each", "/axes"), {"Tidx": int32, "keep_dims": False}),
-        ("checked", "Assert", ("/all", "/said"), {"T": [text], "summarize": 1}),
-        ("scaled", "Mul", ("", "/scale"), of_floats),
-        ("rounded", "Round", ("/scaled",), of_floats),
+        ("", "Placeholder", (), {"dtype": float32, "shape": shape}),
+        ("/low", "Const", (), {"dtype": float32, "value": np.array(0, float32)}),
+        ("/high", "Const", (), {"dtype": float32, "value": np.array(most)}),
+        ("/scale", "Const", (), {"dtype": float32, "value": np.array(255 / most, float32)}),
+        ("/axes", "Const", (), {"dtype": int32, "value": np.arange(4, dtype=int32)}),
+        ("/said", "Const", (), {"dtype": text, "value": message}),
+        ("/not_low", "GreaterEqual", ("", "/low"), of_floats),
+        ("/not_high", "LessEqual", ("", "/high"), of_floats),
+        ("/each", "LogicalAnd", ("/not_low", "/not_high"), {}),
+        ("/all", "All", ("/each", "/axes"), {"Tidx": int32, "keep_dims": False}),
+        ("/checked", "Assert", ("/all", "/said"), {"T": [text], "summarize": 1}),
+        ("/scaled", "Mul", ("", "/scale"), of_floats),
+        ("/rounded", "Round", ("/scaled",), of_floats),
+        ("/pixels", "Cast", ("/rounded", "^/checked"), to_pixels),
     )
     for name, operator, inputs, attributes in steps:
-        yield Node(f"{_FLOATS}/{name}", operator, tuple(_FLOATS + one for one in inputs), attributes)
-    whole = (f"{_FLOATS}/rounded", f"^{_FLOATS}/checked")  # ^: not before that one has run
-    yield Node(
-        f"{_FLOATS}/pixels", "Cast", whole, {"SrcT": float32, "DstT": np.dtype(np.uint8), "Truncate": False}
-    )
+        named = tuple("^" * one.startswith("^") + _FLOATS + one.lstrip("^") for one in inputs)
+        yield Node(_FLOATS + name, operator, named, attributes)
     yield Node(images.name, "PlaceholderWithDefault", (f"{_FLOATS}/pixels",), images.attributes)
 
 
+_FIELD_OF = {bool: "b", int: "i", float: "f"}
+
+
 def _fill(attribute: Any, value: Attribute) -> None:
-    if isinstance(value, bool):
-        attribute.b = value
-    elif isinstance(value, int):
-        attribute.i = value
-    elif isinstance(value, float):
-        attribute.f = value
-    elif isinstance(value, str):
+    if isinstance(value, str):
         attribute.s = value.encode()
     elif isinstance(value, np.dtype):
         attribute.type = _number(value)
@@ -203,10 +197,12 @@ def _fill(attribute: Any, value: Attribute) -> None:
         attribute.shape.SetInParent()
         for side in value:
             attribute.shape.dim.add(size=side)
-    else:
+    elif isinstance(value, list):
         attribute.list.SetInParent()
         attribute.list.i.extend(one for one in value if isinstance(one, int))
         attribute.list.type.extend(_number(one) for one in value if isinstance(one, np.dtype))
+    else:
+        setattr(attribute, _FIELD_OF[type(value)], value)
 
 
 def _fill_tensor(tensor: Any, value: bytes | npt.NDArray[Any]) -> None:

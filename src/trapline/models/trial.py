@@ -117,14 +117,10 @@ def _try(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Tria
     A process that is killed is followed by one more: that it happens twice is the model's doing, whose memory
     the system takes back so.
     """
-    try:
-        return _try_once(file, path, kind, runtime, trial)
-    except _KilledError:
-        pass
-    try:
-        return _try_once(file, path, kind, runtime, trial)
-    except _KilledError:
-        raise DataError(too_large(path)) from None
+    for _ in range(2):
+        with suppress(_KilledError):
+            return _try_once(file, path, kind, runtime, trial)
+    raise DataError(too_large(path))
 
 
 def _try_once(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial) -> str:
@@ -183,7 +179,7 @@ def _wait(process: subprocess.Popen[bytes], path: Path, until: float, memory: in
                 raise HaltedError(f"The trial of {path} was stopped.") from None
             if time.monotonic() > until:
                 return None
-            if _resident(process.pid) > allowed:
+            if memory_of(process.pid)[1] > allowed:
                 raise DataError(too_large(path)) from None
 
 
@@ -230,12 +226,12 @@ def _free_memory() -> float:
     return free
 
 
-def _resident(pid: int) -> int:
-    """Bytes of memory that a process holds; 0 where that is not known."""
+def memory_of(pid: int | str) -> tuple[int, int]:
+    """Bytes of memory that a process has mapped, and that it holds; zeros where that is not known."""
     try:
         import resource
 
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-        return pages * resource.getpagesize()
-    except (ImportError, OSError, ValueError, IndexError):
-        return 0
+        mapped, resident = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[:2]
+        return int(mapped) * resource.getpagesize(), int(resident) * resource.getpagesize()
+    except (ImportError, OSError, ValueError):
+        return 0, 0

@@ -23,7 +23,7 @@ from trapline.models.detector import Detector
 from trapline.models.file import ModelFile, flaw
 from trapline.models.runtimes import memory_is_short
 from trapline.models.self_contained import parse_model
-from trapline.models.trial import too_large
+from trapline.models.trial import memory_of, too_large
 from trapline.models.whole_file import MAX_BYTES, fingerprint_of
 
 _MOST_WORDS = 2000
@@ -68,20 +68,10 @@ def _limit(memory: int) -> None:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What is mapped is more than what is used: that of the libraries, and of every thread of a runtime some.
-    memory += _mapped_bytes() + _MAPPED_BY_A_THREAD * (os.cpu_count() or 1)
+    memory += memory_of("self")[0] + _MAPPED_BY_A_THREAD * (os.cpu_count() or 1)
     most = resource.getrlimit(resource.RLIMIT_AS)[1]
     with suppress(OSError, ValueError):  # macOS refuses what is below what it has mapped
         resource.setrlimit(resource.RLIMIT_AS, (memory if most < 0 else min(memory, most), most))
-
-
-def _mapped_bytes() -> int:
-    """Bytes that this process has mapped; 0 where that is not known."""
-    with suppress(OSError, ValueError):
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        return pages * resource.getpagesize()
-    return 0
 
 
 def _verdict(content: bytes, job: dict[str, Any]) -> dict[str, Any]:
