@@ -14,19 +14,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, parser
 
 from trapline.errors import DataError, UsageError, require
 from trapline.images import Preprocessing
+from trapline.models.graph_parts import forget_exporter
 from trapline.models.halting import Halt, halt_for
 from trapline.models.runtimes import Session, open_session
 from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
-from trapline.models.whole_file import fingerprint_of
+from trapline.models.whole_file import fingerprint_of, replace_whole
 
 METADATA_KEY = "trapline_detector"
 CATEGORIES = {1: ("animal",), 3: ("animal", "person", "vehicle")}
@@ -88,19 +90,28 @@ class Detector:
             raise DataError(f"There is no detector at {self.path}.")
         if not (0 < min_conf < 1 and 0 < overlap < 1 and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
-        self._open(read_tried(self.path, "detector", runtime, trial), runtime, threads)
-        self._ask_for(categories, min_conf, overlap, most, threads)
+        content = read_tried(self.path, "detector", runtime, trial)
+        self._open(content, runtime, threads, min_conf, overlap, most)
+        self.categories = self._name_categories(self._count, categories)
 
     @classmethod
     def of(cls, content: bytes, path: Path, *, runtime: str = "cpu") -> Detector:
         """A detector of its bytes, untried and only to be tried: `path` and its categories are only named."""
         detector = cls.__new__(cls)
         detector.path = path
-        detector._open(content, runtime, 1)
-        detector._ask_for([str(index) for index in range(detector._count)], 0.05, 0.45, 64, 1)
+        detector._open(content, runtime, threads=1)
+        detector.categories = tuple(map(str, range(detector._count)))
         return detector
 
-    def _open(self, content: bytes, runtime: str, threads: int | None) -> None:
+    def _open(
+        self,
+        content: bytes,
+        runtime: str,
+        threads: int | None,
+        min_conf: float = 0.05,
+        overlap: float = 0.45,
+        most: int = 64,
+    ) -> None:
         self.fingerprint = fingerprint_of(content)
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
@@ -109,20 +120,10 @@ class Detector:
         self._grid = _grid(self.preprocessing, candidates.shape[1], self.path)
         self._decoded = _is_decoded(candidates[0], self._grid)
         self._count = candidates.shape[2] - 5
-
-    def _ask_for(
-        self,
-        categories: Sequence[str] | None,
-        min_conf: float,
-        overlap: float,
-        most: int,
-        threads: int | None,
-    ) -> None:
         self.min_conf, self.overlap, self.most = min_conf, overlap, most
-        self.categories = self._name_categories(self._count, categories)
-        self._suppress = open_session(
-            _suppression(min_conf, overlap, most).SerializeToString(), self.path, "cpu", threads
-        )
+        chosen_by = {"min_conf": min_conf, "overlap": overlap, "most": most}
+        suppression = parser.parse_model(Template(_SUPPRESSION).substitute(chosen_by))
+        self._suppress = open_session(suppression.SerializeToString(), self.path, "cpu", threads)
 
     def detect(self, images: npt.NDArray[np.uint8]) -> list[Found]:
         """What is in pictures: uint8 [N, height, width, 3], RGB, made with `preprocessing`."""
@@ -213,14 +214,9 @@ def convert_detector(
     names = list(categories or CATEGORIES.get(count, ()))
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     facts = {"categories": names, "source": checkpoint.name, "source_fingerprint": digest}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(output.name + ".partial")
-    try:
+    with replace_whole(output) as partial:
         onnx.save(_describe(graph, facts), partial)
         mark_passed(Detector(partial, categories=names, trial=None).fingerprint, "detector")
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
     return Detector(output)
 
 
@@ -228,10 +224,7 @@ def _describe(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto:
     """The graph with `facts` in its metadata; without the exporter's traces."""
     described = onnx.ModelProto()
     described.CopyFrom(graph)
-    for node in described.graph.node:
-        node.ClearField("doc_string")
-        node.ClearField("metadata_props")
-    del described.graph.value_info[:]
+    forget_exporter(described)
     helper.set_model_props(described, {METADATA_KEY: json.dumps(facts)})
     return described
 
@@ -288,25 +281,11 @@ def _decode(boxes: Floats, grid: Floats) -> Floats:
         return np.concatenate([centres, np.exp(boxes[..., 2:]) * strides], axis=-1)
 
 
-def _suppression(min_conf: float, overlap: float, most: int) -> onnx.ModelProto:
-    """ONNX's own non-maximum suppression: of boxes [N, places, 4] (centre, size), scores [N, K, places]."""
-    constants: dict[str, npt.NDArray[Any]] = {
-        "most": np.array([most], np.int64),
-        "overlap": np.array([overlap], np.float32),
-        "least": np.array([min_conf], np.float32),
-    }
-    node = helper.make_node(
-        "NonMaxSuppression", ["boxes", "scores", *constants], ["chosen"], center_point_box=1
-    )
-    kinds: list[tuple[str, list[str | int]]] = [
-        ("boxes", ["batch", "places", 4]),
-        ("scores", ["batch", "kinds", "places"]),
-    ]
-    graph = helper.make_graph(
-        [node],
-        "suppression",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in kinds],
-        [helper.make_tensor_value_info("chosen", TensorProto.INT64, ["count", 3])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+_SUPPRESSION = """
+<ir_version: 10, opset_import: ["" : 18]>
+suppression (float[batch, places, 4] boxes, float[batch, kinds, places] scores) => (int64[count, 3] chosen)
+<int64[1] most = {$most}, float[1] overlap = {$overlap}, float[1] least = {$min_conf}> {
+    chosen = NonMaxSuppression <center_point_box = 1> (boxes, scores, most, overlap, least)
+}
+"""
+"""ONNX's own non-maximum suppression, of boxes as centre and size."""

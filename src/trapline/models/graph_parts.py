@@ -111,6 +111,14 @@ def copy_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
+def forget_exporter(model: onnx.ModelProto) -> None:
+    """Take what exporters leave off a graph: names and paths of their machine, types that can be inferred."""
+    for part in (model, model.graph, *model.graph.node):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    del model.graph.value_info[:]
+
+
 def renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     """A copy of a node with other names of its inputs and outputs; those of subgraphs stay."""
     copy = onnx.NodeProto()

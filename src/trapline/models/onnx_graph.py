@@ -30,6 +30,7 @@ from trapline.models.file import CARD_KEY, INPUT, ModelFile
 from trapline.models.graph_parts import (
     GraphBuilder,
     copy_graph,
+    forget_exporter,
     put_around,
     renamed,
     width_of,
@@ -38,7 +39,7 @@ from trapline.models.graph_parts import (
 from trapline.models.graph_probabilities import append_probabilities
 from trapline.models.self_contained import parse_model
 from trapline.models.trial import mark_passed
-from trapline.models.whole_file import MAX_BYTES, open_whole
+from trapline.models.whole_file import MAX_BYTES, open_whole, replace_whole
 
 MIN_OPSET = 13  # Softmax before it flattened its input
 
@@ -277,17 +278,12 @@ def write_model_file(model: onnx.ModelProto, card: Card, path: Path | str) -> Pa
         onnx.checker.check_model(content, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise DataError(f"The graph for {path} is not valid ONNX: {error}") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with replace_whole(path) as partial:
         partial.write_bytes(content)
         size = card.preprocessing
         made = ModelFile(partial, threads=1, trial=None)
         made.run(np.zeros((2, size.height, size.width, 3), np.uint8))
         mark_passed(made.fingerprint)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -313,14 +309,8 @@ def _finished(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
         _add_probabilities(network.graph, card)
     for node in network.graph.node:
         node.name = node.output[0]  # unique, which exporters and joins do not promise
-        node.ClearField("doc_string")
-        node.ClearField("metadata_props")
     network.graph.name = "trapline"
-    network.graph.ClearField("doc_string")
-    network.graph.ClearField("metadata_props")
-    del network.graph.value_info[:]
-    network.ClearField("doc_string")
-    network.ClearField("metadata_props")
+    forget_exporter(network)
     network.producer_name, network.producer_version = "trapline", __version__
     helper.set_model_props(network, {CARD_KEY: card.model_dump_json()})
     return network

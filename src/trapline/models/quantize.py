@@ -7,10 +7,8 @@ written as QuantizeLinear and DequantizeLinear pairs that any runtime reads.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from trapline.errors import DataError
 from trapline.models.file import INPUT
 from trapline.models.graph_parts import head_nodes, without_outputs
 from trapline.models.onnx_graph import read_graph
+from trapline.models.quiet import quiet
 
 _QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool")
 """What lies between products must be quantised too, or each of them computes its ranges in float again."""
@@ -46,7 +45,8 @@ def quantise(
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory(prefix="trapline-int8-") as folder, _quiet():
+    # The quantiser logs advice to use what is used here.
+    with tempfile.TemporaryDirectory(prefix="trapline-int8-") as folder, quiet():
         source, plain, done = (Path(folder) / f"{name}.onnx" for name in ("source", "plain", "int8"))
         onnx.save(without_outputs(model, ["probabilities"]), source)
         # Weights kept as float16 become constants, batch norms part of their convolutions, and every value
@@ -91,15 +91,3 @@ def _left_in_float(network: onnx.ModelProto) -> list[str]:
         else:
             before.append(node.name)
     return [*before, *head]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantiser logs advice to use what is used here."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from trapline.models.networks.network import Network
+from trapline.models.quiet import quiet
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +30,7 @@ def export_module(module: nn.Module, images: Tensor, outputs: list[str]) -> onnx
     for layer in still.modules():
         if getattr(layer, "inplace", False):
             layer.inplace = False  # type: ignore[assignment]  # the same graph, in half the time
-    with torch.no_grad(), warnings.catch_warnings(), _quiet_exporter():
+    with torch.no_grad(), warnings.catch_warnings(), quiet("torch.onnx"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             still,
@@ -46,15 +44,3 @@ def export_module(module: nn.Module, images: Tensor, outputs: list[str]) -> onnx
         )
     assert program is not None
     return program.model_proto
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """The exporter logs every step of its own making."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
