@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from trapline.synthetic.animals import AnimalKind, Tube
+from trapline.synthetic.animals import AnimalKind, Circle, Tube
 from trapline.synthetic.noise import Array, fur, window
 
 MARGIN = 0.1  # metres around the body, for the blur
@@ -125,7 +125,7 @@ def _parts(kind: AnimalKind, pose: Pose) -> tuple[list[tuple[Tube, float]], floa
     head = [_between(up, down, pose.head) for up, down in zip(kind.head_up, kind.head_down, strict=True)]
     far = [_leg(kind.hind, far_hind, kind.stride)]
     near = [_leg(kind.hind, near_hind, kind.stride)]
-    if kind.legs == 4:
+    if kind.fore is not None:
         far.append(_leg(kind.fore, far_fore, kind.stride))
         near.append(_leg(kind.fore, near_fore, kind.stride))
     parts = [(leg, 0.6) for leg in far]
@@ -147,8 +147,8 @@ def _leg(leg: Tube, cycle: float, stride: float) -> Tube:
     return Tube(tuple(moved), leg.first, leg.last)
 
 
-def _between(up: Tube, down: Tube, share: float) -> Tube:
-    circles = np.array(up.circles) * (1 - share) + np.array(down.circles) * share
+def _between(up: Tube, down: tuple[Circle, ...], share: float) -> Tube:
+    circles = np.array(up.circles) * (1 - share) + np.array(down) * share
     return Tube(tuple((float(x), float(y), float(r)) for x, y, r in circles), up.first, up.last)
 
 
@@ -183,7 +183,7 @@ def _draw_tube(paint, shape, tube: Tube, shade: float, zoom: float, to_pixels) -
     steps = int(np.clip(length / max(circles[:, 2].min() * zoom * 0.5, 1.0), 3, 12))
     points = _smooth(circles, steps)
     share = np.linspace(0, 1, len(points))[:, None]
-    colours = ((1 - share) * np.array(tube.first) + share * np.array(tube.last)) * shade
+    colours = ((1 - share) * np.array(tube.first) + share * np.array(tube.last or tube.first)) * shade
     columns, rows = to_pixels(points[:, 0], points[:, 1])
     radii = np.maximum(points[:, 2] * zoom, 0.7)
     for x, y, r, colour in zip(

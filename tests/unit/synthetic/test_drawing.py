@@ -30,7 +30,7 @@ def test_an_animal_stands_on_its_feet_at_any_scale(kind: AnimalKind, scale: floa
 
 @every_kind
 def test_head_up_and_head_down_have_the_same_parts(kind: AnimalKind) -> None:
-    assert [len(tube.circles) for tube in kind.head_up] == [len(tube.circles) for tube in kind.head_down]
+    assert [len(tube.circles) for tube in kind.head_up] == [len(circles) for circles in kind.head_down]
 
 
 @every_kind
