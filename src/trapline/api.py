@@ -1275,9 +1275,9 @@ def combine(
         like: weigh the models as in this combined table; None learns it from the labels.
         folds: of the locations, where it is learnt.
     """
-    from trapline.ensemble import Combination, learn_combination
     from trapline.ensemble import combine as weigh
-    from trapline.prediction import Predictions
+    from trapline.ensemble import learn_combination
+    from trapline.prediction import Combination, Predictions
 
     if isinstance(predictions, str | Path | Predictions) or not isinstance(predictions, Sequence):
         raise _refused("What is combined", predictions, "a list of predictions, a table a model")

@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Combine the predictions of several models; or calibrate one apart for photos with and without a box."""
     from trapline import api
-    from trapline.ensemble import Combination
+    from trapline.prediction import Combination
 
     refuse_as_predictions(output, force)
     combined = api.combine(predictions, catalog, like=like, folds=folds)

@@ -1,19 +1,5 @@
 """What competitions ask for: submission files, and packages of code with their trial (`code_execution`)."""
 
-from trapline.competitions.submission import (
-    Fill,
-    Submission,
-    SubmissionFormat,
-    check_submission,
-    read_format,
-    write_submission,
-)
+import lazy_loader
 
-__all__ = [
-    "Fill",
-    "Submission",
-    "SubmissionFormat",
-    "check_submission",
-    "read_format",
-    "write_submission",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

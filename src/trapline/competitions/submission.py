@@ -14,9 +14,10 @@ from typing import IO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import BLANK, BLANK_WORDS
+from trapline.catalog import BLANK_WORDS
 from trapline.errors import DataError, UsageError
 from trapline.prediction import Predictions, Task
+from trapline.taxonomy import BLANK
 
 Fill = Literal["uniform", "prior"]
 

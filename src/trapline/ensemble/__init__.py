@@ -1,14 +1,5 @@
 """From predictions to predictions: tables combined, probabilities weighed by what lives in a region."""
 
-from trapline.ensemble.combining import combine, learn_combination
-from trapline.ensemble.region import RegionalList, read_region, weigh_by_region
-from trapline.prediction import Combination
+import lazy_loader
 
-__all__ = [
-    "Combination",
-    "RegionalList",
-    "combine",
-    "learn_combination",
-    "read_region",
-    "weigh_by_region",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from trapline.catalog import BLANK, Catalog
+from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.metrics import Task
 from trapline.prediction import Predictions
+from trapline.taxonomy import BLANK
 
 UnknownLabels = Literal["error", "wrong", "leave-out"]
 SeveralLabels = Literal["error", "leave-out"]

@@ -11,7 +11,6 @@ import polars as pl
 
 import trapline
 from trapline.catalog import (
-    BLANK,
     Catalog,
     check_files,
     known_labels,
@@ -29,6 +28,7 @@ from trapline.evaluation.exploration import (
 )
 from trapline.evaluation.findings import find_troubles
 from trapline.evaluation.photo_sample import look_at_photos
+from trapline.taxonomy import BLANK
 
 EXAMPLES = 8
 UNLABELLED = "not labelled"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog, Groups, Presence, fingerprint
+from trapline.catalog import Catalog, Groups, Presence, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, choose_box, prepare
 from trapline.metrics import bootstrap_all, measure
@@ -24,6 +24,7 @@ from trapline.models.card import Calibration, Card, Export, Interval, as_interva
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.onnx_graph import read_graph, write_model_file
 from trapline.models.quantize import quantise
+from trapline.taxonomy import BLANK
 
 CALIBRATION_MEDIA = 200
 """Ranges of activations settle within some hundred pictures."""

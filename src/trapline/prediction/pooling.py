@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import BLANK, Catalog, event_key, frame_order
+from trapline.catalog import Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
 from trapline.prediction.facts import Pooled, PooledBy
@@ -17,7 +17,7 @@ from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
 from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.ranks import Ranks
 from trapline.prediction.table import FIXED, Predictions
-from trapline.taxonomy import Hierarchy
+from trapline.taxonomy import BLANK, Hierarchy
 
 NODE_MEAN = "node-mean"
 

@@ -1,8 +1,5 @@
 """The pages a person reads: of an evaluation, of a catalog, of a tuning."""
 
-from trapline.reports.evaluation_report import write_evaluation
-from trapline.reports.explore_report import write_exploration
-from trapline.reports.network_figure import draw_network
-from trapline.reports.tuning_report import tuning_report
+import lazy_loader
 
-__all__ = ["draw_network", "tuning_report", "write_evaluation", "write_exploration"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,6 +3,6 @@
 Nothing in it is a photograph and nothing measured on it says anything of real animals.
 """
 
-from trapline.synthetic.world import WorldSummary, make_world
+import lazy_loader
 
-__all__ = ["WorldSummary", "make_world"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import (
-    BLANK,
     Catalog,
     Groups,
     LeakCheck,
@@ -28,6 +27,7 @@ from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, choose_box
 from trapline.models import Calibration, label_flaw
 from trapline.recipes import LabelRecipe, Recipe
+from trapline.taxonomy import BLANK
 from trapline.training.targets import prior_shift, target_matrix
 
 Rows = npt.NDArray[np.int64]

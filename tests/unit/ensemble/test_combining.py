@@ -9,10 +9,10 @@ import pytest
 
 from trapline.catalog import Catalog
 from trapline.cli import main
-from trapline.ensemble import Combination, combine, learn_combination
+from trapline.ensemble import combine, learn_combination
 from trapline.errors import DataError, UsageError
 from trapline.models import TrainedOn
-from trapline.prediction import PredictionFacts, Predictions, pool_events
+from trapline.prediction import Combination, PredictionFacts, Predictions, pool_events
 from trapline.prediction.facts import PoolingOptions
 from trapline.prediction.table import FIXED
 

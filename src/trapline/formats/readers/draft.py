@@ -11,7 +11,6 @@ import polars as pl
 from pydantic import JsonValue
 
 from trapline.catalog import (
-    BLANK,
     BLANK_WORDS,
     EVENT_LABELS,
     Catalog,
@@ -24,7 +23,7 @@ from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
 from trapline.formats.text_table import describe_lines
 from trapline.formats.times import parse_times, to_utc
-from trapline.taxonomy import group_spelt_alike
+from trapline.taxonomy import BLANK, group_spelt_alike
 
 
 @dataclass

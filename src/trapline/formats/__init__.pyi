@@ -1,0 +1,17 @@
+from .readers import COMMON_OPTIONS as COMMON_OPTIONS
+from .readers import READERS as READERS
+from .readers import Draft as Draft
+from .readers import Reader as Reader
+from .readers import join_boxes as join_boxes
+from .readers import read as read
+from .readers import reader as reader
+from .times import wall_clock as wall_clock
+from .writers import WRITERS as WRITERS
+from .writers import Job as Job
+from .writers import Writer as Writer
+from .writers import WriteReport as WriteReport
+from .writers import Written as Written
+from .writers import undo_sorted as undo_sorted
+from .writers import write as write
+from .writers import write_boxes as write_boxes
+from .writers import writer as writer

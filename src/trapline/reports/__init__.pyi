@@ -1,0 +1,4 @@
+from .evaluation_report import write_evaluation as write_evaluation
+from .explore_report import write_exploration as write_exploration
+from .network_figure import draw_network as draw_network
+from .tuning_report import tuning_report as tuning_report
