@@ -3,25 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from trapline.serving.answers import MOST_PHOTOS, TOP, RequestPhoto
-from trapline.serving.body import Body, parse_base64, parse_boxes, parse_form, parse_json
+from trapline.serving.body import (
+    Body,
+    check_form,
+    parse_base64,
+    parse_boxes,
+    parse_form,
+    parse_json,
+)
+from trapline.serving.documents import Photo
 from trapline.serving.refusals import INVALID, UNSUPPORTED, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _ONE_OF = frozenset({"url", "image", "images"})
-_OF_PHOTO = frozenset({"b64", "url", "name", "boxes"})
+_PHOTO = "A photo is a base64 text, or an object with 'b64' or 'url'; the 'name' of a photo is a text. "
 
-
-SECONDS = Query(gt=0, allow_inf_nan=False, description="Give up after so many seconds.")
+Seconds = Annotated[
+    float | None, Query(gt=0, allow_inf_nan=False, description="Give up after so many seconds.")
+]
 """The option that the foreign protocols over HTTP have too."""
+
+
+def of_model(add: Callable[..., Any], end: str = "", **options: Any) -> Callable[[F], F]:
+    """Add an operation on a model of a foreign protocol: by its name, and by name and version.
+
+    Args:
+        add: `get` or `post` of a router.
+        end: of its path.
+        options: of `add`.
+    """
+
+    def decorate(operation: F) -> F:
+        for version in ("", "/versions/{version}"):
+            add(f"/models/{{name}}{version}{end}", **options)(operation)
+        return operation
+
+    return decorate
 
 
 class Options(BaseModel):
@@ -47,20 +75,7 @@ class Options(BaseModel):
         twice = sorted(self.model_fields_set & given.keys())
         if twice:
             raise RefusedError(INVALID, f"'{twice[0]}' is said in the query and in the body; say it once.")
-        try:
-            return Options.model_validate({**self.model_dump(exclude_unset=True), **given}, strict=typed)
-        except ValidationError as error:
-            raise RefusedError(INVALID, complaint(error.errors())) from None
-
-
-def complaint(errors: Sequence[Any]) -> str:
-    """What is wrong with the options, of pydantic's errors the first three."""
-    return "; ".join(
-        f"There is no option '{str(one['loc'][-1])[:50]}'; there are: {', '.join(Options.model_fields)}."
-        if one["type"] == "extra_forbidden"
-        else f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
-        for one in errors[:3]
-    )
+        return check_form(Options, {**self.model_dump(exclude_unset=True), **given}, strict=typed)
 
 
 @dataclass(frozen=True)
@@ -119,7 +134,7 @@ def from_json(content: bytes, query: Options) -> Asked:
     if not isinstance(document, dict) or len(document.keys() & _ONE_OF) != 1:
         raise RefusedError(INVALID, "The JSON must be an object with one of 'url', 'image' and 'images'.")
     beside = {name: value for name, value in document.items() if name not in _ONE_OF}
-    for name in beside.keys() & _OF_PHOTO:
+    for name in beside.keys() & Photo.model_fields:
         raise RefusedError(INVALID, f'\'{name}\' is of a photo: {{"image": {{"b64": "…", "{name}": …}}}}.')
     options = query.and_said(beside, typed=True)
     if "url" in document:
@@ -133,18 +148,13 @@ def from_json(content: bytes, query: Options) -> Asked:
 def _photo(one: Any) -> RequestPhoto | Address:
     if isinstance(one, str):
         return RequestPhoto(parse_base64(one))
-    given = {name: value for name, value in one.items() if value is not None} if isinstance(one, dict) else {}
-    if len(given.keys() & {"b64", "url"}) != 1:
-        raise RefusedError(INVALID, "A photo is a base64 text, or an object with 'b64' or 'url'.")
-    for name in given.keys() - _OF_PHOTO:
-        raise RefusedError(INVALID, f"A photo has 'b64' or 'url', 'name' and 'boxes', but no '{name[:50]}'.")
-    for name in given.keys() - {"boxes"}:
-        if not isinstance(given[name], str):
-            raise RefusedError(INVALID, f"'{name}' of a photo is a text.")
-    name, boxes = given.get("name"), parse_boxes(given.get("boxes"))
-    if "b64" in given:
-        return RequestPhoto(parse_base64(given["b64"]), name, boxes)
-    return Address(given["url"], name, boxes)
+    photo = check_form(Photo, one, _PHOTO)
+    boxes = parse_boxes(photo.boxes)
+    if photo.url is None and photo.b64 is not None:
+        return RequestPhoto(parse_base64(photo.b64), photo.name, boxes)
+    if photo.url is not None and photo.b64 is None:
+        return Address(photo.url, photo.name, boxes)
+    raise RefusedError(INVALID, _PHOTO)
 
 
 async def fetch_photos(asked: Asked, body: Body, service: Service, deadline: float) -> list[RequestPhoto]:

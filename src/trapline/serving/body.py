@@ -14,11 +14,13 @@ from email.message import Message
 from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from trapline.serving.answers import MOST_PHOTOS, RequestPhoto
+from trapline.serving.documents import Box
 from trapline.serving.refusals import BUSY, INVALID, TOO_LARGE, TOO_SLOW, UNSUPPORTED, RefusedError
 from trapline.serving.settings import MOST_BODY, MOST_HELD, MOST_JSON
 
@@ -31,9 +33,13 @@ _CHARSETS = frozenset({"utf-8", "iso-8859-1", "us-ascii"})
 MOST_BOXES = 1000
 """Of one photo."""
 
-_OF_BOX = ("x", "y", "width", "height", "category", "conf")
+_BOX = (
+    "A box must have x, y, width and height as fractions of the photo, from 0 to 1; category and conf may be "
+    "left out. "
+)
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 class Held:
@@ -298,6 +304,48 @@ def _disposition(part: _Part) -> dict[str, str]:
     return parameters
 
 
+def check_form(form: type[M], document: Any, wanted: str = "", *, strict: bool | None = None) -> M:
+    """A document as an object of this form.
+
+    Args:
+        form: with its members.
+        document: from JSON, or texts by name.
+        wanted: the form in words, where the members are no options.
+        strict: whether a value must have its type, or may be its text; None for what the form says.
+
+    Raises:
+        RefusedError: it is not of this form, and where.
+    """
+    if isinstance(document, dict) and form.model_config.get("extra") == "forbid":
+        for name in document.keys() - form.model_fields:  # before an error is made of each of a million
+            raise RefusedError(INVALID, wanted + _no_member(name, form, "" if wanted else "option "))
+    try:
+        return form.model_validate(document, strict=strict)
+    except ValidationError as error:
+        raise RefusedError(INVALID, wanted + complaint(error.errors(), form)) from None
+
+
+def complaint(errors: Sequence[Any], form: type[BaseModel]) -> str:
+    """What is wrong, of pydantic's errors the first three."""
+    return "; ".join(_said(one, form) for one in errors[:3])
+
+
+def _said(error: Any, form: type[BaseModel]) -> str:
+    place = [str(one)[:50] for one in error["loc"]]
+    match error["type"]:
+        case "extra_forbidden":
+            return _no_member(place[-1], form, "option ")
+        case "bool_type":
+            return f"The parameter '{place[-1]}' is true or false."
+        case "model_type":
+            return f"{'.'.join(place) or 'The JSON'} must be an object."
+    return f"{'.'.join(place)}: {error['msg']}"
+
+
+def _no_member(name: str, form: type[BaseModel], what: str) -> str:
+    return f"There is no {what}'{name[:50]}'; there are: {', '.join(form.model_fields)}."
+
+
 def parse_boxes(boxes: Any) -> Sequence[Mapping[str, Any]] | None:
     """A photo's boxes from JSON, as a catalog holds them.
 
@@ -308,22 +356,4 @@ def parse_boxes(boxes: Any) -> Sequence[Mapping[str, Any]] | None:
         return None
     if not isinstance(boxes, list) or len(boxes) > MOST_BOXES:
         raise RefusedError(INVALID, f"'boxes' must be a list of at most {MOST_BOXES} boxes.")
-    return [_box(one) for one in boxes]
-
-
-def _box(one: Any) -> dict[str, Any]:
-    for name in one.keys() - set(_OF_BOX) if isinstance(one, dict) else ():
-        raise RefusedError(INVALID, f"A box has {', '.join(_OF_BOX)}, but no '{name[:50]}'.")
-    try:
-        sides = {name: float(one[name]) for name in ("x", "y", "width", "height")}
-        conf = None if one.get("conf") is None else float(one["conf"])
-        category = str(one.get("category", "animal"))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        sides, conf, category = {}, 0.0, ""
-    if not sides or not all(0 <= side <= 1 for side in sides.values()):
-        raise RefusedError(
-            INVALID,
-            "A box must have x, y, width and height as fractions of the photo, from 0 to 1; category and "
-            "conf may be left out.",
-        )
-    return {"category": category, "conf": conf, **sides}
+    return [check_form(Box, one, _BOX).model_dump() for one in boxes]

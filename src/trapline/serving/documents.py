@@ -1,16 +1,129 @@
-"""What the HTTP interfaces answer, for `/openapi.json`: schemas only, the answers are made elsewhere."""
+"""What the HTTP interfaces take and answer: the forms in `/openapi.json`. Requests are checked against
+theirs; answers are made elsewhere.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, FailFast, Field, RootModel, SkipValidation
+from pydantic.json_schema import models_json_schema
+
+_REFERENCE = "#/components/schemas/{model}"
+
+_FORM = ConfigDict(extra="forbid", protected_namespaces=())
 
 
 class Document(BaseModel):
     """An object with these members and no others; members with a default may be missing."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _FORM
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Box(Document):
+    """Of a detector; the sides are fractions of the photo."""
+
+    model_config = _FORM | ConfigDict(coerce_numbers_to_str=True)
+
+    x: Share
+    y: Share
+    width: Share
+    height: Share
+    category: str = "animal"
+    conf: float | None = None
+
+
+class Photo(Document):
+    """A photo in JSON: base64, or its address; the boxes are checked apart, which are many."""
+
+    model_config = _FORM | ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["b64"]}, {"required": ["url"]}]}
+    )
+
+    b64: str | None = None
+    url: str | None = None
+    name: str | None = None
+    boxes: Annotated[list[Box] | None, SkipValidation] = None
+
+
+class Tolerant(BaseModel):
+    """An object of a foreign protocol, which may have members that nobody here looks at."""
+
+    model_config = ConfigDict(strict=True, protected_namespaces=())
+
+
+class V2Flags(Tolerant):
+    """Of a request."""
+
+    event: bool = False
+    binary_data_output: bool = False
+
+
+class V2OutputFlags(Tolerant):
+    """Of an output that is asked for; null is what the request says."""
+
+    binary_data: bool | None = None
+
+
+class V2Wanted(Tolerant):
+    """An output that is asked for."""
+
+    name: str
+    parameters: V2OutputFlags = V2OutputFlags()
+
+
+class V2Size(Tolerant):
+    """Of an input."""
+
+    binary_data_size: int | None = Field(None, ge=0)
+
+
+class V2Input(Tolerant):
+    """A tensor, whose numbers or files stand in `data`, or behind the JSON."""
+
+    name: str = Field(json_schema_extra={"enum": ["encoded", "images"]})
+    datatype: str = Field(json_schema_extra={"enum": ["BYTES", "UINT8"]})
+    shape: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], FailFast()]
+    data: Any = Field(None, json_schema_extra={"type": "array"})
+    parameters: V2Size = V2Size()
+
+
+class V2Request(Tolerant):
+    """One input, and perhaps which outputs are wanted, and how."""
+
+    id: Any = Field(None, json_schema_extra={"type": "string"})
+    parameters: V2Flags = V2Flags()
+    inputs: list[V2Input] = Field(min_length=1, max_length=1)
+    outputs: list[V2Wanted] = Field([], max_length=8)
+
+
+class TfRequest(Tolerant):
+    """`instances` or `inputs`: photos, or tensors by the name of an input."""
+
+    signature_name: str = ""
+    instances: Any = Field(None, json_schema_extra={"type": "array", "minItems": 1})
+    inputs: Any = None
+
+
+def reference(model: type[BaseModel]) -> dict[str, str]:
+    """The schema of a form, as a reference to it."""
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What an operation that takes this form as JSON adds to its description."""
+    content = {"application/json": {"schema": reference(model)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def request_schemas() -> dict[str, Any]:
+    """Name → schema of all forms of requests."""
+    forms: list[type[BaseModel]] = [Photo, V2Request, TfRequest]
+    _, schemas = models_json_schema([(one, "validation") for one in forms], ref_template=_REFERENCE)
+    return dict(schemas["$defs"])
 
 
 class Refusal(Document):
@@ -104,10 +217,15 @@ class V2Live(Document):
 
 
 class V2Ready(Document):
-    """The server, or the named model, can answer."""
+    """The server can answer."""
 
     ready: Literal[True]
-    name: str = ""
+
+
+class V2ModelReady(V2Ready):
+    """The named model can answer."""
+
+    name: str
 
 
 class V2Spec(Document):
@@ -141,8 +259,6 @@ class V2Output(Document):
 class V2Inferred(Document):
     """The answer in JSON; with `binary_data` its head, with the numbers after it."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
     model_name: str
     model_version: str
     id: str = ""
@@ -165,8 +281,6 @@ class TfVersion(Document):
 class TfStatus(Document):
     """Whether a model can answer."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
     model_version_status: list[TfVersion]
 
 
@@ -180,8 +294,6 @@ class TfSpec(Document):
 
 class TfMetadata(Document):
     """A model's signatures, as TensorFlow Serving writes them."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model_spec: TfSpec
     metadata: dict[str, Any]

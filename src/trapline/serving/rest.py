@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trapline import __version__
 from trapline.serving import documents, tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
-from trapline.serving.asked import Options, complaint, fetch_photos, read
-from trapline.serving.body import Body, while_connected
+from trapline.serving.asked import Options, fetch_photos, read
+from trapline.serving.body import Body, complaint, while_connected
 from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, RefusalKind, RefusedError, internal
 from trapline.serving.service import Service
 from trapline.serving.shelf import VERSION
@@ -43,33 +43,7 @@ _PAGE_HEADERS = {
     "referrer-policy": "no-referrer",
 }
 
-_BOX_SCHEMA = {
-    "type": "object",
-    "required": ["x", "y", "width", "height"],
-    "additionalProperties": False,
-    "properties": {
-        **{side: {"type": "number", "minimum": 0, "maximum": 1} for side in ("x", "y", "width", "height")},
-        "category": {"type": "string"},
-        "conf": {"type": ["number", "null"]},
-    },
-}
-
-_PHOTO_SCHEMA = {
-    "oneOf": [
-        {"type": "string", "format": "byte"},
-        {
-            "type": "object",
-            "oneOf": [{"required": ["b64"]}, {"required": ["url"]}],
-            "additionalProperties": False,
-            "properties": {
-                "b64": {"type": "string", "format": "byte"},
-                "url": {"type": "string"},
-                "name": {"type": "string"},
-                "boxes": {"type": "array", "items": _BOX_SCHEMA},
-            },
-        },
-    ]
-}
+_PHOTO_SCHEMA = {"oneOf": [{"type": "string", "format": "byte"}, documents.reference(documents.Photo)]}
 
 _OPTIONS = Options.model_json_schema()["properties"]
 
@@ -143,7 +117,8 @@ def build_app(service: Service) -> FastAPI:
 
 
 def _name_models(document: dict[str, Any], service: Service) -> dict[str, Any]:
-    """The description of the interface with the models that there are."""
+    """The description of the interface with the forms of requests, and the models that there are."""
+    document["components"]["schemas"] |= documents.request_schemas()
     for operation in (one for path in document["paths"].values() for one in path.values()):
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path" and parameter["name"] == "name":
@@ -171,17 +146,13 @@ def _add_pages(app: FastAPI, service: Service) -> None:
         html = _template("docs.html.j2").render(openapi=app.openapi_version)
         return HTMLResponse(html, headers=_PAGE_HEADERS)
 
-    @app.get(
-        "/health/live", responses={200: {"model": documents.Live}}, response_model=None, tags=["operation"]
-    )
-    def live() -> dict[str, str]:
+    @app.get("/health/live", response_model=documents.Live, tags=["operation"])
+    def live() -> Any:
         """Whether the process runs."""
         return {"status": "live"}
 
-    @app.get(
-        "/health/ready", responses={200: {"model": documents.Ready}}, response_model=None, tags=["operation"]
-    )
-    async def ready() -> dict[str, Any]:
+    @app.get("/health/ready", response_model=documents.Ready, tags=["operation"])
+    async def ready() -> Any:
         """Whether requests can be answered: every model is open and the server is not about to stop."""
         await service.check_ready()
         fingerprints = {name: service.shelf.get(name).model.fingerprint for name in service.shelf.names}
@@ -207,7 +178,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post(
         "/predict",
         openapi_extra=_PREDICT,
-        responses={200: {"model": documents.PredictedDocument}},
+        response_model=documents.PredictedDocument,
         tags=["prediction"],
     )
     async def predict(request: Request, query: Annotated[Options, Query()]) -> Response:
@@ -312,7 +283,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return _as_response(RefusedError(INVALID, complaint(error.errors())))
+    return _as_response(RefusedError(INVALID, complaint(error.errors(), Options)))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

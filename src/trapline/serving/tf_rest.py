@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 
 from trapline.models import TfSignature
 from trapline.serving import documents, tf
-from trapline.serving.asked import SECONDS
-from trapline.serving.body import Body, parse_base64, parse_json, while_connected
+from trapline.serving.asked import Seconds, of_model
+from trapline.serving.body import Body, check_form, parse_base64, parse_json, while_connected
 from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
@@ -18,38 +19,13 @@ from trapline.serving.settings import MOST_JSON
 from trapline.serving.shelf import VERSION, Served
 from trapline.serving.tensors import check_number, encoded_as_sources, pixels_as_sources, probabilities
 
-_PREDICT = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "signature_name": {"type": "string"},
-                        "instances": {"type": "array", "minItems": 1},
-                        "inputs": {},
-                    },
-                }
-            }
-        },
-    }
-}
-
 
 def router(service: Service) -> APIRouter:
     """TensorFlow Serving's paths."""
     routes = APIRouter(prefix="/v1", tags=["TensorFlow Serving"])
 
-    @routes.get(
-        "/models/{name}/versions/{version}/metadata",
-        response_model=None,
-        responses={200: {"model": documents.TfMetadata}},
-    )
-    @routes.get(
-        "/models/{name}/metadata", response_model=None, responses={200: {"model": documents.TfMetadata}}
-    )
-    def metadata(name: str, version: str = VERSION) -> dict[str, Any]:
+    @of_model(routes.get, "/metadata", response_model=documents.TfMetadata)
+    def metadata(name: str, version: str = VERSION) -> Any:
         """A model's signatures."""
         from google.protobuf.json_format import MessageToDict
 
@@ -61,24 +37,15 @@ def router(service: Service) -> APIRouter:
             "metadata": {"signature_def": signatures},
         }
 
-    @routes.post(
-        "/models/{name}/versions/{version}:predict",
-        openapi_extra=_PREDICT,
-        response_model=None,
-        responses={200: {"model": documents.TfPredicted}},
-    )
-    @routes.post(
-        "/models/{name}:predict",
-        openapi_extra=_PREDICT,
-        response_model=None,
-        responses={200: {"model": documents.TfPredicted}},
+    @of_model(
+        routes.post,
+        ":predict",
+        openapi_extra=documents.body_of(documents.TfRequest),
+        response_model=documents.TfPredicted,
     )
     async def predict(
-        request: Request,
-        name: str,
-        version: str = VERSION,
-        seconds: Annotated[float | None, SECONDS] = None,
-    ) -> dict[str, Any]:
+        request: Request, name: str, version: str = VERSION, seconds: Seconds = None
+    ) -> JSONResponse:
         """Ask a model: `instances` (a list, answered by `predictions`) or `inputs` (by `outputs`)."""
         deadline = service.deadline(seconds)
         with service.telemetry.request("tf_rest"), Body(service.held) as body:
@@ -86,23 +53,14 @@ def router(service: Service) -> APIRouter:
             content = await body.read(request, deadline, MOST_JSON)
             sources, given = await service.convert(lambda: _asked(content, served, service), deadline)
             rows = probabilities(await while_connected(request, service.answers(served, sources, deadline)))
-            return {"predictions" if given == "instances" else "outputs": rows.tolist()}
+            return JSONResponse({"predictions" if given == "instances" else "outputs": rows.tolist()})
 
-    @routes.get(
-        "/models/{name}/versions/{version}",
-        response_model=None,
-        responses={200: {"model": documents.TfStatus}},
-    )
-    @routes.get("/models/{name}", response_model=None, responses={200: {"model": documents.TfStatus}})
-    def status(name: str, version: str = VERSION) -> dict[str, Any]:
+    @of_model(routes.get, response_model=documents.TfStatus)
+    def status(name: str, version: str = VERSION) -> Any:
         """Whether a model can answer."""
         service.shelf.get(name, version)
-        state = {
-            "version": VERSION,
-            "state": "AVAILABLE",
-            "status": {"error_code": "OK", "error_message": ""},
-        }
-        return {"model_version_status": [state]}
+        ok = {"error_code": "OK", "error_message": ""}
+        return {"model_version_status": [{"version": VERSION, "state": "AVAILABLE", "status": ok}]}
 
     return routes
 
@@ -116,12 +74,11 @@ def _asked(content: bytes, served: Served, service: Service) -> tuple[list[Sourc
 
 def _rows(document: Any, clients: TfSignature) -> tuple[list[Any], str, TfSignature]:
     """The photos of a request, by which word they came, and how its signature asks."""
-    if not isinstance(document, dict) or ("instances" in document) == ("inputs" in document):
+    form = check_form(documents.TfRequest, document)
+    if len(found := form.model_fields_set & {"instances", "inputs"}) != 1:
         raise RefusedError(INVALID, "The request must be a JSON object with 'instances' or 'inputs'.")
-    signature = document.get("signature_name", "")
-    asked = tf.find_signature(signature if isinstance(signature, str) else "?", clients)
-    given = "instances" if "instances" in document else "inputs"
-    rows = document[given]
+    asked, (given,) = tf.find_signature(form.signature_name, clients), found
+    rows = getattr(form, given)
     if given == "inputs" and isinstance(rows, dict) and "b64" not in rows:
         rows = tf.only_input(rows, asked)
     if isinstance(rows, dict):

@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 
 from trapline.serving import documents, v2
 from trapline.serving.answers import Floats
-from trapline.serving.asked import SECONDS
-from trapline.serving.body import Body, parse_json, while_connected
+from trapline.serving.asked import Seconds, of_model
+from trapline.serving.body import Body, check_form, parse_json, while_connected
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
@@ -19,99 +19,50 @@ from trapline.serving.shelf import VERSION, Served
 
 _LENGTH = "inference-header-content-length"
 
-_INFER = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["inputs"],
-                    "properties": {
-                        "id": {"type": "string"},
-                        "parameters": {"type": "object", "properties": {"event": {"type": "boolean"}}},
-                        "inputs": {
-                            "type": "array",
-                            "minItems": 1,
-                            "maxItems": 1,
-                            "items": {
-                                "type": "object",
-                                "required": ["name", "datatype", "shape", "data"],
-                                "properties": {
-                                    "name": {"enum": ["encoded", "images"]},
-                                    "datatype": {"enum": ["BYTES", "UINT8"]},
-                                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-                                    "data": {"type": "array"},
-                                },
-                            },
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
-
 
 def router(service: Service) -> APIRouter:
     """The protocol's paths."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
-    @routes.get("", response_model=None, responses={200: {"model": documents.V2Server}})
-    def server() -> dict[str, Any]:
+    @routes.get("", response_model=documents.V2Server)
+    def server() -> Any:
         """The server."""
         return v2.SERVER
 
-    @routes.get("/health/live", response_model=None, responses={200: {"model": documents.V2Live}})
-    def live() -> dict[str, bool]:
+    @routes.get("/health/live", response_model=documents.V2Live)
+    def live() -> Any:
         """Whether the server runs."""
         return {"live": True}
 
-    @routes.get("/health/ready", response_model=None, responses={200: {"model": documents.V2Ready}})
-    async def ready() -> dict[str, bool]:
+    @routes.get("/health/ready", response_model=documents.V2Ready)
+    async def ready() -> Any:
         """Whether every model can answer."""
         await service.check_ready()
         return {"ready": True}
 
-    @routes.get(
-        "/models/{name}/versions/{version}",
-        response_model=None,
-        responses={200: {"model": documents.V2Model}},
-    )
-    @routes.get("/models/{name}", response_model=None, responses={200: {"model": documents.V2Model}})
-    def model(name: str, version: str = VERSION) -> dict[str, Any]:
+    @of_model(routes.get, response_model=documents.V2Model)
+    def model(name: str, version: str = VERSION) -> Any:
         """A model's inputs and outputs, and its labels."""
         return v2.metadata(service.shelf.get(name, version))
 
-    @routes.get(
-        "/models/{name}/versions/{version}/ready",
-        response_model=None,
-        responses={200: {"model": documents.V2Ready}},
-    )
-    @routes.get("/models/{name}/ready", response_model=None, responses={200: {"model": documents.V2Ready}})
-    async def model_ready(name: str, version: str = VERSION) -> dict[str, Any]:
+    @of_model(routes.get, "/ready", response_model=documents.V2ModelReady)
+    async def model_ready(name: str, version: str = VERSION) -> Any:
         """Whether a model can answer."""
         await service.check_ready(name, version)
         return {"name": name, "ready": True}
 
-    @routes.post(
-        "/models/{name}/versions/{version}/infer",
-        openapi_extra=_INFER,
-        response_model=None,
-        responses={200: {"model": documents.V2Inferred}},
-    )
-    @routes.post(
-        "/models/{name}/infer",
-        openapi_extra=_INFER,
-        response_model=None,
-        responses={200: {"model": documents.V2Inferred}},
+    @of_model(
+        routes.post,
+        "/infer",
+        openapi_extra=documents.body_of(documents.V2Request),
+        response_model=documents.V2Inferred,
     )
     async def infer(
         request: Request,
         name: str,
         version: str = VERSION,
         length: Annotated[int | None, Header(alias=_LENGTH, ge=0)] = None,
-        seconds: Annotated[float | None, SECONDS] = None,
+        seconds: Seconds = None,
     ) -> Response:
         """Ask a model: one input, `encoded` (image files; base64 in JSON) or `images` (pixels)."""
         deadline = service.deadline(seconds)
@@ -132,55 +83,27 @@ class _Asked:
     def __init__(self, content: bytes, length: int | None) -> None:
         self._binary = memoryview(b"") if length is None else memoryview(content)[length:]
         document = parse_json(content if length is None else content[:length])
-        if not isinstance(document, dict):
-            raise RefusedError(INVALID, "The request must be a JSON object.")
-        self.id = document.get("id")
-        parameters = self._dictionary(document.get("parameters", {}))
-        self.event = _flag(parameters, "event")
-        outputs = self._list("outputs", document.get("outputs", []))
-        v2.check_outputs([str(one.get("name")) for one in outputs])
-        self.binary_output = _flag(parameters, "binary_data_output")
-        for one in outputs:
-            wanted = self._dictionary(one.get("parameters", {}))
-            self.binary_output = _flag(wanted, "binary_data", self.binary_output)
-        self.inputs = [self._input(one) for one in self._list("inputs", document.get("inputs"))]
+        form = check_form(documents.V2Request, document)
+        v2.check_outputs([one.name for one in form.outputs])
+        self.id, self.event = form.id, form.parameters.event
+        self.binary_output = form.parameters.binary_data_output
+        for one in form.outputs:
+            if one.parameters.binary_data is not None:
+                self.binary_output = one.parameters.binary_data
+        self.inputs = [self._input(one) for one in form.inputs]
         if self._binary:
             raise RefusedError(INVALID, f"{len(self._binary)} bytes follow the last tensor.")
 
-    @staticmethod
-    def _list(name: str, value: Any) -> list[dict[str, Any]]:
-        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            raise RefusedError(INVALID, f"'{name}' must be a list of objects.")
-        return value
-
-    @staticmethod
-    def _dictionary(value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise RefusedError(INVALID, "'parameters' must be an object.")
-        return value
-
-    def _input(self, one: dict[str, Any]) -> v2.RequestTensor:
-        name, datatype, shape = one.get("name"), one.get("datatype"), one.get("shape")
-        if not isinstance(name, str) or not isinstance(datatype, str) or not isinstance(shape, list):
-            raise RefusedError(INVALID, "An input has a name, a datatype and a shape.")
-        if not all(type(side) is int and 0 <= side < 2**31 for side in shape):
-            raise RefusedError(INVALID, "A shape is a list of whole numbers.")
-        size = self._dictionary(one.get("parameters", {})).get("binary_data_size")
+    def _input(self, one: documents.V2Input) -> v2.RequestTensor:
+        size, shape = one.parameters.binary_data_size, tuple(one.shape)
         if size is None:
-            if "data" not in one:
-                raise RefusedError(INVALID, f"The input '{name[:50]}' has no data.")
-            return v2.from_json(name, datatype, tuple(shape), one["data"])
-        if type(size) is not int or not 0 <= size <= len(self._binary):
-            raise RefusedError(INVALID, f"The binary data of '{name[:50]}' are not there.")
+            if one.data is None:
+                raise RefusedError(INVALID, f"The input '{one.name[:50]}' has no data.")
+            return v2.from_json(one.name, one.datatype, shape, one.data)
+        if size > len(self._binary):
+            raise RefusedError(INVALID, f"The binary data of '{one.name[:50]}' are not there.")
         raw, self._binary = bytes(self._binary[:size]), self._binary[size:]
-        return v2.from_raw(name, datatype, tuple(shape), raw)
-
-
-def _flag(parameters: dict[str, Any], name: str, default: bool = False) -> bool:
-    value = parameters.get(name, default)
-    if not isinstance(value, bool):
-        raise RefusedError(INVALID, f"The parameter '{name}' is true or false.")
-    return value
+        return v2.from_raw(one.name, one.datatype, shape, raw)
 
 
 def _response(served: Served, asked: _Asked, rows: Floats) -> Response:
