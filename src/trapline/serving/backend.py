@@ -14,13 +14,14 @@ import grpc
 import numpy as np
 
 from trapline.models import EVERYTHING, mask_flawed
-from trapline.serving import protos
+from trapline.serving import protos, tf
 from trapline.serving.answers import Answer, Floats, Pixels, PreparedPhoto, check_answer
 from trapline.serving.engine import Gate, until
 from trapline.serving.lanes import Lanes, Source, too_late
 from trapline.serving.refusals import BACKEND, BUSY, NOT_READY, RefusedError
 from trapline.serving.settings import MOST_MESSAGE, Settings
 from trapline.serving.shelf import Served
+from trapline.serving.tensors import OUTPUT, PIXELS
 
 _READY_SECONDS = 2.0
 _BELIEVED_SECONDS = 10.0
@@ -77,17 +78,14 @@ class V2:
         request = protos.message(protos.V2, "ModelInferRequest")(
             model_name=name, raw_input_contents=[pixels.tobytes()]
         )
-        request.inputs.add(name="images", datatype="UINT8", shape=pixels.shape)
-        request.outputs.add(name="probabilities")
+        request.inputs.add(name=PIXELS, datatype="UINT8", shape=pixels.shape)
+        request.outputs.add(name=OUTPUT)
         response = await self._infer(request, timeout=seconds)
         for index, output in enumerate(response.outputs):
-            if output.name == "probabilities" and output.datatype == "FP32":
-                if response.raw_output_contents:
-                    values = np.frombuffer(response.raw_output_contents[index], "<f4")
-                else:
-                    values = np.array(output.contents.fp32_contents, np.float32)
-                fingerprint = response.parameters["fingerprint"].string_param or None
-                return _shape(values, tuple(output.shape)), fingerprint
+            if output.name == OUTPUT and output.datatype == "FP32":
+                raw = response.raw_output_contents[index] if response.raw_output_contents else b""
+                rows = _rows(raw, output.contents.fp32_contents, tuple(output.shape))
+                return rows, response.parameters["fingerprint"].string_param or None
         raise RefusedError(BACKEND, "The model server's answer has no FP32 output 'probabilities'.")
 
     async def ready(self, name: str, seconds: float) -> bool:
@@ -116,23 +114,18 @@ class TensorFlow:
 
     async def infer(self, name: str, pixels: Pixels, seconds: float) -> tuple[Floats, str | None]:
         """See `Speaker`."""
-        request = protos.message(protos.TF, "PredictRequest")(output_filter=["probabilities"])
+        request = protos.message(protos.TF, "PredictRequest")(output_filter=[OUTPUT])
         request.model_spec.name = name
         request.model_spec.signature_name = EVERYTHING  # `serving_default` may have the names of others
-        tensor = request.inputs["images"]
-        tensor.dtype, tensor.tensor_content = 4, pixels.tobytes()  # DT_UINT8
-        for side in pixels.shape:
-            tensor.tensor_shape.dim.add(size=side)
+        tensor = request.inputs[PIXELS]
+        tf.state_form(tensor, "UINT8", pixels.shape)
+        tensor.tensor_content = pixels.tobytes()
         response = await self._predict(request, timeout=seconds)
-        if "probabilities" not in response.outputs:
+        if OUTPUT not in response.outputs:
             raise RefusedError(BACKEND, "The model server's answer has no output 'probabilities'.")
-        output = response.outputs["probabilities"]
-        values = (
-            np.frombuffer(output.tensor_content, "<f4")
-            if output.tensor_content
-            else np.array(output.float_val, np.float32)
-        )
-        return _shape(values, tuple(dim.size for dim in output.tensor_shape.dim)), None
+        output = response.outputs[OUTPUT]
+        shape = tuple(dim.size for dim in output.tensor_shape.dim)
+        return _rows(output.tensor_content, output.float_val, shape), None
 
     async def ready(self, name: str, seconds: float) -> bool:
         """See `Speaker`."""
@@ -156,7 +149,9 @@ def _call(channel: grpc.aio.Channel, token: str | None, package: str, service: s
     return partial(call, metadata=(("authorization", f"Bearer {token}"),)) if token else call
 
 
-def _shape(values: Floats, shape: tuple[int, ...]) -> Floats:
+def _rows(raw: bytes, numbers: Sequence[float], shape: tuple[int, ...]) -> Floats:
+    """A tensor, float32, from either of the two places that its values may stand in."""
+    values = np.frombuffer(raw, "<f4") if raw else np.array(numbers, np.float32)
     if len(shape) != 2 or values.size != np.prod(shape):
         raise RefusedError(BACKEND, f"The model server's probabilities have the shape {list(shape)}.")
     return values.reshape(shape).astype(np.float32)

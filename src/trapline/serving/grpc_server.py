@@ -20,7 +20,7 @@ from trapline.serving.refusals import BUSY, INVALID, NOT_FOUND, TOO_SLOW, Refuse
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_MESSAGE, MOST_RECEIVED, Settings
 from trapline.serving.shelf import VERSION, Served
-from trapline.serving.tensors import probabilities
+from trapline.serving.tensors import OUTPUT, probabilities
 
 log = logging.getLogger("trapline.serving")
 
@@ -34,6 +34,8 @@ _OPEN = frozenset({"Check", "ServerLive", "ServerReady"})
 
 _COUNTED = {"ModelInfer": "v2_grpc", "Predict": "tf_grpc"}
 """Methods that ask about photos, and as which interface they are counted."""
+
+_SERVICES_OF_PROBES = ("", "inference.GRPCInferenceService", "tensorflow.serving.PredictionService")
 
 
 class GrpcServer:
@@ -58,12 +60,12 @@ class GrpcServer:
             ],
             maximum_concurrent_rpcs=max(_MOST_STREAMS, settings.queue),
         )
-        inlet = _Inlet()
-        for package, name, calls in (
-            (protos.V2, "GRPCInferenceService", _V2(service).calls()),
-            (protos.TF, "PredictionService", _TensorFlow(service).calls()),
-            (protos.TF, "ModelService", _TensorFlow(service).calls()),
-            (protos.HEALTH, "Health", _Health(service).calls()),
+        inlet, calls = _Inlet(), _Calls(service)
+        for package, name in (
+            (protos.V2, "GRPCInferenceService"),
+            (protos.TF, "PredictionService"),
+            (protos.TF, "ModelService"),
+            (protos.HEALTH, "Health"),
         ):
             self._server.add_generic_rpc_handlers((_handlers(service, inlet, package, name, calls),))
         self.port = _bind(self._server, settings)
@@ -91,18 +93,19 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
     return port
 
 
-def _handlers(service: Service, inlet: _Inlet, package: str, name: str, calls: dict[str, Call]) -> Any:
+def _handlers(service: Service, inlet: _Inlet, package: str, name: str, calls: _Calls) -> Any:
     """The handlers of one service, each with token, counts and errors around it.
 
     On the wire a call with one message is a stream of one; taken as a stream, it is received when we ask for
     it and not before.
     """
-    handlers = {}
-    for method, (request, response) in protos.methods(package, name).items():
-        handlers[method] = grpc.stream_unary_rpc_method_handler(
-            _guard(service, inlet, method, request, calls[method]),
+    handlers = {
+        method: grpc.stream_unary_rpc_method_handler(
+            _guard(service, inlet, method, request, getattr(calls, method)),
             response_serializer=response.SerializeToString,
         )
+        for method, (request, response) in protos.methods(package, name).items()
+    }
     return grpc.method_handlers_generic_handler(f"{package}.{name}", handlers)
 
 
@@ -112,7 +115,8 @@ def _guard(
     interface = _COUNTED.get(method)
 
     async def answered(context: Any) -> Any:
-        deadline = _deadline(service, context)
+        left = context.time_remaining()
+        deadline = service.deadline(None if left is None else max(0.0, left))
         counted = service.telemetry.request(interface) if interface else nullcontext()
         with counted, Body(service.held) as body:
             if method not in _OPEN:
@@ -139,7 +143,9 @@ def _guard(
         except Exception:
             log.exception("gRPC %s failed", method)
             refusal = internal()
-        await _abort(context, refusal)
+        if refusal.retry_after is not None:
+            context.set_trailing_metadata((("retry-after", str(refusal.retry_after)),))
+        await context.abort(grpc.StatusCode[refusal.kind.grpc], str(refusal))
 
     return guarded
 
@@ -186,57 +192,38 @@ class _Inlet:
         return bytes(content)
 
 
-async def _abort(context: Any, refusal: RefusedError) -> None:
-    if refusal.retry_after is not None:
-        context.set_trailing_metadata((("retry-after", str(refusal.retry_after)),))
-    await context.abort(grpc.StatusCode[refusal.kind.grpc], str(refusal))
-
-
-def _deadline(service: Service, context: Any) -> float:
-    left = context.time_remaining()
-    return service.deadline(None if left is None else max(0.0, left))
-
-
-class _V2:
-    """`inference.GRPCInferenceService`."""
+class _Calls:
+    """The methods of all services, under their names there: `inference.GRPCInferenceService`,
+    `tensorflow.serving.PredictionService` and `ModelService`, and for probes `grpc.health.v1.Health`.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def calls(self) -> dict[str, Call]:
-        return {
-            "ServerLive": self._live,
-            "ServerReady": self._ready,
-            "ModelReady": self._model_ready,
-            "ServerMetadata": self._server,
-            "ModelMetadata": self._model,
-            "ModelInfer": self._infer,
-        }
-
-    async def _live(self, _: Any, __: Any) -> Any:
+    async def ServerLive(self, _: Any, __: float) -> Any:
         return _v2("ServerLiveResponse", live=True)
 
-    async def _ready(self, _: Any, __: Any) -> Any:
+    async def ServerReady(self, _: Any, __: float) -> Any:
         return _v2("ServerReadyResponse", ready=await self._service.ready())
 
-    async def _model_ready(self, request: Any, _: Any) -> Any:
+    async def ModelReady(self, request: Any, _: float) -> Any:
         return _v2("ModelReadyResponse", ready=await self._service.ready(request.name, request.version))
 
-    async def _server(self, _: Any, __: Any) -> Any:
+    async def ServerMetadata(self, _: Any, __: float) -> Any:
         return _v2("ServerMetadataResponse", **v2.SERVER)
 
-    async def _model(self, request: Any, _: Any) -> Any:
-        return _v2(
-            "ModelMetadataResponse", **v2.metadata(self._service.shelf.get(request.name, request.version))
-        )
+    async def ModelMetadata(self, request: Any, _: float) -> Any:
+        served = self._service.shelf.get(request.name, request.version)
+        return _v2("ModelMetadataResponse", **v2.metadata(served))
 
-    async def _infer(self, request: Any, deadline: float) -> Any:
+    async def ModelInfer(self, request: Any, deadline: float) -> Any:
         service = self._service
         served = service.shelf.get(request.model_name, request.model_version)
         v2.check_outputs([output.name for output in request.outputs])
         event = _event(request.parameters)
-        tensors = await service.convert(lambda: _tensors(request), deadline)
-        rows = await v2.infer(service, served, tensors, deadline, event=event)
+        card = served.model.card
+        sources = await service.convert(lambda: v2.as_sources(_tensors(request), card), deadline)
+        rows = probabilities(await service.answers(served, sources, deadline, event=event))
         response = _v2(
             "ModelInferResponse",
             model_name=served.name,
@@ -244,13 +231,64 @@ class _V2:
             id=request.id,
             raw_output_contents=[rows.astype("<f4").tobytes()],
         )
-        response.outputs.add(name="probabilities", datatype="FP32", shape=rows.shape)
+        response.outputs.add(name=OUTPUT, datatype="FP32", shape=rows.shape)
         response.parameters["fingerprint"].string_param = served.model.fingerprint
         return response
+
+    async def Predict(self, request: Any, deadline: float) -> Any:
+        service, signature = self._service, request.model_spec.signature_name
+        served = self._named(request)
+        asked = tf.find_signature(signature, service.settings.tf)
+        outputs = tf.answered_outputs(request.output_filter, asked)
+        tensor = tf.only_input(request.inputs, asked)
+        sources = await service.convert(lambda: tf.from_tensor(tensor, served, asked), deadline)
+        rows = probabilities(await service.answers(served, sources, deadline))
+        response = _about(served, "PredictResponse", signature or SIGNATURE)
+        for name in outputs:
+            tf.state_form(response.outputs[name], "FP32", rows.shape)
+            # clients read float_val, as TensorFlow Serving fills it, and not tensor_content
+            response.outputs[name].float_val.extend(rows.ravel().tolist())
+        return response
+
+    async def GetModelMetadata(self, request: Any, _: float) -> Any:
+        served = self._named(request)
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise RefusedError(NOT_FOUND, f"There is no field '{field[:50]}', only 'signature_def'.")
+        response = _about(served, "GetModelMetadataResponse")
+        response.metadata["signature_def"].Pack(tf.signature_map(served, self._service.settings.tf))
+        return response
+
+    async def GetModelStatus(self, request: Any, _: float) -> Any:
+        self._named(request)
+        response = protos.message(protos.TF, "GetModelStatusResponse")()
+        response.model_version_status.add(version=int(VERSION), state=30).status.error_code = 0
+        return response
+
+    async def Check(self, request: Any, _: float) -> Any:
+        if request.service not in _SERVICES_OF_PROBES:
+            raise RefusedError(NOT_FOUND, "There is no such service.")
+        return protos.message(protos.HEALTH, "HealthCheckResponse")(
+            status=1 if await self._service.ready() else 2
+        )
+
+    def _named(self, request: Any) -> Served:
+        """The model that a request of TensorFlow Serving names."""
+        spec = request.model_spec
+        version = str(spec.version.value) if spec.HasField("version") else spec.version_label
+        return self._service.shelf.get(spec.name, version)
 
 
 def _v2(message: str, /, **values: Any) -> Any:
     return protos.message(protos.V2, message)(**values)
+
+
+def _about(served: Served, message: str, signature: str = "") -> Any:
+    """A response of TensorFlow Serving, which says of which model it is."""
+    response = protos.message(protos.TF, message)()
+    spec = response.model_spec
+    spec.name, spec.signature_name, spec.version.value = served.name, signature, int(VERSION)
+    return response
 
 
 def _event(parameters: Any) -> bool:
@@ -275,83 +313,3 @@ def _tensors(request: Any) -> list[v2.RequestTensor]:
             numbers = np.array(one.contents.uint_contents, np.uint32)
             tensors.append(v2.from_json(one.name, one.datatype, shape, numbers))
     return tensors
-
-
-class _TensorFlow:
-    """`tensorflow.serving.PredictionService` and `ModelService`."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def calls(self) -> dict[str, Call]:
-        return {
-            "Predict": self._predict,
-            "GetModelMetadata": self._metadata,
-            "GetModelStatus": self._status,
-        }
-
-    async def _predict(self, request: Any, deadline: float) -> Any:
-        service, signature = self._service, request.model_spec.signature_name
-        served = self._served(request)
-        asked = tf.find_signature(signature, service.settings.tf)
-        outputs = tf.answered_outputs(request.output_filter, asked)
-        tensor = tf.only_input(request.inputs, asked)
-        sources = await service.convert(lambda: tf.from_tensor(tensor, served, asked), deadline)
-        rows = probabilities(await service.answers(served, sources, deadline))
-        response = protos.message(protos.TF, "PredictResponse")()
-        self._specify(response.model_spec, served, signature or SIGNATURE)
-        for name in outputs:
-            tensor = response.outputs[name]
-            tensor.dtype = 1  # DT_FLOAT
-            for side in rows.shape:
-                tensor.tensor_shape.dim.add(size=side)
-            # clients read float_val, as TensorFlow Serving fills it, and not tensor_content
-            tensor.float_val.extend(rows.ravel().tolist())
-        return response
-
-    async def _metadata(self, request: Any, _: Any) -> Any:
-        served = self._served(request)
-        for field in request.metadata_field:
-            if field != "signature_def":
-                raise RefusedError(NOT_FOUND, f"There is no field '{field[:50]}', only 'signature_def'.")
-        response = protos.message(protos.TF, "GetModelMetadataResponse")()
-        self._specify(response.model_spec, served, "")
-        response.metadata["signature_def"].Pack(tf.signature_map(served, self._service.settings.tf))
-        return response
-
-    async def _status(self, request: Any, _: Any) -> Any:
-        self._served(request)
-        response = protos.message(protos.TF, "GetModelStatusResponse")()
-        response.model_version_status.add(version=int(VERSION), state=30).status.error_code = 0
-        return response
-
-    def _served(self, request: Any) -> Served:
-        spec = request.model_spec
-        version = str(spec.version.value) if spec.HasField("version") else spec.version_label
-        return self._service.shelf.get(spec.name, version)
-
-    def _specify(self, spec: Any, served: Served, signature: str) -> None:
-        spec.name, spec.signature_name = served.name, signature
-        spec.version.value = int(VERSION)
-
-
-class _Health:
-    """`grpc.health.v1.Health`, for probes."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def calls(self) -> dict[str, Call]:
-        return {
-            "Check": self._check,
-        }
-
-    async def _check(self, request: Any, _: Any) -> Any:
-        if request.service not in (
-            "",
-            "inference.GRPCInferenceService",
-            "tensorflow.serving.PredictionService",
-        ):
-            raise RefusedError(NOT_FOUND, "There is no such service.")
-        status = 1 if await self._service.ready() else 2
-        return protos.message(protos.HEALTH, "HealthCheckResponse")(status=status)

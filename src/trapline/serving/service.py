@@ -66,7 +66,10 @@ class Service:
                 await self.converting.acquire()
                 work = asyncio.ensure_future(asyncio.to_thread(convert))
                 work.add_done_callback(self._convert)  # a thread whose request was given up goes on
-                return await asyncio.shield(work)
+                try:
+                    return await asyncio.shield(work)
+                finally:
+                    del work  # its error would keep this frame, and so itself and the request, in memory
         except TimeoutError:
             raise too_late() from None
 

@@ -20,7 +20,6 @@ from trapline.serving.tensors import (
     ENCODED,
     OUTPUT,
     PIXELS,
-    Spec,
     check_pixels,
     check_shape,
     encoded_as_sources,
@@ -39,6 +38,13 @@ _TYPES = {"UINT8": 4, "FP32": 1, "BYTES": 7}  # DataType's numbers
 _VALUES = {1: ("float_val", "<f4"), 2: ("double_val", "<f8"), 3: ("int_val", "<i4"), 4: ("int_val", "u1")}
 _VALUES |= {5: ("int_val", "<i2"), 9: ("int64_val", "<i8")}
 _STRING = 7
+
+
+def state_form(tensor: Any, datatype: str, shape: Sequence[int]) -> None:
+    """Write into a TensorProto or TensorInfo its type, named as elsewhere here, and its shape."""
+    tensor.dtype = _TYPES[datatype]
+    for side in shape:
+        tensor.tensor_shape.dim.add(size=side)
 
 
 def from_tensor(tensor: Any, served: Served, signature: TfSignature = PLAIN) -> list[Source]:
@@ -112,16 +118,11 @@ def signature_map(served: Served, clients: TfSignature) -> Any:
         pixels = replace(images, name=asked.pixels, datatype="FP32" if asked.range else images.datatype)
         signature = signatures.signature_def[name]
         signature.method_name = METHOD
-        _describe(signature.inputs, encoded if name == ENCODED else pixels)
-        _describe(signature.outputs, replace(output, name=asked.output))
+        taken, answered = encoded if name == ENCODED else pixels, replace(output, name=asked.output)
+        for side, spec in ((signature.inputs, taken), (signature.outputs, answered)):
+            side[spec.name].name = f"{spec.name}:0"
+            state_form(side[spec.name], spec.datatype, spec.shape)
     return signatures
-
-
-def _describe(side: Any, spec: Spec) -> None:
-    info = side[spec.name]
-    info.name, info.dtype = f"{spec.name}:0", _TYPES[spec.datatype]
-    for length in spec.shape:
-        info.tensor_shape.dim.add(size=length)
 
 
 def answered_outputs(wanted: Sequence[str], asked: TfSignature) -> list[str]:

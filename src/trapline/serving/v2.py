@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline import __version__
 from trapline.models import Card
-from trapline.serving.answers import Floats, sees
+from trapline.serving.answers import sees
 from trapline.serving.body import parse_base64
 from trapline.serving.lanes import Source
 from trapline.serving.refusals import INVALID, RefusedError
-from trapline.serving.service import Service
 from trapline.serving.shelf import VERSION, Served
 from trapline.serving.tensors import (
     ENCODED,
@@ -26,7 +24,6 @@ from trapline.serving.tensors import (
     check_shape,
     encoded_as_sources,
     pixels_as_sources,
-    probabilities,
     specs,
 )
 
@@ -47,32 +44,25 @@ class RequestTensor:
     name: str
     datatype: str
     shape: tuple[int, ...]
-    data: npt.NDArray[np.uint8] | Sequence[bytes]
+    data: Any
 
 
 def metadata(served: Served) -> dict[str, Any]:
     """Of a model, as the protocol's JSON; the labels, in the order of the output, stand in `properties`."""
-    inputs, outputs = specs(served.model.card)
+    card = served.model.card
+    inputs, outputs = specs(card)
     return {
         "name": served.name,
         "versions": [VERSION],
         "platform": "onnxruntime_onnx",
-        "inputs": [{"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in inputs],
-        "outputs": [
-            {"name": one.name, "datatype": one.datatype, "shape": list(one.shape)} for one in outputs
-        ],
-        "properties": properties(served),
-    }
-
-
-def properties(served: Served) -> dict[str, str]:
-    """What a client needs to read the numbers: texts, as the protocol wants them."""
-    card = served.model.card
-    return {
-        "labels": json.dumps(card.labels),
-        "task": card.task,
-        "fingerprint": served.model.fingerprint,
-        "sees": sees(card) or "unknown",
+        "inputs": [asdict(one) for one in inputs],
+        "outputs": [asdict(one) for one in outputs],
+        "properties": {  # texts, as the protocol wants them
+            "labels": json.dumps(card.labels),
+            "task": card.task,
+            "fingerprint": served.model.fingerprint,
+            "sees": sees(card) or "unknown",
+        },
     }
 
 
@@ -89,9 +79,8 @@ def as_sources(inputs: Sequence[RequestTensor], card: Card) -> list[Source]:
         pixels = np.asarray(one.data, np.uint8)
         return pixels_as_sources(pixels.reshape(check_shape(one.shape, pixels.size)), card)
     if (one.name, one.datatype) == (ENCODED, "BYTES"):
-        check_number(len(one.data))
         check_shape(one.shape, len(one.data))
-        return encoded_as_sources([bytes(item) for item in one.data])
+        return encoded_as_sources(one.data)
     raise _no_input(one.name, one.datatype)
 
 
@@ -164,11 +153,3 @@ def check_outputs(names: Sequence[str]) -> None:
     for name in names:
         if name != OUTPUT:
             raise RefusedError(INVALID, f"The only output is '{OUTPUT}', not '{name[:50]}'.")
-
-
-async def infer(
-    service: Service, served: Served, inputs: Sequence[RequestTensor], deadline: float, *, event: bool
-) -> Floats:
-    """float32 [N, labels]; of an event [1, labels]."""
-    sources = as_sources(inputs, served.model.card)
-    return probabilities(await service.answers(served, sources, deadline, event=event))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from trapline.models import Card
 from trapline.serving import documents, v2
 from trapline.serving.answers import Floats
 from trapline.serving.asked import Seconds, of_model
@@ -16,6 +17,7 @@ from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
 from trapline.serving.shelf import VERSION, Served
+from trapline.serving.tensors import OUTPUT, probabilities
 
 _LENGTH = "inference-header-content-length"
 
@@ -69,9 +71,9 @@ def router(service: Service) -> APIRouter:
         with service.telemetry.request("v2_rest"), Body(service.held) as body:
             served = service.shelf.get(name, version)
             content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
-            asked = await service.convert(lambda: _Asked(content, length), deadline)
-            work = v2.infer(service, served, asked.inputs, deadline, event=asked.event)
-            rows = await while_connected(request, work)
+            asked = await service.convert(lambda: _Asked(content, length, served.model.card), deadline)
+            work = service.answers(served, asked.sources, deadline, event=asked.event)
+            rows = probabilities(await while_connected(request, work))
             return _response(served, asked, rows)
 
     return routes
@@ -80,7 +82,7 @@ def router(service: Service) -> APIRouter:
 class _Asked:
     """A request of the protocol, from JSON or from JSON followed by binary tensors."""
 
-    def __init__(self, content: bytes, length: int | None) -> None:
+    def __init__(self, content: bytes, length: int | None, card: Card) -> None:
         self._binary = memoryview(b"") if length is None else memoryview(content)[length:]
         document = parse_json(content if length is None else content[:length])
         form = check_form(documents.V2Request, document)
@@ -90,7 +92,7 @@ class _Asked:
         for one in form.outputs:
             if one.parameters.binary_data is not None:
                 self.binary_output = one.parameters.binary_data
-        self.inputs = [self._input(one) for one in form.inputs]
+        self.sources = v2.as_sources([self._input(one) for one in form.inputs], card)
         if self._binary:
             raise RefusedError(INVALID, f"{len(self._binary)} bytes follow the last tensor.")
 
@@ -107,7 +109,7 @@ class _Asked:
 
 
 def _response(served: Served, asked: _Asked, rows: Floats) -> Response:
-    output: dict[str, Any] = {"name": "probabilities", "datatype": "FP32", "shape": list(rows.shape)}
+    output: dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": list(rows.shape)}
     document: dict[str, Any] = {"model_name": served.name, "model_version": VERSION, "outputs": [output]}
     document["parameters"] = {"fingerprint": served.model.fingerprint}
     if isinstance(asked.id, str):
