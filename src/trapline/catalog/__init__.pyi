@@ -15,6 +15,7 @@ from .facts import LeakCheck as LeakCheck
 from .facts import PartCounts as PartCounts
 from .facts import ReadAs as ReadAs
 from .facts import Record as Record
+from .facts import RejectedRows as RejectedRows
 from .facts import SampleRecord as SampleRecord
 from .facts import SplitMethod as SplitMethod
 from .facts import SplitRecord as SplitRecord
@@ -65,4 +66,6 @@ from .table import SPLIT_PARTS as SPLIT_PARTS
 from .table import Catalog as Catalog
 from .table import conform as conform
 from .table import event_key as event_key
+from .table import is_box as is_box
 from .table import known_labels as known_labels
+from .table import row_rules as row_rules

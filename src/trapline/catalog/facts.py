@@ -22,6 +22,7 @@ from pydantic import (
 
 from trapline.catalog.names import as_listed
 from trapline.errors import DataError
+from trapline.tables import RejectedRow
 
 NEAR_MINUTES = 5
 """Photos of one location nearer than this in time, in different parts, are a warning of a leak check."""
@@ -127,6 +128,19 @@ class ReadAs(Record):
 
     name: str
     why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectedRows(Record):
+    """Rows of the source that cannot be used.
+
+    Attributes:
+        count: how many.
+        rows: the first of them (`tables.MOST_KEPT`), where and why.
+    """
+
+    count: int
+    rows: tuple[RejectedRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,6 +343,7 @@ class CatalogFacts(Facts):
         notes: what a person should know of how it was read.
         blank_from: label of the source → media for which it was read as `blank`.
         left_out: what of the source is not among the media, in sentences.
+        rejected: rows of the source that cannot be used; None where all can.
         unreadable_folders: folders of the source whose content the system does not show.
         timezone: the zone of the cameras' clocks; None where it is not known.
         boxes: where the boxes come from.
@@ -343,6 +358,7 @@ class CatalogFacts(Facts):
     notes: tuple[str, ...] = ()
     blank_from: dict[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    rejected: RejectedRows | None = None
     unreadable_folders: tuple[str, ...] = ()
     timezone: str | None = None
     boxes: JoinedBoxes | DetectedBoxes | None = None

@@ -23,6 +23,7 @@ def summarise(catalog: Catalog) -> dict[str, Any]:
         "root": as_listed(catalog.root.as_posix()),
         "format": facts.format and facts.format.as_json(),
         "notes": list(facts.notes),
+        "rejected": facts.rejected and facts.rejected.as_json(),
         "media": table.height,
         "labelled": table.height - table["labels"].null_count(),
         "several_labels": int((table["labels"].list.len() > 1).sum()),

@@ -345,10 +345,22 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
     """
     if table.height == 0:
         raise DataError("The catalog would be empty: no media were found. Check the path and the reader.")
+    doubled = ("has a media_id that occurs more than once", _find_doubled(table["media_id"]))
+    for rule, expression in (*row_rules(table.columns), doubled):  # one by one: else with the memory of all
+        bad = table.select(expression.fill_null(False)).to_series().arg_true().to_list()
+        if bad:
+            raise DataError(_bad_rows(table, rule, bad, where))
+
+
+def row_rules(columns: Sequence[str]) -> list[tuple[str, pl.Expr]]:
+    """What is wrong with a row that no catalog can hold while others can stay, and which rows are such.
+
+    Args:
+        columns: of a table that `conform` made.
+    """
     ids, paths = pl.col("media_id"), pl.col("file_path")
-    rules: list[tuple[str, pl.Expr]] = [
+    return [
         ("has no media_id", ids.is_null() | (ids == "")),
-        ("has a media_id that occurs more than once", _find_doubled(table["media_id"])),
         ("has no file_path", paths.is_null() | (paths == "")),
         (
             "has a file_path that is not relative to the root with forward slashes",
@@ -357,14 +369,10 @@ def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
         ("has a file_path with a NUL in it", paths.str.contains("\0", literal=True)),
         ("has an unknown timestamp_source", ~pl.col("timestamp_source").is_in(TIMESTAMP_SOURCES)),
         *_label_rules(pl.col("labels")),
-        *(_label_rules(pl.col(EVENT_LABELS), " of its event") if EVENT_LABELS in table.columns else ()),
+        *(_label_rules(pl.col(EVENT_LABELS), " of its event") if EVENT_LABELS in columns else ()),
         ("has an unknown split part", ~pl.col("split").is_in(SPLIT_PARTS)),
         ("has a box outside the image", _has_box_outside()),
     ]
-    for rule, expression in rules:  # one by one: together they would take the memory of all
-        bad = table.select(expression.fill_null(False)).to_series().arg_true().to_list()
-        if bad:
-            raise DataError(_bad_rows(table, rule, bad, where))
 
 
 def _find_doubled(ids: pl.Series) -> pl.Expr:
@@ -385,8 +393,12 @@ def _label_rules(labels: pl.Expr, of: str = "") -> list[tuple[str, pl.Expr]]:
 
 
 def _has_box_outside() -> pl.Expr:
-    box = pl.element().struct
-    x, y, width, height = (box.field(name) for name in ("x", "y", "width", "height"))
+    return pl.col("boxes").list.eval(~is_box(pl.element())).list.any()
+
+
+def is_box(box: pl.Expr) -> pl.Expr:
+    """Whether a `BOX` has numbers, inside the image."""
+    x, y, width, height = (box.struct.field(name) for name in ("x", "y", "width", "height"))
     slack = 1e-4  # writers round to four digits
     inside = (
         (x >= -slack)
@@ -396,7 +408,7 @@ def _has_box_outside() -> pl.Expr:
         & (x + width <= 1 + slack)
         & (y + height <= 1 + slack)
     )
-    return pl.col("boxes").list.eval(~inside.fill_null(False)).list.any()
+    return inside.fill_null(False)
 
 
 def _bad_rows(table: pl.DataFrame, rule: str, bad: list[int], where: Sequence[str] | None) -> str:

@@ -17,8 +17,8 @@ from trapline.errors import DataError
 from trapline.formats.camtrap_dp_schema import BASE, TABLES, VERSION, columns
 from trapline.formats.deployments import Deployment
 from trapline.formats.json_file import read_json_object
-from trapline.formats.text_table import read_text_table
 from trapline.formats.zones import format_instant
+from trapline.tables import read_table
 
 DESCRIPTOR = "datapackage.json"
 _IDS = {"deployments": "deploymentID", "media": "mediaID", "observations": "observationID"}
@@ -80,7 +80,7 @@ class CamtrapPackage:
                 f"{folder / DESCRIPTOR} has the profile {profile!r}; rows can be added to Camtrap DP "
                 f"1.0 to {VERSION} only."
             )
-        present = {table: read_text_table(folder / f"{table}.csv") for table in TABLES}
+        present = {table: read_table(folder / f"{table}.csv") for table in TABLES}
         for table, rows in present.items():
             if _IDS[table] not in rows.columns:
                 raise DataError(f"{folder / table}.csv line 1 lacks the column {_IDS[table]}.")

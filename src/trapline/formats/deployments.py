@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from trapline.errors import DataError
-from trapline.formats.text_table import read_text_table, rename_columns
 from trapline.formats.zones import localise
+from trapline.tables import read_table, rename_columns
 
 _NAMES = {
     "deploymentID": ("deploymentid", "deployment"),
@@ -56,7 +56,7 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
     Raises:
         DataError: a column is missing, or a value is missing, wrong or out of range; file and line are named.
     """
-    table = read_text_table(path)
+    table = read_table(path)
     plain = {name.lower().replace("_", "").replace(" ", ""): name for name in reversed(table.columns)}
     column_of = {role: next((plain[n] for n in names if n in plain), None) for role, names in _NAMES.items()}
     missing = [role for role in _REQUIRED if column_of[role] is None]

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import polars as pl
 
 from trapline.errors import DataError, UsageError
-from trapline.formats.text_table import describe_lines
+from trapline.tables import describe_lines
 
 _PLAIN = "%Y-%m-%d %H:%M:%S"
 _WRITTEN = (

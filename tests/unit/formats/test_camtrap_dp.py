@@ -160,14 +160,17 @@ def test_a_zip_is_the_same_catalog(make: Callable[..., Path], inner: str, tmp_pa
         ({"media": MEDIA.replace("media/1.jpg", "../1.jpg")}, "not relative"),
         ({"media": MEDIA.replace("media/", "ftp://x/")}, "no media that are files: all 4"),
         ({"deployments": ""}, r"deployments\.csv is empty"),
-        ({"observations": OBSERVATIONS.replace("0.1,0.2,0.3,0.4", "0.1,0.2,0.3,4")}, "box outside the image"),
+        (
+            {"observations": OBSERVATIONS.replace("0.1,0.2,0.3,0.4", "0.1,0.2,0.3,4")},
+            "a box outside the image",
+        ),
     ],
 )
 def test_a_package_that_is_wrong_is_named_by_file_and_line(
     make: Callable[..., Path], changed: dict[str, str], complaint: str
 ) -> None:
     with pytest.raises(DataError, match=complaint):
-        read(make(**changed))
+        read(make(**changed), strict=True)
 
 
 def test_observations_of_media_that_are_not_there_are_counted(make: Callable[..., Path]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trapline.catalog import ByLocation, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
-from trapline.formats.text_table import read_text_table
+from trapline.tables import read_table
 
 
 def table(folder: Path, text: str, **options: object) -> Catalog:
@@ -82,17 +82,25 @@ def test_free_columns_of_several_rows_are_put_together(tmp_path: Path) -> None:
         ("path,label\na.jpg,fox\n\nb.jpg,hare,3\n", {}, "labels.csv line 4 has 3 cells"),
         ("path,label\na.jpg\n", {}, "labels.csv line 2 has 1 cells"),
         ("path,label,label\na.jpg,fox,fox\n", {}, "more than once: label"),
-        ("path,,label\na.jpg,fox,fox\n", {}, "column 2 has no name"),
+        ("path,,column_2\na.jpg,fox,fox\n", {}, "more than once: column_2"),
         ("", {}, "is empty"),
         ("path,label\n", {}, "No media were found"),
         ("path,label\na.jpg,fox\n", {"columns": {"label": "speceis"}}, "no column 'speceis'"),
         ("path,species\na.jpg,fox\n", {"columns": {"label": "speceis"}}, "Did you mean 'species'"),
-        ("path,split\na.jpg,later\n", {}, "labels.csv line 2: 'later' is no part"),
-        ("path,frame\na.jpg,two\n", {}, "labels.csv line 2: the frame is 'two'"),
+        ("path,split\na.jpg,later\n", {}, "labels.csv line 2 has the part 'later'"),
+        ("path,frame\na.jpg,two\n", {}, "labels.csv line 2 has the frame 'two'"),
         ("path,label,site\na.jpg,fox,A\na.jpg,hare,B\n", {}, "line 2: 'A'; labels.csv line 3: 'B'"),
         ("path,label\na.jpg,fox\na.jpg,empty\n", {}, "labels.csv line 2.*'blank' beside|'blank' beside"),
-        ("path,label\n../a.jpg,fox\n", {}, "relative to the root.*labels.csv line 2"),
-        ("path,label\n/else/a.jpg,fox\n", {}, "relative to the root.*labels.csv line 2"),
+        (
+            "path,label\n../a.jpg,fox\n",
+            {},
+            "labels.csv line 2 has a file_path that is not relative to the root",
+        ),
+        (
+            "path,label\n/else/a.jpg,fox\n",
+            {},
+            "labels.csv line 2 has a file_path that is not relative to the root",
+        ),
         ("path,time\na.jpg,gestern\n", {}, r"'gestern' \(labels.csv line 2\)"),
         ("path,boxes\na.jpg,1\n", {}, "column 'boxes' is called like"),
     ],
@@ -101,7 +109,7 @@ def test_a_wrong_table_is_refused_with_its_line(
     tmp_path: Path, text: str, options: dict[str, object], complaint: str
 ) -> None:
     with pytest.raises(DataError, match=complaint):
-        table(tmp_path, text, **options)
+        table(tmp_path, text, strict=True, **options)
 
 
 @pytest.mark.parametrize(
@@ -122,16 +130,27 @@ def test_a_senseless_option_is_a_usage_error(tmp_path: Path, options: dict[str, 
 
 
 def test_lines_are_those_of_the_file_also_after_a_cell_of_two_lines(tmp_path: Path) -> None:
+    text = 'path,note\na.jpg,"two\nlines"\n\n,x\n'
     with pytest.raises(DataError, match=r"labels\.csv line 5 has no path"):
-        table(tmp_path, 'path,note\na.jpg,"two\nlines"\n\n,x\n')
+        table(tmp_path, text, strict=True)
+    rejected = table(tmp_path, text).facts.rejected
+    assert rejected is not None
+    assert [(row.where, row.reason) for row in rejected.rows] == [("labels.csv line 5", "has no path")]
 
 
-def test_another_encoding_is_named_not_guessed(tmp_path: Path) -> None:
+def test_an_encoding_is_a_named_guess_or_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_bytes("path,label\na.jpg,Rötelmaus\n".encode("cp1252"))
-    with pytest.raises(DataError, match=r"line 2 is not utf-8.*cp1252"):
+    guessed = read(path)
+    assert guessed.labels == ["Rötelmaus"]
+    assert any("a guess: line 2 says 'a.jpg,Rötelmaus'" in note for note in guessed.facts.notes)
+    asked = read(path, encoding="cp1252")
+    assert asked.labels == ["Rötelmaus"]
+    assert not any("guess" in note for note in asked.facts.notes)
+    path.write_bytes("path,label\na.jpg,Rötelmaus\n".encode("cp850"))
+    with pytest.raises(DataError, match=r"line 2 is not utf-8.*--encoding"):
         read(path)
-    assert read(path, encoding="cp1252").labels == ["Rötelmaus"]
+    assert read(path, encoding="cp850").labels == ["Rötelmaus"]
 
 
 def test_times_keep_the_wall_clock_and_know_the_instant_only_where_it_is_written(tmp_path: Path) -> None:
@@ -188,7 +207,7 @@ def test_every_cell_of_a_csv_comes_back(
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(["n", "a", "b"])
         writer.writerows((n, *row) for n, row in enumerate(rows))
-    read_back = read_text_table(path)
+    read_back = read_table(path)
     assert read_back["n"].to_list() == [str(n) for n in range(len(rows))]
 
     def expected(cell: str) -> str | None:

@@ -56,7 +56,7 @@ def test_rows_of_another_form_are_refused(
     for name in [name for name, values in changes.items() if values is None]:
         del rows[name]
     with pytest.raises(GuestError, match=complaint):
-        read(tmp_path, format="guest-draft")
+        read(tmp_path, format="guest-draft", strict=True)
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_rows_with_a_wrong_value_are_named_by_number_where_they_have_no_line(
 ) -> None:
     rows.update(changes)
     with pytest.raises(DataError, match=complaint):
-        read(tmp_path, format="guest-draft")
+        read(tmp_path, format="guest-draft", strict=True)

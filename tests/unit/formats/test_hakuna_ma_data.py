@@ -139,7 +139,7 @@ def test_sequences_of_another_form_take_place_and_season_from_the_folders(files:
     [
         ({"train_metadata": "seq_id,file_name,datetime\na,b.jpg\n"}, "train_metadata.csv line 2 has 2 cells"),
         ({"train_metadata": METADATA + "a,b,c,d\n"}, "train_metadata.csv line 7 has 4 cells"),
-        ({"train_metadata": METADATA + ",b.jpg,\n"}, "train_metadata.csv line 7: there is no seq_id"),
+        ({"train_metadata": METADATA + ",b.jpg,\n"}, "train_metadata.csv line 7 has no seq_id"),
         (
             {"train_metadata": METADATA + METADATA.split("\n")[1]},
             "media_id that occurs more than once: .*line 2",
@@ -151,11 +151,14 @@ def test_sequences_of_another_form_take_place_and_season_from_the_folders(files:
         ),
         (
             {"train_labels": LABELS + "SER_S9#A#1#1,0,0,2\n"},
-            "train_labels.csv line 5: the label 'zebra' is '2'",
+            "train_labels.csv line 5 has for the label 'zebra' '2'",
         ),
-        ({"train_labels": LABELS + "SER_S9#A#1#1,0,0,no\n"}, "line 5: the label 'zebra' is 'no', not 0 or 1"),
+        (
+            {"train_labels": LABELS + "SER_S9#A#1#1,0,0,no\n"},
+            "line 5 has for the label 'zebra' 'no', not 0 or 1",
+        ),
         ({"train_labels": LABELS + "SER_S9#A#1#1,0,0\n"}, "train_labels.csv line 5 has 3 cells"),
-        ({"train_labels": LABELS + "SER_S9#A#1#1,0,0,0\n"}, "line 5: no label is 1"),
+        ({"train_labels": LABELS + "SER_S9#A#1#1,0,0,0\n"}, "line 5 has no label that is 1"),
         (
             {"train_labels": LABELS + "SER_S1#B04#1#2,0,0,1\n"},
             "more than once: train_labels.csv line 3 and .* 5",
@@ -171,7 +174,7 @@ def test_wrong_files_are_refused_with_the_line(
     files: Callable[..., Path], changes: dict[str, str], complaint: str
 ) -> None:
     with pytest.raises(DataError, match=complaint):
-        read(files(**changes))
+        read(files(**changes), strict=True)
 
 
 def test_labels_may_be_written_as_floats(files: Callable[..., Path]) -> None:

@@ -120,13 +120,19 @@ def test_drivendata_metadata_give_events_times_and_the_published_split(tmp_path:
         ({"train_labels_csv": "hog\n1\n"}, "train_labels.csv line 1: the column id is missing"),
         ({"train_labels_csv": "id\na\n"}, "no label columns"),
         ({"train_labels_csv": LABELS + "b,1,0\n"}, "'b' occurs more than once: train_labels.csv line 2 and"),
-        ({"train_labels_csv": LABELS + "z,1,0\n"}, "train_labels.csv line 4: the id 'z' has labels but"),
-        ({"train_labels_csv": "id,blank,hog\na,0.3,0.7\n"}, "line 2: the label 'blank' is '0.3', not 0 or 1"),
-        ({"train_labels_csv": "id,blank,hog\na,,1\n"}, "line 2: the label 'blank' is None"),
-        ({"train_labels_csv": "id,blank,hog\na,0,0\n"}, "line 2: no label is 1"),
+        (
+            {"train_labels_csv": LABELS + "z,1,0\n"},
+            "train_labels.csv line 4 has labels for the id 'z', which is not",
+        ),
+        (
+            {"train_labels_csv": "id,blank,hog\na,0.3,0.7\n"},
+            "line 2 has for the label 'blank' '0.3', not 0 or 1",
+        ),
+        ({"train_labels_csv": "id,blank,hog\na,,1\n"}, "line 2 has for the label 'blank' nothing"),
+        ({"train_labels_csv": "id,blank,hog\na,0,0\n"}, "line 2 has no label that is 1"),
         (
             {"train_labels_csv": "id,blank,hog\na,1,1\n"},
-            "'blank' beside another label: train_features.csv line 2",
+            "train_features.csv line 2 has 'blank' beside another label",
         ),
     ],
 )
@@ -135,7 +141,7 @@ def test_wrong_drivendata_files_are_refused_with_file_and_line(
 ) -> None:
     write(tmp_path, **{"train_features_csv": FEATURES, "train_labels_csv": LABELS, **files})
     with pytest.raises(DataError, match=complaint):
-        read(tmp_path)
+        read(tmp_path, strict=True)
 
 
 def test_a_class_without_media_is_told(tmp_path: Path) -> None:
@@ -442,7 +448,7 @@ def test_coco_categories_go_by_name_and_boxes_become_fractions(tmp_path: Path) -
         ({"images": [{"id": "i1"}]}, r"images\[0\] has no 'file_name'"),
         (
             {"images": [{"id": "i1", "file_name": "a"}, {"id": "i1", "file_name": "b"}], "annotations": []},
-            r"more than once: images\[0\]",
+            r"more than once: .*images\[0\]",
         ),
         ({"annotations": [{"image_id": "i9", "category_id": 0}]}, r"annotations\[0\] has the image_id i9"),
         (
@@ -456,7 +462,7 @@ def test_coco_categories_go_by_name_and_boxes_become_fractions(tmp_path: Path) -
         ({"annotations": [{"image_id": "i1", "category_id": 0, "bbox": [1, 2, 3]}]}, "not four numbers"),
         (
             {"annotations": [{"image_id": "i1", "category_id": c} for c in (0, 5)]},
-            r"'blank' beside another label: images\[0\]",
+            r"images\[0\] has 'blank' beside another label",
         ),
     ],
 )
@@ -464,7 +470,7 @@ def test_wrong_coco_is_refused_with_the_entry(
     tmp_path: Path, changes: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(DataError, match=complaint):
-        read(coco(tmp_path, **changes))
+        read(coco(tmp_path, **changes), strict=True)
 
 
 # --- MegaDetector

@@ -150,7 +150,7 @@ def test_a_timelapse_export_that_is_wrong_is_named_by_line(
     change: tuple[str, str], complaint: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=complaint):
-        read(csv_file(tmp_path, TIMELAPSE.replace(*change)), format="timelapse")
+        read(csv_file(tmp_path, TIMELAPSE.replace(*change)), format="timelapse", strict=True)
     with pytest.raises(UsageError, match="not path"):
         read(csv_file(tmp_path, TIMELAPSE), format="timelapse", columns={"path": "File"})
     with pytest.raises(DataError, match="no column 'Tier'"):

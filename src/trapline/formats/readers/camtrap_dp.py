@@ -17,8 +17,8 @@ from trapline.formats.camtrap_dp_schema import TABLES
 from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import read_text_table
 from trapline.storage import safe_unzip, zip_names
+from trapline.tables import read_table
 
 DESCRIPTOR = "datapackage.json"
 MAX_TABLE_BYTES = 8 * 1024**3
@@ -173,7 +173,7 @@ def _read(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
     tables = {}
     for table in TABLES:
         path = folder / f"{table}.csv"
-        read = read_text_table(path)
+        read = read_table(path)
         missing = [name for name in _NEEDED[table] if name not in read.columns]
         if missing:
             have = ", ".join(name for name in read.columns if name != "_place")

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.errors import DataError
-from trapline.formats.text_table import read_text_table
+from trapline.tables import read_table
 
 SHIFT = "clock_shift_seconds"
 """A column of catalogs with wrong clocks: what was added to the camera's time, seconds; null if nothing."""
@@ -52,7 +52,7 @@ def read_clock_shifts(path: Path) -> list[ClockShift]:
     Raises:
         DataError: the table has other columns, or a row does not say by how much; file and line are named.
     """
-    table = read_text_table(path)
+    table = read_table(path)
     strange = [name for name in table.columns if name not in (*_COLUMNS, "_place")]
     if strange:
         raise DataError(

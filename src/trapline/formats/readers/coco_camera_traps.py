@@ -16,7 +16,7 @@ from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import rename_columns
+from trapline.tables import rename_columns
 
 _OUTSIDE = 0.01  # pixels are rounded; what is further outside than this share is clipped and counted
 _RENAMED = {
@@ -133,7 +133,7 @@ def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str],
 
 
 def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
-    index = pl.format("images[{}] ", pl.int_range(pl.len())).alias("_place")
+    index = pl.format("{} images[{}]", pl.lit(source.name), pl.int_range(pl.len())).alias("_place")
     if "datetime" in images.columns and "date_captured" in images.columns:
         images = images.with_columns(pl.coalesce("datetime", "date_captured").alias("datetime")).drop(
             "date_captured"

@@ -13,7 +13,7 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import read_text_table
+from trapline.tables import read_numbers, read_table, reject_rows, split_cells
 from trapline.taxonomy import PART_NAMES
 
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
@@ -49,11 +49,11 @@ _TARGETS = {
     "split": "split",
     "id": "media_id",
 }
-_SUFFIXES = (".csv", ".tsv", ".txt")
+_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 
 def _recognise(source: Path) -> str | None:
-    return "it is a table as text" if source.is_file() and source.suffix.lower() in _SUFFIXES else None
+    return "it is a table as text" if source.is_file() and source.name.lower().endswith(_SUFFIXES) else None
 
 
 @reader("csv", recognise=_recognise, rank=1)
@@ -63,7 +63,6 @@ def read_csv_table(
     columns: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     root: Path | str | None = None,
-    encoding: str = "utf-8",
     exif: bool = False,
 ) -> Draft:
     """Any CSV or TSV: path, label(s), location, deployment, event, time, frame, split, id; zamba's as it is.
@@ -74,7 +73,6 @@ def read_csv_table(
             empty name means that there is none.
         label_separator: what stands between several labels in one cell.
         root: the folder that the paths start from, instead of the file's own.
-        encoding: of the file, as in cp1252.
         exif: take the times from the photos' EXIF data; the table has none.
 
     Returns:
@@ -85,7 +83,7 @@ def read_csv_table(
         DataError: a column is missing, or rows of one media disagree; file and line are named.
         UsageError: `columns` names something unknown, or times are both in the table and asked of EXIF.
     """
-    table = read_text_table(source, encoding=encoding)
+    table = read_table(source)
     taken = match_columns(table.columns, columns or {}, source)
     if exif and "time" in taken:
         raise UsageError(
@@ -99,16 +97,14 @@ def read_csv_table(
         *([pl.col(taken["label"]).alias("_label")] if "label" in taken else []),
         *(pl.col(name) for name in _free(table.columns, taken)),
     )
-    missing = rows.filter(pl.col("file_path").is_null())
-    if missing.height:
-        raise DataError(f"{missing['_place'][0]} has no path ({missing.height} such rows in {source}).")
+    rows = reject_rows(rows, pl.col("file_path").is_null(), "has no path")
     rows = rows.with_columns(normal_paths(rows["file_path"], folder))
     notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}"]
     if "split" in rows.columns:
         rows = _read_parts(rows)
     if "frame" in rows.columns:
         rows = _read_frames(rows)
-    rows, merged = _one_row_a_media(rows, label_separator)
+    rows, merged = _one_row_a_media(rows, taken.get("label", ""), label_separator, source.name)
     if "media_id" not in rows.columns:
         rows = rows.with_columns(pl.col("file_path").alias("media_id"))
     if exif:
@@ -169,31 +165,34 @@ def _free(names: list[str], taken: Mapping[str, str]) -> dict[str, None]:
 
 def _read_parts(rows: pl.DataFrame) -> pl.DataFrame:
     parts = pl.col("split").str.to_lowercase().replace_strict(PART_NAMES, default=None)
-    unknown = rows.filter(pl.col("split").is_not_null() & parts.is_null())
-    if unknown.height:
-        raise DataError(
-            f"{unknown['_place'][0]}: '{unknown['split'][0]}' is no part of a split "
-            f"({', '.join(sorted(PART_NAMES))}). If the column is something else: --column split= leaves it."
-        )
+    reason = pl.format(
+        "has the part '{}', which no split has ({}); --column split= leaves the column out",
+        "split",
+        pl.lit(", ".join(sorted(PART_NAMES))),
+    )
+    rows = reject_rows(rows, pl.col("split").is_not_null() & parts.is_null(), reason)
     return rows.with_columns(parts.alias("split"))
 
 
 def _read_frames(rows: pl.DataFrame) -> pl.DataFrame:
-    numbers = pl.col("frame").cast(pl.Int64, strict=False)
-    wrong = rows.filter(pl.col("frame").is_not_null() & numbers.is_null())
-    if wrong.height:
-        raise DataError(f"{wrong['_place'][0]}: the frame is {wrong['frame'][0]!r}, not a whole number.")
-    return rows.with_columns(numbers)
+    numbers = read_numbers(rows["frame"])
+    whole = (numbers == numbers.round()) & (numbers.abs() < 2**53)
+    wrong = rows["frame"].is_not_null() & ~whole.fill_null(False)
+    kept = reject_rows(
+        rows.with_columns(numbers.alias("_given")),
+        wrong,
+        pl.format("has the frame '{}', which is no whole number", "frame"),
+    )
+    return kept.with_columns(pl.col("_given").cast(pl.Int64).alias("frame")).drop("_given")
 
 
-def _one_row_a_media(rows: pl.DataFrame, separator: str | None) -> tuple[pl.DataFrame, list[str]]:
+def _one_row_a_media(
+    rows: pl.DataFrame, column: str, separator: str | None, file: str
+) -> tuple[pl.DataFrame, list[str]]:
     """Put the rows of each path together, their labels in the order of the file."""
     if "_label" in rows.columns:
-        cell = pl.col("_label")
-        words = cell.str.split(separator) if separator else pl.concat_list(cell)
-        rows = rows.with_columns(
-            words.list.eval(pl.element().str.strip_chars().replace("", None).drop_nulls()).alias("labels")
-        ).drop("_label")
+        words = split_cells(rows["_label"].alias(column), separator, file)
+        rows = rows.with_columns(words.alias("labels")).drop("_label")
     if not rows["file_path"].is_duplicated().any():
         return _null_for_empty(rows), []
     known = [name for name in (*_TARGETS.values(), "_place") if name in rows.columns and name != "file_path"]
@@ -205,7 +204,7 @@ def _one_row_a_media(rows: pl.DataFrame, separator: str | None) -> tuple[pl.Data
         else []
     )
     together = rows.group_by("file_path", maintain_order=True).agg(
-        pl.col(known).first(), *labels, pl.col(free).unique(maintain_order=True).drop_nulls()
+        pl.col(known).drop_nulls().first(), *labels, pl.col(free).unique(maintain_order=True).drop_nulls()
     )
     together = together.with_columns(pl.col(name).list.join("; ").replace("", None) for name in free)
     extra = rows.height - together.height
@@ -222,7 +221,7 @@ def _null_for_empty(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _refuse_disagreement(rows: pl.DataFrame, names: list[str]) -> None:
     for name in names:
-        differs = rows.filter(pl.col(name).n_unique().over("file_path") > 1)
+        differs = rows.filter(pl.col(name).drop_nulls().n_unique().over("file_path") > 1)
         if differs.height:
             path = differs["file_path"][0]
             own = differs.filter(pl.col("file_path") == path)

@@ -13,16 +13,20 @@ from pydantic import JsonValue
 from trapline.catalog import (
     BLANK_WORDS,
     EVENT_LABELS,
+    SCHEMA,
     Catalog,
     CatalogFacts,
     ReadAs,
+    RejectedRows,
+    conform,
     normal_paths,
     number_frames,
+    row_rules,
 )
 from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
-from trapline.formats.text_table import describe_lines
 from trapline.formats.times import parse_times, to_utc
+from trapline.tables import current_reading, describe_lines, reject_rows
 from trapline.taxonomy import BLANK, group_spelt_alike
 
 
@@ -85,19 +89,28 @@ class CommonOptions:
         timezone: of the cameras' clocks, as Area/City; without it no time is zone-aware.
         time_format: how times are written, as in `%d/%m/%Y %H:%M`, where they are not `YYYY-MM-DD HH:MM:SS`.
         clock_shifts: a CSV of clocks that were wrong, and by how much (see `read_clock_shifts`).
+        encoding: of the source's text files, as in cp1252; otherwise each one's is found out.
+        not_missing (WORD): words that are no missing values here, as in NA; country=NA in one column.
+        strict: refuse the source where a row cannot be used; otherwise such rows are listed and left out.
     """
 
     blank: Sequence[str] = ()
     timezone: str | None = None
     time_format: str | None = None
     clock_shifts: Path | str | None = None
+    encoding: str | None = None
+    not_missing: Sequence[str] = ()
+    strict: bool = False
 
 
 def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     """Turn what a reader found into a checked catalog, which says by whom it was read.
 
+    Rows that break a rule of the catalog are left out and listed. It is done while the reading is open.
+
     Raises:
-        DataError: a row breaks a rule of the catalog, or no time can be read; file and line are named.
+        DataError: all rows are such, or one where the reading is strict; a media's id occurs twice, or no
+            time can be read; file and line are named.
         UsageError: the time zone or the time format cannot be right.
     """
     rows = draft.rows
@@ -109,6 +122,7 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     if mapped:
         counts = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
         notes.append(f"read as '{BLANK}': {counts}")
+    rows = _reject_bad_rows(rows)
     notes += _label_notes(rows)
     if "_time_text" in rows.columns:
         rows, time_notes = parse_times(rows, options.time_format, draft.time_source)
@@ -123,11 +137,15 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     notes += event_notes
     if "_frame_number" in rows.columns:
         rows = number_frames(rows)
+    reading = current_reading()
+    reading.check_words()
+    count = reading.rejected_count
     facts = CatalogFacts(
         format=read_as,
-        notes=tuple(notes),
+        notes=(*reading.describe_rejected(), *reading.notes, *notes),
         blank_from=mapped,
         left_out=tuple(draft.left_out),
+        rejected=RejectedRows(count=count, rows=tuple(reading.rejected)) if count else None,
         unreadable_folders=tuple(draft.unreadable_folders),
         timezone=options.timezone,
         others=draft.others,
@@ -140,6 +158,18 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
         where=SourceLines(rows.select(line_columns)),
         facts=facts,
     )
+
+
+def _reject_bad_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows without those that break a rule of the catalog, if any does."""
+    lines = [name for name in ("_place", "_file", "_line") if name in rows.columns]
+    known = [name for name in rows.columns if name in (*SCHEMA, EVENT_LABELS)]
+    table = conform(rows.select(*known, *lines, pl.int_range(pl.len()).alias("_row")))
+    whole = table.height
+    for reason, bad in row_rules(table.columns):
+        named = pl.format("{} (file_path '{}')", pl.lit(reason), pl.col("file_path").fill_null(""))
+        table = reject_rows(table, bad, named)
+    return rows if table.height == whole else rows[table["_row"]]
 
 
 def _events_at_one_location(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:

@@ -11,7 +11,7 @@ from trapline.errors import DataError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.one_hot import read_one_hot
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import describe_line, read_text_table, rename_columns
+from trapline.tables import read_table, refuse_missing_columns, reject_rows, rename_columns
 
 _FEATURES = {
     "train": ("train_features.csv", "training_set_features.csv"),
@@ -71,7 +71,7 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None
     features = _first(folder, _FEATURES[part])
     if features is None:
         return None
-    table = _match_columns(read_text_table(features), features, ("id", "filepath"))
+    table = _match_columns(read_table(features), features, ("id", "filepath"))
     table = rename_columns(table, _RENAMED, features)
     published = "published_split"
     if published not in table.columns:
@@ -89,12 +89,11 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]] | None
 
 def _join_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
     given, notes = read_one_hot(path, "id")
-    lost = given.join(table, left_on="id", right_on="media_id", how="anti")
-    if lost.height:
-        raise DataError(
-            f"{describe_line(path, lost['_line'][0])}: the id '{lost['id'][0]}' has labels but is not among "
-            f"the features ({lost.height} such ids)."
-        )
+    given = reject_rows(
+        given.with_columns(pl.lit(path.name).alias("_file")),
+        ~pl.col("id").is_in(table["media_id"].implode()),
+        pl.format("has labels for the id '{}', which is not among the features", "id"),
+    )
     joined = table.join(
         given.select("id", "labels"), left_on="media_id", right_on="id", how="left", maintain_order="left"
     )
@@ -102,7 +101,7 @@ def _join_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[st
 
 
 def _join_metadata(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
-    given = _unique_ids(_match_columns(read_text_table(path), path, ("id",)), path)
+    given = _unique_ids(_match_columns(read_table(path), path, ("id",)), path)
     lost = given.join(table, left_on="id", right_on="media_id", how="anti", maintain_order="left")
     notes = []
     if lost.height:
@@ -122,10 +121,7 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _match_columns(table: pl.DataFrame, path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        have = ", ".join(name for name in table.columns if name != "_place")
-        raise DataError(f"{path} line 1: the column {' and '.join(missing)} is missing; it has: {have}.")
+    refuse_missing_columns(path, table.columns, needed)
     return table
 
 

@@ -12,7 +12,14 @@ from trapline.errors import DataError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.one_hot import read_one_hot
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import describe_line, read_flat_table, read_text_table, rename_columns
+from trapline.tables import (
+    describe_line,
+    read_flat_table,
+    read_header,
+    read_table,
+    reject_rows,
+    rename_columns,
+)
 
 NUMBER_IN_NAME = r"(\d+)\D*$"
 """The last number in a file's name: the camera's count of its photos."""
@@ -32,11 +39,7 @@ def _recognise(source: Path) -> str | None:
 
 
 def _is_metadata(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        columns = [name.strip().strip('"') for name in file.readline(10_000).split(",")]
-    return "seq_id" in columns and "file_name" in columns
+    return {"seq_id", "file_name"} <= set(read_header(path))
 
 
 @reader("hakuna_ma_data", recognise=_recognise, rank=-1)
@@ -101,13 +104,12 @@ def _read_part(folder: Path, part: str) -> tuple[pl.DataFrame, list[str]]:
     path = folder / f"{part}_metadata.csv"
     rows = rename_columns(read_flat_table(path, ("seq_id", "file_name")), {"datetime": "_time_text"}, path)
     rename_columns(rows, _RENAMED, path)  # refuses, before all is joined, what cannot be renamed in the end
+    rows = rows.with_columns(pl.lit(path.name).cast(pl.Categorical).alias("_file"))
     for name in ("seq_id", "file_name"):
         if rows[name].null_count():
-            line = rows.filter(pl.col(name).is_null())["_line"][0]
-            raise DataError(f"{describe_line(path, line)}: there is no {name}.")
+            rows = reject_rows(rows, pl.col(name).is_null(), f"has no {name}")
     unlabelled = pl.lit(None, pl.List(pl.String))
     rows = rows.with_columns(
-        pl.lit(path.name).cast(pl.Categorical).alias("_file"),
         pl.lit(part).alias("published_split"),
         unlabelled.alias("labels"),
         unlabelled.alias("event_labels"),
@@ -138,7 +140,7 @@ def _join_event_labels(rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, li
 
 
 def _join_frame_labels(rows: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, list[str]]:
-    given = read_text_table(path)
+    given = read_table(path)
     missing = [name for name in ("file_name", "label") if name not in given.columns]
     if missing:
         raise DataError(f"{path} line 1: the column {' and '.join(missing)} is missing.")

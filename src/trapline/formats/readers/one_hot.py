@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from trapline.errors import DataError
-from trapline.formats.text_table import describe_line, read_flat_table
+from trapline.tables import (
+    describe_line,
+    read_number_table,
+    read_table,
+    refuse_missing_columns,
+    reject_rows,
+    with_lines,
+)
 
+_WRITTEN = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 _BITS = 62
 """Columns that are put into one integer to find the rows with the same labels."""
 
@@ -21,23 +28,61 @@ def read_one_hot(path: Path, id_column: str) -> tuple[pl.DataFrame, list[str]]:
         `id_column`, `labels` (list of the columns that are 1, in the order of the file) and `_line`, one row
         an id; and notes: labels that no row has.
 
+    Rows of which a cell is neither 0 nor 1 (nor true or false), or that have no label, cannot be used.
+
     Raises:
-        DataError: a column is missing, a cell is neither 0 nor 1, a row has no label, or an id occurs twice;
-            the line is named.
+        DataError: a column is missing, an id occurs twice, or rows cannot be used where that is refused; the
+            line is named.
     """
-    table = read_flat_table(path, (id_column,), numbers=True)
-    classes = [name for name in table.columns if name not in (id_column, "_line")]
+    table = read_number_table(path, (id_column,))
+    classes = [] if table is None else [name for name in table.columns if name not in (id_column, "_line")]
+    if table is None or not _is_plain(table, classes, id_column):
+        table, classes = _read_cells(path, id_column)
     if not classes:
         raise DataError(f"{path} has no label columns, only the {id_column}.")
     _refuse_doubled(table, id_column, path)
-    _refuse_other_numbers(table, classes, path)
     counts = table.select(pl.col(classes).cast(pl.Int64).sum()).row(0)
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     labels = table.select(id_column, "_line").hstack([_lists(table, classes)])
-    none = labels.filter(pl.col("labels").list.len() == 0)
-    if none.height:
-        raise DataError(f"{describe_line(path, none['_line'][0])}: no label is 1 ({none.height} such rows).")
     return labels, [f"{path.name}: no row has the label {', '.join(empty)}"] if empty else []
+
+
+def _is_plain(table: pl.DataFrame, classes: list[str], id_column: str) -> bool:
+    """Whether every row has an id, 0 or 1 in each cell, and a 1."""
+    if not classes or table[id_column].null_count():
+        return False
+    if not all(((table[name] == 0) | (table[name] == 1)).all() for name in classes):
+        return False
+    return bool((table.select(pl.max_horizontal(pl.col(classes))).to_series() == 1).all())
+
+
+def _read_cells(path: Path, id_column: str) -> tuple[pl.DataFrame, list[str]]:
+    """The rows that can be used, their cells 0 and 1, and the names of the labels."""
+    given = read_table(path)
+    refuse_missing_columns(path, given.columns, (id_column,))
+    classes = [name for name in given.columns if name not in (id_column, "_place")]
+    given = reject_rows(given, pl.col(id_column).is_null(), f"has no {id_column}")
+    number = {
+        name: pl.col(name).str.to_lowercase().replace_strict(_WRITTEN, default=None, return_dtype=pl.Int8)
+        for name in classes
+    }
+    if classes:
+        wrong = [
+            pl.when(value.is_null()).then(
+                pl.format("has for the label '{}' {}, not 0 or 1", pl.lit(name), _quoted(pl.col(name)))
+            )
+            for name, value in number.items()
+        ]
+        given = reject_rows(
+            given, pl.any_horizontal(v.is_null() for v in number.values()), pl.coalesce(wrong)
+        )
+        given = given.with_columns(value.alias(name) for name, value in number.items())
+        given = reject_rows(given, pl.max_horizontal(pl.col(classes)) == 0, "has no label that is 1")
+    return with_lines(given), classes
+
+
+def _quoted(cell: pl.Expr) -> pl.Expr:
+    return pl.when(cell.is_null()).then(pl.lit("nothing")).otherwise(pl.format("'{}'", cell))
 
 
 def _lists(table: pl.DataFrame, classes: list[str]) -> pl.Series:
@@ -71,25 +116,3 @@ def _refuse_doubled(table: pl.DataFrame, id_column: str, path: Path) -> None:
     lines = twice.filter(pl.col(id_column).eq_missing(name))["_line"].head(5).to_list()
     where = " and ".join(describe_line(path, line) for line in lines)
     raise DataError(f"The {id_column} '{name}' occurs more than once: {where} ({path}).")
-
-
-def _refuse_other_numbers(table: pl.DataFrame, classes: list[str], path: Path) -> None:
-    wrong: dict[str, Any] = {}
-    for name in classes:
-        bad = ~((table[name] == 0) | (table[name] == 1)).fill_null(False)
-        if bad.any():
-            wrong[name] = bad
-    if not wrong:
-        return
-    rows = pl.DataFrame(wrong).select(pl.any_horizontal(pl.all()))
-    row = int(rows.to_series().arg_true()[0])
-    name = next(name for name, bad in wrong.items() if bad[row])
-    line = int(table["_line"][row])
-    try:
-        written = pl.read_csv(path, skip_rows_after_header=line - 2, n_rows=1, infer_schema=False)[name][0]
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # a quote before that line, or in it
-        written = "something else"
-    raise DataError(
-        f"{describe_line(path, line)}: the label '{name}' is {written!r}, not 0 or 1 "
-        f"({int(rows.sum().item())} such rows)."
-    )

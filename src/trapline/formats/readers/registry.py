@@ -15,6 +15,7 @@ from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
 from trapline.options import Option, check_options, check_positional, options_of
 from trapline.registry import GuestError, Registry
+from trapline.tables import Reading, open_reading
 
 ReadFunction = Callable[..., Draft]
 
@@ -97,8 +98,8 @@ def read(
         event_gap: media without an event are put together when less than this lies between them; where
             None only the readers of card folders do so.
         content: read every file whole and keep what it is known by when it is renamed or moved.
-        **options: those of every reader (`blank`, `timezone`, `time_format`, `clock_shifts`; see
-            `CommonOptions`), and the reader's own.
+        **options: those of every reader (`blank`, `timezone`, `encoding`, `strict`, …; see `CommonOptions`),
+            and the reader's own.
 
     Raises:
         DataError: the source is missing, of no known format, or wrong; file and line are named.
@@ -127,7 +128,8 @@ def _read_foreign(source: Path, format: str, options: dict[str, Any]) -> tuple[C
         raise UsageError(f"The folder that --root names, '{root}', does not exist.")
     shared = {option.name for option in COMMON_OPTIONS}
     common = CommonOptions(**{name: options[name] for name in options if name in shared})
-    with READERS.naming_guests(chosen.name):
+    reading = Reading(encoding=common.encoding, not_missing=common.not_missing, strict=common.strict)
+    with READERS.naming_guests(chosen.name), open_reading(reading):
         draft = chosen.function(source, **{name: options[name] for name in options if name not in shared})
         if not isinstance(draft, Draft):
             raise TypeError(f"it gave a {type(draft).__name__} and not a Draft")

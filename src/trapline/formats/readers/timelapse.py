@@ -11,7 +11,7 @@ from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
-from trapline.formats.text_table import read_text_table
+from trapline.tables import read_header, read_table, reject_rows, split_cells
 
 _LABELS = ("species", "label", "animal", "taxon", "class")
 _LOCATIONS = ("station", "site", "location", "camera")
@@ -19,11 +19,9 @@ _OWN = ("File", "RelativePath", "RootFolder", "Folder", "DateTime", "Date", "Tim
 
 
 def _recognise(source: Path) -> str | None:
-    if source.suffix.lower() != ".csv" or not source.is_file():
+    if not source.name.lower().endswith((".csv", ".csv.gz")):
         return None
-    with source.open("rb") as file:
-        header = file.read(65536).decode("utf-8-sig", errors="replace").split("\n", 1)[0]
-    names = {name.strip().strip('"') for name in header.split(",")}
+    names = set(read_header(source))
     timed = "DateTime" in names or {"Date", "Time"} <= names
     return (
         "it has Timelapse's columns File and RelativePath"
@@ -57,7 +55,7 @@ def read_timelapse(
         DataError: a column is missing, a row has no file, or rows of one file disagree on location or time.
         UsageError: `columns` names something else.
     """
-    table = read_text_table(source)
+    table = read_table(source)
     missing = [name for name in ("File", "RelativePath") if name not in table.columns]
     if missing:
         raise DataError(f"{source} line 1 lacks the column {missing[0]}, which Timelapse always writes.")
@@ -67,18 +65,18 @@ def read_timelapse(
         raise UsageError(f"Of a Timelapse CSV the columns label and location can be named, not {unknown[0]}.")
     labels = _column(table, asked.get("label"), _LABELS, source)
     location = _column(table, asked.get("location"), _LOCATIONS, source)
-    nameless = table.filter(pl.col("File").is_null())
-    if nameless.height:
-        raise DataError(f"{nameless['_place'][0]} names no file.")
+    table = reject_rows(table, pl.col("File").is_null(), "names no file")
     folder = pl.col("RelativePath").fill_null("").str.strip_chars("/\\")
     path = pl.when(folder == "").then("File").otherwise(folder + "/" + pl.col("File"))
     free = [name for name in table.columns if name not in (*_OWN, labels, location)]
+    cells = pl.Series("labels", [None] * table.height, pl.String) if labels is None else table[labels]
+    words = split_cells(cells, label_separator, source.name)
     rows = table.select(
         path.alias("file_path"),
         "_place",
         _time(table).alias("_time_text"),
         (pl.lit(None, pl.String) if location is None else pl.col(location)).alias("location_id"),
-        _words(labels, label_separator).alias("labels"),
+        pl.lit(words).alias("labels"),
         *(pl.col(name).alias(f"timelapse_{name}") for name in free),
     )
     folder_above = source.parent if root is None else Path(root)
@@ -110,17 +108,9 @@ def _time(table: pl.DataFrame) -> pl.Expr:
     return pl.lit(None, pl.String)
 
 
-def _words(column: str | None, separator: str | None) -> pl.Expr:
-    if column is None:
-        return pl.lit(None, pl.List(pl.String))
-    cell = pl.col(column)
-    words = cell.str.split(separator) if separator else pl.concat_list(cell)
-    return words.list.eval(pl.element().str.strip_chars().replace("", None).drop_nulls())
-
-
 def _one_row_a_file(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     for name in ("location_id", "_time_text"):
-        differs = rows.filter(pl.col(name).n_unique().over("file_path") > 1)
+        differs = rows.filter(pl.col(name).drop_nulls().n_unique().over("file_path") > 1)
         if differs.height:
             raise DataError(
                 f"{differs['_place'][0]}: the rows of {differs['file_path'][0]} disagree on the "
@@ -128,7 +118,7 @@ def _one_row_a_file(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
             )
     free = [name for name in rows.columns if name.startswith("timelapse_")]
     together = rows.group_by("file_path", maintain_order=True).agg(
-        pl.col("_place", "_time_text", "location_id").first(),
+        pl.col("_place", "_time_text", "location_id").drop_nulls().first(),
         pl.col("labels").explode().drop_nulls().unique(maintain_order=True),
         *(pl.col(name).drop_nulls().unique(maintain_order=True).str.join("; ") for name in free),
     )
