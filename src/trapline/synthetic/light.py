@@ -118,14 +118,12 @@ def light_by_night(
     leafy = np.clip(green - np.maximum(red, blue), 0, 1)
     near_infrared = 0.5 * red + 0.3 * green + 0.2 * blue + 1.1 * leafy + 0.06
     y, x = np.ogrid[0 : camera.height, 0 : camera.width]
-    off = ((x / camera.width - 0.5 - camera.flash_side) / 0.52) ** 2 + (
-        (y / camera.height - 0.55) / 0.68
-    ) ** 2
+    off = ((x / camera.width - 0.5 - camera.flash_side) / 0.52) ** 2
+    off = off + ((y / camera.height - 0.55) / 0.68) ** 2
     beam = (np.exp(-0.75 * off) + 0.05).astype(np.float32)
     lit = near_infrared * (1 - sky) * beam * camera.flash * (4.2 / (distance + 0.8)) ** 1.7
-    lit = (
-        lit * rng.normal(1.25, 0.05) / (0.75 + np.quantile(lit[::5, ::5], 0.9))
-    )  # the camera's own exposure, in part
+    # the camera's own exposure, in part
+    lit = lit * rng.normal(1.25, 0.05) / (0.75 + np.quantile(lit[::5, ::5], 0.9))
     glare = Image.fromarray((np.clip(lit, 0, 1) * 255).astype(np.uint8))
     small = glare.resize((camera.width // 8, camera.height // 8), Image.Resampling.BOX)
     halo = small.filter(ImageFilter.GaussianBlur(1.8)).resize(glare.size, Image.Resampling.BILINEAR)

@@ -45,11 +45,11 @@ class _Canvas:
 
     def cover(self, picture: Image.Image, mask: Image.Image, at: tuple[int, int], distance: float) -> None:
         """Put something in front of all that is there."""
+        region = (*at, at[0] + mask.width, at[1] + mask.height)
         self.albedo.paste(picture, at, mask)
-        self.distance.paste(_code(distance), (*at, at[0] + mask.width, at[1] + mask.height), mask)
-        self.sky.paste(0, (*at, at[0] + mask.width, at[1] + mask.height), mask)
-        for shape in self.visible:
-            shape.paste(0, (*at, at[0] + mask.width, at[1] + mask.height), mask)
+        self.distance.paste(_code(distance), region, mask)
+        for covered in (self.sky, *self.visible):
+            covered.paste(0, region, mask)
 
 
 def _code(distance: float) -> int:
@@ -75,8 +75,7 @@ def render(
             eyes.append(_put_animal(canvas, scene, waiting.pop(0), light))
         for picture, mask, at in slab.states[state]:
             canvas.cover(picture, mask, at, slab.distance)
-    for actor in waiting:
-        eyes.append(_put_animal(canvas, scene, actor, light))
+    eyes += [_put_animal(canvas, scene, actor, light) for actor in waiting]
     developed = _expose(canvas, scene, light, rng)
     if light.night:
         developed = _shine(developed, canvas, eyes, rng, scene.camera.unit)
@@ -156,9 +155,7 @@ def _shine(
         if not inside or canvas.visible[number].getpixel((x, y)) < 100 or rng.random() > 0.35 + 0.5 * shine:  # type: ignore[operator]
             continue
         radius = max(0.012 * scale, 1.1 * unit)
-        ImageDraw.Draw(glow).ellipse(
-            (column - radius, row - radius, column + radius, row + radius), fill=int(120 + 135 * shine)
-        )
+        ImageDraw.Draw(glow).circle((column, row), radius, fill=int(120 + 135 * shine))
     if glow.getbbox() is None:
         return picture
     halo = glow.filter(ImageFilter.GaussianBlur(2.2 * unit))
@@ -176,12 +173,10 @@ def _seen(canvas: _Canvas, scene: Scene) -> list[Seen]:
         if area < LEAST_VISIBLE * camera.height * camera.width:
             continue
         y, x = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = (
-            x[0] / camera.width, y[0] / camera.height,
-            (x[-1] + 1 - x[0]) / camera.width, (y[-1] + 1 - y[0]) / camera.height,
-        )  # fmt: skip
-        rounded = tuple(round(float(value), 4) for value in box)
-        animals.append(Seen(rounded, area / (camera.height * camera.width), area / max(whole, 1)))  # type: ignore[arg-type]
+        corner, end = np.array([x[0], y[0]]), np.array([x[-1] + 1, y[-1] + 1])
+        box = np.concatenate([corner, end - corner]) / ([camera.width, camera.height] * 2)
+        rounded = tuple(round(value, 4) for value in box.tolist())
+        animals.append(Seen(rounded, area / (camera.height * camera.width), area / max(whole, 1)))
     return animals
 
 

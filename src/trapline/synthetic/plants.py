@@ -90,10 +90,8 @@ def bush(painter: Painter, across: float, distance: float, size: float) -> None:
     tall, wide = rng.uniform(0.5, 1.1) * scale, rng.uniform(0.35, 0.65) * scale
     for _ in range(int(rng.integers(3, 7))):  # stems
         end = (middle + rng.normal(0, 0.5) * wide, base - tall * rng.uniform(0.5, 0.95))
-        stem = tuple(int(v) for v in painter.bark[0] * 0.6)
-        painter.draw.line(
-            (middle + rng.normal(0, 0.08) * wide, base, *end), fill=stem, width=max(int(scale / 90), 1)
-        )
+        stem, start = tuple(int(v) for v in painter.bark[0] * 0.6), middle + rng.normal(0, 0.08) * wide
+        painter.draw.line((start, base, *end), fill=stem, width=max(int(scale / 90), 1))
     number = int(np.clip(tall * wide / 26 / camera.unit**2, 120, 620))
     u = rng.normal(0, 0.5, number).clip(-1.1, 1.1)
     v = rng.beta(2.2, 1.7, number)
@@ -130,14 +128,9 @@ def fern(painter: Painter, across: float, distance: float, size: float) -> None:
         for k in range(1, 14):
             reach = length * 0.17 * (1 - t[k]) ** 0.7 + 1
             colour = painter.leaf_colour(rng.random() * 0.6 + 0.2, light * (0.7 + 0.3 * t[k]))
-            across_x, across_y = np.cos(angle[k]) * reach, np.sin(angle[k]) * reach
-            width = max(int(length / 60), 1)
-            painter.draw.line(
-                (x[k], y[k], x[k] + across_x, y[k] + across_y - reach * 0.3), fill=colour, width=width
-            )
-            painter.draw.line(
-                (x[k], y[k], x[k] - across_x, y[k] - across_y - reach * 0.3), fill=colour, width=width
-            )
+            for side in (reach, -reach):
+                end = (x[k] + np.cos(angle[k]) * side, y[k] + np.sin(angle[k]) * side - reach * 0.3)
+                painter.draw.line((x[k], y[k], *end), fill=colour, width=max(int(length / 60), 1))
 
 
 def grass(painter: Painter, distances: npt.NDArray[np.float64]) -> None:
@@ -151,15 +144,7 @@ def grass(painter: Painter, distances: npt.NDArray[np.float64]) -> None:
         tall, lean = scale * rng.gamma(6, 0.024), rng.normal(0, 0.35)
         half = max(scale * 0.005, 0.55)
         top = (x + lean * tall, y - tall)
-        bend = (x + lean * tall * 0.3, y - tall * 0.6)
+        bend, row = x + lean * tall * 0.3, y - tall * 0.6
         colour = painter.leaf_colour(rng.random(), rng.uniform(0.5, 1.2))
-        painter.draw.polygon(
-            [
-                (x - half, y),
-                (bend[0] - half * 0.8, bend[1]),
-                top,
-                (bend[0] + half * 0.8, bend[1]),
-                (x + half, y),
-            ],
-            fill=colour,
-        )
+        left, right = [(x - half, y), (bend - half * 0.8, row)], [(bend + half * 0.8, row), (x + half, y)]
+        painter.draw.polygon([*left, top, *right], fill=colour)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from PIL import Image
 
 from trapline.synthetic.camera import Camera
 from trapline.synthetic.noise import Array, fractal_noise, look_up, window
-from trapline.synthetic.plants import Painter, bush, fern, grass, rock, trunk
+from trapline.synthetic.plants import Painter, Pair, bush, fern, grass, rock, trunk
 
 FARTHEST = 32.0  # metres; the wall of the forest
 SLABS = (14.0, 8.0, 6.0, 4.8, 3.8, 3.0, 2.3, 1.0)  # nearest distance of each slab, metres
@@ -28,9 +28,9 @@ class Palette:
         open_sky: share of the far wall through which the sky is seen.
     """
 
-    ground: tuple[tuple[int, int, int], tuple[int, int, int]]
-    leaf: tuple[tuple[int, int, int], tuple[int, int, int]]
-    bark: tuple[tuple[int, int, int], tuple[int, int, int]]
+    ground: Pair
+    leaf: Pair
+    bark: Pair
     trees: tuple[int, int]
     bushes: tuple[int, int]
     ferns: tuple[int, int]
@@ -62,6 +62,8 @@ PALETTES: dict[str, Palette] = {
     ),
 }  # fmt: skip
 
+
+DRAWN_BY = {"trunk": trunk, "bush": bush, "fern": fern, "rock": rock}
 
 WIND_STATES = 7  # each one more pushed about than the one before
 
@@ -130,18 +132,14 @@ def draw_scene(rng: np.random.Generator, camera: Camera, habitat: str) -> Scene:
 def _own_palette(palette: Palette, rng: np.random.Generator) -> Palette:
     """The palette with the season and soil of one location."""
 
-    def shift(
-        pair: tuple[tuple[int, int, int], tuple[int, int, int]], spread: float
-    ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    def shift(pair: Pair, spread: float) -> Pair:
         factor = rng.normal(1, spread, 3) * rng.normal(1, spread)
         first, last = (np.clip(np.array(colour) * factor, 8, 245).astype(int).tolist() for colour in pair)
         return tuple(first), tuple(last)
 
-    return Palette(
-        shift(palette.ground, 0.055), shift(palette.leaf, 0.06), shift(palette.bark, 0.05), palette.trees,
-        palette.bushes, palette.ferns, palette.rocks, palette.grass,
-        float(np.clip(palette.open_sky + rng.normal(0, 0.12), 0.02, 0.75)),
-    )  # fmt: skip
+    ground, leaf, bark = shift(palette.ground, 0.055), shift(palette.leaf, 0.06), shift(palette.bark, 0.05)
+    open_sky = float(np.clip(palette.open_sky + rng.normal(0, 0.12), 0.02, 0.75))
+    return replace(palette, ground=ground, leaf=leaf, bark=bark, open_sky=open_sky)
 
 
 def _outline(rng: np.random.Generator, width: int) -> npt.NDArray[np.float64]:
@@ -149,7 +147,7 @@ def _outline(rng: np.random.Generator, width: int) -> npt.NDArray[np.float64]:
     return np.asarray(np.interp(np.linspace(0, 200, width), np.arange(256), row) - 0.5)
 
 
-def _blend(pair: tuple[tuple[int, int, int], tuple[int, int, int]], share: Array) -> Array:
+def _blend(pair: Pair, share: Array) -> Array:
     first, last = (np.array(colour, np.float32) for colour in pair)
     return (first + (last - first) * share[..., None]).astype(np.float32)
 
@@ -164,14 +162,12 @@ def _ground(rng: np.random.Generator, camera: Camera, palette: Palette, distance
     patches = look_up(broad, distance * 60, across * 60)
     share = np.clip(0.15 + 0.55 * patches + 0.7 * (litter - 0.5), 0, 1).astype(np.float32)
     colour = _blend(palette.ground, share) * (0.7 + 0.6 * litter)[..., None]
-    moss = np.clip((look_up(broad, distance * 45 + 200, across * 45 + 300) - 0.55) * 4, 0, 1) * rng.uniform(
-        0, 0.9
-    )
+    mossy = look_up(broad, distance * 45 + 200, across * 45 + 300)
+    moss = np.clip((mossy - 0.55) * 4, 0, 1) * rng.uniform(0, 0.9)
     colour += (_blend(palette.leaf, litter.astype(np.float32)) * 0.9 - colour) * moss[..., None]
     if rng.random() < 0.45:  # an animal track or a path
-        centre = (
-            rng.normal(0, 0.8) + rng.normal(0, 0.25) * distance + 0.35 * np.sin(distance + rng.uniform(0, 6))
-        )
+        centre = rng.normal(0, 0.8) + rng.normal(0, 0.25) * distance
+        centre = centre + 0.35 * np.sin(distance + rng.uniform(0, 6))
         path = np.exp(-(((across - centre) / rng.uniform(0.25, 0.7)) ** 4)) * rng.uniform(0.4, 0.8)
         earth = np.array(palette.ground[1], np.float32) * rng.uniform(0.8, 1.15)
         colour += (earth * (0.8 + 0.35 * litter)[..., None] - colour) * path[..., None]
@@ -239,10 +235,7 @@ def _slabs(
         painter = Painter(camera, palette.leaf, palette.bark, rng)
         inside = [thing for thing in things if nearest <= thing[0] < farther]
         for distance, name, (across, size) in sorted(inside, reverse=True):
-            if name == "trunk":
-                trunk(painter, across, distance, size)
-            else:
-                {"bush": bush, "fern": fern, "rock": rock}[name](painter, across, distance, size)
+            DRAWN_BY[name](painter, across, distance, size)
         grass(painter, blades[(blades >= nearest) & (blades < farther)])
         distance = min(nearest * 1.15, 20.0)
         slabs.append(Slab(distance, _wind_states(rng, painter, camera.ground_row(distance))))
@@ -256,12 +249,8 @@ def _wind_states(rng: np.random.Generator, painter: Painter, base: float) -> tup
     states = []
     for state in range(WIND_STATES):
         push = float(rng.normal(0, 0.022 * state))
-        swayed = painter.sways.transform(
-            painter.sways.size,
-            Image.Transform.AFFINE,
-            (1, push, -push * base, 0, 1, 0),
-            Image.Resampling.NEAREST,
-        )
+        lean = (1, push, -push * base, 0, 1, 0)
+        swayed = painter.sways.transform(painter.sways.size, Image.Transform.AFFINE, lean)
         states.append((*still, *_layer(swayed)))
     return tuple(states)
 
