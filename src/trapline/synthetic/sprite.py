@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from trapline.synthetic.animals import AnimalKind, Circle, Tube
+from trapline.synthetic.animals import AnimalKind, Circle, Colour, Tube
 from trapline.synthetic.noise import Array, fur, window
 
 MARGIN = 0.1  # metres around the body, for the blur
@@ -79,39 +80,70 @@ def draw_sprite(animal: Individual, pose: Pose, pixels_per_metre: float) -> Spri
     scale = pixels_per_metre * animal.size
     over = 1 if scale > 180 else 2 if scale > 60 else 3
     parts, lift = _parts(animal.kind, pose)
-    (left, right), height = _extent(parts), _height(parts)
-    zoom = scale * over
-    columns, rows = _pixels(right - left, zoom, animal.turned), _pixels(height, zoom)
-    rgb, mask = Image.new("RGB", (columns, rows)), Image.new("L", (columns, rows))
-    paint, shape = ImageDraw.Draw(rgb), ImageDraw.Draw(mask)
-
-    def to_pixels(
-        x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.float64], ...]:
-        return ((x - left) * animal.turned + MARGIN) * zoom, (height - y + MARGIN) * zoom
-
+    drawing = _Drawing(parts, animal.turned, scale * over)
     for tube, shade in parts:
-        _draw_tube(paint, shape, tube, shade, zoom, to_pixels)
+        drawing.add_tube(tube, shade)
     if animal.kind.crest is not None:
-        _draw_crest(paint, shape, parts, animal, zoom, to_pixels)
+        drawing.add_crest(max((tube for tube, _ in parts), key=_bulk), animal.kind.crest, animal.grain)
+    columns, rows = drawing.rgb.size
     size = (max(columns // over, 4), max(rows // over, 4))
-    rgb, mask = rgb.resize(size, Image.Resampling.BOX), mask.resize(size, Image.Resampling.BOX)
+    rgb, mask = (im.resize(size, Image.Resampling.BOX) for im in (drawing.rgb, drawing.mask))
     if animal.faces < 0:
         rgb, mask = (im.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for im in (rgb, mask))
-    foot = _turn(to_pixels(np.zeros(1), np.zeros(1)), over, size[0], animal.faces)
     eye_up, eye_down = np.array(animal.kind.eye)
-    eye_at = eye_up * (1 - pose.head) + eye_down * pose.head
-    eye = _turn(to_pixels(eye_at[:1], eye_at[1:] + lift), over, size[0], animal.faces)
+    eye_across, eye_height = eye_up * (1 - pose.head) + eye_down * pose.head
+    foot, eye = (
+        (column / over if animal.faces > 0 else size[0] - column / over, row / over)
+        for column, row in (drawing.pixel_of(0.0, 0.0), drawing.pixel_of(eye_across, eye_height + lift))
+    )
     return Sprite(_coat(rgb, mask, animal, scale), np.asarray(mask), _slope(mask, scale), foot, eye, scale)
 
 
-def _pixels(metres: float, zoom: float, turned: float = 1.0) -> int:
-    return max(int((metres * turned + 2 * MARGIN) * zoom) + 1, 8)
+class _Drawing:
+    """An animal's picture and its mask while they are drawn, `zoom` pixels a metre."""
+
+    def __init__(self, parts: list[tuple[Tube, float]], turned: float, zoom: float) -> None:
+        across, up, radius = np.array([circle for tube, _ in parts for circle in tube.circles]).T
+        self.left, self.top = float((across - radius).min()), float((up + radius).max())
+        self.turned, self.zoom = turned, zoom
+        width = (float((across + radius).max()) - self.left) * turned
+        columns, rows = (max(int((side + 2 * MARGIN) * zoom) + 1, 8) for side in (width, self.top))
+        self.rgb, self.mask = Image.new("RGB", (columns, rows)), Image.new("L", (columns, rows))
+        self.paint, self.shape = ImageDraw.Draw(self.rgb), ImageDraw.Draw(self.mask)
+
+    def pixel_of(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Column and row of points of the body, metres."""
+        return ((x - self.left) * self.turned + MARGIN) * self.zoom, (self.top - y + MARGIN) * self.zoom
+
+    def add_tube(self, tube: Tube, shade: float) -> None:
+        """A part of the body, its colours multiplied with `shade`."""
+        circles = np.array(tube.circles)
+        length = np.hypot(*np.diff(circles[:, :2], axis=0).T).max() * self.zoom
+        steps = int(np.clip(length / max(circles[:, 2].min() * self.zoom * 0.5, 1.0), 3, 12))
+        x, y, radius = _smooth(circles, steps).T
+        share = np.linspace(0, 1, len(x))[:, None]
+        colours = ((1 - share) * np.array(tube.first) + share * np.array(tube.last or tube.first)) * shade
+        columns, rows = self.pixel_of(x, y)
+        points = np.stack([columns, rows, np.maximum(radius * self.zoom, 0.7)], axis=1)
+        for (column, row, r), colour in zip(points.tolist(), colours.astype(int).tolist(), strict=True):
+            self.paint.circle((column, row), r, fill=tuple(colour))
+            self.shape.circle((column, row), r, fill=255)
+
+    def add_crest(self, body: Tube, colour: Colour, grain: int) -> None:
+        """Bristles along the back of a part of the body."""
+        rng, zoom = np.random.default_rng(grain), self.zoom
+        points = _smooth(np.array(body.circles), 30)
+        starts = points[rng.integers(0, len(points), 90)]
+        x, y = self.pixel_of(starts[:, 0], starts[:, 1] + starts[:, 2] * 0.93)
+        lean, length = rng.normal(-0.03, 0.03, 90) * zoom, rng.uniform(0.02, 0.075, 90) * zoom
+        width = max(int(0.012 * zoom), 1)
+        for column, row, dx, dy in zip(x, y, lean, length, strict=True):
+            self.paint.line((column, row, column + dx, row - dy), fill=colour, width=width)
+            self.shape.line((column, row, column + dx, row - dy), fill=255, width=width)
 
 
-def _turn(at: tuple[npt.NDArray[np.float64], ...], over: int, width: int, faces: int) -> tuple[float, float]:
-    column, row = float(at[0][0]) / over, float(at[1][0]) / over
-    return (column if faces > 0 else width - column, row)
+def _bulk(tube: Tube) -> float:
+    return sum(radius for _, _, radius in tube.circles)
 
 
 def _parts(kind: AnimalKind, pose: Pose) -> tuple[list[tuple[Tube, float]], float]:
@@ -156,56 +188,15 @@ def _raise_parts(tube: Tube, lift: float) -> Tube:
     return Tube(tuple((x, y + lift, r) for x, y, r in tube.circles), tube.first, tube.last)
 
 
-def _extent(parts: list[tuple[Tube, float]]) -> tuple[float, float]:
-    circles = np.array([circle for tube, _ in parts for circle in tube.circles])
-    return float((circles[:, 0] - circles[:, 2]).min()), float((circles[:, 0] + circles[:, 2]).max())
-
-
-def _height(parts: list[tuple[Tube, float]]) -> float:
-    return max(y + radius for tube, _ in parts for _, y, radius in tube.circles)
-
-
 def _smooth(circles: npt.NDArray[np.float64], steps: int) -> npt.NDArray[np.float64]:
     """Points on the Catmull-Rom curve through `circles` [n, 3], `steps` between each pair."""
     padded = np.vstack([2 * circles[0] - circles[1], circles, 2 * circles[-1] - circles[-2]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
     pieces = []
     for a, b, c, d in zip(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], strict=True):
-        pieces.append(
-            0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-        )
+        square, cube = (2 * a - 5 * b + 4 * c - d) * t**2, (3 * b - a - 3 * c + d) * t**3
+        pieces.append(0.5 * (2 * b + (c - a) * t + square + cube))
     return np.vstack([*pieces, circles[-1:]])
-
-
-def _draw_tube(paint, shape, tube: Tube, shade: float, zoom: float, to_pixels) -> None:  # type: ignore[no-untyped-def]
-    circles = np.array(tube.circles)
-    length = np.hypot(*np.diff(circles[:, :2], axis=0).T).max() * zoom
-    steps = int(np.clip(length / max(circles[:, 2].min() * zoom * 0.5, 1.0), 3, 12))
-    points = _smooth(circles, steps)
-    share = np.linspace(0, 1, len(points))[:, None]
-    colours = ((1 - share) * np.array(tube.first) + share * np.array(tube.last or tube.first)) * shade
-    columns, rows = to_pixels(points[:, 0], points[:, 1])
-    radii = np.maximum(points[:, 2] * zoom, 0.7)
-    for x, y, r, colour in zip(
-        columns.tolist(), rows.tolist(), radii.tolist(), colours.astype(int).tolist(), strict=True
-    ):
-        box = (x - r, y - r, x + r, y + r)
-        paint.ellipse(box, fill=tuple(colour))
-        shape.ellipse(box, fill=255)
-
-
-def _draw_crest(paint, shape, parts, animal: Individual, zoom: float, to_pixels) -> None:  # type: ignore[no-untyped-def]
-    """Bristles along the back of the longest part of the body."""
-    rng = np.random.default_rng(animal.grain)
-    body = max((tube for tube, _ in parts), key=lambda tube: sum(r for _, _, r in tube.circles))
-    points = _smooth(np.array(body.circles), 30)
-    starts = points[rng.integers(0, len(points), 90)]
-    x, y = to_pixels(starts[:, 0], starts[:, 1] + starts[:, 2] * 0.93)
-    lean, length = rng.normal(-0.03, 0.03, 90) * zoom, rng.uniform(0.02, 0.075, 90) * zoom
-    width = max(int(0.012 * zoom), 1)
-    for column, row, dx, dy in zip(x, y, lean, length, strict=True):
-        paint.line((column, row, column + dx, row - dy), fill=animal.kind.crest, width=width)
-        shape.line((column, row, column + dx, row - dy), fill=255, width=width)
 
 
 def _coat(rgb: Image.Image, mask: Image.Image, animal: Individual, scale: float) -> Array:
