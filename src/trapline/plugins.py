@@ -4,77 +4,32 @@ Each kind has a decorator for a plain function; an entry point names the module,
 it (docs/extending.md). These names stay where they are, whatever room they come from.
 """
 
-from __future__ import annotations
-
 import importlib
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from trapline.formats import Draft as Draft
-    from trapline.formats import Job as Job
-    from trapline.formats import Written as Written
-    from trapline.formats import reader as reader
-    from trapline.formats import writer as writer
-    from trapline.images import Preprocessing as Preprocessing
-    from trapline.metrics import Yielded as Yielded
-    from trapline.metrics import evaluator as metric
-    from trapline.models import Backbone as Backbone
-    from trapline.models import Weights as Weights
-    from trapline.models import backbone as backbone
-    from trapline.recipes import DenseRecipe as DenseRecipe
-    from trapline.recipes import EpochTreeRecipe as EpochTreeRecipe
-    from trapline.recipes import HeadRecipe as HeadRecipe
-    from trapline.recipes import NetworkRecipe as NetworkRecipe
-    from trapline.recipes import Recipe as Recipe
-    from trapline.recipes import TreeRecipe as TreeRecipe
-    from trapline.recipes import register as recipe
-
-_HOMES = {
-    "Backbone": ("trapline.models.trainable", "Backbone"),
-    "Draft": ("trapline.formats", "Draft"),
-    "Job": ("trapline.formats", "Job"),
-    "Preprocessing": ("trapline.images", "Preprocessing"),
-    "DenseRecipe": ("trapline.recipes", "DenseRecipe"),
-    "EpochTreeRecipe": ("trapline.recipes", "EpochTreeRecipe"),
-    "HeadRecipe": ("trapline.recipes", "HeadRecipe"),
-    "NetworkRecipe": ("trapline.recipes", "NetworkRecipe"),
-    "TreeRecipe": ("trapline.recipes", "TreeRecipe"),
-    "Recipe": ("trapline.recipes", "Recipe"),
-    "Weights": ("trapline.models.weights", "Weights"),
-    "Written": ("trapline.formats", "Written"),
-    "Yielded": ("trapline.metrics", "Yielded"),
-    "backbone": ("trapline.models.trainable", "backbone"),
-    "metric": ("trapline.metrics", "evaluator"),
-    "reader": ("trapline.formats", "reader"),
-    "recipe": ("trapline.recipes", "register"),
-    "writer": ("trapline.formats", "writer"),
+_ROOMS = {
+    "formats": ("Draft", "Job", "Written", "reader", "writer"),
+    "images": ("Preprocessing",),
+    "metrics": ("Yielded", "metric"),
+    "models": ("Backbone", "Weights", "backbone"),
+    "recipes": (
+        "DenseRecipe",
+        "EpochTreeRecipe",
+        "HeadRecipe",
+        "NetworkRecipe",
+        "Recipe",
+        "TreeRecipe",
+        "recipe",
+    ),
 }
+_CALLED_THERE = {"metric": "evaluator", "recipe": "register"}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = [
-    "Backbone",
-    "DenseRecipe",
-    "Draft",
-    "EpochTreeRecipe",
-    "HeadRecipe",
-    "Job",
-    "NetworkRecipe",
-    "Preprocessing",
-    "Recipe",
-    "TreeRecipe",
-    "Weights",
-    "Written",
-    "Yielded",
-    "backbone",
-    "metric",
-    "reader",
-    "recipe",
-    "writer",
-]
+__all__ = sorted(_ROOM_OF)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name):
     """Imported when first used: a metric needs no tables, a recipe no readers."""
-    if name not in _HOMES:
+    if name not in _ROOM_OF:
         raise AttributeError(f"module 'trapline.plugins' has no attribute '{name}'")
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+    room = importlib.import_module(f"trapline.{_ROOM_OF[name]}")
+    return getattr(room, _CALLED_THERE.get(name, name))

@@ -59,3 +59,13 @@ def test_no_room_imports_the_inside_of_another(name: str) -> None:
 def test_a_room_shows_all_that_it_names(room: str) -> None:
     face = importlib.import_module(room)
     assert [name for name in getattr(face, "__all__", ()) if not hasattr(face, name)] == []
+
+
+def test_the_stub_of_plugins_names_what_it_shows() -> None:
+    import trapline.plugins
+
+    stub = ast.parse(SOURCE.joinpath("plugins.pyi").read_text(encoding="utf-8"))
+    nodes = [alias for node in stub.body for alias in getattr(node, "names", ()) if alias.asname]
+    assigned = [target.id for node in stub.body for target in getattr(node, "targets", ())]
+    assert sorted([*(node.asname for node in nodes), *assigned]) == sorted(trapline.plugins.__all__)
+    assert all(hasattr(trapline.plugins, name) for name in trapline.plugins.__all__)
