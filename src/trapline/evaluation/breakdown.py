@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from numpy.typing import ArrayLike
 
 from trapline import metrics
 from trapline.catalog import natural_order
+from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.result import LabelResult, LocationResult, Mistake, SeasonResult
-from trapline.models import Interval, as_intervals
+from trapline.metrics import Weights
+from trapline.models import Interval
 
 MISTAKES_KEPT = 100
 
 
 def _label_figures(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    weights: npt.ArrayLike | None,
-    blank: int | None = None,
+    truth: ArrayLike, probabilities: ArrayLike, weights: Weights, blank: int | None = None
 ) -> dict[str, npt.NDArray[np.float64]]:
     counts = metrics.count_labels(truth, probabilities, weights, blank=blank)
     own = metrics.label_log_loss(truth, probabilities, weights) if np.ndim(truth) == 2 else None
@@ -36,17 +36,13 @@ def _label_figures(
     }
 
 
-def per_label(
-    matched: Matched, groups: npt.NDArray[np.int64], samples: int, seed: int
-) -> tuple[LabelResult, ...]:
-    """The figures of every label, with intervals over `groups` ([N])."""
+def per_label(matched: Matched, resampling: Resampling) -> tuple[LabelResult, ...]:
+    """The figures of every label, with intervals."""
     counts = metrics.count_labels(matched.truth, matched.probabilities, blank=matched.blank)
     figures = metrics.bootstrap_vectors(
         matched.truth,
         matched.probabilities,
-        groups,
-        samples,
-        seed,
+        *(resampling.groups, resampling.samples, resampling.seed),
         metrics_fn=partial(_label_figures, blank=matched.blank),
     )
     return tuple(
@@ -63,7 +59,7 @@ def per_label(
 
 
 def _locations_with(matched: Matched, index: int) -> int:
-    has = _shows(matched)[:, index]
+    has = metrics.mark_labels(matched.truth, len(matched.labels))[:, index]
     return matched.media["location_id"].filter(pl.Series(has)).drop_nulls().n_unique()
 
 
@@ -93,9 +89,7 @@ def per_location(matched: Matched, seen: pl.Series | None) -> tuple[LocationResu
     return tuple(LocationResult(**row) for row in ordered.iter_rows(named=True))
 
 
-def per_season(
-    matched: Matched, groups: npt.NDArray[np.int64], samples: int, seed: int
-) -> tuple[SeasonResult, ...]:
+def per_season(matched: Matched, resampling: Resampling) -> tuple[SeasonResult, ...]:
     """The figures of every season, S2 before S10; empty if the catalog has no seasons."""
     if "season" not in matched.media.columns:
         return ()
@@ -104,22 +98,15 @@ def per_season(
     known = natural_order([name for name in set(names) if name is not None])
     for name in (*known, None) if None in names else known:
         inside = np.array([one == name for one in names])
-        estimates = metrics.bootstrap_all(
-            matched.truth[inside],
-            matched.probabilities[inside],
-            groups[inside],
-            samples,
-            seed,
-            metrics_fn=partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive),
-        )
-        season = SeasonResult(season=name, media=int(inside.sum()), metrics=as_intervals(estimates))
-        results.append(season.model_copy(update=_season_labels(matched, inside)))
+        figures = matched.measure(resampling, inside)
+        labels = _season_labels(matched, inside)
+        results.append(SeasonResult(season=name, media=int(inside.sum()), metrics=figures, **labels))
     return tuple(results)
 
 
 def _season_labels(matched: Matched, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """What a season shows beside the others, and the log loss label by label."""
-    shows = _shows(matched)
+    shows = metrics.mark_labels(matched.truth, len(matched.labels))
     here, elsewhere = shows[inside].sum(axis=0), shows[~inside].any(axis=0)
     alone = [matched.labels[index] for index in np.flatnonzero((here > 0) & ~elsewhere)]
     figures = {
@@ -131,13 +118,6 @@ def _season_labels(matched: Matched, inside: npt.NDArray[np.bool_]) -> dict[str,
     losses = metrics.label_log_loss(matched.truth[inside], matched.probabilities[inside])
     shared = {"shared_log_loss": float(losses[elsewhere].mean())} if elsewhere.any() else {}
     return figures | shared | {"label_log_loss": dict(zip(matched.labels, losses.tolist(), strict=True))}
-
-
-def _shows(matched: Matched) -> npt.NDArray[np.bool_]:
-    """[N, K]: whether the media has the label."""
-    if matched.truth.ndim == 2:
-        return np.asarray(matched.truth == 1)
-    return np.asarray(matched.truth[:, None] == np.arange(len(matched.labels)))
 
 
 def confusion(matched: Matched) -> tuple[tuple[int, ...], ...] | None:

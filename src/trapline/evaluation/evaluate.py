@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -23,6 +22,7 @@ from trapline.evaluation.breakdown import (
     worst_mistakes,
 )
 from trapline.evaluation.constants import compare_with_constants
+from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.levels import NOUNS, align_levels, event_catalog, judged_media
 from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
@@ -30,7 +30,6 @@ from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
 from trapline.evaluation.rolled_up import Way
 from trapline.evaluation.training_media import find_leak, find_training, what_is_told
-from trapline.models import as_intervals
 from trapline.prediction import Predictions
 
 
@@ -99,14 +98,9 @@ def evaluate(
     )
     trained_on = find_training(catalog, training, told)
     over = over or _usual_over(matched.media)
-    groups = _groups(matched.media, over)
-    figures = partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive)
+    resampling = Resampling(_groups(matched.media, over), samples, seed)
     entangled = find_leak(judged_media(media, level, matched.media["media_id"]), media_trained_on)
     seen = trained_on.saw(matched.media["location_id"], entangled.locations)
-    estimates = metrics.bootstrap_all(
-        matched.truth, matched.probabilities, groups, samples, seed, metrics_fn=figures
-    )
-    sides = [_side(matched, groups, chosen, samples, seed) for chosen in _sides(seen)]
     return Evaluation(
         name=name or predictions.facts.model_name or "the model",
         task=predictions.task,
@@ -124,13 +118,13 @@ def evaluate(
         intervals_over=over,
         samples=samples,
         seed=seed,
-        metrics=as_intervals(estimates),
-        per_label=per_label(matched, groups, samples, seed),
+        metrics=matched.measure(resampling),
+        per_label=per_label(matched, resampling),
         per_location=per_location(matched, seen),
-        per_season=per_season(matched, groups, samples, seed),
+        per_season=per_season(matched, resampling),
         confusion=confusion(matched),
-        seen=sides[0],
-        unseen=sides[1],
+        seen=_location_group(matched, resampling, seen),
+        unseen=_location_group(matched, resampling, None if seen is None else ~seen),
         constants=compare_with_constants(matched, trained_on),
         calibration=tuple(
             Bin(**vars(entry)) for entry in metrics.calibration_table(matched.truth, matched.probabilities)
@@ -148,7 +142,7 @@ def evaluate(
         ),
         notes=notes(
             matched,
-            groups,
+            resampling.groups,
             over,
             trained_on,
             _describe_calibrated_on(predictions, part),
@@ -210,29 +204,13 @@ def _keys(catalog: Catalog, part: str | None, over: Over) -> list[str | None]:
     return table.select(key).to_series().to_list()
 
 
-def _sides(seen: pl.Series | None) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | tuple[None, None]:
-    """Which media are of seen, and which of unseen locations; media of no known location are in neither."""
-    if seen is None:
-        return None, None
-    return seen.fill_null(False).to_numpy(), (~seen).fill_null(False).to_numpy()
-
-
-def _side(
-    matched: Matched,
-    groups: npt.NDArray[np.int64],
-    chosen: npt.NDArray[np.bool_] | None,
-    samples: int,
-    seed: int,
+def _location_group(
+    matched: Matched, resampling: Resampling, chosen: pl.Series | None
 ) -> LocationGroup | None:
-    if chosen is None or not chosen.any():
+    """The figures over the chosen media; those of no known location, which are null, are in no group."""
+    rows = None if chosen is None else chosen.fill_null(False).to_numpy()
+    if rows is None or not rows.any():
         return None
-    estimates = metrics.bootstrap_all(
-        matched.truth[chosen],
-        matched.probabilities[chosen],
-        groups[chosen],
-        samples,
-        seed,
-        metrics_fn=partial(metrics.measure, blank=matched.blank, exclusive=matched.exclusive),
-    )
-    locations = matched.media.filter(pl.Series(chosen))["location_id"].n_unique()
-    return LocationGroup(media=int(chosen.sum()), locations=locations, metrics=as_intervals(estimates))
+    locations = matched.media.filter(pl.Series(rows))["location_id"].n_unique()
+    figures = matched.measure(resampling, rows)
+    return LocationGroup(media=int(rows.sum()), locations=locations, metrics=figures)

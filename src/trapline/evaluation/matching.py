@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict
 
+from trapline import metrics
 from trapline.catalog import Catalog
 from trapline.errors import DataError
+from trapline.evaluation.intervals import Resampling
+from trapline.evaluation.result_part import ResultPart
 from trapline.metrics import Task
+from trapline.models import Interval
 from trapline.prediction import Predictions
 from trapline.taxonomy import BLANK
 
@@ -21,7 +25,7 @@ UnknownLabels = Literal["error", "wrong", "leave-out"]
 SeveralLabels = Literal["error", "leave-out"]
 
 
-class Counts(BaseModel):
+class Counts(ResultPart):
     """What became of every media and every prediction.
 
     Attributes:
@@ -40,8 +44,6 @@ class Counts(BaseModel):
         locations: known ones among the evaluated media.
         without_location: evaluated media of no known location.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     media: int
     evaluated: int
@@ -87,6 +89,15 @@ class Matched:
         """The column of `blank`, which a model that can say several labels says alone; None without one."""
         several = self.truth.ndim == 2 and BLANK in self.labels
         return self.labels.index(BLANK) if several else None
+
+    def measure(
+        self, resampling: Resampling, rows: npt.NDArray[np.bool_] | None = None
+    ) -> dict[str, Interval]:
+        """Every figure that fits, with intervals; of the media of some rows only, if these are given."""
+        figures = partial(metrics.measure, blank=self.blank, exclusive=self.exclusive)
+        if rows is None:
+            return resampling.measure(self.truth, self.probabilities, figures)
+        return resampling.at(rows).measure(self.truth[rows], self.probabilities[rows], figures)
 
 
 def match(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trapline.evaluation.intervals import Codes, hits, measure_with_intervals
+from trapline.evaluation.intervals import Codes, hits
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
@@ -45,9 +45,7 @@ class NodeResult(ResultPart):
     confusion: tuple[tuple[int, ...], ...]
 
 
-def figures_by_node(
-    truth: RankTruth, hierarchy: Hierarchy, samples: int, seed: int
-) -> tuple[NodeResult, ...]:
+def figures_by_node(truth: RankTruth, hierarchy: Hierarchy) -> tuple[NodeResult, ...]:
     """Every decision, broader before finer, on the media that truly lie below its node."""
     results = []
     for head in hierarchy.heads:
@@ -60,11 +58,8 @@ def figures_by_node(
         child_indices = hierarchy.truth_at(head, truth.labels)
         rows = np.flatnonzero(child_indices >= 0)
         sums = truth.probabilities[rows] @ below
-        figures = (
-            measure_with_intervals(child_indices[rows], sums, truth.codes[rows], samples, seed, hits)
-            if len(rows)
-            else {}
-        )
+        resampling = truth.resampling.at(rows)
+        figures = resampling.measure(child_indices[rows], sums, hits) if len(rows) else {}
         size = len(head.children)
         cells = np.asarray(child_indices[rows] * size + sums.argmax(axis=1))
         table = np.bincount(cells, minlength=size * size).reshape(size, size)

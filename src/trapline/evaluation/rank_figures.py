@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline import metrics
-from trapline.evaluation.intervals import Codes, Floats, hits, measure_with_intervals
+from trapline.evaluation.intervals import Codes, Floats, hits
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
+from trapline.metrics import Weights
 from trapline.models import Interval
 from trapline.taxonomy import RANKS, Classes, Rank, Taxonomy, group_at_rank
 
@@ -64,12 +65,12 @@ class TaxonResult(ResultPart):
 
 
 def figures_by_rank(
-    truth: RankTruth, classes: Classes, samples: int, seed: int
+    truth: RankTruth, classes: Classes
 ) -> tuple[tuple[RankResult, ...], tuple[TaxonResult, ...]]:
     """The kinds, if the model tells several apart, then the ranks, broadest first; and every taxon."""
     tree = classes.taxonomy
     present = {rank for name in classes.names for rank in tree.lineage(name)}
-    kinds = _kinds(truth.of_the_tree, tree, classes.names, samples, seed)
+    kinds = _kinds(truth.of_the_tree, tree, classes.names)
     results = [] if kinds is None else [kinds]
     taxa: dict[str, TaxonResult] = {}
     for rank in (rank for rank in RANKS if rank in present):
@@ -91,9 +92,7 @@ def figures_by_rank(
                 without_taxon=int((status == "without").sum()),
                 coarser=int((status == "coarser").sum()),
                 taxa=sum(name in tree.taxa and tree.taxa[name].rank == rank for name in names),
-                metrics=measure_with_intervals(
-                    indices[counted], sums[counted], truth.codes[counted], samples, seed, _figures
-                ),
+                metrics=truth.resampling.at(counted).measure(indices[counted], sums[counted], _figures),
             )
         )
     return tuple(results), tuple(taxa.values())
@@ -124,9 +123,7 @@ def _at_rank(classes: Classes, label: str, rank: Rank, names: Sequence[str]) -> 
     return _AtRank(index, "coarser" if animal and above else "without")
 
 
-def _kinds(
-    truth: RankTruth, tree: Taxonomy, classes: Sequence[str], samples: int, seed: int
-) -> RankResult | None:
+def _kinds(truth: RankTruth, tree: Taxonomy, classes: Sequence[str]) -> RankResult | None:
     """Animal, human, vehicle, blank or other, over all media; None where the model knows one kind only."""
     predicted, true = ([tree.kind(name) for name in names] for names in (classes, truth.labels))
     if len(set(predicted)) < 2:
@@ -140,7 +137,7 @@ def _kinds(
         without_taxon=0,
         coarser=0,
         taxa=len(set(predicted)),
-        metrics=measure_with_intervals(indices, sums, truth.codes, samples, seed, _figures),
+        metrics=truth.resampling.measure(indices, sums, _figures),
     )
 
 
@@ -165,9 +162,7 @@ def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, predicted: Codes) -
     return results
 
 
-def _figures(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
-) -> dict[str, Floats]:
+def _figures(truth: ArrayLike, probabilities: ArrayLike, weights: Weights) -> dict[str, Floats]:
     return {
         **hits(truth, probabilities, weights),
         "macro_f1": metrics.macro_f1(truth, probabilities, weights),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog
-from trapline.evaluation.intervals import Codes, Floats
+from trapline.evaluation.intervals import Floats, Resampling
 from trapline.prediction import Predictions
 from trapline.taxonomy import Classes
 
@@ -25,7 +25,7 @@ class RankTruth:
         labels: one each.
         known: which labels the tree knows; the others count as wrong.
         probabilities: [N, classes].
-        codes: what the intervals resample: the group of each media as 0..groups-1.
+        resampling: behind their intervals.
         unknown: how many are not known, whether they count or not.
     """
 
@@ -33,7 +33,7 @@ class RankTruth:
     labels: list[str]
     known: Flags
     probabilities: Floats
-    codes: Codes
+    resampling: Resampling
     unknown: int
 
     @property
@@ -41,7 +41,8 @@ class RankTruth:
         """Those whose label the tree knows."""
         rows = np.flatnonzero(self.known)
         media, labels = ([names[row] for row in rows] for names in (self.media, self.labels))
-        return RankTruth(media, labels, self.known[rows], self.probabilities[rows], self.codes[rows], 0)
+        resampling = self.resampling.at(rows)
+        return RankTruth(media, labels, self.known[rows], self.probabilities[rows], resampling, 0)
 
 
 def truth_by_rank(
@@ -50,6 +51,8 @@ def truth_by_rank(
     classes: Classes,
     groups: Sequence[str | None] | None,
     unknown_are_wrong: bool,
+    samples: int,
+    seed: int,
 ) -> RankTruth:
     """The media that have one label, inside the node that the model decides, and probabilities.
 
@@ -59,6 +62,8 @@ def truth_by_rank(
         classes: of the model.
         groups: what the intervals resample, one for each media of the catalog; None for locations.
         unknown_are_wrong: media of labels that the tree does not know are among them.
+        samples: resamples behind each interval.
+        seed: of the resamples.
     """
     row_of = {media: row for row, media in enumerate(predictions.table["media_id"])}
     values = predictions.probabilities()
@@ -81,4 +86,5 @@ def truth_by_rank(
         keys.append(str(over[number]) if over[number] is not None else "")
     codes = np.unique(np.array(keys, str), return_inverse=True)[1].astype(np.int64)
     known = np.array([label in classes.of_label for label in labels], bool)
-    return RankTruth(media, labels, known, values[rows], codes, unknown)
+    resampling = Resampling(codes, samples, seed)
+    return RankTruth(media, labels, known, values[rows], resampling, unknown)

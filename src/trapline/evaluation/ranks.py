@@ -110,7 +110,7 @@ def evaluate_ranks(
     hierarchy = ranks.hierarchy
     classes = hierarchy.classes
     chosen = catalog if part is None else catalog.part(part)
-    truth = truth_by_rank(chosen, predictions, classes, groups, unknown_are_wrong)
+    truth = truth_by_rank(chosen, predictions, classes, groups, unknown_are_wrong, samples, seed)
     if not truth.known.any():
         return None
     if way == "greedy":
@@ -118,14 +118,14 @@ def evaluate_ranks(
     else:
         answers, thresholds = ranks.answers(truth.probabilities), ranks.thresholds
         promise = ranks.promise
-    by_rank, taxa = figures_by_rank(truth, classes, samples, seed)
+    by_rank, taxa = figures_by_rank(truth, classes)
     return RankEvaluation(
         media=len(truth.labels),
         unknown_labels=truth.unknown,
         unknown_are_wrong=unknown_are_wrong,
         ranks=by_rank,
         taxa=taxa,
-        nodes=figures_by_node(truth.of_the_tree, hierarchy, samples, seed),
-        rollup=judge_rolled_up(truth, classes.taxonomy, answers, thresholds, promise, samples, seed, way),
+        nodes=figures_by_node(truth.of_the_tree, hierarchy),
+        rollup=judge_rolled_up(truth, classes.taxonomy, answers, thresholds, promise, way),
         answers=judged_observations(truth, answers),
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from trapline.evaluation.intervals import Codes, share
+from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
@@ -101,8 +101,6 @@ def judge_rolled_up(
     rolled: RolledUp,
     thresholds: dict[str, float] | None,
     promise: float | None,
-    samples: int,
-    seed: int,
     way: Way = "rolled-up",
 ) -> RollUpResult:
     """Whether the answers are right, exact or coarser, and at which level they stop.
@@ -113,8 +111,6 @@ def judge_rolled_up(
         rolled: the answers, one a media.
         thresholds: the least probability of an answer at each level; None where a majority answers.
         promise: the precision promised at each rank; None where nothing was promised.
-        samples: resamples behind each interval.
-        seed: of the resamples.
         way: how the answers were found.
     """
     pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
@@ -137,7 +133,7 @@ def judge_rolled_up(
                 right=int((right & here).sum()),
                 wrong=int((wrong & here).sum()),
                 unknown=int(((verdict_of == "unknown") & here).sum()),
-                precision=share(right & here, (right | wrong) & here, truth.codes, samples, seed),
+                precision=truth.resampling.share(right & here, (right | wrong) & here),
             )
         )
     return RollUpResult(
@@ -148,8 +144,8 @@ def judge_rolled_up(
         wrong=int(wrong.sum()),
         unknown=int((verdict_of == "unknown").sum()),
         unanswered=int((verdict_of == "none").sum()),
-        precision=share(right & names_taxon, (right | wrong) & names_taxon, truth.codes, samples, seed),
-        hierarchical=_hierarchical(tree, pairs, truth.codes, samples, seed),
+        precision=truth.resampling.share(right & names_taxon, (right | wrong) & names_taxon),
+        hierarchical=_hierarchical(tree, pairs, truth.resampling),
         levels=tuple(levels),
     )
 
@@ -172,15 +168,15 @@ def _as_fine(tree: Taxonomy, answer: str | None, label: str) -> bool:
 
 
 def _hierarchical(
-    tree: Taxonomy, pairs: Sequence[tuple[str | None, str]], codes: Codes, samples: int, seed: int
+    tree: Taxonomy, pairs: Sequence[tuple[str | None, str]], resampling: Resampling
 ) -> dict[str, Interval]:
     """Σ |said ∩ true| over Σ |said|, over Σ |true|, and twice over both; of the taxa on the paths."""
     counts = {pair: _path_counts(tree, *pair) for pair in set(pairs)}
     both, predicted, true = np.array([counts[pair] for pair in pairs], float).T
     figures = {
-        "precision": share(both, predicted, codes, samples, seed),
-        "recall": share(both, true, codes, samples, seed),
-        "f1": share(2 * both, predicted + true, codes, samples, seed),
+        "precision": resampling.share(both, predicted),
+        "recall": resampling.share(both, true),
+        "f1": resampling.share(2 * both, predicted + true),
     }
     return {name: interval for name, interval in figures.items() if interval is not None}
 

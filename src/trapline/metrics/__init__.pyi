@@ -16,12 +16,15 @@ from .correctness import ranks as ranks
 from .correctness import subset_accuracy as subset_accuracy
 from .correctness import top_k as top_k
 from .inputs import Task as Task
+from .inputs import Weights as Weights
+from .inputs import mark_labels as mark_labels
 from .inputs import task_of as task_of
 from .intervals import UNDEFINED_ALLOWED as UNDEFINED_ALLOWED
 from .intervals import Estimate as Estimate
 from .intervals import MetricsFunction as MetricsFunction
 from .intervals import bootstrap as bootstrap
 from .intervals import bootstrap_all as bootstrap_all
+from .intervals import bootstrap_ratio as bootstrap_ratio
 from .intervals import bootstrap_vectors as bootstrap_vectors
 from .intervals import draw_weights as draw_weights
 from .opinions import fit_opinions as fit_opinions

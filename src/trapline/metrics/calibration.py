@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.errors import DataError
-from trapline.metrics.inputs import Floats, check, check_truth, check_weights, ratio
+from trapline.metrics.inputs import Floats, Weights, check, check_truth, check_weights, ratio
 
 TEMPERATURES = (0.05, 20.0)
 """The range in which a temperature is sought."""
@@ -32,7 +33,7 @@ class CalibrationBin:
     accuracy: float | None
 
 
-def _confidence_and_hits(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Floats, Floats]:
+def _confidence_and_hits(truth: ArrayLike, probabilities: ArrayLike) -> tuple[Floats, Floats]:
     array, values = check(truth, probabilities)
     if array.ndim == 1:
         return values.max(axis=1), (values.argmax(axis=1) == array).astype(np.float64)
@@ -45,11 +46,7 @@ def _bin_of(confidence: Floats, bins: int) -> npt.NDArray[np.int64]:
 
 
 def expected_calibration_error(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    *,
-    bins: int = 15,
+    truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None, *, bins: int = 15
 ) -> Floats:
     """Σ over bins of (share of the predictions in it) × |accuracy − mean confidence|, with equal-width bins.
 
@@ -65,9 +62,7 @@ def expected_calibration_error(
     return ratio(np.abs(w @ gaps).sum(axis=-1), w.sum(axis=-1) * per_media)
 
 
-def calibration_table(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, *, bins: int = 15
-) -> list[CalibrationBin]:
+def calibration_table(truth: ArrayLike, probabilities: ArrayLike, *, bins: int = 15) -> list[CalibrationBin]:
     """The bins behind `expected_calibration_error`, for a reliability diagram."""
     confidence, hits = _confidence_and_hits(truth, probabilities)
     bin_index = _bin_of(confidence, bins)
@@ -86,9 +81,7 @@ def calibration_table(
     ]
 
 
-def fit_temperature(
-    logits: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> float:
+def fit_temperature(logits: ArrayLike, truth: ArrayLike, weights: Weights = None) -> float:
     """The temperature T of softmax(logits / T), or of sigmoid(logits / T), that the media make most probable.
 
     The log loss over all media (Guo et al. 2017) plus 1 / T + log T, a weak prior (Gamma(2, 1) of 1 / T, with
@@ -111,9 +104,7 @@ def fit_temperature(
     values = np.asarray(logits, dtype=np.float64)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise DataError("Logits must be finite and of shape [media, labels].")
-    array = check_truth(truth, values.shape[1])
-    if len(array) != len(values):
-        raise DataError(f"Truth has {len(array)} media and the logits have {len(values)}.")
+    array = check_truth(truth, values, "logits")
     cells = weights is not None and np.ndim(weights) == 2 and array.ndim == 2
     w = np.asarray(weights, np.float64) if cells else check_weights(weights, len(values))
     if (w.ndim != 1 and w.shape != values.shape) or w.sum() == 0:
@@ -144,11 +135,7 @@ def _cell_losses(logits: Floats, truth: npt.NDArray[np.int64]) -> Floats:
 
 
 def fit_scaling(
-    logits: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    *,
-    spread: float = 0.3,
+    logits: ArrayLike, truth: ArrayLike, weights: Weights = None, *, spread: float = 0.3
 ) -> tuple[Floats, Floats]:
     """A slope and an offset a label that minimise the log loss of sigmoid(slope · logits + offset).
 
@@ -196,11 +183,7 @@ def fit_scaling(
 
 
 def shift_logits(
-    logits: npt.ArrayLike,
-    from_prior: npt.ArrayLike,
-    to_prior: npt.ArrayLike,
-    *,
-    multi_label: bool = False,
+    logits: ArrayLike, from_prior: ArrayLike, to_prior: ArrayLike, *, multi_label: bool = False
 ) -> Floats:
     """Logits of a model trained under one class prior, as they would be under another.
 
@@ -230,11 +213,16 @@ def shift_logits(
 
 
 def probabilities_of(
-    logits: npt.ArrayLike, task: str, shift: Sequence[float] = (), temperature: float = 1.0
+    logits: ArrayLike, task: str, shift: Sequence[float] = (), temperature: float = 1.0
 ) -> Floats:
     """What a model file makes of its logits: softmax or sigmoid of (logits + shift) / temperature."""
     values = (np.asarray(logits, np.float64) + (np.asarray(shift) if len(shift) else 0.0)) / temperature
     if task == "multi-label":
         return np.asarray(1 / (1 + np.exp(-np.clip(values, -700, 700))))
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    return softmax(values)
+
+
+def softmax(logits: Floats) -> Floats:
+    """exp(x) / Σ exp(x) over the labels of [N, K], without overflow."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))

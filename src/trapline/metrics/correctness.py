@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.metrics.inputs import (
     Floats,
+    Weights,
     check,
     check_weights,
+    mark_labels,
     mean_of_defined,
     ratio,
     weighted_mean,
@@ -49,10 +52,10 @@ class LabelCounts:
 
 
 def count_labels(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    threshold: float | npt.ArrayLike = 0.5,
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    weights: Weights = None,
+    threshold: float | ArrayLike = 0.5,
     blank: int | None = None,
 ) -> LabelCounts:
     """Support, predictions and hits a label.
@@ -63,12 +66,10 @@ def count_labels(
     """
     array, values = check(truth, probabilities)
     w = check_weights(weights, len(values))
-    if array.ndim == 1:
-        columns = np.arange(values.shape[1])
-        actual = array[:, None] == columns
-        told = values.argmax(axis=1)[:, None] == columns
-    else:
-        actual, told = array.astype(bool), labels_said(values, threshold, blank)
+    labels = values.shape[1]
+    several = array.ndim == 2
+    told = labels_said(values, threshold, blank) if several else mark_labels(values.argmax(axis=1), labels)
+    actual = mark_labels(array, labels)
     return LabelCounts(
         w @ actual.astype(np.float64), w @ told.astype(np.float64), w @ (actual & told).astype(np.float64)
     )
@@ -82,9 +83,7 @@ def ranks(truth: npt.NDArray[np.int64], probabilities: Floats) -> npt.NDArray[np
     return np.asarray(ahead.sum(axis=1))
 
 
-def top_k(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, k: int
-) -> Floats:
+def top_k(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None, *, k: int) -> Floats:
     """How much of the truth is among the `k` most probable labels, of equals the first.
 
     Single-label: the share of media whose label is. Multi-label: of each media the share of its labels that
@@ -101,25 +100,18 @@ def top_k(
     return ratio(w @ shares, w @ (most > 0).astype(np.float64))
 
 
-def accuracy(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def accuracy(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """The share of media whose most probable label is the true one, or (multi-label) one of the true ones."""
     return top_k(truth, probabilities, weights, k=1)
 
 
-def balanced_accuracy(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def balanced_accuracy(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """The mean recall over the labels that are present in the truth (single-label)."""
     return mean_of_defined(count_labels(truth, probabilities, weights).recall)
 
 
 def macro_f1(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    blank: int | None = None,
+    truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None, blank: int | None = None
 ) -> Floats:
     """The mean F1 over the labels that are present in the truth or were said at least once.
 
@@ -129,10 +121,7 @@ def macro_f1(
 
 
 def subset_accuracy(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    blank: int | None = None,
+    truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None, blank: int | None = None
 ) -> Floats:
     """The share of media whose set of labels (see `trapline.metrics.labels_said`) is right (multi-label)."""
     array, values = check(truth, probabilities)
@@ -140,7 +129,7 @@ def subset_accuracy(
     return weighted_mean(hit, check_weights(weights, len(hit)))
 
 
-def confusion_matrix(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def confusion_matrix(truth: ArrayLike, probabilities: ArrayLike) -> npt.NDArray[np.int64]:
     """int64 [K, K]: how many media of true label (row) were said to be which label (column); single-label."""
     array, values = check(truth, probabilities)
     labels = values.shape[1]

@@ -16,10 +16,12 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.errors import DataError
 
 Floats = npt.NDArray[np.float64]
+Weights = ArrayLike | None
 Task = Literal["single-label", "multi-label"]
 
 
@@ -28,13 +30,13 @@ def task_of(truth: npt.NDArray[np.generic]) -> Task:
     return "single-label" if np.ndim(truth) == 1 else "multi-label"
 
 
-def check_truth(truth: npt.ArrayLike, labels: int) -> npt.NDArray[np.int64]:
-    """Truth as int64 [N] or [N, K].
+def check_truth(truth: ArrayLike, values: Floats, what: str) -> npt.NDArray[np.int64]:
+    """Truth as int64 [N] or [N, K]; `what` are the values [N, K, ...] that it goes with.
 
     Raises:
         DataError: it is empty, of another shape, or names a label that is not among the K.
     """
-    array = np.asarray(truth)
+    array, labels = np.asarray(truth), values.shape[1]
     if array.size == 0:
         raise DataError("A metric needs at least one media with a known label; there are none.")
     if array.dtype.kind not in "iub" or array.ndim not in (1, 2):
@@ -47,10 +49,17 @@ def check_truth(truth: npt.ArrayLike, labels: int) -> npt.NDArray[np.int64]:
         raise DataError(f"Truth has {array.shape[1]} labels and the model {labels}.")
     if array.min() < 0 or array.max() > upper:
         raise DataError(f"Truth has values from {array.min()} to {array.max()}; allowed are 0 to {upper}.")
+    if len(array) != len(values):
+        raise DataError(f"Truth has {len(array)} media and the {what} have {len(values)}.")
     return array.astype(np.int64)
 
 
-def check(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], Floats]:
+def mark_labels(truth: npt.NDArray[np.int64], labels: int) -> npt.NDArray[np.bool_]:
+    """bool [N, K]: whether the media has the label, of truth of either shape."""
+    return np.asarray(truth[:, None] == np.arange(labels) if truth.ndim == 1 else truth == 1)
+
+
+def check(truth: ArrayLike, probabilities: ArrayLike) -> tuple[npt.NDArray[np.int64], Floats]:
     """Truth as int64 and probabilities as float64, checked against one another.
 
     Raises:
@@ -59,15 +68,13 @@ def check(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[npt.NDArr
     values = np.asarray(probabilities, dtype=np.float64)
     if values.ndim != 2:
         raise DataError(f"Probabilities must be [media, labels]; got {list(values.shape)}.")
-    array = check_truth(truth, values.shape[1])
-    if len(array) != len(values):
-        raise DataError(f"Truth has {len(array)} media and the probabilities have {len(values)}.")
+    array = check_truth(truth, values, "probabilities")
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1 + 1e-6:
         raise DataError("Probabilities must be finite and lie in 0..1; failed media must be left out first.")
     return array, values
 
 
-def check_weights(weights: npt.ArrayLike | None, media: int) -> Floats:
+def check_weights(weights: Weights, media: int) -> Floats:
     """Weights as float64 [..., N]; ones if None.
 
     Raises:
@@ -83,7 +90,7 @@ def check_weights(weights: npt.ArrayLike | None, media: int) -> Floats:
     return array
 
 
-def ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
+def ratio(above: ArrayLike, below: ArrayLike) -> Floats:
     """`above / below`, NaN (undefined) where `below` is 0."""
     top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     return np.asarray(np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0))

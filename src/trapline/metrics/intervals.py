@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.errors import DataError
-from trapline.metrics.inputs import Floats, check
+from trapline.metrics.inputs import Floats, Weights, check, check_weights, ratio
 from trapline.metrics.registry import measure
 
 CHUNK = 2_000_000
@@ -22,8 +24,8 @@ UNDEFINED_ALLOWED = 0.2
 """An interval is only given if at most this share of the resamples leaves the figure undefined: a label seen
 at one location is missing from 37 % of the resamples, one seen at two from 14 %."""
 
-MetricFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None], Floats]
-MetricsFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None], Mapping[str, Floats]]
+MetricFunction = Callable[[ArrayLike, ArrayLike, Weights], Floats]
+MetricsFunction = Callable[[ArrayLike, ArrayLike, Weights], Mapping[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Estimate:
 
 def bootstrap(
     metric_fn: MetricFunction,
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    groups: npt.ArrayLike,
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    groups: ArrayLike,
     samples: int = 1000,
     seed: int = 42,
 ) -> Estimate:
@@ -59,20 +61,29 @@ def bootstrap(
         The figure on all media, and its interval; without one if there is a single group.
     """
 
-    def one(
-        truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
-    ) -> dict[str, Floats]:
+    def one(truth: ArrayLike, probabilities: ArrayLike, weights: Weights) -> dict[str, Floats]:
         return {"figure": metric_fn(truth, probabilities, weights)}
 
-    estimate = bootstrap_all(truth, probabilities, groups, samples, seed, metrics_fn=one)["figure"]
-    assert isinstance(estimate, Estimate)
-    return estimate
+    return bootstrap_all(truth, probabilities, groups, samples, seed, metrics_fn=one)["figure"]
+
+
+def bootstrap_ratio(
+    above: ArrayLike, below: ArrayLike, groups: ArrayLike, samples: int = 1000, seed: int = 42
+) -> Estimate:
+    """Σ above / Σ below over media, each [N], with its interval over `groups` [N]."""
+    parts, wholes = np.asarray(above, np.float64), np.asarray(below, np.float64)
+
+    def shares(weights: Weights) -> dict[str, Floats]:
+        w = check_weights(weights, len(wholes))
+        return {"share": ratio(w @ parts, w @ wholes)[..., None]}
+
+    return _resample(shares, _codes(groups, len(wholes)), samples, seed)["share"][0]
 
 
 def bootstrap_all(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    groups: npt.ArrayLike,
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    groups: ArrayLike,
     samples: int = 1000,
     seed: int = 42,
     *,
@@ -91,27 +102,35 @@ def bootstrap_all(
 
 
 def bootstrap_vectors(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    groups: npt.ArrayLike,
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    groups: ArrayLike,
     samples: int = 1000,
     seed: int = 42,
     *,
     metrics_fn: MetricsFunction,
 ) -> dict[str, list[Estimate]]:
     """As `bootstrap_all`, for figures that are lists: `metrics_fn` answers [B, M], M estimates come back."""
-    array, values = check(truth, probabilities)
-    codes = _codes(groups, len(array))
-    points = {name: np.asarray(value) for name, value in metrics_fn(array, values, None).items()}
+    figures = partial(metrics_fn, *check(truth, probabilities))
+    return _resample(figures, _codes(groups, len(np.asarray(truth))), samples, seed)
+
+
+def _resample(
+    figures: Callable[[Weights], Mapping[str, Floats]],
+    codes: npt.NDArray[np.int64],
+    samples: int,
+    seed: int,
+) -> dict[str, list[Estimate]]:
+    points = {name: np.asarray(value) for name, value in figures(None).items()}
     drawn: dict[str, list[Floats]] = {name: [] for name in points}
     if codes.max() > 0:  # with one group every resample is the data itself: that is no interval
         for weights in draw_weights(codes, samples, seed):
-            for name, value in metrics_fn(array, values, weights).items():
+            for name, value in figures(weights).items():
                 drawn[name].append(value)
     return {name: _estimates(point, drawn[name]) for name, point in points.items()}
 
 
-def _codes(groups: npt.ArrayLike, media: int) -> npt.NDArray[np.int64]:
+def _codes(groups: ArrayLike, media: int) -> npt.NDArray[np.int64]:
     array = np.asarray(groups)
     if array.shape != (media,):
         raise DataError(f"There must be one group for each of the {media} media; got {list(array.shape)}.")

@@ -10,9 +10,10 @@ s · w is one over a temperature. Shapes: probabilities [N, K, M], groups int [N
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.errors import DataError
+from trapline.metrics.calibration import softmax
 from trapline.metrics.inputs import Floats, check_truth
 from trapline.metrics.several import log_odds, sigmoid
 
@@ -23,25 +24,16 @@ SPREAD = 0.5
 
 
 def pool_opinions(
-    probabilities: npt.ArrayLike,
-    weights: npt.ArrayLike,
-    sureness: npt.ArrayLike,
-    *,
-    multi_label: bool = False,
+    probabilities: ArrayLike, weights: ArrayLike, sureness: ArrayLike, *, multi_label: bool = False
 ) -> Floats:
     """The pool of M models: float64 [N, K]; `sureness` [N] is of each media."""
     evidence = _evidence(np.asarray(probabilities, np.float64), multi_label)
     pooled = (evidence @ np.asarray(weights, np.float64)) * np.asarray(sureness, np.float64)[:, None]
-    return _probabilities(pooled, multi_label)
+    return sigmoid(pooled) if multi_label else softmax(pooled)
 
 
 def fit_opinions(
-    probabilities: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    count: int,
-    *,
-    spread: float = SPREAD,
+    probabilities: ArrayLike, truth: ArrayLike, groups: ArrayLike, count: int, *, spread: float = SPREAD
 ) -> tuple[Floats, Floats]:
     """Weights [M], none below 0, and sureness [count] that minimise the log loss of the pool.
 
@@ -64,9 +56,7 @@ def fit_opinions(
     values, member = np.asarray(probabilities, np.float64), np.asarray(groups)
     if values.ndim != 3 or not np.isfinite(values).all() or member.shape != values.shape[:1]:
         raise DataError("Opinions must be finite, of shape [media, labels, models], with a group a media.")
-    array = check_truth(truth, values.shape[1])
-    if len(array) != len(values):
-        raise DataError(f"Truth has {len(array)} media and the opinions have {len(values)}.")
+    array = check_truth(truth, values, "opinions")
     several, models = array.ndim == 2, values.shape[2]
     evidence = _evidence(values, several)
     hits = array if several else np.eye(values.shape[1])[array]  # [N, K]
@@ -75,7 +65,7 @@ def fit_opinions(
         weights, logs = parameters[:models], parameters[models:]
         sureness = np.exp(logs)[member]
         logits = (evidence @ weights) * sureness[:, None]
-        pooled = _probabilities(logits, several)
+        pooled = sigmoid(logits) if several else softmax(logits)
         loss = -float((hits * np.log(np.maximum(pooled, 1e-300))).sum())
         if several:
             loss -= float(((1 - hits) * np.log(np.maximum(1 - pooled, 1e-300))).sum())
@@ -97,10 +87,3 @@ def _evidence(probabilities: Floats, multi_label: bool) -> Floats:
         return log_odds(probabilities, LEAST)
     logs = np.log(np.clip(probabilities, LEAST, 1))
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
-
-
-def _probabilities(pooled: Floats, multi_label: bool) -> Floats:
-    if multi_label:
-        return sigmoid(pooled)
-    powers = np.exp(pooled - pooled.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

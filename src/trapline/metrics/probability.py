@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from trapline.metrics.inputs import Floats, check, check_weights, weighted_mean
+from trapline.metrics.inputs import Floats, Weights, check, check_weights, mark_labels, weighted_mean
 
 CLIP = 1e-7
 """Probabilities are kept this far from 0 and 1 before a logarithm, so that one media costs at most 16.1."""
 
 
-def log_losses(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
+def log_losses(truth: ArrayLike, probabilities: ArrayLike) -> Floats:
     """float64 [N]: the log loss of each media.
 
     Single-label: minus the natural logarithm of the true label's probability. Multi-label: the mean over the
@@ -23,24 +23,20 @@ def log_losses(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
     return np.asarray(binary_losses(array, values).mean(axis=1))
 
 
-def binary_losses(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> Floats:
+def binary_losses(truth: ArrayLike, probabilities: ArrayLike) -> Floats:
     """float64 [N, K]: the binary log loss of each label of each media (multi-label)."""
     array, values = check(truth, probabilities)
     values = values.clip(CLIP, 1 - CLIP)
     return np.asarray(-np.where(array == 1, np.log(values), np.log1p(-values)))
 
 
-def log_loss(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def log_loss(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """The mean of `log_losses`: lower is better; a uniform guess over K labels scores ln K."""
     losses = log_losses(truth, probabilities)
     return weighted_mean(losses, check_weights(weights, len(losses)))
 
 
-def categorical_cross_entropy(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def categorical_cross_entropy(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """The loss of a softmax, for labels that exclude each other in the model though media may have several.
 
     Of each media -Σ ln(p / Σp) over its true labels, the probabilities of all labels made to sum to 1 first;
@@ -55,27 +51,20 @@ def categorical_cross_entropy(
     return weighted_mean(losses, check_weights(weights, len(losses)))
 
 
-def label_log_loss(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def label_log_loss(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """[..., K]: the binary log loss of each label (multi-label)."""
     losses = binary_losses(truth, probabilities)
     w = check_weights(weights, len(losses))
     return np.asarray(w @ losses / w.sum(axis=-1, keepdims=True))
 
 
-def brier_score(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def brier_score(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """The mean squared distance between the probabilities and the truth.
 
     Single-label: summed over the labels, 0..2 (Brier 1950, Monthly Weather Review 78:1). Multi-label: the
     mean over the labels of the binary score, 0..1.
     """
     array, values = check(truth, probabilities)
-    if array.ndim == 1:
-        actual = (array[:, None] == np.arange(values.shape[1])).astype(np.float64)
-        scores = ((values - actual) ** 2).sum(axis=1)
-    else:
-        scores = ((values - array) ** 2).mean(axis=1)
+    squares = (values - mark_labels(array, values.shape[1])) ** 2
+    scores = squares.sum(axis=1) if array.ndim == 1 else squares.mean(axis=1)
     return weighted_mean(scores, check_weights(weights, len(scores)))

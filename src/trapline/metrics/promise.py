@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.errors import DataError
+from trapline.metrics.inputs import Floats
 
-Floats = npt.NDArray[np.float64]
 STEPS = 20
 """Thresholds that are tried, at most."""
 
@@ -45,14 +46,14 @@ class Promise:
     bound: float
 
 
-def intraclass_correlation(right: npt.ArrayLike, groups: npt.ArrayLike) -> float:
+def intraclass_correlation(right: ArrayLike, groups: ArrayLike) -> float:
     """How alike the outcomes of one group are: 0 as if of different ones, 1 all the same.
 
     The estimator of the analysis of variance for groups of unequal size (Donner 1986); negative estimates
     are 0. With one group, or one media a group, nothing can be known of it: 1 and 0.
     """
     values = np.asarray(right, np.float64)
-    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    codes = _codes(groups)
     sizes = np.bincount(codes).astype(np.float64)
     count, total = len(sizes), len(values)
     if count == 1:
@@ -67,16 +68,22 @@ def intraclass_correlation(right: npt.ArrayLike, groups: npt.ArrayLike) -> float
     return float(np.clip((between - within) / spread, 0, 1)) if spread > 0 else 0.0
 
 
-def effective_size(groups: npt.ArrayLike, correlation: float) -> float:
+def _codes(groups: ArrayLike) -> npt.NDArray[np.int64]:
+    return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
+
+
+def effective_size(groups: ArrayLike, correlation: float) -> float:
     """To how many independent media those of `groups` [N] amount: N² / Σ n (1 + (n - 1) correlation)."""
     sizes = np.unique(np.asarray(groups), return_counts=True)[1].astype(np.float64)
     return float(sizes.sum() ** 2 / (sizes * (1 + (sizes - 1) * correlation)).sum())
 
 
 def lower_bound(
-    right: npt.ArrayLike, groups: npt.ArrayLike, confidence: float = 0.9, correlation: float | None = None
+    right: ArrayLike, groups: ArrayLike, confidence: float = 0.9, correlation: float | None = None
 ) -> float:
     """The one-sided lower bound of the share that is right, at new groups like these.
+
+    It is that of the smaller of the two effective sizes.
 
     Args:
         right: 0/1 [N].
@@ -87,30 +94,19 @@ def lower_bound(
     Returns:
         0 for a single group, which says nothing of others.
     """
-    values = np.asarray(right, np.float64)
-    count = len(np.unique(np.asarray(groups)))
-    if count < 2:
-        return 0.0
-    alike = intraclass_correlation(values, groups) if correlation is None else correlation
-    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
-    return _lower(values, codes, alike, confidence)
+    hits, codes = np.asarray(right, np.float64), _codes(groups)
+    alike = intraclass_correlation(hits, codes) if correlation is None else correlation
+    smaller = min(1.0, effective_size_observed(hits, codes) / effective_size(codes, alike))
+    return _bound(hits.mean(), _size(codes, alike, confidence) * smaller, confidence)
 
 
-def _lower(hits: Floats, codes: npt.NDArray[np.int64], correlation: float, confidence: float) -> float:
-    """The bound at the smaller of the two effective sizes."""
-    size = _size(codes, correlation, confidence)
-    observed = effective_size_observed(hits, codes)
-    whole = effective_size(codes, correlation)
-    return _bound(hits.mean(), size * min(1.0, observed / whole), confidence)
-
-
-def effective_size_observed(right: npt.ArrayLike, groups: npt.ArrayLike) -> float:
+def effective_size_observed(right: ArrayLike, groups: ArrayLike) -> float:
     """To how many independent media these outcomes amount: p (1 - p) over the variance of p by groups.
 
     The variance is that of a ratio over groups (linearised). Infinite where all outcomes are the same.
     """
     values = np.asarray(right, np.float64)
-    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    codes = _codes(groups)
     sizes, hits = np.bincount(codes), np.bincount(codes, values)
     share, count = values.mean(), len(sizes)
     if count < 2 or share in (0.0, 1.0):
@@ -119,7 +115,7 @@ def effective_size_observed(right: npt.ArrayLike, groups: npt.ArrayLike) -> floa
     return float(share * (1 - share) / variance) if variance > 0 else float("inf")
 
 
-def _size(groups: npt.ArrayLike, correlation: float, confidence: float) -> float:
+def _size(groups: ArrayLike, correlation: float, confidence: float) -> float:
     """The effective size after Student's correction for few groups."""
     from scipy.stats import norm, t
 
@@ -138,12 +134,7 @@ def _bound(share: float, size: float, confidence: float) -> float:
 
 
 def choose_threshold(
-    scores: npt.ArrayLike,
-    right: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    *,
-    promise: float,
-    confidence: float = 0.9,
+    scores: ArrayLike, right: ArrayLike, groups: ArrayLike, *, promise: float, confidence: float = 0.9
 ) -> Promise | None:
     """The lowest threshold of which it can be said that `promise` of the answers are right.
 
@@ -168,7 +159,7 @@ def choose_threshold(
         DataError: the lengths differ.
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
-    locations = np.unique(np.asarray(groups), return_inverse=True)[1]
+    locations = _codes(groups)
     if not len(values) == len(hits) == len(locations):
         raise DataError("Scores, outcomes and groups must be of one length.")
     if len(values) == 0:
@@ -178,7 +169,7 @@ def choose_threshold(
     alike = intraclass_correlation(hits, locations)
     kept = None
     for count in _counts(values, locations, alike, promise, confidence):
-        bound = _lower(hits[:count], locations[:count], alike, confidence)
+        bound = lower_bound(hits[:count], locations[:count], confidence, alike)
         if bound < promise:
             break
         groups_there = len(np.unique(locations[:count]))

@@ -2,58 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from trapline.metrics.inputs import Floats, check, check_weights, mean_of_defined, ratio
+from trapline.metrics.inputs import Floats, Weights, check, check_weights, mark_labels, mean_of_defined, ratio
+
+LabelFigure = Callable[[npt.NDArray[np.bool_], Floats, Floats], Floats]
 
 
-def label_auc(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def label_auc(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """[..., K]: the area under the ROC curve of each label against the rest.
 
     The chance that a media with the label has a higher probability of it than a media without, ties counting
     half (the Mann-Whitney form). NaN for a label that all media have, or none.
     """
-    actual, values, w = _by_label(truth, probabilities, weights)
-    columns = [_auc(actual[:, k], values[:, k], w) for k in range(values.shape[1])]
-    return np.stack(columns, axis=-1)
+    return _by_label(_auc, truth, probabilities, weights)
 
 
-def macro_auc(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def macro_auc(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """The mean of `label_auc` over the labels for which it is defined."""
     return mean_of_defined(label_auc(truth, probabilities, weights))
 
 
-def label_average_precision(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def label_average_precision(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """[..., K]: average precision a label, Σ (recall step × precision) over falling thresholds.
 
     Not interpolated. NaN for a label that no media has.
     """
-    actual, values, w = _by_label(truth, probabilities, weights)
-    columns = [_average_precision(actual[:, k], values[:, k], w) for k in range(values.shape[1])]
-    return np.stack(columns, axis=-1)
+    return _by_label(_average_precision, truth, probabilities, weights)
 
 
-def mean_average_precision(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def mean_average_precision(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """The mean of `label_average_precision` over the labels present."""
     return mean_of_defined(label_average_precision(truth, probabilities, weights))
 
 
-def _by_label(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None
-) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
-    """Truth as bool [N, K], probabilities [N, K], weights turned to [N, ...]: whole rows are then picked."""
+def _by_label(figure: LabelFigure, truth: ArrayLike, probabilities: ArrayLike, weights: Weights) -> Floats:
+    """[..., K]: the figure of each label's own truth and probabilities [N] under weights [N, ...].
+
+    Weights are turned so, because whole rows of them are picked.
+    """
     array, values = check(truth, probabilities)
-    actual = array[:, None] == np.arange(values.shape[1]) if array.ndim == 1 else array.astype(bool)
-    return actual, values, np.ascontiguousarray(check_weights(weights, len(values)).T)
+    actual = mark_labels(array, values.shape[1])
+    w = np.ascontiguousarray(check_weights(weights, len(values)).T)
+    return np.stack([figure(*columns, w) for columns in zip(actual.T, values.T, strict=True)], axis=-1)
 
 
 def _auc(actual: npt.NDArray[np.bool_], scores: Floats, w: Floats) -> Floats:

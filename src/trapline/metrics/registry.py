@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.errors import DataError, UsageError
 from trapline.metrics import calibration, correctness, probability, ranking
-from trapline.metrics.inputs import Floats, Task, check, mean_of_defined, task_of
+from trapline.metrics.inputs import Floats, Task, Weights, check, mean_of_defined, task_of
 from trapline.options import check_positional
 from trapline.registry import Registry
 
@@ -19,7 +20,7 @@ Yielded = Iterator[tuple[str, Floats]]
 Fits = Task | Literal["exclusive"]
 """What figures are for: a task, or multi-label models whose labels exclude each other all the same."""
 
-EvaluatorFunction = Callable[[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike | None, int | None], Yielded]
+EvaluatorFunction = Callable[[ArrayLike, ArrayLike, Weights, int | None], Yielded]
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def metric_names(task: Task) -> tuple[str, ...]:
 
 
 def measure(
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    weights: Weights = None,
     blank: int | None = None,
     exclusive: bool = False,
 ) -> dict[str, Floats]:
@@ -133,11 +134,7 @@ def measure(
 
 
 def figure(
-    name: str,
-    truth: npt.ArrayLike,
-    probabilities: npt.ArrayLike,
-    blank: int | None = None,
-    exclusive: bool = False,
+    name: str, truth: ArrayLike, probabilities: ArrayLike, blank: int | None = None, exclusive: bool = False
 ) -> float:
     """One figure of `measure` that must be a number, as what chooses between models must be.
 
@@ -151,9 +148,7 @@ def figure(
 
 
 @evaluator("single-label")
-def best_guess(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
-) -> Yielded:
+def best_guess(truth: ArrayLike, probabilities: ArrayLike, weights: Weights, blank: int | None) -> Yielded:
     """Whether the most probable label is right."""
     counts = correctness.count_labels(truth, probabilities, weights)
     yield "accuracy", correctness.accuracy(truth, probabilities, weights)
@@ -162,9 +157,7 @@ def best_guess(
 
 
 @evaluator("single-label")
-def best_guesses(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
-) -> Yielded:
+def best_guesses(truth: ArrayLike, probabilities: ArrayLike, weights: Weights, blank: int | None) -> Yielded:
     """Whether the true label is among the first few; only for as many labels as make that a question."""
     labels = check(truth, probabilities)[1].shape[1]
     for k in (2, 3, 5):
@@ -174,7 +167,7 @@ def best_guesses(
 
 @evaluator("exclusive", lower_is_better=("categorical_cross_entropy",))
 def softmax_figures(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
+    truth: ArrayLike, probabilities: ArrayLike, weights: Weights, blank: int | None
 ) -> Yielded:
     """What pipelines report that train a softmax on media of several labels."""
     yield "accuracy", correctness.accuracy(truth, probabilities, weights)
@@ -182,9 +175,7 @@ def softmax_figures(
 
 
 @evaluator("multi-label")
-def said_labels(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
-) -> Yielded:
+def said_labels(truth: ArrayLike, probabilities: ArrayLike, weights: Weights, blank: int | None) -> Yielded:
     """Whether the labels of probability 0.5 and more are the true ones; blank only where it is alone."""
     yield "subset_accuracy", correctness.subset_accuracy(truth, probabilities, weights, blank)
     if check(truth, probabilities)[1].shape[1] > 5:
@@ -198,9 +189,7 @@ def said_labels(
     "multi-label",
     lower_is_better=("log_loss", "brier_score", "expected_calibration_error"),
 )
-def proper_scores(
-    truth: npt.ArrayLike, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None, blank: int | None
-) -> Yielded:
+def proper_scores(truth: ArrayLike, probabilities: ArrayLike, weights: Weights, blank: int | None) -> Yielded:
     """How good the probabilities are, and how well they order the media."""
     yield "log_loss", probability.log_loss(truth, probabilities, weights)
     yield "brier_score", probability.brier_score(truth, probabilities, weights)

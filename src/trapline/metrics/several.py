@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import ArrayLike
 
 from trapline.metrics.inputs import Floats
 
 
-def sigmoid(logits: npt.ArrayLike) -> Floats:
+def sigmoid(logits: ArrayLike) -> Floats:
     """1 / (1 + exp(-x)), without overflow."""
     values = np.asarray(logits, np.float64)
     return np.asarray(np.exp(-np.logaddexp(0, -values)))
 
 
-def log_odds(probabilities: npt.ArrayLike, least: float = 1e-7) -> Floats:
+def log_odds(probabilities: ArrayLike, least: float = 1e-7) -> Floats:
     """log(p / (1 - p)), with p kept `least` away from 0 and 1."""
     values = np.clip(np.asarray(probabilities, np.float64), least, 1 - least)
     return np.asarray(np.log(values) - np.log1p(-values))
 
 
 def labels_said(
-    probabilities: npt.ArrayLike, threshold: float | npt.ArrayLike = 0.5, blank: int | None = None
+    probabilities: ArrayLike, threshold: float | ArrayLike = 0.5, blank: int | None = None
 ) -> npt.NDArray[np.bool_]:
     """[..., K]: which labels are said of a media: those that reach the threshold, one for all or one a label.
 
@@ -46,7 +47,7 @@ def labels_said(
     return passes
 
 
-def restore_blanks(logits: npt.ArrayLike, blank: int, kept: float) -> Floats:
+def restore_blanks(logits: ArrayLike, blank: int, kept: float) -> Floats:
     """Logits of a model trained on a share `kept` of the blank media, as if trained on all of them.
 
     Dropping blanks at random divides the odds of `blank` by 1 / kept, and makes every other label likelier by
