@@ -11,10 +11,11 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from trapline import metrics
-from trapline.catalog import natural_order
 from trapline.evaluation.intervals import Resampling
+from trapline.evaluation.levels import split_seasons
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.result import LabelResult, LocationResult, Mistake, SeasonResult
+from trapline.evaluation.result_part import best_boxes
 from trapline.metrics import Weights
 from trapline.models import Interval
 
@@ -91,13 +92,9 @@ def per_location(matched: Matched, seen: pl.Series | None) -> tuple[LocationResu
 
 def per_season(matched: Matched, resampling: Resampling) -> tuple[SeasonResult, ...]:
     """The figures of every season, S2 before S10; empty if the catalog has no seasons."""
-    if "season" not in matched.media.columns:
-        return ()
-    names = matched.media["season"].cast(pl.String).to_list()
     results = []
-    known = natural_order([name for name in set(names) if name is not None])
-    for name in (*known, None) if None in names else known:
-        inside = np.array([one == name for one in names])
+    for name, of_season in split_seasons(matched.media):
+        inside = of_season.to_numpy()
         figures = matched.measure(resampling, inside)
         labels = _season_labels(matched, inside)
         results.append(SeasonResult(season=name, media=int(inside.sum()), metrics=figures, **labels))
@@ -144,7 +141,6 @@ def _mistake(matched: Matched, row: int, confidence: float) -> Mistake:
     else:
         answers = np.flatnonzero(metrics.labels_said(values, blank=matched.blank)).tolist()
         true = np.flatnonzero(matched.truth[row]).tolist()
-    boxes = sorted(media["boxes"] or [], key=lambda box: -(1.0 if box["conf"] is None else box["conf"]))
     return Mistake(
         media_id=media["media_id"],
         file_path=media["file_path"],
@@ -153,5 +149,5 @@ def _mistake(matched: Matched, row: int, confidence: float) -> Mistake:
         said=tuple(matched.labels[index] for index in answers),
         confidence=confidence,
         truth_probability=float(values[true].min()) if true else float(1 - values.max()),
-        boxes=tuple((box["x"], box["y"], box["width"], box["height"]) for box in boxes[:3]),
+        boxes=best_boxes(media["boxes"], 3),
     )

@@ -32,6 +32,13 @@ from trapline.evaluation.rolled_up import Way
 from trapline.evaluation.training_media import find_leak, find_training, what_is_told
 from trapline.prediction import Predictions
 
+_DRAWN_TOGETHER: dict[Over, list[pl.Expr]] = {
+    "location": [pl.col("location_id")],
+    "event": [pl.col("location_id"), event_key().alias("event")],
+    "season": [pl.col("season")],
+    "media": [pl.col("media_id")],
+}
+
 
 def evaluate(
     catalog: Catalog,
@@ -184,24 +191,16 @@ def _describe_calibrated_on(predictions: Predictions, part: str | None) -> str |
 
 def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
     """[N]: what is drawn together. No known location is one location; media without an event stand alone."""
-    if over == "location":
-        keys = pl.struct(pl.col("location_id"))
-    elif over == "season":
-        if "season" not in media.columns:
-            raise DataError("The catalog has no column 'season' to resample; take locations or events.")
-        keys = pl.struct(pl.col("season"))
-    elif over == "event":
-        keys = pl.struct("location_id", event_key().alias("event"))
-    else:
-        keys = pl.struct("media_id")
+    if over == "season" and "season" not in media.columns:
+        raise DataError("The catalog has no column 'season' to resample; take locations or events.")
+    keys = pl.struct(_DRAWN_TOGETHER[over])
     return media.select(keys.rank("dense").cast(pl.Int64)).to_series().to_numpy() - 1
 
 
 def _keys(catalog: Catalog, part: str | None, over: Over) -> list[str | None]:
     """What each media of the part is drawn with, as `_groups` has it."""
-    key = event_key() if over == "event" else pl.col("season" if over == "season" else f"{over}_id")
     table = catalog.table if part is None else catalog.part(part).table
-    return table.select(key).to_series().to_list()
+    return table.select(_DRAWN_TOGETHER[over][-1]).to_series().to_list()
 
 
 def _location_group(

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trapline.evaluation.result_part import ResultPart
+from trapline.evaluation import words
+from trapline.evaluation.result_part import Box, ResultPart, SavedResult
 
 
 class LabelShare(ResultPart):
@@ -115,10 +116,10 @@ class Example(ResultPart):
 
     media_id: str
     file_path: str
-    box: tuple[float, float, float, float] | None
+    box: Box | None
 
 
-class Exploration(ResultPart):
+class Exploration(SavedResult):
     """What is in a catalog.
 
     Attributes:
@@ -161,8 +162,6 @@ class Exploration(ResultPart):
 
     def to_text(self) -> str:
         """The labels as a table, and what could go wrong after it."""
-        from trapline.evaluation import words
-
         rows = [("label", "photos", "share", "locations", "events")]
         for one in self.labels:
             counts = (f"{one.media:,}", f"{100 * one.share:.1f} %", f"{one.locations:,}", f"{one.events:,}")
@@ -179,8 +178,6 @@ class Exploration(ResultPart):
 
     def _events(self) -> list[str]:
         """The seasons as a table, and how many labels events have."""
-        from trapline.evaluation import words
-
         rows: list[tuple[str, ...]] = [("season", "photos", "labelled", "events", "labels")]
         for one in self.seasons:
             counts = (one.media, one.labelled, one.events, len(one.labels))
@@ -188,13 +185,6 @@ class Exploration(ResultPart):
         table = ["", *words.columns(rows)] if self.seasons else []
         several = ", ".join(f"{labels}: {events:,}" for labels, events in self.events_by_labels.items())
         return [*table, *(["", f"Events by number of labels: {several}"] if several else [])]
-
-    def save_json(self, path: Path | str) -> Path:
-        """Write everything but the pictures."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        return path
 
     def save_report(self, path: Path | str, *, pictures: bool = True) -> Path:
         """Write one self-contained HTML page, with or without example photos."""

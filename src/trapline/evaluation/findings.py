@@ -9,6 +9,7 @@ import polars as pl
 
 from trapline.catalog import Catalog, FileCheck
 from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
+from trapline.evaluation.words import name_some
 from trapline.taxonomy import group_spelt_alike
 
 RARE_MEDIA = 20
@@ -33,8 +34,28 @@ def find_troubles(
     return sorted(troubles, key=lambda finding: not finding.serious)
 
 
-def _names(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _list(
+    serious: bool,
+    what: str,
+    names: Sequence[str] | Sequence[Sequence[str]],
+    text: str,
+    *,
+    of: str = "",
+    most: int = 8,
+) -> Iterator[Finding]:
+    """What some things have in common, if there are any.
+
+    Args:
+        serious: whether training suffers.
+        what: they have in common.
+        names: of the things, or of the things in groups.
+        text: with `{}` where the first of the names are put.
+        of: what is said behind their number.
+        most: that are named.
+    """
+    if names:
+        shown = name_some([one if isinstance(one, str) else " = ".join(one) for one in names], most)
+        yield Finding(serious=serious, title=f"{what}: {len(names)}{of}", text=text.format(shown))
 
 
 def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Finding]:
@@ -46,23 +67,19 @@ def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Fi
             text="They can be predicted, but nothing is learned from them.",
         )
     alike = group_spelt_alike(one.label for one in labels)
-    if alike:
-        media = {one.label: one.media for one in labels}
-        spellings = [" = ".join(f"'{label}' ({media[label]})" for label in group) for group in alike]
-        yield Finding(
-            serious=True,
-            title=f"Labels that differ in case, spaces or underscores only: {len(alike)}",
-            text=f"{_names(spellings)}. They are learned and judged as different: write each in one way, and "
-            "read the source again.",
-        )
-    rare = [f"{one.label} ({one.media})" for one in labels if one.media < RARE_MEDIA]
-    if rare:
-        yield Finding(
-            serious=True,
-            title=f"Labels with fewer than {RARE_MEDIA} media: {len(rare)}",
-            text=f"{_names(rare)}. So few teach little and judge nothing: collect more, or join them to "
-            "another label.",
-        )
+    media = {one.label: one.media for one in labels}
+    yield from _list(
+        True,
+        "Labels that differ in case, spaces or underscores only",
+        [[f"'{label}' ({media[label]})" for label in group] for group in alike],
+        "{}. They are learned and judged as different: write each in one way, and read the source again.",
+    )
+    yield from _list(
+        True,
+        f"Labels with fewer than {RARE_MEDIA} media",
+        [f"{one.label} ({one.media})" for one in labels if one.media < RARE_MEDIA],
+        "{}. So few teach little and judge nothing: collect more, or join them to another label.",
+    )
     if len(labels) > 1 and labels[0].media > IMBALANCE * labels[-1].media:
         yield Finding(
             serious=False,
@@ -89,25 +106,20 @@ def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator
             title=f"Without a known location: {locations.null_count()} of {len(catalog)} media",
             text="They cannot be kept apart from training by location.",
         )
-    few = [f"{one.label} ({one.locations})" for one in labels if one.locations < RARE_LOCATIONS]
-    if few:
-        yield Finding(
-            serious=True,
-            title=f"Labels seen at fewer than {RARE_LOCATIONS} locations: {len(few)}",
-            text=f"{_names(few)}. A model can learn the background in place of the animal, and a split by "
-            "location leaves such a label in one part only.",
-        )
+    yield from _list(
+        True,
+        f"Labels seen at fewer than {RARE_LOCATIONS} locations",
+        [f"{one.label} ({one.locations})" for one in labels if one.locations < RARE_LOCATIONS],
+        "{}. A model can learn the background in place of the animal, and a split by location leaves such a "
+        "label in one part only.",
+    )
     confined = [
         f"{one.label} ({100 * share:.0f} %)"
         for one in labels
         if one.locations >= RARE_LOCATIONS and (share := one.top_location_share or 0) > CONFINED
     ]
-    if confined:
-        yield Finding(
-            serious=False,
-            title=f"Labels that come nearly all from one location: {len(confined)}",
-            text=f"{_names(confined)}. Label and background are hard to tell apart.",
-        )
+    what = "Labels that come nearly all from one location"
+    yield from _list(False, what, confined, "{}. Label and background are hard to tell apart.")
     yield from _one_label_locations(catalog, known)
 
 
@@ -130,54 +142,20 @@ def _one_label_locations(catalog: Catalog, known: int) -> Iterator[Finding]:
 
 def _about_files(photos: PhotoSample, files: FileCheck) -> Iterator[Finding]:
     looked = "" if photos.looked == photos.of else f", among {photos.looked} that were opened"
-    lists: list[tuple[bool, Sequence[str], str, str]] = [
+    unreadable, damaged = list(photos.unreadable), list(photos.damaged)
+    doubt, leak = "Look at them: some labels may be wrong.", "In two parts of a split they leak."
+    across = "Groups of photos that look alike though they are of different events"
+    lists: list[tuple[bool, Sequence[str] | Sequence[Sequence[str]], str, str]] = [
         (True, files.missing, "Missing files", "Training and prediction would fail on them."),
-        (
-            True,
-            list(photos.unreadable),
-            f"Photos that cannot be read{looked}",
-            "They are no pictures, or broken.",
-        ),
-        (
-            False,
-            list(photos.damaged),
-            f"Photos that are damaged or odd{looked}",
-            "They are read as far as it goes.",
-        ),
-        (
-            True,
-            _join_labels(files.conflicts),
-            "Groups of equal files with different labels",
-            "One of them is wrong.",
-        ),
-        (
-            False,
-            _join_labels(files.duplicates),
-            "Groups of equal files",
-            "In two parts of a split they leak.",
-        ),
-        (
-            False,
-            _join_labels(files.near_conflicts),
-            "Groups of photos that look alike and have different labels",
-            "Look at them: some labels may be wrong.",
-        ),
-        (
-            False,
-            _join_labels(files.near_duplicates),
-            "Groups of photos that look alike though they are of different events",
-            "In two parts of a split they leak.",
-        ),
+        (True, unreadable, f"Photos that cannot be read{looked}", "They are no pictures, or broken."),
+        (False, damaged, f"Photos that are damaged or odd{looked}", "They are read as far as it goes."),
+        (True, files.conflicts, "Groups of equal files with different labels", "One of them is wrong."),
+        (False, files.duplicates, "Groups of equal files", leak),
+        (False, files.near_conflicts, "Groups of photos that look alike and have different labels", doubt),
+        (False, files.near_duplicates, across, leak),
     ]
     for serious, names, what, consequence in lists:
-        if names:
-            yield Finding(
-                serious=serious, title=f"{what}: {len(names)}", text=f"{consequence} {_names(names, 5)}"
-            )
-
-
-def _join_labels(groups: Sequence[Sequence[str]]) -> list[str]:
-    return [" = ".join(group) for group in groups]
+        yield from _list(serious, what, names, f"{consequence} {{}}", most=5)
 
 
 def _about_times(catalog: Catalog) -> Iterator[Finding]:
@@ -222,21 +200,21 @@ def _clocks_of_locations(catalog: Catalog) -> Iterator[Finding]:
     )
     start = pl.col("first").dt
     reset = clocks.filter((start.month() == 1) & (start.day() == 1) & (start.hour() == 0))
-    if reset.height:
-        yield Finding(
-            serious=False,
-            title=f"Clocks that begin at midnight of a 1 January: {reset.height} of {clocks.height}",
-            text=f"That is where many cameras begin after a change of batteries: "
-            f"{_names(reset['location_id'].sort().to_list())}.",
-        )
+    yield from _list(
+        False,
+        "Clocks that begin at midnight of a 1 January",
+        reset["location_id"].sort().to_list(),
+        "That is where many cameras begin after a change of batteries: {}.",
+        of=f" of {clocks.height}",
+    )
     middle = clocks["year"].median()
     if clocks.height >= 5 and isinstance(middle, float):
         quartiles = clocks["year"].quantile(0.75) - clocks["year"].quantile(0.25)  # type: ignore[operator]
         reach = max(YEARS_APART, 2 * quartiles)
-        far = clocks.filter((pl.col("year") - middle).abs() > reach)["location_id"].sort().to_list()
-        if far:
-            yield Finding(
-                serious=False,
-                title=f"Clocks that are years away from the others: {len(far)} of {clocks.height}",
-                text=f"{_names(far)}: right if they were set up at another time.",
-            )
+        yield from _list(
+            False,
+            "Clocks that are years away from the others",
+            clocks.filter((pl.col("year") - middle).abs() > reach)["location_id"].sort().to_list(),
+            "{}: right if they were set up at another time.",
+            of=f" of {clocks.height}",
+        )

@@ -51,6 +51,15 @@ class Resampling:
         return Interval.of(metrics.bootstrap_ratio(part, whole, self.groups, self.samples, self.seed))
 
 
+def precision_recall_f1(right: int, predicted: int, support: int) -> dict[str, float | None]:
+    """The three figures of one class by counts of media; None where one is undefined."""
+    return {
+        "precision": right / predicted if predicted else None,
+        "recall": right / support if support else None,
+        "f1": 2 * right / (predicted + support) if predicted + support else None,
+    }
+
+
 def hits(truth: ArrayLike, probabilities: ArrayLike, weights: Weights) -> dict[str, Floats]:
     """Accuracy and balanced accuracy, for `Resampling.measure`."""
     return {

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from trapline.catalog import Catalog, frame_order, label_events
+from trapline.catalog import Catalog, frame_order, label_events, natural_order
 from trapline.prediction import Level, Predictions
 
 NOUNS = {"media": "media", "event": "events", "box": "boxes"}
@@ -19,6 +19,19 @@ def event_catalog(catalog: Catalog) -> Catalog:
     in_order = named.with_row_index("_row")[frame_order(named)]
     first = in_order.with_columns(pl.col("_row").min().over("media_id")).unique("media_id", keep="first")
     return catalog.with_table(first.sort("_row").drop("_row"))
+
+
+def split_seasons(media: pl.DataFrame) -> list[tuple[str | None, pl.Series]]:
+    """The seasons, S2 before S10, each with which media are of it; none where the catalog has none.
+
+    Last, as None, media of no known season.
+    """
+    if "season" not in media.columns:
+        return []
+    seasons = media["season"].cast(pl.String)
+    known = natural_order(seasons.drop_nulls().unique().to_list())
+    names = [*known, None] if seasons.null_count() else known
+    return [(name, seasons.eq_missing(name)) for name in names]
 
 
 def align_levels(catalog: Catalog, predictions: Predictions) -> tuple[Catalog, Predictions]:

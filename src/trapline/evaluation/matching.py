@@ -16,6 +16,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
+from trapline.evaluation.words import name_some
 from trapline.metrics import Task
 from trapline.models import Interval
 from trapline.prediction import Predictions
@@ -186,9 +187,12 @@ def match(
     )
 
 
-def _some(ids: Sequence[object], most: int = 5) -> str:
-    shown = ", ".join(repr(one) for one in ids[:most])
-    return shown + (f" and {len(ids) - most} more" if len(ids) > most else "")
+def _some(ids: Sequence[str]) -> str:
+    return name_some([repr(one) for one in ids])
+
+
+def _has_one_of(labels: Sequence[str]) -> pl.Expr:
+    return pl.col("labels").list.eval(pl.element().is_in(labels)).list.any()
 
 
 def _refuse_duplicates(rows: pl.DataFrame) -> None:
@@ -226,7 +230,7 @@ def _inside_the_node(labelled: pl.DataFrame, predictions: Predictions) -> pl.Dat
     outside = () if tree is None else tree.outside
     if not outside:
         return labelled
-    return labelled.filter(~pl.col("labels").list.eval(pl.element().is_in(outside)).list.any())
+    return labelled.filter(~_has_one_of(outside))
 
 
 def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.DataFrame, int]:
@@ -236,8 +240,7 @@ def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.Data
     if not classes:
         return joined, 0
     coarse = [label for label, name in classes.items() if name is None]
-    there = pl.col("labels").list.eval(pl.element().is_in(coarse)).list.any()
-    kept = joined.filter(~there)
+    kept = joined.filter(~_has_one_of(coarse))
     named = {label: name for label, name in classes.items() if name is not None}
     renamed = pl.col("labels").list.eval(pl.element().replace(named))
     return kept.with_columns(renamed), joined.height - kept.height
@@ -254,7 +257,7 @@ def _known_labels(
     unknown = tuple(sorted(set(labels) - known))
     if not unknown or unknown_labels == "wrong":
         return joined, unknown, 0
-    concerned = pl.col("labels").list.eval(pl.element().is_in(unknown)).list.any()
+    concerned = _has_one_of(unknown)
     if unknown_labels == "error":
         raise DataError(
             f"{joined.filter(concerned).height} media have a label that the model does not know: "

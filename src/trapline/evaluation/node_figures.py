@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trapline.evaluation.intervals import Codes, hits
+from trapline.evaluation.intervals import Codes, hits, precision_recall_f1
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.models import Interval
@@ -70,7 +70,8 @@ def figures_by_node(truth: RankTruth, hierarchy: Hierarchy) -> tuple[NodeResult,
 def _node(
     head: str, parent: str | None, names: Sequence[str], table: Codes, figures: dict[str, Interval]
 ) -> NodeResult:
-    right, support, predicted = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    counts = (table.diagonal(), table.sum(axis=0), table.sum(axis=1))
+    right, predicted, support = (numbers.tolist() for numbers in counts)
     return NodeResult(
         head=head,
         parent=parent,
@@ -80,12 +81,10 @@ def _node(
         children=tuple(
             ChildResult(
                 name=name,
-                precision=float(right[k] / predicted[k]) if predicted[k] else None,
-                recall=float(right[k] / support[k]) if support[k] else None,
-                f1=float(2 * right[k] / (predicted[k] + support[k])) if predicted[k] + support[k] else None,
-                support=int(support[k]),
+                support=real,
+                **precision_recall_f1(both, said, real),
             )
-            for k, name in enumerate(names)
+            for name, both, said, real in zip(names, right, predicted, support, strict=True)
         ),
-        confusion=tuple(tuple(int(count) for count in row) for row in table),
+        confusion=tuple(map(tuple, table.tolist())),
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trapline import metrics
-from trapline.evaluation.intervals import Codes, Floats, hits
+from trapline.evaluation.intervals import Codes, Floats, hits, precision_recall_f1
 from trapline.evaluation.rank_truth import RankTruth
 from trapline.evaluation.result_part import ResultPart
 from trapline.metrics import Weights
@@ -150,13 +150,11 @@ def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, predicted: Codes) -
     results = {}
     for index, name in enumerate(names):
         there, answered = true == index, predicted == index
-        both = int((there & answered).sum())
+        right, said, media = (int(rows.sum()) for rows in (there & answered, answered, there))
         results[name] = TaxonResult(
             name=name,
-            media=int(there.sum()),
-            precision=both / int(answered.sum()) if answered.any() else None,
-            recall=both / int(there.sum()) if there.any() else None,
-            f1=2 * both / int(there.sum() + answered.sum()) if there.any() or answered.any() else None,
+            media=media,
+            **precision_recall_f1(right, said, media),
             rank=tree.taxa[name].rank if name in tree.taxa else tree.kind(name),
         )
     return results

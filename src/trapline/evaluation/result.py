@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, ValidationError
 
 from trapline.errors import DataError
+from trapline.evaluation import words
 from trapline.evaluation.matching import Counts
 from trapline.evaluation.ranks import RankEvaluation
-from trapline.evaluation.result_part import ResultPart
+from trapline.evaluation.result_part import Box, ResultPart, SavedResult
 from trapline.models import Interval
 from trapline.notebook import as_html
 from trapline.prediction import Level, PredictionFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Over = Literal["location", "event", "season", "media"]
 """What the intervals resample."""
@@ -135,7 +136,7 @@ class Mistake(ResultPart):
     said: tuple[str, ...]
     confidence: float
     truth_probability: float
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    boxes: tuple[Box, ...] = ()
 
 
 class Leak(ResultPart):
@@ -159,7 +160,7 @@ def _as_facts(content: object) -> object:
         raise ValueError(str(error)) from error
 
 
-class Evaluation(ResultPart):
+class Evaluation(SavedResult):
     """How good a model's predictions are, and how sure one can be of that.
 
     Attributes:
@@ -216,24 +217,13 @@ class Evaluation(ResultPart):
 
     def to_text(self) -> str:
         """The figures with their intervals as a table, leaks and notes after it."""
-        from trapline.evaluation import words
-
         rows = [("", self.name, "95 % interval", *(constant.name for constant in self.constants))]
-        for figure, interval in self.metrics.items():
-            guesses = (words.number(constant.metrics.get(figure)) for constant in self.constants)
-            rows.append((words.title(figure), words.number(interval.value), words.span(interval), *guesses))
-        for side, group in (("seen", self.seen), ("unseen", self.unseen)):
-            first = next(iter(self.metrics))
-            if group is not None and first in group.metrics:
-                one = group.metrics[first]
-                title = f"{words.title(first)}, {group.locations} {side} locations"
-                rows.append((title, words.number(one.value), words.span(one), *("" for _ in self.constants)))
+        for title, one, figure in self._rows():
+            guesses = (
+                "" if figure is None else words.number(guess.metrics.get(figure)) for guess in self.constants
+            )
+            rows.append((title, words.number(one.value), words.span(one), *guesses))
         by_rank = [] if self.ranks is None else ["", *words.rank_lines(self.ranks)]
-        for season in self.per_season:
-            if (loss := season.metrics.get("log_loss")) is not None:
-                title = f"Log loss, season {season.season or 'not known'}"
-                cells = (words.number(loss.value), words.span(loss))
-                rows.append((title, *cells, *("" for _ in self.constants)))
         known = "LEAK" if self.leak.checked else "WARNING"
         leaks = [f"{known}: {finding}" for finding in self.leak.findings]
         notes = [f"Note: {note}" for note in self.notes]
@@ -253,19 +243,23 @@ class Evaluation(ResultPart):
             ]
         )
 
-    def _repr_html_(self) -> str:
-        from trapline.evaluation import words
+    def _rows(self) -> Iterator[tuple[str, Interval, str | None]]:
+        """Title, interval and, of the figures that the guesses have too, the name."""
+        for figure, interval in self.metrics.items():
+            yield words.title(figure), interval, figure
+        first = next(iter(self.metrics))
+        for side, group in (("seen", self.seen), ("unseen", self.unseen)):
+            if group is not None and first in group.metrics:
+                title = f"{words.title(first)}, {group.locations} {side} locations"
+                yield title, group.metrics[first], None
+        for season in self.per_season:
+            if "log_loss" in season.metrics:
+                yield f"Log loss, season {season.season or 'not known'}", season.metrics["log_loss"], None
 
+    def _repr_html_(self) -> str:
         rows = [(words.title(figure), words.with_span(one)) for figure, one in self.metrics.items()]
         leaks = [("leak", finding) for finding in self.leak.findings]
         return as_html(f"{self.name} on {self.measured_on}", [*leaks, *rows], " ".join(self.notes))
-
-    def save_json(self, path: Path | str) -> Path:
-        """Write everything but the pictures; `load_json` reads it back."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        return path
 
     @classmethod
     def load_json(cls, path: Path | str) -> Evaluation:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,6 @@ from trapline.catalog import (
     check_files,
     known_labels,
     label_events,
-    natural_order,
     summarise,
 )
 from trapline.evaluation.exploration import (
@@ -27,7 +27,9 @@ from trapline.evaluation.exploration import (
     SeasonShare,
 )
 from trapline.evaluation.findings import find_troubles
+from trapline.evaluation.levels import split_seasons
 from trapline.evaluation.photo_sample import look_at_photos
+from trapline.evaluation.result_part import best_boxes
 from trapline.taxonomy import BLANK
 
 EXAMPLES = 8
@@ -83,7 +85,7 @@ def survey(
         frames=_frames(catalog),
         events_by_labels=_events_by_labels(of_events),
         seasons=_seasons(catalog.table, of_events),
-        years=_years(catalog),
+        years=_count_values(catalog.table["camera_time"].dt.year()),
         sample=photos,
         boxes=_boxes(catalog),
         files=files.as_dict(),
@@ -105,13 +107,7 @@ def _labels(catalog: Catalog) -> tuple[LabelShare, ...]:
 
 
 def _label(label: str, media: pl.DataFrame, labelled: int) -> LabelShare:
-    location_counts = (
-        media["location_id"]
-        .drop_nulls()
-        .value_counts()
-        .sort("count", "location_id", descending=[True, False])
-    )
-    by_location = {str(location): int(count) for location, count in location_counts.iter_rows()}
+    by_location = _count_values(media["location_id"], most_first=True)
     return LabelShare(
         label=label,
         media=media.height,
@@ -145,27 +141,21 @@ def _locations(catalog: Catalog) -> tuple[LocationShare, ...]:
 
 
 def _frames(catalog: Catalog) -> dict[int, int]:
-    events = catalog.table.filter(pl.col("event_id").is_not_null()).group_by("event_id").len("frames")
-    return dict(events["frames"].value_counts().sort("frames").iter_rows())
+    return _count_values(catalog.table.drop_nulls("event_id").group_by("event_id").len("frames")["frames"])
 
 
 def _events_by_labels(of_events: pl.DataFrame) -> dict[int, int]:
     """Number of labels -> events; empty where there are no events."""
     events = of_events.drop_nulls("event_id").unique("event_id")
-    numbers = events["labels"].list.len().fill_null(0).alias("labels").cast(pl.Int64)
-    return dict(numbers.value_counts().sort("labels").iter_rows())
+    return _count_values(events["labels"].list.len().fill_null(0).cast(pl.Int64))
 
 
 def _seasons(media: pl.DataFrame, of_events: pl.DataFrame) -> tuple[SeasonShare, ...]:
     """The seasons, those of no known one last; none where the catalog has no column of them."""
-    if "season" not in media.columns or media["season"].null_count() == media.height:
+    parts = split_seasons(media)
+    if not any(name is not None for name, _ in parts):
         return ()
-    names = media["season"].cast(pl.String)
-    known = natural_order(names.drop_nulls().unique().to_list())
-    return tuple(
-        _season(name, media.filter(names.eq_missing(name)), of_events.filter(names.eq_missing(name)))
-        for name in ((*known, None) if names.null_count() else known)
-    )
+    return tuple(_season(name, media.filter(inside), of_events.filter(inside)) for name, inside in parts)
 
 
 def _season(name: str | None, media: pl.DataFrame, of_events: pl.DataFrame) -> SeasonShare:
@@ -175,34 +165,29 @@ def _season(name: str | None, media: pl.DataFrame, of_events: pl.DataFrame) -> S
         media=media.height,
         labelled=media.height - media["labels"].null_count(),
         events=events.height,
-        labels=_label_counts(media),
-        label_events=_label_counts(events),
+        labels=_count_values(media["labels"].explode(), most_first=True),
+        label_events=_count_values(events["labels"].explode(), most_first=True),
     )
 
 
-def _label_counts(rows: pl.DataFrame) -> dict[str, int]:
-    counts = rows["labels"].explode().drop_nulls().value_counts()
-    return dict(counts.sort("count", "labels", descending=[True, False]).iter_rows())
-
-
-def _years(catalog: Catalog) -> dict[int, int]:
-    years = catalog.table["camera_time"].dt.year().alias("year").drop_nulls()
-    return dict(years.value_counts().sort("year").iter_rows())
+def _count_values(values: pl.Series, *, most_first: bool = False) -> dict[Any, int]:
+    """Value -> how many rows have it, by value or the most frequent first."""
+    counts = values.drop_nulls().value_counts().sort(values.name)
+    ordered = counts.sort("count", descending=True, maintain_order=True) if most_first else counts
+    return dict(ordered.iter_rows())
 
 
 def _boxes(catalog: Catalog) -> Boxes:
     searched = catalog.table.filter(pl.col("boxes").is_not_null())
     every = searched.explode("boxes").filter(pl.col("boxes").is_not_null()).unnest("boxes")
     largest = every.group_by("media_id").agg((pl.col("width") * pl.col("height")).max().alias("area"))["area"]
-    counts = every["category"].fill_null("no category").value_counts()
-    categories = counts.sort("count", "category", descending=[True, False])
     quantiles = (
         np.quantile(largest.to_numpy(), [0.05, 0.25, 0.5, 0.75, 0.95]).tolist() if len(largest) else None
     )
     return Boxes(
         searched=searched.height,
         with_box=len(largest),
-        categories=dict(categories.iter_rows()),
+        categories=_count_values(every["category"].fill_null("no category"), most_first=True),
         area=quantiles,
     )
 
@@ -223,12 +208,6 @@ def _examples(catalog: Catalog, labels: list[str], seed: int) -> dict[str, tuple
     }
 
 
-def _example(row: dict[str, object]) -> Example:
-    boxes = row["boxes"]
-    assert boxes is None or isinstance(boxes, list)
-    best = max(boxes, key=lambda box: 1.0 if box["conf"] is None else box["conf"]) if boxes else None
-    return Example(
-        media_id=str(row["media_id"]),
-        file_path=str(row["file_path"]),
-        box=(best["x"], best["y"], best["width"], best["height"]) if best else None,
-    )
+def _example(row: Mapping[str, Any]) -> Example:
+    box = next(iter(best_boxes(row["boxes"], 1)), None)
+    return Example(media_id=row["media_id"], file_path=row["file_path"], box=box)
