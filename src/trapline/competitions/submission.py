@@ -6,8 +6,8 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
+from itertools import compress, islice
 from pathlib import Path
 from typing import IO, Literal
 
@@ -89,8 +89,9 @@ def read_format(path: Path | str) -> SubmissionFormat:
         if len(row) != len(header):
             raise DataError(f"{path} line {line} has {len(row)} fields; the first line has {len(header)}.")
         ids.append(row[0])
-        total = _row_sum(row[1:]) if single else None
-        single = total is not None and abs(total - 1) <= _SUM_TOLERANCE
+        if single:
+            numbers = [number for number in map(_number, row[1:]) if number is not None]
+            single = len(numbers) == len(row) - 1 and abs(sum(numbers) - 1) <= _SUM_TOLERANCE
     doubled = [name for name, count in Counter(ids).items() if count > 1]
     if not ids or doubled:
         raise DataError(
@@ -126,20 +127,16 @@ def write_submission(
         DataError: ids or labels that do not fit, named; or the file would not pass the check.
         UsageError: `clip` or `absent` is no probability that makes sense.
     """
-    if not 0 <= clip < 0.5:
-        raise UsageError(f"--clip must be at least 0 and below 0.5, not {clip}.")
-    if absent is not None and not 0 <= absent < 1:
-        raise UsageError(f"--absent must be at least 0 and below 1, not {absent}.")
+    refuse_numbers(clip, absent)
     wanted = read_format(format_path)
-    predictions = _translate_labels(predictions, wanted)
-    absent_labels = _match_labels(predictions, wanted, absent)
+    labels = translate_labels(predictions.labels, wanted)
+    absent_labels = find_absent(labels, wanted, absent, "The predictions have")
     probabilities, unused = _align_by_id(predictions, wanted)
-    empty = _empty_rows(probabilities)
-    missing = [name for name, is_empty in zip(wanted.ids, empty.tolist(), strict=True) if is_empty]
+    missing = list(compress(wanted.ids, _empty_rows(probabilities)))
     if missing and fill is None:
         raise DataError(_missing_message(predictions, wanted, missing))
     numbers = probabilities if fill is None else fill_empty(probabilities, fill, predictions.task)
-    numbers = finish_rows(numbers, predictions.labels, predictions.task, wanted, absent or 0.0, clip)
+    numbers = finish_rows(numbers, labels, predictions.task, wanted, absent or 0.0, clip)
     output = Path(output)
     partial = output.with_name(output.name + ".partial")
     write_rows(wanted, numbers, partial)
@@ -150,11 +147,16 @@ def write_submission(
     return Submission(output, len(wanted.ids), tuple(missing), absent_labels, unused)
 
 
-def _translate_labels(predictions: Predictions, wanted: SubmissionFormat) -> Predictions:
-    """The predictions with `blank` called as the format calls it."""
-    labels = translate_labels(predictions.labels, wanted)
-    renamed = dict(zip(predictions.labels, labels, strict=True))
-    return replace(predictions, table=predictions.table.rename(renamed), labels=labels)
+def refuse_numbers(clip: float, absent: float | None) -> None:
+    """Check the two numbers of a submission.
+
+    Raises:
+        UsageError: one makes no sense.
+    """
+    if not 0 <= clip < 0.5:
+        raise UsageError(f"--clip must be at least 0 and below 0.5, not {clip}.")
+    if absent is not None and not 0 <= absent < 1:
+        raise UsageError(f"--absent must be at least 0 and below 1, not {absent}.")
 
 
 def translate_labels(labels: Sequence[str], wanted: SubmissionFormat) -> tuple[str, ...]:
@@ -167,15 +169,25 @@ def translate_labels(labels: Sequence[str], wanted: SubmissionFormat) -> tuple[s
     return tuple(words[0] if label == BLANK else label for label in labels)
 
 
-def _match_labels(
-    predictions: Predictions, wanted: SubmissionFormat, absent: float | None
+def find_absent(
+    labels: Sequence[str], wanted: SubmissionFormat, absent: float | None, subject: str
 ) -> tuple[str, ...]:
-    """Labels of the format that the predictions lack; an error unless that was allowed for."""
-    extra = [label for label in predictions.labels if label not in wanted.labels]
-    lacking = tuple(label for label in wanted.labels if label not in predictions.labels)
+    """Labels of the format that are not among the translated ones.
+
+    Args:
+        labels: see `translate_labels`.
+        wanted: the format.
+        absent: the probability of what is not among them; None makes that an error.
+        subject: who has the labels, for an error: "The model has".
+
+    Raises:
+        DataError: some are absent though that was not allowed for, or the format does not want some.
+    """
+    extra = [label for label in labels if label not in wanted.labels]
+    lacking = tuple(label for label in wanted.labels if label not in labels)
     if extra:
         raise DataError(
-            f"The predictions have labels that {wanted.path} does not want: {_list_names(extra)}. "
+            f"{subject} labels that {wanted.path} does not want: {_list_names(extra)}. "
             f"It wants: {_list_names(wanted.labels, len(wanted.labels))}."
         )
     if lacking and absent is None:
@@ -188,9 +200,7 @@ def _match_labels(
 
 def _align_by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[npt.NDArray[np.float64], int]:
     """Float64 [ids, model's labels] in the order of the format, NaN where there is none; unused rows."""
-    if predictions.level == "box":
-        raise DataError("Predictions of boxes cannot be handed in: predict whole media.")
-    key = "event_id" if predictions.level == "event" else "media_id"
+    key = _id_column(predictions)
     keys = predictions.table[key].to_list()
     doubled = [name for name, count in Counter(keys).items() if count > 1 and name is not None]
     if doubled:
@@ -201,8 +211,14 @@ def _align_by_id(predictions: Predictions, wanted: SubmissionFormat) -> tuple[np
     return numbers[rows], len(keys) - int((rows >= 0).sum())
 
 
+def _id_column(predictions: Predictions) -> str:
+    if predictions.level == "box":
+        raise DataError("Predictions of boxes cannot be handed in: predict whole media.")
+    return "event_id" if predictions.level == "event" else "media_id"
+
+
 def _missing_message(predictions: Predictions, wanted: SubmissionFormat, missing: Sequence[str]) -> str:
-    key = "event_id" if predictions.level == "event" else "media_id"
+    key = _id_column(predictions)
     reasons = dict(predictions.failed.select(key, "reason").iter_rows())
     shown = [f"{name} (failed: {reasons[name]})" if name in reasons else name for name in missing[:_SHOWN]]
     hint = ""
@@ -416,11 +432,6 @@ def _row_problems(row: Sequence[str], width: int, task: Task) -> Iterable[str]:
         yield "have a probability outside 0 to 1"
     if task == "single-label" and len(numbers) == len(values) and abs(sum(numbers) - 1) > _SUM_TOLERANCE:
         yield "do not sum to 1"
-
-
-def _row_sum(fields: Sequence[str]) -> float | None:
-    values = [_number(text) for text in fields]
-    return None if None in values else sum(value for value in values if value is not None)
 
 
 def _number(text: str) -> float | None:

@@ -234,12 +234,8 @@ def _judge(
         return Outcome.wrong_columns, str(error).replace(str(output), output.name)
     if not problems:
         return Outcome.passed, "submission.csv fits the format."
-    outcomes = {
-        "columns": Outcome.wrong_columns,
-        "rows": Outcome.wrong_rows,
-        "numbers": Outcome.wrong_numbers,
-    }
-    return outcomes[problems[0].of], "submission.csv: " + " ".join(problem.text for problem in problems)
+    texts = " ".join(problem.text for problem in problems)
+    return Outcome[f"wrong_{problems[0].of}"], f"submission.csv: {texts}"
 
 
 def _harmless(text: str) -> str:

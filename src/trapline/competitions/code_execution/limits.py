@@ -159,10 +159,11 @@ def _processes(root: Path) -> list[Path]:
 
 def _numbers(path: Path) -> dict[str, int]:
     """The sizes that the kernel names in a file, bytes; none if the process has ended."""
-    return {name.decode(): int(number) * 1024 for name, number in _NAMED.findall(_read(path))}
+    return {name.decode(): int(number) * 1024 for name, number in _NAMED.findall(read_of_kernel(path))}
 
 
-def _read(path: Path) -> bytes:
+def read_of_kernel(path: Path) -> bytes:
+    """What the kernel says in a file of a process; nothing if that has ended."""
     try:
         return path.read_bytes()
     except OSError:
@@ -210,7 +211,7 @@ def _nameless(processes: Iterable[Path], before: dict[File, int]) -> dict[File, 
 
 
 def _mapped_bytes(process: Path) -> Iterator[tuple[File, int]]:
-    for start, end, offset, major, minor, number in _PAGE_LINES.findall(_read(process / "maps")):
+    for start, end, offset, major, minor, number in _PAGE_LINES.findall(read_of_kernel(process / "maps")):
         device = os.makedev(int(major, 16), int(minor, 16))
         yield (device, int(number)), int(offset, 16) + int(end, 16) - int(start, 16)
 

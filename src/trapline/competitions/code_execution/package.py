@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trapline.competitions.code_execution.extract import PACKED, extract
-from trapline.competitions.submission import SubmissionFormat, read_format, translate_labels
+from trapline.competitions.submission import find_absent, read_format, refuse_numbers, translate_labels
 from trapline.errors import DataError, UsageError
 from trapline.models import Card, EventPooling, ModelFile
 
@@ -78,15 +78,17 @@ def build_package(
         UsageError: a backbone, or a number that makes no sense.
         DataError: the labels do not fit the format.
     """
-    if not 0 <= clip < 0.5 or not 0 <= (absent or 0) < 1 or hours <= 0:
-        raise UsageError(
-            f"--clip is from 0 to 0.5, --absent from 0 to 1, --hours above 0; not {clip}, {absent}, {hours}."
-        )
+    refuse_numbers(clip, absent)
+    if hours <= 0:
+        raise UsageError(f"--hours above 0 are needed, not {hours}.")
     opened = model if isinstance(model, ModelFile) else ModelFile(model, runtime="cpu")
     card = opened.card
     if card.task == "features":
         raise UsageError(f"{opened.path} is a backbone without labels; train a head on it first.")
-    lacking = () if format_path is None else _missing_files(card.labels, read_format(format_path), absent)
+    lacking: tuple[str, ...] = ()
+    if format_path is not None:
+        wanted = read_format(format_path)
+        lacking = find_absent(translate_labels(card.labels, wanted), wanted, absent, "The model has")
     pooling = card.event or EventPooling()
     settings = {
         # as this version reads it: a model file of an older one lacks what has come since
@@ -115,22 +117,6 @@ def _pooling(card: Card) -> str:
         return "the model itself, which looks at a whole sequence at a time"
     pooling = card.event or EventPooling()
     return pooling.method + "".join(f", {label} by {how}" for label, how in pooling.by_label.items())
-
-
-def _missing_files(
-    labels: tuple[str, ...], wanted: SubmissionFormat, absent: float | None
-) -> tuple[str, ...]:
-    named = translate_labels(labels, wanted)
-    extra = [label for label in named if label not in wanted.labels]
-    lacking = tuple(label for label in wanted.labels if label not in named)
-    if extra:
-        raise DataError(f"The model has labels that {wanted.path} does not want: {', '.join(extra)}.")
-    if lacking and absent is None:
-        raise DataError(
-            f"{wanted.path} wants labels that the model does not know: {', '.join(lacking)}. "
-            "Give them a probability with --absent."
-        )
-    return lacking
 
 
 def _write_zip(output: Path, files: dict[str, bytes]) -> None:

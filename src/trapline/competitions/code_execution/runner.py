@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import time
 from collections import defaultdict, deque
@@ -16,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +36,7 @@ from trapline.errors import DataError
 from trapline.formats import wall_clock
 from trapline.formats.readers import NUMBER_IN_NAME, folder_of
 from trapline.images import prepare
-from trapline.models import Halt, Session, open_session
+from trapline.models import Halt, Session, available_cores, open_session
 from trapline.prediction import apply_pooling
 
 Floats = npt.NDArray[np.float32]
@@ -97,14 +97,17 @@ class Frames:
     paths: Sequence[Path]
     events: npt.NDArray[np.int64]
 
-    def round_order(self) -> list[int]:
-        """Places of all photos: the first of every sequence, then the second of those that have one, …"""
-        counts: dict[int, int] = defaultdict(int)
-        rounds: dict[int, list[int]] = defaultdict(list)
+    def by_event(self) -> list[list[int]]:
+        """Indices of the photos of each sequence."""
+        of_event: dict[int, list[int]] = defaultdict(list)
         for index, event in enumerate(self.events.tolist()):
-            rounds[counts[event]].append(index)
-            counts[event] += 1
-        return [index for number in sorted(rounds) for index in rounds[number]]
+            of_event[event].append(index)
+        return list(of_event.values())
+
+    def round_order(self) -> list[int]:
+        """Indices of all photos: the first of every sequence, then the second of those that have one, …"""
+        rounds = zip_longest(*self.by_event())
+        return [index for one in rounds for index in one if index is not None]
 
 
 def read_frames(data: Path, wanted: SubmissionFormat) -> Frames:
@@ -203,7 +206,7 @@ class _PackedRun:
         """Indices of photos and float32 [photos, labels]; NaN where a photo could not be read."""
         preprocessing = as_object(self.card["preprocessing"])
         waiting: deque[tuple[list[int], list[Future[Pixels | None]]]] = deque()
-        with ThreadPoolExecutor(_cores()) as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             for indices in self._batches():
                 if time.monotonic() > self.deadline:
                     break
@@ -217,14 +220,11 @@ class _PackedRun:
                 yield self._answer(*waiting.popleft())
 
     def _batches(self) -> Iterator[list[int]]:
-        """Places of the photos of one batch after the other."""
+        """Indices of the photos of one batch after the other."""
         if self.card.get("batch", "media") == "event":  # the network looks at a whole sequence at a time
-            of_event: dict[int, list[int]] = defaultdict(list)
-            for index, event in enumerate(self.frames.events.tolist()):
-                of_event[event].append(index)
-            photos = len(self.frames.paths)
-            for number, indices in enumerate(of_event.values()):
-                yield indices[: self._most_frames(photos, len(of_event) - number)]
+            sequences, photos = self.frames.by_event(), len(self.frames.paths)
+            for number, indices in enumerate(sequences):
+                yield indices[: self._most_frames(photos, len(sequences) - number)]
                 photos -= len(indices)
             return
         order = self.frames.round_order()
@@ -341,9 +341,3 @@ def as_object(values: Mapping[str, Any] | None, plain: Sequence[str] = ()) -> An
             for name, value in values.items()
         }
     )
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -27,7 +27,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
-from trapline.competitions.code_execution.limits import Meter, Passed, RunLimits
+from trapline.competitions.code_execution.limits import Meter, Passed, RunLimits, read_of_kernel
 from trapline.competitions.code_execution.seccomp import knows_machine, seccomp_filter
 from trapline.errors import TraplineError, UsageError
 
@@ -316,9 +316,9 @@ def _watch(sandbox: _Sandbox, meter: Meter, time_limit_s: float) -> Ran:
         else:
             started = looked  # the program's time is not spent on making the sandbox
         if passed is not None:
-            attempts = _count_attempts(
-                "".join(_read(f"/proc/{sandbox.first}/net/{name}") for name in ("snmp", "snmp6"))
-            )
+            counters = Path(f"/proc/{sandbox.first}/net")
+            counted = b"".join(read_of_kernel(counters / name) for name in ("snmp", "snmp6"))
+            attempts = _count_attempts(counted.decode("ascii", "replace"))
             break
         counting = (time.monotonic() - looked) / _SHARE_OF_COUNTING
         time.sleep(min(max(counting, _POLL_SECONDS), _MOST_POLL_SECONDS))
@@ -359,13 +359,6 @@ class _OutputReader:
         """What was read; waits a moment for the end."""
         self._thread.join(5)
         return self._content.decode(errors="replace")
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii", errors="replace")
-    except OSError:  # it has ended meanwhile
-        return ""
 
 
 def _count_attempts(counters: str) -> int:
