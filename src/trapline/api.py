@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from trapline.evaluation import Comparison, Over, SeveralLabels, UnknownLabels, Way
     from trapline.evaluation import Evaluation as Evaluation
     from trapline.evaluation import Exploration as Exploration
+    from trapline.formats import ForeignPredictions as ForeignPredictions
     from trapline.formats import WriteReport as WriteReport
     from trapline.images import Box as Box
     from trapline.models import Detector as Detector
@@ -1231,6 +1232,46 @@ def explain(model: Model, photo: File, *, catalog: Media | None = None, box: Box
 
 
 # ---- from predictions to predictions
+
+
+def read_answers(
+    source: File,
+    catalog: Media,
+    *,
+    format: str = "auto",
+    rename: File | None = None,
+    encoding: str | None = None,
+    strict: bool = False,
+    options: Mapping[str, object] | None = None,
+) -> ForeignPredictions:
+    """Read another tool's answers as predictions, to evaluate, pool and write them as one's own.
+
+    Args:
+        source: of SpeciesNet, MegaDetector, AddaxAI, PyTorch-Wildlife, Wildlife Insights, zamba, or a table
+            with a column of files and one for each label.
+        catalog: the media.
+        format: the name of a reader (`trapline.formats.ANSWER_READERS`), or `auto` to recognise it.
+        rename: a CSV with the columns `from` and `to`: the tool's labels, and those of the catalog.
+        encoding: of a table, as in `cp1252`.
+        strict: refuse entries that cannot be used; else they fail alone.
+        options: the reader's own.
+
+    Raises:
+        DataError: the file is missing, of no known form, or names no media of the catalog.
+        UsageError: there is no such reader, or it has no such option.
+    """
+    from trapline.formats import read_answers as read_source
+
+    renaming = None if rename is None else _path(rename, "rename")
+    return read_source(
+        _path(source, "a source"),
+        as_media(catalog),
+        format=format,
+        rename=renaming,
+        encoding=encoding,
+        strict=strict,
+        **dict(options or {}),
+    )
 
 
 def pool(

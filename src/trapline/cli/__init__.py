@@ -48,7 +48,7 @@ def build_app(command: str | None = None) -> typer.Typer:
             name = module.name
             short = _COMMANDS.get(name)  # of the help's first line as much as fits would end in the middle
             run = importlib.import_module(f"{__name__}.{name}").run
-            if name in ("catalog", "write"):
+            if name in ("catalog", "predictions", "write"):
                 run = _with_format_options(name, run, asked=command in (None, name))
             app.command(name.replace("_", "-"), short_help=short)(run)
     return app
@@ -73,6 +73,7 @@ _COMMANDS = {
     "tune": "Search a recipe's settings by location folds.",
     "detect": "Find boxes around what is in photos.",
     "predict": "A table with a row for every photo.",
+    "predictions": "Other tools' answers, to be judged.",
     "pool": "One answer for the photos of a visit.",
     "combine": "Several models as one, each calibrated.",
     "region": "Weigh predictions by what lives there.",

@@ -26,7 +26,11 @@ STORED = Path(__file__).with_name("format_options.json")
 """The options of Trapline's own formats, as `scripts/store_format_options.py` finds them: importing readers
 takes longer than a whole help may."""
 
-_GROUPS = {"catalog": "trapline.readers", "write": "trapline.writers"}
+_GROUPS = {
+    "catalog": "trapline.readers",
+    "predictions": "trapline.answers",
+    "write": "trapline.writers",
+}
 
 
 def format_options(command: str) -> dict[str, tuple[Option, ...]]:
@@ -45,8 +49,10 @@ def format_options(command: str) -> dict[str, tuple[Option, ...]]:
 
 def derived(command: str) -> dict[str, tuple[Option, ...]]:
     """The same from the registered functions themselves; guests of the other command are left alone."""
-    from trapline.formats import COMMON_OPTIONS, READERS, WRITERS
+    from trapline.formats import ANSWER_READERS, COMMON_OPTIONS, READERS, WRITERS
 
+    if command == "predictions":
+        return {name: reader.options for name, reader in ANSWER_READERS.items()}
     if command == "write":
         return {name: writer.options for name, writer in WRITERS.items()}
     return {"": COMMON_OPTIONS, **{name: reader.options for name, reader in READERS.items()}}

@@ -20,6 +20,7 @@ from trapline.metrics import Weights
 from trapline.models import Interval
 
 MISTAKES_KEPT = 100
+_OF_EVERY_PROBABILITY = ("average_precision", "auc")
 
 
 def _label_figures(
@@ -53,7 +54,12 @@ def per_label(matched: Matched, resampling: Resampling) -> tuple[LabelResult, ..
             media=int(counts.support[index]),
             locations=_locations_with(matched, index),
             said=int(counts.predicted[index]),
-            **{name: Interval.of(estimates[index]) for name, estimates in figures.items()},
+            **{
+                name: None
+                if matched.kept and name in _OF_EVERY_PROBABILITY
+                else Interval.of(estimates[index])
+                for name, estimates in figures.items()
+            },
         )
         for index, label in enumerate(matched.labels)
     )
@@ -83,7 +89,7 @@ def per_location(matched: Matched, seen: pl.Series | None) -> tuple[LocationResu
         media=pl.len(),
         labels=pl.col("labels").explode().n_unique(),
         accuracy=pl.col("right").mean(),
-        log_loss=pl.col("loss").mean(),
+        log_loss=pl.lit(None, pl.Float64) if matched.kept else pl.col("loss").mean(),
         seen=pl.col("seen").first(),
     )
     ordered = grouped.sort("location_id", nulls_last=True).rename({"location_id": "location"})

@@ -45,6 +45,6 @@ def _own_frequencies(truth: npt.NDArray[np.int64], labels: int) -> npt.NDArray[n
 
 def _constant(name: str, meaning: str, row: npt.NDArray[np.float64], matched: Matched) -> ConstantGuess:
     alike = np.tile(row, (len(matched.truth), 1))
-    measured = metrics.measure(matched.truth, alike, exclusive=matched.exclusive)
+    measured = metrics.measure(matched.truth, alike, exclusive=matched.exclusive, kept=matched.kept)
     figures = {key: float(value) for key, value in measured.items() if not np.isnan(value)}
     return ConstantGuess(name=name, meaning=meaning, metrics=figures)

@@ -74,6 +74,7 @@ class Matched:
         failures: reason -> how many media failed with it.
         counts: what became of the rest.
         exclusive: a model of several labels answers by a softmax all the same.
+        kept: how many labels of each media are told of, where the surest only are.
     """
 
     media: pl.DataFrame
@@ -84,6 +85,7 @@ class Matched:
     failures: dict[str, int]
     counts: Counts
     exclusive: bool = False
+    kept: int | None = None
 
     @property
     def blank(self) -> int | None:
@@ -95,7 +97,7 @@ class Matched:
         self, resampling: Resampling, rows: npt.NDArray[np.bool_] | None = None
     ) -> dict[str, Interval]:
         """Every figure that fits, with intervals; of the media of some rows only, if these are given."""
-        figures = partial(metrics.measure, blank=self.blank, exclusive=self.exclusive)
+        figures = partial(metrics.measure, blank=self.blank, exclusive=self.exclusive, kept=self.kept)
         if rows is None:
             return resampling.measure(self.truth, self.probabilities, figures)
         return resampling.at(rows).measure(self.truth[rows], self.probabilities[rows], figures)
@@ -184,6 +186,7 @@ def match(
             without_location=joined["location_id"].null_count(),
         ),
         exclusive=predictions.facts.exclusive,
+        kept=predictions.facts.kept,
     )
 
 
@@ -282,7 +285,8 @@ def _probabilities(predictions: Predictions, joined: pl.DataFrame, added: int) -
     values = predictions.probabilities()[joined["prediction"].to_numpy()]
     off = ~np.isfinite(values).all(axis=1) | (values < 0).any(axis=1) | (values > 1 + 1e-6).any(axis=1)
     if predictions.task == "single-label":
-        off |= np.abs(values.sum(axis=1) - 1) > 1e-3
+        total = values.sum(axis=1)
+        off |= (total > 1 + 1e-3) | ((total < 1 - 1e-3) & (predictions.facts.kept is None))
     if off.any():
         ids = joined["media_id"].filter(pl.Series(off)).to_list()
         raise DataError(

@@ -28,6 +28,7 @@ def notes(
         *_about_media(matched, over),
         *_about_labels(matched),
         *_about_training(trained_on, calibrated_on, by_name),
+        *_about_what_is_told(matched),
     )
 
 
@@ -74,6 +75,15 @@ def _about_labels(matched: Matched) -> Iterator[str]:
     absent = [label for index, label in enumerate(matched.labels) if index not in present]
     if absent:
         yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
+
+
+def _about_what_is_told(matched: Matched) -> Iterator[str]:
+    if matched.kept is not None:
+        several = "label" if matched.kept == 1 else f"{matched.kept} labels"
+        yield (
+            f"Of each media only the surest {several} have a probability, so what needs that of every label "
+            "(log loss, Brier score, areas under curves) is not computed."
+        )
 
 
 def _about_training(trained_on: Training, calibrated_on: str | None, by_name: int) -> Iterator[str]:

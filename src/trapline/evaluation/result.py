@@ -57,7 +57,7 @@ class LocationResult(ResultPart):
         media: evaluated there.
         labels: how many different true labels they have.
         accuracy: share of media whose label (multi-label: whose every label) is right.
-        log_loss: mean over its media.
+        log_loss: mean over its media; None where the probabilities of some labels are not known.
         seen: whether training used this location; None if that is not known.
     """
 
@@ -65,7 +65,7 @@ class LocationResult(ResultPart):
     media: int
     labels: int
     accuracy: float
-    log_loss: float
+    log_loss: float | None
     seen: bool | None
 
 

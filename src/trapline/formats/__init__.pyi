@@ -1,3 +1,9 @@
+from .answers import ANSWER_READERS as ANSWER_READERS
+from .answers import AnswerReader as AnswerReader
+from .answers import ForeignPredictions as ForeignPredictions
+from .answers import ToolAnswers as ToolAnswers
+from .answers import answer_reader as answer_reader
+from .answers import read_answers as read_answers
 from .readers import COMMON_OPTIONS as COMMON_OPTIONS
 from .readers import READERS as READERS
 from .readers import Draft as Draft

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass
 from typing import Literal
@@ -53,6 +54,9 @@ class _LowerIsBetter(Set[str]):
         return len(self._names())
 
 
+OF_THE_SUREST = frozenset({"accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error"})
+"""Figures that need no other probability than that of the surest label, besides top-k."""
+
 LOWER_IS_BETTER: Set[str] = _LowerIsBetter()
 """The figures of which less is better."""
 
@@ -101,6 +105,7 @@ def measure(
     weights: Weights = None,
     blank: int | None = None,
     exclusive: bool = False,
+    kept: int | None = None,
 ) -> dict[str, Floats]:
     """Every registered figure that fits the task of `truth`, in the order of registration.
 
@@ -110,6 +115,8 @@ def measure(
         weights: of the media.
         blank: the column of the label that excludes all others, if there is one.
         exclusive: the model's labels exclude each other, though the truth may have several.
+        kept: how many labels of each media have their probability, where the surest only have it: figures
+            that need that of every label are left out, and top-k of more labels.
 
     Raises:
         GuestError: an evaluator of another package fails, yields a figure that there is, or one of a shape
@@ -130,7 +137,15 @@ def measure(
                 if np.shape(value) != shape:
                     raise ValueError(f"'{name}' has the shape {np.shape(value)}; the weights ask for {shape}")
                 figures[name] = value
-    return figures
+    if kept is None:
+        return figures
+    return {name: value for name, value in figures.items() if _knows_enough(name, kept)}
+
+
+def _knows_enough(name: str, kept: int) -> bool:
+    """Whether a figure is one of the surest labels alone."""
+    top = re.fullmatch(r"top_(\d+)_accuracy", name)
+    return int(top[1]) <= kept if top else name in OF_THE_SUREST
 
 
 def figure(

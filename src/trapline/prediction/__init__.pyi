@@ -30,6 +30,7 @@ from .table import FIXED as FIXED
 from .table import Level as Level
 from .table import Predictions as Predictions
 from .table import Task as Task
+from .table import fixed_columns as fixed_columns
 from .table import refuse_foreign_header as refuse_foreign_header
 from .table import replace_text as replace_text
 from .table import sync_folder as sync_folder

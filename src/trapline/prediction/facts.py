@@ -233,6 +233,8 @@ class PredictionFacts(Facts):
         pooled: how events were pooled.
         combined: how models were combined.
         region: by which list of species the probabilities were weighed.
+        kept: how many labels of each media another tool tells of, where it tells of the surest only; the
+            others have the probability 0, which is not what it thinks of them.
         others: what only a newer Trapline knows.
     """
 
@@ -254,6 +256,7 @@ class PredictionFacts(Facts):
     pooled: Pooled | None = None
     combined: Combination | None = None
     region: RegionWeights | None = None
+    kept: int | None = None
 
 
 def facts_of_card(card: Card) -> PredictionFacts:

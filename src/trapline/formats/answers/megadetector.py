@@ -1,0 +1,157 @@
+"""Detectors' batch files: MegaDetector's, with or without a classifier's answers, and PyTorch-Wildlife's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trapline.catalog import as_foreign_text
+from trapline.errors import DataError
+from trapline.formats.answers.registry import ToolAnswers, answer_reader
+from trapline.formats.json_file import read_json_object
+from trapline.taxonomy import BLANK
+
+_LOOKED_AT = 2**16
+
+
+def _keys_at_the_start(source: Path) -> bytes:
+    if source.suffix.lower() != ".json":
+        return b""
+    with source.open("rb") as file:
+        return file.read(_LOOKED_AT)
+
+
+def _recognise(source: Path) -> str | None:
+    start = _keys_at_the_start(source)
+    named = b'"detection_categories"' in start or (b'"images"' in start and b'"detections"' in start)
+    return "it is JSON with detections of 'images'" if named else None
+
+
+@answer_reader("megadetector", recognise=_recognise)
+def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAnswers:
+    """MegaDetector's batch JSON, of AddaxAI and others too: a classifier's answers, or those of the detector.
+
+    A photo's answer is that of its surest detection: what the classifier says of it, or else its category.
+    Where no detection reaches the threshold it is `blank`, with what the surest one leaves of 1.
+
+    Args:
+        source: the JSON file.
+        threshold: the least confidence of a detection that counts, 0 to 1.
+    """
+    document = read_json_object(source)
+    entries, categories = document.get("images"), document.get("detection_categories")
+    if not isinstance(entries, list) or not isinstance(categories, dict):
+        raise DataError(
+            f"{source} is not in MegaDetector's batch format: it lacks 'images' or their categories."
+        )
+    classes = document.get("classification_categories") or {}
+    names: list[str] = []
+    told: list[dict[str, float]] = []
+    reasons: list[str | None] = []
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
+            raise DataError(f"{source.name} images[{number}] has no 'file'.")
+        names.append(entry["file"])
+        scores, reason = _scores(entry, categories, classes, threshold)
+        told.append(scores)
+        reasons.append(reason)
+    info = document.get("info")
+    info = info if isinstance(info, dict) else {}
+    tools = [as_foreign_text(info.get(key)) for key in ("detector", "classifier")]
+    most = max((len(scores) for scores in told), default=1)
+    return ToolAnswers.of_scores(
+        told,
+        names,
+        reasons,
+        tool=" and ".join(tool for tool in tools if tool and tool != "unknown") or "MegaDetector",
+        task="single-label",
+        kept=max(1, most),
+        entry="images[{}]".format,
+        notes=[
+            f"detections of a confidence below {threshold:g} do not count: a photo without another is blank"
+        ],
+    )
+
+
+def _scores(
+    entry: Mapping[str, Any], categories: Mapping[str, str], classes: Mapping[str, str], threshold: float
+) -> tuple[dict[str, float], str | None]:
+    detections = entry.get("detections")
+    if not isinstance(detections, list):
+        return {}, f"the detector failed: {as_foreign_text(entry.get('failure')) or 'no detections'}"
+    try:
+        surest = max(detections, key=lambda detection: float(detection["conf"]), default=None)
+        confidence = 0.0 if surest is None else float(surest["conf"])
+        if not 0 <= confidence <= 1:
+            return {}, f"the confidence of a detection is {confidence}"
+        if surest is None or confidence < threshold:
+            return {BLANK: 1 - confidence}, None
+        classified = surest.get("classifications") or ()
+        if classified:
+            return {classes[_key(key)]: float(score) for key, score in classified}, None
+        return {categories[_key(surest["category"])]: confidence}, None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return {}, f"a detection is damaged: {error!r}"
+
+
+def _key(value: object) -> str:
+    return str(value).removesuffix(".0")
+
+
+def _recognise_wildlife(source: Path) -> str | None:
+    start = _keys_at_the_start(source)
+    named = b'"annotations"' in start and b'"img_id"' in start
+    return "it is JSON with 'annotations' of an 'img_id'" if named else None
+
+
+@answer_reader("pytorch_wildlife", recognise=_recognise_wildlife)
+def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> ToolAnswers:
+    """PyTorch-Wildlife's JSON of a detector or classifier: the surest detection or label of each photo.
+
+    Args:
+        source: the JSON file.
+        threshold: the least confidence of a detection that counts, 0 to 1; below it a photo is `blank`.
+    """
+    document = read_json_object(source)
+    entries, categories = document.get("annotations"), document.get("categories")
+    if not isinstance(entries, list) or not isinstance(categories, dict):
+        raise DataError(
+            f"{source} is not in PyTorch-Wildlife's form: it lacks 'annotations' or 'categories'."
+        )
+    names: list[str] = []
+    told: list[dict[str, float]] = []
+    reasons: list[str | None] = []
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not isinstance(entry.get("img_id"), str):
+            raise DataError(f"{source.name} annotations[{number}] has no 'img_id'.")
+        names.append(entry["img_id"])
+        try:
+            pairs = _pairs(entry, categories)
+            surest, confidence = max(pairs, key=lambda pair: pair[1], default=(BLANK, 0.0))
+            sure = confidence >= threshold
+            told.append({surest: confidence} if sure else {BLANK: 1 - confidence})
+            reasons.append(None)
+        except (KeyError, TypeError, ValueError) as error:
+            told.append({})
+            reasons.append(f"a detection is damaged: {error!r}")
+    return ToolAnswers.of_scores(
+        told,
+        names,
+        reasons,
+        tool="PyTorch-Wildlife",
+        task="single-label",
+        kept=1,
+        entry="annotations[{}]".format,
+        notes=[
+            f"detections of a confidence below {threshold:g} do not count: a photo without another is blank"
+        ],
+    )
+
+
+def _pairs(entry: Mapping[str, Any], categories: Mapping[str, str]) -> Sequence[tuple[str, float]]:
+    """Category and confidence of each detection; of a classifier's entry the one that it has."""
+    kinds, confidences = entry["category"], entry["confidence"]
+    if not isinstance(kinds, list):
+        kinds, confidences = [kinds], [confidences]
+    return [(categories[_key(kind)], float(sure)) for kind, sure in zip(kinds, confidences, strict=True)]

@@ -1,0 +1,137 @@
+"""SpeciesNet's predictions JSON, up to version 4 (one prediction a photo) and 5 (one a detection)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from trapline.errors import DataError
+from trapline.formats.answers.registry import ToolAnswers, answer_reader
+from trapline.formats.json_file import read_json_object
+from trapline.taxonomy import BLANK
+
+_START = re.compile(rb'\A\s*\{\s*("info"\s*:\s*\{[^{}]*\}\s*,\s*)?"predictions"\s*:\s*\[')
+_KEPT = 5
+_SAYS_NOTHING = ("no cv result", "unknown", "")
+Names = Literal["common", "scientific"]
+
+
+def _recognise(source: Path) -> str | None:
+    if source.suffix.lower() != ".json":
+        return None
+    with source.open("rb") as file:
+        return "it is JSON with 'predictions'" if _START.match(file.read(4096)) else None
+
+
+@answer_reader("speciesnet", recognise=_recognise)
+def read_speciesnet_answers(source: Path, *, names: Names = "common") -> ToolAnswers:
+    """SpeciesNet's JSON: the five surest labels of the classifier, or its prediction where that is another.
+
+    A photo's answer is what SpeciesNet predicts of it. Where that is the classifier's surest label, the other
+    four have the probabilities that the classifier gave them; where it is another (geofenced, rolled up, of
+    the detector) it stands alone with its score. Of several detections the surest prediction counts.
+
+    Args:
+        source: the JSON file.
+        names: what labels are called: by their `common` or `scientific` names; two of one name have both.
+    """
+    document = read_json_object(source)
+    entries = document.get("predictions")
+    if not isinstance(entries, list):
+        raise DataError(f"{source} has no list 'predictions'; it has: {', '.join(map(str, document))}.")
+    files: list[str] = []
+    told: list[dict[str, float]] = []
+    reasons: list[str | None] = []
+    versions: set[str] = set()
+    for number, entry in enumerate(entries):
+        where = f"{source.name} predictions[{number}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str):
+            raise DataError(f"{where} has no 'filepath'.")
+        files.append(entry["filepath"])
+        scores, reason = _scores(entry)
+        told.append(scores)
+        reasons.append(reason)
+        if isinstance(entry.get("model_version"), str):
+            versions.add(entry["model_version"])
+    called = _name_labels({label for scores in told for label in scores}, names)
+    tool = " ".join(["SpeciesNet", *sorted(versions)])
+    return ToolAnswers.of_scores(
+        [{called[label]: score for label, score in scores.items()} for scores in told],
+        files,
+        reasons,
+        tool=tool,
+        task="single-label",
+        kept=_KEPT,
+        entry="predictions[{}]".format,
+    )
+
+
+def _scores(entry: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
+    """Label → score; or why there is none."""
+    try:
+        candidates = [_of_detection(each) for each in entry.get("detections") or ()]
+        candidates.append(_of_photo(entry))
+        known = [scores for scores in candidates if scores]
+        if known:
+            best = max(known, key=lambda scores: max(scores.values()))
+            label = max(best, key=lambda name: best[name])
+            if label.split(";")[-1] not in _SAYS_NOTHING:
+                return {name: score for name, score in best.items() if name.split(";")[-1]}, None
+            return {}, f"SpeciesNet says '{label.split(';')[-1]}'"
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        return {}, f"its entry is damaged: {error!r}"
+    failures = entry.get("failures")
+    parts = ", ".join(map(str, failures)).lower() if isinstance(failures, list) else ""
+    return {}, f"SpeciesNet failed: {parts}" if parts else "SpeciesNet has no answer"
+
+
+def _of_photo(entry: Mapping[str, Any]) -> dict[str, float]:
+    raw = entry.get("classifications")
+    answer = entry.get("prediction")
+    final = None if answer is None else (str(answer), float(entry["prediction_score"]))
+    return _agree(raw, final)
+
+
+def _of_detection(detection: Mapping[str, Any]) -> dict[str, float]:
+    processed = detection.get("processed_classification")
+    final = None if processed is None else (str(processed["class"]), float(processed["score"]))
+    return _agree(detection.get("raw_classifications"), final)
+
+
+def _agree(raw: Mapping[str, Any] | None, final: tuple[str, float] | None) -> dict[str, float]:
+    """The classifier's labels, if the prediction is the first of them; else the prediction alone."""
+    scores: dict[str, float] = {}
+    if raw:
+        scores = {str(name): float(score) for name, score in zip(raw["classes"], raw["scores"], strict=True)}
+    if final is None:
+        return scores
+    return scores if scores and max(scores, key=lambda name: scores[name]) == final[0] else dict([final])
+
+
+def _name_labels(labels: set[str], names: Names) -> dict[str, str]:
+    """What each of SpeciesNet's labels (`uuid;class;order;family;genus;species;common name`) is called."""
+    by: dict[Names, Callable[[Sequence[str]], str]] = {"common": _common, "scientific": _scientific}
+    parts = {label: label.split(";") for label in labels}
+    called = {label: by[names](each) for label, each in parts.items()}
+    counts: dict[str, int] = {}
+    for name in called.values():
+        counts[name] = counts.get(name, 0) + 1
+    return {
+        label: name if counts[name] == 1 else f"{_common(parts[label])} ({_scientific(parts[label])})"
+        for label, name in called.items()
+    }
+
+
+def _common(parts: Sequence[str]) -> str:
+    return (parts[-1] if parts[-1] != "blank" else BLANK) or _scientific(parts)
+
+
+def _scientific(parts: Sequence[str]) -> str:
+    """Genus and species, or the lowest rank that is given; what is no taxon has its common name."""
+    ranks = [part for part in parts[1:-1] if part]
+    if len(parts) < 7 or not ranks:
+        return parts[-1]
+    name = f"{parts[4]} {parts[5]}" if parts[4] and parts[5] else ranks[-1]
+    return name[:1].upper() + name[1:]
