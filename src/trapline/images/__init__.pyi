@@ -2,9 +2,7 @@ from .crops import Box as Box
 from .crops import Rectangle as Rectangle
 from .crops import as_box as as_box
 from .crops import choose_box as choose_box
-from .crops import crop_array as crop_array
 from .crops import crop_rectangle as crop_rectangle
-from .crops import passing_boxes as passing_boxes
 from .crops import refusal as refusal
 from .decode import DEFAULT_LIMITS as DEFAULT_LIMITS
 from .decode import SUFFIXES as SUFFIXES

@@ -50,10 +50,8 @@ def count_frames(image: ImageFile.ImageFile, content: bytes, most: int) -> int:
         content: the file.
         most: where counting stops.
     """
-    if image.format == "GIF":
-        return sum(1 for _ in islice(_gif_frames(content), most + 1))
-    if image.format == "TIFF":
-        return sum(1 for _ in islice(_tiff_directories(content), most + 1))
+    if image.format in _FRAMES:
+        return sum(1 for _ in islice(_FRAMES[image.format](content), most + 1))
     return min(int(getattr(image, "n_frames", 1)), most + 1)
 
 
@@ -95,3 +93,7 @@ def _tiff_directories(content: bytes) -> Iterator[int]:
             at = offset + struct.calcsize("=" + number) + entries * entry
     except (struct.error, OverflowError):  # cut off, or beyond any file
         return
+
+
+_FRAMES = {"GIF": _gif_frames, "TIFF": _tiff_directories}
+"""The formats whose frames Pillow counts by reading each."""

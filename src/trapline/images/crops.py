@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from trapline.images.preprocessing import CropPolicy
 
@@ -47,17 +43,6 @@ class Rectangle:
         return Rectangle(self.left * factor, self.top * factor, self.right * factor, self.bottom * factor)
 
 
-def passing_boxes(
-    boxes: Sequence[Mapping[str, Any]] | None, crop: CropPolicy
-) -> list[tuple[int, Mapping[str, Any]]]:
-    """The boxes that the policy lets through, with their index in `boxes`, most confident first.
-
-    A box without a confidence counts as certain: it was drawn by hand.
-    """
-    passing = [(index, box) for index, box in enumerate(boxes or ()) if refusal(box, crop) is None]
-    return sorted(passing, key=lambda pair: -_confidence(pair[1]))
-
-
 def refusal(box: Mapping[str, Any], crop: CropPolicy) -> str | None:
     """Why the policy does not let a box through; None if it does."""
     if crop.categories and box["category"] not in crop.categories:
@@ -71,7 +56,7 @@ def refusal(box: Mapping[str, Any], crop: CropPolicy) -> str | None:
 
 def _confidence(box: Mapping[str, Any]) -> float:
     conf = box["conf"]
-    return 1.0 if conf is None else float(conf)
+    return 1.0 if conf is None else float(conf)  # without one it was drawn by hand
 
 
 def choose_box(boxes: Sequence[Mapping[str, Any]] | None, crop: CropPolicy | None) -> Box | None:
@@ -83,8 +68,8 @@ def choose_box(boxes: Sequence[Mapping[str, Any]] | None, crop: CropPolicy | Non
     """
     if crop is None:
         return None
-    passing = passing_boxes(boxes, crop)
-    return as_box(passing[0][1]) if passing else None
+    passing = [box for box in boxes or () if refusal(box, crop) is None]
+    return as_box(max(passing, key=_confidence)) if passing else None
 
 
 def as_box(box: Mapping[str, Any]) -> Box:
@@ -113,11 +98,3 @@ def _span(centre: float, side: float, length: int) -> tuple[float, float]:
     side = min(max(side, 1.0), float(length))
     start = min(max(centre * length - side / 2, 0.0), length - side)
     return start, start + side
-
-
-def crop_array(pixels: npt.NDArray[np.uint8], rectangle: Rectangle) -> npt.NDArray[np.uint8]:
-    """The whole pixels that a rectangle touches: uint8 [h, w, 3] out of uint8 [height, width, 3], a view."""
-    height, width = pixels.shape[:2]
-    top, left = max(0, math.floor(rectangle.top)), max(0, math.floor(rectangle.left))
-    bottom, right = min(height, math.ceil(rectangle.bottom)), min(width, math.ceil(rectangle.right))
-    return pixels[top:bottom, left:right]

@@ -49,6 +49,9 @@ _REFUSED = (*_BROKEN, MemoryError, Image.DecompressionBombError, Image.Decompres
 Size = tuple[int, int]
 """Height and width, pixels."""
 
+LeastSize = Size | Callable[[Size], Size] | None
+"""The least size that is wanted of a picture, perhaps by its full size; None for the full size itself."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -113,10 +116,7 @@ class Decoded:
 
 
 def load(
-    source: Path | str | bytes,
-    *,
-    min_side: Size | Callable[[Size], Size] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    source: Path | str | bytes, *, min_side: LeastSize = None, limits: Limits = DEFAULT_LIMITS
 ) -> Loaded:
     """Decode a picture: upright by its EXIF orientation, RGB, eight bits.
 
@@ -139,10 +139,7 @@ def load(
 
 
 def decode(
-    source: Path | str | bytes,
-    *,
-    min_side: Size | Callable[[Size], Size] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    source: Path | str | bytes, *, min_side: LeastSize = None, limits: Limits = DEFAULT_LIMITS
 ) -> Decoded:
     """The same as `load`, with a grey picture left grey: resizing one channel is three times quicker."""
     source = Path(source) if isinstance(source, str) else source
@@ -162,9 +159,7 @@ class _IncompleteError(ImageError):
     """A progressive JPEG whose end is missing: Pillow decodes none of it."""
 
 
-def _decode_coarse(
-    content: bytes, min_side: Size | Callable[[Size], Size] | None, name: str, limits: Limits
-) -> Decoded:
+def _decode_coarse(content: bytes, min_side: LeastSize, name: str, limits: Limits) -> Decoded:
     """What the scans that are there give; libjpeg shows it once the file ends with an end marker."""
     try:
         with open_image(content + _JPEG_END, name, limits) as image:
@@ -248,9 +243,7 @@ def open_image(content: bytes, name: str, limits: Limits) -> ImageFile.ImageFile
     return image
 
 
-def _decode_open(
-    image: ImageFile.ImageFile, content: bytes, min_side: Size | Callable[[Size], Size] | None, name: str
-) -> Decoded:
+def _decode_open(image: ImageFile.ImageFile, content: bytes, min_side: LeastSize, name: str) -> Decoded:
     warnings: list[str] = []
     is_jpeg = image.format in _JPEGS
     if not is_jpeg and count_frames(image, content, 1) > 1:

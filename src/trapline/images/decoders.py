@@ -47,13 +47,18 @@ class _LostError(Exception):
 
 
 class Decoder:
-    """A process that decodes one photo at a time; not to be used by two threads at once."""
+    """A process that decodes one photo at a time; not to be used by two threads at once.
+
+    Attributes:
+        ended: whether `end` was called.
+        worn: whether `step_back` was called.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._told: tuple[Preprocessing, Limits] | None = None
         self._lifeline: int | None = None  # never written to: the system closes it with this process
-        self._ended = self.worn = False
+        self.ended = self.worn = False
 
     def prepare_into(
         self,
@@ -95,19 +100,19 @@ class Decoder:
             except _LostError:
                 status = self.close(_GOODBYE_SECONDS)
                 pixels[:] = 0
-                if self._ended:
+                if self.ended:
                     raise ImageError(name_of(source), "its decoding was ended") from None
                 if status in WATCH_STATUSES and time.monotonic() - started >= allowed:
                     raise ImageError(name_of(source), f"took more than {allowed:.3g} s") from None
                 if last:  # twice: it was the photo, and not somebody who ended the process
                     raise ImageError(name_of(source), f"the decoder crashed ({_describe(status)})") from None
-                continue
             except BaseException:  # what is left of its answer in the pipe must not become the next one's
                 self.close()
                 raise
-            if not done:
-                raise ImageError(name_of(source), reply)
-            return Prepared(pixels, reply or None, inner)
+            else:
+                if not done:
+                    raise ImageError(name_of(source), reply)
+                return Prepared(pixels, reply or None, inner)
         raise AssertionError("unreachable")
 
     def _ask(
@@ -145,21 +150,21 @@ class Decoder:
         return done, text.decode(), (high, wide)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if self._ended:
+        if self.ended:
             raise _LostError
         for last in (False, True):
             if self._process is not None:
                 break
             self._told = None
             self._process = process = self._launch()
-            if self._ended:  # by another thread, which found no process yet
+            if self.ended:  # by another thread, which found no process yet
                 process.kill()
             _widen(process)
             assert process.stdout is not None
             if process.stdout.read(len(HELLO)) == HELLO:
                 break
             status = self.close(_GOODBYE_SECONDS)
-            if self._ended:
+            if self.ended:
                 raise _LostError
             if last:
                 raise TraplineError(
@@ -199,7 +204,7 @@ class Decoder:
 
     def end(self) -> None:
         """Kill the process, also from another thread than the one that waits for it; no other is started."""
-        self._ended = True
+        self.ended = True
         process = self._process
         if process is not None:
             with suppress(OSError):
@@ -212,11 +217,6 @@ class Decoder:
         if process is not None and hasattr(os, "setpriority"):
             with suppress(OSError):  # it has just ended
                 os.setpriority(os.PRIO_PGRP, process.pid, _LOW_PRIORITY)
-
-    @property
-    def ended(self) -> bool:
-        """Whether `end` was called."""
-        return self._ended
 
     def close(self, patience: float = 0.0) -> int:
         """End the process; returns its exit status.
@@ -234,7 +234,7 @@ class Decoder:
         if process is None:
             return 0
         with suppress(OSError):
-            process.kill() if process.poll() is None else None
+            process.kill()
         status = process.wait()
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):

@@ -105,8 +105,7 @@ def _next_job(jobs: BinaryIO) -> dict[str, Any] | None:
     start = jobs.read(JOB.size)
     if len(start) < JOB.size:
         return None
-    content = jobs.read(JOB.unpack(start)[0])
-    job: dict[str, Any] = json.loads(content)
+    job: dict[str, Any] = json.loads(jobs.read(JOB.unpack(start)[0]))
     return job
 
 

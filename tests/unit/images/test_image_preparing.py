@@ -15,7 +15,6 @@ from trapline.images import (
     Preprocessing,
     Rectangle,
     choose_box,
-    crop_array,
     crop_rectangle,
     fit,
     prepare,
@@ -136,11 +135,6 @@ def test_the_centre_crop_keeps_its_fraction() -> None:
     preprocessing = Preprocessing(height=50, width=50, fit="crop", crop_fraction=0.5, interpolation="nearest")
     found = fit(columns, preprocessing)[0, :, 0]
     assert (found == np.arange(75, 125)).all()
-
-
-def test_crop_array_takes_every_pixel_that_is_touched() -> None:
-    pixels = np.arange(10 * 12 * 3, dtype=np.uint8).reshape(10, 12, 3)
-    assert np.array_equal(crop_array(pixels, Rectangle(2.5, 3.0, 7.1, 9.9)), pixels[3:10, 2:8])
 
 
 def test_banners_are_black_before_the_crop() -> None:
