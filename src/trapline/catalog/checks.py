@@ -67,26 +67,18 @@ def check_files(
     paths = catalog.paths()
     table = catalog.table
     ids = table["media_id"].to_list()
-    missing = [not path.is_file() for path in paths]
+    there = [path if path.is_file() else None for path in paths]
     equal = equal_files(media_files(catalog), on_file)
     same_path = _same_path(table)
     unlike = _labels_differ(table)
     check = FileCheck(
         depth="full" if full else "quick",
-        missing=tuple(media for media, gone in zip(ids, missing, strict=True) if gone),
+        missing=tuple(media for media, path in zip(ids, there, strict=True) if path is None),
         same_path=_describe_named(same_path, ids),
         duplicates=_describe_named([group for group in equal if len({paths[row] for row in group}) > 1], ids),
         conflicts=_describe_named([group for group in equal if unlike(group)], ids),
     )
-    if not full:
-        return check
-    return _decode_files(
-        check,
-        table,
-        [None if gone else path for path, gone in zip(paths, missing, strict=True)],
-        equal,
-        on_file,
-    )
+    return _decode_files(check, table, there, equal, on_file) if full else check
 
 
 def _decode_files(

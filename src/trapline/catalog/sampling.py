@@ -27,7 +27,8 @@ def sample_catalog(catalog: Catalog, share: float, seed: int) -> Catalog:
     Returns:
         the rest, with `facts.sample`: share, seed and `of`, the labelled media there were.
     """
-    if is_sample(catalog, share, seed):
+    earlier = catalog.facts.sample
+    if earlier is not None and (earlier.share, earlier.seed) == (share, seed):
         return catalog
     labelled = catalog.table.select(known_labels(catalog.table).is_not_null()).to_series().to_numpy()
     parts = catalog.table["split"].fill_null("").to_numpy()
@@ -39,12 +40,6 @@ def sample_catalog(catalog: Catalog, share: float, seed: int) -> Catalog:
     table = catalog.table.filter(kept)
     sample = SampleRecord(share=share, seed=seed, of=int(labelled.sum()))
     return catalog.with_table(table, replace(catalog.facts, sample=sample))
-
-
-def is_sample(catalog: Catalog, share: float, seed: int) -> bool:
-    """Whether a catalog's labelled media were drawn with this share and seed."""
-    sample = catalog.facts.sample
-    return sample is not None and (sample.share, sample.seed) == (share, seed)
 
 
 def _draw(events: pl.Series, share: float, seed: int) -> npt.NDArray[np.bool_]:

@@ -129,8 +129,7 @@ class _Shared(Splitter):
         if folds is not None:
             _check_folds(folds, fold or 0)
         given = _checked(RATIOS if ratios is None else ratios) if folds is None else None
-        for name, value in {"ratios": given, "n_splits": folds, "fold": fold or 0, **more}.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(ratios=given, n_splits=folds, fold=fold or 0, **more)
 
     @abstractmethod
     def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Ints:
@@ -319,8 +318,7 @@ class ByDate(Splitter):
         if ratios is not None and dates is not None:
             raise UsageError("Parts begin at dates, or have ratios: ask for one of them.")
         given = _checked(RATIOS if ratios is None else ratios) if dates is None else None
-        object.__setattr__(self, "ratios", given)
-        object.__setattr__(self, "dates", () if dates is None else _checked_dates(dates))
+        vars(self).update(ratios=given, dates=() if dates is None else _checked_dates(dates))
 
     def apply(self, catalog: Catalog, *, check_files: bool = True) -> Catalog:
         """See `Splitter`."""
