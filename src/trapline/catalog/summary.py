@@ -8,7 +8,7 @@ import polars as pl
 
 from trapline.catalog.names import as_listed
 from trapline.catalog.splits import describe_parts
-from trapline.catalog.table import EVENT_LABELS, Catalog, known_labels
+from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
 
 
 def summarise(catalog: Catalog) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def labels_by_part(catalog: Catalog) -> pl.DataFrame:
     labels = known_labels(catalog.table).alias("labels")
     pairs = catalog.table.select(labels, "split").drop_nulls().explode("labels")
     counted = pairs.group_by("labels", "split").len()
-    parts = [part for part in ("train", "validation", "test") if part in pairs["split"].unique()]
+    parts = [part for part in SPLIT_PARTS if part in pairs["split"].unique()]
     return (
         counted.pivot(on="split", index="labels", values="len")
         .select("labels", *parts)

@@ -29,16 +29,7 @@ FORMAT_VERSION = "1"
 BLANK_WORDS = (BLANK, "empty")
 """Words that can only mean "looked at, nothing there"; compared without regard to case."""
 
-BOX = pl.Struct(
-    {
-        "category": pl.String,
-        "conf": pl.Float64,
-        "x": pl.Float64,
-        "y": pl.Float64,
-        "width": pl.Float64,
-        "height": pl.Float64,
-    }
-)
+BOX = pl.Struct({"category": pl.String} | dict.fromkeys(("conf", "x", "y", "width", "height"), pl.Float64))
 """One detected box: position and size as fractions of the upright image, origin at top left."""
 
 SCHEMA: dict[str, pl.DataType] = {

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import BOX, Catalog
 from trapline.errors import DataError
 from trapline.images import CropPolicy
 from trapline.prediction.inputs import Input, inputs_of
@@ -83,9 +83,8 @@ def _frame(
     }
     if level != "box":
         return pl.DataFrame(columns, schema=FIXED)
-    for name in BOX_COLUMNS:
-        if name != "crop":
-            columns[name] = [None if row.detection is None else row.detection[name] for row in inputs]
+    for name in BOX.to_schema():
+        columns[name] = [None if row.detection is None else row.detection[name] for row in inputs]
     columns["crop"] = [row.crop for row in inputs]
     return pl.DataFrame(columns, schema=FIXED | BOX_COLUMNS)
 

@@ -22,7 +22,7 @@ from trapline.prediction.journal import Journal
 
 _BATCH = 4
 """A picture is eight times as large as a classifier's, and the network takes longer than decoding."""
-_NUMBERS = ("category", "conf", "x", "y", "width", "height")
+_NUMBERS = tuple(BOX.to_schema())
 """What the journal keeps of a box; a media has as many as the detector gives at most, NaN behind the last."""
 
 Floats = npt.NDArray[np.float32]

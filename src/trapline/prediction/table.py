@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, for_polars, read_parquet
+from trapline.catalog import BOX, Catalog, for_polars, read_parquet
 from trapline.errors import DataError, UsageError, kind_of
 from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
@@ -50,15 +50,7 @@ FIXED: dict[str, pl.DataType] = {
 what was odd about an `ok` row ("truncated: lower part missing"). `media_id` and `file_path` are null in rows
 of level event, `box` is null but in rows of level box."""
 
-BOX_COLUMNS: dict[str, pl.DataType] = {
-    "category": pl.String(),
-    "conf": pl.Float64(),
-    "x": pl.Float64(),
-    "y": pl.Float64(),
-    "width": pl.Float64(),
-    "height": pl.Float64(),
-    "crop": pl.String(),
-}
+BOX_COLUMNS: dict[str, pl.DataType] = dict(pl.Schema({**BOX.to_schema(), "crop": pl.String()}))
 """What predictions of level box have between `FIXED` and the labels: the catalog's box, and what was seen.
 
 There is a row for each box of a media (`box` is its index in the catalog's list, `crop` is `box`); one that
@@ -345,13 +337,14 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     partial, beside = path.with_name(path.name + ".partial"), path.with_name(path.name + ".json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".parquet":
-            metadata = {"trapline_predictions": header}
-            with for_polars(partial, "wb") as file:
+        parquet = path.suffix.lower() == ".parquet"
+        metadata = {"trapline_predictions": header}
+        with for_polars(partial, "wb") as file:
+            if parquet:
                 rows.sink_parquet(file, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
-        else:
-            with for_polars(partial, "wb") as file:
+            else:
                 rows.sink_csv(file, sync_on_close="all")
+        if not parquet:
             replace_text(beside, header)
         partial.replace(path)
         sync_folder(path.parent)
