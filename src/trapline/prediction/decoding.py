@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog, Presence
-from trapline.images import Box, Decoder, ImageError, Limits, Preprocessing, borrowed
+from trapline.images import Decoder, ImageError, Limits, Preprocessing, borrowed
 from trapline.models import NO_PROBABILITY, available_cores
 from trapline.prediction.inputs import Input, stamp
 from trapline.prediction.journal import JournalEntry
+
+Pixels = npt.NDArray[np.uint8]
 
 _AHEAD = 3
 """Batches that are decoded or being decoded while one runs: what memory holds is this many and no more."""
@@ -52,7 +53,7 @@ class DecodedBatch:
     """
 
     inputs: list[tuple[int, Input]]
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     pictures: list[DecodedFile]
 
     @property
@@ -104,7 +105,7 @@ class Decoding:
         """How many there are."""
         return self.workers or available_cores()
 
-    def black(self, slots: int) -> npt.NDArray[np.uint8]:
+    def black(self, slots: int) -> Pixels:
         """uint8 [slots, height, width, 3], nothing but zeros."""
         return np.zeros((slots, self.preprocessing.height, self.preprocessing.width, 3), np.uint8)
 
@@ -145,70 +146,43 @@ class Decoding:
     def warm_up(self, row: Input, inputs: int) -> None:
         """Start the processes that so many inputs need, and have each decode `row`, as proof that it can."""
         count = min(self.processes, inputs)
-        pixels, path = self.black(count), self.catalog.path(row.file_path)
+        pixels = self.black(count)
         with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
-            asked = [
-                pool.submit(
-                    _ask, stack.enter_context(borrowed()), one, path, row.box, self.preprocessing, self.limits
-                )
-                for one in pixels
+            pictures = [
+                pool.submit(self._decode, stack.enter_context(borrowed()), one, row) for one in pixels
             ]
-            for picture in asked:
+            for picture in pictures:
                 picture.result()
 
     def _begin(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]], slots: int) -> _Waiting:
-        pixels, how = self.black(slots), (self.preprocessing, self.limits)
-        pictures = [
-            pool.submit(_read, pixels[slot], self.catalog.path(row.file_path), row.box, *how)
-            for slot, row in inputs
-        ]
-        return inputs, pixels, pictures
+        pixels = self.black(slots)
+        return inputs, pixels, [pool.submit(self._read, pixels[slot], row) for slot, row in inputs]
+
+    def _read(self, pixels: Pixels, row: Input) -> DecodedFile:
+        with borrowed() as decoder:
+            return self._decode(decoder, pixels, row)
+
+    def _decode(self, decoder: Decoder, pixels: Pixels, row: Input) -> DecodedFile:
+        path = self.catalog.path(row.file_path)
+        size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
+        try:
+            prepared = decoder.prepare_into(pixels, path, self.preprocessing, row.box, self.limits)
+        except ImageError as error:
+            return DecodedFile(size, modified, False, error.reason)
+        return DecodedFile(size, modified, True, prepared.warning, prepared.inner)
 
 
-_Waiting = tuple[list[tuple[int, Input]], npt.NDArray[np.uint8], list[Future[DecodedFile]]]
+_Waiting = tuple[list[tuple[int, Input]], Pixels, list[Future[DecodedFile]]]
 
 
 def _finish(
-    inputs: list[tuple[int, Input]], pixels: npt.NDArray[np.uint8], pictures: list[Future[DecodedFile]]
+    inputs: list[tuple[int, Input]], pixels: Pixels, pictures: list[Future[DecodedFile]]
 ) -> DecodedBatch:
     return DecodedBatch(inputs, pixels, [picture.result() for picture in pictures])
 
 
-def _read(
-    pixels: npt.NDArray[np.uint8], path: Path, box: Box | None, preprocessing: Preprocessing, limits: Limits
-) -> DecodedFile:
-    with borrowed() as decoder:
-        return _ask(decoder, pixels, path, box, preprocessing, limits)
-
-
-def _ask(
-    decoder: Decoder,
-    pixels: npt.NDArray[np.uint8],
-    path: Path,
-    box: Box | None,
-    preprocessing: Preprocessing,
-    limits: Limits,
-) -> DecodedFile:
-    size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
-    try:
-        prepared = decoder.prepare_into(pixels, path, preprocessing, box, limits)
-    except ImageError as error:
-        return DecodedFile(size, modified, False, error.reason)
-    return DecodedFile(size, modified, True, prepared.warning, prepared.inner)
-
-
 def _entry(row: Input, picture: DecodedFile, finite: bool) -> JournalEntry:
-    failed = not picture.decoded or not finite
-    reason = picture.reason
-    if picture.decoded and not finite:
-        reason = NO_PROBABILITY
-    return JournalEntry(
-        row.media_id,
-        row.number,
-        row.file_path,
-        picture.size,
-        picture.modified,
-        row.box_text,
-        "failed" if failed else "ok",
-        reason,
-    )
+    status = "ok" if picture.decoded and finite else "failed"
+    reason = NO_PROBABILITY if picture.decoded and not finite else picture.reason
+    file = (row.file_path, picture.size, picture.modified, row.box_text)
+    return JournalEntry(row.media_id, row.number, *file, status, reason)

@@ -26,6 +26,7 @@ from trapline.prediction import (
     predict,
     read_list,
 )
+from trapline.prediction.inputs import Input
 from trapline.prediction.journal import Journal, read_header
 
 Zoo = tuple[Path, dict[str, str]]
@@ -426,13 +427,13 @@ def test_no_memory_even_for_one_photo_ends_the_run(
 def test_decoding_never_runs_far_ahead(
     model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[Path] = []
+    started: list[str] = []
 
-    def count(pixels: np.ndarray, path: Path, *rest: object) -> object:
-        started.append(path)
+    def count(self: object, pixels: np.ndarray, row: Input) -> object:
+        started.append(row.file_path)
         return decoding.DecodedFile(None, None, False, "counted")
 
-    monkeypatch.setattr(decoding, "_read", count)
+    monkeypatch.setattr(decoding.Decoding, "_read", count)
     far: list[int] = []
     paths = [tmp_path / f"{number}.jpg" for number in range(100)]
     paths[0].touch()  # photos of which none is there are not begun with
