@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypedDict, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -96,23 +96,30 @@ class RunEstimate:
     seconds: float
 
 
+class RunOptions(TypedDict, total=False):
+    """Of `predict_to_file`."""
+
+    level: Level
+    part: str | None
+    batch_size: int | None
+    workers: int | None
+    fresh: bool
+    limits: Limits
+    progress: Callable[[Progress], None] | None
+
+
 def predict(
     model: ModelFile,
     inputs: Catalog | Sequence[Path | str],
     output: Path | str,
     *,
-    level: Level = "media",
-    part: str | None = None,
-    batch_size: int | None = None,
-    workers: int | None = None,
     strict: bool = False,
-    fresh: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-    progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[RunOptions],
 ) -> Predictions:
     """Predict every media of a catalog, or of a list of files; write the table and read it into memory.
 
-    See `predict_to_file`, which does not read it and so needs little more memory for more media.
+    See `predict_to_file`, which does not read it and so needs little more memory for more media, and whose
+    options it takes.
 
     Args:
         strict: raise `DataError` after the table is written if any input failed, or if a folder of the source
@@ -122,18 +129,7 @@ def predict(
         the table; see `Predictions` for its rows.
     """
     catalog = as_catalog(inputs)
-    summary = predict_to_file(
-        model,
-        catalog,
-        output,
-        level=level,
-        part=part,
-        batch_size=batch_size,
-        workers=workers,
-        fresh=fresh,
-        limits=limits,
-        progress=progress,
-    )
+    summary = predict_to_file(model, catalog, output, **options)
     if strict:
         refuse_failures(summary, catalog)
     return Predictions.load(output)
@@ -185,27 +181,20 @@ def predict_to_file(
         TraplineError: the disk is full.
     """
     output = Path(output)
-    catalog = _check(model, inputs, output, part, level)
-    presence = Presence(catalog)  # before the journal is touched
-    crop = model.card.preprocessing.crop
-    extent = measure(catalog, crop, level)
-    path = journal_path(output)
-    header = _header(model, None if fresh else read_header(path), level, batch_size, limits)
-    with Journal(path, header, fresh=fresh) as journal:
-        wanted = count_not_done(catalog, crop, level, journal.index(), extent.asked)
-        if model.card.batch == "event":
-            _want_whole_events(catalog, wanted)
-        left = int(wanted.sum())
-        started, done = time.monotonic(), extent.asked - left
-        slots = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
-        run = _Run(model, catalog, level, slots, presence, workers, limits)
+    run, header = _prepare(model, inputs, output, level, part, batch_size, workers, fresh, limits)
+    with Journal(journal_path(output), header, fresh=fresh) as journal:
+        wanted = run.count_not_done(journal.index())
+        if run.whole_events:
+            _want_whole_events(run.catalog, wanted)
+        done = earlier = len(wanted) - int(wanted.sum())
+        started = time.monotonic()
         for entries, probabilities in run.batches(wanted):
             journal.append(entries, probabilities)
             done += len(entries)
             if progress is not None:
-                progress(Progress(done, extent.asked, extent.asked - left, time.monotonic() - started))
+                progress(Progress(done, len(wanted), earlier, time.monotonic() - started))
         journal.sync()
-        return _write(catalog, model, level, journal, extent, output)
+        return _write(run, journal, output)
 
 
 def estimate(
@@ -227,32 +216,26 @@ def estimate(
     journal is only looked at, so an estimate may be made while a run is writing it.
     """
     output = Path(output)
-    catalog = _check(model, inputs, output, part, level)
-    presence = Presence(catalog)  # before the journal is touched
-    crop = model.card.preprocessing.crop
-    extent = measure(catalog, crop, level)
-    path = journal_path(output)
-    header = _header(model, None if fresh else read_header(path), level, batch_size, limits)
-    wanted = np.ones(extent.asked, np.bool_)
+    run, header = _prepare(model, inputs, output, level, part, batch_size, workers, fresh, limits)
+    path, asked = journal_path(output), run.extent.asked
+    wanted = np.ones(asked, np.bool_)
     if path.is_file() and not fresh:
-        wanted = count_not_done(catalog, crop, level, read_index(path, header), extent.asked)
+        wanted = run.count_not_done(read_index(path, header))
     indices = np.flatnonzero(wanted)
     left = len(indices)
     if left == 0:
-        return RunEstimate(extent.asked, extent.asked, 0, 0, 0.0)
-    spread = indices[np.linspace(0, left - 1, min(sample, left)).astype(np.int64)]
-    chosen = np.zeros(extent.asked, np.bool_)
-    chosen[spread] = True
-    sampled = [row for batch in batches(catalog, crop, level, 1, chosen) for _, row in batch]
-    places_at_once = min(header["batch_size"], len(sampled))
-    run = _Run(model, catalog, level, places_at_once, presence, workers, limits)
+        return RunEstimate(asked, asked, 0, 0, 0.0)
+    chosen = np.zeros(asked, np.bool_)
+    chosen[indices[np.linspace(0, left - 1, min(sample, left)).astype(np.int64)]] = True
+    sampled = [row for batch in batches(run.catalog, run.crop, level, 1, chosen) for _, row in batch]
+    run = replace(run, batch_size=min(header["batch_size"], len(sampled)))
     started = time.monotonic()
     run.warm_up(sampled[0], left)
     warm = time.monotonic()
     entries = [entry for batch, _ in run.answers(_pack(sampled, run.batch_size)) for entry in batch]
     seconds = warm - started + (time.monotonic() - warm) / len(entries) * left
     failed = sum(entry.status == "failed" for entry in entries)
-    return RunEstimate(extent.asked, extent.asked - left, len(entries), failed, seconds)
+    return RunEstimate(asked, asked - left, len(entries), failed, seconds)
 
 
 def _pack(rows: Sequence[Input], batch_size: int) -> Iterator[list[tuple[int, Input]]]:
@@ -263,6 +246,26 @@ def _pack(rows: Sequence[Input], batch_size: int) -> Iterator[list[tuple[int, In
 def journal_path(output: Path) -> Path:
     """Where the journal of a table is."""
     return output.with_name(output.name + ".journal")
+
+
+def _prepare(
+    model: ModelFile,
+    inputs: Catalog | Sequence[Path | str],
+    output: Path,
+    level: Level,
+    part: str | None,
+    batch_size: int | None,
+    workers: int | None,
+    fresh: bool,
+    limits: Limits,
+) -> tuple[_Run, dict[str, Any]]:
+    """A run that is checked, and the header of its journal, which is not touched."""
+    catalog = _check(model, inputs, output, part, level)
+    presence = Presence(catalog)
+    extent = measure(catalog, model.card.preprocessing.crop, level)
+    header = _header(model, None if fresh else read_header(journal_path(output)), level, batch_size, limits)
+    slots = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
+    return _Run(model, catalog, level, slots, presence, workers, limits, extent), header
 
 
 def _check(
@@ -302,10 +305,8 @@ def _header(
     limits: Limits,
 ) -> dict[str, Any]:
     """What makes two runs one. Without a wish the batch size is that of the run that is gone on with."""
-    if batch_size is None and stored is not None:
-        batch_size = stored.get("batch_size")
     if batch_size is None:
-        batch_size = DEFAULT_BATCH_SIZE
+        batch_size = (stored or {}).get("batch_size") or DEFAULT_BATCH_SIZE
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
     return {
@@ -344,26 +345,24 @@ def _want_whole_events(catalog: Catalog, wanted: npt.NDArray[np.bool_]) -> None:
         wanted[indices] = wanted[indices].any()
 
 
-def _write(
-    catalog: Catalog, model: ModelFile, level: Level, journal: Journal, extent: Extent, output: Path
-) -> Summary:
+def _write(run: _Run, journal: Journal, output: Path) -> Summary:
     """Write the table, in the order of the catalog, and count it; only events need all of it in memory."""
-    crop, labels = model.card.preprocessing.crop, model.card.labels
-    rows: Level = "box" if level == "box" else "media"
+    model, catalog, labels = run.model, run.catalog, run.model.card.labels
+    rows: Level = "box" if run.level == "box" else "media"
     schema = fixed_columns(rows) | dict.fromkeys(labels, pl.Float32())
     task: Task = "multi-label" if model.card.task == "multi-label" else "single-label"
     facts = replace(
         facts_of_card(model.card),
         source=catalog.source,
-        crops=_crops(extent, crop, level),
+        crops=_crops(run.extent, run.crop, rows),
         runtime=model.runtime,
         batch_size=journal.header["batch_size"],
         limits=journal.header["limits"],
     )
     head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, facts)
     tally = Tally(labels)
-    parts = table_parts(catalog, crop, rows, journal)
-    if level == "event":
+    parts = table_parts(catalog, run.crop, rows, journal)
+    if run.level == "event":
         media = replace(head, table=pl.concat(parts))
         pooled = pool_events(media, catalog, rows="event")
         tally.add(pooled.table)
@@ -440,6 +439,12 @@ class _Run:
     presence: Presence
     workers: int | None
     limits: Limits
+    extent: Extent
+
+    @property
+    def crop(self) -> CropPolicy | None:
+        """The model's crop policy."""
+        return self.model.card.preprocessing.crop
 
     @cached_property
     def network(self) -> BatchRunner:
@@ -456,6 +461,10 @@ class _Run:
         """Whether a batch is the frames of one event, and no more."""
         return self.model.card.batch == "event"
 
+    def count_not_done(self, index: Index) -> npt.NDArray[np.bool_]:
+        """See the function of this name."""
+        return count_not_done(self.catalog, self.crop, self.level, index, self.extent.asked)
+
     def warm_up(self, photo: Input, photos: int) -> None:
         """Do what is done once for `photos` inputs: the network allocates, the decoding processes start."""
         self.network.run(self.decoding.black(self.batch_size))
@@ -463,10 +472,9 @@ class _Run:
 
     def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
         """What the model says of the wanted inputs, batch by batch."""
-        crop = self.model.card.preprocessing.crop
         if self.whole_events:
-            return self.answers(event_batches(self.catalog, crop, wanted))
-        return self.answers(batches(self.catalog, crop, self.level, self.batch_size, wanted))
+            return self.answers(event_batches(self.catalog, self.crop, wanted))
+        return self.answers(batches(self.catalog, self.crop, self.level, self.batch_size, wanted))
 
     def answers(self, inputs: Iterable[list[tuple[int, Input]]]) -> Iterator[Answer]:
         """What the model says of batches of inputs with their slots.

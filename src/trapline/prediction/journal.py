@@ -119,7 +119,8 @@ class Journal:
         try:
             lock(self._file, path)
             if fresh:
-                _refuse_foreign(self._file, path, header)
+                if next(_frames(self._file), None) is None:
+                    _refuse_no_beginning(self._file, path, header)  # no run has written this file
                 self._file.truncate(0)
             self.header, self.dropped_bytes = self._resume(dict(header))
         except BaseException:
@@ -190,10 +191,8 @@ class Journal:
         Raises:
             TraplineError: the disk is full or gone; what was written before is kept.
         """
-        if len(entries) > _MOST_IN_A_BATCH or probabilities.shape != (
-            len(entries),
-            len(self.header["labels"]),
-        ):
+        expected = (len(entries), len(self.header["labels"]))
+        if len(entries) > _MOST_IN_A_BATCH or probabilities.shape != expected:
             raise ValueError(f"{len(entries)} entries with probabilities {probabilities.shape}")
         text = _json(entries)
         self._write(_LENGTH.pack(len(text)) + text + probabilities.astype("<f4").tobytes())
@@ -320,12 +319,6 @@ def _refuse_no_beginning(file: BinaryIO, path: Path, header: Mapping[str, Any]) 
             f"{path} is no journal of Trapline or its beginning is damaged. "
             "Delete it if it is a journal, move it away if it is not, or name another output with -o."
         )
-
-
-def _refuse_foreign(file: BinaryIO, path: Path, header: Mapping[str, Any]) -> None:
-    """Refuse to begin anew over a file that no run has written."""
-    if next(_frames(file), None) is None:
-        _refuse_no_beginning(file, path, header)
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
