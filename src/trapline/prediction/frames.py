@@ -75,11 +75,11 @@ def pool_nodes(
     be elsewhere; a class has the product of the means along its path. float64 [events, classes], each row
     summing to 1; NaN where an event has no good frame. The other arguments are those of `apply_pooling`.
     """
-    names, events = hierarchy.classes.names, int(codes.max()) + 1
-    good = np.where(weights[:, None] > 0, probabilities, 1 / len(names))
-    pooled = np.ones((events, len(names)))
+    classes, events = len(hierarchy.classes.names), int(codes.max()) + 1
+    good = np.where(weights[:, None] > 0, probabilities, 1 / classes)
+    pooled = np.ones((events, classes))
     for head in hierarchy.heads:
-        below = np.array([[child in hierarchy.paths[name] for child in head.children] for name in names])
+        below = hierarchy.below(head)
         shares = np.maximum(good @ below, 1e-300)
         shares = weights[:, None] * shares / shares.sum(axis=1, keepdims=True)
         means = np.stack([np.bincount(codes, share, events) for share in shares.T], axis=1)

@@ -104,11 +104,11 @@ def _add_lineage(nodes: dict[str, _Node], row: Row) -> None:
 
 def _check_binomial(row: Row) -> None:
     """The name of a species begins with its genus, that of a subspecies with its species."""
-    pairs: tuple[tuple[Rank, Rank], ...] = (
+    pairs: list[tuple[Rank, Rank]] = [
         ("species", "genus"),
         ("subspecies", "species"),
         ("subspecies", "genus"),
-    )
+    ]
     for rank, above in pairs:
         name, broader = row.lineage.get(rank), row.lineage.get(above)
         if name and broader and not name.startswith(f"{broader} "):
@@ -152,14 +152,8 @@ def _check_against_ancestors(nodes: dict[str, _Node]) -> None:
 
 def _taxon(name: str, node: _Node) -> Taxon:
     above = [node.above[rank][0] for rank in RANKS if rank in node.above]
-    return Taxon(
-        name,
-        node.rank,
-        above[-1] if above else None,
-        tuple(node.common_names),
-        tuple(node.synonyms),
-        node.uuid,
-    )
+    parent = above[-1] if above else None
+    return Taxon(name, node.rank, parent, tuple(node.common_names), tuple(node.synonyms), node.uuid)
 
 
 def _labels(rows: Sequence[Row]) -> dict[str, Label]:

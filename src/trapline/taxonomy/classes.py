@@ -140,6 +140,10 @@ class Hierarchy:
             taxon for taxon in path if taxon in nodes and self.classes.taxonomy.taxa[taxon].rank in self.ranks
         )
 
+    def below(self, head: TaxonHead) -> npt.NDArray[np.bool_]:
+        """[classes, children of the head]: which class lies at or below which child."""
+        return np.array([[node in self.paths[name] for node in head.children] for name in self.classes.names])
+
     def truth_at(self, head: TaxonHead, labels: Sequence[str]) -> npt.NDArray[np.int64]:
         """[labels]: the place of the child that each label lies at or below; -1 where there is none."""
         index_of = {child: number for number, child in enumerate(head.children)}

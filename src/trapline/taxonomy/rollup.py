@@ -194,7 +194,7 @@ def walk_down(probabilities: Floats, hierarchy: Hierarchy) -> RolledUp:
     names, tree = hierarchy.classes.names, hierarchy.classes.taxonomy
     left = np.ones(probabilities.shape, bool)  # the classes below the node that a row has come to
     for head in hierarchy.heads:
-        below = np.array([[child in hierarchy.paths[name] for child in head.children] for name in names])
+        below = hierarchy.below(head)
         here = np.flatnonzero((left & below.any(axis=1)).any(axis=1))
         chosen = (probabilities[here] @ below).argmax(axis=1)
         left[here] &= below[:, chosen].T

@@ -109,15 +109,8 @@ def _csv_row(values: Mapping[str, str], where: str) -> Row:
             f"{finest or 'none'}."
         )
     synonyms = tuple(scientific(name) for name in values.get("synonyms", "").split("|") if name.strip())
-    return Row(
-        where,
-        values["label"],
-        _kind(values, lineage, where),
-        lineage,
-        values.get("common_name") or None,
-        synonyms,
-        values.get("uuid") or None,
-    )
+    kind, common_name, uuid = _kind(values, lineage, where), values.get("common_name"), values.get("uuid")
+    return Row(where, values["label"], kind, lineage, common_name or None, synonyms, uuid or None)
 
 
 def _kind(values: Mapping[str, str], lineage: Mapping[Rank, str], where: str) -> Kind:
@@ -211,14 +204,10 @@ def taxonomy_from_speciesnet(labels: Iterable[str], *, source: str = "SpeciesNet
     if not rows:
         raise DataError(f"{source} has no labels.")
     names = Counter(plain(row.label) for row in rows)
-    clashing = [row.taxon is not None and names[plain(row.label)] > 1 for row in rows]
-    return build(
-        [
-            replace(row, label=f"{row.label} ({row.taxon})") if clash else row
-            for row, clash in zip(rows, clashing, strict=True)
-        ],
-        source,
-    )
+    for number, row in enumerate(rows):
+        if row.taxon is not None and names[plain(row.label)] > 1:
+            rows[number] = replace(row, label=f"{row.label} ({row.taxon})")
+    return build(rows, source)
 
 
 def _parse_speciesnet(text: str, where: str) -> Row | None:
