@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -18,21 +17,6 @@ NAMED_BY = {"season": "seasons", "location": "locations"}
 """The ways to split in which parts can be named, and what is named."""
 
 
-@dataclass(frozen=True)
-class DealtParts:
-    """What the names come to.
-
-    Attributes:
-        parts: [rows], the part of each media; null where it is in none.
-        named: part → the names that are in it, in their order.
-        left_out: name → media that are in no part, because it was named for none.
-    """
-
-    parts: pl.Series
-    named: dict[str, list[str]]
-    left_out: dict[str, int]
-
-
 def check_named(named: Named, by: str) -> None:
     """Refuse, before anything is read, names that leave nothing to judge on (`UsageError`)."""
     if not any(named.get(part) for part in SPLIT_PARTS[1:]):
@@ -41,7 +25,9 @@ def check_named(named: Named, by: str) -> None:
         )
 
 
-def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> DealtParts:
+def deal_named(
+    rows: pl.DataFrame, column: str, named: Named, by: str
+) -> tuple[pl.Series, dict[str, tuple[str, ...]], dict[str, int]]:
     """The part of each labelled media, by the value it has in a column.
 
     What is named for no part trains, if nothing is named for training; else it is in no part. An event is
@@ -53,6 +39,10 @@ def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> DealtP
         named: names as they are written; `A..B` stands for all from A to B, S2 before S10; several may stand
             in one text, with commas between them.
         by: how the split is called.
+
+    Returns:
+        [rows], the part of each media, null where it is in none; part → the names that are in it, in their
+        order; and name → media that are in no part, because it was named for none.
 
     Raises:
         UsageError: a name that no labelled media has, or one that is named for two parts.
@@ -75,11 +65,8 @@ def deal_named(rows: pl.DataFrame, column: str, named: Named, by: str) -> DealtP
         raise DataError(f"All {NAMED_BY[by]} are named for other parts: nothing is left to train on.")
     _refuse_torn_events(rows, values, parts)
     counts = dict(values.value_counts().iter_rows())
-    return DealtParts(
-        parts,
-        {part: [name for name in there if part_of.get(name) == part] for part in SPLIT_PARTS},
-        {name: counts[name] for name in rest},
-    )
+    in_part = {part: tuple(name for name in there if part_of.get(name) == part) for part in SPLIT_PARTS}
+    return parts, in_part, {name: counts[name] for name in rest}
 
 
 def describe_left_out(catalog: Catalog) -> list[str]:

@@ -108,14 +108,11 @@ def _counts(rows: pl.DataFrame, groups: npt.NDArray[np.int64]) -> npt.NDArray[np
 
 
 def _too_few(by: str, have: int, need: int) -> DataError:
-    thing = f"{by}{'' if have == 1 else 's'}"
-    if by not in ("location", "event", "season"):
-        thing = f"event{'' if have == 1 else 's'} or single media"
-    ways = (
-        f"Split {_OTHER_WAYS}, or into fewer parts."
-        if by == "location"
-        else "Ask for fewer parts, or another --by."
-    )
+    plural = "" if have == 1 else "s"
+    thing = f"{by}{plural}" if by in ("location", "event", "season") else f"event{plural} or single media"
+    ways = "Ask for fewer parts, or another --by."
+    if by == "location":
+        ways = f"Split {_OTHER_WAYS}, or into fewer parts."
     return DataError(f"The labelled media are of {have} {thing} only; that cannot fill {need} parts. {ways}")
 
 
@@ -151,15 +148,9 @@ def deal_to_named(
         _season_names(rows, column)
     else:
         _groups(rows, by)  # says what is missing
-    dealt = deal_named(rows, column, named, by)
-    numbers = dealt.parts.replace_strict({part: n for n, part in enumerate(SPLIT_PARTS)}, default=-1)
-    how = SplitMethod(
-        by=by,
-        method="named",
-        column=column,
-        named={part: tuple(names) for part, names in dealt.named.items()},
-        left_out=dealt.left_out,
-    )
+    parts, in_part, left_out = deal_named(rows, column, named, by)
+    numbers = parts.replace_strict({part: n for n, part in enumerate(SPLIT_PARTS)}, default=-1)
+    how = SplitMethod(by=by, method="named", column=column, named=in_part, left_out=left_out)
     return _spread(catalog, numbers.cast(pl.Int64).to_numpy()), how
 
 
