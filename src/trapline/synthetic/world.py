@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from PIL import Image
 
 from trapline.errors import UsageError
@@ -192,27 +192,21 @@ def _draw_location(
     for_scene, for_events, for_frames = (np.random.default_rng(seed) for seed in seeds.spawn(3))
     scene = draw_scene(for_scene, draw_camera(for_scene, size), habitat)
     number = int(np.clip(for_events.normal(events_per_location, events_per_location / 4), 2, None).round())
-    (folder / "photos" / location).mkdir(parents=True)
+    folder = folder / "photos" / location
+    folder.mkdir(parents=True)
     photos: list[_Photo] = []
-    for index, event in enumerate(draw_events(for_events, scene.camera, preference, number)):
+    for index, event in enumerate(draw_events(for_events, scene.camera, preference, number), 1):
         for frame in range(len(event.frames)):
-            name = f"photos/{location}/IMG_{len(photos) + 1:04d}.JPG"
-            photos.append(_draw_photo(folder / name, name, scene, location, index, event, frame, for_frames))
+            path = folder / f"IMG_{len(photos) + 1:04d}.JPG"
+            photos.append(_draw_photo(path, scene, f"{location}-{index:04d}", event, frame, for_frames))
             on_photo()
     return photos
 
 
 def _draw_photo(
-    path: Path,
-    name: str,
-    scene: Scene,
-    location: str,
-    index: int,
-    event: Event,
-    frame: int,
-    rng: np.random.Generator,
+    path: Path, scene: Scene, event_id: str, event: Event, frame: int, rng: np.random.Generator
 ) -> _Photo:
-    seconds, actors = event.frames[frame]
+    (seconds, actors), location = event.frames[frame], path.parent.name
     time = event.start + timedelta(seconds=seconds)
     light = light_at(event.start, scene, event.cloud, event.warmth)
     picture, seen = render(scene, actors, light, event.wind, rng)
@@ -221,7 +215,8 @@ def _draw_photo(
     label = event.label if seen and event.label is not None else BLANK
     detections = [detection for detection in (_detection(one, rng) for one in seen) if detection is not None]
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    return _Photo(name, label, location, f"{location}-{index + 1:04d}", stamp, light.night, detections)
+    name = f"photos/{location}/{path.name}"
+    return _Photo(name, label, location, event_id, stamp, light.night, detections)
 
 
 def _exif(time: datetime, style: int) -> Image.Exif:
@@ -243,10 +238,8 @@ def _detection(seen: Seen, rng: np.random.Generator) -> dict[str, Any] | None:
 
 
 def _write_tables(folder: Path, photos: list[_Photo], locations: int, seed: int) -> WorldSummary:
-    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(photo) for photo in photos)
+    labels = [[getattr(photo, column) for column in COLUMNS] for photo in photos]
+    pl.DataFrame(labels, schema=COLUMNS, orient="row").write_csv(folder / "labels.csv")
     boxes = {
         "info": {
             "format_version": "1.6",
