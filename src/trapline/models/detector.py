@@ -181,11 +181,7 @@ class Detector:
 
 
 def convert_detector(
-    checkpoint: Path | str,
-    output: Path | str,
-    *,
-    side: int = 640,
-    categories: Sequence[str] | None = None,
+    checkpoint: Path | str, output: Path | str, *, side: int = 640, categories: Sequence[str] | None = None
 ) -> Detector:
     """Write a checkpoint of a YOLOX (PyTorch's, with the tensors under `model`) as an ONNX file, and open it.
 

@@ -20,7 +20,7 @@ from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, choose_box, prepare
 from trapline.metrics import bootstrap_all, measure
 from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
-from trapline.models.card import Calibration, Card, Export, Interval, as_intervals
+from trapline.models.card import Card, Export, Interval, as_intervals
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.onnx_graph import read_graph, write_model_file
 from trapline.models.quantize import quantise
@@ -92,7 +92,9 @@ def export_int8(
         compared = _compare(model, ModelFile(draft), judged)
     left_out |= {"unreadable": compared.unreadable} if compared.unreadable else {}
     calibrated_on = f"{len(seen)} media of the part train"
-    card = _describe(model, calibrated_on, compared, own_split=_own_split(model.card, catalog))
+    # whether the validation part is the one that the model's temperature and metrics are from
+    own_split = model.card.split.get("fingerprint") == fingerprint(catalog)
+    card = _describe(model, calibrated_on, compared, own_split=own_split)
     write_model_file(graph, card, output)
     assert card.export is not None
     return Int8Export(
@@ -212,8 +214,8 @@ class _Compared:
     """
 
     media: Catalog
-    logits: tuple[Floats, Floats]
-    probabilities: tuple[Floats, Floats]
+    logits: list[Floats]
+    probabilities: list[Floats]
     speed_ratio: float
     unreadable: int
 
@@ -237,32 +239,24 @@ def _compare(source: ModelFile, made: ModelFile, media: Catalog) -> _Compared:
         [np.concatenate([getattr(one, name) for one in kept], dtype=np.float64) for kept in answers]
         for name in ("logits", "probabilities")
     )
-    return _Compared(
-        media=replace(media, table=media.table[rows]),
-        logits=(logits[0], logits[1]),
-        probabilities=(probabilities[0], probabilities[1]),
-        speed_ratio=float(np.median(ratios)),
-        unreadable=len(media) - len(rows),
-    )
-
-
-def _own_split(card: Card, catalog: Catalog) -> bool:
-    """Whether the validation part is the one that the model's temperature and metrics are from."""
-    return bool(card.split) and card.split.get("fingerprint") == fingerprint(catalog)
+    judged, unreadable = replace(media, table=media.table[rows]), len(media) - len(rows)
+    return _Compared(judged, logits, probabilities, float(np.median(ratios)), unreadable)
 
 
 def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_split: bool) -> Card:
     """The new file's card: calibration and metrics anew where the split is the model's own."""
     card, truth, groups = model.card, _truth(compared.media, model.card), Groups.of(compared.media.table)
     where = f"validation: {groups.where}"
+    figures = partial(measure, blank=blank_column(card.labels), exclusive=card.calibration.exclusive)
     before, after = compared.probabilities
     changes: dict[str, Any] = {}
     if own_split:
-        calibration = _refitted(card, compared.logits[1], truth)
-        after = apply_calibration(compared.logits[1], calibration, card.task, card.labels)
+        base = card.calibration.model_copy(update={"method": "none"})
+        logits, method = compared.logits[1], card.calibration.method
+        calibration = fit_calibration(method, logits, truth, base, card.task, card.labels)
+        after = apply_calibration(logits, calibration, card.task, card.labels)
         chosen = "the epoch was chosen and the" if "the epoch" in card.metrics_on else "the"
         sentence = f"{where}, on which {chosen} calibration was fitted too"
-        figures = _measured_by(card)
         metrics = as_intervals(bootstrap_all(truth, after, groups.keys, metrics_fn=figures))
         changes = {"calibration": calibration, "metrics": metrics, "metrics_on": sentence}
     elif card.metrics:
@@ -272,21 +266,10 @@ def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_
         source=model.fingerprint,
         calibrated_on=calibrated_on,
         measured_on=where if own_split else f"{where}, of another split than the model was trained with",
-        change=_change(truth, before, after, groups.keys, _measured_by(card)),
+        change=_change(truth, before, after, groups.keys, figures),
         same_answer=_same_answer(before, after, card.task),
     )
     return card.model_copy(update=changes)
-
-
-def _refitted(card: Card, logits: Floats, truth: npt.NDArray[np.int64]) -> Calibration:
-    """The card's calibration, fitted anew to other logits in the way that it was fitted before."""
-    base = card.calibration.model_copy(update={"method": "none"})
-    return fit_calibration(card.calibration.method, logits, truth, base, card.task, card.labels)
-
-
-def _measured_by(card: Card) -> Callable[..., dict[str, Floats]]:
-    """Every figure, as models of this card are measured."""
-    return partial(measure, blank=blank_column(card.labels), exclusive=card.calibration.exclusive)
 
 
 def _change(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -87,10 +88,7 @@ class _Reading:
         }
         self.constants = {tensor.name for tensor in graph.initializer}
         self.shapes = {value.name: _shape(value) for value in (*graph.value_info, *graph.output)}
-        self.readers: dict[str, int] = {}
-        for node in graph.node:
-            for name in node.input:
-                self.readers[name] = self.readers.get(name, 0) + 1
+        self.readers = Counter(name for node in graph.node for name in node.input)
         self.layer_of: dict[str, int] = {}
         self.found: list[NetworkLayer] = []
         self.counted: set[str] = set()
@@ -122,12 +120,12 @@ class _Reading:
         parameters = sum(self._own(name) for name in node.input) if self.learning else 0
         before = sorted({self.layer_of[name] for name in flows if name in self.layer_of})
         shape = self.shapes.get(node.output[0])
-        if node.op_type in _FOLLOWS and len(before) == 1 and self.readers.get(flows[0]) == 1:
+        if node.op_type in _FOLLOWS and len(before) == 1 and self.readers[flows[0]] == 1:
             index = before[0]
             last = self.found[index]
             operator = last.operator if node.op_type in _UNSAID else f"{last.operator} + {node.op_type}"
-            both = last.parameters + parameters
-            self.found[index] = NetworkLayer(last.name, operator, shape or last.shape, both, last.inputs)
+            both, shape = last.parameters + parameters, shape or last.shape
+            self.found[index] = replace(last, operator=operator, shape=shape, parameters=both)
         else:
             index = len(self.found)
             name = node.name or node.output[0]

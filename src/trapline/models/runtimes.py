@@ -109,20 +109,18 @@ class _OnnxRuntime:
         import onnxruntime
 
         self.runtime = _present(runtime, onnxruntime.get_available_providers())
-        provider = _PROVIDERS[self.runtime]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Threads that wait busily take the cores from those that decode: 33 against 27 ms of processor time.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        providers = list(dict.fromkeys([provider[0], "CPUExecutionProvider"]))
+        providers = [_PROVIDERS[name] for name in dict.fromkeys((self.runtime, "cpu"))]
         try:
             session = onnxruntime.InferenceSession(
                 content,
                 options,
                 providers=providers,
-                provider_options=[provider[1], {}][: len(providers)],
                 enable_fallback=0,  # else it prints and tries again
             )
             self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
@@ -130,7 +128,7 @@ class _OnnxRuntime:
             self.outputs = tuple(_value(item) for item in session.get_outputs())
         except Exception as error:  # its errors have no common base but Exception
             raise DataError(f"{path} cannot be opened as an ONNX model: {error}") from error
-        if session.get_providers()[0] != provider[0]:
+        if session.get_providers()[0] != providers[0][0]:
             raise UsageError(
                 f"ONNX Runtime cannot start '{self.runtime}' on this machine: its driver or libraries are "
                 "missing. Use --runtime cpu."

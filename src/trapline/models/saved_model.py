@@ -106,10 +106,7 @@ def export_saved_model(model: Path | str, output: Path | str, signature: TfSigna
 
 
 def saved_model(
-    nodes: Iterable[Node],
-    size: tuple[int, int],
-    outputs: Mapping[str, Tensor],
-    asked: TfSignature = PLAIN,
+    nodes: Iterable[Node], size: tuple[int, int], outputs: Mapping[str, Tensor], asked: TfSignature = PLAIN
 ) -> bytes:
     """The content of `saved_model.pb`.
 

@@ -79,7 +79,8 @@ def read_tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> byt
             return file.read(MAX_BYTES)
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
         if _key(fingerprint, kind, runtime) not in _passed:
-            fingerprint = _try(file, path, kind, runtime, trial)
+            tried_with = "openvino" if runtime == "openvino" else "cpu"
+            fingerprint = _try(file, path, kind, tried_with, trial)
         file.seek(0)
         content = file.read(MAX_BYTES)
     if fingerprint_of(content) != fingerprint:
@@ -130,7 +131,7 @@ def _try_once(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial:
     job = {
         "path": str(path),
         "kind": kind,
-        "runtime": "openvino" if runtime == "openvino" else "cpu",
+        "runtime": runtime,
         "batches": trial.batches,
         "seconds": seconds,
         "memory": memory,

