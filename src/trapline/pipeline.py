@@ -93,7 +93,7 @@ def run_pipeline(
             finds wrong with the media.
     """
     from trapline.evaluation import explore
-    from trapline.models import ModelFile, chance_doubt, without_promise
+    from trapline.models import ModelFile, card_doubts
     from trapline.training import need_weights, train
 
     folder = Path(folder)
@@ -114,9 +114,7 @@ def run_pipeline(
     model = train(recipe, catalog, folder / "train", taxonomy=taxonomy, allow_leak=allow_leak, report=report)
     opened = ModelFile(model)
     say(f"train     {model}")
-    if lacking := without_promise(opened.card):
-        say(f"          {lacking}")
-    if doubt := chance_doubt(opened.card):
+    for doubt in card_doubts(opened.card):
         say(f"          {doubt}")
     predictions, evaluation, judged = _judge(catalog, opened, folder)
     say(f"evaluate  {folder / 'report.html'}: {_headline(evaluation)} on the part '{judged}'")

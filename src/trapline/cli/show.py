@@ -187,12 +187,12 @@ def _export(card: Card) -> str:
 
 
 def _promise(card: Card) -> str:
-    from trapline.models import without_promise
+    from trapline.models import promise_doubt
 
     made = card.taxonomy.get("rollup")
     if not made:
         return ""
-    if lacking := without_promise(card):
+    if lacking := promise_doubt(card):
         return lacking
     where = f"{made['media']} single photos of {made['groups']} {made['over']}"
     return (
@@ -224,7 +224,7 @@ def _input(card: Card) -> str:
 
 def _calibration(calibration: Calibration) -> str:
     """How, on what, and what was put right before."""
-    from trapline.models import doubts_of
+    from trapline.models import calibration_doubts
 
     parts = [_method(calibration)]
     if calibration.prior_shift:
@@ -233,7 +233,9 @@ def _calibration(calibration: Calibration) -> str:
         parts.append(f"trained on {calibration.blank_kept:.0%} of the blanks, the others put back")
     if calibration.exclusive:
         parts.append("the labels exclude each other")
-    return ". ".join(["; ".join(parts), *(doubt.removesuffix(".") for doubt in doubts_of(calibration))])
+    return ". ".join(
+        ["; ".join(parts), *(doubt.removesuffix(".") for doubt in calibration_doubts(calibration))]
+    )
 
 
 def _method(calibration: Calibration) -> str:

@@ -75,29 +75,23 @@ def run(
             force=force,
             report=reporter(display),
         )
+    from trapline.models import card_doubts
+
     path, card = model.path, model.card
-    seconds = time.monotonic() - started
+    seconds, notes = time.monotonic() - started, card_doubts(card)
     if json:
         import json as writer
 
         document: dict[str, Any] = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
         document["metrics"] = {name: figure.model_dump() for name, figure in card.metrics.items()}
-        document["notes"] = _notes(card)
+        document["notes"] = notes
         typer.echo(writer.dumps(document))
         return
-    for line in _lines(card, path, seconds):
+    for line in _lines(card, path, seconds, notes):
         typer.echo(line)
 
 
-def _notes(card: Card) -> list[str]:
-    """What a reader of the figures must know of the model."""
-    from trapline.models import chance_doubt, doubts_of, without_promise
-
-    doubts = (chance_doubt(card), *doubts_of(card.calibration), without_promise(card))
-    return [note for note in doubts if note]
-
-
-def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
+def _lines(card: Card, path: Path, seconds: float, notes: list[str]) -> Iterator[str]:
     from trapline.evaluation import columns, number, span, title
 
     yield f"Wrote {path} after {seconds:.0f} s: {len(card.labels)} labels, recipe {card.name}."
@@ -106,6 +100,6 @@ def _lines(card: Card, path: Path, seconds: float) -> Iterator[str]:
     rows += [(title(name), number(figure.value), span(figure)) for name, figure in card.metrics.items()]
     for line in columns(rows):
         yield f"  {line}"
-    for note in _notes(card):
+    for note in notes:
         yield f"Note: {note}"
     yield f"Next: trapline show {path}, or trapline predict {path} FOLDER"

@@ -1,7 +1,6 @@
 from .cache_folder import user_cache_folder as user_cache_folder
 from .calibrated import apply_calibration as apply_calibration
 from .calibrated import blank_column as blank_column
-from .calibrated import doubts_of as doubts_of
 from .calibrated import fit_calibration as fit_calibration
 from .calibrated import scale_logits as scale_logits
 from .card import Calibration as Calibration
@@ -12,12 +11,15 @@ from .card import Interval as Interval
 from .card import PoolingMethod as PoolingMethod
 from .card import TrainedOn as TrainedOn
 from .card import as_intervals as as_intervals
-from .card import chance_doubt as chance_doubt
 from .card import label_flaw as label_flaw
 from .cores import available_cores as available_cores
 from .detector import Detector as Detector
 from .detector import Found as Found
 from .detector import convert_detector as convert_detector
+from .doubts import MORE_ANSWERS as MORE_ANSWERS
+from .doubts import calibration_doubts as calibration_doubts
+from .doubts import card_doubts as card_doubts
+from .doubts import promise_doubt as promise_doubt
 from .file import NO_PROBABILITY as NO_PROBABILITY
 from .file import ModelFile as ModelFile
 from .file import Outputs as Outputs
@@ -38,8 +40,6 @@ from .onnx_graph import average_members as average_members
 from .onnx_graph import fold_scaling as fold_scaling
 from .onnx_graph import read_graph as read_graph
 from .onnx_graph import write_model_file as write_model_file
-from .promised import MORE_ANSWERS as MORE_ANSWERS
-from .promised import without_promise as without_promise
 from .runtimes import OPENVINO as OPENVINO
 from .runtimes import Session as Session
 from .runtimes import memory_is_short as memory_is_short

@@ -9,15 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.errors import DataError
-from trapline.metrics import TEMPERATURES, fit_scaling, fit_temperature, probabilities_of, restore_blanks
+from trapline.metrics import fit_scaling, fit_temperature, probabilities_of, restore_blanks
 from trapline.models.card import Calibration
 from trapline.taxonomy import BLANK
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["none", "temperature", "labels"]
-
-FEW_LOCATIONS = 5
-"""A calibration on fewer is told with a doubt."""
 
 
 def blank_column(labels: Sequence[str]) -> int | None:
@@ -76,25 +73,6 @@ def fit_calibration(
         return base.model_copy(update={"method": "temperature", "temperature": temperature})
     slopes, offsets = (tuple(values.tolist()) for values in fit_scaling(scaled, truth, weights))
     return base.model_copy(update={"method": "labels", "slopes": slopes, "offsets": offsets})
-
-
-def doubts_of(calibration: Calibration) -> list[str]:
-    """What a reader must know of a calibration before believing its probabilities elsewhere."""
-    doubts, location_count = [], len(calibration.locations)
-    if calibration.method == "none":
-        return []
-    if 0 < location_count < FEW_LOCATIONS:
-        where = f"{location_count} location{'s' if location_count > 1 else ''}"
-        doubts.append(
-            f"The calibration rests on {where}; how sure the model may be at others is hardly known."
-        )
-    low, high = TEMPERATURES
-    if not 2 * low < calibration.temperature < high / 2:
-        doubts.append(
-            f"The temperature {calibration.temperature:.2g} is extreme: the media that it was fitted on are "
-            "too few, too easy, or unlike those of training."
-        )
-    return doubts
 
 
 def apply_calibration(

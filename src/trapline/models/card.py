@@ -252,20 +252,3 @@ class Card(BaseModel):
             if self.task == "single-label" and (calibration.exclusive or calibration.blank_kept < 1):
                 raise DataError("Labels of a single-label model exclude each other already.")
         return self
-
-
-def chance_doubt(card: Card) -> str | None:
-    """What must be said of a model whose figures are those of one that does not look at the photos.
-
-    Always saying the same label has a balanced accuracy of one over the labels, and an order by anything
-    but the photo an area under the curve of one half.
-    """
-    for name, chance in (("balanced_accuracy", 1 / max(1, len(card.labels))), ("macro_auc", 0.5)):
-        figure = card.metrics.get(name)
-        if figure is not None and figure.value <= chance + 1e-9:
-            return (
-                f"The model is no better than chance: {name.replace('_', ' ')} {figure.value:.3f}, and "
-                f"{chance:.3f} needs no look at the photos. Train longer, lower the learning rate "
-                "(--set optimiser.lr=…), or look at the labels (trapline explore)."
-            )
-    return None

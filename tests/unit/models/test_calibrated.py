@@ -13,12 +13,11 @@ from trapline.models import Calibration, Card
 from trapline.models.calibrated import (
     apply_calibration,
     blank_column,
-    doubts_of,
     fit_calibration,
     scale_logits,
 )
+from trapline.models.doubts import calibration_doubts, promise_doubt
 from trapline.models.graph_probabilities import append_probabilities
-from trapline.models.promised import without_promise
 
 PLACES = tuple(f"L{place}" for place in range(8))
 
@@ -43,7 +42,7 @@ PLACES = tuple(f"L{place}" for place in range(8))
 def test_a_calibration_with_little_behind_it_is_told_with_a_doubt(
     calibration: Calibration, words: list[str]
 ) -> None:
-    doubts = doubts_of(calibration)
+    doubts = calibration_doubts(calibration)
     assert len(doubts) == len(words)
     assert all(word in doubt for word, doubt in zip(words, doubts, strict=True))
 
@@ -138,7 +137,9 @@ def test_a_calibration_is_fitted_to_logits_whose_priors_are_put_right() -> None:
 
 @pytest.mark.parametrize(("temperature", "extreme"), [(0.1, True), (0.11, False), (9.99, False), (10, True)])
 def test_a_temperature_near_the_ends_of_its_range_is_doubted(temperature: float, extreme: bool) -> None:
-    found = doubts_of(Calibration(method="temperature", temperature=temperature, locations=PLACES[:5]))
+    found = calibration_doubts(
+        Calibration(method="temperature", temperature=temperature, locations=PLACES[:5])
+    )
     assert bool(found) is extreme
 
 
@@ -152,13 +153,13 @@ def test_a_model_that_promises_no_rank_says_what_it_was_tried_on() -> None:
         embedding_size=4,
         taxonomy={"rollup": rollup},
     )
-    said = without_promise(card)
+    said = promise_doubt(card)
     assert "on 40 single photos of 7 locations no probability" in said
     assert "95% of answers are right, with confidence 0.90; so it answers nothing" in said
-    kinds = without_promise(card.model_copy(update={"thresholds": {"kind": 0.8}}))
+    kinds = promise_doubt(card.model_copy(update={"thresholds": {"kind": 0.8}}))
     assert "its answers name no taxon, only animal, human, vehicle or blank" in kinds
-    assert without_promise(card.model_copy(update={"thresholds": {"kind": 0.8, "family": 0.9}})) == ""
-    assert without_promise(card.model_copy(update={"taxonomy": {}})) == ""
+    assert promise_doubt(card.model_copy(update={"thresholds": {"kind": 0.8, "family": 0.9}})) == ""
+    assert promise_doubt(card.model_copy(update={"taxonomy": {}})) == ""
 
 
 def test_where_all_blanks_were_kept_no_label_blank_is_needed() -> None:

@@ -9,7 +9,8 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.metrics import probabilities_of
 from trapline.models import Card
-from trapline.models.card import Interval, chance_doubt
+from trapline.models.card import Interval
+from trapline.models.doubts import chance_doubt
 from trapline.recipes import Augmentation, resolve_recipe
 from trapline.training.targets import (
     label_weights,

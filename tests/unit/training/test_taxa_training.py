@@ -16,7 +16,7 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.evaluation import evaluate
 from trapline.models import ModelFile
-from trapline.models.promised import without_promise
+from trapline.models.doubts import promise_doubt
 from trapline.prediction import Predictions, predict
 from trapline.recipes import Recipe, change_recipe, resolve_recipe
 from trapline.taxonomy import Taxonomy, sum_at_rank, taxonomy_from_csv
@@ -348,7 +348,7 @@ def test_a_model_that_could_promise_no_rank_says_so(
     thresholds: dict[str, float], said: str, run: Callable[..., Any], photos: Callable[..., Catalog]
 ) -> None:
     card = run("taxa-flat", photos())[0].card.model_copy(update={"thresholds": thresholds})
-    found = without_promise(card)
+    found = promise_doubt(card)
     assert said in found
     assert bool(found) == bool(said)
     assert not said or "70% of answers are right" in found

@@ -1,0 +1,79 @@
+"""What must be known of a model before its answers are believed, for people."""
+
+from __future__ import annotations
+
+from trapline.metrics import TEMPERATURES
+from trapline.models.card import Calibration, Card
+
+MORE_ANSWERS = (
+    "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
+    "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations), or promise less "
+    "(--set taxa.promise=0.9)."
+)
+"""What helps where a model of taxa answers nothing."""
+
+
+FEW_LOCATIONS = 5
+"""A calibration on fewer is told with a doubt."""
+
+
+def card_doubts(card: Card) -> list[str]:
+    """All that its card gives cause to doubt."""
+    doubts = (chance_doubt(card), *calibration_doubts(card.calibration), promise_doubt(card))
+    return [doubt for doubt in doubts if doubt]
+
+
+def chance_doubt(card: Card) -> str | None:
+    """What must be said of a model whose figures are those of one that does not look at the photos.
+
+    Always saying the same label has a balanced accuracy of one over the labels, and an order by anything
+    but the photo an area under the curve of one half.
+    """
+    for name, chance in (("balanced_accuracy", 1 / max(1, len(card.labels))), ("macro_auc", 0.5)):
+        figure = card.metrics.get(name)
+        if figure is not None and figure.value <= chance + 1e-9:
+            return (
+                f"The model is no better than chance: {name.replace('_', ' ')} {figure.value:.3f}, and "
+                f"{chance:.3f} needs no look at the photos. Train longer, lower the learning rate "
+                "(--set optimiser.lr=…), or look at the labels (trapline explore)."
+            )
+    return None
+
+
+def calibration_doubts(calibration: Calibration) -> list[str]:
+    """What a reader must know of a calibration before believing its probabilities elsewhere."""
+    doubts, location_count = [], len(calibration.locations)
+    if calibration.method == "none":
+        return []
+    if 0 < location_count < FEW_LOCATIONS:
+        where = f"{location_count} location{'s' if location_count > 1 else ''}"
+        doubts.append(
+            f"The calibration rests on {where}; how sure the model may be at others is hardly known."
+        )
+    low, high = TEMPERATURES
+    if not 2 * low < calibration.temperature < high / 2:
+        doubts.append(
+            f"The temperature {calibration.temperature:.2g} is extreme: the media that it was fitted on are "
+            "too few, too easy, or unlike those of training."
+        )
+    return doubts
+
+
+def promise_doubt(card: Card) -> str:
+    """Which answers a model of taxa will never give, as it could promise no rank; empty if it could any.
+
+    The ranks that could be promised have a threshold in the card.
+    """
+    made = card.taxonomy.get("rollup")
+    if not made or set(card.thresholds) - {"kind"}:
+        return ""
+    left = (
+        "its answers name no taxon, only animal, human, vehicle or blank"
+        if "kind" in card.thresholds
+        else "it answers nothing (the column answer stays empty)"
+    )
+    return (
+        f"No rank could be promised: on {made['media']} single photos of {made['groups']} {made['over']} no "
+        f"probability was found from which {made['promise']:.0%} of answers are right, with confidence "
+        f"{made['confidence']:.2f}; so {left}. {MORE_ANSWERS} Or take the ranks' own columns as they are."
+    )
