@@ -27,7 +27,7 @@ HERE = Path(__file__).parents[1]
 ROOMS = {
     "metrics": ("metrics/*.py",),
     "calibration": ("metrics/calibration.py", "models/calibrated.py", "models/graph_probabilities.py"),
-    "promises": ("metrics/promise.py", "models/promised.py"),
+    "promises": ("metrics/promise.py", "models/doubts.py"),
     "pooling": ("*/pooling.py", "*/frames.py", "*/location_answers.py"),
     "roll-up": ("taxonomy/rollup.py", "taxonomy/sums.py"),
     "leaks": ("catalog/leaks.py", "catalog/duplicates.py"),
