@@ -234,14 +234,14 @@ class ModelFile:
             DataError: the batch has another type or shape, or the model's answer has; or it did not end.
             HaltedError: it was ended before it had answered.
         """
-        outputs = self.unchecked(images)
+        outputs = self.run_unchecked(images)
         if self.card.task != "features":
             return replace(outputs, probabilities=mask_flawed(outputs.probabilities, self.card.task))
         if not np.isfinite(outputs.embedding).all():
             raise DataError(f"{self.path} answers with an embedding that is no number.")
         return outputs
 
-    def unchecked(self, images: npt.NDArray[np.uint8]) -> Outputs:
+    def run_unchecked(self, images: npt.NDArray[np.uint8]) -> Outputs:
         """The same as `run`, but with the numbers as the model gives them, whatever they are."""
         wanted = (self.card.preprocessing.height, self.card.preprocessing.width, 3)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != wanted:

@@ -74,8 +74,8 @@ def put_around(model: onnx.ModelProto, *parts: str) -> onnx.ModelProto:
         while any(name.startswith(prefix) for name in used):
             prefix = f"{part.name}+{prefix}"
         part = compose.add_prefix_graph(part, prefix)
-        own = [renamed(node, {prefix + outer.name: outer.name}) for node in part.node]
-        nodes = [renamed(node, {outer.name: prefix + inner}) for node in graph.node]
+        own = [rename_node(node, {prefix + outer.name: outer.name}) for node in part.node]
+        nodes = [rename_node(node, {outer.name: prefix + inner}) for node in graph.node]
         del graph.node[:]
         graph.node.extend([*own, *nodes] if before else [*nodes, *own])
         graph.initializer.extend(part.initializer)
@@ -119,7 +119,7 @@ def forget_exporter(model: onnx.ModelProto) -> None:
     del model.graph.value_info[:]
 
 
-def renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+def rename_node(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     """A copy of a node with other names of its inputs and outputs; those of subgraphs stay."""
     copy = onnx.NodeProto()
     copy.CopyFrom(node)

@@ -86,7 +86,7 @@ def export_int8(
     chosen = _sample(catalog.part("train"), media, seed)
     judged, left_out = _judgeable(catalog.part("validation"), model.card)
     seen: list[int] = []
-    graph = quantise(read_graph(model), _seen(_batches(chosen, model), seen), seven_bits=seven_bits)
+    graph = quantise(read_graph(model), _feed(_batches(chosen, model), seen), seven_bits=seven_bits)
     with tempfile.TemporaryDirectory(prefix="trapline-int8-") as folder:
         draft = write_model_file(graph, model.card, Path(folder) / "draft.onnx")
         compared = _compare(model, ModelFile(draft), judged)
@@ -190,7 +190,7 @@ def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], np
                 yield [row for row, _ in readable], np.stack([pixels for _, pixels in readable])
 
 
-def _seen(
+def _feed(
     batches: Iterator[tuple[list[int], npt.NDArray[np.uint8]]], seen: list[int]
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The pixels alone; the rows are added to `seen`."""

@@ -32,7 +32,7 @@ from trapline.models.graph_parts import (
     copy_graph,
     forget_exporter,
     put_around,
-    renamed,
+    rename_node,
     width_of,
     without_outputs,
 )
@@ -222,7 +222,7 @@ def average_members(models: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
     sizes: dict[str, int] = {}
     for index, member in enumerate(members):
         entry = {f"member{index}/{INPUT}": INPUT}
-        graph.node.extend(renamed(node, entry) for node in member.graph.node)
+        graph.node.extend(rename_node(node, entry) for node in member.graph.node)
         graph.initializer.extend(member.graph.initializer)
         sizes[f"member{index}/embedding"] = width_of(member, f"member{index}/embedding")
     merged, build = _merge_equal_parts(graph), GraphBuilder(graph)
@@ -273,7 +273,7 @@ def write_model_file(model: onnx.ModelProto, card: Card, path: Path | str) -> Pa
         DataError: the finished file would not be a valid model file; nothing is written.
     """
     path = Path(path)
-    content = _finished(model, card).SerializeToString(deterministic=True)
+    content = _finish(model, card).SerializeToString(deterministic=True)
     try:
         onnx.checker.check_model(content, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -298,7 +298,7 @@ def set_calibration(
     return write_model_file(read_graph(model_path), changed, model_path if output is None else output)
 
 
-def _finished(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
+def _finish(model: onnx.ModelProto, card: Card) -> onnx.ModelProto:
     """`model` with probabilities by the card's calibration, and the card; without the exporter's traces."""
     wanted = ["embedding"] if card.task == "features" else ["embedding", "logits"]
     missing = [name for name in wanted if name not in _output_names(model)]
@@ -344,7 +344,7 @@ def _merge_equal_parts(graph: onnx.GraphProto) -> dict[str, str]:
             first[key] = [tensor.name]
             tensors.append(tensor)
     for node in graph.node:
-        kept = renamed(node, merged)
+        kept = rename_node(node, merged)
         if kept.op_type == "Identity":
             merged[kept.output[0]] = kept.input[0]
             continue

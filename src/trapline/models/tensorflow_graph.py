@@ -108,7 +108,7 @@ class Translation:
         **attributes: Attribute,
     ) -> Tensor:
         """Add a node; the result is like `like` (or the first input) until told otherwise."""
-        written = tuple(self.written(one) for one in inputs)
+        written = tuple(self.write(one) for one in inputs)
         name = f"node{len(self.nodes)}/{operator}"
         names = _TYPES_OF.get(operator, ("T",))
         types = {name: one.dtype for name, one in zip(names, inputs, strict=False) if name}
@@ -121,7 +121,7 @@ class Translation:
         array = np.asarray(value, dtype)
         return Tensor("", array.dtype, array.shape, value=array)
 
-    def written(self, tensor: Tensor) -> str:
+    def write(self, tensor: Tensor) -> str:
         """The name of a tensor, after making a node of it if it is a constant."""
         if tensor.value is None:
             return tensor.name
@@ -133,7 +133,7 @@ class Translation:
             self._constants[key] = name
         return self._constants[key]
 
-    def turned(self, tensor: Tensor, last: bool) -> Tensor:
+    def turn(self, tensor: Tensor, last: bool) -> Tensor:
         """The tensor of rank 4 with its channels last, or in ONNX's order."""
         if tensor.last == last:
             return tensor
@@ -149,21 +149,21 @@ class Translation:
 
     def plain(self, tensor: Tensor) -> Tensor:
         """The tensor in ONNX's order."""
-        return self.turned(tensor, last=False)
+        return self.turn(tensor, last=False)
 
-    def aligned(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+    def align(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Tensors that are combined number by number, all held the same way."""
         if not any(one.last for one in tensors):
             return list(tensors)
         if any(one.value is None and len(one.sides) not in (0, 4) for one in tensors):
             return [self.plain(one) for one in tensors]
-        return [self._lifted(one) if len(one.sides) else one for one in tensors]
+        return [self._lift(one) if len(one.sides) else one for one in tensors]
 
-    def _lifted(self, tensor: Tensor) -> Tensor:
+    def _lift(self, tensor: Tensor) -> Tensor:
         if tensor.value is not None and not tensor.last:
             value = tensor.value.reshape((1,) * (4 - tensor.value.ndim) + tensor.value.shape)
             tensor = replace(tensor, value=value, sides=value.shape)
-        return self.turned(tensor, last=True)
+        return self.turn(tensor, last=True)
 
 
 Rule = Callable[[Translation, "Call"], Tensor | list[Tensor]]
@@ -196,7 +196,7 @@ class Call:
             return None
         value = self[index].value
         if value is None:
-            raise self.refused("with that is computed by the network itself")
+            raise self.error("with that is computed by the network itself")
         return value
 
     def value(self, index: int) -> Array:
@@ -207,7 +207,7 @@ class Call:
         """
         value = self.known(index)
         if value is None:
-            raise self.refused("of that kind")
+            raise self.error("of that kind")
         return value
 
     def axis(self, default: int = -1) -> int:
@@ -215,7 +215,7 @@ class Call:
         axis = int(self.attributes.get("axis", default))
         return axis + len(self[0].sides) if axis < 0 else axis
 
-    def refused(self, why: str = "") -> DataError:
+    def error(self, why: str = "") -> DataError:
         """The error that says that this cannot be written."""
         return DataError(
             f"A SavedModel cannot be written of a network with the operator {self.operator} {why}".rstrip()
@@ -242,7 +242,7 @@ def translate(model: onnx.ModelProto, height: int, width: int) -> tuple[list[Nod
     Raises:
         DataError: it has an operator, or a use of one, that is not translated.
     """
-    model = _sized(model, height, width)
+    model = _infer_sizes(model, height, width)
     graph, made = model.graph, Translation()
     types = {item.name: item.type.tensor_type for item in (*graph.value_info, *graph.output, *graph.input)}
     name = graph.input[0].name
@@ -255,20 +255,20 @@ def translate(model: onnx.ModelProto, height: int, width: int) -> tuple[list[Nod
     read = {name for node in graph.node for name in node.input} - {""}
     for node in graph.node:
         inputs = tuple(values[item] if item else None for item in node.input)
-        outputs = _translated(made, node, inputs, types, opset)
+        outputs = _translate_node(made, node, inputs, types, opset)
         if read & set(node.output[len(outputs) :]):
             raise DataError(f"A SavedModel cannot hold the further outputs of the operator {node.op_type}.")
         values.update(zip(node.output, outputs, strict=False))
-    return made.nodes, {item.name: _named(made, values[item.name], item.name) for item in graph.output}
+    return made.nodes, {item.name: _name_output(made, values[item.name], item.name) for item in graph.output}
 
 
-def _named(made: Translation, tensor: Tensor, name: str) -> Tensor:
+def _name_output(made: Translation, tensor: Tensor, name: str) -> Tensor:
     plain = made.plain(tensor)
-    made.nodes.append(Node(name, "Identity", (made.written(plain),), {"T": plain.dtype}))
+    made.nodes.append(Node(name, "Identity", (made.write(plain),), {"T": plain.dtype}))
     return replace(plain, name=name, value=None)
 
 
-def _sized(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
+def _infer_sizes(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
     """A copy with the input's size written in, and the types of all values inferred from it."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -278,7 +278,7 @@ def _sized(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
     return shape_inference.infer_shapes(copy, data_prop=True)
 
 
-def _translated(
+def _translate_node(
     made: Translation,
     node: onnx.NodeProto,
     inputs: tuple[Tensor | None, ...],
@@ -293,7 +293,7 @@ def _translated(
         results = ReferenceEvaluator(node, opsets={"": opset}).run(None, feeds)
         return [made.constant(result) for result in results]
     if node.op_type not in _RULES or node.domain not in ("", "ai.onnx"):
-        raise call.refused()
+        raise call.error()
     outputs = _RULES[node.op_type](made, call)
     several = outputs if isinstance(outputs, list) else [outputs]
     return [replace(one, sides=side) for one, side in zip(several, sides, strict=False)]
@@ -315,7 +315,7 @@ _MANY = {"Min": "Minimum", "Max": "Maximum", "Mean": "AddV2"}
 @_rule(*_UNARY.split())
 def _unary(made: Translation, call: Call) -> Tensor:
     if call.attributes.get("alpha", 1) != 1:
-        raise call.refused("with another alpha than 1")
+        raise call.error("with another alpha than 1")
     return made.add(call.operator, call[0])
 
 
@@ -326,21 +326,21 @@ def _binary(made: Translation, call: Call) -> Tensor:
         operator = "TruncateDiv"  # towards zero, as ONNX Runtime does
     if right.dtype != call[0].dtype:  # of a power
         right = _as_type(made, right, call[0].dtype)
-    return _combined(made, operator, call[0], right)
+    return _combine(made, operator, call[0], right)
 
 
 @_rule(*_MANY)
 def _many(made: Translation, call: Call) -> Tensor:
     total = call[0]
     for index in range(1, len(call.inputs)):
-        total = _combined(made, _MANY[call.operator], total, call[index])
+        total = _combine(made, _MANY[call.operator], total, call[index])
     if call.operator == "Mean":
-        total = _combined(made, "Mul", total, made.constant(1 / len(call.inputs), np.float32))
+        total = _combine(made, "Mul", total, made.constant(1 / len(call.inputs), np.float32))
     return total
 
 
-def _combined(made: Translation, operator: str, left: Tensor, right: Tensor) -> Tensor:
-    left, right = made.aligned([left, right])
+def _combine(made: Translation, operator: str, left: Tensor, right: Tensor) -> Tensor:
+    left, right = made.align([left, right])
     like = max((left, right), key=lambda one: (one.value is None, len(one.sides)))
     return made.add(operator, left, right, like=replace(like, last=left.last or right.last))
 
@@ -350,14 +350,14 @@ def _clip(made: Translation, call: Call) -> Tensor:
     low, high = call.known(1), call.known(2)
     if low == 0 and high == 6:
         return made.add("Relu6", call[0])
-    return _bounded(made, call[0], low, high)
+    return _clamp(made, call[0], low, high)
 
 
-def _bounded(made: Translation, flow: Tensor, low: Any, high: Any) -> Tensor:
+def _clamp(made: Translation, flow: Tensor, low: Any, high: Any) -> Tensor:
     if low is not None:
-        flow = _combined(made, "Maximum", flow, made.constant(low, flow.dtype))
+        flow = _combine(made, "Maximum", flow, made.constant(low, flow.dtype))
     if high is not None:
-        flow = _combined(made, "Minimum", flow, made.constant(high, flow.dtype))
+        flow = _combine(made, "Minimum", flow, made.constant(high, flow.dtype))
     return flow
 
 
@@ -373,13 +373,13 @@ def _hard_sigmoid(made: Translation, call: Call) -> Tensor:
 
 @_rule("HardSwish")
 def _hard_swish(made: Translation, call: Call) -> Tensor:
-    return _combined(made, "Mul", call[0], _hard(made, call[0], 1 / 6, 0.5))
+    return _combine(made, "Mul", call[0], _hard(made, call[0], 1 / 6, 0.5))
 
 
 def _hard(made: Translation, tensor: Tensor, alpha: float, beta: float) -> Tensor:
-    flow = _combined(made, "Mul", tensor, made.constant(alpha, tensor.dtype))
-    flow = _combined(made, "AddV2", flow, made.constant(beta, tensor.dtype))
-    return _bounded(made, flow, 0, 1)
+    flow = _combine(made, "Mul", tensor, made.constant(alpha, tensor.dtype))
+    flow = _combine(made, "AddV2", flow, made.constant(beta, tensor.dtype))
+    return _clamp(made, flow, 0, 1)
 
 
 @_rule("Cast")
@@ -396,8 +396,8 @@ def _batch_norm(made: Translation, call: Call) -> Tensor:
     scale, bias, mean, variance = (call.value(index) for index in (1, 2, 3, 4))
     factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
     shape = (-1,) + (1,) * (len(call[0].sides) - 2)
-    flow = _combined(made, "Mul", call[0], made.constant(factor.reshape(shape), np.float32))
-    return _combined(made, "AddV2", flow, made.constant((bias - mean * factor).reshape(shape), np.float32))
+    flow = _combine(made, "Mul", call[0], made.constant(factor.reshape(shape), np.float32))
+    return _combine(made, "AddV2", flow, made.constant((bias - mean * factor).reshape(shape), np.float32))
 
 
 # Convolutions and pools ------------------------------------------------------------------------------------
@@ -407,9 +407,9 @@ def _batch_norm(made: Translation, call: Call) -> Tensor:
 def _conv(made: Translation, call: Call) -> Tensor:
     weights, groups = call.value(1), int(call.attributes.get("group", 1))
     if weights.ndim != 4:
-        raise call.refused("of that kind")
+        raise call.error("of that kind")
     padding, pads = _padding(call)
-    x = _padded(made, made.turned(call[0], last=True), pads)
+    x = _pad_sides(made, made.turn(call[0], last=True), pads)
     strides = call.attributes.get("strides", (1, 1))
     steps = _steps(padding, strides=strides, dilations=call.attributes.get("dilations", (1, 1)))
     outputs, inputs, height, width = weights.shape
@@ -419,23 +419,25 @@ def _conv(made: Translation, call: Call) -> Tensor:
     elif groups == 1:
         flow = made.add("Conv2D", x, made.constant(weights.transpose(2, 3, 1, 0)), **steps)
     else:
-        flow = _grouped(made, x, weights, groups, steps)
+        flow = _convolve_groups(made, x, weights, groups, steps)
     bias = call.known(2)
     if bias is not None:
         flow = made.add("BiasAdd", flow, made.constant(bias), data_format="NHWC")
     return replace(flow, last=True)
 
 
-def _grouped(made: Translation, x: Tensor, weights: Array, groups: int, steps: Mapping[str, Any]) -> Tensor:
+def _convolve_groups(
+    made: Translation, x: Tensor, weights: Array, groups: int, steps: Mapping[str, Any]
+) -> Tensor:
     parts = made.add("Split", made.constant(3, np.int32), x, like=x, num_split=groups)
     outputs = []
     for part, kernel in zip(_outputs(parts, groups), np.split(weights, groups), strict=True):
         kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
         outputs.append(made.add("Conv2D", part, made.constant(kernel), **steps))
-    return _joined(made, outputs, 3)
+    return _join(made, outputs, 3)
 
 
-def _joined(made: Translation, tensors: Sequence[Tensor], axis: int) -> Tensor:
+def _join(made: Translation, tensors: Sequence[Tensor], axis: int) -> Tensor:
     like, axis_input = tensors[0], made.constant(axis, np.int32)
     return made.add("ConcatV2", *tensors, axis_input, like=like, N=len(tensors), Tidx=_INT32)
 
@@ -457,11 +459,11 @@ def _padding(call: Call) -> tuple[str, list[int]]:
     if kind == "SAME_UPPER":
         return "SAME", [0, 0, 0, 0]
     if kind not in ("NOTSET", "VALID"):
-        raise call.refused(f"padded as {kind}")
+        raise call.error(f"padded as {kind}")
     return "VALID", [int(pad) for pad in call.attributes.get("pads", (0, 0, 0, 0))]
 
 
-def _padded(made: Translation, x: Tensor, pads: Sequence[int], value: float = 0.0) -> Tensor:
+def _pad_sides(made: Translation, x: Tensor, pads: Sequence[int], value: float = 0.0) -> Tensor:
     """`x`, channels last, with rows and columns added; `pads` are top, left, bottom, right."""
     if not any(pads):
         return x
@@ -476,18 +478,18 @@ def _pool(made: Translation, call: Call) -> Tensor:
     shape = [int(side) for side in call.attributes["kernel_shape"]]
     dilated = any(step != 1 for step in call.attributes.get("dilations", (1, 1)))
     if len(shape) != 2 or dilated or call.attributes.get("ceil_mode", 0):
-        raise call.refused("of that kind")
-    x, (padding, pads) = made.turned(call[0], last=True), _padding(call)
+        raise call.error("of that kind")
+    x, (padding, pads) = made.turn(call[0], last=True), _padding(call)
     if padding == "SAME" and call.attributes.get("count_include_pad", 0):
-        raise call.refused("that counts its padding")
+        raise call.error("that counts its padding")
     steps = _steps(padding, ksize=shape, strides=call.attributes.get("strides", (1, 1)))
     if call.operator == "MaxPool":
-        padded = _padded(made, x, pads, float(np.finfo(np.float32).min))
+        padded = _pad_sides(made, x, pads, float(np.finfo(np.float32).min))
         return made.add("MaxPool", padded, **steps)
-    pooled = made.add("AvgPool", _padded(made, x, pads), **steps)
+    pooled = made.add("AvgPool", _pad_sides(made, x, pads), **steps)
     if any(pads) and not call.attributes.get("count_include_pad", 0):
         ones = made.add("OnesLike", x)
-        share = made.add("AvgPool", _padded(made, ones, pads), **steps)
+        share = made.add("AvgPool", _pad_sides(made, ones, pads), **steps)
         pooled = made.add("RealDiv", pooled, share)
     return pooled
 
@@ -500,7 +502,7 @@ _REDUCE["ReduceL2"] = "EuclideanNorm"
 
 @_rule("GlobalAveragePool", "GlobalMaxPool")
 def _global_pool(made: Translation, call: Call) -> Tensor:
-    return _reduced(made, "Max" if "Max" in call.operator else "Mean", call[0], (2, 3), keep=True)
+    return _reduce_axes(made, "Max" if "Max" in call.operator else "Mean", call[0], (2, 3), keep=True)
 
 
 @_rule(*_REDUCE)
@@ -508,14 +510,14 @@ def _reduce(made: Translation, call: Call) -> Tensor:
     given = call.attributes.get("axes")  # before operator set 18
     axes = call.known(1) if given is None else np.asarray(given)
     if call.attributes.get("noop_with_empty_axes", 0):
-        raise call.refused("of that kind")
+        raise call.error("of that kind")
     rank = len(call[0].sides)
     reduced_axes = sorted(int(axis) % rank for axis in (range(rank) if axes is None else axes.ravel()))
     keep = bool(call.attributes.get("keepdims", 1))
-    return _reduced(made, _REDUCE[call.operator], call[0], reduced_axes, keep=keep)
+    return _reduce_axes(made, _REDUCE[call.operator], call[0], reduced_axes, keep=keep)
 
 
-def _reduced(made: Translation, operator: str, x: Tensor, axes: Sequence[int], *, keep: bool) -> Tensor:
+def _reduce_axes(made: Translation, operator: str, x: Tensor, axes: Sequence[int], *, keep: bool) -> Tensor:
     if x.last and not keep and tuple(axes) != (2, 3):
         x = made.plain(x)
     reduced_axes = [_NHWC_AXIS[axis] for axis in axes] if x.last else list(axes)
@@ -529,23 +531,23 @@ def _softmax(made: Translation, call: Call) -> Tensor:
     if (_NHWC_AXIS[axis] if x.last else axis) != inmost:
         x = made.plain(x)
         if axis != inmost:
-            raise call.refused("along an inner axis")
+            raise call.error("along an inner axis")
     return made.add("Softmax", x)
 
 
 @_rule("Concat")
 def _concat(made: Translation, call: Call) -> Tensor:
-    tensors = made.aligned([call[index] for index in range(len(call.inputs))])
+    tensors = made.align([call[index] for index in range(len(call.inputs))])
     axis = call.axis()
-    return _joined(made, tensors, _NHWC_AXIS[axis] if tensors[0].last else axis)
+    return _join(made, tensors, _NHWC_AXIS[axis] if tensors[0].last else axis)
 
 
 @_rule("LayerNormalization")
 def _layer_norm(made: Translation, call: Call) -> Tensor:
     x = made.plain(call[0])
     axes = range(call.axis(), len(x.sides))
-    mean = _reduced(made, "Mean", x, axes, keep=True)
-    spread = _reduced(made, "Mean", made.add("SquaredDifference", x, mean), axes, keep=True)
+    mean = _reduce_axes(made, "Mean", x, axes, keep=True)
+    spread = _reduce_axes(made, "Mean", made.add("SquaredDifference", x, mean), axes, keep=True)
     epsilon = made.constant(call.attributes.get("epsilon", 1e-5), x.dtype)
     scale = made.add("Rsqrt", made.add("AddV2", spread, epsilon))
     flow = made.add("Mul", made.add("Sub", x, mean), scale)
@@ -562,7 +564,7 @@ def _layer_norm(made: Translation, call: Call) -> Tensor:
 def _gemm(made: Translation, call: Call) -> Tensor:
     weights = call.value(1)
     if call.attributes.get("transA", 0):
-        raise call.refused("of that kind")
+        raise call.error("of that kind")
     weights = weights.T if call.attributes.get("transB", 0) else weights
     weights = np.ascontiguousarray(weights * np.float32(call.attributes.get("alpha", 1.0)))
     x = made.plain(call[0])
@@ -578,7 +580,7 @@ def _gemm(made: Translation, call: Call) -> Tensor:
 def _matmul(made: Translation, call: Call) -> Tensor:
     left, right = made.plain(call[0]), made.plain(call[1])
     if min(len(left.sides), len(right.sides)) < 2:
-        raise call.refused("of a vector")
+        raise call.error("of a vector")
     flat = len(left.sides) == len(right.sides) == 2
     return made.add("MatMul" if flat else "BatchMatMulV2", left, right)
 
@@ -602,11 +604,11 @@ def _transpose(made: Translation, call: Call) -> Tensor:
 def _flatten(made: Translation, call: Call) -> Tensor:
     axis, rest = call.axis(1), call[0].sides[1:]
     if axis != 1 or None in rest:
-        raise call.refused("of a free size")
-    return _reshaped(made, call[0], [-1, math.prod(side or 0 for side in rest)])
+        raise call.error("of a free size")
+    return _reshape_to(made, call[0], [-1, math.prod(side or 0 for side in rest)])
 
 
-def _reshaped(made: Translation, x: Tensor, shape: Sequence[int]) -> Tensor:
+def _reshape_to(made: Translation, x: Tensor, shape: Sequence[int]) -> Tensor:
     plain = made.plain(x)
     return made.add("Reshape", plain, made.constant(shape, np.int32))
 
@@ -617,7 +619,7 @@ def _reshape(made: Translation, call: Call) -> Tensor:
     if shape.value is None:
         return made.add("Reshape", made.plain(x), shape)
     if call.attributes.get("allowzero", 0) and 0 in shape.value:
-        raise call.refused("to a side of zero")
+        raise call.error("to a side of zero")
     wanted: list[int] = []
     for index, side in enumerate(int(side) for side in shape.value):
         kept = x.sides[index] if side == 0 else side
@@ -627,8 +629,8 @@ def _reshape(made: Translation, call: Call) -> Tensor:
             int(given) if known is None else known for given, known in zip(wanted, call.sides[0], strict=True)
         ]
     if wanted.count(-1) > 1:
-        raise call.refused("to a free size")
-    return _reshaped(made, x, wanted)
+        raise call.error("to a free size")
+    return _reshape_to(made, x, wanted)
 
 
 @_rule("Squeeze")
@@ -657,10 +659,10 @@ def _shape(made: Translation, call: Call) -> Tensor:
     plain = made.plain(x)
     whole = made.add("Shape", plain, dtype=np.int64, out_type=np.dtype(np.int64))
     first, last, _ = part.indices(len(x.sides))
-    return _strided(made, replace(whole, last=False), [first], [last], [1])
+    return _cut(made, replace(whole, last=False), [first], [last], [1])
 
 
-def _strided(
+def _cut(
     made: Translation,
     x: Tensor,
     begin: list[int],
@@ -680,7 +682,7 @@ def _gather(made: Translation, call: Call) -> Tensor:
     if indices.value is not None and (indices.value < 0).any():
         length = x.sides[axis] if x.sides else None
         if length is None:
-            raise call.refused("from the end of a free size")
+            raise call.error("from the end of a free size")
         counted = np.where(indices.value < 0, indices.value + length, indices.value)
         indices = made.constant(counted, indices.dtype)
     return made.add("GatherV2", x, indices, made.constant(axis, np.int32), batch_dims=0)
@@ -717,7 +719,7 @@ def _slice(made: Translation, call: Call) -> Tensor:
         if abs(stop) < _MOST:
             end[axis] = stop
             free_end &= ~(1 << axis)
-    return _strided(made, x, begin, end, stride, (free_begin, free_end))
+    return _cut(made, x, begin, end, stride, (free_begin, free_end))
 
 
 @_rule("Split")
@@ -726,7 +728,7 @@ def _split(made: Translation, call: Call) -> list[Tensor]:
     axis, sizes = call.axis(0), call.known(1)
     lengths = [side[axis] for side in call.sides] if sizes is None else [int(size) for size in sizes]
     if None in lengths:
-        raise call.refused("of a free size")
+        raise call.error("of a free size")
     cuts = (made.constant(lengths, np.int32), made.constant(axis, np.int32))
     return _outputs(made.add("SplitV", x, *cuts, num_split=len(lengths)), len(lengths))
 
@@ -741,7 +743,7 @@ def _pad(made: Translation, call: Call) -> Tensor:
     x, pads, value = made.plain(call[0]), call.value(1), call.known(2)
     cuts = (pads < 0).any()
     if cuts or _text(call, "mode", "constant") != "constant" or call.known(3) is not None:
-        raise call.refused("of that kind")
+        raise call.error("of that kind")
     around = made.constant(pads.reshape(2, -1).T, np.int32)
     filling = made.constant(0 if value is None else value, x.dtype)
     return made.add("PadV2", x, around, filling)

@@ -120,7 +120,7 @@ def _sound(model: ModelFile, images: Pixels, seconds: float) -> npt.NDArray[np.f
         DataError: they are none.
     """
     _watch(seconds * len(images))
-    outputs = model.unchecked(images)
+    outputs = model.run_unchecked(images)
     for row in outputs.probabilities:
         if model.card.labels and (wrong := flaw(row, model.card.task)) is not None:
             raise DataError(f"{model.path} answers with {wrong}.")

@@ -49,7 +49,7 @@ def find_weights(backbone: str, weights: str) -> Weights:
     if weights == "none":
         return Weights(f"{backbone}, from scratch")
     if weights == "pretrained":
-        return _pretrained(backbone)
+        return _find_pretrained(backbone)
     path = Path(weights).expanduser()
     if not path.is_file():
         raise DataError(f"There are no weights at {path}.")
@@ -58,7 +58,7 @@ def find_weights(backbone: str, weights: str) -> Weights:
     return Weights(f"{backbone}, {path.name}", path=path, fingerprint=_fingerprint(path))
 
 
-def _pretrained(backbone: str) -> Weights:
+def _find_pretrained(backbone: str) -> Weights:
     if backbone.startswith(TIMM):
         return online_weights(backbone)
     finder = BACKBONES[backbone].pretrained

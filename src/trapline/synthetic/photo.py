@@ -79,7 +79,7 @@ def render(
     developed = _expose(canvas, scene, light, rng)
     if light.night:
         developed = _shine(developed, canvas, eyes, rng, scene.camera.unit)
-    return developed, _seen(canvas, scene)
+    return developed, _find_seen(canvas, scene)
 
 
 def _put_animal(
@@ -163,7 +163,7 @@ def _shine(
     return np.asarray(np.maximum(picture, light))
 
 
-def _seen(canvas: _Canvas, scene: Scene) -> list[Seen]:
+def _find_seen(canvas: _Canvas, scene: Scene) -> list[Seen]:
     camera = scene.camera
     rows = camera.height - camera.banner
     animals = []
