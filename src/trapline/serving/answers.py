@@ -7,7 +7,7 @@ Light on purpose: no table and no web framework is imported, so that a function 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
@@ -105,14 +105,16 @@ def answer(
 ) -> list[Answer]:
     """One answer a photo, in their order; a photo that cannot be read fails alone.
 
+    The network is asked about one photo at a time: on a processor a batch is no quicker, and an answer then
+    does not depend on what else was asked.
+
     Raises:
         UsageError: the model is a backbone.
         DataError: no photos, or more than `MOST_PHOTOS`.
     """
     check_classifier(model)
     check_count(len(photos))
-    views = [look(photo, model.card, limits) for photo in photos]
-    return answer_views(views, lambda batch: model.run(batch).probabilities)
+    return [answer_view(model, look(photo, model.card, limits)) for photo in photos]
 
 
 def answer_event(
@@ -151,25 +153,22 @@ def look(photo: RequestPhoto | bytes, card: Card, limits: Limits = SERVING_LIMIT
     return PreparedPhoto(photo.name, prepared.pixels, prepared.warning)
 
 
-def answer_views(views: Sequence[PreparedPhoto], run: Callable[[Pixels], Floats]) -> list[Answer]:
-    """Answers to decoded photos.
+def answer_view(model: ModelFile, view: PreparedPhoto) -> Answer:
+    """The answer to a decoded photo; failed if it could not be decoded."""
+    if view.pixels is None:
+        return Answer(view.name, None, view.reason)
+    return check_answer(view, model.run(view.pixels[np.newaxis]).probabilities[0])
+
+
+def check_answer(view: PreparedPhoto, probabilities: Floats | None) -> Answer:
+    """The answer to a photo, failed if what the network answered is no number or no probability.
 
     Args:
-        views: from `look`.
-        run: the network: uint8 [N, height, width, 3] to probabilities, float32 [N, labels]. It is called
-            with one photo at a time: on a processor a batch is no quicker, and an answer then does not
-            depend on what else was asked.
+        view: of the photo.
+        probabilities: float32 [labels]; None if it could not be decoded.
     """
-    return [
-        Answer(view.name, None, view.reason)
-        if view.pixels is None
-        else check_answer(view, run(view.pixels[np.newaxis])[0])
-        for view in views
-    ]
-
-
-def check_answer(view: PreparedPhoto, probabilities: Floats) -> Answer:
-    """The answer to a photo, failed if what the network answered is no number or no probability."""
+    if probabilities is None:
+        return Answer(view.name, None, view.reason)
     if not np.isfinite(probabilities).all():
         return Answer(view.name, None, NO_PROBABILITY)
     return Answer(view.name, probabilities, view.reason)

@@ -19,7 +19,7 @@ from trapline.serving.body import (
     parse_form,
     parse_json,
 )
-from trapline.serving.documents import Photo
+from trapline.serving.documents import Base64, Photo
 from trapline.serving.refusals import INVALID, UNSUPPORTED, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
@@ -76,6 +76,26 @@ class Options(BaseModel):
         if twice:
             raise RefusedError(INVALID, f"'{twice[0]}' is said in the query and in the body; say it once.")
         return check_form(Options, {**self.model_dump(exclude_unset=True), **given}, strict=typed)
+
+
+class PhotosForm(Options):
+    """A form with photos as files."""
+
+    file: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] = []
+
+
+class PhotosJson(Options):
+    """JSON with photos; `url` is answered flat, label to probability."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["url"]}, {"required": ["image"]}, {"required": ["images"]}]
+        }
+    )
+
+    url: str = ""
+    image: Base64 | Photo = ""
+    images: list[Base64 | Photo] = Field([], json_schema_extra={"minItems": 1})
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import numpy as np
 
 from trapline.models import EVERYTHING, mask_flawed
 from trapline.serving import protos, tf
-from trapline.serving.answers import Answer, Floats, Pixels, PreparedPhoto, check_answer
-from trapline.serving.engine import Gate, until
+from trapline.serving.answers import Answer, Floats, Pixels, check_answer
+from trapline.serving.engine import Engine, until
 from trapline.serving.lanes import Lanes, Source, too_late
 from trapline.serving.refusals import BACKEND, BUSY, NOT_READY, RefusedError
 from trapline.serving.settings import MOST_MESSAGE, Settings
@@ -47,25 +48,25 @@ class Stated:
     fingerprint: str | None = None
 
 
-class Speaker(Protocol):
+class Speaker(ABC):
     """Speaks one protocol to the model server."""
 
+    @abstractmethod
     async def infer(self, name: str, pixels: Pixels, seconds: float) -> tuple[Floats, str | None]:
         """Probabilities, float32 [N, labels], of uint8 [N, height, width, 3]; and the fingerprint of the
         model that gave them, if the server states it.
         """
-        ...
 
     async def read_stated(self, name: str, seconds: float) -> Stated:
-        """What the server says of that model."""
-        ...
+        """What the server says of that model; nothing where the protocol has no place for it."""
+        return Stated()
 
+    @abstractmethod
     async def ready(self, name: str, seconds: float) -> bool:
         """Whether the server has that model ready."""
-        ...
 
 
-class V2:
+class V2(Speaker):
     """The Open Inference Protocol: NVIDIA Triton, KServe, or another `trapline serve`."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
@@ -105,7 +106,7 @@ class V2:
         return Stated(properties.get("labels"), properties.get("fingerprint"))
 
 
-class TensorFlow:
+class TensorFlow(Speaker):
     """TensorFlow Serving's `Predict`, on what `trapline export --format saved-model` writes."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str | None) -> None:
@@ -134,10 +135,6 @@ class TensorFlow:
         versions = (await self._status(request, timeout=seconds)).model_version_status
         return any(version.state == 30 for version in versions)  # AVAILABLE
 
-    async def read_stated(self, name: str, seconds: float) -> Stated:
-        """See `Speaker`; the protocol has no place for labels."""
-        return Stated()
-
 
 def _call(channel: grpc.aio.Channel, token: str | None, package: str, service: str, method: str) -> Any:
     request, response = protos.methods(package, service)[method]
@@ -157,13 +154,12 @@ def _rows(raw: bytes, numbers: Sequence[float], shape: tuple[int, ...]) -> Float
     return values.reshape(shape).astype(np.float32)
 
 
-class GatewayEngine:
+class GatewayEngine(Engine):
     """Decodes here, computes there, after having seen that the model there has the labels of the one here."""
 
     def __init__(self, settings: Settings, lanes: Lanes) -> None:
         assert settings.backend is not None
-        self.gate = Gate(settings.queue, lanes.lanes)
-        self._lanes = lanes
+        super().__init__(lanes, settings.queue)
         self._channel = grpc.aio.insecure_channel(
             settings.backend,
             options=[
@@ -188,7 +184,7 @@ class GatewayEngine:
                 [row for part in _messages(readable) for row in await self._compute(served, part, deadline)]
             )
             self.gate.took((time.monotonic() - started) / len(sources))
-            return [_answer(view, None if view.pixels is None else next(rows)) for view in views]
+            return [check_answer(view, None if view.pixels is None else next(rows)) for view in views]
 
     async def _compute(self, served: Served, pixels: Pixels, deadline: float) -> Floats:
         try:
@@ -234,7 +230,7 @@ class GatewayEngine:
 
     async def check_ready(self, served: Served) -> None:
         """See `Engine`."""
-        await self._lanes.check_ready()
+        await super().check_ready(served)
         try:
             if not await self._speaker.ready(served.name, _READY_SECONDS):
                 raise _not_ready(f"The model server has no model '{served.name}' ready.")
@@ -251,15 +247,10 @@ class GatewayEngine:
         _, stated = self._stated.get(served.name, (0.0, Stated()))
         return {"computed_by": stated.fingerprint}
 
-    async def given_up(self) -> None:
-        """See `Engine`: nothing is computed here."""
-        await asyncio.Event().wait()
-
     async def close(self) -> bool:
         """See `Engine`."""
-        self._lanes.close()
         await self._channel.close()
-        return True
+        return await super().close()
 
 
 def _messages(pixels: Sequence[Pixels]) -> Iterator[Pixels]:
@@ -268,10 +259,6 @@ def _messages(pixels: Sequence[Pixels]) -> Iterator[Pixels]:
         together = max(1, (MOST_MESSAGE - _BESIDE) // pixels[0].nbytes)
         for first in range(0, len(pixels), together):
             yield np.stack(pixels[first : first + together])
-
-
-def _answer(view: PreparedPhoto, row: Floats | None) -> Answer:
-    return Answer(view.name, None, view.reason) if row is None else check_answer(view, row)
 
 
 def _cut(text: str, most: int = 200) -> str:

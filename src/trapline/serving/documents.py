@@ -4,6 +4,7 @@ theirs; answers are made elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, RootModel, SkipValidation
@@ -21,6 +22,7 @@ class Document(BaseModel):
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Base64 = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 
 class Box(Document):
@@ -43,7 +45,7 @@ class Photo(Document):
         json_schema_extra={"oneOf": [{"required": ["b64"]}, {"required": ["url"]}]}
     )
 
-    b64: str | None = None
+    b64: Base64 | None = None
     url: str | None = None
     name: str | None = None
     boxes: Annotated[list[Box] | None, SkipValidation] = None
@@ -113,15 +115,14 @@ def reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REFERENCE.format(model=model.__name__)}
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """What an operation that takes this form as JSON adds to its description."""
-    content = {"application/json": {"schema": reference(model)}}
+def body_of(kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """What an operation adds to its description that takes these types of content, each with its schema."""
+    content = {kind: {"schema": schema} for kind, schema in kinds.items()}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def request_schemas() -> dict[str, Any]:
-    """Name → schema of all forms of requests."""
-    forms: list[type[BaseModel]] = [Photo, V2Request, TfRequest]
+def schemas_of(*forms: type[BaseModel]) -> dict[str, Any]:
+    """Name → schema, of these forms of requests and all that they refer to."""
     _, schemas = models_json_schema([(one, "validation") for one in forms], ref_template=_REFERENCE)
     return dict(schemas["$defs"])
 

@@ -6,14 +6,15 @@ import asyncio
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from trapline.models import Halt, ModelFile
-from trapline.serving.answers import Answer, Floats, Pixels, check_answer
+from trapline.serving.answers import Answer, Floats, Pixels, answer_view, check_answer
 from trapline.serving.lanes import Lanes, Slot, Source, too_late
 from trapline.serving.refusals import BUSY, NOT_READY, RefusedError
 from trapline.serving.shelf import Served
@@ -73,11 +74,19 @@ class Gate:
         return max(1, min(_LONGEST_RETRY, math.ceil(self.inside * self._seconds / self._threads)))
 
 
-class Engine(Protocol):
-    """Answers photos; the front ends know no more of it."""
+class Engine(ABC):
+    """Answers photos; the front ends know no more of it.
 
-    gate: Gate
+    Args:
+        lanes: where photos are decoded.
+        queue: of how many photos in work or waiting.
+    """
 
+    def __init__(self, lanes: Lanes, queue: int) -> None:
+        self.gate = Gate(queue, lanes.lanes)
+        self._lanes = lanes
+
+    @abstractmethod
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
         """One answer a photo, in their order.
 
@@ -89,11 +98,10 @@ class Engine(Protocol):
         Raises:
             RefusedError: the queue is full, or the deadline has passed.
         """
-        ...
 
     async def given_up(self) -> None:
-        """Return when this process can be helped no more; never, in most."""
-        ...
+        """Return when this process can be helped no more; never, unless a network runs here."""
+        await asyncio.Event().wait()
 
     async def check_ready(self, served: Served) -> None:
         """Refuse if the model cannot compute now.
@@ -101,11 +109,11 @@ class Engine(Protocol):
         Raises:
             RefusedError: it cannot, and why.
         """
-        ...
+        await self._lanes.check_ready()
 
     def says(self, served: Served) -> dict[str, Any]:
         """What an answer must tell of what computed, beside the model; JSON-able."""
-        ...
+        return {}
 
     async def close(self) -> bool:
         """Let go of threads and connections.
@@ -113,7 +121,8 @@ class Engine(Protocol):
         Returns:
             whether all is at rest; false if a thread can only be ended with this process.
         """
-        ...
+        self._lanes.close()
+        return True
 
 
 class Runs:
@@ -164,7 +173,7 @@ class Runs:
         return not any(halt.running for halt in self._halts)
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Computes here: each photo is decoded and run by one thread, as many at a time as there are lanes.
 
     On a processor a batch is no quicker than its photos one by one, and costs latency; so a thread a photo,
@@ -175,8 +184,7 @@ class LocalEngine:
     """
 
     def __init__(self, lanes: Lanes, queue: int) -> None:
-        self.gate = Gate(queue, lanes.lanes)
-        self._lanes = lanes
+        super().__init__(lanes, queue)
         self._runs = Runs()
 
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
@@ -190,11 +198,10 @@ class LocalEngine:
     def _work(self, served: Served, source: Source, deadline: float, halt: Halt, slot: Slot) -> Answer:
         started = time.monotonic()
         view = self._lanes.view(source, served, deadline, slot)
-        if view.pixels is None:
-            return Answer(view.name, None, view.reason)
         with halt.bound():
-            answer = check_answer(view, served.model.run(view.pixels[np.newaxis]).probabilities[0])
-        self.gate.took(time.monotonic() - started)
+            answer = answer_view(served.model, view)
+        if view.pixels is not None:
+            self.gate.took(time.monotonic() - started)
         return answer
 
     async def given_up(self) -> None:
@@ -205,15 +212,11 @@ class LocalEngine:
         """See `Engine`."""
         if self._runs.stuck.is_set():
             raise RefusedError(NOT_READY, "A run of the network does not end; this process gives up.")
-        await self._lanes.check_ready()
-
-    def says(self, served: Served) -> dict[str, Any]:
-        """See `Engine`."""
-        return {}
+        await super().check_ready(served)
 
     async def close(self) -> bool:
         """See `Engine`."""
-        self._lanes.close()
+        await super().close()
         return await self._runs.close()
 
 
@@ -229,7 +232,7 @@ class BatchingEngine(LocalEngine):
         started = time.monotonic()
         view = await self._lanes.run(self._lanes.view, source, served, deadline)
         if view.pixels is None:
-            return Answer(view.name, None, view.reason)
+            return check_answer(view, None)
         answer = check_answer(view, await self._batcher(served).run(view.pixels))
         self.gate.took((time.monotonic() - started) / self._size)
         return answer

@@ -13,7 +13,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpcore2
 
@@ -33,6 +33,11 @@ SECONDS = 10.0
 """For one photo, redirects and all."""
 
 _TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
+_HEADERS: dict[bytes | str, bytes | str] = {
+    "user-agent": "trapline",
+    "accept": "image/*",
+    "accept-encoding": "identity",
+}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -82,7 +87,7 @@ class Fetcher:
                 httpcore2.AsyncConnectionPool(
                     ssl_context=ssl.create_default_context(), network_backend=_PublicOnly(), http2=False
                 ) as pool,
-                pool.stream("GET", _address(target), headers=_headers(target)) as response,
+                pool.stream("GET", target, headers=_HEADERS) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers}
                 if response.status not in _REDIRECTS:
@@ -90,7 +95,8 @@ class Fetcher:
                 url = urljoin(url, headers.get(b"location", b"").decode("latin-1"))
         raise RefusedError(UNREADABLE, f"The photo's address redirects more than {MOST_REDIRECTS} times.")
 
-    def _check(self, url: str) -> SplitResult:
+    def _check(self, url: str) -> httpcore2.URL:
+        """The address as it is asked for, if it may be."""
         if not self._allowed:
             raise RefusedError(FORBIDDEN, "This server fetches nothing; send the photo itself.")
         try:
@@ -104,23 +110,8 @@ class Fetcher:
             raise RefusedError(FORBIDDEN, "This server does not fetch from that host.")
         if not url.isascii() or any(ord(character) <= 32 for character in url):
             raise RefusedError(INVALID, "That is not the address of a photo.")
-        return parts
-
-
-def _address(parts: SplitResult) -> httpcore2.URL:
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    host = (parts.hostname or "").rstrip(".")
-    return httpcore2.URL(scheme=b"https", host=host.encode(), port=parts.port, target=target.encode())
-
-
-def _headers(parts: SplitResult) -> dict[bytes | str, bytes | str]:
-    host = (parts.hostname or "").rstrip(".").encode()
-    return {
-        b"host": host if parts.port in (None, 443) else host + b":" + str(parts.port).encode(),
-        b"user-agent": b"trapline",
-        b"accept": b"image/*",
-        b"accept-encoding": b"identity",
-    }
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return httpcore2.URL(scheme="https", host=host, port=port, target=target)
 
 
 async def _read(

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trapline import __version__
 from trapline.serving import documents, tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
-from trapline.serving.asked import Options, fetch_photos, read
+from trapline.serving.asked import Options, PhotosForm, PhotosJson, fetch_photos, read
 from trapline.serving.body import Body, complaint, while_connected
 from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, RefusalKind, RefusedError, internal
 from trapline.serving.service import Service
@@ -41,42 +41,6 @@ _PAGE_HEADERS = {
     "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-}
-
-_PHOTO_SCHEMA = {"oneOf": [{"type": "string", "format": "byte"}, documents.reference(documents.Photo)]}
-
-_OPTIONS = Options.model_json_schema()["properties"]
-
-_PREDICT = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                        **_OPTIONS,
-                    },
-                }
-            },
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "oneOf": [{"required": ["url"]}, {"required": ["image"]}, {"required": ["images"]}],
-                    "additionalProperties": False,
-                    "properties": {
-                        "url": {"type": "string", "description": "Answered flat: label to probability."},
-                        "image": _PHOTO_SCHEMA,
-                        "images": {"type": "array", "minItems": 1, "items": _PHOTO_SCHEMA},
-                        **_OPTIONS,
-                    },
-                }
-            },
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
 }
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -103,14 +67,8 @@ def build_app(service: Service) -> FastAPI:
     _add_predict(app, service)
     app.include_router(v2_rest.router(service))
     app.include_router(tf_rest.router(service))
-    for kind, handler in (
-        (RefusedError, _refused),
-        (RequestValidationError, _invalid),
-        (HTTPException, _http_error),
-        (ClientDisconnect, _gone),
-        (Exception, _failed),
-    ):
-        app.add_exception_handler(kind, handler)
+    for kind in (RefusedError, RequestValidationError, HTTPException, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _refuse)
     app.add_middleware(_Door, service=service)
     app.openapi = lambda: _name_models(FastAPI.openapi(app), service)  # type: ignore[method-assign]
     return app
@@ -118,7 +76,9 @@ def build_app(service: Service) -> FastAPI:
 
 def _name_models(document: dict[str, Any], service: Service) -> dict[str, Any]:
     """The description of the interface with the forms of requests, and the models that there are."""
-    document["components"]["schemas"] |= documents.request_schemas()
+    document["components"]["schemas"] |= documents.schemas_of(
+        PhotosForm, PhotosJson, documents.V2Request, documents.TfRequest
+    )
     for operation in (one for path in document["paths"].values() for one in path.values()):
         for parameter in operation.get("parameters", ()):
             if parameter["in"] == "path" and parameter["name"] == "name":
@@ -161,7 +121,8 @@ def _add_pages(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
     def metrics() -> Response:
         """Counts, in Prometheus' text format."""
-        return Response(service.telemetry.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        page = service.telemetry.page(service.engine.gate.inside)
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @cache
@@ -177,7 +138,13 @@ def _template(name: str) -> Any:
 def _add_predict(app: FastAPI, service: Service) -> None:
     @app.post(
         "/predict",
-        openapi_extra=_PREDICT,
+        openapi_extra=documents.body_of(
+            {
+                "multipart/form-data": documents.reference(PhotosForm),
+                "application/json": documents.reference(PhotosJson),
+                "image/*": {"type": "string", "format": "binary"},
+            }
+        ),
         response_model=documents.PredictedDocument,
         tags=["prediction"],
     )
@@ -276,34 +243,25 @@ def _as_response(refusal: RefusedError) -> JSONResponse:
     return JSONResponse(refusal.document(), refusal.kind.http, headers)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)
-    return _as_response(error)
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return _as_response(RefusedError(INVALID, complaint(error.errors(), Options)))
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 404:
-        return _as_response(RefusedError(NOT_FOUND, f"There is nothing at {request.url.path[:200]}."))
-    headers, why = error.headers or {}, str(error.detail)
-    if error.status_code == 405:
-        allowed = headers.get("Allow", "other methods")
-        why = f"{request.url.path[:200]} answers {allowed}, not {request.method}."
-    kind = RefusalKind("invalid", error.status_code, "INVALID_ARGUMENT")
-    response = _as_response(RefusedError(kind, why))
-    response.headers.update(headers)
-    return response
-
-
-async def _gone(_: Request, __: Exception) -> Response:
-    return JSONResponse({"error": "The client has gone.", "code": "gone"}, 499)  # which hardly reads it
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("%s %r failed", request.method, request.url.path[:200], exc_info=error)
+async def _refuse(request: Request, error: Exception) -> Response:
+    """The answer to a request that failed with this error, whatever it is."""
+    path = request.url.path[:200]
+    match error:
+        case RefusedError():
+            return _as_response(error)
+        case RequestValidationError():
+            return _as_response(RefusedError(INVALID, complaint(error.errors(), Options)))
+        case HTTPException(status_code=404):
+            return _as_response(RefusedError(NOT_FOUND, f"There is nothing at {path}."))
+        case HTTPException():
+            headers, why = error.headers or {}, str(error.detail)
+            if error.status_code == 405:
+                why = f"{path} answers {headers.get('Allow', 'other methods')}, not {request.method}."
+            kind = RefusalKind("invalid", error.status_code, "INVALID_ARGUMENT")
+            response = _as_response(RefusedError(kind, why))
+            response.headers.update(headers)
+            return response
+        case ClientDisconnect():
+            return JSONResponse({"error": "The client has gone.", "code": "gone"}, 499)  # hardly read by it
+    log.error("%s %r failed", request.method, path, exc_info=error)
     return _as_response(internal())

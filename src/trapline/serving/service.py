@@ -196,6 +196,5 @@ async def build_service(settings: Settings, cores: int, halt: Halt | None = None
     else:
         engine = LocalEngine(lanes, settings.queue)
     telemetry = Telemetry()
-    telemetry.watch(lambda: engine.gate.inside)
     shelf.replaced = telemetry.replaced
     return Service(settings, shelf, engine, telemetry, Fetcher(settings.allow_url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -79,17 +79,15 @@ class Telemetry:
         for one in answers:
             self._photos.labels(model, one.status).inc()
 
-    def watch(self, inside: Callable[[], int]) -> None:
-        """Where the number of photos in work is read."""
-        self._read_inside = inside
-
     def replaced(self, model: str, good: bool) -> None:
         """Count a model file that was replaced."""
         self._replaced.labels(model, "ok" if good else "failed").inc()
 
-    def page(self) -> bytes:
-        """All counts in Prometheus' text format; those of all workers if there are several."""
-        self._inside.set(self._read_inside())
+    def page(self, inside: int) -> bytes:
+        """All counts in Prometheus' text format, with so many photos in work; those of all workers if there
+        are several.
+        """
+        self._inside.set(inside)
         if MANY_WORKERS not in os.environ:
             return generate_latest(self._registry)
         together = CollectorRegistry()

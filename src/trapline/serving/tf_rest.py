@@ -40,7 +40,7 @@ def router(service: Service) -> APIRouter:
     @of_model(
         routes.post,
         ":predict",
-        openapi_extra=documents.body_of(documents.TfRequest),
+        openapi_extra=documents.body_of({"application/json": documents.reference(documents.TfRequest)}),
         response_model=documents.TfPredicted,
     )
     async def predict(

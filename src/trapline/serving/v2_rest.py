@@ -56,7 +56,7 @@ def router(service: Service) -> APIRouter:
     @of_model(
         routes.post,
         "/infer",
-        openapi_extra=documents.body_of(documents.V2Request),
+        openapi_extra=documents.body_of({"application/json": documents.reference(documents.V2Request)}),
         response_model=documents.V2Inferred,
     )
     async def infer(
