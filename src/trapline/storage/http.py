@@ -98,8 +98,8 @@ def download(
     """
     path, wanted = Path(path), None if sha256 is None else sha256.lower()
     _check_request(url, wanted)
-    if path.exists() and not (force and _differs(path, wanted)):
-        return _is_already_there(path, wanted)
+    if path.exists() and (there := _look_at(path, wanted, force=force)):
+        return there
     path.parent.mkdir(parents=True, exist_ok=True)
     part, note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
     try:
@@ -136,18 +136,17 @@ def _check_request(url: str, sha256: str | None) -> None:
         )
 
 
-def _differs(path: Path, sha256: str | None) -> bool:
-    return path.is_file() and (sha256 is None or _digest(path) != sha256)
-
-
-def _is_already_there(path: Path, sha256: str | None) -> Downloaded:
+def _look_at(path: Path, sha256: str | None, *, force: bool) -> Downloaded | None:
+    """The wanted file if it is the one that is there; None if that one is to be replaced."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file.")
-    digest = _digest(path) if sha256 else ""
-    if not sha256 or digest != sha256:
-        what = f"and has the SHA-256 {digest}" if sha256 else "(with a checksum it would be compared)"
+    digest = _digest(path) if sha256 else None
+    if digest is not None and digest == sha256:
+        return Downloaded(path, path.stat().st_size, digest, 0)
+    if not (force and path.is_file()):
+        what = f"and has the SHA-256 {digest}" if digest else "(with a checksum it would be compared)"
         raise UsageError(f"{path} exists {what}. Name another with -o, or replace it with --force.")
-    return Downloaded(path, path.stat().st_size, digest, 0)
+    return None
 
 
 @dataclass(frozen=True)

@@ -144,12 +144,21 @@ def _extract(source: Path, archive: tarfile.TarFile, member: tarfile.TarInfo, fo
     if not member.isreg():
         raise DataError(f"{source} holds {member.name!r}, a link or device; it was not unpacked.")
     _check_path(source, member.name)
-    target = folder / PurePosixPath(member.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
     packed = archive.extractfile(member)
     assert packed is not None  # a regular file has content
+    _write(packed, folder / PurePosixPath(member.name))
+
+
+def _write(packed: IO[bytes], target: Path) -> None:
+    """Unpack one file, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     with packed, target.open("xb") as file:
-        shutil.copyfileobj(packed, file, _CHUNK)
+        try:
+            shutil.copyfileobj(packed, file, _CHUNK)
+        except BaseException:
+            file.close()
+            target.unlink()
+            raise
 
 
 def safe_unzip(
@@ -172,15 +181,15 @@ def safe_unzip(
     """
     try:
         with zipfile.ZipFile(source) as archive:
-            members = [
-                member for member in archive.infolist() if not member.is_dir() and want(member.filename)
-            ]
+            members = [one for one in archive.infolist() if not one.is_dir() and want(one.filename)]
             for member in members:
                 _check(source, member)
             _check_amount(source, archive, members, max_bytes)
-            left = max_bytes
             for member in members:
-                left -= _unpack(source, archive, member, folder, left)
+                target = folder / PurePosixPath(member.filename)
+                if target.exists() or target.is_symlink():
+                    raise DataError(f"{target} exists; {source.name} is unpacked into an empty folder only.")
+                _write(archive.open(member), target)  # which gives no more bytes than the member says it has
             return [member.filename for member in members]
     except _DAMAGE as error:
         raise DataError(f"{source} cannot be unpacked: {error}") from error
@@ -194,7 +203,7 @@ def zip_names(source: Path) -> list[str]:
     """
     try:
         with zipfile.ZipFile(source) as archive:
-            return [member.filename for member in archive.infolist() if not member.is_dir()]
+            return [one.filename for one in archive.infolist() if not one.is_dir()]
     except _DAMAGE as error:
         raise DataError(f"{source} cannot be read as a zip: {error}") from error
 
@@ -228,32 +237,3 @@ def _check_amount(
             f"{source} would unpack to {len(members)} files and {total / 1024**2:.0f} MiB from "
             f"{packed / 1024**2:.1f} MiB, which is more than is believable; unpack it yourself."
         )
-
-
-def _unpack(source: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left: int) -> int:
-    target = folder / PurePosixPath(member.filename)
-    if target.exists() or target.is_symlink():
-        raise DataError(f"{target} exists; {source.name} is unpacked into an empty folder only.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(member) as packed, target.open("xb") as file:
-        try:
-            size = _copy(packed, file, min(left, member.file_size))
-        except BaseException:
-            file.close()
-            target.unlink()
-            raise
-    if size is None:
-        target.unlink()
-        raise DataError(f"{source}: {member.filename!r} is larger than it says; it was not unpacked.")
-    return size
-
-
-def _copy(packed: IO[bytes], file: IO[bytes], most: int) -> int | None:
-    """How many bytes were copied; None if there are more than `most`."""
-    size = 0
-    while chunk := packed.read(_CHUNK):
-        size += len(chunk)
-        if size > most:
-            return None
-        file.write(chunk)
-    return size

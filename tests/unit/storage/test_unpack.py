@@ -75,6 +75,15 @@ def deep(path: Path) -> Path:
     return path
 
 
+def lying(path: Path) -> Path:
+    """A zip with a file that is larger than it says."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(range(256)) * 4000)
+    content = path.read_bytes()
+    path.write_bytes(content.replace((256 * 4000).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    return path
+
+
 REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "up": (lambda path: tar(path, member("../out")), "a path outside"),
     "root": (lambda path: tar(path, member("/etc/out")), "a path outside"),
@@ -106,6 +115,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "two in one": (lambda path: plain(path, lambda tar: tar + tar), "goes on behind its end"),
     "headers": (chained, "as a zip or tar archive: maximum recursion"),
     "attributes": (deep, "as a zip or tar archive: a header of 1073741824 bytes"),
+    "more than a zip says": (lying, "cannot be unpacked: Bad CRC"),
     "none": (
         lambda path: path.write_bytes(b"no archive") and path,
         "cannot be unpacked as a zip or tar archive",
