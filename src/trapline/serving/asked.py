@@ -11,14 +11,7 @@ from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from trapline.serving.answers import MOST_PHOTOS, TOP, RequestPhoto
-from trapline.serving.body import (
-    Body,
-    check_form,
-    parse_base64,
-    parse_boxes,
-    parse_form,
-    parse_json,
-)
+from trapline.serving.body import Body, check_form, parse_base64, parse_boxes, parse_form, parse_json
 from trapline.serving.documents import Base64, Photo
 from trapline.serving.refusals import INVALID, UNSUPPORTED, RefusedError
 from trapline.serving.service import Service

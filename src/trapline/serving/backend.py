@@ -17,9 +17,9 @@ import numpy as np
 from trapline.models import EVERYTHING, mask_flawed
 from trapline.serving import protos, tf
 from trapline.serving.answers import Answer, Floats, Pixels, check_answer
-from trapline.serving.engine import Engine, until
-from trapline.serving.lanes import Lanes, Source, too_late
-from trapline.serving.refusals import BACKEND, BUSY, NOT_READY, RefusedError
+from trapline.serving.engine import Engine
+from trapline.serving.lanes import Lanes, Source
+from trapline.serving.refusals import BACKEND, BUSY, NOT_READY, RefusedError, too_late, until
 from trapline.serving.settings import MOST_MESSAGE, Settings
 from trapline.serving.shelf import Served
 from trapline.serving.tensors import OUTPUT, PIXELS
@@ -176,9 +176,9 @@ class GatewayEngine(Engine):
         """See `Engine`."""
         started = time.monotonic()
         with self.gate.admit(len(sources)):
-            views = await until(
-                deadline, [self._lanes.run(self._lanes.view, one, served, deadline) for one in sources]
-            )
+            work = [self._lanes.run(self._lanes.view, one, served, deadline) for one in sources]
+            async with until(deadline):
+                views = await asyncio.gather(*work)
             readable = [view.pixels for view in views if view.pixels is not None]
             rows = iter(
                 [row for part in _messages(readable) for row in await self._compute(served, part, deadline)]
@@ -215,8 +215,8 @@ class GatewayEngine(Engine):
             RefusedError: its labels are not those of the model here.
         """
         now = asyncio.get_running_loop().time()
-        until, stated = self._stated.get(served.name, (now, Stated()))
-        if until <= now:
+        last, stated = self._stated.get(served.name, (now, Stated()))
+        if last <= now:
             stated = await self._speaker.read_stated(served.name, seconds)
             self._stated[served.name] = now + _BELIEVED_SECONDS, stated
         here = json.dumps(served.model.card.labels)

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from trapline.serving.answers import MOST_PHOTOS, RequestPhoto
 from trapline.serving.documents import Box
-from trapline.serving.refusals import BUSY, INVALID, TOO_LARGE, TOO_SLOW, UNSUPPORTED, RefusedError
+from trapline.serving.refusals import BUSY, INVALID, TOO_LARGE, TOO_SLOW, UNSUPPORTED, RefusedError, until
 from trapline.serving.settings import MOST_BODY, MOST_HELD, MOST_JSON
 
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -79,15 +79,12 @@ class Body:
         if stated.isdecimal() and int(stated) > most:
             raise _too_large(most)
         chunks: list[bytes] = []
-        try:
-            async with asyncio.timeout_at(deadline):
-                async for chunk in request.stream():
-                    if self._size + len(chunk) > most:
-                        raise _too_large(most)
-                    self.hold(len(chunk))
-                    chunks.append(chunk)
-        except TimeoutError:
-            raise RefusedError(TOO_SLOW, "The request came too slowly.", close=True) from None
+        async with until(deadline, RefusedError(TOO_SLOW, "The request came too slowly.", close=True)):
+            async for chunk in request.stream():
+                if self._size + len(chunk) > most:
+                    raise _too_large(most)
+                self.hold(len(chunk))
+                chunks.append(chunk)
         self.content = b"".join(chunks)
         return self.content
 
@@ -191,44 +188,38 @@ class _Part:
     content: list[bytes] = field(default_factory=list)
 
 
-class _Form:
-    """Collects the parts of a multipart form from the parser's callbacks."""
+class _Form(MultipartParser):
+    """Collects the parts of a multipart form, each when the parser says what it has found."""
 
-    def __init__(self) -> None:
+    def __init__(self, boundary: bytes) -> None:
+        super().__init__(boundary)
         self.parts: list[_Part] = []
-        self._name, self._value = b"", b""
         self.ended = False
+        self._name = self._value = b""
 
-    def callbacks(self) -> Any:
-        return {
-            "on_part_begin": self._begin,
-            "on_part_data": self._data,
-            "on_header_field": self._field,
-            "on_header_value": self._header_value,
-            "on_header_end": self._header_end,
-            "on_end": self._end,
-        }
-
-    def _begin(self) -> None:
-        if len(self.parts) >= 2 * MOST_PHOTOS:
-            raise RefusedError(INVALID, f"The form has more than {2 * MOST_PHOTOS} parts.", close=True)
-        self.parts.append(_Part())
-
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].content.append(data[start:end])
-
-    def _field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_end(self) -> None:
-        self.parts[-1].head[self._name.decode("latin-1").lower()] = self._value
-        self._name, self._value = b"", b""
-
-    def _end(self) -> None:
-        self.ended = True
+    def callback(
+        self, name: str, data: bytes | None = None, start: int | None = None, end: int | None = None
+    ) -> None:
+        """The parser has come to this."""
+        piece = b"" if data is None else data[start:end]
+        match name:
+            case "part_begin":
+                if len(self.parts) >= 2 * MOST_PHOTOS:
+                    raise RefusedError(
+                        INVALID, f"The form has more than {2 * MOST_PHOTOS} parts.", close=True
+                    )
+                self.parts.append(_Part())
+            case "part_data":
+                self.parts[-1].content.append(piece)
+            case "header_field":
+                self._name += piece
+            case "header_value":
+                self._value += piece
+            case "header_end":
+                self.parts[-1].head[self._name.decode("latin-1").lower()] = self._value
+                self._name = self._value = b""
+            case "end":
+                self.ended = True
 
 
 def parse_form(content: bytes, content_type: str) -> tuple[list[RequestPhoto], dict[str, str]]:
@@ -238,11 +229,10 @@ def parse_form(content: bytes, content_type: str) -> tuple[list[RequestPhoto], d
         RefusedError: it is no whole multipart form.
     """
     _, options = parse_options_header(content_type)
-    form = _Form()
     try:
-        parser = MultipartParser(options[b"boundary"], form.callbacks())
-        parser.write(content)
-        parser.finalize()
+        form = _Form(options[b"boundary"])
+        form.write(content)
+        form.finalize()
     except (KeyError, ValueError, MultipartParseError):
         raise RefusedError(INVALID, "The body is not a multipart form.") from None
     if not form.ended:

@@ -7,19 +7,17 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from trapline.models import Halt, ModelFile
 from trapline.serving.answers import Answer, Floats, Pixels, answer_view, check_answer
-from trapline.serving.lanes import Lanes, Slot, Source, too_late
-from trapline.serving.refusals import BUSY, NOT_READY, RefusedError
+from trapline.serving.lanes import Lanes, Slot, Source
+from trapline.serving.refusals import BUSY, NOT_READY, RefusedError, until
 from trapline.serving.shelf import Served
-
-T = TypeVar("T")
 
 log = logging.getLogger("trapline.serving")
 
@@ -167,8 +165,8 @@ class Runs:
         """End all, and wait for it; whether that is so."""
         for halt in self._halts:
             halt.now()
-        until = time.monotonic() + HALT_SECONDS
-        while any(halt.running for halt in self._halts) and time.monotonic() < until:
+        last = time.monotonic() + HALT_SECONDS
+        while any(halt.running for halt in self._halts) and time.monotonic() < last:
             await asyncio.sleep(0.01)
         return not any(halt.running for halt in self._halts)
 
@@ -190,7 +188,9 @@ class LocalEngine(Engine):
     async def answers(self, served: Served, sources: Sequence[Source], deadline: float) -> list[Answer]:
         """See `Engine`."""
         with self.gate.admit(len(sources)), self._runs.begin() as halt:
-            return await until(deadline, [self._one(served, source, deadline, halt) for source in sources])
+            work = [self._one(served, source, deadline, halt) for source in sources]
+            async with until(deadline):
+                return list(await asyncio.gather(*work))
 
     async def _one(self, served: Served, source: Source, deadline: float, halt: Halt) -> Answer:
         return await self._lanes.run(self._work, served, source, deadline, halt)
@@ -305,16 +305,3 @@ class Batcher:
                 future.add_done_callback(gone)
             with halt.bound():
                 return (await asyncio.to_thread(self.model.run, stacked)).probabilities
-
-
-async def until(deadline: float, work: Sequence[Awaitable[T]]) -> list[T]:
-    """All results, unless the deadline comes first; what has not begun by then never does.
-
-    Raises:
-        RefusedError: the deadline has passed.
-    """
-    try:
-        async with asyncio.timeout_at(deadline):
-            return list(await asyncio.gather(*work))
-    except TimeoutError:
-        raise too_late() from None

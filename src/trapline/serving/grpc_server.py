@@ -16,7 +16,7 @@ from trapline.errors import TraplineError
 from trapline.models import SIGNATURE
 from trapline.serving import protos, tf, v2
 from trapline.serving.body import Body
-from trapline.serving.refusals import BUSY, INVALID, NOT_FOUND, TOO_SLOW, RefusedError, internal
+from trapline.serving.refusals import BUSY, INVALID, NOT_FOUND, TOO_SLOW, RefusedError, internal, until
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_MESSAGE, MOST_RECEIVED, Settings
 from trapline.serving.shelf import VERSION, Served
@@ -172,17 +172,13 @@ class _Inlet:
             longest = self._coming.pop(0)
             if not longest.expired():
                 longest.reschedule(min(soon, longest.when() or soon))
+        busy = RefusedError(BUSY, "Too much is being uploaded now. Try again.", retry_after=1)
+        async with until(deadline, busy):
+            await self._slots.acquire()
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise RefusedError(BUSY, "Too much is being uploaded now. Try again.", retry_after=1) from None
-        try:
-            async with asyncio.timeout_at(deadline) as coming:
+            async with until(deadline, RefusedError(TOO_SLOW, "The request came too slowly.")) as coming:
                 self._coming.append(coming)
                 content = await context.read()
-        except TimeoutError:
-            raise RefusedError(TOO_SLOW, "The request came too slowly.") from None
         finally:
             self._slots.release()
             if coming in self._coming:

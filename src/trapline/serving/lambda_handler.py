@@ -41,16 +41,12 @@ DEADLINE = 25.0
 """Seconds for one request; API Gateway gives up after 30."""
 
 
+@cache
 def __getattr__(name: str) -> Any:
     """`handler`, made when the runtime asks for it: while Lambda starts the environment, not at import."""
     if name == "handler":
-        return _handler_of_environment()
+        return build_handler(settings_from(os.environ), os.environ.get("TRAPLINE_BASE_PATH", ""))
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-
-
-@cache
-def _handler_of_environment() -> Handler:
-    return build_handler(settings_from(os.environ), os.environ.get("TRAPLINE_BASE_PATH", ""))
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:

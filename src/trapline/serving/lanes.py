@@ -24,7 +24,7 @@ from trapline.errors import TraplineError
 from trapline.images import Decoder, Decoders, ImageError, Preprocessing, choose_box
 from trapline.models import Card
 from trapline.serving.answers import SERVING_LIMITS, PreparedPhoto, RequestPhoto
-from trapline.serving.refusals import DEADLINE, NOT_READY, RefusedError
+from trapline.serving.refusals import NOT_READY, RefusedError, too_late
 from trapline.serving.shelf import Served
 
 Source = RequestPhoto | PreparedPhoto
@@ -99,25 +99,19 @@ class Lanes:
             slot.give_back()
             raise
         running.add_done_callback(slot.leave)
-        self._end_overdue(slot)
+        self._end_after(OVERDUE, slot)  # a decoder that is stuck, or stopped
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            self._end_given_up(slot)
+            self._end_after(LONG, slot)
             raise
 
-    def _end_given_up(self, slot: Slot) -> None:
-        if slot.decodes_since(LONG):
+    def _end_after(self, seconds: float, slot: Slot) -> None:
+        """See to it that a photo that is decoded for so long is decoded no further, and keeps no lane."""
+        if slot.decodes_since(seconds):
             slot.end()
         elif not slot.left:
-            asyncio.get_running_loop().call_later(LONG / 5, self._end_given_up, slot)
-
-    def _end_overdue(self, slot: Slot) -> None:
-        """See to it that a decoder that is stuck, or stopped, keeps no lane."""
-        if slot.decodes_since(OVERDUE):
-            slot.end()
-        elif not slot.left:
-            slot.watch = asyncio.get_running_loop().call_later(OVERDUE / 4, self._end_overdue, slot)
+            slot.watch = asyncio.get_running_loop().call_later(seconds / 5, self._end_after, seconds, slot)
 
     def _look_after(self, slot: Slot) -> None:
         """Have a photo that takes long make way, if others wait."""
@@ -312,8 +306,3 @@ class Slot:
         self.give_back()
         if not done.cancelled():
             done.exception()  # looked at, also where nobody waits for it any more
-
-
-def too_late() -> RefusedError:
-    """The refusal of a request whose time is over."""
-    return RefusedError(DEADLINE, "The answer was not ready within the deadline.", retry_after=1)

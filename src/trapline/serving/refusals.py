@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from trapline.errors import TraplineError
@@ -65,3 +68,26 @@ class RefusedError(TraplineError):
 def internal() -> RefusedError:
     """What a client is told of a fault of ours; the traceback stays in the server's log."""
     return RefusedError(INTERNAL, "The server made a mistake; its log says more.")
+
+
+def too_late() -> RefusedError:
+    """The refusal of a request whose time is over."""
+    return RefusedError(DEADLINE, "The answer was not ready within the deadline.", retry_after=1)
+
+
+@asynccontextmanager
+async def until(deadline: float, refusal: RefusedError | None = None) -> AsyncIterator[asyncio.Timeout]:
+    """What is done in this context is given up at the deadline, of the event loop's clock.
+
+    Args:
+        deadline: may be moved by what is given.
+        refusal: of a request that then has no answer; `too_late` if left out.
+
+    Raises:
+        RefusedError: the deadline has passed.
+    """
+    try:
+        async with asyncio.timeout_at(deadline) as running:
+            yield running
+    except TimeoutError:
+        raise refusal or too_late() from None

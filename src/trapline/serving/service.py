@@ -15,8 +15,16 @@ from trapline.serving.answers import MOST_PHOTOS, Answer, check_count, describe,
 from trapline.serving.body import Held
 from trapline.serving.engine import BatchingEngine, Engine, LocalEngine
 from trapline.serving.fetch import Fetcher
-from trapline.serving.lanes import Lanes, Source, too_late
-from trapline.serving.refusals import INTERNAL, INVALID, NOT_READY, UNAUTHENTICATED, UNREADABLE, RefusedError
+from trapline.serving.lanes import Lanes, Source
+from trapline.serving.refusals import (
+    INTERNAL,
+    INVALID,
+    NOT_READY,
+    UNAUTHENTICATED,
+    UNREADABLE,
+    RefusedError,
+    until,
+)
 from trapline.serving.settings import ACCELERATOR_BATCH, Settings
 from trapline.serving.shelf import Served, Shelf
 from trapline.serving.telemetry import Telemetry
@@ -61,17 +69,14 @@ class Service:
             RefusedError: the queue is full, the deadline has passed, or the function refuses.
         """
         self.engine.gate.check()
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self.converting.acquire()
-                work = asyncio.ensure_future(asyncio.to_thread(convert))
-                work.add_done_callback(self._convert)  # a thread whose request was given up goes on
-                try:
-                    return await asyncio.shield(work)
-                finally:
-                    del work  # its error would keep this frame, and so itself and the request, in memory
-        except TimeoutError:
-            raise too_late() from None
+        async with until(deadline):
+            await self.converting.acquire()
+            work = asyncio.ensure_future(asyncio.to_thread(convert))
+            work.add_done_callback(self._convert)  # a thread whose request was given up goes on
+            try:
+                return await asyncio.shield(work)
+            finally:
+                del work  # its error would keep this frame, and so itself and the request, in memory
 
     def _convert(self, work: asyncio.Future[Any]) -> None:
         self.converting.release()

@@ -69,6 +69,26 @@ def check_pixels(shape: Sequence[int], card: Card) -> None:
         )
 
 
+def as_numbers(data: Any, kinds: str, wanted: str) -> npt.NDArray[Any]:
+    """Numbers in JSON, flat or nested.
+
+    Args:
+        data: from the JSON.
+        kinds: of NumPy's types, those that they may have.
+        wanted: what is told a client that sends others.
+
+    Raises:
+        RefusedError: they are none of these kinds, or of no shape.
+    """
+    try:
+        numbers = np.asarray(data)
+    except ValueError:  # lists of unequal lengths
+        numbers = np.empty(0, object)
+    if numbers.dtype.kind not in kinds:
+        raise RefusedError(INVALID, wanted)
+    return numbers
+
+
 def pixels_as_sources(pixels: npt.NDArray[Any], card: Card, most: int = 1) -> list[Source]:
     """Pixels that the client has decoded and fitted itself.
 

@@ -17,7 +17,13 @@ from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_JSON
 from trapline.serving.shelf import VERSION, Served
-from trapline.serving.tensors import check_number, encoded_as_sources, pixels_as_sources, probabilities
+from trapline.serving.tensors import (
+    as_numbers,
+    check_number,
+    encoded_as_sources,
+    pixels_as_sources,
+    probabilities,
+)
 
 
 def router(service: Service) -> APIRouter:
@@ -99,16 +105,8 @@ def _bare(row: Any, asked: TfSignature) -> Any:
 def _sources(rows: list[Any], served: Served, asked: TfSignature) -> list[Source]:
     if all(isinstance(row, dict) and isinstance(row.get("b64"), str) for row in rows):
         return encoded_as_sources([parse_base64(row["b64"]) for row in rows])
-    try:
-        pixels = np.asarray(rows)
-    except ValueError:
-        pixels = np.empty(0, object)
-    if pixels.dtype.kind not in "iuf":
-        raise RefusedError(
-            INVALID, 'A photo is {"b64": "<image file>"}, or its pixels as nested lists of numbers.'
-        )
-    if (
-        asked.range is not None and pixels.dtype.kind != "f"
-    ):  # the signature's type is float, whether a number is written 1 or 1.0
-        pixels = pixels.astype(np.float32)
+    wanted = 'A photo is {"b64": "<image file>"}, or its pixels as nested lists of numbers.'
+    pixels = as_numbers(rows, "iuf", wanted)
+    if asked.range is not None:  # the signature's type is float, whether a number is written 1 or 1.0
+        pixels = pixels.astype(np.promote_types(pixels.dtype, np.float32), copy=False)
     return pixels_as_sources(pixels, served.model.card, asked.most)

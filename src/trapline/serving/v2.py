@@ -20,6 +20,7 @@ from trapline.serving.tensors import (
     ENCODED,
     OUTPUT,
     PIXELS,
+    as_numbers,
     check_number,
     check_shape,
     encoded_as_sources,
@@ -131,12 +132,10 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> Re
         return RequestTensor(name, datatype, shape, [parse_base64(item) for item in _flat(data)])
     if datatype != "UINT8":
         raise _no_input(name, datatype)
-    try:
-        numbers = np.asarray(data)
-    except ValueError:
-        numbers = np.empty(0, object)
-    if numbers.dtype.kind not in "iu" or (numbers.size and not 0 <= numbers.min() <= numbers.max() <= 255):
-        raise RefusedError(INVALID, "UINT8 in JSON are whole numbers from 0 to 255.")
+    wanted = "UINT8 in JSON are whole numbers from 0 to 255."
+    numbers = as_numbers(data, "iu", wanted)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() <= 255:
+        raise RefusedError(INVALID, wanted)
     return RequestTensor(name, datatype, shape, numbers.astype(np.uint8).ravel())
 
 
