@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trapline import __version__
 from trapline.serving import documents, tf_rest, v2_rest
 from trapline.serving.answers import MOST_PHOTOS, as_document, as_flat
-from trapline.serving.asked import Options, PhotosForm, PhotosJson, fetch_photos, read
 from trapline.serving.body import Body, complaint, while_connected
+from trapline.serving.predict_request import Options, PhotosForm, PhotosJson, fetch_photos, read_request
 from trapline.serving.refusals import INVALID, NOT_FOUND, NOT_READY, RefusalKind, RefusedError, internal
 from trapline.serving.service import Service
 from trapline.serving.shelf import VERSION
@@ -153,7 +153,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         deadline = service.deadline(query.seconds)
         with service.telemetry.request("predict"), Body(service.held) as body:
             service.shelf.get(query.model)  # before a body for no model is read
-            asked = await read(request, query, body, service, deadline)
+            asked = await read_request(request, query, body, service, deadline)
             options, served = asked.options, service.shelf.get(asked.options.model)
             deadline = min(deadline, service.deadline(options.seconds))
             photos = await fetch_photos(asked, body, service, deadline)

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 
 from trapline.models import TfSignature
 from trapline.serving import documents, tf
-from trapline.serving.asked import Seconds, of_model
 from trapline.serving.body import Body, check_form, parse_base64, parse_json, while_connected
 from trapline.serving.lanes import Source
+from trapline.serving.predict_request import Seconds, of_model
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_JSON
@@ -57,7 +57,7 @@ def router(service: Service) -> APIRouter:
         with service.telemetry.request("tf_rest"), Body(service.held) as body:
             served = service.shelf.get(name, version)
             content = await body.read(request, deadline, MOST_JSON)
-            sources, given = await service.convert(lambda: _asked(content, served, service), deadline)
+            sources, given = await service.convert(lambda: _parse(content, served, service), deadline)
             rows = probabilities(await while_connected(request, service.answers(served, sources, deadline)))
             return JSONResponse({"predictions" if given == "instances" else "outputs": rows.tolist()})
 
@@ -71,7 +71,7 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _asked(content: bytes, served: Served, service: Service) -> tuple[list[Source], str]:
+def _parse(content: bytes, served: Served, service: Service) -> tuple[list[Source], str]:
     """The photos of a request, if there are places for them, and by which word they came."""
     rows, given, asked = _rows(parse_json(content), service.settings.tf)
     service.check_room(len(rows))

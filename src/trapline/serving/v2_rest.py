@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse, Response
 from trapline.models import Card
 from trapline.serving import documents, v2
 from trapline.serving.answers import Floats
-from trapline.serving.asked import Seconds, of_model
 from trapline.serving.body import Body, check_form, parse_json, while_connected
+from trapline.serving.predict_request import Seconds, of_model
 from trapline.serving.refusals import INVALID, RefusedError
 from trapline.serving.service import Service
 from trapline.serving.settings import MOST_BODY, MOST_JSON
@@ -71,7 +71,7 @@ def router(service: Service) -> APIRouter:
         with service.telemetry.request("v2_rest"), Body(service.held) as body:
             served = service.shelf.get(name, version)
             content = await body.read(request, deadline, MOST_JSON if length is None else MOST_BODY)
-            asked = await service.convert(lambda: _Asked(content, length, served.model.card), deadline)
+            asked = await service.convert(lambda: _InferRequest(content, length, served.model.card), deadline)
             work = service.answers(served, asked.sources, deadline, event=asked.event)
             rows = probabilities(await while_connected(request, work))
             return _response(served, asked, rows)
@@ -79,7 +79,7 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-class _Asked:
+class _InferRequest:
     """A request of the protocol, from JSON or from JSON followed by binary tensors."""
 
     def __init__(self, content: bytes, length: int | None, card: Card) -> None:
@@ -108,7 +108,7 @@ class _Asked:
         return v2.from_raw(one.name, one.datatype, shape, raw)
 
 
-def _response(served: Served, asked: _Asked, rows: Floats) -> Response:
+def _response(served: Served, asked: _InferRequest, rows: Floats) -> Response:
     output: dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": list(rows.shape)}
     document: dict[str, Any] = {"model_name": served.name, "model_version": VERSION, "outputs": [output]}
     document["parameters"] = {"fingerprint": served.model.fingerprint}

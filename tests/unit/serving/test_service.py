@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from trapline.serving import asked, tf_rest, v2_rest
+from trapline.serving import predict_request, tf_rest, v2_rest
 from trapline.serving.refusals import RefusedError
 from trapline.serving.rest import LastWord, build_app
 from trapline.serving.service import Service, build_service
@@ -51,13 +51,13 @@ async def longest_gap(working: asyncio.Future[Any]) -> float:
 def test_json_that_takes_long_keeps_nobody_else_waiting(
     settings: Settings, world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = asked.parse_json
+    plain = predict_request.parse_json
 
     def slow(content: bytes) -> Any:
         time.sleep(1.5)
         return plain(content)
 
-    for module in (asked, tf_rest, v2_rest):
+    for module in (predict_request, tf_rest, v2_rest):
         monkeypatch.setattr(module, "parse_json", slow)
     photo = base64.b64encode(world().path("0.png").read_bytes()).decode()
     inputs = [{"name": "encoded", "datatype": "BYTES", "shape": [1], "data": [photo]}]

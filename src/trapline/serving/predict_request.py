@@ -55,11 +55,11 @@ class Options(BaseModel):
     model: str | None = Field(None, description="Which model; the first one if left out.")
     seconds: float | None = Field(None, gt=0, description="Give up after so many seconds.")
 
-    def and_said(self, given: Mapping[str, Any], *, typed: bool) -> Options:
+    def merge_body(self, given: Mapping[str, Any], *, typed: bool) -> Options:
         """These of the query with those that the body holds.
 
         Args:
-            said: option → value.
+            given: option → value.
             typed: whether the values have types, as JSON's have, or are texts.
 
         Raises:
@@ -101,7 +101,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictRequest:
     """A request.
 
     Attributes:
@@ -115,7 +115,9 @@ class Asked:
     flat: bool = False
 
 
-async def read(request: Request, query: Options, body: Body, service: Service, deadline: float) -> Asked:
+async def read_request(
+    request: Request, query: Options, body: Body, service: Service, deadline: float
+) -> PredictRequest:
     """What a request asks.
 
     Raises:
@@ -129,15 +131,15 @@ async def read(request: Request, query: Options, body: Body, service: Service, d
         content = await body.read(request, deadline, MOST_BODY)
         whole_kind = request.headers["content-type"]
         photos, fields = await service.convert(lambda: parse_form(content, whole_kind), deadline)
-        return Asked(photos, query.and_said(fields, typed=False))
+        return PredictRequest(photos, query.merge_body(fields, typed=False))
     if kind.startswith("image/") or kind == "application/octet-stream":
-        return Asked([RequestPhoto(await body.read(request, deadline, MOST_BODY))], query)
+        return PredictRequest([RequestPhoto(await body.read(request, deadline, MOST_BODY))], query)
     raise RefusedError(
         UNSUPPORTED, "Send multipart/form-data, application/json, or one image as image/*.", close=True
     )
 
 
-def from_json(content: bytes, query: Options) -> Asked:
+def from_json(content: bytes, query: Options) -> PredictRequest:
     """What JSON asks.
 
     Raises:
@@ -149,13 +151,13 @@ def from_json(content: bytes, query: Options) -> Asked:
     beside = {name: value for name, value in document.items() if name not in _ONE_OF}
     for name in beside.keys() & Photo.model_fields:
         raise RefusedError(INVALID, f'\'{name}\' is of a photo: {{"image": {{"b64": "…", "{name}": …}}}}.')
-    options = query.and_said(beside, typed=True)
+    options = query.merge_body(beside, typed=True)
     if "url" in document:
-        return Asked([_photo({"url": document["url"]})], options, flat=True)
+        return PredictRequest([_photo({"url": document["url"]})], options, flat=True)
     given = document.get("images", [document.get("image")])
     if not isinstance(given, list) or len(given) > MOST_PHOTOS:
         raise RefusedError(INVALID, f"'images' must be a list of at most {MOST_PHOTOS} photos.")
-    return Asked([_photo(one) for one in given], options)
+    return PredictRequest([_photo(one) for one in given], options)
 
 
 def _photo(one: Any) -> RequestPhoto | Address:
@@ -170,14 +172,16 @@ def _photo(one: Any) -> RequestPhoto | Address:
     raise RefusedError(INVALID, _PHOTO)
 
 
-async def fetch_photos(asked: Asked, body: Body, service: Service, deadline: float) -> list[RequestPhoto]:
+async def fetch_photos(
+    predict: PredictRequest, body: Body, service: Service, deadline: float
+) -> list[RequestPhoto]:
     """The photos, those from addresses fetched.
 
     Raises:
         RefusedError: an address is not allowed, does not answer in time, or has no photo.
     """
     photos: list[RequestPhoto] = []
-    for one in asked.photos:
+    for one in predict.photos:
         if isinstance(one, Address):
             seconds = deadline - asyncio.get_running_loop().time()
             content = await service.fetcher.fetch(one.url, seconds, body.hold)
