@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trapline.errors import UsageError
-
-_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
+from trapline.times import read_offset
 
 
 def parse_zone(text: str) -> tzinfo:
@@ -19,10 +18,9 @@ def parse_zone(text: str) -> tzinfo:
     Raises:
         UsageError: there is no such zone.
     """
-    match = _OFFSET.fullmatch(text.strip())
-    if match:
-        offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
-        return timezone(-offset if match[1] == "-" else offset)
+    offset = read_offset(text) if re.search("[0-9]", text) else None
+    if offset is not None:
+        return timezone(offset)
     try:
         return ZoneInfo(text.strip())
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,17 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from trapline.images.decode import FORMATS, describe, open_regular
 from trapline.images.errors import ImageError
+from trapline.times import WrittenTime, day_evidence, read_offset, read_time
 
-_TIME_TAGS = (
-    # time, hundredths, offset from UTC: where the camera writes the moment of capture, most telling first
+_CAPTURE_TAGS = (
+    # where cameras write the moment of capture, most telling first: time, fraction of its second, offset
     ("DateTimeOriginal", ExifTags.Base.SubsecTimeOriginal, ExifTags.Base.OffsetTimeOriginal),
     ("DateTimeDigitized", ExifTags.Base.SubsecTimeDigitized, ExifTags.Base.OffsetTimeDigitized),
-    ("DateTime", ExifTags.Base.SubsecTime, ExifTags.Base.OffsetTime),
 )
+_CHANGE_TAG = ("DateTime", ExifTags.Base.SubsecTime, ExifTags.Base.OffsetTime)
+"""When the file was last changed, says EXIF; in a photo as it came from the camera, when it was taken."""
+
+_VERSION = re.compile(r"(?:v|ver|version|fw|firmware|rev)?[ .:]*[a-z]{0,2}[0-9][0-9a-z._-]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class ExifInfo:
         camera_time: the wall clock the camera wrote, without a zone.
         timestamp: the same instant in UTC; None unless the camera wrote its offset.
         time_tag: which tag the time was read from, `DateTimeOriginal` if there is one.
+        time_text: what that tag has, where one photo does not tell whether day or month is first in it.
+        modified: the time of the tag `DateTime`, where something says that the file was changed after the
+            photo was taken, so that it is no time of capture.
+        software: the program or firmware that the file names.
+        maker_note: whether the maker of the camera wrote a block of its own.
         make: of the camera.
         model: of the camera.
         serial: the camera body's number.
@@ -41,6 +50,10 @@ class ExifInfo:
     camera_time: datetime | None = None
     timestamp: datetime | None = None
     time_tag: str | None = None
+    time_text: str | None = None
+    modified: datetime | None = None
+    software: str | None = None
+    maker_note: bool = False
     make: str | None = None
     model: str | None = None
     serial: str | None = None
@@ -70,63 +83,81 @@ def read_exif(path: Path) -> ExifInfo:
 
 def _interpret(main: dict[int, Any], photo: dict[int, Any], width: int, height: int) -> ExifInfo:
     tags = {**main, **photo}
-    time, tag, offset, problem = _find_time(tags)
+    software = _text(tags.get(ExifTags.Base.Software)) or _text(tags.get(ExifTags.Base.ProcessingSoftware))
+    make, model = _text(main.get(ExifTags.Base.Make)), _text(main.get(ExifTags.Base.Model))
     orientation = main.get(ExifTags.Base.Orientation)
-    return ExifInfo(
-        camera_time=time,
-        timestamp=_to_utc(time, offset),
-        time_tag=tag,
-        make=_text(main.get(ExifTags.Base.Make)),
-        model=_text(main.get(ExifTags.Base.Model)),
+    info = ExifInfo(
+        software=software,
+        maker_note=ExifTags.Base.MakerNote in photo,
+        make=make,
+        model=model,
         serial=_text(tags.get(ExifTags.Base.BodySerialNumber)),
         orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else None,
         width=width,
         height=height,
-        problem=problem,
     )
+    return _add_time(info, tags, changed=software is not None and _is_program(software, make, model))
 
 
-def _find_time(tags: dict[int, Any]) -> tuple[datetime | None, str | None, str | None, str | None]:
-    """The time, its tag, its offset, and what was wrong if a tag is there and none can be read."""
+def _is_program(software: str, make: str | None, model: str | None) -> bool:
+    """Whether it names a program, which changed the file, and not the camera's firmware."""
+    if _VERSION.fullmatch(software):
+        return False
+    own = {word for name in (make, model) if name for word in name.lower().split() if len(word) > 2}
+    return not any(word in software.lower() for word in own)
+
+
+def _add_time(info: ExifInfo, tags: dict[int, Any], *, changed: bool) -> ExifInfo:
+    """The time of capture, and what was wrong if a tag is there and none can be read."""
     problem = None
-    for tag, subsecond, offset in _TIME_TAGS:
+    for tag, fraction, offset in _CAPTURE_TAGS:
         written = _text(tags.get(ExifTags.Base[tag]))
-        if written is None:
+        if tags.get(ExifTags.Base[tag]) is None:
             continue
-        time = parse_exif_time(written, _text(tags.get(subsecond)))
+        changed = True  # else the camera would have written it
+        time, instant = _read(written, _text(tags.get(fraction)), _text(tags.get(offset)))
         if time is not None:
-            return time, tag, _text(tags.get(offset)), None
-        problem = problem or f"{tag} is no time: {written!r}"
-    return None, None, None, problem
+            return replace(info, camera_time=time, timestamp=instant, time_tag=tag)
+        if written is not None and day_evidence([written]).texts:
+            return replace(info, time_tag=tag, time_text=written, problem=f"{tag} is no time: {written!r}")
+        problem = problem or (f"{tag} is no time: {written!r}" if written is not None else None)
+    tag, fraction, offset = _CHANGE_TAG
+    written = _text(tags.get(ExifTags.Base[tag]))
+    time, instant = _read(written, _text(tags.get(fraction)), _text(tags.get(offset)))
+    if time is None:
+        problem = problem or (f"{tag} is no time: {written!r}" if written is not None else None)
+        return replace(info, problem=problem)
+    if changed:
+        return replace(info, modified=time, problem=problem)
+    return replace(info, camera_time=time, timestamp=instant, time_tag=tag)
+
+
+def _read(
+    written: str | None, fraction: str | None, offset: str | None
+) -> tuple[datetime | None, datetime | None]:
+    """The wall clock of a tag and its instant, if an offset is in it or in the tag that is for it."""
+    time = None if written is None else parse_exif_time(written, fraction)
+    if time is None or written is None:
+        return None, None
+    own = read_time(written)
+    east = own.offset if own is not None and own.offset is not None else read_offset(offset or "")
+    return time, WrittenTime(time.date(), time.time(), east).instant
 
 
 def parse_exif_time(text: str, subsecond: str | None = None) -> datetime | None:
-    """`2016:02:29 23:59:58` as a wall-clock time; None for anything else, also for zeros and blanks."""
-    try:
-        time = datetime.strptime(text[:19].replace("-", ":"), "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        return None
-    if subsecond is not None and re.fullmatch(r"[0-9]{1,6}", subsecond):
-        time = time.replace(microsecond=int(subsecond.ljust(6, "0")))
-    return time
+    """`2016:02:29 23:59:58`, or another way that `read_time` knows, as a wall-clock time.
 
+    None for anything else, also for zeros and blanks.
 
-def _to_utc(time: datetime | None, offset: str | None) -> datetime | None:
-    """The instant in UTC, if the camera wrote `+01:00` or `Z` beside its clock."""
-    if time is None or offset is None:
-        return None
-    if offset == "Z":
-        return time.replace(tzinfo=UTC)
-    match = re.fullmatch(r"([+-])([0-9]{2}):([0-9]{2})", offset)
-    if match is None:
-        return None
-    east = timedelta(hours=int(match[2]), minutes=int(match[3])) * (1 if match[1] == "+" else -1)
-    if abs(east) > timedelta(hours=14):
-        return None
-    try:
-        return time.replace(tzinfo=timezone(east)).astimezone(UTC)
-    except OverflowError:
-        return None
+    Args:
+        text: of a tag.
+        subsecond: of the tag for the fraction of its second.
+    """
+    read = read_time(text)
+    time = None if read is None else read.wall
+    if time is None or time.microsecond or re.fullmatch("[0-9]+", subsecond or "") is None:
+        return time
+    return time.replace(microsecond=int(str(subsecond)[:6].ljust(6, "0")))
 
 
 def _text(value: Any) -> str | None:

@@ -1,7 +1,7 @@
 """The table reader: usual names, mapped names, several labels, times, and every complaint with its line."""
 
 import csv
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -172,8 +172,10 @@ def test_times_keep_the_wall_clock_and_know_the_instant_only_where_it_is_written
     ]
     assert catalog.table["timestamp_source"].to_list() == ["metadata"] * 3 + ["none"] * 3 + ["metadata"]
     assert any(
-        "2 times cannot be read" in note and "labels.csv line 5" in note for note in catalog.facts.notes
+        "1 times cannot be read" in note and "labels.csv line 5" in note for note in catalog.facts.notes
     )
+    assert any("1 are dates without a time of day" in note for note in catalog.facts.notes)
+    assert catalog.table["camera_date"].to_list() == [*[None] * 5, date(2020, 3, 29), None]
 
 
 def test_daylight_saving_makes_no_instant_where_there_is_none_or_two(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image, IptcImagePlugin
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import WriteReport, write
-from trapline.formats.writers.exiftool import add_tags, find_exiftool
+from trapline.formats.exiftool import add_tags, find_exiftool
 from trapline.prediction import Predictions
 from trapline.prediction.table import FIXED
 

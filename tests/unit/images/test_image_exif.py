@@ -10,13 +10,15 @@ from PIL import ExifTags, Image
 
 from trapline.images import ExifInfo, parse_exif_time, read_exif
 
+MAIN = ("Make", "Model", "DateTime", "Orientation", "Software", "ProcessingSoftware")
+
 
 def photo(path: Path, **tags: object) -> Path:
     exif = Image.Exif()
     inner = exif.get_ifd(ExifTags.IFD.Exif)
     for name, value in tags.items():
         tag = ExifTags.Base[name]
-        (exif if name in ("Make", "Model", "DateTime", "Orientation") else inner)[tag] = value
+        (exif if name in MAIN else inner)[tag] = value
     Image.new("RGB", (40, 30)).save(path, exif=exif)
     return path
 
@@ -56,9 +58,73 @@ def test_without_an_offset_there_is_no_instant(tmp_path: Path) -> None:
 
 def test_other_time_tags_are_taken_in_order_and_named(tmp_path: Path) -> None:
     info = read_exif(
-        photo(tmp_path / "a.jpg", DateTimeOriginal="0000:00:00 00:00:00", DateTime="2016:01:02 03:04:05")
+        photo(
+            tmp_path / "a.jpg",
+            DateTimeOriginal="0000:00:00 00:00:00",
+            DateTimeDigitized="2016:01:02 03:04:05",
+            DateTime="2020:01:01 00:00:00",
+        )
     )
-    assert (info.camera_time, info.time_tag) == (datetime(2016, 1, 2, 3, 4, 5), "DateTime")
+    assert (info.camera_time, info.time_tag) == (datetime(2016, 1, 2, 3, 4, 5), "DateTimeDigitized")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"Software": "GIMP 2.10.8"},
+        {"Software": "Photos 3.0", "Model": "PC800"},
+        {"Software": "Picasa"},
+        {"ProcessingSoftware": "digiKam-8.1.0"},
+        {"DateTimeOriginal": "0000:00:00 00:00:00"},
+        {"DateTimeDigitized": "    :  :     :  :  "},
+        {"DateTimeOriginal": "broken"},
+    ],
+)
+def test_the_time_of_a_change_is_no_time_of_capture(tmp_path: Path, others: dict[str, object]) -> None:
+    info = read_exif(photo(tmp_path / "a.jpg", DateTime="2020:01:01 10:00:00", **others))
+    assert (info.camera_time, info.time_tag, info.timestamp) == (None, None, None)
+    assert info.modified == datetime(2020, 1, 1, 10)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"Software": "V1.2.3"},
+        {"Software": "MA7U1.0"},
+        {"Software": "Ver. 20160301"},
+        {"Software": "Bushnell Core firmware", "Make": "BUSHNELL"},
+    ],
+)
+def test_a_camera_that_writes_no_other_time_is_believed(tmp_path: Path, others: dict[str, object]) -> None:
+    info = read_exif(photo(tmp_path / "a.jpg", DateTime="2020:01:01 10:00:00", **others))
+    assert (info.camera_time, info.time_tag, info.modified) == (datetime(2020, 1, 1, 10), "DateTime", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "utc"),
+    [
+        ("2017:05:16 01:48:24 PM", (13, 48, 24), None),
+        ("2017-05-16T13:48:24", (13, 48, 24), None),
+        ("2017/05/16 13:48:24", (13, 48, 24), None),
+        ("2017.05.16 13:48:24 : ", (13, 48, 24), None),
+        ("2017:05:16 13:48:24+02:00", (13, 48, 24), (11, 48, 24)),
+        ("2017:05:16 13:48:24Z", (13, 48, 24), (13, 48, 24)),
+        ("16 May 2017 13:48", (13, 48, 0), None),
+    ],
+)
+def test_odd_ways_of_writing(
+    tmp_path: Path, text: str, local: tuple[int, int, int], utc: tuple[int, int, int] | None
+) -> None:
+    info = read_exif(photo(tmp_path / "a.jpg", DateTimeOriginal=text))
+    assert info.camera_time == datetime(2017, 5, 16, *local)
+    assert info.timestamp == (utc and datetime(2017, 5, 16, *utc, tzinfo=UTC))
+
+
+def test_one_photo_does_not_tell_day_from_month(tmp_path: Path) -> None:
+    for text in ("05/06/2017 10:00:00", "25/06/2017 10:00:00"):
+        info = read_exif(photo(tmp_path / "a.jpg", DateTimeOriginal=text))
+        assert (info.camera_time, info.time_tag, info.time_text) == (None, "DateTimeOriginal", text)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from xml.etree import ElementTree
 
 from trapline.catalog import as_name, refuse_gone
 from trapline.errors import DataError, UsageError
+from trapline.formats.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool
 from trapline.formats.writers.answers import (
     MediaObservations,
     describe_spread,
     describe_threshold,
     observe_media,
 )
-from trapline.formats.writers.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool
 from trapline.formats.writers.writing import Job, Written, put, writer
 
 CREATOR = "Trapline"
