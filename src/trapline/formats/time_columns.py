@@ -86,7 +86,9 @@ def read_times(
     if time_format is not None and time_format not in _ORDERS:
         return _read_by_format(texts, time_format)
     if texts.drop_nulls().str.contains(_IS_PLAIN).all():
-        return _column(_known_years(texts.str.to_datetime(_PLAIN, strict=False, time_unit="us")))
+        walls = _known_years(texts.str.to_datetime(_PLAIN, strict=False, time_unit="us"))
+        if walls.null_count() == texts.null_count():
+            return _column(walls)
     read = _read_iso(texts)
     rest = texts.filter(read.walls.is_null()).drop_nulls().unique(maintain_order=True)
     if rest.is_empty():
@@ -109,6 +111,13 @@ def read_times(
             f"dates are read {order}, as {_quoted(str(example), texts, describe)} can be read in no other way"
         )
     return _with_unset(_read_one_by_one(read, texts, others, order), texts, unset)
+
+
+def read_instants(texts: pl.Series) -> pl.Series:
+    """The moments of texts with an offset, in UTC; null for others, and where only a column tells the day."""
+    read = _read_iso(texts)
+    rest = texts.filter(read.walls.is_null()).drop_nulls().unique(maintain_order=True)
+    return _read_one_by_one(read, texts, rest, None).instants
 
 
 def _order(evidence: DayEvidence, texts: pl.Series, describe: Callable[[int], str] | None) -> Order | None:

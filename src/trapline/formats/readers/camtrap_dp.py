@@ -17,6 +17,7 @@ from trapline.formats.camtrap_dp_schema import TABLES
 from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
+from trapline.formats.time_columns import read_instants
 from trapline.storage import safe_unzip, zip_names
 from trapline.tables import read_table
 
@@ -223,7 +224,7 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
         pl.col("filePath").alias("file_path"),
         pl.col("deploymentID").alias("deployment_id"),
         pl.col("timestamp").alias("_time_text"),
-        _instant("timestamp").alias("_instant"),
+        read_instants(media["timestamp"]).alias("_instant"),
         *kept,
         "_place",
     ).join(where, on="deployment_id", how="left", maintain_order="left")
@@ -234,11 +235,6 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
             "deployments.csv does not have."
         )
     return rows, notes, urls
-
-
-def _instant(column: str) -> pl.Expr:
-    text = pl.col(column).str.replace("Z$", "+00:00")
-    return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%z", strict=False, time_unit="us")
 
 
 def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
@@ -290,10 +286,14 @@ def _add_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.Data
 
 def _spans(observations: pl.DataFrame) -> pl.DataFrame:
     """Each event of a deployment once: its id, its number, its first and last instant."""
+    of_events = observations.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())
     return (
-        observations.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())
+        of_events.with_columns(
+            read_instants(of_events["eventStart"]).alias("_start"),
+            read_instants(of_events["eventEnd"]).alias("_end"),
+        )
         .group_by("deploymentID", "eventID", maintain_order=True)
-        .agg(_instant("eventStart").min().alias("_start"), _instant("eventEnd").max().alias("_end"))
+        .agg(pl.col("_start").min(), pl.col("_end").max())
         .drop_nulls()
         .filter(pl.col("_start") <= pl.col("_end"))
         .with_row_index("_number")

@@ -13,6 +13,7 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.registry import reader
+from trapline.formats.time_columns import join_date_and_time
 from trapline.tables import read_numbers, read_table, reject_rows, split_cells
 from trapline.taxonomy import PART_NAMES
 
@@ -32,7 +33,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "location": ("location", "location_id", "site", "site_id", "station", "placename"),
     "deployment": ("deployment", "deployment_id"),
     "event": ("event", "event_id", "seq_id", "sequence", "sequence_id", "burst", "burst_id"),
-    "time": ("datetime", "date_time", "timestamp", "time", "date_captured"),
+    "time": ("datetime", "date_time", "timestamp", "datetimeoriginal", "time", "date_captured"),
+    "date": ("date", "date_taken"),
     "frame": ("frame", "frame_num", "frame_number"),
     "split": ("split", "part", "subset"),
     "id": ("media_id", "id", "image_id"),
@@ -76,8 +78,9 @@ def read_csv_table(
         exif: take the times from the photos' EXIF data; the table has none.
 
     Returns:
-        Rows in the order of the file. Columns that are for nothing are kept under their names. An empty
-        label is "not labelled". Without an id column the path is the media's id.
+        Rows in the order of the file. A column of dates and one of times of day are one time. Columns that
+        are for nothing are kept under their names. An empty label is "not labelled". Without an id column the
+        path is the media's id.
 
     Raises:
         DataError: a column is missing, or rows of one media disagree; file and line are named.
@@ -85,18 +88,23 @@ def read_csv_table(
     """
     table = read_table(source)
     taken = match_columns(table.columns, columns or {}, source)
-    if exif and "time" in taken:
+    if exif and "date" in taken and "date" not in (columns or {}) and "time" not in taken:
+        del taken["date"]  # stays a column of its own
+    if exif and {"time", "date"} & set(taken):
         raise UsageError(
-            f"The table has times (column '{taken['time']}'), and --exif asks for those of the photos. "
-            "Leave one out; --column time= leaves out the table's."
+            f"The table has times (column '{taken.get('time', taken.get('date'))}'), and --exif asks for "
+            "those of the photos. Leave one out; --column time= leaves out the table's."
         )
     folder = source.parent if root is None else Path(root)
     rows = table.select(
         "_place",
-        *(pl.col(name).alias(_TARGETS[role]) for role, name in taken.items() if role != "label"),
+        *(pl.col(name).alias(_TARGETS[role]) for role, name in taken.items() if role in _TARGETS),
         *([pl.col(taken["label"]).alias("_label")] if "label" in taken else []),
         *(pl.col(name) for name in _free(table.columns, taken)),
     )
+    if "date" in taken:
+        times = table[taken.get("time", taken["date"])]
+        rows = rows.with_columns(join_date_and_time(table[taken["date"]], times).alias("_time_text"))
     rows = reject_rows(rows, pl.col("file_path").is_null(), "has no path")
     rows = rows.with_columns(normal_paths(rows["file_path"], folder))
     notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}"]
@@ -110,7 +118,7 @@ def read_csv_table(
     if exif:
         rows, more = add_exif(rows, folder)
         merged = merged + more
-    elif "time" not in taken:
+    elif "_time_text" not in rows.columns:
         merged = [*merged, "no column holds times; --exif reads those of the photos"]
     return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
 
@@ -142,6 +150,8 @@ def match_columns(names: list[str], asked: Mapping[str, str], source: Path) -> d
         column = next((lower[name] for name in usual if name in lower), None)
         if role not in asked and column is not None:
             taken[role] = column
+    if "date" not in asked and (asked.get("time") == "" or taken.get("time", "time").lower() != "time"):
+        taken.pop("date", None)  # not wanted, or in that column too
     if "path" not in taken:
         raise DataError(
             f"{source} line 1: no column holds the path of the photo (looked for "
@@ -153,7 +163,7 @@ def match_columns(names: list[str], asked: Mapping[str, str], source: Path) -> d
 def _free(names: list[str], taken: Mapping[str, str]) -> dict[str, None]:
     """The columns that are for nothing; those called like a column of the catalog get a `source_` before."""
     reserved = {"labels", "camera_time", "timestamp_source", "boxes", *_TARGETS.values()}
-    used = {"_place", *taken.values()}
+    used = {"_place", *(name for role, name in taken.items() if role != "date")}
     clash = [name for name in names if name not in used and name in reserved]
     if clash:
         raise DataError(

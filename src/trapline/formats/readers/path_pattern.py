@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from trapline.errors import DataError, UsageError
+from trapline.formats.time_columns import join_date_and_time
 
 _MEANINGS = {
     "location": "location_id",
@@ -20,9 +21,9 @@ def apply_pattern(rows: pl.DataFrame, pattern: str) -> tuple[pl.DataFrame, list[
     """Fill columns from `file_path` by a regular expression whose groups are named for what they hold.
 
     The expression is searched for anywhere in the path (with forward slashes). The groups `location`,
-    `deployment`, `event`, `frame` (a number, or letters: a is 1, aa 27), `time` and `label` go to the
-    catalog's columns, others become columns of their name. Where it does not match, the columns stay as they
-    were.
+    `deployment`, `event`, `frame` (a number, or letters: a is 1, aa 27), `time` (or `date` and `time`) and
+    `label` go to the catalog's columns, others become columns of their name. Where it does not match, the
+    columns stay as they were.
 
     Raises:
         UsageError: the expression is wrong or has no named group.
@@ -41,6 +42,9 @@ def apply_pattern(rows: pl.DataFrame, pattern: str) -> tuple[pl.DataFrame, list[
     matched = groups.select(pl.any_horizontal(pl.col(names).is_not_null()).alias("any"))["any"]
     if not matched.any():
         raise DataError(f"The pattern {pattern!r} matches no path; the first is {rows['file_path'][0]!r}.")
+    if {"date", "time"} <= set(names):
+        groups = groups.with_columns(join_date_and_time(groups["date"], groups["time"]).alias("time"))
+        names.remove("date")
     for name in names:
         target = _MEANINGS.get(name, name)
         value = _read_types(groups[name], name)

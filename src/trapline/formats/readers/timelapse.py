@@ -11,6 +11,7 @@ from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
+from trapline.formats.time_columns import join_date_and_time
 from trapline.tables import read_header, read_table, reject_rows, split_cells
 
 _LABELS = ("species", "label", "animal", "taxon", "class")
@@ -74,7 +75,7 @@ def read_timelapse(
     rows = table.select(
         path.alias("file_path"),
         "_place",
-        _time(table).alias("_time_text"),
+        _times(table).alias("_time_text"),
         (pl.lit(None, pl.String) if location is None else pl.col(location)).alias("location_id"),
         pl.lit(words).alias("labels"),
         *(pl.col(name).alias(f"timelapse_{name}") for name in free),
@@ -100,12 +101,12 @@ def _column(table: pl.DataFrame, asked: str | None, usual: tuple[str, ...], sour
     return asked or next((lower[name] for name in usual if name in lower), None)
 
 
-def _time(table: pl.DataFrame) -> pl.Expr:
+def _times(table: pl.DataFrame) -> pl.Series:
     if "DateTime" in table.columns:
-        return pl.col("DateTime")
+        return table["DateTime"]
     if {"Date", "Time"} <= set(table.columns):
-        return pl.concat_str("Date", "Time", separator=" ")
-    return pl.lit(None, pl.String)
+        return join_date_and_time(table["Date"], table["Time"])
+    return pl.Series([None] * table.height, dtype=pl.String)
 
 
 def _one_row_a_file(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
