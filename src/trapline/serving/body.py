@@ -61,10 +61,9 @@ class Held:
 
 @dataclass
 class Body:
-    """A request's body, or its message, while it is in memory; use as a context."""
+    """What a request holds in memory, its body or its message, until it is answered; use as a context."""
 
     held: Held
-    content: bytes = b""
     _size: int = field(default=0, init=False)
 
     async def read(self, request: Request, deadline: float, most: int = MOST_BODY) -> bytes:
@@ -85,8 +84,7 @@ class Body:
                     raise _too_large(most)
                 self.hold(len(chunk))
                 chunks.append(chunk)
-        self.content = b"".join(chunks)
-        return self.content
+        return b"".join(chunks)
 
     def hold(self, count: int) -> None:
         """Count bytes that are held for this request until it is answered.
@@ -102,7 +100,6 @@ class Body:
 
     def __exit__(self, *_: object) -> None:
         self.held.bytes -= self._size
-        self.content = b""
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:

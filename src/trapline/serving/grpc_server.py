@@ -86,11 +86,16 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> int:
     except RuntimeError:
         port = 0
     if not port:
-        raise TraplineError(
-            f"The gRPC port {settings.grpc_port} on {settings.host} cannot be had. "
-            "Choose another with --grpc-port, or --no-grpc."
-        )
+        raise port_taken(settings)
     return port
+
+
+def port_taken(settings: Settings, why: str = "") -> TraplineError:
+    """The error of a server that cannot listen for gRPC, and why, if the system says."""
+    return TraplineError(
+        f"The gRPC port {settings.grpc_port} on {settings.host} cannot be had{why}. "
+        "Choose another with --grpc-port, or --no-grpc."
+    )
 
 
 def _handlers(service: Service, inlet: _Inlet, package: str, name: str, calls: _Calls) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from trapline.errors import TraplineError, UsageError
 from trapline.models import Halt, HaltedError, Key, available_cores, mark_all_passed, take_over
-from trapline.serving.grpc_server import GrpcServer
+from trapline.serving.grpc_server import GrpcServer, port_taken
 from trapline.serving.http_server import HttpServer, bind
 from trapline.serving.rest import LastWord, build_app
 from trapline.serving.service import Service, build_service
@@ -75,29 +75,27 @@ async def _serve(
     """One process: HTTP and gRPC in one event loop, the work in threads beside it."""
     stop = _stop_event((signal.SIGTERM,) if many else _SIGNALS)  # first: process 1 would not notice it later
     trials = Halt()
-    ending_trials = asyncio.create_task(_end_trials(stop, trials))
+    beside = [asyncio.create_task(_end_trials(stop, trials))]
     try:
         service = await build_service(settings, max(1, available_cores() // settings.workers), trials)
     except HaltedError:
         return
-    speaks_grpc = settings.grpc_port is not None
-    calls = GrpcServer(service, share_port=many) if speaks_grpc else None
+    calls = None if settings.grpc_port is None else GrpcServer(service, share_port=many)
     pages = HttpServer(LastWord(build_app(service)), settings.deadline + 1)
-    orphaned = asyncio.create_task(_watch_parent(stop)) if many else None
+    if many:
+        beside.append(asyncio.create_task(_watch_parent(stop)))
     if calls is not None:
         await calls.start()
     http = asyncio.create_task(pages.serve(sockets=[listening]))
-    watching = asyncio.create_task(service.shelf.watch(settings.poll))
+    beside.append(asyncio.create_task(service.shelf.watch(settings.poll)))
     started(Ports(listening.getsockname()[1], calls.port if calls else None))
     given_up = asyncio.create_task(service.engine.given_up())
     ends = (http, asyncio.create_task(stop.wait()), given_up)
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     trials.now()
-    ending_trials.cancel()
     await _drain(service, pages, http, calls)
-    watching.cancel()
-    if orphaned is not None:
-        orphaned.cancel()
+    for task in beside:
+        task.cancel()
     at_rest = await service.engine.close()
     if given_up.done() or not at_rest:
         log.error("A network that does not end is ended with this process, with status 1.")
@@ -272,10 +270,7 @@ def _reserve(settings: Settings) -> socket.socket:
         socket.create_server((settings.host, settings.grpc_port or 0), family=family).close()
         held.bind((settings.host, settings.grpc_port))
     except OSError as error:
-        raise TraplineError(
-            f"The gRPC port {settings.grpc_port} on {settings.host} cannot be had: {error.strerror}. "
-            "Choose another with --grpc-port, or --no-grpc."
-        ) from None
+        raise port_taken(settings, f": {error.strerror}") from None
     return held
 
 
