@@ -2,6 +2,7 @@
 
 import base64
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from trapline.models.tf_signature import TfSignature
 from trapline.serving import protos, tf, v2
 from trapline.serving.answers import PreparedPhoto, RequestPhoto
 from trapline.serving.body import Held, parse_base64, parse_boxes, parse_form, parse_json
+from trapline.serving.predict_request import Options, from_json
 from trapline.serving.refusals import RefusedError
 from trapline.serving.shelf import Served
 from trapline.serving.tensors import pixels_as_sources
+from trapline.serving.v2_rest import _InferRequest
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +189,27 @@ def test_boxes_come_as_a_catalog_has_them() -> None:
 def test_what_are_not_boxes_is_refused(boxes: Any) -> None:
     with pytest.raises(RefusedError, match="box"):
         parse_boxes(boxes)
+
+
+def test_of_many_members_that_there_are_not_one_is_named(served: Served) -> None:
+    """An error made of each would take a kilobyte a member."""
+    many = b",".join(b'"k%d":0' % number for number in range(10**5))
+    outputs = b'{"name":"probabilities"},' * 50_000
+    for read, content, said in (
+        (lambda content: from_json(content, Options()), b'{"image":"",' + many + b"}", "no option 'k"),
+        (lambda content: from_json(content, Options()), b'{"image":{' + many + b"}}", "There is no 'k"),
+        (
+            lambda content: _InferRequest(content, None, served.model.card),
+            b'{"inputs":[],"outputs":[' + outputs[:-1] + b"]}",
+            "outputs: List should have at most 8 items",
+        ),
+    ):
+        tracemalloc.start()
+        with pytest.raises(RefusedError, match=said):
+            read(content)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 50 * 2**20
 
 
 def test_bytes_in_memory_are_counted_and_bounded() -> None:
