@@ -82,9 +82,9 @@ def _node(
             ChildResult(
                 name=name,
                 support=real,
-                **precision_recall_f1(both, said, real),
+                **precision_recall_f1(both, answered, real),
             )
-            for name, both, said, real in zip(names, right, predicted, support, strict=True)
+            for name, both, answered, real in zip(names, right, predicted, support, strict=True)
         ),
         confusion=tuple(map(tuple, table.tolist())),
     )

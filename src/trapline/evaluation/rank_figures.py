@@ -150,11 +150,11 @@ def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, predicted: Codes) -
     results = {}
     for index, name in enumerate(names):
         there, answered = true == index, predicted == index
-        right, said, media = (int(rows.sum()) for rows in (there & answered, answered, there))
+        right, predicted, media = (int(rows.sum()) for rows in (there & answered, answered, there))
         results[name] = TaxonResult(
             name=name,
             media=media,
-            **precision_recall_f1(right, said, media),
+            **precision_recall_f1(right, predicted, media),
             rank=tree.taxa[name].rank if name in tree.taxa else tree.kind(name),
         )
     return results

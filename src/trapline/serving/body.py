@@ -314,19 +314,19 @@ def check_form(form: type[M], document: Any, wanted: str = "", *, strict: bool |
 
 def complaint(errors: Sequence[Any], form: type[BaseModel]) -> str:
     """What is wrong, of pydantic's errors the first three."""
-    return "; ".join(_said(one, form) for one in errors[:3])
+    return "; ".join(_describe_wrong(one, form) for one in errors[:3])
 
 
-def _said(error: Any, form: type[BaseModel]) -> str:
-    place = [str(one)[:50] for one in error["loc"]]
+def _describe_wrong(error: Any, form: type[BaseModel]) -> str:
+    where = [str(one)[:50] for one in error["loc"]]
     match error["type"]:
         case "extra_forbidden":
-            return _no_member(place[-1], form, "option ")
+            return _no_member(where[-1], form, "option ")
         case "bool_type":
-            return f"The parameter '{place[-1]}' is true or false."
+            return f"The parameter '{where[-1]}' is true or false."
         case "model_type":
-            return f"{'.'.join(place) or 'The JSON'} must be an object."
-    return f"{'.'.join(place)}: {error['msg']}"
+            return f"{'.'.join(where) or 'The JSON'} must be an object."
+    return f"{'.'.join(where)}: {error['msg']}"
 
 
 def _no_member(name: str, form: type[BaseModel], what: str) -> str:

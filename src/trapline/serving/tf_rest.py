@@ -81,9 +81,9 @@ def _parse(content: bytes, served: Served, service: Service) -> tuple[list[Sourc
 def _rows(document: Any, clients: TfSignature) -> tuple[list[Any], str, TfSignature]:
     """The photos of a request, by which word they came, and how its signature asks."""
     form = check_form(documents.TfRequest, document)
-    if len(found := form.model_fields_set & {"instances", "inputs"}) != 1:
+    if len(members := form.model_fields_set & {"instances", "inputs"}) != 1:
         raise RefusedError(INVALID, "The request must be a JSON object with 'instances' or 'inputs'.")
-    asked, (given,) = tf.find_signature(form.signature_name, clients), found
+    asked, (given,) = tf.find_signature(form.signature_name, clients), members
     rows = getattr(form, given)
     if given == "inputs" and isinstance(rows, dict) and "b64" not in rows:
         rows = tf.only_input(rows, asked)
