@@ -1,5 +1,6 @@
 """Events by time gap: media close in time at one place are together, and nothing else is."""
 
+import random
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,6 +48,73 @@ def test_an_event_is_a_run_without_a_gap_at_one_place(rows: list[dict[str, Any]]
         assert event.select("location_id", "deployment_id").n_unique() == 1
         assert sorted(event["frame"]) == list(range(1, event.height + 1))
         assert event.sort("frame")["camera_time"].is_sorted()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["IMG_9998.JPG", "IMG_9999.JPG", "IMG_0001.JPG", "IMG_0002.JPG"],
+        ["IMG_9999.JPG", "IMG_0000.JPG"],
+        ["RCNX0998.JPG", "RCNX0999.JPG", "RCNX0001.JPG"],
+        ["IMG_999.jpg", "IMG_001.jpg", "IMG_002.jpg"],
+        ["PICT99999.jpg", "PICT00001.jpg"],
+        ["99.jpg", "01.jpg", "02.jpg"],
+        ["IMG_9999_1.JPG", "IMG_9999_2.JPG", "IMG_0001_1.JPG"],
+        ["IMG_9999a.JPG", "IMG_9999b.JPG", "IMG_0001a.JPG"],
+        ["IMG_0001.JPG", "IMG_0001 (1).JPG", "IMG_0001 (2).JPG", "IMG_0002.JPG"],
+        ["IMG_8.JPG", "IMG_9.JPG", "IMG_10.JPG", "IMG_11.JPG"],  # no wrap, and no order of letters
+        ["IMG_0009.JPG", "IMG_0010.JPG", "IMG_0099.JPG"],
+        ["1.jpg", "9.jpg"],
+        ["100RECNX/RCNX9999.JPG", "101RECNX/RCNX0001.JPG"],
+        ["999_BTCF/IMAG9999.JPG", "100_BTCF/IMAG0001.JPG"],
+        ["DCIM/100MEDIA/IMG_0999.JPG", "DCIM/101MEDIA/IMG_0001.JPG", "DCIM/101MEDIA/IMG_0002.JPG"],
+        ["2020-01-01_00-00-00_9999.jpg", "2020-01-01_00-00-00_0001.jpg"],
+        ["a/IMG_0002.jpg", "b/IMG_0001.jpg"],
+        ["a.jpg", "b.jp2"],
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_media_of_one_moment_are_in_the_order_of_their_numbers(names: list[str], seed: int) -> None:
+    listed = sorted(names)
+    random.Random(seed).shuffle(listed)
+    rows = [{"media_id": name, "file_path": name, "camera_time": START} for name in listed]
+    table = assign_events(Catalog.from_rows(rows, "/x", "rows"), GAP).table
+    assert table.sort("frame")["file_path"].to_list() == names
+    own = pl.DataFrame(rows).with_columns(event_id="file_path")
+    joined = join_events(Catalog.from_rows(own, "/x", "rows"), GAP).table
+    assert joined.sort("frame")["file_path"].to_list() == names
+
+
+@given(
+    st.integers(1, 9999),
+    st.lists(st.tuples(st.integers(1, 6), st.integers(0, 2)), min_size=1, max_size=8),
+    st.sampled_from([(9999, 4), (999, 3), (99_999, 5), (999, 4)]),
+    st.randoms(),
+)
+@settings(deadline=None, max_examples=80)
+def test_a_counter_may_begin_again_any_number_of_times(
+    start: int, bursts: list[tuple[int, int]], counter: tuple[int, int], seed: random.Random
+) -> None:
+    """Bursts of one second each, a whole turn of the counter or less between them."""
+    most, width = counter
+    shots, number = [], start
+    for second, (length, turns) in enumerate(bursts):
+        for _ in range(length):
+            shots.append((f"A/IMG_{(number - 1) % most + 1:0{width}}.JPG", second, number))
+            number += 1
+        number += turns * most // 2
+    rows = [
+        {"media_id": str(index), "file_path": name, "camera_time": START + timedelta(seconds=second)}
+        for index, (name, second, _) in enumerate(shots)
+    ]
+    seed.shuffle(rows)
+    table = assign_events(Catalog.from_rows(rows, "/x", "rows"), GAP).table
+    assert table.sort("frame")["media_id"].to_list() == [str(index) for index in range(len(shots))]
+
+
+def test_a_frame_of_the_source_comes_before_a_number() -> None:
+    rows = [{"camera_time": START, "frame": 2 - n, "file_path": f"IMG_000{n}.JPG"} for n in range(2)]
+    assert assign_events(catalog_of(rows), GAP).table["frame"].to_list() == [2, 1]
 
 
 def test_events_that_the_source_named_are_kept() -> None:

@@ -209,7 +209,11 @@ def test_frames_come_out_as_they_were_shot(start: int, frames: int, seconds: int
 
 ONE = st.tuples(
     st.none() | st.integers(0, 2).map(lambda second: datetime(2015, 1, 1, 0, 0, second)),
-    st.none() | st.integers(0, 3) | st.integers(9990, 9999) | st.integers(0, 120_000),
+    st.none()
+    | st.integers(0, 3)
+    | st.integers(9990, 9999)
+    | st.integers(995, 1005)
+    | st.integers(0, 120_000),
 )
 
 
