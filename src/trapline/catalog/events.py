@@ -186,7 +186,7 @@ def shooting_order(paths: pl.Series, moments: pl.Series) -> pl.Series:
         indices, UInt32, those of one moment together.
     """
     folder = paths.str.extract("^(.*)/").fill_null("")
-    runs = paths.str.extract(r"([^/]*?)(?:\.[^./]*)?$").str.extract_all("[0-9]+")
+    runs = paths.str.replace("^.*/", "").str.replace(r"\.[^.]*$", "").str.extract_all("[0-9]+")
     keys = pl.DataFrame(
         {
             "_event": moments,

@@ -25,6 +25,7 @@ _ISO = (
 _ISO_PARTS = ("_date", "_clock", "_fraction", "_utc", "_sign", "_hours", "_minutes")
 """Most of what files hold, read at a tenth of the cost of everything else, and just as `read_time` does."""
 
+_MAY_BE_NUMBERS = r"[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}"
 _CLOCKS = re.compile("%[-_0]?[HIklTRXrcsS+]")
 _SERIAL = r"^[0-9]{5}(?:[.,][0-9]+)?$"
 _SERIAL_DAYS = (25_569, 73_051)  # 1970 to 2099
@@ -93,7 +94,7 @@ def read_times(
     rest = texts.filter(read.walls.is_null()).drop_nulls().unique(maintain_order=True)
     if rest.is_empty():
         return read
-    unset = [text for text in rest if is_unset(text)]
+    unset = [text for text in rest.filter(~rest.str.contains("[1-9]")) if is_unset(text)]
     others = rest.filter(~rest.is_in(unset)) if unset else rest
     if time_format is None and _are_serials(texts, others):
         number = others[0]
@@ -103,7 +104,7 @@ def read_times(
             f"{_serial_words(read, texts, number)}; if it counts from 1904: --time-format excel-1904"
         )
         return _with_unset(read, texts, unset)
-    evidence = day_evidence(others)
+    evidence = day_evidence(others.filter(others.str.contains(_MAY_BE_NUMBERS)))
     order = _ORDERS[time_format] if time_format else _order(evidence, texts, describe)
     if evidence.order is not None and time_format is None:
         example = evidence.day_first or evidence.month_first
