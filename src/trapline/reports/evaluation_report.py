@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from trapline.evaluation import UNITS, Evaluation, Mistake, compare, title
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import MORE_ANSWERS
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
+from trapline.reports.tree_figure import draw_tree
+from trapline.taxonomy import Taxonomy
 
 TILES = {
     "single-label": ("accuracy", "macro_f1", "log_loss", "expected_calibration_error"),
@@ -23,35 +25,23 @@ WIDE = 12
 """With more labels than this, the confusion matrix is drawn in small cells."""
 
 
-@dataclass(frozen=True)
-class MistakePicture:
-    """A mistake and its thumbnail; `address` is None where the photo cannot be read."""
-
-    mistake: Mistake
-    address: str | None
-
-
-def _kind(evaluation: Evaluation) -> str:
-    return "exclusive" if evaluation.model_info.exclusive else evaluation.task
-
-
 def write_evaluation(
     evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]
 ) -> Path:
     """Write the page; see `Evaluation.save_report`."""
+    kind = "exclusive" if evaluation.model_info.exclusive else evaluation.task
+    table = evaluation.confusion
     return render(
         "evaluation.html.j2",
         path,
         e=evaluation,
         unit=UNITS[evaluation.level],
         right=title(_right(evaluation)),
-        tiles=[name for name in TILES[_kind(evaluation)] if name in evaluation.metrics],
+        tiles=[name for name in TILES[kind] if name in evaluation.metrics],
         lower=LOWER_IS_BETTER,
         comparison=compare({evaluation.name: evaluation, **beside}) if beside else None,
         labels=sorted(evaluation.per_label, key=lambda result: -result.media),
-        confusion=None
-        if evaluation.confusion is None
-        else _heat_rows(evaluation.labels, evaluation.confusion),
+        confusion=None if table is None else _heat_rows(evaluation.labels, table),
         counts=_counts(evaluation),
         wide=len(evaluation.labels) > WIDE,
         most=WIDE,
@@ -98,12 +88,9 @@ def _counts(evaluation: Evaluation) -> Any:
     figure = new_figure(7.2, 0.9 + 0.36 * len(shown))
     axes = figure.subplots()
     middles = range(len(shown))
-    axes.barh(
-        [m + 0.2 for m in middles], [true[k] for k in shown], 0.38, color=COLOURS["accent"], label="true"
-    )
-    axes.barh(
-        [m - 0.2 for m in middles], [predicted[k] for k in shown], 0.38, color=COLOURS["second"], label="said"
-    )
+    for label, counts, up, colour in (("true", true, 0.2, "accent"), ("said", predicted, -0.2, "second")):
+        at = [middle + up for middle in middles]
+        axes.barh(at, [counts[k] for k in shown], 0.38, color=COLOURS[colour], label=label)
     axes.set_yticks(list(middles), [evaluation.labels[k] for k in shown], parse_math=False)
     style_axes(axes, x=UNITS[evaluation.level].many)
     axes.legend(frameon=False, labelcolor=COLOURS["muted"], fontsize=9.5, loc="lower right")
@@ -143,14 +130,11 @@ def _locations(evaluation: Evaluation) -> Any:
     locations = sorted(evaluation.per_location, key=lambda location: (location.accuracy, -location.media))
     if len(locations) < 2:
         return None
-    starts = [0]
-    for location in locations:
-        starts.append(starts[-1] + location.media)
-    total = starts[-1]
+    *starts, total = accumulate((location.media for location in locations), initial=0)
     figure = new_figure(5.2, 3.4)
     axes = figure.subplots()
     widths = [100 * location.media / total for location in locations]
-    left = [100 * start / total for start in starts[:-1]]
+    left = [100 * start / total for start in starts]
     edge: dict[str, Any] = {
         "align": "edge",
         "edgecolor": COLOURS["paper"],
@@ -176,13 +160,11 @@ def _tree(evaluation: Evaluation) -> Any:
     tree = evaluation.model_info.taxonomy
     if evaluation.ranks is None or tree is None:
         return None
-    from trapline.reports.tree_figure import draw_tree
-    from trapline.taxonomy import Taxonomy
-
     return draw_tree(evaluation.ranks, Taxonomy.from_json(tree.as_json()))
 
 
-def _pictures(evaluation: Evaluation, most: int) -> list[MistakePicture]:
+def _pictures(evaluation: Evaluation, most: int) -> list[tuple[Mistake, str | None]]:
+    """Mistakes and their thumbnails, None where the photo cannot be read."""
     if most == 0 or not evaluation.mistakes:
         return []
     if evaluation.root is None:
@@ -191,6 +173,6 @@ def _pictures(evaluation: Evaluation, most: int) -> list[MistakePicture]:
             "(pictures=0), or evaluate again."
         )
     return [
-        MistakePicture(mistake, thumbnail(evaluation.root / as_name(mistake.file_path)))
+        (mistake, thumbnail(evaluation.root / as_name(mistake.file_path)))
         for mistake in evaluation.mistakes[:most]
     ]

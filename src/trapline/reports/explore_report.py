@@ -8,51 +8,45 @@ from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_name
-from trapline.evaluation import Exploration
+from trapline.evaluation import RARE_LOCATIONS, RARE_MEDIA, Exploration
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 
 MOST_LOCATIONS = 150
 """As many locations are drawn; the table below the drawing and the JSON have all."""
 DENSE = 20
 FEW_FRAMES = 10
+HOURS = [f"{hour}–{hour + 1} h" for hour in range(24)]
 
 
 def write_exploration(exploration: Exploration, path: Path, *, pictures: bool) -> Path:
     """Write the page; see `Exploration.save_report`."""
+    labels = exploration.labels
     shown = [one.location for one in exploration.locations[:MOST_LOCATIONS]]
     return render(
         "explore.html.j2",
         path,
         x=exploration,
-        dense=len(exploration.labels) > DENSE,
+        dense=len(labels) > DENSE,
         location_strips=[
-            (
-                one.label,
-                one.locations,
-                _cells([one.by_location.get(location, 0) for location in shown], shown),
-            )
-            for one in exploration.labels
+            (one.label, one.locations, _cells([one.by_location.get(name, 0) for name in shown], shown))
+            for one in labels
         ],
-        hour_strips=[
-            (one.label, sum(one.hours), _cells(one.hours, [f"{hour}–{hour + 1} h" for hour in range(24)]))
-            for one in exploration.labels
-        ],
+        hour_strips=[(one.label, sum(one.hours), _cells(one.hours, HOURS)) for one in labels],
         month_strips=[
-            (one.label, sum(one.months), _cells(one.months, calendar.month_name[1:]))
-            for one in exploration.labels
+            (one.label, sum(one.months), _cells(one.months, calendar.month_name[1:])) for one in labels
         ],
         shown=len(shown),
         locations_figure=_locations(exploration),
         frames=_frames(exploration.frames),
         seasons=[one.season or "not known" for one in exploration.seasons],
-        season_labels=[(one.label, _season_figures(exploration, one.label)) for one in exploration.labels],
+        season_labels=[(one.label, _season_figures(exploration, one.label)) for one in labels],
         examples={
             label: [(one, thumbnail(exploration.root / as_name(one.file_path))) for one in photos]
             for label, photos in exploration.examples.items()
         }
         if pictures and exploration.root is not None
         else {},
-        tags={one.label: _tags(one.media, one.locations) for one in exploration.labels},
+        tags={one.label: _tags(one.media, one.locations) for one in labels},
     )
 
 
@@ -63,8 +57,6 @@ def _cells(counts: Any, names: Any) -> list[tuple[float, str]]:
 
 
 def _tags(media: int, locations: int) -> list[str]:
-    from trapline.evaluation import RARE_LOCATIONS, RARE_MEDIA
-
     tags = ["rare"] if media < RARE_MEDIA else []
     if 0 < locations < RARE_LOCATIONS:
         tags.append("one location" if locations == 1 else f"{locations} locations")

@@ -9,6 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline.catalog import as_listed
+from trapline.evaluation import (
+    describe_left_out,
+    describe_unknown,
+    direction,
+    meaning,
+    number,
+    span,
+    title,
+    with_span,
+)
 from trapline.images import ImageError, load
 
 if TYPE_CHECKING:
@@ -29,21 +39,13 @@ COLOURS = {
 """The theme's colours as matplotlib is given them; in the page each becomes a variable that follows the
 reader's light or dark setting. Blue and orange are told apart with every common colour blindness."""
 
+_FILTERS = (describe_left_out, describe_unknown, direction, meaning, number, span, title, with_span)
+"""The words that templates share with the terminal, under their own names."""
+
 
 def render(template: str, path: Path, **values: Any) -> Path:
     """Fill a template of this package and write it; everything is escaped but what is marked safe."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from trapline.evaluation import (
-        describe_left_out,
-        describe_unknown,
-        direction,
-        meaning,
-        number,
-        span,
-        title,
-        with_span,
-    )
 
     environment = Environment(
         loader=PackageLoader("trapline.reports"),
@@ -52,15 +54,7 @@ def render(template: str, path: Path, **values: Any) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "number": number,
-        "span": span,
-        "with_span": with_span,
-        "left_out": describe_left_out,
-        "about_unknown": describe_unknown,
-        "title": title,
-        "meaning": meaning,
-        "direction": direction,
+    environment.filters |= {one.__name__: one for one in _FILTERS} | {
         "thousands": lambda count: f"{count:,}".replace(",", "\u202f"),
         "percent": lambda share: f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %",
     }
