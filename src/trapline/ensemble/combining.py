@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -112,10 +113,8 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
         )
     groups, opinions = _groups(_rows_of_media(members[0], catalog), members), _opinions(members)
     sureness = np.array([like.sureness[name] for name in GROUPS])[groups]
-    multi = members[0].task == "multi-label"
-    probabilities = pool_opinions(
-        opinions, like.weights, sureness, multi_label=multi
-    )  # NaN where a model failed
+    several = members[0].task == "multi-label"  # pooled, these are NaN where a model failed
+    probabilities = pool_opinions(opinions, like.weights, sureness, multi_label=several)
     return _combine_tables(members, probabilities, like)
 
 
@@ -127,10 +126,8 @@ def _combine_tables(
 ) -> Predictions:
     """The first table with these probabilities; media that failed for one model keep its reason."""
     first = members[0]
-    refused = [
-        member.table.select(pl.when(pl.col("status") == "failed").then("reason")) for member in members
-    ]
-    reasons = pl.coalesce([pl.lit(one.to_series()) for one in refused])
+    refused = pl.when(pl.col("status") == "failed").then("reason")
+    reasons = pl.coalesce([pl.lit(member.table.select(refused).to_series()) for member in members])
     failed = pl.lit(pl.Series(~np.isfinite(probabilities).all(axis=1)))
     fixed = first.table.drop(first.labels).with_columns(
         pl.when(failed).then(pl.lit("failed")).otherwise("status").alias("status"),
@@ -174,13 +171,10 @@ def _align(members: Sequence[Predictions]) -> list[Predictions]:
                 f"The tables are not of the same media: {len(lone)} are in one and not the other ({few}). "
                 "Predict the same catalog with each model."
             )
-        table = first.table.select("media_id").join(
-            member.table, on="media_id", how="left", maintain_order="left"
-        )
+        ids = first.table.select("media_id")
+        table = ids.join(member.table, on="media_id", how="left", maintain_order="left")
         columns = [*member.table.columns[: -len(member.labels)], *first.labels]
-        aligned.append(
-            Predictions(table.select(columns), first.labels, "media", member.model, member.task, member.facts)
-        )
+        aligned.append(replace(member, table=table.select(columns), labels=first.labels))
     return aligned
 
 

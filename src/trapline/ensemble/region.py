@@ -39,21 +39,6 @@ class RegionalList:
     above: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class LabelWeights:
-    """What a regional list comes to for a model.
-
-    Attributes:
-        weights: label → its weight.
-        not_named: labels of animals that the list does not name.
-        unknown: names of the list that say nothing of any label, sorted.
-    """
-
-    weights: dict[str, float]
-    not_named: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-
 def read_region(path: Path | str) -> RegionalList:
     """A CSV with the column `name`, and if you like `weight` (else 1 each) and ranks (`genus`, `family`, …).
 
@@ -89,7 +74,7 @@ def read_region(path: Path | str) -> RegionalList:
 
 def label_weights(
     taxonomy: Taxonomy, labels: tuple[str, ...], region: RegionalList, unlisted: float = UNLISTED
-) -> LabelWeights:
+) -> RegionWeights:
     """The weight of each label: that of the finest name that the list has for it.
 
     That is its own name; else, of a label that stops above listed taxa, the largest weight of those (the
@@ -127,7 +112,9 @@ def label_weights(
     weights |= dict.fromkeys(not_named, unlisted)
     if not any(weights.values()):
         raise DataError("The list rules out every label of the model.")
-    return LabelWeights(weights, tuple(not_named), tuple(sorted(unknown)))
+    return RegionWeights(
+        weights=weights, unlisted=unlisted, not_named=tuple(not_named), unknown=tuple(sorted(unknown))
+    )
 
 
 def _own(taxonomy: Taxonomy, label: str) -> str:
@@ -229,16 +216,13 @@ def weigh_by_region(
         raise UsageError("These predictions were weighed by a list already; weigh those it was applied to.")
     if unlisted < 0:
         raise UsageError(f"The weight of what is not listed cannot be negative ({unlisted}).")
-    weights = label_weights(Taxonomy.from_json(tree.as_json()), predictions.labels, region, unlisted)
-    ordered = np.array([weights.weights[label] for label in predictions.labels])
+    weighed = label_weights(Taxonomy.from_json(tree.as_json()), predictions.labels, region, unlisted)
+    ordered = np.array([weighed.weights[label] for label in predictions.labels])
     values = np.maximum(predictions.probabilities(), _LEAST) * ordered
     values /= values.sum(axis=1, keepdims=True)
     numbers = pl.from_numpy(values.astype(np.float32), list(predictions.labels))
     table = predictions.table.with_columns(
         numbers.select(pl.all().fill_nan(None)).get_column(label) for label in predictions.labels
-    )
-    weighed = RegionWeights(
-        weights=weights.weights, unlisted=unlisted, not_named=weights.not_named, unknown=weights.unknown
     )
     calibration = predictions.facts.calibration
     if calibration:

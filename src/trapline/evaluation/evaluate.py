@@ -86,6 +86,7 @@ def evaluate(
     _refuse_unknown("--intervals-over", over or "location", Over)
     _refuse_unknown("--unknown-labels", unknown_labels, UnknownLabels)
     _refuse_unknown("--several-labels", several_labels, SeveralLabels)
+    _refuse_unknown("--answers", answers, Way)
     if answers != "rolled-up" and predictions.facts.taxonomy is None:
         raise UsageError(f"{answers.capitalize()} answers are of a model of taxa; these have no taxonomy.")
     told = what_is_told(predictions, training if isinstance(training, Catalog) else catalog)
@@ -105,6 +106,7 @@ def evaluate(
     )
     trained_on = find_training(catalog, training, told)
     over = over or _usual_over(matched.media)
+    judged = catalog if part is None else catalog.part(part)
     resampling = Resampling(_groups(matched.media, over), samples, seed)
     entangled = find_leak(judged_media(media, level, matched.media["media_id"]), media_trained_on)
     seen = trained_on.saw(matched.media["location_id"], entangled.locations)
@@ -138,10 +140,9 @@ def evaluate(
         ),
         mistakes=worst_mistakes(matched),
         ranks=evaluate_ranks(
-            catalog,
+            judged,
             predictions,
-            part=part,
-            groups=_keys(catalog, part, over),
+            groups=judged.table.select(_DRAWN_TOGETHER[over][-1]).to_series().to_list(),
             unknown_are_wrong=unknown_labels == "wrong",
             way=answers,
             samples=samples,
@@ -195,12 +196,6 @@ def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:
         raise DataError("The catalog has no column 'season' to resample; take locations or events.")
     keys = pl.struct(_DRAWN_TOGETHER[over])
     return media.select(keys.rank("dense").cast(pl.Int64)).to_series().to_numpy() - 1
-
-
-def _keys(catalog: Catalog, part: str | None, over: Over) -> list[str | None]:
-    """What each media of the part is drawn with, as `_groups` has it."""
-    table = catalog.table if part is None else catalog.part(part).table
-    return table.select(_DRAWN_TOGETHER[over][-1]).to_series().to_list()
 
 
 def _location_group(

@@ -153,38 +153,38 @@ def match(
     joined, left_several = _one_label_each(joined, predictions.task, several_labels)
     joined, coarse = _as_classes(joined, predictions)
     joined, unknown, left_unknown = _known_labels(joined, predictions, unknown_labels)
+    counts = Counts(
+        media=len(chosen),
+        evaluated=joined.height,
+        unlabelled=len(chosen) - known.height,
+        failed=failed.height,
+        unpredicted=len(unpredicted),
+        unknown_label=left_unknown,
+        several_labels=left_several,
+        coarse=coarse,
+        outside=known.height - labelled.height,
+        predictions_elsewhere=elsewhere,
+        predictions_unmatched=len(unmatched),
+        locations=joined["location_id"].drop_nulls().n_unique(),
+        without_location=joined["location_id"].null_count(),
+    )
     if joined.height == 0:
         raise DataError(
-            f"No media are left to judge: of {len(chosen)} media, {len(chosen) - known.height} have no "
-            f"label, {known.height - labelled.height} one outside what the model decides, {failed.height} "
-            f"failed, {len(unpredicted)} have no prediction and {left_several + left_unknown + coarse} were "
-            "left out."
+            f"No media are left to judge: of {counts.media} media, {counts.unlabelled} have no label, "
+            f"{counts.outside} one outside what the model decides, {counts.failed} failed, "
+            f"{counts.unpredicted} have no prediction and {left_several + left_unknown + coarse} were left "
+            "out."
         )
     labels = (*predictions.labels, *unknown)
+    failures = failed.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return Matched(
         media=joined.drop("prediction", "status", "reason"),
         truth=_truth(joined["labels"].to_list(), labels, predictions.task),
         probabilities=_probabilities(predictions, joined, len(unknown)),
         labels=labels,
         unknown=unknown,
-        failures=dict(
-            failed.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows()
-        ),
-        counts=Counts(
-            media=len(chosen),
-            evaluated=joined.height,
-            unlabelled=len(chosen) - known.height,
-            failed=failed.height,
-            unpredicted=len(unpredicted),
-            unknown_label=left_unknown,
-            several_labels=left_several,
-            coarse=coarse,
-            outside=known.height - labelled.height,
-            predictions_elsewhere=elsewhere,
-            predictions_unmatched=len(unmatched),
-            locations=joined["location_id"].drop_nulls().n_unique(),
-            without_location=joined["location_id"].null_count(),
-        ),
+        failures=dict(failures.iter_rows()),
+        counts=counts,
         exclusive=predictions.facts.exclusive,
         kept=predictions.facts.kept,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.catalog import Catalog
 from trapline.evaluation.intervals import Floats, Resampling
@@ -49,7 +50,7 @@ def truth_by_rank(
     catalog: Catalog,
     predictions: Predictions,
     classes: Classes,
-    groups: Sequence[str | None] | None,
+    groups: Sequence[str | None],
     unknown_are_wrong: bool,
     samples: int,
     seed: int,
@@ -60,31 +61,25 @@ def truth_by_rank(
         catalog: the media and their labels.
         predictions: one row a media.
         classes: of the model.
-        groups: what the intervals resample, one for each media of the catalog; None for locations.
+        groups: what the intervals resample, one for each media of the catalog.
         unknown_are_wrong: media of labels that the tree does not know are among them.
         samples: resamples behind each interval.
         seed: of the resamples.
     """
-    row_of = {media: row for row, media in enumerate(predictions.table["media_id"])}
     values = predictions.probabilities()
-    there: Flags = np.asarray(np.isfinite(values).all(axis=1))
-    over = list(groups) if groups is not None else catalog.table["location_id"].to_list()
-    rows, media, labels, keys, unknown = [], [], [], [], 0
-    for number, (name, named) in enumerate(catalog.table.select("media_id", "labels").iter_rows()):
-        row = row_of.get(name)
-        if row is None or not there[row] or named is None or len(named) != 1:
-            continue
-        if named[0] in classes.outside:
-            continue
-        if named[0] not in classes.of_label:
-            unknown += 1
-            if not unknown_are_wrong:
-                continue
-        rows.append(row)
-        media.append(name)
-        labels.append(named[0])
-        keys.append(str(over[number]) if over[number] is not None else "")
-    codes = np.unique(np.array(keys, str), return_inverse=True)[1].astype(np.int64)
+    predicted = predictions.table.select("media_id").with_row_index("row")
+    predicted = predicted.filter(pl.Series(np.isfinite(values).all(axis=1)))
+    keys = pl.Series(groups, strict=False).cast(pl.String).fill_null("")
+    table = catalog.table.select("media_id", "labels", group=keys)
+    table = table.filter(pl.col("labels").list.len() == 1).explode("labels")
+    table = table.filter(~pl.col("labels").is_in(list(classes.outside)))
+    table = table.join(predicted, on="media_id", maintain_order="left")
+    of_the_tree = table["labels"].is_in(list(classes.of_label))
+    unknown = int((~of_the_tree).sum())
+    if not unknown_are_wrong:
+        table = table.filter(of_the_tree)
+    media, labels, rows = (table[name].to_list() for name in ("media_id", "labels", "row"))
     known = np.array([label in classes.of_label for label in labels], bool)
+    codes = np.unique(np.array(table["group"].to_list(), str), return_inverse=True)[1].astype(np.int64)
     resampling = Resampling(codes, samples, seed)
     return RankTruth(media, labels, known, values[rows], resampling, unknown)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from pydantic import Field
 
 from trapline.catalog import Catalog
-from trapline.errors import UsageError
 from trapline.evaluation.node_figures import NodeResult, figures_by_node
 from trapline.evaluation.rank_figures import RankResult, TaxonResult, figures_by_rank
 from trapline.evaluation.rank_tables import (
@@ -78,39 +76,31 @@ def evaluate_ranks(
     catalog: Catalog,
     predictions: Predictions,
     *,
-    part: str | None = None,
-    groups: Sequence[str | None] | None = None,
-    unknown_are_wrong: bool = False,
-    way: Way = "rolled-up",
-    samples: int = 1000,
-    seed: int = 42,
+    groups: Sequence[str | None],
+    unknown_are_wrong: bool,
+    way: Way,
+    samples: int,
+    seed: int,
 ) -> RankEvaluation | None:
     """Judge predictions of a model of taxa by rank; None for other models.
 
     Args:
         catalog: the truth; labels as the tree knows them, coarse ones among them.
         predictions: one row a media.
-        part: of the split; None for all media.
-        groups: what the intervals resample, one for each media of the part; None for locations.
+        groups: what the intervals resample, one for each media of the catalog.
         unknown_are_wrong: media of labels that the tree does not know count at every rank, and all that is
             said of them but their kind is wrong; else they are left out.
         way: `rolled-up` answers stop where the evidence does; `greedy` is the published descent, at each node
             to the most probable child and always to a leaf.
         samples: resamples behind each interval.
         seed: of the resamples.
-
-    Raises:
-        UsageError: another way.
     """
-    if way not in get_args(Way):
-        raise UsageError(f"Answers are {' or '.join(get_args(Way))}, not '{way}'.")
     ranks = Ranks.of_facts(predictions.labels, predictions.facts)
-    if ranks is None or predictions.level != "media":
+    if ranks is None:
         return None
     hierarchy = ranks.hierarchy
     classes = hierarchy.classes
-    chosen = catalog if part is None else catalog.part(part)
-    truth = truth_by_rank(chosen, predictions, classes, groups, unknown_are_wrong, samples, seed)
+    truth = truth_by_rank(catalog, predictions, classes, groups, unknown_are_wrong, samples, seed)
     if not truth.known.any():
         return None
     if way == "greedy":
