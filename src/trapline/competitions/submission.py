@@ -80,7 +80,7 @@ def read_format(path: Path | str) -> SubmissionFormat:
         DataError: missing, no CSV of that shape, doubled ids or columns.
     """
     path = Path(path)
-    rows = _rows_of(path, "submission format")
+    rows = filter(None, _lines_of(path, "submission format"))  # empty lines are left out
     header = next(rows)
     if len(header) < 2 or len(set(header)) != len(header):
         raise DataError(f"{path}: the first line must name an id column and one column a label, each once.")
@@ -442,11 +442,6 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _rows_of(path: Path, what: str) -> Iterator[list[str]]:
-    """The rows one by one, the header first; empty lines are left out."""
-    return (row for row in _lines_of(path, what) if row)
 
 
 def _lines_of(path: Path, what: str) -> Iterator[list[str]]:

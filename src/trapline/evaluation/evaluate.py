@@ -29,7 +29,7 @@ from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
 from trapline.evaluation.rolled_up import Way
-from trapline.evaluation.training_media import find_leak, find_training, what_is_told
+from trapline.evaluation.training_media import find_leak, find_training, read_told
 from trapline.prediction import Predictions
 
 _DRAWN_TOGETHER: dict[Over, list[pl.Expr]] = {
@@ -89,7 +89,7 @@ def evaluate(
     _refuse_unknown("--answers", answers, Way)
     if answers != "rolled-up" and predictions.facts.taxonomy is None:
         raise UsageError(f"{answers.capitalize()} answers are of a model of taxa; these have no taxonomy.")
-    told = what_is_told(predictions, training if isinstance(training, Catalog) else catalog)
+    told = read_told(predictions, training if isinstance(training, Catalog) else catalog)
     media, media_trained_on = catalog, find_training(catalog, training, told)
     level, noun = predictions.level, NOUNS[predictions.level]
     if predictions.level == "event" and isinstance(training, Catalog):

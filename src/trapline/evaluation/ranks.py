@@ -24,7 +24,7 @@ from trapline.evaluation.rolled_up import (
     RollUpResult,
     Way,
     judge_rolled_up,
-    judged_observations,
+    list_observations,
 )
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import walk_down
@@ -117,5 +117,5 @@ def evaluate_ranks(
         taxa=taxa,
         nodes=figures_by_node(truth.of_the_tree, hierarchy),
         rollup=judge_rolled_up(truth, classes.taxonomy, answers, thresholds, promise, way),
-        answers=judged_observations(truth, answers),
+        answers=list_observations(truth, answers),
     )

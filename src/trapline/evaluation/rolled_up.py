@@ -81,7 +81,7 @@ class JudgedObservation(ResultPart):
     truth: str
 
 
-def judged_observations(truth: RankTruth, rolled: RolledUp) -> tuple[JudgedObservation, ...]:
+def list_observations(truth: RankTruth, rolled: RolledUp) -> tuple[JudgedObservation, ...]:
     """The rolled-up answers beside the labels, one a media."""
     return tuple(
         JudgedObservation(

@@ -86,7 +86,7 @@ class Training:
         return media_of_label / total if total else None
 
 
-def what_is_told(predictions: Predictions, source: Catalog) -> Told:
+def read_told(predictions: Predictions, source: Catalog) -> Told:
     """What the predictions tell of the training, held against a catalog with a row a media."""
     if held_out_by := predictions.facts.held_out_by:
         return Told(held_out_by=held_out_by)
@@ -101,9 +101,8 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, 
     """What is known of the training: see `trapline.evaluation.evaluate`."""
     if training is not None and not isinstance(training, Catalog):
         return Training(frozenset(training))
-    if (
-        told.held_out_by is not None and training is None
-    ):  # other folds' models know no more than other locations
+    if told.held_out_by is not None and training is None:
+        # other folds' models know no more than other locations
         return Training(frozenset() if told.held_out_by == "location" else None, held_out=True)
     source = catalog if training is None else training
     parts = source.table["split"].drop_nulls().n_unique()

@@ -105,9 +105,8 @@ def as_svg(figure: Figure, name: str, description: str) -> Any:
     for colour, value in COLOURS.items():
         svg = svg.replace(value, f"var(--{colour})")
     label = f'role="img" aria-label="{escape(description)}"'
-    head = re.compile(
-        r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>"
-    )  # the label is no pattern: it may hold backslashes
+    head = re.compile(r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>")
+    # put by a function and not by a pattern: the label may hold backslashes
     svg = head.sub(lambda match: f'<svg viewBox="{match[1]}" {label}>', svg, count=1)
     return Markup(svg)  # noqa: S704 - matplotlib escapes the text it is given
 

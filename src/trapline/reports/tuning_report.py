@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +12,7 @@ from trapline.models import Interval
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes
 
 if TYPE_CHECKING:
-    from trapline.training import Tuned
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A trial as the page shows it."""
-
-    number: int
-    values: dict[str, Any]
-    metrics: dict[str, Interval]
-    seconds: float
-    failure: str
+    from trapline.training import Tuned, TuningTrial
 
 
 def tuning_report(tuned: Tuned, path: Path | str) -> Path:
@@ -35,17 +23,9 @@ def tuning_report(tuned: Tuned, path: Path | str) -> Path:
         path: the `.html` to write; it needs nothing beside it.
     """
     sign = 1 if tuned.metric in LOWER_IS_BETTER else -1
-    rows = [
-        _Row(
-            trial.number,
-            trial.values,
-            {name: Interval(value=at, low=low, high=high) for name, (at, low, high) in trial.metrics.items()},
-            trial.seconds,
-            trial.failure,
-        )
-        for trial in tuned.trials
-    ]
-    rows.sort(key=lambda row: sign * row.metrics[tuned.metric].value if row.metrics else float("inf"))
+    rows = sorted(
+        tuned.trials, key=lambda one: sign * one.metrics[tuned.metric][0] if one.metrics else float("inf")
+    )
     best = rows[0]
     names = [tuned.metric, *(name for name in best.metrics if name != tuned.metric)]
     return render(
@@ -54,7 +34,8 @@ def tuning_report(tuned: Tuned, path: Path | str) -> Path:
         recipe=tuned.recipe.name,
         metric=tuned.metric,
         best=best,
-        rows=rows,
+        figures_of_best=_intervals(best),
+        rows=[(trial, _intervals(trial)) for trial in rows],
         names=names,
         fields=list(tuned.recipe.search),
         failed=sum(not row.metrics for row in rows),
@@ -65,15 +46,19 @@ def tuning_report(tuned: Tuned, path: Path | str) -> Path:
     )
 
 
-def _share_within(rows: list[_Row], metric: str) -> int:
+def _intervals(trial: TuningTrial) -> dict[str, Interval]:
+    return {name: Interval(value=at, low=low, high=high) for name, (at, low, high) in trial.metrics.items()}
+
+
+def _share_within(rows: list[TuningTrial], metric: str) -> int:
     """How many of the other trials have a figure inside the best one's interval."""
-    best = rows[0].metrics[metric]
-    if best.low is None or best.high is None:
+    _, low, high = rows[0].metrics[metric]
+    if low is None or high is None:
         return 0
-    return sum(best.low <= row.metrics[metric].value <= best.high for row in rows[1:] if row.metrics)
+    return sum(low <= trial.metrics[metric][0] <= high for trial in rows[1:] if trial.metrics)
 
 
-def _figure(tuned: Tuned, rows: list[_Row], field: str) -> Any:
+def _figure(tuned: Tuned, rows: list[TuningTrial], field: str) -> Any:
     """The metric of each trial against one field."""
     dimension: Any = tuned.recipe.search[field]
     choices = getattr(dimension, "choices", None)
@@ -88,13 +73,12 @@ def _figure(tuned: Tuned, rows: list[_Row], field: str) -> Any:
         positions = [known.index(value) for value in positions]
     elif dimension.log:
         axes.set_xscale("log")
-    for value, row in reversed(
-        list(zip(positions, good, strict=True))
-    ):  # the best last, so that it lies on top
+    # the best last, so that it lies on top
+    for value, row in reversed(list(zip(positions, good, strict=True))):
         colour = COLOURS["second" if row is rows[0] else "accent"]
-        axes.plot([value], [row.metrics[tuned.metric].value], "o", color=colour, markersize=6)
+        axes.plot([value], [row.metrics[tuned.metric][0]], "o", color=colour, markersize=6)
     style_axes(axes, y=title(tuned.metric).lower())
-    told = ", ".join(f"{row.values[field]}: {row.metrics[tuned.metric].value:.3f}" for row in good)
+    told = ", ".join(f"{row.values[field]}: {row.metrics[tuned.metric][0]:.3f}" for row in good)
     return as_svg(
         figure,
         f"tuning-{list(tuned.recipe.search).index(field)}",

@@ -7,4 +7,5 @@ from .run import train as train
 from .run_folder import is_run as is_run
 from .tune import TrialReport as TrialReport
 from .tune import Tuned as Tuned
+from .tune import TuningTrial as TuningTrial
 from .tune import tune as tune

@@ -84,7 +84,7 @@ class Meter:
         self.peak = 0
         """The most memory that was seen, bytes."""
 
-    def passed(self, first: int) -> Passed | None:
+    def find_passed(self, first: int) -> Passed | None:
         """The limit that is passed now; None if none is. It is asked again and again.
 
         Args:
@@ -97,7 +97,7 @@ class Meter:
         of_its_own = self._of_memory(root, processes) or self._of_disk(root, self._disk_left - disk)
         return of_its_own or self._of_machine(memory, disk, files)
 
-    def passed_at_the_end(self) -> Passed | None:
+    def find_passed_at_the_end(self) -> Passed | None:
         """The same once it has ended: what was written since it was last looked at."""
         written = (_size_of(self._folder, _COUNTING_SECONDS_AT_REST) or 0) - self._filled
         return self._judge(written)

@@ -310,7 +310,7 @@ def _watch(sandbox: _Sandbox, meter: Meter, time_limit_s: float) -> Ran:
     while process.poll() is None:
         looked = time.monotonic()
         if told.anything or looked - began >= _MAKING_SECONDS:
-            passed = meter.passed(sandbox.first)
+            passed = meter.find_passed(sandbox.first)
             if passed is None and looked - started > time_limit_s:
                 passed = Passed("time", f"was still running after {looked - started:.0f} s and was killed")
         else:
@@ -329,7 +329,7 @@ def _watch(sandbox: _Sandbox, meter: Meter, time_limit_s: float) -> Ran:
         raise TraplineError(f"The sandbox could not be made: {output.strip()}")
     status = None
     if passed is None:
-        passed = meter.passed_at_the_end()
+        passed = meter.find_passed_at_the_end()
         statuses = [int(line.split()[1]) for line in facts.splitlines() if line.startswith("status ")]
         status = statuses[0] if statuses else 128 + signal.SIGKILL
         status = 128 - status if status > 128 else status  # as a shell writes signals
