@@ -149,12 +149,12 @@ def _membership(groups: Sequence[str], names: Sequence[str]) -> Floats:
 def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, predicted: Codes) -> dict[str, TaxonResult]:
     results = {}
     for index, name in enumerate(names):
-        there, answered = true == index, predicted == index
-        right, predicted, media = (int(rows.sum()) for rows in (there & answered, answered, there))
+        there, answered = true == index, answers == index
+        right, answers, media = (int(rows.sum()) for rows in (there & answered, answered, there))
         results[name] = TaxonResult(
             name=name,
             media=media,
-            **precision_recall_f1(right, predicted, media),
+            **precision_recall_f1(right, answers, media),
             rank=tree.taxa[name].rank if name in tree.taxa else tree.kind(name),
         )
     return results

@@ -20,7 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from trapline.serving.answers import MOST_PHOTOS, RequestPhoto
-from trapline.serving.documents import Box
+from trapline.serving.documents import PhotoBox
 from trapline.serving.refusals import BUSY, INVALID, TOO_LARGE, TOO_SLOW, UNSUPPORTED, RefusedError, until
 from trapline.serving.settings import MOST_BODY, MOST_HELD, MOST_JSON
 
@@ -343,4 +343,4 @@ def parse_boxes(boxes: Any) -> Sequence[Mapping[str, Any]] | None:
         return None
     if not isinstance(boxes, list) or len(boxes) > MOST_BOXES:
         raise RefusedError(INVALID, f"'boxes' must be a list of at most {MOST_BOXES} boxes.")
-    return [check_form(Box, one, _BOX).model_dump() for one in boxes]
+    return [check_form(PhotoBox, one, _BOX).model_dump() for one in boxes]

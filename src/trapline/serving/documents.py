@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Base64 = Annotated[str, Field(json_schema_extra={"format": "byte"})]
 
 
-class Box(Document):
+class PhotoBox(Document):
     """Of a detector; the sides are fractions of the photo."""
 
     model_config = _FORM | ConfigDict(coerce_numbers_to_str=True)
@@ -48,7 +48,7 @@ class Photo(Document):
     b64: Base64 | None = None
     url: str | None = None
     name: str | None = None
-    boxes: Annotated[list[Box] | None, SkipValidation] = None
+    boxes: Annotated[list[PhotoBox] | None, SkipValidation] = None
 
 
 class Tolerant(BaseModel):
