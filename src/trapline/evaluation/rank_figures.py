@@ -149,7 +149,7 @@ def _membership(groups: Sequence[str], names: Sequence[str]) -> Floats:
 def _taxa(tree: Taxonomy, names: Sequence[str], true: Codes, predicted: Codes) -> dict[str, TaxonResult]:
     results = {}
     for index, name in enumerate(names):
-        there, answered = true == index, answers == index
+        there, answered = true == index, predicted == index
         right, answers, media = (int(rows.sum()) for rows in (there & answered, answered, there))
         results[name] = TaxonResult(
             name=name,
