@@ -15,11 +15,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypedDict
 
+from trapline.arguments import Count, File, Folds, From, Whole, checked
 from trapline.errors import DataError, UsageError
+
+Changes: TypeAlias = Annotated[
+    Mapping[str, object] | Sequence[str] | str, 'fields and their values, {"epochs": 20}, or texts, epochs=20'
+]
 
 __all__ = [
     "Predicted",
@@ -91,24 +95,39 @@ if TYPE_CHECKING:
     from trapline.training import CrossValidation, StepReport, TrialReport
     from trapline.training import Tuned as Tuned
 
-    File: TypeAlias = "Path | str"
-    CatalogLike: TypeAlias = "Catalog | Path | str | pl.DataFrame"
-    Media: TypeAlias = "CatalogLike | Sequence[Path | str]"
-    Model: TypeAlias = "ModelFile | Path | str"
-    Answers: TypeAlias = "Predictions | Path | str"
-    RecipeLike: TypeAlias = "Recipe | Path | str"
-    TaxonomyLike: TypeAlias = "Taxonomy | Path | str"
-    Changes: TypeAlias = "Mapping[str, object] | Sequence[str]"
+    CatalogLike: TypeAlias = Annotated[
+        "Catalog | Path | str | pl.DataFrame",
+        "a catalog, its path, or a Polars table with the columns media_id and file_path",
+    ]
+    Media: TypeAlias = Annotated[
+        "Catalog | Path | str | pl.DataFrame | Sequence[Path | str]",
+        "a catalog, the path of a catalog, folder, table, photo or .txt list, a list of paths, or a Polars "
+        "table with the columns media_id and file_path",
+    ]
+    Model: TypeAlias = Annotated[
+        "ModelFile | Path | str", "a ModelFile, the path of one, or the name of a shipped backbone"
+    ]
+    DetectorLike: TypeAlias = Annotated["Detector | Path | str", "a Detector, or the path of its ONNX file"]
+    Answers: TypeAlias = Annotated["Predictions | Path | str", "Predictions, or the path of such a table"]
+    RecipeLike: TypeAlias = Annotated["Recipe | Path | str", "a recipe, its name, or the path of its YAML"]
+    TaxonomyLike: TypeAlias = Annotated["Taxonomy | Path | str", "a Taxonomy, or the path of one"]
+    Gap: TypeAlias = Annotated["timedelta | str", "a time as in 60s, 5min or 1h"]
+    Evaluations: TypeAlias = Annotated[
+        "Mapping[str, Evaluation | Path | str]", 'evaluations by name, {"mine": evaluation}'
+    ]
+    AnySplitter: TypeAlias = Annotated[
+        "Splitter", "ByLocation(), ByEvent(), AtRandom(), BySeason(), ByDate() or ByColumn()"
+    ]
 
     # The options of the functions below, for the methods that are these functions.
 
     class ExploreOptions(TypedDict, total=False):
         """Of `explore`."""
 
-        sample: int
+        sample: Whole
         full: bool
         pictures: bool
-        seed: int
+        seed: Whole
         on_file: Callable[[int], object]
 
     class DetectOptions(TypedDict, total=False):
@@ -119,8 +138,8 @@ if TYPE_CHECKING:
         min_conf: float
         overlap: float
         categories: Sequence[str] | None
-        workers: int | None
-        threads: int | None
+        workers: Count | None
+        threads: Count | None
         runtime: str
         fresh: bool
         say: Callable[[str], object]
@@ -129,13 +148,13 @@ if TYPE_CHECKING:
     class TuneOptions(TypedDict, total=False):
         """Of `tune`."""
 
-        trials: int
-        folds: int
+        trials: Count
+        folds: Folds
         metric: str
         changes: Changes
         recipe_file: File | None
         taxonomy: TaxonomyLike | None
-        seed: int
+        seed: Whole
         cache: Path | None
         report: TrialReport | None
         step_report: StepReport | None
@@ -147,10 +166,10 @@ if TYPE_CHECKING:
         recipe_file: File | None
         taxonomy: TaxonomyLike | None
         node: str | None
-        folds: int | None
+        folds: Folds | None
         allow_leak: bool
         resume: bool
-        seed: int | None
+        seed: Whole | None
         force: bool
         cache: Path | None
         report: StepReport | None
@@ -161,8 +180,8 @@ if TYPE_CHECKING:
         level: Level
         part: str | None
         boxes: File | None
-        batch_size: int | None
-        workers: int | None
+        batch_size: Count | None
+        workers: Count | None
         strict: bool
         fresh: bool
         say: Callable[[str], object]
@@ -171,9 +190,9 @@ if TYPE_CHECKING:
     class ExportOptions(TypedDict, total=False):
         """Of `export`."""
 
-        media: int
+        media: Count
         seven_bits: bool
-        seed: int
+        seed: Whole
 
     class PoolOptions(TypedDict, total=False):
         """Of `pool`."""
@@ -191,12 +210,12 @@ if TYPE_CHECKING:
         training: Catalog | Path | str | Collection[str] | None
         name: str | None
         over: Over | None
-        samples: int
-        pictures: int
+        samples: Annotated[int, From(10)]
+        pictures: Whole
         unknown_labels: UnknownLabels
         several_labels: SeveralLabels
         allow_unmatched: bool
-        seed: int
+        seed: Whole
 
     class WriteOptions(TypedDict, total=False):
         """Of `write`."""
@@ -224,15 +243,10 @@ if TYPE_CHECKING:
         absent: float | None
 
 
-_MEDIA = (
-    "a catalog, the path of a catalog, folder, table, photo or .txt list, a list of paths, or a Polars table "
-    "with the columns media_id and file_path"
-)
-_CATALOG = "a catalog, its path, or a Polars table with the columns media_id and file_path"
-
 # ---- what is given, as objects
 
 
+@checked
 def as_catalog(catalog: CatalogLike) -> Catalog:
     """A catalog, or the one saved at a path, or that of a table whose paths start from the current folder.
 
@@ -240,19 +254,16 @@ def as_catalog(catalog: CatalogLike) -> Catalog:
         UsageError: it is nothing that is accepted.
         DataError: nothing is there, or it is no catalog.
     """
-    import polars as pl
-
     from trapline.catalog import Catalog
 
     if isinstance(catalog, Catalog):
         return catalog
     if isinstance(catalog, Path | str):
-        return Catalog.load(_path(catalog, "a catalog"))
-    if isinstance(catalog, pl.DataFrame):
-        return Catalog.from_rows(catalog, Path.cwd(), "a table")
-    raise _refused("A catalog", catalog, _CATALOG)
+        return Catalog.load(catalog)
+    return Catalog.from_rows(catalog, Path.cwd(), "a table")
 
 
+@checked
 def as_media(media: Media) -> Catalog:
     """The catalog that any kind of media stands for; see the module.
 
@@ -260,29 +271,23 @@ def as_media(media: Media) -> Catalog:
         UsageError: it is nothing that is accepted.
         DataError: nothing is there, or it cannot be read.
     """
-    import polars as pl
-
-    from trapline.catalog import Catalog
     from trapline.formats import read
     from trapline.images import SUFFIXES
     from trapline.prediction import as_catalog as of_files
     from trapline.prediction import read_list
 
     if isinstance(media, Path | str):
-        source = _path(media, "media")
+        source = Path(media)
         if source.is_file() and source.suffix.lower() in SUFFIXES:
             return of_files([source])
         if source.is_file() and source.suffix.lower() == ".txt":
             return of_files(read_list(source))
         return read(source)
-    if isinstance(media, Sequence) and not isinstance(media, Catalog | bytes | bytearray):
-        return of_files(media)
-    if media is None or not isinstance(media, Catalog | pl.DataFrame):
-        raise _refused("Media", media, _MEDIA)
-    return as_catalog(media)
+    return of_files(media) if isinstance(media, Sequence) else as_catalog(media)
 
 
-def open_model(model: Model, *, threads: int | None = None, runtime: str = "auto") -> ModelFile:
+@checked
+def open_model(model: Model, *, threads: Count | None = None, runtime: str = "auto") -> ModelFile:
     """A model file, opened.
 
     Args:
@@ -309,33 +314,31 @@ def open_model(model: Model, *, threads: int | None = None, runtime: str = "auto
 def _model_path(model: Path | str) -> Path:
     from trapline.models import backbones
 
-    if not isinstance(model, Path | str):
-        raise _refused("A model", model, "a ModelFile, the path of one, or the name of a shipped backbone")
     if isinstance(model, str) and model in backbones.names():
         return backbones.path(model)
-    path = _path(model, "a model")
+    path = Path(model)
     if not path.exists():
         raise DataError(f"There is no model file at {path}. `trapline train` makes one.")
     return path
 
 
+@checked
 def as_predictions(predictions: Answers) -> Predictions:
     """Predictions, or those of a file that `predict` wrote."""
     from trapline.prediction import Predictions
 
-    if isinstance(predictions, Predictions):
-        return predictions
-    return Predictions.load(_path(predictions, "predictions", "Predictions, or the path of such a table"))
+    return predictions if isinstance(predictions, Predictions) else Predictions.load(predictions)
 
 
+@checked
 def as_recipe(
     recipe: RecipeLike | None,
     changes: Changes = (),
     *,
     recipe_file: File | None = None,
-    folds: int | None = None,
+    folds: Folds | None = None,
     node: str | None = None,
-    seed: int | None = None,
+    seed: Whole | None = None,
 ) -> Recipe:
     """A recipe with changes.
 
@@ -356,7 +359,7 @@ def as_recipe(
     settings = _settings(changes)
     settings += [f"seed={seed}"] if seed is not None else []
     settings += [f"taxa.node={node}"] if node is not None else []
-    file = None if recipe_file is None else _path(recipe_file, "a recipe")
+    file = None if recipe_file is None else Path(recipe_file)
     if isinstance(recipe, Recipe):
         if file is not None:
             raise UsageError("A file changes a recipe that is named: give its name, or leave the file out.")
@@ -372,16 +375,12 @@ def as_recipe(
             f"Name a recipe with -r: {', '.join(recipe_names())}, timm/<any name of timm>; "
             "or give one with --recipe-file."
         )
-    if recipe is not None and not isinstance(recipe, str):
-        raise _refused(
-            "A recipe", recipe, f"a recipe, the path of its YAML, or a name: {', '.join(recipe_names())}"
-        )
     if folds is not None:
         settings = _with_folds(settings, folds, resolve_recipe(recipe, file).fit == "train")
     return resolve_recipe(recipe, file, settings)
 
 
-def _with_folds(settings: list[str], folds: int | None, trains: bool) -> list[str]:
+def _with_folds(settings: list[str], folds: Folds | None, trains: bool) -> list[str]:
     if folds is None:
         return settings
     return [*(["fit=all"] if trains else []), f"folds={folds}", *settings]
@@ -408,34 +407,13 @@ def _taxonomy(taxonomy: TaxonomyLike | None) -> Taxonomy | None:
 
     if taxonomy is None or isinstance(taxonomy, Taxonomy):
         return taxonomy
-    return read_taxonomy(_path(taxonomy, "a taxonomy", "a Taxonomy, or the path of one"))
-
-
-def _path(given: object, what: str, accepted: str = "a path") -> Path:
-    if not isinstance(given, Path | str):
-        raise _refused(what.capitalize(), given, accepted)
-    if not str(given).strip():
-        raise UsageError(f"The path of {what} is empty.")
-    return Path(given)
-
-
-def _refused(what: str, given: object, accepted: str) -> UsageError:
-    kind = "None" if given is None else f"a value of the type {type(given).__name__}"
-    return UsageError(f"{what} cannot be {kind}: give {accepted}.")
-
-
-def _check_counts(least: int, **counts: int) -> None:
-    """Refuse what is no whole number from `least` on."""
-    for name, count in counts.items():
-        whole = isinstance(count, Integral) and not isinstance(count, bool)
-        if not whole or count < least:
-            raise UsageError(f"{name} must be a whole number from {least} on, not {count!r}.")
+    return read_taxonomy(Path(taxonomy))
 
 
 def _report_path(output: File | None) -> Path | None:
     if output is None:
         return None
-    path = _path(output, "a report")
+    path = Path(output)
     if path.suffix.lower() not in (".html", ".json"):
         raise UsageError(f"The report is written as .html or .json, not as '{path.name}'.")
     return path
@@ -444,6 +422,7 @@ def _report_path(output: File | None) -> Path | None:
 # ---- into a catalog
 
 
+@checked
 def read(
     source: File,
     *,
@@ -453,7 +432,7 @@ def read(
     encoding: str | None = None,
     root: File | None = None,
     location: str | None = None,
-    location_level: int | None = None,
+    location_level: Whole | None = None,
     pattern: str | None = None,
     levels: str | None = None,
     label_from: Literal["deepest", "path"] | None = None,
@@ -469,8 +448,8 @@ def read(
     exif: bool | None = None,
     time_format: str | None = None,
     clock_shifts: File | None = None,
-    event_gap: timedelta | str | None = None,
-    join_events: timedelta | str | None = None,
+    event_gap: Gap | None = None,
+    join_events: Gap | None = None,
     content: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> Catalog:
@@ -538,9 +517,9 @@ def read(
     }
     given = {name: value for name, value in own.items() if value is not None} | dict(options or {})
     gap = as_gap(event_gap, "--event-gap")
-    catalog = read_source(_path(source, "a source"), format=format, event_gap=gap, content=content, **given)
+    catalog = read_source(Path(source), format=format, event_gap=gap, content=content, **given)
     if boxes is not None:
-        catalog = join_boxes(catalog, _path(boxes, "boxes"))
+        catalog = join_boxes(catalog, Path(boxes))
     if labels is not None:
         catalog = relabel(catalog, as_media(labels))
     if (most := as_gap(join_events, "--join-events")) is not None:
@@ -548,21 +527,23 @@ def read(
     return catalog
 
 
-def as_gap(gap: timedelta | str | None, option: str) -> timedelta | None:
+@checked
+def as_gap(gap: Gap | None, option: str) -> timedelta | None:
     """A time between media, as text `60s`, `5min` or `1h`."""
     import re
     from datetime import timedelta
 
     if gap is None or isinstance(gap, timedelta):
         return gap
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", gap.strip()) if isinstance(gap, str) else None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h)?", gap.strip())
     if match is None:
         raise UsageError(f"{option} takes a time as in 60s, 5min or 1h; not '{gap}'.")
     unit = {"s": 1, None: 1, "min": 60, "m": 60, "h": 3600}[match[2]]
     return timedelta(seconds=float(match[1]) * unit)
 
 
-def split(catalog: CatalogLike, splitter: Splitter | None = None, *, check_files: bool = True) -> Catalog:
+@checked
+def split(catalog: CatalogLike, splitter: AnySplitter | None = None, *, check_files: bool = True) -> Catalog:
     """Say of every labelled media whether it trains, validates or tests.
 
     Args:
@@ -572,28 +553,19 @@ def split(catalog: CatalogLike, splitter: Splitter | None = None, *, check_files
     """
     from trapline.catalog import ByLocation
 
-    chosen = _splitter(ByLocation() if splitter is None else splitter)
+    chosen = ByLocation() if splitter is None else splitter
     return chosen.apply(as_catalog(catalog), check_files=check_files)
 
 
-def _splitter(splitter: object) -> Splitter:
-    from trapline.catalog import Splitter
-
-    if not isinstance(splitter, Splitter):
-        raise _refused(
-            "A splitter", splitter, "ByLocation(), ByEvent(), AtRandom(), BySeason(), ByDate() or ByColumn()"
-        )
-    return splitter
-
-
+@checked
 def explore(
     catalog: CatalogLike,
     output: File | None = None,
     *,
-    sample: int = 500,
+    sample: Whole = 500,
     full: bool = False,
     pictures: bool = True,
-    seed: int = 42,
+    seed: Whole = 42,
     on_file: Callable[[int], object] = lambda media: None,
 ) -> Exploration:
     """What is in a catalog, and what could go wrong in training on it.
@@ -609,7 +581,6 @@ def explore(
     """
     from trapline.evaluation import survey
 
-    _check_counts(0, sample=sample, seed=seed)
     path = _report_path(output)
     media = as_catalog(catalog)
     total = len(media) if full else min(sample, len(media))
@@ -621,8 +592,9 @@ def explore(
     return exploration
 
 
+@checked
 def detect(
-    detector: Detector | Path | str,
+    detector: DetectorLike,
     media: Media,
     output: File,
     *,
@@ -631,8 +603,8 @@ def detect(
     min_conf: float = 0.05,
     overlap: float = 0.45,
     categories: Sequence[str] | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    workers: Count | None = None,
+    threads: Count | None = None,
     runtime: str = "auto",
     fresh: bool = False,
     say: Callable[[str], object] = lambda line: None,
@@ -663,7 +635,7 @@ def detect(
     path = _boxes_path(output)
     if not isinstance(detector, Detector):
         detector = Detector(
-            _path(detector, "a detector", "a Detector, or the path of its ONNX file"),
+            detector,
             categories=categories,
             min_conf=min_conf,
             overlap=overlap,
@@ -688,6 +660,7 @@ def detect(
     return detected
 
 
+@checked
 def write_catalog(catalog: CatalogLike, output: File) -> Path:
     """Write a catalog as Parquet, or its boxes alone as MegaDetector's JSON, by the suffix of the output."""
     from trapline.formats import write_boxes
@@ -697,7 +670,7 @@ def write_catalog(catalog: CatalogLike, output: File) -> Path:
 
 
 def _boxes_path(output: File) -> Path:
-    path = _path(output, "the output")
+    path = Path(output)
     if path.suffix.lower() not in (".parquet", ".json"):
         raise UsageError(f"Boxes are written as a catalog (.parquet) or as .json, not as '{path.name}'.")
     return path
@@ -712,6 +685,7 @@ def _tell_left_out(catalog: Catalog, say: Callable[[str], object]) -> None:
 # ---- into a model
 
 
+@checked
 def train(
     catalog: CatalogLike,
     recipe: RecipeLike,
@@ -721,10 +695,10 @@ def train(
     recipe_file: File | None = None,
     taxonomy: TaxonomyLike | None = None,
     node: str | None = None,
-    folds: int | None = None,
+    folds: Folds | None = None,
     allow_leak: bool = False,
     resume: bool = False,
-    seed: int | None = None,
+    seed: Whole | None = None,
     force: bool = False,
     cache: Path | None = None,
     report: StepReport | None = None,
@@ -755,7 +729,7 @@ def train(
     from trapline.training import train as fit
 
     chosen = as_recipe(recipe, changes, recipe_file=recipe_file, folds=folds, node=node, seed=seed)
-    path = Path("runs") / chosen.name.replace("/", "-") if folder is None else _path(folder, "the run")
+    path = Path("runs") / chosen.name.replace("/", "-") if folder is None else Path(folder)
     if force and not resume:
         need_weights(chosen, cache)  # before the earlier run is gone
         _remove_run(path)
@@ -787,15 +761,16 @@ def _remove_run(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+@checked
 def crossval(
     catalog: CatalogLike,
     recipe: RecipeLike,
-    folds: int | Splitter = 5,
+    folds: Folds | AnySplitter = 5,
     *,
     changes: Changes = (),
     recipe_file: File | None = None,
     taxonomy: TaxonomyLike | None = None,
-    seed: int | None = None,
+    seed: Whole | None = None,
     cache: Path | None = None,
     report: StepReport | None = None,
 ) -> CrossValidation:
@@ -815,22 +790,23 @@ def crossval(
     from trapline.training import crossval as judge
 
     chosen, media = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed), as_catalog(catalog)
-    dealt = folds if isinstance(folds, int) else list(_splitter(folds).folds(media))
+    dealt = folds if isinstance(folds, int) else list(folds.folds(media))
     return judge(chosen, media, dealt, taxonomy=_taxonomy(taxonomy), cache=cache, report=report)
 
 
+@checked
 def tune(
     catalog: CatalogLike,
     recipe: RecipeLike,
     folder: File | None = None,
     *,
-    trials: int = 20,
-    folds: int = 3,
+    trials: Count = 20,
+    folds: Folds = 3,
     metric: str = "log_loss",
     changes: Changes = (),
     recipe_file: File | None = None,
     taxonomy: TaxonomyLike | None = None,
-    seed: int = 42,
+    seed: Whole = 42,
     cache: Path | None = None,
     report: TrialReport | None = None,
     step_report: StepReport | None = None,
@@ -855,13 +831,8 @@ def tune(
     from trapline.reports import tuning_report
     from trapline.training import tune as search
 
-    _check_counts(1, trials=trials)
     chosen = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed)
-    path = (
-        Path("runs") / f"tune-{chosen.name.replace('/', '-')}"
-        if folder is None
-        else _path(folder, "the search")
-    )
+    path = Path("runs") / f"tune-{chosen.name.replace('/', '-')}" if folder is None else Path(folder)
     study = search(
         chosen,
         as_catalog(catalog),
@@ -878,6 +849,7 @@ def tune(
     return study
 
 
+@checked
 def run(
     source: File,
     output: File,
@@ -888,7 +860,7 @@ def run(
     taxonomy: TaxonomyLike | None = None,
     format: str = "auto",
     boxes: File | None = None,
-    splitter: Splitter | None = None,
+    splitter: AnySplitter | None = None,
     absent: float | None = None,
     allow_leak: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -915,13 +887,13 @@ def run(
     from trapline.pipeline import run_pipeline
 
     return run_pipeline(
-        _path(source, "a source"),
+        Path(source),
         as_recipe(recipe, changes, recipe_file=recipe_file),
-        _path(output, "the output"),
+        Path(output),
         read_options={"format": format},
-        boxes=None if boxes is None else _path(boxes, "boxes"),
+        boxes=None if boxes is None else Path(boxes),
         taxonomy=_taxonomy(taxonomy),
-        splitter=_splitter(ByLocation() if splitter is None else splitter),
+        splitter=ByLocation() if splitter is None else splitter,
         allow_leak=allow_leak,
         absent=absent,
         say=say,
@@ -929,14 +901,15 @@ def run(
     )
 
 
+@checked
 def export(
     model: Model,
     output: File,
     *,
     calibrate: Media,
-    media: int = 200,
+    media: Count = 200,
     seven_bits: bool = False,
-    seed: int = 42,
+    seed: Whole = 42,
 ) -> Int8Export:
     """Write a model again in eight bits, and measure what that costs.
 
@@ -954,13 +927,14 @@ def export(
     return export_int8(
         open_model(model),
         as_media(calibrate),
-        _path(output, "the output"),
+        Path(output),
         media=media,
         seven_bits=seven_bits,
         seed=seed,
     )
 
 
+@checked
 def export_saved_model(model: Model, output: File, signature: TfSignature | None = None) -> Path:
     """Write a model as a SavedModel for TensorFlow Serving: the folder of one version, as `species_model/1`.
 
@@ -973,11 +947,12 @@ def export_saved_model(model: Model, output: File, signature: TfSignature | None
     from trapline.models import export_saved_model as export_model
 
     path = model.path if isinstance(model, ModelFile) else _model_path(model)
-    return export_model(path, _path(output, "the output"), PLAIN if signature is None else signature)
+    return export_model(path, Path(output), PLAIN if signature is None else signature)
 
 
+@checked
 def export_detector(
-    checkpoint: File, output: File, *, side: int = 640, categories: Sequence[str] | None = None
+    checkpoint: File, output: File, *, side: Count = 640, categories: Sequence[str] | None = None
 ) -> Detector:
     """Write a checkpoint of a YOLOX detector as an ONNX file, and open it; see `convert_detector`.
 
@@ -989,9 +964,7 @@ def export_detector(
     """
     from trapline.models import convert_detector
 
-    return convert_detector(
-        _path(checkpoint, "the checkpoint"), _path(output, "the output"), side=side, categories=categories
-    )
+    return convert_detector(Path(checkpoint), Path(output), side=side, categories=categories)
 
 
 # ---- into predictions
@@ -1020,6 +993,7 @@ class Predicted:
         refuse_failures(self.summary, self.catalog)
 
 
+@checked
 def predict(
     model: Model,
     media: Media,
@@ -1028,9 +1002,9 @@ def predict(
     level: Level = "media",
     part: str | None = None,
     boxes: File | None = None,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    batch_size: Count | None = None,
+    workers: Count | None = None,
+    threads: Count | None = None,
     runtime: str = "auto",
     strict: bool = False,
     fresh: bool = False,
@@ -1081,6 +1055,7 @@ def predict(
     return replace(as_predictions(done.output), catalog=catalog)
 
 
+@checked
 def predict_to_file(
     model: Model,
     media: Media,
@@ -1089,9 +1064,9 @@ def predict_to_file(
     level: Level = "media",
     part: str | None = None,
     boxes: File | None = None,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    batch_size: Count | None = None,
+    workers: Count | None = None,
+    threads: Count | None = None,
     runtime: str = "auto",
     strict: bool = False,
     fresh: bool = False,
@@ -1101,10 +1076,9 @@ def predict_to_file(
     """The same as `predict`, without the table in memory: more media need little more."""
     from trapline.prediction import predict_to_file as predict_rows
 
-    _check_counts(1, workers=1 if workers is None else workers)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say)
     _tell_of_crops(opened, catalog, say)
-    path = _path(output, "the output")
+    path = Path(output)
     summary = predict_rows(
         opened,
         catalog,
@@ -1122,6 +1096,7 @@ def predict_to_file(
     return done
 
 
+@checked
 def estimate(
     model: Model,
     media: Media,
@@ -1130,9 +1105,9 @@ def estimate(
     level: Level = "media",
     part: str | None = None,
     boxes: File | None = None,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
+    batch_size: Count | None = None,
+    workers: Count | None = None,
+    threads: Count | None = None,
     runtime: str = "auto",
     fresh: bool = False,
     say: Callable[[str], object] = lambda line: None,
@@ -1140,12 +1115,11 @@ def estimate(
     """Time a sample and say how long `predict` with these arguments would take; nothing is written."""
     from trapline.prediction import estimate as guess
 
-    _check_counts(1, workers=1 if workers is None else workers)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say)
     return guess(
         opened,
         catalog,
-        _path(output, "the output"),
+        Path(output),
         level=level,
         part=part,
         batch_size=batch_size,
@@ -1158,7 +1132,7 @@ def _opened(
     model: Model,
     media: Media,
     boxes: File | None,
-    threads: int | None,
+    threads: Count | None,
     runtime: str,
     say: Callable[[str], object],
 ) -> tuple[ModelFile, Catalog]:
@@ -1186,7 +1160,7 @@ def _with_boxes(catalog: Catalog, boxes: File | None, say: Callable[[str], objec
 
     if boxes is None:
         return catalog
-    joined = join_boxes(catalog, _path(boxes, "boxes"))
+    joined = join_boxes(catalog, Path(boxes))
     box_source = joined.facts.boxes
     assert isinstance(box_source, JoinedBoxes)
     counts = (
@@ -1216,6 +1190,7 @@ def _tell_of_crops(model: ModelFile, catalog: Catalog, say: Callable[[str], obje
         )
 
 
+@checked
 def explain(model: Model, photo: File, *, catalog: Media | None = None, box: Box | None = None) -> Explained:
     """What a model of taxa says of one photo, taxon by taxon.
 
@@ -1228,12 +1203,13 @@ def explain(model: Model, photo: File, *, catalog: Media | None = None, box: Box
     from trapline.prediction import explain as say_of
 
     has_it = None if catalog is None else as_media(catalog)
-    return say_of(open_model(model), _path(photo, "a photo"), catalog=has_it, box=box)
+    return say_of(open_model(model), Path(photo), catalog=has_it, box=box)
 
 
 # ---- from predictions to predictions
 
 
+@checked
 def read_answers(
     source: File,
     catalog: Media,
@@ -1262,9 +1238,9 @@ def read_answers(
     """
     from trapline.formats import read_answers as read_source
 
-    renaming = None if rename is None else _path(rename, "rename")
+    renaming = None if rename is None else Path(rename)
     return read_source(
-        _path(source, "a source"),
+        Path(source),
         as_media(catalog),
         format=format,
         rename=renaming,
@@ -1274,6 +1250,7 @@ def read_answers(
     )
 
 
+@checked
 def pool(
     predictions: Answers,
     catalog: CatalogLike | None = None,
@@ -1301,12 +1278,13 @@ def pool(
     return replace(pooled, catalog=media)
 
 
+@checked
 def combine(
-    predictions: Sequence[Answers],
+    predictions: Annotated[Sequence[Answers], "a list of predictions, a table a model"],
     catalog: CatalogLike,
     *,
     like: Answers | None = None,
-    folds: int = 5,
+    folds: Folds = 5,
 ) -> Predictions:
     """Several models as one, and each calibrated for what it can see.
 
@@ -1318,10 +1296,8 @@ def combine(
     """
     from trapline.ensemble import combine as weigh
     from trapline.ensemble import learn_combination
-    from trapline.prediction import Combination, Predictions
+    from trapline.prediction import Combination
 
-    if isinstance(predictions, str | Path | Predictions) or not isinstance(predictions, Sequence):
-        raise _refused("What is combined", predictions, "a list of predictions, a table a model")
     if not predictions:
         raise UsageError("There is nothing to combine: give at least one table of predictions.")
     media, members = as_catalog(catalog), [as_predictions(member) for member in predictions]
@@ -1332,6 +1308,7 @@ def combine(
     return replace(combination, catalog=media)
 
 
+@checked
 def weigh_by_region(predictions: Answers, species: File, *, unlisted: float = 0.01) -> Predictions:
     """Weigh predictions of a model of taxa by how much more often each is met than in training.
 
@@ -1344,12 +1321,13 @@ def weigh_by_region(predictions: Answers, species: File, *, unlisted: float = 0.
     from trapline.ensemble import weigh_by_region as weigh
 
     loaded = as_predictions(predictions)
-    return replace(weigh(loaded, read_region(_path(species, "the list")), unlisted), catalog=loaded.catalog)
+    return replace(weigh(loaded, read_region(Path(species)), unlisted), catalog=loaded.catalog)
 
 
 # ---- out of predictions
 
 
+@checked
 def evaluate(
     catalog: CatalogLike | None,
     predictions: Answers,
@@ -1361,12 +1339,12 @@ def evaluate(
     training: Catalog | Path | str | Collection[str] | None = None,
     name: str | None = None,
     over: Over | None = None,
-    samples: int = 1000,
-    pictures: int = 24,
+    samples: Annotated[int, From(10)] = 1000,
+    pictures: Whole = 24,
     unknown_labels: UnknownLabels = "error",
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
-    seed: int = 42,
+    seed: Whole = 42,
 ) -> Evaluation:
     """Judge predictions by the labels of a catalog: figures with 95 % intervals over locations.
 
@@ -1389,7 +1367,6 @@ def evaluate(
     """
     from trapline.evaluation import evaluate as judge
 
-    _check_counts(0, samples=samples, pictures=pictures, seed=seed)
     path, loaded = _report_path(output), as_predictions(predictions)
     if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
@@ -1408,7 +1385,7 @@ def evaluate(
         answers=answers,
     )
     if tables is not None and evaluation.ranks is not None:
-        evaluation.ranks.save_tables(_path(tables, "the tables"))
+        evaluation.ranks.save_tables(tables)
     if path is not None and path.suffix.lower() == ".json":
         evaluation.save_json(path)
     elif path is not None:
@@ -1416,20 +1393,20 @@ def evaluate(
     return evaluation
 
 
-def compare(evaluations: Mapping[str, Evaluation | Path | str]) -> Comparison:
+@checked
+def compare(evaluations: Evaluations) -> Comparison:
     """Set evaluations, or the `.json` files of such, beside each other by name."""
     from trapline.evaluation import Evaluation
     from trapline.evaluation import compare as set_beside
 
-    if not isinstance(evaluations, Mapping):
-        raise _refused("What is compared", evaluations, 'evaluations by name, {"mine": evaluation}')
     opened = {
-        name: one if isinstance(one, Evaluation) else Evaluation.load_json(_path(one, "an evaluation"))
+        name: one if isinstance(one, Evaluation) else Evaluation.load_json(one)
         for name, one in evaluations.items()
     }
     return set_beside(opened)
 
 
+@checked
 def write(
     predictions: Answers,
     catalog: Media | None,
@@ -1481,9 +1458,9 @@ def write(
 
     own: dict[str, object] = {
         "threshold": threshold,
-        "deployments": None if deployments is None else _path(deployments, "deployments"),
+        "deployments": None if deployments is None else Path(deployments),
         "timezone": timezone,
-        "metadata": None if metadata is None else _path(metadata, "the metadata"),
+        "metadata": None if metadata is None else Path(metadata),
         "media_prefix": media_prefix,
         "file_public": file_public,
         "leave_out": leave_out,
@@ -1496,7 +1473,7 @@ def write(
     return write_format(
         loaded,
         _catalog_of(loaded, catalog),
-        _path(output, "the output"),
+        Path(output),
         format=format,
         taxonomy=_taxonomy(taxonomy),
         force=force,
@@ -1504,6 +1481,7 @@ def write(
     )
 
 
+@checked
 def submit(
     predictions: Answers,
     format_path: File,
@@ -1527,21 +1505,23 @@ def submit(
 
     return write_submission(
         as_predictions(predictions),
-        _path(format_path, "the format"),
-        _path(output, "the output"),
+        Path(format_path),
+        Path(output),
         clip=clip,
         fill=fill,
         absent=absent,
     )
 
 
+@checked
 def check_submission(submission: File, format_path: File) -> list[str]:
     """What a competition would refuse of a finished submission; empty if nothing."""
     from trapline.competitions import check_submission as check
 
-    return check(_path(submission, "the submission"), _path(format_path, "the format"))
+    return check(Path(submission), Path(format_path))
 
 
+@checked
 def package(
     model: Model,
     output: File,
@@ -1565,11 +1545,10 @@ def package(
     from trapline.models import ModelFile
 
     given = model if isinstance(model, ModelFile) else _model_path(model)
-    return build_package(
-        given, _path(output, "the zip"), format_path=format_path, clip=clip, absent=absent, hours=hours
-    )
+    return build_package(given, Path(output), format_path=format_path, clip=clip, absent=absent, hours=hours)
 
 
+@checked
 def check_package(
     zip_path: File,
     data: File,
@@ -1596,8 +1575,8 @@ def check_package(
     from trapline.competitions.code_execution import check_package as check
 
     return check(
-        _path(zip_path, "the zip"),
-        _path(data, "the data"),
+        Path(zip_path),
+        Path(data),
         time_limit_s=hours * 3600,
         memory_limit=int(memory * 2**30),
         disk_limit=int(disk * 2**30),
@@ -1621,13 +1600,14 @@ def _catalog_of(predictions: Predictions, catalog: Media | None) -> Catalog:
 # ---- from elsewhere
 
 
+@checked
 def download(
     url: str,
     output: File,
     *,
     sha256: str | None = None,
     unpack: bool = False,
-    most_bytes: int = 20 * 10**9,
+    most_bytes: Count = 20 * 10**9,
     force: bool = False,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> Downloaded:
@@ -1648,7 +1628,7 @@ def download(
     from trapline.storage import download as fetch
     from trapline.storage import unpack as take_apart
 
-    path = _path(output, "the output")
+    path = Path(output)
     if not unpack:
         return fetch(url, path, sha256=sha256, most_bytes=most_bytes, force=force, progress=progress)
     if path.exists():

@@ -48,6 +48,15 @@ def require(package: str, extra: str, purpose: str) -> ModuleType:
         raise
 
 
+def describe_system_error(error: OSError) -> str:
+    """`Is a directory: out.parquet`, and what to look at."""
+    where = error.filename2 or error.filename
+    what = error.strerror or type(error).__name__
+    return (
+        f"{what}{f': {where}' if where else ''}. Check the path, your rights there and the room on the disk."
+    )
+
+
 _BEGINNINGS = (
     (b"PAR1", "a Parquet table"),
     (b"\xff\xd8\xff", "a picture"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from trapline.arguments import describe, fits
 from trapline.errors import UsageError
 
 Form = Literal["text", "integer", "number", "path", "switch", "list", "mapping"]
@@ -27,6 +28,7 @@ _FORMS: dict[Any, Form] = {
     Mapping[str, str]: "mapping",
     dict[str, str]: "mapping",
 }
+_HINTS: dict[Form, Any] = {form: hint for hint, form in reversed(_FORMS.items())}
 _TAKEN = "str, int, float, bool, Path, Literal of texts, Sequence[str] or Mapping[str, str], each also | None"
 
 
@@ -140,35 +142,9 @@ def check_options(
         choices = known[name].choices
         if choices and value is not None and value not in choices:
             raise UsageError(f"{what} takes for '{name}' {' or '.join(choices)}, not '{value}'.")
-        if not (value is None or choices or _is_of(value, known[name].form)):
-            raise UsageError(f"{what} takes for '{name}' {_SAID[known[name].form]}, not {value!r}.")
-
-
-_SAID: dict[Form, str] = {
-    "text": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "path": "a path",
-    "switch": "True or False",
-    "list": "a list of texts",
-    "mapping": "texts by their names",
-}
-
-
-def _is_of(value: object, form: Form) -> bool:
-    """Whether a value has the form of an option; one text is no list, and True is no number."""
-    if form in ("integer", "number"):
-        numbers = (int,) if form == "integer" else (int, float)
-        return isinstance(value, numbers) and not isinstance(value, bool)
-    if form == "list":
-        texts = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-        return texts and all(isinstance(one, str) for one in value)  # type: ignore[attr-defined]
-    if form == "mapping":
-        return isinstance(value, Mapping) and all(
-            isinstance(one, str) for pair in value.items() for one in pair
-        )
-    kinds: dict[Form, tuple[type, ...]] = {"text": (str,), "path": (str, Path), "switch": (bool,)}
-    return isinstance(value, kinds[form])
+        hint = _HINTS[known[name].form]
+        if not (value is None or choices or fits(value, hint)):
+            raise UsageError(f"{what} takes for '{name}' {describe(hint)}, not {value!r}.")
 
 
 def _unwrap(hint: Any) -> tuple[str, Any]:

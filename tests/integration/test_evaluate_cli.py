@@ -97,7 +97,7 @@ def test_evaluate_prints_and_writes_json(
     ("options", "status", "complaint"),
     [
         (["--part", "test"], 1, "no media in the part 'test'"),
-        (["--intervals-over", "camera"], 2, "--intervals-over is one of location, event, season, media"),
+        (["--intervals-over", "camera"], 2, "--intervals-over must be one of location, event, season, media"),
         (["-o", "report.pdf"], 2, "written as .html or .json"),
         (["--samples", "1"], 2, "--samples"),
     ],

@@ -158,7 +158,11 @@ def test_an_option_of_a_reader_has_its_type(tmp_path: Path, options: Any, compla
         ({"threshold": "high"}, "a number"),
         ({"interval": 60, "format": "csv"}, "has no option 'interval'"),
         ({"format": "nonsense"}, "nonsense"),
-        ({"mode": "move", "format": "sorted"}, "symlink or hardlink or copy, not 'move'"),
+        ({"mode": "sidecar", "format": "sorted"}, "symlink or hardlink or copy, not 'sidecar'"),
+        (
+            {"mode": "move", "format": "sorted"},
+            "mode must be one of symlink, hardlink, copy, sidecar, not 'move'",
+        ),
     ],
 )
 def test_an_option_of_a_writer_has_its_type(desk: Path, options: Any, complaint: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 
+from trapline.arguments import checked
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet
@@ -169,6 +170,7 @@ class Catalog:
         """The media for which all `predicates` hold."""
         return replace(self, table=self.table.filter(*predicates))
 
+    @checked
     def part(self, name: str) -> Catalog:
         """The media of one part of the split; an error if there is none."""
         media = self.filter(pl.col("split") == name)
@@ -238,6 +240,7 @@ class Catalog:
 
         return api.write_catalog(self, output)
 
+    @checked
     def save(self, path: Path | str) -> Path:
         """Write the catalog as Parquet; its root is kept relative to the file where that is possible."""
         path = Path(path).absolute()
@@ -261,6 +264,7 @@ class Catalog:
         return path
 
     @classmethod
+    @checked
     def load(cls, path: Path | str) -> Catalog:
         """Read a catalog that `save` wrote.
 

@@ -22,8 +22,9 @@ from typing import Annotated, Any
 import typer
 
 from trapline import __version__
+from trapline.arguments import naming_options
 from trapline.cli._common import warnings_as_notes
-from trapline.errors import TraplineError
+from trapline.errors import TraplineError, describe_system_error
 
 
 def build_app(command: str | None = None) -> typer.Typer:
@@ -96,6 +97,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
@@ -103,6 +105,7 @@ def _options(
     ] = False,
 ) -> None:
     """From a card full of camera-trap photos to a species table one can defend."""
+    context.with_resource(naming_options())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -139,7 +142,7 @@ def _leave(error: BaseException, arguments: list[str], stopped: bool) -> None:
         )
         sys.exit(1)
     if isinstance(error, OSError):  # a full disk, a folder that may not be written to: not ours
-        typer.echo(f"Error: {_what_the_system_says(error)}", err=True)
+        typer.echo(f"Error: {describe_system_error(error)}", err=True)
         sys.exit(1)
 
 
@@ -198,12 +201,3 @@ _AFTER_STOP = {
 
 def _command(arguments: list[str]) -> str:
     return next((word for word in arguments if not word.startswith("-")), "")
-
-
-def _what_the_system_says(error: OSError) -> str:
-    """`Is a directory: out.parquet`, and what to look at."""
-    where = error.filename2 or error.filename
-    what = error.strerror or type(error).__name__
-    return (
-        f"{what}{f': {where}' if where else ''}. Check the path, your rights there and the room on the disk."
-    )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from trapline.arguments import checked
 from trapline.evaluation import words
 from trapline.evaluation.result_part import Box, ResultPart, SavedResult
 
@@ -186,6 +187,7 @@ class Exploration(SavedResult):
         several = ", ".join(f"{labels}: {events:,}" for labels, events in self.events_by_labels.items())
         return [*table, *(["", f"Events by number of labels: {several}"] if several else [])]
 
+    @checked
     def save_report(self, path: Path | str, *, pictures: bool = True) -> Path:
         """Write one self-contained HTML page, with or without example photos."""
         from trapline.reports import write_exploration

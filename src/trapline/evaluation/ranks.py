@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from trapline.arguments import checked
 from trapline.catalog import Catalog
 from trapline.evaluation.node_figures import NodeResult, figures_by_node
 from trapline.evaluation.rank_figures import RankResult, TaxonResult, figures_by_rank
@@ -53,6 +54,7 @@ class RankEvaluation(ResultPart):
     rollup: RollUpResult
     answers: tuple[JudgedObservation, ...] = Field((), exclude=True, repr=False)
 
+    @checked
     def save_tables(self, folder: Path | str) -> list[Path]:
         """Write the tables by rank, by taxon, by node and of the answers, as CSV.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, ValidationError
 
+from trapline.arguments import checked
 from trapline.errors import DataError
 from trapline.evaluation import words
 from trapline.evaluation.matching import Counts
@@ -262,6 +263,7 @@ class Evaluation(SavedResult):
         return as_html(f"{self.name} on {self.measured_on}", [*leaks, *rows], " ".join(self.notes))
 
     @classmethod
+    @checked
     def load_json(cls, path: Path | str) -> Evaluation:
         """Read what `save_json` wrote.
 
@@ -274,6 +276,7 @@ class Evaluation(SavedResult):
         except (OSError, ValueError, ValidationError) as error:
             raise DataError(f"{path} cannot be read as an evaluation: {error}") from error
 
+    @checked
     def save_report(
         self, path: Path | str, *, pictures: int = 24, beside: Mapping[str, Evaluation] | None = None
     ) -> Path:

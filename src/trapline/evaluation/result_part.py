@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from trapline.arguments import checked
+
 
 class ResultPart(BaseModel):
     """A part of a result: it does not change, and a field that it does not know is an error."""
@@ -28,6 +30,7 @@ def best_boxes(boxes: Sequence[Mapping[str, Any]] | None, most: int) -> tuple[Bo
 class SavedResult(ResultPart):
     """A whole result, which is saved as JSON."""
 
+    @checked
     def save_json(self, path: Path | str) -> Path:
         """Write everything but the pictures."""
         path = Path(path)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, parser
 
+from trapline.arguments import Count, checked
 from trapline.errors import DataError, UsageError, require
 from trapline.images import Preprocessing
 from trapline.models.graph_parts import forget_exporter
@@ -73,6 +74,7 @@ class Detector:
         UsageError: options out of range, or the number of categories is another.
     """
 
+    @checked
     def __init__(
         self,
         path: Path | str,
@@ -80,8 +82,8 @@ class Detector:
         categories: Sequence[str] | None = None,
         min_conf: float = 0.05,
         overlap: float = 0.45,
-        most: int = 64,
-        threads: int | None = None,
+        most: Count = 64,
+        threads: Count | None = None,
         runtime: str = "auto",
         trial: Trial | None = STANDARD,
     ) -> None:

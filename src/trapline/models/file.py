@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from trapline.arguments import Count, checked
 from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.models.card import Card
@@ -123,11 +124,12 @@ class ModelFile:
         UsageError: the runtime is not on this machine.
     """
 
+    @checked
     def __init__(
         self,
         path: Path | str,
         *,
-        threads: int | None = None,
+        threads: Count | None = None,
         runtime: str = "auto",
         trial: Trial | None = STANDARD,
     ) -> None:

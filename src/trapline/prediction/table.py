@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trapline.arguments import checked
 from trapline.catalog import BOX, Catalog, for_polars, read_parquet
 from trapline.errors import DataError, UsageError, kind_of
 from trapline.notebook import as_html
@@ -239,6 +240,7 @@ class Predictions:
             "info": self.facts.as_json(),
         }
 
+    @checked
     def save(self, path: Path | str) -> Path:
         """Write Parquet (header in its metadata) or CSV (header in `<path>.json` beside it).
 
@@ -248,6 +250,7 @@ class Predictions:
         return write_table(self, self.table.lazy(), path)
 
     @classmethod
+    @checked
     def load(cls, path: Path | str) -> Predictions:
         """Read what `save` wrote.
 
