@@ -1,12 +1,18 @@
 """What the Python functions take, what they refuse, and what a notebook shows."""
 
+import copy
+import pickle
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 
 import trapline
 from trapline import api
@@ -246,6 +252,58 @@ def test_an_open_model_is_found_from_another_folder(desk: Path, monkeypatch: pyt
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     assert model.content() == (desk / "model.onnx").read_bytes()
+
+
+def test_an_open_model_is_opened_again_in_another_process(desk: Path, write_tiny_model: Any) -> None:
+    model = trapline.ModelFile("model.onnx", threads=1)
+    packed = pickle.dumps(model)
+    assert pickle.loads(packed).fingerprint == model.fingerprint
+    assert copy.copy(model).card == model.card
+    write_tiny_model(desk / "model.onnx", labels=("c", "d"))
+    with pytest.raises(DataError, match="has changed since"):
+        pickle.loads(packed)
+
+
+def test_a_catalog_takes_the_place_of_no_other_kind_of_file(desk: Path) -> None:
+    catalog = Catalog.load("photos.parquet")
+    before = Path("list.txt").read_bytes()
+    for name in ("list.txt", "photos/0.png", "model.onnx"):
+        with pytest.raises(DataError, match="name another file"):
+            catalog.save(name)
+    assert Path("list.txt").read_bytes() == before
+    assert catalog.save("photos.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("splitter", "groups"),
+    [
+        (trapline.ByLocation(folds=3), [f"place {n % 6}" for n in range(60)]),
+        (trapline.ByEvent(folds=3), [n // 3 for n in range(60)]),
+        (trapline.AtRandom(folds=3), None),
+        (trapline.BySeason(folds="each"), [f"S{n // 20}" for n in range(60)]),
+        (trapline.ByDate(ratios=(2, 1)), [datetime(2020, 1, 1) + timedelta(days=n) for n in range(60)]),
+        (trapline.ByColumn(), ["train"] * 40 + ["validation"] * 20),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_splitter_is_a_cv_of_scikit_learn(splitter: Any, groups: Any) -> None:
+    features = np.random.default_rng(0).random((60, 3))
+    truth = np.arange(60) % 2
+    scores = cross_val_score(LogisticRegression(), features, truth, groups=groups, cv=splitter)
+    assert len(scores) == splitter.get_n_splits(features, truth, groups)
+    for train, validation in splitter.split(features, truth, groups):
+        assert not {*train} & {*validation}
+        if groups is not None and splitter.by != "column":
+            assert not {groups[row] for row in train} & {groups[row] for row in validation}
+
+
+def test_rows_without_what_is_split_by_are_refused() -> None:
+    with pytest.raises(UsageError, match="give groups, one a row"):
+        cross_val_score(
+            LogisticRegression(), np.zeros((9, 1)), np.arange(9) % 3, cv=trapline.ByLocation(folds=3)
+        )
+    with pytest.raises(UsageError, match="2 groups for 3 rows"):
+        next(trapline.ByLocation(folds=3).split(np.zeros((3, 1)), [0, 1, 1], ["a", "b"]))
 
 
 def test_a_name_that_is_none_says_what_is_near() -> None:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.catalog.facts import SplitMethod
 from trapline.catalog.named_parts import check_named
@@ -40,6 +42,7 @@ SEED = 42
 
 Ints = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
+Values = Collection[Any]
 Names = str | Sequence[str]
 """What is named for a part: `S1`, `["S1", "S2"]`, `S1..S4` (S2 comes before S10)."""
 
@@ -51,14 +54,17 @@ class Splitter(ABC):
     their own labels nor by their event's (`EVENT_LABELS`), are in no part, except by `ByColumn`, which takes
     what is published as it is.
 
-    As with scikit-learn's splitters, `split` gives indices, so that `cross_val_score(estimator, X, y,
-    cv=splitter.split(catalog))` judges by them; X has the rows of the catalog.
+    As with scikit-learn's splitters, `split` gives indices, and `cross_val_score(estimator, X, y,
+    groups=locations, cv=ByLocation(folds=5))` judges by them. Groups are what the splitter keeps together or
+    orders by: locations, events, seasons, times or the parts published, one a row of X.
 
     Attributes:
         by: what the record of a split calls the way, and `trapline split --by`.
+        column: of a catalog, which holds the groups.
     """
 
     by: str
+    column: str | None
 
     @abstractmethod
     def apply(self, catalog: Catalog, *, check_files: bool = True) -> Catalog:
@@ -76,7 +82,7 @@ class Splitter(ABC):
             DataError: no labels, no locations (times, seasons), or too few of them for the parts.
         """
 
-    def get_n_splits(self, catalog: Catalog | None = None) -> int:
+    def get_n_splits(self, catalog: Sized | None = None, y: Any = None, groups: Values | None = None) -> int:
         """How many catalogs `folds` gives: 1 but of a splitter with folds."""
         return 1
 
@@ -87,11 +93,43 @@ class Splitter(ABC):
         """
         yield self.apply(catalog, check_files=False)
 
-    def split(self, catalog: Catalog) -> Iterator[tuple[Indices, Indices]]:
-        """The rows that train and those that validate, for each of `folds`."""
-        for fold in self.folds(catalog):
+    def split(
+        self, catalog: Sized, y: Values | None = None, groups: Values | None = None
+    ) -> Iterator[tuple[Indices, Indices]]:
+        """The rows that train and those that validate, for each of `folds`.
+
+        Args:
+            catalog: one, or anything with as many rows, as scikit-learn's X.
+            y: beside such an X, the label of each row, so that classes are dealt evenly.
+            groups: beside such an X, see the class.
+
+        Raises:
+            UsageError: X is no catalog, and what the splitter goes by is not given.
+        """
+        for fold in self.folds(self._as_catalog(catalog, y, groups)):
             parts = fold.table["split"]
             yield (parts == "train").arg_true().to_numpy(), (parts == "validation").arg_true().to_numpy()
+
+    def _as_catalog(self, rows: Sized, y: Values | None = None, groups: Values | None = None) -> Catalog:
+        """The catalog, or one of rows of which no more is known than what is split by."""
+        if isinstance(rows, Catalog):
+            return rows
+        if groups is None and self.by != "random":
+            raise UsageError(
+                f"{type(self).__name__} splits a catalog, or rows of which it knows the {self.by}: give "
+                f'groups, one a row, as groups=catalog.table["{self.column}"].'
+            )
+        sized = next(one for one in (groups, y, rows) if one is not None)  # a sparse X has no length
+        labels = ["unknown"] * len(sized) if y is None else [f"class {one}" for one in y]
+        if groups is not None and len(groups) != len(labels):
+            raise UsageError(f"There are {len(groups)} groups for {len(labels)} rows: give one a row.")
+        ids = pl.Series(range(len(labels))).cast(pl.String)
+        table = pl.DataFrame({"media_id": ids, "file_path": ids, "labels": [[label] for label in labels]})
+        if groups is not None:
+            own = pl.Series(list(groups))
+            own = own if self.column == "camera_time" else own.cast(pl.String)
+            table = table.with_columns(own.alias(self.column or "published_split"))
+        return Catalog.from_rows(table, Path(), "rows without a catalog")
 
     def _options(self) -> dict[str, object]:
         return dict(vars(self))
@@ -139,7 +177,7 @@ class _Shared(Splitter):
         """By which groups are dealt; None where they are not drawn."""
         return None
 
-    def get_n_splits(self, catalog: Catalog | None = None) -> int:
+    def get_n_splits(self, catalog: Sized | None = None, y: Any = None, groups: Values | None = None) -> int:
         """How many catalogs `folds` gives; one a season needs the catalog to tell."""
         return self.n_splits if isinstance(self.n_splits, int) else 1
 
@@ -226,6 +264,7 @@ class ByLocation(_Balanced):
     """
 
     by = "location"
+    column = "location_id"
 
     @classmethod
     def named(cls, *, train: Names = (), validation: Names = (), test: Names = ()) -> NamedParts:
@@ -237,12 +276,14 @@ class ByEvent(_Balanced):
     """Whole events; locations are shared. Options as of `ByLocation`."""
 
     by = "event"
+    column = "event_id"
 
 
 class AtRandom(_Balanced):
     """Single events, or media that have none; stratified by label. Options as of `ByLocation`."""
 
     by = "random"
+    column = "event_id"
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -280,13 +321,13 @@ class BySeason(_Shared):
         """The seasons named; what is named for none trains if nothing is named for training."""
         return NamedParts("season", column, _named(train, validation, test))
 
-    def get_n_splits(self, catalog: Catalog | None = None) -> int:
+    def get_n_splits(self, catalog: Sized | None = None, y: Any = None, groups: Values | None = None) -> int:
         """See `Splitter`; `each` needs the catalog to tell."""
         if self.n_splits != "each":
             return super().get_n_splits(catalog)
         if catalog is None:
             raise UsageError("How many seasons there are is in the catalog: get_n_splits(catalog).")
-        return season_count(catalog, self.column)
+        return season_count(self._as_catalog(catalog, groups=groups), self.column)
 
     def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Ints:
         return deal_in_order_of_time(catalog, shares, self.column)
@@ -305,6 +346,7 @@ class ByDate(Splitter):
     """
 
     by = "date"
+    column = "camera_time"
     ratios: tuple[float, ...] | None
     dates: tuple[datetime, ...]
 

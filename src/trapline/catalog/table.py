@@ -242,8 +242,15 @@ class Catalog:
 
     @checked
     def save(self, path: Path | str) -> Path:
-        """Write the catalog as Parquet; its root is kept relative to the file where that is possible."""
+        """Write the catalog as Parquet; its root is kept relative to the file where that is possible.
+
+        Raises:
+            DataError: something else than Parquet is there, or it cannot be written.
+        """
         path = Path(path).absolute()
+        there = kind_of(path) if path.exists() else None
+        if there not in (None, "a Parquet table", "an empty file"):
+            raise DataError(f"{path} is {there}, and no catalog that another may replace: name another file.")
         header = {
             "format_version": FORMAT_VERSION,
             "root": _relative_root(self.root, path.parent),

@@ -6,7 +6,7 @@ is a declared exception to "data goes one way", and they hold nothing of their o
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -152,7 +152,13 @@ class ModelFile:
         model._open(content, threads, runtime)
         return model
 
+    def __reduce__(self) -> tuple[Callable[..., ModelFile], tuple[object, ...]]:
+        """For processes of joblib and the like: opened again there, if it is the same file still."""
+        preprocessing = self.card.preprocessing
+        return _reopen, (self._file, self._threads, self.runtime, self.fingerprint, preprocessing)
+
     def _open(self, content: bytes, threads: int | None, runtime: str) -> None:
+        self._threads = threads
         self.fingerprint = fingerprint_of(content)
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
@@ -222,7 +228,8 @@ class ModelFile:
         ):
             if isinstance(fixed, int) and fixed != wanted:
                 raise DataError(f"{self.path} only takes images of {name} {fixed}, not {wanted}.")
-        changed = copy.copy(self)
+        changed = object.__new__(type(self))
+        vars(changed).update(vars(self))
         changed.card = self.card.model_copy(update={"preprocessing": preprocessing})
         return changed
 
@@ -263,6 +270,15 @@ class ModelFile:
                 )
         none = np.empty((len(images), 0), np.float32)
         return Outputs(outputs.get("probabilities", none), outputs.get("logits", none), outputs["embedding"])
+
+
+def _reopen(
+    path: Path, threads: int | None, runtime: str, fingerprint: str, preprocessing: Preprocessing
+) -> ModelFile:
+    model = ModelFile(path, threads=threads, runtime=runtime)
+    if model.fingerprint != fingerprint:
+        raise DataError(f"{path} has changed since it was opened. Begin again.")
+    return model.with_preprocessing(preprocessing)
 
 
 def _with_span(value: float, low: float | None, high: float | None) -> str:
