@@ -17,6 +17,34 @@ if TYPE_CHECKING:
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the output if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Report = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write a report: .html to read, .json for scripts.")
+]
+Table = Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")]
+Part = Annotated[str | None, typer.Option(help="Only this part of the split: train, validation, test.")]
+CropBoxes = Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")]
+
+RecipeFile = Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")]
+RecipeTaxonomy = Annotated[
+    Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe: optimiser.lr=1e-4. Repeat it."),
+]
+AllowLeak = Annotated[bool, typer.Option("--allow-leak", help="Train though the split leaks.")]
+
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that decode photos; as many as there are cores.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
+]
+Runtime = Annotated[
+    str, typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino.")
+]
+
 TrainNames = Annotated[
     list[str] | None,
     typer.Option("--train", help="With --by season or location: what trains (S1, S1..S4). Repeatable."),
@@ -77,6 +105,13 @@ def parse_numbers(text: str | None, option: str) -> list[float] | None:
         return [float(word) for word in text.split(",")]
     except ValueError:
         raise UsageError(f"{option} takes numbers with commas, as in 70,15,15; not '{text}'.") from None
+
+
+def print_json(result: object, indent: int | None = None) -> None:
+    """Print a result on standard output as JSON; what it does not know (paths, times) is text."""
+    import json
+
+    typer.echo(json.dumps(result, indent=indent, default=str))
 
 
 def note(sentence: str) -> None:

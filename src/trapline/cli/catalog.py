@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, progress, refuse_as_catalog
+from trapline.cli._common import Force, Json, print_json, progress, refuse_as_catalog
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,15 +91,13 @@ def run(
     if output is not None:
         catalog.save(output)
     if json:
-        import json as writer
-
         document = {
             **summarise(catalog),
             "files": files and files.as_dict(),
             "links": linked and asdict(linked),
             "output": output and str(output),
         }
-        typer.echo(writer.dumps(document, indent=1, default=str))
+        print_json(document, indent=1)
     else:
         _show(catalog, files)
         if linked is not None:

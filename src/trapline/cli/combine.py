@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, refuse_as_predictions
+from trapline.cli._common import Force, Table, refuse_as_predictions
 
 
 def run(
@@ -15,7 +15,7 @@ def run(
         Path, typer.Argument(help="The catalog that was predicted, with its boxes and events.")
     ],
     predictions: Annotated[list[Path], typer.Argument(help="Predictions of its media, a table a model.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
+    output: Table,
     like: Annotated[
         Path | None,
         typer.Option("--like", help="Weigh the models as in this combined table [learn it from the labels]."),

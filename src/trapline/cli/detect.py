@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, note, progress, refuse_to_overwrite
+from trapline.cli import _common as common
 
 if TYPE_CHECKING:
     from trapline.catalog import DetectedBoxes
@@ -27,9 +27,7 @@ def run(
             "-o", "--output", help="A catalog (.parquet) or MegaDetector JSON (.json).", show_default=False
         ),
     ],
-    part: Annotated[
-        str | None, typer.Option(help="Only this part of the split: train, validation, test.")
-    ] = None,
+    part: common.Part = None,
     where_none: Annotated[
         bool, typer.Option("--where-none", help="Only photos without a box; the others keep their boxes.")
     ] = False,
@@ -40,27 +38,19 @@ def run(
     categories: Annotated[
         str | None, typer.Option(help="What the detector finds, in its order: animal,person,vehicle.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decode photos; as many as there are cores.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
-    ] = None,
-    runtime: Annotated[
-        str, typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino.")
-    ] = "auto",
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")
-    ] = False,
-    force: Force = False,
-    json: Json = False,
+    workers: common.Workers = None,
+    threads: common.Threads = None,
+    runtime: common.Runtime = "auto",
+    fresh: common.Fresh = False,
+    force: common.Force = False,
+    json: common.Json = False,
 ) -> None:
     """Find boxes in every photo of SOURCE with DETECTOR. Run again to go on after an interruption."""
     from trapline import api
     from trapline.catalog import DetectedBoxes
 
-    refuse_to_overwrite(output, force)
-    with progress() as display:
+    common.refuse_to_overwrite(output, force)
+    with common.progress() as display:
         task = display.add_task("detect", total=None, rate="")
 
         def show(now: Progress) -> None:
@@ -79,7 +69,7 @@ def run(
             threads=threads,
             runtime=runtime,
             fresh=fresh,
-            say=note,
+            say=common.note,
             progress=show,
         )
     assert isinstance(detection.facts.boxes, DetectedBoxes)
@@ -88,9 +78,7 @@ def run(
 
 def _show(boxes: DetectedBoxes, output: Path, json: bool) -> None:
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"output": output.as_posix(), **boxes.as_json()}, indent=1))
+        common.print_json({"output": output.as_posix(), **boxes.as_json()}, indent=1)
         return
     typer.echo(
         f"Wrote {output}: {boxes.with_boxes} of {boxes.media} photos have a box of confidence "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, progress
+from trapline.cli._common import Force, Json, print_json, progress
 
 if TYPE_CHECKING:
     from trapline.storage import Downloaded
@@ -53,11 +53,9 @@ def run(
 def _show(downloaded: Downloaded, output: Path, json: bool) -> None:
     names = downloaded.files
     if json:
-        from json import dumps
-
         facts = {"output": output.as_posix(), "bytes": downloaded.size, "sha256": downloaded.sha256}
         facts |= {"fetched": downloaded.fetched} | ({} if names is None else {"files": len(names)})
-        typer.echo(dumps(facts, indent=1))
+        print_json(facts, indent=1)
         return
     what = f"{downloaded.size / 1e6:,.1f} MB" if names is None else f"{len(names):,} files"
     there = " It was there already." if not downloaded.fetched else ""

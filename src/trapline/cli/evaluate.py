@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Report, Seed, refuse_to_overwrite
 
 
 def run(
     catalog: Annotated[Path, typer.Argument(help="The catalog with the true labels (.parquet).")],
     predictions: Annotated[Path, typer.Argument(help="What `trapline predict` wrote (.parquet or .csv).")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write a report: .html to read, .json for scripts.")
-    ] = None,
+    output: Report = None,
     tables: Annotated[
         Path | None, typer.Option(help="Models of taxa: a folder for the tables by rank and node, as CSV.")
     ] = None,

@@ -7,14 +7,12 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, progress, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Report, Seed, progress, refuse_to_overwrite
 
 
 def run(
     catalog: Annotated[Path, typer.Argument(help="The catalog (.parquet).")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write a report: .html to read, .json for scripts.")
-    ] = None,
+    output: Report = None,
     sample: Annotated[int, typer.Option(min=0, help="Photos to open for sizes, colour and damage.")] = 500,
     full: Annotated[
         bool, typer.Option("--full", help="Open every photo, and look for those that look alike.")

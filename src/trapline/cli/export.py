@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Seed, TfInput, TfOutput, TfRange, refuse_to_overwrite
+from trapline.cli import _common as common
 
 if TYPE_CHECKING:
     from trapline.models import Detector, Int8Export, TfSignature
@@ -44,19 +44,19 @@ def run(
         bool,
         typer.Option("--seven-bits", help="int8: safe on processors without VNNI too, and less exact."),
     ] = False,
-    tf_input: TfInput = None,
-    tf_output: TfOutput = None,
-    tf_range: TfRange = None,
+    tf_input: common.TfInput = None,
+    tf_output: common.TfOutput = None,
+    tf_range: common.TfRange = None,
     media: Annotated[int, typer.Option(min=1, help="Training photos that ranges are read from.")] = 200,
-    seed: Seed = 42,
-    force: Force = False,
-    json: Json = False,
+    seed: common.Seed = 42,
+    force: common.Force = False,
+    json: common.Json = False,
 ) -> None:
     """Write MODEL in another form, and say what that costs."""
     from trapline import api
     from trapline.errors import UsageError
 
-    refuse_to_overwrite(output, force)
+    common.refuse_to_overwrite(output, force)
     if int8 + detector + (format is not None) != 1 or format not in (None, "saved-model"):
         raise UsageError(
             "Say what to export to: --int8, a model file in eight bits; --format saved-model, a folder for "
@@ -84,10 +84,8 @@ def run(
 def _show_detector(detector: Detector, json: bool) -> None:
     size = detector.preprocessing
     if json:
-        from json import dumps
-
         facts = {"output": detector.path.as_posix(), "fingerprint": detector.fingerprint}
-        typer.echo(dumps(facts | {"categories": list(detector.categories), "side": size.height}, indent=1))
+        common.print_json(facts | {"categories": list(detector.categories), "side": size.height}, indent=1)
         return
     typer.echo(
         f"Wrote {detector.path}: finds {', '.join(detector.categories)} in pictures of {size.height} × "
@@ -101,9 +99,7 @@ def _saved_model(model: Path, output: Path, signature: TfSignature, json: bool) 
     written = api.export_saved_model(model, output, signature)
     size = (written / "saved_model.pb").stat().st_size
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"output": written.as_posix(), "bytes": size}))
+        common.print_json({"output": written.as_posix(), "bytes": size})
         return
     pixels = "uint8" if signature.range is None else f"float32, {signature.range}"
     typer.echo(
@@ -117,8 +113,6 @@ def _show_int8(done: Int8Export, json: bool) -> None:
 
     export = done.export
     if json:
-        from json import dumps
-
         facts = {
             "output": done.path.as_posix(),
             "bytes": dict(zip(("before", "after"), done.bytes, strict=True)),
@@ -127,7 +121,7 @@ def _show_int8(done: Int8Export, json: bool) -> None:
             "left_out": done.left_out,
             "export": export.model_dump(mode="json"),
         }
-        typer.echo(dumps(facts, indent=1))
+        common.print_json(facts, indent=1)
         return
     before, after = (size / 1e6 for size in done.bytes)
     typer.echo(f"Wrote {done.path}: {after:.1f} MB, before {before:.1f} MB.")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, refuse_as_predictions
+from trapline.cli._common import Force, Table, refuse_as_predictions
 
 
 def run(
     predictions: Annotated[Path, typer.Argument(help="Predictions of media.")],
     catalog: Annotated[Path, typer.Argument(help="The catalog that was predicted, with its events.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
+    output: Table,
     how: Annotated[
         str | None,
         typer.Option(

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import (
-    Force,
-    Json,
-    note,
-    progress,
-    refuse_as_predictions,
-    warnings_as_notes,
-)
+from trapline.cli import _common as common
 
 if TYPE_CHECKING:
     from trapline.prediction import Progress, RunEstimate, Summary
@@ -28,40 +21,27 @@ def run(
             help="A catalog, a folder, one photo, a .txt list of paths, or any format of `catalog`."
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")
-    ] = Path("predictions.csv"),
+    output: common.Table = Path("predictions.csv"),
     level: Annotated[
         str,
         typer.Option(help="media: a row a photo. box: a row a detector's box. event: a row an event."),
     ] = "media",
-    part: Annotated[
-        str | None, typer.Option(help="Only this part of the split: train, validation, test.")
-    ] = None,
-    boxes: Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")] = None,
+    part: common.Part = None,
+    boxes: common.CropBoxes = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Media a batch.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decode photos; as many as there are cores.")
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
-    ] = None,
-    runtime: Annotated[
-        str,
-        typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino."),
-    ] = "auto",
+    workers: common.Workers = None,
+    threads: common.Threads = None,
+    runtime: common.Runtime = "auto",
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Leave with status 1 if any media failed, or a folder was not read."),
     ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")
-    ] = False,
+    fresh: common.Fresh = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a sample, say how long it would take, write nothing.")
     ] = False,
-    force: Force = False,
-    json: Json = False,
+    force: common.Force = False,
+    json: common.Json = False,
 ) -> None:
     """Predict every photo of SOURCE and write one row for each. Run again to go on after an interruption."""
     from trapline import api
@@ -79,13 +59,13 @@ def run(
             threads=threads,
             runtime=runtime,
             fresh=fresh,
-            say=note,
+            say=common.note,
         )
         _show_estimate(guess, json)
         return
-    refuse_as_predictions(output, force)
+    common.refuse_as_predictions(output, force)
     last: list[Progress] = []
-    with warnings_as_notes(), progress() as display:
+    with common.warnings_as_notes(), common.progress() as display:
         task = display.add_task(f"read {source}", total=None, rate="")
 
         def show(now: Progress) -> None:
@@ -106,7 +86,7 @@ def run(
             threads=threads,
             runtime=runtime,
             fresh=fresh,
-            say=note,
+            say=common.note,
             progress=show,
         )
     _show_summary(done.summary, output, level, done.runtime, last[0] if last else None, json)
@@ -116,10 +96,7 @@ def run(
 
 def _show_estimate(guess: RunEstimate, json: bool) -> None:
     if json:
-        import dataclasses
-        from json import dumps
-
-        typer.echo(dumps(dataclasses.asdict(guess)))
+        common.print_json(vars(guess))
         return
     typer.echo(f"{guess.media} media, {guess.earlier} of them done by an earlier run.")
     typer.echo(
@@ -133,16 +110,15 @@ def _show_summary(
     now = last.done - last.earlier if last else 0
     rate = last.rate if last else 0.0
     if json:
-        import dataclasses
-        from json import dumps
+        from dataclasses import asdict
 
         result = {
             "output": str(output),
             "runtime": runtime,
-            **dataclasses.asdict(summary),
+            **asdict(summary),
             "predicted_now": now,
         }
-        typer.echo(dumps(result | {"seconds": last.seconds if last else 0.0, "media_per_second": rate}))
+        common.print_json(result | {"seconds": last.seconds if last else 0.0, "media_per_second": rate})
         return
     things = {"media": "media", "box": "boxes and full frames", "event": "events"}[level]
     skipped = f", {summary.skipped} boxes skipped" if summary.skipped else ""

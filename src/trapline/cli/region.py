@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, refuse_as_predictions
+from trapline.cli._common import Force, Table, refuse_as_predictions
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
             help="CSV: name (label, taxon or common name) and, if you like, weight, genus, family, …"
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")],
+    output: Table,
     unlisted: Annotated[
         float, typer.Option(min=0, help="Weight of animals that are not named; 0 rules them out.")
     ] = 0.01,

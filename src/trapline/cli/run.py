@@ -7,15 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import (
-    SplitSeed,
-    TestNames,
-    TrainNames,
-    ValidateNames,
-    parse_numbers,
-    progress,
-    warnings_as_notes,
-)
+from trapline.cli import _common as common
 
 
 def run(
@@ -24,28 +16,23 @@ def run(
     recipe: Annotated[
         str, typer.Option("-r", "--recipe", help="A recipe, such as small-cnn or conser-vision-resnet50.")
     ] = "head",
-    recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe: key=value. Repeatable."),
-    ] = None,
+    recipe_file: common.RecipeFile = None,
+    taxonomy: common.RecipeTaxonomy = None,
+    set_: common.Changes = None,
     format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
-    boxes: Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")] = None,
+    boxes: common.CropBoxes = None,
     by: Annotated[
         str, typer.Option(help="Split by location, event, random, season, date, or published.")
     ] = "location",
     ratios: Annotated[str | None, typer.Option(help="Train, validation and test [70,15,15].")] = None,
-    train: TrainNames = None,
-    validate: ValidateNames = None,
-    test: TestNames = None,
+    train: common.TrainNames = None,
+    validate: common.ValidateNames = None,
+    test: common.TestNames = None,
     absent: Annotated[
         float | None, typer.Option(help="In the submission, probability of labels that no photo has.")
     ] = None,
-    seed: SplitSeed = None,
-    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train although the split leaks.")] = False,
+    seed: common.SplitSeed = None,
+    allow_leak: common.AllowLeak = False,
 ) -> None:
     """Run a recipe whole: catalog, explore, split, train, predict, evaluate and, where asked for, submit."""
     from trapline import api
@@ -54,13 +41,13 @@ def run(
 
     splitter = make_splitter(
         by,
-        ratios=parse_numbers(ratios, "--ratios"),
+        ratios=common.parse_numbers(ratios, "--ratios"),
         seed=seed,
         train=train,
         validation=validate,
         test=test,
     )
-    with warnings_as_notes(), progress() as display:
+    with common.warnings_as_notes(), common.progress() as display:
         api.run(
             source,
             output,

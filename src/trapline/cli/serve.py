@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import TfInput, TfOutput, TfRange
+from trapline.cli._common import Runtime, TfInput, TfOutput, TfRange
 from trapline.errors import UsageError
 
 _BACKENDS = ("v2", "tensorflow")
@@ -45,10 +45,7 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Photos at one time, per worker; as many as there are cores.")
     ] = None,
-    runtime: Annotated[
-        str,
-        typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino."),
-    ] = "auto",
+    runtime: Runtime = "auto",
     batch: Annotated[
         int | None,
         typer.Option(min=1, max=256, help="Most photos run at once; 1 on a processor, 16 on a GPU."),

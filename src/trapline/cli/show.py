@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, parse_numbers, refuse_to_overwrite
+from trapline.cli._common import Force, Json, parse_numbers, print_json, refuse_to_overwrite
 from trapline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,15 +59,13 @@ def run(
     if output is not None:
         raise UsageError("-o names the drawing of the network: ask for it with --layers.")
     if json:
-        import json as writer
-
         facts = {
             "path": opened.path.as_posix(),
             "bytes": opened.path.stat().st_size,
             "fingerprint": opened.fingerprint,
             "card": opened.card.model_dump(mode="json"),
         }
-        typer.echo(writer.dumps(facts, indent=1))
+        print_json(facts, indent=1)
         return
     for name, value in _lines(opened):
         typer.echo(f"{name:<15} {value}".rstrip())
@@ -76,10 +74,9 @@ def run(
 def _explain(model: ModelFile, photo: Path, catalog: Path | None, box: str | None, json: bool) -> None:
     explanation = model.explain(photo, catalog=catalog, box=None if box is None else _box(box))
     if json:
-        import dataclasses
-        import json as writer
+        from dataclasses import asdict
 
-        typer.echo(writer.dumps(dataclasses.asdict(explanation), indent=1))
+        print_json(asdict(explanation), indent=1)
         return
     answer = (
         "none: no rank keeps what the model promises" if explanation.answer is None else explanation.answer
@@ -112,11 +109,10 @@ def _layers(model: ModelFile, output: Path | None, force: bool, json: bool) -> N
         refuse_to_overwrite(output, force)
         draw_network(layers, f"{model.card.name}\n{summary}", output)
     if json:
-        import dataclasses
-        import json as writer
+        from dataclasses import asdict
 
-        rows = [dataclasses.asdict(layer) for layer in layers]
-        typer.echo(writer.dumps({"parameters": total, "layers": rows}, indent=1))
+        rows = [asdict(layer) for layer in layers]
+        print_json({"parameters": total, "layers": rows}, indent=1)
         return
     names = max((len(layer.name) for layer in layers), default=0)
     operators = max((len(layer.operator) for layer in layers), default=0)

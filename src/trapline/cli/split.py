@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import (
-    Force,
-    Json,
-    SplitSeed,
-    TestNames,
-    TrainNames,
-    ValidateNames,
-    parse_numbers,
-    refuse_as_catalog,
-)
+from trapline.cli import _common as common
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,15 +36,15 @@ def run(
     dates: Annotated[
         str | None, typer.Option("--dates", help="With --by date: where validation and test begin.")
     ] = None,
-    train: TrainNames = None,
-    validate: ValidateNames = None,
-    test: TestNames = None,
+    train: common.TrainNames = None,
+    validate: common.ValidateNames = None,
+    test: common.TestNames = None,
     files: Annotated[
         bool, typer.Option("--files/--no-files", help="Look for equal files in several parts (reads them).")
     ] = True,
-    seed: SplitSeed = None,
-    json: Json = False,
-    force: Force = False,
+    seed: common.SplitSeed = None,
+    json: common.Json = False,
+    force: common.Force = False,
 ) -> None:
     """Split a catalog into train, validation and test: by location unless asked otherwise."""
     from trapline import api
@@ -61,7 +52,7 @@ def run(
 
     splitter = make_splitter(
         by,
-        ratios=parse_numbers(ratios, "--ratios"),
+        ratios=common.parse_numbers(ratios, "--ratios"),
         folds=folds,
         fold=fold,
         seed=seed,
@@ -72,15 +63,13 @@ def run(
         test=test,
     )
     output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
-    refuse_as_catalog(output, force)
+    common.refuse_as_catalog(output, force)
     done = api.split(catalog, splitter, check_files=files)
     done.save(output)
     record = done.facts.split
     assert record is not None
     if json:
-        import json as writer
-
-        typer.echo(writer.dumps({"output": str(output), **record.as_json()}, indent=1, default=str))
+        common.print_json({"output": str(output), **record.as_json()}, indent=1)
     else:
         _show(done, record, output)
 

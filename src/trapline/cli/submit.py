@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, refuse_to_overwrite
+from trapline.cli._common import Force, Json, print_json, refuse_to_overwrite
 
 
 class Fill(StrEnum):
@@ -116,10 +116,7 @@ def _write(
         predictions, format_path, output, clip=clip, fill=fill.value if fill else None, absent=absent
     )
     if json:
-        import dataclasses
-        from json import dumps
-
-        typer.echo(dumps(dataclasses.asdict(written) | {"path": str(written.path)}))
+        print_json(vars(written))
         return
     typer.echo(f"Wrote {written.rows} rows to {written.path}; it fits {format_path}.")
     if written.filled:
@@ -139,14 +136,11 @@ def _package(
     hours: float,
     json: bool,
 ) -> None:
-    import dataclasses
-    from json import dumps
-
     from trapline import api
 
     built = api.package(model, output, format_path=format_path, clip=clip, absent=absent, hours=hours)
     if json:
-        typer.echo(dumps(dataclasses.asdict(built) | {"path": str(built.path)}))
+        print_json(vars(built))
         return
     typer.echo(f"Wrote {built.path}: {len(built.files)} files, {built.size / 2**20:.1f} MiB.")
     typer.echo(f"Photos are pooled into sequences by {built.pooling}.")
@@ -167,14 +161,13 @@ def _check_package(
     python: Path | None,
     json: bool,
 ) -> None:
-    import dataclasses
-    from json import dumps
+    from dataclasses import asdict
 
     from trapline import api
 
     outcome = api.check_package(package, data, output, hours=hours, memory=memory, disk=disk, python=python)
     if json:
-        typer.echo(dumps(dataclasses.asdict(outcome) | {"outcome": outcome.outcome.name}))
+        print_json(asdict(outcome) | {"outcome": outcome.outcome.name})
     else:
         if outcome.seconds is not None and outcome.peak_bytes is not None:
             if outcome.output:
@@ -194,9 +187,7 @@ def _check(submission: Path, format_path: Path, json: bool) -> None:
 
     problems = api.check_submission(submission, format_path)
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"path": str(submission), "problems": problems}))
+        print_json({"path": str(submission), "problems": problems})
     for problem in problems if not json else []:
         typer.echo(problem, err=True)
     if problems:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, progress, warnings_as_notes
+from trapline.cli import _common as common
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,16 +24,9 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder [runs/RECIPE].")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="FIELD=VALUE", help="A field of the recipe: optimiser.lr=1e-4. Repeat it."
-        ),
-    ] = None,
-    recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
-    ] = None,
+    changes: common.Changes = None,
+    recipe_file: common.RecipeFile = None,
+    taxonomy: common.RecipeTaxonomy = None,
     node: Annotated[
         str | None, typer.Option(help="Recipes of taxa: train this head only (felidae_taxon_classifier).")
     ] = None,
@@ -41,14 +34,14 @@ def run(
         int | None,
         typer.Option(min=2, help="Judge by this many location folds, then train on train and validation."),
     ] = None,
-    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Train though the split leaks.")] = False,
+    allow_leak: common.AllowLeak = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; the recipe's is 42.")] = None,
     show_recipe: Annotated[
         bool, typer.Option("--show-recipe", help="Print the recipe as YAML and stop.")
     ] = False,
-    force: Force = False,
-    json: Json = False,
+    force: common.Force = False,
+    json: common.Json = False,
 ) -> None:
     """Train a recipe on the catalog's train part, judge it on its validation part, write a model file."""
     import time
@@ -62,7 +55,7 @@ def run(
         typer.echo(yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False), nl=False)
         return
     started = time.monotonic()
-    with warnings_as_notes(), progress() as display:
+    with common.warnings_as_notes(), common.progress() as display:
         from trapline.cli._steps import reporter
 
         model = api.train(
@@ -80,12 +73,10 @@ def run(
     path, card = model.path, model.card
     seconds, notes = time.monotonic() - started, card_doubts(card)
     if json:
-        import json as writer
-
         document: dict[str, Any] = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}
         document["metrics"] = {name: figure.model_dump() for name, figure in card.metrics.items()}
         document["notes"] = notes
-        typer.echo(writer.dumps(document))
+        common.print_json(document)
         return
     for line in _lines(card, path, seconds, notes):
         typer.echo(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Json, Seed, progress, warnings_as_notes
+from trapline.cli import _common as common
 
 
 def run(
@@ -22,23 +22,18 @@ def run(
     metric: Annotated[
         str, typer.Option(help="What is compared: log_loss, accuracy, macro_f1, …")
     ] = "log_loss",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="A field of the recipe: epochs=10. Repeat it."),
-    ] = None,
-    recipe_file: Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")] = None,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")
-    ] = None,
-    seed: Seed = 42,
-    json: Json = False,
+    changes: common.Changes = None,
+    recipe_file: common.RecipeFile = None,
+    taxonomy: common.RecipeTaxonomy = None,
+    seed: common.Seed = 42,
+    json: common.Json = False,
 ) -> None:
     """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
     from trapline import api
     from trapline.cli._steps import reporter
     from trapline.evaluation import title
 
-    with warnings_as_notes(), progress() as display:
+    with common.warnings_as_notes(), common.progress() as display:
         show = reporter(display, keep=("trials",))
         study = api.tune(
             catalog,
@@ -57,10 +52,8 @@ def run(
     folder = study.folder
     value, low, high = study.best.metrics[metric]
     if json:
-        import json as writer
-
         best = {"values": study.best.values, "metrics": study.best.metrics, "trial": study.best.number}
-        typer.echo(writer.dumps({"folder": str(folder), "trials": len(study.trials), "best": best}))
+        common.print_json({"folder": str(folder), "trials": len(study.trials), "best": best})
         return
     interval = "" if low is None else f" (95 % {low:.3f}–{high:.3f})"
     typer.echo(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json
+from trapline.cli._common import Force, Json, print_json
 
 if TYPE_CHECKING:
     from trapline.formats import WriteReport
@@ -68,9 +68,7 @@ def _undo(output: Path, json: bool) -> None:
 
     removed, kept = undo_sorted(output)
     if json:
-        from json import dumps
-
-        typer.echo(dumps({"output": output.as_posix(), "removed": removed, "kept": kept}))
+        print_json({"output": output.as_posix(), "removed": removed, "kept": kept})
         return
     typer.echo(f"Took {removed} files away from {output}.")
     for path in kept:
@@ -79,9 +77,7 @@ def _undo(output: Path, json: bool) -> None:
 
 def _show(report: WriteReport, json: bool) -> None:
     if json:
-        from json import dumps
-
-        typer.echo(dumps(report.to_json()))
+        print_json(report.to_json())
         return
     typer.echo(f"Wrote {report.rows:,} {report.unit} to {report.output} ({report.format}).")
     for note in report.notes:
