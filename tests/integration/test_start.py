@@ -62,3 +62,29 @@ def test_the_exit_status_says_what_happened(arguments: list[str], status: int) -
     )
     assert run.returncode == status
     assert "Traceback" not in run.stderr
+
+
+ENDS_AT_ONCE = """
+import atexit, sys
+from trapline.cli import main
+
+class Kept:
+    def __del__(self):
+        print("freed")
+
+sys.modules["torch"] = kept = Kept()
+atexit.register(print, "said at the end")
+sys.argv = ["trapline", *{arguments}]
+main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--version"], 0), (["show", "no.onnx"], 1)])
+def test_where_pytorch_is_loaded_a_command_ends_without_freeing_and_loses_nothing(
+    arguments: list[str], status: int
+) -> None:
+    code = ENDS_AT_ONCE.format(arguments=arguments)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == status
+    assert run.stdout.splitlines()[-1] == "said at the end"
+    assert run.stdout.startswith("trapline ") or "no.onnx" in run.stderr

@@ -6,6 +6,7 @@ is the command. Command modules import only light things at the top, so that `tr
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import io
 import os
@@ -109,8 +110,39 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with its status: 0 all well, 1 failed, 2 wrong usage, 130 stopped."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run the command line and leave with its status: 0 all well, 1 failed, 2 wrong usage, 130 stopped.
+
+    Args:
+        arguments: None for those of this process, which then is the command's and ends with it.
+    """
+    if arguments is not None:
+        _run(arguments)
+        return
+    try:
+        _run(sys.argv[1:])
+    except SystemExit as end:
+        _end_process(end.code)
+        raise
+
+
+def _end_process(status: object) -> None:
+    """End at once where PyTorch is loaded: to free its objects one by one takes Python more than a second.
+
+    What else is done at a process's end is done here; come back where there is more to wait for.
+    """
+    waiting = [thread for thread in threading.enumerate() if not thread.daemon]
+    if "torch" not in sys.modules or not isinstance(status, int) or len(waiting) > 1:
+        return
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # Python says so in its own way
+        return
+    os._exit(status)
+
+
+def _run(arguments: list[str]) -> None:
     # Pillow warns of every photo with damaged EXIF; what matters of that stands in the results' rows.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     _write_whatever_comes()
