@@ -42,6 +42,7 @@ class Network(nn.Module):
         self.backbone, self.pooling = backbone, pooling
         self.head = build_head(features, head, labels)
         self.embedding_size = features
+        self.normalises = any(mean) or set(std) != {1.0}
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -52,7 +53,9 @@ class Network(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """float [N, 3, H, W] in 0..1 -> embedding [N, embedding_size]."""
-        pooled: Tensor = self.pooling(self.backbone((images - self.mean) / self.std))
+        if self.normalises:
+            images = (images - self.mean) / self.std
+        pooled: Tensor = self.pooling(self.backbone(images))
         return pooled
 
 
