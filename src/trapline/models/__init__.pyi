@@ -12,6 +12,7 @@ from .card import PoolingMethod as PoolingMethod
 from .card import TrainedOn as TrainedOn
 from .card import as_intervals as as_intervals
 from .card import label_flaw as label_flaw
+from .collecting import put_off_collecting as put_off_collecting
 from .cores import available_cores as available_cores
 from .detector import Detector as Detector
 from .detector import Found as Found

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trapline.errors import DataError
+from trapline.models import put_off_collecting
 from trapline.recipes import LayersRecipe, NetworkOptimiser, Optimiser, Schedule
 
 
@@ -30,15 +31,18 @@ def training_loss(recipe: LayersRecipe, logits: Tensor, targets: Tensor, weights
     return functional.binary_cross_entropy_with_logits(logits, softened, pos_weight=weights)
 
 
+@put_off_collecting()  # the first one imports PyTorch's compiler
 def build_optimiser(settings: Optimiser, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser over the network's parameter groups."""
     groups = parameter_groups(settings, network)
     if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
+        return torch.optim.SGD(
+            groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov, fused=True
+        )
     if settings.name == "rmsprop":
         return torch.optim.RMSprop(groups, lr=settings.lr, momentum=settings.momentum)
     kind = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=settings.lr)
+    return kind(groups, lr=settings.lr, fused=True)
 
 
 def parameter_groups(settings: Optimiser, network: nn.Module) -> list[dict[str, Any]]:

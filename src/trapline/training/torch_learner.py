@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trapline.errors import require
+from trapline.errors import MissingExtraError
+from trapline.models import put_off_collecting
 from trapline.recipes import NetworkRecipe
 from trapline.training.contract import StepReport
 from trapline.training.pixels import PixelCache, Progress
@@ -30,16 +33,19 @@ class TorchLearner:
     def __init__(
         self, recipe: NetworkRecipe, selected: Selected, cache: Path | None, report: StepReport | None
     ) -> None:
-        require("torch", "train", f"Training the recipe '{recipe.name}'")
+        if find_spec("torch") is None:
+            raise MissingExtraError("torch", "train", f"Training the recipe '{recipe.name}'")
         self.recipe, self.report = recipe, report
         self.examples, self.selected = self._gather(selected, PixelCache(cache))
 
     def _gather(self, selected: Selected, cache: PixelCache) -> tuple[Examples, Selected]:
+        size, change = self.recipe.preprocessing, self.recipe.augmentation
+        with ThreadPoolExecutor(1) as beside:  # decoders leave the interpreter to the import
+            beside.submit(_import_pytorch)
+            exact = cache.exact(selected.catalog, size, self._tell("decode photos"))
         from trapline.training.batches import TrainingPixels
         from trapline.training.fitting import Examples
 
-        size, change = self.recipe.preprocessing, self.recipe.augmentation
-        exact = cache.exact(selected.catalog, size, self._tell("decode photos"))
         training, whole, failed = exact, None, dict(exact.failed)
         if changes_geometry(change):
             training = cache.canvas(selected.catalog, size, change, self._tell("decode wider views"))
@@ -80,3 +86,8 @@ class TorchLearner:
     def _line(self, what: str) -> Callable[[int, int, str], None] | None:
         report = self.report
         return None if report is None else lambda done, total, line: report(what, done, total, line)
+
+
+def _import_pytorch() -> None:
+    with put_off_collecting():
+        import trapline.training.fitting  # noqa: F401

@@ -1,9 +1,12 @@
 """A block that was freed is used again without a fault for each of its pages."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from trapline.models import put_off_collecting
 
 COUNT_FAULTS = """
 import resource
@@ -34,3 +37,24 @@ def test_a_large_block_is_kept_for_the_next_step():
         pytest.skip("this C library has no mallopt")
     assert int(usual) > 50
     assert int(afterwards) < int(usual) / 5
+
+
+def test_collecting_is_put_off_and_goes_on_whatever_happens():
+    seen = []
+
+    @put_off_collecting()
+    def fail() -> None:
+        seen.append(gc.isenabled())
+        raise RuntimeError("it broke")
+
+    with pytest.raises(RuntimeError, match="it broke"):
+        fail()
+    assert seen == [False]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with put_off_collecting():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from trapline.models.collecting import put_off_collecting
 from trapline.models.networks.network import Network
 from trapline.models.quiet import quiet
 
@@ -30,7 +31,7 @@ def export_module(module: nn.Module, images: Tensor, outputs: list[str]) -> onnx
     for layer in still.modules():
         if getattr(layer, "inplace", False):
             layer.inplace = False  # type: ignore[assignment]  # the same graph, in half the time
-    with torch.no_grad(), warnings.catch_warnings(), quiet("torch.onnx"):
+    with torch.no_grad(), warnings.catch_warnings(), quiet("torch.onnx"), put_off_collecting():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             still,
