@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Literal
 
 Order = Literal["day-first", "month-first"]
@@ -83,6 +83,13 @@ class WrittenTime:
     def wall(self) -> datetime | None:
         """Date and time of day as written, without a zone; None of a date alone."""
         return None if self.clock is None else datetime.combine(self.day, self.clock)
+
+    @property
+    def moment(self) -> datetime | None:
+        """Date and time of day with their own offset; None without one, or of a date alone."""
+        if self.wall is None or self.offset is None:
+            return None
+        return self.wall.replace(tzinfo=timezone(self.offset))
 
     @property
     def instant(self) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from trapline.errors import DataError, UsageError
 from trapline.formats import wall_clock
+from trapline.formats.deployments import read_deployments
 from trapline.formats.time_columns import join_date_and_time, read_times
 from trapline.formats.times import parse_times, to_utc
+from trapline.formats.zones import parse_zone
 from trapline.images import parse_exif_time
 from trapline.times import clean, day_evidence, is_unset, read_offset, read_time, read_time_of_day
 
@@ -370,3 +373,42 @@ def test_an_offset_is_a_zone_of_clocks_that_never_change() -> None:
 def test_a_time_of_day_needs_a_clock() -> None:
     assert read_time_of_day("2:03 pm") == time(14, 3)
     assert [read_time_of_day(text) for text in ("25:00", "noon", "", "14", "2021-05-01 14:03")] == [None] * 5
+
+
+HEAD = "deploymentID,latitude,longitude,deploymentStart,deploymentEnd\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2021-05-01", "2021-05-13"),
+        ("01/05/2021", "13/05/2021"),
+        ("5/1/2021 12:00 AM", "5/13/2021 11:59:59 PM"),
+        ("1 May 2021", "13-May-2021"),
+        ("2021-05-01T00:00:00+02", "2021-05-13 23:59:59+0200"),
+    ],
+)
+def test_deployments_are_read_as_media_are(tmp_path: Path, start: str, end: str) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text(f"{HEAD}d,46.5,6.5,{start},{end}\n")
+    (one,) = read_deployments(path, parse_zone("Europe/Zurich"))
+    assert one.start.isoformat() == "2021-05-01T00:00:00+02:00"
+    assert one.end.isoformat() == "2021-05-13T23:59:59+02:00"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "complaint"),
+    [
+        ("2021-05-01", "", "line 2: deploymentEnd is empty.*last photo"),
+        ("", "2021-05-01", "line 2: deploymentStart is empty"),
+        ("01/05/2021", "02/05/2021", "deploymentStart is '01/05/2021'.*tells the day from the month"),
+        ("2021-05-01", "13/05/21", "deploymentEnd is '13/05/21', not a date"),
+    ],
+)
+def test_deployments_without_a_time_say_which_row_and_what_to_do(
+    tmp_path: Path, start: str, end: str, complaint: str
+) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text(f"{HEAD}d,46.5,6.5,{start},{end}\n")
+    with pytest.raises(DataError, match=complaint):
+        read_deployments(path, parse_zone("UTC"))

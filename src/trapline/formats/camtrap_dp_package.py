@@ -19,6 +19,7 @@ from trapline.formats.deployments import Deployment
 from trapline.formats.json_file import read_json_object
 from trapline.formats.zones import format_instant
 from trapline.tables import read_table
+from trapline.times import read_time
 
 DESCRIPTOR = "datapackage.json"
 _IDS = {"deployments": "deploymentID", "media": "mediaID", "observations": "observationID"}
@@ -171,11 +172,9 @@ def _present_media(row: Mapping[str, str | None]) -> PresentMedia:
     media_id, path, deployment, time = (row[name] for name in list(row)[1:])
     if media_id is None or path is None or deployment is None:
         raise DataError(f"{row['_place']} lacks its mediaID, filePath or deploymentID.")
-    try:
-        moment = datetime.fromisoformat(time or "")
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    written = read_time(time or "")
+    moment = None if written is None else written.moment
+    if moment is None:
         raise DataError(
             f"{row['_place']}: timestamp is {time!r}, not a date-time with its offset as in "
             "2020-05-30T04:57:37+02:00."

@@ -8,9 +8,12 @@ from datetime import datetime, time, tzinfo
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from trapline.errors import DataError
 from trapline.formats.zones import localise
 from trapline.tables import read_table, rename_columns
+from trapline.times import Order, day_evidence, read_time
 
 _NAMES = {
     "deploymentID": ("deploymentid", "deployment"),
@@ -20,6 +23,7 @@ _NAMES = {
     "deploymentStart": ("deploymentstart", "start", "startdate", "from"),
     "deploymentEnd": ("deploymentend", "end", "enddate", "to"),
 }
+_NOT_TOLD = ": no row of the table tells the day from the month."
 _REQUIRED = ("latitude", "longitude", "deploymentStart", "deploymentEnd")
 
 
@@ -66,8 +70,10 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
         have = ", ".join(name for name in table.columns if name != "_place")
         raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
     named = {name: role for role, name in column_of.items() if name is not None and name != role}
-    rows = rename_columns(table, named, path).iter_rows(named=True)
-    deployments = [_deployment(row, zone) for row in rows]
+    table = rename_columns(table, named, path)
+    days = pl.concat([table["deploymentStart"], table["deploymentEnd"]]).drop_nulls()
+    order = day_evidence(days).order
+    deployments = [_deployment(row, zone, order) for row in table.iter_rows(named=True)]
     if not deployments:
         raise DataError(f"{path} has no deployments.")
     ids = [deployment.deployment_id for deployment in deployments]
@@ -77,13 +83,13 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
     return deployments
 
 
-def _deployment(row: dict[str, str | None], zone: tzinfo | None) -> Deployment:
+def _deployment(row: dict[str, str | None], zone: tzinfo | None, order: Order | None) -> Deployment:
     where = row.pop("_place")
     name = row.get("deploymentID") or row.get("locationID")
     if not name:
         raise DataError(f"{where} names no deployment.")
-    start = _moment(row, "deploymentStart", zone, time.min, where)
-    end = _moment(row, "deploymentEnd", zone, time(23, 59, 59), where)
+    start = _moment(row, "deploymentStart", zone, order, time.min, where)
+    end = _moment(row, "deploymentEnd", zone, order, time(23, 59, 59), where)
     if end < start:
         raise DataError(f"{where}: the deployment {name} ends ({end}) before it starts ({start}).")
     return Deployment(
@@ -108,23 +114,30 @@ def _degrees(row: Mapping[str, str | None], name: str, limit: float, where: str 
 
 
 def _moment(
-    row: Mapping[str, str | None], name: str, zone: tzinfo | None, time_of_day: time, where: str | None
+    row: Mapping[str, str | None],
+    name: str,
+    zone: tzinfo | None,
+    order: Order | None,
+    time_of_day: time,
+    where: str | None,
 ) -> datetime:
-    text = row[name] or ""
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError as error:
+    text = row[name]
+    if text is None:
+        raise DataError(
+            f"{where}: {name} is empty. Of a camera that is lost or still stands give the last moment that "
+            "is known, as that of its last photo."
+        )
+    written = read_time(text, order)
+    if written is None:
         raise DataError(
             f"{where}: {name} is {text!r}, not a date or date-time as in 2020-05-30 or "
-            "2020-05-30T04:57:37+02:00."
-        ) from error
-    if len(text) <= len("2020-05-30"):
-        read = datetime.combine(read.date(), time_of_day)
-    if read.tzinfo is not None:
-        return read
+            f"2020-05-30T04:57:37+02:00{_NOT_TOLD if day_evidence([text]).texts else '.'}"
+        )
+    if written.moment is not None:
+        return written.moment
     if zone is None:
         raise DataError(f"{where}: {name} is {text!r}, without a zone. Name the zone with --timezone.")
-    aware = localise(read, zone)
+    aware = localise(written.wall or datetime.combine(written.day, time_of_day), zone)
     if aware is None:
         raise DataError(
             f"{where}: {name} is {text!r}: skipped or repeated by daylight saving; add the offset."

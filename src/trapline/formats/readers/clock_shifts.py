@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
 
 from trapline.errors import DataError
 from trapline.tables import read_table
+from trapline.times import Order, day_evidence, read_time
 
 SHIFT = "clock_shift_seconds"
 """A column of catalogs with wrong clocks: what was added to the camera's time, seconds; null if nothing."""
 
 _WHICH = {"location": "location_id", "deployment": "deployment_id"}
+_MOMENTS = ("from", "to", "camera_time", "true_time")
 _COLUMNS = (*_WHICH, "from", "to", "shift", "camera_time", "true_time", "note")
 _WRITTEN = re.compile(
     r"(?P<sign>[+-])\s*(?:(?P<d>\d{1,6})\s*d)?\s*(?:(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}))?)?"
@@ -61,16 +63,18 @@ def read_clock_shifts(path: Path) -> list[ClockShift]:
         )
     if table.height == 0:
         raise DataError(f"{path} has no clocks: there is no line under its header.")
-    return [_clock_shift(row) for row in table.iter_rows(named=True)]
+    moments = [table[name].drop_nulls() for name in _MOMENTS if name in table.columns]
+    order = day_evidence(text for column in moments for text in column).order
+    return [_clock_shift(row, order) for row in table.iter_rows(named=True)]
 
 
-def _clock_shift(row: dict[str, str | None]) -> ClockShift:
+def _clock_shift(row: dict[str, str | None], order: Order | None) -> ClockShift:
     line = str(row["_place"])
     which = {column: name for role, column in _WHICH.items() if (name := row.get(role)) is not None}
-    first, last = _moment(row, "from"), _moment(row, "to")
+    first, last = _moment(row, "from", order), _moment(row, "to", order)
     if first is not None and last is not None and last < first:
         raise DataError(f"{line}: `to` ({last}) lies before `from` ({first}).")
-    seen, right = _moment(row, "camera_time"), _moment(row, "true_time")
+    seen, right = _moment(row, "camera_time", order), _moment(row, "true_time", order)
     written = row.get("shift")
     if (written is None) == (seen is None) or (seen is None) != (right is None):
         raise DataError(
@@ -82,19 +86,19 @@ def _clock_shift(row: dict[str, str | None]) -> ClockShift:
     return ClockShift(which, first, last, _duration(str(written), line), line)
 
 
-def _moment(row: dict[str, str | None], column: str) -> datetime | None:
+def _moment(row: dict[str, str | None], column: str, order: Order | None) -> datetime | None:
     text = row.get(column)
     if text is None:
         return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
+    written = read_time(text, order)
+    if written is None or (written.clock is None and column not in ("from", "to")):
         raise DataError(
-            f"{row['_place']}: {column} is {text!r}, which is no time. Write it as 2024-05-31 18:05:00."
-        ) from error
-    if moment.tzinfo is not None:
+            f"{row['_place']}: {column} is {text!r}, which is no time, or more than one. Write it as "
+            "2024-05-31 18:05:00."
+        )
+    if written.offset is not None:
         raise DataError(f"{row['_place']}: {column} is {text!r}, but a camera's clock has no zone.")
-    return moment
+    return datetime.combine(written.day, written.clock or time.min)
 
 
 def _duration(text: str, line: str) -> timedelta:
