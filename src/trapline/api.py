@@ -476,9 +476,9 @@ def read(
         keep_urls: Camtrap DP: keep the rows of media that are URLs.
         unpack_to: Camtrap DP: unpack a zip's photos into this folder.
         blank: labels that mean "nothing there".
-        timezone: of the cameras' clocks, as Area/City.
+        timezone: of the cameras' clocks, as Area/City or +01:00.
         exif: take the times from the photos' EXIF data.
-        time_format: as in `%d/%m/%Y %H:%M`.
+        time_format: `day-first`, `month-first`, `excel`, `excel-1904`, or as in `%d/%m/%y %H:%M`.
         clock_shifts: a CSV of cameras whose clocks were wrong, and by how much.
         event_gap: media closer in time than this are one event, as in `60s`.
         join_events: join the source's own events closer in time than this.

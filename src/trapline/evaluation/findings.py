@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import polars as pl
 
-from trapline.catalog import Catalog, FileCheck
+from trapline.catalog import FIRST_CAMERA_TRAPS, Catalog, FileCheck, impossible_times
 from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
 from trapline.evaluation.words import name_some
 from trapline.taxonomy import group_spelt_alike
@@ -16,7 +16,6 @@ RARE_MEDIA = 20
 RARE_LOCATIONS = 3
 IMBALANCE = 20
 CONFINED = 0.8
-FIRST_CAMERA_TRAPS = 2000
 LONG_AGO = 10
 YEARS_APART = 3
 
@@ -173,16 +172,12 @@ def _about_times(catalog: Catalog) -> Iterator[Finding]:
     if known.is_empty():
         return
     now = datetime.now(UTC).replace(tzinfo=None)
-    for number, when in (
-        (int((known.dt.year() < FIRST_CAMERA_TRAPS).sum()), f"Times before {FIRST_CAMERA_TRAPS}"),
-        (int((known > now + timedelta(days=1)).sum()), "Times in the future"),
-    ):
-        if number:
-            yield Finding(
-                serious=True,
-                title=f"{when}: {number}",
-                text="The clock of a camera was never set, or lost its setting.",
-            )
+    for when, count in impossible_times(known).items():
+        yield Finding(
+            serious=True,
+            title=f"Times {when}: {count}",
+            text="The clock of a camera was never set, or lost its setting.",
+        )
     years = known.dt.year().unique().sort().to_list()
     if len(years) == 1 and FIRST_CAMERA_TRAPS <= years[0] < now.year - LONG_AGO:
         yield Finding(

@@ -157,3 +157,21 @@ def test_a_pattern_finds_date_and_time_in_names(tmp_path: Path) -> None:
     expected = [datetime(2021, 5, 9, 14, 3, 7), datetime(2021, 5, 9, 14, 3, 9)]
     assert both.table["camera_time"].to_list() == one.table["camera_time"].to_list() == expected
     assert one.table["timestamp_source"].to_list() == ["filename"] * 2
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("1970-01-01 00:00:05", "before 2000"),
+        ("1999-12-31 23:00:00", "before 2000"),
+        ("2000-01-01 00:03:00", "on 1 January 2000"),
+        ("2098-01-01 12:00:00", "in the future"),
+    ],
+)
+def test_an_impossible_time_is_kept_and_warned_of(
+    tmp_path: Path, door: Callable[..., Catalog], text: str, when: str
+) -> None:
+    catalog = door(tmp_path, text)
+    assert {str(moment) for moment in catalog.table["camera_time"]} == {text}
+    assert any(note.startswith(f"2 times lie {when}") for note in catalog.facts.notes)

@@ -301,6 +301,7 @@ def test_an_unlabelled_catalog_without_times_or_places_can_be_explored(tmp_path:
     [
         ([datetime(1970, 1, 5)], "Times before 2000: 1"),
         ([datetime(2999, 1, 5)], "Times in the future: 1"),
+        ([datetime(2000, 1, 1, 0, 3), datetime(2000, 1, 2)], "Times on 1 January 2000: 1"),
         ([datetime(2006, 3, 5)], "All times lie in 2006"),
         ([datetime(2020, 1, 1, 0, 5)], "Clocks that begin at midnight of a 1 January: 1 of 1"),
         (

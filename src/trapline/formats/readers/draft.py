@@ -19,6 +19,7 @@ from trapline.catalog import (
     ReadAs,
     RejectedRows,
     conform,
+    impossible_times,
     normal_paths,
     number_frames,
     row_rules,
@@ -86,8 +87,9 @@ class CommonOptions:
 
     Attributes:
         blank (LABEL): labels that mean "nothing there" besides `blank` and `empty`.
-        timezone: of the cameras' clocks, as Area/City; without it no time is zone-aware.
-        time_format: how times are written, as in `%d/%m/%Y %H:%M`, where they are not `YYYY-MM-DD HH:MM:SS`.
+        timezone: of the cameras' clocks, as Area/City, or as +01:00; without it no time is zone-aware.
+        time_format: how times are written, where the source does not tell: day-first, month-first, excel,
+            excel-1904, or as in `%d/%m/%y %H:%M`.
         clock_shifts: a CSV of clocks that were wrong, and by how much (see `read_clock_shifts`).
         encoding: of the source's text files, as in cp1252; otherwise each one's is found out.
         not_missing (WORD): words that are no missing values here, as in NA; country=NA in one column.
@@ -130,6 +132,7 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     if options.clock_shifts is not None:
         rows, time_notes = shift_clocks(rows, read_clock_shifts(Path(options.clock_shifts)))
         notes += time_notes
+    notes += _clock_notes(rows)
     if options.timezone is not None:
         rows, time_notes = to_utc(rows, options.timezone)
         notes += time_notes
@@ -211,6 +214,18 @@ def _map_blanks(rows: pl.DataFrame, synonyms: Sequence[str]) -> tuple[pl.DataFra
 def _label_columns(rows: pl.DataFrame) -> list[str]:
     names = ("labels", EVENT_LABELS)
     return [name for name in names if name in rows.columns and rows.schema[name] != pl.Null]
+
+
+def _clock_notes(rows: pl.DataFrame) -> list[str]:
+    """Times that no photo can have been taken at; they stay as the cameras wrote them."""
+    if "camera_time" not in rows.columns or rows.schema["camera_time"] == pl.Null:
+        return []
+    times = rows["camera_time"].cast(pl.Datetime("us"))
+    return [
+        f"{count:,} times lie {when}: the clock of a camera was never set, or lost its setting; they are "
+        "kept as written (--clock-shifts puts clocks right)"
+        for when, count in impossible_times(times).items()
+    ]
 
 
 def _label_notes(rows: pl.DataFrame) -> list[str]:

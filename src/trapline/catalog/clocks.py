@@ -1,0 +1,33 @@
+"""Clocks of cameras that were never set: times at which no photo can have been taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+FIRST_CAMERA_TRAPS = 2000
+"""The year before which no digital camera trap stood."""
+
+_RESET = date(2000, 1, 1)
+
+
+def impossible_times(times: pl.Series) -> dict[str, int]:
+    """How many times lie before digital camera traps, on the day of reset clocks, and in the future.
+
+    They are kept as the cameras wrote them: only a table of clocks puts them right.
+
+    Args:
+        times: Datetime, null where unknown.
+
+    Returns:
+        when, in words -> how many; only what there is.
+    """
+    known = times.drop_nulls()
+    tomorrow = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
+    counts = {
+        f"before {FIRST_CAMERA_TRAPS}": int((known.dt.year() < FIRST_CAMERA_TRAPS).sum()),
+        f"on 1 January {_RESET.year}": int((known.dt.date() == _RESET).sum()),
+        "in the future": int((known > tomorrow).sum()),
+    }
+    return {when: count for when, count in counts.items() if count}
