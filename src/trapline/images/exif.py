@@ -22,6 +22,7 @@ _CAPTURE_TAGS = (
 _CHANGE_TAG = ("DateTime", ExifTags.Base.SubsecTime, ExifTags.Base.OffsetTime)
 """When the file was last changed, says EXIF; in a photo as it came from the camera, when it was taken."""
 
+_XMP_OF_CHANGES = (b"xmp:ModifyDate", b"xmp:CreatorTool", b"xmpMM:History", b"xap:ModifyDate")
 _VERSION = re.compile(r"(?:v|ver|version|fw|firmware|rev)?[ .:]*[a-z]{0,2}[0-9][0-9a-z._-]*", re.IGNORECASE)
 
 
@@ -70,7 +71,8 @@ def read_exif(path: Path) -> ExifInfo:
             width, height = image.size
             try:
                 exif = image.getexif()
-                return _interpret(dict(exif), dict(exif.get_ifd(ExifTags.IFD.Exif)), width, height)
+                info = _interpret(dict(exif), dict(exif.get_ifd(ExifTags.IFD.Exif)), width, height)
+                return _without_change(info, image.info.get("xmp"))
             except Exception as error:  # noqa: BLE001 - damaged EXIF fails in many ways
                 return ExifInfo(width=width, height=height, problem=f"EXIF unreadable: {describe(error)}")
     except ImageError as error:
@@ -97,6 +99,14 @@ def _interpret(main: dict[int, Any], photo: dict[int, Any], width: int, height: 
         height=height,
     )
     return _add_time(info, tags, changed=software is not None and _is_program(software, make, model))
+
+
+def _without_change(info: ExifInfo, xmp: Any) -> ExifInfo:
+    """The same, where a program that changed the file says so in XMP and the time is that of the change."""
+    edited = isinstance(xmp, bytes) and any(word in xmp for word in _XMP_OF_CHANGES)
+    if not edited or info.time_tag != _CHANGE_TAG[0]:
+        return info
+    return replace(info, camera_time=None, timestamp=None, time_tag=None, modified=info.camera_time)
 
 
 def _is_program(software: str, make: str | None, model: str | None) -> bool:

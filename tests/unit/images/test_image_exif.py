@@ -87,6 +87,25 @@ def test_the_time_of_a_change_is_no_time_of_capture(tmp_path: Path, others: dict
 
 
 @pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ("xmp:ModifyDate='2020-01-01T10:00:00'", True),
+        ("xmp:CreatorTool='Lightroom'", True),
+        ("dc:format='image/jpeg'", False),
+    ],
+)
+def test_a_change_that_only_xmp_tells(tmp_path: Path, words: str, changed: bool) -> None:
+    packet = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:Description {words}/></x:xmpmeta>".encode()
+    for name, tag in (("a.jpg", "DateTime"), ("b.jpg", "DateTimeOriginal")):
+        path = photo(tmp_path / name, **{tag: "2020:01:01 10:00:00"})
+        with Image.open(path) as image:
+            image.save(path, exif=image.getexif(), xmp=packet)
+        info = read_exif(path)
+        gone = changed and tag == "DateTime"
+        assert (info.camera_time is None, info.modified is not None) == (gone, gone)
+
+
+@pytest.mark.parametrize(
     "others",
     [
         {},
