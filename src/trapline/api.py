@@ -430,6 +430,8 @@ def read(
     columns: Mapping[str, str] | None = None,
     label_separator: str | None = None,
     encoding: str | None = None,
+    not_missing: Sequence[str] | None = None,
+    strict: bool | None = None,
     root: File | None = None,
     location: str | None = None,
     location_level: Whole | None = None,
@@ -460,7 +462,10 @@ def read(
         format: the name of a reader (`trapline.formats.READERS`), or `auto` to recognise it.
         columns: tables: what a column is for, `{"label": "species"}`.
         label_separator: tables: what stands between several labels in one cell.
-        encoding: of a table as text, as in `cp1252`.
+        encoding: of the source's text files, as in `cp1252`; otherwise each one's is found out.
+        not_missing: words that are no missing values here, as in `["NA"]` or `["country=NA"]`.
+        strict: refuse the source where a row cannot be used; otherwise such rows are listed in
+            `facts.rejected` and left out.
         root: the folder that a table's paths start from; of a saved catalog the one that its photos are in
             now, in which they are looked for by path, by content, and by folder.
         location: card folder: the one location of all photos.
@@ -498,6 +503,8 @@ def read(
         "columns": columns,
         "label_separator": label_separator,
         "encoding": encoding,
+        "not_missing": not_missing,
+        "strict": strict,
         "root": root,
         "location": location,
         "location_level": location_level,
@@ -519,7 +526,7 @@ def read(
     gap = as_gap(event_gap, "--event-gap")
     catalog = read_source(Path(source), format=format, event_gap=gap, content=content, **given)
     if boxes is not None:
-        catalog = join_boxes(catalog, Path(boxes))
+        catalog = join_boxes(catalog, Path(boxes), strict=given.get("strict") is True)
     if labels is not None:
         catalog = relabel(catalog, as_media(labels))
     if (most := as_gap(join_events, "--join-events")) is not None:

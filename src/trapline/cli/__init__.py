@@ -148,7 +148,8 @@ def _run(arguments: list[str]) -> None:
     _write_whatever_comes()
     with _ending_by_signals(_command(arguments)) as caught:
         try:
-            build_app(_command(arguments))(arguments, prog_name="trapline")
+            with warnings_as_notes():
+                build_app(_command(arguments))(arguments, prog_name="trapline")
         except BaseException as error:
             _leave(error, arguments, bool(caught))
             raise

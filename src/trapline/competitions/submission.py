@@ -17,6 +17,7 @@ import numpy.typing as npt
 from trapline.catalog import BLANK_WORDS
 from trapline.errors import DataError, UsageError
 from trapline.prediction import Predictions, Task
+from trapline.tables import read_records
 from trapline.taxonomy import BLANK
 
 Fill = Literal["uniform", "prior"]
@@ -80,7 +81,9 @@ def read_format(path: Path | str) -> SubmissionFormat:
         DataError: missing, no CSV of that shape, doubled ids or columns.
     """
     path = Path(path)
-    rows = filter(None, _lines_of(path, "submission format"))  # empty lines are left out
+    if not path.is_file():
+        raise DataError(f"There is no submission format at {path}.")
+    rows = read_records(path)
     header = next(rows)
     if len(header) < 2 or len(set(header)) != len(header):
         raise DataError(f"{path}: the first line must name an id column and one column a label, each once.")
@@ -90,7 +93,8 @@ def read_format(path: Path | str) -> SubmissionFormat:
             raise DataError(f"{path} line {line} has {len(row)} fields; the first line has {len(header)}.")
         ids.append(row[0])
         if single:
-            numbers = [number for number in map(_number, row[1:]) if number is not None]
+            cells = [_number(cell.replace(",", ".")) for cell in row[1:]]
+            numbers = [number for number in cells if number is not None]
             single = len(numbers) == len(row) - 1 and abs(sum(numbers) - 1) <= _SUM_TOLERANCE
     doubled = [name for name, count in Counter(ids).items() if count > 1]
     if not ids or doubled:
@@ -369,6 +373,9 @@ def _header_problems(header: Sequence[str], wanted: SubmissionFormat) -> list[st
         return []
     if header and header[0] in wanted.ids:
         return [f"The header is lost: the first line is already the row of {header[0]!r}."]
+    for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) == 1 and header[0].count(delimiter) == len(wanted.header) - 1:
+            return [f"The columns are separated by {name}, as a spreadsheet saved them, not by commas."]
     problems = []
     for what, names in (
         ("Missing", [name for name in wanted.header if name not in header]),

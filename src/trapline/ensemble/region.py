@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +12,7 @@ import polars as pl
 
 from trapline.errors import DataError, UsageError
 from trapline.prediction import Predictions, RegionWeights
+from trapline.tables import read_numbers, read_table
 from trapline.taxonomy import KINDS, RANKS, Taxonomy, default_kind, plain, scientific
 
 UNLISTED = 0.01
@@ -47,28 +46,22 @@ def read_region(path: Path | str) -> RegionalList:
             is named.
     """
     path = Path(path)
-    try:
-        table = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
-        rows = [(table.line_num, row) for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"The list {path} cannot be read: {error}") from error
-    if not rows or "name" not in rows[0][1]:
+    table = read_table(path)
+    if not table.height or "name" not in table.columns:
         raise DataError(f"The list {path} needs a column 'name', and rows.")
+    texts = table["weight"].fill_null("1") if "weight" in table.columns else pl.Series(["1"] * table.height)
+    numbers = read_numbers(texts)
     weights: dict[str, float] = {}
     above: dict[str, tuple[str, ...]] = {}
-    for line, row in rows:
-        name, text = (row["name"] or "").strip(), (row.get("weight") or "1").strip()
-        try:
-            weight = float(text)
-        except ValueError:
-            weight = -1.0
-        if not name or name in weights or not 0 <= weight < float("inf"):
+    for row, text, weight in zip(table.iter_rows(named=True), texts, numbers, strict=True):
+        name = row["name"]
+        if not name or name in weights or weight is None or not 0 <= weight < float("inf"):
             raise DataError(
-                f"{path.name} line {line}: a name that was not named before and a weight from 0 on are "
-                f"needed, not '{name}' and '{text}'."
+                f"{row['_place']}: a name that was not named before and a weight from 0 on are needed, not "
+                f"'{name or ''}' and '{text}'."
             )
         weights[name] = weight
-        above[name] = tuple(row[rank].strip() for rank in RANKS if row.get(rank))
+        above[name] = tuple(row[rank] for rank in RANKS if row.get(rank))
     return RegionalList(weights, above)
 
 

@@ -18,7 +18,7 @@ from trapline.formats.camtrap_dp_schema import BASE, TABLES, VERSION, columns
 from trapline.formats.deployments import Deployment
 from trapline.formats.json_file import read_json_object
 from trapline.formats.zones import format_instant
-from trapline.tables import read_table
+from trapline.tables import read_header, read_table
 from trapline.times import read_time
 
 DESCRIPTOR = "datapackage.json"
@@ -162,6 +162,13 @@ class CamtrapPackage:
         if missing:
             raise DataError(f"{path} line 1 lacks the columns {', '.join(missing)}, which new rows fill.")
         first = before.split(b"\n", 1)[0]
+        if read_header(path) != header or first.lower().startswith(
+            (b"sep=", b'"sep=', b"\xff", b"\xfe", b"\x1f\x8b")
+        ):
+            raise DataError(
+                f"{path} is not written as Camtrap DP is: columns without a name, another encoding or lines "
+                "before its header. Save it as plain CSV in UTF-8, then rows can be added."
+            )
         separator = max(",;\t", key=first.decode("utf-8-sig").count)
         end = "\r\n" if first.endswith(b"\r") else "\n"
         between = b"" if before.endswith(b"\n") else end.encode()

@@ -12,7 +12,7 @@ import polars as pl
 
 from trapline.errors import DataError
 from trapline.formats.zones import localise
-from trapline.tables import read_table, rename_columns
+from trapline.tables import read_numbers, read_table, rename_columns
 from trapline.times import Order, day_evidence, read_time
 
 _NAMES = {
@@ -23,6 +23,7 @@ _NAMES = {
     "deploymentStart": ("deploymentstart", "start", "startdate", "from"),
     "deploymentEnd": ("deploymentend", "end", "enddate", "to"),
 }
+_DEGREES = {"latitude": 90, "longitude": 180}
 _NOT_TOLD = ": no row of the table tells the day from the month."
 _REQUIRED = ("latitude", "longitude", "deploymentStart", "deploymentEnd")
 
@@ -73,7 +74,11 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
     table = rename_columns(table, named, path)
     days = pl.concat([table["deploymentStart"], table["deploymentEnd"]]).drop_nulls()
     order = day_evidence(days).order
-    deployments = [_deployment(row, zone, order) for row in table.iter_rows(named=True)]
+    degrees = {name: read_numbers(table[name], most=most).to_list() for name, most in _DEGREES.items()}
+    deployments = [
+        _deployment(row, {name: values[number] for name, values in degrees.items()}, zone, order)
+        for number, row in enumerate(table.iter_rows(named=True))
+    ]
     if not deployments:
         raise DataError(f"{path} has no deployments.")
     ids = [deployment.deployment_id for deployment in deployments]
@@ -83,7 +88,12 @@ def read_deployments(path: Path, zone: tzinfo | None) -> list[Deployment]:
     return deployments
 
 
-def _deployment(row: dict[str, str | None], zone: tzinfo | None, order: Order | None) -> Deployment:
+def _deployment(
+    row: dict[str, str | None],
+    degrees: Mapping[str, float | None],
+    zone: tzinfo | None,
+    order: Order | None,
+) -> Deployment:
     where = row.pop("_place")
     name = row.get("deploymentID") or row.get("locationID")
     if not name:
@@ -95,21 +105,22 @@ def _deployment(row: dict[str, str | None], zone: tzinfo | None, order: Order | 
     return Deployment(
         name,
         row.get("locationID"),
-        _degrees(row, "latitude", 90, where),
-        _degrees(row, "longitude", 180, where),
+        _degrees(row, degrees, "latitude", where),
+        _degrees(row, degrees, "longitude", where),
         start,
         end,
         row,
     )
 
 
-def _degrees(row: Mapping[str, str | None], name: str, limit: float, where: str | None) -> float:
-    try:
-        value = float(row[name] or "")
-    except ValueError:
-        value = float("nan")
-    if not -limit <= value <= limit:
+def _degrees(
+    row: dict[str, str | None], degrees: Mapping[str, float | None], name: str, where: str | None
+) -> float:
+    """The number, whose text in the row is then with a point."""
+    value, limit = degrees[name], _DEGREES[name]
+    if value is None or not -limit <= value <= limit:
         raise DataError(f"{where}: the {name} is {row[name]!r}, not degrees from -{limit:g} to {limit:g}.")
+    row[name] = (row[name] or "").replace(",", ".")
     return value
 
 

@@ -1,43 +1,72 @@
-"""JSON files of others: read whole, within limits."""
+"""JSON files of others: read whole, within limits, by the same rules as tables."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_listed
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
+from trapline.tables import current_reading, note, read_bytes
 
 MAX_BYTES = 4 * 1024**3
+_LARGE = 1e300  # infinite, or nearly so
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
+    """The object that a JSON file holds; `NaN` and `Infinity`, which are no JSON, are null, and noted.
 
     Raises:
         DataError: missing, too large, not JSON (line and column are named), or not an object.
+        UsageError: there is no such encoding as was asked for.
     """
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.")
-    if path.stat().st_size > MAX_BYTES:
-        raise DataError(f"{path} is larger than {MAX_BYTES // 1024**3} GiB; split it.")
-    content = path.read_bytes()
+    content = read_bytes(path, MAX_BYTES)
+    encoding: str = json.detect_encoding(content)
+    if encoding == "utf-8":
+        encoding = current_reading().encoding or encoding
+    constants: Counter[str] = Counter()
+
+    def missing(constant: str) -> None:
+        constants[constant] += 1
+
     try:
-        document = json.loads(content.decode(json.detect_encoding(content)))
+        document = json.loads(content.decode(encoding), parse_constant=missing)
         if _SURROGATE.search(content):
             document = _as_listed(document)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path} line {error.lineno} column {error.colno} is not JSON: {error.msg}."
         ) from error
+    except LookupError as error:
+        raise UsageError(
+            f"There is no encoding '{encoding}'; usual ones are utf-8, cp1252, utf-16."
+        ) from error
     except (ValueError, RecursionError) as error:  # no UTF-8, or an integer of thousands of digits
         raise DataError(f"{path} is not JSON: {error}.") from error
     if not isinstance(document, dict):
         raise DataError(f"{path} holds a {type(document).__name__}, not an object with keys.")
+    if constants:
+        counted = ", ".join(f"{name} {count:,} times" for name, count in sorted(constants.items()))
+        note(f"{path.name}: taken for a missing value: {counted}")
     return document
+
+
+def id_text(value: Any) -> str | None:
+    """An id, which some write as a number, some as text and pandas as 12.0: the same text for all."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, as text of `1e999` and truths are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGE
 
 
 def _as_listed(document: Any) -> Any:

@@ -26,6 +26,15 @@ from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.ranks import Ranks
 from trapline.prediction.summary import Tally
+from trapline.tables import (
+    MISSING,
+    Reading,
+    open_reading,
+    read_numbers,
+    read_table,
+    refuse_missing_columns,
+    reject_rows,
+)
 
 if TYPE_CHECKING:
     from trapline import api
@@ -278,9 +287,7 @@ class Predictions:
                 header = _check_header(json.loads(metadata["trapline_predictions"]))
             else:
                 header = _check_header(json.loads(beside.read_text(encoding="utf-8")))
-                types = fixed_columns(header["level"]) | dict.fromkeys(header["labels"], pl.Float32())
-                with for_polars(path, "rb") as file:
-                    table = pl.read_csv(file, schema_overrides=types, new_columns=_columns(path))
+                table = _read_csv(path, header)
             if "taxonomy" in header["info"]:  # what `write_table` added is computed anew
                 table = table.select(*fixed_columns(header["level"]), *header["labels"])
         except (KeyError, ValueError, OSError, RecursionError, csv.Error, pl.exceptions.PolarsError) as error:
@@ -291,10 +298,37 @@ class Predictions:
         return cls(table, tuple(header["labels"]), header["level"], header["model"], header["task"], facts)
 
 
+def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:
+    """A CSV as it was written; or as a spreadsheet has saved it, with its own separators and signs.
+
+    Raises:
+        DataError: a column is missing, or a cell is no number; its line is named.
+    """
+    fixed = fixed_columns(header["level"])
+    types = fixed | dict.fromkeys(header["labels"], pl.Float32())
+    if (names := _columns(path))[: len(types)] == list(types):  # Polars leaves doubled quotes in names
+        with for_polars(path, "rb") as file:
+            return pl.read_csv(file, schema_overrides=types, new_columns=names)
+    with open_reading(Reading(not_missing=MISSING, strict=True)):  # a label may be called NA
+        table = read_table(path)
+        refuse_missing_columns(path, table.columns, list(types))
+        for name, kind in types.items():
+            if kind != pl.String():
+                numbers = read_numbers(table[name], most=None if name in fixed else 1)
+                wrong = table[name].is_not_null() & numbers.is_null()
+                table = reject_rows(
+                    table, wrong, pl.format("has for '{}' '{}', no number", pl.lit(name), name)
+                )
+                table = table.with_columns(numbers.cast(kind))
+    return table.select(*types)
+
+
 def _columns(path: Path) -> list[str]:
-    """Of a CSV. Polars leaves the quotes within a name of a column as they are written: doubled."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return next(csv.reader(file), [])
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+    except UnicodeDecodeError:
+        return []
 
 
 def _check_header(header: Any) -> dict[str, Any]:

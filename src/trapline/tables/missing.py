@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from trapline.tables.reading import current_reading, note
+from trapline.tables.reading import current_reading, is_reading_open, note
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$|^[+-]?\d+$"
@@ -61,7 +61,8 @@ def split_cells(cells: pl.Series, separator: str | None, file: str) -> pl.Series
 def _note_missing(file: str, taken: dict[str, list[str]]) -> None:
     if taken:
         listed = "; ".join(f"'{word}' in {', '.join(columns)}" for word, columns in taken.items())
-        note(f"{file}: taken for a missing value: {listed} (--not-missing WORD reads it as a word)")
+        hint = " (--not-missing WORD reads it as a word)" if is_reading_open() else ""
+        note(f"{file}: taken for a missing value: {listed}{hint}")
 
 
 def read_numbers(cells: pl.Series, *, most: float | None = None) -> pl.Series:

@@ -112,6 +112,11 @@ def current_reading() -> Reading:
     return _open.get() or Reading(strict=True)
 
 
+def is_reading_open() -> bool:
+    """Whether somebody reads a source who can be given options for it."""
+    return _open.get() is not None
+
+
 def note(sentence: str) -> None:
     """Note what was understood of a file; where no reading is open it is a warning."""
     reading = _open.get()

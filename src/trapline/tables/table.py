@@ -72,6 +72,25 @@ def read_table(path: Path, *, missing: Sequence[str] = (), max_bytes: int = MAX_
     return table.with_columns(pl.format("{} line {}", pl.lit(path.name), whole["line"]).alias("_place"))
 
 
+def read_records(path: Path) -> Iterator[list[str]]:
+    """The cells of each row as they stand, the header first; empty lines are left out.
+
+    For files whose every column and cell counts: nothing is stripped, left out or taken for missing.
+
+    Raises:
+        DataError: missing, too large, in another encoding or empty, or a quote does not close.
+    """
+    lines = list(io.StringIO(read_text(path, MAX_BYTES), newline=""))
+    empty = True
+    for line, row in _records(path, lines, find_dialect(lines)):
+        if row is None:
+            raise DataError(f"{path} line {line} has a quote that is not closed.")
+        empty = False
+        yield row
+    if empty:
+        raise DataError(f"{path} is empty.")
+
+
 def read_flat_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
     """As `read_table`, quickly enough for tens of millions of rows where each is a line as all others.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trapline.errors import DataError, UsageError
+from trapline.tables import read_table
 from trapline.taxonomy.building import Row, build, full_names
 from trapline.taxonomy.names import KINDS, RANKS, Kind, Rank, default_kind, part_of, plain, scientific
 from trapline.taxonomy.tree import Taxonomy
@@ -51,7 +51,7 @@ def taxonomy_from_csv(path: Path | str, *, only: Mapping[str, str] | None = None
     filled column), `kind` (see `KINDS`), `synonyms` (separated by `|`), `uuid`. Others are left alone.
 
     Args:
-        path: the CSV, UTF-8.
+        path: the CSV (see `tables.read_table`).
         only: column → value: read only the rows that have it ({"source_set": "jura"}).
 
     Raises:
@@ -59,26 +59,14 @@ def taxonomy_from_csv(path: Path | str, *, only: Mapping[str, str] | None = None
             line are named.
     """
     path = Path(path)
-    lines = _text(path).splitlines(keepends=True)
-    reader = csv.reader(lines)
-    try:
-        table = [(reader.line_num, cells) for cells in reader]
-    except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num} cannot be read as a table: {error}") from error
-    if not table:
-        raise DataError(f"{path} is empty: it has no header line.")
-    header = [name.strip().lower() for name in table[0][1]]
-    _check_header(path, header, only or {})
+    table = read_table(path, max_bytes=MAX_BYTES)
+    header = [name.lower() for name in table.columns]
+    _check_header(path, header[:-1], only or {})  # the last says where each row stands
     rows = []
-    for line, cells in table[1:]:
-        where = f"{path.name} line {line}"
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
-            raise DataError(f"{where} has {len(cells)} cells, but the header names {len(header)} columns.")
-        values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+    for cells in table.iter_rows():
+        values = {name: cell or "" for name, cell in zip(header, cells, strict=True)}
         if all(values[name.lower()] == value for name, value in (only or {}).items()):
-            rows.append(_csv_row(values, where))
+            rows.append(_csv_row(values, values["_place"]))
     if not rows:
         raise DataError(f"{path} has no row{' with ' + str(dict(only)) if only else ''}.")
     return build(rows, path.name)

@@ -80,7 +80,10 @@ def test_an_id_under_two_names_is_refused(tmp_path: Path) -> None:
     [
         ({"info": "odd"}, None),
         ({"images": [{"id": "1", "media_id": "2", "file_name": "1.jpg"}]}, "has both id and media_id"),
-        ({"annotations": [{"image_id": "1", "category_id": 1, "bbox": 7}]}, "bbox is 7, no list"),
+        (
+            {"annotations": [{"image_id": "1", "category_id": 1, "bbox": 7}]},
+            "has a bbox that is not four numbers",
+        ),
     ],
 )
 def test_odd_coco_files(tmp_path: Path, change: dict[str, Any], reason: str | None) -> None:

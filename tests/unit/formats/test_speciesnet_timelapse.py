@@ -51,20 +51,23 @@ def test_predictions_bring_boxes_and_no_labels(tmp_path: Path) -> None:
     [
         ({"images": []}, "neither 'predictions' nor 'instances'"),
         ({"predictions": [{"file": "x"}]}, r"predictions\[0\] has no 'filepath'"),
-        ({"predictions": [ENTRY, ENTRY | {"detections": 3}]}, r"predictions\[1\]: detections is no list"),
+        (
+            {"predictions": [ENTRY, ENTRY | {"detections": 3}]},
+            r"predictions\[1\] has detections that are no list",
+        ),
         (
             {"predictions": [ENTRY | {"detections": [DETECTION | {"bbox": [0, 0, 500, 3]}]}]},
             r"\[0\] has a wrong",
         ),
         ({"predictions": [ENTRY | {"detections": [{"conf": 1}]}]}, r"\[0\] has a wrong detection"),
-        ({"predictions": [ENTRY | {"prediction_score": "much"}]}, "prediction_score is 'much'"),
+        ({"predictions": [ENTRY | {"prediction_score": "much"}]}, "has the prediction_score 'much'"),
         ({"predictions": [ENTRY, ENTRY]}, "more than once"),
         ({"predictions": []}, "No media"),
     ],
 )
 def test_speciesnet_entries_that_are_wrong_are_named(document: Any, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=complaint):
-        read(json_file(tmp_path, document), format="speciesnet")
+        read(json_file(tmp_path, document), format="speciesnet", strict=True)
 
 
 JSON = st.recursive(

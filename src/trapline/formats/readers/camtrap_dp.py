@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from trapline.catalog import BOX
+from trapline.catalog import BOX, is_box
 from trapline.errors import DataError, UsageError
 from trapline.formats.camtrap_dp_schema import TABLES
 from trapline.formats.json_file import read_json_object
@@ -19,7 +19,7 @@ from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
 from trapline.formats.time_columns import read_instants
 from trapline.storage import safe_unzip, zip_names
-from trapline.tables import read_table
+from trapline.tables import read_numbers, read_table, reject_rows
 
 DESCRIPTOR = "datapackage.json"
 MAX_TABLE_BYTES = 8 * 1024**3
@@ -203,7 +203,8 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
     where = deployments.select(
         pl.col("deploymentID").alias("deployment_id"),
         location.alias("location_id"),
-        pl.col("latitude", "longitude").cast(pl.Float64, strict=False),
+        read_numbers(deployments["latitude"], most=90),
+        read_numbers(deployments["longitude"], most=180),
     )
     is_url = pl.col("filePath").str.contains(_URL)
     urls = media.filter(is_url).height
@@ -228,12 +229,14 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
         *kept,
         "_place",
     ).join(where, on="deployment_id", how="left", maintain_order="left")
-    lost = rows.filter(pl.col("location_id").is_null())
-    if lost.height:
-        raise DataError(
-            f"{lost['_place'][0]} names the deployment {lost['deployment_id'][0]!r}, which "
-            "deployments.csv does not have."
-        )
+    rows = reject_rows(
+        rows,
+        pl.col("location_id").is_null(),
+        pl.format(
+            "names the deployment '{}', which deployments.csv does not have",
+            pl.col("deployment_id").fill_null(""),
+        ),
+    )
     return rows, notes, urls
 
 
@@ -255,7 +258,7 @@ def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
         .when(kind.is_in(["human", "vehicle", "blank"]))
         .then(kind)
     )
-    counted = counted.with_columns(label.alias("_label"))
+    counted = _make_boxes(counted.with_columns(label.alias("_label")))
     vague = counted.filter(pl.col("_label").is_null()).height
     if vague:
         notes.append(f"{vague} observations are unknown or unclassified: they are no labels")
@@ -368,28 +371,32 @@ def _add_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bo
     return rows.with_columns(pl.coalesce("labels", "_of_event").alias("labels")).drop("_of_event")
 
 
-def _add_boxes(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
-    """Boxes of observations; confidence as stated; else 1 by a person, null by a machine."""
-    number = {name: pl.col(name).cast(pl.Float64, strict=False) for name in _OPTIONAL["observations"][4:8]}
+def _make_boxes(observations: pl.DataFrame) -> pl.DataFrame:
+    """`_box` of each observation; confidence as stated; else 1 by a person, null by a machine.
+
+    Observations whose box is not one cannot be used.
+    """
+    sides = ["bboxX", "bboxY", "bboxWidth", "bboxHeight"]
+    numbers = [*sides, "classificationProbability"]
+    read = observations.with_columns(read_numbers(observations[name], most=1) for name in numbers)
     by_person = pl.when(pl.col("classificationMethod").fill_null("human") == "human").then(1.0)
-    probability = pl.coalesce(pl.col("classificationProbability").cast(pl.Float64, strict=False), by_person)
-    category = pl.col("observationType").replace(_CATEGORIES)
+    box = pl.struct(
+        pl.col("observationType").replace(_CATEGORIES).alias("category"),
+        pl.coalesce("classificationProbability", by_person).alias("conf"),
+        *(
+            pl.col(theirs).alias(ours)
+            for theirs, ours in zip(sides, ("x", "y", "width", "height"), strict=True)
+        ),
+    ).cast(BOX)
+    given = observations.select(pl.any_horizontal(pl.col(sides).is_not_null())).to_series()
+    read = read.with_columns(pl.when(given).then(box).alias("_box"))
+    return reject_rows(read, given & ~read.select(is_box(box)).to_series(), "has a box outside the image")
+
+
+def _add_boxes(rows: pl.DataFrame, observations: pl.DataFrame) -> pl.DataFrame:
     boxes = (
-        observations.filter(pl.col("bboxX").is_not_null() & pl.col("mediaID").is_not_null())
-        .select(
-            pl.col("mediaID").alias("media_id"),
-            pl.struct(
-                category.alias("category"),
-                probability.alias("conf"),
-                number["bboxX"].alias("x"),
-                number["bboxY"].alias("y"),
-                number["bboxWidth"].alias("width"),
-                number["bboxHeight"].alias("height"),
-            )
-            .cast(BOX)
-            .alias("boxes"),
-        )
-        .group_by("media_id", maintain_order=True)
-        .agg("boxes")
+        observations.filter(pl.col("_box").is_not_null() & pl.col("mediaID").is_not_null())
+        .group_by(pl.col("mediaID").alias("media_id"), maintain_order=True)
+        .agg(pl.col("_box").alias("boxes"))
     )
     return rows.join(boxes, on="media_id", how="left", maintain_order="left")

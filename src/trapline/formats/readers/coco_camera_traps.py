@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 import polars as pl
 from pydantic import JsonValue
 
-from trapline.catalog import BOX
+from trapline.catalog import BOX, is_box
 from trapline.errors import DataError
-from trapline.formats.json_file import read_json_object
+from trapline.formats.json_file import id_text, is_number, read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
-from trapline.tables import rename_columns
+from trapline.tables import mark_missing, reject_rows, rename_columns
 
 _OUTSIDE = 0.01  # pixels are rounded; what is further outside than this share is clipped and counted
 _RENAMED = {
@@ -56,9 +55,11 @@ def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> D
         category and conf 1; an image without one has null. `sequence_level` says that a label was given to
         the whole sequence.
 
+    Annotations that name an image or category that does not exist, or whose box cannot be one, and images
+    without a file cannot be used.
+
     Raises:
-        DataError: a key is missing, an annotation names an image or category that does not exist, an image
-            has boxes but no size; the entry is named.
+        DataError: a key is missing, or two categories or images have one id; the entry is named.
     """
     document = read_json_object(source)
     images = _table(source, document, "images", ("id", "file_name"))
@@ -85,37 +86,51 @@ def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> D
 
 def _table(source: Path, document: dict[str, Any], key: str, needed: tuple[str, ...]) -> pl.DataFrame:
     entries = document.get(key)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or (entries and not any(isinstance(entry, dict) for entry in entries)):
         raise DataError(
             f"{source} is not COCO Camera Traps: '{key}' is no list of objects; "
             f"it has: {', '.join(document)}."
         )
     if not entries:
         raise DataError(f"{source} names no {key}.")
-    for number, entry in enumerate(entries):
-        missing = [name for name in needed if entry.get(name) is None]
-        if missing:
-            raise DataError(f"{source}: {key}[{number}] has no '{missing[0]}'.")
-    names = dict.fromkeys(name for entry in entries for name in entry)
-    columns = {name: _column(name, [entry.get(name) for entry in entries]) for name in names}
-    return pl.DataFrame(columns)
+    objects = [entry if isinstance(entry, dict) else {} for entry in entries]
+    names = dict.fromkeys(name for entry in objects for name in entry)
+    columns = [_column(name, [entry.get(name) for entry in objects]) for name in (*names, *needed)]
+    table = pl.DataFrame({column.name: column for column in columns})
+    texts = [name for name, kind in table.schema.items() if kind == pl.String]
+    table = mark_missing(table, texts, source.name)
+    table = table.with_columns(
+        pl.format("{} {}[{}]", pl.lit(source.name), pl.lit(key), pl.int_range(pl.len())).alias("_place")
+    )
+    for name in needed:
+        table = reject_rows(table, pl.col(name).is_null(), f"has no '{name}'")
+    if "bbox" in names:
+        odd = {number for number, entry in enumerate(objects) if not _is_bbox(entry.get("bbox"))}
+        wrong = pl.col("_place").str.extract(r"(\d+)\]$").cast(pl.Int64).is_in(list(odd))
+        table = reject_rows(table, wrong, "has a bbox that is not four numbers")
+    return table
+
+
+def _is_bbox(value: Any) -> bool:
+    """Whether an annotation has four numbers, or no box: some write none as an empty list."""
+    if value is None or value == []:
+        return True
+    return isinstance(value, list) and len(value) == 4 and all(is_number(number) for number in value)
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:
     """Numbers, truths and boxes as they are; ids, and whatever is mixed or nested, as text."""
     if name not in ("id", "image_id", "category_id", "location", "seq_id", "file_name"):
+        if name == "bbox":
+            boxes = [value if value and _is_bbox(value) else None for value in values]
+            return pl.Series(name, boxes, pl.List(pl.Float64), strict=False)
+        if name in ("datetime", "date_captured"):  # CVAT writes 0 for no date
+            values = [value or None for value in values]
+            return pl.Series(name, [id_text(value) for value in values], pl.String)
         kinds = {type(value) for value in values if value is not None}
-        if name == "bbox" and kinds - {list}:
-            raise DataError(
-                f"A bbox is {next(v for v in values if not isinstance(v, list | None))!r}, no list."
-            )
-        if name == "bbox" or kinds in ({int}, {float}, {int, float}, {bool}):
-            return pl.Series(name, values, pl.List(pl.Float64) if name == "bbox" else None, strict=False)
-    return pl.Series(
-        name,
-        [value if value is None or isinstance(value, str) else json.dumps(value) for value in values],
-        pl.String,
-    )
+        if kinds in ({int}, {float}, {int, float}, {bool}):
+            return pl.Series(name, values, strict=False)
+    return pl.Series(name, [id_text(value) for value in values], pl.String)
 
 
 def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
@@ -133,7 +148,6 @@ def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str],
 
 
 def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
-    index = pl.format("{} images[{}]", pl.lit(source.name), pl.int_range(pl.len())).alias("_place")
     if "datetime" in images.columns and "date_captured" in images.columns:
         images = images.with_columns(pl.coalesce("datetime", "date_captured").alias("datetime")).drop(
             "date_captured"
@@ -141,7 +155,7 @@ def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
     rows = rename_columns(images, _RENAMED, source)
     if "frame" in rows.columns:
         rows = rows.with_columns(pl.col("frame").cast(pl.Int64, strict=False))
-    return rows.with_columns(index)
+    return rows
 
 
 def _join_annotations(
@@ -151,12 +165,15 @@ def _join_annotations(
     annotations: pl.DataFrame,
     categories: dict[str, str],
 ) -> tuple[pl.DataFrame, list[str]]:
-    named = annotations.with_row_index("_number").with_columns(
-        pl.col("category_id").replace_strict(categories, default=None).alias("_label")
+    named = annotations.with_columns(
+        pl.col("category_id").replace_strict(categories, default=None, return_dtype=pl.String).alias("_label")
     )
-    _refuse_strangers(source, named.filter(pl.col("_label").is_null()), "category_id", "categories")
-    strangers = named.join(images, left_on="image_id", right_on="id", how="anti")
-    _refuse_strangers(source, strangers, "image_id", "images")
+    for key, strange, where in (
+        ("category_id", pl.col("_label").is_null(), "categories"),
+        ("image_id", ~pl.col("image_id").is_in(images["id"].implode()), "images"),
+    ):
+        reason = pl.format("has the {} {}, which is not among the {}", pl.lit(key), key, pl.lit(where))
+        named = reject_rows(named, strange, reason)
     if "bbox" not in named.columns:
         named = named.with_columns(pl.lit(None, pl.List(pl.Float64)).alias("bbox"))
     sized = [name for name in ("width", "height") if name in images.columns]
@@ -167,7 +184,12 @@ def _join_annotations(
         how="left",
         maintain_order="left",
     )
-    named, clipped = _fractions(source, named)
+    named, clipped = _fractions(named)
+    named = reject_rows(
+        named,
+        pl.col("_box").is_not_null() & ~is_box(pl.col("_box")),
+        "has a bbox of less than no width or height",
+    )
     together = named.group_by("image_id", maintain_order=True).agg(
         pl.col("_label").unique(maintain_order=True).alias("labels"),
         pl.col("_box").drop_nulls().alias("boxes"),
@@ -184,30 +206,18 @@ def _join_annotations(
     return joined, [f"{clipped} boxes ran past the image's edge and are clipped"] if clipped else []
 
 
-def _refuse_strangers(source: Path, strangers: pl.DataFrame, key: str, where: str) -> None:
-    if strangers.height:
-        raise DataError(
-            f"{source}: annotations[{strangers['_number'][0]}] has the {key} {strangers[key][0]}, which is "
-            f"not among the {where} ({strangers.height} such annotations)."
-        )
-
-
-def _fractions(source: Path, named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+def _fractions(named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Add `_box` in fractions of the image, clipped to it; and how many ran out by more than rounding."""
     boxed = named.filter(pl.col("bbox").is_not_null())
     if boxed.height == 0:
         return named.with_columns(pl.lit(None, BOX).alias("_box")), 0
-    sizes = all(name in named.columns for name in ("width", "height"))
-    bad = boxed.filter(
-        (pl.col("bbox").list.len() != 4) | pl.col("bbox").list.eval(pl.element().is_null()).list.any()
+    sized = [(pl.col(name) > 0).fill_null(False) for name in ("width", "height") if name in named.columns]
+    unsized = ~pl.all_horizontal(sized) if len(sized) == 2 else pl.lit(value=True)
+    named = reject_rows(
+        named,
+        pl.col("bbox").is_not_null() & unsized,
+        "has a bbox, but its image has no width and height in numbers to make fractions of it",
     )
-    if bad.height:
-        raise DataError(f"{source}: annotations[{bad['_number'][0]}] has a bbox that is not four numbers.")
-    if not sizes or boxed["width"].null_count() or boxed["height"].null_count():
-        raise DataError(
-            f"{source}: an image with a bbox has no width and height in numbers, so its boxes cannot become "
-            "fractions."
-        )
     x, y, width, height = (pl.col("bbox").list.get(number, null_on_oob=True) for number in range(4))
     edges = {
         "left": x / pl.col("width"),

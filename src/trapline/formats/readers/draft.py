@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
 
@@ -27,7 +27,7 @@ from trapline.catalog import (
 from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
 from trapline.formats.times import parse_times, to_utc
-from trapline.tables import current_reading, describe_lines, reject_rows
+from trapline.tables import MOST_KEPT, Reading, current_reading, describe_lines, reject_rows
 from trapline.taxonomy import BLANK, group_spelt_alike
 
 
@@ -142,13 +142,11 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
         rows = number_frames(rows)
     reading = current_reading()
     reading.check_words()
-    count = reading.rejected_count
     facts = CatalogFacts(
         format=read_as,
-        notes=(*reading.describe_rejected(), *reading.notes, *notes),
+        notes=tuple(notes),
         blank_from=mapped,
         left_out=tuple(draft.left_out),
-        rejected=RejectedRows(count=count, rows=tuple(reading.rejected)) if count else None,
         unreadable_folders=tuple(draft.unreadable_folders),
         timezone=options.timezone,
         others=draft.others,
@@ -159,7 +157,19 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
         draft.root,
         draft.source,
         where=SourceLines(rows.select(line_columns)),
-        facts=facts,
+        facts=add_reading(facts, reading),
+    )
+
+
+def add_reading(facts: CatalogFacts, reading: Reading) -> CatalogFacts:
+    """Facts with what was noted while something was read, and the rows of it that cannot be used."""
+    notes = (*reading.describe_rejected(), *reading.notes, *facts.notes)
+    if not reading.rejected_count:
+        return replace(facts, notes=notes)
+    before = facts.rejected or RejectedRows(count=0, rows=())
+    rows = (*before.rows, *reading.rejected)[:MOST_KEPT]
+    return replace(
+        facts, notes=notes, rejected=RejectedRows(count=before.count + reading.rejected_count, rows=rows)
     )
 
 

@@ -12,8 +12,10 @@ import polars as pl
 
 from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text
 from trapline.errors import DataError
-from trapline.formats.json_file import read_json_object
+from trapline.formats.json_file import id_text, is_number, read_json_object
 from trapline.formats.naming import match_names
+from trapline.formats.readers.draft import add_reading
+from trapline.tables import Reading, RejectedRow, open_reading, reject
 
 Boxes = list[dict[str, Any]] | None
 _OUTSIDE = 0.01  # detectors round; what is further outside than this was never a fraction of the image
@@ -26,28 +28,32 @@ def join_boxes(catalog: Catalog, path: Path | str, *, strict: bool = False) -> C
     detector failed, keep the boxes they had (null where there were none); `facts.boxes` counts both. Names in
     the file that are no media of the catalog are counted too. Low confidences are kept: what to use is the
     crop's choice. Of a media that is named again, as where a run that failed was done again, the boxes count
-    that were found; a box whose confidence is no number, or that is not inside the image, is left out, and
-    noted.
+    that were found; a box whose confidence is no number, or that is not inside the image, and an entry
+    without a file are left out, and listed among the facts' rejected rows. Where no box of a media is left
+    it keeps what it had: that nothing was found was not said.
 
     Args:
         catalog: the media.
         path: the JSON file.
-        strict: refuse such a box.
+        strict: refuse such a box, and an entry without a file.
 
     Raises:
         DataError: not a MegaDetector batch file, no name that matches, a name that matches several media,
             or a media that is named twice with other boxes; the entry is named.
     """
-    path = Path(path)
+    with open_reading(Reading(strict=strict)) as reading:
+        joined = _join_boxes(catalog, Path(path))
+    return replace(joined, facts=add_reading(joined.facts, reading))
+
+
+def _join_boxes(catalog: Catalog, path: Path) -> Catalog:
     document = read_json_object(path)
     _check_form(path, document)
-    entries = document["images"]
+    entries = _usable_entries(path, document["images"])
     files = [str(entry["file"]) for entry in entries]
     paths = catalog.table["file_path"].unique(maintain_order=True).to_list()
     indices = match_names(paths, files, path)
-    boxes, odd = _boxes(path, entries, document["detection_categories"])
-    if odd and (strict or not any(boxes)):
-        raise DataError(f"{path}: {odd[0]} ({len(odd)} such detections).")
+    boxes = _boxes(entries, document["detection_categories"])
     of_path: dict[str, Boxes] = {}
     for number, (index, own) in enumerate(zip(indices, boxes, strict=True)):
         if index is None:
@@ -77,8 +83,7 @@ def join_boxes(catalog: Catalog, path: Path | str, *, strict: bool = False) -> C
         media_not_in_file=len(catalog) - matched,
         names_not_in_catalog=indices.count(None),
     )
-    notes = [f"{len(odd)} detections of {path.name} cannot be used and are left out: {odd[0]}"] if odd else []
-    facts = replace(catalog.facts, boxes=boxes_facts, notes=(*catalog.facts.notes, *notes))
+    facts = replace(catalog.facts, boxes=boxes_facts)
     filled = joined.with_columns(pl.coalesce("_found", "boxes").alias("boxes")).drop("_found", "_named")
     return catalog.with_table(filled, facts)
 
@@ -93,51 +98,63 @@ def _check_form(path: Path, document: dict[str, Any]) -> None:
             )
     if not all(isinstance(name, str) for name in document["detection_categories"].values()):
         raise DataError(f"{wrong}: the detection_categories are not names.")
-    for number, entry in enumerate(document["images"]):
-        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
-            raise DataError(f"{wrong}: images[{number}] has no 'file'.")
-        detections = entry.get("detections")
-        if not isinstance(detections, list) and not (detections is None and entry.get("failure")):
-            raise DataError(
-                f"{wrong}: images[{number}] ({entry['file']}) has neither detections nor a failure."
-            )
 
 
-def _boxes(
-    path: Path, entries: Sequence[dict[str, Any]], categories: dict[str, str]
-) -> tuple[list[Boxes], list[str]]:
-    """The boxes of each entry as the catalog writes them, None where it failed; and what is wrong."""
-    boxes: list[Boxes] = []
-    odd: list[str] = []
+def _usable_entries(path: Path, entries: list[Any]) -> list[dict[str, Any]]:
+    usable, wrong = [], []
     for number, entry in enumerate(entries):
+        where = f"{path.name} images[{number}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
+            wrong.append(RejectedRow(where, "has no 'file'"))
+            continue
+        entry["_place"] = f"{where} ({entry['file']})"
         detections = entry.get("detections")
-        own: Boxes = None if detections is None else []
+        if isinstance(detections, list) or (detections is None and entry.get("failure")):
+            usable.append(entry)
+        else:
+            wrong.append(RejectedRow(entry["_place"], "has neither detections nor a failure"))
+    reject(wrong, len(wrong), of=len(entries))
+    return usable
+
+
+def _boxes(entries: Sequence[dict[str, Any]], categories: dict[str, str]) -> list[Boxes]:
+    """The boxes of each entry as the catalog writes them, None where it failed or none of its boxes is one."""
+    boxes: list[Boxes] = []
+    wrong: list[RejectedRow] = []
+    for entry in entries:
+        detections = entry.get("detections")
+        own: list[dict[str, Any]] = []
         for detection in detections or ():
             try:
-                (own := own or []).append(_box(detection, categories))
-            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-                odd.append(f"images[{number}] ({entry['file']}) has a wrong detection: {error}")
-        boxes.append(own)
-    return boxes, odd
+                own.append(_box(detection, categories))
+            except ValueError as error:
+                wrong.append(RejectedRow(entry["_place"], f"has a wrong detection: {error}"))
+        boxes.append(None if detections is None or len(own) < bool(detections) else own)
+    reject(wrong, len(wrong), of=len(wrong) + sum(len(own) for own in boxes if own))
+    return boxes
 
 
-def _box(detection: dict[str, Any], categories: dict[str, str]) -> dict[str, Any]:
-    confidence = float(detection["conf"])
-    if not 0 <= confidence <= 1:
-        raise ValueError(f"its confidence is {confidence}")
-    category = str(detection["category"]).removesuffix(".0")
+def _box(detection: Any, categories: dict[str, str]) -> dict[str, Any]:
+    if not isinstance(detection, dict) or not {"category", "conf", "bbox"} <= set(detection):
+        raise ValueError("it lacks category, conf or bbox")
+    confidence, sides = detection["conf"], detection["bbox"]
+    if not is_number(confidence) or not 0 <= confidence <= 1:
+        raise ValueError(f"its conf is {confidence!r}, no number from 0 to 1")
+    category = id_text(detection["category"])
     if category not in categories:
         raise ValueError(f"the category '{category}' is not among the detection_categories")
-    x, y, width, height = (float(number) for number in detection["bbox"])
+    if not isinstance(sides, list) or len(sides) != 4 or not all(map(is_number, sides)):
+        raise ValueError("its bbox is not four numbers")
+    x, y, width, height = (float(number) for number in sides)
     right, bottom = x + width, y + height
     if not (min(x, y) >= -_OUTSIDE and max(right, bottom) <= 1 + _OUTSIDE and min(width, height) >= 0):
         raise ValueError(
-            f"bbox {json.dumps(detection['bbox'])} is not [x, y, width, height] as fractions of the image"
+            f"bbox {json.dumps(sides)} is not [x, y, width, height] as fractions of the image"
         )
     x, y = max(x, 0.0), max(y, 0.0)
     return {
         "category": categories[category],
-        "conf": confidence,
+        "conf": float(confidence),
         "x": x,
         "y": y,
         "width": min(right, 1.0) - x,

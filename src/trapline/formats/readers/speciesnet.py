@@ -12,9 +12,10 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX
 from trapline.errors import DataError
-from trapline.formats.json_file import read_json_object
+from trapline.formats.json_file import is_number, read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
+from trapline.tables import RejectedRow, reject
 
 _START = re.compile(rb'\A\s*\{\s*("info"\s*:\s*\{[^{}]*\}\s*,\s*)?"(?P<key>predictions|instances)"\s*:\s*\[')
 _WHOLE_IMAGE = "0"  # SpeciesNet 5's detection that stands for the whole photo
@@ -46,7 +47,7 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
         root: the folder that the paths start from, instead of the file's own.
 
     Raises:
-        DataError: not of this form, or an entry has no path or a wrong box; the entry is named.
+        DataError: not of this form, or every entry has no path or a wrong box; the first is named.
     """
     document = read_json_object(source)
     key = next((key for key in ("predictions", "instances") if isinstance(document.get(key), list)), None)
@@ -55,16 +56,21 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
             f"{source} is no SpeciesNet JSON: it has neither 'predictions' nor 'instances' but: "
             f"{', '.join(map(str, document))}."
         )
-    rows, urls, failed = [], 0, 0
+    rows, wrong, urls, failed = [], [], 0, 0
     for number, entry in enumerate(document[key]):
         where = f"{source.name} {key}[{number}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str) or not entry["filepath"]:
-            raise DataError(f"{where} has no 'filepath'.")
+        try:
+            row = _row(entry, where)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+            reason = str(error) if type(error) is ValueError else f"has a wrong detection: {error!r}"
+            wrong.append(RejectedRow(where, reason))
+            continue
         if _URL.match(entry["filepath"]):
             urls += 1
             continue
         failed += bool(entry.get("failures"))
-        rows.append(_row(entry, where))
+        rows.append(row)
+    reject(wrong, len(wrong), of=len(document[key]))
     schema = {"file_path": pl.String(), "boxes": pl.List(BOX), "_place": pl.String()}
     schema |= {
         f"speciesnet_{name}": pl.Float64() if kind is float else pl.String() for name, kind in _COPIED.items()
@@ -81,54 +87,55 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
     )
 
 
-def _row(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where, "boxes": _boxes(entry, where)}
-    entry = {**_surest_label(entry, where), **entry}
+def _row(entry: Any, where: str) -> dict[str, Any]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str) or not entry["filepath"]:
+        raise ValueError("has no 'filepath'")
+    row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where, "boxes": _boxes(entry)}
+    entry = {**_surest_label(entry), **entry}
     for name, kind in _COPIED.items():
         value = entry.get(name)
         try:
             row[f"speciesnet_{name}"] = None if value is None else kind(value)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{where}: {name} is {value!r}.") from error
+        except (TypeError, ValueError):
+            raise ValueError(f"has the {name} {value!r}") from None
     return row
 
 
-def _surest_label(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _surest_label(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The prediction of the detection that SpeciesNet 5 is surest of; nothing where none was classified."""
     candidates: list[tuple[float, str]] = []
-    try:
-        for detection in entry.get("detections") or ():
-            processed, raw = detection.get("processed_classification"), detection.get("raw_classifications")
-            if processed is not None:
-                candidates.append((float(processed["score"]), str(processed["class"])))
-            elif raw is not None:
-                candidates.append((float(raw["scores"][0]), str(raw["classes"][0])))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{where} has a wrong classification: {error!r}") from error
+    for detection in entry.get("detections") or ():
+        processed, raw = detection.get("processed_classification"), detection.get("raw_classifications")
+        if processed is not None:
+            candidates.append((float(processed["score"]), str(processed["class"])))
+        elif raw is not None:
+            candidates.append((float(raw["scores"][0]), str(raw["classes"][0])))
     if not candidates:
         return {}
     score, name = max(candidates)
     return {"prediction": name, "prediction_score": score}
 
 
-def _boxes(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]] | None:
+def _boxes(entry: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """The boxes of an entry; None where no detector was run, or it failed."""
     detections = entry.get("detections")
     if detections is None:
         return None
     if not isinstance(detections, list):
-        raise DataError(f"{where}: detections is no list.")
-    try:
-        boxes = [_box(each) for each in detections if str(each["category"]) != _WHOLE_IMAGE]
-        return None if not boxes and "DETECTOR" in (entry.get("failures") or ()) else boxes
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where} has a wrong detection: {error!r}") from error
+        raise ValueError("has detections that are no list")
+    boxes = [_box(each) for each in detections if str(each["category"]) != _WHOLE_IMAGE]
+    return None if not boxes and "DETECTOR" in (entry.get("failures") or ()) else boxes
 
 
 def _box(detection: Mapping[str, Any]) -> dict[str, Any]:
     x, y, width, height = (float(number) for number in detection["bbox"])
+    if not is_number(detection["conf"]):
+        raise ValueError("has a wrong detection: its conf is no number")
     if min(x, y) < -_OUTSIDE or max(x + width, y + height) > 1 + _OUTSIDE or min(width, height) < 0:
-        raise ValueError(f"bbox {detection['bbox']} is not [x, y, width, height] as fractions of the image")
+        raise ValueError(
+            f"has a wrong detection: bbox {detection['bbox']} is not [x, y, width, height] as fractions of "
+            "the image"
+        )
     left, top = max(x, 0.0), max(y, 0.0)
     category = str(detection["category"])
     return {
