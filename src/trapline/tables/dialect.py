@@ -28,9 +28,9 @@ class Dialect:
     quote: str
     skipped: int
 
-    def reader(self, lines: Iterator[str]) -> Iterator[list[str]]:
-        """The records of lines."""
-        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote)
+    def reader(self, lines: Iterator[str], *, strict: bool = False) -> Iterator[list[str]]:
+        """The records of lines; with `strict` a quote within or without end is an error of csv."""
+        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, strict=strict)
 
 
 def find_dialect(lines: Sequence[str]) -> Dialect:

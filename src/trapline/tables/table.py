@@ -299,7 +299,9 @@ def _records(path: Path, lines: list[str], dialect: Dialect) -> Iterator[tuple[i
 
 def _is_torn(lines: list[str], row: list[str], width: int | None, dialect: Dialect) -> bool:
     """Whether the lines of one record are rows of their own that a lone quote put together."""
-    if sum(line.count(dialect.quote) for line in lines) % 2:
+    try:
+        next(dialect.reader(iter(lines), strict=True))
+    except csv.Error:
         return True
     if width is None or len(row) == width:
         return False
@@ -399,7 +401,7 @@ def _name_columns(path: Path, header: Sequence[str], table: pl.DataFrame) -> dic
 
 
 def _count_rows(cells: pl.Series) -> bool:
-    whole = cells.str.contains(r"^\d+$").fill_null(False).all()
+    whole = cells.str.contains(r"^[0-9]+$").fill_null(False).all()
     return whole and cells.n_unique() == len(cells)
 
 
@@ -458,13 +460,14 @@ def _read_plain(
     path: Path, schema: Mapping[str, pl.DataType | type[pl.DataType]], delimiter: str
 ) -> pl.DataFrame | None:
     """The table as Polars reads it; None where that is not sure to be what it says."""
+    numbers = any(kind != pl.String for kind in schema.values())  # null where a cell is none
     try:
         table = pl.read_csv(
             path,
             schema=schema,
             separator=delimiter,
             quote_char=None,
-            ignore_errors=any(kind != pl.String for kind in schema.values()),
+            ignore_errors=numbers,
             null_values=[""],
             row_index_name="_line",
             row_index_offset=2,
@@ -473,7 +476,7 @@ def _read_plain(
         return None
     except pl.exceptions.PanicException:  # no Exception: how Polars meets some kinds of damage
         return None
-    if not table.height or not table[:, -1].null_count():
+    if numbers or not table.height or not table[:, -1].null_count():
         return table
     if _is_ragged(path, len(schema), delimiter):
         return None
