@@ -118,6 +118,8 @@ def read_flat_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
     padded = [name for name in text if edges[name][0]]
     if padded:
         table = table.with_columns(pl.col(padded).str.strip_chars().replace("", None))
+    if table[text[-1]].null_count():
+        table = table.filter(~pl.all_horizontal(pl.col(text).is_null()))  # lines without content
     return mark_missing(table, text, path.name, ())
 
 
@@ -478,9 +480,7 @@ def _read_plain(
         return None
     if numbers or not table.height or not table[:, -1].null_count():
         return table
-    if _is_ragged(path, len(schema), delimiter):
-        return None
-    return table.filter(~pl.all_horizontal(pl.exclude("_line").is_null()))
+    return None if _is_ragged(path, len(schema), delimiter) else table
 
 
 def _is_ragged(path: Path, width: int, delimiter: str) -> bool:
