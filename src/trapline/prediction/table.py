@@ -32,7 +32,6 @@ from trapline.tables import (
     open_reading,
     read_numbers,
     read_table,
-    refuse_missing_columns,
     reject_rows,
 )
 
@@ -302,7 +301,8 @@ def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:
     """A CSV as it was written; or as a spreadsheet has saved it, with its own separators and signs.
 
     Raises:
-        DataError: a column is missing, or a cell is no number; its line is named.
+        ValueError: a column is missing.
+        DataError: a cell is no number; its line is named.
     """
     fixed = fixed_columns(header["level"])
     types = fixed | dict.fromkeys(header["labels"], pl.Float32())
@@ -311,7 +311,8 @@ def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:
             return pl.read_csv(file, schema_overrides=types, new_columns=names)
     with open_reading(Reading(not_missing=MISSING, strict=True)):  # a label may be called NA
         table = read_table(path)
-        refuse_missing_columns(path, table.columns, list(types))
+        if missing := [name for name in types if name not in table.columns]:
+            raise ValueError(f"it lacks the columns {_cut(missing)}")
         for name, kind in types.items():
             if kind != pl.String():
                 numbers = read_numbers(table[name], most=None if name in fixed else 1)

@@ -118,7 +118,7 @@ def _usable_entries(path: Path, entries: list[Any]) -> list[dict[str, Any]]:
 
 
 def _boxes(entries: Sequence[dict[str, Any]], categories: dict[str, str]) -> list[Boxes]:
-    """The boxes of each entry as the catalog writes them, None where it failed or none of its boxes is one."""
+    """The boxes of each entry as the catalog writes them; None where it failed, or none of them is one."""
     boxes: list[Boxes] = []
     wrong: list[RejectedRow] = []
     for entry in entries:
@@ -148,9 +148,7 @@ def _box(detection: Any, categories: dict[str, str]) -> dict[str, Any]:
     x, y, width, height = (float(number) for number in sides)
     right, bottom = x + width, y + height
     if not (min(x, y) >= -_OUTSIDE and max(right, bottom) <= 1 + _OUTSIDE and min(width, height) >= 0):
-        raise ValueError(
-            f"bbox {json.dumps(sides)} is not [x, y, width, height] as fractions of the image"
-        )
+        raise ValueError(f"bbox {json.dumps(sides)} is not [x, y, width, height] as fractions of the image")
     x, y = max(x, 0.0), max(y, 0.0)
     return {
         "category": categories[category],
