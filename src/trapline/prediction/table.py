@@ -306,8 +306,9 @@ def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:
     """
     fixed = fixed_columns(header["level"])
     types = fixed | dict.fromkeys(header["labels"], pl.Float32())
-    if (names := _columns(path))[: len(types)] == list(types):  # Polars leaves doubled quotes in names
-        with for_polars(path, "rb") as file:
+    names = _columns(path)  # Polars leaves doubled quotes in them
+    if names[: len(types)] == list(types) and "" not in names:
+        with suppress(pl.exceptions.PolarsError), for_polars(path, "rb") as file:
             return pl.read_csv(file, schema_overrides=types, new_columns=names)
     with open_reading(Reading(not_missing=MISSING, strict=True)):  # a label may be called NA
         table = read_table(path)

@@ -98,7 +98,7 @@ def _table(source: Path, document: dict[str, Any], key: str, needed: tuple[str, 
     columns = [_column(name, [entry.get(name) for entry in objects]) for name in (*names, *needed)]
     table = pl.DataFrame({column.name: column for column in columns})
     texts = [name for name, kind in table.schema.items() if kind == pl.String]
-    table = mark_missing(table, texts, source.name)
+    table = mark_missing(table.with_columns(pl.col(texts).replace("", None)), texts, source.name)
     table = table.with_columns(
         pl.format("{} {}[{}]", pl.lit(source.name), pl.lit(key), pl.int_range(pl.len())).alias("_place")
     )
