@@ -20,6 +20,7 @@ _ROOMS = {
         "TreeRecipe",
         "recipe",
     ),
+    "tables": ("read_table", "reject_rows"),
 }
 _CALLED_THERE = {"metric": "evaluator", "recipe": "register"}
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

@@ -16,6 +16,8 @@ from trapline.recipes import NetworkRecipe as NetworkRecipe
 from trapline.recipes import Recipe as Recipe
 from trapline.recipes import TreeRecipe as TreeRecipe
 from trapline.recipes import register
+from trapline.tables import read_table as read_table
+from trapline.tables import reject_rows as reject_rows
 
 metric = evaluator
 recipe = register
