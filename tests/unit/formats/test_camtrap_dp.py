@@ -240,3 +240,53 @@ def test_the_standards_own_example_is_read(field: Path) -> None:
     assert whole.table["location_id"].n_unique() == 4
     assert "Anas platyrhynchos" in whole.labels
     assert whole.table["timestamp"].null_count() == 0
+
+
+@pytest.mark.parametrize("word", ["-999", "unknown", "NaN", "k. A."])
+def test_what_its_schema_says_is_missing_is_missing(word: str, make: Callable[..., Path]) -> None:
+    observations = OBSERVATIONS.replace(
+        "Vulpes vulpes,0.1,0.2,0.3,0.4", f"{word},{word},{word},{word},{word}"
+    )
+    folder = make(observations=observations)
+    schema = {"missingValues": ["", word]}
+    descriptor = {"profile": "camtrap-dp/1.0", "resources": [{"name": "observations", "schema": schema}]}
+    (folder / "datapackage.json").write_text(json.dumps(descriptor))
+    catalog = read(folder)
+    assert catalog.table["labels"][0].to_list() == ["animal", "Meles meles"]
+    assert catalog.table["boxes"][0] is None
+    (note,) = [note for note in catalog.facts.notes if "taken for a missing value" in note]
+    assert f"'{word}' in " in note
+    assert "scientificName (1)" in note
+
+
+@pytest.mark.parametrize(
+    ("changed", "place", "reason"),
+    [
+        ({"media": MEDIA.replace("m2,d1", "m2,d9")}, "media.csv line 3", "names the deployment 'd9'"),
+        (
+            {"media": MEDIA.replace("media/2", "../2")},
+            "media.csv line 3",
+            "has a file_path that is not relative",
+        ),
+        (
+            {"observations": OBSERVATIONS.replace("0.1,0.2,0.3,0.4", "0.1,0.2,0.3,4")},
+            "observations.csv line 2",
+            "has a box outside the image",
+        ),
+        (
+            {"observations": OBSERVATIONS.replace("0.1,0.2,0.3,0.4", "0.1,,,")},
+            "observations.csv line 2",
+            "has a box outside the image",
+        ),
+    ],
+)
+def test_a_row_that_is_wrong_does_not_take_the_package_with_it(
+    changed: dict[str, str], place: str, reason: str, make: Callable[..., Path]
+) -> None:
+    catalog = read(make(**changed))
+    assert len(catalog) == (3 if "observations" in changed else 2)
+    rejected = catalog.facts.rejected
+    assert rejected is not None
+    (row,) = rejected.rows
+    assert row.where == place
+    assert row.reason.startswith(reason)

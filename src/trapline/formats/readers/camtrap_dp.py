@@ -171,18 +171,32 @@ def _inner_folder(source: Path) -> str:
 
 
 def _read(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    file = folder / DESCRIPTOR
+    descriptor = read_json_object(file) if file.is_file() else {}
     tables = {}
     for table in TABLES:
         path = folder / f"{table}.csv"
-        read = read_table(path)
+        read = read_table(path, missing=_missing_values(descriptor, table))
         missing = [name for name in _NEEDED[table] if name not in read.columns]
         if missing:
             have = ", ".join(name for name in read.columns if name != "_place")
             raise DataError(f"{table}.csv line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
         empty = [pl.lit(None, pl.String).alias(name) for name in _OPTIONAL[table] if name not in read.columns]
         tables[table] = read.with_columns(empty)
-    descriptor = folder / DESCRIPTOR
-    return tables, read_json_object(descriptor) if descriptor.is_file() else {}
+    return tables, descriptor
+
+
+def _missing_values(descriptor: dict[str, Any], table: str) -> list[str]:
+    """What stands for a missing value in a table, as its schema in the descriptor says."""
+    resources = descriptor.get("resources")
+    for resource in resources if isinstance(resources, list) else ():
+        schema = (
+            resource.get("schema") if isinstance(resource, dict) and resource.get("name") == table else None
+        )
+        words = schema.get("missingValues") if isinstance(schema, dict) else None
+        if isinstance(words, list):
+            return [word for word in words if isinstance(word, str) and word]
+    return []
 
 
 def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str], int]:
