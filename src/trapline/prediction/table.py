@@ -309,7 +309,9 @@ def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:
     names = _columns(path)  # Polars leaves doubled quotes in them
     if names[: len(types)] == list(types) and "" not in names:
         with suppress(pl.exceptions.PolarsError), for_polars(path, "rb") as file:
-            return pl.read_csv(file, schema_overrides=types, new_columns=names)
+            table = pl.read_csv(file, schema_overrides=types, new_columns=names)
+            if not table["status"].null_count():  # a blank line is a row to Polars
+                return table
     with open_reading(Reading(not_missing=MISSING, strict=True)):  # a label may be called NA
         table = read_table(path)
         if missing := [name for name in types if name not in table.columns]:

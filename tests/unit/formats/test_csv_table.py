@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trapline.catalog import ByLocation, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.formats import read
-from trapline.tables import read_table
+from trapline.tables import MISSING, Reading, open_reading, read_table
 
 
 def table(folder: Path, text: str, **options: object) -> Catalog:
@@ -209,7 +209,8 @@ def test_every_cell_of_a_csv_comes_back(
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(["n", "a", "b"])
         writer.writerows((n, *row) for n, row in enumerate(rows))
-    read_back = read_table(path)
+    with open_reading(Reading(not_missing=MISSING, strict=True)):
+        read_back = read_table(path)
     assert read_back["n"].to_list() == [str(n) for n in range(len(rows))]
 
     def expected(cell: str) -> str | None:

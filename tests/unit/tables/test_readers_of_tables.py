@@ -25,6 +25,7 @@ SAVED: dict[str, Callable[[str], bytes]] = {
     "sep=;": lambda text: ("sep=;\n" + text.replace(",", ";")).encode(),
     "decimal commas": lambda text: text.replace(",", ";").replace(".", ",").encode(),
     "separators at the ends": lambda text: text.replace("\n", ",,\n").encode(),
+    "blank lines": lambda text: text.replace("\n", "\n\n").encode(),
     "Windows' line ends": lambda text: text.replace("\n", "\r\n").encode(),
 }
 by_hand = pytest.mark.parametrize("saved", [way for way in SAVED if way != "separators at the ends"])
