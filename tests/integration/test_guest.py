@@ -156,6 +156,8 @@ def test_a_broken_guest_is_told_of_and_ours_work(run: Run, table: Path, tmp_path
         table,
         "--column",
         "path=FileName",
+        "--column",
+        "time=",
         "--format",
         "csv",
         "--check",
