@@ -18,6 +18,10 @@ from .exif import parse_exif_time as parse_exif_time
 from .exif import read_exif as read_exif
 from .hashing import near_duplicates as near_duplicates
 from .hashing import perceptual_hash as perceptual_hash
+from .kinds import ENDING as ENDING
+from .kinds import QUERY as QUERY
+from .kinds import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+from .kinds import is_video as is_video
 from .prepare import Prepared as Prepared
 from .prepare import prepare as prepare
 from .preprocessing import CropPolicy as CropPolicy
