@@ -1,4 +1,4 @@
-"""All that a package needs to bring Trapline a reader, writer, recipe, backbone or metric of its own.
+"""All that a package needs to bring Trapline a reader, writer, recipe, backbone or metric, or answers of a tool.
 
 Each kind has a decorator for a plain function; an entry point names the module, so that every command finds
 it (docs/extending.md). These names stay where they are, whatever room they come from.
@@ -7,7 +7,7 @@ it (docs/extending.md). These names stay where they are, whatever room they come
 import importlib
 
 _ROOMS = {
-    "formats": ("Draft", "Job", "Written", "reader", "writer"),
+    "formats": ("Draft", "Job", "ToolAnswers", "Written", "answer_reader", "reader", "writer"),
     "images": ("Preprocessing",),
     "metrics": ("Yielded", "metric"),
     "models": ("Backbone", "Weights", "backbone"),

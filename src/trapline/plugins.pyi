@@ -1,6 +1,8 @@
 from trapline.formats import Draft as Draft
 from trapline.formats import Job as Job
+from trapline.formats import ToolAnswers as ToolAnswers
 from trapline.formats import Written as Written
+from trapline.formats import answer_reader as answer_reader
 from trapline.formats import reader as reader
 from trapline.formats import writer as writer
 from trapline.images import Preprocessing as Preprocessing
