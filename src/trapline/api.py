@@ -1174,6 +1174,7 @@ def _with_boxes(catalog: Catalog, boxes: File | None, say: Callable[[str], objec
         (box_source.media_not_in_file, "media are not in it"),
         (box_source.failed, "media failed in the detector"),
         (box_source.names_not_in_catalog, "of its names are no media here"),
+        (box_source.videos, "of its entries are videos"),
     )
     if without := [f"{count:,} {what}" for count, what in counts if count]:
         say(f"{box_source.file} has boxes of {box_source.matched:,} media; {', '.join(without)}.")

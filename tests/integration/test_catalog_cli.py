@@ -7,6 +7,9 @@ import pytest
 
 from trapline.catalog import Catalog, summarise
 from trapline.cli import main
+from trapline.errors import TraplineWarning
+from trapline.recipes import resolve_recipe
+from trapline.training.selection import select_media
 
 
 def command(arguments: list[str]) -> None:
@@ -159,3 +162,19 @@ def test_the_coco_fixtures_read_by_name(field: Path) -> None:
     assert cct.facts.blank_from["empty"] == sum(found == ["blank"] for found in cct.table["labels"].to_list())
     with pytest.raises(DataError, match="not in MegaDetector's batch format"):
         join_boxes(cct, field / "fixtures/cct60_md/outputs/predictions/megadetector_results.json")
+
+
+def test_videos_are_said_at_every_step(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with table.open("a") as file:
+        file.write("clips/1.MP4,fox,S1,2020-01-01 11:00:00\nclips/2.avi,fox,S2,2020-01-01 11:00:00\n")
+    catalog, sentence = table.with_name("c.parquet"), "2 videos are left out (1 .avi, 1 .mp4)"
+    command(["catalog", str(table), "-o", str(catalog)])
+    said = capsys.readouterr().out
+    assert sentence in said
+    assert "media      60" in said
+    command(["explore", str(catalog), "--no-pictures"])
+    assert sentence in capsys.readouterr().out
+    command(["split", str(catalog)])
+    assert sentence in capsys.readouterr().err
+    with pytest.warns(TraplineWarning, match="2 videos are left out"):
+        select_media(Catalog.load(table.with_name("c-split.parquet")), resolve_recipe("head"))

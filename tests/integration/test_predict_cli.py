@@ -179,7 +179,8 @@ def test_what_a_folder_holds_besides_photos_is_said(run: Run, model: str, tmp_pa
     status, out, err = run("predict", model, "card")
     assert status == 0
     assert "2 media predicted, 0 failed" in out
-    assert "Note: left aside: 2 .cr2 files, 1 .avi files, 1 .mp4 files, 1 linked folders." in err
+    assert "Note: left aside: 2 .cr2 files, 1 linked folders." in err
+    assert "Note: 2 videos are left out (1 .avi, 1 .mp4): media are photos here." in err
     assert run("predict", model, "card", "-o", "again.csv", "--strict")[0] == 0
     assert "left aside" in run("predict", model, "card", "--dry-run")[2]
 

@@ -21,6 +21,7 @@ from .facts import RejectedRows as RejectedRows
 from .facts import SampleRecord as SampleRecord
 from .facts import SplitMethod as SplitMethod
 from .facts import SplitRecord as SplitRecord
+from .facts import Videos as Videos
 from .facts import as_foreign_text as as_foreign_text
 from .groups import Groups as Groups
 from .identity import CONTENT as CONTENT

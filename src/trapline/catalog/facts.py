@@ -137,6 +137,27 @@ class RejectedRows(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Videos(Record):
+    """Videos that the source names, and that are no media of the catalog.
+
+    Attributes:
+        count: how many.
+        endings: ending or media type → how many, the most frequent first.
+        files: the paths of the first of them (`tables.MOST_KEPT`), as the source has them.
+    """
+
+    count: int
+    endings: dict[str, int]
+    files: tuple[str, ...]
+
+    def describe(self) -> str:
+        """For people: how many of which kind."""
+        kinds = ", ".join(f"{count:,} {ending}" for ending, count in self.endings.items())
+        videos = "1 video is" if self.count == 1 else f"{self.count:,} videos are"
+        return f"{videos} left out ({kinds}): media are photos here"
+
+
+@dataclass(frozen=True, kw_only=True)
 class JoinedBoxes(Record):
     """Where boxes came from that were joined onto the media by file name.
 
@@ -148,6 +169,7 @@ class JoinedBoxes(Record):
         failed: those of them on which the detector failed.
         media_not_in_file: the other media.
         names_not_in_catalog: names in it that are no media.
+        videos: entries of videos, whose boxes are of frames.
     """
 
     file: str
@@ -157,6 +179,7 @@ class JoinedBoxes(Record):
     failed: int
     media_not_in_file: int
     names_not_in_catalog: int
+    videos: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,6 +360,7 @@ class CatalogFacts(Facts):
         blank_from: label of the source → media for which it was read as `blank`.
         left_out: what of the source is not among the media, in sentences.
         rejected: rows of the source that cannot be used; None where all can.
+        videos: of the source; None where it names none.
         unreadable_folders: folders of the source whose content the system does not show.
         timezone: the zone of the cameras' clocks; None where it is not known.
         boxes: where the boxes come from.
@@ -352,6 +376,7 @@ class CatalogFacts(Facts):
     blank_from: dict[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     rejected: RejectedRows | None = None
+    videos: Videos | None = None
     unreadable_folders: tuple[str, ...] = ()
     timezone: str | None = None
     boxes: JoinedBoxes | DetectedBoxes | None = None

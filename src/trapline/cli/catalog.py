@@ -193,7 +193,8 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
                 f"boxes of {joined['file']}",
                 f"{joined['matched']:,} media; detector failed on {joined['failed']:,}; "
                 f"{joined['media_not_in_file']:,} media not in it; "
-                f"{joined['names_not_in_catalog']:,} of its names not in the catalog",
+                f"{joined['names_not_in_catalog']:,} of its names not in the catalog"
+                + (f"; {joined['videos']:,} of its entries are videos" if "videos" in joined else ""),
             )
         )
     for part, of_part in summary["parts"].items():

@@ -66,6 +66,8 @@ def run(
     common.refuse_as_catalog(output, force)
     done = api.split(catalog, splitter, check_files=files)
     done.save(output)
+    if done.facts.videos is not None:
+        common.note(f"{done.facts.videos.describe()}.")
     record = done.facts.split
     assert record is not None
     if json:

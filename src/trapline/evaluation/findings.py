@@ -25,6 +25,7 @@ def find_troubles(
 ) -> list[Finding]:
     """Every finding, the serious ones first."""
     troubles = [
+        *_about_videos(catalog),
         *_about_labels(catalog, labels),
         *_about_locations(catalog, labels),
         *_about_files(photos, files),
@@ -55,6 +56,13 @@ def _list(
     if names:
         shown = name_some([one if isinstance(one, str) else " = ".join(one) for one in names], most)
         yield Finding(serious=serious, title=f"{what}: {len(names)}{of}", text=text.format(shown))
+
+
+def _about_videos(catalog: Catalog) -> Iterator[Finding]:
+    videos = catalog.facts.videos
+    if videos is not None:
+        text = f"{videos.describe()}. What only they show is not in these figures, nor is it learned."
+        yield Finding(serious=False, title=f"Videos of the source: {videos.count}", text=text)
 
 
 def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Finding]:

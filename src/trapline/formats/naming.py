@@ -48,6 +48,10 @@ def match_names(
         owner |= {row: number for number, row in matches.items()}
     if not owner:
         example = f"{names[0]!r} there, {paths[0]!r} here" if names and paths else "one of them is empty"
+        from trapline.images import is_video
+
+        videos = sum(map(is_video, names))
+        example += f"; {videos:,} of its {len(names):,} names are of videos" if videos else ""
         raise DataError(f"{source} names no media of the catalog: {example}.")
     return [row_of.get(numbers[name]) for name in names]
 

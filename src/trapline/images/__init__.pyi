@@ -5,7 +5,6 @@ from .crops import choose_box as choose_box
 from .crops import crop_rectangle as crop_rectangle
 from .crops import refusal as refusal
 from .decode import DEFAULT_LIMITS as DEFAULT_LIMITS
-from .decode import SUFFIXES as SUFFIXES
 from .decode import Limits as Limits
 from .decode import Loaded as Loaded
 from .decode import load as load
@@ -20,6 +19,7 @@ from .hashing import near_duplicates as near_duplicates
 from .hashing import perceptual_hash as perceptual_hash
 from .kinds import ENDING as ENDING
 from .kinds import QUERY as QUERY
+from .kinds import SUFFIXES as SUFFIXES
 from .kinds import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from .kinds import is_video as is_video
 from .prepare import Prepared as Prepared

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from trapline.images.cost import count_frames, count_scans
 from trapline.images.errors import ImageError
+from trapline.images.kinds import begins_as_video
 
 Image.init()  # here, once: Pillow would do it at the first odd file, and not safely in threads
 FORMATS = tuple(
@@ -24,9 +25,6 @@ FORMATS = tuple(
     if name in Image.OPEN  # a Pillow built without a codec does not know its format
 )
 """What is opened, whatever the file's name says. Pillow knows more formats; some of them start programs."""
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".avif", ".jp2"})
-"""The file endings (lower case) by which a folder's pictures are recognised."""
 
 _JPEGS = ("JPEG", "MPO")
 _ORIENTATION_TAG = 0x0112
@@ -232,7 +230,8 @@ def open_image(content: bytes, name: str, limits: Limits) -> ImageFile.ImageFile
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise ImageError(name, "not a picture of a known format") from None
+        what = "a video, and no picture" if begins_as_video(content) else "not a picture of a known format"
+        raise ImageError(name, what) from None
     width, height = image.size
     if width * height > limits.max_pixels:
         raise ImageError(name, f"{width} × {height} pixels are more than the limit of {limits.max_pixels}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from trapline.images.decode import SUFFIXES
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".avif", ".jp2"})
+"""The file endings (lower case) by which a folder's pictures are recognised."""
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -19,6 +20,13 @@ ENDING = r"(\.[A-Za-z0-9]+)$"
 """The ending of a path; of an address it is that of the part before `QUERY`."""
 QUERY = r"[?#].*$"
 
+_BEGINS = re.compile(
+    rb"....ftyp(?!avif|avis|mif1|msf1|hei|hev)|....(?:moov|mdat|wide)"  # MP4 and MOV; pictures are so too
+    rb"|RIFF....AVI |\x1aE\xdf\xa3|0&\xb2u\x8ef\xcf\x11|FLV\x01|OggS|DHAV"  # AVI, Matroska, ASF, …
+    rb"|\0\0\x01[\xba\xb3]|(?:G.{187}){2}G",  # MPEG programs, and transport streams
+    re.DOTALL,
+)
+
 
 def is_video(path: str, mediatype: str | None = None) -> bool:
     """Whether a media is a video: by its ending; where that says nothing, by its media type.
@@ -32,3 +40,8 @@ def is_video(path: str, mediatype: str | None = None) -> bool:
     if ending in VIDEO_SUFFIXES:
         return True
     return ending not in SUFFIXES and (mediatype or "").strip().lower().startswith("video/")
+
+
+def begins_as_video(content: bytes) -> bool:
+    """Whether the first bytes of a file are those of a video, whatever it is called."""
+    return _BEGINS.match(content) is not None

@@ -52,6 +52,7 @@ class Reading:
         notes: what was understood, in sentences for people.
         rejected: the first `MOST_KEPT` rows that cannot be used.
         rejected_count: how many there are.
+        videos: path, and ending or media type, of each video that was left out.
     """
 
     encoding: str | None = None
@@ -60,6 +61,7 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
     rejected_count: int = 0
+    videos: list[tuple[str, str]] = field(default_factory=list)
     _markers: set[str] = field(default_factory=lambda: set(MISSING))
 
     def missing_words(self, column: str, more: Sequence[str] = ()) -> list[str]:

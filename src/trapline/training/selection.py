@@ -154,6 +154,8 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if recipe.sample is not None:
         catalog = sample_catalog(catalog, recipe.sample.share, recipe.sample.seed)
     undrawn = whole - len(catalog)
+    if catalog.facts.videos is not None:
+        warnings.warn(f"{catalog.facts.videos.describe()}.", TraplineWarning, stacklevel=2)
     if recipe.learn_from == "event":
         catalog = label_events(catalog)
     used = catalog.filter(pl.col("split").is_in(["train", "validation"])) if has_split else catalog

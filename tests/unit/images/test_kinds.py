@@ -1,8 +1,11 @@
 """What is a video, by its name or by what a table says of it."""
 
-import pytest
+import io
 
-from trapline.images import SUFFIXES, VIDEO_SUFFIXES, is_video
+import pytest
+from PIL import Image
+
+from trapline.images import SUFFIXES, VIDEO_SUFFIXES, ImageError, is_video, load
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,37 @@ def test_the_ending_decides_and_where_it_says_nothing_the_media_type(
 
 def test_no_ending_is_of_both() -> None:
     assert not SUFFIXES & VIDEO_SUFFIXES
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\0\0\0\x18ftypmp42",
+        b"\0\0\0\x14ftypqt  ",
+        b"\0\0\0\x08wide\0\0\0\0mdat",
+        b"RIFF\x24\x10\0\0AVI LIST",
+        b"\x1aE\xdf\xa3\x93B\x82\x88matroska",
+        b"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa",
+        b"\0\0\x01\xba\x44\0\4\0",
+        (b"G@\0\x10" + bytes(184)) * 3,
+    ],
+)
+def test_a_video_called_a_photo_is_named_as_what_it_is(start: bytes) -> None:
+    with pytest.raises(ImageError, match="a video, and no picture"):
+        load(start + bytes(500))
+
+
+@pytest.mark.parametrize(
+    "content", [b"G" * 100, b"RIFF\0\0\0\0WAVEfmt ", b"....ftypheic", b"no photo", b"%PDF-1.4"]
+)
+def test_what_is_neither_is_called_so(content: bytes) -> None:
+    with pytest.raises(ImageError, match="not a picture of a known format"):
+        load(content)
+
+
+def test_a_picture_in_a_box_as_videos_are_is_a_picture() -> None:
+    if "AVIF" not in Image.OPEN:
+        pytest.skip("this Pillow has no AVIF")
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "AVIF")
+    assert load(file.getvalue()).full_size == (16, 16)

@@ -336,10 +336,14 @@ def _match(
 def _describe(
     answers: ToolAnswers, odd: Sequence[str], matched: int, catalog: Catalog, ok: npt.NDArray[np.bool_]
 ) -> list[str]:
+    from trapline.images import is_video
+
     notes = []
     strangers = len(set(answers.names)) - matched
     if strangers > 0:
-        notes.append(f"{strangers:,} files that it names are not in the catalog")
+        videos = sum(map(is_video, set(answers.names)))
+        of_them = f", {videos:,} of them videos" if videos else ""
+        notes.append(f"{strangers:,} files that it names are not in the catalog{of_them}")
     if matched < len(catalog):
         notes.append(f"{len(catalog) - matched:,} media of the catalog are not in it: they are failed")
     if odd:

@@ -18,6 +18,7 @@ from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
 from trapline.formats.time_columns import read_instants
+from trapline.formats.videos import MEDIATYPE
 from trapline.storage import safe_unzip, zip_names
 from trapline.tables import read_numbers, read_table, reject_rows
 
@@ -234,9 +235,11 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
         notes.append(f"{urls} media are URLs, not files, and are left out (--keep-urls keeps the rows)")
         media = media.filter(~is_url)
     kept = [column for column in ("captureMethod", "url") if column in media.columns]
+    mediatype = pl.col("fileMediatype") if "fileMediatype" in media.columns else pl.lit(None, pl.String)
     rows = media.select(
         pl.col("mediaID").alias("media_id"),
         pl.col("filePath").alias("file_path"),
+        mediatype.alias(MEDIATYPE),
         pl.col("deploymentID").alias("deployment_id"),
         pl.col("timestamp").alias("_time_text"),
         read_instants(media["timestamp"]).alias("_instant"),

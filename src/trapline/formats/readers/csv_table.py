@@ -14,6 +14,7 @@ from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.registry import reader
 from trapline.formats.time_columns import join_date_and_time
+from trapline.formats.videos import leave_out_videos
 from trapline.tables import read_numbers, read_table, reject_rows, split_cells
 from trapline.taxonomy import PART_NAMES
 
@@ -116,7 +117,7 @@ def read_csv_table(
     if "media_id" not in rows.columns:
         rows = rows.with_columns(pl.col("file_path").alias("media_id"))
     if exif:
-        rows, more = add_exif(rows, folder)
+        rows, more = add_exif(leave_out_videos(rows), folder)
         merged = merged + more
     elif "_time_text" not in rows.columns:
         merged = [*merged, "no column holds times; --exif reads those of the photos"]

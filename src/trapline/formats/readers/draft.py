@@ -27,6 +27,7 @@ from trapline.catalog import (
 from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
 from trapline.formats.times import parse_times, to_utc
+from trapline.formats.videos import count_videos, leave_out_videos
 from trapline.tables import MOST_KEPT, Reading, current_reading, describe_lines, reject_rows
 from trapline.taxonomy import BLANK, group_spelt_alike
 
@@ -39,7 +40,8 @@ class Draft:
         rows: one row a media, columns as in the catalog's `SCHEMA` and any more; besides these
             `_place` (String: file and line, for errors), or for many rows `_file` and `_line` (without
             them errors count the rows); where times come as text, `_time_text`; where the number in a
-            file's name orders the media of an event, `_frame_number` (see `number_frames`).
+            file's name orders the media of an event, `_frame_number` (see `number_frames`); what the source
+            says that a media is, `_mediatype` (`video/mp4`). Videos among them are left out by `finish`.
         root: the folder that `file_path` is relative to.
         source: what was read, for people.
         time_source: where `_time_text` was found: `metadata` or `filename`.
@@ -108,18 +110,23 @@ class CommonOptions:
 def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     """Turn what a reader found into a checked catalog, which says by whom it was read.
 
-    Rows that break a rule of the catalog are left out and listed. It is done while the reading is open.
+    Videos are left out and counted, rows that break a rule of the catalog are left out and listed. It is
+    done while the reading is open.
 
     Raises:
-        DataError: all rows are such, or one where the reading is strict; a media's id occurs twice, or no
-            time can be read; file and line are named.
+        DataError: all rows are videos, or break a rule, or one does where the reading is strict; a media's
+            id occurs twice, or no time can be read; file and line are named.
         UsageError: the time zone or the time format cannot be right.
     """
     rows = draft.rows
     if rows.height == 0:
         raise DataError(f"No media were found in {draft.source}. Check the path and the format.")
-    rows = rows.with_columns(normal_paths(rows["file_path"], draft.root))
-    notes = [*draft.left_out, *draft.notes]
+    rows = leave_out_videos(rows.with_columns(normal_paths(rows["file_path"], draft.root)))
+    videos = count_videos(current_reading().videos)
+    if rows.height == 0 and videos is not None:
+        raise DataError(f"There is no photo in {draft.source}: {videos.describe()}. Take frames out of them.")
+    left_out = [*draft.left_out, *([videos.describe()] if videos else [])]
+    notes = [*left_out, *draft.notes]
     rows, mapped = _map_blanks(rows, options.blank)
     if mapped:
         counts = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
@@ -146,7 +153,8 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
         format=read_as,
         notes=tuple(notes),
         blank_from=mapped,
-        left_out=tuple(draft.left_out),
+        left_out=tuple(left_out),
+        videos=videos,
         unreadable_folders=tuple(draft.unreadable_folders),
         timezone=options.timezone,
         others=draft.others,

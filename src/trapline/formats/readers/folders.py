@@ -12,6 +12,8 @@ import polars as pl
 
 from trapline.catalog import as_text
 from trapline.errors import DataError
+from trapline.formats.videos import count_videos
+from trapline.tables import current_reading
 
 _NAMED = 5
 """Folders that a note names; it counts the others."""
@@ -38,6 +40,8 @@ class FoundFiles:
 def find_pictures(root: Path) -> FoundFiles:
     """Every picture below `root` by its file ending; what is hidden or a linked folder is only counted.
 
+    Videos are listed in the reading that is open.
+
     Raises:
         DataError: `root` is no folder, or holds no picture that can be found.
     """
@@ -48,6 +52,7 @@ def find_pictures(root: Path) -> FoundFiles:
     pictures: list[pl.Series] = []  # a folder at a time: as Python strings a card takes ten times as much
     full: set[str] = set()
     folders: list[str] = []
+    videos: list[tuple[str, str]] = []
     aside: Counter[str] = Counter()
     refused: list[OSError] = []
     for folder, below, files in os.walk(root, onerror=refused.append):
@@ -59,27 +64,41 @@ def find_pictures(root: Path) -> FoundFiles:
         hidden = [name for name in below if is_hidden(name)]
         aside["hidden folders"] += len(hidden)
         below[:] = sorted(set(below) - set(links) - set(hidden))
-        here = []
-        for name in files:
-            ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of a million names is slow
-            if name.startswith(".trapline-"):
-                continue
-            if is_hidden(name):
-                aside["hidden files"] += 1
-            elif ending in SUFFIXES:
-                here.append(as_text((inner / name).as_posix()))
-            else:
-                aside[f"{as_text(ending)} files" if ending else "files without an ending"] += 1
-        if here:
+        if here := _sort_out(inner, files, videos, aside):
             pictures.append(pl.Series("file_path", here))
             full.update(as_text(above.as_posix()) for above in (inner, *inner.parents))
     unreadable = sorted(as_text(Path(error.filename).relative_to(root).as_posix()) for error in refused)
     left_out = _describe_left_out(aside, unreadable, refused)
     if not pictures:
+        counted = count_videos(videos)
         why = "".join(f"; {sentence}" for sentence in left_out if unreadable)
+        why += f"; {counted.describe()}" if counted else ""
         raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}){why}.")
+    current_reading().videos += sorted(videos)
     empty = sorted(folder for folder in folders if folder not in full and folder not in unreadable)
     return FoundFiles(pl.concat(pictures).sort(), empty, unreadable, left_out)
+
+
+def _sort_out(
+    folder: Path, files: Sequence[str], videos: list[tuple[str, str]], aside: Counter[str]
+) -> list[str]:
+    """The paths of the pictures among the files of a folder; the others are listed or counted."""
+    from trapline.images import SUFFIXES, VIDEO_SUFFIXES
+
+    pictures = []
+    for name in files:
+        ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path for each of a million names is slow
+        if name.startswith(".trapline-"):
+            continue
+        if is_hidden(name):
+            aside["hidden files"] += 1
+        elif ending in SUFFIXES:
+            pictures.append(as_text((folder / name).as_posix()))
+        elif ending in VIDEO_SUFFIXES:
+            videos.append((as_text((folder / name).as_posix()), ending))
+        else:
+            aside[f"{as_text(ending)} files" if ending else "files without an ending"] += 1
+    return pictures
 
 
 def _describe_left_out(

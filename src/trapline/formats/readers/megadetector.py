@@ -26,11 +26,12 @@ def join_boxes(catalog: Catalog, path: Path | str, *, strict: bool = False) -> C
 
     File names are matched as `match_names` does. Media that the file does not name, and those on which the
     detector failed, keep the boxes they had (null where there were none); `facts.boxes` counts both. Names in
-    the file that are no media of the catalog are counted too. Low confidences are kept: what to use is the
-    crop's choice. Of a media that is named again, as where a run that failed was done again, the boxes count
-    that were found; a box whose confidence is no number, or that is not inside the image, and an entry
-    without a file are left out, and listed among the facts' rejected rows. Where no box of a media is left
-    it keeps what it had: that nothing was found was not said.
+    the file that are no media of the catalog are counted too, and apart from them entries of videos, whose
+    boxes are of frames. Low confidences are kept: what to use is the crop's choice. Of a media that is named
+    again, as where a run that failed was done again, the boxes count that were found; a box whose confidence
+    is no number, or that is not inside the image, and an entry without a file are left out, and listed among
+    the facts' rejected rows. Where no box of a media is left it keeps what it had: that nothing was found was
+    not said.
 
     Args:
         catalog: the media.
@@ -47,12 +48,16 @@ def join_boxes(catalog: Catalog, path: Path | str, *, strict: bool = False) -> C
 
 
 def _join_boxes(catalog: Catalog, path: Path) -> Catalog:
+    from trapline.images import is_video
+
     document = read_json_object(path)
     _check_form(path, document)
     entries = _usable_entries(path, document["images"])
     files = [str(entry["file"]) for entry in entries]
     paths = catalog.table["file_path"].unique(maintain_order=True).to_list()
-    indices = match_names(paths, files, path)
+    of_video = [is_video(name) for name in files]
+    matched_rows = match_names(paths, files, path)
+    indices = [None if video else row for row, video in zip(matched_rows, of_video, strict=True)]
     boxes = _boxes(entries, document["detection_categories"])
     of_path: dict[str, Boxes] = {}
     for number, (index, own) in enumerate(zip(indices, boxes, strict=True)):
@@ -81,7 +86,8 @@ def _join_boxes(catalog: Catalog, path: Path) -> Catalog:
         matched=matched,
         failed=int((named & joined["_found"].is_null()).sum()),
         media_not_in_file=len(catalog) - matched,
-        names_not_in_catalog=indices.count(None),
+        names_not_in_catalog=indices.count(None) - sum(of_video),
+        videos=sum(of_video),
     )
     facts = replace(catalog.facts, boxes=boxes_facts)
     filled = joined.with_columns(pl.coalesce("_found", "boxes").alias("boxes")).drop("_found", "_named")

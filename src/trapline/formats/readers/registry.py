@@ -144,12 +144,18 @@ def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
         UsageError: there is no reader called `format`; the near one is suggested.
         DataError: no reader recognises the source.
     """
+    from trapline.images import is_video
+
     if format != "auto":
         return READERS.find(format), "it was asked for"
     for candidate in sorted(READERS.values(), key=lambda reader: reader.rank):
         why = _recognise(candidate, source)
         if why is not None:
             return candidate, why
+    if is_video(source.name):
+        raise DataError(
+            f"{source} is a video, and photos are looked at here: give a folder of frames taken out of it."
+        )
     raise DataError(
         f"{source} is of no format that Trapline recognises. Name one with --format: {', '.join(READERS)}."
     )

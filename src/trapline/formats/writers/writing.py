@@ -276,16 +276,22 @@ def write(
         done = chosen.function(job, **options)
         if not isinstance(done, Written):
             raise TypeError(f"it gave a {type(done).__name__} and not what was Written")
+    notes = [*done.notes, *_notes_of_catalog(catalog)]
     return WriteReport(
         chosen.name,
         output,
         done.rows,
         done.unit,
         (*chosen.loses, *done.lost),
-        tuple(done.notes),
+        tuple(notes),
         tuple(done.files),
         tuple(done.failed),
     )
+
+
+def _notes_of_catalog(catalog: Catalog) -> list[str]:
+    """What is said of the catalog whatever the format."""
+    return [] if catalog.facts.videos is None else [catalog.facts.videos.describe()]
 
 
 def put(path: Path, text: str) -> Path:
