@@ -26,10 +26,12 @@ from .ranks import add_ranks as add_ranks
 from .ranks import rank_names as rank_names
 from .summary import Summary as Summary
 from .summary import refuse_failures as refuse_failures
+from .table import BOX_COLUMNS as BOX_COLUMNS
 from .table import FIXED as FIXED
 from .table import Level as Level
 from .table import Predictions as Predictions
 from .table import Task as Task
+from .table import check_labels as check_labels
 from .table import fixed_columns as fixed_columns
 from .table import refuse_foreign_header as refuse_foreign_header
 from .table import replace_text as replace_text

@@ -310,3 +310,116 @@ def test_pytorch_wildlifes_own_file_is_judged(field: Path) -> None:
         evaluation = evaluate(catalog, found.predictions, samples=50, over="media")
         assert (evaluation.counts.evaluated, evaluation.counts.failed) == (60, 0)
         assert evaluation.metrics["accuracy"].value == pytest.approx(published[threshold], abs=1e-4)
+
+
+TRUTH = ("red_fox", "roe_deer", "blank", "red_fox")
+SHARES = {"red_fox": (0.85, 0.1, 0.05), "roe_deer": (0.2, 0.7, 0.1), "blank": (0.02, 0.03, 0.95)}
+
+
+def shares(
+    path: Path, factor: float = 1, extra: dict[str, list[object]] | None = None, sign: str = ""
+) -> Path:
+    """A row a file with shares of three labels, behind columns of something else."""
+    others = extra or {}
+    rows: list[list[object]] = [["file", *others, "red_fox", "roe_deer", "blank"]]
+    for number, (file, label) in enumerate(zip(FILES, TRUTH, strict=True)):
+        numbers = [f"{round(share * factor, 6)}{sign}" for share in SHARES[label]]
+        rows.append([file, *(cells[number] for cells in others.values()), *numbers])
+    return table(path, rows)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"night": [0, 1, 1, 0], "person_present": [0, 0, 0, 0]},
+        {"detection_category": [1, 1, 2, 1], "detection_conf": [0.8, 0.9, 0.3, 0.99]},
+        {"prediction": list(TRUTH), "score": [0.85, 0.7, 0.95, 0.85]},
+        {"md_conf": [0.2, 0.1, 0, 0.3], "latitude": [46.5, 46.6, 46.7, 46.8], "seqnum": [1, 2, 3, 4]},
+    ],
+)
+def test_columns_of_something_else_are_no_labels(extra: dict[str, list[object]], tmp_path: Path) -> None:
+    made = read_answers(shares(tmp_path / "t.csv", extra=extra), catalog_of()).predictions
+    assert (made.task, made.labels) == ("single-label", ("blank", "red_fox", "roe_deer"))
+    assert made.summary().top_labels == {"red_fox": 2, "roe_deer": 1, "blank": 1}
+
+
+@pytest.mark.parametrize("cell", ["1.7", "-0.1", "oops", "inf", ""])
+def test_a_bad_cell_fails_its_row_and_not_its_column(cell: str, tmp_path: Path) -> None:
+    rows: list[list[object]] = [["file", "red_fox", "roe_deer", "blank"]]
+    rows += [[file, *SHARES[label]] for file, label in zip(FILES, TRUTH, strict=True)]
+    rows[1][1] = cell
+    path = table(tmp_path / "t.csv", rows)
+    made = read_answers(path, catalog_of()).predictions
+    assert (made.task, made.labels) == ("single-label", ("blank", "red_fox", "roe_deer"))
+    assert made.table["status"].to_list() == ["failed", "ok", "ok", "ok"]
+    with pytest.raises(DataError, match=r"t\.csv line 2"):
+        read_answers(path, catalog_of(), strict=True)
+
+
+def test_percent_is_asked_for_unless_the_cells_say_it(tmp_path: Path) -> None:
+    whole = table(tmp_path / "w.csv", [["file", "fox", "lynx"], [FILES[0], 90, 0], [FILES[1], 7, 0]])
+    rare = shares(tmp_path / "r.csv", 1 / 0.012)  # 70.83, 58.33, … and one column mostly below 1
+    for path in (shares(tmp_path / "p.csv", 100), whole, rare):
+        with pytest.raises(DataError, match="--percent"):
+            read_answers(path, catalog_of())
+    for path, options in (
+        (tmp_path / "p.csv", {"percent": True}),
+        (shares(tmp_path / "s.csv", 100, sign="%"), {}),
+        (shares(tmp_path / "b.csv", 100, sign=" %"), {}),
+    ):
+        made = read_answers(path, catalog_of(), **options).predictions
+        assert made.task == "single-label"
+        assert row(made, "m0")["red_fox"] == pytest.approx(0.85)
+
+
+def test_logits_and_degrees_are_no_probabilities(tmp_path: Path) -> None:
+    head = ["file", "fox", "deer", "blank"]
+    logits = table(tmp_path / "l.csv", [head, [FILES[0], -3.2, 4.5, 0.2], [FILES[1], 2.5, -7, 0.1]])
+    with pytest.raises(DataError, match="numbers of 'fox' are not from 0 to 1"):
+        read_answers(logits, catalog_of())
+    made = read_answers(
+        table(tmp_path / "d.csv", [["file", "temp", "red_fox"], [FILES[0], 12.5, 0.7]]),
+        catalog_of(),
+        labels=["red_fox"],
+    ).predictions
+    assert (made.labels, made.task) == (("red_fox",), "multi-label")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ("filename", "prediction", "score"),
+        ("relative_path", "label", "confidence"),
+        ("File", "Species", "Probability"),
+        ("image", "predicted_class", "max_prob"),
+    ],
+)
+def test_a_label_with_its_probability_is_the_surest_of_its_file(
+    head: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows: list[list[object]] = [[head[0], "seqnum", "bbox_left", *head[1:], "humanpresence"]]
+    rows += [[FILES[0], 1, 0.2, "red fox", 0.9, 0], [FILES[0], 1, 0.4, "roe deer", 0.6, 0]]
+    rows += [[FILES[1], 2, 0.1, "roe_deer", 0.7, 0], [FILES[2], 3, "", "empty", 0.8, 0]]
+    rows += [[FILES[3], 4, "", "", "", 1]]
+    made = read_answers(table(tmp_path / "t.csv", rows), catalog_of()).predictions
+    assert (made.facts.kept, made.labels) == (1, ("blank", "red_fox", "roe_deer"))
+    assert row(made, "m0")["red_fox"] == pytest.approx(0.9)
+    assert made.table["status"].to_list() == ["ok", "ok", "ok", "failed"]
+    assert "log_loss" not in evaluate(catalog_of(), made, samples=20).metrics
+
+
+@pytest.mark.parametrize("label", ["box", "reason"])
+def test_a_label_that_is_called_like_a_column_of_ours_is_asked_to_be_renamed(
+    label: str, tmp_path: Path
+) -> None:
+    path = table(tmp_path / "t.csv", [["file", label, "red_fox"], [FILES[0], 0.4, 0.6]])
+    with pytest.raises(DataError, match=f"{label}.*--rename"):
+        read_answers(path, catalog_of())
+    rename = table(tmp_path / "r.csv", [["from", "to"], [label, "nest box"]])
+    assert read_answers(path, catalog_of(), rename=rename).predictions.labels == ("nest box", "red_fox")
+
+
+@pytest.mark.parametrize("word", ["empty", "Empty", "EMPTY"])
+def test_a_word_for_nothing_is_blank_as_in_tables_of_labels(word: str, tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", [["file", word, "red_fox"], [FILES[0], 0.4, 0.6]])
+    assert read_answers(path, catalog_of()).predictions.labels == ("blank", "red_fox")

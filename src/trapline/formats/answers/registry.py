@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, content_hash
+from trapline.catalog import BLANK_WORDS, Catalog, content_hash
 from trapline.errors import DataError, UsageError
 from trapline.formats.naming import match_names
 from trapline.options import Option, check_options, options_of
-from trapline.prediction import PredictionFacts, Predictions, fixed_columns
+from trapline.prediction import PredictionFacts, Predictions, check_labels, fixed_columns
 from trapline.registry import Registry
 from trapline.tables import Reading, open_reading, read_table, refuse_missing_columns
 from trapline.taxonomy import BLANK, plain
@@ -153,7 +153,7 @@ def read_answers(
 
     Every media of the catalog has a row: one that the file does not name, or for which the tool has no
     answer, is `failed` and says why. Labels that differ from one of the catalog in case, blanks and
-    underscores only are that one.
+    underscores only are that one, and words for nothing (`empty`), as in the tables of labels, are `blank`.
 
     Args:
         source: the file.
@@ -179,6 +179,10 @@ def read_answers(
         answers = chosen.function(source, **options)
         words = {} if rename is None else _read_renaming(Path(rename))
     answers, notes = _rename(answers, words, catalog.labels)
+    try:
+        check_labels(answers.labels, "media")
+    except DataError as error:
+        raise DataError(f"{source}: {error} Give them other names with --rename.") from error
     predictions, more = _lay_out(answers, source, catalog, strict)
     return ForeignPredictions(
         predictions,
@@ -227,8 +231,10 @@ def _rename(
         spelt.setdefault(plain(label), []).append(label)
     target = {}
     for label in answers.labels:
-        alike = spelt.get(plain(words.get(label, label)), [])
-        target[label] = alike[0] if len(alike) == 1 else words.get(label, label)
+        said = words.get(label, label)
+        alike = spelt.get(plain(said), [])
+        blank = not alike and label not in words and said.casefold() in BLANK_WORDS
+        target[label] = alike[0] if len(alike) == 1 else BLANK if blank else said
     labels = tuple(sorted(set(target.values())))
     to = np.array([labels.index(target[label]) for label in answers.labels], np.int64)
     values = np.zeros((len(answers.names), len(labels)))
@@ -291,7 +297,7 @@ def _refuse_what_is_no_probability(
     off &= answers.task == "single-label"
     for number in np.flatnonzero(outside | off | partly).tolist():
         if outside[number]:
-            reason = "a probability is below 0 or above 1"
+            reason = reasons[number] or "a probability is below 0 or above 1"
         elif partly[number]:
             reason = "a probability is missing"
         else:
