@@ -1,4 +1,4 @@
-"""All that a package needs to bring Trapline a reader, writer, recipe, backbone or metric, or a tool's answers.
+"""All that a package needs to bring Trapline a reader, writer, recipe, backbone, metric or tool's answers.
 
 Each kind has a decorator for a plain function; an entry point names the module, so that every command finds
 it (docs/extending.md). These names stay where they are, whatever room they come from.

@@ -33,6 +33,25 @@ def match_names(
     Raises:
         DataError: no name matches, a name matches several paths, or two different ones the same path.
     """
+    rows = match_some_names(paths, names, source, entry)
+    if all(row is None for row in rows):
+        from trapline.images import is_video
+
+        example = f"{names[0]!r} there, {paths[0]!r} here" if names and paths else "one of them is empty"
+        videos = sum(map(is_video, names))
+        example += f"; {videos:,} of its {len(names):,} names are of videos" if videos else ""
+        raise DataError(f"{source} names no media of the catalog: {example}.")
+    return rows
+
+
+def match_some_names(
+    paths: Sequence[str], names: Sequence[str], source: Path, entry: Callable[[int], str]
+) -> list[int | None]:
+    """As `match_names`, where it may be that no name matches.
+
+    Raises:
+        DataError: a name matches several paths, or two different ones the same path.
+    """
     numbers: dict[str, int] = {}
     for number, name in enumerate(names):
         numbers.setdefault(name, number)
@@ -46,13 +65,6 @@ def match_names(
         matches = _match_form(here, left, owner, source, entry)
         row_of |= matches
         owner |= {row: number for number, row in matches.items()}
-    if not owner:
-        example = f"{names[0]!r} there, {paths[0]!r} here" if names and paths else "one of them is empty"
-        from trapline.images import is_video
-
-        videos = sum(map(is_video, names))
-        example += f"; {videos:,} of its {len(names):,} names are of videos" if videos else ""
-        raise DataError(f"{source} names no media of the catalog: {example}.")
     return [row_of.get(numbers[name]) for name in names]
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
+from trapline.formats.readers.on_disk import URL, look_up_paths
 from trapline.formats.readers.registry import reader
+from trapline.formats.readers.taxon_columns import finest_taxon, name_taxa_together
 from trapline.formats.time_columns import join_date_and_time
 from trapline.formats.videos import leave_out_videos
 from trapline.tables import read_numbers, read_table, reject_rows, split_cells
-from trapline.taxonomy import PART_NAMES
+from trapline.taxonomy import PART_NAMES, RANKS
 
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "path": (
@@ -30,7 +31,17 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
         "image_name",
         "image",
     ),
-    "label": ("label", "labels", "species", "class", "category", "common_name"),
+    "folder": ("directory", "relativepath", "relative_path", "folder"),
+    "label": (
+        "label",
+        "labels",
+        "species",
+        "scientific_name",
+        "scientificname",
+        "class",
+        "category",
+        "common_name",
+    ),
     "location": ("location", "location_id", "site", "site_id", "station", "placename"),
     "deployment": ("deployment", "deployment_id"),
     "event": ("event", "event_id", "seq_id", "sequence", "sequence_id", "burst", "burst_id"),
@@ -52,6 +63,9 @@ _TARGETS = {
     "split": "split",
     "id": "media_id",
 }
+_LOCATIONS_LOOK_LIKE_IDS = 5
+"""Media that must each have one of its own before a column is taken for no location."""
+
 _SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 
@@ -73,22 +87,25 @@ def read_csv_table(
     Args:
         source: the file; a header line, then one row a media, or several where it has several labels.
         columns (ROLE=NAME): what a column is for, where its name is not a usual one, as in label=species; an
-            empty name means that there is none.
+            empty name means that there is none. Roles: path, folder (above it), label, location, deployment,
+            event, time, date, frame, split, id.
         label_separator: what stands between several labels in one cell.
         root: the folder that the paths start from, instead of the file's own.
         exif: take the times from the photos' EXIF data; the table has none.
 
     Returns:
-        Rows in the order of the file. A column of dates and one of times of day are one time. Columns that
-        are for nothing are kept under their names. An empty label is "not labelled". Without an id column the
-        path is the media's id.
+        Rows in the order of the file. A column of dates and one of times of day are one time. Where paths are
+        names alone, a column of folders stands before them, as in camtrapR's record tables. Species beside
+        genera are labels with them. Columns that are for nothing are kept under their names. An empty label
+        is "not labelled". Without an id column the path is the media's id.
 
     Raises:
         DataError: a column is missing, or rows of one media disagree; file and line are named.
         UsageError: `columns` names something unknown, or times are both in the table and asked of EXIF.
     """
     table = read_table(source)
-    taken = match_columns(table.columns, columns or {}, source)
+    taken, notes = match_columns(table, columns or {}, source)
+    ranks = {} if label_separator is not None else _rank_columns(table, taken, columns or {})
     if exif and "date" in taken and "date" not in (columns or {}) and "time" not in taken:
         del taken["date"]  # stays a column of its own
     if exif and {"time", "date"} & set(taken):
@@ -97,18 +114,13 @@ def read_csv_table(
             "those of the photos. Leave one out; --column time= leaves out the table's."
         )
     folder = source.parent if root is None else Path(root)
-    rows = table.select(
-        "_place",
-        *(pl.col(name).alias(_TARGETS[role]) for role, name in taken.items() if role in _TARGETS),
-        *([pl.col(taken["label"]).alias("_label")] if "label" in taken else []),
-        *(pl.col(name) for name in _free(table.columns, taken)),
-    )
-    if "date" in taken:
-        times = table[taken.get("time", taken["date"])]
-        rows = rows.with_columns(join_date_and_time(table[taken["date"]], times).alias("_time_text"))
+    rows = _select_columns(table, taken, ranks)
+    if ranks:
+        notes.append(_describe_ranks(ranks, rows["_label"]))
     rows = reject_rows(rows, pl.col("file_path").is_null(), "has no path")
-    rows = rows.with_columns(normal_paths(rows["file_path"], folder))
-    notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}"]
+    paths, more = look_up_paths(rows["file_path"], folder, source, asked=root is not None)
+    rows = rows.with_columns(paths)
+    notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}", *notes, *more]
     if "split" in rows.columns:
         rows = _read_parts(rows)
     if "frame" in rows.columns:
@@ -124,14 +136,65 @@ def read_csv_table(
     return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
 
 
-def match_columns(names: list[str], asked: Mapping[str, str], source: Path) -> dict[str, str]:
-    """Which column is for what: first what was asked for, then the usual names, without regard to case.
+def _select_columns(table: pl.DataFrame, taken: Mapping[str, str], ranks: Mapping[str, str]) -> pl.DataFrame:
+    """The table's columns under the catalog's names, and those that are for nothing under their own."""
+    alone = {role: name for role, name in taken.items() if role != "label" or not ranks}
+    made = []
+    if "folder" in taken:
+        above = table[taken["folder"]].str.replace(r"[/\\]+$", "") + "/"
+        made.append((above.fill_null("") + table[taken["path"]]).alias("file_path"))
+    if "date" in taken:
+        times = table[taken.get("time", taken["date"])]
+        made.append(join_date_and_time(table[taken["date"]], times).alias("_time_text"))
+    if ranks:
+        made.append(finest_taxon(table, ranks, _usual_column(table, "common_name")).alias("_label"))
+    elif "label" in taken:
+        made.append(table[taken["label"]].alias("_label"))
+    return table.select(
+        "_place",
+        *(pl.col(name).alias(_TARGETS[role]) for role, name in taken.items() if role in _TARGETS),
+        *(pl.col(name) for name in _free(table.columns, alone)),
+    ).with_columns(made)
+
+
+def match_columns(
+    table: pl.DataFrame, asked: Mapping[str, str], source: Path
+) -> tuple[dict[str, str], list[str]]:
+    """Which column is for what: first what was asked for, then those of usual names, without regard to case.
+
+    A column of a usual name whose content cannot be what its name says is left alone, which is noted.
 
     Raises:
         UsageError: something unknown was asked for, or one column for two things.
         DataError: a column that was asked for is not there, or there is none for the path.
     """
-    names = [name for name in names if name != "_place"]
+    names = [name for name in table.columns if name != "_place"]
+    _check_asked(names, asked, source)
+    taken = {role: name for role, name in asked.items() if name}
+    lower = {name.lower().replace(" ", "_"): name for name in reversed(names) if name not in taken.values()}
+    notes = []
+    for role, usual in USUAL_NAMES.items():
+        for column in (lower[name] for name in usual if name in lower and role not in asked):
+            reason = _why_not(table, role, column, taken)
+            if reason is None:
+                taken[role] = column
+                break
+            notes.append(f"'{column}' is no {role}: {reason} (--column {role}={column} takes it for one)")
+    if "date" not in asked and (asked.get("time") == "" or taken.get("time", "time").lower() != "time"):
+        taken.pop("date", None)  # not wanted, or in that column too
+    if "path" not in taken:
+        but = "".join(f"; {note}" for note in notes if " is no path" in note)
+        raise DataError(
+            f"{source} line 1: no column holds the path of the photo (looked for "
+            f"{', '.join(USUAL_NAMES['path'])}); it has: {', '.join(names)}{but}. Name it with --column "
+            "path=NAME."
+        )
+    if "folder" not in asked and table[taken["path"]].str.contains(r"[/\\]").any():
+        taken.pop("folder", None)  # which is in the path too
+    return {role: taken[role] for role in USUAL_NAMES if role in taken}, notes
+
+
+def _check_asked(names: list[str], asked: Mapping[str, str], source: Path) -> None:
     unknown = [role for role in asked if role not in USUAL_NAMES]
     if unknown:
         raise UsageError(f"A column cannot be mapped to '{unknown[0]}'; it can to: {', '.join(USUAL_NAMES)}.")
@@ -143,22 +206,50 @@ def match_columns(names: list[str], asked: Mapping[str, str], source: Path) -> d
                 f"{source} line 1: there is no column '{name}' (asked for as {role}); "
                 f"it has: {', '.join(names)}.{hint}"
             )
-    taken = {role: name for role, name in asked.items() if name}
-    if len(set(taken.values())) < len(taken):
+    mapped = [name for name in asked.values() if name]
+    if len(set(mapped)) < len(mapped):
         raise UsageError("One column cannot be mapped to two things.")
-    lower = {name.lower().replace(" ", "_"): name for name in reversed(names) if name not in taken.values()}
-    for role, usual in USUAL_NAMES.items():
-        column = next((lower[name] for name in usual if name in lower), None)
-        if role not in asked and column is not None:
-            taken[role] = column
-    if "date" not in asked and (asked.get("time") == "" or taken.get("time", "time").lower() != "time"):
-        taken.pop("date", None)  # not wanted, or in that column too
-    if "path" not in taken:
-        raise DataError(
-            f"{source} line 1: no column holds the path of the photo (looked for "
-            f"{', '.join(USUAL_NAMES['path'])}); it has: {', '.join(names)}. Name it with --column path=NAME."
-        )
-    return {role: taken[role] for role in USUAL_NAMES if role in taken}
+
+
+def _why_not(table: pl.DataFrame, role: str, column: str, taken: Mapping[str, str]) -> str | None:
+    """Why a column of a usual name cannot be for what its name says; None where it can."""
+    if role not in ("path", "location"):
+        return None
+    is_address = table[column].str.contains(URL)
+    if is_address.any():
+        return f"it holds addresses, as in {table[column].filter(is_address)[0]!r}"
+    if role == "path" or "path" not in taken or taken["path"] == column:
+        return None
+    pairs = table.select(taken["path"], column).drop_nulls().unique()
+    if _LOCATIONS_LOOK_LIKE_IDS <= pairs.height == pairs[column].n_unique():
+        return f"each of {pairs.height:,} photos has one of its own, as in {pairs[column].min()!r}"
+    return None
+
+
+def _rank_columns(table: pl.DataFrame, taken: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
+    """Rank → column where columns of ranks name the label together; none where one column is the label."""
+    label = taken.get("label", "").lower()
+    columns = {str(rank): _usual_column(table, rank) for rank in RANKS[:5]}
+    ranks = {rank: name for rank, name in columns.items() if name is not None}
+    if "label" in asked:
+        return {}
+    if label == "species" and "genus" in ranks:
+        return ranks if name_taxa_together(table, ranks["genus"], ranks["species"]) else {}
+    return ranks if label == "class" and {"order", "family", "genus"} & set(ranks) else {}
+
+
+def _usual_column(table: pl.DataFrame, name: str) -> str | None:
+    return next((column for column in table.columns if column.lower().replace(" ", "_") == name), None)
+
+
+def _describe_ranks(ranks: Mapping[str, str], labels: pl.Series) -> str:
+    finest = list(ranks.values())[-1]
+    named = labels.drop_nulls()
+    example = f", as in '{named[0]}'" if len(named) else ""
+    return (
+        f"labels are the finest taxa that the columns {', '.join(ranks.values())} name together{example} "
+        f"(--column label={finest} takes that column alone)"
+    )
 
 
 def _free(names: list[str], taken: Mapping[str, str]) -> dict[str, None]:

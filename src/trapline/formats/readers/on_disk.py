@@ -1,0 +1,74 @@
+"""The pictures that a table from elsewhere means: its folders are those of another computer, or of none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from trapline.catalog import normal_paths
+from trapline.errors import DataError
+from trapline.formats.naming import match_some_names
+from trapline.formats.readers.folders import find_pictures
+
+URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
+"""How an address begins; nothing is fetched from one."""
+
+ELSEWHERE = r"^(/|[A-Za-z]:)"
+"""How a path begins that is below no root of ours."""
+
+_LOOKED_AT = 200
+"""Paths of which one must be there for all to be taken as they are."""
+
+
+def match_files(names: pl.Series, root: Path, source: Path) -> pl.Series:
+    """The picture below `root` that each name means, by its end; null where there is none.
+
+    Args:
+        names: of files, with the folders of where the table was made, or without any; null is none.
+        root: the folder in which they are now; it need not be there.
+        source: the table, for messages.
+
+    Returns:
+        String [names]: paths below `root`, as in a catalog.
+
+    Raises:
+        DataError: a name could be any of several pictures, or two different ones be one.
+    """
+    try:
+        pictures = find_pictures(root).pictures.to_list()
+    except DataError:  # there is no such folder, or no picture in it
+        return pl.Series(names.name, [None], pl.String).new_from_index(0, len(names))
+    distinct = names.drop_nulls().unique(maintain_order=True)
+    rows = match_some_names(pictures, distinct.to_list(), source, lambda number: f"'{distinct[number]}'")
+    file_of = {name: pictures[row] for name, row in zip(distinct, rows, strict=True) if row is not None}
+    return names.replace_strict(file_of, default=None, return_dtype=pl.String)
+
+
+def look_up_paths(paths: pl.Series, root: Path, source: Path, *, asked: bool) -> tuple[pl.Series, list[str]]:
+    """Paths of a table as a catalog has them; those of another computer by their ends, and what to say of it.
+
+    A path is looked for by its end where it cannot be below `root` or, where the user named that folder, if
+    none of the first ones is there.
+
+    Raises:
+        DataError: as of `match_files`.
+    """
+    normal = normal_paths(paths, root)
+    looked_at = normal.drop_nulls().unique(maintain_order=True).head(_LOOKED_AT)
+    foreign = normal.str.contains(ELSEWHERE).fill_null(False)
+    if asked and not foreign.any() and not any((root / path).exists() for path in looked_at):
+        foreign = normal.is_not_null()
+    if not foreign.any():
+        return normal, []
+    nothing = pl.Series([None], dtype=pl.String)
+    matched = match_files(normal.zip_with(foreign, nothing), root, source)
+    count = len(matched) - matched.null_count()
+    if not count:
+        return normal, []
+    row = matched.is_not_null().arg_max() or 0
+    note = (
+        f"{count:,} of {int(foreign.sum()):,} paths are of another folder and were matched by their ends: "
+        f"'{paths[row]}' is taken for '{matched[row]}'"
+    )
+    return matched.fill_null(normal), [note]

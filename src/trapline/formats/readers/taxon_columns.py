@@ -1,0 +1,52 @@
+"""Columns of ranks beside one another, and the taxon that they name together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from trapline.taxonomy import RANKS
+
+_EPITHET = r"^\p{Ll}[\p{Ll}-]*\.?( \p{Ll}[\p{Ll}-]*\.?)*$"
+_UNDETERMINED = r"^(sp|spp|indet|cf|aff)\.?$"
+
+
+def finest_taxon(table: pl.DataFrame, ranks: Mapping[str, str], names: str | None = None) -> pl.Series:
+    """The finest taxon that each row names; String [rows], null where it names none.
+
+    A species is its genus and its epithet, as in `Odocoileus virginianus`; without an epithet (or with one
+    like `sp.`) it is the genus, and so on up to the class.
+
+    Args:
+        table: columns of text.
+        ranks: rank → its column, of those that are there.
+        names: a column for what is no taxon, as in a common name of "Vehicle".
+    """
+    column = {rank: pl.col(name) for rank, name in ranks.items()}
+    fallback = [column[rank] for rank in reversed(RANKS) if rank in column and rank != "species"]
+    fallback += [pl.col(names)] if names is not None else []
+    if "species" in column:
+        species = column["species"]
+        if "genus" in column:
+            genus = column["genus"]
+            whole = species.str.starts_with(genus + " ")
+            species = pl.when(whole | genus.is_null()).then(species).otherwise(genus + " " + species)
+        determined = ~column["species"].str.contains(_UNDETERMINED)
+        fallback.insert(0, pl.when(determined).then(species))
+    return table.select(pl.coalesce(fallback).alias("taxon")).to_series()
+
+
+def name_taxa_together(table: pl.DataFrame, genus: str, species: str) -> bool:
+    """Whether a column of species and one of genera name taxa together, decided from the whole of them.
+
+    So it is where the species are the second words of binomials, or whole ones: those that do not begin with
+    their genus are then of small letters, and most are one word. What else stands beside a genus are names
+    of another kind, as in `Red fox`.
+    """
+    pairs = table.select(genus, species).drop_nulls().unique()
+    epithets = pairs.filter(~pl.col(species).str.starts_with(pl.col(genus) + " "))[species]
+    single = ~epithets.str.contains(" ", literal=True)
+    return (
+        pairs.height > 0 and bool(epithets.str.contains(_EPITHET).all()) and 2 * single.sum() >= len(epithets)
+    )
