@@ -128,10 +128,16 @@ def write_submission(
             error.
 
     Raises:
-        DataError: ids or labels that do not fit, named; or the file would not pass the check.
+        DataError: ids or labels that do not fit, named; or the file would not pass the check; or only the
+            surest labels have a probability.
         UsageError: `clip` or `absent` is no probability that makes sense.
     """
     refuse_numbers(clip, absent)
+    if predictions.facts.kept is not None:
+        raise DataError(
+            "These predictions tell of the surest labels only, and a submission has the probability of every "
+            "label: those that are not told of would be made up."
+        )
     wanted = read_format(format_path)
     labels = translate_labels(predictions.labels, wanted)
     absent_labels = find_absent(labels, wanted, absent, "The predictions have")

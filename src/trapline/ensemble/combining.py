@@ -49,7 +49,8 @@ def learn_combination(
         the combined table; its `facts.combined` is the `Combination` learnt on all of the media.
 
     Raises:
-        DataError: tables that are not of the same media and labels, media without a label, too few locations.
+        DataError: tables that are not of the same media and labels, or that tell of the surest labels only;
+            media without a label, too few locations.
     """
     members = _align(members)
     table = _rows_of_media(members[0], catalog)
@@ -158,6 +159,11 @@ def _align(members: Sequence[Predictions]) -> list[Predictions]:
     first, aligned = members[0], []
     media = first.table["media_id"]
     for member in members:
+        if member.facts.kept is not None:
+            raise DataError(
+                f"{_name(member)} tells of the surest labels only; what its word is worth is learnt from the "
+                "probability of every label. Leave it out, and judge it by itself with `trapline evaluate`."
+            )
         if member.level != "media":
             raise DataError("Predictions of media are combined; these have a row a box or an event.")
         if set(member.labels) != set(first.labels) or member.task != first.task:

@@ -79,10 +79,10 @@ def _about_labels(matched: Matched) -> Iterator[str]:
 
 def _about_what_is_told(matched: Matched) -> Iterator[str]:
     if matched.kept is not None:
-        several = "label" if matched.kept == 1 else f"{matched.kept} labels"
+        several, verb = ("label", "has") if matched.kept == 1 else (f"{matched.kept} labels", "have")
         yield (
-            f"Of each media only the surest {several} have a probability, so what needs that of every label "
-            "(log loss, Brier score, areas under curves) is not computed."
+            f"Of each media only the surest {several} {verb} a probability, so what needs that of every "
+            "label (log loss, Brier score, areas under curves) is not computed."
         )
 
 

@@ -38,6 +38,7 @@ def apply_pooling(
     pooling: EventPooling,
     task: str,
     labels: Sequence[str],
+    whole: bool = True,
 ) -> Floats:
     """Pool frames and calibrate the events: float64 [events, labels], NaN where an event has no good frame.
 
@@ -49,6 +50,7 @@ def apply_pooling(
         pooling: methods and calibration.
         task: `single-label` or `multi-label`.
         labels: in the order of the columns.
+        whole: every label has its probability; if only the surest do, what is left of 1 is not given to them.
     """
     columns = [
         pool_column(
@@ -57,8 +59,10 @@ def apply_pooling(
         for index, label in enumerate(labels)
     ]
     pooled = np.stack(columns, axis=1)
+    if not whole:
+        pooled[pooled <= 2 * _LEAST] = 0  # what no frame tells of
     if task == "single-label":
-        pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300)
+        pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300 if whole else 1)
     if pooling.calibration.method != "none":
         logits = log_odds(pooled) if task == "multi-label" else np.log(np.maximum(pooled, _LEAST))
         pooled = apply_calibration(logits, pooling.calibration, task, labels)

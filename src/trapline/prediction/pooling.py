@@ -20,6 +20,7 @@ from trapline.prediction.table import FIXED, Predictions
 from trapline.taxonomy import BLANK, Hierarchy
 
 NODE_MEAN = "node-mean"
+_MULTIPLIES: tuple[PoolingMethod, ...] = ("mean-logit", "geometric-mean")
 
 Rows = Literal["media", "event"]
 
@@ -43,7 +44,7 @@ def pool_events(
         how: the method (see `trapline.prediction.frames`), or what a card says (`Card.event`: a method a
             label, and the calibration of events); of a model of taxa also `node-mean`, the mean at each node
             of the tree, as the published cascade has it. None takes what the predictions say that their model
-            says, or else `mean-logit`.
+            says, or else `mean-logit`; `mean` where only the surest labels have their probability.
         without_box: the weight of media in which the detector found nothing, over 1 for the others. Where
             all media of an event are such, they weigh alike.
         place_days: answer events without a box by what the other events of their location show within this
@@ -56,7 +57,8 @@ def pool_events(
         of its media did.
 
     Raises:
-        UsageError: an unknown way to pool, `node-mean` without a tree, a weight outside 0..1, or events to be
+        UsageError: an unknown way to pool, one that multiplies where the surest labels alone have a
+            probability, `node-mean` without a tree, a weight outside 0..1, or events to be
             answered by their location by a model of several labels or of blanks.
         DataError: predictions not of media, or media that are not in the catalog.
     """
@@ -78,7 +80,8 @@ def pool_events(
     order = frame_order(media)
     frames = predictions.probabilities()[order], weights[order], codes[order]
     if hierarchy is None:
-        pooled = apply_pooling(*frames, pooling, predictions.task, predictions.labels)
+        whole = predictions.facts.kept is None
+        pooled = apply_pooling(*frames, pooling, predictions.task, predictions.labels, whole)
         by = PooledBy(method=pooling.method, by_label=dict(pooling.by_label), selected_on=pooling.selected_on)
     else:
         pooled = pool_nodes(*frames, hierarchy)
@@ -163,11 +166,17 @@ def _weights(weights: Floats, ok: npt.NDArray[np.bool_], codes: npt.NDArray[np.i
 def _as_pooling(how: PoolingMethod | EventPooling | None, predictions: Predictions) -> EventPooling:
     if isinstance(how, EventPooling):
         return how
+    told_of_few = predictions.facts.kept is not None
     if how is None:
-        return predictions.facts.event or EventPooling()
+        return predictions.facts.event or (EventPooling(method="mean") if told_of_few else EventPooling())
     if how not in get_args(PoolingMethod):
         ways = ", ".join((*get_args(PoolingMethod), NODE_MEAN))
         raise UsageError(f"Events are pooled by {ways}, not by '{how}'.")
+    if told_of_few and how in _MULTIPLIES:
+        raise UsageError(
+            f"{how} rules out a label that one photo's answer does not tell of, and these predictions tell "
+            "of the surest labels only. Pool them by mean, max, noisy-or or first."
+        )
     return EventPooling(method=how)
 
 

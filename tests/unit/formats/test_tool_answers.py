@@ -10,10 +10,12 @@ import polars as pl
 import pytest
 
 from trapline.catalog import Catalog
+from trapline.competitions import write_submission
+from trapline.ensemble import learn_combination
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import evaluate
 from trapline.formats import ANSWER_READERS, read_answers, write
-from trapline.prediction import PredictionFacts, Predictions
+from trapline.prediction import PredictionFacts, Predictions, pool_events
 
 FOX = "5a;mammalia;carnivora;canidae;vulpes;vulpes;red fox"
 DEER = "6b;mammalia;cetartiodactyla;cervidae;capreolus;capreolus;roe deer"
@@ -69,7 +71,11 @@ def speciesnet(path: Path) -> Path:
 def test_speciesnet_says_what_it_predicts_and_the_rest_of_its_five(tmp_path: Path) -> None:
     found = read_answers(speciesnet(tmp_path / "s.json"), catalog_of())
     made = found.predictions
-    assert (found.format, made.task, made.facts.kept) == ("speciesnet", "single-label", 5)
+    assert (found.format, made.task, made.facts.kept) == (
+        "speciesnet",
+        "single-label",
+        1,
+    )  # of A/2.jpg it says one
     assert made.facts.model_name == "SpeciesNet 4.0.1a"
     assert made.labels == ("blank", "european hare", "red_fox", "roe_deer")
     assert row(made, "m0")["red_fox"] == pytest.approx(0.8)
@@ -89,7 +95,7 @@ def test_what_needs_every_probability_is_not_computed_where_the_surest_are_told_
     assert "expected_calibration_error" in found.metrics
     assert {one.log_loss for one in found.per_location} == {None}
     assert {one.auc for one in found.per_label} == {None}
-    assert "surest 5 labels" in " ".join(found.notes)
+    assert "only the surest label" in " ".join(found.notes)
     assert all("log_loss" not in guess.metrics for guess in found.constants)
     assert "accuracy" in str(found).lower()
 
@@ -172,7 +178,7 @@ def test_a_classifier_in_megadetectors_form_answers_for_the_surest_box(tmp_path:
     made = read_answers(
         path, catalog_of(), rename=table(tmp_path / "r.csv", [["from", "to"], ["fox", "red_fox"]])
     ).predictions
-    assert made.facts.kept == 2
+    assert made.facts.kept == 1
     assert row(made, "m0")["red_fox"] == pytest.approx(0.7)
     assert row(made, "m1")["person"] == pytest.approx(0.8)
     assert [row(made, f"m{n}")["status"] for n in (2, 3)] == ["failed", "failed"]
@@ -423,3 +429,46 @@ def test_a_label_that_is_called_like_a_column_of_ours_is_asked_to_be_renamed(
 def test_a_word_for_nothing_is_blank_as_in_tables_of_labels(word: str, tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", [["file", word, "red_fox"], [FILES[0], 0.4, 0.6]])
     assert read_answers(path, catalog_of()).predictions.labels == ("blank", "red_fox")
+
+
+def few_told(tmp_path: Path) -> tuple[Predictions, Catalog]:
+    """A tool's surest labels of two events: one of a photo surely known, one of three unsure ones."""
+    rows = [
+        {"media_id": file, "file_path": file, "event_id": event, "location_id": "A", "labels": ["fox"]}
+        for file, event in zip(FILES, ("e", "f", "f", "f"), strict=True)
+    ]
+    answers: list[list[object]] = [["file", "prediction", "score"], [FILES[0], "fox", 0.4]]
+    answers += [[FILES[1], "fox", 0.5], [FILES[2], "deer", 0.9], [FILES[3], "fox", 0.6]]
+    catalog = Catalog.from_rows(rows, "/photos", "rows")
+    return read_answers(table(tmp_path / "t.csv", answers), catalog).predictions, catalog
+
+
+def test_what_is_not_told_is_not_made_up_in_pooling(tmp_path: Path) -> None:
+    made, catalog = few_told(tmp_path)
+    by_event = pool_events(made, catalog, rows="event")
+    assert by_event.facts.kept == 1
+    assert by_event.facts.pooled is not None
+    assert by_event.facts.pooled.how.method == "mean"
+    assert by_event.table["fox"].to_list() == pytest.approx([0.4, 1.1 / 3])
+    assert by_event.table["deer"].to_list() == pytest.approx([0, 0.3])
+    surest = pool_events(made, catalog, how="max", rows="event")
+    assert surest.table["deer"].to_list() == pytest.approx([0, 0.6])  # 0.9 and 0.6 are no shares of 1
+    with pytest.raises(UsageError, match="surest labels only"):
+        pool_events(made, catalog, how="mean-logit")
+
+
+def test_what_is_not_told_is_not_made_up_in_combining_submitting_and_writing(tmp_path: Path) -> None:
+    made, catalog = few_told(tmp_path)
+    with pytest.raises(DataError, match="surest labels only"):
+        learn_combination([made, made], catalog)
+    form = table(tmp_path / "form.csv", [["id", "fox", "deer"], *([file, 0.5, 0.5] for file in FILES)])
+    with pytest.raises(DataError, match="surest labels only"):
+        write_submission(made, form, tmp_path / "s.csv")
+    write(made, catalog, tmp_path / "s.json", format="speciesnet")
+    classes = [entry["classifications"]["scores"] for entry in _entries(tmp_path / "s.json")]
+    assert classes == [[0.4], [0.5], [0.9], [0.6]]
+
+
+def _entries(path: Path) -> list[Any]:
+    entries: list[Any] = json.loads(path.read_text())["predictions"]
+    return entries

@@ -89,7 +89,10 @@ def _scores(
             return {BLANK: 1 - confidence}, None
         classified = surest.get("classifications") or ()
         if classified:
-            return {classes[_key(key)]: float(score) for key, score in classified}, None
+            scores: dict[str, float] = {}
+            for key, score in classified:  # several categories of one name add up
+                scores[classes[_key(key)]] = scores.get(classes[_key(key)], 0.0) + float(score)
+            return scores, None
         return {categories[_key(surest["category"])]: confidence}, None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return {}, f"a detection is damaged: {error!r}"

@@ -137,8 +137,8 @@ def read_probability_table(
     values = np.stack([each.values for each in layout.columns.values()], axis=1)
     for index, each in enumerate(layout.columns.values()):
         values[each.damaged, index] = np.inf  # no probability, and not missing either
-    damaged = np.array([np.isinf(row).any() for row in values], np.bool_)
-    empty = np.array([np.isnan(row).all() for row in values], np.bool_)
+    damaged = np.asarray(np.isinf(values).any(axis=1))
+    empty = np.asarray(np.isnan(values).all(axis=1))
     written = table["reason"].to_list() if _is_ours(table.columns) else [None] * table.height
     reasons = [
         why or ("a probability is no number" if bad else "it has no probabilities" if none else None)

@@ -36,8 +36,8 @@ class ToolAnswers:
         names: of the files, one an entry; a file may have several entries.
         probabilities: float64 [entries, labels]; NaN in all of an entry that has none.
         reasons: why an entry has none, or what is odd about it.
-        kept: how many labels of each media the tool tells of, where it tells of the surest only; those that
-            it does not tell of have 0 here, which is not what it thinks of them.
+        kept: how many labels of each media the tool tells of at most, where it tells of the surest only;
+            those that it does not tell of have 0 here, which is not what it thinks of them.
         entry: what an entry is called in messages, by its number.
         notes: what a person should know of how it was read.
     """
@@ -254,8 +254,10 @@ def _lay_out(
     odd = _refuse_what_is_no_probability(answers, values, reasons)
     if odd and strict:
         raise DataError(f"{source}: {odd[0]} ({len(odd)} such entries).")
-    if answers.task == "single-label" and answers.kept is None:
-        values /= np.nan_to_num(values.sum(axis=1, keepdims=True), nan=1.0)  # rounded, they add up nearly
+    if answers.task == "single-label":  # rounded, they add up nearly
+        total = np.nan_to_num(values.sum(axis=1, keepdims=True), nan=1.0)
+        values /= total if answers.kept is None else np.maximum(total, 1)
+    values = values.clip(0, 1)
     paths, ids = catalog.table["file_path"].to_list(), catalog.table["media_id"].to_list()
     entry_of = _match(answers, paths, ids, source, values)
     chosen = np.array([entry_of.get(row, -1) for row in range(len(paths))], np.int64)
@@ -273,6 +275,7 @@ def _lay_out(
         pl.Series(label, rows[:, index], pl.Float32).fill_nan(None)
         for index, label in enumerate(answers.labels)
     ]
+    answers = replace(answers, kept=_told_of_each(answers, rows[ok]))
     facts = PredictionFacts(
         model_name=answers.tool,
         calibration="not known: the answers are another tool's",
@@ -283,6 +286,14 @@ def _lay_out(
     model = content_hash(source)
     predictions = Predictions(table, answers.labels, "media", model, answers.task, facts, catalog)
     return predictions, _describe(answers, odd, len(entry_of), catalog, ok)
+
+
+def _told_of_each(answers: ToolAnswers, rows: npt.NDArray[np.float32]) -> int | None:
+    """How many labels are told of in every media, but for those where the told ones are all of 1."""
+    if answers.kept is None:
+        return None
+    told = (rows > 0).sum(axis=1)[rows.sum(axis=1) < 1 - _ROUNDED]
+    return int(max(1, min(answers.kept, told.min(initial=answers.kept))))
 
 
 def _refuse_what_is_no_probability(

@@ -44,7 +44,7 @@ class Observation:
         failure: why there is no prediction; None where there is one.
         remark: what was odd about a prediction.
         answers: the labels that pass the threshold, most probable first; none where nothing passes.
-        ranked: the `TOP` most probable labels, whatever the threshold.
+        ranked: the `TOP` most probable labels that have a probability, whatever the threshold.
         by_detector: the detector says it of its box, about which the model was not asked.
     """
 
@@ -128,6 +128,8 @@ def observe_rows(job: Job, threshold: float | None) -> list[Observation]:
             continue
         indices = order[row] if several else order[row, : max(TOP, 1)]
         ranked = tuple(LabelProbability(labels[index], float(numbers[row, index])) for index in indices)
+        if job.predictions.facts.kept is not None:  # others are not told of
+            ranked = tuple(answer for answer in ranked if answer.probability > 0) or ranked[:1]
         candidates = zip(ranked if several else ranked[:1], indices, strict=False)
         answers = tuple(answer for answer, index in candidates if passes[row, index])
         if rolled is not None:
