@@ -1453,7 +1453,7 @@ def write(
         leave_out: leave out media whose time is not known, and say so.
         mode: sorted folders: `symlink`, `hardlink` or `copy`; XMP: `sidecar` or `copy`.
         naming: XMP: `full` (photo.jpg.xmp) or `adobe` (photo.xmp).
-        layout: SpeciesNet: a prediction a photo, or detection.
+        layout: SpeciesNet: a prediction a detection (as version 5 has it), or a photo.
         interval: summary: minutes between independent events.
         force: replace what is there.
         options: those of a writer that another package has brought.

@@ -107,7 +107,7 @@ def test_boxes_written_for_megadetector_are_read_back(scene: Any, tmp_path: Path
 
 def test_speciesnet_json_is_read_back_with_its_boxes_and_predictions(scene: Any, tmp_path: Path) -> None:
     made = scene()
-    document = written(made, tmp_path / "sn.json", "speciesnet", threshold=0.5)
+    document = written(made, tmp_path / "sn.json", "speciesnet", layout="photo", threshold=0.5)
     entries = {entry["filepath"]: entry for entry in document["predictions"]}
     assert all("model_version" in entry for entry in document["predictions"])
     for entry in document["predictions"]:
@@ -133,7 +133,7 @@ def test_speciesnet_by_detection_keeps_what_is_said_with_its_box(
     level: str, scene: Any, tmp_path: Path
 ) -> None:
     made = scene(level)
-    document = written(made, tmp_path / "sn.json", "speciesnet", layout="detection", threshold=0.5)
+    document = written(made, tmp_path / "sn.json", "speciesnet", threshold=0.5)
     assert list(document) == ["info", "predictions"]
     entries = {entry["filepath"]: entry for entry in document["predictions"]}
     for entry in document["predictions"]:

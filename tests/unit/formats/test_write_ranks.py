@@ -43,7 +43,7 @@ def said(tmp_path: Path) -> tuple[Predictions, Catalog]:
 
 
 def test_speciesnet_gets_the_family_and_no_result(said: Any, tmp_path: Path) -> None:
-    write(*said, tmp_path / "s.json", format="speciesnet")
+    write(*said, tmp_path / "s.json", format="speciesnet", layout="photo")
     found = {one["filepath"]: one for one in json.loads((tmp_path / "s.json").read_text())["predictions"]}
     assert found["cat.jpg"]["prediction"] == ";;;felidae;;;felidae"
     assert found["cat.jpg"]["prediction_score"] == pytest.approx(0.9)
@@ -66,7 +66,7 @@ def test_sorted_folders_and_categories_know_the_family(said: Any, tmp_path: Path
 
 
 def test_a_threshold_of_ones_own_asks_the_labels_instead(said: Any, tmp_path: Path) -> None:
-    write(*said, tmp_path / "s.json", format="speciesnet", threshold=0.45)
+    write(*said, tmp_path / "s.json", format="speciesnet", layout="photo", threshold=0.45)
     found = {one["filepath"]: one for one in json.loads((tmp_path / "s.json").read_text())["predictions"]}
     assert found["cat.jpg"]["prediction"].endswith(";bobcat")
 
@@ -134,7 +134,8 @@ def _answer_written(name: str, output: Path, media: str, path: str) -> str | Non
     document = json.loads(output.read_text())
     if name == "speciesnet":
         found = next(one for one in document["predictions"] if one["filepath"] == path)
-        return ";".join(found["prediction"].split(";")[::6])
+        whole = found["detections"][0]["processed_classification"]["class"]
+        return ";".join(whole.split(";")[::6])
     if name == "megadetector":
         image = next(one for one in document["images"] if one["file"] == path)
         classes = [one["classifications"][0][0] for one in image["detections"] if "classifications" in one]

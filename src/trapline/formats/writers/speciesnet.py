@@ -74,14 +74,14 @@ def speciesnet_label(job: Job, label: str) -> str:
         "locations, times, events; subspecies; boxes of categories that SpeciesNet does not know",
     ),
 )
-def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout = "photo") -> Written:
+def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout = "detection") -> Written:
     """SpeciesNet predictions JSON: five labels a photo or box, its boxes, and one prediction.
 
     Args:
         job: what is to be written; without a taxonomy labels have no ranks and no uuid.
         threshold: where no label reaches this probability the prediction is SpeciesNet's "no cv result".
-        layout: `photo`: one prediction a photo, as SpeciesNet up to 4 writes it; `detection`: one a
-            detection, as SpeciesNet 5 does, what was said of a whole photo at a detection that stands for it.
+        layout: `detection`: one prediction a detection, as SpeciesNet 5 does, what was said of a whole photo
+            at a detection that stands for it; `photo`: one a photo, as SpeciesNet up to 4 writes it.
 
     Raises:
         UsageError: an unknown layout.
