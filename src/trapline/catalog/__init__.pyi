@@ -2,6 +2,7 @@ from .cells import harmless_cell as harmless_cell
 from .checks import FileCheck as FileCheck
 from .checks import check_files as check_files
 from .clocks import FIRST_CAMERA_TRAPS as FIRST_CAMERA_TRAPS
+from .clocks import describe_impossible_times as describe_impossible_times
 from .clocks import impossible_times as impossible_times
 from .event_labels import label_events as label_events
 from .events import assign_events as assign_events

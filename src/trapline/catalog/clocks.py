@@ -31,3 +31,16 @@ def impossible_times(times: pl.Series) -> dict[str, int]:
         "in the future": int((known > tomorrow).sum()),
     }
     return {when: count for when, count in counts.items() if count}
+
+
+def describe_impossible_times(times: pl.Series) -> list[str]:
+    """For people: how many times are impossible, in which way, and what can be done.
+
+    Args:
+        times: as of `impossible_times`.
+    """
+    return [
+        f"{count:,} times lie {when}: the clock of a camera was never set, or lost its setting; they are "
+        "kept as written (--clock-shifts of `trapline catalog` puts clocks right)"
+        for when, count in impossible_times(times).items()
+    ]

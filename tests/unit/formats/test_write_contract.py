@@ -59,6 +59,25 @@ def test_every_photo_is_in_what_is_written(name: str, level: str, scene: Any, tm
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_clocks_that_cannot_be_right_are_said(name: str, scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    years = pl.Series("camera_time", [1970, 2000, 2000, 2199, 2021, 2021]).cast(pl.Int32)
+    odd = pl.datetime(years, 1, pl.lit([1, 1, 2, 1, 1, 1]).explode(), time_unit="us").alias("camera_time")
+    catalog = made.catalog.with_table(made.catalog.table.with_columns(odd), made.catalog.facts)
+    options = {"leave_out": True} if name in ("camtrap-dp", "wildlife-insights") else {}
+    wide = tmp_path / "wide.csv"
+    wide.write_text(
+        "deploymentID,locationID,latitude,longitude,deploymentStart,deploymentEnd,cameraID\n"
+        "n,north,46,6,1960-01-01,2300-01-01,c1\ns,south,46,6,1960-01-01,2300-01-01,c2\n"
+    )
+    made.options = {kind: own | {"deployments": wide} for kind, own in made.options.items()}
+    report, _ = run(replace(made, catalog=catalog), name, tmp_path, **options)
+    whole = " | ".join(report.notes)
+    for when in ("1 times lie before 2000", "1 times lie on 1 January 2000", "1 times lie in the future"):
+        assert when in whole
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_predictions_of_events_and_several_labels_can_be_written(
     name: str, scene: Any, tmp_path: Path
 ) -> None:

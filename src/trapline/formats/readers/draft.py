@@ -19,7 +19,7 @@ from trapline.catalog import (
     ReadAs,
     RejectedRows,
     conform,
-    impossible_times,
+    describe_impossible_times,
     normal_paths,
     number_frames,
     row_rules,
@@ -238,12 +238,7 @@ def _clock_notes(rows: pl.DataFrame) -> list[str]:
     """Times that no photo can have been taken at; they stay as the cameras wrote them."""
     if "camera_time" not in rows.columns or rows.schema["camera_time"] == pl.Null:
         return []
-    times = rows["camera_time"].cast(pl.Datetime("us"))
-    return [
-        f"{count:,} times lie {when}: the clock of a camera was never set, or lost its setting; they are "
-        "kept as written (--clock-shifts puts clocks right)"
-        for when, count in impossible_times(times).items()
-    ]
+    return describe_impossible_times(rows["camera_time"].cast(pl.Datetime("us")))
 
 
 def _label_notes(rows: pl.DataFrame) -> list[str]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from trapline.catalog import Catalog, as_listed
+from trapline.catalog import Catalog, as_listed, describe_impossible_times
 from trapline.errors import UsageError
 from trapline.formats.writers.detected import is_sure, kind_of
 from trapline.options import Option, check_options, options_of
@@ -291,7 +291,11 @@ def write(
 
 def _notes_of_catalog(catalog: Catalog) -> list[str]:
     """What is said of the catalog whatever the format."""
-    return [] if catalog.facts.videos is None else [catalog.facts.videos.describe()]
+    videos = catalog.facts.videos
+    return [
+        *([] if videos is None else [videos.describe()]),
+        *describe_impossible_times(catalog.table["camera_time"]),
+    ]
 
 
 def put(path: Path, text: str) -> Path:
