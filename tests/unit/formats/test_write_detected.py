@@ -171,7 +171,7 @@ def test_a_photo_of_people_alone_is_no_fox_in_any_table_of_photos(people: Any, t
 
 
 def test_speciesnet_predicts_people_by_the_detector(people: Any, tmp_path: Path) -> None:
-    people().write("speciesnet", tmp_path / "sn.json")
+    people().write("speciesnet", tmp_path / "sn.json", layout="photo")
     entries = json.loads((tmp_path / "sn.json").read_text())["predictions"]
     said = {
         entry["filepath"]: (entry["prediction"].split(";")[-1], entry["prediction_source"])
@@ -275,9 +275,9 @@ def test_an_empty_box_says_nothing_of_a_photo_with_an_animal(empty_boxes: People
     images = table_of(tmp_path / "wi" / "images.csv")
     assert [(row["common_name"], row["number_of_objects"]) for row in images] == [
         ("Red fox", "1"),
-        ("Blank", ""),
+        ("Blank", "0"),
         ("No CV Result", ""),
-        ("Blank", ""),
+        ("Blank", "0"),
     ]
     empty_boxes.write("coco-camera-traps", tmp_path / "c.json", threshold=0.5)
     annotations = json.loads((tmp_path / "c.json").read_text())["annotations"]

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trapline.catalog import Catalog, relabel
+from trapline.catalog import BOX, Catalog, relabel
 from trapline.errors import DataError, UsageError
 from trapline.formats import read, undo_sorted, write
 from trapline.formats.writers.summary import mark_independent
@@ -30,6 +30,8 @@ SPACES = {
     "lr": "http://ns.adobe.com/lightroom/1.0/",
     "digiKam": "http://www.digikam.org/ns/1.0/",
 }
+
+SURE_BOX = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
 
 
 def run(made: Any, name: str, output: Path, **options: Any) -> Any:
@@ -309,10 +311,32 @@ def test_wildlife_insights_gets_its_four_tables(scene: Any, tmp_path: Path) -> N
     assert images[3]["common_name"] == "Blank"
     assert [images[place]["common_name"] for place in (4, 5)] == ["No CV Result", "No CV Result"]
     assert images[5]["uncertainty"] == "not a picture"
-    assert images[6]["number_of_objects"] == ""
+    assert [row["number_of_objects"] for row in images] == ["1", "1", "1", "0", "", "", "1"]
     assert any("wi_taxon_id of Red fox" in lost for lost in report.lost)
     ids = {row["deployment_id"] for row in rows(output / "deployments.csv")}
     assert {row["deployment_id"] for row in images} <= ids
+
+
+@pytest.mark.parametrize(
+    ("boxes", "count"),
+    [
+        (None, "1"),
+        ([], "1"),
+        ([SURE_BOX], "1"),
+        ([SURE_BOX, SURE_BOX | {"x": 0.5}], "2"),
+        ([SURE_BOX, SURE_BOX | {"conf": 0.01}, SURE_BOX | {"category": "person"}], "1"),
+    ],
+)
+def test_wildlife_insights_counts_what_the_detector_counted(
+    boxes: Any, count: str, scene: Any, tmp_path: Path
+) -> None:
+    made = scene()
+    column = pl.Series("boxes", [boxes] * len(made.catalog), pl.List(BOX))
+    catalog = made.catalog.with_table(made.catalog.table.with_columns(column), made.catalog.facts)
+    output = tmp_path / "wi"
+    run(replace(made, catalog=catalog), "wildlife-insights", output)
+    counts = {row["image_id"]: row["number_of_objects"] for row in rows(output / "images.csv")}
+    assert (counts["m1"], counts["m3"], counts["m5"]) == (count, "0", "")
 
 
 def test_wildlife_insights_says_what_is_missing(scene: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from trapline.formats.writers.answers import (
     observe_media,
     round_probability,
 )
+from trapline.formats.writers.detected import is_sure, kind_of
 from trapline.formats.writers.project_metadata import read_metadata
 from trapline.formats.writers.speciesnet import NO_RESULT, speciesnet_label
 from trapline.formats.writers.writing import Job, Written, put, writer
@@ -120,7 +121,7 @@ _CAMERA_NAMES = ("camera_id", "cameraID", "camera")
     into="folder",
     loses=(
         "all labels but the answers; their probability stands in `uncertainty` as text",
-        "boxes, events, frames; counts: number_of_objects is 1 for an answer about one box, else empty",
+        "boxes, events, frames; how many animals, where no detector counted: number_of_objects is then 1",
         "subspecies; times are the camera's clock, without a zone",
     ),
 )
@@ -134,6 +135,10 @@ def write_wildlife_insights(
     leave_out: bool = False,
 ) -> Written:
     """Wildlife Insights batch upload: projects.csv, cameras.csv, deployments.csv, images.csv.
+
+    `number_of_objects` is 1 of an answer about a box, 0 of a blank, empty without an answer; of an answer
+    about a photo it is the number of the detector's sure boxes of that kind, where nothing else of the kind is
+    in the photo, and at least 1.
 
     Args:
         job: what is to be written; needs a taxonomy.
@@ -168,7 +173,9 @@ def write_wildlife_insights(
             "timestamp": f"{clocks[entry.media['media_id']]:%Y-%m-%d %H:%M:%S}",
         }
         images += [
-            {**start, **_identify(job, what, a)} for what in entry.shown for a in what.answers or (None,)
+            {**start, **_identify(job, what, a), "number_of_objects": _count_objects(job, entry, what, a)}
+            for what in entry.shown
+            for a in what.answers or (None,)
         ]
     tables: dict[str, tuple[Sequence[str], Sequence[Row]]] = {
         "projects.csv": (PROJECTS, [project]),
@@ -302,5 +309,19 @@ def _identify(job: Job, what: Observation, answer: LabelProbability | None) -> R
         "species": species if answer is not None else no_result,
         "common_name": common.capitalize() if answer is not None else no_result,
         "uncertainty": remark,
-        "number_of_objects": "1" if what.box is not None and answer is not None else None,
     }
+
+
+def _count_objects(
+    job: Job, entry: MediaObservations, what: Observation, answer: LabelProbability | None
+) -> str | None:
+    """How many objects an answer is about, as far as it is known; see `write_wildlife_insights`."""
+    if answer is None:
+        return None
+    kind = job.kind(answer.label)
+    if kind == "blank":
+        return "0"
+    if what.box is not None or sum(job.kind(label) == kind for label in entry.labels) > 1:
+        return "1"
+    boxes = entry.media["boxes"] or ()
+    return str(max(1, sum(is_sure(box) and kind_of(box) == kind for box in boxes)))
