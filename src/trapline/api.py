@@ -438,6 +438,7 @@ def read(
     pattern: str | None = None,
     levels: str | None = None,
     label_from: Literal["deepest", "path"] | None = None,
+    label_names: Literal["scientific", "common"] | None = None,
     boxes: File | None = None,
     labels: Media | None = None,
     part: Literal["train", "test"] | None = None,
@@ -473,11 +474,12 @@ def read(
         pattern: folders: a regular expression over paths, with `(?P<location>…)`.
         levels: class folders: what each folder level is, as in `location/label`.
         label_from: class folders: whether the deepest folder or the whole path is the label.
+        label_names: Wildlife Insights: whether labels are scientific names or common ones.
         boxes: MegaDetector's JSON, to join its boxes by file name.
         labels: another source or catalog, whose labels are put on the same photos, known by their content.
         part: DrivenData, Hakuna Ma-data: this part only.
-        classified_by: Camtrap DP: labels by whom.
-        event_labels: Camtrap DP, Hakuna Ma-data: labels of events count for their photos.
+        classified_by: Camtrap DP, Wildlife Insights: labels by whom.
+        event_labels: Camtrap DP, Hakuna Ma-data, Wildlife Insights: labels of events count for their photos.
         keep_urls: Camtrap DP: keep the rows of media that are URLs.
         unpack_to: Camtrap DP: unpack a zip's photos into this folder.
         blank: labels that mean "nothing there".
@@ -511,6 +513,7 @@ def read(
         "pattern": pattern,
         "levels": levels,
         "label_from": label_from,
+        "label_names": label_names,
         "part": part,
         "classified_by": classified_by,
         "event_labels": event_labels,

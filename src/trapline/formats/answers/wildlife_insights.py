@@ -8,10 +8,10 @@ import polars as pl
 
 from trapline.errors import DataError
 from trapline.formats.answers.registry import ToolAnswers, answer_reader
+from trapline.formats.wildlife_insights_tables import BY_MACHINE
 from trapline.tables import read_header, read_numbers, read_table, refuse_missing_columns
 
 _NEEDED = ("identified_by", "common_name", "cv_confidence")
-_MACHINE = r"(?i)computer vision|\bcv\b"
 
 
 def _recognise(source: Path) -> str | None:
@@ -38,7 +38,7 @@ def read_wildlife_insights_answers(source: Path) -> ToolAnswers:
     file = next((name for name in ("filename", "location", "image_id") if name in table.columns), None)
     if file is None:
         raise DataError(f"{source} has none of the columns filename, location and image_id.")
-    machine = pl.col("identified_by").str.contains(_MACHINE).fill_null(False)
+    machine = pl.col("identified_by").str.contains(BY_MACHINE).fill_null(False)
     scored = table.with_columns(_score=read_numbers(table["cv_confidence"], most=100))
     rows = scored.filter(machine & pl.col(file).is_not_null())
     score = pl.col("_score")

@@ -10,6 +10,7 @@ from trapline.formats.readers import (  # noqa: F401  they register themselves
     photo_folder,
     speciesnet,
     timelapse,
+    wildlife_insights,
 )
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.hakuna_ma_data import NUMBER_IN_NAME, folder_of

@@ -13,6 +13,7 @@ from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.on_disk import URL, look_up_paths
 from trapline.formats.readers.registry import reader
+from trapline.formats.readers.several_rows import one_row_a_media
 from trapline.formats.readers.taxon_columns import finest_taxon, name_taxa_together
 from trapline.formats.time_columns import join_date_and_time
 from trapline.formats.videos import leave_out_videos
@@ -295,40 +296,14 @@ def _one_row_a_media(
     if "_label" in rows.columns:
         words = split_cells(rows["_label"].alias(column), separator, file)
         rows = rows.with_columns(words.alias("labels")).drop("_label")
-    if not rows["file_path"].is_duplicated().any():
-        return _null_for_empty(rows), []
-    known = [name for name in (*_TARGETS.values(), "_place") if name in rows.columns and name != "file_path"]
-    free = [name for name in rows.columns if name not in (*known, "file_path", "labels")]
-    _refuse_disagreement(rows, [name for name in known if name != "_place"])
-    labels = (
-        [pl.col("labels").explode().drop_nulls().unique(maintain_order=True)]
-        if "labels" in rows.columns
-        else []
-    )
-    together = rows.group_by("file_path", maintain_order=True).agg(
-        pl.col(known).drop_nulls().first(), *labels, pl.col(free).unique(maintain_order=True).drop_nulls()
-    )
-    together = together.with_columns(pl.col(name).list.join("; ").replace("", None) for name in free)
+    remedy = "correct the table, or leave the column out with --column ROLE="
+    together = one_row_a_media(rows, "file_path", tuple(_TARGETS.values()), remedy)
     extra = rows.height - together.height
-    return _null_for_empty(together), [
-        f"{extra} rows name a path that an earlier row names: labels of one media"
-    ]
+    notes = [f"{extra} rows name a path that an earlier row names: labels of one media"] if extra else []
+    return _null_for_empty(together), notes
 
 
 def _null_for_empty(rows: pl.DataFrame) -> pl.DataFrame:
     if "labels" not in rows.columns:
         return rows
     return rows.with_columns(pl.when(pl.col("labels").list.len() > 0).then(pl.col("labels")).alias("labels"))
-
-
-def _refuse_disagreement(rows: pl.DataFrame, names: list[str]) -> None:
-    for name in names:
-        differs = rows.filter(pl.col(name).drop_nulls().n_unique().over("file_path") > 1)
-        if differs.height:
-            path = differs["file_path"][0]
-            own = differs.filter(pl.col("file_path") == path)
-            sentence = "; ".join(f"{index}: {value!r}" for index, value in own["_place", name].head(4).rows())
-            raise DataError(
-                f"The rows of {path} disagree on the {name.strip('_')}: {sentence}. "
-                "One media has one; correct the table, or leave the column out with --column ROLE=."
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -21,28 +22,32 @@ _LOOKED_AT = 200
 """Paths of which one must be there for all to be taken as they are."""
 
 
-def match_files(names: pl.Series, root: Path, source: Path) -> pl.Series:
-    """The picture below `root` that each name means, by its end; null where there is none.
+def pictures_below(root: Path) -> list[str]:
+    """The pictures below a folder, as a catalog has their paths; none where it is not there."""
+    try:
+        return find_pictures(root).pictures.to_list()
+    except DataError:  # there is no such folder, or no picture in it
+        return []
+
+
+def match_files(names: pl.Series, pictures: Sequence[str], source: Path) -> pl.Series:
+    """The picture that each name means, by its end; null where there is none.
 
     Args:
         names: of files, with the folders of where the table was made, or without any; null is none.
-        root: the folder in which they are now; it need not be there.
+        pictures: paths of those that are there.
         source: the table, for messages.
 
     Returns:
-        String [names]: paths below `root`, as in a catalog.
+        String [names]: of `pictures`.
 
     Raises:
         DataError: a name could be any of several pictures, or two different ones be one.
     """
-    try:
-        pictures = find_pictures(root).pictures.to_list()
-    except DataError:  # there is no such folder, or no picture in it
-        return pl.Series(names.name, [None], pl.String).new_from_index(0, len(names))
     distinct = names.drop_nulls().unique(maintain_order=True)
     rows = match_some_names(pictures, distinct.to_list(), source, lambda number: f"'{distinct[number]}'")
-    file_of = {name: pictures[row] for name, row in zip(distinct, rows, strict=True) if row is not None}
-    return names.replace_strict(file_of, default=None, return_dtype=pl.String)
+    by_name = {name: pictures[row] for name, row in zip(distinct, rows, strict=True) if row is not None}
+    return names.replace_strict(by_name, default=None, return_dtype=pl.String)
 
 
 def look_up_paths(paths: pl.Series, root: Path, source: Path, *, asked: bool) -> tuple[pl.Series, list[str]]:
@@ -62,7 +67,7 @@ def look_up_paths(paths: pl.Series, root: Path, source: Path, *, asked: bool) ->
     if not foreign.any():
         return normal, []
     nothing = pl.Series([None], dtype=pl.String)
-    matched = match_files(normal.zip_with(foreign, nothing), root, source)
+    matched = match_files(normal.zip_with(foreign, nothing), pictures_below(root), source)
     count = len(matched) - matched.null_count()
     if not count:
         return normal, []

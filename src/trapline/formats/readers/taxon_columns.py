@@ -30,11 +30,11 @@ def finest_taxon(table: pl.DataFrame, ranks: Mapping[str, str], names: str | Non
         species = column["species"]
         if "genus" in column:
             genus = column["genus"]
-            whole = species.str.starts_with(genus + " ")
-            species = pl.when(whole | genus.is_null()).then(species).otherwise(genus + " " + species)
+            whole = pl.coalesce(species.str.starts_with(genus + " "), species.str.contains(" ", literal=True))
+            species = pl.when(whole).then(species).otherwise(genus + " " + species)
         determined = ~column["species"].str.contains(_UNDETERMINED)
         fallback.insert(0, pl.when(determined).then(species))
-    return table.select(pl.coalesce(fallback).alias("taxon")).to_series()
+    return table.select(pl.coalesce(pl.lit(None, pl.String), *fallback).alias("taxon")).to_series()
 
 
 def name_taxa_together(table: pl.DataFrame, genus: str, species: str) -> bool:
