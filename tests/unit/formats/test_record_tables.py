@@ -1,4 +1,4 @@
-"""What a column is: camtrapR's record tables, folders beside names, ids that are no locations, ranks of taxa."""
+"""What a column is: record tables of camtrapR, folders beside names, ids as locations, ranks of taxa."""
 
 import csv
 from collections.abc import Sequence
