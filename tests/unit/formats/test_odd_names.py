@@ -162,8 +162,9 @@ def test_a_folder_whose_own_name_is_no_text(folder: Path, tmp_path: Path, write_
     model = ModelFile(write_tiny_model(tmp_path / "tiny.onnx"), threads=1)
     predict(model, catalog, odd / "p.csv")
     predictions = Predictions.load(odd / "p.csv")
-    for name in ("megadetector", "sorted", "csv", "coco-camera-traps"):
-        write(predictions, catalog, odd / f"o-{name}.csv", format=name)
+    for name in ("megadetector", "sorted", "csv", "coco-camera-traps", "summary"):
+        ending = (WRITERS[name].endings or ("",))[-1]
+        write(predictions, catalog, odd / f"o-{name}{ending}", format=name)
     survey(catalog).save_report(odd / "report.html")
     survey(catalog).save_json(odd / "report.json")
 

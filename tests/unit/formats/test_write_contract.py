@@ -171,7 +171,7 @@ def test_unknown_formats_and_options_are_named_with_what_there_is(scene: Any, tm
         write(made.predictions, made.catalog, tmp_path / "x", format="megadetektor")
     with pytest.raises(UsageError, match=r"'csv' has no option 'interval'.*summary"):
         write(made.predictions, made.catalog, tmp_path / "x.csv", format="csv", interval=3)
-    with pytest.raises(UsageError, match=r"must end in \.csv"):
+    with pytest.raises(UsageError, match=r"is written as \.csv, not as"):
         write(made.predictions, made.catalog, tmp_path / "x.txt", format="csv")
 
 

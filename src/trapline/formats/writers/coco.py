@@ -21,6 +21,7 @@ EMPTY_ID = 0
 
 @writer(
     "coco-camera-traps",
+    endings=(".json",),
     loses=(
         "all labels but the answers; their probabilities are kept as `score`, rounded to five digits",
         "boxes without an answer and every box's confidence; deployments; times carry no zone",

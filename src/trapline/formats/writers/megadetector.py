@@ -30,6 +30,7 @@ _CATEGORY_OF_KIND = {"animal": "animal", "human": "person", "vehicle": "vehicle"
 
 @writer(
     "megadetector",
+    endings=(".json",),
     loses=(
         "all but the five most probable labels of each row; probabilities are rounded to five digits",
         "the probability of `blank` where it is the answer: an empty photo is one without detections",

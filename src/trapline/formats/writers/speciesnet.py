@@ -68,6 +68,7 @@ def speciesnet_label(job: Job, label: str) -> str:
 
 @writer(
     "speciesnet",
+    endings=(".json",),
     loses=(
         "all but the five most probable labels of each photo; probabilities are rounded to five digits",
         "several labels of one photo: the most probable is its prediction",

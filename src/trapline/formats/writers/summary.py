@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import polars as pl
+
 from trapline.catalog import harmless_cell
 from trapline.errors import UsageError
 from trapline.formats.camtrap_dp_package import csv_bytes
@@ -17,18 +19,21 @@ from trapline.formats.writers.answers import (
     observe_media,
     tell_names_apart,
 )
+from trapline.formats.writers.workbook import workbook_bytes
 from trapline.formats.writers.writing import Job, Written, put, writer
 
-COLUMNS = (
-    "location_id",
-    "label",
-    "scientific_name",
-    "media",
-    "independent_events",
-    "media_without_time",
-    "first",
-    "last",
-)
+COLUMNS = {
+    "location_id": pl.String(),
+    "label": pl.String(),
+    "scientific_name": pl.String(),
+    "media": pl.Int64(),
+    "independent_events": pl.Int64(),
+    "media_without_time": pl.Int64(),
+    "first": pl.Datetime("us"),
+    "last": pl.Datetime("us"),
+}
+
+_NUMBERS = ("media", "independent_events", "media_without_time")
 
 
 @dataclass
@@ -40,19 +45,20 @@ class _Count:
 
 @writer(
     "summary",
+    endings=(".csv", ".xlsx"),
     loses=(
         "single photos and their probabilities",
         "how many animals a photo shows: media and events are counted, not individuals",
     ),
 )
 def write_summary(job: Job, *, threshold: float | None = None, interval: float = 30.0) -> Written:
-    """A CSV of locations × labels: media, independent events, first and last time.
+    """A CSV or workbook (.xlsx) of locations × labels: media, independent events, first and last time.
 
     An event of a label at a location is independent if at least `interval` minutes lie between it and the
     independent event before it (camtrapR's `lastIndependentRecord`). Media without a time are counted as
     media, never as events; no events are counted of media without a location. Rows `unclassified` and
-    `failed` keep the sums whole, and a label of such a name is told apart. Names that a spreadsheet
-    would run as formulas get an apostrophe before them.
+    `failed` keep the sums whole, and a label of such a name is told apart. In a CSV, names that a
+    spreadsheet would run as formulas get an apostrophe before them; in a workbook they are text.
 
     Args:
         job: what is to be written.
@@ -81,18 +87,18 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
     for (location, label), count in sorted(counts.items()):
         known = job.scientific_name(labels[label]) if label in labels else None
         rows.append(
-            {
-                "location_id": harmless_cell(location),
-                "label": harmless_cell(label),
-                "scientific_name": None if known is None else harmless_cell(known),
-                "media": str(count.media),
-                "independent_events": str(mark_independent(count.times, gap)) if location else None,
-                "media_without_time": str(count.untimed),
-                "first": min(count.times).isoformat(" ", "seconds") if count.times else None,
-                "last": max(count.times).isoformat(" ", "seconds") if count.times else None,
-            }
+            (
+                location,
+                label,
+                known,
+                count.media,
+                mark_independent(count.times, gap) if location else None,
+                count.untimed,
+                min(count.times, default=None),
+                max(count.times, default=None),
+            )
         )
-    put(job.output, csv_bytes(COLUMNS, rows).decode())
+    put(job.output, _content(job, pl.DataFrame(rows, schema=COLUMNS, orient="row")))
     unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"they are counted as {UNCLASSIFIED}"
@@ -108,6 +114,23 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
             "the locations when you make the catalog"
         )
     return Written(len(rows), "rows", lost, notes, [job.output.name])
+
+
+def _content(job: Job, table: pl.DataFrame) -> str | bytes:
+    """The table as the output's ending says."""
+    if job.output.suffix.lower() == ".xlsx":
+        return workbook_bytes(table, "summary")
+    rows = [
+        {
+            "location_id": harmless_cell(row["location_id"]),
+            "label": harmless_cell(row["label"]),
+            "scientific_name": row["scientific_name"] and harmless_cell(row["scientific_name"]),
+            **{name: None if row[name] is None else str(row[name]) for name in _NUMBERS},
+            **{name: row[name] and row[name].isoformat(" ", "seconds") for name in ("first", "last")},
+        }
+        for row in table.iter_rows(named=True)
+    ]
+    return csv_bytes(tuple(COLUMNS), rows).decode()
 
 
 def mark_independent(times: Sequence[datetime], gap: timedelta) -> int:

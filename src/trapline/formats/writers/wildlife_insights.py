@@ -137,8 +137,8 @@ def write_wildlife_insights(
     """Wildlife Insights batch upload: projects.csv, cameras.csv, deployments.csv, images.csv.
 
     `number_of_objects` is 1 of an answer about a box, 0 of a blank, empty without an answer; of an answer
-    about a photo it is the number of the detector's sure boxes of that kind, where nothing else of the kind is
-    in the photo, and at least 1.
+    about a photo it is the number of the detector's sure boxes of that kind, where nothing else of the kind
+    is in the photo, and at least 1.
 
     Args:
         job: what is to be written; needs a taxonomy.

@@ -190,6 +190,7 @@ class Writer:
         options: the writer's own.
         loses: what every file of this format lacks, in words.
         into: the output is a `file`, a `folder` of its own, or a `shared` folder that may hold more.
+        endings: that the name of a file may have, lower case; empty for any.
     """
 
     name: str
@@ -198,6 +199,7 @@ class Writer:
     options: tuple[Option, ...]
     loses: tuple[str, ...]
     into: Into
+    endings: tuple[str, ...] = ()
 
 
 WRITERS: Registry[Writer] = Registry("writer", "trapline.writers")
@@ -205,7 +207,7 @@ WRITERS: Registry[Writer] = Registry("writer", "trapline.writers")
 
 
 def writer(
-    name: str, *, loses: Sequence[str], into: Into = "file"
+    name: str, *, loses: Sequence[str], into: Into = "file", endings: Sequence[str] = ()
 ) -> Callable[[WriteFunction], WriteFunction]:
     """Register a function as the writer of a format; its keyword-only parameters are the options.
 
@@ -213,6 +215,7 @@ def writer(
         name: what `--format` calls it.
         loses: what every file of this format lacks, in words; empty if nothing.
         into: see `Writer`.
+        endings: that the output's name may have (`.json`), so that no file is called what it is not.
 
     Raises:
         UsageError: the name is taken, or the function is no writer; what is expected is said.
@@ -224,7 +227,8 @@ def writer(
         if into not in get_args(Into):
             raise UsageError(f"The writer '{name}' is into {' or '.join(get_args(Into))}, not '{into}'.")
         description = (inspect.getdoc(function) or "").split("\n")[0]
-        WRITERS.add(name, Writer(name, description, function, own, tuple(loses), into), function)
+        entry = Writer(name, description, function, own, tuple(loses), into, tuple(endings))
+        WRITERS.add(name, entry, function)
         return function
 
     return register
@@ -265,6 +269,10 @@ def write(
         raise UsageError(f"{output} exists. Name another output, or overwrite it with --force.")
     if chosen.into != "file" and output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file; the format {chosen.name} is written into a folder.")
+    if chosen.endings and output.suffix.lower() not in chosen.endings:
+        raise UsageError(
+            f"The format {chosen.name} is written as {' or '.join(chosen.endings)}, not as '{output.name}'."
+        )
     if chosen.into == "file" and output.is_dir():
         raise UsageError(f"{output} is a folder; the format {chosen.name} is one file.")
     tree = predictions.facts.taxonomy
@@ -298,10 +306,10 @@ def _notes_of_catalog(catalog: Catalog) -> list[str]:
     ]
 
 
-def put(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all; bytes of names that are no UTF-8 as tables have them."""
+def put(path: Path, content: str | bytes) -> Path:
+    """Write a file whole or not at all; in text bytes of names that are no UTF-8 as tables have them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(as_listed(text), encoding="utf-8", newline="")
+    partial.write_bytes(content if isinstance(content, bytes) else as_listed(content).encode())
     partial.replace(path)
     return path
