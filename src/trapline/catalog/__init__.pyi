@@ -28,6 +28,7 @@ from .groups import Groups as Groups
 from .identity import CONTENT as CONTENT
 from .identity import MediaFile as MediaFile
 from .identity import content_hash as content_hash
+from .identity import content_size as content_size
 from .identity import equal_files as equal_files
 from .identity import identify as identify
 from .identity import media_files as media_files

@@ -26,7 +26,7 @@ class FileCheck:
         unreadable: media whose file is no picture, with the reason; `full` only.
         damaged: media of which only a part could be decoded, with the warning; `full` only.
         same_path: groups of media that are one file.
-        duplicates: groups of media whose files are byte for byte the same.
+        duplicates: groups of media whose files have the same content (see `trapline.catalog.content_hash`).
         near_duplicates: groups of media that look alike though they are of different events; `full` only.
         conflicts: groups of equal files, or of media that are one file, whose labels differ.
         near_conflicts: groups that look alike and whose labels differ; `full` only.

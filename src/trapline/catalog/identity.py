@@ -1,4 +1,5 @@
-"""A media is its bytes: what tells it from others whatever it is called and wherever it lies."""
+"""A media is its picture: what tells it from others whatever it is called, wherever it lies and however it is
+tagged."""
 
 from __future__ import annotations
 
@@ -10,15 +11,24 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import polars as pl
 
 from trapline.catalog.table import Catalog
 
-CONTENT: dict[str, pl.DataType] = {"file_size": pl.Int64(), "content_hash": pl.String()}
-"""Columns of a catalog whose files were read whole: their bytes (count), and `content_hash` of them."""
+CONTENT: dict[str, pl.DataType] = {"content_size": pl.Int64(), "content_hash": pl.String()}
+"""Columns of a catalog whose files were read whole: the bytes that `content_hash` is of, and it."""
 
 _DIGEST = 16  # bytes: two of 10^9 different files would share one with a probability of 10^-21
+_CHUNK = 2**20
+_SEGMENTS = 4096  # before the picture; those of a photo are a few tens
+_COMMENT, _ADOBE, _START_OF_SCAN = 0xFE, 0xEE, 0xDA
+_METADATA = {*range(0xE0, 0xF0), _COMMENT} - {_ADOBE}  # APPn; Adobe's says how colours are coded
+_EXIF = b"Exif\0\0"
+
+
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +37,109 @@ class MediaFile:
 
     Attributes:
         path: where it should be.
-        size: bytes.
+        size: bytes of the content.
         content_hash: see `content_hash`.
+        as_kept: what was kept of it counts, and not what lies there now.
     """
 
     path: Path
     size: int | None = None
     content_hash: str | None = None
+    as_kept: bool = False
 
 
 def content_hash(path: Path) -> str:
-    """BLAKE2b of a file's bytes (RFC 7693, 128 bits), hexadecimal: equal files and no others have the same.
+    """BLAKE2b of a file's content (RFC 7693, 128 bits), hexadecimal.
+
+    The content of a JPEG (ITU-T T.81, annex B) are its bytes without the segments in which programs write
+    keywords, captions, ratings and previews (APPn, COM), and the text of EXIF's DateTimeOriginal: a photo
+    stays the same when it is tagged, and two black frames of different times are two. Of other files it is
+    all of the bytes.
 
     Raises:
         OSError: it cannot be read, or is no file but a folder, a pipe or a device.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+    digest = hashlib.blake2b(digest_size=_DIGEST)
+    with _open(path) as file:
+        taken, at = b"", 0
+        for start, length in [*_metadata(file), (os.fstat(file.fileno()).st_size, 0)]:
+            file.seek(at)
+            while at < start and (chunk := file.read(min(_CHUNK, start - at))):
+                digest.update(chunk)
+                at += len(chunk)
+            file.seek(start + 4)
+            if length > len(_EXIF) and file.read(len(_EXIF)) == _EXIF:
+                taken += _time_taken(_EXIF + file.read(length - 4 - len(_EXIF)))
+            at = start + length
+    digest.update(taken)
+    return digest.hexdigest()
+
+
+def _open(path: Path) -> BinaryIO:
+    """The file to be read; `OSError` for a pipe, which would be waited for, and all else that is no file."""
+    if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"{path} is no file")
-    with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=_DIGEST)).hexdigest()
+    return path.open("rb")
 
 
-def media_files(catalog: Catalog) -> list[MediaFile]:
-    """The file of every media, in the order of the table."""
+def content_size(path: Path) -> int:
+    """How many bytes of a file `content_hash` takes of the picture; only its header is read.
+
+    Raises:
+        OSError: as there.
+    """
+    with _open(path) as file:
+        return os.fstat(file.fileno()).st_size - sum(length for _, length in _metadata(file))
+
+
+def _metadata(file: BinaryIO) -> list[tuple[int, int]]:
+    """Start and length of each segment before the picture of a JPEG that holds metadata; else none."""
+    found: list[tuple[int, int]] = []
+    at = 2
+    if file.read(at) != b"\xff\xd8":
+        return []
+    for _ in range(_SEGMENTS):
+        head = file.read(4)
+        marker, length = head[1:2], int.from_bytes(head[2:], "big")
+        if len(head) < 4 or head[0] != 0xFF or length < 2:
+            return []
+        if marker[0] == _START_OF_SCAN:
+            return found
+        if marker[0] in _METADATA:
+            found.append((at, 2 + length))
+        at += 2 + length
+        file.seek(at)
+    return []
+
+
+def _time_taken(segment: bytes) -> bytes:
+    """The text of EXIF's DateTimeOriginal; of damaged EXIF all of it."""
+    from PIL import ExifTags, Image
+
+    try:
+        exif = Image.Exif()
+        exif.load(segment)
+        text = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal, "")
+        return str(text).encode("utf-8", "backslashreplace")
+    except Exception:  # noqa: BLE001 - damaged EXIF fails in many ways
+        return segment
+
+
+def media_files(catalog: Catalog, *, as_kept: bool = False) -> list[MediaFile]:
+    """The file of every media, in the order of the table.
+
+    Args:
+        catalog: the media.
+        as_kept: what was kept of them counts, where it was.
+    """
     known = [catalog.table[name] if name in catalog.table.columns else None for name in CONTENT]
     if any(column is None for column in known):
         return [MediaFile(path) for path in catalog.paths()]
     rows = catalog.table.select("file_path", *CONTENT).iter_rows()
-    return [MediaFile(catalog.path(path), size, digest) for path, size, digest in rows]
+    return [
+        MediaFile(catalog.path(path), size, digest, as_kept and digest is not None)
+        for path, size, digest in rows
+    ]
 
 
 def equal_files(
@@ -63,22 +148,24 @@ def equal_files(
     """Groups of indices in `files` that have the same content.
 
     Only files of equal size are read, and one that is named more than once is read once. What is kept of the
-    content counts for those that cannot be; without that they are in no group.
+    content counts for those that cannot be; without that they are in no group, and so are empty files.
 
     Args:
         files: the files.
         on_file: told how many more were dealt with, for a progress display.
     """
-    of_path: dict[Path, list[int]] = defaultdict(list)
+    of_file: dict[tuple[Path, str | None], list[int]] = defaultdict(list)
     for index, file in enumerate(files):
-        of_path[file.path].append(index)
+        of_file[file.path, file.content_hash if file.as_kept else None].append(index)
     by_size: dict[int, list[list[int]]] = defaultdict(list)
-    for indices in of_path.values():
-        if (size := size_of(files[indices[0]])) is not None:
+    sizes = _in_threads(size_of, (files[indices[0]] for indices in of_file.values()))
+    for indices, size in zip(of_file.values(), sizes, strict=True):
+        if size:
             by_size[size].append(indices)
     of_one_size = [indices for group in by_size.values() if len(group) > 1 for indices in group]
+    digests = _in_threads(_hash, (files[one[0]] for one in of_one_size))
     by_content: dict[str, list[int]] = defaultdict(list)
-    for indices, digest in zip(of_one_size, _hashes(files[one[0]] for one in of_one_size), strict=True):
+    for indices, digest in zip(of_one_size, digests, strict=True):
         by_content[digest or f"not read: {indices[0]}"] += indices
         on_file(len(indices))
     on_file(len(files) - sum(map(len, of_one_size)))
@@ -87,19 +174,23 @@ def equal_files(
 
 
 def size_of(file: MediaFile) -> int | None:
-    """Bytes of a file, or those that are kept of it; None if its content cannot be told."""
+    """Bytes of a file's content, or those that are kept of it; None if its content cannot be told."""
+    if file.as_kept:
+        return file.size
     try:
-        return file.path.stat().st_size
+        return content_size(file.path)
     except (OSError, ValueError):
         return file.size if file.content_hash is not None else None
 
 
-def _hashes(files: Iterable[MediaFile]) -> Iterable[str | None]:
-    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:  # hashing lets go of the interpreter
-        yield from pool.map(_hash, files)
+def _in_threads(told: Callable[[MediaFile], Told], files: Iterable[MediaFile]) -> Iterable[Told]:
+    with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:  # reading lets go of the interpreter
+        yield from pool.map(told, files)
 
 
 def _hash(file: MediaFile) -> str | None:
+    if file.as_kept:
+        return file.content_hash
     try:
         return content_hash(file.path)
     except (OSError, ValueError):
@@ -117,12 +208,15 @@ def identify(catalog: Catalog, on_file: Callable[[int], object] = lambda number:
     """
     files = media_files(catalog)
     digests = []
-    for digest in _hashes(files):
+    for digest in _in_threads(_hash, files):
         digests.append(digest)
         on_file(1)
-    sizes = [None if digest is None else size_of(file) for file, digest in zip(files, digests, strict=True)]
+    sizes = [
+        None if digest is None else size
+        for size, digest in zip(_in_threads(size_of, files), digests, strict=True)
+    ]
     table = catalog.table.with_columns(
-        pl.Series("file_size", sizes, CONTENT["file_size"]),
+        pl.Series("content_size", sizes, CONTENT["content_size"]),
         pl.Series("content_hash", digests, CONTENT["content_hash"]),
     )
     return replace(catalog, table=table)

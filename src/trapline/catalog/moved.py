@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from trapline.catalog.identity import MediaFile, content_hash, media_files
+from trapline.catalog.identity import MediaFile, content_hash, content_size, media_files
 from trapline.catalog.names import as_name, as_text
 from trapline.catalog.table import Catalog
 from trapline.errors import DataError
@@ -100,7 +100,7 @@ class _Search:
         """Media whose content was kept, under any name."""
         wanted: dict[int, list[int]] = defaultdict(list)
         for row in self._rows():
-            if (size := self.files[row].size) is not None and self.files[row].content_hash is not None:
+            if (size := self.files[row].size) and self.files[row].content_hash is not None:
                 wanted[size].append(row)
         if not wanted:
             return
@@ -108,7 +108,7 @@ class _Search:
         for name in self._there():
             path = self.root / as_name(name)
             try:
-                if path.stat().st_size in wanted:
+                if content_size(path) in wanted:
                     having[content_hash(path)].append(name)
             except OSError:
                 continue
@@ -176,7 +176,7 @@ def _exif_times(catalog: Catalog) -> list[datetime | None]:
 def _can_be(path: Path, file: MediaFile) -> bool:
     """Whether a file is there that may be the one: of its size, where that was kept, else any."""
     try:
-        return path.is_file() and file.size in (None, path.stat().st_size)
+        return path.is_file() and (file.size is None or file.size == content_size(path))
     except OSError:
         return False
 

@@ -174,7 +174,7 @@ class _Same:
 
 
 def _find_same(evaluated: Catalog, trained: Catalog) -> _Same:
-    files = [*media_files(evaluated), *media_files(trained)]
+    files = [*media_files(evaluated), *media_files(trained, as_kept=True)]
     first = len(evaluated)
     group_of: list[int | None] = [None] * len(files)
     for number, group in enumerate(equal_files(files)):

@@ -34,6 +34,24 @@ def test_the_same_tree_elsewhere_is_found_by_its_paths(tmp_path: Path) -> None:
     assert moved.facts.notes[-1] == f"media looked for in {tmp_path / 'two'}: 4 at their paths"
 
 
+def test_photos_that_were_tagged_are_found_at_their_paths_and_under_other_names(tmp_path: Path) -> None:
+    names = [f"A/IMG_{number:04}.JPG" for number in range(4)]
+    for number, name in enumerate(names):
+        (tmp_path / "one/A").mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 60 * number).save(tmp_path / "one" / name)
+    rows = [{"media_id": name, "file_path": name} for name in names]
+    catalog = identify(Catalog.from_rows(rows, tmp_path / "one", "files"))
+    (tmp_path / "two/A").mkdir(parents=True)
+    comment = b"\xff\xfe\x00\x05fox"
+    for number, name in enumerate(names):
+        data = (tmp_path / "one" / name).read_bytes()
+        target = name if number < 2 else f"{number}.jpeg"
+        (tmp_path / "two" / target).write_bytes(data[:2] + comment + data[2:])
+    moved = relocate(catalog, tmp_path / "two")
+    assert moved.table["file_path"].to_list() == [*names[:2], "2.jpeg", "3.jpeg"]
+    assert moved.facts.notes[-1].endswith("2 at their paths, 2 by their content")
+
+
 def test_what_was_read_whole_is_found_under_any_name_and_a_stranger_at_its_path_is_not_it(
     tmp_path: Path,
 ) -> None:

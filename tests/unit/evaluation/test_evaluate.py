@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trapline.catalog import Catalog, fingerprint
+from trapline.catalog import Catalog, fingerprint, identify
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, compare, evaluate
 from trapline.models import TrainedOn
@@ -527,6 +527,19 @@ def test_other_photos_under_the_ids_of_training_media_are_no_leak(tmp_path: Path
     here = replace(predictions, table=predictions.table.filter(pl.col("media_id").is_in(list(swapped))))
     found = evaluate(one, here, training=other, samples=20)
     assert found.leak.findings == ()
+
+
+def test_another_card_read_into_the_folder_of_training_is_no_leak(tmp_path: Path) -> None:
+    catalog, predictions = world()
+    trained_on = identify(on_disk(catalog.filter(pl.col("split") == "train"), tmp_path))
+    kept = evaluate(trained_on, predictions, training=trained_on, samples=20, allow_unmatched=True)
+    assert "30 of 30 evaluated media were themselves trained on." in kept.leak.findings[0]
+    for path in trained_on.paths():
+        path.write_bytes(path.read_bytes()[::-1])  # of the same sizes
+    card = trained_on.with_table(trained_on.table.drop("content_size", "content_hash"))
+    card = card.with_table(card.table.with_columns(pl.format("new {}", "location_id").alias("location_id")))
+    found = evaluate(card, predictions, training=trained_on, samples=20, allow_unmatched=True)
+    assert (found.leak.findings, found.leak.by_name) == ((), 0)
 
 
 def test_ids_decide_where_files_cannot_be_read_and_that_is_said(tmp_path: Path) -> None:
