@@ -14,6 +14,8 @@ from trapline.tables import current_reading, note, read_bytes
 
 MAX_BYTES = 4 * 1024**3
 _LARGE = 1e300  # infinite, or nearly so
+_LOOKED_AT = 2**20
+_TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"\s*(:?)|[{}\[\]]', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -53,6 +55,28 @@ def read_json_object(path: Path) -> dict[str, Any]:
         counted = ", ".join(f"{name} {count:,} times" for name, count in sorted(constants.items()))
         note(f"{path.name}: taken for a missing value: {counted}")
     return document
+
+
+def keys_at_the_start(path: Path) -> tuple[list[str], str]:
+    """The keys of a JSON file's object, as far as they stand in its first MiB, and the text of that.
+
+    None and no text for what begins otherwise, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LOOKED_AT)
+    except OSError:
+        return [], ""
+    text = content.decode(json.detect_encoding(content), "ignore")
+    if not text.lstrip().startswith("{"):
+        return [], ""
+    keys, depth = [], 0
+    for token in _TOKEN.finditer(text):
+        sign = token[0][0]
+        depth += (sign in "{[") - (sign in "}]")
+        if sign == '"' and depth == 1 and token[2]:
+            keys.append(token[1])
+    return keys, text
 
 
 def id_text(value: Any) -> str | None:

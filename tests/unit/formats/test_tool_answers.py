@@ -472,3 +472,58 @@ def test_what_is_not_told_is_not_made_up_in_combining_submitting_and_writing(tmp
 def _entries(path: Path) -> list[Any]:
     entries: list[Any] = json.loads(path.read_text())["predictions"]
     return entries
+
+
+@pytest.mark.parametrize("form", ["nested", "late", "utf-16", "utf-8-sig", "indented"])
+def test_json_is_recognised_by_its_keys_wherever_they_stand(form: str, tmp_path: Path) -> None:
+    entries = json.loads(speciesnet(tmp_path / "s.json").read_text())["predictions"]
+    before: dict[str, Any] = {
+        "nested": {"info": {"format_version": "6", "run": {"by": ["images", "detections"]}}},
+        "late": {"comment": 'said "predictions": [' + "x" * 100_000},
+    }.get(form, {})
+    text = json.dumps(before | {"predictions": entries}, indent=2 if form == "indented" else None)
+    path = tmp_path / "t.json"
+    path.write_text(text, encoding=form if form.startswith("utf") else "utf-8")
+    assert read_answers(path, catalog_of()).format == "speciesnet"
+    images = [{"file": file, "detections": [box(0.9)]} for file in FILES]
+    text = json.dumps(before | {"images": images, "detection_categories": {"1": "animal"}})
+    path.write_text(text, encoding=form if form.startswith("utf") else "utf-8")
+    assert read_answers(path, catalog_of()).format == "megadetector"
+
+
+@pytest.mark.parametrize("wrong", ["text", 7, None, {}, {"file": None, "detections": []}])
+def test_an_entry_that_names_no_file_is_listed_and_left_out(wrong: Any, tmp_path: Path) -> None:
+    path = megadetector(tmp_path / "md.json", [{"file": FILES[0], "detections": [box(0.9)]}, wrong])
+    found = read_answers(path, catalog_of())
+    assert found.predictions.summary().ok == 1
+    assert "md.json images[1] has no 'file'" in " ".join(found.notes)
+    with pytest.raises(DataError, match=r"images\[1\] has no 'file'"):
+        read_answers(path, catalog_of(), strict=True)
+
+
+def test_a_file_without_an_answer_and_a_threshold_that_is_none_are_refused(tmp_path: Path) -> None:
+    path = megadetector(tmp_path / "md.json", [{"file": file, "failure": "no access"} for file in FILES])
+    with pytest.raises(DataError, match="no answer for any media: the detector failed: no access"):
+        read_answers(path, catalog_of())
+    for threshold in (20, -0.1, float("nan")):
+        with pytest.raises(UsageError, match="from 0 to 1"):
+            read_answers(path, catalog_of(), threshold=threshold)
+
+
+def test_ids_are_matched_though_some_are_of_other_media(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["media_id", "red_fox", "blank"]]
+    rows += [[f"m{number}", 0.8, 0.2] for number in range(4)] + [["m9", 0.1, 0.9]]
+    found = read_answers(table(tmp_path / "t.csv", rows), catalog_of())
+    assert found.predictions.summary().ok == 4
+    assert "1 files that it names are not in the catalog" in found.notes
+
+
+def test_wildlife_insights_species_beside_its_genus_is_an_epithet(tmp_path: Path) -> None:
+    head = ["filename", "identified_by", "common_name", "genus", "species", "cv_confidence"]
+    rows: list[list[object]] = [head, ["1.jpg", "Computer vision", "", "Vulpes", "vulpes", 0.9]]
+    rows += [["2.jpg", "Computer vision", "", "Vulpes", "", 0.8]]
+    catalog = Catalog.from_rows(
+        [{"media_id": f"{n}", "file_path": f"D/{n}.jpg"} for n in (1, 2)], "/", "rows"
+    )
+    made = read_answers(table(tmp_path / "images.csv", rows), catalog).predictions
+    assert made.labels == ("vulpes", "vulpes vulpes")

@@ -7,24 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_foreign_text
-from trapline.errors import DataError
-from trapline.formats.answers.registry import ToolAnswers, answer_reader
-from trapline.formats.json_file import read_json_object
+from trapline.errors import DataError, UsageError
+from trapline.formats.answers.registry import ToolAnswers, answer_reader, usable_entries
+from trapline.formats.json_file import keys_at_the_start, read_json_object
 from trapline.taxonomy import BLANK
-
-_LOOKED_AT = 2**16
-
-
-def _keys_at_the_start(source: Path) -> bytes:
-    if source.suffix.lower() != ".json":
-        return b""
-    with source.open("rb") as file:
-        return file.read(_LOOKED_AT)
 
 
 def _recognise(source: Path) -> str | None:
-    start = _keys_at_the_start(source)
-    named = b'"detection_categories"' in start or (b'"images"' in start and b'"detections"' in start)
+    keys, text = keys_at_the_start(source) if source.suffix.lower() == ".json" else ([], "")
+    named = "detection_categories" in keys or ("images" in keys and '"detections"' in text)
     return "it is JSON with detections of 'images'" if named else None
 
 
@@ -39,6 +30,7 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
         source: the JSON file.
         threshold: the least confidence of a detection that counts, 0 to 1.
     """
+    _check_threshold(threshold)
     document = read_json_object(source)
     entries, categories = document.get("images"), document.get("detection_categories")
     if not isinstance(entries, list) or not isinstance(categories, dict):
@@ -49,9 +41,8 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
     names: list[str] = []
     told: list[dict[str, float]] = []
     reasons: list[str | None] = []
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
-            raise DataError(f"{source.name} images[{number}] has no 'file'.")
+    numbered = usable_entries(source, "images", entries, "file")
+    for _, entry in numbered:
         names.append(entry["file"])
         scores, reason = _scores(entry, categories, classes, threshold)
         told.append(scores)
@@ -67,11 +58,16 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
         tool=" and ".join(tool for tool in tools if tool and tool != "unknown") or "MegaDetector",
         task="single-label",
         kept=max(1, most),
-        entry="images[{}]".format,
+        entry=lambda index: f"images[{numbered[index][0]}]",
         notes=[
             f"detections of a confidence below {threshold:g} do not count: a photo without another is blank"
         ],
     )
+
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"The threshold of detections is from 0 to 1, not {threshold:g}.")
 
 
 def _scores(
@@ -103,8 +99,8 @@ def _key(value: object) -> str:
 
 
 def _recognise_wildlife(source: Path) -> str | None:
-    start = _keys_at_the_start(source)
-    named = b'"annotations"' in start and b'"img_id"' in start
+    keys, text = keys_at_the_start(source) if source.suffix.lower() == ".json" else ([], "")
+    named = "annotations" in keys and '"img_id"' in text
     return "it is JSON with 'annotations' of an 'img_id'" if named else None
 
 
@@ -116,6 +112,7 @@ def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> To
         source: the JSON file.
         threshold: the least confidence of a detection that counts, 0 to 1; below it a photo is `blank`.
     """
+    _check_threshold(threshold)
     document = read_json_object(source)
     entries, categories = document.get("annotations"), document.get("categories")
     if not isinstance(entries, list) or not isinstance(categories, dict):
@@ -125,9 +122,8 @@ def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> To
     names: list[str] = []
     told: list[dict[str, float]] = []
     reasons: list[str | None] = []
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("img_id"), str):
-            raise DataError(f"{source.name} annotations[{number}] has no 'img_id'.")
+    numbered = usable_entries(source, "annotations", entries, "img_id")
+    for _, entry in numbered:
         names.append(entry["img_id"])
         try:
             pairs = _pairs(entry, categories)
@@ -145,7 +141,7 @@ def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> To
         tool="PyTorch-Wildlife",
         task="single-label",
         kept=1,
-        entry="annotations[{}]".format,
+        entry=lambda index: f"annotations[{numbered[index][0]}]",
         notes=[
             f"detections of a confidence below {threshold:g} do not count: a photo without another is blank"
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from trapline.formats.naming import match_names
 from trapline.options import Option, check_options, options_of
 from trapline.prediction import PredictionFacts, Predictions, check_labels, fixed_columns
 from trapline.registry import Registry
-from trapline.tables import Reading, open_reading, read_table, refuse_missing_columns
+from trapline.tables import Reading, RejectedRow, open_reading, read_table, refuse_missing_columns, reject
 from trapline.taxonomy import BLANK, plain
 
 Task = Literal["single-label", "multi-label"]
@@ -73,6 +74,30 @@ class ToolAnswers:
             if not row:
                 values[number] = np.nan
         return cls(labels=labels, names=names, probabilities=values, reasons=reasons, **facts)
+
+
+def usable_entries(
+    source: Path, key: str, entries: Sequence[Any], name: str
+) -> list[tuple[int, dict[str, Any]]]:
+    """Entries of a JSON list that name their file, with their numbers; others are listed as such.
+
+    Args:
+        source: the file.
+        key: of the list.
+        entries: its content.
+        name: the key under which an entry names its file.
+
+    Raises:
+        DataError: as of `trapline.tables.reject`.
+    """
+    good, wrong = [], []
+    for number, entry in enumerate(entries):
+        if isinstance(entry, dict) and isinstance(entry.get(name), str):
+            good.append((number, entry))
+        else:
+            wrong.append(RejectedRow(f"{source.name} {key}[{number}]", f"has no '{name}'"))
+    reject(wrong, len(wrong), of=len(entries))
+    return good
 
 
 AnswerFunction = Callable[..., ToolAnswers]
@@ -178,6 +203,9 @@ def read_answers(
     with ANSWER_READERS.naming_guests(chosen.name), open_reading(Reading(encoding, (), strict)) as reading:
         answers = chosen.function(source, **options)
         words = {} if rename is None else _read_renaming(Path(rename))
+    if not answers.labels:
+        why_none = next((reason for reason in answers.reasons if reason), "it has no entries")
+        raise DataError(f"{source} has no answer for any media: {why_none}.")
     answers, notes = _rename(answers, words, catalog.labels)
     try:
         check_labels(answers.labels, "media")
@@ -325,13 +353,14 @@ def _match(
     source: Path,
     values: npt.NDArray[np.float64],
 ) -> dict[int, int]:
-    """Row of the catalog → entry: by its id where all names are ids, else by its path.
+    """Row of the catalog → entry: by its id where all names, or most and not one end of a path, are ids;
+    else by its path.
 
     Of several entries of one media that which has an answer counts; two answers must be the same.
     """
     row_of_id = {media_id: row for row, media_id in enumerate(ids)}
-    if answers.names and all(name in row_of_id for name in answers.names):
-        rows: list[int | None] = [row_of_id[name] for name in answers.names]
+    if _are_ids(answers.names, row_of_id, paths):
+        rows: list[int | None] = [row_of_id.get(name) for name in answers.names]
     else:
         rows = match_names(paths, answers.names, source, answers.entry)
     answered = [not np.isnan(row).all() for row in values]
@@ -348,6 +377,16 @@ def _match(
                 f"{answers.names[number]} in two ways. Keep the one that holds."
             )
     return entry_of
+
+
+def _are_ids(names: Sequence[str], row_of_id: Mapping[str, int], paths: Sequence[str]) -> bool:
+    known = sum(name in row_of_id for name in names)
+    if not known or known == len(names):
+        return known > 0
+    files = {path.rsplit("/", 1)[-1].casefold() for path in paths}
+    return 2 * known > len(names) and not any(
+        re.split(r"[/\\]", name)[-1].casefold() in files for name in names
+    )
 
 
 def _describe(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from trapline.errors import DataError
-from trapline.formats.answers.registry import ToolAnswers, answer_reader
-from trapline.formats.json_file import read_json_object
+from trapline.formats.answers.registry import ToolAnswers, answer_reader, usable_entries
+from trapline.formats.json_file import keys_at_the_start, read_json_object
 from trapline.taxonomy import BLANK
 
-_START = re.compile(rb'\A\s*\{\s*("info"\s*:\s*\{[^{}]*\}\s*,\s*)?"predictions"\s*:\s*\[')
 _KEPT = 5
 _SAYS_NOTHING = ("no cv result", "unknown", "")
 Names = Literal["common", "scientific"]
@@ -21,8 +19,7 @@ Names = Literal["common", "scientific"]
 def _recognise(source: Path) -> str | None:
     if source.suffix.lower() != ".json":
         return None
-    with source.open("rb") as file:
-        return "it is JSON with 'predictions'" if _START.match(file.read(4096)) else None
+    return "it is JSON with 'predictions'" if "predictions" in keys_at_the_start(source)[0] else None
 
 
 @answer_reader("speciesnet", recognise=_recognise)
@@ -45,10 +42,8 @@ def read_speciesnet_answers(source: Path, *, names: Names = "common") -> ToolAns
     told: list[dict[str, float]] = []
     reasons: list[str | None] = []
     versions: set[str] = set()
-    for number, entry in enumerate(entries):
-        where = f"{source.name} predictions[{number}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str):
-            raise DataError(f"{where} has no 'filepath'.")
+    numbered = usable_entries(source, "predictions", entries, "filepath")
+    for _, entry in numbered:
         files.append(entry["filepath"])
         scores, reason = _scores(entry)
         told.append(scores)
@@ -64,7 +59,7 @@ def read_speciesnet_answers(source: Path, *, names: Names = "common") -> ToolAns
         tool=tool,
         task="single-label",
         kept=_KEPT,
-        entry="predictions[{}]".format,
+        entry=lambda index: f"predictions[{numbered[index][0]}]",
     )
 
 
