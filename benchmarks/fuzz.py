@@ -245,6 +245,30 @@ def seed_zip(folder: Path) -> list[Path]:
     return [target]
 
 
+WILDLIFE_INSIGHTS = {
+    "projects.csv": "project_id,project_name,project_type\n9,P,Image\n8,Q,Sequence\n",
+    "deployments.csv": "project_id,deployment_id,placename,latitude\n9,D1,Ridge,2\n8,D1,Ridge,4\n",
+    "images_9.csv": """project_id,deployment_id,image_id,filename,sequence_id,location,is_blank,\
+identified_by,wi_taxon_id,class,order,family,genus,species,common_name,timestamp
+9,D1,u1,1.jpg,,gs://b/d/u1.jpg,0,Ana,t,Aves,Strigiformes,Strigidae,Bubo,virginianus,Owl,2024-01-01 10:00:00
+9,D1,u2,2.jpg,,gs://b/d/u2.jpg,1,Computer vision,t,,,,,,Blank,2024-01-01 10:00:05
+8,D1,u3,1.jpg,s1,gs://b/e/u3.jpg,,,,No CV Result,,,,,,2024-01-01 10:00:05
+""",
+    "sequences.csv": """project_id,sequence_id,is_blank,identified_by,wi_taxon_id,class,genus,species
+8,s1,0,Ana,t,Mammalia,Lepus,sp.
+""",
+}
+RECORDS = """"Station","Species","DateTimeOriginal","Date","Time","Directory","FileName"
+"A","fox","2024-01-01 10:00:00","2024-01-01","10:00:00","raw/A","1.JPG"
+"B","hare","2024-01-01 10:00:05","2024-01-01","10:00:05","C:\\raw\\B","1.JPG"
+"""
+
+
+def seed_wildlife_insights(folder: Path) -> list[Path]:
+    """A download of a project of images and one of sequences."""
+    return [put(folder / name, text) for name, text in WILDLIFE_INSIGHTS.items()]
+
+
 def seed_drivendata(folder: Path) -> list[Path]:
     """Conser-vision's files."""
     rows = "".join(f"ZJ{n},train_features/ZJ{n}.jpg,S{n}\n" for n in range(3))
@@ -502,6 +526,8 @@ TARGETS: dict[str, Target] = {
     "camtrap_dp": Target(seed_package, source("", format="camtrap_dp")),
     "camtrap_dp zip": Target(seed_zip, source("package.zip", format="camtrap_dp")),
     "timelapse": Target(one("timelapse.csv", TIMELAPSE), source("timelapse.csv", format="timelapse")),
+    "wildlife_insights": Target(seed_wildlife_insights, source("")),
+    "records": Target(one("recordTable.csv", RECORDS), source("recordTable.csv")),
     "speciesnet": Target(one("speciesnet.json", SPECIESNET), source("speciesnet.json", format="speciesnet")),
     "megadetector": Target(one("boxes.json", BOXES), read_boxes),
     "class_folders": Target(seed_folders, read_folders),

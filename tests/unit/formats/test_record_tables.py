@@ -1,6 +1,7 @@
 """What a column is: record tables of camtrapR, folders beside names, ids as locations, ranks of taxa."""
 
 import csv
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,26 @@ def test_a_column_called_label_stays_the_label(tmp_path: Path) -> None:
     rows = [["1.jpg", "fox", "Vulpes", "vulpes"]]
     path = put(tmp_path / "t.csv", ["filepath", "label", "genus", "species"], rows)
     assert read(path).labels == ["fox"]
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "inner/labels.tsv", "labels.txt"])
+def test_a_zip_with_one_table_is_read_as_that(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "cards.zip", "w") as archive:
+        archive.writestr(name, "path\tlabel\na/1.jpg\tfox\na/2.jpg\t\n")
+        archive.writestr(f"__MACOSX/._{name}", b"\0\5\26\7")
+        archive.writestr("a/1.jpg", b"")
+    catalog = read(tmp_path / "cards.zip")
+    assert catalog.table["labels"].to_list() == [["fox"], None]
+    assert catalog.root == tmp_path / "cards"  # where it is unpacked
+
+
+def test_a_zip_with_several_tables_is_asked_about(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "cards.zip", "w") as archive:
+        archive.writestr("read me.txt", "path: of the photo")
+        archive.writestr("one.csv", "path\n1.jpg\n")
+        archive.writestr("two.csv", "path\n2.jpg\n")
+    with pytest.raises(DataError, match=r"holds 2 tables \(one\.csv, two\.csv\)"):
+        read(tmp_path / "cards.zip")
 
 
 @pytest.mark.field

@@ -339,6 +339,18 @@ def test_wildlife_insights_counts_what_the_detector_counted(
     assert (counts["m1"], counts["m3"], counts["m5"]) == (count, "0", "")
 
 
+def test_what_is_written_for_wildlife_insights_is_read_as_a_machines_word(scene: Any, tmp_path: Path) -> None:
+    made = scene()
+    run(made, "wildlife-insights", tmp_path / "wi", threshold=0.5)
+    back = read(tmp_path / "wi", classified_by="machine").table
+    before = made.catalog.table
+    for column in ("media_id", "file_path", "location_id", "camera_time"):
+        assert back[column].to_list() == before[column].to_list()
+    labels = [["Capreolus capreolus"], ["Vulpes vulpes"], ["blank"], None, None, ["Vehicle"]]
+    assert back["labels"].to_list() == labels
+    assert read(tmp_path / "wi").table["labels"].null_count() == back.height
+
+
 def test_wildlife_insights_says_what_is_missing(scene: Any, tmp_path: Path) -> None:
     made = scene()
     with pytest.raises(UsageError, match=r"(?s)--taxonomy.*--deployments.*--metadata"):

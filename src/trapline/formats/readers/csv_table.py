@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
+from trapline.formats.readers.folders import is_hidden
 from trapline.formats.readers.on_disk import URL, look_up_paths
 from trapline.formats.readers.registry import reader
 from trapline.formats.readers.several_rows import one_row_a_media
 from trapline.formats.readers.taxon_columns import finest_taxon, name_taxa_together
 from trapline.formats.time_columns import join_date_and_time
 from trapline.formats.videos import leave_out_videos
+from trapline.storage import safe_unzip, zip_names
 from trapline.tables import read_numbers, read_table, reject_rows, split_cells
 from trapline.taxonomy import PART_NAMES, RANKS
 
@@ -64,6 +67,7 @@ _TARGETS = {
     "split": "split",
     "id": "media_id",
 }
+MAX_TABLE_BYTES = 2 * 1024**3
 _LOCATIONS_LOOK_LIKE_IDS = 5
 """Media that must each have one of its own before a column is taken for no location."""
 
@@ -71,7 +75,37 @@ _SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
 
 def _recognise(source: Path) -> str | None:
-    return "it is a table as text" if source.is_file() and source.name.lower().endswith(_SUFFIXES) else None
+    if not source.is_file():
+        return None
+    if source.suffix.lower() != ".zip":
+        return "it is a table as text" if source.name.lower().endswith(_SUFFIXES) else None
+    try:
+        return "it is a zip with a table as text" if _tables_in(source) else None
+    except DataError:
+        return None
+
+
+def _tables_in(archive: Path) -> list[str]:
+    names = [
+        name for name in zip_names(archive) if not any(is_hidden(part) for part in PurePosixPath(name).parts)
+    ]
+    tables = [name for name in names if name.lower().endswith(_SUFFIXES)]
+    return [name for name in tables if ".txt" not in name.lower()] or tables  # which may be a read-me
+
+
+def _read_source(source: Path) -> tuple[pl.DataFrame, Path]:
+    """The table, and the folder that its paths start from: for a zip the one beside it that has its name."""
+    if source.suffix.lower() != ".zip":
+        return read_table(source), source.parent
+    tables = _tables_in(source)
+    if len(tables) != 1:
+        raise DataError(
+            f"{source} holds {len(tables)} tables ({', '.join(tables[:5])}). Unpack it and name the one that "
+            "lists the photos."
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        safe_unzip(source, Path(scratch), want=tables.__contains__, max_bytes=MAX_TABLE_BYTES)
+        return read_table(Path(scratch) / tables[0]), source.parent / source.stem
 
 
 @reader("csv", recognise=_recognise, rank=1)
@@ -86,7 +120,8 @@ def read_csv_table(
     """Any CSV or TSV: path, label(s), location, deployment, event, time, frame, split, id; zamba's as it is.
 
     Args:
-        source: the file; a header line, then one row a media, or several where it has several labels.
+        source: the file, or a zip with it alone; a header line, then one row a media, or several where it
+            has several labels.
         columns (ROLE=NAME): what a column is for, where its name is not a usual one, as in label=species; an
             empty name means that there is none. Roles: path, folder (above it), label, location, deployment,
             event, time, date, frame, split, id.
@@ -104,7 +139,7 @@ def read_csv_table(
         DataError: a column is missing, or rows of one media disagree; file and line are named.
         UsageError: `columns` names something unknown, or times are both in the table and asked of EXIF.
     """
-    table = read_table(source)
+    table, folder = _read_source(source)
     taken, notes = match_columns(table, columns or {}, source)
     ranks = {} if label_separator is not None else _rank_columns(table, taken, columns or {})
     if exif and "date" in taken and "date" not in (columns or {}) and "time" not in taken:
@@ -114,7 +149,7 @@ def read_csv_table(
             f"The table has times (column '{taken.get('time', taken.get('date'))}'), and --exif asks for "
             "those of the photos. Leave one out; --column time= leaves out the table's."
         )
-    folder = source.parent if root is None else Path(root)
+    folder = folder if root is None else Path(root)
     rows = _select_columns(table, taken, ranks)
     if ranks:
         notes.append(_describe_ranks(ranks, rows["_label"]))
