@@ -94,7 +94,7 @@ def content_size(path: Path) -> int:
 
 def _metadata(file: BinaryIO) -> list[tuple[int, int]]:
     """Start and length of each segment before the picture of a JPEG that holds metadata; else none."""
-    found: list[tuple[int, int]] = []
+    segments: list[tuple[int, int]] = []
     at = 2
     if file.read(at) != b"\xff\xd8":
         return []
@@ -104,9 +104,9 @@ def _metadata(file: BinaryIO) -> list[tuple[int, int]]:
         if len(head) < 4 or head[0] != 0xFF or length < 2:
             return []
         if marker[0] == _START_OF_SCAN:
-            return found
+            return segments
         if marker[0] in _METADATA:
-            found.append((at, 2 + length))
+            segments.append((at, 2 + length))
         at += 2 + length
         file.seek(at)
     return []

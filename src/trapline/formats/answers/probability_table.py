@@ -203,11 +203,11 @@ def _surest_label(
     scores = [name for name in numbers if _SCORE.fullmatch(name) and numbers[name].all_numbers]
     if not words or not scores:
         return None
-    said = {plain(label) for label in table[words[0]].drop_nulls().unique()}
-    if 2 * len(said & {plain(name) for name in numbers}) > len(said):
+    answered = {plain(label) for label in table[words[0]].drop_nulls().unique()}
+    if 2 * len(answered & {plain(name) for name in numbers}) > len(answered):
         return None
-    place = others.index(words[0])
-    return words[0], min(scores, key=lambda name: (others.index(name) < place, others.index(name)))
+    index = others.index(words[0])
+    return words[0], min(scores, key=lambda name: (others.index(name) < index, others.index(name)))
 
 
 def _read_surest(

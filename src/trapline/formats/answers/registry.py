@@ -259,10 +259,10 @@ def _rename(
         spelt.setdefault(plain(label), []).append(label)
     target = {}
     for label in answers.labels:
-        said = words.get(label, label)
-        alike = spelt.get(plain(said), [])
-        blank = not alike and label not in words and said.casefold() in BLANK_WORDS
-        target[label] = alike[0] if len(alike) == 1 else BLANK if blank else said
+        called = words.get(label, label)
+        alike = spelt.get(plain(called), [])
+        blank = not alike and label not in words and called.casefold() in BLANK_WORDS
+        target[label] = alike[0] if len(alike) == 1 else BLANK if blank else called
     labels = tuple(sorted(set(target.values())))
     to = np.array([labels.index(target[label]) for label in answers.labels], np.int64)
     values = np.zeros((len(answers.names), len(labels)))
