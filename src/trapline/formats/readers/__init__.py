@@ -7,6 +7,7 @@ from trapline.formats.readers import (  # noqa: F401  they register themselves
     csv_table,
     drivendata,
     hakuna_ma_data,
+    megadetector,
     photo_folder,
     speciesnet,
     timelapse,

@@ -14,10 +14,13 @@ from trapline.catalog import BOX, is_box
 from trapline.errors import DataError
 from trapline.formats.json_file import id_text, is_number, read_json_object
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.on_disk import look_up_paths, look_up_renamed
 from trapline.formats.readers.registry import reader
-from trapline.tables import mark_missing, reject_rows, rename_columns
+from trapline.tables import mark_missing, note, reject_rows, rename_columns
 
+_BOXES = ("bbox", "bbox_relative")
 _OUTSIDE = 0.01  # pixels are rounded; what is further outside than this share is clipped and counted
+_EXPORTED = "coco_date_captured"
 _RENAMED = {
     "id": "media_id",
     "file_name": "file_path",
@@ -52,8 +55,12 @@ def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> D
         Several annotations of an image are several labels; an image without any is not labelled. Categories
         are known by their *names*: `empty` is blank whatever its number, and a number 0 called Bird is a
         bird. Two categories of one name are one label. Boxes become fractions, with the label's name as
-        category and conf 1; an image without one has null. `sequence_level` says that a label was given to
-        the whole sequence.
+        category and conf 1; an image without one has null; `bbox_relative` is in fractions already.
+        `sequence_level` says that a label was given to the whole sequence. A `date_captured` that all images
+        share, or that is when the file was made, is no time of capture: it is kept in the column
+        `coco_date_captured`.
+        Files are looked for by the ends of their paths where these are another computer's, and by the names
+        that they had before Label Studio or Roboflow gave them theirs.
 
     Annotations that name an image or category that does not exist, or whose box cannot be one, and images
     without a file cannot be used.
@@ -64,20 +71,23 @@ def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> D
     document = read_json_object(source)
     images = _table(source, document, "images", ("id", "file_name"))
     categories, notes = _categories(source, document)
-    rows = _rows(source, images)
+    info = document.get("info")
+    info = info if isinstance(info, dict) else {}
+    rows = _rows(source, _without_export_date(source, images, info))
+    folder = source.parent if root is None else Path(root)
+    rows, more = _on_disk(rows, folder, source, asked=root is not None)
+    notes += more
     annotations = document.get("annotations", [])
     if annotations:
         table = _table(source, document, "annotations", ("image_id", "category_id"))
         joined, more = _join_annotations(source, rows, images, table, categories)
         rows, notes = joined, notes + more
-    info = document.get("info")
-    info = info if isinstance(info, dict) else {}
     own: dict[str, JsonValue] = {
         key: str(info[key]) for key in ("description", "version", "contributor") if info.get(key)
     }
     return Draft(
         rows,
-        source.parent if root is None else Path(root),
+        folder,
         f"COCO Camera Traps {source.name}",
         notes=notes,
         others={"coco_info": own},
@@ -104,10 +114,10 @@ def _table(source: Path, document: dict[str, Any], key: str, needed: tuple[str, 
     )
     for name in needed:
         table = reject_rows(table, pl.col(name).is_null(), f"has no '{name}'")
-    if "bbox" in names:
-        odd = {number for number, entry in enumerate(objects) if not _is_bbox(entry.get("bbox"))}
+    for key_of_box in (name for name in _BOXES if name in names):
+        odd = {number for number, entry in enumerate(objects) if not _is_bbox(entry.get(key_of_box))}
         wrong = pl.col("_place").str.extract(r"(\d+)\]$").cast(pl.Int64).is_in(list(odd))
-        table = reject_rows(table, wrong, "has a bbox that is not four numbers")
+        table = reject_rows(table, wrong, f"has a {key_of_box} that is not four numbers")
     return table
 
 
@@ -121,7 +131,7 @@ def _is_bbox(value: Any) -> bool:
 def _column(name: str, values: list[Any]) -> pl.Series:
     """Numbers, truths and boxes as they are; ids, and whatever is mixed or nested, as text."""
     if name not in ("id", "image_id", "category_id", "location", "seq_id", "file_name"):
-        if name == "bbox":
+        if name in _BOXES:
             boxes = [value if value and _is_bbox(value) else None for value in values]
             return pl.Series(name, boxes, pl.List(pl.Float64), strict=False)
         if name in ("datetime", "date_captured"):  # CVAT writes 0 for no date
@@ -145,6 +155,31 @@ def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str],
             ids = " and ".join(sorted(key for key, other in names.items() if other == name))
             notes.append(f"the categories {ids} are both called '{name}': taken as one label")
     return names, notes
+
+
+def _without_export_date(source: Path, images: pl.DataFrame, info: dict[str, Any]) -> pl.DataFrame:
+    """The images without a `date_captured` that is when a tool wrote the file.
+
+    Frames of one sequence may well share their time.
+    """
+    if "date_captured" not in images.columns:
+        return images
+    dates = images["date_captured"].drop_nulls().unique()
+    sequences = images["seq_id"].fill_null("").unique().to_list() if "seq_id" in images.columns else [""]
+    shared = images.height > 1 and (len(sequences) > 1 or sequences == [""])
+    if len(dates) != 1 or not (shared or dates[0] == id_text(info.get("date_created"))):
+        return images
+    note(
+        f"{source.name}: date_captured is '{dates[0]}' of all images, which is when the file was made and no "
+        f"time of capture: kept in the column {_EXPORTED}"
+    )
+    return images.rename({"date_captured": _EXPORTED})
+
+
+def _on_disk(rows: pl.DataFrame, root: Path, source: Path, *, asked: bool) -> tuple[pl.DataFrame, list[str]]:
+    paths, notes = look_up_paths(rows["file_path"], root, source, asked=asked)
+    paths, more = look_up_renamed(paths, root, source)
+    return rows.with_columns(paths), notes + more
 
 
 def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
@@ -174,8 +209,9 @@ def _join_annotations(
     ):
         reason = pl.format("has the {} {}, which is not among the {}", pl.lit(key), key, pl.lit(where))
         named = reject_rows(named, strange, reason)
-    if "bbox" not in named.columns:
-        named = named.with_columns(pl.lit(None, pl.List(pl.Float64)).alias("bbox"))
+    for name in _BOXES:
+        if name not in named.columns:
+            named = named.with_columns(pl.lit(None, pl.List(pl.Float64)).alias(name))
     sized = [name for name in ("width", "height") if name in images.columns]
     named = named.join(
         images.select("id", *(pl.col(name).cast(pl.Float64, strict=False) for name in sized)),
@@ -208,23 +244,27 @@ def _join_annotations(
 
 def _fractions(named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Add `_box` in fractions of the image, clipped to it; and how many ran out by more than rounding."""
-    boxed = named.filter(pl.col("bbox").is_not_null())
-    if boxed.height == 0:
+    pixels, relative = (pl.col(name).is_not_null() for name in _BOXES)
+    if named.filter(pixels | relative).height == 0:
         return named.with_columns(pl.lit(None, BOX).alias("_box")), 0
     sized = [(pl.col(name) > 0).fill_null(False) for name in ("width", "height") if name in named.columns]
     unsized = ~pl.all_horizontal(sized) if len(sized) == 2 else pl.lit(value=True)
     named = reject_rows(
         named,
-        pl.col("bbox").is_not_null() & unsized,
+        pixels & ~relative & unsized,
         "has a bbox, but its image has no width and height in numbers to make fractions of it",
     )
-    x, y, width, height = (pl.col("bbox").list.get(number, null_on_oob=True) for number in range(4))
-    edges = {
-        "left": x / pl.col("width"),
-        "top": y / pl.col("height"),
-        "right": (x + width) / pl.col("width"),
-        "bottom": (y + height) / pl.col("height"),
-    }
+    size = [
+        pl.col(name) if name in named.columns else pl.lit(None, pl.Float64) for name in ("width", "height")
+    ]
+    x, y, width, height = (
+        pl.coalesce(
+            pl.col("bbox_relative").list.get(number, null_on_oob=True),
+            pl.col("bbox").list.get(number, null_on_oob=True) / size[number % 2],
+        )
+        for number in range(4)
+    )
+    edges = {"left": x, "top": y, "right": x + width, "bottom": y + height}
     named = named.with_columns(edge.alias(f"_{name}") for name, edge in edges.items())
     outside = pl.any_horizontal(
         (pl.col(f"_{name}") < -_OUTSIDE) | (pl.col(f"_{name}") > 1 + _OUTSIDE) for name in edges
@@ -239,4 +279,4 @@ def _fractions(named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         (pl.col("_right") - pl.col("_left")).alias("width"),
         (pl.col("_bottom") - pl.col("_top")).alias("height"),
     )
-    return named.with_columns(pl.when(pl.col("bbox").is_not_null()).then(box).alias("_box")), clipped
+    return named.with_columns(pl.when(pixels | relative).then(box).alias("_box")), clipped

@@ -9,16 +9,99 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import JsonValue
 
 from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text
 from trapline.errors import DataError
 from trapline.formats.json_file import id_text, is_number, read_json_object
 from trapline.formats.naming import match_names
-from trapline.formats.readers.draft import add_reading
-from trapline.tables import Reading, RejectedRow, open_reading, reject
+from trapline.formats.readers.draft import Draft, add_reading
+from trapline.formats.readers.on_disk import look_up_paths
+from trapline.formats.readers.registry import reader
+from trapline.tables import Reading, RejectedRow, note, open_reading, reject
+
+_HEAD = 2**20
 
 Boxes = list[dict[str, Any]] | None
 _OUTSIDE = 0.01  # detectors round; what is further outside than this was never a fraction of the image
+
+
+def _recognise(source: Path) -> str | None:
+    if source.suffix.lower() != ".json" or not source.is_file():
+        return None
+    with source.open("rb") as file:
+        head = file.read(_HEAD)
+        file.seek(max(0, source.stat().st_size - _HEAD))
+        keys = head + file.read()  # the categories stand before the images or behind them
+    known = b'"detection_categories"' in keys and b'"images"' in keys
+    return "it is JSON with MegaDetector's detection_categories" if known else None
+
+
+@reader("megadetector", recognise=_recognise, rank=-1)
+def read_megadetector(source: Path, *, root: Path | str | None = None) -> Draft:
+    """MegaDetector's batch file by itself: its photos and their boxes; labels and locations it has none.
+
+    Where the photos are at hand, their folder with `--boxes` tells more: times, cameras, locations, and the
+    photos that the file does not name. Photos on which the detector failed have null for boxes. What a
+    classifier says in the file is no label; `trapline predictions` reads it.
+
+    Args:
+        source: the JSON file.
+        root: the folder that the paths start from, instead of the file's own.
+
+    Raises:
+        DataError: not a MegaDetector batch file, or a photo is named twice with other boxes.
+    """
+    document = read_json_object(source)
+    _check_form(source, document)
+    entries = _usable_entries(source, document["images"])
+    boxes = _boxes(entries, document["detection_categories"])
+    folder = source.parent if root is None else Path(root)
+    names = pl.Series("file_path", [entry["file"] for entry in entries], pl.String)
+    paths, notes = look_up_paths(names, folder, source, asked=root is not None)
+    table = pl.DataFrame(
+        {
+            "file_path": paths,
+            "media_id": paths,
+            "boxes": pl.Series(boxes, dtype=pl.List(BOX)),
+            "_place": pl.Series([entry["_place"] for entry in entries], dtype=pl.String),
+            "_time_text": pl.Series([_text(entry.get("datetime")) for entry in entries], dtype=pl.String),
+        }
+    )
+    table = _one_row_a_photo(table)
+    info = document.get("info")
+    info = info if isinstance(info, dict) else {}
+    failed = sum(entry.get("detections") is None for entry in entries)
+    notes += [f"on {failed:,} photos the detector failed: they have no boxes"] if failed else []
+    notes.append(
+        "a detector's file has no labels and no locations, and is all that was read: the folder of the "
+        f"photos with --boxes {source.name} has their times and folders too"
+    )
+    if document.get("classification_categories"):
+        notes.append("what a classifier says in it is no label: `trapline predictions` reads it")
+    own: dict[str, JsonValue] = {
+        key: as_foreign_text(info.get(key)) for key in ("detector", "format_version") if info.get(key)
+    }
+    return Draft(table, folder, f"MegaDetector {source.name}", notes=notes, others={"megadetector": own})
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _one_row_a_photo(table: pl.DataFrame) -> pl.DataFrame:
+    """Of a photo that is named again, as after a run that failed, the boxes that were found."""
+    photo = pl.col("file_path")
+    differs = table.filter(pl.col("boxes").drop_nulls().n_unique().over(photo) > 1)
+    if differs.height:
+        raise DataError(
+            f"{differs['_place'][-1]} is there more than once, with other boxes. Keep the one that holds."
+        )
+    more = table.height - table["file_path"].n_unique()
+    if not more:
+        return table
+    note(f"{more:,} entries name a photo that another names too: taken as one")
+    return table.group_by("file_path", maintain_order=True).agg(pl.all().drop_nulls().first())
 
 
 def join_boxes(catalog: Catalog, path: Path | str, *, strict: bool = False) -> Catalog:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.catalog import normal_paths
+from trapline.catalog import as_name, normal_paths
 from trapline.errors import DataError
 from trapline.formats.naming import match_some_names
 from trapline.formats.readers.folders import find_pictures
@@ -17,6 +17,10 @@ URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
 
 ELSEWHERE = r"^(/|[A-Za-z]:)"
 """How a path begins that is below no root of ours."""
+
+_UPLOADED = r"^(?:images/|.*/data/upload/\d+/)?(?P<folder>(?:.*/)?)[0-9a-f]{4,32}-(?P<name>[^/]+)$"
+_ROBOFLOW = r"^(?P<name>.+)_(?P<ending>[A-Za-z]{3,4})\.rf\.[0-9A-Za-z]{16,}\.[A-Za-z]{3,4}$"
+_SERVED = r"^.*/data/local-files/\?d="
 
 _LOOKED_AT = 200
 """Paths of which one must be there for all to be taken as they are."""
@@ -77,3 +81,35 @@ def look_up_paths(paths: pl.Series, root: Path, source: Path, *, asked: bool) ->
         f"'{paths[row]}' is taken for '{matched[row]}'"
     )
     return matched.fill_null(normal), [note]
+
+
+def look_up_renamed(paths: pl.Series, root: Path, source: Path) -> tuple[pl.Series, list[str]]:
+    """Paths with the names that tools of annotation give to photos, as these are called on the disk.
+
+    Label Studio writes `3f2c1a2b-IMG_0001.JPG`, with what it counts uploads by, and addresses of its own
+    server; Roboflow `IMG_0001_JPG.rf.<hash>.jpg`. Names that are there, and those of which the photo is not
+    below `root`, stay.
+
+    Raises:
+        DataError: a name could be any of several pictures, or two different ones be one.
+    """
+    before = paths.str.replace(_UPLOADED, "$folder$name").str.replace(_ROBOFLOW, "$name.$ending")
+    before = before.str.replace(_SERVED, "")
+    changed = (before != paths).fill_null(False)
+    if changed.any():
+        there = pl.Series(
+            [(root / as_name(path)).exists() for path in paths.filter(changed)], dtype=pl.Boolean
+        )
+        changed = changed.scatter(changed.arg_true().filter(there), False)
+    if not changed.any():
+        return paths, []
+    nothing = pl.Series([None], dtype=pl.String)
+    matched = match_files(before.zip_with(changed, nothing), root, source)
+    count = len(matched) - matched.null_count()
+    if not count:
+        return paths, []
+    row = matched.is_not_null().arg_max() or 0
+    return matched.fill_null(paths), [
+        f"{count:,} files have names that a tool of annotation gave them: '{paths[row]}' is taken for "
+        f"'{matched[row]}'"
+    ]
