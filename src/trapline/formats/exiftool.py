@@ -24,6 +24,8 @@ _DECLARE_UTF8 = ("-if", "not $CurrentIPTCDigest", "-IPTC:CodedCharacterSet=UTF8"
 # The user's own configuration could give tags another meaning.
 _OWN_OPTIONS = ("-config", "", "-@", "-", "-common_args")
 _DONE = "{done}"
+_SIGN, _BETWEEN = "\x02", "\x1f"
+"""What stands before a list of keywords, and between two of them."""
 _SECONDS = 60
 """How long writing a photo may take on average; ExifTool needs a hundredth of a second."""
 
@@ -76,6 +78,20 @@ def read_tag(program: str, photos: Sequence[Path], tag: str) -> list[str | None]
             texts.append(None)
             given_up += 1
     return [*texts, *[None] * (len(photos) - len(texts))]
+
+
+def read_keywords(program: str, photos: Sequence[Path]) -> list[tuple[frozenset[str], frozenset[str]]]:
+    """The flat keywords of each photo (XMP, IPTC), and those with levels; none where they cannot be read."""
+    form = f"{_SIGN}$XMP-dc:Subject{_SIGN}${IPTC_KEYWORDS}{_SIGN}$XMP-lr:HierarchicalSubject"
+    asked = [["-p", form, _name_of(photo), "-echo3", _DONE, "-execute"] for photo in photos]
+    command = [program, *_OWN_OPTIONS, "-q", "-q", "-fast", "-m", "-sep", _BETWEEN]
+    seconds = _READ_SECONDS[0] + _READ_SECONDS[1] * len(photos)
+    keywords = []
+    for lines in _ask(command, asked, seconds, "stdout"):
+        lists = [set(text.split(_BETWEEN)) - {""} for text in "".join(lines).split(_SIGN)[1:]]
+        xmp, iptc, levels = lists if len(lists) == 3 else (set(), set(), set())
+        keywords.append((frozenset(xmp | iptc), frozenset(levels)))
+    return keywords + [(frozenset(), frozenset())] * (len(photos) - len(keywords))
 
 
 def _name_of(photo: Path) -> str:

@@ -123,7 +123,7 @@ def test_keywords_that_a_photo_has_stay_and_are_not_doubled(tmp_path: Path, exif
     found = keywords(tmp_path / "out" / "a.jpg")
     assert found["IPTC:Keywords"] == ["humain", "été"]
     assert found["XMP-dc:Subject"] == ["été"]
-    assert found["XMP-lr:HierarchicalSubject"] == ["a|b", "Trapline|species|été"]
+    assert found["XMP-lr:HierarchicalSubject"] == ["a|b", "Trapline|species|été", "Trapline|before|été"]
 
 
 def test_an_old_block_of_another_charset_keeps_its_words(tmp_path: Path, exiftool: str) -> None:
@@ -277,3 +277,37 @@ def test_real_photos_with_digikams_keywords_get_ours_beside_them(
             iptc = IptcImagePlugin.getiptcinfo(opened)
             words = iptc[2, 25] if isinstance(iptc[2, 25], list) else [iptc[2, 25]]
             assert "blaireau européen".encode() in words
+
+
+def with_keywords(path: Path, tag: str, *words: str) -> None:
+    changes = [f"-{tag}+={word}" for word in words]
+    subprocess.run(
+        ["exiftool", "-q", "-overwrite_original", *changes, path.name], cwd=path.parent, check=True
+    )
+
+
+@pytest.mark.parametrize("tag", ["XMP-dc:Subject", "IPTC:Keywords"])
+def test_a_persons_keyword_is_told_from_the_models(
+    tag: str, scene: Any, tmp_path: Path, exiftool: str
+) -> None:
+    made = scene()
+    agrees, differs, other = (made.catalog.path(f"north/a{name}.jpg") for name in ("2", "3", " 1 !!"))
+    with_keywords(agrees, tag, "fox", "at night, wet")
+    with_keywords(differs, tag, "badger")
+    report = copies(made, tmp_path / "once")
+    once = keywords(tmp_path / "once" / "north" / "a2.jpg")
+    assert once["XMP-lr:HierarchicalSubject"] == [*FOX_LEVELS, "Trapline|before|fox"]
+    flat = once["IPTC:Keywords"] if tag.startswith("IPTC") else once["XMP-dc:Subject"]
+    assert sorted(flat) == sorted({"fox", "at night, wet", *FOX})
+    blank = keywords(tmp_path / "once" / "north" / "a3.jpg")["XMP-lr:HierarchicalSubject"]
+    assert not any("before" in path for path in blank)  # nothing of it is the model's
+    clean = keywords(tmp_path / "once" / "north" / f"{other.name}")["XMP-lr:HierarchicalSubject"]
+    assert not any("before" in path for path in clean)
+    (note,) = [one for one in report.notes if "keywords of their own" in one]
+    assert all(word in note for word in ("badger (1)", "fox (1)", "at night, wet (1)"))
+    again = Catalog.from_rows(made.catalog.table, tmp_path / "once", "copies")
+    second = write(
+        made.predictions, again, tmp_path / "twice", format="xmp", taxonomy=made.taxonomy, mode="copy"
+    )
+    assert keywords(tmp_path / "twice" / "north" / "a2.jpg") == once  # our own of before are not a person's
+    assert note in second.notes

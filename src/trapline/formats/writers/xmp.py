@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 from trapline.catalog import as_name, refuse_gone
 from trapline.errors import DataError, UsageError
-from trapline.formats.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool
+from trapline.formats.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool, read_keywords
 from trapline.formats.writers.answers import (
     MediaObservations,
     describe_spread,
@@ -26,6 +26,8 @@ from trapline.formats.writers.writing import Job, Written, put, writer
 
 CREATOR = "Trapline"
 TOP_KEYWORD = "Trapline"
+BEFORE = "before"
+"""The level below which stand keywords of the model that a photo had already: a person gave them too."""
 Mode = Literal["sidecar", "copy"]
 Naming = Literal["full", "adobe"]
 _SPACES = {
@@ -41,6 +43,9 @@ _NO_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _PACKET = ('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', '\n<?xpacket end="w"?>\n')
 
+
+_NAMED = 5
+"""Keywords of photos that are named; the others are there too."""
 
 _COPIES_AT_ONCE = 20
 """Photos that one start of ExifTool is for, and that lie in the output without their name meanwhile."""
@@ -63,7 +68,8 @@ def write_xmp(
     (`lr:hierarchicalSubject`, `digiKam:TagsList`); `Trapline|unclassified` where no label passes,
     `Trapline|failed` where the photo failed.
     With a taxonomy the scientific name is a keyword as well, below `Trapline|taxon`, under its whole path.
-    Copies have them as IPTC keywords too, beside those that the photo had; nothing else in them changes.
+    Copies have them as IPTC keywords too, beside those that the photo had; nothing else in them changes. What
+    a person had called as the model does is told from it by `Trapline|before|<keyword>`.
 
     Args:
         job: what is to be written; the output is the folder of the photos, or another.
@@ -86,7 +92,7 @@ def write_xmp(
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their keyword is {TOP_KEYWORD}|unclassified"
     )
-    return replace(done, notes=notes)
+    return replace(done, notes=[*done.notes, *notes])
 
 
 def _write_sidecars(job: Job, entries: Sequence[MediaObservations], naming: Naming) -> Written:
@@ -115,26 +121,54 @@ def _write_copies(job: Job, entries: Sequence[MediaObservations]) -> Written:
     refuse_gone(job.catalog)
     job.output.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
+    before: Counter[str] = Counter()
     for start in range(0, len(entries), _COPIES_AT_ONCE):
-        failed |= _copy_some(program, job, entries[start : start + _COPIES_AT_ONCE])
+        failed |= _copy_some(program, job, entries[start : start + _COPIES_AT_ONCE], before)
     written = [target for target in targets if target not in failed]
     return Written(
-        len(written), "copies", [], [], written, [f"{target}: {why}" for target, why in failed.items()]
+        len(written),
+        "copies",
+        [],
+        _describe_before(before),
+        written,
+        [f"{target}: {why}" for target, why in failed.items()],
     )
 
 
-def _copy_some(program: str, job: Job, entries: Sequence[MediaObservations]) -> dict[str, str]:
-    """Copies of some photos, with keywords; returns file path -> why, of those that could not be made."""
+def _describe_before(before: Counter[str]) -> list[str]:
+    """For people: that keywords stood in the photos before, of a person or another program."""
+    if not before:
+        return []
+    named = ", ".join(f"{word} ({count})" for word, count in before.most_common(_NAMED))
+    return [
+        f"photos had keywords of their own, which stay: {named}{', …' if len(before) > _NAMED else ''}; the "
+        f"model's are those below {TOP_KEYWORD}, and {TOP_KEYWORD}|{BEFORE} names what both say"
+    ]
+
+
+def _copy_some(
+    program: str, job: Job, entries: Sequence[MediaObservations], before: Counter[str]
+) -> dict[str, str]:
+    """Copies of some photos, with keywords; returns file path -> why, of those that could not be made.
+
+    What keywords they had before, but those that were written here, is added to `before`.
+    """
     failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix=".trapline-", dir=job.output) as made:
-        tags: dict[str, Tags] = {}
+        copied: list[int] = []
         for number, entry in enumerate(entries):
             target = entry.media["file_path"]
             lacking = _copy_content(job.catalog.path(target), Path(made, str(number)))
             if lacking is None:
-                tags[str(number)] = _tags(job, entry)
+                copied.append(number)
             else:
                 failed[target] = lacking
+        tags: dict[str, Tags] = {}
+        keywords = read_keywords(program, [Path(made, str(number)) for number in copied])
+        for number, (flat, levels) in zip(copied, keywords, strict=True):
+            own = _keywords_before(flat, levels)
+            before.update(own)
+            tags[str(number)] = _tags(job, entries[number], own)
         refused = add_tags(program, Path(made), tags)
         for name in tags:
             target = entries[int(name)].media["file_path"]
@@ -162,10 +196,19 @@ def _copy_content(source: Path, copy: Path) -> str | None:
     return None
 
 
-def _tags(job: Job, entry: MediaObservations) -> Tags:
-    """The keywords as lists of ExifTool's."""
+def _keywords_before(flat: frozenset[str], levels: frozenset[str]) -> set[str]:
+    """The flat keywords of a photo that were not written here before, by the keywords with levels in it."""
+    ours = [path.split("|") for path in levels if path.startswith(f"{TOP_KEYWORD}|")]
+    written = {path[-1] for path in ours if path[1] != BEFORE}
+    kept = {path[-1] for path in ours if path[1] == BEFORE}
+    return {word for word in flat if _level(word) not in written or _level(word) in kept}
+
+
+def _tags(job: Job, entry: MediaObservations, before: Collection[str]) -> Tags:
+    """The keywords as lists of ExifTool's; those that stood there `before` are named as such."""
     subjects = [_clean(word) for word in _subjects(job, entry)]
     hierarchy = [_clean(path) for path in _hierarchy(job, entry)]
+    hierarchy += [f"{TOP_KEYWORD}|{BEFORE}|{_level(word)}" for word in subjects if word in before]
     return {
         IPTC_KEYWORDS: subjects,
         "XMP-dc:Subject": subjects,
