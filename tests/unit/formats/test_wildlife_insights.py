@@ -389,3 +389,15 @@ def test_a_deployment_at_two_places_is_refused(download: Callable[..., Path]) ->
     put(folder / "deployments.csv", ["deployment_id", "placename"], [["D1", "Ridge"], ["D1", "Creek"]])
     with pytest.raises(DataError, match="'D1' twice, at Ridge and Creek"):
         read(folder)
+
+
+def test_columns_that_cannot_be_theirs_are_refused_and_missing_ranks_are_not_missed(tmp_path: Path) -> None:
+    header = ["deployment_id", "image_id", "is_blank", "identified_by"]
+    rows = [["D1", f"u{n}", str(n % 2), "Ana"] for n in range(3)]
+    catalog = read(put(tmp_path / "images.csv", header, rows))
+    assert labels_of(catalog) == [None, ["blank"], None]
+    assert catalog.table["file_path"].to_list() == ["u0", "u1", "u2"]
+    for name, complaint in (("media_id", "column 'media_id'"), ("url", "has both location and url")):
+        odd = put(tmp_path / f"{name}.csv", [*header, "location", name], [[*row, "a", "b"] for row in rows])
+        with pytest.raises(DataError, match=complaint):
+            read(odd)

@@ -34,7 +34,8 @@ def finest_taxon(table: pl.DataFrame, ranks: Mapping[str, str], names: str | Non
             species = pl.when(whole).then(species).otherwise(genus + " " + species)
         determined = ~column["species"].str.contains(_UNDETERMINED)
         fallback.insert(0, pl.when(determined).then(species))
-    return table.select(pl.coalesce(pl.lit(None, pl.String), *fallback).alias("taxon")).to_series()
+    nothing = pl.lit(None, pl.String)
+    return table.with_columns(pl.coalesce(nothing, *fallback).alias("_label"))["_label"]
 
 
 def name_taxa_together(table: pl.DataFrame, genus: str, species: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from trapline.catalog import EVENT_LABELS
+from trapline.catalog import EVENT_LABELS, SCHEMA
 from trapline.errors import DataError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.folders import is_hidden
@@ -23,7 +23,7 @@ from trapline.formats.readers.several_rows import one_row_a_media
 from trapline.formats.readers.taxon_columns import finest_taxon
 from trapline.formats.wildlife_insights_tables import BY_MACHINE, is_images_table
 from trapline.storage import safe_unzip, zip_names
-from trapline.tables import note, read_flat_table, read_header, read_numbers, reject_rows
+from trapline.tables import note, read_flat_table, read_header, read_numbers, reject_rows, rename_columns
 from trapline.taxonomy import BLANK, RANKS
 
 MAX_TABLE_BYTES = 8 * 1024**3
@@ -38,6 +38,7 @@ _NEEDED = {
     "images": ("deployment_id", "image_id"),
     "sequences": ("sequence_id",),
 }
+_RENAMED = {"image_id": "media_id", "sequence_id": "event_id", "timestamp": "_time_text", "location": "url"}
 _OF_MEDIA = ("file_path", "location_id", "deployment_id", "event_id", "_time_text", "latitude", "longitude")
 By = Literal["human", "machine", "all"]
 Names = Literal["scientific", "common"]
@@ -194,13 +195,12 @@ def _media(download: _Download, source: Path) -> pl.DataFrame:
     if images.height < whole:
         note(f"{whole - images.height:,} rows of images are repeated word for word, and count once")
     images = reject_rows(images, pl.col("image_id").is_null(), "has no image_id")
-    columns = {
-        "image_id": "media_id",
-        "sequence_id": "event_id",
-        "timestamp": "_time_text",
-        "location": "url",
-    }
-    renamed = images.rename(columns, strict=False)
+    clash = [name for name in images.columns if name in {*SCHEMA} - {"deployment_id", *_RENAMED}]
+    if clash:
+        raise DataError(
+            f"{source}: the images have a column '{clash[0]}', which is the catalog's. Rename it."
+        )
+    renamed = rename_columns(images, _RENAMED, source)
     missing = ("project_id", "url", "filename")
     return renamed.with_columns(
         pl.lit(None, pl.String).alias(name) for name in missing if name not in renamed.columns
