@@ -22,6 +22,7 @@ CONTENT: dict[str, pl.DataType] = {"content_size": pl.Int64(), "content_hash": p
 
 _DIGEST = 16  # bytes: two of 10^9 different files would share one with a probability of 10^-21
 _CHUNK = 2**20
+_AT_ONCE = 16  # files that a thread takes: of those that are not there it is done with at once
 _SEGMENTS = 4096  # before the picture; those of a photo are a few tens
 _COMMENT, _ADOBE, _START_OF_SCAN = 0xFE, 0xEE, 0xDA
 _METADATA = {*range(0xE0, 0xF0), _COMMENT} - {_ADOBE}  # APPn; Adobe's says how colours are coded
@@ -184,8 +185,11 @@ def size_of(file: MediaFile) -> int | None:
 
 
 def _in_threads(told: Callable[[MediaFile], Told], files: Iterable[MediaFile]) -> Iterable[Told]:
+    todo = list(files)
+    parts = [todo[start : start + _AT_ONCE] for start in range(0, len(todo), _AT_ONCE)]
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:  # reading lets go of the interpreter
-        yield from pool.map(told, files)
+        for answers in pool.map(lambda part: [told(file) for file in part], parts):
+            yield from answers
 
 
 def _hash(file: MediaFile) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from trapline.catalog.identity import equal_files, media_files
+from trapline.catalog.identity import equal_files, media_files, size_of
 from trapline.catalog.table import Catalog
 from trapline.errors import DataError
 from trapline.taxonomy import BLANK
@@ -16,10 +16,11 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
     """The catalog with the labels that another one has for the same photos.
 
     A photo is the same if its content is, under any name; where no file of its content is among the media,
-    if its id or its path is the same. Copies of one photo under several labels are one photo with several.
-    Media that are not among the labelled ones, or whose copies are called blank and something else, keep the
-    labels they had; it is noted how many labels were
-    taken, how many say something else than before, and which labelled photos are not of this catalog.
+    if its id or its path is the same, to the letter or else with its accents in one form (NFC): it is noted
+    how many are taken by their names though their contents differ. Copies of one photo under several labels
+    are one photo with several. Media that are not among the labelled ones, or whose copies are called blank
+    and something else, keep the labels they had; it is noted how many labels were taken, how many say
+    something else than before, and which labelled photos are not of this catalog.
 
     Args:
         catalog: the media.
@@ -53,6 +54,7 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
     differs &= pl.col("labels").list.sort() != pl.col("labels_new").list.sort()
     counts = table.select(taken=taken.sum(), differs=differs.fill_null(False).sum()).row(0)
     note = f"labels of {labelled.source}: put on {counts[0]:,} media, {counts[1]:,} of which had others"
+    note += _note_differing(catalog, labelled, owners)
     if unknown.height:
         first = ", ".join(unknown["file_path"].head(3))
         note += f"; {unknown.height:,} labelled photos are not of this catalog ({first})"
@@ -73,12 +75,25 @@ def _owners(catalog: Catalog, labelled: Catalog) -> pl.DataFrame:
         pairs += [(row, other - first) for row in group if row < first for other in group if other >= first]
     schema = {"row": pl.UInt32, "labelled": pl.UInt32}
     matches = pl.DataFrame(pairs, schema=schema, orient="row")
-    for name in ("media_id", "file_path"):
+    exact = [pl.col(name) for name in ("media_id", "file_path")]
+    for name in (*exact, *(name.str.normalize("NFC") for name in exact)):
         ours, theirs = (
-            side.table.select(name)
+            side.table.select(name.alias("name"))
             .with_row_index(index)
             .filter(~pl.col(index).is_in(matches[index].implode()))
             for side, index in ((catalog, "row"), (labelled, "labelled"))
         )
-        matches = pl.concat([matches, ours.join(theirs, on=name).select(list(schema))])
-    return matches.sort("row", "labelled")
+        matches = pl.concat([matches, ours.join(theirs, on="name").select(list(schema))])
+    by_name = pl.int_range(pl.len()) >= len(pairs)
+    return matches.with_columns(by_name.alias("by_name")).sort("row", "labelled")
+
+
+def _note_differing(catalog: Catalog, labelled: Catalog, owners: pl.DataFrame) -> str:
+    """What is to be said of photos that have one name and, as far as they can be read, different contents."""
+    ours, theirs = media_files(catalog), media_files(labelled)
+    named = owners.filter("by_name").select("row", "labelled").iter_rows()
+    differ = [row for row, other in named if size_of(ours[row]) and size_of(theirs[other])]
+    if not differ:
+        return ""
+    first = catalog.table["file_path"][differ[0]]
+    return f"; {len(differ):,} of them by their names, though they are other files than here ({first})"

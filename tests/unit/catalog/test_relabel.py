@@ -1,5 +1,6 @@
 """What people decided comes back onto its media, whatever became of the names."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,8 @@ def test_labels_follow_the_content_and_then_the_name(tmp_path: Path) -> None:
     assert found.table["labels"].to_list() == [["deer"], ["deer"], ["marten"], ["cat"]]
     assert found.table["media_id"].to_list() == catalog.table["media_id"].to_list()
     assert found.facts.notes[-1] == (
-        "labels of sorted: put on 3 media, 2 of which had others; 1 labelled photos are not of this catalog "
-        "(deer/new)"
+        "labels of sorted: put on 3 media, 2 of which had others; 1 of them by their names, though they are "
+        "other files than here (A/3); 1 labelled photos are not of this catalog (deer/new)"
     )
 
 
@@ -79,3 +80,28 @@ def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
         relabel(catalog, catalog_of(tmp_path / "s", [("fox/9", b"nine", ["fox"])]))
     with pytest.raises(DataError, match="no labels"):
         relabel(catalog, catalog_of(tmp_path / "t", [("1", b"one", None)]))
+
+
+@pytest.mark.parametrize("column", ["media_id", "file_path"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_whose_accents_are_written_otherwise_are_the_same(column: str, form: Any) -> None:
+    names = ["Höhle/é1.jpg", "Höhle/é2.jpg"]
+    ours = [unicodedata.normalize("NFD" if form == "NFC" else "NFC", name) for name in names]
+    theirs = [unicodedata.normalize(form, name) for name in names]
+    other = {"media_id": "file_path", "file_path": "media_id"}[column]
+    catalog = Catalog.from_rows([{"media_id": name, "file_path": name} for name in ours], "/none", "ours")
+    rows = [{column: name, other: f"x{n}", "labels": [f"l{n}"]} for n, name in enumerate(theirs)]
+    found = relabel(catalog, Catalog.from_rows(rows, "/none", "theirs"))
+    assert found.table["labels"].to_list() == [["l0"], ["l1"]]
+
+
+def test_other_files_of_the_same_names_are_taken_and_said(tmp_path: Path) -> None:
+    rows: list[tuple[str, bytes | None, list[str] | None]]
+    rows = [("IMG_1.JPG", b"one", ["deer"]), ("IMG_2.JPG", b"two", None), ("IMG_3.JPG", b"", None)]
+    catalog = catalog_of(tmp_path / "card", rows)
+    other = catalog_of(
+        tmp_path / "other", [(name, content and content[::-1], ["fox"]) for name, content, _ in rows]
+    )
+    note = relabel(catalog, other).facts.notes[-1]
+    assert "2 of them by their names, though they are other files than here (IMG_1.JPG)" in note
+    assert "by their names" not in relabel(catalog, catalog).facts.notes[-1]

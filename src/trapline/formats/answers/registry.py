@@ -329,8 +329,9 @@ def _refuse_what_is_no_probability(
 ) -> list[str]:
     """Set aside entries whose numbers are none, are outside 0 to 1, or are not shares of 1."""
     odd = []
-    outside = np.array([((row < 0) | (row > 1 + _ROUNDED)).any() for row in values], np.bool_)
-    partly = np.array([0 < np.isnan(row).sum() < len(row) for row in values], np.bool_)
+    outside = np.asarray(((values < 0) | (values > 1 + _ROUNDED)).any(axis=1))
+    missing = np.isnan(values)
+    partly = np.asarray(missing.any(axis=1) & ~missing.all(axis=1))
     total = np.asarray(values.sum(axis=1))
     off = (total > 1 + _ROUNDED) | ((total < 1 - _ROUNDED) & (answers.kept is None))
     off &= answers.task == "single-label"
@@ -363,7 +364,7 @@ def _match(
         rows: list[int | None] = [row_of_id.get(name) for name in answers.names]
     else:
         rows = match_names(paths, answers.names, source, answers.entry)
-    answered = [not np.isnan(row).all() for row in values]
+    answered = ~np.asarray(np.isnan(values).all(axis=1))
     entry_of: dict[int, int] = {}
     for number, row in enumerate(rows):
         if row is None:
