@@ -16,6 +16,7 @@ from trapline.tables.reading import (
     reject_rows,
 )
 from trapline.tables.table import (
+    TAKEN,
     read_flat_table,
     read_header,
     read_number_table,
@@ -29,6 +30,7 @@ from trapline.tables.table import (
 __all__ = [
     "MISSING",
     "MOST_KEPT",
+    "TAKEN",
     "Reading",
     "RejectedRow",
     "current_reading",

@@ -27,8 +27,8 @@ _OTHER_CODE_PAGE = re.compile(r"[A-Za-z][„“”‘ŠŽŸŒƒ‡†ˆ‰‹›
 """What letters with accents of DOS and of old Macs are in cp1252: signs within words."""
 
 
-def read_text(path: Path, max_bytes: int) -> str:
-    """The text of a file, in the encoding that the reading names or that is found out.
+def read_text(path: Path, max_bytes: int, encoding: str | None = None) -> str:
+    """The text of a file, in the encoding that the reading names, or its source, or that is found out.
 
     A byte order mark, and UTF-16 without one, are certain. What is no UTF-8 is taken for cp1252, which is
     noted as the guess that it is, unless it is UTF-8 in other lines or would be signs within words.
@@ -41,7 +41,7 @@ def read_text(path: Path, max_bytes: int) -> str:
     if content.startswith(b"PK\x03\x04"):
         raise DataError(f"{path} is no text but a zip or a workbook. Save its sheet as CSV.")
     marked = _certain_encoding(content)
-    asked = current_reading().encoding
+    asked = current_reading().encoding or encoding
     try:
         return content.decode(marked or asked or "utf-8")
     except LookupError as error:

@@ -39,7 +39,9 @@ TAKEN = frozenset(
 """What readers, and the making and joining of events and boxes after them, call columns of their own."""
 
 
-def read_table(path: Path, *, missing: Sequence[str] = (), max_bytes: int = MAX_BYTES) -> pl.DataFrame:
+def read_table(
+    path: Path, *, missing: Sequence[str] = (), max_bytes: int = MAX_BYTES, encoding: str | None = None
+) -> pl.DataFrame:
     """Read a table of text however it is written: delimiter, quotes, encoding, gzip are found out.
 
     What is no cell is taken away and noted: columns without name and content, row names of R and pandas,
@@ -53,6 +55,7 @@ def read_table(path: Path, *, missing: Sequence[str] = (), max_bytes: int = MAX_
         path: the file.
         missing: more words that stand for a missing value, as a schema says.
         max_bytes: of the text.
+        encoding: what the source says of it; what the user says goes before.
 
     Returns:
         One String column for each of the file's, stripped, and `_place` ("labels.csv line 7").
@@ -62,7 +65,7 @@ def read_table(path: Path, *, missing: Sequence[str] = (), max_bytes: int = MAX_
             or rows cannot be used, where that is refused.
         UsageError: the encoding that was asked for does not exist.
     """
-    lines = list(io.StringIO(read_text(path, max_bytes), newline=""))
+    lines = list(io.StringIO(read_text(path, max_bytes, encoding), newline=""))
     rows = _read_rows(path, lines, find_dialect(lines))
     del lines
     whole = rows.table()

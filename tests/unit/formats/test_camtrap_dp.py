@@ -153,7 +153,7 @@ def test_a_zip_is_the_same_catalog(make: Callable[..., Path], inner: str, tmp_pa
     [
         (
             {"media": "mediaID,timestamp\nm1,x\n"},
-            r"media\.csv line 1 lacks the columns deploymentID, filePath",
+            r"media\.csv line 1: the column deploymentID and filePath is missing",
         ),
         ({"media": MEDIA.replace("m1,d1", "m1,d9")}, r"media\.csv line 2 names the deployment 'd9'"),
         ({"media": MEDIA.replace("m2,d1", "m1,d1")}, "more than once.*line 2"),
@@ -173,10 +173,23 @@ def test_a_package_that_is_wrong_is_named_by_file_and_line(
         read(make(**changed), strict=True)
 
 
-def test_observations_of_media_that_are_not_there_are_counted(make: Callable[..., Path]) -> None:
-    extra = f"o9,d1,m99,e9,{SPAN},media,human,,,,,,human,\n"
-    notes = read(make(observations=OBSERVATIONS + extra)).facts.notes
-    assert any("1 observations name media that media.csv does not have" in note for note in notes)
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (f"o9,d1,m99,e9,{SPAN},media,human,,,,,,human,\n", "names the media 'm99'"),
+        (f"o9,d1,m99,,{SPAN},event,animal,Lynx lynx,,,,,human,\n", "names the media 'm99'"),
+        (f"o9,d77,,e9,{SPAN},event,animal,Lynx lynx,,,,,human,\n", "names the deployment 'd77'"),
+    ],
+)
+def test_observations_of_what_is_not_there_are_listed_and_the_rest_is_read(
+    row: str, reason: str, make: Callable[..., Path]
+) -> None:
+    catalog = read(make(observations=OBSERVATIONS + row))
+    assert catalog.table["labels"][0].to_list() == ["Vulpes vulpes", "Meles meles"]
+    assert catalog.facts.rejected is not None
+    (listed,) = catalog.facts.rejected.rows
+    assert listed.where == "observations.csv line 7"
+    assert listed.reason.startswith(reason)
 
 
 def evil(path: Path, name: str, content: bytes = b"x", mode: int = 0) -> Path:

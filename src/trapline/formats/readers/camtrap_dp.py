@@ -11,40 +11,30 @@ from typing import Any, Literal
 
 import polars as pl
 
-from trapline.catalog import BOX, is_box
+from trapline.catalog import BOX, SCHEMA, is_box
 from trapline.errors import DataError, UsageError
-from trapline.formats.camtrap_dp_schema import TABLES
+from trapline.formats.camtrap_dp_schema import columns
 from trapline.formats.json_file import read_json_object
+from trapline.formats.readers.camtrap_dp_tables import (
+    DESCRIPTORS,
+    find_descriptors,
+    has_columns,
+    has_tables,
+    profile_of,
+    read_tables,
+    says_camtrap_dp,
+    table_files,
+)
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
 from trapline.formats.time_columns import read_instants
 from trapline.formats.videos import MEDIATYPE
 from trapline.storage import safe_unzip, zip_names
-from trapline.tables import read_numbers, read_table, reject_rows
+from trapline.tables import TAKEN, read_numbers, reject_rows
+from trapline.taxonomy import BLANK
 
-DESCRIPTOR = "datapackage.json"
 MAX_TABLE_BYTES = 8 * 1024**3
-_NEEDED = {
-    "deployments": ("deploymentID",),
-    "media": ("mediaID", "deploymentID", "timestamp", "filePath"),
-    "observations": ("observationID", "deploymentID", "mediaID", "observationLevel", "observationType"),
-}
-_OPTIONAL = {
-    "deployments": ("locationID", "locationName", "latitude", "longitude"),
-    "media": (),
-    "observations": [
-        "eventID",
-        "eventStart",
-        "eventEnd",
-        "scientificName",
-        "bboxX",
-        "bboxY",
-        "bboxWidth",
-        "bboxHeight",
-        "classificationMethod",
-        "classificationProbability",
-    ],
-}
+_MOST_PACKAGES = 20
 _CATEGORIES = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
 _URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
 By = Literal["human", "machine", "all"]
@@ -60,22 +50,76 @@ class _Package:
 
 def _recognise(source: Path) -> str | None:
     if source.is_dir():
-        descriptor = source / DESCRIPTOR
-        return _why(descriptor) if descriptor.is_file() else None
-    if source.name == DESCRIPTOR and source.is_file():
-        return _why(source)
-    if source.suffix.lower() == ".zip" and source.is_file():
-        try:
-            names = {PurePosixPath(name).name for name in zip_names(source)}
-        except DataError:
-            return None
-        return f"it is a zip with {DESCRIPTOR}" if {DESCRIPTOR, "media.csv"} <= names else None
-    return None
+        descriptors = _packages(source)
+        if descriptors:
+            return f"it has {_describe(descriptors[0], source)} and the tables of Camtrap DP"
+        bare = has_tables(source) and has_columns(source)
+        return "it has the tables of Camtrap DP, though no descriptor" if bare else None
+    if source.suffix.lower() == ".json" and source.is_file():
+        beside = source.name in DESCRIPTORS and has_tables(source.parent)
+        return "it says that it is Camtrap DP" if beside or says_camtrap_dp(source) else None
+    if source.suffix.lower() != ".zip" or not source.is_file():
+        return None
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            descriptors = _descriptors_of_zip(source, Path(scratch))
+            return f"it is a zip with {_describe(descriptors[0], Path(scratch))}" if descriptors else None
+    except DataError:
+        return None
 
 
-def _why(descriptor: Path) -> str | None:
-    beside = all((descriptor.parent / f"{table}.csv").is_file() for table in TABLES)
-    return f"it has {DESCRIPTOR} and the tables of Camtrap DP" if beside else None
+def _describe(descriptor: Path, folder: Path) -> str:
+    return descriptor.relative_to(folder).as_posix()
+
+
+def _packages(folder: Path) -> list[Path]:
+    """The descriptors of a folder, or of the folders in it where it holds nothing but packages."""
+    here = find_descriptors(folder)
+    if here or has_tables(folder):
+        return here
+    inside = [one for one in sorted(folder.iterdir()) if not one.name.startswith((".", "__MACOSX"))]
+    if not inside or len(inside) > _MOST_PACKAGES or not all(one.is_dir() for one in inside):
+        return []
+    each = [find_descriptors(one) for one in inside]
+    return [descriptor for descriptors in each for descriptor in descriptors] if all(each) else []
+
+
+def _descriptors_of_zip(source: Path, scratch: Path) -> list[Path]:
+    """The descriptors of a zip, unpacked to `scratch`: those nearest to its top."""
+    names = [name for name in zip_names(source) if not _is_litter(name)]
+    wanted = {name for name in names if name.lower().endswith(".json")}
+    usual = {name for name in wanted if PurePosixPath(name).name in DESCRIPTORS}
+    least = min((name.count("/") for name in usual or wanted), default=0)
+    wanted = {name for name in wanted if name.count("/") == least}
+    if len(wanted) > _MOST_PACKAGES:
+        wanted &= usual
+    safe_unzip(source, scratch, want=wanted.__contains__, max_bytes=MAX_TABLE_BYTES)
+    there = set(names)
+    nearest = []
+    for folder in sorted({PurePosixPath(name).parent for name in wanted}):
+        descriptors = find_descriptors(scratch / folder)
+        usual_here = [scratch / folder / name for name in DESCRIPTORS if (scratch / folder / name).is_file()]
+        has_media = (folder / "media.csv").as_posix() in there
+        nearest += descriptors or (usual_here[:1] if has_media else [])
+    return nearest
+
+
+def _is_litter(name: str) -> bool:
+    """What a Mac adds to a zip."""
+    path = PurePosixPath(name)
+    return path.parts[:1] == ("__MACOSX",) or path.name == ".DS_Store" or path.name.startswith("._")
+
+
+def _one(descriptors: list[Path], source: Path, folder: Path) -> Path:
+    """The one descriptor of a source.
+
+    Raises:
+        DataError: there are several.
+    """
+    if len(descriptors) > 1:
+        names = ", ".join(_describe(one, folder) for one in descriptors)
+        raise DataError(f"{source} holds several packages: {names}. Name one of them.")
+    return descriptors[0]
 
 
 @reader("camtrap_dp", recognise=_recognise)
@@ -87,7 +131,7 @@ def read_camtrap_dp(
     keep_urls: bool = False,
     unpack_to: Path | str | None = None,
 ) -> Draft:
-    """Camtrap DP package (folder, datapackage.json or zip): media, deployments, events, labels, boxes.
+    """Camtrap DP package (folder, descriptor or zip): media, deployments, events, labels, boxes.
 
     Args:
         source: the package.
@@ -118,12 +162,6 @@ def read_camtrap_dp(
         rows, unclear = _add_events(rows, observations)
         rows = _add_labels(rows, observations, event_labels)
         rows = _add_boxes(rows, observations)
-        missing = observations.filter(
-            (pl.col("observationLevel") == "media")
-            & ~pl.col("mediaID").is_in(package.tables["media"]["mediaID"].to_list())
-        )
-        if missing.height:
-            more.append(f"{missing.height} observations name media that media.csv does not have")
         return Draft(
             rows.drop("_instant"),
             package.root,
@@ -132,7 +170,7 @@ def read_camtrap_dp(
             others={
                 "camtrap_dp": {
                     "name": package.descriptor.get("name"),
-                    "profile": package.descriptor.get("profile"),
+                    "profile": profile_of(package.descriptor) or None,
                     "media_left_out_as_urls": 0 if keep_urls else left_out,
                 }
             },
@@ -145,85 +183,46 @@ def _open(source: Path, unpack_to: Path | None) -> Iterator[_Package]:
     if source.suffix.lower() != ".zip":
         if unpack_to is not None:
             raise UsageError(f"{source} is no zip; there is nothing to unpack.")
-        folder = source if source.is_dir() else source.parent
-        yield _Package(*_read(folder), folder, [])
+        descriptors = [source] if source.is_file() else _packages(source)
+        descriptor = _one(descriptors, source, source) if descriptors else None
+        folder = source if descriptor is None else descriptor.parent
+        yield _Package(*read_tables(folder, descriptor), folder, [])
         return
-    inner = _inner_folder(source)
-    names = {f"{inner}{table}.csv" for table in TABLES} | {f"{inner}{DESCRIPTOR}"}
     with tempfile.TemporaryDirectory() as scratch:
+        descriptors = _descriptors_of_zip(source, Path(scratch))
+        if not descriptors:
+            raise DataError(
+                f"{source} holds no {DESCRIPTORS[0]} of Camtrap DP. If it holds another zip, unpack that one."
+            )
+        descriptor = _one(descriptors, source, Path(scratch))
+        inner = PurePosixPath(descriptor.parent.relative_to(scratch))
+        files = table_files(read_json_object(descriptor), descriptor.name)
+        names = {(inner / name).as_posix() for name in files}
         safe_unzip(source, Path(scratch), want=names.__contains__, max_bytes=MAX_TABLE_BYTES)
-        tables, descriptor = _read(Path(scratch) / inner)
+        tables, document = read_tables(descriptor.parent, descriptor)
         if unpack_to is None:
             root = source.parent / source.stem / inner
             notes = [f"the zip was not unpacked: its photos are looked for in {root}"]
         else:
-            done = safe_unzip(source, unpack_to, want=lambda name: name not in names)
+            names.add((inner / descriptor.name).as_posix())
+            done = safe_unzip(source, unpack_to, want=lambda name: name not in names and not _is_litter(name))
             root = unpack_to / inner
             notes = [f"{len(done)} files of the zip were unpacked to {unpack_to}"]
-        yield _Package(tables, descriptor, root, notes)
-
-
-def _inner_folder(source: Path) -> str:
-    """The folder inside a zip that holds the package, with a slash; empty for the top."""
-    descriptors = [name for name in zip_names(source) if PurePosixPath(name).name == DESCRIPTOR]
-    if not descriptors:
-        raise DataError(f"{source} holds no {DESCRIPTOR}.")
-    return min(descriptors, key=len).removesuffix(DESCRIPTOR)
-
-
-def _read(folder: Path) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
-    file = folder / DESCRIPTOR
-    descriptor = read_json_object(file) if file.is_file() else {}
-    tables = {}
-    for table in TABLES:
-        path = folder / f"{table}.csv"
-        read = read_table(path, missing=_missing_values(descriptor, table))
-        missing = [name for name in _NEEDED[table] if name not in read.columns]
-        if missing:
-            have = ", ".join(name for name in read.columns if name != "_place")
-            raise DataError(f"{table}.csv line 1 lacks the columns {', '.join(missing)}; it has: {have}.")
-        empty = [pl.lit(None, pl.String).alias(name) for name in _OPTIONAL[table] if name not in read.columns]
-        tables[table] = read.with_columns(empty)
-    return tables, descriptor
-
-
-def _missing_values(descriptor: dict[str, Any], table: str) -> list[str]:
-    """What stands for a missing value in a table, as its schema in the descriptor says."""
-    resources = descriptor.get("resources")
-    for resource in resources if isinstance(resources, list) else ():
-        schema = (
-            resource.get("schema") if isinstance(resource, dict) and resource.get("name") == table else None
-        )
-        words = schema.get("missingValues") if isinstance(schema, dict) else None
-        if isinstance(words, list):
-            return [word for word in words if isinstance(word, str) and word]
-    return []
+        yield _Package(tables, document, root, notes)
 
 
 def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str], int]:
     """Media with their deployment's location; notes, and how many are URLs."""
-    notes = []
     media, deployments = package.tables["media"], package.tables["deployments"]
     twice = deployments.filter(~pl.col("deploymentID").is_first_distinct())
     if twice.height:
         raise DataError(
             f"{twice['_place'][0]} names the deployment {twice['deploymentID'][0]!r} a second time."
         )
-    location = pl.coalesce("locationID", "locationName", "deploymentID")
-    unplaced = deployments.filter(pl.col("locationID").is_null() & pl.col("locationName").is_null())
-    if unplaced.height:
-        notes.append(
-            f"{unplaced.height} deployments name no location: each is taken for a location of its own"
-        )
-    where = deployments.select(
-        pl.col("deploymentID").alias("deployment_id"),
-        location.alias("location_id"),
-        read_numbers(deployments["latitude"], most=90),
-        read_numbers(deployments["longitude"], most=180),
-    )
+    where, notes = _locations(deployments)
     is_url = pl.col("filePath").str.contains(_URL)
     urls = media.filter(is_url).height
-    name = pl.coalesce("fileName", "mediaID") if "fileName" in media.columns else pl.col("mediaID")
+    name = pl.coalesce("fileName", "mediaID")
     remote = pl.concat_str(pl.lit("remote"), "deploymentID", name, separator="/")
     if urls and keep_urls:
         notes.append(f"{urls} media are URLs: they are kept under remote/, and were not fetched")
@@ -234,13 +233,15 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
     elif urls:
         notes.append(f"{urls} media are URLs, not files, and are left out (--keep-urls keeps the rows)")
         media = media.filter(~is_url)
-    kept = [column for column in ("captureMethod", "url") if column in media.columns]
-    mediatype = pl.col("fileMediatype") if "fileMediatype" in media.columns else pl.lit(None, pl.String)
+    kept: list[str] = [column for column in ("captureMethod", "url") if column in media.columns]
+    standard = {*columns("media"), "eventID", "_place", "url", *SCHEMA, *TAKEN}
+    kept += [column for column in media.columns if column not in standard and media[column].count()]
     rows = media.select(
         pl.col("mediaID").alias("media_id"),
         pl.col("filePath").alias("file_path"),
-        mediatype.alias(MEDIATYPE),
+        pl.col("fileMediatype").alias(MEDIATYPE),
         pl.col("deploymentID").alias("deployment_id"),
+        pl.col("eventID").alias("event_id"),
         pl.col("timestamp").alias("_time_text"),
         read_instants(media["timestamp"]).alias("_instant"),
         *kept,
@@ -257,9 +258,44 @@ def _media(package: _Package, keep_urls: bool) -> tuple[pl.DataFrame, list[str],
     return rows, notes, urls
 
 
+def _locations(deployments: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Each deployment's location and coordinates, and what to say of those that name none.
+
+    At the coordinates of another it is at that one's location: else photos of one spot would lie on both
+    sides of a split. Zero and zero are no coordinates but none.
+    """
+    where = deployments.select(
+        pl.col("deploymentID").alias("deployment_id"),
+        pl.coalesce("locationID", "locationName").alias("_named"),
+        read_numbers(deployments["latitude"], most=90),
+        read_numbers(deployments["longitude"], most=180),
+    )
+    spot = ["latitude", "longitude"]
+    known = pl.all_horizontal(pl.col(spot).is_not_null()) & pl.any_horizontal(pl.col(spot) != 0)
+    names = pl.col("_named").drop_nulls()
+    unnamed_first = pl.col("deployment_id").filter(pl.col("_named").is_null()).first()
+    at_spot = pl.when(names.n_unique() == 1).then(names.first()).otherwise(unnamed_first).over(spot)
+    located = where.with_columns(
+        pl.coalesce("_named", pl.when(known).then(at_spot), "deployment_id").alias("location_id")
+    )
+    unnamed = located.filter(pl.col("_named").is_null())
+    shared = unnamed.filter(pl.col("location_id") != pl.col("deployment_id"))
+    notes = []
+    if unnamed.height:
+        notes.append(
+            f"{unnamed.height} deployments name no location: each is taken for a location of its own"
+            + (
+                f", but {shared.height} at the coordinates of another for the same as that"
+                if shared.height
+                else ""
+            )
+        )
+    return located.drop("_named"), notes
+
+
 def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
     """The observations that count, with the label that each stands for."""
-    table = package.tables["observations"]
+    table = _level_of(_reject_orphans(package.tables))
     method = pl.col("classificationMethod").fill_null("human")
     counted = table if by == "all" else table.filter(method == by)
     notes = []
@@ -274,12 +310,38 @@ def _observations(package: _Package, by: By) -> tuple[pl.DataFrame, list[str]]:
         .then(pl.coalesce("scientificName", pl.lit("animal")))
         .when(kind.is_in(["human", "vehicle", "blank"]))
         .then(kind)
+        .when(kind == "empty")
+        .then(pl.lit(BLANK))
     )
     counted = _make_boxes(counted.with_columns(label.alias("_label")))
     vague = counted.filter(pl.col("_label").is_null()).height
     if vague:
         notes.append(f"{vague} observations are unknown or unclassified: they are no labels")
     return counted, notes
+
+
+def _reject_orphans(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """The observations without those whose media, or whose deployment if they name no media, is not there."""
+    rows, media, deployments = (tables[name] for name in ("observations", "media", "deployments"))
+    rows = reject_rows(
+        rows,
+        pl.col("mediaID").is_not_null() & ~pl.col("mediaID").is_in(media["mediaID"].implode()),
+        pl.format("names the media '{}', which the table of media does not have", "mediaID"),
+    )
+    unknown = ~pl.col("deploymentID").is_in(deployments["deploymentID"].implode())
+    return reject_rows(
+        rows,
+        pl.col("mediaID").is_null() & pl.col("deploymentID").is_not_null() & unknown,
+        pl.format("names the deployment '{}', which the table of deployments does not have", "deploymentID"),
+    )
+
+
+def _level_of(observations: pl.DataFrame) -> pl.DataFrame:
+    """Observations with their level; where they say none, those that name a media are of it."""
+    stated = pl.col("observationLevel").str.to_lowercase()
+    by_media = pl.when(pl.col("mediaID").is_null()).then(pl.lit("event")).otherwise(pl.lit("media"))
+    level = pl.when(stated.is_in(["media", "event"])).then(stated).otherwise(by_media)
+    return observations.with_columns(level.alias("observationLevel"))
 
 
 def _add_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -292,7 +354,7 @@ def _add_events(rows: pl.DataFrame, observations: pl.DataFrame) -> tuple[pl.Data
     rows = (
         _join_events_by_time(rows, _spans(observations))
         .join(own, on="media_id", how="left", maintain_order="left")
-        .with_columns(pl.coalesce("_own", "_spanning").alias("event_id"))
+        .with_columns(pl.coalesce("_own", "event_id", "_spanning").alias("event_id"))
     )
     unclear = rows.filter(pl.col("event_id").is_null() & (pl.col("_events") > 1)).height
     notes = []
