@@ -104,7 +104,7 @@ def look_up_renamed(paths: pl.Series, root: Path, source: Path) -> tuple[pl.Seri
     if not changed.any():
         return paths, []
     nothing = pl.Series([None], dtype=pl.String)
-    matched = match_files(before.zip_with(changed, nothing), root, source)
+    matched = match_files(before.zip_with(changed, nothing), pictures_below(root), source)
     count = len(matched) - matched.null_count()
     if not count:
         return paths, []
