@@ -5,12 +5,13 @@ Everything else in them it leaves as it is.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from trapline.errors import UsageError
 
@@ -46,9 +47,9 @@ def find_exiftool() -> str:
     if program is None:
         lacking = "is not installed" if shutil.which("exiftool") is None else "does not run"
         raise UsageError(
-            f"The program ExifTool, which writes keywords into copies of photos, {lacking} here. Install it "
-            "(Debian and Ubuntu: apt install libimage-exiftool-perl; others: https://exiftool.org), or write "
-            "sidecars with --mode sidecar."
+            f"The program ExifTool, which reads keywords and writes them into copies of photos, {lacking} "
+            "here. Install it (Debian and Ubuntu: apt install libimage-exiftool-perl; others: "
+            "https://exiftool.org). Sidecars are written without it, with --mode sidecar."
         )
     return program
 
@@ -66,18 +67,43 @@ def read_tag(program: str, photos: Sequence[Path], tag: str) -> list[str | None]
 
     Nor where ExifTool ends or hangs on a photo; after a few of these the rest is not read.
     """
-    texts: list[str | None] = []
+    answers = _read(program, photos, ["-s3", f"-{tag}"])
+    return [lines[0].strip() if lines else None for lines in answers]
+
+
+def read_lists(program: str, files: Sequence[Path], tags: Sequence[str]) -> list[dict[str, list[str]]]:
+    """The values of tags that are lists (`XMP-dc:Subject`) of each photo or sidecar, by their names alone.
+
+    Nothing of those on which ExifTool ends or hangs; after a few of these the rest is not read.
+    """
+    answers = _read(program, files, ["-j", *(f"-{tag}" for tag in tags)])
+    return [_lists("\n".join(lines)) for lines in answers]
+
+
+def _lists(text: str) -> dict[str, list[str]]:
+    if not text.strip():
+        return {}
+    values: dict[str, Any] = json.loads(text)[0]
+    values.pop("SourceFile", None)
+    return {
+        name: [str(one) for one in (value if isinstance(value, list) else [value])]
+        for name, value in values.items()
+    }
+
+
+def _read(program: str, photos: Sequence[Path], asked_for: Sequence[str]) -> list[list[str]]:
+    """The lines that ExifTool answers of each photo; none where it ends or hangs."""
+    read: list[list[str]] = []
     given_up = 0
-    while len(texts) < len(photos) and given_up < _MOST_GIVEN_UP:
-        waiting = photos[len(texts) :]
-        asked = [[f"-{tag}", _name_of(photo), "-echo3", _DONE, "-execute"] for photo in waiting]
+    while len(read) < len(photos) and given_up < _MOST_GIVEN_UP:
+        waiting = photos[len(read) :]
+        asked = [[*asked_for, _name_of(photo), "-echo3", _DONE, "-execute"] for photo in waiting]
         seconds = _READ_SECONDS[0] + _READ_SECONDS[1] * len(waiting)
-        answers = _ask([program, *_OWN_OPTIONS, "-q", "-fast", "-s3", "-m"], asked, seconds, "stdout")
-        texts += [lines[0].strip() if lines else None for lines in answers]
-        if len(texts) < len(photos):
-            texts.append(None)
+        read += _ask([program, *_OWN_OPTIONS, "-q", "-fast", "-m"], asked, seconds, "stdout")
+        if len(read) < len(photos):
+            read.append([])
             given_up += 1
-    return [*texts, *[None] * (len(photos) - len(texts))]
+    return [*read, *[[]] * (len(photos) - len(read))]
 
 
 def read_keywords(program: str, photos: Sequence[Path]) -> list[tuple[frozenset[str], frozenset[str]]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 
 from trapline.errors import UsageError
+from trapline.formats.keywords import label_by_keywords
 from trapline.formats.readers.class_folders import refuse_what_may_be_labels
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import PHOTOS_AT_ONCE, add_exif
@@ -36,6 +38,7 @@ def read_photo_folder(
     location: str | None = None,
     pattern: str | None = None,
     exif: bool = True,
+    keywords: Sequence[str] = (),
 ) -> Draft:
     """Photos as they come from the cameras: EXIF times, a location for each folder, events by time gap.
 
@@ -47,9 +50,11 @@ def read_photo_folder(
         pattern: a regular expression with named groups over the path, as in `(?P<location>[^/]+)_card`;
             groups: location, deployment, event, frame, time, or a column of your own.
         exif: read each photo's EXIF data for its time and camera; without, it has none.
+        keywords (KEYWORD): labels are the photos' keywords below this one, as in Species, or this one itself;
+            read with ExifTool from the photos and their XMP sidecars. A model's answers are left out.
 
     Raises:
-        DataError: no picture.
+        DataError: no picture, or no photo has such a keyword.
         UsageError: an option that cannot be right.
     """
     if location_level < 0:
@@ -67,6 +72,9 @@ def read_photo_folder(
         left_out.append(f"there are tables beside the photos ({', '.join(tables[:4])}), which are not read")
     if exif:
         rows, more = add_exif(rows, source)
+        notes += more
+    if keywords:
+        rows, more = label_by_keywords(rows, source, keywords)
         notes += more
     if pattern is not None:
         rows, more = apply_pattern(rows, pattern)

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 from trapline.catalog import as_name, refuse_gone
 from trapline.errors import DataError, UsageError
 from trapline.formats.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool, read_keywords
+from trapline.formats.keywords import TOP_KEYWORD
 from trapline.formats.writers.answers import (
     MediaObservations,
     describe_spread,
@@ -25,7 +26,6 @@ from trapline.formats.writers.answers import (
 from trapline.formats.writers.writing import Job, Written, put, writer
 
 CREATOR = "Trapline"
-TOP_KEYWORD = "Trapline"
 BEFORE = "before"
 """The level below which stand keywords of the model that a photo had already: a person gave them too."""
 Mode = Literal["sidecar", "copy"]
