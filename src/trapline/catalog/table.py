@@ -21,6 +21,7 @@ from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.errors import DataError, kind_of
 from trapline.notebook import as_html
+from trapline.storage import replace_whole
 from trapline.taxonomy import BLANK
 
 if TYPE_CHECKING:
@@ -257,17 +258,10 @@ class Catalog:
             "source": self.source,
             "info": self.facts.as_json(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
         metadata = {"trapline_catalog": as_listed(json.dumps(header, ensure_ascii=False))}
         # nobody asks for a part of a catalog, and statistics take half of the time
-        try:
-            with for_polars(partial, "wb") as file:
-                self.table.write_parquet(file, metadata=metadata, statistics=False)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        with replace_whole(path) as partial, for_polars(partial, "wb") as file:
+            self.table.write_parquet(file, metadata=metadata, statistics=False)
         return path
 
     @classmethod

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from trapline.formats.camtrap_dp_schema import BASE, TABLES, VERSION, columns
 from trapline.formats.deployments import Deployment
 from trapline.formats.json_file import read_json_object
 from trapline.formats.zones import format_instant
+from trapline.storage import replace_whole
 from trapline.tables import read_header, read_table
 from trapline.times import read_time
 
@@ -144,11 +146,9 @@ class CamtrapPackage:
         """
         texts = {f"{table}.csv": self._text(table) for table in TABLES}
         texts[DESCRIPTOR] = (json.dumps(descriptor, indent=2, ensure_ascii=False) + "\n").encode()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name, content in texts.items():
-            (self.folder / f"{name}.partial").write_bytes(content)
-        for name in texts:
-            (self.folder / f"{name}.partial").replace(self.folder / name)
+        with ExitStack() as all_written:  # it replaces the last one first, and so the descriptor last
+            for name, content in reversed(texts.items()):
+                all_written.enter_context(replace_whole(self.folder / name)).write_bytes(content)
         return list(texts)
 
     def _text(self, table: str) -> bytes:

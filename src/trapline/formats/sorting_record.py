@@ -11,7 +11,7 @@ from typing import Any
 from trapline.catalog import as_name, as_text
 from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
-from trapline.prediction import replace_text, sync_folder
+from trapline.storage import replace_text, sync_folder
 
 UNDO_FILE = "trapline-sorted.json"
 _PARTIAL = ".trapline-partial"

@@ -29,7 +29,8 @@ from trapline.models.graph_parts import forget_exporter
 from trapline.models.halting import Halt, halt_for
 from trapline.models.runtimes import Session, open_session
 from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
-from trapline.models.whole_file import fingerprint_of, replace_whole
+from trapline.models.whole_file import fingerprint_of
+from trapline.storage import replace_whole
 
 METADATA_KEY = "trapline_detector"
 CATEGORIES = {1: ("animal",), 3: ("animal", "person", "vehicle")}

@@ -39,7 +39,8 @@ from trapline.models.graph_parts import (
 from trapline.models.graph_probabilities import append_probabilities
 from trapline.models.self_contained import parse_model
 from trapline.models.trial import mark_passed
-from trapline.models.whole_file import MAX_BYTES, open_whole, replace_whole
+from trapline.models.whole_file import MAX_BYTES, open_whole
+from trapline.storage import replace_whole
 
 MIN_OPSET = 13  # Softmax before it flattened its input
 

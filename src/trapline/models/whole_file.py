@@ -1,4 +1,4 @@
-"""The bytes of a model file: of a regular file, whole and no more than a model can have; or written whole."""
+"""The bytes of a model file: of a regular file, whole and no more than a model can have."""
 
 from __future__ import annotations
 
@@ -35,20 +35,6 @@ def open_whole(path: Path) -> Iterator[BufferedReader]:
         if status.st_size > MAX_BYTES:
             raise DataError(f"{path} has {status.st_size:,} bytes; a model file has {MAX_BYTES:,} at most.")
         yield file
-
-
-@contextmanager
-def replace_whole(path: Path) -> Iterator[Path]:
-    """Where to write a file that takes the place of `path` at the end, and of which nothing is left if that
-    does not come.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def fingerprint_of(content: bytes) -> str:

@@ -34,5 +34,3 @@ from .table import Task as Task
 from .table import check_labels as check_labels
 from .table import fixed_columns as fixed_columns
 from .table import refuse_foreign_header as refuse_foreign_header
-from .table import replace_text as replace_text
-from .table import sync_folder as sync_folder

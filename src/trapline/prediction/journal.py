@@ -25,8 +25,7 @@ import numpy.typing as npt
 
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.prediction.inputs import key, state
-from trapline.prediction.table import sync_folder
-from trapline.storage import lock
+from trapline.storage import lock, sync_folder
 
 _LENGTH = struct.Struct("<I")
 _DIGEST_SIZE = 16

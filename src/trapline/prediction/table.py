@@ -26,6 +26,7 @@ from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.ranks import Ranks
 from trapline.prediction.summary import Tally
+from trapline.storage import replace_text, replace_whole, sync_folder
 from trapline.tables import (
     MISSING,
     Reading,
@@ -375,23 +376,19 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     rows = rows if ranks is None else ranks.add_lazily(rows)
     header = json.dumps(head.header(), indent=1)
     refuse_foreign_header(path)
-    partial, beside = path.with_name(path.name + ".partial"), path.with_name(path.name + ".json")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         parquet = path.suffix.lower() == ".parquet"
         metadata = {"trapline_predictions": header}
-        with for_polars(partial, "wb") as file:
-            if parquet:
-                rows.sink_parquet(file, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
-            else:
-                rows.sink_csv(file, sync_on_close="all")
-        if not parquet:
-            replace_text(beside, header)
-        partial.replace(path)
+        with replace_whole(path) as partial:
+            with for_polars(partial, "wb") as file:
+                if parquet:
+                    rows.sink_parquet(file, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
+                else:
+                    rows.sink_csv(file, sync_on_close="all")
+            if not parquet:
+                replace_text(path.with_name(path.name + ".json"), header)
         sync_folder(path.parent)
     except (OSError, pl.exceptions.PolarsError) as error:
-        with suppress(OSError):
-            partial.unlink()
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path} cannot be written: {reason}.") from error
     return path
@@ -421,23 +418,3 @@ def _is_header(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return True
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, and through to the disk."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a renaming outlive a power cut; where folders cannot be opened (Windows) the system sees to it."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -1,4 +1,4 @@
-"""Where bytes come from and go to: files fetched, archives taken apart, one writer at a time."""
+"""Where bytes come from and go to: files fetched or written whole, archives unpacked, one writer at once."""
 
 import lazy_loader
 

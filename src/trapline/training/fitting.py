@@ -22,6 +22,7 @@ from trapline.metrics import LOWER_IS_BETTER, measure
 from trapline.models import Calibration, Weights, apply_calibration, blank_column
 from trapline.models.networks import Network, build_network
 from trapline.recipes import NetworkRecipe
+from trapline.storage import replace_whole
 from trapline.training.augment import augment, cut, mix
 from trapline.training.batches import Batches, Rows, TrainingPixels, needs_mixing
 from trapline.training.history import write_history
@@ -484,9 +485,8 @@ class _Loop:
         }
         names = ["best.ckpt"] if fitting.chooses and fitting.best == fitting.epoch - 1 else []
         for name in (*names, "last.ckpt"):  # that one last: until it is there the epoch is made again
-            half_written = self.folder / f"{name}.partial"
-            torch.save(state, half_written)
-            half_written.replace(self.folder / name)
+            with replace_whole(self.folder / name) as partial:
+                torch.save(state, partial)
 
 
 def bf16_pays(network: nn.Module) -> bool:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from trapline.catalog import harmless_cell
 from trapline.metrics import accuracy, categorical_cross_entropy, log_loss, top_k
+from trapline.storage import replace_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,13 +57,11 @@ def write_history(history: History | NodeHistory, folder: Path) -> Path:
     A cell without a number is empty.
     """
     path = folder / "history.csv"
-    partial = path.with_name("history.csv.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with replace_whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(history[0]))
         writer.writeheader()
         for row in history:
             writer.writerow({name: _short(value) for name, value in row.items()})
-    partial.replace(path)
     return path
 
 

@@ -11,6 +11,7 @@ from trapline.competitions.code_execution.extract import PACKED, extract
 from trapline.competitions.submission import find_absent, read_format, refuse_numbers, translate_labels
 from trapline.errors import DataError, UsageError
 from trapline.models import Card, EventPooling, ModelFile
+from trapline.storage import replace_whole
 
 DEFAULT_HOURS = 8.0
 DEFAULT_ABSENT = 0.001
@@ -120,14 +121,14 @@ def _pooling(card: Card) -> str:
 
 
 def _write_zip(output: Path, files: dict[str, bytes]) -> None:
-    partial = output.with_name(output.name + ".partial")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            replace_whole(output) as partial,
+            zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             for name, content in files.items():
                 member = zipfile.ZipInfo(name, _DATE)
                 member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
                 archive.writestr(member, content)
-        partial.replace(output)
     except OSError as error:
         raise DataError(f"{output} cannot be written: {error.strerror or error}.") from error

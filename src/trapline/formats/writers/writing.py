@@ -15,6 +15,7 @@ from trapline.formats.writers.detected import is_sure, kind_of
 from trapline.options import Option, check_options, options_of
 from trapline.prediction import Predictions, Ranks
 from trapline.registry import Registry
+from trapline.storage import replace_whole
 from trapline.taxonomy import KINDS, Kind, Label, Taxonomy, default_kind, plain
 
 _ALL_ALIKE: tuple[Kind, ...] = ("blank", "human", "vehicle")
@@ -308,8 +309,6 @@ def _notes_of_catalog(catalog: Catalog) -> list[str]:
 
 def put(path: Path, content: str | bytes) -> Path:
     """Write a file whole or not at all; in text bytes of names that are no UTF-8 as tables have them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content if isinstance(content, bytes) else as_listed(content).encode())
-    partial.replace(path)
+    with replace_whole(path) as partial:
+        partial.write_bytes(content if isinstance(content, bytes) else as_listed(content).encode())
     return path
