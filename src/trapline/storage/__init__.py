@@ -1,4 +1,4 @@
-"""Where bytes come from and go to: files fetched or written whole, archives unpacked, one writer at once."""
+"""Where bytes come from and go to: files fetched or written whole, archives opened, one writer at a time."""
 
 import lazy_loader
 

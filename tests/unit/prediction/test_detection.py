@@ -218,7 +218,7 @@ def test_categories_are_named_or_asked_for(tmp_path: Path) -> None:
     three = write_detector(tmp_path / "three.onnx", categories=3)
     assert Detector(three).categories == ("animal", "person", "vehicle")
     two = write_detector(tmp_path / "two.onnx", categories=2)
-    with pytest.raises(UsageError, match="finds 2 categories; name them in its order with --categories"):
+    with pytest.raises(UsageError, match="finds 2 categories; name them in its order with categories"):
         Detector(two)
     assert Detector(two, categories=["cat", "dog"]).categories == ("cat", "dog")
 
