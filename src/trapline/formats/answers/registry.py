@@ -16,6 +16,7 @@ import polars as pl
 from trapline.catalog import BLANK_WORDS, Catalog, content_hash
 from trapline.errors import DataError, UsageError
 from trapline.formats.naming import match_names
+from trapline.formats.unknown import what_to_do
 from trapline.options import Option, check_options, options_of
 from trapline.prediction import PredictionFacts, Predictions, check_labels, fixed_columns
 from trapline.registry import Registry
@@ -227,8 +228,8 @@ def _choose(source: Path, format: str) -> tuple[AnswerReader, str]:
         if (why := reader.recognise(source)) is not None:
             return reader, why
     raise DataError(
-        f"{source} is of no form of answers that Trapline recognises. Name one with --format: "
-        f"{', '.join(ANSWER_READERS)}."
+        f"{source} is of no form of answers that Trapline recognises.{what_to_do(source)} "
+        f"Name one with --format: {', '.join(ANSWER_READERS)}."
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from trapline.catalog import Catalog, ReadAs, assign_events, identify, relocate
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
+from trapline.formats.unknown import what_to_do
 from trapline.options import Option, check_options, check_positional, options_of
 from trapline.registry import GuestError, Registry
 from trapline.tables import Reading, open_reading
@@ -157,7 +158,8 @@ def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
             f"{source} is a video, and photos are looked at here: give a folder of frames taken out of it."
         )
     raise DataError(
-        f"{source} is of no format that Trapline recognises. Name one with --format: {', '.join(READERS)}."
+        f"{source} is of no format that Trapline recognises.{what_to_do(source)} "
+        f"Name one with --format: {', '.join(READERS)}."
     )
 
 
