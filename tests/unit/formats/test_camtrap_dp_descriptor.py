@@ -330,3 +330,10 @@ def test_a_package_of_a_draft_as_it_was_published_is_read(field: Path) -> None:
     assert catalog.table["event_id"].null_count() == 0
     assert catalog.table["location_id"].n_unique() == 4
     assert catalog.table["labels"].null_count() < len(catalog)
+
+
+def test_observations_that_name_no_media_and_no_event_are_refused(tmp_path: Path) -> None:
+    observations = "observationID,observationType,scientificName\no1,animal,Lynx lynx\n"
+    files = {**WHOLE, "observations.csv": observations, "datapackage.json": describe()}
+    with pytest.raises(DataError, match=r"observations\.csv names neither mediaID nor eventID"):
+        read(write(tmp_path / "dp", files))

@@ -179,6 +179,11 @@ def _read_one(folder: Path, file: Path | None, descriptor: dict[str, Any], table
         for rows, name in read:
             renamed = _rename(rows, table, name)
             refuse_missing_columns(Path(name), renamed.columns, NEEDED[table])
+            if table == "observations" and not {"mediaID", "eventID"} & set(renamed.columns):
+                raise DataError(
+                    f"{name} names neither mediaID nor eventID, so that it cannot be told what was observed in "
+                    f"which media; it has: {', '.join(renamed.columns)}."
+                )
             if level is not None:
                 renamed = renamed.with_columns(pl.lit(level).alias("observationLevel"))
             parts.append(renamed)
