@@ -181,7 +181,7 @@ def _read_one(folder: Path, file: Path | None, descriptor: dict[str, Any], table
             refuse_missing_columns(Path(name), renamed.columns, NEEDED[table])
             if table == "observations" and not {"mediaID", "eventID"} & set(renamed.columns):
                 raise DataError(
-                    f"{name} names neither mediaID nor eventID, so that it cannot be told what was observed in "
+                    f"{name} names neither mediaID nor eventID, so it cannot be told what was observed in "
                     f"which media; it has: {', '.join(renamed.columns)}."
                 )
             if level is not None:
