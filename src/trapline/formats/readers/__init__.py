@@ -1,6 +1,7 @@
 """One file a foreign format that a catalog is read from; each registers its reader."""
 
 from trapline.formats.readers import (  # noqa: F401  they register themselves
+    addaxai,
     camtrap_dp,
     class_folders,
     coco_camera_traps,
