@@ -94,7 +94,7 @@ def test_what_the_system_refuses_is_said_without_a_traceback(
     status, error = said(
         ["catalog", "labels.csv", "--check", "none", "-o", "taken.parquet", "--force"], capsys
     )
-    assert (status, "Is a directory" in error or "denied" in error) == (1, True)
+    assert (status, "is a folder" in error or "denied" in error) == (1, True)
     assert not list(files.glob("*.partial"))
     with pytest.raises(OSError, match="labels"):
         main(["--debug", "catalog", "labels.csv", "--check", "none", "-o", "labels.csv/x.parquet"])
