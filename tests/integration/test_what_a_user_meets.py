@@ -13,7 +13,7 @@ import pytest
 
 from trapline.cli import main
 from trapline.cli._steps import reporter
-from trapline.errors import kind_of
+from trapline.errors import DataError, kind_of
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -96,7 +96,7 @@ def test_what_the_system_refuses_is_said_without_a_traceback(
     )
     assert (status, "is a folder" in error or "denied" in error) == (1, True)
     assert not list(files.glob("*.partial"))
-    with pytest.raises(OSError, match="labels"):
+    with pytest.raises(DataError, match="labels"):
         main(["--debug", "catalog", "labels.csv", "--check", "none", "-o", "labels.csv/x.parquet"])
 
     def full(*_: object, **__: object) -> None:
