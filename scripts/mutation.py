@@ -30,7 +30,7 @@ ROOMS = {
     "promises": ("metrics/promise.py", "models/doubts.py"),
     "pooling": ("*/pooling.py", "*/frames.py", "*/location_answers.py"),
     "roll-up": ("taxonomy/rollup.py", "taxonomy/sums.py"),
-    "leaks": ("catalog/leaks.py", "catalog/duplicates.py"),
+    "leaks": ("catalog/leaks.py", "catalog/identity.py"),
     "folds": ("catalog/split*.py", "catalog/groups.py", "catalog/grouping.py"),
     "matching": ("evaluation/matching.py",),
     "journal": ("*/journal.py",),
