@@ -201,24 +201,29 @@ def _hash(file: MediaFile) -> str | None:
         return file.content_hash
 
 
-def identify(catalog: Catalog, on_file: Callable[[int], object] = lambda number: None) -> Catalog:
-    """The catalog with the columns `CONTENT`: every file is read whole, once.
+def identify(
+    catalog: Catalog,
+    on_file: Callable[[int], object] = lambda number: None,
+    *,
+    only: pl.Series | None = None,
+) -> Catalog:
+    """The catalog with the columns `CONTENT`: every file is read whole.
 
     What was known of files that cannot be read stays.
 
     Args:
         catalog: the media.
         on_file: told how many more were read, for a progress display.
+        only: one boolean a media, which are read; of the others stays what is known.
     """
     files = media_files(catalog)
-    digests = []
-    for digest in _in_threads(_hash, files):
-        digests.append(digest)
+    wanted = list(range(len(files))) if only is None else only.arg_true().to_list()
+    chosen = [files[row] for row in wanted]
+    sizes, digests = [file.size for file in files], [file.content_hash for file in files]
+    read = zip(wanted, _in_threads(_hash, chosen), _in_threads(size_of, chosen), strict=True)
+    for row, digest, size in read:
+        digests[row], sizes[row] = digest, None if digest is None else size
         on_file(1)
-    sizes = [
-        None if digest is None else size
-        for size, digest in zip(_in_threads(size_of, files), digests, strict=True)
-    ]
     table = catalog.table.with_columns(
         pl.Series("content_size", sizes, CONTENT["content_size"]),
         pl.Series("content_hash", digests, CONTENT["content_hash"]),

@@ -25,8 +25,6 @@ _DECLARE_UTF8 = ("-if", "not $CurrentIPTCDigest", "-IPTC:CodedCharacterSet=UTF8"
 # The user's own configuration could give tags another meaning.
 _OWN_OPTIONS = ("-config", "", "-@", "-", "-common_args")
 _DONE = "{done}"
-_SIGN, _BETWEEN = "\x02", "\x1f"
-"""What stands before a list of keywords, and between two of them."""
 _SECONDS = 60
 """How long writing a photo may take on average; ExifTool needs a hundredth of a second."""
 
@@ -83,7 +81,7 @@ def read_lists(program: str, files: Sequence[Path], tags: Sequence[str]) -> list
 def _lists(text: str) -> dict[str, list[str]]:
     if not text.strip():
         return {}
-    values: dict[str, Any] = json.loads(text)[0]
+    values: dict[str, Any] = json.loads(text, parse_int=str, parse_float=str)[0]  # "1.50" is a keyword too
     values.pop("SourceFile", None)
     return {
         name: [str(one) for one in (value if isinstance(value, list) else [value])]
@@ -108,16 +106,14 @@ def _read(program: str, photos: Sequence[Path], asked_for: Sequence[str]) -> lis
 
 def read_keywords(program: str, photos: Sequence[Path]) -> list[tuple[frozenset[str], frozenset[str]]]:
     """The flat keywords of each photo (XMP, IPTC), and those with levels; none where they cannot be read."""
-    form = f"{_SIGN}$XMP-dc:Subject{_SIGN}${IPTC_KEYWORDS}{_SIGN}$XMP-lr:HierarchicalSubject"
-    asked = [["-p", form, _name_of(photo), "-echo3", _DONE, "-execute"] for photo in photos]
-    command = [program, *_OWN_OPTIONS, "-q", "-q", "-fast", "-m", "-sep", _BETWEEN]
-    seconds = _READ_SECONDS[0] + _READ_SECONDS[1] * len(photos)
-    keywords = []
-    for lines in _ask(command, asked, seconds, "stdout"):
-        lists = [set(text.split(_BETWEEN)) - {""} for text in "".join(lines).split(_SIGN)[1:]]
-        xmp, iptc, levels = lists if len(lists) == 3 else (set(), set(), set())
-        keywords.append((frozenset(xmp | iptc), frozenset(levels)))
-    return keywords + [(frozenset(), frozenset())] * (len(photos) - len(keywords))
+    tags = ("XMP-dc:Subject", IPTC_KEYWORDS, "XMP-lr:HierarchicalSubject")
+    return [
+        (
+            frozenset(values.get("Subject", [])) | frozenset(values.get("Keywords", [])),
+            frozenset(values.get("HierarchicalSubject", [])),
+        )
+        for values in read_lists(program, photos, tags)
+    ]
 
 
 def _name_of(photo: Path) -> str:

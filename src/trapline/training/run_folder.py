@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import yaml
 
-from trapline.catalog import Catalog, identify, training_fingerprint
+from trapline.catalog import Catalog, identify, known_labels, training_fingerprint
 from trapline.errors import UsageError
 from trapline.recipes import Recipe, read_recipe
 
@@ -54,7 +55,10 @@ def opened(folder: Path, recipe: Recipe, catalog: Catalog) -> Iterator[None]:
     ours = fresh and not is_run(folder)
     if fresh:
         folder.mkdir(parents=True, exist_ok=True)
-        identify(catalog).save(folder / CATALOG)
+        learnt = pl.col("split").is_in(["train", "validation"]) | pl.col("split").is_null()
+        labelled = known_labels(catalog.table).is_not_null()
+        read = catalog.table.select((learnt & labelled).alias("read"))["read"]  # test photos stay unread
+        identify(catalog, only=read).save(folder / CATALOG)
         text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         (folder / RECIPE).write_text(text, encoding="utf-8")
     try:

@@ -46,6 +46,14 @@ def test_what_a_file_holds_now_counts_before_what_was_kept_of_it(tmp_path: Path)
     assert equal_files(media_files(known)) == [[0, 1]]
 
 
+def test_only_the_files_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path, {"a": b"one", "b": b"two"})
+    some = identify(catalog, only=pl.Series([True, False]))
+    assert some.table["content_hash"].is_null().to_list() == [False, True]
+    assert some.table["content_size"].to_list() == [3, None]
+    assert identify(some).table["content_hash"][0] == some.table["content_hash"][0]
+
+
 def test_of_which_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
     gone = MediaFile(tmp_path / "gone")
     assert equal_files([gone, MediaFile(tmp_path / "other")]) == []

@@ -64,6 +64,17 @@ def test_a_models_word_is_told_where_to_go(tmp_path: Path) -> None:
     assert "trapline predictions" in " ".join(catalog.facts.notes)
 
 
+def test_a_box_outside_its_photo_is_told_of_and_other_columns_are_kept(tmp_path: Path) -> None:
+    row = detection("A\\1.jpg", "fox", 0.9, True)
+    row[HEAD.index("bbox_right")] = 500
+    head = [*HEAD, "Latitude"]
+    catalog = read(table(tmp_path / "results_detections.csv", [[*row, "46.5"]], head))
+    assert catalog.table["boxes"][0] is None
+    assert "1 boxes are outside their photos" in " ".join(catalog.facts.notes)
+    assert "results_detections.csv line 2" in " ".join(catalog.facts.notes)
+    assert catalog.table["addaxai_Latitude"].to_list() == ["46.5"]
+
+
 def test_the_table_of_files_names_photos_and_no_labels(tmp_path: Path) -> None:
     head = ["relative_path", "data_type", "n_detections", "max_confidence", "human_verified"]
     rows: list[list[object]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,27 +38,38 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
             f"{source} is not in MegaDetector's batch format: it lacks 'images' or their categories."
         )
     classes = document.get("classification_categories") or {}
-    names: list[str] = []
-    told: list[dict[str, float]] = []
-    reasons: list[str | None] = []
-    numbered = usable_entries(source, "images", entries, "file")
-    for _, entry in numbered:
-        names.append(entry["file"])
-        scores, reason = _scores(entry, categories, classes, threshold)
-        told.append(scores)
-        reasons.append(reason)
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
     tools = [as_foreign_text(info.get(key)) for key in ("detector", "classifier")]
-    most = max((len(scores) for scores in told), default=1)
+    return _collect(
+        source,
+        ("images", "file"),
+        entries,
+        lambda entry: _scores(entry, categories, classes, threshold),
+        " and ".join(tool for tool in tools if tool and tool != "unknown") or "MegaDetector",
+        threshold,
+    )
+
+
+def _collect(
+    source: Path,
+    keys: tuple[str, str],
+    entries: Sequence[Any],
+    scores_of: Callable[[Mapping[str, Any]], tuple[dict[str, float], str | None]],
+    tool: str,
+    threshold: float,
+) -> ToolAnswers:
+    """The answers of all entries; `keys` are those of their list, and of the file's name in an entry."""
+    numbered = usable_entries(source, keys[0], entries, keys[1])
+    answers = [scores_of(entry) for _, entry in numbered]
     return ToolAnswers.of_scores(
-        told,
-        names,
-        reasons,
-        tool=" and ".join(tool for tool in tools if tool and tool != "unknown") or "MegaDetector",
+        [scores for scores, _ in answers],
+        [entry[keys[1]] for _, entry in numbered],
+        [reason for _, reason in answers],
+        tool=tool,
         task="single-label",
-        kept=max(1, most),
-        entry=lambda index: f"images[{numbered[index][0]}]",
+        kept=max((len(scores) for scores, _ in answers), default=1) or 1,
+        entry=lambda index: f"{keys[0]}[{numbered[index][0]}]",
         notes=[
             f"detections of a confidence below {threshold:g} do not count: a photo without another is blank"
         ],
@@ -119,33 +130,16 @@ def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> To
         raise DataError(
             f"{source} is not in PyTorch-Wildlife's form: it lacks 'annotations' or 'categories'."
         )
-    names: list[str] = []
-    told: list[dict[str, float]] = []
-    reasons: list[str | None] = []
-    numbered = usable_entries(source, "annotations", entries, "img_id")
-    for _, entry in numbered:
-        names.append(entry["img_id"])
+
+    def scores_of(entry: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
         try:
             pairs = _pairs(entry, categories)
-            surest, confidence = max(pairs, key=lambda pair: pair[1], default=(BLANK, 0.0))
-            sure = confidence >= threshold
-            told.append({surest: confidence} if sure else {BLANK: 1 - confidence})
-            reasons.append(None)
         except (KeyError, TypeError, ValueError) as error:
-            told.append({})
-            reasons.append(f"a detection is damaged: {error!r}")
-    return ToolAnswers.of_scores(
-        told,
-        names,
-        reasons,
-        tool="PyTorch-Wildlife",
-        task="single-label",
-        kept=1,
-        entry=lambda index: f"annotations[{numbered[index][0]}]",
-        notes=[
-            f"detections of a confidence below {threshold:g} do not count: a photo without another is blank"
-        ],
-    )
+            return {}, f"a detection is damaged: {error!r}"
+        surest, confidence = max(pairs, key=lambda pair: pair[1], default=(BLANK, 0.0))
+        return {surest: confidence} if confidence >= threshold else {BLANK: 1 - confidence}, None
+
+    return _collect(source, ("annotations", "img_id"), entries, scores_of, "PyTorch-Wildlife", threshold)
 
 
 def _pairs(entry: Mapping[str, Any], categories: Mapping[str, str]) -> Sequence[tuple[str, float]]:

@@ -53,6 +53,10 @@ def read_addaxai(
     counts = {"human": verified, "machine": ~verified, "all": pl.lit(True)}[classified_by]
     detections = {*_OF_DETECTIONS} <= set(table.columns)
     label = pl.when(counts).then("label") if detections else pl.lit(None, pl.String)
+    used = {*_OF_ALL, *_OF_DETECTIONS, *_SIDES, "absolute_path", "DateTimeOriginal", "_place"}
+    kept = [name for name in table.columns if name not in used]
+    boxed_rows = {*_SIDES, *_OF_DETECTIONS} <= set(table.columns)
+    with_box = table["bbox_left"].is_not_null() if boxed_rows else pl.lit(False)
     rows = table.select(
         normal_paths(table["relative_path"], folder).alias("file_path"),
         "_place",
@@ -63,12 +67,15 @@ def read_addaxai(
         pl.when(pl.col("data_type").str.starts_with("vid")).then(pl.lit("video/mp4")).alias("_mediatype"),
         _boxes(table).alias("box"),
         (verified & detections).alias("verified"),
+        *(pl.col(name).alias(f"addaxai_{name}") for name in kept),
     )
+    odd = rows.filter(pl.col("box").is_null() & with_box)
     together = rows.group_by("file_path", maintain_order=True).agg(
         pl.col("_place", "_time_text", "_mediatype").first(),
         pl.col("label").drop_nulls().unique(maintain_order=True).alias("labels"),
         pl.col("box").drop_nulls().alias("boxes"),
         pl.col("verified").any(),
+        pl.col("^addaxai_.*$").drop_nulls().unique(maintain_order=True).str.join("; ").replace("", None),
     )
     some = pl.col("labels").list.len() > 0
     boxed = pl.col("boxes").list.len() > 0
@@ -79,6 +86,11 @@ def read_addaxai(
     ).drop("verified")
     people = int(together["verified"].sum())
     notes = []
+    if odd.height:
+        notes.append(
+            f"{odd.height:,} boxes are outside their photos or without a confidence, and are left out: "
+            f"{odd['_place'][0]}"
+        )
     if detections:
         notes.append(f"labels of people: {people:,} of {media.height:,} photos were verified by one")
     if detections and classified_by == "human" and people < media.height:

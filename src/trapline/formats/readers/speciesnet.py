@@ -12,12 +12,11 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX
 from trapline.errors import DataError
-from trapline.formats.json_file import is_number, read_json_object
+from trapline.formats.json_file import is_number, keys_at_the_start, read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
 from trapline.tables import RejectedRow, reject
 
-_START = re.compile(rb'\A\s*\{\s*("info"\s*:\s*\{[^{}]*\}\s*,\s*)?"(?P<key>predictions|instances)"\s*:\s*\[')
 _WHOLE_IMAGE = "0"  # SpeciesNet 5's detection that stands for the whole photo
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CATEGORIES = {"1": "animal", "2": "person", "3": "vehicle"}
@@ -28,9 +27,8 @@ _OUTSIDE = 0.01
 def _recognise(source: Path) -> str | None:
     if source.suffix.lower() != ".json" or not source.is_file():
         return None
-    with source.open("rb") as file:
-        match = _START.match(file.read(4096))
-    return f"it is JSON with '{match['key'].decode()}'" if match else None
+    key = next((key for key in keys_at_the_start(source)[0] if key in ("predictions", "instances")), None)
+    return f"it is JSON with '{key}'" if key else None
 
 
 @reader("speciesnet", recognise=_recognise)
