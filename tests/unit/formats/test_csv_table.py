@@ -246,6 +246,7 @@ def test_no_label_is_lost_and_none_is_made(
     assert catalog.table["file_path"].to_list() == list(dict.fromkeys(path for path, _ in rows))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_are_read(tmp_path: Path) -> None:
     lines = [
         f"c{n % 90}/{n}.jpg,l{n % 8},s{n % 90},2020-01-{n % 28 + 1:02} 10:00:00\n" for n in range(100_000)

@@ -163,6 +163,7 @@ def test_without_exiftool_it_is_said_what_was_not_read(
     assert any("1 photos without a time have a block" in note for note in catalog.facts.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the program is a shell's")
 @pytest.mark.parametrize("work", ["sleep 60", "exit 3", "kill -9 $$"])
 def test_a_photo_on_which_exiftool_ends_or_hangs_costs_its_own_time_only(

@@ -11,7 +11,10 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.readers import read
 from trapline.formats.writers.xmp import sidecar
 
-pytestmark = pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs ExifTool")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs ExifTool"),
+]
 
 
 def photo(folder: Path, name: str, *arguments: str) -> Path:

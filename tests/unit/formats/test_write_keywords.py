@@ -19,6 +19,8 @@ from trapline.formats.exiftool import add_tags, find_exiftool
 from trapline.prediction import Predictions
 from trapline.prediction.table import FIXED
 
+pytestmark = pytest.mark.slow  # each starts ExifTool
+
 FOX = ["fox", "Vulpes vulpes"]
 FOX_LEVELS = ["Trapline|species|fox", "Trapline|taxon|Mammalia|Carnivora|Canidae|Vulpes|Vulpes vulpes"]
 

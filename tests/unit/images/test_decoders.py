@@ -13,6 +13,8 @@ from PIL import Image
 from trapline.errors import TraplineError
 from trapline.images import Box, CropPolicy, Decoder, ImageError, Limits, Preprocessing, decoders, prepare
 
+pytestmark = pytest.mark.slow  # each starts processes
+
 SIZE = Preprocessing(height=32, width=48)
 
 HAUNTED = """

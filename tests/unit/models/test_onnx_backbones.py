@@ -35,6 +35,7 @@ def test_an_unknown_backbone_is_told_what_there_is() -> None:
         backbones.path("lite9")
 
 
+@pytest.mark.slow
 def test_lite0_is_timms_network_with_the_packages_weights() -> None:
     timm = pytest.importorskip("timm")
     torch = pytest.importorskip("torch")

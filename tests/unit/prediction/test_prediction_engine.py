@@ -337,6 +337,7 @@ def test_limits_make_failed_rows(model: ModelFile, tmp_path: Path) -> None:
     assert result.failed["reason"].to_list() == ["30 × 20 pixels are more than the limit of 599"] * 2
 
 
+@pytest.mark.slow
 def test_a_photo_that_crashes_or_hangs_the_decoder_costs_its_row(
     model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,6 +459,7 @@ def test_an_estimate_times_a_sample_and_writes_nothing(model: ModelFile, tmp_pat
     assert (after.earlier, after.sampled, after.failed) == (9, 1, 1)
 
 
+@pytest.mark.slow
 def test_an_estimate_counts_the_start_of_the_decoding_processes_once(
     model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

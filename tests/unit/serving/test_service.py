@@ -48,6 +48,7 @@ async def longest_gap(working: asyncio.Future[Any]) -> float:
     return longest
 
 
+@pytest.mark.slow
 def test_json_that_takes_long_keeps_nobody_else_waiting(
     settings: Settings, world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
