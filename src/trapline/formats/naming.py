@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from trapline.catalog import as_text
 from trapline.errors import DataError
@@ -21,7 +22,8 @@ def match_names(
 
     Names are matched from their ends, folder by folder: a name may lack leading folders that the path has,
     or have more. They are compared to the letter; where that finds nothing with backslashes as slashes, then
-    with accents in one form (NFC), then without regard to case: each only where one path alone can be meant.
+    with accents in one form (NFC), then without regard to case, then with `%20` as a blank and
+    without blanks at the edges of names: each only where one path alone can be meant.
     A path that a name has in a stricter form is no other's in a looser one.
 
     Args:
@@ -86,7 +88,12 @@ def _fold_case(name: str) -> str:
     return _compose(name).casefold()
 
 
-_FORMS: tuple[Callable[[str], str], ...] = (_normalise_path, _slashes, _compose, _fold_case)
+def _decode(name: str) -> str:
+    """As `_fold_case`, what addresses cannot hold (`%20`) as on the disk, without blanks at the edges."""
+    return re.sub(r"\s*/\s*", "/", _fold_case(unquote(name))).strip()
+
+
+_FORMS: tuple[Callable[[str], str], ...] = (_normalise_path, _slashes, _compose, _fold_case, _decode)
 """In which names are compared, one after the other: what is the same to the letter is the same before what is
 the same on a disk that does not tell accents or cases apart."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
@@ -44,8 +45,9 @@ _KIND_OF_NAME: dict[str, Kind] = {
 
 
 def plain(name: str) -> str:
-    """A name for comparing: without case, with underscores and runs of spaces as one space."""
-    return " ".join(name.replace("_", " ").split()).casefold()
+    """A name for comparing: without case, accents in one form, underscores and runs of spaces one space."""
+    composed = name if name.isascii() else unicodedata.normalize("NFC", name)
+    return " ".join(composed.replace("_", " ").split()).casefold()
 
 
 def group_spelt_alike(names: Iterable[str]) -> list[tuple[str, ...]]:

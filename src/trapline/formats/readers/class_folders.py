@@ -170,6 +170,7 @@ def read_class_folders(
         notes=notes,
         left_out=files.left_out,
         unreadable_folders=files.unreadable_folders,
+        from_disk=True,
     )
 
 

@@ -14,6 +14,7 @@ from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
 from trapline.formats.readers.folders import is_hidden
 from trapline.formats.readers.on_disk import URL, look_up_paths
+from trapline.formats.readers.other_forms import as_on_disk
 from trapline.formats.readers.registry import reader
 from trapline.formats.readers.several_rows import one_row_a_media
 from trapline.formats.readers.taxon_columns import finest_taxon, name_taxa_together
@@ -155,6 +156,9 @@ def read_csv_table(
         notes.append(_describe_ranks(ranks, rows["_label"]))
     rows = reject_rows(rows, pl.col("file_path").is_null(), "has no path")
     paths, more = look_up_paths(rows["file_path"], folder, source, asked=root is not None)
+    if exif:
+        paths, renamed = as_on_disk(paths, folder)
+        more += renamed
     rows = rows.with_columns(paths)
     notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}", *notes, *more]
     if "split" in rows.columns:

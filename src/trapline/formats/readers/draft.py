@@ -26,10 +26,13 @@ from trapline.catalog import (
 )
 from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
+from trapline.formats.readers.other_forms import as_on_disk
 from trapline.formats.times import parse_times, to_utc
 from trapline.formats.videos import count_videos, leave_out_videos
 from trapline.tables import MOST_KEPT, Reading, current_reading, describe_lines, reject_rows
 from trapline.taxonomy import BLANK, group_spelt_alike
+
+_NAMES = ("location_id", "deployment_id", "event_id")
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Draft:
             says that a media is, `_mediatype` (`video/mp4`). Videos among them are left out by `finish`.
         root: the folder that `file_path` is relative to.
         source: what was read, for people.
+        from_disk: whether the paths are those of files that were found there, and not as a table has them.
         time_source: where `_time_text` was found: `metadata` or `filename`.
         notes: what a person should know of how it was read.
         left_out: what of the source is not among the rows, in sentences for people.
@@ -59,6 +63,7 @@ class Draft:
     left_out: list[str] = field(default_factory=list)
     unreadable_folders: list[str] = field(default_factory=list)
     others: dict[str, JsonValue] = field(default_factory=dict)
+    from_disk: bool = False
 
     def __post_init__(self) -> None:
         """Refuse rows that no catalog can be made of.
@@ -122,11 +127,13 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     if rows.height == 0:
         raise DataError(f"No media were found in {draft.source}. Check the path and the format.")
     rows = leave_out_videos(rows.with_columns(normal_paths(rows["file_path"], draft.root)))
+    rows, name_notes = (rows, []) if draft.from_disk else _name_as_on_disk(rows, draft.root)
     videos = count_videos(current_reading().videos)
     if rows.height == 0 and videos is not None:
         raise DataError(f"There is no photo in {draft.source}: {videos.describe()}. Take frames out of them.")
     left_out = [*draft.left_out, *([videos.describe()] if videos else [])]
-    notes = [*left_out, *draft.notes]
+    notes = [*left_out, *draft.notes, *name_notes]
+    rows = _compose_accents(rows)
     rows, mapped = _map_blanks(rows, options.blank)
     if mapped:
         counts = ", ".join(f"'{label}' ({count} media)" for label, count in mapped.items())
@@ -178,6 +185,30 @@ def add_reading(facts: CatalogFacts, reading: Reading) -> CatalogFacts:
     rows = (*before.rows, *reading.rejected)[:MOST_KEPT]
     return replace(
         facts, notes=notes, rejected=RejectedRows(count=before.count + reading.rejected_count, rows=rows)
+    )
+
+
+def _name_as_on_disk(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Rows with paths as the disk writes them, and ids that are these paths."""
+    paths, notes = as_on_disk(rows["file_path"], root)
+    if not notes:
+        return rows, []
+    is_path = pl.col("media_id") == pl.col("file_path")
+    ids = pl.when(is_path).then(pl.lit(paths)).otherwise("media_id").alias("media_id")
+    return rows.with_columns(ids, paths), notes
+
+
+def _compose_accents(rows: pl.DataFrame) -> pl.DataFrame:
+    """Labels and names of locations with accents in one form (NFC), in which they are one to a reader."""
+    names = [name for name in _NAMES if rows.schema.get(name) == pl.String]
+    labels = pl.element().str.normalize("NFC")
+    return rows.with_columns(
+        *(pl.col(name).str.normalize("NFC") for name in names),
+        *(
+            pl.col(name).list.eval(labels).list.unique(maintain_order=True)
+            for name in _label_columns(rows)
+            if rows.schema[name] == pl.List(pl.String)
+        ),
     )
 
 

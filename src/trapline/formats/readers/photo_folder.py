@@ -90,6 +90,7 @@ def read_photo_folder(
         notes=notes,
         left_out=left_out,
         unreadable_folders=files.unreadable_folders,
+        from_disk=True,
     )
 
 
