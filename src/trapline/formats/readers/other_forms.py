@@ -48,8 +48,8 @@ def as_on_disk(paths: pl.Series, root: Path) -> tuple[pl.Series, list[str]]:
         return paths, []
     first = min(renamed)
     return paths.replace(renamed), [
-        f"{len(renamed):,} paths differ from those on the disk in accents, upper and lower case, blanks or %20 "
-        f"only: {first!r} is taken for {renamed[first]!r}"
+        f"{len(renamed):,} paths differ from those on the disk in accents, upper and lower case, blanks or "
+        f"%20 only: {first!r} is taken for {renamed[first]!r}"
     ]
 
 
