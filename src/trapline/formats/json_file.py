@@ -10,11 +10,13 @@ from typing import Any
 
 from trapline.catalog import as_listed
 from trapline.errors import DataError, UsageError
-from trapline.tables import current_reading, note, read_bytes
+from trapline.tables import current_reading, note, read_bytes, read_start
 
 MAX_BYTES = 4 * 1024**3
 _LARGE = 1e300  # infinite, or nearly so
 _LOOKED_AT = 2**20
+_ENDINGS = (".json", ".json.gz")
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 _TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"\s*(:?)|[{}\[\]]', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -60,15 +62,11 @@ def read_json_object(path: Path) -> dict[str, Any]:
 def keys_at_the_start(path: Path) -> tuple[list[str], str]:
     """The keys of a JSON file's object, as far as they stand in its first MiB, and the text of that.
 
-    None and no text for what begins otherwise, or cannot be read.
+    None and no text for what is called otherwise (`.json`, packed `.json.gz`), begins otherwise, or cannot be
+    read.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LOOKED_AT)
-    except OSError:
-        return [], ""
-    text = content.decode(json.detect_encoding(content), "ignore")
-    if not text.lstrip().startswith("{"):
+    text = json_start(path)
+    if not text.startswith("{"):
         return [], ""
     keys, depth = [], 0
     for token in _TOKEN.finditer(text):
@@ -77,6 +75,16 @@ def keys_at_the_start(path: Path) -> tuple[list[str], str]:
         if sign == '"' and depth == 1 and token[2]:
             keys.append(token[1])
     return keys, text
+
+
+def json_start(path: Path) -> str:
+    """The first MiB of a file that is called JSON, packed or not; empty for any other."""
+    if not path.name.lower().endswith(_ENDINGS):
+        return ""
+    try:
+        return read_start(path, _LOOKED_AT).lstrip("\ufeff \t\r\n")
+    except OSError:
+        return ""
 
 
 def id_text(value: Any) -> str | None:
@@ -88,9 +96,12 @@ def id_text(value: Any) -> str | None:
     return json.dumps(value)
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, as text of `1e999` and truths are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGE
+def as_number(value: Any) -> float | None:
+    """A finite number, also one that is written as text; None for all else, as `1e999` and truths."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    known = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGE
+    return float(value) if known else None
 
 
 def _as_listed(document: Any) -> Any:

@@ -1,6 +1,6 @@
 """Other people's tables as text: one way of reading them, and of saying what was understood and left out."""
 
-from trapline.tables.decode import read_bytes, read_text
+from trapline.tables.decode import read_bytes, read_start, read_text
 from trapline.tables.missing import mark_missing, read_numbers, split_cells
 from trapline.tables.reading import (
     MISSING,
@@ -45,6 +45,7 @@ __all__ = [
     "read_number_table",
     "read_numbers",
     "read_records",
+    "read_start",
     "read_table",
     "read_text",
     "refuse_missing_columns",

@@ -92,8 +92,11 @@ class Reading:
             return []
         first = "; ".join(f"{row.where} {row.reason}" for row in self.rejected[:_SHOWN])
         more = "; …" if self.rejected_count > _SHOWN else ""
-        rows = "1 row" if self.rejected_count == 1 else f"{self.rejected_count:,} rows"
-        return [f"{rows} cannot be used and are left out (--strict refuses them): {first}{more}"]
+        one = self.rejected_count == 1
+        rows = (
+            "1 row cannot be used and is" if one else f"{self.rejected_count:,} rows cannot be used and are"
+        )
+        return [f"{rows} left out (--strict refuses {'it' if one else 'them'}): {first}{more}"]
 
 
 _open: ContextVar[Reading | None] = ContextVar("trapline_reading", default=None)

@@ -229,7 +229,8 @@ def detection(**changes: Any) -> dict[str, Any]:
 WRONG: list[Callable[[], Any]] = [
     lambda: detection(conf=float("nan")),
     lambda: detection(conf=float("inf")),
-    lambda: detection(conf="0.5"),
+    lambda: detection(conf="half"),
+    lambda: detection(conf=True),
     lambda: detection(bbox=[0.1, 0.1, float("nan"), 0.1]),
     lambda: detection(bbox=[10, 10, 200, 100]),
     lambda: detection(category=7),

@@ -44,7 +44,7 @@ def test_a_width_in_words_is_named(tmp_path: Path) -> None:
         "annotations": [{"id": "a", "image_id": "1", "category_id": 1, "bbox": [0, 0, 1, 1]}],
     }
     with pytest.raises(DataError, match="no width and height in numbers"):
-        read(as_json(tmp_path / "c.json", document), format="coco_camera_traps")
+        read(as_json(tmp_path / "c.json", document), format="coco_camera_traps", strict=True)
 
 
 @pytest.mark.parametrize("header", ["{", "[]", '{"format_version": "1"}', "[" * 50_000])
@@ -97,7 +97,7 @@ def test_odd_coco_files(tmp_path: Path, change: dict[str, Any], reason: str | No
         assert len(read(path, format="coco_camera_traps")) == 1
     else:
         with pytest.raises(DataError, match=reason):
-            read(path, format="coco_camera_traps")
+            read(path, format="coco_camera_traps", strict=True)
 
 
 def test_odd_sequences_are_read_or_refused(tmp_path: Path) -> None:

@@ -288,6 +288,7 @@ def test_every_reader_says_what_it_reads() -> None:
         "speciesnet",
         "megadetector",
         "pytorch_wildlife",
+        "coco",
         "wildlife_insights",
         "table",
     ]

@@ -9,12 +9,13 @@ from typing import Any
 from trapline.catalog import as_foreign_text
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers.registry import ToolAnswers, answer_reader, usable_entries
-from trapline.formats.json_file import keys_at_the_start, read_json_object
+from trapline.formats.detections import confidence_of, detections_of
+from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.taxonomy import BLANK
 
 
 def _recognise(source: Path) -> str | None:
-    keys, text = keys_at_the_start(source) if source.suffix.lower() == ".json" else ([], "")
+    keys, text = keys_at_the_start(source)
     named = "detection_categories" in keys or ("images" in keys and '"detections"' in text)
     return "it is JSON with detections of 'images'" if named else None
 
@@ -84,33 +85,46 @@ def _check_threshold(threshold: float) -> None:
 def _scores(
     entry: Mapping[str, Any], categories: Mapping[str, str], classes: Mapping[str, str], threshold: float
 ) -> tuple[dict[str, float], str | None]:
-    detections = entry.get("detections")
-    if not isinstance(detections, list):
+    detections = detections_of(entry)
+    if detections is None:
         return {}, f"the detector failed: {as_foreign_text(entry.get('failure')) or 'no detections'}"
     try:
-        surest = max(detections, key=lambda detection: float(detection["conf"]), default=None)
-        confidence = 0.0 if surest is None else float(surest["conf"])
-        if not 0 <= confidence <= 1:
-            return {}, f"the confidence of a detection is {confidence}"
+        surest = max(detections, key=confidence_of, default=None)
+        confidence = 0.0 if surest is None else confidence_of(surest)
         if surest is None or confidence < threshold:
             return {BLANK: 1 - confidence}, None
         classified = surest.get("classifications") or ()
         if classified:
             scores: dict[str, float] = {}
             for key, score in classified:  # several categories of one name add up
-                scores[classes[_key(key)]] = scores.get(classes[_key(key)], 0.0) + float(score)
+                label = _name(key, classes, "classification_categories")
+                scores[label] = scores.get(label, 0.0) + _probability(score)
             return scores, None
-        return {categories[_key(surest["category"])]: confidence}, None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return {}, f"a detection is damaged: {error!r}"
+        return {_name(surest["category"], categories, "detection_categories"): confidence}, None
+    except KeyError as error:
+        return {}, f"a detection is damaged: it lacks {error}"
+    except ValueError as error:
+        return {}, f"a detection is damaged: {error}"
+    except (AttributeError, TypeError):
+        return {}, "a detection is damaged: it is not in MegaDetector's form"
 
 
-def _key(value: object) -> str:
-    return str(value).removesuffix(".0")
+def _name(key: object, names: Mapping[str, str], table: str) -> str:
+    text = id_text(key) or ""
+    if text not in names:
+        raise ValueError(f"the category '{text}' is not among the {table}")
+    return names[text]
+
+
+def _probability(value: object) -> float:
+    number = as_number(value)
+    if number is None:
+        raise ValueError(f"{value!r} is no probability")
+    return number
 
 
 def _recognise_wildlife(source: Path) -> str | None:
-    keys, text = keys_at_the_start(source) if source.suffix.lower() == ".json" else ([], "")
+    keys, text = keys_at_the_start(source)
     named = "annotations" in keys and '"img_id"' in text
     return "it is JSON with 'annotations' of an 'img_id'" if named else None
 
@@ -134,8 +148,8 @@ def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> To
     def scores_of(entry: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
         try:
             pairs = _pairs(entry, categories)
-        except (KeyError, TypeError, ValueError) as error:
-            return {}, f"a detection is damaged: {error!r}"
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return {}, f"a detection is damaged: {error if type(error) is ValueError else repr(error)}"
         surest, confidence = max(pairs, key=lambda pair: pair[1], default=(BLANK, 0.0))
         return {surest: confidence} if confidence >= threshold else {BLANK: 1 - confidence}, None
 
@@ -147,4 +161,7 @@ def _pairs(entry: Mapping[str, Any], categories: Mapping[str, str]) -> Sequence[
     kinds, confidences = entry["category"], entry["confidence"]
     if not isinstance(kinds, list):
         kinds, confidences = [kinds], [confidences]
-    return [(categories[_key(kind)], float(sure)) for kind, sure in zip(kinds, confidences, strict=True)]
+    return [
+        (_name(kind, categories, "categories"), _probability(sure))
+        for kind, sure in zip(kinds, confidences, strict=True)
+    ]

@@ -17,8 +17,6 @@ Names = Literal["common", "scientific"]
 
 
 def _recognise(source: Path) -> str | None:
-    if source.suffix.lower() != ".json":
-        return None
     return "it is JSON with 'predictions'" if "predictions" in keys_at_the_start(source)[0] else None
 
 

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import JsonValue
 
 from trapline.catalog import BOX, is_box
 from trapline.errors import DataError
-from trapline.formats.json_file import id_text, is_number, read_json_object
+from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.on_disk import look_up_paths, look_up_renamed
 from trapline.formats.readers.registry import reader
-from trapline.tables import mark_missing, note, reject_rows, rename_columns
+from trapline.tables import (
+    MOST_KEPT,
+    RejectedRow,
+    describe_lines,
+    mark_missing,
+    note,
+    reject,
+    reject_rows,
+    rename_columns,
+)
 
 _BOXES = ("bbox", "bbox_relative")
+_EDGES = ("_left", "_top", "_right", "_bottom")
+_MOST_FRAMES = 2**53
 _OUTSIDE = 0.01  # pixels are rounded; what is further outside than this share is clipped and counted
 _EXPORTED = "coco_date_captured"
 _RENAMED = {
@@ -33,53 +45,59 @@ _RENAMED = {
 
 
 def _recognise(source: Path) -> str | None:
-    if source.suffix.lower() != ".json" or not source.is_file():
-        return None
-    with source.open(encoding="utf-8", errors="replace") as file:
-        head = file.read(2**20)
-    keys = {key for key in ("images", "annotations", "categories", "info") if f'"{key}"' in head}
-    if "annotations" in keys or ("images" in keys and re.search(r'"file_name"\s*:', head)):
+    keys, text = keys_at_the_start(source) if source.is_file() else ([], "")
+    if "annotations" in keys or ("images" in keys and re.search(r'"file_name"\s*:', text)):
         return "it is JSON with COCO's keys"
     return None
 
 
 @reader("coco_camera_traps", recognise=_recognise)
-def read_coco_camera_traps(source: Path, *, root: Path | str | None = None) -> Draft:
+def read_coco_camera_traps(
+    source: Path,
+    *,
+    root: Path | str | None = None,
+    classified_by: Literal["human", "machine", "all"] = "human",
+) -> Draft:
     """COCO Camera Traps JSON: images, categories by name, boxes in pixels, sequences, locations.
 
     Args:
         source: the JSON file.
         root: the folder that the paths start from, instead of the file's own.
+        classified_by: whose annotations become labels: those of people, which have no `score`, of machines,
+            or all.
 
     Returns:
         Several annotations of an image are several labels; an image without any is not labelled. Categories
         are known by their *names*: `empty` is blank whatever its number, and a number 0 called Bird is a
         bird. Two categories of one name are one label. Boxes become fractions, with the label's name as
-        category and conf 1; an image without one has null; `bbox_relative` is in fractions already.
+        category and its `score` as conf, 1 where it has none; an image without one has null; `bbox_relative`
+        is in fractions already. A box that cannot be one is listed and left out; its label is read.
         `sequence_level` says that a label was given to the whole sequence. A `date_captured` that all images
         share, or that is when the file was made, is no time of capture: it is kept in the column
         `coco_date_captured`.
         Files are looked for by the ends of their paths where these are another computer's, and by the names
         that they had before Label Studio or Roboflow gave them theirs.
 
-    Annotations that name an image or category that does not exist, or whose box cannot be one, and images
-    without a file cannot be used.
+    Annotations that name an image or category that does not exist, and images without a file cannot be used.
 
     Raises:
         DataError: a key is missing, or two categories or images have one id; the entry is named.
     """
     document = read_json_object(source)
     images = _table(source, document, "images", ("id", "file_name"))
-    categories, notes = _categories(source, document)
+    annotations = document.get("annotations") or []
+    named = bool(annotations) or "categories" in document
+    categories, notes = _categories(source, document) if named else ({}, [])
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
     rows = _rows(source, _without_export_date(source, images, info))
     folder = source.parent if root is None else Path(root)
     rows, more = _on_disk(rows, folder, source, asked=root is not None)
     notes += more
-    annotations = document.get("annotations", [])
     if annotations:
         table = _table(source, document, "annotations", ("image_id", "category_id"))
+        table, more = _count_whose(table, classified_by)
+        notes += more
         joined, more = _join_annotations(source, rows, images, table, categories)
         rows, notes = joined, notes + more
     own: dict[str, JsonValue] = {
@@ -115,24 +133,61 @@ def _table(source: Path, document: dict[str, Any], key: str, needed: tuple[str, 
     for name in needed:
         table = reject_rows(table, pl.col(name).is_null(), f"has no '{name}'")
     for key_of_box in (name for name in _BOXES if name in names):
-        odd = {number for number, entry in enumerate(objects) if not _is_bbox(entry.get(key_of_box))}
-        wrong = pl.col("_place").str.extract(r"(\d+)\]$").cast(pl.Int64).is_in(list(odd))
-        table = reject_rows(table, wrong, f"has a {key_of_box} that is not four numbers")
+        odd = [number for number, entry in enumerate(objects) if not _is_bbox(entry.get(key_of_box))]
+        wrong = pl.col("_place").str.extract(r"(\d+)\]$").cast(pl.Int64).is_in(odd)
+        table = _leave_out_boxes(table, wrong, f"has a {key_of_box} that is not four numbers", (key_of_box,))
     return table
+
+
+def _leave_out_boxes(rows: pl.DataFrame, bad: pl.Expr, reason: str, boxes: Sequence[str]) -> pl.DataFrame:
+    """Rows that have no box where it cannot be one, which is listed: what is said of the image stays."""
+    flags = rows.select(bad.fill_null(False).alias("bad"))["bad"]
+    count = int(flags.sum())
+    if not count:
+        return rows
+    wheres = describe_lines(rows.filter(flags).head(MOST_KEPT))
+    listed = [RejectedRow(where, f"{reason}: its label is read, its box is not") for where in wheres]
+    reject(listed, count, of=count + 1)
+    return rows.with_columns(pl.when(~pl.lit(flags)).then(name).alias(name) for name in boxes)
+
+
+def _count_whose(
+    annotations: pl.DataFrame, classified_by: Literal["human", "machine", "all"]
+) -> tuple[pl.DataFrame, list[str]]:
+    """Add `_counts`, which annotations become labels, and `_conf`; and what to say of a machine's.
+
+    Detectors, classifiers and the tools that carry their answers write a score; people do not.
+    """
+    score = pl.col("score") if "score" in annotations.columns else pl.lit(None)
+    conf = score.cast(pl.Float64, strict=False)
+    by_machine = conf.is_not_null()
+    counts = {"human": ~by_machine, "machine": by_machine, "all": pl.lit(value=True)}[classified_by]
+    table = annotations.with_columns(counts.alias("_counts"), conf.fill_null(1.0).alias("_conf"))
+    boxes = [name for name in _BOXES if name in table.columns]
+    table = _leave_out_boxes(
+        table, ~pl.col("_conf").is_between(0, 1), "has a score that is not in 0 to 1", boxes
+    )
+    machine = int(table.select(by_machine.sum()).item())
+    if classified_by != "human" or not machine:
+        return table, []
+    return table, [
+        f"{machine:,} annotations have a score, so they are a model's: their boxes are read, and no labels "
+        "are made of them (--classified-by machine, or all, makes some; `trapline predictions` reads them)"
+    ]
 
 
 def _is_bbox(value: Any) -> bool:
     """Whether an annotation has four numbers, or no box: some write none as an empty list."""
     if value is None or value == []:
         return True
-    return isinstance(value, list) and len(value) == 4 and all(is_number(number) for number in value)
+    return isinstance(value, list) and len(value) == 4 and None not in map(as_number, value)
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:
     """Numbers, truths and boxes as they are; ids, and whatever is mixed or nested, as text."""
     if name not in ("id", "image_id", "category_id", "location", "seq_id", "file_name"):
         if name in _BOXES:
-            boxes = [value if value and _is_bbox(value) else None for value in values]
+            boxes = [[*map(as_number, value)] if value and _is_bbox(value) else None for value in values]
             return pl.Series(name, boxes, pl.List(pl.Float64), strict=False)
         if name in ("datetime", "date_captured"):  # CVAT writes 0 for no date
             values = [value or None for value in values]
@@ -146,9 +201,10 @@ def _column(name: str, values: list[Any]) -> pl.Series:
 def _categories(source: Path, document: dict[str, Any]) -> tuple[dict[str, str], list[str]]:
     """The name of each category by its id as text."""
     table = _table(source, document, "categories", ("id", "name"))
-    names = dict(zip(table["id"], (str(name).strip() for name in table["name"]), strict=True))
-    if len(names) < table.height:
-        raise DataError(f"{source}: an id occurs more than once in categories.")
+    names: dict[str, str] = {}
+    for key, name in zip(table["id"], (str(name).strip() for name in table["name"]), strict=True):
+        if names.setdefault(key, name) != name:
+            raise DataError(f"{source}: the id {key} in categories is both '{names[key]}' and '{name}'.")
     notes = []
     for name, count in Counter(names.values()).items():
         if count > 1:
@@ -189,8 +245,18 @@ def _rows(source: Path, images: pl.DataFrame) -> pl.DataFrame:
         )
     rows = rename_columns(images, _RENAMED, source)
     if "frame" in rows.columns:
-        rows = rows.with_columns(pl.col("frame").cast(pl.Int64, strict=False))
+        rows = _read_frames(rows, source)
     return rows
+
+
+def _read_frames(rows: pl.DataFrame, source: Path) -> pl.DataFrame:
+    """Rows with `frame` as a whole number; null, and noted, where it is none."""
+    numbers = rows["frame"].cast(pl.Float64, strict=False)
+    whole = (numbers == numbers.round()) & (numbers.abs() < _MOST_FRAMES)
+    odd = rows["frame"].filter(rows["frame"].is_not_null() & ~whole.fill_null(value=False))
+    if len(odd):
+        note(f"{source.name}: frame_num of {len(odd):,} images is no whole number: none, as of '{odd[0]}'")
+    return rows.with_columns(pl.when(pl.lit(whole)).then(pl.lit(numbers)).cast(pl.Int64).alias("frame"))
 
 
 def _join_annotations(
@@ -221,13 +287,10 @@ def _join_annotations(
         maintain_order="left",
     )
     named, clipped = _fractions(named)
-    named = reject_rows(
-        named,
-        pl.col("_box").is_not_null() & ~is_box(pl.col("_box")),
-        "has a bbox of less than no width or height",
-    )
+    wrong = pl.col("_box").is_not_null() & ~is_box(pl.col("_box"))
+    named = _leave_out_boxes(named, wrong, "has a bbox of less than no width or height", ("_box",))
     together = named.group_by("image_id", maintain_order=True).agg(
-        pl.col("_label").unique(maintain_order=True).alias("labels"),
+        pl.col("_label").filter("_counts").unique(maintain_order=True).alias("labels"),
         pl.col("_box").drop_nulls().alias("boxes"),
         *(
             [pl.col("sequence_level_annotation").any().alias("sequence_level")]
@@ -236,7 +299,7 @@ def _join_annotations(
         ),
     )
     together = together.with_columns(
-        pl.when(pl.col("boxes").list.len() > 0).then(pl.col("boxes")).alias("boxes")
+        pl.when(pl.col(name).list.len() > 0).then(pl.col(name)).alias(name) for name in ("labels", "boxes")
     )
     joined = rows.join(together, left_on="media_id", right_on="image_id", how="left", maintain_order="left")
     return joined, [f"{clipped} boxes ran past the image's edge and are clipped"] if clipped else []
@@ -249,10 +312,11 @@ def _fractions(named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         return named.with_columns(pl.lit(None, BOX).alias("_box")), 0
     sized = [(pl.col(name) > 0).fill_null(False) for name in ("width", "height") if name in named.columns]
     unsized = ~pl.all_horizontal(sized) if len(sized) == 2 else pl.lit(value=True)
-    named = reject_rows(
+    named = _leave_out_boxes(
         named,
         pixels & ~relative & unsized,
         "has a bbox, but its image has no width and height in numbers to make fractions of it",
+        ("bbox",),
     )
     size = [
         pl.col(name) if name in named.columns else pl.lit(None, pl.Float64) for name in ("width", "height")
@@ -264,16 +328,17 @@ def _fractions(named: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         )
         for number in range(4)
     )
-    edges = {"left": x, "top": y, "right": x + width, "bottom": y + height}
-    named = named.with_columns(edge.alias(f"_{name}") for name, edge in edges.items())
-    outside = pl.any_horizontal(
-        (pl.col(f"_{name}") < -_OUTSIDE) | (pl.col(f"_{name}") > 1 + _OUTSIDE) for name in edges
-    )
+    edges = dict(zip(_EDGES, (x, y, x + width, y + height), strict=True))
+    named = named.with_columns(edge.alias(name) for name, edge in edges.items())
+    before = (pl.col("_left") > 1) | (pl.col("_right").is_between("_left", 0, closed="left"))
+    above = (pl.col("_top") > 1) | (pl.col("_bottom").is_between("_top", 0, closed="left"))
+    named = _leave_out_boxes(named, before | above, "has a bbox beside its image", (*_BOXES, *_EDGES))
+    outside = pl.any_horizontal((pl.col(name) < -_OUTSIDE) | (pl.col(name) > 1 + _OUTSIDE) for name in _EDGES)
     clipped = named.filter(outside).height
-    named = named.with_columns(pl.col(f"_{name}").clip(0, 1) for name in edges)
+    named = named.with_columns(pl.col(_EDGES).clip(0, 1))
     box = pl.struct(
         pl.col("_label").alias("category"),
-        pl.lit(1.0).alias("conf"),
+        pl.col("_conf").alias("conf"),
         pl.col("_left").alias("x"),
         pl.col("_top").alias("y"),
         (pl.col("_right") - pl.col("_left")).alias("width"),

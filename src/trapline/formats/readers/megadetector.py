@@ -13,27 +13,27 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text
 from trapline.errors import DataError
-from trapline.formats.json_file import id_text, is_number, read_json_object
+from trapline.formats.detections import confidence_of, detections_of
+from trapline.formats.json_file import as_number, id_text, json_start, read_json_object
 from trapline.formats.naming import match_names
 from trapline.formats.readers.draft import Draft, add_reading
 from trapline.formats.readers.on_disk import look_up_paths
 from trapline.formats.readers.registry import reader
 from trapline.tables import Reading, RejectedRow, note, open_reading, reject
 
-_HEAD = 2**20
+_TAIL = 2**20
 
 Boxes = list[dict[str, Any]] | None
 _OUTSIDE = 0.01  # detectors round; what is further outside than this was never a fraction of the image
 
 
 def _recognise(source: Path) -> str | None:
-    if source.suffix.lower() != ".json" or not source.is_file():
+    if not source.is_file() or not (keys := json_start(source)):
         return None
     with source.open("rb") as file:
-        head = file.read(_HEAD)
-        file.seek(max(0, source.stat().st_size - _HEAD))
-        keys = head + file.read()  # the categories stand before the images or behind them
-    known = b'"detection_categories"' in keys and b'"images"' in keys
+        file.seek(max(0, source.stat().st_size - _TAIL))
+        keys += file.read().replace(b"\0", b"").decode(errors="ignore")  # the categories may stand last
+    known = '"detection_categories"' in keys and '"images"' in keys
     return "it is JSON with MegaDetector's detection_categories" if known else None
 
 
@@ -71,7 +71,7 @@ def read_megadetector(source: Path, *, root: Path | str | None = None) -> Draft:
     table = _one_row_a_photo(table)
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
-    failed = sum(entry.get("detections") is None for entry in entries)
+    failed = sum(detections_of(entry) is None for entry in entries)
     notes += [f"on {failed:,} photos the detector failed: they have no boxes"] if failed else []
     notes.append(
         "a detector's file has no labels and no locations, and is all that was read: the folder of the "
@@ -197,8 +197,7 @@ def _usable_entries(path: Path, entries: list[Any]) -> list[dict[str, Any]]:
             wrong.append(RejectedRow(where, "has no 'file'"))
             continue
         entry["_place"] = f"{where} ({entry['file']})"
-        detections = entry.get("detections")
-        if isinstance(detections, list) or (detections is None and entry.get("failure")):
+        if detections_of(entry) is not None or entry.get("failure"):
             usable.append(entry)
         else:
             wrong.append(RejectedRow(entry["_place"], "has neither detections nor a failure"))
@@ -211,7 +210,7 @@ def _boxes(entries: Sequence[dict[str, Any]], categories: dict[str, str]) -> lis
     boxes: list[Boxes] = []
     wrong: list[RejectedRow] = []
     for entry in entries:
-        detections = entry.get("detections")
+        detections = detections_of(entry)
         own: list[dict[str, Any]] = []
         for detection in detections or ():
             try:
@@ -226,22 +225,21 @@ def _boxes(entries: Sequence[dict[str, Any]], categories: dict[str, str]) -> lis
 def _box(detection: Any, categories: dict[str, str]) -> dict[str, Any]:
     if not isinstance(detection, dict) or not {"category", "conf", "bbox"} <= set(detection):
         raise ValueError("it lacks category, conf or bbox")
-    confidence, sides = detection["conf"], detection["bbox"]
-    if not is_number(confidence) or not 0 <= confidence <= 1:
-        raise ValueError(f"its conf is {confidence!r}, no number from 0 to 1")
+    confidence, sides = confidence_of(detection), detection["bbox"]
     category = id_text(detection["category"])
     if category not in categories:
         raise ValueError(f"the category '{category}' is not among the detection_categories")
-    if not isinstance(sides, list) or len(sides) != 4 or not all(map(is_number, sides)):
+    numbers = [as_number(side) for side in sides] if isinstance(sides, list) else []
+    if len(numbers) != 4 or None in numbers:
         raise ValueError("its bbox is not four numbers")
-    x, y, width, height = (float(number) for number in sides)
+    x, y, width, height = (float(number or 0) for number in numbers)
     right, bottom = x + width, y + height
     if not (min(x, y) >= -_OUTSIDE and max(right, bottom) <= 1 + _OUTSIDE and min(width, height) >= 0):
         raise ValueError(f"bbox {json.dumps(sides)} is not [x, y, width, height] as fractions of the image")
     x, y = max(x, 0.0), max(y, 0.0)
     return {
         "category": categories[category],
-        "conf": float(confidence),
+        "conf": confidence,
         "x": x,
         "y": y,
         "width": min(right, 1.0) - x,

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX
 from trapline.errors import DataError
-from trapline.formats.json_file import is_number, keys_at_the_start, read_json_object
+from trapline.formats.json_file import as_number, keys_at_the_start, read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
 from trapline.tables import RejectedRow, reject
@@ -25,7 +25,7 @@ _OUTSIDE = 0.01
 
 
 def _recognise(source: Path) -> str | None:
-    if source.suffix.lower() != ".json" or not source.is_file():
+    if not source.is_file():
         return None
     key = next((key for key in keys_at_the_start(source)[0] if key in ("predictions", "instances")), None)
     return f"it is JSON with '{key}'" if key else None
@@ -127,7 +127,8 @@ def _boxes(entry: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 def _box(detection: Mapping[str, Any]) -> dict[str, Any]:
     x, y, width, height = (float(number) for number in detection["bbox"])
-    if not is_number(detection["conf"]):
+    confidence = as_number(detection["conf"])
+    if confidence is None:
         raise ValueError("has a wrong detection: its conf is no number")
     if min(x, y) < -_OUTSIDE or max(x + width, y + height) > 1 + _OUTSIDE or min(width, height) < 0:
         raise ValueError(
@@ -138,7 +139,7 @@ def _box(detection: Mapping[str, Any]) -> dict[str, Any]:
     category = str(detection["category"])
     return {
         "category": _CATEGORIES.get(category, str(detection.get("label", category))),
-        "conf": float(detection["conf"]),
+        "conf": confidence,
         "x": left,
         "y": top,
         "width": min(x + width, 1.0) - left,

@@ -1,0 +1,29 @@
+"""What an image's entry in MegaDetector's batch format says, for boxes and for answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trapline.formats.json_file import as_number
+
+_ROUNDED = 1e-6
+
+
+def detections_of(entry: Mapping[str, Any]) -> list[Any] | None:
+    """The detections of an image; None where it has no list of them, or an empty one because it failed."""
+    detections = entry.get("detections")
+    failed = bool(entry.get("failure")) and not detections
+    return detections if isinstance(detections, list) and not failed else None
+
+
+def confidence_of(detection: Mapping[str, Any]) -> float:
+    """How sure a detector is of a detection, 0 to 1.
+
+    Raises:
+        ValueError: it is no number, or outside of that.
+    """
+    confidence = as_number(detection["conf"])
+    if confidence is None or not 0 <= confidence <= 1 + _ROUNDED:
+        raise ValueError(f"its conf is {detection['conf']!r}, no number from 0 to 1")
+    return min(max(confidence, 0.0), 1.0)
