@@ -23,6 +23,11 @@ _CHANGE_TAG = ("DateTime", ExifTags.Base.SubsecTime, ExifTags.Base.OffsetTime)
 """When the file was last changed, says EXIF; in a photo as it came from the camera, when it was taken."""
 
 _XMP_OF_CHANGES = (b"xmp:ModifyDate", b"xmp:CreatorTool", b"xmpMM:History", b"xap:ModifyDate")
+_XMP_TIMES = tuple(
+    (name, re.compile(rb"\b%s\s*(?:=\s*[\"']([^\"'<>]*)[\"']|>([^<>]*)<)" % name.encode()))
+    for name in ("exif:DateTimeOriginal", "photoshop:DateCreated")
+)
+"""When the photo was taken, where programs that leave out EXIF keep it."""
 _VERSION = re.compile(r"(?:v|ver|version|fw|firmware|rev)?[ .:]*[a-z]{0,2}[0-9][0-9a-z._-]*", re.IGNORECASE)
 
 
@@ -33,7 +38,8 @@ class ExifInfo:
     Attributes:
         camera_time: the wall clock the camera wrote, without a zone.
         timestamp: the same instant in UTC; None unless the camera wrote its offset.
-        time_tag: which tag the time was read from, `DateTimeOriginal` if there is one.
+        time_tag: which tag the time was read from, `DateTimeOriginal` if there is one; `XMP …` if it is none
+            of EXIF.
         time_text: what that tag has, where one photo does not tell whether day or month is first in it.
         modified: the time of the tag `DateTime`, where something says that the file was changed after the
             photo was taken, so that it is no time of capture.
@@ -72,7 +78,7 @@ def read_exif(path: Path) -> ExifInfo:
             try:
                 exif = image.getexif()
                 info = _interpret(dict(exif), dict(exif.get_ifd(ExifTags.IFD.Exif)), width, height)
-                return _without_change(info, image.info.get("xmp"))
+                return _with_xmp(info, image.info.get("xmp"))
             except Exception as error:  # noqa: BLE001 - damaged EXIF fails in many ways
                 return ExifInfo(width=width, height=height, problem=f"EXIF unreadable: {describe(error)}")
     except ImageError as error:
@@ -101,12 +107,28 @@ def _interpret(main: dict[int, Any], photo: dict[int, Any], width: int, height: 
     return _add_time(info, tags, changed=software is not None and _is_program(software, make, model))
 
 
-def _without_change(info: ExifInfo, xmp: Any) -> ExifInfo:
-    """The same, where a program that changed the file says so in XMP and the time is that of the change."""
-    edited = isinstance(xmp, bytes) and any(word in xmp for word in _XMP_OF_CHANGES)
-    if not edited or info.time_tag != _CHANGE_TAG[0]:
+def _with_xmp(info: ExifInfo, xmp: Any) -> ExifInfo:
+    """What XMP tells besides: that the time is that of a change, and the capture's where EXIF has none."""
+    if not isinstance(xmp, bytes):
         return info
-    return replace(info, camera_time=None, timestamp=None, time_tag=None, modified=info.camera_time)
+    if info.time_tag == _CHANGE_TAG[0] and any(word in xmp for word in _XMP_OF_CHANGES):
+        info = replace(info, camera_time=None, timestamp=None, time_tag=None, modified=info.camera_time)
+    if info.camera_time is not None and info.time_tag != _CHANGE_TAG[0]:
+        return info
+    for name, pattern in _XMP_TIMES:
+        match = pattern.search(xmp)
+        written = None if match is None else (match[1] or match[2] or b"").decode("utf-8", "replace")
+        time, instant = _read(written, None, None)
+        if time is not None:
+            return replace(
+                info,
+                camera_time=time,
+                timestamp=instant,
+                time_tag=f"XMP {name}",
+                time_text=None,
+                problem=None,
+            )
+    return info
 
 
 def _is_program(software: str, make: str | None, model: str | None) -> bool:

@@ -188,3 +188,12 @@ def test_a_table_with_a_column_of_exif_is_refused_in_words(tmp_path: Path) -> No
     (tmp_path / "labels.csv").write_text("path,camera_make\na.jpg,x\n")
     with pytest.raises(DataError, match="has a column camera_make"):
         read(tmp_path / "labels.csv", exif=True)
+
+
+def test_times_that_cannot_be_read_are_counted_together_whatever_each_says(tmp_path: Path) -> None:
+    texts = [f"2017:05:16 24:0{number}:24" for number in range(9)]
+    catalog = card(tmp_path, *({"DateTimeOriginal": text} for text in texts))
+    told = [note for note in catalog.facts.notes if "is no time" in note]
+    assert told == [
+        f"EXIF: 9 photos: DateTimeOriginal is no time: '{texts[0]}', '{texts[1]}', '{texts[2]}', …"
+    ]

@@ -189,3 +189,41 @@ def test_the_jura_camera_says_2006(field: Path) -> None:
     assert {info.camera_time.year for info in infos if info.camera_time} == {2006}
     assert all(info.problem is None for info in infos)
     assert {(info.width, info.height) for info in infos} == {(2048, 1536)}
+
+
+def with_xmp(path: Path, xmp: str, exif: Image.Exif | None = None) -> ExifInfo:
+    packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description {xmp}</x:xmpmeta>'.encode()
+    Image.new("RGB", (40, 30)).save(path, xmp=packet, exif=exif or Image.Exif())
+    return read_exif(path)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+@pytest.mark.parametrize(
+    ("xmp", "tag"),
+    [
+        ('exif:DateTimeOriginal="2016-02-29T23:59:58"/>', "XMP exif:DateTimeOriginal"),
+        ("photoshop:DateCreated='2016-02-29T23:59:58'/>", "XMP photoshop:DateCreated"),
+        ("><exif:DateTimeOriginal>2016-02-29T23:59:58</exif:DateTimeOriginal>", "XMP exif:DateTimeOriginal"),
+    ],
+)
+def test_a_time_of_capture_in_xmp_alone_is_read(tmp_path: Path, name: str, xmp: str, tag: str) -> None:
+    info = with_xmp(tmp_path / name, xmp)
+    assert (info.camera_time, info.time_tag) == (datetime(2016, 2, 29, 23, 59, 58), tag)
+
+
+def test_exif_stands_above_xmp_and_a_date_alone_is_no_time(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "RECONYX"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2015:01:01 10:00:00"
+    info = with_xmp(tmp_path / "a.jpg", 'exif:DateTimeOriginal="2016-02-29T23:59:58"/>', exif)
+    assert (info.camera_time, info.time_tag) == (datetime(2015, 1, 1, 10), "DateTimeOriginal")
+    for xmp in ('photoshop:DateCreated="2016-02-29"/>', 'xmp:ModifyDate="2016-02-29T23:59:58"/>'):
+        assert with_xmp(tmp_path / "b.jpg", xmp).camera_time is None
+
+
+def test_a_change_is_told_from_the_capture_that_xmp_keeps(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.DateTime] = "2020:01:01 00:00:00"
+    xmp = 'xmp:ModifyDate="2020-01-01T00:00:00" photoshop:DateCreated="2016-02-29T23:59:58"/>'
+    info = with_xmp(tmp_path / "a.jpg", xmp, exif)
+    assert (info.camera_time, info.modified) == (datetime(2016, 2, 29, 23, 59, 58), datetime(2020, 1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,8 @@ TIME_TAG = "exif_time_tag"
 MODIFIED = "exif_modified"
 """A column of catalogs with changed photos: the time of the tag `DateTime`, where it is none of capture."""
 
+_XMP = "XMP "
+_EXAMPLES = 3
 _MAKER_NOTE = "MakerNotes:DateTimeOriginal"
 _MAKER_NOTES_AT_ONCE = 64
 
@@ -162,20 +165,30 @@ class _Told:
 
     def __init__(self) -> None:
         self.problems: Counter[str] = Counter()
+        self.examples: dict[str, set[str]] = {}
         self.changed_by: Counter[str | None] = Counter()
-        self.silent = self.by_change_tag = self.maker_notes = self.maker_notes_unread = 0
+        self.silent = self.by_change_tag = self.in_xmp = self.maker_notes = self.maker_notes_unread = 0
 
     def count(self, infos: Sequence[ExifInfo]) -> None:
         """Add some photos."""
-        self.problems.update(one.problem for one in infos if one.problem is not None and not one.time_text)
+        for one in infos:
+            if one.problem is not None and not one.time_text:
+                kind = re.split(r": | \(", one.problem, maxsplit=1)[0]
+                example = one.problem[len(kind) :].removeprefix(": ").removeprefix(" (").removesuffix(")")
+                self.problems[kind] += 1
+                examples = self.examples.setdefault(kind, set())
+                if example and len(examples) <= _EXAMPLES:
+                    examples.add(example)
         self.changed_by.update(one.software for one in infos if one.modified and one.camera_time is None)
         self.silent += sum(one.camera_time is None and one.problem is None for one in infos)
         self.by_change_tag += sum(one.time_tag == "DateTime" for one in infos)
+        self.in_xmp += sum((one.time_tag or "").startswith(_XMP) for one in infos)
         self.maker_notes += sum(one.time_tag == _MAKER_NOTE for one in infos)
 
     def notes(self) -> list[str]:
         """In sentences."""
-        notes = [f"EXIF: {count:,} photos: {problem}" for problem, count in self.problems.most_common(5)]
+        counted = self.problems.most_common()
+        notes = [f"EXIF: {count:,} photos: {self._describe(kind)}" for kind, count in counted]
         if self.silent:
             notes.append(f"EXIF: {self.silent:,} photos have no time")
         if self.changed_by:
@@ -190,6 +203,8 @@ class _Told:
                 f"EXIF: {self.by_change_tag:,} photos have no DateTimeOriginal; their time is that of the "
                 f"tag DateTime, which programs that change a photo set anew ({TIME_TAG} tells them)"
             )
+        if self.in_xmp:
+            notes.append(f"EXIF: {self.in_xmp:,} photos have their time in XMP alone ({TIME_TAG} tells them)")
         if self.maker_notes:
             notes.append(
                 f"EXIF: {self.maker_notes:,} photos have their time where only the camera's maker writes it; "
@@ -201,3 +216,8 @@ class _Told:
                 "maker, which may hold it: with the program ExifTool (https://exiftool.org) it is read"
             )
         return notes
+
+    def _describe(self, kind: str) -> str:
+        examples = sorted(self.examples[kind])
+        more = ", …" if len(examples) > _EXAMPLES else ""
+        return f"{kind}: {', '.join(examples[:_EXAMPLES])}{more}" if examples else kind
