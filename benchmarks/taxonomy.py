@@ -31,7 +31,7 @@ from trapline.recipes import Recipe, resolve_recipe
 from trapline.taxonomy import Taxonomy, read_taxonomy
 from trapline.taxonomy.classes import Classes, Hierarchy, hierarchy_of
 from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, verdict
-from trapline.training import crossval, linear
+from trapline.training import crossval, strengths
 from trapline.training.features import embed
 from trapline.training.learners import TreeLearner
 from trapline.training.taxa_media import select_taxa
@@ -113,7 +113,7 @@ def predictions(
     for way in only or WAYS:
         path = folder / f"{way}.parquet"
         if not path.is_file():
-            linear.WEIGHT_DECAYS = STRENGTHS
+            strengths.WEIGHT_DECAYS = STRENGTHS
             made = crossval(recipe_of(way), catalog, FOLDS, taxonomy=tree, cache=folder / "cache")
             made.predictions.save(path)
             print(f"{way}: {made.seconds:.0f} s for five folds of heads", flush=True)

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from trapline.errors import DataError, TraplineWarning
 from trapline.recipes import Augmentation, NetworkRecipe
+from trapline.training.arrays import Flags, Pixels, Rows, Singles
 from trapline.training.pixels import Store
 from trapline.training.targets import sampling_weights
 from trapline.training.views import affine_matrices, changes_geometry, random_views
-
-Rows = npt.NDArray[np.int64]
 
 
 def count_batches(media: int, batch_size: int, least: int = 1) -> int:
@@ -72,12 +70,7 @@ class Batches:
     """
 
     def __init__(
-        self,
-        recipe: NetworkRecipe,
-        pixels: TrainingPixels,
-        targets: npt.NDArray[np.float32],
-        rows: Rows,
-        least: int = 1,
+        self, recipe: NetworkRecipe, pixels: TrainingPixels, targets: Singles, rows: Rows, least: int = 1
     ) -> None:
         self.recipe, self.pixels, self.targets, self.rows = recipe, pixels, targets, rows
         self.epoch = 0
@@ -116,8 +109,8 @@ class Batches:
         return batch
 
     def _whole_for_some(
-        self, rows: Rows, images: npt.NDArray[np.uint8], random: np.random.Generator
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        self, rows: Rows, images: Pixels, random: np.random.Generator
+    ) -> tuple[Pixels, Singles]:
         facts = self.pixels.store.facts[rows].copy()
         if self.pixels.whole is not None:
             chosen = random.random(len(rows)) < self.recipe.augmentation.full_frame
@@ -128,12 +121,8 @@ class Batches:
         return images, facts
 
     def _matrices(
-        self,
-        facts: npt.NDArray[np.float32],
-        mirrored: npt.NDArray[np.bool_],
-        upside_down: npt.NDArray[np.bool_],
-        random: np.random.Generator,
-    ) -> npt.NDArray[np.float32]:
+        self, facts: Singles, mirrored: Flags, upside_down: Flags, random: np.random.Generator
+    ) -> Singles:
         size, change = self.recipe.preprocessing, self.recipe.augmentation
         context = None if size.crop is None else size.crop.context
         views = random_views(facts, change, context, random)

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from trapline.models import Calibration, ModelFile
 from trapline.prediction import PredictionFacts
 from trapline.recipes import Recipe
+from trapline.training.arrays import Floats, Rows
 from trapline.training.folds import Dealt
 from trapline.training.judging import Judged, judge
-from trapline.training.selection import Rows, Selected, base_calibration
+from trapline.training.selection import Selected, base_calibration
 
 if TYPE_CHECKING:
     import onnx
 
-Floats = npt.NDArray[np.float64]
 
 StepReport = Callable[[str, int, int, str], None]
 """Called with what is being done, how much is done, how much there is in all, and a line of detail."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.catalog import Catalog
 from trapline.errors import UsageError
@@ -18,6 +17,7 @@ from trapline.models import Interval
 from trapline.prediction import Predictions
 from trapline.recipes import FoldedRecipe, Recipe
 from trapline.taxonomy import Taxonomy
+from trapline.training.arrays import Rows, Singles
 from trapline.training.contract import StepReport
 from trapline.training.folds import deal
 from trapline.training.judging import Judged, predictions_of
@@ -43,8 +43,8 @@ class CrossValidation:
     predictions: Predictions
     metrics: dict[str, Interval]
     judged: Judged
-    logits: npt.NDArray[np.float32]
-    folds: npt.NDArray[np.int64]
+    logits: Singles
+    folds: Rows
     best_epochs: tuple[int, ...]
     histories: tuple[list[dict[str, float]], ...]
     seconds: float

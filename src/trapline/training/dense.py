@@ -12,13 +12,12 @@ import numpy.typing as npt
 from trapline.errors import require
 from trapline.metrics import probabilities_of
 from trapline.recipes import DenseRecipe
+from trapline.training.arrays import Floats, Rows, Singles
 from trapline.training.history import epoch_figures
 from trapline.training.targets import label_weights, log_prior, sampling_weights, truth_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class DenseHead:
 
 def fit_dense(
     recipe: DenseRecipe,
-    features: npt.NDArray[np.float32],
-    targets: npt.NDArray[np.float32],
+    features: Singles,
+    targets: Singles,
     view_weights: Sequence[float] = (1.0,),
     judge: Callable[[DenseHead], dict[str, float]] | None = None,
 ) -> DenseHead:
@@ -120,16 +119,16 @@ class _Met:
     """What the batches of one epoch said, and their losses."""
 
     def __init__(self) -> None:
-        self.rows: list[npt.NDArray[np.int64]] = []
-        self.logits: list[npt.NDArray[np.float32]] = []
+        self.rows: list[Rows] = []
+        self.logits: list[Singles] = []
         self.losses: list[float] = []
 
-    def add(self, rows: npt.NDArray[np.int64], logits: Tensor, loss: Tensor) -> None:
+    def add(self, rows: Rows, logits: Tensor, loss: Tensor) -> None:
         self.rows.append(rows)
         self.logits.append(logits.detach().numpy())
         self.losses.append(float(loss.detach()))
 
-    def figures(self, recipe: DenseRecipe, targets: npt.NDArray[np.float32]) -> dict[str, float]:
+    def figures(self, recipe: DenseRecipe, targets: Singles) -> dict[str, float]:
         """The mean loss, and the figures of an epoch."""
         truth = truth_of(targets[np.concatenate(self.rows)], recipe.task)
         probabilities = probabilities_of(np.concatenate(self.logits), recipe.softmax)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.recipes import Statistic
-from trapline.training.selection import Rows, Selected
+from trapline.training.arrays import Rows, Singles
+from trapline.training.selection import Selected
 
 
 def event_rows(selected: Selected) -> tuple[Selected, list[Rows]]:
@@ -35,9 +35,7 @@ def event_rows(selected: Selected) -> tuple[Selected, list[Rows]]:
     return chosen, members
 
 
-def over_events(
-    features: npt.NDArray[np.float32], members: Sequence[Rows], statistics: Sequence[Statistic]
-) -> npt.NDArray[np.float32]:
+def over_events(features: Singles, members: Sequence[Rows], statistics: Sequence[Statistic]) -> Singles:
     """float32 [events, views, D * statistics] of the frames' features [N, views, D], as the graph has them.
 
     `std` divides by the number of frames: it is 0 where there is only one.

@@ -30,19 +30,16 @@ from trapline.models import (
 )
 from trapline.prediction import apply_pooling, pool_column
 from trapline.recipes import LabelRecipe, Recipe
-from trapline.training.selection import Rows, Selected
+from trapline.training.arrays import Flags, Floats, Rows
+from trapline.training.selection import Selected
 from trapline.training.targets import target_matrix, truth_of
-
-Floats = npt.NDArray[np.float64]
 
 METHODS: tuple[PoolingMethod, ...] = get_args(PoolingMethod)
 FEW = 5
 """A label with fewer events keeps the method of all labels: its own best one would be chance."""
 
 
-def known_labels(
-    selected: Selected, rows: Rows, folds: npt.NDArray[np.int64] | None
-) -> npt.NDArray[np.bool_]:
+def known_labels(selected: Selected, rows: Rows, folds: Rows | None) -> Flags:
     """[rows, labels]: whether what a media's model was trained on shows the label at all.
 
     That is the other folds, or without folds the train part.
@@ -56,7 +53,7 @@ def known_labels(
 
 def intervals_of(
     labels: tuple[str, ...],
-    truth: npt.NDArray[np.int64],
+    truth: Rows,
     probabilities: Floats,
     groups: npt.NDArray[Any],
     *,
@@ -69,11 +66,7 @@ def intervals_of(
 
 
 def judge_events(
-    recipe: Recipe,
-    selected: Selected,
-    rows: Rows,
-    probabilities: Floats,
-    folds: npt.NDArray[np.int64] | None,
+    recipe: Recipe, selected: Selected, rows: Rows, probabilities: Floats, folds: Rows | None
 ) -> EventPooling | None:
     """Choose how to pool the frames of these media, and measure events.
 
@@ -139,7 +132,7 @@ def judge_events(
     )
 
 
-def _with_one_answer(labelled: pl.DataFrame, recipe: Recipe) -> npt.NDArray[np.bool_]:
+def _with_one_answer(labelled: pl.DataFrame, recipe: Recipe) -> Flags:
     """[rows]: whether the task can say what the event of a media shows."""
     if recipe.task == "multi-label":
         return np.ones(labelled.height, bool)
@@ -162,17 +155,12 @@ class _Chooser:
     """Chooses the pooling that does best on some of the events."""
 
     def __init__(
-        self,
-        recipe: LabelRecipe,
-        labels: tuple[str, ...],
-        truth: npt.NDArray[np.int64],
-        known: npt.NDArray[np.bool_],
-        pooled: Any,
+        self, recipe: LabelRecipe, labels: tuple[str, ...], truth: Rows, known: Flags, pooled: Any
     ) -> None:
         self.recipe, self.labels, self.truth, self.known = recipe, labels, truth, known
         self.pooled = pooled
 
-    def choose(self, inside: npt.NDArray[np.bool_]) -> EventPooling:
+    def choose(self, inside: Flags) -> EventPooling:
         """What does best on the events `inside`."""
         methods = ("first",) if self.recipe.frames == "first" else METHODS
         losses = {method: self._losses(method, inside) for method in methods}
@@ -189,7 +177,7 @@ class _Chooser:
         pooled = self._pooled([by_label.get(label, best) for label in self.labels], inside)
         return EventPooling(method=best, by_label=by_label, calibration=self._calibration(pooled, inside))
 
-    def _pooled(self, methods: list[PoolingMethod], inside: npt.NDArray[np.bool_]) -> Floats:
+    def _pooled(self, methods: list[PoolingMethod], inside: Flags) -> Floats:
         """[inside, labels]: log odds, or of one label an event log probabilities, as in `apply_pooling`."""
         columns = [
             self.pooled(index, method, self.labels[index])[inside] for index, method in enumerate(methods)
@@ -197,7 +185,7 @@ class _Chooser:
         table = np.stack(columns, axis=1)
         return log_odds(table) if self.truth.ndim == 2 else np.log(table / table.sum(axis=1, keepdims=True))
 
-    def _calibration(self, pooled: Floats, inside: npt.NDArray[np.bool_]) -> Calibration:
+    def _calibration(self, pooled: Floats, inside: Flags) -> Calibration:
         """Fitted to the events `inside`: pooled frames are surer, or less sure, than they should be."""
         if self.recipe.calibration == "none":
             return Calibration()
@@ -208,7 +196,7 @@ class _Chooser:
         slopes, offsets = (tuple(values.tolist()) for values in calibration)
         return Calibration(method="labels", slopes=slopes, offsets=offsets)
 
-    def _losses(self, method: PoolingMethod, inside: npt.NDArray[np.bool_]) -> Floats:
+    def _losses(self, method: PoolingMethod, inside: Flags) -> Floats:
         """[labels], or [1] of one label an event: of events pooled by one method and calibrated.
 
         Of several labels, those count that the model of an event knew.

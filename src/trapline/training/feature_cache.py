@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.errors import DataError
 from trapline.models import user_cache_folder
+from trapline.training.arrays import Singles
 
 MAX_BYTES = 4 * 2**30
 """Of vectors: features of some 800,000 views at 1,280 numbers each."""
@@ -38,7 +38,7 @@ CREATE INDEX features_used ON features (used);
 class CachedFeatures(NamedTuple):
     """Features of one view of one photo: float32 [D], and what was odd about the file or None."""
 
-    vector: npt.NDArray[np.float32]
+    vector: Singles
     warning: str | None
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline import __version__
 from trapline.catalog import Catalog, Presence
@@ -23,6 +22,7 @@ from trapline.errors import DataError
 from trapline.images import ImageError, Preprocessing, choose_box, prepare
 from trapline.models import ModelFile, user_cache_folder
 from trapline.prediction import event_rows
+from trapline.training.arrays import Flags, Pixels, Rows, Singles
 from trapline.training.feature_cache import CachedFeatures, FeatureCache, digest_file
 
 Progress = Callable[[int, int], None]
@@ -54,7 +54,7 @@ class Features:
         warnings: row -> what was odd about a photo that could.
     """
 
-    values: npt.NDArray[np.float32]
+    values: Singles
     failed: dict[int, str] = field(default_factory=dict)
     warnings: dict[int, str] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class _Look(NamedTuple):
 
     row: int
     view_index: int
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     warning: str | None
 
 
@@ -78,7 +78,7 @@ def embed(
     workers: int | None = None,
     skip_unreadable: bool = False,
     progress: Progress | None = None,
-) -> npt.NDArray[np.float32]:
+) -> Singles:
     """The embedding of each media of the catalog: float32 [N, D], in the catalog's order.
 
     Args:
@@ -161,7 +161,7 @@ class _Job:
                 self._compute(preprocessing, missing, store, keys, pool)
         return self.features
 
-    def _missing(self) -> npt.NDArray[np.bool_]:
+    def _missing(self) -> Flags:
         """[media, views]: what must be computed; of an event that is looked at together, all or nothing."""
         missing = np.isnan(self.features.values[:, :, 0])
         if self.events is not None:
@@ -214,7 +214,7 @@ class _Job:
     def _compute(
         self,
         preprocessing: Preprocessing,
-        missing: npt.NDArray[np.bool_],
+        missing: Flags,
         store: FeatureCache | None,
         keys: dict[tuple[int, int], bytes],
         pool: ThreadPoolExecutor,
@@ -269,7 +269,7 @@ class _Job:
             if batch:
                 self._run_batch(model, batch, store, keys)
 
-    def _prepare(self, row: int, view_index: int) -> tuple[npt.NDArray[np.uint8] | None, str | None]:
+    def _prepare(self, row: int, view_index: int) -> tuple[Pixels | None, str | None]:
         """The pixels and a warning, or None and the reason."""
         try:
             prepared = prepare(
@@ -311,7 +311,7 @@ class _Job:
             self.progress(self.done, len(self.paths) * len(self.views))
 
 
-def _event_numbers(catalog: Catalog) -> npt.NDArray[np.int64]:
+def _event_numbers(catalog: Catalog) -> Rows:
     """[media]: the number of each media's event; a media without one is one by itself."""
     numbers = np.empty(len(catalog), np.int64)
     for number, rows in enumerate(event_rows(catalog)):

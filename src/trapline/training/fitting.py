@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -23,8 +22,9 @@ from trapline.models import Calibration, Weights, apply_calibration, blank_colum
 from trapline.models.networks import Network, build_network
 from trapline.recipes import NetworkRecipe
 from trapline.storage import replace_whole
+from trapline.training.arrays import Pixels, Rows, Singles
 from trapline.training.augment import augment, cut, mix
-from trapline.training.batches import Batches, Rows, TrainingPixels, needs_mixing
+from trapline.training.batches import Batches, TrainingPixels, needs_mixing
 from trapline.training.history import write_history
 from trapline.training.memory import keep_memory
 from trapline.training.optimisation import (
@@ -60,7 +60,7 @@ class Examples:
     """
 
     labels: tuple[str, ...]
-    targets: npt.NDArray[np.float32]
+    targets: Singles
     exact: Store
     training: TrainingPixels
 
@@ -82,7 +82,7 @@ class Fitted:
     weights: Weights
     best_epoch: int
     history: list[dict[str, float]] = field(default_factory=list)
-    batch_losses: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    batch_losses: list[Singles] = field(default_factory=list)
     answers: Answers | None = None
 
 
@@ -100,14 +100,14 @@ class Answers:
     media: int
     labels: int
 
-    def keep(self, epoch: int, logits: npt.NDArray[np.float32]) -> None:
+    def keep(self, epoch: int, logits: Singles) -> None:
         """Write down those of an epoch, counted from 1; one that a resumed run makes again is replaced."""
         self.path.touch()
         with self.path.open("r+b") as file:
             file.seek((epoch - 1) * logits.nbytes)
             file.write(logits.tobytes())
 
-    def of_epoch(self, epoch: int) -> npt.NDArray[np.float32]:
+    def of_epoch(self, epoch: int) -> Singles:
         """float32 [media, labels], of an epoch counted from 1."""
         size = self.media * self.labels
         logits = np.fromfile(self.path, np.float32, size, offset=(epoch - 1) * size * 4)
@@ -177,7 +177,7 @@ def fit_network(
     return Fitted(module.judged, weights, best_epoch, ended["history"], losses, answers)
 
 
-def _refuse_broken(logits: npt.NDArray[np.float32], pixels: npt.NDArray[np.uint8], epoch: int) -> None:
+def _refuse_broken(logits: Singles, pixels: Pixels, epoch: int) -> None:
     """A network that cannot answer is no model, nor is one whose units have died and always say the same."""
     if not np.isfinite(logits).all():
         raise diverged(f"after epoch {epoch} an answer of the network is not a number")
@@ -185,14 +185,12 @@ def _refuse_broken(logits: npt.NDArray[np.float32], pixels: npt.NDArray[np.uint8
         raise diverged(f"after epoch {epoch} the network says exactly the same of all photos")
 
 
-def network_logits(
-    network: Network, store: Store, rows: Rows, flip_average: bool = False
-) -> npt.NDArray[np.float32]:
+def network_logits(network: Network, store: Store, rows: Rows, flip_average: bool = False) -> Singles:
     """float32 [rows, labels], of the exact pixels (and their mirror images), in float32 on the CPU."""
     return _logits(network.cpu(), store, rows, flip_average)
 
 
-def _logits(network: Network, store: Store, rows: Rows, flip_average: bool) -> npt.NDArray[np.float32]:
+def _logits(network: Network, store: Store, rows: Rows, flip_average: bool) -> Singles:
     """float32 [rows, labels] of the exact pixels, where the network is; it is left judging, not learning."""
     network.eval()
     logits = []

@@ -13,7 +13,8 @@ import polars as pl
 from trapline.catalog import AtRandom, ByEvent, ByLocation, BySeason, Catalog, Splitter
 from trapline.errors import DataError
 from trapline.recipes import FoldedRecipe
-from trapline.training.selection import Rows, Selected
+from trapline.training.arrays import Rows
+from trapline.training.selection import Selected
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Dealt:
         return np.concatenate([held for _, held in self.parts])
 
     @property
-    def numbers(self) -> npt.NDArray[np.int64]:
+    def numbers(self) -> Rows:
         """The fold of each of the `rows`."""
         return np.repeat(np.arange(len(self.parts)), [len(held) for _, held in self.parts])
 
@@ -89,7 +90,7 @@ def deal(
     return Dealt(parts, recipe.fold_by, given=not isinstance(folds, int))
 
 
-def folds_within(selected: Selected, rows: Rows, recipe: FoldedRecipe) -> npt.NDArray[np.int64]:
+def folds_within(selected: Selected, rows: Rows, recipe: FoldedRecipe) -> Rows:
     """[rows]: folds by what `fold_by` says; by event or media where that is not known or the same for all."""
     inside = selected.catalog.with_table(selected.catalog.table[rows.tolist()])
     if len(inside) < 2:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from trapline.catalog import harmless_cell
 from trapline.metrics import accuracy, categorical_cross_entropy, log_loss, top_k
 from trapline.storage import replace_whole
+from trapline.training.arrays import Floats, Rows, Singles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,9 +30,7 @@ ROLLING = 10
 """Batches over which the loss is averaged, as the published notebook draws it."""
 
 
-def epoch_figures(
-    truth: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], exclusive: bool
-) -> dict[str, float]:
+def epoch_figures(truth: Rows, probabilities: Floats, exclusive: bool) -> dict[str, float]:
     """The figures of an epoch that cost little: log loss, accuracy, top-5 accuracy where there are so many.
 
     Of several labels accuracy and categorical cross-entropy are those of a softmax only.
@@ -94,7 +93,7 @@ def draw_history(histories: Sequence[History], path: Path, best_epoch: int | Non
     return path
 
 
-def write_batches(losses: Sequence[npt.NDArray[np.float32]], folder: Path) -> Path:
+def write_batches(losses: Sequence[Singles], folder: Path) -> Path:
     """Write `batches.csv`: the training loss of each batch, and its rolling mean over `ROLLING` batches.
 
     Args:
@@ -112,7 +111,7 @@ def write_batches(losses: Sequence[npt.NDArray[np.float32]], folder: Path) -> Pa
     return path
 
 
-def draw_batches(losses: Sequence[npt.NDArray[np.float32]], path: Path) -> Path:
+def draw_batches(losses: Sequence[Singles], path: Path) -> Path:
     """Draw the training loss against the batch, thin, and its rolling mean over `ROLLING` batches."""
     every = np.concatenate(losses)
     batches = np.arange(len(every)) + 1
@@ -127,7 +126,7 @@ def draw_batches(losses: Sequence[npt.NDArray[np.float32]], path: Path) -> Path:
     return path
 
 
-def rolling_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def rolling_mean(values: npt.NDArray[np.floating]) -> Floats:
     """[N]: the mean of each value and the `ROLLING` - 1 before it; NaN where there are fewer."""
     means = np.full(len(values), np.nan)
     if len(values) >= ROLLING:

@@ -12,11 +12,10 @@ import polars as pl
 from trapline.models import Calibration, EventPooling, Interval, apply_calibration, fit_calibration
 from trapline.prediction import FIXED, Level, PredictionFacts, Predictions
 from trapline.recipes import LabelRecipe, Recipe
+from trapline.training.arrays import Flags, Floats, Rows
 from trapline.training.events import intervals_of, judge_events, known_labels
-from trapline.training.selection import Rows, Selected
+from trapline.training.selection import Selected
 from trapline.training.targets import truth_of
-
-Floats = npt.NDArray[np.float64]
 
 OF_SINGLE_MODELS = "calibration and figures are of single models"
 AVERAGES_FOLDS = f"; the model file averages the folds' models; {OF_SINGLE_MODELS}"
@@ -52,7 +51,7 @@ def judge(
     logits: npt.NDArray[Any],
     base: Calibration,
     *,
-    folds: npt.NDArray[np.int64] | None = None,
+    folds: Rows | None = None,
     by: str = "location",
     caveat: str = "",
 ) -> Judged:
@@ -77,7 +76,7 @@ def judge(
 
     natural = Calibration(exclusive=base.exclusive)
 
-    def fitted(inside: npt.NDArray[np.bool_]) -> Calibration:
+    def fitted(inside: Flags) -> Calibration:
         weights = None if truth.ndim == 1 else known[inside].astype(np.float64)
         fitted_calibration = fit_calibration(
             recipe.calibration, logits[inside], truth[inside], natural, recipe.task, selected.labels, weights
@@ -109,7 +108,7 @@ def with_note(judged: Judged, note: str) -> Judged:
     return replace(judged, measured_on=judged.measured_on + note)
 
 
-def _measured_on(recipe: Recipe, where: str, folds: npt.NDArray[np.int64] | None, by: str) -> str:
+def _measured_on(recipe: Recipe, where: str, folds: Rows | None, by: str) -> str:
     weak = recipe.learn_from == "event" and recipe.answers == "media"
     labels = ", each held to have the labels of its event" if weak else ""
     if folds is None:

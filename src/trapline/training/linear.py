@@ -10,26 +10,18 @@ standardised features), so that a strength means the same for few photos and for
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from trapline.metrics import log_loss, probabilities_of
+from trapline.training.arrays import Floats, Rows, Singles
 
-Floats = npt.NDArray[np.float64]
-Truth = npt.NDArray[np.int64]
+Truth = Rows
 """int [N] (single-label: the column of the label) or 0/1 [N, K] (multi-label)."""
 
-Score = Callable[[Floats, npt.NDArray[np.int64]], float]
-"""From logits [n, K] and the rows that they are of to a loss."""
-
-WEIGHT_DECAYS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-"""Strengths that are tried, strongest first."""
-
-_WORSE_BEFORE_STOPPING = 2
 _MAX_ITERATIONS = 500
 _TOLERANCE = 1e-5
 
@@ -65,28 +57,8 @@ class FittedHead(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class OutOfFoldOfStrengths:
-    """What models that never saw a media's location say of it.
-
-    Attributes:
-        logits: strength -> float64 [N, K], with the priors put right by what the other folds show.
-        heads: strength -> one head a fold.
-        losses: strength -> log loss of its logits.
-    """
-
-    logits: dict[float, Floats]
-    heads: dict[float, list[Any]]
-    losses: dict[float, float]
-
-    @property
-    def best(self) -> float:
-        """The strength of the least log loss."""
-        return min(self.losses, key=self.losses.__getitem__)
-
-
 def fit_head(
-    features: npt.NDArray[np.float32],
+    features: Singles,
     truth: Truth,
     labels: int,
     weight_decay: float,
@@ -127,7 +99,7 @@ def fit_head(
     return LinearLayer(mean, scale, coefficients if basis is None else basis @ coefficients, bias)
 
 
-def standardised(features: npt.NDArray[np.float32], view_weights: Sequence[float]) -> Standardised:
+def standardised(features: Singles, view_weights: Sequence[float]) -> Standardised:
     """Features [N, V, D] as rows of mean 0 and spread 1, and what was done to them."""
     media, views, size = features.shape
     flat = features.reshape(media * views, size).astype(np.float64)
@@ -211,89 +183,6 @@ def _logistic(
     return model.coef_.T, model.intercept_
 
 
-def out_of_fold(
-    features: npt.NDArray[np.float32],
-    truth: Truth,
-    labels: int,
-    folds: npt.NDArray[np.int64],
-    *,
-    strengths: Sequence[float] = WEIGHT_DECAYS,
-    weigh: Callable[[npt.NDArray[np.int64]], Floats | None] = lambda rows: None,
-    teach: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] = lambda rows: rows,
-    correct: Callable[[Floats, npt.NDArray[np.int64]], Floats] = lambda logits, rows: logits,
-    score: Score | None = None,
-    view_weights: Sequence[float] = (1.0,),
-    predict_views: Sequence[int] = (0,),
-    progress: Callable[[int, int], None] | None = None,
-) -> OutOfFoldOfStrengths:
-    """For each strength the logits of every media by the head of the folds that it is not in.
-
-    Strengths are tried from the strongest on, until the log loss has risen twice.
-
-    Args:
-        features: float32 [N, V, D].
-        truth: of the N media.
-        labels: K.
-        folds: int [N], the fold of each media.
-        strengths: strongest first.
-        weigh: from the rows that train to their weights, see `fit_head`.
-        teach: from the rows outside a fold to those of them that train.
-        correct: from the logits of a fold, and the rows of the others, to logits with the priors put right.
-        score: from corrected logits and the media they are of to a loss; None for their log loss.
-        view_weights: [V].
-        predict_views: the views whose logits are averaged in prediction.
-        progress: called with how many heads are fitted, of how many at most.
-    """
-    held_out = OutOfFoldOfStrengths({}, {}, {})
-    starts: dict[int, LinearLayer | None] = dict.fromkeys(np.unique(folds).tolist())
-    outside = {fold: np.flatnonzero(folds != fold) for fold in starts}
-    taught = {fold: teach(rows) for fold, rows in outside.items()}
-    judged = score or (lambda logits, rows: _loss(logits, truth[rows]))
-    worse, best = 0, np.inf
-    for strength in strengths:
-        logits, heads = np.empty((len(truth), labels)), []
-        for fold in starts:
-            inside = taught[fold]
-            head = fit_head(
-                features[inside],
-                truth[inside],
-                labels,
-                strength,
-                media_weights=weigh(inside),
-                view_weights=view_weights,
-                start=starts[fold],
-            )
-            starts[fold] = head
-            heads.append(head)
-            fold_logits = view_logits(head, features[folds == fold], predict_views)
-            logits[folds == fold] = correct(fold_logits, outside[fold])
-            if progress is not None:
-                progress(len(held_out.heads) * len(starts) + len(heads), len(strengths) * len(starts))
-        held_out.logits[strength], held_out.heads[strength] = logits, heads
-        held_out.losses[strength] = judged(logits, np.arange(len(truth)))
-        worse = worse + 1 if held_out.losses[strength] > best else 0
-        best = min(best, held_out.losses[strength])
-        if worse == _WORSE_BEFORE_STOPPING:
-            break
-    return held_out
-
-
-def cross_fitted(held_out: OutOfFoldOfStrengths, folds: npt.NDArray[np.int64], score: Score) -> Floats:
-    """Out-of-fold logits [N, K], of each fold with the strength that did best on the other folds."""
-    logits = np.empty_like(held_out.logits[held_out.best])
-    for fold in np.unique(folds):
-        others = np.flatnonzero(folds != fold)
-        losses = {strength: score(values[others], others) for strength, values in held_out.logits.items()}
-        best = min(losses, key=losses.__getitem__)
-        logits[folds == fold] = held_out.logits[best][folds == fold]
-    return logits
-
-
-def view_logits(head: FittedHead, features: npt.NDArray[np.float32], views: Sequence[int]) -> Floats:
+def view_logits(head: FittedHead, features: Singles, views: Sequence[int]) -> Floats:
     """The mean of the logits [N, K] over the views that prediction looks at."""
     return np.asarray(head.logits(features[:, list(views)]).mean(axis=1))
-
-
-def _loss(logits: Floats, truth: Truth) -> float:
-    task = "single-label" if truth.ndim == 1 else "multi-label"
-    return float(log_loss(truth, probabilities_of(logits, task)))

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
@@ -39,11 +38,11 @@ from trapline.images import (
 )
 from trapline.models import user_cache_folder
 from trapline.recipes import Augmentation
+from trapline.training.arrays import Pixels, Singles
 from trapline.training.feature_cache import digest_file
 from trapline.training.features import in_order
 
 Progress = Callable[[int, int], None]
-Pixels = npt.NDArray[np.uint8]
 
 FORMAT = "1"
 SHARPER = 1.2
@@ -64,7 +63,7 @@ class Store(NamedTuple):
 
     pixels: Pixels
     failed: dict[int, str]
-    facts: npt.NDArray[np.float32]
+    facts: Singles
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,8 @@ from trapline.images import CropPolicy, choose_box
 from trapline.models import Calibration, label_flaw
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.taxonomy import BLANK
+from trapline.training.arrays import Rows, Singles
 from trapline.training.targets import prior_shift, target_matrix
-
-Rows = npt.NDArray[np.int64]
 
 
 class Taught(NamedTuple):
@@ -56,7 +55,7 @@ class Selected:
 
     catalog: Catalog
     labels: tuple[str, ...]
-    targets: npt.NDArray[np.float32]
+    targets: Singles
     train: Rows
     validation: Rows
     left_out: dict[str, int] = field(default_factory=dict)
@@ -201,9 +200,7 @@ def _check_labels(labels: tuple[str, ...]) -> None:
             )
 
 
-def _check_parts(
-    task: str, labels: tuple[str, ...], targets: npt.NDArray[np.float32], train: Rows, validation: Rows
-) -> None:
+def _check_parts(task: str, labels: tuple[str, ...], targets: Singles, train: Rows, validation: Rows) -> None:
     if not len(train) or not len(validation):
         empty = "validation" if len(train) else "train"
         raise DataError(f"The part '{empty}' has no labelled media. Split again with `trapline split`.")
@@ -278,7 +275,7 @@ def data_summary(selected: Selected, crop: CropPolicy | None) -> dict[str, Any]:
     return {**summary, "left_out": selected.left_out}
 
 
-def base_calibration(recipe: Recipe, selected: Selected, rows: npt.NDArray[np.int64]) -> Calibration:
+def base_calibration(recipe: Recipe, selected: Selected, rows: Rows) -> Calibration:
     """From what training on the rows saw to what is natural, before any calibration is fitted."""
     taught, kept = selected.taught(recipe, rows)
     shift = prior_shift(recipe, selected.targets[taught])

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.recipes import Recipe
+from trapline.training.arrays import Floats, Rows, Singles
 
 if TYPE_CHECKING:
     pass
 
-Floats = npt.NDArray[np.float64]
 
-
-def target_matrix(catalog: Catalog, labels: Sequence[str], task: str) -> npt.NDArray[np.float32]:
+def target_matrix(catalog: Catalog, labels: Sequence[str], task: str) -> Singles:
     """float32 [N, labels]: 1 where the media has the label; every media must be labelled.
 
     Raises:
@@ -39,12 +37,12 @@ def target_matrix(catalog: Catalog, labels: Sequence[str], task: str) -> npt.NDA
     return targets
 
 
-def truth_of(targets: npt.NDArray[np.float32], task: str) -> npt.NDArray[np.int64]:
+def truth_of(targets: Singles, task: str) -> Rows:
     """Targets in the shape that `trapline.metrics` takes: int [N], or 0/1 [N, labels]."""
     return targets.argmax(axis=1) if task == "single-label" else targets.astype(np.int64)
 
 
-def label_weights(targets: npt.NDArray[np.float32], task: str) -> Floats:
+def label_weights(targets: Singles, task: str) -> Floats:
     """[labels]: what a label's share of the loss is multiplied by so that all labels count alike.
 
     Single-label: N / (labels × count), as scikit-learn's `balanced`. Multi-label: the weight of the
@@ -56,7 +54,7 @@ def label_weights(targets: npt.NDArray[np.float32], task: str) -> Floats:
     return np.asarray(np.maximum(len(targets) - counts, 1) / counts)
 
 
-def sampling_weights(targets: npt.NDArray[np.float32]) -> Floats:
+def sampling_weights(targets: Singles) -> Floats:
     """[N]: how often each media is drawn, so that labels come up alike; of several labels the rarest decides.
 
     The weights sum to 1.
@@ -68,7 +66,7 @@ def sampling_weights(targets: npt.NDArray[np.float32]) -> Floats:
     return np.asarray(weights / weights.sum())
 
 
-def prior_shift(recipe: Recipe, targets: npt.NDArray[np.float32]) -> tuple[float, ...]:
+def prior_shift(recipe: Recipe, targets: Singles) -> tuple[float, ...]:
     """[labels], added to the logits: from the prior that balanced training saw to the natural one.
 
     Bayes' rule (Saerens et al. 2002): log natural − log seen, for multi-label tasks of the odds. Empty
@@ -96,7 +94,7 @@ def prior_shift(recipe: Recipe, targets: npt.NDArray[np.float32]) -> tuple[float
     return tuple(float(value) for value in shift)
 
 
-def log_prior(targets: npt.NDArray[np.float32], task: str) -> Floats:
+def log_prior(targets: Singles, task: str) -> Floats:
     """[labels]: the logarithm of each label's share, for multi-label tasks of its odds.
 
     A label that no media has counts as half a media.

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.errors import require
 from trapline.metrics import (
@@ -19,6 +18,7 @@ from trapline.metrics import (
     probabilities_of,
 )
 from trapline.recipes import EpochTreeRecipe
+from trapline.training.arrays import Flags, Floats, Rows, Singles
 from trapline.training.linear import LinearLayer
 
 if TYPE_CHECKING:
@@ -51,11 +51,11 @@ class EpochHead(LinearLayer):
 
 def fit_by_epochs(
     recipe: EpochTreeRecipe,
-    features: npt.NDArray[np.float32],
-    possible: npt.NDArray[np.bool_],
-    weights: npt.NDArray[np.float64],
-    held_features: npt.NDArray[np.float32],
-    held_possible: npt.NDArray[np.bool_],
+    features: Singles,
+    possible: Flags,
+    weights: Floats,
+    held_features: Singles,
+    held_possible: Flags,
 ) -> EpochHead:
     """Train a dense layer; every epoch goes once over all media, in another order.
 
@@ -136,9 +136,7 @@ class _Held:
     row: Row
 
 
-def _judge(
-    selection: str, layer: nn.Module, features: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]
-) -> _Held:
+def _judge(selection: str, layer: nn.Module, features: Singles, truth: Rows) -> _Held:
     if len(truth) == 0:
         return _Held(0.0, {"validation_loss": None, "validation_accuracy": None})
     weights, bias = _copy(layer)
@@ -156,7 +154,7 @@ def _judge(
     return _Held(sign * float(metric(truth, probabilities)), row)
 
 
-def _copy(layer: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _copy(layer: Any) -> tuple[Floats, Floats]:
     return (
         layer.weight.detach().numpy().T.astype(np.float64).copy(),
         layer.bias.detach().numpy().astype(np.float64).copy(),

@@ -22,7 +22,8 @@ from trapline.taxonomy import (
     hierarchy_of,
     hierarchy_of_node,
 )
-from trapline.training.selection import Rows, Selected, select_media
+from trapline.training.arrays import Rows
+from trapline.training.selection import Selected, select_media
 from trapline.training.tree_heads import Decision
 
 MOST_NAMED = 10
@@ -77,11 +78,7 @@ class TaxaMedia:
 
 
 def select_taxa(
-    catalog: Catalog,
-    recipe: TreeRecipe | EpochTreeRecipe,
-    taxonomy: Taxonomy,
-    *,
-    needs_split: bool = True,
+    catalog: Catalog, recipe: TreeRecipe | EpochTreeRecipe, taxonomy: Taxonomy, *, needs_split: bool = True
 ) -> TaxaMedia:
     """The media, classes and decisions of a training.
 

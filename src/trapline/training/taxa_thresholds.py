@@ -10,8 +10,7 @@ import numpy.typing as npt
 from trapline.metrics import choose_threshold
 from trapline.recipes import Taxa
 from trapline.taxonomy import Classes, best_answers, levels_of, unsupported_kinds, verdict
-
-Floats = npt.NDArray[np.float64]
+from trapline.training.arrays import Floats
 
 METHOD = (
     "at each rank, of the media that no finer rank answers: the lowest threshold whose one-sided bound of "
@@ -21,11 +20,7 @@ METHOD = (
 
 
 def choose_thresholds(
-    probabilities: Floats,
-    labels: list[str],
-    groups: npt.NDArray[Any],
-    classes: Classes,
-    settings: Taxa,
+    probabilities: Floats, labels: list[str], groups: npt.NDArray[Any], classes: Classes, settings: Taxa
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """The threshold of each level that can keep the promise, and the record for the card.
 

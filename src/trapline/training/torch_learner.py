@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from trapline.errors import MissingExtraError
 from trapline.models import put_off_collecting
 from trapline.recipes import NetworkRecipe
+from trapline.training.arrays import Rows
 from trapline.training.contract import StepReport
 from trapline.training.pixels import PixelCache, Progress
-from trapline.training.selection import Rows, Selected, base_calibration
+from trapline.training.selection import Selected, base_calibration
 from trapline.training.views import changes_geometry
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trapline.training.linear import Floats, LinearLayer, standardised, view_logits
-
-Flags = npt.NDArray[np.bool_]
+from trapline.training.arrays import Flags, Floats, Rows, Singles
+from trapline.training.linear import LinearLayer, standardised, view_logits
 
 _MAX_ITERATIONS = 300
 _TOLERANCE = 1e-5  # of the gradient, as scikit-learn's
@@ -41,7 +40,7 @@ class Decision:
         """[N]: which media say something here."""
         return np.asarray(self.possible.any(axis=1))
 
-    def of(self, rows: npt.NDArray[np.int64]) -> Decision:
+    def of(self, rows: Rows) -> Decision:
         """The same of some of the media."""
         return Decision(self.name, self.possible[rows], self.weights[rows])
 
@@ -51,7 +50,7 @@ Fitted = Mapping[str, LinearLayer]
 
 
 def fit_together(
-    features: npt.NDArray[np.float32],
+    features: Singles,
     decisions: Sequence[Decision],
     weight_decay: float,
     *,
@@ -98,10 +97,10 @@ class _Problem:
 
     name: str
     children: int
-    present: npt.NDArray[np.int64]  # children that some media leaves possible
-    values: npt.NDArray[np.float32]  # [rows, D]
+    present: Rows  # children that some media leaves possible
+    values: Singles  # [rows, D]
     possible: Flags  # [rows, present]
-    weights: npt.NDArray[np.float32]  # [rows]
+    weights: Singles  # [rows]
 
     @property
     def size(self) -> int:
@@ -123,7 +122,7 @@ class _Problem:
             weights.astype(np.float32),
         )
 
-    def loss(self, parameters: npt.NDArray[np.float32]) -> tuple[float, npt.NDArray[np.float32]]:
+    def loss(self, parameters: Singles) -> tuple[float, Singles]:
         """The weighted loss and its gradient, for parameters [D + 1, present], the bias last."""
         logits = self.values @ parameters[:-1] + parameters[-1]
         every = logits - _log_sum(logits)
@@ -150,10 +149,7 @@ class _Problem:
 
 
 def _minimise(
-    problems: Sequence[_Problem],
-    slices: Sequence[npt.NDArray[np.int64]],
-    start: Floats,
-    weight_decay: float,
+    problems: Sequence[_Problem], slices: Sequence[Rows], start: Floats, weight_decay: float
 ) -> Floats:
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
@@ -192,12 +188,7 @@ def _log_sum(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.asarray(np.log(np.exp(values - top).sum(axis=-1, keepdims=True)) + top)
 
 
-def losses(
-    heads: Fitted,
-    decisions: Sequence[Decision],
-    features: npt.NDArray[np.float32],
-    views: Sequence[int],
-) -> Floats:
+def losses(heads: Fitted, decisions: Sequence[Decision], features: Singles, views: Sequence[int]) -> Floats:
     """[N]: the sum over the decisions of -log P(a possible child); NaN where a media says nothing."""
     total, heard = np.zeros(len(features)), np.zeros(len(features), bool)
     for decision in decisions:
@@ -210,9 +201,7 @@ def losses(
     return np.where(heard, total, np.nan)
 
 
-def hits(
-    head: LinearLayer, decision: Decision, features: npt.NDArray[np.float32], views: Sequence[int]
-) -> Floats:
+def hits(head: LinearLayer, decision: Decision, features: Singles, views: Sequence[int]) -> Floats:
     """[N]: 1 where the most probable child is the only possible one, else 0; NaN but where one is."""
     correct = np.full(len(features), np.nan)
     rows = np.flatnonzero(decision.possible.sum(axis=1) == 1)
@@ -223,10 +212,7 @@ def hits(
 
 
 def class_logits(
-    heads: Sequence[LinearLayer],
-    paths: Floats,
-    features: npt.NDArray[np.float32],
-    views: Sequence[int],
+    heads: Sequence[LinearLayer], paths: Floats, features: Singles, views: Sequence[int]
 ) -> Floats:
     """[N, classes]: log P(class), the sum of the conditional log probabilities along its path.
 

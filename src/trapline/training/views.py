@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.recipes import Augmentation
-
-Floats = npt.NDArray[np.float64]
+from trapline.training.arrays import Flags, Floats, Singles
 
 
 def changes_geometry(augmentation: Augmentation) -> bool:
@@ -23,10 +21,7 @@ def changes_geometry(augmentation: Augmentation) -> bool:
 
 
 def random_views(
-    facts: npt.NDArray[np.float32],
-    augmentation: Augmentation,
-    nominal_context: float | None,
-    random: np.random.Generator,
+    facts: Singles, augmentation: Augmentation, nominal_context: float | None, random: np.random.Generator
 ) -> Floats:
     """Rectangles [N, 4] (centre x, centre y, width, height) in fractions of the canvas.
 
@@ -69,12 +64,8 @@ def _keep_box(centre: Floats, size: Floats, low: Floats, high: Floats) -> Floats
 
 
 def affine_matrices(
-    views: Floats,
-    mirrored: npt.NDArray[np.bool_],
-    upside_down: npt.NDArray[np.bool_],
-    angles: Floats,
-    aspect: float,
-) -> npt.NDArray[np.float32]:
+    views: Floats, mirrored: Flags, upside_down: Flags, angles: Floats, aspect: float
+) -> Singles:
     """float32 [N, 2, 3] for `torch.nn.functional.affine_grid`: from the input's places to the canvas's.
 
     Args:

@@ -1,11 +1,14 @@
 """Linear heads: scikit-learn's optimum, whatever the start, the weights or the labels that are missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from trapline.metrics import log_loss, probabilities_of
 from trapline.training import linear
+from trapline.training.strengths import WEIGHT_DECAYS, Tried, try_strengths
 
 MEDIA, SIZE, LABELS = 120, 10, 3
 
@@ -92,12 +95,29 @@ def test_views_count_by_their_weights(features: np.ndarray, truth: np.ndarray) -
     assert np.abs(half.logits(values) - alone.logits(values)).max() > 0.05
 
 
+def search(
+    features: np.ndarray, truth: np.ndarray, folds: np.ndarray, strengths: tuple[float, ...] = WEIGHT_DECAYS
+) -> Tried[linear.LinearLayer]:
+    def fit(
+        strength: float, outside: np.ndarray, inside: np.ndarray, start: linear.LinearLayer | None
+    ) -> linear.LinearLayer:
+        return linear.fit_head(features[outside], truth[outside], LABELS, strength, start=start)
+
+    def answer(head: linear.LinearLayer, outside: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        return head.logits(features[inside, 0])
+
+    def score(logits: np.ndarray, rows: np.ndarray) -> float:
+        return float(log_loss(truth[rows], probabilities_of(logits, "single-label")))
+
+    return try_strengths(strengths, folds, fit, answer, score)
+
+
 def test_out_of_fold_logits_come_from_heads_of_the_other_folds(
     features: np.ndarray, truth: np.ndarray
 ) -> None:
     folds = np.arange(MEDIA) % 4
-    found = linear.out_of_fold(features, truth, LABELS, folds, strengths=(1.0, 0.1))
-    for strength, logits in found.logits.items():
+    found = search(features, truth, folds, (1.0, 0.1))
+    for strength, logits in found.answers.items():
         for fold in range(4):
             inside, outside = folds != fold, folds == fold
             alone = linear.fit_head(features[inside], truth[inside], LABELS, strength)
@@ -108,27 +128,17 @@ def test_out_of_fold_logits_come_from_heads_of_the_other_folds(
 
 def test_strengths_are_tried_until_it_gets_worse_twice(features: np.ndarray) -> None:
     nothing_to_learn = np.random.default_rng(5).integers(0, LABELS, MEDIA)
-    found = linear.out_of_fold(features, nothing_to_learn, LABELS, np.arange(MEDIA) % 3)
+    found = search(features, nothing_to_learn, np.arange(MEDIA) % 3)
     tried = list(found.losses)
-    assert tried == list(linear.WEIGHT_DECAYS[: len(tried)])
-    assert len(tried) == linear.WEIGHT_DECAYS.index(found.best) + 3 < len(linear.WEIGHT_DECAYS)
+    assert tried == list(WEIGHT_DECAYS[: len(tried)])
+    assert len(tried) == WEIGHT_DECAYS.index(found.best) + 3 < len(WEIGHT_DECAYS)
 
 
 def test_the_strength_of_a_fold_is_chosen_without_it(features: np.ndarray, truth: np.ndarray) -> None:
     folds = np.arange(MEDIA) % 3
-    found = linear.out_of_fold(features, truth, LABELS, folds, strengths=(1.0, 0.01))
-    good, bad = found.logits[1.0], found.logits[0.01]
-    swapped = linear.OutOfFoldOfStrengths(
-        {
-            1.0: np.where((folds == 0)[:, None], good, good + 50 * (truth[:, None] != np.arange(LABELS))),
-            0.01: bad,
-        },
-        {},
-        {1.0: 9.0, 0.01: 1.0},
-    )
-    chosen = linear.cross_fitted(
-        swapped,
-        folds,
-        lambda logits, rows: float(log_loss(truth[rows], probabilities_of(logits, "single-label"))),
-    )
+    found = search(features, truth, folds, (1.0, 0.01))
+    good, bad = found.answers[1.0], found.answers[0.01]
+    worse = good + 50 * (truth[:, None] != np.arange(LABELS))
+    swapped = {1.0: np.where((folds == 0)[:, None], good, worse), 0.01: bad}
+    chosen = replace(found, answers=swapped, losses={1.0: 9.0, 0.01: 1.0}).cross_fitted()
     np.testing.assert_array_equal(chosen[folds == 0], bad[folds == 0])

@@ -12,13 +12,14 @@ import numpy as np
 
 from trapline.metrics import probabilities_of
 from trapline.recipes import DenseRecipe
-from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
+from trapline.training.arrays import Floats, Rows
+from trapline.training.contract import LearntModel, OutOfFold, StepReport
 from trapline.training.dense import DenseHead, fit_dense
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_history, epoch_figures, write_history
 from trapline.training.learners.linear import LabelLearner
 from trapline.training.linear import view_logits
-from trapline.training.selection import Rows, Selected
+from trapline.training.selection import Selected
 
 if TYPE_CHECKING:
     import onnx

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.metrics import binary_losses, log_loss, probabilities_of
 from trapline.models import scale_logits
 from trapline.recipes import DenseRecipe, HeadRecipe
-from trapline.training import linear
-from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
+from trapline.training import linear, strengths
+from trapline.training.arrays import Floats, Rows
+from trapline.training.contract import LearntModel, OutOfFold, StepReport
 from trapline.training.events import known_labels
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_strengths, write_history
 from trapline.training.judging import AVERAGES_FOLDS
 from trapline.training.learners.seen import FrozenLearner
-from trapline.training.selection import Rows, Selected
+from trapline.training.selection import Selected
+from trapline.training.strengths import Score, Tried, try_strengths
 from trapline.training.targets import label_weights, log_prior, sampling_weights, truth_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class LabelLearner(FrozenLearner[M]):
 
     recipe: HeadRecipe | DenseRecipe
 
-    def truth(self, rows: Rows) -> npt.NDArray[np.int64]:
+    def truth(self, rows: Rows) -> Rows:
         """What the rows show, as `trapline.metrics` takes it."""
         return truth_of(self.selected.targets[rows], self.recipe.task)
 
@@ -76,33 +77,17 @@ class LinearLearner(LabelLearner[LinearModel]):
     def fit(self, rows: Rows, held: Rows | None, chosen: LinearModel | None, folder: Path) -> LinearModel:
         """One head, of the strength that did best in folds over the rows."""
         if chosen is None:
-            search = self._search(rows, folds_within(self.selected, rows, self.recipe))
-            chosen = LinearModel(losses=search.losses, strength=search.best)
-        taught = self.taught(rows)
-        head = linear.fit_head(
-            self.features[taught],
-            self.truth(taught),
-            len(self.selected.labels),
-            chosen.strength,
-            media_weights=self._weigh(taught),
-            view_weights=self.looks.weights,
-        )
+            tried = self._try_strengths(rows, folds_within(self.selected, rows, self.recipe))
+            chosen = LinearModel(losses=tried.losses, strength=tried.best)
+        head = self._fit(self.taught(rows), chosen.strength)
         return replace(chosen, heads=[self._adjusted(head, rows)], note="")
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[LinearModel]:
         """Heads of the folds; behind each fold's logits the strength that did best on the others."""
-        rows, folds = dealt.rows, dealt.numbers
-        search = self._search(rows, folds)
-        logits = linear.cross_fitted(search, folds, self._score(rows, folds))
-        return OutOfFold(
-            logits,
-            LinearModel(
-                note=AVERAGES_FOLDS,
-                heads=search.heads[search.best],
-                losses=search.losses,
-                strength=search.best,
-            ),
-        )
+        tried = self._try_strengths(dealt.rows, dealt.numbers)
+        heads = [self._adjusted(head, dealt.rows) for head in tried.heads[tried.best]]
+        model = LinearModel(note=AVERAGES_FOLDS, heads=heads, losses=tried.losses, strength=tried.best)
+        return OutOfFold(tried.cross_fitted(), model)
 
     def logits(self, model: LinearModel, rows: Rows) -> Floats:
         """What the model file will say of the rows."""
@@ -126,27 +111,37 @@ class LinearLearner(LabelLearner[LinearModel]):
         if len(losses) > 1:
             draw_strengths(model.losses, model.strength, folder / "history.png")
 
-    def _search(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.OutOfFoldOfStrengths:
-        """Heads for all strengths and folds of the rows, and what they say, with the priors put right."""
-        fixed = self.recipe.optimiser.weight_decay
-        held_out = linear.out_of_fold(
-            self.features[rows],
-            self.truth(rows),
+    def _fit(
+        self, taught: Rows, strength: float, start: linear.LinearLayer | None = None
+    ) -> linear.LinearLayer:
+        return linear.fit_head(
+            self.features[taught],
+            self.truth(taught),
             len(self.selected.labels),
-            folds,
-            strengths=(fixed,) if fixed else linear.WEIGHT_DECAYS,
-            weigh=lambda inside: self._weigh(rows[inside]),
-            teach=lambda others: others[np.isin(rows[others], self.taught(rows[others]))],
-            correct=lambda logits, others: self.natural(logits - self._added(rows[others]), rows[others]),
-            score=self._score(rows, folds),
+            strength,
+            media_weights=self._weigh(taught),
             view_weights=self.looks.weights,
-            predict_views=self.looks.predict,
-            progress=self.tell("heads"),
+            start=start,
         )
-        heads = {key: [self._adjusted(head, rows) for head in some] for key, some in held_out.heads.items()}
-        return replace(held_out, heads=heads)
 
-    def _score(self, rows: Rows, folds: npt.NDArray[np.int64]) -> linear.Score:
+    def _try_strengths(self, rows: Rows, folds: Rows) -> Tried[linear.LinearLayer]:
+        """Heads for all strengths and folds of the rows, and what they say, with the priors put right."""
+
+        def fit(
+            strength: float, outside: Rows, inside: Rows, start: linear.LinearLayer | None
+        ) -> linear.LinearLayer:
+            others = rows[outside]
+            return self._fit(others[np.isin(others, self.taught(others))], strength, start)
+
+        def answer(head: linear.LinearLayer, outside: Rows, inside: Rows) -> Floats:
+            logits = linear.view_logits(head, self.features[rows[inside]], self.looks.predict)
+            return self.natural(logits - self._added(rows[outside]), rows[outside])
+
+        fixed = self.recipe.optimiser.weight_decay
+        wanted = (fixed,) if fixed else strengths.WEIGHT_DECAYS
+        return try_strengths(wanted, folds, fit, answer, self._score(rows, folds), self.tell("heads"))
+
+    def _score(self, rows: Rows, folds: Rows) -> Score:
         """The log loss of natural logits of some of the rows.
 
         Of a multi-label task a label counts where the other folds show it: no strength can teach the others.

@@ -11,11 +11,12 @@ import numpy as np
 
 from trapline.models import ModelFile, scale_logits
 from trapline.recipes import NetworkRecipe
-from trapline.training.contract import Floats, Learner, LearntModel, Origin, OutOfFold, StepReport
+from trapline.training.arrays import Floats, Rows
+from trapline.training.contract import Learner, LearntModel, Origin, OutOfFold, StepReport
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_batches, draw_history, write_batches, write_history
 from trapline.training.judging import AVERAGES_FOLDS, OF_SINGLE_MODELS
-from trapline.training.selection import Rows, Selected
+from trapline.training.selection import Selected
 from trapline.training.torch_learner import TorchLearner
 
 if TYPE_CHECKING:

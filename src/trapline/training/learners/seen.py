@@ -19,11 +19,12 @@ from trapline.recipes import (
     TreeRecipe,
     Views,
 )
-from trapline.training.contract import Floats, Learner, LearntModel, Origin, StepReport
+from trapline.training.arrays import Floats, Rows
+from trapline.training.contract import Learner, LearntModel, Origin, StepReport
 from trapline.training.event_features import event_rows, over_events
 from trapline.training.features import FeatureView, embed_views
 from trapline.training.frozen import background_backbone, head_recipe
-from trapline.training.selection import Rows, Selected
+from trapline.training.selection import Selected
 
 if TYPE_CHECKING:
     import onnx

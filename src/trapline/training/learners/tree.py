@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from trapline.metrics import fit_temperature, probabilities_of
 from trapline.models import Calibration
 from trapline.prediction import ModelTree, PredictionFacts
 from trapline.recipes import EpochTreeRecipe, TreeRecipe
 from trapline.taxonomy import TaxonHead, Taxonomy, unsupported_kinds
-from trapline.training import linear
-from trapline.training.contract import Floats, LearntModel, OutOfFold, StepReport
+from trapline.training import linear, strengths
+from trapline.training.arrays import Floats, Rows
+from trapline.training.contract import LearntModel, OutOfFold, StepReport
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_nodes, write_history
 from trapline.training.judging import Judged, judge, predictions_of
 from trapline.training.learners.seen import FrozenLearner
-from trapline.training.selection import Rows, data_summary
+from trapline.training.selection import data_summary
+from trapline.training.strengths import Tried, try_strengths
 from trapline.training.taxa_adam import EpochHead
 from trapline.training.taxa_media import TaxaMedia
 from trapline.training.taxa_pooling import choose_pooling
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 NodeRow = dict[str, float | str | None]
 """One row of the history: of one node, at one epoch or with one strength of its regularisation."""
 
-_WORSE_BEFORE_STOPPING = 2
 _UNCHOSEN = 1.0
 """The strength of a head whose media lie in one fold, so that nothing can be left out to choose it."""
 
@@ -98,7 +98,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         super().__init__(recipe, media.selected, cache, report)
         self.media = replace(media, selected=self.selected)
         fixed = recipe.optimiser.weight_decay
-        self.strengths = (fixed,) if fixed else linear.WEIGHT_DECAYS
+        self.strengths = (fixed,) if fixed else strengths.WEIGHT_DECAYS
         self.heads = self.media.hierarchy.heads
         self.paths = self.media.hierarchy.path_matrix()
         self.decisions = {head.name: self.media.decision(head) for head in self.heads}
@@ -227,88 +227,59 @@ class TreeLearner(FrozenLearner[TreeModel]):
             decision.name: _with_prior(heads[decision.name], decision, self.recipe) for decision in decisions
         }
 
-    def _search(self, rows: Rows, folds: npt.NDArray[np.int64]) -> OutOfFold[TreeModel]:
+    def _search(self, rows: Rows, folds: Rows) -> OutOfFold[TreeModel]:
         """The log probabilities of all classes for each row, by heads of the folds that it is not in.
 
         The strength behind a fold's figures is the one that did best on the other folds.
         """
-        by_head: dict[str, list[linear.LinearLayer]] = {}
-        strengths: dict[str, float] = {}
-        tried: list[NodeRow] = []
+        by_fold: list[dict[str, linear.LinearLayer]] = [{} for _ in np.unique(folds)]
+        chosen: dict[str, float] = {}
+        rows_tried: list[NodeRow] = []
         told = self.tell("heads")
         for index, group in enumerate(self.groups):
             told(index, len(self.groups))
-            fitted, every, best = self._choose(group, rows, folds)
+            tried = self._try_strengths(group, rows, folds)
+            for number, strength in enumerate(tried.best_of_others()):
+                by_fold[number].update(tried.heads[strength][number])
             for head in group:
-                by_head[head.name] = [one[head.name] for one in fitted]
-                strengths[head.name] = best
-                tried += [self._row(head, key, some, rows, folds) for key, some in every.items()]
+                chosen[head.name] = tried.best
+                rows_tried += [self._row(head, key, some, rows, folds) for key, some in tried.heads.items()]
         told(len(self.groups), len(self.groups))
         logits = np.empty((len(rows), len(self.media.classes.names)))
-        for index, fold in enumerate(np.unique(folds)):
-            inside = folds == fold
-            heads = {head.name: by_head[head.name][index] for head in self.heads}
-            logits[inside] = self._class_logits(heads, rows[inside])
-        return OutOfFold(logits, TreeModel(strengths=strengths, tried=tried))
+        for fold, heads in zip(np.unique(folds), by_fold, strict=True):
+            logits[folds == fold] = self._class_logits(heads, rows[folds == fold])
+        return OutOfFold(logits, TreeModel(strengths=chosen, tried=rows_tried))
 
-    def _choose(
-        self, group: Sequence[TaxonHead], rows: Rows, folds: npt.NDArray[np.int64]
-    ) -> tuple[list[Fitted], dict[float, list[Fitted]], float]:
-        """For each fold the heads of the strength that did best on the others; all of them; the best."""
-        names = np.unique(folds)
+    def _try_strengths(self, group: Sequence[TaxonHead], rows: Rows, folds: Rows) -> Tried[Fitted]:
+        """The heads of a group for all strengths and folds; what is said of a row is its loss."""
+
+        def fit(strength: float, outside: Rows, inside: Rows, start: Fitted | None) -> Fitted:
+            return self.fit_group(group, rows[outside], strength, rows[inside], start)
+
+        def answer(heads: Fitted, outside: Rows, inside: Rows) -> Floats:
+            return self._losses(group, heads, rows[inside])
+
         heard = np.any([self.decisions[head.name].heard[rows] for head in group], axis=0)
         known = len(np.unique(folds[heard])) > 1
-        fitted: dict[float, list[Fitted]] = {}
-        values_of: dict[float, Floats] = {}
-        before: list[Fitted] = []
-        worse, best = 0, np.inf
-        for strength in self.strengths if known else (_UNCHOSEN,):
-            fitted[strength], values = [], np.full(len(rows), np.nan)
-            for index, fold in enumerate(names):
-                outside, inside = rows[folds != fold], rows[folds == fold]
-                one = self.fit_group(group, outside, strength, inside, before[index] if before else None)
-                values[folds == fold] = self._losses(group, one, inside)
-                fitted[strength].append(one)
-            values_of[strength], before = values, fitted[strength]
-            mean = _mean(values)
-            worse = worse + 1 if mean > best else 0
-            best = min(best, mean)
-            if worse == _WORSE_BEFORE_STOPPING:
-                break
-        means = {strength: _mean(values) for strength, values in values_of.items()}
-        chosen = []
-        for index, fold in enumerate(names):
-            others = {strength: _mean(values[folds != fold]) for strength, values in values_of.items()}
-            chosen.append(fitted[min(others, key=others.__getitem__)][index])
-        return chosen, fitted, min(means, key=means.__getitem__)
+        wanted = self.strengths if known else (_UNCHOSEN,)
+        return try_strengths(wanted, folds, fit, answer, lambda values, _: _share(values) or 0.0)
 
     def _row(
-        self,
-        head: TaxonHead,
-        strength: float,
-        fitted: Sequence[Fitted],
-        rows: Rows,
-        folds: npt.NDArray[np.int64],
+        self, head: TaxonHead, strength: float, fitted: Sequence[Fitted], rows: Rows, folds: Rows
     ) -> NodeRow:
         """How a head of one strength does in training and out of fold; None where no media tells."""
-        decision, views = self.decisions[head.name], self.looks.predict
-        seen, unseen = [], np.full(len(rows), np.nan)
-        for index, fold in enumerate(np.unique(folds)):
+        figures: dict[str, list[Floats]] = {}
+        for fold, heads in zip(np.unique(folds), fitted, strict=True):
             outside, inside = rows[folds != fold], rows[folds == fold]
-            one = fitted[index][head.name]
-            seen.append(hits(one, decision.of(outside), self.features[outside], views))
-            unseen[folds == fold] = hits(one, decision.of(inside), self.features[inside], views)
-        lost = [
-            self._losses([head], fitted[index], rows[folds == fold])
-            for index, fold in enumerate(np.unique(folds))
-        ]
-        return {
-            "node": head.name,
-            "weight_decay": strength,
-            "train_accuracy": _share(np.concatenate(seen)),
-            "out_of_fold_accuracy": _share(unseen),
-            "out_of_fold_log_loss": _share(np.concatenate(lost)),
-        }
+            figures.setdefault("train_accuracy", []).append(self._hits(head, heads, outside))
+            figures.setdefault("out_of_fold_accuracy", []).append(self._hits(head, heads, inside))
+            figures.setdefault("out_of_fold_log_loss", []).append(self._losses([head], heads, inside))
+        shares = {name: _share(np.concatenate(values)) for name, values in figures.items()}
+        return {"node": head.name, "weight_decay": strength, **shares}
+
+    def _hits(self, head: TaxonHead, heads: Fitted, rows: Rows) -> Floats:
+        decision = self.decisions[head.name].of(rows)
+        return hits(heads[head.name], decision, self.features[rows], self.looks.predict)
 
     def _class_logits(self, heads: Fitted, rows: Rows) -> Floats:
         ordered = [heads[head.name] for head in self.heads]
@@ -393,10 +364,6 @@ class TreeLearner(FrozenLearner[TreeModel]):
 def _ignorant(size: int, children: int) -> linear.LinearLayer:
     """A head that no media trained: all children are equally probable."""
     return linear.LinearLayer(np.zeros(size), np.ones(size), np.zeros((size, children)), np.zeros(children))
-
-
-def _mean(values: Floats) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
 def _share(values: Floats) -> float | None:
