@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from trapline.models import Calibration, ModelFile
+import numpy.typing as npt
+
+from trapline.models import Calibration, ModelFile, scale_logits
 from trapline.prediction import PredictionFacts
 from trapline.recipes import Recipe
 from trapline.training.arrays import Floats, Rows
@@ -46,14 +48,20 @@ class LearntModel:
     """What a learner has learnt, before it is a file; each kind of learner has its own.
 
     Attributes:
-        best_epochs: of each fit that chose one, counted from 1.
-        histories: of each fit, one dictionary an epoch.
         note: what a reader of the figures must know of how it was made.
     """
 
-    best_epochs: tuple[int, ...] = ()
-    histories: tuple[list[dict[str, float]], ...] = ()
     note: str = ""
+
+    @property
+    def best_epochs(self) -> tuple[int, ...]:
+        """Of each fit that chose one, counted from 1."""
+        return ()
+
+    @property
+    def histories(self) -> tuple[list[dict[str, float]], ...]:
+        """Of each fit by epochs, one dictionary an epoch."""
+        return ()
 
 
 M = TypeVar("M", bound=LearntModel)
@@ -131,6 +139,10 @@ class Learner(ABC, Generic[M]):
     def base(self, rows: Rows) -> Calibration:
         """What balancing the rows, and leaving blanks out, calls for; see `base_calibration`."""
         return base_calibration(self.recipe, self.selected, rows)
+
+    def natural(self, logits: npt.ArrayLike, rows: Rows) -> Floats:
+        """What a model fitted on the rows says of any media, with the priors of the rows put right."""
+        return scale_logits(logits, self.base(rows), self.recipe.task, self.selected.labels)
 
     def judge(self, rows: Rows, logits: Floats, base: Calibration, dealt: Dealt | None = None) -> Judged:
         """Calibrate and measure what is said of rows that did not train; see `trapline.training.judging`."""

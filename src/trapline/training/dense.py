@@ -14,7 +14,7 @@ from trapline.metrics import probabilities_of
 from trapline.recipes import DenseRecipe
 from trapline.training.arrays import Floats, Rows, Singles
 from trapline.training.history import epoch_figures
-from trapline.training.targets import label_weights, log_prior, sampling_weights, truth_of
+from trapline.training.targets import added_prior, label_weights, sampling_weights, truth_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -83,13 +83,12 @@ def fit_dense(
     weights = None
     if recipe.balance == "class-weights":
         weights = torch.tensor(label_weights(targets, recipe.task), dtype=torch.float32)
-    added = log_prior(targets, recipe.task) if recipe.balance == "logit-adjustment" else 0.0
-    added = torch.tensor(np.broadcast_to(added, targets.shape[1:]).copy(), dtype=torch.float32)
+    added = torch.tensor(added_prior(recipe, targets), dtype=torch.float32)
     random = np.random.default_rng(recipe.seed)
     chances = sampling_weights(targets) if recipe.balance == "sampling" else None
     steps, history = 0, []
     for epoch in range(1, recipe.epochs + 1):
-        met = _Met()
+        met: list[Met] = []
         order = random.choice(len(targets), len(targets), p=chances, replace=chances is not None)
         for rows in np.array_split(order, batches):
             views = random.choice(len(view_weights), len(rows), p=np.array(view_weights) / sum(view_weights))
@@ -101,53 +100,33 @@ def fit_dense(
                 torch.nn.utils.clip_grad_norm_(head.parameters(), recipe.optimiser.clip)
             optimiser.step()
             schedule.step()
-            met.add(rows, logits, loss)
+            met.append((rows, logits.detach().numpy(), float(loss.detach())))
             steps += 1
             if not torch.isfinite(loss):
                 raise diverged(f"the loss of step {steps} is not a number")
             if steps == recipe.steps:
                 break
-        so_far = _checked(as_dense(head, mean, scale))
-        held = {} if judge is None else judge(so_far)
-        history.append({"epoch": epoch, "steps": steps, **met.figures(recipe, targets)} | _held(held))
+        so_far = as_dense(head, mean, scale)
+        if not all(np.isfinite(numbers).all() for layer in so_far.layers for numbers in layer):
+            raise diverged("a weight of the head is not a number")
+        parts = {"train": _figures(recipe, targets, met), "validation": judge(so_far) if judge else {}}
+        named = {f"{part}_{key}": value for part, some in parts.items() for key, value in some.items()}
+        history.append({"epoch": epoch, "steps": steps, **named})
         if steps == recipe.steps:
             break
     return replace(so_far, history=tuple(history))
 
 
-class _Met:
-    """What the batches of one epoch said, and their losses."""
-
-    def __init__(self) -> None:
-        self.rows: list[Rows] = []
-        self.logits: list[Singles] = []
-        self.losses: list[float] = []
-
-    def add(self, rows: Rows, logits: Tensor, loss: Tensor) -> None:
-        self.rows.append(rows)
-        self.logits.append(logits.detach().numpy())
-        self.losses.append(float(loss.detach()))
-
-    def figures(self, recipe: DenseRecipe, targets: Singles) -> dict[str, float]:
-        """The mean loss, and the figures of an epoch."""
-        truth = truth_of(targets[np.concatenate(self.rows)], recipe.task)
-        probabilities = probabilities_of(np.concatenate(self.logits), recipe.softmax)
-        measured = epoch_figures(truth, probabilities, recipe.exclusive)
-        measured = {"loss": float(np.mean(self.losses)), **measured}
-        return {f"train_{name}": value for name, value in measured.items()}
+Met = tuple[Rows, Singles, float]
+"""The rows of a batch, the logits as it was met, and its loss."""
 
 
-def _held(figures: dict[str, float]) -> dict[str, float]:
-    return {f"validation_{name}": value for name, value in figures.items()}
-
-
-def _checked(head: DenseHead) -> DenseHead:
-    """The same, unless the last steps broke it."""
-    from trapline.training.optimisation import diverged
-
-    if not all(np.isfinite(numbers).all() for layer in head.layers for numbers in layer):
-        raise diverged("a weight of the head is not a number")
-    return head
+def _figures(recipe: DenseRecipe, targets: Singles, met: Sequence[Met]) -> dict[str, float]:
+    """The mean loss of an epoch's batches, and its figures."""
+    rows, logits, losses = zip(*met, strict=True)
+    truth = truth_of(targets[np.concatenate(rows)], recipe.task)
+    probabilities = probabilities_of(np.concatenate(logits), recipe.softmax)
+    return {"loss": float(np.mean(losses))} | epoch_figures(truth, probabilities, recipe.exclusive)
 
 
 def as_dense(head: nn.Sequential, mean: Floats, scale: Floats) -> DenseHead:

@@ -35,7 +35,7 @@ from trapline.training.optimisation import (
     training_loss,
 )
 from trapline.training.pixels import Store
-from trapline.training.targets import label_weights, log_prior, truth_of
+from trapline.training.targets import added_prior, label_weights, truth_of
 
 Report = Callable[[int, int, str], None]
 """Called with steps done, steps in all and a line about the last epoch."""
@@ -84,6 +84,11 @@ class Fitted:
     history: list[dict[str, float]] = field(default_factory=list)
     batch_losses: list[Singles] = field(default_factory=list)
     answers: Answers | None = None
+
+    def said_at(self, epoch: int) -> Singles:
+        """float32 [media, labels], what was said of the validation media after an epoch, counted from 1."""
+        assert self.answers is not None  # asked only of what was validated
+        return self.answers.of_epoch(epoch)
 
 
 @dataclass(frozen=True)
@@ -239,12 +244,12 @@ class Fitting(nn.Module):
         self.batch_losses: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
-        weights = label_weights(examples.targets[train], recipe.task)
-        balanced = weights if recipe.balance == "class-weights" else np.ones_like(weights)
-        self.register_buffer("label_weights", torch.tensor(balanced, dtype=torch.float32), persistent=False)
-        prior = log_prior(examples.targets[train], recipe.task)
-        added = prior if recipe.balance == "logit-adjustment" else np.zeros_like(prior)
-        self.register_buffer("log_prior", torch.tensor(added, dtype=torch.float32), persistent=False)
+        taught = examples.targets[train]
+        weights = np.ones(taught.shape[1])
+        if recipe.balance == "class-weights":
+            weights = label_weights(taught, recipe.task)
+        for name, values in (("label_weights", weights), ("log_prior", added_prior(recipe, taught))):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
     def _freeze_first_stages(self) -> None:
         backbone = self.network.backbone

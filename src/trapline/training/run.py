@@ -11,7 +11,7 @@ import numpy as np
 
 from trapline.catalog import Catalog
 from trapline.errors import TraplineError
-from trapline.models import Card, ModelFile, scale_logits
+from trapline.models import Card, ModelFile
 from trapline.recipes import FoldedRecipe, Recipe
 from trapline.taxonomy import Taxonomy
 from trapline.training.contract import Learner, LearntModel, StepReport
@@ -91,9 +91,8 @@ def learn(learner: Learner[Any], folder: Path) -> tuple[LearntModel, Judged]:
     recipe, selected = learner.recipe, learner.selected
     if recipe.fit == "train":
         model = learner.fit(selected.train, selected.validation, None, folder)
-        base = learner.base(selected.train)
-        logits = scale_logits(learner.held_logits(model), base, recipe.task, selected.labels)
-        return model, learner.judge(selected.validation, logits, base)
+        logits = learner.natural(learner.held_logits(model), selected.train)
+        return model, learner.judge(selected.validation, logits, learner.base(selected.train))
     assert isinstance(recipe, FoldedRecipe)  # the others are for `train`
     dealt = deal(selected, recipe.folds, recipe, needs_every_label=learner.needs_every_label)
     held_out = learner.out_of_fold(dealt, folder)

@@ -75,13 +75,13 @@ def prior_shift(recipe: Recipe, targets: Singles) -> tuple[float, ...]:
     if recipe.balance == "none" or not recipe.correct_prior:
         return ()
     if recipe.balance == "logit-adjustment":
-        return tuple(float(value) for value in log_prior(targets, recipe.task))
+        return tuple(added_prior(recipe, targets).tolist())
     natural = targets.mean(axis=0, dtype=np.float64)
     if recipe.task == "multi-label" and recipe.balance == "class-weights":
         weights = np.where(
             targets.any(axis=0), label_weights(targets, recipe.task), 1.0
         )  # without, none weighed
-        return tuple(float(value) for value in -np.log(weights))
+        return tuple((-np.log(weights)).tolist())
     if recipe.balance == "class-weights":
         seen = natural * label_weights(targets, recipe.task)
     else:
@@ -91,14 +91,17 @@ def prior_shift(recipe: Recipe, targets: Singles) -> tuple[float, ...]:
         shift = np.log(natural / natural.sum()) - np.log(seen / seen.sum())
     else:
         shift = np.log(natural / (1 - natural)) - np.log(seen / (1 - seen))
-    return tuple(float(value) for value in shift)
+    return tuple(shift.tolist())
 
 
-def log_prior(targets: Singles, task: str) -> Floats:
-    """[labels]: the logarithm of each label's share, for multi-label tasks of its odds.
+def added_prior(recipe: Recipe, targets: Singles) -> Floats:
+    """[labels], added to the logits that train: with logit adjustment the log prior, else nothing.
 
-    A label that no media has counts as half a media.
+    It is the logarithm of each label's share, for multi-label tasks of its odds. A label that no media has
+    counts as half a media.
     """
+    if recipe.balance != "logit-adjustment":
+        return np.zeros(targets.shape[1])
     share = (targets.sum(axis=0, dtype=np.float64) + 0.5) / (len(targets) + 1)
-    single = task == "single-label"
+    single = recipe.task == "single-label"
     return np.asarray(np.log(share / share.sum()) if single else np.log(share) - np.log1p(-share))

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
 Row = dict[str, float | None]
 
-_BETTER: dict[str, tuple[Any, int]] = {
-    "accuracy": (accuracy, 1),
-    "balanced_accuracy": (balanced_accuracy, 1),
-    "macro_f1": (macro_f1, 1),
-    "log_loss": (log_loss, -1),
-    "loss": (log_loss, -1),
+_QUICK = {
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "macro_f1": macro_f1,
+    "log_loss": log_loss,
+    "loss": log_loss,
 }
+"""What is computed by itself, and not with all figures."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,10 @@ def fit_by_epochs(
         train = _train_once(layer, optimiser, values, targets, shares, recipe.batch_size)
         if not torch.isfinite(layer.weight).all():
             raise diverged(f"after epoch {epoch} a weight is not a number")
-        held = _judge(recipe.selection, layer, held_features, held_truth)
-        history.append({"epoch": epoch, **train, **held.row})
-        if held.score >= best or recipe.selection == "last":
-            best, best_epoch, kept = held.score, epoch, _copy(layer)
+        score, held = _judge(recipe.selection, layer, held_features, held_truth)
+        history.append({"epoch": epoch, **train, **held})
+        if score >= best or recipe.selection == "last":
+            best, best_epoch, kept = score, epoch, _copy(layer)
     size = features.shape[1]
     return EpochHead(np.zeros(size), np.ones(size), *kept, tuple(history), best_epoch)
 
@@ -120,25 +121,15 @@ def _train_once(
         optimiser.step()
         alone = targets[batch].sum(dim=1) == 1
         hit = targets[batch].gather(1, log_shares.argmax(dim=1, keepdim=True))[:, 0] & alone
-        loss, right, told = (
-            loss + float(mean.detach()) * len(batch),
-            right + int(hit.sum()),
-            told + int(alone.sum()),
-        )
+        loss += float(mean.detach()) * len(batch)
+        right, told = right + int(hit.sum()), told + int(alone.sum())
     return {"train_loss": loss / len(values), "train_accuracy": right / told if told else None}
 
 
-@dataclass(frozen=True)
-class _Held:
+def _judge(selection: str, layer: nn.Module, features: Singles, truth: Rows) -> tuple[float, Row]:
     """How an epoch does on the media that choose it: what is compared, and a part of the history's row."""
-
-    score: float
-    row: Row
-
-
-def _judge(selection: str, layer: nn.Module, features: Singles, truth: Rows) -> _Held:
     if len(truth) == 0:
-        return _Held(0.0, {"validation_loss": None, "validation_accuracy": None})
+        return 0.0, {"validation_loss": None, "validation_accuracy": None}
     weights, bias = _copy(layer)
     probabilities = probabilities_of(features @ weights + bias, "single-label")
     row: Row = {
@@ -146,12 +137,11 @@ def _judge(selection: str, layer: nn.Module, features: Singles, truth: Rows) -> 
         "validation_accuracy": float(accuracy(truth, probabilities)),
     }
     if selection == "last":
-        return _Held(0.0, row)
-    if selection not in _BETTER:
-        sign = -1 if selection in LOWER_IS_BETTER else 1
-        return _Held(sign * figure(selection, truth, probabilities), row)
-    metric, sign = _BETTER[selection]
-    return _Held(sign * float(metric(truth, probabilities)), row)
+        return 0.0, row
+    sign = -1 if selection == "loss" or selection in LOWER_IS_BETTER else 1
+    if selection in _QUICK:
+        return sign * float(_QUICK[selection](truth, probabilities)), row
+    return sign * figure(selection, truth, probabilities), row
 
 
 def _copy(layer: Any) -> tuple[Floats, Floats]:

@@ -23,8 +23,8 @@ from trapline.training import crossval, train  # noqa: E402
 from trapline.training.batches import count_batches  # noqa: E402
 from trapline.training.dense import fit_dense  # noqa: E402
 from trapline.training.fitting import _refuse_broken  # noqa: E402
+from trapline.training.learners import NetworkLearner  # noqa: E402
 from trapline.training.selection import select_media  # noqa: E402
-from trapline.training.torch_learner import TorchLearner  # noqa: E402
 
 MakeWorld = Callable[..., Catalog]
 
@@ -186,13 +186,12 @@ def test_a_run_that_is_stopped_early_is_the_beginning_of_the_whole_run(
     world: MakeWorld, tmp_path: Path
 ) -> None:
     from trapline.training.selection import select_media
-    from trapline.training.torch_learner import TorchLearner
 
     recipe = tiny("epochs=4", "schedule.name=cosine", "schedule.warmup_epochs=2", "augmentation.mixup=0.4")
     selected = select_media(world(), recipe)
-    learner = TorchLearner(recipe, selected, tmp_path / "cache", None)
+    learner = NetworkLearner(recipe, selected, tmp_path / "cache", None)
     for name, stop_after in (("whole", None), ("short", 2)):
-        learner.fit(selected.train, None, tmp_path / name, stop_after=stop_after)
+        learner.fit_one(recipe, selected.train, None, tmp_path / name, stop_after=stop_after)
     assert curve(tmp_path / "short") == curve(tmp_path / "whole")[:2]
 
 
@@ -258,14 +257,14 @@ def test_a_network_that_says_the_same_of_all_photos_is_no_model() -> None:
 
 
 def test_a_final_fit_without_validation_that_diverges_says_so(world: MakeWorld, tmp_path: Path) -> None:
-    learner = TorchLearner(
+    learner = NetworkLearner(
         wild(1e38, "optimiser.name=sgd", "batch_size=64", "epochs=1"),
         select_media(world(), tiny(), needs_split=True),
         tmp_path,
         None,
     )
     with pytest.raises(DataError, match="Training diverged"):
-        learner.fit(learner.selected.train, None, tmp_path / "run")
+        learner.fit(learner.selected.train, None, None, tmp_path / "run")
 
 
 def layers(*changes: str) -> Recipe:
@@ -318,7 +317,7 @@ def test_batches_of_one_photo_are_made_pairs_and_told_where_they_cannot_be_norma
 def test_layers_that_normalise_over_places_too_may_have_batches_of_one(
     world: MakeWorld, tmp_path: Path
 ) -> None:
-    learner = TorchLearner(
+    learner = NetworkLearner(
         change_recipe(
             tiny("batch_size=1", "epochs=1", "head.batch_norm=false"), {"backbone": "small-cnn-bn"}
         ),
@@ -326,4 +325,4 @@ def test_layers_that_normalise_over_places_too_may_have_batches_of_one(
         tmp_path,
         None,
     )
-    learner.fit(learner.selected.train, None, tmp_path / "run")  # a warning would be an error
+    learner.fit(learner.selected.train, None, None, tmp_path / "run")  # a warning would be an error

@@ -13,13 +13,12 @@ import numpy as np
 from trapline.metrics import probabilities_of
 from trapline.recipes import DenseRecipe
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold, StepReport
+from trapline.training.contract import LearntModel, OutOfFold
 from trapline.training.dense import DenseHead, fit_dense
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_history, epoch_figures, write_history
 from trapline.training.learners.linear import LabelLearner
 from trapline.training.linear import view_logits
-from trapline.training.selection import Selected
 
 if TYPE_CHECKING:
     import onnx
@@ -41,12 +40,6 @@ class DenseLearner(LabelLearner[DenseModel]):
 
     recipe: DenseRecipe
 
-    def __init__(
-        self, recipe: DenseRecipe, selected: Selected, cache: Path | None, report: StepReport | None
-    ) -> None:
-        self.recipe = recipe
-        super().__init__(recipe, selected, cache, report)
-
     def fit(self, rows: Rows, held: Rows | None, chosen: DenseModel | None, folder: Path) -> DenseModel:
         """One head on those of the rows that may train; its epochs are told on `held`."""
         taught = self.taught(rows)
@@ -58,13 +51,12 @@ class DenseLearner(LabelLearner[DenseModel]):
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[DenseModel]:
         """A head a fold; nothing is chosen by them."""
-        logits: list[Floats] = []
-        heads: list[DenseHead] = []
-        for train, held in dealt.parts:
-            fitted = self.fit(train, None, None, folder)
-            heads += fitted.heads
-            logits.append(self.natural(self.logits(fitted, held), train))
-        return OutOfFold(np.concatenate(logits), DenseModel(heads=heads))
+        fitted = [self.fit(train, None, None, folder) for train, _ in dealt.parts]
+        logits = [
+            self.natural(self.logits(one, held), train)
+            for one, (train, held) in zip(fitted, dealt.parts, strict=True)
+        ]
+        return OutOfFold(np.concatenate(logits), DenseModel(heads=[one.heads[0] for one in fitted]))
 
     def logits(self, model: DenseModel, rows: Rows) -> Floats:
         """What the model file will say of the rows."""

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from trapline.metrics import binary_losses, log_loss, probabilities_of
-from trapline.models import scale_logits
 from trapline.recipes import DenseRecipe, HeadRecipe
 from trapline.training import linear, strengths
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold, StepReport
+from trapline.training.contract import LearntModel, OutOfFold
 from trapline.training.events import known_labels
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_strengths, write_history
 from trapline.training.judging import AVERAGES_FOLDS
 from trapline.training.learners.seen import FrozenLearner
-from trapline.training.selection import Selected
 from trapline.training.strengths import Score, Tried, try_strengths
-from trapline.training.targets import label_weights, log_prior, sampling_weights, truth_of
+from trapline.training.targets import added_prior, label_weights, sampling_weights, truth_of
 
 if TYPE_CHECKING:
     import onnx
@@ -58,21 +56,11 @@ class LabelLearner(FrozenLearner[M]):
         """Those of the rows that train; see `Selected.taught`."""
         return self.selected.taught(self.recipe, rows).rows
 
-    def natural(self, logits: Floats, rows: Rows) -> Floats:
-        """What a head fitted on the rows says of any media, with the priors of the rows put right."""
-        return scale_logits(logits, self.base(rows), self.recipe.task, self.selected.labels)
-
 
 class LinearLearner(LabelLearner[LinearModel]):
     """Fits linear heads; see `FrozenLearner`."""
 
     recipe: HeadRecipe
-
-    def __init__(
-        self, recipe: HeadRecipe, selected: Selected, cache: Path | None, report: StepReport | None
-    ) -> None:
-        self.recipe = recipe
-        super().__init__(recipe, selected, cache, report)
 
     def fit(self, rows: Rows, held: Rows | None, chosen: LinearModel | None, folder: Path) -> LinearModel:
         """One head, of the strength that did best in folds over the rows."""
@@ -165,10 +153,7 @@ class LinearLearner(LabelLearner[LinearModel]):
         return replace(head, bias=head.bias - self._added(rows))
 
     def _added(self, rows: Rows) -> Floats:
-        """[labels]: with logit adjustment the log prior, else nothing."""
-        if self.recipe.balance != "logit-adjustment":
-            return np.zeros(len(self.selected.labels))
-        return log_prior(self.selected.targets[self.taught(rows)], self.recipe.task)
+        return added_prior(self.recipe, self.selected.targets[self.taught(rows)])
 
     def _weigh(self, rows: Rows) -> Floats | None:
         targets = self.selected.targets[rows]

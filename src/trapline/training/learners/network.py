@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from trapline.models import ModelFile, scale_logits
+from trapline.errors import MissingExtraError
+from trapline.models import ModelFile, put_off_collecting
 from trapline.recipes import NetworkRecipe
 from trapline.training.arrays import Floats, Rows
 from trapline.training.contract import Learner, LearntModel, Origin, OutOfFold, StepReport
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_batches, draw_history, write_batches, write_history
 from trapline.training.judging import AVERAGES_FOLDS, OF_SINGLE_MODELS
-from trapline.training.selection import Selected
-from trapline.training.torch_learner import TorchLearner
+from trapline.training.pixels import PixelCache
+from trapline.training.selection import Selected, base_calibration
+from trapline.training.views import changes_geometry
 
 if TYPE_CHECKING:
     import onnx
 
-    from trapline.training.fitting import Fitted
+    from trapline.training.fitting import Examples, Fitted
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,15 @@ class NetworkModel(LearntModel):
 
     fitted: Sequence[Fitted] = ()
 
-    @classmethod
-    def of(cls, fitted: Sequence[Fitted], note: str = "") -> NetworkModel:
-        """The model of some networks."""
-        best = tuple(one.best_epoch for one in fitted)
-        return cls(best, tuple(one.history for one in fitted), note, fitted)
+    @property
+    def best_epochs(self) -> tuple[int, ...]:
+        """Of each network, counted from 1."""
+        return tuple(one.best_epoch for one in self.fitted)
+
+    @property
+    def histories(self) -> tuple[list[dict[str, float]], ...]:
+        """Of each network, one dictionary an epoch."""
+        return tuple(one.history for one in self.fitted)
 
 
 class NetworkLearner(Learner[NetworkModel]):
@@ -53,63 +62,87 @@ class NetworkLearner(Learner[NetworkModel]):
     def __init__(
         self, recipe: NetworkRecipe, selected: Selected, cache: Path | None, report: StepReport | None
     ) -> None:
+        if find_spec("torch") is None:
+            raise MissingExtraError("torch", "train", f"Training the recipe '{recipe.name}'")
         self.recipe, self.report = recipe, report
-        self.torch = TorchLearner(recipe, selected, cache, report)
-        self.selected = self.torch.selected
+        self.examples, self.selected = self._gather(selected, PixelCache(cache))
+
+    def _gather(self, selected: Selected, cache: PixelCache) -> tuple[Examples, Selected]:
+        catalog, size, change = selected.catalog, self.recipe.preprocessing, self.recipe.augmentation
+        with ThreadPoolExecutor(1) as beside:  # decoders leave the interpreter to the import
+            beside.submit(_import_pytorch)
+            exact = cache.exact(catalog, size, self.tell("decode photos"))
+        from trapline.training.batches import TrainingPixels
+        from trapline.training.fitting import Examples
+
+        training, whole = exact, None
+        if changes_geometry(change):
+            training = cache.canvas(catalog, size, change, self.tell("decode wider views"))
+            if change.full_frame and size.crop is not None:
+                whole = cache.canvas(catalog, size, change, self.tell("decode full frames"), whole=True)
+        failed = exact.failed | training.failed | (whole.failed if whole else {})
+        examples = Examples(selected.labels, selected.targets, exact, TrainingPixels(training, whole))
+        return examples, selected.without(failed)
 
     def fit(self, rows: Rows, held: Rows | None, chosen: NetworkModel | None, folder: Path) -> NetworkModel:
         """The recipe's members; after folds for as many epochs as were best in the middle one of them."""
-        recipe = self.recipe
+        members, fitted = self.recipe.members, []
         epochs = None if chosen is None else round(float(np.median(chosen.best_epochs)))
-        fitted = [
-            self.torch.fit(
-                rows,
-                held,
-                folder / f"member-{member}",
-                what="train" if recipe.members == 1 else f"member {member + 1} of {recipe.members}",
-                seed=recipe.seed + member,
-                stop_after=epochs,
-            )
-            for member in range(recipe.members)
-        ]
+        for member in range(members):
+            what = "train" if members == 1 else f"member {member + 1} of {members}"
+            recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + member})
+            fitted.append(self.fit_one(recipe, rows, held, folder / f"member-{member}", what, epochs))
         note = ""
         if epochs is not None:
-            note = f"; the model file was then trained on all of them for {epochs} of {recipe.epochs} epochs"
-            if recipe.members > 1:
-                note += f", {recipe.members} times, and averages these; {OF_SINGLE_MODELS}"
-        return NetworkModel.of(fitted, note)
+            run = f"{epochs} of {self.recipe.epochs} epochs"
+            note = f"; the model file was then trained on all of them for {run}"
+            if members > 1:
+                note += f", {members} times, and averages these; {OF_SINGLE_MODELS}"
+        return NetworkModel(note, fitted)
+
+    def fit_one(
+        self,
+        recipe: NetworkRecipe,
+        rows: Rows,
+        held: Rows | None,
+        folder: Path,
+        what: str = "train",
+        stop_after: int | None = None,
+    ) -> Fitted:
+        """Fit one network of the recipe, or of the recipe with another seed; see `fit_network`."""
+        from trapline.training.fitting import fit_network
+
+        report = None if self.report is None else partial(self.report, what)
+        base, taught = base_calibration(recipe, self.selected, rows), self.selected.taught(recipe, rows).rows
+        return fit_network(
+            recipe, self.examples, taught, held, folder, base=base, stop_after=stop_after, report=report
+        )
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[NetworkModel]:
         """A network a fold, each judged at the epoch that the other folds chose."""
-        fitted = []
+        fitted, logits = [], []
         for fold, (train, held) in enumerate(dealt.parts):
             what = f"fold {fold + 1} of {len(dealt.parts)}"
-            fitted.append(self.torch.fit(train, held, folder / f"fold-{fold}", what=what))
-        logits = [
-            scale_logits(
-                one.answers.of_epoch(epoch), self.base(train), self.recipe.task, self.selected.labels
-            )
-            for (train, _), one, epoch in zip(dealt.parts, fitted, epochs_of_others(fitted), strict=True)
-            if one.answers is not None
-        ]
-        return OutOfFold(np.concatenate(logits), NetworkModel.of(fitted, AVERAGES_FOLDS))
+            fitted.append(self.fit_one(self.recipe, train, held, folder / f"fold-{fold}", what))
+        for (train, _), one, epoch in zip(dealt.parts, fitted, epochs_of_others(fitted), strict=True):
+            logits.append(self.natural(one.said_at(epoch), train))
+        return OutOfFold(np.concatenate(logits), NetworkModel(AVERAGES_FOLDS, fitted))
 
     def held_logits(self, model: NetworkModel) -> Floats:
         """What was said at the epoch that each network kept."""
-        logits = [one.answers.of_epoch(one.best_epoch) for one in model.fitted if one.answers is not None]
-        return np.asarray(np.mean(logits, axis=0))
+        return np.asarray(np.mean([one.said_at(one.best_epoch) for one in model.fitted], axis=0))
 
     def logits(self, model: NetworkModel, rows: Rows) -> Floats:
         """What the model file will say of the rows."""
         from trapline.training.fitting import network_logits
 
-        exact, flips = self.torch.examples.exact, self.recipe.flip_average
+        exact, flips = self.examples.exact, self.recipe.flip_average
         by_network = [network_logits(one.network, exact, rows, flips) for one in model.fitted]
         return np.asarray(np.mean(by_network, axis=0))
 
     def file_logits(self, file: ModelFile, rows: Rows) -> Floats:
         """What the model file says of the photos themselves."""
-        return np.asarray(file.run(self.torch.examples.exact.pixels[rows]).logits)
+        return np.asarray(file.run(self.examples.exact.pixels[rows]).logits)
 
     def graph(self, model: NetworkModel) -> onnx.ModelProto:
         """The networks, averaged in one graph."""
@@ -150,3 +183,8 @@ def epochs_of_others(fitted: Sequence[Fitted]) -> list[int]:
         min(round(float(np.median(others))), len(one.history))
         for one, others in zip(fitted, of_others, strict=True)
     ]
+
+
+def _import_pytorch() -> None:
+    with put_off_collecting():
+        import trapline.training.fitting  # noqa: F401

@@ -90,10 +90,12 @@ class FrozenLearner(Learner[M]):
         *("trapline", "onnx", "onnxruntime", "scikit-learn", "numpy", "pillow"),
     )
 
+    recipe: FrozenRecipe
+
     def __init__(
         self, recipe: FrozenRecipe, selected: Selected, cache: Path | None, report: StepReport | None
     ) -> None:
-        self.report = report
+        self.recipe, self.report = recipe, report
         self.looks = looks_of(recipe)
         named = head_recipe(recipe, cache).backbone.removeprefix(MODEL_FILE)
         self.backbone = self.network = ModelFile(backbones.find(named))

@@ -94,7 +94,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         cache: Path | None,
         report: StepReport | None,
     ) -> None:
-        self.recipe, self.settings, self.taxonomy = recipe, recipe.taxa, taxonomy
+        self.settings, self.taxonomy = recipe.taxa, taxonomy
         super().__init__(recipe, media.selected, cache, report)
         self.media = replace(media, selected=self.selected)
         fixed = recipe.optimiser.weight_decay
