@@ -41,6 +41,7 @@ from .onnx_graph import average_members as average_members
 from .onnx_graph import fold_scaling as fold_scaling
 from .onnx_graph import read_graph as read_graph
 from .onnx_graph import write_model_file as write_model_file
+from .photos import read_photos as read_photos
 from .runtimes import OPENVINO as OPENVINO
 from .runtimes import Session as Session
 from .runtimes import memory_is_short as memory_is_short

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from trapline.models.calibrated import apply_calibration, blank_column, fit_cali
 from trapline.models.card import Card, Export, Interval, as_intervals
 from trapline.models.file import ModelFile, Outputs
 from trapline.models.onnx_graph import read_graph, write_model_file
+from trapline.models.photos import read_photos
 from trapline.models.quantize import quantise
 from trapline.taxonomy import BLANK
 
@@ -164,30 +165,16 @@ def _truth(catalog: Catalog, card: Card) -> npt.NDArray[np.int64]:
 
 def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], npt.NDArray[np.uint8]]]:
     """Rows and pixels (uint8 [n, height, width, 3]) of the media that can be read, some at a time."""
-    preprocessing = model.card.preprocessing
+    preprocessing, paths = model.card.preprocessing, catalog.paths()
     boxes = catalog.table["boxes"].to_list()
-    paths = catalog.paths()
-    presence = Presence(catalog)
 
-    def read(row: int) -> npt.NDArray[np.uint8] | None:
-        try:
-            return prepare(paths[row], preprocessing, choose_box(boxes[row], preprocessing.crop)).pixels
-        except ImageError:
-            return None
+    def make(row: int) -> npt.NDArray[np.uint8]:
+        return prepare(paths[row], preprocessing, choose_box(boxes[row], preprocessing.crop)).pixels
 
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(catalog), _BATCH):
-            rows = range(start, min(start + _BATCH, len(catalog)))
-            readable = [
-                (row, pixels)
-                for row, pixels in zip(rows, pool.map(read, rows), strict=True)
-                if pixels is not None
-            ]
-            if readable:
-                presence.saw(paths[readable[-1][0]])
-            presence.refuse_if_gone(paths[row] for row in set(rows) - {row for row, _ in readable})
-            if readable:
-                yield [row for row, _ in readable], np.stack([pixels for _, pixels in readable])
+    photos = read_photos(paths, Presence(catalog), range(len(catalog)), make, ahead=2 * _BATCH)
+    readable = ((row, pixels) for row, pixels in photos if not isinstance(pixels, ImageError))
+    while batch := list(islice(readable, _BATCH)):
+        yield [row for row, _ in batch], np.stack([pixels for _, pixels in batch])
 
 
 def _feed(

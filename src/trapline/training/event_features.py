@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from trapline.prediction import event_rows as events_of
 from trapline.recipes import Statistic
 from trapline.training.arrays import Rows, Singles
 from trapline.training.selection import Selected
@@ -18,12 +19,9 @@ def event_rows(selected: Selected) -> tuple[Selected, list[Rows]]:
     An event of which no media can be read is left out.
     """
     usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
-    _, first, codes = np.unique(selected.events[usable], return_index=True, return_inverse=True)
-    order = np.argsort(first)  # in order of appearance, as everywhere else
-    position = np.empty(len(order), np.int64)
-    position[order] = np.arange(len(order))
-    kept, codes = usable[first[order]], position[codes]
-    members = [usable[codes == event] for event in range(len(kept))]
+    readable = selected.catalog.with_table(selected.catalog.table[usable.tolist()])
+    members = [usable[rows.to_numpy()] for rows in events_of(readable)]
+    kept = np.array([rows[0] for rows in members], np.int64)
     chosen = replace(
         selected,
         catalog=selected.catalog.with_table(selected.catalog.table[kept.tolist()]),

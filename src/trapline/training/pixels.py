@@ -15,7 +15,6 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,17 +35,15 @@ from trapline.images import (
     plan_fit,
     prepare,
 )
-from trapline.models import user_cache_folder
+from trapline.models import read_photos, user_cache_folder
 from trapline.recipes import Augmentation
 from trapline.training.arrays import Pixels, Singles
 from trapline.training.feature_cache import digest_file
-from trapline.training.features import in_order
 
 Progress = Callable[[int, int], None]
 
 FORMAT = "1"
 SHARPER = 1.2
-AHEAD = 64  # photos decoded and not yet written
 OVERSAMPLING = 2  # as in `prepare`
 MAX_CACHE_BYTES = 40 * 2**30
 """The least recently used files of pixels go beyond this."""
@@ -96,7 +93,7 @@ class PixelCache:
             return prepare(photo.path, preprocessing, photo.box).pixels, []
 
         shape = (preprocessing.height, preprocessing.width)
-        return self._store(catalog, preprocessing, ["exact", preprocessing], shape, make, progress)
+        return self._store(catalog, preprocessing, ["exact", preprocessing], shape, make, 0, progress)
 
     def canvas(
         self,
@@ -119,7 +116,7 @@ class PixelCache:
             return canvas_of(photo, preprocessing, reach, shape)
 
         kind: list[Any] = ["canvas", preprocessing, reach, shape]
-        return self._store(catalog, preprocessing, kind, shape, make, progress)
+        return self._store(catalog, preprocessing, kind, shape, make, 8, progress)
 
     def _store(
         self,
@@ -128,15 +125,32 @@ class PixelCache:
         kind: Sequence[Any],
         shape: tuple[int, int],
         make: Callable[[PixelSource], tuple[Pixels, list[float]]],
+        facts: int,
         progress: Progress | None,
     ) -> Store:
-        presence, photos = Presence(catalog), _photos(catalog, preprocessing)
-        folder = self.folder / self._key(photos, kind)
+        presence, boxes = Presence(catalog), catalog.table["boxes"].to_list()
+        photos = [
+            PixelSource(path, choose_box(some, preprocessing.crop))
+            for path, some in zip(catalog.paths(), boxes, strict=True)
+        ]
+        size, folder = (len(photos), *shape, 3), self.folder / self._key(photos, kind)
         if not (folder / "done.json").is_file():
-            self._fill(folder, photos, presence, shape, make, progress)
+            partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            try:
+                self._check_space(int(np.prod(size)))
+                _fill(partial, photos, presence, size, make, facts, progress)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            shutil.rmtree(folder, ignore_errors=True)  # left over from a killed run
+            try:
+                partial.replace(folder)
+            except OSError:  # another run of the same was first
+                shutil.rmtree(partial, ignore_errors=True)
         (folder / "done.json").touch()  # marks it as used now
         self._drop_oldest(keep=folder)
-        return _open(folder, (len(photos), *shape, 3))
+        return _open(folder, size)
 
     def _key(self, photos: Sequence[PixelSource], kind: Sequence[Any]) -> str:
         with ThreadPoolExecutor() as pool:
@@ -155,55 +169,6 @@ class PixelCache:
             except OSError as error:
                 self._digests[path] = f"unreadable: {error.strerror}"
         return self._digests[path]
-
-    def _fill(
-        self,
-        folder: Path,
-        photos: Sequence[PixelSource],
-        presence: Presence,
-        shape: tuple[int, int],
-        make: Callable[[PixelSource], tuple[Pixels, list[float]]],
-        progress: Progress | None,
-    ) -> None:
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        size = (len(photos), *shape, 3)
-        self._check_space(int(np.prod(size)))
-        pixels: Any = np.lib.format.open_memmap(partial / "pixels.npy", "w+", np.uint8, size)
-        failed: dict[int, str] = {}
-        facts: dict[int, list[float]] = {}
-
-        def work(row: int) -> tuple[Pixels, list[float]] | str:
-            try:
-                return make(photos[row])
-            except ImageError as error:
-                return str(error)
-
-        with ExitStack() as half_made, ThreadPoolExecutor(os.cpu_count()) as pool:
-            half_made.callback(shutil.rmtree, partial, ignore_errors=True)
-            for row, prepared in enumerate(in_order(pool, work, range(len(photos)), ahead=AHEAD)):
-                if isinstance(prepared, str):
-                    presence.refuse_if_gone([photos[row].path])
-                    failed[row] = prepared
-                else:
-                    presence.saw(photos[row].path)
-                    pixels[row], facts[row] = prepared
-                if progress is not None:
-                    progress(row + 1, len(photos))
-            half_made.pop_all()
-        pixels.flush()
-        pixels = None  # Windows renames no folder with an open file
-        width = max((len(fact) for fact in facts.values()), default=0)
-        table = np.full((len(photos), width), np.nan, np.float32)
-        for row, fact in facts.items():
-            table[row] = fact
-        np.save(partial / "facts.npy", table)
-        (partial / "done.json").write_text(json.dumps({"failed": failed}), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)  # left over from a killed run
-        try:
-            partial.replace(folder)
-        except OSError:  # another run of the same was first
-            shutil.rmtree(partial, ignore_errors=True)
 
     def _check_space(self, wanted: int) -> None:
         free = shutil.disk_usage(self.folder).free
@@ -224,20 +189,38 @@ class PixelCache:
                 shutil.rmtree(mark.parent, ignore_errors=True)
 
 
+def _fill(
+    folder: Path,
+    photos: Sequence[PixelSource],
+    presence: Presence,
+    size: tuple[int, ...],
+    make: Callable[[PixelSource], tuple[Pixels, list[float]]],
+    width: int,
+    progress: Progress | None,
+) -> None:
+    """Write the pixels, the facts (`width` a photo) and which photos failed, these last."""
+    pixels: Any = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, size)
+    facts = np.full((len(photos), width), np.nan, np.float32)
+    failed: dict[int, str] = {}
+    paths = [photo.path for photo in photos]
+    for row, made in read_photos(paths, presence, range(len(photos)), lambda row: make(photos[row])):
+        if isinstance(made, ImageError):
+            failed[row] = str(made)
+        else:
+            pixels[row], facts[row] = made
+        if progress is not None:
+            progress(row + 1, len(photos))
+    pixels.flush()  # and is let go of when this returns: Windows renames no folder with an open file
+    np.save(folder / "facts.npy", facts)
+    (folder / "done.json").write_text(json.dumps({"failed": failed}), encoding="utf-8")
+
+
 def _open(folder: Path, shape: tuple[int, ...]) -> Store:
     pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     if pixels.shape != shape:
         raise DataError(f"The cached pixels in {folder} are damaged; delete that folder.")
     failed = json.loads((folder / "done.json").read_text(encoding="utf-8"))["failed"]
     return Store(pixels, {int(row): why for row, why in failed.items()}, np.load(folder / "facts.npy"))
-
-
-def _photos(catalog: Catalog, preprocessing: Preprocessing) -> list[PixelSource]:
-    boxes = catalog.table["boxes"].to_list()
-    return [
-        PixelSource(path, choose_box(media_boxes, preprocessing.crop))
-        for path, media_boxes in zip(catalog.paths(), boxes, strict=True)
-    ]
 
 
 def canvas_shape(preprocessing: Preprocessing, augmentation: Augmentation) -> tuple[float, tuple[int, int]]:
