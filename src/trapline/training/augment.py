@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -79,24 +80,27 @@ def mix(
     return images, targets * share + targets[other] * (1 - share)
 
 
+@dataclass(frozen=True)
 class _Draw:
     """Random numbers, one an image."""
 
-    def __init__(self, images: int, device: torch.device, random: torch.Generator) -> None:
-        self.images, self.device, self.random = images, device, random
+    images: int
+    device: torch.device
+    random: torch.Generator
 
     def between(self, low: float, high: float) -> Tensor:
         """[N, 1, 1, 1]."""
-        return low + (high - low) * torch.rand(
-            (self.images, 1, 1, 1), device=self.device, generator=self.random
-        )
+        return low + (high - low) * self._rand(self.images, 1, 1, 1)
 
     def chance(self, share: float) -> Tensor:
         """bool [N]."""
-        return torch.rand(self.images, device=self.device, generator=self.random) < share
+        return self._rand(self.images) < share
 
     def scalar(self) -> float:
-        return float(torch.rand(1, device=self.device, generator=self.random))
+        return float(self._rand(1))
+
+    def _rand(self, *shape: int) -> Tensor:
+        return torch.rand(shape, device=self.device, generator=self.random)
 
 
 def _where(chosen: Tensor, images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
@@ -137,10 +141,8 @@ def _mask_banners(images: Tensor, draw: _Draw, share: float) -> Tensor:
     height = images.shape[2]
     for row in draw.chance(share).nonzero()[:, 0].tolist():
         band = max(1, round(height * BANNER * (0.3 + 0.7 * draw.scalar())))
-        if draw.scalar() < 0.5:
-            images[row, :, :band] = 0
-        else:
-            images[row, :, height - band :] = 0
+        top = 0 if draw.scalar() < 0.5 else height - band
+        images[row, :, top : top + band] = 0
     return images
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_args
 
@@ -35,6 +37,7 @@ from trapline.training.selection import Selected
 from trapline.training.targets import target_matrix, truth_of
 
 METHODS: tuple[PoolingMethod, ...] = get_args(PoolingMethod)
+Pooled = Callable[[int, PoolingMethod, str], Floats]
 FEW = 5
 """A label with fewer events keeps the method of all labels: its own best one would be chance."""
 
@@ -89,7 +92,8 @@ def judge_events(
     rows, probabilities = rows[order], probabilities[order]
     folds = None if folds is None else folds[order]
     labelled = label_events(selected.catalog.with_table(selected.catalog.table[rows.tolist()])).table
-    one = _with_one_answer(labelled, recipe)
+    single = recipe.task == "single-label"
+    one = (labelled["labels"].list.len() == 1).to_numpy() if single else np.ones(len(rows), bool)
     mixed = len(np.unique(selected.events[rows[~one]]))
     labelled, rows, probabilities = labelled.filter(pl.Series(one)), rows[one], probabilities[one]
     folds = None if folds is None else folds[one]
@@ -116,30 +120,19 @@ def judge_events(
     if mixed:
         where += f" ({mixed} with several labels left out)"
     chosen_on = "on which it was chosen" if folds is None else "each with what was chosen on the other folds"
+    figures = intervals_of(
+        selected.labels, truth, pooled, groups.keys, seed=recipe.seed, exclusive=recipe.exclusive
+    )
     return pooling.model_copy(
         update={
             "selected_on": f"{'validation' if folds is None else 'out of fold'}: {where}",
-            "metrics": intervals_of(
-                selected.labels,
-                truth,
-                pooled,
-                groups.keys,
-                seed=recipe.seed,
-                exclusive=recipe.exclusive,
-            ),
+            "metrics": figures,
             "metrics_on": f"{where}, {chosen_on}; intervals over {groups.by}s",
         }
     )
 
 
-def _with_one_answer(labelled: pl.DataFrame, recipe: Recipe) -> Flags:
-    """[rows]: whether the task can say what the event of a media shows."""
-    if recipe.task == "multi-label":
-        return np.ones(labelled.height, bool)
-    return (labelled["labels"].list.len() == 1).to_numpy()
-
-
-def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Any:
+def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Pooled:
     """(column, method, label) -> [events], computed once."""
     known: dict[tuple[int, str], Floats] = {}
 
@@ -151,14 +144,15 @@ def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Any:
     return pooled
 
 
+@dataclass(frozen=True)
 class _Chooser:
-    """Chooses the pooling that does best on some of the events."""
+    """Chooses the pooling that does best on some of the events; `pooled` is of `_pool_all`."""
 
-    def __init__(
-        self, recipe: LabelRecipe, labels: tuple[str, ...], truth: Rows, known: Flags, pooled: Any
-    ) -> None:
-        self.recipe, self.labels, self.truth, self.known = recipe, labels, truth, known
-        self.pooled = pooled
+    recipe: LabelRecipe
+    labels: tuple[str, ...]
+    truth: Rows
+    known: Flags
+    pooled: Pooled
 
     def choose(self, inside: Flags) -> EventPooling:
         """What does best on the events `inside`."""
@@ -177,7 +171,7 @@ class _Chooser:
         pooled = self._pooled([by_label.get(label, best) for label in self.labels], inside)
         return EventPooling(method=best, by_label=by_label, calibration=self._calibration(pooled, inside))
 
-    def _pooled(self, methods: list[PoolingMethod], inside: Flags) -> Floats:
+    def _pooled(self, methods: Sequence[PoolingMethod], inside: Flags) -> Floats:
         """[inside, labels]: log odds, or of one label an event log probabilities, as in `apply_pooling`."""
         columns = [
             self.pooled(index, method, self.labels[index])[inside] for index, method in enumerate(methods)

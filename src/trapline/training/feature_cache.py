@@ -18,13 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from trapline.errors import DataError
-from trapline.models import user_cache_folder
 from trapline.training.arrays import Singles
 
 MAX_BYTES = 4 * 2**30
 """Of vectors: features of some 800,000 views at 1,280 numbers each."""
-
-__all__ = ["CachedFeatures", "FeatureCache", "digest_file", "user_cache_folder"]
 
 _FORMAT = 1
 _CHUNK = 500  # SQLite's limit on parameters was 999 for long

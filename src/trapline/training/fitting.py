@@ -153,8 +153,9 @@ def fit_network(
     last = folder / "last.ckpt"
     resumed = last.is_file()
     network, weights = build_network(recipe, len(examples.labels), load=not resumed)
-    weights = weights if not resumed else _origin(folder)
-    if not resumed:
+    if resumed:
+        weights = _origin(folder)
+    else:
         _keep_origin(folder, weights)
     answers = None
     if validation is not None:
@@ -191,12 +192,10 @@ def _refuse_broken(logits: Singles, pixels: Pixels, epoch: int) -> None:
 
 
 def network_logits(network: Network, store: Store, rows: Rows, flip_average: bool = False) -> Singles:
-    """float32 [rows, labels], of the exact pixels (and their mirror images), in float32 on the CPU."""
-    return _logits(network.cpu(), store, rows, flip_average)
+    """float32 [rows, labels], of the exact pixels (and their mirror images), in float32.
 
-
-def _logits(network: Network, store: Store, rows: Rows, flip_average: bool) -> Singles:
-    """float32 [rows, labels] of the exact pixels, where the network is; it is left judging, not learning."""
+    Where the network is; it is left judging, not learning.
+    """
     network.eval()
     logits = []
     with torch.inference_mode():
@@ -375,7 +374,7 @@ class Fitting(nn.Module):
     def _judge(self) -> dict[str, float]:
         if self.answers is None or self.validation_rows is None:
             return {}
-        raw = _logits(self.judged, self.examples.exact, self.validation_rows, self.recipe.flip_average)
+        raw = network_logits(self.judged, self.examples.exact, self.validation_rows, self.recipe.flip_average)
         targets = self.examples.targets[self.validation_rows]
         there = [torch.from_numpy(numbers).to(self.network.mean.device) for numbers in (raw, targets)]
         with torch.no_grad():

@@ -73,12 +73,8 @@ def deal(
             np.intersect1d(usable, split.filter(pl.col("split") == part)["row"].to_numpy())
             for part in ("train", "validation")
         )
-        missing = [
-            label
-            for label, count in zip(selected.labels, selected.targets[train].sum(axis=0), strict=True)
-            if not count
-        ]
-        if missing and needs_every_label:
+        missing = selected.unseen(train) if needs_every_label else []
+        if missing:
             raise DataError(
                 f"Fold {index + 1} of {len(catalogs)} would train without the label {', '.join(missing)}: it "
                 "occurs at too few locations. Use fewer folds, another seed, or leave the label out."
@@ -119,8 +115,8 @@ def _deal(catalog: Catalog, folds: int, recipe: FoldedRecipe) -> list[Catalog]:
         return list(BySeason(folds="each").folds(catalog))
     if recipe.fold_by == "location":
         _check_locations(catalog, folds)
-        return list(ByLocation(folds=folds, seed=recipe.seed).folds(catalog))
-    return list(ByEvent(folds=folds, seed=recipe.seed).folds(catalog))
+    by = ByLocation if recipe.fold_by == "location" else ByEvent
+    return list(by(folds=folds, seed=recipe.seed).folds(catalog))
 
 
 def _check_locations(catalog: Catalog, folds: int) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trapline.errors import require
 from trapline.models import BACKBONES, Card, ModelFile, user_cache_folder
@@ -68,8 +68,12 @@ def _exported(recipe: Recipe, weights: Weights, folder: Path) -> Path:
     ]
     if recipe.backbone in BACKBONES:
         parts += [release] if (release := BACKBONES.release(recipe.backbone)) else []
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-    return folder / f"{recipe.backbone.replace('/', '-')}-{key}.onnx"
+    return _named_by(parts, recipe.backbone.replace("/", "-"), folder)
+
+
+def _named_by(parts: list[Any], name: str, folder: Path) -> Path:
+    """The file of what these parts decide."""
+    return folder / f"{name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}.onnx"
 
 
 def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
@@ -82,8 +86,7 @@ def background_backbone(backbone: ModelFile, cache: Path | None) -> ModelFile:
     from trapline.models import read_graph, see_background, write_model_file
 
     parts = [backbone.fingerprint, version("trapline")]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-    path = (cache or user_cache_folder()) / "backbones" / f"background-{key}.onnx"
+    path = _named_by(parts, "background", (cache or user_cache_folder()) / "backbones")
     if not path.is_file():
         card = Card(
             name=backbone.card.name,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.catalog import harmless_cell
 from trapline.metrics import accuracy, categorical_cross_entropy, log_loss, top_k
@@ -50,18 +52,18 @@ def epoch_figures(truth: Rows, probabilities: Floats, exclusive: bool) -> dict[s
     return {name: float(value) for name, value in figures.items()}
 
 
-def write_history(history: History | NodeHistory, folder: Path) -> Path:
-    """Write `history.csv`, one row an epoch (or what else was tried in turn); the file is replaced whole.
+def write_history(history: History | NodeHistory, folder: Path) -> None:
+    """Write `history.csv`, one row an epoch (or what else was tried in turn)."""
+    _write_rows(history, folder / "history.csv")
 
-    A cell without a number is empty.
-    """
-    path = folder / "history.csv"
+
+def _write_rows(rows: History | NodeHistory, path: Path) -> None:
+    """Replace the file whole; a cell without a number is empty."""
     with replace_whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]))
+        writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        for row in history:
+        for row in rows:
             writer.writerow({name: _short(value) for name, value in row.items()})
-    return path
 
 
 def _short(value: float | str | None) -> str:
@@ -70,7 +72,7 @@ def _short(value: float | str | None) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:.6g}"
 
 
-def draw_history(histories: Sequence[History], path: Path, best_epoch: int | None = None) -> Path:
+def draw_history(histories: Sequence[History], path: Path, best_epoch: int | None = None) -> None:
     """Draw losses and validation metrics against the epoch; several runs (folds, members) thin, one each."""
     figure = _figure(9)
     losses, scores = figure.subplots(1, 2)
@@ -90,40 +92,31 @@ def draw_history(histories: Sequence[History], path: Path, best_epoch: int | Non
             axes.legend(fontsize="small")
     scores.set_ylim(0, 1)
     figure.savefig(path, dpi=120)
-    return path
 
 
-def write_batches(losses: Sequence[Singles], folder: Path) -> Path:
+def write_batches(losses: Sequence[Singles], folder: Path) -> None:
     """Write `batches.csv`: the training loss of each batch, and its rolling mean over `ROLLING` batches.
 
     Args:
         losses: an array [batches] an epoch.
         folder: gets the file.
     """
-    path = folder / "batches.csv"
     epochs = np.repeat(np.arange(len(losses)) + 1, [len(of_epoch) for of_epoch in losses])
     every = np.concatenate(losses)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["batch", "epoch", "train_loss", f"mean_of_{ROLLING}"])
-        for index, (epoch, loss, mean) in enumerate(zip(epochs, every, rolling_mean(every), strict=True)):
-            writer.writerow([index + 1, epoch, _short(loss), "" if np.isnan(mean) else _short(mean)])
-    return path
+    names = ("epoch", "train_loss", f"mean_of_{ROLLING}")
+    means = [None if np.isnan(mean) else mean for mean in rolling_mean(every)]
+    cells = zip(epochs, every, means, strict=True)
+    rows = [{"batch": index + 1} | dict(zip(names, row, strict=True)) for index, row in enumerate(cells)]
+    _write_rows(rows, folder / "batches.csv")
 
 
-def draw_batches(losses: Sequence[Singles], path: Path) -> Path:
+def draw_batches(losses: Sequence[Singles], path: Path) -> None:
     """Draw the training loss against the batch, thin, and its rolling mean over `ROLLING` batches."""
     every = np.concatenate(losses)
     batches = np.arange(len(every)) + 1
-    figure = _figure(7)
-    axes = figure.subplots()
-    axes.plot(batches, every, color="C0", alpha=0.35, linewidth=0.8, label="loss of the batch")
-    axes.plot(batches, rolling_mean(every), color="C0", label=f"rolling mean of {ROLLING}")
-    axes.set(title="Training loss by batch", xlabel="batch", ylabel="loss")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
-    return path
+    with _panel(7, path, title="Training loss by batch", xlabel="batch", ylabel="loss") as axes:
+        axes.plot(batches, every, color="C0", alpha=0.35, linewidth=0.8, label="loss of the batch")
+        axes.plot(batches, rolling_mean(every), color="C0", label=f"rolling mean of {ROLLING}")
 
 
 def rolling_mean(values: npt.NDArray[np.floating]) -> Floats:
@@ -135,23 +128,28 @@ def rolling_mean(values: npt.NDArray[np.floating]) -> Floats:
     return means
 
 
-def draw_strengths(losses: Mapping[float, float], kept: float, path: Path) -> Path:
+def draw_strengths(losses: Mapping[float, float], kept: float, path: Path) -> None:
     """Draw the out-of-fold log loss of heads against the strength of their regularisation."""
-    figure = _figure(5)
-    axes = figure.subplots()
     strengths = sorted(losses)
-    axes.plot(strengths, [losses[strength] for strength in strengths], marker=".")
-    axes.axvline(kept, color="0.5", linestyle=":", label=f"kept: {kept:g}")
-    axes.set(
-        title="Out of fold, in training", xlabel="optimiser.weight_decay", ylabel="log loss", xscale="log"
-    )
+    across = {"xlabel": "optimiser.weight_decay", "xscale": "log"}
+    with _panel(5, path, title="Out of fold, in training", ylabel="log loss", **across) as axes:
+        axes.plot(strengths, [losses[strength] for strength in strengths], marker=".")
+        axes.axvline(kept, color="0.5", linestyle=":", label=f"kept: {kept:g}")
+
+
+@contextmanager
+def _panel(width: float, path: Path, **settings: str) -> Iterator[Axes]:
+    """One panel to draw in, with grid and legend; it is saved then."""
+    figure = _figure(width)
+    axes = figure.subplots()
+    yield axes
+    axes.set(**settings)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)
-    return path
 
 
-def draw_nodes(history: NodeHistory, kept: Mapping[str, float], path: Path) -> Path:
+def draw_nodes(history: NodeHistory, kept: Mapping[str, float], path: Path) -> None:
     """Draw the accuracies of each node in a panel of its own, with what was kept.
 
     Args:
@@ -179,18 +177,14 @@ def draw_nodes(history: NodeHistory, kept: Mapping[str, float], path: Path) -> P
     more = f"; the first {len(shown)} of {len(nodes)} nodes" if len(nodes) > len(shown) else ""
     figure.supxlabel(f"{'epoch' if across == 'epoch' else 'optimiser.weight_decay'}{more}", fontsize="small")
     figure.savefig(path, dpi=100)
-    return path
 
 
 def _draw_node(rows: NodeHistory, across: str, names: Sequence[str], axes: Axes) -> None:
-    ordered = sorted(rows, key=lambda row: float(row[across] or 0))
+    table = pl.DataFrame(rows, infer_schema_length=None).sort(across)
     for index, name in enumerate(names):
-        values = [float("nan") if row[name] is None else float(row[name] or 0) for row in ordered]
+        values = table[name].cast(pl.Float64).fill_null(np.nan)
         marker = "." if len(values) < 30 else ""
-        label = name.replace("_", " ")
-        axes.plot(
-            [float(row[across] or 0) for row in ordered], values, f"C{index}", label=label, marker=marker
-        )
+        axes.plot(table[across], values, f"C{index}", label=name.replace("_", " "), marker=marker)
     if across == "weight_decay":
         axes.set_xscale("log")
     axes.grid(alpha=0.3)

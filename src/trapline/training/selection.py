@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,15 +120,17 @@ class Selected:
         warnings.warn(
             f"{len(failed)} photos cannot be read and are left out: {first}", TraplineWarning, stacklevel=3
         )
-        return Selected(
-            self.catalog,
-            self.labels,
-            self.targets,
-            np.setdiff1d(self.train, gone),
-            np.setdiff1d(self.validation, gone),
-            {**self.left_out, "unreadable": len(failed)},
-            dict(failed),
+        return replace(
+            self,
+            train=np.setdiff1d(self.train, gone),
+            validation=np.setdiff1d(self.validation, gone),
+            left_out={**self.left_out, "unreadable": len(failed)},
+            failed=dict(failed),
         )
+
+    def unseen(self, rows: Rows) -> list[str]:
+        """The labels that none of the rows has."""
+        return [self.labels[index] for index in np.flatnonzero(~self.targets[rows].any(axis=0))]
 
 
 def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) -> Selected:
@@ -177,12 +179,11 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if not has_split:
         train = np.arange(len(labelled), dtype=np.int64)
     targets = target_matrix(labelled, labels, recipe.task)
-    if needs_split:
-        _check_parts(recipe.task, labels, targets, train, validation)
     selected = Selected(labelled, labels, targets, train, validation, left_out)
-    selected.taught(
-        recipe, train if needs_split else np.arange(len(labelled))
-    )  # refuses before photos are read
+    if needs_split:
+        _check_parts(recipe.task, selected)
+    # refuses before photos are read
+    selected.taught(recipe, train if needs_split else np.arange(len(labelled)))
     return selected
 
 
@@ -200,11 +201,11 @@ def _check_labels(labels: tuple[str, ...]) -> None:
             )
 
 
-def _check_parts(task: str, labels: tuple[str, ...], targets: Singles, train: Rows, validation: Rows) -> None:
-    if not len(train) or not len(validation):
-        empty = "validation" if len(train) else "train"
+def _check_parts(task: str, selected: Selected) -> None:
+    if not len(selected.train) or not len(selected.validation):
+        empty = "validation" if len(selected.train) else "train"
         raise DataError(f"The part '{empty}' has no labelled media. Split again with `trapline split`.")
-    missing = [label for label, count in zip(labels, targets[train].sum(axis=0), strict=True) if not count]
+    missing, unjudged = selected.unseen(selected.train), selected.unseen(selected.validation)
     if missing and task == "single-label":
         raise DataError(
             f"No training media has the label {', '.join(missing)}, though validation media do. "
@@ -218,13 +219,10 @@ def _check_parts(task: str, labels: tuple[str, ...], targets: Singles, train: Ro
             TraplineWarning,
             stacklevel=3,
         )
-    unseen = [
-        label for label, count in zip(labels, targets[validation].sum(axis=0), strict=True) if not count
-    ]
-    if unseen:
+    if unjudged:
         warnings.warn(
-            f"No validation media has the label {', '.join(unseen)}: nothing is known of how well the model "
-            "says it.",
+            f"No validation media has the label {', '.join(unjudged)}: nothing is known of how well the "
+            "model says it.",
             TraplineWarning,
             stacklevel=3,
         )

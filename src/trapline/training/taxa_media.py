@@ -168,15 +168,10 @@ def _tell_of_silence(media: TaxaMedia, absent: Sequence[str]) -> None:
             "the taxonomy has labels without photos for training and validation, which the model will not "
             f"know: {', '.join(absent[:MOST_NAMED])}{more}"
         )
-    counts = selected.targets[selected.train].sum(axis=0)
-    unseen = [name for name, count in zip(selected.labels, counts, strict=True) if not count]
-    if unseen:
+    if unseen := selected.unseen(selected.train):
         notes.append(f"no training media has the class {', '.join(unseen)}: it will hardly ever be said")
-    if len(selected.validation):
-        counts = selected.targets[selected.validation].sum(axis=0)
-        unjudged = [name for name, count in zip(selected.labels, counts, strict=True) if not count]
-        if unjudged:
-            notes.append(f"no validation media has the class {', '.join(unjudged)}: it is not judged")
+    if len(selected.validation) and (unjudged := selected.unseen(selected.validation)):
+        notes.append(f"no validation media has the class {', '.join(unjudged)}: it is not judged")
     heard = np.zeros(len(media.labels), bool)
     for head in media.hierarchy.heads:
         heard |= media.decision(head).heard

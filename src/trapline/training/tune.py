@@ -110,7 +110,7 @@ def tune(
     folder.mkdir(parents=True, exist_ok=True)
     study = _open_study(recipe, catalog, folder, folds, metric)
 
-    def objective(trial: Any) -> float:
+    def evaluate(trial: Any) -> float:
         chosen = change_recipe(recipe, _apart(_suggest(trial, recipe)))
         scores = crossval(chosen, catalog, folds, taxonomy=taxonomy, cache=cache, report=step_report)
         figures = {
@@ -125,16 +125,18 @@ def tune(
 
     def after(study: Any, frozen: Any) -> None:
         ended = ended_trials(study)
-        if any(trial.metrics for trial in ended):
-            _write(recipe, ended, metric, folder)  # a search that is killed keeps its best so far
-        else:
-            _write_csv(recipe, ended, folder / "trials.csv")
+        best = _write(recipe, ended, metric, folder)  # a search that is killed keeps its best so far
+        line = f"best {metric} {best.metrics[metric][0]:.3f} (trial {best.number})" if best else ""
         if report is not None:
-            report(len(ended), trials, _line(ended, metric))
+            report(len(ended), trials, line)
 
     while (left := trials - len(ended_trials(study))) > 0:
-        study.optimize(_failing_softly(objective), n_trials=left, callbacks=[after])
-    return _write(recipe, ended_trials(study), metric, folder)
+        study.optimize(_failing_softly(evaluate), n_trials=left, callbacks=[after])
+    ended = ended_trials(study)
+    best = _write(recipe, ended, metric, folder)
+    if best is None:
+        raise DataError(f"Every trial failed; the last one: {ended[-1].failure}")
+    return Tuned(change_recipe(recipe, _apart(best.values)), best, tuple(ended), metric, folder)
 
 
 def _check_metric(metric: str, recipe: Recipe, catalog: Catalog) -> None:
@@ -246,31 +248,19 @@ def ended_trials(study: Any) -> list[TuningTrial]:
     return ended
 
 
-def _best(trials: list[TuningTrial], metric: str) -> TuningTrial:
-    good = [trial for trial in trials if trial.metrics]
-    if not good:
-        raise DataError(f"Every trial failed; the last one: {trials[-1].failure}")
-    sign = 1 if metric in LOWER_IS_BETTER else -1
-    return min(good, key=lambda trial: sign * trial.metrics[metric][0])
-
-
-def _line(trials: list[TuningTrial], metric: str) -> str:
-    good = [trial for trial in trials if trial.metrics]
-    if not good:
-        return ""
-    best = _best(good, metric)
-    return f"best {metric} {best.metrics[metric][0]:.3f} (trial {best.number})"
-
-
-def _write(recipe: Recipe, trials: list[TuningTrial], metric: str, folder: Path) -> Tuned:
+def _write(recipe: Recipe, trials: list[TuningTrial], metric: str, folder: Path) -> TuningTrial | None:
+    """Write all trials, and the best of those that did not fail; which it is."""
     _write_csv(recipe, trials, folder / "trials.csv")
-    best = _best(trials, metric)
-    values = _apart(best.values)
-    tuned = Tuned(change_recipe(recipe, values), best, tuple(trials), metric, folder)
-    text = yaml.safe_dump(values, sort_keys=False)
-    head = f"# The best of {len(trials)} trials for the recipe {recipe.name}; use it with --recipe-file.\n"
-    (folder / "best.yaml").write_text(head + text, encoding="utf-8")
-    return tuned
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    good = [trial for trial in trials if trial.metrics]
+    best = min(good, key=lambda trial: sign * trial.metrics[metric][0], default=None)
+    if best is not None:
+        text = yaml.safe_dump(_apart(best.values), sort_keys=False)
+        head = (
+            f"# The best of {len(trials)} trials for the recipe {recipe.name}; use it with --recipe-file.\n"
+        )
+        (folder / "best.yaml").write_text(head + text, encoding="utf-8")
+    return best
 
 
 def _write_csv(recipe: Recipe, trials: list[TuningTrial], path: Path) -> None:

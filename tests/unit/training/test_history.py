@@ -23,7 +23,8 @@ def test_a_rolling_mean_is_that_of_the_last_batches_and_missing_before(values: l
 
 def test_batches_are_counted_through_and_know_their_epoch(tmp_path: Path) -> None:
     losses = [np.arange(7, dtype=np.float32), np.arange(7, 12, dtype=np.float32)]
-    with write_batches(losses, tmp_path).open(encoding="utf-8") as file:
+    write_batches(losses, tmp_path)
+    with (tmp_path / "batches.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["batch"] for row in rows] == [str(number) for number in range(1, 13)]
     assert [row["epoch"] for row in rows] == ["1"] * 7 + ["2"] * 5

@@ -23,6 +23,12 @@ from trapline.training.taxa_media import select_taxa
 MakeLearner = Callable[[Path | None, StepReport | None], Learner[Any]]
 """From the cache's folder (None for the user's) and a report to a learner, its photos prepared."""
 
+_OF_LABELS: dict[type[Recipe], Callable[..., Learner[Any]]] = {
+    HeadRecipe: LinearLearner,
+    DenseRecipe: DenseLearner,
+    NetworkRecipe: NetworkLearner,
+}
+
 
 def choose_learner(
     recipe: Recipe, catalog: Catalog, taxonomy: Taxonomy | None, *, needs_split: bool
@@ -48,12 +54,7 @@ def choose_learner(
         media = select_taxa(catalog, recipe, taxonomy, needs_split=needs_split)
         return partial(TreeLearner, recipe, taxonomy, media)
     selected = select_media(catalog, recipe, needs_split=needs_split)
-    if isinstance(recipe, HeadRecipe):
-        return partial(LinearLearner, recipe, selected)
-    if isinstance(recipe, DenseRecipe):
-        return partial(DenseLearner, recipe, selected)
-    assert isinstance(recipe, NetworkRecipe)  # there are no others
-    return partial(NetworkLearner, recipe, selected)
+    return partial(_OF_LABELS[type(recipe)], recipe, selected)
 
 
 __all__ = [

@@ -213,19 +213,13 @@ class TreeLearner(FrozenLearner[TreeModel]):
         `start` are heads of another strength: sooner there, the same end.
         """
         decisions = [self._weighed(self.decisions[head.name].of(rows)) for head in group]
-        if isinstance(self.recipe, EpochTreeRecipe):
-            heads = {
-                decision.name: self._by_epochs(self.recipe, decision, rows, held) for decision in decisions
-            }
-        elif self.settings.way == "cascade":
-            heads = {decision.name: self._alone(decision, rows, strength, start) for decision in decisions}
+        if self.settings.way == "cascade" or isinstance(self.recipe, EpochTreeRecipe):
+            heads = {one.name: self._alone(one, rows, strength, held, start) for one in decisions}
         else:
             heads = fit_together(
                 self.features[rows], decisions, strength, view_weights=self.looks.weights, start=start
             )
-        return {
-            decision.name: _with_prior(heads[decision.name], decision, self.recipe) for decision in decisions
-        }
+        return {one.name: _with_prior(heads[one.name], one, self.recipe) for one in decisions}
 
     def _search(self, rows: Rows, folds: Rows) -> OutOfFold[TreeModel]:
         """The log probabilities of all classes for each row, by heads of the folds that it is not in.
@@ -301,38 +295,37 @@ class TreeLearner(FrozenLearner[TreeModel]):
         return replace(decision, weights=weights / weights[heard].mean() if heard.any() else weights)
 
     def _alone(
-        self, decision: Decision, rows: Rows, strength: float, start: Fitted | None
+        self, decision: Decision, rows: Rows, strength: float, held: Rows | None, start: Fitted | None
     ) -> linear.LinearLayer:
+        """One head by itself, at its optimum or by epochs; where no media tells, one that knows nothing."""
         heard, children = decision.heard, decision.possible.shape[1]
         if not heard.any():
-            return _ignorant(self.features.shape[2], children)
+            size = self.features.shape[2]
+            zeros = np.zeros((size, children)), np.zeros(children)
+            return linear.LinearLayer(np.zeros(size), np.ones(size), *zeros)
+        possible, weights = decision.possible[heard], decision.weights[heard]
+        if isinstance(self.recipe, EpochTreeRecipe):
+            from trapline.training.taxa_adam import fit_by_epochs
+
+            assert held is not None  # by its class such a recipe has a validation part
+            judged, seen = self.decisions[decision.name].of(held), self.features[:, self.looks.predict[0]]
+            telling = judged.heard
+            return fit_by_epochs(
+                self.recipe,
+                seen[rows[heard]],
+                possible,
+                weights,
+                seen[held[telling]],
+                judged.possible[telling],
+            )
         return linear.fit_head(
             self.features[rows[heard]],
-            decision.possible[heard].argmax(axis=1),
+            possible.argmax(axis=1),
             children,
             strength,
-            media_weights=decision.weights[heard],
+            media_weights=weights,
             view_weights=self.looks.weights,
             start=None if start is None else start[decision.name],
-        )
-
-    def _by_epochs(
-        self, recipe: EpochTreeRecipe, decision: Decision, rows: Rows, held: Rows | None
-    ) -> linear.LinearLayer:
-        from trapline.training.taxa_adam import fit_by_epochs
-
-        heard = decision.heard
-        if not heard.any() or held is None:
-            return _ignorant(self.features.shape[2], decision.possible.shape[1])
-        judged = self.decisions[decision.name].of(held)
-        view_index = self.looks.predict[0]
-        return fit_by_epochs(
-            recipe,
-            self.features[rows[heard], view_index],
-            decision.possible[heard],
-            decision.weights[heard],
-            self.features[held[judged.heard], view_index],
-            judged.possible[judged.heard],
         )
 
     def _tree(self, model: TreeModel) -> dict[str, Any]:
@@ -359,11 +352,6 @@ class TreeLearner(FrozenLearner[TreeModel]):
             "ranks": "P(taxon) = the sum of P(label) over the labels at or below it; "
             "P(child | parent) = P(child) / P(parent)",
         }
-
-
-def _ignorant(size: int, children: int) -> linear.LinearLayer:
-    """A head that no media trained: all children are equally probable."""
-    return linear.LinearLayer(np.zeros(size), np.ones(size), np.zeros((size, children)), np.zeros(children))
 
 
 def _share(values: Floats) -> float | None:
