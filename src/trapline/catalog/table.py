@@ -360,7 +360,7 @@ def row_rules(columns: Sequence[str]) -> list[tuple[str, pl.Expr]]:
         ("has no file_path", paths.is_null() | (paths == "")),
         (
             "has a file_path that is not relative to the root with forward slashes",
-            paths.str.contains(r"^(/|~|[A-Za-z]:)|\\|(^|/)\.\.(/|$)"),
+            paths.str.contains(r"^(/|~/|[A-Za-z]:)|\\|(^|/)\.\.(/|$)"),
         ),
         ("has a file_path with a NUL in it", paths.str.contains("\0", literal=True)),
         ("has an unknown timestamp_source", ~pl.col("timestamp_source").is_in(TIMESTAMP_SOURCES)),

@@ -220,8 +220,10 @@ def _show_files(console: Console, files: FileCheck) -> None:
         ("near_conflicts", "Groups that look alike, with different labels"),
     ):
         files_found = getattr(files, name)
-        if name in ("unreadable", "damaged"):
+        if name == "unreadable":
             shown = [reason.rstrip(".") for _, reason in files_found]  # the reason names the file
+        elif name == "damaged":
+            shown = [f"{media}: {reason.rstrip('.')}" for media, reason in files_found]
         else:
             shown = [media if isinstance(media, str) else " = ".join(media[:4]) for media in files_found]
         if shown:

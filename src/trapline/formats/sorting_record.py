@@ -11,7 +11,7 @@ from typing import Any
 from trapline.catalog import as_name, as_text
 from trapline.errors import DataError
 from trapline.formats.json_file import read_json_object
-from trapline.storage import replace_text, sync_folder
+from trapline.storage import beside, replace_text, sync_folder
 
 UNDO_FILE = "trapline-sorted.json"
 _PARTIAL = ".trapline-partial"
@@ -110,7 +110,7 @@ def missing_folders(output: Path, targets: Iterable[str]) -> list[str]:
 
 def partial_of(path: Path) -> Path:
     """Where a copy grows before it takes its place."""
-    return path.with_name(path.name + _PARTIAL)
+    return beside(path, _PARTIAL)
 
 
 def exists(path: Path) -> bool:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".avif", ".jp2"})
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        *(".png", ".tif", ".tiff", ".gif", ".bmp", ".webp", ".avif", ".jp2"),
+    }
+)
 """The file endings (lower case) by which a folder's pictures are recognised."""
 
 VIDEO_SUFFIXES = frozenset(

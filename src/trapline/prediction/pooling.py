@@ -96,7 +96,7 @@ def pool_events(
         table = _event_rows(media.with_columns(pl.Series("ok", ok)))
     numbers = pl.from_numpy(pooled.astype(np.float32), list(predictions.labels))
     good = table["status"] == "ok"
-    numbers = numbers.select(pl.when(good).then(pl.col(label)).alias(label) for label in predictions.labels)
+    numbers = numbers.select(pl.when(good).then(numbers[label]).alias(label) for label in predictions.labels)
     return Predictions(
         table.hstack(numbers), predictions.labels, rows, predictions.model, predictions.task, facts
     )

@@ -118,9 +118,7 @@ class Ranks:
         if clash or missing:
             what = f"has a column '{clash[0]}' already" if clash else f"lacks the label '{missing[0]}'"
             raise DataError(f"Ranks cannot be added to a table that {what}.")
-        numbers = frame.select(
-            pl.col(label).cast(pl.Float64).fill_null(float("nan")) for label in self.labels
-        ).to_numpy()
+        numbers = frame[list(self.labels)].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         bests = best_answers(numbers, self._levels)
         rolled = roll_up(bests, self.thresholds)
         known = np.isfinite(numbers).all(axis=1)

@@ -166,7 +166,8 @@ class Predictions:
 
     def probabilities(self) -> npt.NDArray[np.float64]:
         """float64 [rows, labels]; NaN where `status` is not `ok`."""
-        return self.table.select(pl.col(self.labels).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+        numbers = self.table[list(self.labels)]  # by name: to `pl.col` a label `*` is every column
+        return numbers.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
     def _repr_html_(self) -> str:
         counts = self.summary()

@@ -5,6 +5,7 @@ from .lock import lock as lock
 from .unpack import safe_unzip as safe_unzip
 from .unpack import unpack as unpack
 from .unpack import zip_names as zip_names
+from .whole import beside as beside
 from .whole import replace_text as replace_text
 from .whole import replace_whole as replace_whole
 from .whole import sync_folder as sync_folder

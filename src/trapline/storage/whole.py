@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_LONGEST = 255
+"""Bytes of a name, on all usual disks."""
 
 
 @contextmanager
@@ -17,7 +21,7 @@ def replace_whole(path: Path) -> Iterator[Path]:
         OSError: the folder cannot be made, or what was written cannot take the place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = beside(path, ".partial")
     try:
         yield partial
         partial.replace(path)
@@ -25,6 +29,14 @@ def replace_whole(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # what went wrong first is what the user must hear of
             partial.unlink()
         raise
+
+
+def beside(path: Path, ending: str) -> Path:
+    """The path with an ending behind its name, or another where disks do not take so long a name."""
+    name = path.name + ending
+    if len(os.fsencode(name)) > _LONGEST:
+        name = hashlib.blake2b(os.fsencode(path.name), digest_size=16).hexdigest() + ending
+    return path.with_name(name)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -23,6 +23,8 @@ _MOST_TORN = 1000
 """Rows whose quotes do not close; for each csv reads on up to its longest cell, so that many take long."""
 _SHAPES_OF = 1000
 _HEAD = 2**16
+_PATTERN = re.compile(r"\*|\^.*\$")
+"""Names that Polars takes for patterns of names."""
 _NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+)*)?")
 """No name, or what pandas calls a column that has none."""
 _SHAPES = {
@@ -394,8 +396,11 @@ def _name_columns(path: Path, header: Sequence[str], table: pl.DataFrame) -> dic
             continue
         if nameless and (index == 0 or name) and _count_rows(cells):
             notes.append(f"column {index + 1} numbers the rows and is left out")
-        elif name:
+        elif name and not _PATTERN.fullmatch(name):
             names[index] = name
+        elif name:
+            names[index] = f"column_{index + 1}"
+            notes.append(f"column {index + 1}, '{name}', is called 'column_{index + 1}'")
         else:
             names[index] = f"column_{index + 1}"
             notes.append(f"column {index + 1} has no name and is called 'column_{index + 1}'")
@@ -416,7 +421,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path} line 1 names a column more than once: {', '.join(twice)}.")
-    taken = sorted(TAKEN & set(names))
+    taken = sorted(TAKEN & set(names)) or [name for name in names if _PATTERN.fullmatch(name)]
     if taken:
         raise DataError(
             f"{path} line 1: rename the column {', '.join(taken)}, a name that readers use themselves."

@@ -46,7 +46,7 @@ def choose_pooling(
     for method in METHODS:
         pooled = pool_events(predictions, catalog, how=method, rows="event")
         rows = truth.join(pooled.table, on="event_id", how="inner", maintain_order="left")
-        numbers = rows.select(pl.col(predictions.labels).cast(pl.Float64)).to_numpy()
+        numbers = rows[list(predictions.labels)].cast(pl.Float64).to_numpy()
         answers = np.array([index_of[name] for name in rows["truth"]])
         losses[method] = float(log_loss(answers, numbers))
     best = min(losses, key=losses.__getitem__)

@@ -11,9 +11,10 @@ import polars as pl
 
 from trapline.catalog import BLANK_WORDS
 from trapline.errors import DataError, UsageError
+from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
-from trapline.formats.readers.folders import find_pictures, is_hidden
+from trapline.formats.readers.folders import find_pictures
 from trapline.formats.readers.path_pattern import apply_pattern
 from trapline.formats.readers.registry import reader
 from trapline.formats.sorting_record import UNDO_FILE, SortingRecord

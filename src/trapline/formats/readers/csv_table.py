@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from trapline.errors import DataError, UsageError
+from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
-from trapline.formats.readers.folders import is_hidden
 from trapline.formats.readers.on_disk import URL, look_up_paths
 from trapline.formats.readers.other_forms import as_on_disk
 from trapline.formats.readers.registry import reader

@@ -12,6 +12,7 @@ import polars as pl
 
 from trapline.catalog import as_text
 from trapline.errors import DataError
+from trapline.formats.hidden import is_hidden
 from trapline.formats.videos import count_videos
 from trapline.tables import current_reading
 
@@ -71,7 +72,7 @@ def find_pictures(root: Path) -> FoundFiles:
     left_out = _describe_left_out(aside, unreadable, refused)
     if not pictures:
         counted = count_videos(videos)
-        why = "".join(f"; {sentence}" for sentence in left_out if unreadable)
+        why = "".join(f"; {sentence}" for sentence in left_out)
         why += f"; {counted.describe()}" if counted else ""
         raise DataError(f"There is no picture in or below {root} ({', '.join(sorted(SUFFIXES))}){why}.")
     current_reading().videos += sorted(videos)
@@ -116,8 +117,3 @@ def _describe_left_out(
             f"{', '.join(unreadable[:_NAMED])}{more} ({reasons})"
         )
     return sentences
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a name is hidden, or of what systems leave in folders."""
-    return name.startswith(".") or name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")

@@ -15,8 +15,8 @@ import polars as pl
 
 from trapline.catalog import EVENT_LABELS, SCHEMA
 from trapline.errors import DataError
+from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
-from trapline.formats.readers.folders import is_hidden
 from trapline.formats.readers.on_disk import URL, match_files, pictures_below
 from trapline.formats.readers.registry import reader
 from trapline.formats.readers.several_rows import one_row_a_media

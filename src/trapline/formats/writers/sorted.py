@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from trapline.catalog import as_name, as_text, refuse_gone
 from trapline.errors import DataError, UsageError
+from trapline.formats.hidden import is_hidden
 from trapline.formats.sorting_record import (
     UNDO_FILE,
     SortingRecord,
@@ -31,6 +33,9 @@ from trapline.formats.writers.answers import (
 from trapline.formats.writers.writing import Job, Written, writer
 
 Mode = Literal["symlink", "hardlink", "copy"]
+_LONGEST = 200
+"""Bytes of a folder's name: disks take 255."""
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|[. ]$')
 
 
@@ -109,13 +114,21 @@ def undo_sorted(folder: Path | str) -> tuple[int, list[str]]:
 
 def _folder_names(labels: Sequence[str]) -> dict[str, str]:
     """A folder for each label that every file system takes; names that would fall together are refused."""
-    names = {label: _FORBIDDEN.sub("_", label) for label in labels}
+    names = {label: _folder_name(label) for label in labels}
     seen: dict[str, str] = {}
     for label, name in names.items():
         other = seen.setdefault(name.casefold(), label)
         if other != label:
             raise DataError(f"The labels '{other}' and '{label}' would share the folder '{name}'.")
     return names
+
+
+def _folder_name(label: str) -> str:
+    """What a label's folder is called: no device of Windows, nothing hidden, accents in one form."""
+    name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", label))
+    while len(os.fsencode(name)) > _LONGEST:
+        name = name[:-1]
+    return f"_{name}" if is_hidden(name) or _DEVICE.match(name) else name
 
 
 def _make(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -102,9 +103,17 @@ def _write_sidecars(job: Job, entries: Sequence[MediaObservations], naming: Nami
     targets = [_sidecar(entry.media["file_path"], naming) for entry in entries]
     _refuse_shared(job, targets, "sidecar", "use --naming full" if naming == "adobe" else None)
     _refuse_sidecars_there(job, targets)
+    failed = []
     for entry, target in zip(entries, targets, strict=True):
-        put(job.output / as_name(target), sidecar(_subjects(job, entry), _hierarchy(job, entry)))
-    return Written(len(targets), "sidecars", [], [], targets)
+        try:
+            put(job.output / as_name(target), sidecar(_subjects(job, entry), _hierarchy(job, entry)))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            failed.append(target)
+    written = [target for target in targets if target not in set(failed)]
+    lacking = [f"{target}: {os.strerror(errno.ENAMETOOLONG)}" for target in failed]
+    return Written(len(written), "sidecars", [], [], written, lacking)
 
 
 def _write_copies(job: Job, entries: Sequence[MediaObservations]) -> Written:
