@@ -34,8 +34,8 @@ from trapline.taxonomy.rollup import best_answers, levels_of, roll_up, verdict
 from trapline.training import crossval, strengths
 from trapline.training.features import embed
 from trapline.training.learners import TreeLearner
+from trapline.training.taxa_choices import choose_thresholds
 from trapline.training.taxa_media import select_taxa
-from trapline.training.taxa_thresholds import choose_thresholds
 
 FOLDS, SEED, DAYS, HALVES = 5, 42, 6, 100
 PUBLISHED_EPOCHS = 25

@@ -179,7 +179,7 @@ def match(
     failures = failed.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return Matched(
         media=joined.drop("prediction", "status", "reason"),
-        truth=_truth(joined["labels"].to_list(), labels, predictions.task),
+        truth=metrics.encode_truth(joined["labels"].to_list(), labels, predictions.task),
         probabilities=_probabilities(predictions, joined, len(unknown)),
         labels=labels,
         unknown=unknown,
@@ -269,16 +269,6 @@ def _known_labels(
         )
     kept = joined.filter(~concerned)
     return kept, (), joined.height - kept.height
-
-
-def _truth(named: list[list[str]], labels: tuple[str, ...], task: Task) -> npt.NDArray[np.int64]:
-    index_of = {label: index for index, label in enumerate(labels)}
-    if task == "single-label":
-        return np.array([index_of[names[0]] for names in named], dtype=np.int64)
-    truth = np.zeros((len(named), len(labels)), dtype=np.int64)
-    for row, names in enumerate(named):
-        truth[row, [index_of[name] for name in names if name in index_of]] = 1
-    return truth
 
 
 def _probabilities(predictions: Predictions, joined: pl.DataFrame, added: int) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ from .correctness import subset_accuracy as subset_accuracy
 from .correctness import top_k as top_k
 from .inputs import Task as Task
 from .inputs import Weights as Weights
+from .inputs import encode_truth as encode_truth
 from .inputs import mark_labels as mark_labels
 from .inputs import task_of as task_of
 from .intervals import UNDEFINED_ALLOWED as UNDEFINED_ALLOWED

@@ -12,6 +12,7 @@ Shapes used throughout this package, for N media and K labels:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -52,6 +53,18 @@ def check_truth(truth: ArrayLike, values: Floats, what: str) -> npt.NDArray[np.i
     if len(array) != len(values):
         raise DataError(f"Truth has {len(array)} media and the {what} have {len(values)}.")
     return array.astype(np.int64)
+
+
+def encode_truth(named: Iterable[Sequence[str]], labels: Sequence[str], task: str) -> npt.NDArray[np.int64]:
+    """Truth of the labels that each media has: int [N], or 0/1 [N, K] of those among the K `labels`."""
+    index_of = {label: index for index, label in enumerate(labels)}
+    if task == "single-label":
+        return np.array([index_of[names[0]] for names in named], np.int64)
+    rows = [[index_of[name] for name in names if name in index_of] for names in named]
+    truth = np.zeros((len(rows), len(labels)), np.int64)
+    for row, columns in enumerate(rows):
+        truth[row, columns] = 1
+    return truth
 
 
 def mark_labels(truth: npt.NDArray[np.int64], labels: int) -> npt.NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import polars as pl
 from trapline.catalog import Catalog, Groups, Presence, fingerprint
 from trapline.errors import DataError, UsageError
 from trapline.images import ImageError, choose_box, prepare
-from trapline.metrics import bootstrap_all, measure
+from trapline.metrics import bootstrap_all, encode_truth, measure
 from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
 from trapline.models.card import Card, Export, Interval, as_intervals
 from trapline.models.file import ModelFile, Outputs
@@ -151,18 +151,6 @@ def _judgeable(validation: Catalog, card: Card) -> tuple[Catalog, dict[str, int]
     return replace(validation, table=kept), dict(reasons.drop_nulls().value_counts().sort("why").rows())
 
 
-def _truth(catalog: Catalog, card: Card) -> npt.NDArray[np.int64]:
-    """int [N], or 0/1 [N, labels] for a multi-label model."""
-    index_of = {label: index for index, label in enumerate(card.labels)}
-    named = catalog.table["labels"].to_list()
-    if card.task == "single-label":
-        return np.array([index_of[names[0]] for names in named], np.int64)
-    truth = np.zeros((len(named), len(index_of)), np.int64)
-    for row, names in enumerate(named):
-        truth[row, [index_of[name] for name in names if name in index_of]] = 1
-    return truth
-
-
 def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], npt.NDArray[np.uint8]]]:
     """Rows and pixels (uint8 [n, height, width, 3]) of the media that can be read, some at a time."""
     preprocessing, paths = model.card.preprocessing, catalog.paths()
@@ -232,7 +220,8 @@ def _compare(source: ModelFile, made: ModelFile, media: Catalog) -> _Compared:
 
 def _describe(model: ModelFile, calibrated_on: str, compared: _Compared, *, own_split: bool) -> Card:
     """The new file's card: calibration and metrics anew where the split is the model's own."""
-    card, truth, groups = model.card, _truth(compared.media, model.card), Groups.of(compared.media.table)
+    card, groups = model.card, Groups.of(compared.media.table)
+    truth = encode_truth(compared.media.table["labels"].to_list(), card.labels, card.task)
     where = f"validation: {groups.where}"
     figures = partial(measure, blank=blank_column(card.labels), exclusive=card.calibration.exclusive)
     before, after = compared.probabilities

@@ -1,8 +1,8 @@
 from .contract import StepReport as StepReport
-from .crossval import CrossValidation as CrossValidation
-from .crossval import crossval as crossval
 from .features import embed as embed
 from .frozen import need_weights as need_weights
+from .run import CrossValidation as CrossValidation
+from .run import crossval as crossval
 from .run import train as train
 from .run_folder import is_run as is_run
 from .tune import TrialReport as TrialReport

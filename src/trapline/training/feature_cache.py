@@ -128,11 +128,11 @@ class FeatureCache:
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, read-only, disk full: not damaged
-                raise
-        self.path.unlink()
-        return self._connect()
+        except sqlite3.OperationalError:  # locked, read-only, disk full: not damaged
+            raise
+        except sqlite3.DatabaseError:
+            self.path.unlink()
+            return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=60)

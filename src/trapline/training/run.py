@@ -1,7 +1,15 @@
-"""`train`: from a catalog with a split to a model file with its card: select, check, learn, judge, write."""
+"""`train`: from a catalog with a split to a model file with its card: select, check, learn, judge, write.
+
+`crossval`: the same by location folds, up to the judgement.
+"""
 
 from __future__ import annotations
 
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from trapline.catalog import Catalog
-from trapline.errors import TraplineError
-from trapline.models import Card, ModelFile
+from trapline.errors import TraplineError, UsageError
+from trapline.models import Card, Interval, ModelFile
+from trapline.prediction import Predictions
 from trapline.recipes import FoldedRecipe, Recipe
 from trapline.taxonomy import Taxonomy
-from trapline.training.contract import Learner, LearntModel, StepReport
-from trapline.training.folds import deal
+from trapline.training.arrays import Rows, Singles
+from trapline.training.contract import Learner, LearntModel, OutOfFold, StepReport
+from trapline.training.folds import Dealt, deal
 from trapline.training.frozen import need_weights
 from trapline.training.judging import Judged, predictions_of, with_note
 from trapline.training.learners import choose_learner
@@ -94,13 +104,19 @@ def learn(learner: Learner[Any], folder: Path) -> tuple[LearntModel, Judged]:
         logits = learner.natural(learner.held_logits(model), selected.train)
         return model, learner.judge(selected.validation, logits, learner.base(selected.train))
     assert isinstance(recipe, FoldedRecipe)  # the others are for `train`
-    dealt = deal(selected, recipe.folds, recipe, needs_every_label=learner.needs_every_label)
-    held_out = learner.out_of_fold(dealt, folder)
-    judged = learner.judge(dealt.rows, held_out.logits, learner.base(dealt.rows), dealt)
+    dealt, held_out, judged = _judge_by_folds(learner, recipe.folds, recipe, folder)
     model = held_out.model
     if recipe.fit == "all":
         model = learner.fit(np.sort(dealt.rows), None, held_out.model, folder)
     return model, with_note(judged, model.note)
+
+
+def _judge_by_folds(
+    learner: Learner[Any], folds: int | Sequence[Catalog], recipe: FoldedRecipe, folder: Path
+) -> tuple[Dealt, OutOfFold[Any], Judged]:
+    dealt = deal(learner.selected, folds, recipe, needs_every_label=learner.needs_every_label)
+    held_out = learner.out_of_fold(dealt, folder)
+    return dealt, held_out, learner.judge(dealt.rows, held_out.logits, learner.base(dealt.rows), dealt)
 
 
 def _card_fields(
@@ -147,3 +163,78 @@ def _write(learner: Learner[Any], model: LearntModel, card: Card, path: Path) ->
         unchecked.replace(path)
     finally:
         unchecked.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What location folds say of a recipe.
+
+    Attributes:
+        predictions: out of fold, calibrated, one row a labelled media.
+        metrics: name -> value and interval over locations.
+        judged: calibration and probabilities.
+        logits: float32 [N, labels], with the priors of the other folds put right but not calibrated, in the
+            order of `judged.rows`; of networks those of the epoch that the other folds chose.
+        folds: int [N], the fold that each media was held out in.
+        best_epochs: of each fold, counted from 1.
+        histories: of each fold, one dictionary an epoch.
+        seconds: that it took.
+    """
+
+    predictions: Predictions
+    metrics: dict[str, Interval]
+    judged: Judged
+    logits: Singles
+    folds: Rows
+    best_epochs: tuple[int, ...]
+    histories: tuple[list[dict[str, float]], ...]
+    seconds: float
+
+
+def crossval(
+    recipe: Recipe,
+    catalog: Catalog,
+    folds: int | Sequence[Catalog] = 5,
+    *,
+    taxonomy: Taxonomy | None = None,
+    run_folder: Path | None = None,
+    cache: Path | None = None,
+    report: StepReport | None = None,
+) -> CrossValidation:
+    """Train a recipe once a fold of the locations and judge it on what was held out.
+
+    Args:
+        recipe: `fit` and `members` are not looked at.
+        catalog: all labelled media of its parts train and validation are used; without a split all.
+        folds: how many (dealt with the recipe's seed), or the folds themselves (as
+            `ByLocation(folds=5).folds(catalog)` gives them).
+        taxonomy: what the labels are, for recipes of taxa.
+        run_folder: for checkpoints, so that an interrupted run goes on; None for a temporary one.
+        cache: folder for pixels and features; None for the user's.
+        report: told of each step.
+
+    Raises:
+        UsageError: the recipe chooses on a validation part, which folds do not have.
+        DataError: too few locations or labels.
+    """
+    started = time.monotonic()
+    if not isinstance(recipe, FoldedRecipe):
+        raise UsageError("The solver 'adam' is judged on a validation part, not by folds.")
+    learner = choose_learner(recipe, catalog, taxonomy, needs_split=False)(cache, report)
+    with ExitStack() as stack:
+        if run_folder is None:
+            run_folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trapline-")))
+        dealt, held_out, judged = _judge_by_folds(learner, folds, recipe, run_folder)
+    if dealt.given:
+        judged = replace(judged, held_out_by=None)  # what folds from elsewhere keep together is not known
+    facts = learner.facts(judged, learner.describe(held_out.model, judged))
+    return CrossValidation(
+        predictions=predictions_of(recipe, learner.selected, judged, "out-of-fold", facts),
+        metrics=judged.metrics,
+        judged=judged,
+        logits=held_out.logits.astype(np.float32),
+        folds=dealt.numbers,
+        best_epochs=held_out.model.best_epochs,
+        histories=held_out.model.histories,
+        seconds=time.monotonic() - started,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError
 from trapline.recipes import Recipe
 from trapline.training.arrays import Floats, Rows, Singles
-
-if TYPE_CHECKING:
-    pass
 
 
 def target_matrix(catalog: Catalog, labels: Sequence[str], task: str) -> Singles:

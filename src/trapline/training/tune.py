@@ -17,8 +17,8 @@ from trapline.metrics import LOWER_IS_BETTER, Task, metric_names
 from trapline.recipes import Choice, LabelRecipe, Recipe, change_recipe, joined_fields, read_recipe
 from trapline.taxonomy import Taxonomy
 from trapline.training.contract import StepReport
-from trapline.training.crossval import crossval
 from trapline.training.frozen import need_weights
+from trapline.training.run import crossval
 
 STUDY = "study.sqlite"
 FIGURES = ("log_loss", "accuracy", "balanced_accuracy", "macro_f1")

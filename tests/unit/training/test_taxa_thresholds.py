@@ -8,7 +8,7 @@ import pytest
 from trapline.metrics.promise import choose_threshold
 from trapline.taxonomy import Label, Taxon, Taxonomy
 from trapline.taxonomy.classes import Classes
-from trapline.training.taxa_thresholds import choose_thresholds
+from trapline.training.taxa_choices import choose_thresholds
 
 NAMES = ("lynx", "bobcat")
 TREE = Taxonomy(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -10,18 +11,19 @@ import numpy as np
 
 from trapline.images import choose_box, prepare
 from trapline.models import ModelFile, backbones
+from trapline.prediction import event_rows as events_of
 from trapline.recipes import (
     MODEL_FILE,
     DenseRecipe,
     EpochTreeRecipe,
     FeatureRecipe,
     HeadRecipe,
+    Statistic,
     TreeRecipe,
     Views,
 )
-from trapline.training.arrays import Floats, Rows
+from trapline.training.arrays import Floats, Rows, Singles
 from trapline.training.contract import Learner, LearntModel, Origin, StepReport
-from trapline.training.event_features import event_rows, over_events
 from trapline.training.features import FeatureView, embed_views
 from trapline.training.frozen import background_backbone, head_recipe
 from trapline.training.selection import Selected
@@ -142,3 +144,36 @@ class FrozenLearner(Learner[M]):
             ]
             logits.append(file.run(np.stack(pixels)).logits[0])
         return np.asarray(logits, np.float64)
+
+
+def event_rows(selected: Selected) -> tuple[Selected, list[Rows]]:
+    """The selection with one row an event, its first media, and the readable media of each event.
+
+    An event of which no media can be read is left out.
+    """
+    usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
+    readable = selected.catalog.with_table(selected.catalog.table[usable.tolist()])
+    members = [usable[rows.to_numpy()] for rows in events_of(readable)]
+    kept = np.array([rows[0] for rows in members], np.int64)
+    chosen = replace(
+        selected,
+        catalog=selected.catalog.with_table(selected.catalog.table[kept.tolist()]),
+        targets=selected.targets[kept],
+        train=np.flatnonzero(np.isin(kept, selected.train)),
+        validation=np.flatnonzero(np.isin(kept, selected.validation)),
+        failed={},
+    )
+    return chosen, members
+
+
+def over_events(features: Singles, members: Sequence[Rows], statistics: Sequence[Statistic]) -> Singles:
+    """float32 [events, views, D * statistics] of the frames' features [N, views, D], as the graph has them.
+
+    `std` divides by the number of frames: it is 0 where there is only one.
+    """
+    pooled = np.empty((len(members), features.shape[1], features.shape[2] * len(statistics)), np.float32)
+    for event, rows in enumerate(members):
+        frames = features[rows].astype(np.float64)
+        parts = {"mean": frames.mean(axis=0), "std": frames.std(axis=0), "max": frames.max(axis=0)}
+        pooled[event] = np.concatenate([parts[name] for name in statistics], axis=-1)
+    return pooled

@@ -25,9 +25,8 @@ from trapline.training.learners.seen import FrozenLearner
 from trapline.training.selection import data_summary
 from trapline.training.strengths import Tried, try_strengths
 from trapline.training.taxa_adam import EpochHead
+from trapline.training.taxa_choices import choose_pooling, choose_thresholds
 from trapline.training.taxa_media import TaxaMedia
-from trapline.training.taxa_pooling import choose_pooling
-from trapline.training.taxa_thresholds import choose_thresholds
 from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, hits, losses
 
 if TYPE_CHECKING:
