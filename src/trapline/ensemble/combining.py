@@ -21,7 +21,7 @@ import polars as pl
 from trapline.catalog import ByLocation, Catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
-from trapline.prediction import Combination, PoolingOptions, PredictionFacts, Predictions
+from trapline.prediction import Combination, PoolingOptions, PredictionFacts, Predictions, probability_columns
 
 GROUPS = ("no box", "faint", "alone", "several")
 """Media without a box; whose best box is fainter than `FAINT`; alone in their event; the others. If events
@@ -134,10 +134,6 @@ def _combine_tables(
         pl.when(failed).then(pl.lit("failed")).otherwise("status").alias("status"),
         pl.when(failed).then(reasons).otherwise("reason").alias("reason"),
     )
-    columns = [
-        pl.Series(label, probabilities[:, index], pl.Float32).fill_nan(None)
-        for index, label in enumerate(first.labels)
-    ]
     trained_on = [member.facts.trained_on for member in members]
     held_out_by = {member.facts.held_out_by for member in members}
     facts = PredictionFacts(
@@ -151,7 +147,8 @@ def _combine_tables(
         pooled=first.facts.pooled,
     )
     fingerprint = hashlib.sha256("\n".join(combination.models).encode()).hexdigest()
-    return Predictions(fixed.hstack(columns), first.labels, first.level, fingerprint, first.task, facts)
+    table = fixed.hstack(probability_columns(first.labels, probabilities))
+    return Predictions(table, first.labels, first.level, fingerprint, first.task, facts)
 
 
 def _align(members: Sequence[Predictions]) -> list[Predictions]:
@@ -186,8 +183,9 @@ def _align(members: Sequence[Predictions]) -> list[Predictions]:
 
 def _rows_of_media(first: Predictions, catalog: Catalog) -> pl.DataFrame:
     """The catalog's rows of the predicted media, in their order."""
-    ids = first.table.select("media_id")
-    table = ids.join(catalog.table, on="media_id", how="left", maintain_order="left")
+    table = first.table.select("media_id").join(
+        catalog.table, on="media_id", how="left", maintain_order="left"
+    )
     strangers = table.filter(pl.col("file_path").is_null())["media_id"].to_list()
     if strangers:
         raise DataError(

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from trapline.errors import DataError, UsageError
-from trapline.prediction import Predictions, RegionWeights
+from trapline.prediction import Predictions, RegionWeights, probability_columns
 from trapline.tables import read_numbers, read_table
 from trapline.taxonomy import KINDS, RANKS, Taxonomy, default_kind, plain, scientific
 
@@ -213,10 +213,7 @@ def weigh_by_region(
     ordered = np.array([weighed.weights[label] for label in predictions.labels])
     values = np.maximum(predictions.probabilities(), _LEAST) * ordered
     values /= values.sum(axis=1, keepdims=True)
-    numbers = pl.from_numpy(values.astype(np.float32), list(predictions.labels))
-    table = predictions.table.with_columns(
-        numbers.select(pl.all().fill_nan(None)).get_column(label) for label in predictions.labels
-    )
+    table = predictions.table.with_columns(probability_columns(predictions.labels, values))
     calibration = predictions.facts.calibration
     if calibration:
         calibration = f"{calibration}; then weighed by a regional list, not measured with it"

@@ -366,20 +366,18 @@ def _leaky_relu(made: Translation, call: Call) -> Tensor:
     return made.add("LeakyRelu", call[0], alpha=float(call.attributes.get("alpha", 0.01)))
 
 
-@_rule("HardSigmoid")
-def _hard_sigmoid(made: Translation, call: Call) -> Tensor:
-    return _hard(made, call[0], call.attributes.get("alpha", 0.2), call.attributes.get("beta", 0.5))
+@_rule("HardSigmoid", "HardSwish")
+def _hard(made: Translation, call: Call) -> Tensor:
+    swish = call.operator == "HardSwish"
+    alpha, beta = (1 / 6, 0.5) if swish else (0.2, 0.5)
+    alpha, beta = call.attributes.get("alpha", alpha), call.attributes.get("beta", beta)
+    flow = _clamp(made, _stretch(made, call[0], alpha, beta), 0, 1)
+    return _combine(made, "Mul", call[0], flow) if swish else flow
 
 
-@_rule("HardSwish")
-def _hard_swish(made: Translation, call: Call) -> Tensor:
-    return _combine(made, "Mul", call[0], _hard(made, call[0], 1 / 6, 0.5))
-
-
-def _hard(made: Translation, tensor: Tensor, alpha: float, beta: float) -> Tensor:
-    flow = _combine(made, "Mul", tensor, made.constant(alpha, tensor.dtype))
-    flow = _combine(made, "AddV2", flow, made.constant(beta, tensor.dtype))
-    return _clamp(made, flow, 0, 1)
+def _stretch(made: Translation, flow: Tensor, factor: Any, offset: Any) -> Tensor:
+    scaled = _combine(made, "Mul", flow, made.constant(factor, flow.dtype))
+    return _combine(made, "AddV2", scaled, made.constant(offset, flow.dtype))
 
 
 @_rule("Cast")
@@ -396,8 +394,7 @@ def _batch_norm(made: Translation, call: Call) -> Tensor:
     scale, bias, mean, variance = (call.value(index) for index in (1, 2, 3, 4))
     factor = scale / np.sqrt(variance + call.attributes.get("epsilon", 1e-5))
     shape = (-1,) + (1,) * (len(call[0].sides) - 2)
-    flow = _combine(made, "Mul", call[0], made.constant(factor.reshape(shape), np.float32))
-    return _combine(made, "AddV2", flow, made.constant((bias - mean * factor).reshape(shape), np.float32))
+    return _stretch(made, call[0], factor.reshape(shape), (bias - mean * factor).reshape(shape))
 
 
 # Convolutions and pools ------------------------------------------------------------------------------------
@@ -605,12 +602,8 @@ def _flatten(made: Translation, call: Call) -> Tensor:
     axis, rest = call.axis(1), call[0].sides[1:]
     if axis != 1 or None in rest:
         raise call.error("of a free size")
-    return _reshape_to(made, call[0], [-1, math.prod(side or 0 for side in rest)])
-
-
-def _reshape_to(made: Translation, x: Tensor, shape: Sequence[int]) -> Tensor:
-    plain = made.plain(x)
-    return made.add("Reshape", plain, made.constant(shape, np.int32))
+    shape = [-1, math.prod(side or 0 for side in rest)]
+    return made.add("Reshape", made.plain(call[0]), made.constant(shape, np.int32))
 
 
 @_rule("Reshape")
@@ -630,7 +623,7 @@ def _reshape(made: Translation, call: Call) -> Tensor:
         ]
     if wanted.count(-1) > 1:
         raise call.error("to a free size")
-    return _reshape_to(made, x, wanted)
+    return made.add("Reshape", made.plain(x), made.constant(wanted, np.int32))
 
 
 @_rule("Squeeze")

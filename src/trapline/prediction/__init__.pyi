@@ -33,4 +33,5 @@ from .table import Predictions as Predictions
 from .table import Task as Task
 from .table import check_labels as check_labels
 from .table import fixed_columns as fixed_columns
+from .table import probability_columns as probability_columns
 from .table import refuse_foreign_header as refuse_foreign_header

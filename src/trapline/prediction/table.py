@@ -76,6 +76,13 @@ def fixed_columns(level: Level) -> dict[str, pl.DataType]:
     return FIXED | BOX_COLUMNS if level == "box" else dict(FIXED)
 
 
+def probability_columns(labels: Sequence[str], numbers: npt.NDArray[Any]) -> list[pl.Series]:
+    """A column a label of numbers [N, labels], float32; null where there is no number."""
+    return [
+        pl.Series(label, numbers[:, index], pl.Float32).fill_nan(None) for index, label in enumerate(labels)
+    ]
+
+
 def check_labels(labels: Sequence[str], level: Level) -> None:
     """Refuse labels that are called like a column of the table.
 

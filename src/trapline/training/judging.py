@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.models import Calibration, EventPooling, Interval, apply_calibration, fit_calibration
-from trapline.prediction import FIXED, Level, PredictionFacts, Predictions
+from trapline.prediction import FIXED, Level, PredictionFacts, Predictions, probability_columns
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
 from trapline.training.events import intervals_of, judge_events, known_labels
@@ -150,10 +150,7 @@ def predictions_of(
         "file_path",
         pl.Series("status", ["failed" if reason else "ok" for reason in reasons]),
         pl.Series("reason", reasons, pl.String),
-        *(
-            pl.Series(label, by_row[:, index], pl.Float32).fill_nan(None)
-            for index, label in enumerate(selected.labels)
-        ),
+        *probability_columns(selected.labels, by_row),
     ).cast({name: kind for name, kind in FIXED.items()})  # noqa: C416  polars wants its own dict
     facts = replace(
         facts,
