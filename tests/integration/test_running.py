@@ -29,6 +29,19 @@ COMMAND = [sys.executable, "-m", "trapline"]
 DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
+IN_ONE_PROCESS = """
+import sys
+from trapline.cli import main
+for order in sys.argv[1:]:
+    try:
+        main(order.split())
+    except SystemExit as end:
+        assert not end.code, (order, end.code)
+    print(chr(30), end="", flush=True)
+"""
+"""Runs the commands that it is given, each in a text, one after the other; \\x1e ends what each says."""
+
+
 def surroundings(tmp_path: Path, **changes: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "TRAPLINE_CACHE": str(tmp_path / "cache"), **changes}
 
@@ -75,32 +88,26 @@ def test_training_that_is_stopped_in_an_epoch_says_how_it_goes_on(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
 def test_a_search_that_is_stopped_in_a_trial_does_not_count_the_trial(
-    world: MakeWorld, tmp_path: Path
+    world: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = str(world().save(tmp_path / "catalog.parquet"))
     order = ["tune", catalog, "-r", "small-cnn", *SMALL, "--set", "epochs=4000", "--folds", "2"]
-    pixels = tmp_path / "cache" / "pixels"
-
-    def training() -> bool:
-        if pixels.exists() and any(pixels.glob("*/done.json")):
-            time.sleep(8)  # some epochs, whose folder is a temporary one
-            return True
-        return False
-
-    status, error = stopped([*order, "-o", str(tmp_path / "s")], signal.SIGINT, training, tmp_path)
+    temporary = tmp_path / "temporary"  # where the epochs of a trial are kept
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    status, error = stopped(
+        [*order, "-o", str(tmp_path / "s")],
+        signal.SIGINT,
+        lambda: list(temporary.rglob("last.ckpt")),
+        tmp_path,
+    )
     assert (status, "trials that are left" in error, "Traceback" in error) == (130, True, False), error
     assert not (tmp_path / "s" / "trials.csv").exists()
 
 
-def told(
-    arguments: list[str], environment: dict[str, str], before: list[str] | None = None
-) -> tuple[int, str]:
+def told(arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
     run = subprocess.run(
-        [*(before or []), *COMMAND, *arguments],
-        env=environment,
-        capture_output=True,
-        check=False,
-        timeout=300,
+        [*COMMAND, *arguments], env=environment, capture_output=True, check=False, timeout=300
     )
     return run.returncode, (run.stdout + run.stderr).decode(errors="replace")
 
@@ -199,7 +206,7 @@ def test_labels_that_the_output_has_no_signs_for_end_no_command(tmp_path: Path, 
     environment = surroundings(
         tmp_path, PYTHONIOENCODING=encoding, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"
     )
-    for order in (
+    orders = (
         "catalog labels.csv -o c.parquet --json",
         "catalog labels.csv -o c.parquet --force",
         "split c.parquet -o c.parquet --force",
@@ -209,13 +216,13 @@ def test_labels_that_the_output_has_no_signs_for_end_no_command(tmp_path: Path, 
         "show run/model.onnx --json",
         "predict run/model.onnx c.parquet -o p.csv",
         "evaluate c.parquet p.csv -o e.html",
-    ):
-        run = subprocess.run(
-            [*COMMAND, *order.split()], env=environment, cwd=tmp_path, capture_output=True, check=False
-        )
-        assert run.returncode == 0, (order, run.stderr)
+    )
+    command = [sys.executable, "-c", IN_ONE_PROCESS, *orders]
+    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr
+    for order, said in zip(orders, run.stdout.split(b"\x1e"), strict=False):
         if order.endswith("--json"):
-            json.loads(run.stdout.decode(encoding))
+            json.loads(said.decode(encoding))
 
 
 def test_a_path_that_the_locale_cannot_name_is_told_without_a_traceback(tmp_path: Path) -> None:
@@ -253,13 +260,18 @@ def test_a_user_without_home_and_name_trains_and_predicts(
     (open_to_all / "tmp").mkdir()
     (open_to_all / "tmp").chmod(0o777)
     bare = {"PATH": "/usr/bin:/bin", "TMPDIR": str(open_to_all / "tmp"), "OMP_NUM_THREADS": "1"}
-    catalog, cnn = str(open_to_all / "catalog.parquet"), open_to_all / "cnn"
-    for order in (
-        ["train", catalog, "-r", "head", "-o", str(open_to_all / "head")],
-        ["train", catalog, "-r", "small-cnn", *SMALL, "--set", "epochs=1", "-o", str(cnn)],
-        ["predict", str(cnn / "model.onnx"), catalog, "-o", str(open_to_all / "p.csv")],
-        ["evaluate", catalog, str(open_to_all / "p.csv"), "-o", str(open_to_all / "e.html")],
+    catalog, cnn = open_to_all / "catalog.parquet", open_to_all / "cnn"
+    for orders in (
+        (
+            f"train {catalog} -r head -o {open_to_all / 'head'}",
+            f"train {catalog} -r small-cnn {' '.join(SMALL)} --set epochs=1 -o {cnn}",
+        ),
+        (
+            f"predict {cnn / 'model.onnx'} {catalog} -o {open_to_all / 'p.csv'}",
+            f"evaluate {catalog} {open_to_all / 'p.csv'} -o {open_to_all / 'e.html'}",
+        ),
     ):
-        status, said = told(order, bare, nameless)
-        assert status == 0, (order, said[-3000:])
+        command = [*nameless, sys.executable, "-c", IN_ONE_PROCESS, *orders]
+        run = subprocess.run(command, env=bare, capture_output=True, check=False, timeout=300)
+        assert run.returncode == 0, run.stderr[-3000:].decode()
     assert (open_to_all / "tmp" / "trapline-cache-1000730000").is_dir()
