@@ -219,7 +219,7 @@ class Taxonomy:
             else:
                 mapped[name] = replace(label, name=name)
         if problems:
-            raise DataError(f"{self.source} does not cover every label: {'; '.join(problems)}.")
+            raise DataError(f"{self.source} does not cover every label: {'; '.join(problems).rstrip('.')}.")
         needed = {taxon for label in mapped.values() if label.taxon for taxon in self.path(label.taxon)}
         taxa = {name: taxon for name, taxon in self.taxa.items() if name in needed}
         return Taxonomy(taxa, mapped, self.source)

@@ -122,8 +122,8 @@ SOURCES: dict[str, tuple[dict[str, Any], str, int, list[str]]] = {
     ),
     "speciesnet, a confidence that is none": (
         {"s__json": {"predictions": [*PREDICTIONS, {"filepath": "x.jpg", "detections": [
-            {"category": "1", "conf": None, "bbox": BOX}]}]}}, "s.json", 2,
-        ["s.json predictions[2] has a wrong detection: its conf is no number"],
+            {"category": "1", "conf": None, "bbox": BOX}]}]}}, "s.json", 3,
+        ["s.json predictions[2] has a wrong detection: its conf is None, no number"],
     ),
 }  # fmt: skip
 

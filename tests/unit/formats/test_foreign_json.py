@@ -222,6 +222,66 @@ def test_a_confidence_is_read_alike_for_boxes_and_answers(tmp_path: Path, conf: 
     assert predictions.table["animal"][0] == pytest.approx(read_as)
 
 
+# --- SpeciesNet
+
+
+def speciesnet(folder: Path, *entries: dict[str, Any]) -> Path:
+    said = {"prediction": "u;mammalia;carnivora;canidae;vulpes;vulpes;red fox", "prediction_score": 0.9}
+    predictions = [{"filepath": f"{number}.jpg"} | said | entry for number, entry in enumerate(entries)]
+    return written(folder / "sn.json", {"predictions": predictions})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"bbox": [2, 2, 5, 5]}, "as fractions of the image"),
+        ({"bbox": None}, "its bbox is not four numbers"),
+        ({"conf": True}, "its conf is True"),
+        ({"conf": 7}, "its conf is 7"),
+    ],
+)
+def test_a_wrong_detection_of_speciesnet_costs_itself(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    good = {"category": "1", "label": "animal", "conf": "0.5", "bbox": BOX}
+    wrong = good | change
+    path = speciesnet(tmp_path, {"detections": [wrong]}, {"detections": [wrong, good]}, {"detections": []})
+    catalog = read(path)
+    assert [boxes if boxes is None else len(boxes) for boxes in catalog.table["boxes"].to_list()] == [
+        None,
+        1,
+        0,
+    ]
+    assert catalog.table["speciesnet_prediction"].null_count() == 0
+    rejected = catalog.facts.rejected
+    assert rejected is not None
+    assert [row.where for row in rejected.rows] == ["sn.json predictions[0]", "sn.json predictions[1]"]
+    assert reason in rejected.rows[0].reason
+
+
+def test_a_photo_that_speciesnet_names_again_is_one_where_the_words_are_the_same(tmp_path: Path) -> None:
+    again = {"filepath": "0.jpg", "detections": []}
+    catalog = read(speciesnet(tmp_path, again, again, {"filepath": "1.jpg"}))
+    assert catalog.table["file_path"].to_list() == ["0.jpg", "1.jpg"]
+    assert any("1 entries say the same of a photo" in note for note in catalog.facts.notes)
+    with pytest.raises(DataError, match="more than once"):
+        read(speciesnet(tmp_path, again, again | {"prediction_score": 0.1}))
+
+
+def test_what_is_damaged_in_an_answer_of_speciesnet_is_said_in_words(tmp_path: Path) -> None:
+    path = speciesnet(
+        tmp_path,
+        {"classifications": {"classes": ["a"], "scores": [0.9, 0.1]}},
+        {"classifications": {"classes": ["a"]}},
+        {},
+    )
+    assert answered(path) == [
+        ("failed", "its entry is damaged: it has not as many scores as classes"),
+        ("failed", "its entry is damaged: it lacks 'scores'"),
+        ("ok", None),
+    ]
+
+
 # --- what no reader takes
 
 

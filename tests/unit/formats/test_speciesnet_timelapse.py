@@ -61,7 +61,7 @@ def test_predictions_bring_boxes_and_no_labels(tmp_path: Path) -> None:
         ),
         ({"predictions": [ENTRY | {"detections": [{"conf": 1}]}]}, r"\[0\] has a wrong detection"),
         ({"predictions": [ENTRY | {"prediction_score": "much"}]}, "has the prediction_score 'much'"),
-        ({"predictions": [ENTRY, ENTRY]}, "more than once"),
+        ({"predictions": [ENTRY, ENTRY | {"prediction": "another"}]}, "more than once"),
         ({"predictions": []}, "No media"),
     ],
 )

@@ -73,8 +73,12 @@ def _scores(entry: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
             if label.split(";")[-1] not in _SAYS_NOTHING:
                 return {name: score for name, score in best.items() if name.split(";")[-1]}, None
             return {}, f"SpeciesNet says '{label.split(';')[-1]}'"
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        return {}, f"its entry is damaged: {error!r}"
+    except KeyError as error:
+        return {}, f"its entry is damaged: it lacks {error}"
+    except ValueError as error:
+        return {}, f"its entry is damaged: {error}"
+    except (AttributeError, TypeError, IndexError):
+        return {}, "its entry is damaged: it is not in SpeciesNet's form"
     failures = entry.get("failures")
     parts = ", ".join(map(str, failures)).lower() if isinstance(failures, list) else ""
     return {}, f"SpeciesNet failed: {parts}" if parts else "SpeciesNet has no answer"
@@ -97,6 +101,8 @@ def _agree(raw: Mapping[str, Any] | None, final: tuple[str, float] | None) -> di
     """The classifier's labels, if the prediction is the first of them; else the prediction alone."""
     scores: dict[str, float] = {}
     if raw:
+        if len(raw["classes"]) != len(raw["scores"]):
+            raise ValueError("it has not as many scores as classes")
         scores = {str(name): float(score) for name, score in zip(raw["classes"], raw["scores"], strict=True)}
     if final is None:
         return scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX
 from trapline.errors import DataError
-from trapline.formats.json_file import as_number, keys_at_the_start, read_json_object
+from trapline.formats.detections import confidence_of
+from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
-from trapline.tables import RejectedRow, reject
+from trapline.tables import RejectedRow, note, reject
 
 _WHOLE_IMAGE = "0"  # SpeciesNet 5's detection that stands for the whole photo
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -54,26 +56,29 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
             f"{source} is no SpeciesNet JSON: it has neither 'predictions' nor 'instances' but: "
             f"{', '.join(map(str, document))}."
         )
-    rows, wrong, urls, failed = [], [], 0, 0
+    rows, wrong, boxless, urls, failed = [], [], [], 0, 0
     for number, entry in enumerate(document[key]):
         where = f"{source.name} {key}[{number}]"
         try:
             row = _row(entry, where)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-            reason = str(error) if type(error) is ValueError else f"has a wrong detection: {error!r}"
-            wrong.append(RejectedRow(where, reason))
+        except ValueError as error:
+            wrong.append(RejectedRow(where, str(error)))
             continue
+        row["boxes"], bad = _boxes(entry)
+        boxless += [RejectedRow(where, f"has a wrong detection: {reason}") for reason in bad]
         if _URL.match(entry["filepath"]):
             urls += 1
             continue
         failed += bool(entry.get("failures"))
         rows.append(row)
     reject(wrong, len(wrong), of=len(document[key]))
+    reject(boxless, len(boxless), of=len(boxless) + 1)
     schema = {"file_path": pl.String(), "boxes": pl.List(BOX), "_place": pl.String()}
     schema |= {
         f"speciesnet_{name}": pl.Float64() if kind is float else pl.String() for name, kind in _COPIED.items()
     }
     table = pl.DataFrame(rows, schema=schema).with_columns(pl.col("file_path").alias("media_id"))
+    table = _one_row_a_photo(table)
     empty = [name for name in table.columns if name.startswith("speciesnet_") and table[name].is_null().all()]
     notes = [f"{urls} entries are URLs, not files, and are left out"] if urls else []
     if failed:
@@ -85,10 +90,23 @@ def read_speciesnet(source: Path, *, root: Path | str | None = None) -> Draft:
     )
 
 
+def _one_row_a_photo(table: pl.DataFrame) -> pl.DataFrame:
+    """Of a photo that is there again with the same words, as after a run that was done again, one row."""
+    once = table.unique(
+        [name for name in table.columns if name != "_place"], keep="first", maintain_order=True
+    )
+    if once.height < table.height:
+        more = table.height - once.height
+        note(f"{more:,} entries say the same of a photo as another does: taken as one")
+    return once
+
+
 def _row(entry: Any, where: str) -> dict[str, Any]:
     if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str) or not entry["filepath"]:
         raise ValueError("has no 'filepath'")
-    row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where, "boxes": _boxes(entry)}
+    if not isinstance(entry.get("detections") or [], list):
+        raise ValueError("has detections that are no list")
+    row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where}
     entry = {**_surest_label(entry), **entry}
     for name, kind in _COPIED.items():
         value = entry.get(name)
@@ -103,40 +121,50 @@ def _surest_label(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The prediction of the detection that SpeciesNet 5 is surest of; nothing where none was classified."""
     candidates: list[tuple[float, str]] = []
     for detection in entry.get("detections") or ():
-        processed, raw = detection.get("processed_classification"), detection.get("raw_classifications")
-        if processed is not None:
-            candidates.append((float(processed["score"]), str(processed["class"])))
-        elif raw is not None:
-            candidates.append((float(raw["scores"][0]), str(raw["classes"][0])))
+        with suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):  # said of its box
+            processed, raw = detection.get("processed_classification"), detection.get("raw_classifications")
+            if processed is not None:
+                candidates.append((float(processed["score"]), str(processed["class"])))
+            elif raw is not None:
+                candidates.append((float(raw["scores"][0]), str(raw["classes"][0])))
     if not candidates:
         return {}
     score, name = max(candidates)
     return {"prediction": name, "prediction_score": score}
 
 
-def _boxes(entry: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The boxes of an entry; None where no detector was run, or it failed."""
+def _boxes(entry: Mapping[str, Any]) -> tuple[list[dict[str, Any]] | None, list[str]]:
+    """The boxes of an entry, and what is wrong with others.
+
+    None where no detector was run, where it failed, and where none of them is a box.
+    """
     detections = entry.get("detections")
     if detections is None:
-        return None
-    if not isinstance(detections, list):
-        raise ValueError("has detections that are no list")
-    boxes = [_box(each) for each in detections if str(each["category"]) != _WHOLE_IMAGE]
-    return None if not boxes and "DETECTOR" in (entry.get("failures") or ()) else boxes
+        return None, []
+    boxes: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    for detection in detections:
+        try:
+            if id_text(detection["category"]) != _WHOLE_IMAGE:
+                boxes.append(_box(detection))
+        except ValueError as error:
+            wrong.append(str(error))
+        except (KeyError, TypeError):
+            wrong.append("it lacks category, conf or bbox")
+    nothing = not boxes and (wrong or "DETECTOR" in (entry.get("failures") or ()))
+    return None if nothing else boxes, wrong
 
 
 def _box(detection: Mapping[str, Any]) -> dict[str, Any]:
-    x, y, width, height = (float(number) for number in detection["bbox"])
-    confidence = as_number(detection["conf"])
-    if confidence is None:
-        raise ValueError("has a wrong detection: its conf is no number")
+    confidence, sides = confidence_of(detection), detection["bbox"]
+    numbers = [as_number(side) for side in sides] if isinstance(sides, list) else []
+    if len(numbers) != 4 or None in numbers:
+        raise ValueError("its bbox is not four numbers")
+    x, y, width, height = (float(number or 0) for number in numbers)
     if min(x, y) < -_OUTSIDE or max(x + width, y + height) > 1 + _OUTSIDE or min(width, height) < 0:
-        raise ValueError(
-            f"has a wrong detection: bbox {detection['bbox']} is not [x, y, width, height] as fractions of "
-            "the image"
-        )
+        raise ValueError(f"bbox {sides} is not [x, y, width, height] as fractions of the image")
     left, top = max(x, 0.0), max(y, 0.0)
-    category = str(detection["category"])
+    category = id_text(detection["category"]) or ""
     return {
         "category": _CATEGORIES.get(category, str(detection.get("label", category))),
         "conf": confidence,
