@@ -200,16 +200,22 @@ def _name_as_on_disk(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list
 
 def _compose_accents(rows: pl.DataFrame) -> pl.DataFrame:
     """Labels and names of locations with accents in one form (NFC), in which they are one to a reader."""
-    names = [name for name in _NAMES if rows.schema.get(name) == pl.String]
-    labels = pl.element().str.normalize("NFC")
+    names = [name for name in _NAMES if rows.schema.get(name) == pl.String and not _is_ascii(rows[name])]
+    lists = [
+        name
+        for name in _label_columns(rows)
+        if rows.schema[name] == pl.List(pl.String) and not _is_ascii(rows[name].explode())
+    ]
+    composed = pl.element().str.normalize("NFC").unique(maintain_order=True)
     return rows.with_columns(
         *(pl.col(name).str.normalize("NFC") for name in names),
-        *(
-            pl.col(name).list.eval(labels).list.unique(maintain_order=True)
-            for name in _label_columns(rows)
-            if rows.schema[name] == pl.List(pl.String)
-        ),
+        *(pl.col(name).list.eval(composed) for name in lists),
     )
+
+
+def _is_ascii(texts: pl.Series) -> bool:
+    """Whether no accent can be in them: most tables have none, and millions of rows take their time."""
+    return bool((texts.str.len_bytes() == texts.str.len_chars()).all())
 
 
 def _reject_bad_rows(rows: pl.DataFrame) -> pl.DataFrame:

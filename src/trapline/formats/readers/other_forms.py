@@ -13,6 +13,8 @@ import polars as pl
 
 from trapline.catalog import as_name, as_text
 
+_FOLDER = "^(.*)/"
+
 
 def as_on_disk(paths: pl.Series, root: Path) -> tuple[pl.Series, list[str]]:
     """Paths as the disk writes them, and what to say of it.
@@ -30,17 +32,18 @@ def as_on_disk(paths: pl.Series, root: Path) -> tuple[pl.Series, list[str]]:
         String [paths]: those that are there, and those that are nowhere, stay.
     """
     disk = _Disk(root)
+    folders = {folder: disk.folder(folder) for folder in paths.str.extract(_FOLDER, 1).fill_null("").unique()}
+    if not any(here is not None for here in folders.values()):
+        return paths, []
     table = paths.drop_nulls().unique().alias("path").to_frame()
-    table = table.with_columns(pl.col("path").str.extract("^(.*)/", 1).fill_null("").alias("folder"))
-    absent = [
-        part.filter(~pl.col("path").str.replace("^.*/", "").is_in(disk.names(there).implode()))
-        if there == folder
-        else part
+    table = table.with_columns(pl.col("path").str.extract(_FOLDER, 1).fill_null("").alias("folder"))
+    candidates = {
+        path: here
         for (folder,), part in table.group_by("folder")
-        if (there := disk.folder(str(folder))) is not None
-    ]
-    wanted = [path for part in absent for path in part["path"]]
-    candidates = {path: here for path in wanted if (here := disk.path(path)) is not None and here != path}
+        if (there := folders[str(folder)]) is not None
+        for path in _not_there(part["path"], disk.names(there), same_folder=there == folder)
+        if (here := disk.path(path)) is not None and here != path
+    }
     taken = set(table["path"].filter(table["path"].is_in(list(candidates.values()))))
     counts = Counter(candidates.values())
     renamed = {path: here for path, here in candidates.items() if counts[here] == 1 and here not in taken}
@@ -51,6 +54,18 @@ def as_on_disk(paths: pl.Series, root: Path) -> tuple[pl.Series, list[str]]:
         f"{len(renamed):,} paths differ from those on the disk in accents, upper and lower case, blanks or "
         f"%20 only: {first!r} is taken for {renamed[first]!r}"
     ]
+
+
+def _not_there(paths: pl.Series, names: pl.Series, *, same_folder: bool) -> pl.Series:
+    """Those of the paths in a folder, of which these are the names, that may be there in another form."""
+    own = paths.str.replace("^.*/", "")
+    alike = _plain(own).is_in(_plain(names).implode()) | own.str.contains("%", literal=True)
+    return paths.filter(alike & ~own.is_in(names.implode()) if same_folder else alike)
+
+
+def _plain(names: pl.Series) -> pl.Series:
+    """About what `_FORMS` make of names, for millions at once."""
+    return names.str.normalize("NFC").str.to_lowercase().str.strip_chars()
 
 
 def _compose(name: str) -> str:
