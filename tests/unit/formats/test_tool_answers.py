@@ -290,6 +290,7 @@ def test_every_reader_says_what_it_reads() -> None:
         "pytorch_wildlife",
         "coco",
         "wildlife_insights",
+        "addaxai",
         "table",
     ]
     assert all(reader.description.endswith(".") for reader in ANSWER_READERS.values())

@@ -4,6 +4,7 @@ from trapline.formats.answers import speciesnet  # noqa: F401, I001  they regist
 from trapline.formats.answers import megadetector  # noqa: F401
 from trapline.formats.answers import coco  # noqa: F401
 from trapline.formats.answers import wildlife_insights  # noqa: F401
+from trapline.formats.answers import addaxai  # noqa: F401
 from trapline.formats.answers import probability_table  # noqa: F401
 from trapline.formats.answers.registry import (
     ANSWER_READERS,

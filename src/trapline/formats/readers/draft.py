@@ -49,6 +49,7 @@ class Draft:
         source: what was read, for people.
         from_disk: whether the paths are those of files that were found there, and not as a table has them.
         time_source: where `_time_text` was found: `metadata` or `filename`.
+        time_format: how the source's program always writes `_time_text`, where the user does not say it.
         notes: what a person should know of how it was read.
         left_out: what of the source is not among the rows, in sentences for people.
         unreadable_folders: folders of the source whose content the system does not show.
@@ -59,6 +60,7 @@ class Draft:
     root: Path
     source: str
     time_source: str = "metadata"
+    time_format: str | None = None
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     unreadable_folders: list[str] = field(default_factory=list)
@@ -141,7 +143,7 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     rows = _reject_bad_rows(rows)
     notes += _label_notes(rows)
     if "_time_text" in rows.columns:
-        rows, time_notes = parse_times(rows, options.time_format, draft.time_source)
+        rows, time_notes = parse_times(rows, options.time_format or draft.time_format, draft.time_source)
         notes += time_notes
     if options.clock_shifts is not None:
         rows, time_notes = shift_clocks(rows, read_clock_shifts(Path(options.clock_shifts)))
