@@ -32,7 +32,7 @@ from .identity import content_size as content_size
 from .identity import equal_files as equal_files
 from .identity import identify as identify
 from .identity import media_files as media_files
-from .identity import size_of as size_of
+from .identity import sizes_of as sizes_of
 from .leaks import check_leaks as check_leaks
 from .leaks import compare_parts as compare_parts
 from .links import LinkReport as LinkReport

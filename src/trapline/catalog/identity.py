@@ -144,7 +144,9 @@ def media_files(catalog: Catalog, *, as_kept: bool = False) -> list[MediaFile]:
 
 
 def equal_files(
-    files: Sequence[MediaFile], on_file: Callable[[int], object] = lambda number: None
+    files: Sequence[MediaFile],
+    on_file: Callable[[int], object] = lambda number: None,
+    sizes: Sequence[int | None] | None = None,
 ) -> list[list[int]]:
     """Groups of indices in `files` that have the same content.
 
@@ -154,14 +156,15 @@ def equal_files(
     Args:
         files: the files.
         on_file: told how many more were dealt with, for a progress display.
+        sizes: `sizes_of` the files, where they are known.
     """
+    sizes = sizes_of(files) if sizes is None else sizes
     of_file: dict[tuple[Path, str | None], list[int]] = defaultdict(list)
     for index, file in enumerate(files):
         of_file[file.path, file.content_hash if file.as_kept else None].append(index)
     by_size: dict[int, list[list[int]]] = defaultdict(list)
-    sizes = _in_threads(size_of, (files[indices[0]] for indices in of_file.values()))
-    for indices, size in zip(of_file.values(), sizes, strict=True):
-        if size:
+    for indices in of_file.values():
+        if size := sizes[indices[0]]:
             by_size[size].append(indices)
     of_one_size = [indices for group in by_size.values() if len(group) > 1 for indices in group]
     digests = _in_threads(_hash, (files[one[0]] for one in of_one_size))
@@ -172,6 +175,13 @@ def equal_files(
     on_file(len(files) - sum(map(len, of_one_size)))
     alone = [group[0] for group in by_size.values() if len(group) == 1]
     return sorted(sorted(group) for group in (*by_content.values(), *alone) if len(group) > 1)
+
+
+def sizes_of(files: Sequence[MediaFile]) -> list[int | None]:
+    """`size_of` each; the header of one that is named more than once is read once."""
+    distinct = list(dict.fromkeys(files))
+    size_by_file = dict(zip(distinct, _in_threads(size_of, distinct), strict=True))
+    return [size_by_file[file] for file in files]
 
 
 def size_of(file: MediaFile) -> int | None:

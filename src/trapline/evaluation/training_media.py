@@ -15,7 +15,7 @@ from trapline.catalog import (
     equal_files,
     fingerprint,
     media_files,
-    size_of,
+    sizes_of,
 )
 from trapline.evaluation.result import Leak
 from trapline.prediction import Predictions
@@ -175,14 +175,14 @@ class _Same:
 
 def _find_same(evaluated: Catalog, trained: Catalog) -> _Same:
     files = [*media_files(evaluated), *media_files(trained, as_kept=True)]
-    first = len(evaluated)
+    first, sizes = len(evaluated), sizes_of(files)
     group_of: list[int | None] = [None] * len(files)
-    for number, group in enumerate(equal_files(files)):
+    for number, group in enumerate(equal_files(files, sizes=sizes)):
         if group[0] < first <= group[-1]:
             for index in group:
                 group_of[index] = number
     content = pl.DataFrame(
-        {"known": [size_of(file) is not None for file in files], "group": pl.Series(group_of, dtype=pl.Int64)}
+        {"known": [size is not None for size in sizes], "group": pl.Series(group_of, dtype=pl.Int64)}
     )
     ours = evaluated.table.select("media_id").hstack(content[:first])
     theirs = trained.table.select("media_id").hstack(content[first:])
