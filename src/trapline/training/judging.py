@@ -53,9 +53,11 @@ def judge(
     *,
     folds: Rows | None = None,
     by: str = "location",
-    caveat: str = "",
 ) -> Judged:
     """Fit the calibration, of media and of events, and measure.
+
+    Media of one label that is none of the model's, but stops above some, have a part in neither; they are
+    answered as the others are, and judged by rank (`trapline evaluate`).
 
     Args:
         recipe: its task and calibration are used.
@@ -68,15 +70,17 @@ def judge(
             other folds, so that they are as honest as those of new locations. A label that the other folds
             (or, without folds, the train part) do not show has no part in it.
         by: what the folds keep together.
-        caveat: what else a reader of the figures must know.
     """
-    truth = truth_of(selected.targets[rows], recipe.task)
-    groups = selected.groups(rows)
+    targets = selected.targets[rows]
+    truth = truth_of(targets, recipe.task)
+    told = targets.any(axis=1) if truth.ndim == 1 else np.ones(len(rows), bool)
+    groups = selected.groups(rows[told])
     known = known_labels(selected, rows, folds)
 
     natural = Calibration(exclusive=base.exclusive)
 
     def fitted(inside: Flags) -> Calibration:
+        inside = inside & told
         weights = None if truth.ndim == 1 else known[inside].astype(np.float64)
         fitted_calibration = fit_calibration(
             recipe.calibration, logits[inside], truth[inside], natural, recipe.task, selected.labels, weights
@@ -93,10 +97,17 @@ def judge(
         of_others = fitted(~inside)
         probabilities[inside] = apply_calibration(logits[inside], of_others, recipe.task, selected.labels)
     metrics = intervals_of(
-        selected.labels, truth, probabilities, groups.keys, seed=recipe.seed, exclusive=base.exclusive
+        selected.labels,
+        truth[told],
+        probabilities[told],
+        groups.keys,
+        seed=recipe.seed,
+        exclusive=base.exclusive,
     )
     event = judge_events(recipe, selected, rows, probabilities, folds)
-    described = _measured_on(recipe, groups.where, folds, by) + caveat
+    described = _measured_on(recipe, groups.where, None if folds is None else folds[told], by)
+    if not told.all():
+        described += f"; {(~told).sum()} media of coarser labels are judged by rank only"
     calibration = calibration.model_copy(
         update={"prior_shift": base.prior_shift, "blank_kept": base.blank_kept}
     )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from trapline.metrics import fit_temperature, probabilities_of
 from trapline.models import Calibration
 from trapline.prediction import ModelTree, PredictionFacts
 from trapline.recipes import EpochTreeRecipe, TreeRecipe
@@ -20,7 +19,7 @@ from trapline.training.arrays import Floats, Rows
 from trapline.training.contract import LearntModel, OutOfFold, StepReport
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_nodes, write_history
-from trapline.training.judging import Judged, judge, predictions_of
+from trapline.training.judging import Judged, predictions_of
 from trapline.training.learners.seen import FrozenLearner
 from trapline.training.selection import data_summary
 from trapline.training.strengths import Tried, try_strengths
@@ -132,28 +131,11 @@ class TreeLearner(FrozenLearner[TreeModel]):
         return Calibration()
 
     def judge(self, rows: Rows, logits: Floats, base: Calibration, dealt: Dealt | None = None) -> Judged:
-        """Calibrate and measure on the rows whose label is a class; probabilities for all rows.
-
-        Coarse labels have no class to compare with; they are judged by rank (`trapline evaluate`).
-        """
-        recipe, selected = self.recipe, self.selected
-        fine = selected.targets[rows].any(axis=1)
-        folds, by = (None, "") if dealt is None else (dealt.numbers, dealt.by)
-        numbers = None if folds is None else folds[fine]
-        coarse = int((~fine).sum())
-        caveat = f"; {coarse} media of coarser labels are judged by rank only" if coarse else ""
-        judged = judge(recipe, selected, rows[fine], logits[fine], base, folds=numbers, by=by, caveat=caveat)
-        temperature = np.full((len(rows), 1), judged.calibration.temperature)
-        if folds is not None and recipe.calibration == "temperature":
-            truth = selected.targets[rows].argmax(axis=1)
-            for fold in np.unique(folds):
-                others = (folds != fold) & fine
-                temperature[folds == fold] = fit_temperature(logits[others], truth[others])
-        judged = replace(judged, rows=rows, probabilities=probabilities_of(logits / temperature, recipe.task))
-        predictions = predictions_of(recipe, selected, judged, "", PredictionFacts())
-        return replace(
-            judged, event=choose_pooling(predictions, selected.catalog, self.media.classes.of_label)
-        )
+        """The same, and how the crops of an observation are pooled."""
+        judged = super().judge(rows, logits, base, dealt)
+        predictions = predictions_of(self.recipe, self.selected, judged, "", PredictionFacts())
+        event = choose_pooling(predictions, self.selected.catalog, self.media.classes.of_label)
+        return replace(judged, event=event)
 
     def describe(self, model: TreeModel, judged: Judged) -> dict[str, Any]:
         """The tree, its heads, and the thresholds of the roll-up, chosen on the media that were judged.
