@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypedDict
 
-from trapline.arguments import Count, File, Folds, From, Whole, checked
+from trapline.arguments import Count, File, Folds, From, Whole, checked, refuse_own_input
 from trapline.errors import DataError, UsageError
 
 Changes: TypeAlias = Annotated[
@@ -934,6 +934,7 @@ def export(
     """
     from trapline.models import export_int8
 
+    refuse_own_input(output, model, calibrate)
     return export_int8(
         open_model(model),
         as_media(calibrate),
@@ -1044,6 +1045,7 @@ def predict(
     """
     from trapline.models import ModelFile
 
+    refuse_own_input(output, model, media, boxes)
     if not isinstance(model, ModelFile):
         model = _model_path(model)
     catalog = _with_boxes(as_media(media), boxes, say)
@@ -1086,6 +1088,7 @@ def predict_to_file(
     """The same as `predict`, without the table in memory: more media need little more."""
     from trapline.prediction import predict_to_file as predict_rows
 
+    refuse_own_input(output, model, media, boxes)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say)
     _tell_of_crops(opened, catalog, say)
     path = Path(output)
@@ -1467,6 +1470,7 @@ def write(
     """
     from trapline.formats import write as write_format
 
+    refuse_own_input(output, predictions, catalog, taxonomy, deployments, metadata)
     own: dict[str, object] = {
         "threshold": threshold,
         "deployments": None if deployments is None else Path(deployments),
@@ -1514,6 +1518,7 @@ def submit(
     """
     from trapline.competitions import write_submission
 
+    refuse_own_input(output, predictions, format_path)
     return write_submission(
         as_predictions(predictions),
         Path(format_path),

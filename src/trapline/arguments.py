@@ -15,7 +15,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -91,6 +91,28 @@ def checked(function: F) -> F:
             raise DataError(describe_system_error(error)) from error
 
     return call  # type: ignore[return-value]
+
+
+def refuse_own_input(output: Path | str, *sources: object) -> None:
+    """Refuse to write over a file that is read.
+
+    Args:
+        output: what is to be written.
+        sources: arguments; those that are paths, or lists of them, are compared.
+
+    Raises:
+        UsageError: one of them is the same file, by whatever name.
+    """
+    target = Path(output)
+    each = [one for source in sources for one in (source if isinstance(source, list | tuple) else [source])]
+    for source in each:
+        if not isinstance(source, Path | str) or not target.is_file():
+            continue
+        with suppress(OSError, ValueError):  # a text that is no path
+            if Path(source).is_file() and target.samefile(source):
+                raise UsageError(
+                    f"{output} is read by the command itself, and would be lost. Name another output with -o."
+                )
 
 
 @functools.cache

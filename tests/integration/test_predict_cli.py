@@ -66,6 +66,26 @@ def test_a_folder_a_photo_a_list_and_a_catalog_are_predicted(run: Run, model: st
     assert one == pytest.approx(pl.read_parquet("list.parquet").row(0)[-3:], abs=1e-6)
 
 
+def test_what_a_command_reads_is_never_its_output(run: Run, model: str, tmp_path: Path) -> None:
+    photos(tmp_path / "photos", 2)
+    run("catalog", "photos", "-o", "c.parquet")
+    run("predict", model, "c.parquet", "-o", "p.csv")
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "c.parquet")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for command in (
+        ("predict", model, "c.parquet", "-o", "c.parquet"),
+        ("predict", model, "link.parquet", "-o", "c.parquet"),
+        ("pool", "p.csv", "c.parquet", "-o", "p.csv"),
+        ("write", "p.csv", "c.parquet", "--format", "summary", "-o", "p.csv"),
+        ("predictions", "p.csv", "c.parquet", "-o", "p.csv"),
+    ):
+        status, _, told = run(*command, "--force")
+        assert status == 2, command
+        assert "is read by the command itself" in told
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert run("catalog", "c.parquet", "-o", "c.parquet", "--force")[0] == 0
+
+
 def test_nothing_is_overwritten_unless_told(run: Run, model: str, tmp_path: Path) -> None:
     photos(tmp_path / "card", 2)
     assert run("predict", model, "card")[0] == 0

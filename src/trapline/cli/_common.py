@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import typer
 
+from trapline.arguments import refuse_own_input
 from trapline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,11 +79,13 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
         raise UsageError(f"{path} exists. Name another output with -o, or overwrite it with --force.")
 
 
-def refuse_as_predictions(path: Path, force: bool) -> None:
-    """The same for a table of predictions, and for a header beside it that is not ours, whatever `force`."""
+def refuse_as_predictions(path: Path, force: bool, *sources: object) -> None:
+    """The same for a table of predictions; whatever `force`, for one of the sources, and for a header beside
+    it that is not ours."""
     from trapline.prediction import refuse_foreign_header
 
     refuse_to_overwrite(path, force)
+    refuse_own_input(path, *sources)
     refuse_foreign_header(path)
 
 

@@ -27,7 +27,7 @@ def run(
     from trapline import api
     from trapline.prediction import Combination
 
-    refuse_as_predictions(output, force)
+    refuse_as_predictions(output, force, catalog, predictions)
     combined = api.combine(predictions, catalog, like=like, folds=folds)
     combined.save(output)
     how = Combination.of(combined.facts)

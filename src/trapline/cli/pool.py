@@ -39,7 +39,7 @@ def run(
     """Pool the predictions of the photos of each event into one answer."""
     from trapline import api
 
-    refuse_as_predictions(output, force)
+    refuse_as_predictions(output, force, predictions, catalog)
     table = api.as_predictions(predictions)
     pooled = api.pool(
         table,

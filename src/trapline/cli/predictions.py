@@ -34,7 +34,7 @@ def run(
     """Read the answers in FILE for the media of CATALOG, to evaluate, pool and write them as one's own."""
     from trapline import api
 
-    refuse_as_predictions(output, force)
+    refuse_as_predictions(output, force, source, catalog)
     answers = api.read_answers(
         source, catalog, format=format, rename=rename, encoding=encoding, strict=strict, options=options
     )

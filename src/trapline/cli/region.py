@@ -27,7 +27,7 @@ def run(
     """Weigh predictions by a regional list of species: how much more often each is met than in training."""
     from trapline import api
 
-    refuse_as_predictions(output, force)
+    refuse_as_predictions(output, force, predictions)
     weighed = api.weigh_by_region(predictions, species, unlisted=unlisted)
     weighed.save(output)
     region = weighed.facts.region

@@ -45,6 +45,9 @@ Task = Literal["single-label", "multi-label"]
 _ROW_GROUP = 8192
 """Rows of a Parquet row group: what writing a table holds in memory."""
 
+_ROUNDED = 1e-3
+"""By how much the probabilities of a row may not add up to 1."""
+
 _MOST_OF_A_HEADER = 256 * 2**20
 """Bytes of a file that may be the header of a table; a taxonomy of many thousand labels is a hundredth."""
 
@@ -303,7 +306,41 @@ class Predictions:
         except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
             raise DataError(f"{path} cannot be read as predictions of Trapline: it is damaged.") from error
         facts = PredictionFacts.from_json(header["info"], f"{path} cannot be read as predictions of Trapline")
-        return cls(table, tuple(header["labels"]), header["level"], header["model"], header["task"], facts)
+        loaded = cls(table, tuple(header["labels"]), header["level"], header["model"], header["task"], facts)
+        if kind != "a Parquet table":  # a text may have been edited
+            loaded.check_rows(path.name)
+        return loaded
+
+    def check_rows(self, source: str) -> None:
+        """Refuse rows that no run leaves: a media twice, another status, numbers that are no probabilities.
+
+        Args:
+            source: what is called wrong.
+
+        Raises:
+            DataError: with the first such row.
+        """
+        key = ["event_id"] if self.level == "event" else ["media_id", "box"][: 1 + (self.level == "box")]
+        values, ok = pl.col(self.labels), pl.col("status") == "ok"
+        outside = pl.any_horizontal(values.is_null() | ~values.is_between(0, 1 + 1e-6))
+        total = pl.sum_horizontal(values.cast(pl.Float64))
+        off = (total > 1 + _ROUNDED) | ((total < 1 - _ROUNDED) & (self.facts.kept is None))
+        states = ["ok", "failed", *(["skipped"] if self.level == "box" else [])]
+        wrong = {
+            f"no {key[0]}": pl.col(key[0]).is_null(),
+            "a row more than once": pl.struct(key).is_duplicated(),
+            f"a status that is none of {', '.join(states)}": ~pl.col("status").is_in(states).fill_null(False),
+            "a probability that is missing or not from 0 to 1": ok & outside,
+            "probabilities that do not add up to 1": ok & off & (self.task == "single-label"),
+        }
+        for what, rows in wrong.items():
+            bad = self.table.filter(rows)
+            if bad.height:
+                where = bad.select(pl.coalesce(key[0], "file_path", pl.lit("a row"))).item(0, 0)
+                raise DataError(
+                    f"{source}: {where} has {what} ({bad.height:,} such rows). Was the table edited? Correct "
+                    "it, or make it anew with `trapline predict`."
+                )
 
 
 def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:
@@ -320,7 +357,7 @@ def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:
         with suppress(pl.exceptions.PolarsError), for_polars(path, "rb") as file:
             table = pl.read_csv(file, schema_overrides=types, new_columns=names)
             if not table["status"].null_count():  # a blank line is a row to Polars
-                return table
+                return table.select(*types)
     with open_reading(Reading(not_missing=MISSING, strict=True)):  # a label may be called NA
         table = read_table(path)
         if missing := [name for name in types if name not in table.columns]:

@@ -9,7 +9,7 @@ import polars as pl
 from trapline.tables.reading import current_reading, is_reading_open, note
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$|^[+-]?[0-9]+$"
+_COMMA = r"^[+-]?([0-9]*,[0-9]+|[0-9]+)([eE][+-]?[0-9]+)?$"
 _THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$|^[+-]?[0-9]{1,3}$"
 
 

@@ -126,3 +126,31 @@ def test_a_folder_or_a_link_beside_a_csv_stays(tmp_path: Path) -> None:
     for name in ("p.csv", "q.csv"):
         with pytest.raises(UsageError, match="not written by Trapline"):
             predictions().save(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (["a,,,a.jpg,ok,,0.9,0.1", "a,,,a.jpg,ok,,0.9,0.1"], "a has a row more than once"),
+        (["a,,,a.jpg,ok,,1,0.5"], "do not add up to 1"),
+        (["a,,,a.jpg,ok,,9000,1"], "missing or not from 0 to 1"),
+        (["a,,,a.jpg,ok,,,"], "missing or not from 0 to 1"),
+        (["a,,,a.jpg,OK,,0.9,0.1"], "a status that is none of ok, failed"),
+        (["a,,,a.jpg,,,0.9,0.1"], "a status that is none of"),
+        ([",,,a.jpg,ok,,0.9,0.1"], "a.jpg has no media_id"),
+    ],
+)
+def test_a_csv_that_was_edited_into_what_no_run_leaves_is_refused(
+    rows: list[str], why: str, tmp_path: Path
+) -> None:
+    path = predictions().save(tmp_path / "p.csv")
+    header = path.read_text().splitlines()[0]
+    path.write_text("\n".join([header, "b,,,b.jpg,failed,gone,,", *rows]) + "\n")
+    with pytest.raises(DataError, match=why):
+        Predictions.load(path)
+
+
+def test_a_column_of_notes_in_a_csv_is_left_alone(tmp_path: Path) -> None:
+    path = predictions().save(tmp_path / "p.csv")
+    path.write_text("media_id,event_id,box,file_path,status,reason,hare,42,note\na,,,a,ok,,0.9,0.1,seen\n")
+    assert Predictions.load(path).table.row(0)[-2:] == pytest.approx((0.9, 0.1))

@@ -247,6 +247,7 @@ def test_quotes_without_end_do_not_take_for_ever(tmp_path: Path) -> None:
         (["1,234.5"], None, [None]),
         (["1e-05", ".5", "+3", "-2."], None, [1e-05, 0.5, 3.0, -2.0]),
         (["1,00E-05"], None, [1e-05]),
+        (["0,9", "1E-05", "3"], 1, [0.9, 1e-05, 3.0]),
         (["nan", "inf", "1_0", "0x1", "١", None], None, [None] * 6),
     ],
 )
