@@ -105,6 +105,11 @@ def _kind(values: Mapping[str, str], lineage: Mapping[Rank, str], where: str) ->
     kind_text = values.get("kind", "").lower()
     if kind_text:
         for kind in KINDS:
+            if kind == kind_text and kind in ("blank", "vehicle") and lineage:
+                raise DataError(
+                    f"{where} says {kind} of the taxon {next(reversed(lineage.values()))}: leave its ranks "
+                    "empty, or correct the kind."
+                )
             if kind == kind_text:
                 return kind
         raise DataError(f"{where} has the unknown kind '{values['kind']}'; kinds are: {', '.join(KINDS)}.")

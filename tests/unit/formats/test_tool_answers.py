@@ -529,3 +529,57 @@ def test_wildlife_insights_species_beside_its_genus_is_an_epithet(tmp_path: Path
     )
     made = read_answers(table(tmp_path / "images.csv", rows), catalog).predictions
     assert made.labels == ("vulpes", "vulpes vulpes")
+
+
+@pytest.mark.parametrize(
+    ("word", "score"), [("top{}", "p{}"), ("pred_{}", "score_{}"), ("Label {}", "Conf {}"), ("c-{}", "x.{}")]
+)
+def test_numbered_pairs_are_the_surest_labels_of_a_row(word: str, score: str, tmp_path: Path) -> None:
+    head: list[object] = ["file", *(name.format(rank) for rank in (1, 2) for name in (word, score))]
+    rows: list[list[object]] = [head, [FILES[0], "red fox", 0.7, "roe deer", 0.2]]
+    rows += [[FILES[1], "roe_deer", 0.6, "", ""], [FILES[2], "empty", 0.8, "red fox", "?"]]
+    rows += [[FILES[3], "red fox", 0.5, "red fox", 0.3]]
+    read = read_answers(table(tmp_path / "t.csv", rows), catalog_of())
+    made = read.predictions
+    assert set(made.labels) <= {"blank", "red_fox", "roe_deer"}
+    assert made.facts.kept == 1  # of one photo only the surest is told
+    assert row(made, "m0")["roe_deer"] == pytest.approx(0.2)
+    assert made.table["status"].to_list() == ["ok", "ok", "failed", "failed"]
+    assert [row(made, media)["reason"] for media in ("m2", "m3")] == [
+        "a probability is no number",
+        "it names 'red fox' twice",
+    ]
+
+
+def test_a_row_a_label_is_a_whole_distribution_where_every_file_adds_up(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["file", "label", "probability"]]
+    rows += [[file, label, p] for file in FILES for label, p in (("red fox", 0.7), ("roe deer", 0.3))]
+    made = read_answers(table(tmp_path / "t.csv", rows), catalog_of()).predictions
+    assert made.facts.kept is None
+    assert row(made, "m0")["roe_deer"] == pytest.approx(0.3)
+    rows[-1][-1] = 0.1
+    assert read_answers(table(tmp_path / "t.csv", rows), catalog_of()).predictions.facts.kept == 1
+
+
+def test_speciesnets_taxon_without_a_common_name_is_an_answer_and_no_detection_is_none(
+    tmp_path: Path,
+) -> None:
+    fox = FOX.removesuffix("red fox")
+    entries = [
+        {"filepath": FILES[0], "prediction": fox, "prediction_score": 0.8},
+        {"filepath": FILES[1], "detections": []},
+        {"filepath": FILES[2]},
+        {"filepath": FILES[3], "prediction": "u;;;;;;", "prediction_score": 0.8},
+    ]
+    made = read_answers(dump(tmp_path / "s.json", {"predictions": entries}), catalog_of()).predictions
+    assert made.labels == ("Vulpes vulpes",)
+    assert made.table["status"].to_list() == ["ok", "failed", "failed", "failed"]
+    assert "no detection" in row(made, "m1")["reason"]
+    assert "no prediction" in row(made, "m2")["reason"]
+
+
+def test_an_unsure_classifier_of_pytorch_wildlife_does_not_say_blank(tmp_path: Path) -> None:
+    entries = [{"img_id": FILES[0], "category": 0, "confidence": 0.1}]
+    path = dump(tmp_path / "p.json", {"annotations": entries, "categories": {"0": "red fox"}})
+    made = read_answers(path, catalog_of()).predictions
+    assert row(made, "m0")["red_fox"] == pytest.approx(0.1)

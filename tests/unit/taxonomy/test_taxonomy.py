@@ -65,6 +65,8 @@ def test_a_csv_becomes_a_tree_whose_gaps_are_filled_by_other_rows(cats: Taxonomy
         ("bobcat,Mammalia,Carnivora,Felidae,Puma,,,,\n", "'bobcat' has two meanings.*line 2.*line 8"),
         ("x,Mammalia,,,,,,GENUS,\n", "line 8 says the rank is genus"),
         ("x,Mammalia,,,,,,TRIBE,\n", "line 8 has the unknown rank 'TRIBE'"),
+        ("x,Mammalia,,,,,,,blank\n", "line 8 says blank of the taxon Mammalia"),
+        ("x,,,,Vulpes,,,,vehicle\n", "line 8 says vehicle of the taxon Vulpes"),
         ("x,Mammalia,,,,,,,mineral\n", "line 8 has the unknown kind 'mineral'"),
         (",Mammalia,,,,,,,\n", "line 8 has no label"),
         ("x,Mammalia\n", "line 8 has 2 cells"),

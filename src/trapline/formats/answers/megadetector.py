@@ -151,6 +151,8 @@ def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> To
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             return {}, f"a detection is damaged: {error if type(error) is ValueError else repr(error)}"
         surest, confidence = max(pairs, key=lambda pair: pair[1], default=(BLANK, 0.0))
+        if not isinstance(entry["category"], list):  # a classifier has one label however unsure it is
+            return {surest: confidence}, None
         return {surest: confidence} if confidence >= threshold else {BLANK: 1 - confidence}, None
 
     return _collect(source, ("annotations", "img_id"), entries, scores_of, "PyTorch-Wildlife", threshold)

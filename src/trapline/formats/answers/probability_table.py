@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _SCORE = re.compile(
     re.IGNORECASE,
 )
 """Columns that tell how sure something is, and of no label alone."""
+_NUMBERED = re.compile(r"(.*?)[ _.-]?(\d{1,2})")
 _PERCENT = r"^\s*[+-]?[0-9]+([.,][0-9]+)?\s*%$"
 _ADDS_UP = 0.02
 _ADDS_UP_WELL, _MOST_ROWS = 0.005, 0.75
@@ -108,7 +110,8 @@ def read_probability_table(
 
     Columns of probabilities are those whose numbers are from 0 to 1; a cell that is none fails its row. Where
     there are none, but a column like `prediction` beside one like `confidence`, that is the surest label of
-    each row, and of several rows of a file the surest counts.
+    each row, and of several rows of a file the surest counts; where those of every file add up to 1, each is
+    a label's. Numbered pairs of such columns (`top1`, `p1`, `top2`, `p2`) are the surest labels of a row.
 
     Args:
         source: CSV or TSV.
@@ -123,6 +126,9 @@ def read_probability_table(
     refuse_missing_columns(source, table.columns, labels)
     others = [name for name in table.columns if name not in (named, "_place")]
     numbers = {name: _read_numbers(table[name], percent) for name in labels or _candidates(table, others)}
+    ranked = [] if labels else _ranked_pairs(numbers)
+    if ranked:
+        return _read_ranked(source, table, named, ranked, numbers)
     told = None if labels else _surest_label(others, table, numbers)
     if told is not None:
         return _read_surest(source, table, named, told, numbers[told[1]], percent)
@@ -210,15 +216,67 @@ def _surest_label(
     return words[0], min(scores, key=lambda name: (others.index(name) < index, others.index(name)))
 
 
+def _ranked_pairs(numbers: dict[str, _Numbers]) -> list[tuple[str, str]]:
+    """The columns with the first label and its probability, the second …; none where that is not clear."""
+    words: dict[str, dict[int, str]] = {}
+    scores: dict[str, dict[int, str]] = {}
+    for name, each in numbers.items():
+        if numbered := _NUMBERED.fullmatch(name):
+            mostly_numbers = each.damaged.sum() < np.isfinite(each.values).sum()
+            kind = scores if mostly_numbers else words
+            kind.setdefault(numbered[1].casefold(), {})[int(numbered[2])] = name
+    words = {stem: columns for stem, columns in words.items() if len(columns) > 1}
+    pairs = [
+        (one, other) for one in words.values() for other in scores.values() if one.keys() == other.keys()
+    ]
+    return [(pairs[0][0][rank], pairs[0][1][rank]) for rank in sorted(pairs[0][0])] if len(pairs) == 1 else []
+
+
+def _read_ranked(
+    source: Path, table: pl.DataFrame, named: str, pairs: list[tuple[str, str]], numbers: dict[str, _Numbers]
+) -> ToolAnswers:
+    """The surest labels of each row, from a pair of columns for each."""
+    _refuse_beyond_one(source, pairs[0][1], numbers[pairs[0][1]])
+    scores: list[dict[str, float]] = [{} for _ in range(table.height)]
+    reasons: list[str | None] = ["it has no label with a probability"] * table.height
+    odd: dict[int, str] = {}
+    for word, score in pairs:
+        damaged = numbers[score].damaged
+        for row, (label, value) in enumerate(zip(table[word], numbers[score].values.tolist(), strict=True)):
+            if damaged[row]:
+                odd[row] = "a probability is no number"
+            elif label is not None and label in scores[row]:
+                odd[row] = f"it names '{label}' twice"
+            elif label is not None and not math.isnan(value):
+                scores[row][label], reasons[row] = value, None
+    for row, reason in odd.items():
+        scores[row], reasons[row] = {}, reason
+    return ToolAnswers.of_scores(
+        scores,
+        table[named].fill_null("").to_list(),
+        reasons,
+        tool=source.name,
+        task="single-label",
+        kept=len(pairs),
+        entry=describe_lines(table).to_list().__getitem__,
+        notes=[f"'{pairs[0][0]}' to '{pairs[-1][0]}' are taken for the {len(pairs)} surest labels of a row"],
+    )
+
+
+def _refuse_beyond_one(source: Path, column: str, score: _Numbers) -> None:
+    if not score.mostly_inside:
+        raise DataError(
+            f"{source}: the column '{column}' holds numbers beyond 1, so they are no probabilities. If they "
+            "are percent, say so with --percent."
+        )
+
+
 def _read_surest(
     source: Path, table: pl.DataFrame, named: str, told: tuple[str, str], score: _Numbers, percent: bool
 ) -> ToolAnswers:
-    """Of each file the row with the largest probability."""
-    if not percent and not score.mostly_inside:
-        raise DataError(
-            f"{source}: the column '{told[1]}' holds numbers beyond 1, so they are no probabilities. If they "
-            "are percent, say so with --percent."
-        )
+    """Of each file the row with the largest probability; all where they are the shares of its labels."""
+    if not percent:
+        _refuse_beyond_one(source, told[1], score)
     rows = pl.DataFrame(
         {
             "name": table[named].fill_null(""),
@@ -227,6 +285,16 @@ def _read_surest(
             "line": describe_lines(table),
         }
     )
+    shares = _shares_of_files(rows)
+    if shares is not None:
+        return ToolAnswers.of_scores(
+            list(shares.values()),
+            list(shares),
+            [None] * len(shares),
+            tool=source.name,
+            task="single-label",
+            notes=[f"there is a row a label ('{told[0]}'): those of every file add up to 1 in '{told[1]}'"],
+        )
     best = rows.sort("score", descending=True, nulls_last=True, maintain_order=True)
     best = best.unique("name", keep="first", maintain_order=True)
     scores = [
@@ -243,6 +311,22 @@ def _read_surest(
         entry=best["line"].to_list().__getitem__,
         notes=[f"the column '{told[0]}' is taken for the surest label, '{told[1]}' for its probability"],
     )
+
+
+def _shares_of_files(rows: pl.DataFrame) -> dict[str, dict[str, float]] | None:
+    """File → label → probability, where the rows of every file are the shares of its labels, a row each."""
+    if rows.select(pl.struct("name", "label").is_duplicated().any()).item() or rows["name"].n_unique() == len(
+        rows
+    ):
+        return None
+    totals = rows.group_by("name").agg(pl.col("score").sum())["score"]
+    whole = not (rows["label"].null_count() or rows["score"].null_count())
+    if not whole or ((totals - 1).abs() > _ADDS_UP).any():
+        return None
+    shares: dict[str, dict[str, float]] = {}
+    for name, label, score in rows.select("name", "label", "score").iter_rows():
+        shares.setdefault(name, {})[label] = score
+    return shares
 
 
 def _choose_columns(source: Path, numbers: dict[str, _Numbers], named: bool, task: Task | None) -> _Layout:

@@ -229,7 +229,8 @@ def _choose(source: Path, format: str) -> tuple[AnswerReader, str]:
             return reader, why
     raise DataError(
         f"{source} is of no form of answers that Trapline recognises.{what_to_do(source)} "
-        f"Name one with --format: {', '.join(ANSWER_READERS)}."
+        f"Name one with --format: {', '.join(ANSWER_READERS)} (a table whose column of files is called "
+        "otherwise: --format table --column NAME)."
     )
 
 

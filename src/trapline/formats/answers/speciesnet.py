@@ -12,7 +12,7 @@ from trapline.formats.json_file import keys_at_the_start, read_json_object
 from trapline.taxonomy import BLANK
 
 _KEPT = 5
-_SAYS_NOTHING = ("no cv result", "unknown", "")
+_SAYS_NOTHING = ("no cv result", "unknown")
 Names = Literal["common", "scientific"]
 
 
@@ -70,8 +70,8 @@ def _scores(entry: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
         if known:
             best = max(known, key=lambda scores: max(scores.values()))
             label = max(best, key=lambda name: best[name])
-            if label.split(";")[-1] not in _SAYS_NOTHING:
-                return {name: score for name, score in best.items() if name.split(";")[-1]}, None
+            if _says_something(label):
+                return {name: score for name, score in best.items() if _says_something(name)}, None
             return {}, f"SpeciesNet says '{label.split(';')[-1]}'"
     except KeyError as error:
         return {}, f"its entry is damaged: it lacks {error}"
@@ -81,7 +81,16 @@ def _scores(entry: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
         return {}, "its entry is damaged: it is not in SpeciesNet's form"
     failures = entry.get("failures")
     parts = ", ".join(map(str, failures)).lower() if isinstance(failures, list) else ""
-    return {}, f"SpeciesNet failed: {parts}" if parts else "SpeciesNet has no answer"
+    if parts:
+        return {}, f"SpeciesNet failed: {parts}"
+    lacking = "no detection" if entry.get("detections") == [] else "no prediction"
+    return {}, f"SpeciesNet has no answer: {lacking} in its entry"
+
+
+def _says_something(label: str) -> bool:
+    """Whether a label names a taxon or has a common name other than those for nothing known."""
+    *ranks, common = label.split(";")
+    return common not in _SAYS_NOTHING and any((common, *ranks[1:]))
 
 
 def _of_photo(entry: Mapping[str, Any]) -> dict[str, float]:

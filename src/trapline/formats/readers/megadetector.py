@@ -179,12 +179,15 @@ def _join_boxes(catalog: Catalog, path: Path) -> Catalog:
 
 def _check_form(path: Path, document: dict[str, Any]) -> None:
     wrong = f"{path} is not in MegaDetector's batch format"
+    hint = "Make the file with MegaDetector's run_detector_batch, or convert it to that format."
+    if isinstance(document.get("annotations"), list) and "images" not in document:
+        hint = (
+            "If it is PyTorch-Wildlife's, save its detections with save_detection_timelapse_json instead of "
+            "save_detection_json: that is MegaDetector's format. As it is, `trapline predictions` reads it."
+        )
     for key, kind in (("images", list), ("detection_categories", dict)):
         if not isinstance(document.get(key), kind):
-            raise DataError(
-                f"{wrong}: it lacks '{key}'; it has: {', '.join(map(str, document))}. Make the file with "
-                "MegaDetector's run_detector_batch, or convert it to that format."
-            )
+            raise DataError(f"{wrong}: it lacks '{key}'; it has: {', '.join(map(str, document))}. {hint}")
     if not all(isinstance(name, str) for name in document["detection_categories"].values()):
         raise DataError(f"{wrong}: the detection_categories are not names.")
 
