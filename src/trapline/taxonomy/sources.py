@@ -107,7 +107,7 @@ def _kind(values: Mapping[str, str], lineage: Mapping[Rank, str], where: str) ->
         for kind in KINDS:
             if kind == kind_text and kind in ("blank", "vehicle") and lineage:
                 raise DataError(
-                    f"{where} says {kind} of the taxon {next(reversed(lineage.values()))}: leave its ranks "
+                    f"{where} says {kind} of the taxon {list(lineage.values())[-1]}: leave its ranks "
                     "empty, or correct the kind."
                 )
             if kind == kind_text:
