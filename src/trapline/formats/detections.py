@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trapline.formats.json_file import as_number
+from trapline.formats.json_file import as_number, id_text
 
 _ROUNDED = 1e-6
+_USUAL = ("animal", "person", "vehicle")
+
+
+def category_of(detection: Mapping[str, Any], categories: Mapping[str, str]) -> str:
+    """The name of a detection's category; `Animal` is `animal`, by which crops are taken.
+
+    Raises:
+        ValueError: it is not among the categories.
+    """
+    key = id_text(detection["category"]) or ""
+    if key not in categories:
+        raise ValueError(f"the category '{key}' is not among the detection_categories")
+    name = categories[key]
+    return name.strip().lower() if name.strip().lower() in _USUAL else name
 
 
 def detections_of(entry: Mapping[str, Any]) -> list[Any] | None:

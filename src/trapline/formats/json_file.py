@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
+import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_listed
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, kind_of
+from trapline.formats.hidden import is_hidden
+from trapline.storage import safe_unzip, zip_names
 from trapline.tables import current_reading, note, read_bytes, read_start
 
 MAX_BYTES = 4 * 1024**3
 _LARGE = 1e300  # infinite, or nearly so
 _LOOKED_AT = 2**20
 _ENDINGS = (".json", ".json.gz")
+_BEFORE = "\ufeff \t\r\n"
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
 _TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"\s*(:?)|[{}\[\]]', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -28,7 +34,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
         DataError: missing, too large, not JSON (line and column are named), or not an object.
         UsageError: there is no such encoding as was asked for.
     """
-    content = read_bytes(path, MAX_BYTES)
+    content = _unzip(path) if _begins_as_zip(path) else read_bytes(path, MAX_BYTES)
     encoding: str = json.detect_encoding(content)
     if encoding == "utf-8":
         encoding = current_reading().encoding or encoding
@@ -78,13 +84,46 @@ def keys_at_the_start(path: Path) -> tuple[list[str], str]:
 
 
 def json_start(path: Path) -> str:
-    """The first MiB of a file that is called JSON, packed or not; empty for any other."""
-    if not path.name.lower().endswith(_ENDINGS):
-        return ""
+    """The first MiB of a file that is called JSON, packed or alone in a zip or not; empty for any other."""
     try:
-        return read_start(path, _LOOKED_AT).lstrip("\ufeff \t\r\n")
+        if path.name.lower().endswith(".zip"):
+            return _start_in_zip(path)
+        if not path.name.lower().endswith(_ENDINGS):
+            return ""
+        return read_start(path, _LOOKED_AT).lstrip(_BEFORE)
     except OSError:
         return ""
+
+
+def _begins_as_zip(path: Path) -> bool:
+    return path.is_file() and kind_of(path) == "a zip"
+
+
+def _alone_in_zip(path: Path) -> str | None:
+    """The name of the JSON file that is all there is in a zip; None where it is not so."""
+    names = [name for name in zip_names(path) if not any(map(is_hidden, name.split("/")))]
+    return names[0] if len(names) == 1 and names[0].lower().endswith(".json") else None
+
+
+def _start_in_zip(path: Path) -> str:
+    try:
+        name = _alone_in_zip(path) if _begins_as_zip(path) else None
+        if name is None:
+            return ""
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            content = file.read(_LOOKED_AT)
+    except (DataError, RuntimeError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        return ""  # said when the whole is read
+    return content.decode(json.detect_encoding(content), "ignore").lstrip(_BEFORE)
+
+
+def _unzip(path: Path) -> bytes:
+    name = _alone_in_zip(path)
+    if name is None:
+        raise DataError(f"{path} is a zip of more than one JSON file. Unpack it, and name the file in it.")
+    with tempfile.TemporaryDirectory() as scratch:
+        safe_unzip(path, Path(scratch), want=lambda each: each == name, max_bytes=MAX_BYTES)
+        return read_bytes(Path(scratch) / name, MAX_BYTES)
 
 
 def id_text(value: Any) -> str | None:

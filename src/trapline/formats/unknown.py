@@ -24,6 +24,7 @@ _WHAT_TO_DO = {
 }
 _PICTURE = "It is one photo: name the folder in which it lies."
 _TOOLS = (
+    (('"img_id"',), "PyTorch-Wildlife's answers: `trapline predictions` reads them"),
     (('"_via_', '"region_attributes"'), "VGG Image Annotator's: export its annotations as COCO there"),
     (
         ('"shapes"', '"imagePath"'),

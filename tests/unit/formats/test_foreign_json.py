@@ -1,7 +1,9 @@
 """What tools of annotation and detectors write in JSON, where it is odd: labels stay, no box is made up."""
 
 import gzip
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,15 @@ def test_a_frame_that_is_no_number_is_said(tmp_path: Path) -> None:
 
 # --- how the file itself is written
 
+
+def zipped(files: dict[str, str]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
 MD = {
     "info": {},
     "detection_categories": {"1": "animal"},
@@ -151,6 +162,8 @@ SPECIESNET = {"predictions": [{"filepath": "0.jpg", "prediction": "u;;;;;;fox", 
         ("a.json", lambda text: text.encode("utf-16")),  # as PowerShell's > writes it
         ("a.json.gz", lambda text: gzip.compress(text.encode())),
         ("A.JSON", lambda text: b"\n\n " + text.encode()),
+        ("a.json.zip", lambda text: zipped({"a.json": text, "__MACOSX/._a.json": "x"})),  # as LILA's
+        ("md.zip", lambda text: zipped({"results/md.json": text})),
     ],
 )
 def test_json_is_known_however_it_is_encoded(
@@ -163,7 +176,31 @@ def test_json_is_known_however_it_is_encoded(
         assert answers.predictions.table["status"].to_list() == ["ok", "failed", "failed"]
 
 
+def test_a_zip_of_more_than_a_json_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "b.zip").write_bytes(zipped({"a.json": json.dumps(COCO), "0.jpg": "x"}))
+    with pytest.raises(DataError, match="Unpack it"):
+        read(tmp_path / "b.zip")
+    with pytest.raises(DataError, match="more than one JSON file"):
+        join_boxes(three(tmp_path), tmp_path / "b.zip")
+    (tmp_path / "c.zip").write_bytes(zipped({"a.json": json.dumps(MD)}))
+    assert join_boxes(three(tmp_path), tmp_path / "c.zip").table["boxes"].null_count() == 2
+
+
+def test_pytorch_wildlifes_answers_are_no_source(tmp_path: Path) -> None:
+    document = {"annotations": [{"img_id": "0.jpg", "category": [0]}], "categories": {"0": "animal"}}
+    with pytest.raises(DataError, match="`trapline predictions` reads them"):
+        read(written(tmp_path / "p.json", document))
+
+
 # --- detections
+
+
+@pytest.mark.parametrize(("name", "kept"), [("Animal", "animal"), (" PERSON", "person"), ("Fox", "Fox")])
+def test_the_usual_categories_are_known_in_any_case(tmp_path: Path, name: str, kept: str) -> None:
+    entry = {"file": "0.jpg", "detections": [{"category": "1", "conf": 0.5, "bbox": BOX}]}
+    path = written(tmp_path / "m.json", {"detection_categories": {"1": name}, "images": [entry]})
+    assert join_boxes(three(tmp_path), path).table["boxes"][0][0]["category"] == kept
+    assert read_answers(path, three(tmp_path)).predictions.labels == (kept,)
 
 
 def detections(folder: Path, *entries: dict[str, Any]) -> Path:

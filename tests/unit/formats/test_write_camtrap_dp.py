@@ -496,5 +496,6 @@ def test_every_kind_of_photo_that_is_read_has_its_media_type_on_any_system(
     made.catalog = made.catalog.with_table(made.catalog.table.with_columns(paths))
     package(made, tmp_path / "dp")
     types = {row["fileMediatype"] for row in table(tmp_path / "dp", "media")}
-    assert types == {f"image/{ {'.jpg': 'jpeg', '.tif': 'tiff'}.get(suffix, suffix[1:]) }"}
+    usual = dict.fromkeys((".jpg", ".jpe", ".jfif", ".mpo"), "jpeg") | {".tif": "tiff"}
+    assert types == {f"image/{usual.get(suffix, suffix[1:])}"}
     assert problems(tmp_path / "dp") == []

@@ -9,7 +9,7 @@ from typing import Any
 from trapline.catalog import as_foreign_text
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers.registry import ToolAnswers, answer_reader, usable_entries
-from trapline.formats.detections import confidence_of, detections_of
+from trapline.formats.detections import category_of, confidence_of, detections_of
 from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.taxonomy import BLANK
 
@@ -100,7 +100,7 @@ def _scores(
                 label = _name(key, classes, "classification_categories")
                 scores[label] = scores.get(label, 0.0) + _probability(score)
             return scores, None
-        return {_name(surest["category"], categories, "detection_categories"): confidence}, None
+        return {category_of(surest, categories): confidence}, None
     except KeyError as error:
         return {}, f"a detection is damaged: it lacks {error}"
     except ValueError as error:

@@ -46,6 +46,8 @@ _RENAMED = {
 
 def _recognise(source: Path) -> str | None:
     keys, text = keys_at_the_start(source) if source.is_file() else ([], "")
+    if '"img_id"' in text:
+        return None  # PyTorch-Wildlife's
     if "annotations" in keys or ("images" in keys and re.search(r'"file_name"\s*:', text)):
         return "it is JSON with COCO's keys"
     return None

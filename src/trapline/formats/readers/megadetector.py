@@ -13,8 +13,8 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text
 from trapline.errors import DataError
-from trapline.formats.detections import confidence_of, detections_of
-from trapline.formats.json_file import as_number, id_text, json_start, read_json_object
+from trapline.formats.detections import category_of, confidence_of, detections_of
+from trapline.formats.json_file import as_number, json_start, read_json_object
 from trapline.formats.naming import match_names
 from trapline.formats.readers.draft import Draft, add_reading
 from trapline.formats.readers.on_disk import look_up_paths
@@ -229,9 +229,7 @@ def _box(detection: Any, categories: dict[str, str]) -> dict[str, Any]:
     if not isinstance(detection, dict) or not {"category", "conf", "bbox"} <= set(detection):
         raise ValueError("it lacks category, conf or bbox")
     confidence, sides = confidence_of(detection), detection["bbox"]
-    category = id_text(detection["category"])
-    if category not in categories:
-        raise ValueError(f"the category '{category}' is not among the detection_categories")
+    category = category_of(detection, categories)
     numbers = [as_number(side) for side in sides] if isinstance(sides, list) else []
     if len(numbers) != 4 or None in numbers:
         raise ValueError("its bbox is not four numbers")
@@ -241,7 +239,7 @@ def _box(detection: Any, categories: dict[str, str]) -> dict[str, Any]:
         raise ValueError(f"bbox {json.dumps(sides)} is not [x, y, width, height] as fractions of the image")
     x, y = max(x, 0.0), max(y, 0.0)
     return {
-        "category": categories[category],
+        "category": category,
         "conf": confidence,
         "x": x,
         "y": y,

@@ -43,8 +43,7 @@ _TYPE_OF_KIND = {
     "other": "unknown",
 }
 _MEDIATYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "image/jpeg"),
     ".png": "image/png",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
