@@ -15,7 +15,7 @@ from trapline.errors import DataError
 from trapline.tables.decode import is_gzip, read_start, read_text
 from trapline.tables.dialect import Dialect, find_dialect
 from trapline.tables.missing import mark_missing
-from trapline.tables.reading import MOST_KEPT, RejectedRow, current_reading, note, reject
+from trapline.tables.reading import MOST_KEPT, RejectedRow, current_reading, note, reject, reject_rows
 
 MAX_BYTES = 2 * 1024**3
 _CHUNK = 50_000
@@ -25,6 +25,7 @@ _SHAPES_OF = 1000
 _HEAD = 2**16
 _PATTERN = re.compile(r"\*|\^.*\$")
 """Names that Polars takes for patterns of names."""
+_HEADER_AGAIN = "is the header once more"
 _NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+)*)?")
 """No name, or what pandas calls a column that has none."""
 _SHAPES = {
@@ -42,13 +43,20 @@ TAKEN = frozenset(
 
 
 def read_table(
-    path: Path, *, missing: Sequence[str] = (), max_bytes: int = MAX_BYTES, encoding: str | None = None
+    path: Path,
+    *,
+    missing: Sequence[str] = (),
+    max_bytes: int = MAX_BYTES,
+    encoding: str | None = None,
+    header: Sequence[str] | None = None,
+    comment: str | None = None,
 ) -> pl.DataFrame:
     """Read a table of text however it is written: delimiter, quotes, encoding, gzip are found out.
 
     What is no cell is taken away and noted: columns without name and content, row names of R and pandas,
     separators at the ends of lines. What stands for a missing value (`MISSING`) is null, counted and noted.
-    A row with cells too many, or whose quotes do not close, cannot be used (`reject_rows`); one with cells
+    A row with cells too many, whose quotes do not close, or that is the header once more, as where files were
+    put together, cannot be used (`reject_rows`); one with cells
     too few has the last ones empty, as spreadsheets leave them, if no row ends with an empty cell and each
     of its cells looks like others of its column, and else, or where the reading is strict, cannot be used
     either.
@@ -58,6 +66,8 @@ def read_table(
         missing: more words that stand for a missing value, as a schema says.
         max_bytes: of the text.
         encoding: what the source says of it; what the user says goes before.
+        header: the names of the columns, of a file that has none.
+        comment: what the lines that are no rows begin with, as a descriptor says.
 
     Returns:
         One String column for each of the file's, stripped, and `_place` ("labels.csv line 7").
@@ -68,7 +78,9 @@ def read_table(
         UsageError: the encoding that was asked for does not exist.
     """
     lines = list(io.StringIO(read_text(path, max_bytes, encoding), newline=""))
-    rows = _read_rows(path, lines, find_dialect(lines))
+    if comment:
+        lines = ["\n" if line.startswith(comment) else line for line in lines]
+    rows = _read_rows(path, lines, find_dialect(lines), header)
     del lines
     whole = rows.table()
     names = _name_columns(path, rows.header, whole)
@@ -125,7 +137,16 @@ def read_flat_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
         table = table.with_columns(pl.col(padded).str.strip_chars().replace("", None))
     if table[text[-1]].null_count():
         table = table.filter(~pl.all_horizontal(pl.col(text).is_null()))  # lines without content
-    return mark_missing(table, text, path.name, ())
+    return mark_missing(_without_headers(path, table, text), text, path.name, ())
+
+
+def _without_headers(path: Path, table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The rows without those that are the header once more; the first column tells where to look."""
+    if len(names) < 2 or not (table[names[0]] == names[0]).any():
+        return table
+    again = pl.all_horizontal(pl.col(name) == name for name in names)
+    placed = table.with_columns(pl.lit(path.name).alias("_file"))
+    return reject_rows(placed, again, _HEADER_AGAIN).drop("_file")
 
 
 def read_number_table(path: Path, needed: Sequence[str]) -> pl.DataFrame | None:
@@ -237,9 +258,9 @@ class _Rows:
         return pl.concat(self.frames).sort("line")
 
 
-def _read_rows(path: Path, lines: list[str], dialect: Dialect) -> _Rows:
+def _read_rows(path: Path, lines: list[str], dialect: Dialect, names: Sequence[str] | None) -> _Rows:
     records = _records(path, lines, dialect)
-    header = next(records, (0, None))[1]
+    header = next(records, (0, None))[1] if names is None else [*names]
     if header is None or not any(name.strip() for name in header):
         raise DataError(f"{path} is empty: it has no header line.")
     rows = _Rows([name.strip() for name in header])
@@ -250,6 +271,8 @@ def _read_rows(path: Path, lines: list[str], dialect: Dialect) -> _Rows:
             broken.append(RejectedRow(f"{path.name} line {line}", "has a quote that is not closed"))
         elif not "".join(row).strip():
             continue
+        elif row == header and width > 1:
+            broken.append(RejectedRow(f"{path.name} line {line}", _HEADER_AGAIN))
         elif len(row) == width:
             rows.add(line, row)
         else:

@@ -158,3 +158,20 @@ def test_a_timelapse_export_that_is_wrong_is_named_by_line(
         read(csv_file(tmp_path, TIMELAPSE), format="timelapse", columns={"path": "File"})
     with pytest.raises(DataError, match="no column 'Tier'"):
         read(csv_file(tmp_path, TIMELAPSE), columns={"label": "Tier"})
+
+
+@pytest.mark.parametrize(
+    ("offset", "clock"),
+    [("-8.00", "05:05:03"), ("5,75", "18:50:03"), ("0", "13:05:03"), ("", "13:05:03")],
+)
+def test_timelapse_times_in_utc_are_the_cameras_by_the_offset_beside_them(
+    offset: str, clock: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "t.csv"
+    source.write_text(
+        f'File,RelativePath,DateTime,UtcOffset\na.jpg,,2019-12-24T13:05:03.000Z,"{offset}"\n',
+        encoding="utf-8",
+    )
+    table = read(source).table
+    assert str(table["camera_time"][0]) == f"2019-12-24 {clock}"
+    assert str(table["timestamp"].dt.replace_time_zone(None)[0]) == "2019-12-24 13:05:03"

@@ -7,7 +7,16 @@ import polars as pl
 import pytest
 
 from trapline.errors import DataError, UsageError
-from trapline.tables import MISSING, Reading, open_reading, read_header, read_numbers, read_table, split_cells
+from trapline.tables import (
+    MISSING,
+    Reading,
+    open_reading,
+    read_flat_table,
+    read_header,
+    read_numbers,
+    read_table,
+    split_cells,
+)
 
 PLAIN = "filepath,label,count\na.jpg,fox,1\nhöhle/b.jpg,hare,22\nc.jpg,deer,3\n"
 ROWS = [("a.jpg", "fox", "1"), ("höhle/b.jpg", "hare", "22"), ("c.jpg", "deer", "3")]
@@ -273,3 +282,13 @@ def test_commas_in_names_and_cells_do_not_hide_the_separator(tmp_path: Path) -> 
 def test_ids_stay_as_they_are_written(tmp_path: Path) -> None:
     table, _ = read(tmp_path / "t.csv", "id,label\n0012,fox\n1.0,fox\n1e5,fox\n+7,fox\n")
     assert table["id"].to_list() == ["0012", "1.0", "1e5", "+7"]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_header_in_the_middle_is_no_row(flat: bool, tmp_path: Path) -> None:
+    source = tmp_path / "joined.csv"
+    source.write_text("file,species\na.jpg,fox\nfile,species\nb.jpg,species\nfile,hare\n", encoding="utf-8")
+    with open_reading(Reading()) as reading:
+        table = read_flat_table(source, ["file"]) if flat else read_table(source)
+    assert table["species"].to_list() == ["fox", "species", "hare"]
+    assert reading.describe_rejected()[0].endswith("joined.csv line 3 is the header once more")

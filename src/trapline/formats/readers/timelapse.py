@@ -11,11 +11,13 @@ from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
-from trapline.formats.time_columns import join_date_and_time
-from trapline.tables import read_header, read_table, reject_rows, split_cells
+from trapline.formats.time_columns import join_date_and_time, read_instants
+from trapline.tables import read_header, read_numbers, read_table, reject_rows, split_cells
 
 _LABELS = ("species", "label", "animal", "taxon", "class")
 _LOCATIONS = ("station", "site", "location", "camera")
+_OFFSETS = ("UtcOffset", "UTCOffset")
+"""Hours between the camera's clock and UTC, in which versions before 2.2.5 wrote DateTime beside it."""
 _OWN = ("File", "RelativePath", "RootFolder", "Folder", "DateTime", "Date", "Time", "_place")
 
 
@@ -75,7 +77,7 @@ def read_timelapse(
     rows = table.select(
         path.alias("file_path"),
         "_place",
-        _times(table).alias("_time_text"),
+        _on_the_spot(_times(table), table).alias("_time_text"),
         (pl.lit(None, pl.String) if location is None else pl.col(location)).alias("location_id"),
         pl.lit(words).alias("labels"),
         *(pl.col(name).alias(f"timelapse_{name}") for name in free),
@@ -107,6 +109,28 @@ def _times(table: pl.DataFrame) -> pl.Series:
     if {"Date", "Time"} <= set(table.columns):
         return join_date_and_time(table["Date"], table["Time"])
     return pl.Series([None] * table.height, dtype=pl.String)
+
+
+def _on_the_spot(times: pl.Series, table: pl.DataFrame) -> pl.Series:
+    """Times with the camera's clock and its offset, where they are in UTC and their offset stands beside."""
+    column = next((name for name in _OFFSETS if name in table.columns), None)
+    if column is None or not times.drop_nulls().str.ends_with("Z").any():
+        return times
+    minutes = (read_numbers(table[column], most=14) * 60).round()
+    instants = read_instants(times)
+    known = times.str.ends_with("Z") & instants.is_not_null() & minutes.is_not_null()
+    frame = pl.DataFrame(
+        {"as": times, "instant": instants, "minutes": minutes.cast(pl.Int64), "known": known}
+    )
+    size = pl.col("minutes").abs()
+    offset = pl.format(
+        "{}{}:{}",
+        pl.when(pl.col("minutes") < 0).then(pl.lit("-")).otherwise(pl.lit("+")),
+        (size // 60).cast(pl.String).str.zfill(2),
+        (size % 60).cast(pl.String).str.zfill(2),
+    )
+    wall = (pl.col("instant") + pl.duration(minutes="minutes")).dt.to_string("%Y-%m-%dT%H:%M:%S%.3f")
+    return frame.select(pl.when("known").then(wall + offset).otherwise("as").alias("time"))["time"]
 
 
 def _one_row_a_file(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
