@@ -26,6 +26,9 @@ WHOLE = {
 USUAL = [{"name": name, "path": f"{name}.csv"} for name in ("deployments", "media", "observations")]
 
 
+FIELDS = [{"name": name} for name in MEDIA_HEADER.strip().split(",")]
+
+
 def write(folder: Path, files: dict[str, str | bytes]) -> Path:
     for name, content in files.items():
         path = folder / name
@@ -76,6 +79,26 @@ PATHS: dict[str, tuple[str, dict[str, str | bytes]]] = {
     "another delimiter": (
         with_media(path="m.csv", dialect={"delimiter": "|"}),
         {"m.csv": WHOLE["media.csv"].replace(",", "|")},
+    ),
+    "no header, but a schema": (
+        with_media(path="m.csv", dialect={"header": False}, schema={"fields": FIELDS}),
+        {"m.csv": "".join(MEDIA)},
+    ),
+    "no header, which a file says": (
+        with_media(path="m.csv", dialect="d/dialect.json", schema="d/schema.json"),
+        {
+            "m.csv": "".join(MEDIA),
+            "d/dialect.json": '{"header": false}',
+            "d/schema.json": json.dumps({"fields": FIELDS}),
+        },
+    ),
+    "no header, and the standard's columns": (
+        with_media(path="m.csv", dialect={"header": False}),
+        {"m.csv": "".join(row.replace(",2021", ",,2021").strip() + ",,,,,,\n" for row in MEDIA)},
+    ),
+    "comments": (
+        with_media(path="m.csv", dialect={"commentChar": "#"}),
+        {"m.csv": f"# exported, on a Monday\n{WHOLE['media.csv']}# the end\n"},
     ),
 }
 
@@ -337,3 +360,26 @@ def test_observations_that_name_no_media_and_no_event_are_refused(tmp_path: Path
     files = {**WHOLE, "observations.csv": observations, "datapackage.json": describe()}
     with pytest.raises(DataError, match=r"observations\.csv names neither mediaID nor eventID"):
         read(write(tmp_path / "dp", files))
+
+
+@pytest.mark.parametrize("beside", [{}, {"a/READ ME.txt": "Exported."}])
+def test_a_package_folders_below_is_no_folder_of_photos(beside: dict[str, str], tmp_path: Path) -> None:
+    files = {**WHOLE, "datapackage.json": describe()}
+    below: dict[str, str | bytes] = {f"a/b/c/{name}": text for name, text in files.items()}
+    check(read(write(tmp_path / "p", below | beside)))
+
+
+@pytest.mark.parametrize("table", ["media", "deployments", "observations"])
+def test_a_table_of_a_package_stands_for_the_package(table: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", {**WHOLE, "datapackage.json": describe()})
+    check(read(folder / f"{table}.csv"))
+
+
+def test_observations_of_events_that_are_no_labels_are_told_of(tmp_path: Path) -> None:
+    files = {**WHOLE, "datapackage.json": describe()}
+    files["observations.csv"] = (
+        "observationID,deploymentID,eventID,eventStart,eventEnd,observationLevel,observationType\n"
+        "o1,d1,e1,2020-01-01T00:00:00Z,2020-12-31T00:00:00Z,event,blank\n"
+    )
+    notes = " ".join(read(write(tmp_path / "p", files)).facts.notes)
+    assert "1 observations are of events and are not read as labels of media (--event-labels does)" in notes

@@ -13,7 +13,7 @@ import polars as pl
 
 from trapline.catalog import BOX, SCHEMA, is_box
 from trapline.errors import DataError, UsageError
-from trapline.formats.camtrap_dp_schema import columns
+from trapline.formats.camtrap_dp_schema import TABLES, columns
 from trapline.formats.json_file import read_json_object
 from trapline.formats.readers.camtrap_dp_tables import (
     DESCRIPTORS,
@@ -29,12 +29,15 @@ from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
 from trapline.formats.time_columns import read_instants
 from trapline.formats.videos import MEDIATYPE
+from trapline.images import SUFFIXES, VIDEO_SUFFIXES
 from trapline.storage import safe_unzip, zip_names
 from trapline.tables import TAKEN, read_numbers, reject_rows
 from trapline.taxonomy import BLANK
 
 MAX_TABLE_BYTES = 8 * 1024**3
 _MOST_PACKAGES = 20
+_MOST_FOLDERS = 5
+"""Folders in folders that are looked into for a package."""
 _CATEGORIES = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
 _URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
 By = Literal["human", "machine", "all"]
@@ -55,6 +58,8 @@ def _recognise(source: Path) -> str | None:
             return f"it has {_describe(descriptors[0], source)} and the tables of Camtrap DP"
         bare = has_tables(source) and has_columns(source)
         return "it has the tables of Camtrap DP, though no descriptor" if bare else None
+    if _is_table_of_package(source):
+        return f"it is a table of the Camtrap DP package {source.parent.name}, which is read whole"
     if source.suffix.lower() == ".json" and source.is_file():
         beside = source.name in DESCRIPTORS and has_tables(source.parent)
         return "it says that it is Camtrap DP" if beside or says_camtrap_dp(source) else None
@@ -68,20 +73,39 @@ def _recognise(source: Path) -> str | None:
         return None
 
 
+def _is_table_of_package(source: Path) -> bool:
+    """Whether a file is one of the tables of a package, in the folder of the package."""
+    folder = source.parent
+    if source.name not in {f"{table}.csv" for table in TABLES} or not source.is_file():
+        return False
+    return has_columns(folder) and (has_tables(folder) or bool(find_descriptors(folder)))
+
+
 def _describe(descriptor: Path, folder: Path) -> str:
     return descriptor.relative_to(folder).as_posix()
 
 
 def _packages(folder: Path) -> list[Path]:
-    """The descriptors of a folder, or of the folders in it where it holds nothing but packages."""
-    here = find_descriptors(folder)
-    if here or has_tables(folder):
-        return here
-    inside = [one for one in sorted(folder.iterdir()) if not one.name.startswith((".", "__MACOSX"))]
-    if not inside or len(inside) > _MOST_PACKAGES or not all(one.is_dir() for one in inside):
-        return []
-    each = [find_descriptors(one) for one in inside]
-    return [descriptor for descriptors in each for descriptor in descriptors] if all(each) else []
+    """The descriptors of a folder, or of the folders in it where it holds nothing but packages.
+
+    A folder alone in a folder is looked into as programs unpack archives; what is no picture lies beside it.
+    """
+    for _ in range(_MOST_FOLDERS):
+        here = find_descriptors(folder)
+        if here or has_tables(folder):
+            return here
+        entries = [one for one in sorted(folder.iterdir()) if not one.name.startswith((".", "__MACOSX"))]
+        inside = [one for one in entries if one.is_dir()]
+        media = any(one.suffix.lower() in SUFFIXES | VIDEO_SUFFIXES for one in entries)
+        if media or not 0 < len(inside) <= _MOST_PACKAGES:
+            return []
+        each = [find_descriptors(one) for one in inside]
+        if all(each):
+            return [descriptor for descriptors in each for descriptor in descriptors]
+        if len(inside) > 1:
+            return []
+        folder = inside[0]
+    return []
 
 
 def _descriptors_of_zip(source: Path, scratch: Path) -> list[Path]:
@@ -161,6 +185,7 @@ def read_camtrap_dp(
         observations, more = _observations(package, classified_by)
         rows, unclear = _add_events(rows, observations)
         rows = _add_labels(rows, observations, event_labels)
+        more += [] if event_labels else _note_events(observations)
         rows = _add_boxes(rows, observations)
         return Draft(
             rows.drop("_instant"),
@@ -183,6 +208,8 @@ def _open(source: Path, unpack_to: Path | None) -> Iterator[_Package]:
     if source.suffix.lower() != ".zip":
         if unpack_to is not None:
             raise UsageError(f"{source} is no zip; there is nothing to unpack.")
+        if _is_table_of_package(source):
+            source = source.parent
         descriptors = [source] if source.is_file() else _packages(source)
         descriptor = _one(descriptors, source, source) if descriptors else None
         folder = source if descriptor is None else descriptor.parent
@@ -448,6 +475,14 @@ def _add_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bo
     )
     rows = rows.join(of_events, on="event_id", how="left", maintain_order="left")
     return rows.with_columns(pl.coalesce("labels", "_of_event").alias("labels")).drop("_of_event")
+
+
+def _note_events(observations: pl.DataFrame) -> list[str]:
+    """What to say of observations of events where they are not asked for."""
+    count = observations.filter(pl.col("_label").is_not_null(), observationLevel="event").height
+    if not count:
+        return []
+    return [f"{count} observations are of events and are not read as labels of media (--event-labels does)"]
 
 
 def _make_boxes(observations: pl.DataFrame) -> pl.DataFrame:

@@ -41,6 +41,8 @@ _FORMER: dict[str, dict[str, str]] = {
     },
 }
 """Columns of drafts of the standard, and what they are called since."""
+_PARTS = ("schema", "dialect")
+"""Parts of a resource that may lie in a file of their own."""
 NEEDED = {
     "deployments": ("deploymentID",),
     "media": ("mediaID", "deploymentID", "timestamp", "filePath"),
@@ -114,8 +116,7 @@ def table_files(descriptor: dict[str, Any], where: str) -> set[str]:
     for table in TABLES:
         for resource, _ in _of_table(descriptor, table):
             files.update(_paths(resource, where))
-            schema = resource.get("schema")
-            files.update([schema] if isinstance(schema, str) else [])
+            files.update(part for name in _PARTS if isinstance(part := resource.get(name), str))
     return files | {f"{file}.gz" for file in files} | {file.removesuffix(".gz") for file in files}
 
 
@@ -232,7 +233,19 @@ def _read_file(
             codecs.lookup(encoding)
         except LookupError as error:
             raise DataError(f"{where} says that {path} is in {encoding!r}, which is no encoding.") from error
-    return read_table(there, missing=missing, encoding=encoding), there.name
+    dialect = _part(folder, resource, "dialect")
+    header = _names_of_columns(folder, resource, table) if dialect.get("header") is False else None
+    comment = dialect.get("commentChar")
+    comment = comment if isinstance(comment, str) else None
+    rows = read_table(there, missing=missing, encoding=encoding, header=header, comment=comment)
+    return rows, there.name
+
+
+def _names_of_columns(folder: Path, resource: dict[str, Any], table: str) -> list[str]:
+    """What the columns of a file without a header are: as its schema says, else as the standard."""
+    fields = _part(folder, resource, "schema").get("fields")
+    names = [one.get("name") for one in fields if isinstance(one, dict)] if isinstance(fields, list) else []
+    return [str(name) for name in names] if names else list(columns(table))
 
 
 def _inline(data: Any, table: str, where: str, missing: Sequence[str]) -> pl.DataFrame:
@@ -271,16 +284,19 @@ def _text(value: Any) -> str | None:
 
 def _missing_values(folder: Path, resource: dict[str, Any]) -> list[str]:
     """What stands for a missing value in a table, as its schema says."""
-    schema = resource.get("schema")
-    if isinstance(schema, str) and "://" not in schema and ".." not in PurePosixPath(schema).parts:
-        file = folder / schema
-        schema = (
-            read_json_object(file) if not PurePosixPath(schema).is_absolute() and file.is_file() else None
-        )
-    words = schema.get("missingValues") if isinstance(schema, dict) else None
+    words = _part(folder, resource, "schema").get("missingValues")
     words = words if isinstance(words, list) else []
     values = [word.get("value") if isinstance(word, dict) else word for word in words]
     return [word for word in values if isinstance(word, str) and word]
+
+
+def _part(folder: Path, resource: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a resource, which may lie in a file of the package; empty where it is elsewhere, or none."""
+    part = resource.get(name)
+    if isinstance(part, str) and "://" not in part and ".." not in PurePosixPath(part).parts:
+        file = folder / part
+        part = read_json_object(file) if not PurePosixPath(part).is_absolute() and file.is_file() else None
+    return part if isinstance(part, dict) else {}
 
 
 def _rename(rows: pl.DataFrame, table: str, name: str) -> pl.DataFrame:
