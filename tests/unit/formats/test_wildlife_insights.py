@@ -401,3 +401,12 @@ def test_columns_that_cannot_be_theirs_are_refused_and_missing_ranks_are_not_mis
         odd = put(tmp_path / f"{name}.csv", [*header, "location", name], [[*row, "a", "b"] for row in rows])
         with pytest.raises(DataError, match=complaint):
             read(odd)
+
+
+def test_tables_that_a_browser_renamed_are_read_and_those_twice_count_once(
+    download: Callable[..., Path],
+) -> None:
+    folder = download([image(1), image(2)], name="images_9.csv")
+    put(folder / "images_9 (1).csv", IMAGES, [image(1), image(2)])
+    put(folder / "images_10(2).csv", IMAGES, [image(3)])
+    assert len(read(folder)) == 3

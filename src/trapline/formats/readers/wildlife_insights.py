@@ -28,8 +28,9 @@ from trapline.taxonomy import BLANK, RANKS
 
 MAX_TABLE_BYTES = 8 * 1024**3
 _TABLE = re.compile(
-    r"(projects|cameras|deployments|images|sequences)([_-][\w-]+)?\.csv(\.gz)?", re.IGNORECASE
+    r"(projects|cameras|deployments|images|sequences)([_-][\w-]+)?( ?\(\d+\))?\.csv(\.gz)?", re.IGNORECASE
 )
+"""A number in brackets is a browser's, where a file of that name was there."""
 _NO_TAXON = ("no cv result", "unknown", "unidentified", "undefined")
 _YES = ("1", "1.0", "true", "yes")
 _NEEDED = {
