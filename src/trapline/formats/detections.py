@@ -41,3 +41,12 @@ def confidence_of(detection: Mapping[str, Any]) -> float:
     if confidence is None or not 0 <= confidence <= 1 + _ROUNDED:
         raise ValueError(f"its conf is {detection['conf']!r}, no number from 0 to 1")
     return min(max(confidence, 0.0), 1.0)
+
+
+def is_verified(entry: Mapping[str, Any], detection: object = None) -> bool:
+    """Whether a person verified an image in AddaxAI (`manually_checked`), or one detection (`verified`).
+
+    What the file says of it is that person's word then, and no model's any more.
+    """
+    own = isinstance(detection, dict) and detection.get("verified") is True
+    return own or entry.get("manually_checked") is True

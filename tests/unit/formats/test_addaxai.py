@@ -1,6 +1,7 @@
 """AddaxAI's tables: photos, boxes and what people verified; a model's word alone is no label."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -275,3 +276,62 @@ def test_answers_of_later_versions_are_the_models_own(with_detections: bool, exp
     assert said["A/1.JPG"]["dog"] == pytest.approx(0.6), "not what a person made of it"
     assert said["B/1.JPG"]["blank"] == 1
     assert said["B/2.JPG"]["person"] == pytest.approx(0.8)
+
+
+def recognition_file(path: Path) -> Path:
+    """As the program writes it: version 6 marks a photo that a person verified, later ones a detection."""
+    box = [0.1, 0.1, 0.5, 0.5]
+    images: list[dict[str, object]] = [
+        {
+            "file": "1.jpg",
+            "detections": [{"category": "4", "conf": 1.0, "bbox": box}],
+            "manually_checked": True,
+        },
+        {"file": "2.jpg", "detections": [], "manually_checked": True},
+        {
+            "file": "3.jpg",
+            "detections": [{"category": "4", "conf": 0.9, "bbox": box}],
+            "manually_checked": False,
+        },
+        {
+            "file": "4.jpg",
+            "detections": [
+                {
+                    "category": "1",
+                    "conf": 0.9,
+                    "bbox": box,
+                    "verified": True,
+                    "classifications": [["7", 1.0]],
+                },
+                {
+                    "category": "1",
+                    "conf": 0.8,
+                    "bbox": box,
+                    "verified": False,
+                    "classifications": [["8", 0.6]],
+                },
+            ],
+        },
+    ]
+    document = {
+        "images": images,
+        "detection_categories": {"1": "animal", "4": "red fox"},
+        "classification_categories": {"7": "badger", "8": "hare"},
+        "info": {"format_version": "1.6"},
+    }
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_what_a_person_verified_in_its_json_is_a_label(tmp_path: Path) -> None:
+    catalog = read(recognition_file(tmp_path / "image_recognition_file.json"))
+    assert catalog.table["labels"].to_list() == [["red fox"], ["blank"], None, ["badger"]]
+    assert "labels of people: 3 of 4 photos were verified by one" in " ".join(catalog.facts.notes)
+
+
+def test_what_a_person_verified_in_its_json_is_no_answer_of_a_model(tmp_path: Path) -> None:
+    source = recognition_file(tmp_path / "image_recognition_file.json")
+    truth = table(tmp_path / "truth.csv", [[f"{n}.jpg", "fox"] for n in range(1, 5)], ["file_path", "label"])
+    made = read_answers(source, read(truth)).predictions.table
+    assert made["status"].to_list() == ["failed", "failed", "ok", "failed"]
+    assert set(made["reason"].drop_nulls()) == {"a person verified it, and what the model said is not kept"}

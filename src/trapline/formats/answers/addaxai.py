@@ -7,11 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from trapline.formats.addaxai_tables import AddaxaiExport, open_addaxai, recognise_addaxai
-from trapline.formats.answers.registry import ToolAnswers, answer_reader
+from trapline.formats.answers.registry import VERIFIED, ToolAnswers, answer_reader
 from trapline.tables import read_numbers, reject_rows
 from trapline.taxonomy import BLANK
-
-_VERIFIED = "a person verified it, and what the model said is not kept"
 
 
 @answer_reader("addaxai", recognise=recognise_addaxai)
@@ -49,7 +47,7 @@ def read_addaxai_answers(source: Path) -> ToolAnswers:
     reasons = [
         None
         if answer
-        else _VERIFIED
+        else VERIFIED
         if verified and not export.is_new
         else "it has no label with a confidence"
         for answer, verified in zip(told, rows["verified"], strict=True)

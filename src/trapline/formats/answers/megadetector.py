@@ -8,8 +8,8 @@ from typing import Any
 
 from trapline.catalog import as_foreign_text
 from trapline.errors import DataError, UsageError
-from trapline.formats.answers.registry import ToolAnswers, answer_reader, usable_entries
-from trapline.formats.detections import category_of, confidence_of, detections_of
+from trapline.formats.answers.registry import VERIFIED, ToolAnswers, answer_reader, usable_entries
+from trapline.formats.detections import category_of, confidence_of, detections_of, is_verified
 from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.taxonomy import BLANK
 
@@ -25,7 +25,8 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
     """MegaDetector's batch JSON, of AddaxAI and others too: a classifier's answers, or those of the detector.
 
     A photo's answer is that of its surest detection: what the classifier says of it, or else its category.
-    Where no detection reaches the threshold it is `blank`, with what the surest one leaves of 1.
+    Where no detection reaches the threshold it is `blank`, with what the surest one leaves of 1. A photo on
+    which a person verified something in AddaxAI has no answer: the file says that person's word of it.
 
     Args:
         source: the JSON file.
@@ -88,6 +89,8 @@ def _scores(
     detections = detections_of(entry)
     if detections is None:
         return {}, f"the detector failed: {as_foreign_text(entry.get('failure')) or 'no detections'}"
+    if is_verified(entry) or any(is_verified(entry, detection) for detection in detections):
+        return {}, VERIFIED
     try:
         surest = max(detections, key=confidence_of, default=None)
         confidence = 0.0 if surest is None else confidence_of(surest)

@@ -24,6 +24,7 @@ from trapline.tables import Reading, RejectedRow, open_reading, read_table, refu
 from trapline.taxonomy import BLANK, plain
 
 Task = Literal["single-label", "multi-label"]
+VERIFIED = "a person verified it, and what the model said is not kept"
 _ROUNDED = 0.02  # probabilities of two digits, each rounded, do not add up to 1 exactly
 
 

@@ -13,13 +13,14 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text
 from trapline.errors import DataError
-from trapline.formats.detections import category_of, confidence_of, detections_of
-from trapline.formats.json_file import as_number, json_start, read_json_object
+from trapline.formats.detections import category_of, confidence_of, detections_of, is_verified
+from trapline.formats.json_file import as_number, id_text, json_start, read_json_object
 from trapline.formats.naming import match_names
 from trapline.formats.readers.draft import Draft, add_reading
 from trapline.formats.readers.on_disk import look_up_paths
 from trapline.formats.readers.registry import reader
 from trapline.tables import Reading, RejectedRow, note, open_reading, reject
+from trapline.taxonomy import BLANK
 
 _TAIL = 2**20
 
@@ -39,11 +40,12 @@ def _recognise(source: Path) -> str | None:
 
 @reader("megadetector", recognise=_recognise, rank=-1)
 def read_megadetector(source: Path, *, root: Path | str | None = None) -> Draft:
-    """MegaDetector's batch file by itself: its photos and their boxes; labels and locations it has none.
+    """MegaDetector's batch file by itself: its photos and their boxes; it has no locations.
 
     Where the photos are at hand, their folder with `--boxes` tells more: times, cameras, locations, and the
     photos that the file does not name. Photos on which the detector failed have null for boxes. What a
-    classifier says in the file is no label; `trapline predictions` reads it.
+    classifier says in the file is no label (`trapline predictions` reads it), but what a person verified in
+    AddaxAI is one.
 
     Args:
         source: the JSON file.
@@ -68,13 +70,21 @@ def read_megadetector(source: Path, *, root: Path | str | None = None) -> Draft:
             "_time_text": pl.Series([_text(entry.get("datetime")) for entry in entries], dtype=pl.String),
         }
     )
+    labels = [_verified_labels(entry, document) for entry in entries]
+    if any(labels):
+        table = table.with_columns(pl.Series("labels", labels, pl.List(pl.String)))
+        people = len(labels) - labels.count(None)
+        notes.append(
+            f"labels of people: {people:,} of {len(labels):,} photos were verified by one, in AddaxAI"
+        )
     table = _one_row_a_photo(table)
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
     failed = sum(detections_of(entry) is None for entry in entries)
     notes += [f"on {failed:,} photos the detector failed: they have no boxes"] if failed else []
+    no_labels = "no locations" if any(labels) else "no labels and no locations"
     notes.append(
-        "a detector's file has no labels and no locations, and is all that was read: the folder of the "
+        f"a detector's file has {no_labels}, and is all that was read: the folder of the "
         f"photos with --boxes {source.name} has their times and folders too"
     )
     if document.get("classification_categories"):
@@ -83,6 +93,26 @@ def read_megadetector(source: Path, *, root: Path | str | None = None) -> Draft:
         key: as_foreign_text(info.get(key)) for key in ("detector", "format_version") if info.get(key)
     }
     return Draft(table, folder, f"MegaDetector {source.name}", notes=notes, others={"megadetector": own})
+
+
+def _verified_labels(entry: dict[str, Any], document: dict[str, Any]) -> list[str] | None:
+    """What a person who verified an image or detections of it says they are; None where nobody did."""
+    detections = detections_of(entry)
+    if detections is None:
+        return None
+    sure = [detection for detection in detections if is_verified(entry, detection)]
+    if not detections and is_verified(entry):
+        return [BLANK]
+    classes = document.get("classification_categories")
+    labels = []
+    for detection in sure:
+        try:
+            best = max(detection.get("classifications") or (), key=lambda pair: pair[1], default=None)
+            name = None if best is None or not isinstance(classes, dict) else classes.get(id_text(best[0]))
+            labels.append(as_foreign_text(name) or category_of(detection, document["detection_categories"]))
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            continue  # its box is listed as a wrong detection
+    return list(dict.fromkeys(labels)) or None
 
 
 def _text(value: Any) -> str | None:
