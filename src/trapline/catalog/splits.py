@@ -92,7 +92,7 @@ def _groups(rows: pl.DataFrame, by: str) -> npt.NDArray[np.int64]:
             "No labelled media has an event. Make events from times with "
             "`trapline catalog … --event-gap 60s`, or split --by location or --by random."
         )
-    own = pl.format("\0{}", "media_id")
+    own = pl.concat_str(pl.lit("\0"), "media_id")
     return connected(rows.select(pl.col(column).fill_null(own)).to_series(), rows["event_id"])
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.errors import DataError
-from trapline.tables import note, read_header, read_table
+from trapline.tables import note, read_header, read_table, refuse_missing_columns
 from trapline.taxonomy import BLANK
 
 _ENDINGS = (".csv", ".csv.gz", ".tsv")
@@ -91,7 +91,8 @@ def open_addaxai(source: Path) -> AddaxaiExport:
     """The table and those beside it that its name leads to.
 
     Raises:
-        DataError: the table of files is missing where that of detections names them by number only.
+        DataError: the table of files is missing where that of detections names them by number only; or a
+            table lacks a column.
     """
     names = set(read_header(source))
     own = "detections" if names >= _OLD_DETECTIONS or names >= _NEW_DETECTIONS else "files"
@@ -110,7 +111,16 @@ def open_addaxai(source: Path) -> AddaxaiExport:
             f"{paths['files'].name} of the same export beside it."
         )
     read = [path.name for path in there.values()]
-    return AddaxaiExport(tables.get("files"), tables.get("detections"), tables.get("deployments"), read)
+    export = AddaxaiExport(tables.get("files"), tables.get("detections"), tables.get("deployments"), read)
+    verified = {"human_verified"} & set(export.base.columns)  # EcoAssist's first tables have none
+    of_kind = {
+        "files": _NEW_FILES if export.is_new else _OLD | {"n_detections"} | verified,
+        "detections": _NEW_DETECTIONS if export.is_new else _OLD_DETECTIONS | verified,
+    }
+    for kind, columns in of_kind.items():
+        if kind in tables:
+            refuse_missing_columns(there[kind], tables[kind].columns, sorted(columns))
+    return export
 
 
 def _read_once(path: Path) -> pl.DataFrame:

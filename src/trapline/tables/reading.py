@@ -150,7 +150,7 @@ def reject_rows(rows: pl.DataFrame, bad: pl.Expr | pl.Series, reason: str | pl.E
     count = int(flags.sum())
     if not count:
         return rows
-    first = rows.filter(flags).head(MOST_KEPT)
+    first = rows.filter(flags).head(MOST_KEPT).rechunk()  # Polars' format panics where a first chunk is empty
     reasons = [reason] * first.height if isinstance(reason, str) else first.select(reason.alias("why"))["why"]
     listed = [
         RejectedRow(str(where), str(why)) for where, why in zip(describe_lines(first), reasons, strict=True)
@@ -180,7 +180,7 @@ def describe_lines(rows: pl.DataFrame) -> pl.Series:
     """File and line of each row, from its `_place`, or its `_file` and `_line`."""
     if "_place" in rows.columns:
         return rows["_place"]
-    return rows.select(pl.format("{} line {}", pl.col("_file").cast(pl.String), "_line")).to_series()
+    return rows.select(pl.concat_str(pl.col("_file").cast(pl.String), pl.lit(" line "), "_line")).to_series()
 
 
 def describe_line(path: Path, line: int) -> str:

@@ -383,3 +383,20 @@ def test_observations_of_events_that_are_no_labels_are_told_of(tmp_path: Path) -
     )
     notes = " ".join(read(write(tmp_path / "p", files)).facts.notes)
     assert "1 observations are of events and are not read as labels of media (--event-labels does)" in notes
+
+
+def test_a_first_part_of_bad_rows_alone_is_listed(tmp_path: Path) -> None:
+    """Filtering leaves an empty first part, which Polars' `format` cannot take."""
+    strange = MEDIA[0].replace(",d1,", ",d9,")
+    files = {"a.csv": MEDIA_HEADER + strange, "b.csv": MEDIA_HEADER + strange.replace("m0", "m9") + MEDIA[1]}
+    both = read(write(tmp_path / "dp", package(with_media(path=["b.csv", "a.csv"]), dict(files))))
+    assert both.table["media_id"].to_list() == ["m1"]
+    assert both.facts.rejected is not None
+    assert [row.where for row in both.facts.rejected.rows][:2] == ["b.csv line 2", "a.csv line 2"]
+    first = read(write(tmp_path / "other", package(with_media(path=["a.csv", "b.csv"]), dict(files))))
+    assert first.table["media_id"].to_list() == ["m1"]
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There is no file"):
+        read(write(tmp_path / "dp", package(with_media(path="x" * 5000), {})))

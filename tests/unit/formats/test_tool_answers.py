@@ -583,3 +583,33 @@ def test_an_unsure_classifier_of_pytorch_wildlife_does_not_say_blank(tmp_path: P
     path = dump(tmp_path / "p.json", {"annotations": entries, "categories": {"0": "red fox"}})
     made = read_answers(path, catalog_of()).predictions
     assert row(made, "m0")["red_fox"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [
+            ["image_path", "max_confidence", "detections", "max_conf_animal", "max_classification_conf_fox"],
+            ["A/1.jpg", "0.9", "[]", "0.9", "0.8"],
+        ],
+        [
+            ["filename", "datetime", "detection_category", "max_detection_confidence", "count"],
+            ["A/1.jpg", "", "animal", "0.9", "1"],
+        ],
+    ],
+)
+def test_megadetectors_summaries_are_no_answers(rows: list[list[object]], tmp_path: Path) -> None:
+    """Each highest confidence would else pass for the probability of a label called after its column."""
+    with pytest.raises(DataError, match="is a summary of a MegaDetector file"):
+        read_answers(table(tmp_path / "t.csv", rows), catalog_of())
+
+
+def test_a_class_whose_name_is_a_number_is_called_by_it(tmp_path: Path) -> None:
+    box = {"category": "1", "conf": 0.9, "bbox": [0, 0, 1, 1], "classifications": [["0", 0.8]]}
+    document = {
+        "images": [{"file": FILES[0], "detections": [box]}],
+        "detection_categories": {"1": "animal"},
+        "classification_categories": {"0": 7, "1": "fox"},
+    }
+    made = read_answers(dump(tmp_path / "md.json", document), catalog_of()).predictions
+    assert made.labels == ("7",)

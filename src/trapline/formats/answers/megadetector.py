@@ -39,7 +39,7 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
         raise DataError(
             f"{source} is not in MegaDetector's batch format: it lacks 'images' or their categories."
         )
-    classes = document.get("classification_categories") or {}
+    kinds, classes = _texts(categories), _texts(document.get("classification_categories"))
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
     tools = [as_foreign_text(info.get(key)) for key in ("detector", "classifier")]
@@ -47,7 +47,7 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
         source,
         ("images", "file"),
         entries,
-        lambda entry: _scores(entry, categories, classes, threshold),
+        lambda entry: _scores(entry, kinds, classes, threshold),
         " and ".join(tool for tool in tools if tool and tool != "unknown") or "MegaDetector",
         threshold,
     )
@@ -112,6 +112,12 @@ def _scores(
         return {}, "a detection is damaged: it is not in MegaDetector's form"
 
 
+def _texts(categories: object) -> dict[str, str]:
+    """What each category is called; one without a name is none."""
+    named = categories.items() if isinstance(categories, dict) else ()
+    return {key: text for key, name in named if (text := as_foreign_text(name))}
+
+
 def _name(key: object, names: Mapping[str, str], table: str) -> str:
     text = id_text(key) or ""
     if text not in names:
@@ -147,10 +153,11 @@ def read_pytorch_wildlife_answers(source: Path, *, threshold: float = 0.2) -> To
         raise DataError(
             f"{source} is not in PyTorch-Wildlife's form: it lacks 'annotations' or 'categories'."
         )
+    names = _texts(categories)
 
     def scores_of(entry: Mapping[str, Any]) -> tuple[dict[str, float], str | None]:
         try:
-            pairs = _pairs(entry, categories)
+            pairs = _pairs(entry, names)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             return {}, f"a detection is damaged: {error if type(error) is ValueError else repr(error)}"
         surest, confidence = max(pairs, key=lambda pair: pair[1], default=(BLANK, 0.0))

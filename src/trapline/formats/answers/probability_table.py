@@ -36,6 +36,11 @@ _SCORE = re.compile(
 """Columns that tell how sure something is, and of no label alone."""
 _NUMBERED = re.compile(r"(.*?)[ _.-]?(\d{1,2})")
 _PERCENT = r"^\s*[+-]?[0-9]+([.,][0-9]+)?\s*%$"
+_SUMMARIES = (
+    {"image_path", "max_confidence", "detections"},
+    {"filename", "detection_category", "max_detection_confidence"},
+)
+"""Columns of the CSVs that MegaDetector's `convert_output_format` and `generate_csv_report` write."""
 _ADDS_UP = 0.02
 _ADDS_UP_WELL, _MOST_ROWS = 0.005, 0.75
 
@@ -120,8 +125,17 @@ def read_probability_table(
         task: `single-label` if each row's are shares of 1, `multi-label` if each is for itself; by default
             found out: shares of 1 add up to it.
         percent: they are from 0 to 100.
+
+    Raises:
+        DataError: there is no such column; or the table is a summary by MegaDetector's utilities, which tells
+            of the highest confidences in a file and not of what it shows.
     """
     table = read_table(source)
+    if not labels and any(table_of <= set(table.columns) for table_of in _SUMMARIES):
+        raise DataError(
+            f"{source} is a summary of a MegaDetector file: the highest confidence of each category in a "
+            "photo is no answer for the photo. Read the JSON that it was made of."
+        )
     named = _name_column(source, table, column)
     refuse_missing_columns(source, table.columns, labels)
     others = [name for name in table.columns if name not in (named, "_place")]

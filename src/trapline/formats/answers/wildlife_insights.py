@@ -46,7 +46,7 @@ def read_wildlife_insights_answers(source: Path) -> ToolAnswers:
     names_of_taxa = ("common_name", *(name for name in ("species", "genus") if name in rows.columns))
     label = pl.coalesce(*names_of_taxa)
     if {"genus", "species"} <= {*rows.columns}:  # `species` is the epithet
-        label = pl.coalesce("common_name", pl.format("{} {}", "genus", "species"), *names_of_taxa[1:])
+        label = pl.coalesce("common_name", pl.concat_str("genus", pl.lit(" "), "species"), *names_of_taxa[1:])
     best = rows.with_columns(_label=label.str.to_lowercase()).sort("_score", descending=True, nulls_last=True)
     best = best.unique(file, keep="first", maintain_order=True)
     names, labels, scores = (best[name].to_list() for name in (file, "_label", "_score"))

@@ -9,6 +9,7 @@ from typing import Literal
 import polars as pl
 
 from trapline.catalog import BOX, normal_paths
+from trapline.errors import DataError
 from trapline.formats.addaxai_tables import OF_ADDAXAI, AddaxaiExport, open_addaxai, recognise_addaxai
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.registry import reader
@@ -137,7 +138,13 @@ def _paths(table: pl.DataFrame, folder: Path) -> tuple[pl.Series, list[str]]:
     notes = []
     common = ""
     if by_path.unique().group_by("path").len()["len"].max() not in (None, 1) and len(folders) > 1:
-        common = os.path.commonpath([PurePosixPath(top) for top in folders])
+        try:
+            common = os.path.commonpath([PurePosixPath(top) for top in folders])
+        except ValueError as error:  # some are no whole paths
+            raise DataError(
+                f"Files of several deployments have one relative_path, and their absolute_path, as "
+                f"{folders[0]} and {folders[-1]}, have no folder in common. Export one deployment at a time."
+            ) from error
         relative = (tops.str.slice(len(common.rstrip("/")) + 1) + "/" + relative).str.strip_chars_start("/")
     first = relative.drop_nulls()
     if folders and len(first) and not (folder / first[0]).exists():
@@ -153,7 +160,8 @@ def _detections(export: AddaxaiExport) -> pl.DataFrame:
         return pl.DataFrame(schema=dict(zip(_DETECTION, types, strict=True)))
     new = export.is_new
     category = pl.col("detection_category") if new else pl.col("label")
-    label = pl.coalesce("classification_label", category) if new else category
+    species = [name for name in ("classification_label",) if new and name in table.columns]
+    label = pl.coalesce(*species, category)
     kept = [name for name in table.columns if new and name not in _USED and name != "frame_number"]
     boxes, had_box = _new_boxes(table) if new else _old_boxes(table, export.is_verified)
     return table.select(
@@ -209,6 +217,8 @@ def _new_boxes(table: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     A box of a video is one of a frame, and none of the file.
     """
     names = ("bbox_x", "bbox_y", "bbox_width", "bbox_height")
+    if lacking := {*names, "detection_category", "detection_confidence"} - set(table.columns):
+        raise DataError(f"AddaxAI's table of detections lacks {', '.join(sorted(lacking))}. Export it again.")
     x, y, width, height = (pl.col(name) for name in names)
     frame = pl.DataFrame([read_numbers(table[name]) for name in names]).with_columns(
         category=table["detection_category"], conf=read_numbers(table["detection_confidence"], most=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -188,7 +189,7 @@ def _read_one(folder: Path, file: Path | None, descriptor: dict[str, Any], table
             if level is not None:
                 renamed = renamed.with_columns(pl.lit(level).alias("observationLevel"))
             parts.append(renamed)
-    whole = pl.concat(parts, how="diagonal") if len(parts) > 1 else parts[0]
+    whole = pl.concat(parts, how="diagonal", rechunk=True) if len(parts) > 1 else parts[0]
     empty = [pl.lit(None, pl.String).alias(name) for name in _OPTIONAL[table] if name not in whole.columns]
     return whole.with_columns(empty)
 
@@ -220,7 +221,7 @@ def _read_file(
 ) -> tuple[pl.DataFrame, str]:
     """A file of a table, also where it was packed or unpacked since the descriptor was written."""
     others = (path, f"{path}.gz", path.removesuffix(".gz"))
-    there = next((folder / other for other in others if (folder / other).is_file()), None)
+    there = next((folder / other for other in others if os.path.isfile(folder / other)), None)  # noqa: PTH113 - it says no to a name that none can have
     if there is None:
         raise DataError(f"There is no file {folder / path}, which {where} names as its {table}.")
     if kind_of(there) == "a zip":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,7 +99,11 @@ def look_up_renamed(paths: pl.Series, root: Path, source: Path) -> tuple[pl.Seri
     changed = (before != paths).fill_null(False)
     if changed.any():
         there = pl.Series(
-            [(root / as_name(path)).exists() for path in paths.filter(changed)], dtype=pl.Boolean
+            [
+                os.path.exists(root / as_name(path))  # noqa: PTH110 - it says no to a name that none can have
+                for path in paths.filter(changed)
+            ],
+            dtype=pl.Boolean,
         )
         changed = changed.scatter(changed.arg_true().filter(there), False)
     if not changed.any():

@@ -182,7 +182,7 @@ def _read(folder: Path, kinds: dict[str, list[str]], source: Path) -> dict[str, 
             for name in kinds.get(kind, ())
         ]
         if parts:
-            tables[kind] = pl.concat(parts, how="diagonal")
+            tables[kind] = pl.concat(parts, how="diagonal", rechunk=True)
     return tables
 
 
@@ -251,7 +251,7 @@ def _tell_projects_apart(rows: pl.DataFrame) -> pl.DataFrame:
                 f"several projects have a {column.removesuffix('_id')} {names[0]!r} ({len(names):,} such "
                 "names): the project's id stands before it"
             )
-            named = pl.format("{}/{}", "project_id", column)
+            named = pl.concat_str("project_id", pl.lit("/"), column)
             rows = rows.with_columns(pl.when(several).then(named).otherwise(column).alias(column))
     return rows
 
