@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import faulthandler
+import gzip
 import io
 import json
 import multiprocessing
@@ -59,12 +60,16 @@ class Target(NamedTuple):
     Attributes:
         seed: writes whole files into a folder and returns those to be mutated.
         read: reads what is in the folder.
-        every: how many cases a case of this target is worth: slow ones run less often.
+        needs: a program without which the target is left out.
     """
 
     seed: Callable[[Path], list[Path]]
     read: Callable[[Path], object]
-    every: int = 1
+    needs: str | None = None
+
+    def runs(self) -> bool:
+        """Whether its program is there."""
+        return self.needs is None or shutil.which(self.needs) is not None
 
 
 def text_of(draw: random.Random) -> str:
@@ -238,11 +243,59 @@ def seed_package(folder: Path) -> list[Path]:
 
 def seed_zip(folder: Path) -> list[Path]:
     """The same, zipped."""
-    target = folder / "package.zip"
-    with zipfile.ZipFile(target, "w") as archive, tempfile.TemporaryDirectory() as temporary:
-        for path in seed_package(Path(temporary)):
-            archive.write(path, path.name)
-    return [target]
+    with tempfile.TemporaryDirectory() as temporary:
+        seed_package(Path(temporary))
+        return [zipped(Path(temporary), folder / "package.zip")]
+
+
+def zipped(folder: Path, target: Path, above: str = "") -> Path:
+    """The files of a folder in a zip, below another folder."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, above + path.name)
+    return target
+
+
+def seed_parts(folder: Path) -> list[Path]:
+    """A package whose media are two files, whose observations stand in the descriptor."""
+    header, first, second = MEDIA.splitlines()
+    names, *rows = [line.split(",") for line in OBSERVATIONS.splitlines()]
+    media = {
+        "name": "media",
+        "path": ["media1.csv", "media2.csv"],
+        "dialect": {"delimiter": ","},
+        "schema": {"fields": [{"name": name} for name in header.split(",")], "missingValues": ["", "-"]},
+    }
+    inline = {"name": "observations", "data": [dict(zip(names, row, strict=True)) for row in rows]}
+    resources = [PACKAGE["resources"][0], media, inline]  # type: ignore[index]
+    return [
+        put(folder / "deployments.csv", DEPLOYMENTS),
+        put(folder / "media1.csv", f"{header}\n{first}\n"),
+        put(folder / "media2.csv", f"{header}\n{second}\n"),
+        as_json(folder / "datapackage.json", PACKAGE | {"resources": resources}),
+    ]
+
+
+def seed_gzip(folder: Path) -> list[Path]:
+    """A package with a packed table."""
+    paths = [path for path in seed_package(folder) if path.name not in ("media.csv", "datapackage.json")]
+    (folder / "media.csv").unlink()
+    resources = [dict(one) for one in PACKAGE["resources"]]  # type: ignore[attr-defined]
+    resources[1] |= {"path": "media.csv.gz", "compression": "gz"}
+    packed = put(folder / "media.csv.gz", gzip.compress(MEDIA.encode(), mtime=0))
+    return [*paths, packed, as_json(folder / "datapackage.json", PACKAGE | {"resources": resources})]
+
+
+def read_zipped(format: str) -> Callable[[Path], object]:
+    """A call that reads the files zipped, below a folder of their own."""
+
+    def call(folder: Path) -> object:
+        from trapline.formats import read
+
+        with tempfile.TemporaryDirectory() as temporary:
+            return read(zipped(folder, Path(temporary) / "all.zip", "An export/"), format=format)
+
+    return call
 
 
 WILDLIFE_INSIGHTS = {
@@ -264,9 +317,174 @@ RECORDS = """"Station","Species","DateTimeOriginal","Date","Time","Directory","F
 """
 
 
-def seed_wildlife_insights(folder: Path) -> list[Path]:
-    """A download of a project of images and one of sequences."""
-    return [put(folder / name, text) for name, text in WILDLIFE_INSIGHTS.items()]
+def several(files: dict[str, str]) -> Callable[[Path], list[Path]]:
+    """A seed of several files."""
+    return lambda folder: [put(folder / name, text) for name, text in files.items()]
+
+
+def seed_wildlife_insights_parts(folder: Path) -> list[Path]:
+    """A download of a project of images and one of sequences, its images in two files."""
+    several(WILDLIFE_INSIGHTS)(folder)
+    header, *rows = WILDLIFE_INSIGHTS["images_9.csv"].splitlines()
+    (folder / "images_9.csv").unlink()
+    for number, part in enumerate((rows[:2], rows[2:])):
+        put(folder / f"images_200000{number}.csv", "\n".join([header, *part, ""]))
+    return sorted(folder.iterdir())
+
+
+ADDAXAI = """absolute_path,relative_path,data_type,label,confidence,human_verified,bbox_left,bbox_top,\
+bbox_right,bbox_bottom,file_height,file_width,DateTimeOriginal
+/c,a/1.jpg,img,fox,0.91,True,10,10,40,50,100,200,01/01/24 10:00:00
+/c,a/1.jpg,img,person,0.5,False,60,10,80,50,100,200,01/01/24 10:00:00
+/c,a/2.mp4,vid,hare,0.4,False,1,1,5,5,100,200,NA
+"""
+ADDAXAI_7 = {
+    "files.csv": """file_id,event_id,file_type,relative_path,datetime,observation_type,\
+classification_label,is_verified
+f1,e1,image,a/1.jpg,2024-01-01T10:00:00+01:00,animal,fox,TRUE
+f2,,image,a/2.jpg,,blank,,FALSE
+f3,,video,a/3.mp4,,person,,FALSE
+""",
+    "detections.csv": """detection_id,file_id,detection_category,detection_confidence,\
+classification_label,is_verified,bbox_x,bbox_y,bbox_width,bbox_height
+x1,f1,animal,0.9,fox,TRUE,0.1,0.1,0.2,0.2
+x2,f3,person,0.8,,FALSE,0,0,1,1
+""",
+}
+LABEL_STUDIO = {
+    "info": {"year": 2024, "version": "1.0", "contributor": "Label Studio"},
+    "images": [
+        {"id": 0, "file_name": "../../label-studio/data/upload/3/0a1b2c3d-1.jpg", "width": 9, "height": 9},
+        {"id": 1, "file_name": "images\\2.jpg", "width": 9, "height": 9, "date_captured": 0, "coco_url": ""},
+    ],
+    "categories": [{"id": 0, "name": "fox"}, {"id": 1, "name": "hare", "supercategory": "animal"}],
+    "annotations": [
+        {"id": 0, "image_id": 0, "category_id": 0, "segmentation": [], "bbox": [1.5, 1.5, 2, 2],
+         "ignore": 0, "iscrowd": 0, "area": 4},
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox_relative": [0.1, 0.1, 0.2, 0.2],
+         "attributes": {"occluded": False}},
+    ],
+}  # fmt: skip
+TIMES = """path;label;location;date;time
+a/1.jpg;fox;L1;1/2/2024;10:00:00 AM
+a/2.jpg;fox;L1;13/2/2024;10:00 PM
+b/3.jpg;hare;L2;45292,5;NA
+b/4.jpg;hare;L2;2024-02-01T10:00:00.250+01;0.25
+b/5.jpg;hare;L2;2024:02:01;00:00
+"""
+CLASSIFIED = BOXES | {
+    "classification_categories": {"0": "fox", "1": "hare"},
+    "images": [
+        {"file": "a/1.jpg", "detections": [
+            {"category": "1", "conf": 0.8, "bbox": [0.1, 0.1, 0.2, 0.2],
+             "classifications": [["0", 0.7], ["1", 0.2]]}]},
+        {"file": "a/2.jpg", "failure": "cannot open", "detections": None},
+        {"file": "b, c/3.jpg", "detections": []},
+        {"file": "v.mp4", "frame_rate": 30, "frames_processed": [0, 30], "detections": [
+            {"category": "1", "conf": 0.5, "bbox": [0, 0, 1, 1], "frame_number": 30}]},
+    ],
+}  # fmt: skip
+BY_DETECTION = {
+    "info": {"format_version": "20261015"},
+    "predictions": [
+        {"filepath": "a/1.jpg", "model_version": "5.0", "detections": [
+            {"category": "1", "conf": 0.8, "bbox": [0.1, 0.1, 0.2, 0.2],
+             "raw_classifications": {"classes": ["u;a;b;c;d;e;fox", "u;;;;;;blank"],
+                                     "scores": [0.8, 0.1]},
+             "processed_classification": {"class": "u;a;b;c;d;e;fox", "score": 0.8, "source": "x"}}]},
+        {"filepath": "a/2.jpg", "failures": ["DETECTOR"]},
+    ],
+}  # fmt: skip
+PYTORCH_WILDLIFE = {
+    "categories": {"0": "animal", "1": "person"},
+    "annotations": [
+        {"img_id": "a/1.jpg", "bbox": [[1, 1, 5, 5]], "category": [0], "confidence": [0.8]},
+        {"img_id": "a/2.jpg", "bbox": [], "category": [], "confidence": []},
+    ],
+}
+ZAMBA = """filepath,blank,fox,hare
+a/1.jpg,0.1,0.8,0.1
+a/2.jpg,0.9,0.05,0.05
+"b, c/3.jpg",0.2,0.2,0.6
+"""
+SURE = """file;species;score
+a/1.jpg;fox;81 %
+a/2.jpg;blank;99 %
+"""
+MACHINE = """project_id,deployment_id,image_id,filename,location,identified_by,is_blank,class,order,family,\
+genus,species,common_name,cv_confidence,timestamp
+9,D1,u1,1.jpg,gs://b/a/1.jpg,Computer vision,0,Mammalia,,Canidae,Vulpes,vulpes,Fox,0.9,2024-01-01 10:00:00
+9,D1,u2,2.jpg,gs://b/a/2.jpg,Computer vision,1,,,,,,Blank,0.8,2024-01-01 10:00:05
+"""
+KEYWORDS = """<?xpacket begin='' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x='adobe:ns:meta/'>
+<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description rdf:about=''
+ xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:lr='http://ns.adobe.com/lightroom/1.0/'
+ xmlns:digiKam='http://www.digikam.org/ns/1.0/'>
+<dc:subject><rdf:Bag><rdf:li>fox</rdf:li><rdf:li>night</rdf:li></rdf:Bag></dc:subject>
+<lr:hierarchicalSubject><rdf:Bag><rdf:li>Species|fox</rdf:li></rdf:Bag></lr:hierarchicalSubject>
+<digiKam:TagsList><rdf:Seq><rdf:li>Species/fox</rdf:li></rdf:Seq></digiKam:TagsList>
+</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"""
+
+
+def seed_keywords(folder: Path) -> list[Path]:
+    """A photo with XMP and IPTC, and one with a sidecar."""
+    from PIL import Image
+
+    def block(number: int, content: bytes) -> bytes:
+        return bytes([0xFF, number]) + (len(content) + 2).to_bytes(2, "big") + content
+
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((48, 32)).convert("RGB").save(file, "JPEG")
+    iptc = b"\x1c\x01\x5a\x00\x03\x1b%G" + b"".join(
+        b"\x1c\x02\x19" + len(word).to_bytes(2, "big") + word for word in (b"fox", b"Species")
+    )
+    resource = b"8BIM\x04\x04\0\0" + len(iptc).to_bytes(4, "big") + iptc + b"\0" * (len(iptc) % 2)
+    blocks = block(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + KEYWORDS.encode())
+    blocks += block(0xED, b"Photoshop 3.0\0" + resource)
+    whole = file.getvalue()
+    return [
+        put(folder / "A" / "1.jpg", whole[:2] + blocks + whole[2:]),
+        put(folder / "A" / "2.jpg", whole),
+        put(folder / "A" / "2.jpg.xmp", KEYWORDS),
+    ]
+
+
+def seed_workbook(folder: Path) -> list[Path]:
+    """A workbook where a table is expected."""
+    from xlsxwriter import Workbook
+
+    with Workbook(folder / "labels.xlsx") as book:
+        sheet = book.add_worksheet()
+        for number, line in enumerate(CSV.splitlines()[:3]):
+            sheet.write_row(number, 0, line.split(","))
+    return [folder / "labels.xlsx"]
+
+
+def read_workbook(folder: Path) -> object:
+    """The workbook as a source, and under a table's name; whole, it is refused with what to do."""
+    from trapline.errors import TraplineError
+    from trapline.formats import read
+
+    for path in (folder / "labels.xlsx", (folder / "labels.xlsx").rename(folder / "labels.csv")):
+        try:
+            read(path)
+        except TraplineError as error:
+            str(error)
+        (folder / "labels.xlsx").touch()
+    return None
+
+
+def answers(name: str, format: str = "auto") -> Callable[[Path], object]:
+    """A call that reads a tool's answers for the media of the usual table."""
+
+    def call(folder: Path) -> object:
+        from trapline.formats import read, read_answers
+
+        with tempfile.TemporaryDirectory() as temporary:
+            catalog = read(put(Path(temporary) / "labels.csv", CSV), format="csv")
+            return read_answers(folder / name, catalog, format=format)
+
+    return call
 
 
 def seed_drivendata(folder: Path) -> list[Path]:
@@ -525,10 +743,35 @@ TARGETS: dict[str, Target] = {
     "coco_camera_traps": Target(one("coco.json", COCO), source("coco.json", format="coco_camera_traps")),
     "camtrap_dp": Target(seed_package, source("", format="camtrap_dp")),
     "camtrap_dp zip": Target(seed_zip, source("package.zip", format="camtrap_dp")),
+    "camtrap_dp in parts": Target(seed_parts, source("")),
+    "camtrap_dp gzip": Target(seed_gzip, source("")),
+    "camtrap_dp, then zipped": Target(seed_package, read_zipped("camtrap_dp")),
     "timelapse": Target(one("timelapse.csv", TIMELAPSE), source("timelapse.csv", format="timelapse")),
-    "wildlife_insights": Target(seed_wildlife_insights, source("")),
+    "wildlife_insights": Target(several(WILDLIFE_INSIGHTS), source("")),
+    "wildlife_insights in parts": Target(seed_wildlife_insights_parts, source("")),
+    "wildlife_insights, then zipped": Target(several(WILDLIFE_INSIGHTS), read_zipped("wildlife_insights")),
+    "addaxai": Target(one("results_detections.csv", ADDAXAI), source("results_detections.csv")),
+    "addaxai 7": Target(several(ADDAXAI_7), source("files.csv")),
+    "addaxai, all": Target(
+        one("results_detections.csv", ADDAXAI),
+        source("results_detections.csv", format="addaxai", classified_by="all"),
+    ),
     "records": Target(one("recordTable.csv", RECORDS), source("recordTable.csv")),
     "speciesnet": Target(one("speciesnet.json", SPECIESNET), source("speciesnet.json", format="speciesnet")),
+    "coco of annotation tools": Target(one("coco.json", LABEL_STUDIO), source("coco.json")),
+    "times of tables": Target(one("labels.csv", TIMES), source("labels.csv", format="csv")),
+    "a workbook": Target(seed_workbook, read_workbook),
+    "megadetector by itself": Target(one("boxes.json", BOXES), source("boxes.json")),
+    "answers of megadetector": Target(one("a.json", CLASSIFIED), answers("a.json")),
+    "answers of speciesnet 4": Target(one("a.json", SPECIESNET), answers("a.json")),
+    "answers of speciesnet 5": Target(one("a.json", BY_DETECTION), answers("a.json")),
+    "answers of pytorch_wildlife": Target(one("a.json", PYTORCH_WILDLIFE), answers("a.json")),
+    "answers of zamba": Target(one("a.csv", ZAMBA), answers("a.csv")),
+    "answers, the surest": Target(one("a.csv", SURE), answers("a.csv")),
+    "answers of wildlife_insights": Target(one("images.csv", MACHINE), answers("images.csv")),
+    "keywords": Target(
+        seed_keywords, source("", format="photo_folder", keywords=("Species",)), needs="exiftool"
+    ),
     "megadetector": Target(one("boxes.json", BOXES), read_boxes),
     "class_folders": Target(seed_folders, read_folders),
     "images and EXIF": Target(seed_images, read_images),
@@ -592,7 +835,7 @@ def work(name: str, first: int, seconds: float, pipe: Any) -> None:
 
 def fuzz(name: str, seed: int, seconds: float) -> tuple[dict[str, int], list[tuple[int, str]]]:
     """Cases of one target in a process of its own, begun again when one takes the process with it."""
-    counts, failures = {"ok": 0, "refused": 0}, []
+    counts, failures, first = {"ok": 0, "refused": 0}, [], seed
     stop = time.monotonic() + seconds
     context = multiprocessing.get_context("fork")
     while time.monotonic() < stop:
@@ -603,7 +846,7 @@ def fuzz(name: str, seed: int, seconds: float) -> tuple[dict[str, int], list[tup
         last = "begin"
         try:
             while last != "done":
-                if not here.poll(SECONDS + 20 * (seed == 0)):
+                if not here.poll(SECONDS + 20 * (last == "begin" and seed == first)):
                     raise EOFError
                 seed, last, said = here.recv()
                 if last in counts:
@@ -631,7 +874,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int)
     options = parser.parse_args()
-    names = options.target or list(TARGETS)
+    names = options.target or [name for name, target in TARGETS.items() if target.runs()]
     if options.only is not None:
         with tempfile.TemporaryDirectory() as temporary:
             seeds = seeds_of(TARGETS[names[0]], Path(temporary) / "seed")

@@ -27,8 +27,10 @@ fuzz = load_script()
 @pytest.mark.parametrize("name", list(fuzz.TARGETS))
 def test_mutated_files_are_read_or_refused(name: str, tmp_path: Path) -> None:
     target = fuzz.TARGETS[name]
+    if not target.runs():
+        pytest.skip(f"needs {target.needs}")
     seeds = fuzz.seeds_of(target, tmp_path / "seed")  # whole files are read without complaint
-    for seed in range(CASES):
+    for seed in range(CASES if target.needs is None else 1):  # a program is slow to start
         assert fuzz.case(target, seed, seeds, tmp_path / "case") in ("ok", "refused"), f"seed {seed}"
 
 
