@@ -485,8 +485,8 @@ def _refuse_unknown(make: Callable[..., Splitter], given: Mapping[str, object], 
     for option in given:
         if option not in inspect.signature(make).parameters:
             takers = [way for way, kind in SPLITTERS.items() if option in inspect.signature(kind).parameters]
-            also = " with named parts" if by in takers else f" --by {by}"
-            raise UsageError(f"--{option} goes with --by {', '.join(takers)}, not with{also}. Leave it out.")
+            also = "named parts" if by in takers else f"--by {by}"
+            raise UsageError(f"--{option} goes with --by {', '.join(takers)}, not with {also}. Leave it out.")
 
 
 def _check_folds(folds: int | str, fold: int) -> None:

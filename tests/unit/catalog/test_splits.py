@@ -587,3 +587,42 @@ def test_folds_read_no_file() -> None:
     ):
         assert done.facts.split is not None
         assert not done.facts.split.leaks.files_checked
+
+
+def uneven_groups() -> np.ndarray:
+    """30 groups of 1 to 59 media with four classes, of which the last is rare."""
+    random = np.random.default_rng(0)
+    sizes = random.integers(1, 60, 30)
+    return np.column_stack([sizes, *(random.binomial(sizes, share) for share in (0.6, 0.3, 0.1, 0.02))])
+
+
+ALIKE = np.repeat([[4, 4, 0], [6, 0, 6], [1, 1, 1]], [23, 11, 9], axis=0)
+THREE, HALVES = (0.7, 0.15, 0.15), (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("counts", "shares", "seed", "parts"),
+    [
+        (uneven_groups(), THREE, 42, "210000000000001202102000001000"),
+        (uneven_groups(), HALVES, 7, "101110000000000011110111101101"),
+        (ALIKE, THREE, 42, "1220000000001210000000000200010102010000020"),
+        (ALIKE, HALVES, 7, "0010010110010101111001010110011000111111110"),
+        (np.array([[9, 9], [1, 0], [2, 2], [1, 1]]), THREE, 42, "0212"),
+        (np.array([[9, 9], [1, 0], [2, 2], [1, 1]]), HALVES, 7, "1000"),
+    ],
+)
+def test_a_seed_gives_the_same_split_in_every_version(
+    counts: np.ndarray, shares: tuple[float, ...], seed: int, parts: str
+) -> None:
+    """So that a published split can be made again; who changes how groups are dealt changes it knowingly."""
+    assert "".join(map(str, assign_groups(counts, shares, seed))) == parts
+
+
+def test_shares_of_every_class_are_close_to_what_is_wanted() -> None:
+    counts = uneven_groups()
+    parts = assign_groups(counts, THREE, 42)
+    held = np.array([counts[parts == part].sum(0) for part in range(3)]) / counts.sum(0)
+    assert np.abs(held[:, :-1] - np.array(THREE)[:, None]).max() < 0.05
+    alone = np.random.default_rng(0).integers(1, 9, (700, 1))
+    sizes = np.bincount(assign_groups(alone, THREE, 42), alone[:, 0])
+    assert np.abs(sizes / sizes.sum() - THREE).max() < 0.005

@@ -3,13 +3,15 @@
 import datetime
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from trapline.catalog import AtRandom, ByColumn, ByDate, ByEvent, ByLocation, BySeason, Catalog, Splitter
-from trapline.catalog.splitters import SPLITTERS
+from trapline.catalog.splitters import SPLITTERS, make_splitter
 from trapline.errors import UsageError
 
 MIDDLE = datetime.datetime(2020, 1, 8)
@@ -156,3 +158,76 @@ def test_a_source_that_has_its_own_split_is_taken_by_it(catalog: Catalog) -> Non
 def test_what_cannot_be_is_refused_when_it_is_made(make: Callable[[], Splitter]) -> None:
     with pytest.raises(UsageError):
         make()
+
+
+METHODS = {
+    "ratios": [ByLocation(), AtRandom(ratios=(1, 0, 1)), BySeason(ratios=(1, 1)), ByDate()],
+    "kfold": [ByLocation(folds=4), ByEvent(folds=3, fold=2), BySeason(folds="each")],
+    "dates": [ByDate(dates=[MIDDLE])],
+    "named": [ByLocation.named(validation="L2"), BySeason.named(train=["S1..S2"], validation="S3")],
+    "published": [ByColumn(), ByColumn(column="season_part")],
+}
+
+
+@pytest.mark.parametrize(("method", "splitter"), [(name, one) for name, of in METHODS.items() for one in of])
+def test_the_record_says_how_the_split_was_made(method: str, splitter: Splitter, catalog: Catalog) -> None:
+    record = splitter.apply(catalog).facts.split
+    assert record is not None
+    assert record.method == method
+    assert (record.ratios is not None) == (method == "ratios")
+    assert (record.folds is not None) == (method == "kfold")
+    assert record.dates == (("2020-01-08 00:00:00",) if method == "dates" else None)
+
+
+def test_shares_of_a_split_by_date_are_recorded_by_part(catalog: Catalog) -> None:
+    record = ByDate(ratios=(3, 1)).apply(catalog).facts.split
+    assert record is not None
+    assert record.ratios == {"train": 0.75, "validation": 0.25}
+
+
+@pytest.mark.parametrize(
+    "splitter", [ByLocation.named(validation="L0"), ByDate(dates=[MIDDLE]), ByDate(), ByLocation(folds=2)]
+)
+def test_equal_files_in_two_parts_are_a_leak_unless_files_are_not_to_be_read(
+    splitter: Splitter, catalog: Catalog, tmp_path: Path
+) -> None:
+    for name in catalog.table["file_path"]:
+        (tmp_path / name).write_bytes(b"all the same photo")
+    here = Catalog(catalog.table, tmp_path, "drawn", catalog.facts)
+
+    def leaking(split: Catalog) -> int:
+        assert split.facts.split is not None
+        return len(split.facts.split.leaks.duplicates)
+
+    assert leaking(splitter.apply(here)) > 0
+    assert leaking(splitter.apply(here, check_files=False)) == 0
+    assert leaking(next(iter(splitter.folds(here)))) == 0
+
+
+def test_the_repr_of_named_seasons_names_their_column_where_it_is_not_the_usual_one() -> None:
+    usual = BySeason.named(train="S1", validation="S2")
+    assert repr(usual) == "BySeason.named(train=('S1',), validation=('S2',))"
+    other = BySeason.named(train="S1", validation="S2", column="winter")
+    assert repr(other) == "BySeason.named(train=('S1',), validation=('S2',), column='winter')"
+    assert eval(repr(other)) == other != usual
+
+
+def test_a_published_split_is_one_of_a_column(catalog: Catalog) -> None:
+    assert make_splitter("published") == ByColumn() == make_splitter("column")
+    taken = make_splitter("published", column="season_part").apply(catalog)
+    assert taken.table["split"].value_counts().height == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "location", "dates": [MIDDLE]}, "--dates goes with --by date, not with --by location"),
+        ({"by": "location", "train": ["L1"], "seed": 3}, "--seed goes with --by .*, not with named parts"),
+        ({"by": "season", "train": ["S1"], "fold": 1}, "leave --ratios and --folds out"),
+        ({"by": "season", "train": ["S1"], "ratios": [1, 1]}, "leave --ratios and --folds out"),
+        ({"by": "date", "train": ["S1"]}, "named by season or location .*, not by date"),
+    ],
+)
+def test_options_that_a_way_has_not_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_splitter(**options)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from trapline import metrics
 from trapline.errors import DataError
 from trapline.metrics import Estimate
+from trapline.metrics.inputs import Floats, Weights
 from trapline.metrics.intervals import _estimates, draw_weights
 
 
@@ -141,3 +143,28 @@ def test_the_same_draws_come_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPat
         assert [len(part) for part in parts] == sizes
         assert np.array_equal(np.concatenate(parts), whole)
     assert draw_weights(np.zeros(4, np.int64), 2, 0).__next__().tolist() == [[1] * 4]
+
+
+def test_each_figure_has_the_interval_of_its_own_resamples() -> None:
+    groups = np.repeat(np.arange(12), 5)
+    figure = np.arange(60.0)
+
+    def two(truth: ArrayLike, values: ArrayLike, weights: Weights) -> dict[str, Floats]:
+        w = np.ones(60) if weights is None else np.asarray(weights)
+        mean = (w @ figure) / w.sum(axis=-1)
+        rare = np.where(w[..., 0] > 0, mean, np.nan)  # the first group is not in 35 of 100 resamples
+        return {"figures": np.stack([mean, 1000 * mean, rare], axis=-1)}
+
+    truth, values = as_predictions(np.ones(60))
+    alone, large, rare = metrics.bootstrap_vectors(truth, values, groups, metrics_fn=two)["figures"]
+    assert alone.low is not None
+    assert alone.high is not None
+    assert alone.low < alone.value < alone.high
+    assert (large.low, large.high) == pytest.approx((1000 * alone.low, 1000 * alone.high))
+    assert rare == Estimate(alone.value, None, None)
+
+
+def test_two_locations_are_enough_for_an_interval() -> None:
+    truth, values = as_predictions(np.array([1, 1, 1, 0]))
+    estimate = metrics.bootstrap(metrics.accuracy, truth, values, ["a", "a", "b", "b"])
+    assert (estimate.low, estimate.value, estimate.high) == (0.5, 0.75, 1.0)
