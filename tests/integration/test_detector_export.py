@@ -11,7 +11,7 @@ from yolox_checkpoint import write_checkpoint
 
 from trapline.cli import main
 from trapline.errors import DataError
-from trapline.models import Detector, convert_detector
+from trapline.models import Detector, Halt, convert_detector, open_session
 
 torch = pytest.importorskip("torch")
 
@@ -40,6 +40,25 @@ def test_a_checkpoint_becomes_a_detector_that_answers_as_pytorch_does(
     images = {image["file"]: image for image in json.loads((tmp_path / "boxes.json").read_text())["images"]}
     assert images["b.jpg"]["failure"] == "not a picture of a known format"
     assert all(detection["category"] == "1" for detection in images["a.png"]["detections"])
+
+
+@pytest.mark.slow
+def test_the_shipped_detectors_graph_computes_what_yolox_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
+    from make_detector import Shipped, answer_nodes, export
+
+    network = write_checkpoint(tmp_path / "small.pth")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3)).astype(np.uint8)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(pictures[..., ::-1].copy()).permute(0, 3, 1, 2).float()).numpy()
+    graph = export(Shipped(network).eval())
+    convolutions = [node for node in answer_nodes(graph) if node.op_type == "Conv"]
+    assert len(convolutions) == 9  # of three scales: box, whether, what
+    session = open_session(graph.SerializeToString(), tmp_path / "small.onnx")
+    (found,) = session.run(["output"], {"images": pictures}, Halt())
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_what_is_no_checkpoint_of_a_yolox_is_refused(tmp_path: Path) -> None:

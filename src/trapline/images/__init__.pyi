@@ -7,6 +7,7 @@ from .crops import refusal as refusal
 from .decode import DEFAULT_LIMITS as DEFAULT_LIMITS
 from .decode import Limits as Limits
 from .decode import Loaded as Loaded
+from .decode import Size as Size
 from .decode import load as load
 from .decoders import Decoder as Decoder
 from .decoders import Decoders as Decoders

@@ -15,10 +15,6 @@ from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, decode
 from trapline.images.preprocessing import Preprocessing
 from trapline.images.resize import Fit, fit_image, plan_fit
 
-_OVERSAMPLING = 2
-"""A JPEG is decoded at a reduced scale only if this many of its pixels are left for one of the input's:
-with two, 98.8 % of top labels agree with full decoding, with one 95 %."""
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -58,8 +54,8 @@ def prepare(
         """The full frame's least size at which the crop still has enough pixels."""
         plan = _plan(full, preprocessing, box)
         return (
-            math.ceil(full[0] * _OVERSAMPLING * plan.height / plan.region.height),
-            math.ceil(full[1] * _OVERSAMPLING * plan.width / plan.region.width),
+            math.ceil(full[0] * preprocessing.oversampling * plan.height / plan.region.height),
+            math.ceil(full[1] * preprocessing.oversampling * plan.width / plan.region.width),
         )
 
     decoded = decode(source, min_side=least_size, limits=limits)

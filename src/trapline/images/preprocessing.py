@@ -46,6 +46,9 @@ class Preprocessing(BaseModel):
         mask_bottom: the same at the bottom.
         cut_banners: leave these shares out of a full frame instead of blackening them.
         crop: how boxes are used, or None for the full frame.
+        oversampling: a JPEG is decoded at a reduced scale only if this many of its pixels are left for one of
+            the input's. With two, 98.8 % of a classifier's top labels agree with full decoding, with one
+            95 %; detectors take one. Two is not written down: cards of all times mean it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,3 +62,4 @@ class Preprocessing(BaseModel):
     mask_bottom: float = Field(0.0, ge=0, lt=0.5)
     cut_banners: bool = False
     crop: CropPolicy | None = None
+    oversampling: int = Field(2, ge=1, le=8, exclude_if=lambda pixels: pixels == 2)

@@ -5,13 +5,17 @@ picture scaled into the upper left corner. Output: float32 [batch, places, 5 + c
 the grids of strides 8, 16 and 32 (and 64) the box's centre and size, whether something is there, and what.
 Centres are given from the place's corner in strides and sizes as logarithms, or both in pixels; which of the
 two is found out when the file is opened.
+
+A file may also take pictures as Trapline has them, uint8 [batch, height, width, 3], RGB, of any sides that
+are multiples of 32; its metadata then says for what side it was trained. Such a one (the detector that comes
+with Trapline) is asked about no more than the picture: a photo of 4 : 3 is three quarters of a square.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -24,12 +28,14 @@ from onnx import helper, parser
 
 from trapline.arguments import Count, checked
 from trapline.errors import DataError, UsageError, require
-from trapline.images import Preprocessing
+from trapline.images import Preprocessing, Size
+from trapline.models import detectors
 from trapline.models.graph_parts import forget_exporter
 from trapline.models.halting import Halt, halt_for
 from trapline.models.runtimes import Session, open_session
+from trapline.models.self_contained import parse_model
 from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
-from trapline.models.whole_file import fingerprint_of
+from trapline.models.whole_file import MAX_BYTES, fingerprint_of, open_whole
 from trapline.storage import replace_whole
 
 METADATA_KEY = "trapline_detector"
@@ -38,6 +44,7 @@ CATEGORIES = {1: ("animal",), 3: ("animal", "person", "vehicle")}
 
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 _GREY = 114
+_MULTIPLE, _MOST_SIDE = 32, 4096
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,7 +68,7 @@ class Detector:
     """An opened detector.
 
     Args:
-        path: of the ONNX file.
+        path: of the ONNX file; `auto` or its name for the one that comes with Trapline.
         categories: what it finds, in its order; None takes what the file says of itself, else `CATEGORIES`.
         min_conf: boxes below this are left out.
         overlap: of two boxes of a category whose intersection over union is larger, the more confident stays.
@@ -78,7 +85,7 @@ class Detector:
     @checked
     def __init__(
         self,
-        path: Path | str,
+        path: Path | str = detectors.AUTO,
         *,
         categories: Sequence[str] | None = None,
         min_conf: float = 0.05,
@@ -88,9 +95,7 @@ class Detector:
         runtime: str = "auto",
         trial: Trial | None = STANDARD,
     ) -> None:
-        self.path = Path(path)
-        if not self.path.exists():
-            raise DataError(f"There is no detector at {self.path}.")
+        self.path = find_detector(path)
         if not (0 < min_conf < 1 and 0 < overlap < 1 and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
         content = read_tried(self.path, "detector", runtime, trial)
@@ -118,20 +123,54 @@ class Detector:
         self.fingerprint = fingerprint_of(content)
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
-        self.preprocessing, self._batched = _input_of(self._session, self.path)
-        candidates = self._raw(self._blank())
-        self._grid = _grid(self.preprocessing, candidates.shape[1], self.path)
-        self._decoded = _is_decoded(candidates[0], self._grid)
+        self.facts = _facts_of(self._session.metadata, self.path)
+        self._input = _input_of(self._session, self.facts, self.path)
+        self.preprocessing = self._input.size
+        size = (self.preprocessing.height, self.preprocessing.width)
+        candidates = self._raw(np.full((1, *size, 3), _GREY, np.uint8))
+        self._strides = _strides(size, candidates.shape[1], self.path)
+        self._grids: dict[Size, Floats] = {}
+        self._decoded = _is_decoded(candidates[0], self._grid(size))
         self._count = candidates.shape[2] - 5
         self.min_conf, self.overlap, self.most = min_conf, overlap, most
         chosen_by = {"min_conf": min_conf, "overlap": overlap, "most": most}
         suppression = parser.parse_model(Template(_SUPPRESSION).substitute(chosen_by))
         self._suppress = open_session(suppression.SerializeToString(), self.path, "cpu", threads)
 
-    def detect(self, images: npt.NDArray[np.uint8]) -> list[Found]:
-        """What is in pictures: uint8 [N, height, width, 3], RGB, made with `preprocessing`."""
+    def detect(self, images: npt.NDArray[np.uint8], inner: Sequence[Size] | None = None) -> list[Found]:
+        """What is in pictures.
+
+        Args:
+            images: uint8 [N, height, width, 3], RGB, made with `preprocessing`.
+            inner: height and width of each picture in its input; the rest is padding, which a network that
+                takes any size is spared. None for the whole input.
+        """
+        shape = (images.shape[1], images.shape[2])
+        sizes = [self._least(shape, one) for one in inner or [shape] * len(images)]
+        by_row: dict[int, Found] = {}
+        for height, width in sorted(set(sizes)):
+            rows = [row for row, size in enumerate(sizes) if size == (height, width)]
+            by_row |= zip(rows, self._detect(images[rows, :height, :width]), strict=True)
+        return [by_row[row] for row in range(len(images))]
+
+    def _least(self, shape: Size, inner: Size) -> Size:
+        """The least size that the network takes and that holds the picture."""
+        if not self._input.any_sides:
+            return shape
+        height, width = (
+            min(side, _MULTIPLE * -(-part // _MULTIPLE)) for side, part in zip(shape, inner, strict=True)
+        )
+        return height, width
+
+    def _grid(self, size: Size) -> Floats:
+        if size not in self._grids:
+            self._grids[size] = _grid(size, self._strides)
+        return self._grids[size]
+
+    def _detect(self, images: npt.NDArray[np.uint8]) -> list[Found]:
         raw = self._raw(images)
-        boxes = raw[..., :4] if self._decoded else _decode(raw[..., :4], self._grid)
+        grid = self._grid((images.shape[1], images.shape[2]))
+        boxes = raw[..., :4] if self._decoded else _decode(raw[..., :4], grid)
         scores = np.ascontiguousarray((raw[..., 4:5] * raw[..., 5:]).transpose(0, 2, 1))
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise DataError(f"{self.path} answers with something that is no number.")
@@ -151,9 +190,11 @@ class Detector:
 
     def _raw(self, images: npt.NDArray[np.uint8]) -> Floats:
         """float32 [N, places, 5 + categories], as the network gives it."""
-        planes = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2), np.float32)
+        planes = images
+        if self._input.planes:
+            planes = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2), np.float32)
         source, target = self._session.inputs[0].name, self._session.outputs[0].name
-        parts = [planes] if self._batched else [planes[row : row + 1] for row in range(len(planes))]
+        parts = [planes] if self._input.batched else [planes[row : row + 1] for row in range(len(planes))]
         with halt_for(len(planes)) as halt:
             raw = np.concatenate([self._session.run([target], {source: part}, halt)[0] for part in parts])
         if raw.ndim != 3 or len(raw) != len(images) or raw.shape[2] < 6:
@@ -163,16 +204,12 @@ class Detector:
             )
         return raw
 
-    def _blank(self) -> npt.NDArray[np.uint8]:
-        size = self.preprocessing
-        return np.full((1, size.height, size.width, 3), _GREY, np.uint8)
-
     def _name_categories(self, count: int, wanted: Sequence[str] | None) -> tuple[str, ...]:
         names = wanted
-        if names is None and METADATA_KEY in self._session.metadata:
+        if names is None and self.facts:
             try:
-                names = [str(name) for name in json.loads(self._session.metadata[METADATA_KEY])["categories"]]
-            except (ValueError, KeyError, TypeError) as error:
+                names = [str(name) for name in self.facts["categories"]]
+            except (KeyError, TypeError) as error:
                 raise DataError(f"What {self.path} says of its categories cannot be read: {error}") from error
         names = CATEGORIES.get(count, ()) if names is None else names
         if len(names) != count or len(set(names)) != count:
@@ -181,6 +218,38 @@ class Detector:
                 "--categories animal,person,vehicle."
             )
         return tuple(names)
+
+
+def find_detector(named: Path | str = detectors.AUTO) -> Path:
+    """The ONNX file of a detector: a path, or the name of one that comes with Trapline.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if isinstance(named, str) and named in (detectors.AUTO, *detectors.names()):
+        return detectors.path(detectors.STANDARD if named == detectors.AUTO else named)
+    if not Path(named).exists():
+        raise DataError(
+            f"There is no detector at {named}. Where none is named, the one that comes with Trapline is "
+            f"used ({detectors.STANDARD})."
+        )
+    return Path(named)
+
+
+def is_detector(named: Path | str) -> bool:
+    """Whether this is the name of a detector that comes with Trapline, or an ONNX file that says it is one.
+
+    Raises:
+        DataError: it is a file, and no ONNX.
+    """
+    if isinstance(named, str) and named in detectors.names():
+        return True
+    path = Path(named)
+    if not path.exists():
+        return False
+    with open_whole(path) as file:
+        model = parse_model(file.read(MAX_BYTES), path)
+    return any(item.key == METADATA_KEY for item in model.metadata_props)
 
 
 def convert_detector(
@@ -204,7 +273,7 @@ def convert_detector(
     require("torch", "train", "Converting a detector's checkpoint")
     from trapline.models.networks import yolox_graph
 
-    if side % 32 or not 32 <= side <= 4096:
+    if not _is_side(side):
         raise UsageError(f"The sides of a detector's input are multiples of 32, up to 4096; not {side}.")
     checkpoint, output = Path(checkpoint), Path(output)
     if not checkpoint.is_file():
@@ -228,40 +297,77 @@ def _describe(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto:
     return described
 
 
-def _input_of(session: Session, path: Path) -> tuple[Preprocessing, bool]:
-    """The size of the input, and whether it takes more than one picture at a time."""
+def _facts_of(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """What a file says of itself; nothing if it is not one that Trapline has written."""
+    try:
+        facts = json.loads(metadata.get(METADATA_KEY, "{}"))
+    except ValueError as error:
+        raise DataError(f"What {path} says of its categories cannot be read: {error}") from error
+    if not isinstance(facts, dict):
+        raise DataError(f"What {path} says of its categories cannot be read: it is no object.")
+    return facts
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What a network takes.
+
+    Attributes:
+        size: of a picture, and how it is made.
+        batched: whether it takes more than one picture at a time.
+        planes: float32 [batch, 3, height, width], BGR; else uint8 [batch, height, width, 3], RGB.
+        any_sides: whether it takes all multiples of 32.
+    """
+
+    size: Preprocessing
+    batched: bool
+    planes: bool
+    any_sides: bool
+
+
+def _input_of(session: Session, facts: dict[str, Any], path: Path) -> _Input:
     inputs = session.inputs
-    shape = inputs[0].shape if inputs else ()
-    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(shape) != 4 or shape[1] != 3:
+    shape, kind = (inputs[0].shape, inputs[0].type) if len(inputs) == 1 else ((), "")
+    planes = kind == "tensor(float)" and len(shape) == 4 and shape[1] == 3
+    any_sides = kind == "tensor(uint8)" and shape[1:] == (None, None, 3) and "side" in facts
+    if not planes and not any_sides:
         signature = ", ".join(f"{item.name} {item.type} {list(item.shape)}" for item in inputs)
         raise DataError(
             f"{path} is no detector in YOLOX's layout: its input should be one float32 [batch, 3, height, "
             f"width], and is {signature}."
         )
-    batch, _, height, width = shape
-    if height is None or width is None or height % 32 or width % 32:
+    height, width = shape[2:] if planes else (facts["side"], facts["side"])
+    if not (_is_side(height) and _is_side(width)):
         raise DataError(
-            f"{path} takes pictures of {height} × {width} pixels; both must be fixed multiples of 32."
+            f"{path} takes pictures of {height} × {width} pixels; both must be fixed multiples of "
+            f"{_MULTIPLE}, up to {_MOST_SIDE}."
         )
-    if batch not in (None, 1):
-        raise DataError(f"{path} takes {batch} pictures at a time; export it for 1 or for any number.")
-    size = Preprocessing(height=height, width=width, fit="corner", interpolation="bilinear")
-    return size, batch is None
+    if shape[0] not in (None, 1):
+        raise DataError(f"{path} takes {shape[0]} pictures at a time; export it for 1 or for any number.")
+    size = Preprocessing(height=height, width=width, fit="corner", interpolation="bilinear", oversampling=1)
+    return _Input(size, shape[0] is None, planes, any_sides)
 
 
-def _grid(size: Preprocessing, candidates: int, path: Path) -> Floats:
-    """float32 [places, 3]: column, row and stride of each place."""
+def _is_side(side: object) -> bool:
+    return isinstance(side, int) and side % _MULTIPLE == 0 and _MULTIPLE <= side <= _MOST_SIDE
+
+
+def _strides(size: Size, candidates: int, path: Path) -> Sequence[int]:
+    """Of the grids that so many places are of."""
     for strides in _STRIDES:
-        if sum((size.height // stride) * (size.width // stride) for stride in strides) == candidates:
-            break
-    else:
-        raise DataError(
-            f"{path} answers for {candidates} cells, which are not the grids of strides 8, 16, 32 (and 64) "
-            f"of {size.height} × {size.width} pixels: it is not in YOLOX's layout."
-        )
+        if sum((size[0] // stride) * (size[1] // stride) for stride in strides) == candidates:
+            return strides
+    raise DataError(
+        f"{path} answers for {candidates} cells, which are not the grids of strides 8, 16, 32 (and 64) "
+        f"of {size[0]} × {size[1]} pixels: it is not in YOLOX's layout."
+    )
+
+
+def _grid(size: Size, strides: Sequence[int]) -> Floats:
+    """float32 [places, 3]: column, row and stride of each place."""
     parts = []
     for stride in strides:
-        rows, columns = np.mgrid[: size.height // stride, : size.width // stride]
+        rows, columns = np.mgrid[: size[0] // stride, : size[1] // stride]
         parts.append(np.stack([columns.ravel(), rows.ravel(), np.full(rows.size, stride)], axis=1))
     return np.concatenate(parts).astype(np.float32)
 

@@ -8,7 +8,7 @@ written as QuantizeLinear and DequantizeLinear pairs that any runtime reads.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +21,18 @@ from trapline.models.graph_parts import head_nodes, without_outputs
 from trapline.models.onnx_graph import read_graph
 from trapline.models.quiet import quiet
 
-_QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool")
+OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool")
 """What lies between products must be quantised too, or each of them computes its ranges in float again."""
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def quantise(
-    model: onnx.ModelProto, pictures: Iterator[npt.NDArray[np.uint8]], *, seven_bits: bool = False
+    model: onnx.ModelProto,
+    pictures: Iterator[npt.NDArray[np.uint8]],
+    *,
+    seven_bits: bool = False,
+    head: Callable[[onnx.ModelProto], Iterable[onnx.NodeProto]] = head_nodes,
+    operators: Sequence[str] = OPERATORS,
 ) -> onnx.ModelProto:
     """The network with its convolutions and matrix products in eight bits.
 
@@ -38,6 +43,8 @@ def quantise(
         pictures: batches of what it will see, uint8 [n, height, width, 3].
         seven_bits: of the weights. Processors without VNNI add pairs of products in 16 bits, where eight-bit
             weights saturate silently; seven bits are safe on every processor, and less exact.
+        head: says which nodes stay float32 besides those before the first product.
+        operators: that are quantised.
 
     Raises:
         DataError: no picture, or a network without anything to quantise.
@@ -57,12 +64,12 @@ def quantise(
             done,
             _Reader(pictures),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_QUANTISED),
+            op_types_to_quantize=list(operators),
             per_channel=True,
             reduce_range=seven_bits,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_left_in_float(onnx.load(plain)),
+            nodes_to_exclude=_left_in_float(onnx.load(plain), head),
         )
         return read_graph(done)
 
@@ -78,10 +85,12 @@ class _Reader:
         return None if batch is None else {INPUT: batch}
 
 
-def _left_in_float(network: onnx.ModelProto) -> list[str]:
+def _left_in_float(
+    network: onnx.ModelProto, head: Callable[[onnx.ModelProto], Iterable[onnx.NodeProto]]
+) -> list[str]:
     """Names of the nodes that scale the input, and of the head's."""
-    head = {node.name for node in head_nodes(network)}
-    if not any(node.op_type in _PRODUCTS and node.name not in head for node in network.graph.node):
+    in_head = {node.name for node in head(network)}
+    if not any(node.op_type in _PRODUCTS and node.name not in in_head for node in network.graph.node):
         raise DataError("The network has no convolution or matrix product before its head to be quantised.")
     behind: set[str] = set()  # values that a product had a part in
     before = []
@@ -90,4 +99,4 @@ def _left_in_float(network: onnx.ModelProto) -> list[str]:
             behind.update(node.output)
         else:
             before.append(node.name)
-    return [*before, *head]
+    return [*before, *in_head]

@@ -90,7 +90,7 @@ def detect(
 
 def _header(detector: Detector, limits: Limits) -> dict[str, Any]:
     return {
-        "journal_version": 2,
+        "journal_version": 3,
         "model": detector.fingerprint,
         "runtime": detector.runtime,
         "categories": list(detector.categories),
@@ -106,7 +106,8 @@ def _numbers(detector: Detector, batch: DecodedBatch) -> Floats:
     numbers = np.full((len(batch.inputs), detector.most, len(_NUMBERS)), np.nan, np.float32)
     readable = np.flatnonzero(batch.readable)
     if len(readable):
-        detections = detector.detect(batch.pixels[batch.slots[readable]])
+        inner = [batch.pictures[row].inner for row in readable]
+        detections = detector.detect(batch.pixels[batch.slots[readable]], inner)
         for row, one in zip(readable, detections, strict=True):
             numbers[row, : len(one.conf)] = _fractions(one, batch.pictures[row].inner)
     return numbers.reshape(len(numbers), -1)

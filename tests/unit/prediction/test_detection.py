@@ -17,7 +17,7 @@ from PIL import Image
 from trapline.catalog import Catalog, as_text
 from trapline.errors import DataError, UsageError
 from trapline.formats import join_boxes, write_boxes
-from trapline.images import Preprocessing, decoders
+from trapline.images import decoders
 from trapline.models import Detector
 from trapline.models.detector import Found, _decode, _grid
 from trapline.prediction import detect
@@ -205,7 +205,7 @@ def test_boxes_are_clipped_to_the_picture(boxes: list[tuple[float, ...]], inner:
 
 
 def test_decoding_follows_the_paper() -> None:
-    grid = _grid(Preprocessing(height=SIDE, width=SIDE), PLACES, Path("x.onnx"))
+    grid = _grid((SIDE, SIDE), (8, 16, 32))
     raw = np.random.default_rng(0).normal(size=(1, PLACES, 4)).astype(np.float32)
     place, stride, column, row = 64 + 4 * 2 + 3, 16, 3, 2
     found = _decode(raw, grid)[0, place]

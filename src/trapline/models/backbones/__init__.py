@@ -6,32 +6,13 @@ Each file here was made by `scripts/make_backbone.py`; what it is and may be use
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from trapline.errors import UsageError
+from trapline.models.shipped import ShippedFiles
 
-
-def names() -> list[str]:
-    """The names of the shipped backbones, sorted."""
-    folder = resources.files(__name__)
-    return sorted(item.name.removesuffix(".onnx") for item in folder.iterdir() if item.name.endswith(".onnx"))
-
-
-def path(name: str) -> Path:
-    """The model file of a shipped backbone.
-
-    Raises:
-        UsageError: there is none of that name; the message lists those there are.
-    """
-    if name not in names():
-        raise UsageError(f"Trapline ships no backbone named '{name}'; it ships: {', '.join(names())}.")
-    return Path(str(resources.files(__name__) / f"{name}.onnx"))
-
-
-def is_shipped(file: Path) -> bool:
-    """Whether a file is one of the shipped backbones, which are as trusted as the code beside them."""
-    return file.suffix == ".onnx" and file.resolve().parent == Path(str(resources.files(__name__))).resolve()
+SHIPPED = ShippedFiles(__name__, "backbone")
+names, path = SHIPPED.names, SHIPPED.path
 
 
 def find(name_or_path: str, folder: Path | None = None) -> Path:
