@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +56,19 @@ def describe_system_error(error: OSError) -> str:
     return (
         f"{what}{f': {where}' if where else ''}. Check the path, your rights there and the room on the disk."
     )
+
+
+def name_some(names: Sequence[str], most: int = 5, *, of: int = 0, between: str = ", ") -> str:
+    """`a, b and 3 more`: the first names, and how many more there are.
+
+    Args:
+        names: all of them, or the first.
+        most: that are named.
+        of: how many there are, where `names` are the first only.
+        between: two names.
+    """
+    more = max(of, len(names)) - len(names[:most])
+    return between.join(names[:most]) + (f" and {more} more" if more else "")
 
 
 _BEGINNINGS = (

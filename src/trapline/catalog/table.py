@@ -19,7 +19,7 @@ from trapline.arguments import checked
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet
-from trapline.errors import DataError, kind_of
+from trapline.errors import DataError, kind_of, name_some
 from trapline.notebook import as_html
 from trapline.storage import replace_whole
 from trapline.taxonomy import BLANK
@@ -413,5 +413,5 @@ def _bad_rows(table: pl.DataFrame, rule: str, bad: list[int], where: Sequence[st
         f"(media_id {table['media_id'][row]!r}, file_path {table['file_path'][row]!r})"
         for row in bad[:5]
     ]
-    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-    return f"{len(bad)} of {table.height} rows are wrong: a row {rule}: {'; '.join(shown)}{more}."
+    named = name_some(shown, of=len(bad), between="; ")
+    return f"{len(bad)} of {table.height} rows are wrong: a row {rule}: {named}."

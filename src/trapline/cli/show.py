@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trapline.cli._common import Force, Json, parse_numbers, print_json, refuse_to_overwrite
-from trapline.errors import UsageError
+from trapline.errors import UsageError, name_some
 
 if TYPE_CHECKING:
     from trapline.images import Box
@@ -242,9 +242,7 @@ def _method(calibration: Calibration) -> str:
         slopes, offsets = calibration.slopes, calibration.offsets
         fitted = f"a slope ({min(slopes):.2f} to {max(slopes):.2f}) and an offset ({min(offsets):+.2f} to "
         fitted += f"{max(offsets):+.2f}) a label"
-    shown = ", ".join(calibration.locations[:8])
-    more = len(calibration.locations) - 8
-    where = f" ({shown}{f' and {more} more' if more > 0 else ''})" if shown else ""
+    where = f" ({name_some(calibration.locations, 8)})" if calibration.locations else ""
     return f"{fitted}, fitted on {calibration.fitted_on}{where}"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import BLANK_WORDS
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, UsageError, name_some
 from trapline.prediction import Predictions, Task
 from trapline.tables import read_records
 from trapline.taxonomy import BLANK
@@ -503,8 +503,6 @@ class _Lines:
         return line
 
 
-def _list_names(names: Sequence[str], shown: int = _SHOWN, total: int | None = None) -> str:
-    total = len(names) if total is None else total
-    more = f" and {total - shown} more" if total > shown else ""
+def _list_names(names: Sequence[str], shown: int = _SHOWN, total: int = 0) -> str:
     cut = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:shown]]
-    return ", ".join(cut) + more
+    return name_some(cut, shown, of=total or len(names))

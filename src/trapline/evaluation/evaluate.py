@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import polars as pl
 
 import trapline
 from trapline import metrics
+from trapline.arguments import checked
 from trapline.catalog import Catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.evaluation.breakdown import (
@@ -40,6 +40,7 @@ _DRAWN_TOGETHER: dict[Over, list[pl.Expr]] = {
 }
 
 
+@checked
 def evaluate(
     catalog: Catalog,
     predictions: Predictions,
@@ -80,13 +81,9 @@ def evaluate(
             to a leaf whatever its probability, as published.
 
     Raises:
-        UsageError: a choice that is none, or greedy answers of a model without a taxonomy.
+        UsageError: an argument that cannot be, or greedy answers of a model without a taxonomy.
         DataError: truth and predictions that cannot be joined, or nothing left to judge.
     """
-    _refuse_unknown("--intervals-over", over or "location", Over)
-    _refuse_unknown("--unknown-labels", unknown_labels, UnknownLabels)
-    _refuse_unknown("--several-labels", several_labels, SeveralLabels)
-    _refuse_unknown("--answers", answers, Way)
     if answers != "rolled-up" and predictions.facts.taxonomy is None:
         raise UsageError(f"{answers.capitalize()} answers are of a model of taxa; these have no taxonomy.")
     told = read_told(predictions, training if isinstance(training, Catalog) else catalog)
@@ -160,11 +157,6 @@ def evaluate(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
     )
-
-
-def _refuse_unknown(what: str, given: object, choices: object) -> None:
-    if given not in get_args(choices):
-        raise UsageError(f"{what} is one of {', '.join(get_args(choices))}; got '{given}'.")
 
 
 def _predicted_part(catalog: Catalog, predictions: Predictions) -> str | None:

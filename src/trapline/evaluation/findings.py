@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import polars as pl
 
 from trapline.catalog import FIRST_CAMERA_TRAPS, Catalog, FileCheck, impossible_times
+from trapline.errors import name_some
 from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
-from trapline.evaluation.words import name_some
 from trapline.taxonomy import group_spelt_alike
 
 RARE_MEDIA = 20

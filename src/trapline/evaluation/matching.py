@@ -13,10 +13,9 @@ import polars as pl
 
 from trapline import metrics
 from trapline.catalog import Catalog
-from trapline.errors import DataError
+from trapline.errors import DataError, name_some
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
-from trapline.evaluation.words import name_some
 from trapline.metrics import Task
 from trapline.models import Interval
 from trapline.prediction import Predictions

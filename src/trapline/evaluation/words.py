@@ -168,11 +168,6 @@ def _rolled_lines(rolled: RollUpResult) -> list[str]:
     ]
 
 
-def name_some(names: Sequence[str], most: int = 5) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines: the first column to the left, the others to the right."""
     if not rows:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from trapline.catalog import Catalog
-from trapline.errors import DataError
+from trapline.errors import DataError, name_some
 
 _EXAMPLES = 3
 
@@ -87,19 +86,14 @@ def refuse_failures(summary: Summary, catalog: Catalog) -> None:
     """Raise `DataError` if any input failed, or a folder could not be read; the message names the first."""
     parts = []
     if summary.failed:
-        named = _first(summary.failed_examples, summary.failed)
+        named = name_some(summary.failed_examples, of=summary.failed, between="; ")
         parts.append(f"{summary.failed} of {summary.rows} rows failed: {named}.")
     unread = catalog.facts.unreadable_folders
     if unread:
-        named = _first(unread[:_EXAMPLES], len(unread))
+        named = name_some(unread, _EXAMPLES, between="; ")
         parts.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")
     if parts:
         raise DataError(" ".join(parts))
-
-
-def _first(examples: Sequence[str], count: int) -> str:
-    more = count - len(examples)
-    return "; ".join(examples) + (f" and {more} more" if more else "")
 
 
 def _counts(values: pl.Series) -> dict[str, int]:

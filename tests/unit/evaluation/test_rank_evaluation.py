@@ -284,7 +284,7 @@ def test_greedy_answers_need_a_tree(judged: tuple[Catalog, Predictions]) -> None
     flat = replace(said, facts=PredictionFacts())
     with pytest.raises(UsageError, match="no taxonomy"):
         evaluate(catalog, flat, samples=50, answers="greedy", unknown_labels="wrong")
-    with pytest.raises(UsageError, match="--answers is one of rolled-up, greedy"):
+    with pytest.raises(UsageError, match="answers must be one of rolled-up, greedy"):
         evaluate(catalog, said, samples=50, answers="deepest")  # type: ignore[arg-type]
 
 
