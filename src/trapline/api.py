@@ -107,7 +107,13 @@ if TYPE_CHECKING:
     Model: TypeAlias = Annotated[
         "ModelFile | Path | str", "a ModelFile, the path of one, or the name of a shipped backbone"
     ]
-    DetectorLike: TypeAlias = Annotated["Detector | Path | str", "a Detector, or the path of its ONNX file"]
+    DetectorLike: TypeAlias = Annotated[
+        "Detector | Path | str",
+        "a Detector, the path of its ONNX file, or auto for the one that comes with Trapline",
+    ]
+    Boxes: TypeAlias = Annotated[
+        "Path | str", "the path of MegaDetector's JSON or of a detector's ONNX file, or auto"
+    ]
     Answers: TypeAlias = Annotated["Predictions | Path | str", "Predictions, or the path of such a table"]
     RecipeLike: TypeAlias = Annotated["Recipe | Path | str", "a recipe, its name, or the path of its YAML"]
     TaxonomyLike: TypeAlias = Annotated["Taxonomy | Path | str", "a Taxonomy, or the path of one"]
@@ -179,13 +185,14 @@ if TYPE_CHECKING:
 
         level: Level
         part: str | None
-        boxes: File | None
+        boxes: Boxes | None
         batch_size: Count | None
         workers: Count | None
         strict: bool
         fresh: bool
         say: Callable[[str], object]
         progress: Callable[[Progress], None] | None
+        boxes_progress: Callable[[Progress], None] | None
 
     class ExportOptions(TypedDict, total=False):
         """Of `export`."""
@@ -620,10 +627,11 @@ def detect(
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Catalog:
-    """Find boxes in every photo by a detector of your own; called again it goes on where it stopped.
+    """Find boxes in every photo; called again it goes on where it stopped.
 
     Args:
-        detector: an ONNX file in YOLOX's layout; the options about it are for one that is named by its path.
+        detector: an ONNX file in YOLOX's layout, or `auto` for the one that comes with Trapline; the options
+            about it are for one that is not open yet.
         media: see the module.
         output: a catalog (`.parquet`) or MegaDetector's JSON (`.json`).
         part: only this part of the split.
@@ -1012,7 +1020,7 @@ def predict(
     *,
     level: Level = "media",
     part: str | None = None,
-    boxes: File | None = None,
+    boxes: Boxes | None = None,
     batch_size: Count | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
@@ -1021,6 +1029,7 @@ def predict(
     fresh: bool = False,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[Progress], None] | None = None,
+    boxes_progress: Callable[[Progress], None] | None = None,
 ) -> Predictions:
     """One row a media, box or event, whatever happens to the run; called again it goes on where it stopped.
 
@@ -1030,7 +1039,8 @@ def predict(
         output: the table to write, `.csv` or `.parquet`; overwritten.
         level: a row a `media`, a row a `box` of a detector, or a row an `event`.
         part: only this part of the split.
-        boxes: MegaDetector JSON with boxes to cut to.
+        boxes: to cut to: MegaDetector's JSON; or `auto`, or a detector's ONNX file, to find them first for
+            media without a box. What was found is kept in `<output>.boxes.journal`.
         batch_size: media a batch.
         workers: processes that decode photos; None for one a core.
         threads: the network runs on; None for one a core.
@@ -1039,6 +1049,7 @@ def predict(
         fresh: begin again instead of going on with an earlier run.
         say: told what a person must know of the source and the boxes.
         progress: called after every batch.
+        boxes_progress: likewise, while boxes are found.
 
     Returns:
         the table; it knows its catalog, for `pool`, `write` and `evaluate`.
@@ -1048,7 +1059,8 @@ def predict(
     refuse_own_input(output, model, media, boxes)
     if not isinstance(model, ModelFile):
         model = _model_path(model)
-    catalog = _with_boxes(as_media(media), boxes, say)
+    finding = _Finding(model, Path(output), part, workers, threads, runtime, fresh, boxes_progress)
+    catalog = _with_boxes(as_media(media), boxes, say, finding)
     done = predict_to_file(
         model,
         catalog,
@@ -1075,7 +1087,7 @@ def predict_to_file(
     *,
     level: Level = "media",
     part: str | None = None,
-    boxes: File | None = None,
+    boxes: Boxes | None = None,
     batch_size: Count | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
@@ -1084,14 +1096,16 @@ def predict_to_file(
     fresh: bool = False,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[Progress], None] | None = None,
+    boxes_progress: Callable[[Progress], None] | None = None,
 ) -> Predicted:
     """The same as `predict`, without the table in memory: more media need little more."""
     from trapline.prediction import predict_to_file as predict_rows
 
     refuse_own_input(output, model, media, boxes)
-    opened, catalog = _opened(model, media, boxes, threads, runtime, say)
-    _tell_of_crops(opened, catalog, say)
     path = Path(output)
+    finding = _Finding(model, path, part, workers, threads, runtime, fresh, boxes_progress)
+    opened, catalog = _opened(model, media, boxes, threads, runtime, say, finding)
+    _tell_of_crops(opened, catalog, say)
     summary = predict_rows(
         opened,
         catalog,
@@ -1117,7 +1131,7 @@ def estimate(
     *,
     level: Level = "media",
     part: str | None = None,
-    boxes: File | None = None,
+    boxes: Boxes | None = None,
     batch_size: Count | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
@@ -1125,7 +1139,10 @@ def estimate(
     fresh: bool = False,
     say: Callable[[str], object] = lambda line: None,
 ) -> RunEstimate:
-    """Time a sample and say how long `predict` with these arguments would take; nothing is written."""
+    """Time a sample and say how long `predict` with these arguments would take; nothing is written.
+
+    Boxes that `predict` would find first are not there, so that `boxes` names a file that has them.
+    """
     from trapline.prediction import estimate as guess
 
     opened, catalog = _opened(model, media, boxes, threads, runtime, say)
@@ -1144,10 +1161,11 @@ def estimate(
 def _opened(
     model: Model,
     media: Media,
-    boxes: File | None,
+    boxes: Boxes | None,
     threads: Count | None,
     runtime: str,
     say: Callable[[str], object],
+    finding: _Finding | None = None,
 ) -> tuple[ModelFile, Catalog]:
     """The model and what of the media prediction needs.
 
@@ -1162,17 +1180,68 @@ def _opened(
         read_tried(model, "model", runtime, STANDARD)
     catalog_given = as_media(media)
     _tell_left_out(catalog_given, say)
-    catalog = narrow(_with_boxes(catalog_given, boxes, say))
+    catalog = narrow(_with_boxes(catalog_given, boxes, say, finding))
     del catalog_given
     return open_model(model, threads=threads, runtime=runtime), catalog
 
 
-def _with_boxes(catalog: Catalog, boxes: File | None, say: Callable[[str], object]) -> Catalog:
+@dataclass(frozen=True)
+class _Finding:
+    """How boxes are found for a prediction: as it is done itself, and written down beside its table."""
+
+    model: Model
+    output: Path
+    part: str | None
+    workers: int | None
+    threads: int | None
+    runtime: str
+    fresh: bool
+    progress: Callable[[Progress], None] | None
+
+    def find(self, catalog: Catalog, detector: Path) -> Catalog:
+        """The catalog with the detector's boxes for media that have none.
+
+        Raises:
+            UsageError: the model looks at whole photos.
+        """
+        from trapline.models import Detector
+        from trapline.prediction import detect as find
+        from trapline.prediction import journal_path
+
+        card = open_model(self.model).card
+        if card.preprocessing.crop is None:
+            raise UsageError(
+                "This model looks at whole photos, so that no boxes need be found: leave --boxes out."
+            )
+        return find(
+            Detector(detector, threads=self.threads, runtime=self.runtime),
+            catalog,
+            journal_path(self.output.with_name(self.output.name + ".boxes")),
+            part=self.part,
+            where_none=True,
+            workers=self.workers,
+            fresh=self.fresh,
+            progress=self.progress,
+        )
+
+
+def _with_boxes(
+    catalog: Catalog, boxes: Boxes | None, say: Callable[[str], object], finding: _Finding | None
+) -> Catalog:
     from trapline.catalog import JoinedBoxes
     from trapline.formats import join_boxes
 
     if boxes is None:
         return catalog
+    from trapline.models import find_detector
+
+    if names_detector(boxes):
+        if finding is None:
+            raise UsageError(
+                "Without a run no boxes are found. Find them with `trapline detect` first, and give --boxes "
+                "the JSON that it wrote."
+            )
+        return finding.find(catalog, find_detector(boxes))
     joined = join_boxes(catalog, Path(boxes))
     box_source = joined.facts.boxes
     assert isinstance(box_source, JoinedBoxes)
@@ -1187,6 +1256,11 @@ def _with_boxes(catalog: Catalog, boxes: File | None, say: Callable[[str], objec
     return joined
 
 
+def names_detector(boxes: Path | str) -> bool:
+    """Whether boxes are to be found, and not read: `auto`, or a detector's ONNX file."""
+    return str(boxes) == "auto" or Path(boxes).suffix.lower() == ".onnx"
+
+
 def _tell_of_crops(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
     """Say where the model sees other cuts of photos than it has learnt from."""
     if model.card.preprocessing.crop is None:
@@ -1195,7 +1269,7 @@ def _tell_of_crops(model: ModelFile, catalog: Catalog, say: Callable[[str], obje
     if not boxes and learnt is not False:
         say(
             "this model cuts photos to detector boxes where there are some. There are none here, so it "
-            "sees full frames; give boxes with --boxes."
+            "sees full frames; have them found with --boxes auto."
         )
     elif boxes and learnt is False:
         say(

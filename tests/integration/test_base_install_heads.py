@@ -117,6 +117,15 @@ def test_show_knows_the_shipped_backbones(capsys: pytest.CaptureFixture[str]) ->
     assert ModelFile(backbones.path("lite0")).fingerprint in shown
 
 
+def test_show_knows_the_shipped_detector(capsys: pytest.CaptureFixture[str]) -> None:
+    main_ok(["show", "megadetector-lite"])
+    shown = capsys.readouterr().out
+    assert "detector: boxes of animal" in shown
+    assert "MIT" in shown
+    main_ok(["show", "megadetector-lite", "--json"])
+    assert json.loads(capsys.readouterr().out)["detector"]["categories"] == ["animal"]
+
+
 def test_show_refuses_other_onnx_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = onnx.load(backbones.path("lite0"))
     del model.metadata_props[:]

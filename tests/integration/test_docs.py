@@ -47,7 +47,6 @@ CLI: Any = typer.main.get_command(build_app())
 PYTHON_NOT_RUN = {
     "code-execution": "its check needs bubblewrap; tests/integration/test_code_execution.py calls it",
     "extending": "parts of an installed package, which tests/integration/test_guest.py uses",
-    "detect": "no detector comes with Trapline; tests/integration/test_detector_export.py calls it",
 }
 
 

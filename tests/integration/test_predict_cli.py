@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from trapline.catalog import Catalog
 from trapline.cli import main
-from trapline.models import EventPooling
+from trapline.models import EventPooling, find_detector
 from trapline.prediction import Predictions
 
 Run = Callable[..., tuple[int, str, str]]
@@ -188,6 +188,54 @@ def test_boxes_are_joined_and_their_absence_is_said(
     assert run("predict", "frame.onnx", "card", "-o", "as-trained.csv")[2] == ""
     said = run("predict", "frame.onnx", "card", "-o", "otherwise.csv", "--boxes", "boxes.json")[2]
     assert "which it has never seen" in said
+
+
+def test_boxes_are_found_first_where_that_is_asked_for(
+    run: Run, model: str, tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    from trapline.images import CropPolicy, Preprocessing
+
+    write_tiny_model(
+        tmp_path / "crop.onnx", preprocessing=Preprocessing(height=16, width=16, crop=CropPolicy())
+    )
+    photos(tmp_path / "card", 2)
+    paint_animal(tmp_path / "card" / "animal.jpg")
+    status, _, err = run("detect", "card", "-o", "boxes.json")
+    assert (status, err) == (0, "")
+    images = {one["file"]: one for one in json.loads((tmp_path / "boxes.json").read_text())["images"]}
+    assert images["animal.jpg"]["detections"][0]["conf"] > 0.5
+    assert run("predict", "crop.onnx", "card", "-o", "read.csv", "--boxes", "boxes.json")[0] == 0
+    for number, boxes in enumerate(("auto", "megadetector-lite.onnx")):
+        if boxes != "auto":
+            (tmp_path / boxes).write_bytes(find_detector().read_bytes())
+        status, _, err = run("predict", "crop.onnx", "card", "-o", f"found{number}.csv", "--boxes", boxes)
+        assert (status, err) == (0, "")
+        assert pl.read_csv(f"found{number}.csv").equals(pl.read_csv("read.csv"))
+    assert (tmp_path / "found0.csv.boxes.journal").exists()
+    status, _, err = run("predict", "crop.onnx", "card", "-o", "guess.csv", "--boxes", "auto", "--dry-run")
+    assert (status, "trapline detect" in err) == (2, True)
+    status, _, err = run("predict", model, "card", "-o", "whole.csv", "--boxes", "auto")
+    assert (status, "looks at whole photos" in err) == (2, True)
+
+
+def test_detect_asks_for_photos(run: Run) -> None:
+    status, _, err = run("detect", "-o", "boxes.json")
+    assert (status, "Name the photos" in err) == (2, True)
+
+
+def paint_animal(path: Path) -> None:
+    """Something like an animal on a lawn."""
+    lawn = np.linspace(150, 70, 480)[:, None, None] * np.array([0.8, 1, 0.7])
+    noisy = (lawn + np.random.default_rng(0).normal(0, 12, (480, 640, 3))).clip(0, 255).astype(np.uint8)
+    picture = Image.fromarray(noisy).filter(ImageFilter.GaussianBlur(1))
+    draw, fur = ImageDraw.Draw(picture), (120, 80, 50)
+    draw.ellipse((220, 240, 400, 330), fill=fur)
+    draw.ellipse((380, 200, 450, 260), fill=fur)
+    for left in (240, 265, 350, 375):
+        draw.rectangle((left, 310, left + 14, 390), fill=fur)
+    draw.polygon([(400, 205), (410, 170), (422, 203)], fill=fur)
+    draw.ellipse((430, 218, 438, 226), fill=(10, 10, 10))
+    picture.filter(ImageFilter.GaussianBlur(1.2)).save(path, quality=92)
 
 
 def test_what_a_folder_holds_besides_photos_is_said(run: Run, model: str, tmp_path: Path) -> None:

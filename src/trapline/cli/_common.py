@@ -25,6 +25,13 @@ Table = Annotated[Path, typer.Option("-o", "--output", help="The table to write,
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")]
 Part = Annotated[str | None, typer.Option(help="Only this part of the split: train, validation, test.")]
 CropBoxes = Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")]
+CropOrFindBoxes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|auto",
+        help="Boxes to cut to: MegaDetector's JSON, or auto, or a detector's ONNX file, to find them first.",
+    ),
+]
 
 RecipeFile = Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")]
 RecipeTaxonomy = Annotated[

@@ -1,4 +1,4 @@
-"""`trapline detect`: boxes for every photo, by a detector of your own."""
+"""`trapline detect`: boxes for every photo, by the detector that comes with Trapline or your own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trapline.cli import _common as common
+from trapline.errors import UsageError
 
 if TYPE_CHECKING:
     from trapline.catalog import DetectedBoxes
@@ -15,12 +16,23 @@ if TYPE_CHECKING:
 
 
 def run(
-    detector: Annotated[
-        Path, typer.Argument(help="The detector, an ONNX file in YOLOX's layout.", show_default=False)
-    ],
-    source: Annotated[
-        Path, typer.Argument(help="A catalog, or any source that `catalog` reads.", show_default=False)
-    ],
+    first: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DETECTOR]",
+            help="An ONNX file in YOLOX's layout; left out: MegadetectorLite, which comes with Trapline.",
+            show_default=False,
+        ),
+    ] = None,
+    second: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder of photos, a catalog, or any source that `catalog` reads.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
     output: Annotated[
         Path,
         typer.Option(
@@ -45,10 +57,13 @@ def run(
     force: common.Force = False,
     json: common.Json = False,
 ) -> None:
-    """Find boxes in every photo of SOURCE with DETECTOR. Run again to go on after an interruption."""
+    """Find boxes in every photo of SOURCE. Run again to go on after an interruption."""
     from trapline import api
     from trapline.catalog import DetectedBoxes
 
+    if first is None:
+        raise UsageError("Name the photos: trapline detect FOLDER -o boxes.json")
+    detector, source = ("auto", first) if second is None else (str(first), second)
     common.refuse_to_overwrite(output, force)
     with common.progress() as display:
         task = display.add_task("detect", total=None, rate="")

@@ -27,7 +27,7 @@ def run(
         typer.Option(help="media: a row a photo. box: a row a detector's box. event: a row an event."),
     ] = "media",
     part: common.Part = None,
-    boxes: common.CropBoxes = None,
+    boxes: common.CropOrFindBoxes = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Media a batch.")] = None,
     workers: common.Workers = None,
     threads: common.Threads = None,
@@ -68,6 +68,10 @@ def run(
     with common.warnings_as_notes(), common.progress() as display:
         task = display.add_task(f"read {source}", total=None, rate="")
 
+        def show_boxes(now: Progress) -> None:
+            rate = f"{now.rate:.1f}/s"
+            display.update(task, total=now.total, completed=now.done, rate=rate, description="find boxes")
+
         def show(now: Progress) -> None:
             if not last:  # the time left is that of this run, not of what an earlier one did
                 display.reset(task, total=now.total, completed=now.earlier, description="predict")
@@ -88,6 +92,7 @@ def run(
             fresh=fresh,
             say=common.note,
             progress=show,
+            boxes_progress=show_boxes,
         )
     _show_summary(done.summary, output, level, done.runtime, last[0] if last else None, json)
     if strict:

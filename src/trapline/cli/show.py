@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 def run(
     model: Annotated[
         Path,
-        typer.Argument(help="A model file, or the name of a shipped backbone (lite0).", show_default=False),
+        typer.Argument(
+            help="A model file or a detector, or the name of one that comes with Trapline (lite0, "
+            "megadetector-lite).",
+            show_default=False,
+        ),
     ],
     photo: Annotated[
         Path | None, typer.Option(help="Models of taxa: what the model says of this photo, taxon by taxon.")
@@ -44,7 +48,13 @@ def run(
 ) -> None:
     """Show the card of a model file: its labels, how it was calibrated and judged, its licences."""
     from trapline import api
+    from trapline.models import find_detector, is_detector
 
+    if is_detector(str(model)):
+        if photo is not None or layers or output is not None or catalog is not None or box is not None:
+            raise UsageError(f"{model} is a detector: --photo and --layers are for other model files.")
+        _detector(find_detector(str(model)), json)
+        return
     opened = api.open_model(str(model), threads=1)
     if photo is not None:
         if layers or output is not None:
@@ -69,6 +79,30 @@ def run(
         return
     for name, value in _lines(opened):
         typer.echo(f"{name:<15} {value}".rstrip())
+
+
+def _detector(path: Path, json: bool) -> None:
+    from trapline.models import Detector
+
+    detector = Detector(path, threads=1)
+    size, facts = detector.preprocessing, detector.facts
+    if json:
+        about = {"path": path.as_posix(), "bytes": path.stat().st_size, "fingerprint": detector.fingerprint}
+        print_json(about | {"detector": facts}, indent=1)
+        return
+    lines = _filled(
+        ("name", facts.get("name", path.stem)),
+        ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
+        ("fingerprint", detector.fingerprint),
+        ("task", f"detector: boxes of {', '.join(detector.categories)}"),
+        ("input", f"{size.height} × {size.width} pixels at most, the whole picture in the upper left corner"),
+        ("made from", f"{facts.get('source', '')} ({facts.get('source_fingerprint', '')[:12]})"),
+        ("licence", facts.get("licence", "")),
+        ("measured", facts.get("measured", "")),
+        ("notices", "; ".join(facts.get("notices", ()))),
+    )
+    for name, value in lines:
+        typer.echo(f"{name:<15} {value}")
 
 
 def _explain(model: ModelFile, photo: Path, catalog: Path | None, box: str | None, json: bool) -> None:
