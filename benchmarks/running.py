@@ -29,19 +29,21 @@ def jpegs(folder: Path, most: int | None = None) -> list[Path]:
     return found[:most]
 
 
-def rival_python(name: str, packages: Sequence[str]) -> Path:
+def rival_python(name: str, packages: Sequence[str], alone: Sequence[str] = ()) -> Path:
     """The Python of an environment with a rival's packages, made by uv on the first run and kept.
 
     It stands in the user's cache folder. The benchmark stops and says so where the packages cannot be had: a
-    comparison without the rival is none.
+    comparison without the rival is none. Packages that are `alone` are installed without what they ask for.
     """
-    wanted = hashlib.sha256(repr((sys.version, packages)).encode()).hexdigest()[:12]
+    wanted = hashlib.sha256(repr((sys.version, packages, *alone)).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     made = cache / "trapline-benchmarks" / f"{name}-{wanted}"
     python = made / "bin" / "python"
     if not (made / "done").exists():
         rival(name, ["uv", "venv", "-q", "--clear", "--python", sys.executable, made])
         rival(name, ["uv", "pip", "install", "-q", "--python", python, *packages])
+        if alone:
+            rival(name, ["uv", "pip", "install", "-q", "--no-deps", "--python", python, *alone])
         (made / "done").touch()
     return python
 

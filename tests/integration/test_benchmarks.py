@@ -21,6 +21,7 @@ PARTS = {
     "small_model.py": "made by kill_test.py and memory.py",
     "keras_prediction.py": "run by predict.py",
     "published_prediction.py": "run by predict.py",
+    "published_detector.py": "run by detect_speed.py",
     "published_small_cnn.py": "run by train.py",
     "published_conser_vision.py": "run by train.py",
     "rivals/litserve_server.py": "run by serve.py",
@@ -118,6 +119,12 @@ def smallest_clients(bench: Bench) -> str:
     client = [rival_python("tritonclient", ["tritonclient[grpc,http]"]), BENCHMARKS / "clients.py", photo]
     with process(command, http, bench.folder / "log"):
         return rival("tritonclient", [*client, "--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"])
+
+
+def smallest_detect_speed(bench: Bench) -> str:
+    source = bench.caltech_night(each=1)
+    small = ["--boxes", source / "boxes.json", "--count", 4, "--rounds", 1, "--cores", 1]
+    return bench.run("detect_speed.py", source / "train_features", *small)
 
 
 def smallest_detector(bench: Bench) -> str:
@@ -229,6 +236,7 @@ FIELD = {
     "caltech-night/difference.py": (smallest_difference, "accuracy: +0.000 (+0.000 to +0.000)"),
     "caltech-night/submit.sh": (smallest_caltech_submission, "id,bobcat"),
     "caltech_night.py": (smallest_caltech_night, "| head, full frame |"),
+    "detect_speed.py": (smallest_detect_speed, "| suppression |"),
     "detector.py": (smallest_detector, "| gt |"),
     "formats_check.py": (smallest_formats_check, "jura: Camtrap DP | ok"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
