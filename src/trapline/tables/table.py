@@ -13,7 +13,7 @@ import polars as pl
 
 from trapline.errors import DataError
 from trapline.tables.decode import is_gzip, read_start, read_text
-from trapline.tables.dialect import Dialect, find_dialect
+from trapline.tables.dialect import Dialect, are_row_names, find_dialect, shape
 from trapline.tables.missing import mark_missing
 from trapline.tables.reading import MOST_KEPT, RejectedRow, current_reading, note, reject, reject_rows
 
@@ -26,13 +26,9 @@ _HEAD = 2**16
 _PATTERN = re.compile(r"\*|\^.*\$")
 """Names that Polars takes for patterns of names."""
 _HEADER_AGAIN = "is the header once more"
+_DAMAGED = "has NUL bytes, which no text has: the file is damaged there"
 _NAMELESS = re.compile(r"(Unnamed: \d+(\.\d+)*)?")
 """No name, or what pandas calls a column that has none."""
-_SHAPES = {
-    "number": re.compile(r"[+-]?\d+([.,]\d+)?"),
-    "time": re.compile(r"\d{1,4}[-:/.]\d{1,2}[-:/.]\d{1,4}.*|\d{1,2}:\d{2}.*"),
-    "file": re.compile(r".*\.[A-Za-z]\w{1,4}"),
-}
 
 TAKEN = frozenset(
     {"_box", "_changed", "_event", "_file", "_folders", "_found", "_frame_number", "_given", "_head"}
@@ -77,10 +73,14 @@ def read_table(
             or rows cannot be used, where that is refused.
         UsageError: the encoding that was asked for does not exist.
     """
-    lines = list(io.StringIO(read_text(path, max_bytes, encoding), newline=""))
+    text = read_text(path, max_bytes, encoding)
+    damaged = "\0" in text
+    lines = list(io.StringIO(text, newline=""))
+    del text
     if comment:
         lines = ["\n" if line.startswith(comment) else line for line in lines]
-    rows = _read_rows(path, lines, find_dialect(lines), header)
+    dialect = _find_dialect(path, lines, headed=header is None)
+    rows = _read_rows(path, lines, dialect, header, damaged=damaged)
     del lines
     whole = rows.table()
     names = _name_columns(path, rows.header, whole)
@@ -99,13 +99,22 @@ def read_records(path: Path) -> Iterator[list[str]]:
     """
     lines = list(io.StringIO(read_text(path, MAX_BYTES), newline=""))
     empty = True
-    for line, row in _records(path, lines, find_dialect(lines)):
+    for line, row in _records(path, lines, _find_dialect(path, lines)):
         if row is None:
             raise DataError(f"{path} line {line} has a quote that is not closed.")
+        if "\0" in "".join(row):
+            raise DataError(f"{path} line {line} {_DAMAGED}.")
         empty = False
         yield row
     if empty:
         raise DataError(f"{path} is empty.")
+
+
+def _find_dialect(path: Path, lines: Sequence[str], *, headed: bool = True) -> Dialect:
+    dialect = find_dialect(lines, headed=headed)
+    if dialect.titles:
+        note(f"{path.name}: {dialect.describe_titles()}")
+    return dialect
 
 
 def read_flat_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
@@ -186,6 +195,8 @@ def read_header(path: Path) -> list[str]:
     if not path.is_file():
         return []
     lines = list(io.StringIO(read_start(path, _HEAD), newline=""))
+    if len(lines) > 1 and path.stat().st_size > _HEAD:
+        lines.pop()  # a part of one
     dialect = find_dialect(lines)
     try:
         return [name.strip() for name in next(dialect.reader(iter(lines[dialect.skipped :])), [])]
@@ -258,11 +269,15 @@ class _Rows:
         return pl.concat(self.frames).sort("line")
 
 
-def _read_rows(path: Path, lines: list[str], dialect: Dialect, names: Sequence[str] | None) -> _Rows:
+def _read_rows(
+    path: Path, lines: list[str], dialect: Dialect, names: Sequence[str] | None, *, damaged: bool
+) -> _Rows:
     records = _records(path, lines, dialect)
     header = next(records, (0, None))[1] if names is None else [*names]
     if header is None or not any(name.strip() for name in header):
         raise DataError(f"{path} is empty: it has no header line.")
+    if damaged and "\0" in "".join(header):
+        raise DataError(f"{path} line {dialect.skipped + 1}, the header, {_DAMAGED}.")
     rows = _Rows([name.strip() for name in header])
     width = len(header)
     broken: list[RejectedRow] = []
@@ -271,12 +286,16 @@ def _read_rows(path: Path, lines: list[str], dialect: Dialect, names: Sequence[s
             broken.append(RejectedRow(f"{path.name} line {line}", "has a quote that is not closed"))
         elif not "".join(row).strip():
             continue
+        elif damaged and "\0" in "".join(row):
+            broken.append(RejectedRow(f"{path.name} line {line}", _DAMAGED))
         elif row == header and width > 1:
             broken.append(RejectedRow(f"{path.name} line {line}", _HEADER_AGAIN))
         elif len(row) == width:
             rows.add(line, row)
         else:
             rows.odd[line] = row
+    if rows.odd and not rows.count and _have_row_names(rows, lines):
+        rows.header.insert(0, "")
     _place_odd_rows(path, rows, broken, dialect.delimiter)
     return rows
 
@@ -340,8 +359,6 @@ def _is_torn(lines: list[str], row: list[str], width: int | None, dialect: Diale
 
 def _place_odd_rows(path: Path, rows: _Rows, broken: list[RejectedRow], delimiter: str) -> None:
     """Take in the rows of another width that are certain, and list the others."""
-    if rows.odd and not rows.count and _have_row_names(rows):
-        rows.header.insert(0, "")
     width = len(rows.header)
     trailing: list[int] = []
     for line, row in list(rows.odd.items()):
@@ -374,12 +391,16 @@ def _place_odd_rows(path: Path, rows: _Rows, broken: list[RejectedRow], delimite
         reject(listed[:MOST_KEPT], len(listed), of=len(listed) + rows.count)
 
 
-def _have_row_names(rows: _Rows) -> bool:
-    """Whether rows have one cell more than the header, the first, which counts them: so R writes."""
-    longer = [row for row in rows.odd.values() if len(row) == len(rows.header) + 1]
-    numbers = {row[0] for row in longer if row[0].strip().isdecimal()}
-    filled = any(row[-1].strip() for row in longer)
-    return filled and 2 * len(longer) > len(rows.odd) and len(numbers) == len(longer)
+def _have_row_names(rows: _Rows, lines: Sequence[str]) -> bool:
+    """Whether rows have one cell more than the header, the first, which names them."""
+    longer = {line: row for line, row in rows.odd.items() if len(row) == len(rows.header) + 1}
+    quoted = all(lines[line - 1].lstrip().startswith('"') for line in longer)
+    filled = any(row[-1].strip() for row in longer.values())
+    return (
+        filled
+        and 2 * len(longer) > len(rows.odd)
+        and are_row_names([row[0] for row in longer.values()], quoted=quoted)
+    )
 
 
 def _certainly_short(rows: _Rows) -> list[int]:
@@ -391,21 +412,17 @@ def _certainly_short(rows: _Rows) -> list[int]:
     if table[:, -1].null_count():
         return []  # empty cells are written here
     shapes = [
-        {_shape(cell) for cell in table[:, index + 1].drop_nulls().unique().head(_SHAPES_OF)}
+        {shape(cell) for cell in table[:, index + 1].drop_nulls().unique().head(_SHAPES_OF)}
         for index in range(len(rows.header))
     ]
     return [
         line
         for line in short
         if all(
-            not cell.strip() or _shape(cell.strip()) in shapes[index]
+            not cell.strip() or shape(cell.strip()) in shapes[index]
             for index, cell in enumerate(rows.odd[line])
         )
     ]
-
-
-def _shape(cell: str) -> str:
-    return next((name for name, pattern in _SHAPES.items() if pattern.fullmatch(cell)), "text")
 
 
 def _name_columns(path: Path, header: Sequence[str], table: pl.DataFrame) -> dict[int, str]:

@@ -68,6 +68,24 @@ WAYS: dict[str, str | bytes] = {
     "R's row names without a header": PLAIN.splitlines()[0]
     + "\n"
     + "".join(f"{n},{line}\n" for n, line in enumerate(PLAIN.splitlines()) if n),
+    "R's write.table": "".join(
+        (f'"{n}" ' if n else "") + line.replace(",", " ") + "\n"
+        for n, line in enumerate(quoted(PLAIN).splitlines())
+    ),
+    "R's write.table without row names": quoted(PLAIN).replace(",", " "),
+    "R's write.table without quotes": PLAIN.replace(",", " "),
+    "R's write.table with commas": "".join(
+        (f'"{n}",' if n else "") + line + "\n" for n, line in enumerate(quoted(PLAIN).splitlines())
+    ),
+    "a comment above": "# exported by a tool\n" + PLAIN,
+    "comments above": "# a tool\n#\n# 2024-05-01, version 1, of all\n\n" + PLAIN,
+    "a comment as wide as the table": "# a tool, 2024, of all\n" + PLAIN,
+    "a comment above R's table": "# of R\n" + quoted(PLAIN).replace(",", " "),
+    "a title above": "Photos of 2024\n\n" + PLAIN,
+    "titles above, as spreadsheets write them": "Photos of 2024,,\n,,\n" + PLAIN,
+    "a title with commas above semicolons": "Photos, by A, B and C\n" + PLAIN.replace(",", ";"),
+    "words and values above": "Project:,Höhle\nExported:,2024-05-01\n" + PLAIN,
+    "groups above names": "Image,,Annotation\n" + PLAIN,
     "pandas' row names": "".join(
         f"{n - 1 if n else 'Unnamed: 0'},{line}\n" for n, line in enumerate(PLAIN.splitlines())
     ),
@@ -96,6 +114,53 @@ def test_the_header_alone_says_the_same_names(way: str, tmp_path: Path) -> None:
         "label",
         "count",
     ]
+
+
+@pytest.mark.parametrize(
+    ("above", "says"),
+    [
+        ("Photos of 2024\n", "line 1, 'Photos of 2024'"),
+        ("\n# a\n# b\n\n", "line 2, '# a', and 1 more"),
+        ("Photos of 2024,,\n", "line 1, 'Photos of 2024,,'"),
+    ],
+)
+def test_what_stands_above_the_header_is_told_of(above: str, says: str, tmp_path: Path) -> None:
+    table, reading = read(tmp_path / "t.csv", above + PLAIN)
+    assert any(note.endswith(f"no row and left out: {says}") for note in reading.notes)
+    assert table["_place"][0] == f"t.csv line {above.count(chr(10)) + 2}"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("#file,species\na.jpg,fox\nb.jpg,hare\n", ["#file", "species"]),
+        ("#file,species,count\nsome,fox,many\na.jpg,fox,2\nb.jpg,fox,2\n", ["#file", "species", "count"]),
+        ("# file, species\na.jpg,fox\n", ["# file", "species"]),
+        ("file,species\nsome,fox\na.jpg,fox\nb.jpg,hare\n", ["file", "species"]),
+        ("site,species,count\nr1,fox,\nr2,hare,1\nr3,hare,2\n", ["site", "species", "count"]),
+        (
+            '"site","species","n"\n"a","A","fox",NA\n"b","B","hare",1\n"c","B","hare",1\n',
+            ["column_1", "site", "species", "n"],
+        ),
+        ("file name\nIMG 1.jpg\nIMG 2.jpg\n", ["file name"]),
+        ("species file\nfox a.jpg\nhare b.jpg\n", ["species file"]),  # of the file "fox a.jpg"?
+        ("Where,What\nfile,species\na.jpg,fox\nb.jpg,hare\n", ["Where", "What"]),
+    ],
+)
+def test_a_header_is_not_taken_for_a_title(text: str, names: list[str], tmp_path: Path) -> None:
+    table, reading = read(tmp_path / "t.csv", text)
+    assert table.columns[:-1] == names
+    assert not any("above the header" in note for note in reading.notes)
+
+
+def test_a_row_with_zeroes_in_it_is_damaged_and_costs_itself(tmp_path: Path) -> None:
+    text = "filepath,label\na.jpg,fo\0x\nb.jpg,hare\n" + "\0" * 50
+    table, reading = read(tmp_path / "t.csv", text)
+    assert table.drop("_place").rows() == [("b.jpg", "hare")]
+    assert [row.where for row in reading.rejected] == ["t.csv line 2", "t.csv line 4"]
+    assert "NUL bytes" in reading.describe_rejected()[0]
+    with pytest.raises(DataError, match="line 1, the header, has NUL"):
+        read(tmp_path / "t.csv", "file\0path,label\na.jpg,fox\n")
 
 
 @pytest.mark.parametrize(
