@@ -17,6 +17,7 @@ from trapline.images import (
     choose_box,
     crop_rectangle,
     fit,
+    load,
     prepare,
 )
 
@@ -209,3 +210,17 @@ def test_banners_are_cut_off_a_full_frame_if_asked_and_the_rest_fills_the_input(
     masked = prepare(tmp_path / "banners.png", size.model_copy(update={"cut_banners": False})).pixels
     assert (masked[0] == 0).all()
     assert (masked[-4:] == 0).all()
+
+
+def test_what_detectors_need_of_a_large_photo_is_decoded_and_cards_stay_as_they_are(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:800, :1200]
+    Image.fromarray(((rows + columns) % 256).astype(np.uint8)).save(tmp_path / "large.jpg", quality=95)
+    usual = Preprocessing(height=400, width=600)
+    assert "oversampling" not in usual.model_dump()
+    assert Preprocessing.model_validate_json(usual.model_dump_json()).oversampling == 2
+    sparing = Preprocessing(height=400, width=600, oversampling=1)
+    assert Preprocessing.model_validate_json(sparing.model_dump_json()) == sparing
+    halved = np.asarray(load(tmp_path / "large.jpg", min_side=(400, 600)).pixels)
+    assert halved.shape == (400, 600, 3)
+    np.testing.assert_array_equal(prepare(tmp_path / "large.jpg", sparing).pixels, halved)
+    assert not np.array_equal(prepare(tmp_path / "large.jpg", usual).pixels, halved)
