@@ -37,17 +37,18 @@ def mark_missing(
     return table
 
 
-def split_cells(cells: pl.Series, separator: str | None, file: str) -> pl.Series:
+def split_cells(cells: pl.Series, separator: str | None, file: str, more: Sequence[str] = ()) -> pl.Series:
     """The words of each cell, List(String): those that stand for a missing value are none; null stays null.
 
     Args:
         cells: as `read_table` gives them, of the name by which `not_missing` knows the column.
         separator: what stands between words; None where a cell is one.
         file: its name, for the note.
+        more: words besides `MISSING`.
     """
     if separator is None or cells.dtype == pl.Null:
         return cells.to_frame().select(pl.concat_list(cells.name).list.drop_nulls())[cells.name]
-    words = current_reading().missing_words(cells.name)
+    words = current_reading().missing_words(cells.name, more)
     split = cells.to_frame().select(
         pl.col(cells.name).str.split(separator).list.eval(pl.element().str.strip_chars().replace("", None))
     )[cells.name]

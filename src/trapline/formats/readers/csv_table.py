@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import polars as pl
 
+from trapline.catalog import as_name
 from trapline.errors import DataError, UsageError
 from trapline.formats.hidden import is_hidden
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import add_exif
+from trapline.formats.readers.label_columns import (
+    NO_WORDS,
+    describe_flags,
+    describe_label_columns,
+    flag_columns,
+    join_label_columns,
+    several_label_columns,
+)
 from trapline.formats.readers.on_disk import URL, look_up_paths
 from trapline.formats.readers.other_forms import as_on_disk
 from trapline.formats.readers.registry import reader
@@ -21,7 +31,7 @@ from trapline.formats.readers.taxon_columns import finest_taxon, name_taxa_toget
 from trapline.formats.time_columns import join_date_and_time
 from trapline.formats.videos import leave_out_videos
 from trapline.storage import safe_unzip, zip_names
-from trapline.tables import read_numbers, read_table, reject_rows, split_cells
+from trapline.tables import describe_lines, mark_missing, read_numbers, read_table, reject_rows, split_cells
 from trapline.taxonomy import PART_NAMES, RANKS
 
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
@@ -71,6 +81,12 @@ _TARGETS = {
 MAX_TABLE_BYTES = 2 * 1024**3
 _LOCATIONS_LOOK_LIKE_IDS = 5
 """Media that must each have one of its own before a column is taken for no location."""
+
+_NUMBERED = ("label", "species", "scientific_name", "common_name")
+_OF_MODELS = re.compile(r"score|prob|conf", re.IGNORECASE)
+_NAMES_A_FILE = r"\.[A-Za-z]\w{1,4}$"
+_MOST_TOTALS = 5
+"""Rows below or among those of media that may say something of all of them."""
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
@@ -124,8 +140,9 @@ def read_csv_table(
         source: the file, or a zip with it alone; a header line, then one row a media, or several where it
             has several labels.
         columns (ROLE=NAME): what a column is for, where its name is not a usual one, as in label=species; an
-            empty name means that there is none. Roles: path, folder (above it), label, location, deployment,
-            event, time, date, frame, split, id.
+            empty name means that there is none. Several names with commas between them are labels together,
+            as in label=species1,species2; the labels of columns of 0 and 1 are their names. Roles: path,
+            folder (above it), label, location, deployment, event, time, date, frame, split, id.
         label_separator: what stands between several labels in one cell.
         root: the folder that the paths start from, instead of the file's own.
         exif: take the times from the photos' EXIF data; the table has none.
@@ -141,25 +158,24 @@ def read_csv_table(
         UsageError: `columns` names something unknown, or times are both in the table and asked of EXIF.
     """
     table, folder = _read_source(source)
-    taken, notes = match_columns(table, columns or {}, source)
-    ranks = {} if label_separator is not None else _rank_columns(table, taken, columns or {})
-    if exif and "date" in taken and "date" not in (columns or {}) and "time" not in taken:
-        del taken["date"]  # stays a column of its own
-    if exif and {"time", "date"} & set(taken):
-        raise UsageError(
-            f"The table has times (column '{taken.get('time', taken.get('date'))}'), and --exif asks for "
-            "those of the photos. Leave one out; --column time= leaves out the table's."
-        )
+    asked = dict(columns or {})
+    together, unsure = _columns_together(table, asked)
+    if together:
+        asked["label"] = ""
+    taken, notes = match_columns(table.drop(together), asked, source)
+    notes += unsure
+    _refuse_second_header(table, taken, source)
+    if exif:
+        _refuse_two_times(taken, asked)
     folder = folder if root is None else Path(root)
-    rows = _select_columns(table, taken, ranks)
-    if ranks:
-        notes.append(_describe_ranks(ranks, rows["_label"]))
+    rows, more = _name_columns(table, taken, asked, together, label_separator, source)
+    notes += more
     rows = reject_rows(rows, pl.col("file_path").is_null(), "has no path")
     paths, more = look_up_paths(rows["file_path"], folder, source, asked=root is not None)
     if exif:
         paths, renamed = as_on_disk(paths, folder)
         more += renamed
-    rows = rows.with_columns(paths)
+    rows = _reject_totals(rows.with_columns(paths), folder)
     notes = [f"columns: {', '.join(f'{role} from {name!r}' for role, name in taken.items())}", *notes, *more]
     if "split" in rows.columns:
         rows = _read_parts(rows)
@@ -174,6 +190,98 @@ def read_csv_table(
     elif "_time_text" not in rows.columns:
         merged = [*merged, "no column holds times; --exif reads those of the photos"]
     return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
+
+
+def _columns_together(table: pl.DataFrame, asked: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """The columns that are labels together, and what to say where they may be a model's first answers."""
+    together = several_label_columns(table.columns, asked.get("label"), _NUMBERED)
+    if "label" in asked or not any(_OF_MODELS.search(name) for name in table.columns):
+        return together, []
+    listed = ",".join(together)
+    return [], [
+        f"{listed} stand beside scores and may be a model's answers: they are no labels (--column "
+        f"label={listed} takes them for some)"
+    ] if together else []
+
+
+def _refuse_two_times(taken: dict[str, str], asked: Mapping[str, str]) -> None:
+    """Refuse times that are both in the table and asked of EXIF; dates alone stay a column of their own."""
+    if "date" in taken and "date" not in asked and "time" not in taken:
+        del taken["date"]
+    if {"time", "date"} & set(taken):
+        raise UsageError(
+            f"The table has times (column '{taken.get('time', taken.get('date'))}'), and --exif asks for "
+            "those of the photos. Leave one out; --column time= leaves out the table's."
+        )
+
+
+def _name_columns(
+    table: pl.DataFrame,
+    taken: Mapping[str, str],
+    asked: Mapping[str, str],
+    together: list[str],
+    separator: str | None,
+    source: Path,
+) -> tuple[pl.DataFrame, list[str]]:
+    """The rows under the catalog's names, with `_label` or `labels` if there are any, and notes on these.
+
+    Args:
+        taken: role → column.
+        asked: what of it the user said.
+        together: columns that are labels together.
+        separator: what stands between several labels in one cell.
+    """
+    ranks = {} if separator is not None else _rank_columns(table, taken, asked)
+    table = _mark_no_words(table, [taken.get("label"), taken.get("location"), *ranks.values()], source)
+    rows = _select_columns(table.drop(together), taken, ranks)
+    if together:
+        labels = join_label_columns(table, together, separator, source.name)
+        return rows.with_columns(labels), [describe_label_columns(table, together)]
+    if ranks:
+        return rows, [_describe_ranks(ranks, rows["_label"])]
+    if "label" in taken:
+        return rows, []
+    return rows, describe_flags(flag_columns(table, list(_free(table.columns, taken))))
+
+
+def _mark_no_words(table: pl.DataFrame, names: list[str | None], source: Path) -> pl.DataFrame:
+    """The table with null where a label or location is a dash or a question mark alone."""
+    return mark_missing(table, [name for name in dict.fromkeys(names) if name], source.name, NO_WORDS)
+
+
+def _refuse_second_header(table: pl.DataFrame, taken: Mapping[str, str], source: Path) -> None:
+    """Refuse a table whose first row names the columns: the line above it has groups of them."""
+    first = [str(cell) for cell in table.drop("_place").row(0) if cell is not None] if table.height else []
+    path = table[taken["path"]]
+    if not first or str(path[0]).lower() not in USUAL_NAMES["path"]:
+        return
+    if table.height > 1 and path.slice(1).str.contains(_NAMES_A_FILE).all():
+        raise DataError(
+            f"{describe_lines(table.head(1))[0]} names the columns ({', '.join(first)}), and the line above "
+            "groups of them. Delete what stands above the names."
+        )
+
+
+def _reject_totals(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """The rows without those of totals and units: what they name as photo has no ending, and is not there."""
+    files = rows["file_path"].str.contains(_NAMES_A_FILE)
+    others = rows["file_path"].filter(~files)
+    if not 0 < len(others) <= _MOST_TOTALS or len(others) >= int(files.sum()):
+        return rows
+    there = [
+        path
+        for path, here in zip(others, as_on_disk(others, folder)[0], strict=True)
+        if _is_there(folder, here)
+    ]
+    reason = pl.format("names no photo: '{}' has no ending as all others have, and is not there", "file_path")
+    return reject_rows(rows, ~files & ~rows["file_path"].is_in(there), reason)
+
+
+def _is_there(folder: Path, path: str) -> bool:
+    try:
+        return (folder / as_name(path)).exists()
+    except (OSError, ValueError):  # no name of a file
+        return False
 
 
 def _select_columns(table: pl.DataFrame, taken: Mapping[str, str], ranks: Mapping[str, str]) -> pl.DataFrame:
@@ -333,7 +441,7 @@ def _one_row_a_media(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Put the rows of each path together, their labels in the order of the file."""
     if "_label" in rows.columns:
-        words = split_cells(rows["_label"].alias(column), separator, file)
+        words = split_cells(rows["_label"].alias(column), separator, file, NO_WORDS)
         rows = rows.with_columns(words.alias("labels")).drop("_label")
     remedy = "correct the table, or leave the column out with --column ROLE="
     together = one_row_a_media(rows, "file_path", tuple(_TARGETS.values()), remedy)

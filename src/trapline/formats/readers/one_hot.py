@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.errors import DataError
+from trapline.formats.readers.label_columns import YES_AND_NO
 from trapline.tables import (
     describe_line,
     read_number_table,
@@ -16,7 +17,6 @@ from trapline.tables import (
     with_lines,
 )
 
-_WRITTEN = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}
 _BITS = 62
 """Columns that are put into one integer to find the rows with the same labels."""
 
@@ -63,7 +63,7 @@ def _read_cells(path: Path, id_column: str) -> tuple[pl.DataFrame, list[str]]:
     classes = [name for name in given.columns if name not in (id_column, "_place")]
     given = reject_rows(given, pl.col(id_column).is_null(), f"has no {id_column}")
     number = {
-        name: pl.col(name).str.to_lowercase().replace_strict(_WRITTEN, default=None, return_dtype=pl.Int8)
+        name: pl.col(name).str.to_lowercase().replace_strict(YES_AND_NO, default=None, return_dtype=pl.Int8)
         for name in classes
     }
     if classes:

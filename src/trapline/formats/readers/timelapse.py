@@ -10,14 +10,23 @@ import polars as pl
 from trapline.catalog import normal_paths
 from trapline.errors import DataError, UsageError
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.label_columns import (
+    NO_WORDS,
+    describe_flags,
+    describe_label_columns,
+    flag_columns,
+    join_label_columns,
+    several_label_columns,
+)
 from trapline.formats.readers.registry import reader
 from trapline.formats.time_columns import join_date_and_time, read_instants
-from trapline.tables import read_header, read_numbers, read_table, reject_rows, split_cells
+from trapline.tables import mark_missing, read_header, read_numbers, read_table, reject_rows, split_cells
 
 _LABELS = ("species", "label", "animal", "taxon", "class")
 _LOCATIONS = ("station", "site", "location", "camera")
 _OFFSETS = ("UtcOffset", "UTCOffset")
 """Hours between the camera's clock and UTC, in which versions before 2.2.5 wrote DateTime beside it."""
+_NO_LABELS = ("DeleteFlag", "MarkForDeletion", "ImageQuality", "Dark")
 _OWN = ("File", "RelativePath", "RootFolder", "Folder", "DateTime", "Date", "Time", "_place")
 
 
@@ -44,13 +53,15 @@ def read_timelapse(
     """Timelapse CSV export: file, folder, time, and the columns of the template.
 
     Templates name their columns as they like: `columns` says which holds the label and which the location;
-    else the label is taken from Species, Label, Animal, Taxon or Class, the location from Station, Site,
-    Location or Camera. All other columns are kept. Several rows of one file (Timelapse's duplicates) are
+    else the label is taken from Species, Label, Animal, Taxon or Class, or from those of them with numbers
+    behind together (Species1, Species2), the location from Station, Site, Location or Camera. All other
+    columns are kept. Several rows of one file (Timelapse's duplicates) are
     several labels.
 
     Args:
         source: the CSV; paths start at its folder, which is where Timelapse writes it.
-        columns (ROLE=NAME): which column is the label or the location, where its name is not a usual one.
+        columns (ROLE=NAME): which column is the label or the location, where its name is not a usual one;
+            several with commas between them are labels together, of boxes that are ticked the boxes' names.
         label_separator: what stands between several labels in one cell.
         root: the folder that the paths start from, instead of the file's own.
 
@@ -66,14 +77,14 @@ def read_timelapse(
     unknown = sorted(set(asked) - {"label", "location"})
     if unknown:
         raise UsageError(f"Of a Timelapse CSV the columns label and location can be named, not {unknown[0]}.")
-    labels = _column(table, asked.get("label"), _LABELS, source)
     location = _column(table, asked.get("location"), _LOCATIONS, source)
     table = reject_rows(table, pl.col("File").is_null(), "names no file")
+    words, labelled, origin = _labels(table, asked.get("label"), label_separator, source)
+    if location is not None:
+        table = mark_missing(table, [location], source.name, NO_WORDS)
     folder = pl.col("RelativePath").fill_null("").str.strip_chars("/\\")
     path = pl.when(folder == "").then("File").otherwise(folder + "/" + pl.col("File"))
-    free = [name for name in table.columns if name not in (*_OWN, labels, location)]
-    cells = pl.Series("labels", [None] * table.height, pl.String) if labels is None else table[labels]
-    words = split_cells(cells, label_separator, source.name)
+    free = [name for name in table.columns if name not in (*_OWN, *labelled, location)]
     rows = table.select(
         path.alias("file_path"),
         "_place",
@@ -85,7 +96,8 @@ def read_timelapse(
     folder_above = source.parent if root is None else Path(root)
     rows = rows.with_columns(normal_paths(rows["file_path"], folder_above))
     rows, notes = _one_row_a_file(rows)
-    origin = f"labels from {labels!r}" if labels else "no labels: no column is named for them"
+    if not labelled:
+        notes += describe_flags(flag_columns(table, [name for name in free if name not in _NO_LABELS]))
     notes.insert(0, f"columns: {origin}, locations from {location!r}" if location else f"columns: {origin}")
     return Draft(
         rows.with_columns(pl.col("file_path").alias("media_id")),
@@ -93,6 +105,23 @@ def read_timelapse(
         f"Timelapse {source.name}",
         notes=notes,
     )
+
+
+def _labels(
+    table: pl.DataFrame, asked: str | None, separator: str | None, source: Path
+) -> tuple[pl.Series, list[str], str]:
+    """The labels of each row, List(String), the columns that they are of, and what to say of it."""
+    several = several_label_columns(table.columns, asked, _LABELS)
+    if several:
+        words = join_label_columns(table, several, separator, source.name)
+        return words, several, describe_label_columns(table, several)
+    column = _column(table, asked, _LABELS, source)
+    if column is None:
+        nothing = pl.Series("labels", [None] * table.height, pl.List(pl.String))
+        return nothing, [], "no labels: no column is named for them"
+    table = mark_missing(table, [column], source.name, NO_WORDS)
+    words = split_cells(table[column], separator, source.name, NO_WORDS)
+    return words, [column], f"labels from {column!r}"
 
 
 def _column(table: pl.DataFrame, asked: str | None, usual: tuple[str, ...], source: Path) -> str | None:
