@@ -37,8 +37,11 @@ ROOMS = {
 }
 """Room → its files; a file that fits several belongs to the last."""
 
-UNTESTED, SURVIVED = "no test", "survived"
-OUTCOMES = {0: SURVIVED, 5: UNTESTED, 33: UNTESTED, None: "not tried"}
+NOTICED, ENDLESS, SURVIVED, UNTESTED, UNTRIED = "noticed", "timed out", "survived", "no test", "not tried"
+OUTCOMES = {0: SURVIVED, 5: UNTESTED, 33: UNTESTED, 1: NOTICED, 3: NOTICED, 37: NOTICED} | dict.fromkeys(
+    (36, 24, 152, -24, 255), ENDLESS
+)
+"""mutmut's exit codes. Any other, of a run that was interrupted or crashed, tells nothing of the tests."""
 
 
 def main() -> int:
@@ -68,7 +71,7 @@ def outcomes() -> dict[str, tuple[Path, str]]:
     found = {}
     for path in sorted(Path("mutants/src").rglob("*.meta")):
         for name, code in json.loads(path.read_text())["exit_code_by_key"].items():
-            found[name] = path.with_suffix(""), OUTCOMES.get(code, "noticed")
+            found[name] = path.with_suffix(""), OUTCOMES.get(code, UNTRIED)
     return found
 
 
@@ -90,12 +93,10 @@ def report() -> float:
                 print(outcome, name, *change[1:], sep="\n    ")
         rooms[room][outcome] += 1
     total = sum(rooms.values(), Counter())
-    print(
-        "| room | mutants | noticed | equivalent | survived | not tried | score | equivalent ones counted |"
-    )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    shown = (NOTICED, ENDLESS, "equivalent", SURVIVED, UNTRIED)
+    print(f"| room | mutants | {' | '.join(shown)} | score | equivalent ones counted |")
+    print("| --- " * (len(shown) + 4) + "|")
     for room, counts in {**rooms, "all": total}.items():
-        shown = ("noticed", "equivalent", SURVIVED, "not tried")
         counts[SURVIVED] += counts.pop(UNTESTED, 0)
         numbers = " | ".join(str(counts[one]) for one in shown)
         print(
@@ -105,8 +106,10 @@ def report() -> float:
 
 
 def _score(counts: Counter[str], with_equivalent: bool = False) -> float:
-    tried = counts["noticed"] + counts[SURVIVED] + with_equivalent * counts["equivalent"]
-    return counts["noticed"] / tried if tried else 1.0
+    """The share noticed of those tried; who waits for a change that never ends notices it."""
+    noticed = counts[NOTICED] + counts[ENDLESS]
+    tried = noticed + counts[SURVIVED] + with_equivalent * counts["equivalent"]
+    return noticed / tried if tried else 1.0
 
 
 def _is_equivalent(change: tuple[str, str, str], known: dict[str, list[dict[str, str]]]) -> bool:
