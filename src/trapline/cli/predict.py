@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,22 +46,19 @@ def run(
     """Predict every photo of SOURCE and write one row for each. Run again to go on after an interruption."""
     from trapline import api
 
+    options: dict[str, Any] = {
+        "level": level,
+        "part": part,
+        "boxes": boxes,
+        "batch_size": batch_size,
+        "workers": workers,
+        "threads": threads,
+        "runtime": runtime,
+        "fresh": fresh,
+        "say": common.note,
+    }
     if dry_run:
-        guess = api.estimate(
-            model,
-            source,
-            output,
-            level=level,  # type: ignore[arg-type]
-            part=part,
-            boxes=boxes,
-            batch_size=batch_size,
-            workers=workers,
-            threads=threads,
-            runtime=runtime,
-            fresh=fresh,
-            say=common.note,
-        )
-        _show_estimate(guess, json)
+        _show_estimate(api.estimate(model, source, output, **options), json)
         return
     common.refuse_as_predictions(output, force)
     last: list[Progress] = []
@@ -78,22 +75,7 @@ def run(
             last[:] = [now]
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 
-        done = api.predict_to_file(
-            model,
-            source,
-            output,
-            level=level,  # type: ignore[arg-type]
-            part=part,
-            boxes=boxes,
-            batch_size=batch_size,
-            workers=workers,
-            threads=threads,
-            runtime=runtime,
-            fresh=fresh,
-            say=common.note,
-            progress=show,
-            boxes_progress=show_boxes,
-        )
+        done = api.predict_to_file(model, source, output, progress=show, boxes_progress=show_boxes, **options)
     _show_summary(done.summary, output, level, done.runtime, last[0] if last else None, json)
     if strict:
         done.refuse_failures()

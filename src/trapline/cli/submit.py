@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trapline.cli._common import Force, Json, print_json, refuse_to_overwrite
 
-
-class Fill(StrEnum):
-    """What to give an id without a prediction."""
-
-    uniform = "uniform"
-    prior = "prior"
+if TYPE_CHECKING:
+    from trapline.competitions import Submission
+    from trapline.competitions.code_execution import Checked, CodePackage
 
 
 def run(
@@ -42,9 +38,9 @@ def run(
         float, typer.Option(help="Keep probabilities at least this far from 0 and 1 (for log loss).")
     ] = 0.0,
     fill: Annotated[
-        Fill | None,
+        str | None,
         typer.Option(
-            help="Give ids without a prediction equal shares, or the mean of the other predictions."
+            help="Give ids without a prediction equal shares (uniform), or the mean of the others (prior)."
         ),
     ] = None,
     absent: Annotated[
@@ -77,44 +73,43 @@ def run(
     json: Json = False,
 ) -> None:
     """Write a competition's file from predictions, or package a model that writes it; check either."""
+    from trapline import api
     from trapline.errors import UsageError
 
     if (package is not None) + (check is not None) + check_only > 1:
         raise UsageError("--package, --check and --check-only are three things; ask for one of them.")
     if package is not None:
         refuse_to_overwrite(package, force)
-        _package(first, package, format_path, clip, absent, hours, json)
+        built = api.package(first, package, format_path=format_path, clip=clip, absent=absent, hours=hours)
+        _show_package(built, absent, json)
         return
     if check is not None:
         if output is not None:
             refuse_to_overwrite(output, force)
-        _check_package(check, first, output, hours, memory, disk, python, json)
+        limits = {"hours": hours, "memory": memory, "disk": disk}
+        _show_checked(api.check_package(check, first, output, python=python, **limits), json)
         return
     if format_path is None:
         raise UsageError("Name the competition's submission_format.csv after the predictions.")
     if check_only:
-        _check(first, format_path, json)
+        _show_problems(api.check_submission(first, format_path), first, format_path, json)
         return
     output = output or Path("submission.csv")
     refuse_to_overwrite(output, force)
-    _write(first, format_path, output, clip, fill, absent, json)
-
-
-def _write(
-    predictions: Path,
-    format_path: Path,
-    output: Path,
-    clip: float,
-    fill: Fill | None,
-    absent: float | None,
-    json: bool,
-) -> None:
-
-    from trapline import api
-
     written = api.submit(
-        predictions, format_path, output, clip=clip, fill=fill.value if fill else None, absent=absent
+        first,
+        format_path,
+        output,
+        clip=clip,
+        fill=fill,  # type: ignore[arg-type]
+        absent=absent,
     )
+    _show_written(written, format_path, fill, absent, json)
+
+
+def _show_written(
+    written: Submission, format_path: Path, fill: str | None, absent: float | None, json: bool
+) -> None:
     if json:
         print_json(vars(written))
         return
@@ -127,18 +122,7 @@ def _write(
         typer.echo(f"{written.unused} predictions were not asked for.")
 
 
-def _package(
-    model: Path,
-    output: Path,
-    format_path: Path | None,
-    clip: float,
-    absent: float | None,
-    hours: float,
-    json: bool,
-) -> None:
-    from trapline import api
-
-    built = api.package(model, output, format_path=format_path, clip=clip, absent=absent, hours=hours)
+def _show_package(built: CodePackage, absent: float | None, json: bool) -> None:
     if json:
         print_json(vars(built))
         return
@@ -151,21 +135,9 @@ def _package(
     typer.echo(f"Try it as the organisers would: trapline submit --check {built.path} DATA")
 
 
-def _check_package(
-    package: Path,
-    data: Path,
-    output: Path | None,
-    hours: float,
-    memory: float,
-    disk: float,
-    python: Path | None,
-    json: bool,
-) -> None:
+def _show_checked(outcome: Checked, json: bool) -> None:
     from dataclasses import asdict
 
-    from trapline import api
-
-    outcome = api.check_package(package, data, output, hours=hours, memory=memory, disk=disk, python=python)
     if json:
         print_json(asdict(outcome) | {"outcome": outcome.outcome.name})
     else:
@@ -182,10 +154,7 @@ def _check_package(
         raise typer.Exit(int(outcome.outcome))
 
 
-def _check(submission: Path, format_path: Path, json: bool) -> None:
-    from trapline import api
-
-    problems = api.check_submission(submission, format_path)
+def _show_problems(problems: list[str], submission: Path, format_path: Path, json: bool) -> None:
     if json:
         print_json({"path": str(submission), "problems": problems})
     for problem in problems if not json else []:

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import BOX, Catalog
@@ -14,7 +13,7 @@ from trapline.errors import DataError
 from trapline.images import CropPolicy
 from trapline.prediction.inputs import Input, inputs_of
 from trapline.prediction.journal import Batch, Journal
-from trapline.prediction.table import BOX_COLUMNS, FIXED, Level
+from trapline.prediction.table import BOX_COLUMNS, FIXED, Level, probability_columns
 
 _BATCHES_AT_HAND = 128
 """Frames of the journal that are kept decoded: rows of one run stand together, those of others elsewhere."""
@@ -50,7 +49,7 @@ def table_parts(
             statuses[at], reasons[at] = entry.status, entry.reason
             if entry.status == "ok":
                 numbers[at] = batch.probabilities[where]
-        yield _frame(inputs, level, statuses, reasons).hstack(_numbers(numbers, labels))
+        yield _frame(inputs, level, statuses, reasons).hstack(probability_columns(labels, numbers))
 
 
 class _Batches:
@@ -87,8 +86,3 @@ def _frame(
         columns[name] = [None if row.detection is None else row.detection[name] for row in inputs]
     columns["crop"] = [row.crop for row in inputs]
     return pl.DataFrame(columns, schema=FIXED | BOX_COLUMNS)
-
-
-def _numbers(numbers: npt.NDArray[np.float32], labels: list[str]) -> pl.DataFrame:
-    """A column a label, null where there is no number."""
-    return pl.from_numpy(numbers, schema=labels).with_columns(pl.all().fill_nan(None))

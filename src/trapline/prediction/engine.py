@@ -96,8 +96,8 @@ class RunEstimate:
     seconds: float
 
 
-class RunOptions(TypedDict, total=False):
-    """Of `predict_to_file`."""
+class EstimateOptions(TypedDict, total=False):
+    """Of `estimate`."""
 
     level: Level
     part: str | None
@@ -105,6 +105,11 @@ class RunOptions(TypedDict, total=False):
     workers: int | None
     fresh: bool
     limits: Limits
+
+
+class RunOptions(EstimateOptions, total=False):
+    """Of `predict_to_file`."""
+
     progress: Callable[[Progress], None] | None
 
 
@@ -181,7 +186,17 @@ def predict_to_file(
         TraplineError: the disk is full.
     """
     output = Path(output)
-    run, header = _prepare(model, inputs, output, level, part, batch_size, workers, fresh, limits)
+    run, header = _prepare(
+        model,
+        inputs,
+        output,
+        level=level,
+        part=part,
+        batch_size=batch_size,
+        workers=workers,
+        fresh=fresh,
+        limits=limits,
+    )
     with Journal(journal_path(output), header, fresh=fresh) as journal:
         wanted = run.count_not_done(journal.index())
         if run.whole_events:
@@ -202,24 +217,20 @@ def estimate(
     inputs: Catalog | Sequence[Path | str],
     output: Path | str,
     *,
-    level: Level = "media",
-    part: str | None = None,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    fresh: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
     sample: int = 64,
+    **options: Unpack[EstimateOptions],
 ) -> RunEstimate:
     """Time a sample of the media, spread evenly over those that are left; writes nothing.
 
     What a run needs once, such as starting the processes that decode, is timed apart and counted once. The
-    journal is only looked at, so an estimate may be made while a run is writing it.
+    journal is only looked at, so an estimate may be made while a run is writing it. The options are those of
+    `predict_to_file`.
     """
     output = Path(output)
-    run, header = _prepare(model, inputs, output, level, part, batch_size, workers, fresh, limits)
+    run, header = _prepare(model, inputs, output, **options)
     path, asked = journal_path(output), run.extent.asked
     wanted = np.ones(asked, np.bool_)
-    if path.is_file() and not fresh:
+    if path.is_file() and not options.get("fresh"):
         wanted = run.count_not_done(read_index(path, header))
     indices = np.flatnonzero(wanted)
     left = len(indices)
@@ -227,7 +238,7 @@ def estimate(
         return RunEstimate(asked, asked, 0, 0, 0.0)
     chosen = np.zeros(asked, np.bool_)
     chosen[indices[np.linspace(0, left - 1, min(sample, left)).astype(np.int64)]] = True
-    sampled = [row for batch in batches(run.catalog, run.crop, level, 1, chosen) for _, row in batch]
+    sampled = [row for batch in batches(run.catalog, run.crop, run.level, 1, chosen) for _, row in batch]
     run = replace(run, batch_size=min(header["batch_size"], len(sampled)))
     started = time.monotonic()
     run.warm_up(sampled[0], left)
@@ -252,12 +263,13 @@ def _prepare(
     model: ModelFile,
     inputs: Catalog | Sequence[Path | str],
     output: Path,
-    level: Level,
-    part: str | None,
-    batch_size: int | None,
-    workers: int | None,
-    fresh: bool,
-    limits: Limits,
+    *,
+    level: Level = "media",
+    part: str | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    fresh: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[_Run, dict[str, Any]]:
     """A run that is checked, and the header of its journal, which is not touched."""
     catalog = _check(model, inputs, output, part, level)

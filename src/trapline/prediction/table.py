@@ -81,9 +81,8 @@ def fixed_columns(level: Level) -> dict[str, pl.DataType]:
 
 def probability_columns(labels: Sequence[str], numbers: npt.NDArray[Any]) -> list[pl.Series]:
     """A column a label of numbers [N, labels], float32; null where there is no number."""
-    return [
-        pl.Series(label, numbers[:, index], pl.Float32).fill_nan(None) for index, label in enumerate(labels)
-    ]
+    frame = pl.from_numpy(numbers.astype(np.float32, copy=False), list(labels), orient="row")
+    return frame.with_columns(pl.all().fill_nan(None)).get_columns()
 
 
 def check_labels(labels: Sequence[str], level: Level) -> None:
