@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
 from trapline.arguments import Count, File, Folds, From, Whole, checked, refuse_own_input
 from trapline.errors import DataError, UsageError
@@ -503,36 +503,12 @@ def read(
         DataError: the source is missing, of no known format, or wrong; file and line are named.
         UsageError: there is no such reader, or it has no such option.
     """
+    given = _options_given(locals(), _NOT_OF_READERS)  # before there are other names than the arguments'
     from trapline.catalog import join_events as join
     from trapline.catalog import relabel
     from trapline.formats import join_boxes
     from trapline.formats import read as read_source
 
-    own: dict[str, object] = {
-        "columns": columns,
-        "label_separator": label_separator,
-        "encoding": encoding,
-        "not_missing": not_missing,
-        "strict": strict,
-        "root": root,
-        "location": location,
-        "location_level": location_level,
-        "pattern": pattern,
-        "levels": levels,
-        "label_from": label_from,
-        "label_names": label_names,
-        "part": part,
-        "classified_by": classified_by,
-        "event_labels": event_labels,
-        "keep_urls": keep_urls,
-        "unpack_to": unpack_to,
-        "blank": blank,
-        "timezone": timezone,
-        "exif": exif,
-        "time_format": time_format,
-        "clock_shifts": clock_shifts,
-    }
-    given = {name: value for name, value in own.items() if value is not None} | dict(options or {})
     gap = as_gap(event_gap, "--event-gap")
     catalog = read_source(Path(source), format=format, event_gap=gap, content=content, **given)
     if boxes is not None:
@@ -542,6 +518,23 @@ def read(
     if (most := as_gap(join_events, "--join-events")) is not None:
         catalog = join(catalog, most)
     return catalog
+
+
+_NOT_OF_READERS = ("source", "format", "boxes", "labels", "event_gap", "join_events", "content", "options")
+_NOT_OF_WRITERS = ("predictions", "catalog", "output", "format", "taxonomy", "force", "options")
+_PATHS = ("deployments", "metadata")
+"""Options of writers, which take no text for a path."""
+
+
+def _options_given(arguments: Mapping[str, Any], others: Collection[str]) -> dict[str, Any]:
+    """The options of a format among a function's arguments: what is given of them, and of a guest's own.
+
+    Args:
+        arguments: by name; `options` holds those of a format that another package has brought.
+        others: names of those that every format has.
+    """
+    own = {name: value for name, value in arguments.items() if name not in others and value is not None}
+    return own | dict(arguments["options"] or {})
 
 
 @checked
@@ -1542,22 +1535,11 @@ def write(
         UsageError: there is no such writer or option, or the output exists.
         DataError: the predictions are not of this catalog, or a file is wrong.
     """
+    given = _options_given(locals(), _NOT_OF_WRITERS)  # before there are other names than the arguments'
+    given |= {name: Path(path) for name, path in given.items() if name in _PATHS and isinstance(path, str)}
     from trapline.formats import write as write_format
 
     refuse_own_input(output, predictions, catalog, taxonomy, deployments, metadata)
-    own: dict[str, object] = {
-        "threshold": threshold,
-        "deployments": None if deployments is None else Path(deployments),
-        "timezone": timezone,
-        "metadata": None if metadata is None else Path(metadata),
-        "media_prefix": media_prefix,
-        "file_public": file_public,
-        "leave_out": leave_out,
-        "mode": mode,
-        "naming": naming,
-        "layout": layout,
-        "interval": interval,
-    }
     loaded = as_predictions(predictions)
     return write_format(
         loaded,
@@ -1566,7 +1548,7 @@ def write(
         format=format,
         taxonomy=_taxonomy(taxonomy),
         force=force,
-        **({name: value for name, value in own.items() if value is not None} | dict(options or {})),
+        **given,
     )
 
 
