@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -198,13 +199,8 @@ def _last(path: str) -> str:
 
 def _common_end(one: str, other: str) -> int:
     """How many of the last parts of two paths are the same."""
-    parts = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
-    count = 0
-    for left, right in parts:
-        if left != right:
-            break
-        count += 1
-    return count
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _ends(path: str) -> Iterator[str]:

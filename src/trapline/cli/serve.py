@@ -88,8 +88,8 @@ def run(
     """Serve MODELs: REST, Open Inference Protocol, TensorFlow Serving, and a page to drop photos on."""
     from trapline.errors import require
 
-    for package, purpose in (("fastapi", "Serving"), ("uvicorn", "Serving"), ("grpc", "Serving")):
-        require(package, "serve", purpose)
+    for package in ("fastapi", "uvicorn", "grpc"):
+        require(package, "serve", "Serving")
     from trapline.models import TfSignature
     from trapline.serving import Ports, Settings, configure_log, serve
 
