@@ -1,6 +1,6 @@
 """zamba's own MegadetectorLite on a folder of photos: its class, eager PyTorch, photo by photo.
 
-Photos are decoded whole by Pillow, as zamba's own image code does, and given as BGR, with which the network
+Photos are decoded whole by Pillow (zamba has the class for frames of videos) and given as BGR, with which it
 finds more. Waits for a line on standard input, looks at all photos once, prints the seconds; again for each
 line. usage: published_detector.py FOLDER THREADS ANSWERS (JSON: x, y, width, height, confidence)
 """
