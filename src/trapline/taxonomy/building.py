@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trapline.errors import DataError
-from trapline.taxonomy.names import RANKS, Kind, Rank, plain, scientific
+from trapline.taxonomy.names import RANKS, Kind, Rank, plain, scientific, undetermined, without_author
 from trapline.taxonomy.tree import Label, Taxon, Taxonomy
 
 
@@ -68,16 +68,31 @@ def build(rows: Sequence[Row], source: str) -> Taxonomy:
 
 
 def full_names(lineage: dict[Rank, str]) -> dict[Rank, str]:
-    """The scientific names of a lineage, epithets put behind the genus or species they belong to."""
+    """The scientific names of a lineage, epithets put behind the genus or species they belong to.
+
+    Authors are left out, and a species that is not determined (`sp.`) is its genus.
+    """
     names: dict[Rank, str] = {}
     for rank in RANKS:
-        name = scientific(lineage.get(rank, ""))
+        written = lineage.get(rank, "")
+        if rank == "species" and (genus := undetermined(written)) is not None:
+            if genus:
+                names.setdefault("genus", scientific(genus))
+            continue
+        name = scientific(_without_author(written, rank))
         broader = names.get("genus") if rank == "species" else names.get("species")
         if name and rank in ("species", "subspecies") and broader and " " not in name:
             name = f"{broader} {name.lower()}"
         if name:
             names[rank] = name
     return names
+
+
+def _without_author(name: str, rank: Rank) -> str:
+    """See `without_author`; of a subspecies the third word is no author (`Canis lupus Dingo`)."""
+    short = without_author(name)
+    words = len(name.replace("_", " ").split())
+    return name if rank == "subspecies" and words == 3 and " " in short else short
 
 
 def _add_lineage(nodes: dict[str, _Node], row: Row) -> None:

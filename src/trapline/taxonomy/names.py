@@ -43,6 +43,16 @@ _KIND_OF_NAME: dict[str, Kind] = {
     "other": "other",
 }
 
+_PARTICLES = "de|da|do|du|del|della|den|der|des|di|la|le|van|von|zu"
+_EPITHET = rf"(?!(?:{_PARTICLES})\b)[a-z][a-z-]+"
+_AUTHOR = rf"(?:(?:{_PARTICLES}) )*(?:[dl]['’])?[A-ZÀ-ÖØ-Þ][^\s,&]*"
+_BINOMIAL_AND_AUTHOR = re.compile(rf"^([A-Z][a-z-]+ {_EPITHET}(?: {_EPITHET})?),? \(?{_AUTHOR}")
+_NAME_AUTHOR_YEAR = re.compile(
+    rf"^([A-Z][a-z-]+|{_EPITHET}(?: {_EPITHET})?),? "
+    rf"\(?{_AUTHOR}(?:(?: |, | & | and | et ){_AUTHOR})*(?: et al\.?)?,? \d{{4}}\)?$"
+)
+_UNDETERMINED = re.compile(r"^(?:(\w[\w-]*) )?(?:sp|spp|ssp|indet|cf|aff)\.?(?: .*)?$", re.IGNORECASE)
+
 
 def plain(name: str) -> str:
     """A name for comparing: without case, accents in one form, underscores and runs of spaces one space."""
@@ -61,6 +71,25 @@ def group_spelt_alike(names: Iterable[str]) -> list[tuple[str, ...]]:
 def scientific(name: str) -> str:
     """A scientific name as it is written: one capital in front, spaces for underscores."""
     return " ".join(name.replace("_", " ").split()).capitalize()
+
+
+def without_author(name: str) -> str:
+    """A scientific name without who described it, and when: `Lepus europaeus Pallas, 1778` is a species.
+
+    An author stands with a capital or in brackets behind an epithet; behind a name of one word only together
+    with a year, as `Lepus Europaeus` may be a species all the same.
+    """
+    spaced = " ".join(name.replace("_", " ").split())
+    match = _BINOMIAL_AND_AUTHOR.match(spaced) or _NAME_AUTHOR_YEAR.match(spaced)
+    return match[1] if match else name
+
+
+def undetermined(name: str) -> str | None:
+    """The genus of a name that stops at it (`Lepus sp.`, `Lepus cf. timidus`), empty where it names none
+    (`sp.`); None for all other names.
+    """
+    match = _UNDETERMINED.match(" ".join(name.replace("_", " ").split()))
+    return (match[1] or "") if match else None
 
 
 def default_kind(label: str) -> Kind | None:

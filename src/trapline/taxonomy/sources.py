@@ -11,7 +11,17 @@ from pathlib import Path
 from trapline.errors import DataError, UsageError
 from trapline.tables import read_table
 from trapline.taxonomy.building import Row, build, full_names
-from trapline.taxonomy.names import KINDS, RANKS, Kind, Rank, default_kind, part_of, plain, scientific
+from trapline.taxonomy.names import (
+    KINDS,
+    RANKS,
+    Kind,
+    Rank,
+    default_kind,
+    part_of,
+    plain,
+    scientific,
+    without_author,
+)
 from trapline.taxonomy.tree import Taxonomy
 
 MAX_BYTES = 64 * 1024**2
@@ -47,7 +57,8 @@ def taxonomy_from_csv(path: Path | str, *, only: Mapping[str, str] | None = None
     """Read one row a label: `label`, the ranks, and optionally more.
 
     Columns: `label` (required), any of `class`, `order`, `family`, `genus`, `species`, `subspecies` (at least
-    one; a species may be the whole binomial or the epithet), `common_name`, `rank` (checked against the last
+    one; a species may be the whole binomial or the epithet, authors are left out, and one that is `sp.` is
+    its genus), `common_name`, `rank` (checked against the last
     filled column), `kind` (see `KINDS`), `synonyms` (separated by `|`), `uuid`. Others are left alone.
 
     Args:
@@ -96,7 +107,9 @@ def _csv_row(values: Mapping[str, str], where: str) -> Row:
             f"{where} says the rank is {rank_text}, but the finest column that it fills is "
             f"{finest or 'none'}."
         )
-    synonyms = tuple(scientific(name) for name in values.get("synonyms", "").split("|") if name.strip())
+    synonyms = tuple(
+        scientific(without_author(name)) for name in values.get("synonyms", "").split("|") if name.strip()
+    )
     kind, common_name, uuid = _kind(values, lineage, where), values.get("common_name"), values.get("uuid")
     return Row(where, values["label"], kind, lineage, common_name or None, synonyms, uuid or None)
 

@@ -105,6 +105,43 @@ def test_a_file_that_is_no_taxonomy_is_named(tmp_path: Path, text: str) -> None:
         taxonomy_from_csv(csv_file(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("genus", "species", "taxon"),
+    [
+        ("Lepus", "Lepus europaeus Pallas, 1778", "Lepus europaeus"),
+        ("Lepus Linnaeus, 1758", "europaeus Pallas, 1778", "Lepus europaeus"),
+        ("Lepus", "Lepus capensis de Winton 1898", "Lepus capensis"),
+        ("Vulpes", "Vulpes vulpes (L.)", "Vulpes vulpes"),
+        ("Eira", "Eira barbara É. Geoffroy Saint-Hilaire", "Eira barbara"),
+        ("Sus", "Sus scrofa Erxleben & Müller, 1777", "Sus scrofa"),
+        ("", "Lepus_europaeus_Pallas,_1778", "Lepus europaeus"),
+        ("Canis", "Canis lupus", "Canis lupus"),
+        ("Lepus", "Lepus Europaeus", "Lepus europaeus"),
+        ("LEPUS", "LEPUS EUROPAEUS", "Lepus europaeus"),
+        ("Lepus", "sp.", "Lepus"),
+        ("Lepus", "Lepus spp.", "Lepus"),
+        ("", "Lepus sp.", "Lepus"),
+        ("Lepus", "Lepus cf. timidus", "Lepus"),
+        ("Lepus", "Lepus sp. (juvenile)", "Lepus"),
+        ("Genetta", "Genetta genetta", "Genetta genetta"),
+    ],
+)
+def test_a_name_is_read_without_its_author_and_an_undetermined_one_is_its_genus(
+    genus: str, species: str, taxon: str, tmp_path: Path
+) -> None:
+    path = csv_file(tmp_path, f'label,genus,species\nanimal,"{genus}","{species}"\n')
+    tree = taxonomy_from_csv(path)
+    assert tree.labels["animal"].taxon == taxon
+    assert set(tree.taxa) <= {taxon, taxon.split()[0]}
+
+
+def test_a_subspecies_in_capitals_is_no_author(tmp_path: Path) -> None:
+    rows = "label,genus,species,subspecies\ndingo,Canis,lupus,Canis lupus Dingo\n"
+    rows += 'wolf,Canis,lupus,"Canis lupus lupus Linnaeus, 1758"\n'
+    tree = taxonomy_from_csv(csv_file(tmp_path, rows))
+    assert {tree.labels[name].taxon for name in tree.labels} == {"Canis lupus dingo", "Canis lupus lupus"}
+
+
 def test_one_set_of_several_can_be_read_alone(tmp_path: Path) -> None:
     text = "label,set,genus\ncat,one,Felis\ncat,two,Lynx\n"
     path = csv_file(tmp_path, text)
