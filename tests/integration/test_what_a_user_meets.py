@@ -44,6 +44,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["predict", "photo.jpg", "catalog.parquet"], "is no model but a picture"),
         (["show", "empty.onnx"], "is no model but an empty file"),
         (["show", "photos"], "photos is a folder; name the model file in it"),
+        (["predict", "photos", "catalog.parquet"], "photos is a folder; name the model file in it"),
+        (["evaluate", "catalog.parquet", "photos"], "photos is no table of predictions but a folder"),
         (["evaluate", "catalog.parquet", "labels.csv"], "labels.csv.json"),
         (["evaluate", "catalog.parquet", "catalog.parquet"], "it is a catalog"),
         (["evaluate", "catalog.parquet", "photo.jpg"], "is no table of predictions but a picture"),

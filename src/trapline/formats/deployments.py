@@ -102,11 +102,17 @@ def _deployment(
     end = _moment(row, "deploymentEnd", zone, order, time(23, 59, 59), where)
     if end < start:
         raise DataError(f"{where}: the deployment {name} ends ({end}) before it starts ({start}).")
+    latitude, longitude = (_degrees(row, degrees, axis, where) for axis in _DEGREES)
+    if latitude == longitude == 0:
+        raise DataError(
+            f"{where}: latitude and longitude are both 0, in the Atlantic: so programs write what they "
+            "do not know. Give those of the camera."
+        )
     return Deployment(
         name,
         row.get("locationID"),
-        _degrees(row, degrees, "latitude", where),
-        _degrees(row, degrees, "longitude", where),
+        latitude,
+        longitude,
         start,
         end,
         row,
@@ -118,6 +124,8 @@ def _degrees(
 ) -> float:
     """The number, whose text in the row is then with a point."""
     value, limit = degrees[name], _DEGREES[name]
+    if row[name] is None:
+        raise DataError(f"{where}: the {name} is empty; degrees are needed, coarse ones do.")
     if value is None or not -limit <= value <= limit:
         raise DataError(f"{where}: the {name} is {row[name]!r}, not degrees from -{limit:g} to {limit:g}.")
     row[name] = (row[name] or "").replace(",", ".")

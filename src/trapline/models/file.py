@@ -135,8 +135,6 @@ class ModelFile:
     ) -> None:
         self.path = Path(path)
         self._file = self.path.absolute()  # a notebook may change its folder
-        if self.path.is_dir():
-            raise DataError(f"{self.path} is a folder; name the model file in it (model.onnx).")
         if not self.path.exists():
             raise DataError(f"There is no model file at {self.path}. `trapline train` makes one.")
         self._open(read_tried(self.path, "model", runtime, trial), threads, runtime)

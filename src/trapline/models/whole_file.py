@@ -23,6 +23,8 @@ def open_whole(path: Path) -> Iterator[BufferedReader]:
     Raises:
         DataError: it is none, cannot be read, is empty or too large.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the model file in it (model.onnx).")
     try:
         # without waiting: to open a pipe that nobody writes to would take for ever
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -277,7 +277,7 @@ class Predictions:
             DataError: missing, not predictions, or a CSV whose `.json` beside it is gone.
         """
         path = Path(path)
-        if not path.is_file():
+        if not (path.is_file() or path.is_dir()):
             raise DataError(f"There are no predictions at {path}. Make them with `trapline predict`.")
         beside = path.with_name(path.name + ".json")
         kind = kind_of(path)

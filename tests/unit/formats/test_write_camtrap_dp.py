@@ -217,6 +217,8 @@ def test_metadata_that_the_profile_of_the_standard_forbids_are_refused(
             "has both deployment_id and deploymentID",
         ),
         (("46.5,", "146.5,"), "line 2: the latitude is '146.5'"),
+        (("46.5,", ","), "line 2: the latitude is empty"),
+        (("46.5,6.25", "0.0,0"), "line 2: latitude and longitude are both 0"),
         (("2021-02-01,", "yesterday,"), "line 2: deploymentStart is 'yesterday'"),
         (("2021-02-01,", "2022-02-01,"), "line 2.*ends .* before it starts"),
         (("d-south,south", "d-north,south"), "more than one row of the deployment 'd-north'"),
