@@ -115,7 +115,7 @@ def test_every_reader_counts_videos_names_them_and_keeps_the_photos(
 
 
 def test_a_source_without_videos_says_nothing_of_them(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("path,label\na.mp4.jpg,fox\nmp4/b.jpg,hare\nmp4,hare\n")
+    (tmp_path / "labels.csv").write_text("path,label\na.mp4.jpg,fox\nmp4/b.jpg,hare\nmp4.jpg,hare\n")
     catalog = read(tmp_path / "labels.csv")
     assert len(catalog) == 3
     assert catalog.facts.videos is None
