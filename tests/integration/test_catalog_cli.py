@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from trapline.catalog import Catalog, summarise
 from trapline.cli import main
 from trapline.errors import TraplineWarning
+from trapline.prediction import Predictions
+from trapline.prediction.table import fixed_columns
 from trapline.recipes import resolve_recipe
 from trapline.training.selection import select_media
 
@@ -27,6 +30,36 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def test_photos_renamed_after_they_were_labelled_are_judged_by_their_content(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = table.parent
+    labelled, card, truth = (root / f"{name}.parquet" for name in ("labelled", "card", "truth"))
+    command(["catalog", str(table), "--check", "full", "-o", str(labelled)])
+    (root / "card").mkdir()
+    for number in range(60):
+        (root / f"p{number}.jpg").rename(root / "card" / f"new-{59 - number}.jpg")
+    command(["catalog", str(root / "card"), "--check", "none", "-o", str(card)])
+    ids = Catalog.load(card).table["media_id"]
+    fixed = pl.DataFrame({"media_id": ids, "file_path": ids, "status": "ok"})
+    fixed = fixed.select(
+        pl.col(name) if name in fixed.columns else pl.lit(None, kind).alias(name)
+        for name, kind in fixed_columns("media").items()
+    )
+    labels = ("fox", "[hare]", "blank")
+    was = [59 - int(Path(one).stem.removeprefix("new-")) for one in ids]
+    numbers = {label: [float(n % 3 == index) for n in was] for index, label in enumerate(labels)}
+    rows = fixed.hstack(pl.DataFrame(numbers, schema=dict.fromkeys(labels, pl.Float32)))
+    Predictions(rows, labels, "media", "f" * 64, "single-label").save(root / "p.parquet")
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(labelled), str(root / "p.parquet")])
+    assert "--labels LABELLED.parquet" in " ".join(capsys.readouterr().err.split())
+    command(["catalog", str(card), "--labels", str(labelled), "--check", "none", "-o", str(truth)])
+    capsys.readouterr()
+    command(["evaluate", str(truth), str(root / "p.parquet"), "--json"])
+    assert json.loads(capsys.readouterr().out)["metrics"]["accuracy"]["value"] == 1
 
 
 def test_catalog_then_split_then_links(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,7 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
         raise DataError(
             f"None of the {len(labelled):,} labelled photos of {labelled.source} is one of the catalog: "
             f"neither by content nor by name (the first is {unknown['file_path'][0]})."
+            f"{_describe_unknown(catalog)}{_describe_unknown(labelled)}"
         )
     labels = labelled.table.select("labels").with_row_index("labelled")
     joined = owners.join(labels, on="labelled", maintain_order="left")
@@ -65,6 +66,18 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
         )
     filled = table.with_columns(pl.coalesce("labels_new", "labels").alias("labels")).drop("row", "labels_new")
     return catalog.with_table(filled, replace(catalog.facts, notes=(*catalog.facts.notes, note)))
+
+
+def _describe_unknown(catalog: Catalog) -> str:
+    """For people: that photos cannot be known by their content, and what helps; empty where all can."""
+    unknown = sum(size_of(file) is None for file in media_files(catalog))
+    if not unknown:
+        return ""
+    return (
+        f" Of {unknown:,} of the photos of {catalog.source} the content is not known: they are not at "
+        f"{catalog.root}, and it was not kept. Where they are now says `trapline catalog CATALOG --root "
+        "FOLDER`; `--content` keeps it."
+    )
 
 
 def _owners(catalog: Catalog, labelled: Catalog) -> pl.DataFrame:

@@ -57,7 +57,9 @@ def run(
     check: Annotated[
         str | None,
         typer.Option(
-            "--check", help="quick: files there and equal; full: decode them all; none. [default: quick]"
+            "--check",
+            help="quick: files there and equal; full: decode them all, and keep --content; none. "
+            "[default: quick]",
         ),
     ] = None,
     json: Json = False,
@@ -81,7 +83,7 @@ def run(
         labels=labels,
         event_gap=event_gap,
         join_events=join_gap,
-        content=content,
+        content=content or (check == "full" and output is not None),  # which reads them whole anyhow
         options=options,
     )
     if options.get("exif") or check in ("quick", "full"):  # asked of the photos, not only of a table

@@ -134,7 +134,10 @@ def match(
     if unmatched and not allow_unmatched:
         raise DataError(
             f"{len(unmatched)} predictions are for media that are not in the catalog: {_some(unmatched)}. "
-            "Judge them with the catalog they were made from, or allow unmatched media (--allow-unmatched)."
+            "Judge them with the catalog they were made from, or allow unmatched media (--allow-unmatched). "
+            "Where photos were renamed or moved in between, `trapline catalog PREDICTED.parquet --labels "
+            "LABELLED.parquet -o truth.parquet` puts the labels on those that were predicted, by content; "
+            "judge with that."
         )
     known = chosen.table.filter(pl.col("labels").is_not_null())
     labelled = _inside_the_node(known, predictions)

@@ -74,6 +74,13 @@ def test_another_photo_of_the_same_name_takes_no_label_from_one_that_is_known_by
     assert relabel(catalog, moved).table["labels"].to_list() == [["fox"], ["hare"]]
 
 
+def test_where_contents_are_not_known_that_is_said_with_what_helps(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "photos", [("1", b"one", None)])
+    gone = catalog_of(tmp_path / "s", [("fox/9", None, ["fox"])])
+    with pytest.raises(DataError, match=r"Of 1 of the photos of .* the content is not known.*--content"):
+        relabel(catalog, gone)
+
+
 def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
     catalog = catalog_of(tmp_path / "photos", [("1", b"one", None)])
     with pytest.raises(DataError, match="neither by content nor by name"):
