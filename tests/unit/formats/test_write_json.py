@@ -164,6 +164,7 @@ def test_coco_camera_traps_are_read_back(level: str, scene: Any, tmp_path: Path)
     assert document["categories"][0] == {"id": 0, "name": "empty"}
     assert len(set(ids)) == len(ids)
     images = {image["id"] for image in document["images"]}
+    assert all((image["width"], image["height"]) == (200, 100) for image in document["images"])
     assert len({a["id"] for a in document["annotations"]}) == len(document["annotations"])
     for annotation in document["annotations"]:
         assert annotation["image_id"] in images
@@ -196,6 +197,7 @@ def test_boxes_of_photos_that_cannot_be_measured_are_said_to_be_lost(scene: Any,
     made.catalog.path("north/a 1 !!.jpg").unlink()
     report = write(made.predictions, made.catalog, tmp_path / "c.json", format="coco-camera-traps")
     assert any("boxes of 1 photos" in lost for lost in report.lost)
+    assert any("1 photos have no width and height" in note for note in report.notes)
     document = json.loads((tmp_path / "c.json").read_text())
     assert not any("bbox" in annotation for annotation in document["annotations"])
 

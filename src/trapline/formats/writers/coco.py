@@ -30,9 +30,10 @@ EMPTY_ID = 0
 def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     """COCO Camera Traps JSON: images, sequences, and one annotation an answer.
 
-    Predictions of boxes get their box in pixels: the photo's size is read from its file. Predictions of
-    events are marked as `sequence_level_annotation`. A failed photo is `corrupt` and has no annotation; one
-    where no label passes has none either.
+    Every photo's width and height, as it stands upright, is read from its file; a photo whose file cannot be
+    read has neither, and predictions of boxes lose their box there. Predictions of events are marked as
+    `sequence_level_annotation`. A failed photo is `corrupt` and has no annotation; one where no label passes
+    has none either.
 
     Args:
         job: what is to be written.
@@ -41,7 +42,7 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     entries, notes = observe_media(job, threshold)
     ids = _category_ids(job)
     lengths = Counter(entry.media["event_id"] for entry in entries if entry.media["event_id"] is not None)
-    sizes = {entry.media["media_id"]: _size(job, entry) for entry in entries if _has_boxes(entry)}
+    sizes = {entry.media["media_id"]: _size(job, entry) for entry in entries}
     first = _first_frames(entries)
     images = [_image(entry, lengths, first, sizes) for entry in entries]
     annotations = [annotation for entry in entries for annotation in _annotations(job, entry, ids, sizes)]
@@ -62,8 +63,11 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, "they have no annotation"
     )
-    unread = sum(size is None for size in sizes.values())
+    unsized = [entry for entry in entries if sizes[entry.media["media_id"]] is None]
+    unread = sum(map(_has_boxes, unsized))
     lost = [f"the boxes of {unread} photos whose size cannot be read"] if unread else []
+    if unsized:
+        notes.append(f"{len(unsized)} photos have no width and height: their files cannot be read")
     notes += [f"'{label}' is called 'empty' (category 0)" for label in sorted(blank - {"empty"})]
     notes.append(f"{len(annotations)} annotations")
     return Written(len(images), "images", lost, notes, [job.output.name])
