@@ -24,6 +24,17 @@ def category_of(detection: Mapping[str, Any], categories: Mapping[str, str]) -> 
     return name.strip().lower() if name.strip().lower() in _USUAL else name
 
 
+def categories_by_id(categories: object) -> object:
+    """Categories as names by id, also where they are a list of both, as of MegaDetector's conversion of CSV.
+
+    What has neither form, or an id twice, is handed back as it is, for the caller to refuse.
+    """
+    if not isinstance(categories, list) or not all(isinstance(one, dict) for one in categories):
+        return categories
+    named = {id_text(one.get("id")): one.get("name") for one in categories}
+    return named if len(named) == len(categories) and None not in named else categories
+
+
 def detections_of(entry: Mapping[str, Any]) -> list[Any] | None:
     """The detections of an image; None where it has no list of them, or an empty one because it failed."""
     detections = entry.get("detections")

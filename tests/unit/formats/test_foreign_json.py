@@ -203,6 +203,27 @@ def test_the_usual_categories_are_known_in_any_case(tmp_path: Path, name: str, k
     assert read_answers(path, three(tmp_path)).predictions.labels == (kept,)
 
 
+CONVERTED = [{"id": 0, "name": "empty"}, {"id": 1, "name": "animal"}]
+"""MegaDetector's own conversion of its CSV writes its categories as a list."""
+
+
+def test_categories_in_a_list_are_read_as_those_by_id(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.json", MD | {"detection_categories": CONVERTED})
+    assert join_boxes(three(tmp_path), path).table["boxes"][0][0]["category"] == "animal"
+    assert read_answers(path, three(tmp_path)).predictions.labels == ("animal",)
+
+
+@pytest.mark.parametrize(
+    "wrong", [["animal"], [{"id": 1, "name": "animal"}, {"id": "1", "name": "person"}], [{}]]
+)
+def test_categories_that_are_no_names_by_id_are_refused(tmp_path: Path, wrong: Any) -> None:
+    path = written(tmp_path / "m.json", MD | {"detection_categories": wrong})
+    with pytest.raises(DataError, match="'detection_categories' are no names by id"):
+        join_boxes(three(tmp_path), path)
+    with pytest.raises(DataError, match="lacks 'images' or their categories"):
+        read_answers(path, three(tmp_path))
+
+
 def detections(folder: Path, *entries: dict[str, Any]) -> Path:
     images = [{"file": f"{number}.jpg"} | entry for number, entry in enumerate(entries)]
     return written(folder / "md.json", MD | {"images": images})

@@ -9,7 +9,13 @@ from typing import Any
 from trapline.catalog import as_foreign_text
 from trapline.errors import DataError, UsageError
 from trapline.formats.answers.registry import VERIFIED, ToolAnswers, answer_reader, usable_entries
-from trapline.formats.detections import category_of, confidence_of, detections_of, is_verified
+from trapline.formats.detections import (
+    categories_by_id,
+    category_of,
+    confidence_of,
+    detections_of,
+    is_verified,
+)
 from trapline.formats.json_file import as_number, id_text, keys_at_the_start, read_json_object
 from trapline.taxonomy import BLANK
 
@@ -34,12 +40,12 @@ def read_megadetector_answers(source: Path, *, threshold: float = 0.2) -> ToolAn
     """
     _check_threshold(threshold)
     document = read_json_object(source)
-    entries, categories = document.get("images"), document.get("detection_categories")
+    entries, categories = document.get("images"), categories_by_id(document.get("detection_categories"))
     if not isinstance(entries, list) or not isinstance(categories, dict):
         raise DataError(
             f"{source} is not in MegaDetector's batch format: it lacks 'images' or their categories."
         )
-    kinds, classes = _texts(categories), _texts(document.get("classification_categories"))
+    kinds, classes = _texts(categories), _texts(categories_by_id(document.get("classification_categories")))
     info = document.get("info")
     info = info if isinstance(info, dict) else {}
     tools = [as_foreign_text(info.get(key)) for key in ("detector", "classifier")]

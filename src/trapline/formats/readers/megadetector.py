@@ -13,7 +13,13 @@ from pydantic import JsonValue
 
 from trapline.catalog import BOX, Catalog, JoinedBoxes, as_foreign_text
 from trapline.errors import DataError
-from trapline.formats.detections import category_of, confidence_of, detections_of, is_verified
+from trapline.formats.detections import (
+    categories_by_id,
+    category_of,
+    confidence_of,
+    detections_of,
+    is_verified,
+)
 from trapline.formats.json_file import as_number, id_text, json_start, read_json_object
 from trapline.formats.naming import match_names
 from trapline.formats.readers.draft import Draft, add_reading
@@ -54,8 +60,7 @@ def read_megadetector(source: Path, *, root: Path | str | None = None) -> Draft:
     Raises:
         DataError: not a MegaDetector batch file, or a photo is named twice with other boxes.
     """
-    document = read_json_object(source)
-    _check_form(source, document)
+    document = _read_document(source)
     entries = _usable_entries(source, document["images"])
     boxes = _boxes(entries, document["detection_categories"])
     folder = source.parent if root is None else Path(root)
@@ -163,8 +168,7 @@ def join_boxes(catalog: Catalog, path: Path | str, *, strict: bool = False) -> C
 def _join_boxes(catalog: Catalog, path: Path) -> Catalog:
     from trapline.images import is_video
 
-    document = read_json_object(path)
-    _check_form(path, document)
+    document = _read_document(path)
     entries = _usable_entries(path, document["images"])
     files = [str(entry["file"]) for entry in entries]
     paths = catalog.table["file_path"].unique(maintain_order=True).to_list()
@@ -207,6 +211,20 @@ def _join_boxes(catalog: Catalog, path: Path) -> Catalog:
     return catalog.with_table(filled, facts)
 
 
+def _read_document(path: Path) -> dict[str, Any]:
+    """The file's JSON, with its categories as names by id.
+
+    Raises:
+        DataError: it is not MegaDetector's batch format.
+    """
+    document = read_json_object(path)
+    for key in ("detection_categories", "classification_categories"):
+        if key in document:
+            document[key] = categories_by_id(document[key])
+    _check_form(path, document)
+    return document
+
+
 def _check_form(path: Path, document: dict[str, Any]) -> None:
     wrong = f"{path} is not in MegaDetector's batch format"
     hint = "Make the file with MegaDetector's run_detector_batch, or convert it to that format."
@@ -216,7 +234,11 @@ def _check_form(path: Path, document: dict[str, Any]) -> None:
             "save_detection_json: that is MegaDetector's format. As it is, `trapline predictions` reads it."
         )
     for key, kind in (("images", list), ("detection_categories", dict)):
-        if not isinstance(document.get(key), kind):
+        if key in document and not isinstance(document[key], kind):
+            raise DataError(
+                f"{wrong}: its '{key}' are no {'list' if kind is list else 'names by id'}. {hint}"
+            )
+        if key not in document:
             raise DataError(f"{wrong}: it lacks '{key}'; it has: {', '.join(map(str, document))}. {hint}")
     if not all(isinstance(name, str) for name in document["detection_categories"].values()):
         raise DataError(f"{wrong}: the detection_categories are not names.")
