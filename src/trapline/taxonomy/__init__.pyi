@@ -16,6 +16,7 @@ from .names import group_spelt_alike as group_spelt_alike
 from .names import part_of as part_of
 from .names import plain as plain
 from .names import scientific as scientific
+from .names import without_author as without_author
 from .rollup import LEVELS as LEVELS
 from .rollup import RolledUp as RolledUp
 from .rollup import best_answers as best_answers

@@ -225,3 +225,17 @@ def test_camtraprs_own_record_table_fits_its_own_photos(field: Path) -> None:
     assert len(catalog) == 39
     assert catalog.labels == ["EGY", "MNE", "PBE", "TRA", "VTA"]
     assert all((catalog.root / path).is_file() for path in catalog.table["file_path"])
+
+
+def test_authors_are_no_part_of_an_epithet_and_what_is_undetermined_is_its_genus(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    rows = ['a.jpg,Lepus,"europaeus Pallas, 1778"', 'b.jpg,Lepus,"Lepus europaeus Pallas, 1778"']
+    rows += [
+        'c.jpg,Vulpes,"vulpes (Linnaeus, 1758)"',
+        "d.jpg,Lepus,Lepus sp.",
+        "e.jpg,Lepus,spp.",
+        "f.jpg,Canis,lupus",
+    ]
+    path.write_text("\n".join(["filepath,genus,species", *rows]))
+    labels = read(path).table["labels"].list.first().to_list()
+    assert labels == ["Lepus europaeus", "Lepus europaeus", "Vulpes vulpes", "Lepus", "Lepus", "Canis lupus"]
