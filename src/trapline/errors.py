@@ -79,7 +79,13 @@ _BEGINNINGS = (
     (b"PK\x03\x04", "a zip"),
     (b"\x1f\x8b", "a gzip file"),
     (b"SQLite format 3", "a database"),
+    (b"\x00\x01\x00\x00Standard ", "a database"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of old Excel"),
     (b"%PDF", "a PDF"),
+    (b"<!DOCTYPE", "a page for browsers"),
+    (b"<!doctype", "a page for browsers"),
+    (b"<html", "a page for browsers"),
+    (b"<?xml", "XML"),
     (b"{", "JSON"),
     (b"[", "JSON"),
 )

@@ -19,6 +19,15 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_NO_TABLES = {
+    "a database": "Export the table that lists the photos as CSV.",
+    "a workbook of old Excel": "Save its sheet as CSV.",
+    "a picture": "Name a table, or the folder of the pictures.",
+    "a PDF": "Save the table in it as CSV.",
+    "a page for browsers": "Links to share a sheet lead to one: download the sheet as CSV.",
+    "XML": "Export as CSV.",
+}
+"""What to do with files that may be called .csv and are none."""
 _SAMPLE = 4096
 _UNPACKED = 64 * 1024**2
 """Bytes that any gzip file may unpack to; beyond, tables shrink to a tenth and bombs to a thousandth."""
@@ -40,6 +49,9 @@ def read_text(path: Path, max_bytes: int, encoding: str | None = None) -> str:
     content = read_bytes(path, max_bytes)
     if content.startswith(b"PK\x03\x04"):
         raise DataError(f"{path} is no text but a zip or a workbook. Save its sheet as CSV.")
+    kind = kind_of(path)
+    if kind in _NO_TABLES:
+        raise DataError(f"{path} is no table as text but {kind}. {_NO_TABLES[kind]}")
     marked = _certain_encoding(content)
     asked = current_reading().encoding or encoding
     try:

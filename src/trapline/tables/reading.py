@@ -19,9 +19,11 @@ from trapline.errors import DataError, TraplineWarning, UsageError
 
 MISSING = (
     *("NA", "N/A", "n/a", "#N/A", "#NA", "#NV"),
+    *("#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#ERROR!", "#SPILL!", "#CALC!"),
+    *("#BEZUG!", "#WERT!", "#ZAHL!"),
     *("NaN", "nan", "NaT", "NULL", "null", "None", "<NA>", "\\N"),
 )
-"""What R, Excel (`#NV` in German), pandas, NumPy and data bases write for "no value", besides nothing."""
+"""What R, spreadsheets (errors too, some in German), pandas, NumPy and data bases write for "no value"."""
 
 MOST_KEPT = 2000
 """Rows that are listed one by one; the others are counted."""

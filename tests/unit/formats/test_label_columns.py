@@ -117,3 +117,36 @@ def test_names_of_columns_below_groups_of_them_are_no_photo(tmp_path: Path) -> N
     merged = table(tmp_path, "Image,,Annotation,\nfile,site,species,count\na.jpg,A,fox,1\nb.jpg,B,hare,2\n")
     assert merged.table["labels"].to_list() == [["fox"], ["hare"]]
     assert says(merged, "line 1, 'Image,,Annotation,'")
+
+
+@pytest.mark.parametrize("names", ["path,filename", "filePath,fileName", "image_path,image", "file,photo"])
+def test_folders_in_a_column_of_paths_stand_before_the_files(names: str, tmp_path: Path) -> None:
+    catalog = table(tmp_path, f"{names},species\nA/x,1.jpg,fox\nA/y,1.jpg,hare\n,2.jpg,fox\n")
+    assert catalog.table["file_path"].to_list() == ["A/x/1.jpg", "A/y/1.jpg", "2.jpg"]
+    assert catalog.table["labels"].to_list() == [["fox"], ["hare"], ["fox"]]
+    assert says(catalog, "holds folders and")
+    whole = table(tmp_path, f"{names},species\nA/x/1.jpg,1.jpg,fox\nA/y/1.jpg,1.jpg,hare\n")
+    assert whole.table["file_path"].to_list() == ["A/x/1.jpg", "A/y/1.jpg"]
+
+
+def test_a_table_of_addresses_alone_says_that_nothing_is_fetched(tmp_path: Path) -> None:
+    text = "image_id,media_url,species_common_name\n1,https://host.example/a/1.jpg,Coyote\n"
+    with pytest.raises(DataError, match="media_url holds addresses, from which nothing is fetched"):
+        table(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"SQLite format 3\0rest", "a database"),
+        (b"\0\1\0\0Standard Jet DB\0", "a database"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "a workbook of old Excel"),
+        (b"\n<!DOCTYPE html><html>", "a page for browsers"),
+        (b"<?xml version='1.0'?><a/>", "XML"),
+        (b"%PDF-1.7", "a PDF"),
+    ],
+)
+def test_what_is_called_a_table_and_is_none_is_named(content: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError, match=f"no table as text but {kind}"):
+        read(tmp_path / "t.csv")

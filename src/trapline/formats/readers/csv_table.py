@@ -45,6 +45,11 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
         "image_path",
         "image_name",
         "image",
+        "sourcefile",
+        "source_file",
+        "image_file",
+        "photo",
+        "photo_name",
     ),
     "folder": ("directory", "relativepath", "relative_path", "folder"),
     "label": (
@@ -56,11 +61,22 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
         "class",
         "category",
         "common_name",
+        "species_name",
+        "species_scientific_name",
+        "species_common_name",
     ),
     "location": ("location", "location_id", "site", "site_id", "station", "placename"),
     "deployment": ("deployment", "deployment_id"),
     "event": ("event", "event_id", "seq_id", "sequence", "sequence_id", "burst", "burst_id"),
-    "time": ("datetime", "date_time", "timestamp", "datetimeoriginal", "time", "date_captured"),
+    "time": (
+        "datetime",
+        "date_time",
+        "timestamp",
+        "datetimeoriginal",
+        "time",
+        "date_captured",
+        "image_date_time",
+    ),
     "date": ("date", "date_taken"),
     "frame": ("frame", "frame_num", "frame_number"),
     "split": ("split", "part", "subset"),
@@ -328,10 +344,19 @@ def match_columns(
                 taken[role] = column
                 break
             notes.append(f"'{column}' is no {role}: {reason} (--column {role}={column} takes it for one)")
+    folders = _folders_among(table, taken, asked, lower)
+    if folders is not None:
+        notes.append(f"'{taken['path']}' holds folders and '{folders}' the files in them")
+        taken["folder"], taken["path"] = taken["path"], folders
     if "date" not in asked and (asked.get("time") == "" or taken.get("time", "time").lower() != "time"):
         taken.pop("date", None)  # not wanted, or in that column too
     if "path" not in taken:
         but = "".join(f"; {note}" for note in notes if " is no path" in note)
+        addresses = [name for name in names if table[name].str.contains(URL).any()]
+        if addresses and not but:
+            but = (
+                f"; {addresses[0]} holds addresses, from which nothing is fetched: download the photos first"
+            )
         raise DataError(
             f"{source} line 1: no column holds the path of the photo (looked for "
             f"{', '.join(USUAL_NAMES['path'])}); it has: {', '.join(names)}{but}. Name it with --column "
@@ -340,6 +365,26 @@ def match_columns(
     if "folder" not in asked and table[taken["path"]].str.contains(r"[/\\]").any():
         taken.pop("folder", None)  # which is in the path too
     return {role: taken[role] for role in USUAL_NAMES if role in taken}, notes
+
+
+def _folders_among(
+    table: pl.DataFrame, taken: Mapping[str, str], asked: Mapping[str, str], lower: Mapping[str, str]
+) -> str | None:
+    """The column of the files where that which is taken for the path holds their folders; None else."""
+    if "path" in asked or "folder" in {*asked, *taken} or "path" not in taken:
+        return None
+    if table[taken["path"]].str.contains(_NAMES_A_FILE).any():
+        return None
+    names = [lower[name] for name in USUAL_NAMES["path"] if name in lower and lower[name] != taken["path"]]
+    return next(
+        (
+            name
+            for name in names
+            if table[name].null_count() < table.height
+            and table[name].drop_nulls().str.contains(r"^[^/\\]+\.[A-Za-z]\w{1,4}$").all()
+        ),
+        None,
+    )
 
 
 def _check_asked(names: list[str], asked: Mapping[str, str], source: Path) -> None:
