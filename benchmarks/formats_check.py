@@ -1,8 +1,9 @@
-"""Whether other tools open what Trapline writes: each output given to a tool that reads it.
+"""Whether other tools open what Trapline writes, and Trapline what they write: each given to the other.
 
 Predicts the photos of two folders, writes every format, and has frictionless validate the Camtrap DP package
 (with the standard's own schemas), MegaDetector's own package validate the JSON, and pandas and DuckDB read
-the Parquet.
+the Parquet. MegaDetector's utilities then convert the JSON files, and what they write is read: photos,
+answers and detections are counted on both sides.
 
 usage: python benchmarks/formats_check.py MODEL SHARED_DATA [--keep FOLDER]
 
@@ -18,8 +19,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from running import rival, trapline
+
+if TYPE_CHECKING:
+    from trapline.catalog import Catalog
 
 TOOLS = ("pandas", "pyarrow", "duckdb", "frictionless>=5.18")
 MEGADETECTOR = "megadetector==10.0.28"
@@ -74,6 +79,12 @@ for path in sys.argv[1:]:
 """
 
 
+BOXES_ALONE = ("md_to_coco", "generate_predictions_json_from_md_results")
+"""What these write has no answer of a classifier: it is read as a source, for its boxes."""
+THEIR_OWN = "uses unsupported mode CMYK"
+"""Where MegaDetector's own reader of photos ends, at a photo of the fixtures. It is shown, and no fault."""
+
+
 def make_tools(folder: Path) -> Path:
     """An environment with the tools; its Python."""
     rival("tools", ["uv", "venv", "-q", "--clear", "--python", sys.executable, folder])
@@ -94,6 +105,52 @@ def check(python: Path, name: str, code: str, *arguments: object) -> bool:
     said = (done.stdout.strip().splitlines() or [""])[-1] if not done.returncode else done.stderr[-1500:]
     print(f"| {name} | {'ok' if not done.returncode else 'FAILED'} | {said} |", flush=True)
     return not done.returncode
+
+
+def surest(path: Path, catalog: Catalog) -> tuple[str, dict[str, str]]:
+    """As what a tool's answers are read, and the surest label of each photo that has an answer."""
+    import numpy as np
+
+    from trapline.formats import read_answers
+
+    answers = read_answers(path, catalog)
+    table, labels = answers.predictions.table, answers.predictions.labels
+    right = table.filter(table["status"] == "ok")
+    best = np.nan_to_num(right.select(labels).to_numpy(), nan=-1).argmax(axis=1)
+    return answers.format, dict(zip(right["media_id"], (labels[at] for at in best), strict=True))
+
+
+def read_back(path: Path, catalog: Catalog, ours: dict[str, str], entries: int) -> tuple[bool, str]:
+    """What Trapline makes of a tool's file of `entries` photos: whether all are there, and in words."""
+    from trapline.errors import TraplineError
+    from trapline.formats import read
+
+    try:
+        if path.stem in BOXES_ALONE:
+            media = read(path, root=catalog.root)
+            boxes = int(media.table["boxes"].drop_nulls().list.len().sum())
+            return len(media) == entries, f"a source of {len(media)} media, {boxes} boxes"
+        form, theirs = surest(path, catalog)
+    except TraplineError as error:
+        return False, str(error)
+    same = sum(ours.get(media) == label for media, label in theirs.items())
+    return len(theirs) >= len(ours), f"answers of {form}: {len(theirs)} of {len(ours)}, {same} the same"
+
+
+def check_exchange(name: str, python: Path, folder: Path, catalog: Catalog) -> bool:
+    """MegaDetector's utilities convert what we wrote, and we read what they wrote."""
+    peers = Path(__file__).with_name("formats_peers.py")
+    said = rival("megadetector", [python, "-W", "ignore", peers, folder, catalog.root]).strip().splitlines()
+    _, ours = surest(folder / "md.json", catalog)
+    good = True
+    for tool, counts in json.loads(said[-1]).items():
+        well, words = THEIR_OWN in str(counts), f"it fails: {counts}"
+        if isinstance(counts, list):
+            well, words = read_back(folder / "theirs" / f"{tool}.json", catalog, ours, counts[0])
+            words = f"{counts[0]} photos, {counts[1]} detections or annotations; read as {words}"
+        print(f"| {name}: {tool} | {'ok' if well else 'FAILED'} | {words} |", flush=True)
+        good &= well
+    return good
 
 
 def write_facts(folder: Path, catalog: Path, labels: list[str]) -> list[object]:
@@ -134,17 +191,15 @@ def check_source(
             "write", table, catalog, "--format", "megadetector", "-o", folder / "md.json", *taxa, "--json"
         )
     )
+    trapline("write", table, catalog, "--format", "speciesnet", "-o", folder / "speciesnet.json", *taxa)
+    trapline("write", table, catalog, "--format", "coco-camera-traps", "-o", folder / "coco.json")
     from trapline.catalog import Catalog
     from trapline.formats.camtrap_dp_schema import TABLES, table_schema
 
-    root = Catalog.load(catalog).root
-    good = check(
-        python,
-        f"{name}: MegaDetector JSON, {written['rows']} images",
-        MEGADETECTOR_CHECK,
-        folder / "md.json",
-        root,
-    )
+    media = Catalog.load(catalog)
+    title = f"{name}: MegaDetector JSON, {written['rows']} images"
+    good = check(python, title, MEGADETECTOR_CHECK, folder / "md.json", media.root)
+    good &= check_exchange(name, python, folder, media)
     extra = [
         "--deployments",
         folder / "deployments.csv",

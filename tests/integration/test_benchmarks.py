@@ -19,6 +19,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PARTS = {
     "running.py": "what the others have in common",
     "small_model.py": "made by kill_test.py and memory.py",
+    "formats_peers.py": "run by formats_check.py",
     "keras_prediction.py": "run by predict.py",
     "published_prediction.py": "run by predict.py",
     "published_detector.py": "run by detect_speed.py",
@@ -139,6 +140,11 @@ def smallest_formats_check(bench: Bench) -> str:
     return bench.run("formats_check.py", bench.model, bench.field)
 
 
+def smallest_camtrap_dp_versions(bench: Bench) -> str:
+    packages = [bench.field / "fixtures" / "camtrapdp_example", bench.field / "ecology" / "mica"]
+    return bench.run("camtrap_dp_versions.py", *packages)
+
+
 def smallest_fuzz(bench: Bench) -> str:
     return bench.run("fuzz.py", "--minutes", 0.1, "--target", "csv")
 
@@ -233,12 +239,13 @@ PLAIN = {
     "soak.py": (smallest_soak, "| right | 300 |"),
 }
 FIELD = {
+    "camtrap_dp_versions.py": (smallest_camtrap_dp_versions, "'media': 423"),
     "caltech-night/difference.py": (smallest_difference, "accuracy: +0.000 (+0.000 to +0.000)"),
     "caltech-night/submit.sh": (smallest_caltech_submission, "id,bobcat"),
     "caltech_night.py": (smallest_caltech_night, "| head, full frame |"),
     "detect_speed.py": (smallest_detect_speed, "| suppression |"),
     "detector.py": (smallest_detector, "| gt |"),
-    "formats_check.py": (smallest_formats_check, "jura: Camtrap DP | ok"),
+    "formats_check.py": (smallest_formats_check, "jura: cct_to_md | ok"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
     "taxonomy.py": (smallest_taxonomy, ""),
     "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),
