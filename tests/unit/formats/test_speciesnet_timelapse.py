@@ -60,6 +60,7 @@ def test_predictions_bring_boxes_and_no_labels(tmp_path: Path) -> None:
             r"\[0\] has a wrong",
         ),
         ({"predictions": [ENTRY | {"detections": [{"conf": 1}]}]}, r"\[0\] has a wrong detection"),
+        ({"predictions": [ENTRY | {"detections": False}]}, "detections that are no list"),
         ({"predictions": [ENTRY | {"prediction_score": "much"}]}, "has the prediction_score 'much'"),
         ({"predictions": [ENTRY, ENTRY | {"prediction": "another"}]}, "more than once"),
         ({"predictions": []}, "No media"),

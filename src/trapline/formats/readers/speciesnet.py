@@ -104,7 +104,7 @@ def _one_row_a_photo(table: pl.DataFrame) -> pl.DataFrame:
 def _row(entry: Any, where: str) -> dict[str, Any]:
     if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str) or not entry["filepath"]:
         raise ValueError("has no 'filepath'")
-    if not isinstance(entry.get("detections") or [], list):
+    if not isinstance(entry.get("detections"), list | None):
         raise ValueError("has detections that are no list")
     row: dict[str, Any] = {"file_path": entry["filepath"], "_place": where}
     entry = {**_surest_label(entry), **entry}
