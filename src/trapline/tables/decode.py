@@ -104,11 +104,6 @@ def read_start(path: Path, size: int) -> str:
         return ""  # said when the whole is read
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether a file begins as gzip does."""
-    return path.is_file() and kind_of(path) == "a gzip file"
-
-
 def _unpack(path: Path, content: bytes, max_bytes: int) -> bytes:
     most = min(max_bytes, max(_UNPACKED, _MOST_TIMES * len(content)))
     unpacked, rest = io.BytesIO(), content

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import DataError
-from trapline.tables.decode import is_gzip, read_start, read_text
+from trapline.errors import DataError, kind_of
+from trapline.tables.decode import read_start, read_text
 from trapline.tables.dialect import Dialect, are_row_names, find_dialect, shape
 from trapline.tables.missing import mark_missing
 from trapline.tables.reading import MOST_KEPT, RejectedRow, current_reading, note, reject, reject_rows
@@ -23,6 +23,8 @@ _MOST_TORN = 1000
 """Rows whose quotes do not close; for each csv reads on up to its longest cell, so that many take long."""
 _SHAPES_OF = 1000
 _HEAD = 2**16
+_DIALECT = 2**20
+"""Bytes that hold all characters which `find_dialect` looks at."""
 _PATTERN = re.compile(r"\*|\^.*\$")
 """Names that Polars takes for patterns of names."""
 _HEADER_AGAIN = "is the header once more"
@@ -73,6 +75,30 @@ def read_table(
             or rows cannot be used, where that is refused.
         UsageError: the encoding that was asked for does not exist.
     """
+    flat = None
+    if header is None and comment is None:
+        flat = _read_flat(path, missing, max_bytes=max_bytes, encoding=encoding)
+    if flat is not None:
+        return flat.with_columns(_line_text(path, pl.col("_line"))).drop("_line")
+    return _read_by_record(
+        path, missing, max_bytes=max_bytes, encoding=encoding, header=header, comment=comment
+    )
+
+
+def _line_text(path: Path, line: pl.Expr | pl.Series) -> pl.Expr:
+    return pl.format("{} line {}", pl.lit(path.name), line).alias("_place")
+
+
+def _read_by_record(
+    path: Path,
+    missing: Sequence[str],
+    *,
+    max_bytes: int,
+    encoding: str | None,
+    header: Sequence[str] | None,
+    comment: str | None,
+) -> pl.DataFrame:
+    """As `read_table`, record by record: the way of all tables in which a row may be more than its line."""
     text = read_text(path, max_bytes, encoding)
     damaged = "\0" in text
     lines = list(io.StringIO(text, newline=""))
@@ -86,7 +112,7 @@ def read_table(
     names = _name_columns(path, rows.header, whole)
     table = whole.select(pl.col(f"column_{index}").alias(name) for index, name in names.items())
     table = mark_missing(table, table.columns, path.name, missing)
-    return table.with_columns(pl.format("{} line {}", pl.lit(path.name), whole["line"]).alias("_place"))
+    return table.with_columns(_line_text(path, whole["line"]))
 
 
 def read_records(path: Path) -> Iterator[list[str]]:
@@ -118,7 +144,7 @@ def _find_dialect(path: Path, lines: Sequence[str], *, headed: bool = True) -> D
 
 
 def read_flat_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
-    """As `read_table`, quickly enough for tens of millions of rows where each is a line as all others.
+    """As `read_table`, with the number of each row's line and not its text: for tens of millions of rows.
 
     Args:
         path: the file.
@@ -131,22 +157,30 @@ def read_flat_table(path: Path, needed: Sequence[str]) -> pl.DataFrame:
     Raises:
         DataError: as in `read_table`, or a column that is needed is missing.
     """
-    head = _plain_head(path)
-    table = None if head is None else _read_plain(path, dict.fromkeys(head[0], pl.String), head[1])
+    table = _read_flat(path, ())
     if table is None:
         table = with_lines(read_table(path))
-        refuse_missing_columns(path, table.columns, needed)
-        return table
     refuse_missing_columns(path, table.columns, needed)
-    _check_names(path, [name for name in table.columns if name != "_line"])
+    return table
+
+
+def _read_flat(
+    path: Path, missing: Sequence[str], *, max_bytes: int = MAX_BYTES, encoding: str | None = None
+) -> pl.DataFrame | None:
+    """The columns of a table whose rows are all lines of one width, and `_line`; None of other tables."""
+    head = _plain_head(path, max_bytes, encoding)
+    table = None if head is None else _read_plain(path, dict.fromkeys(head[0], pl.String), head[1])
+    if table is None:
+        return None
     text = [name for name in table.columns if name != "_line"]
+    _check_names(path, text)
     edges = table.select(pl.col(text).str.contains(r"^\s|\s$").any())
     padded = [name for name in text if edges[name][0]]
     if padded:
         table = table.with_columns(pl.col(padded).str.strip_chars().replace("", None))
     if table[text[-1]].null_count():
         table = table.filter(~pl.all_horizontal(pl.col(text).is_null()))  # lines without content
-    return mark_missing(_without_headers(path, table, text), text, path.name, ())
+    return mark_missing(_without_headers(path, table, text), text, path.name, missing)
 
 
 def _without_headers(path: Path, table: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
@@ -468,18 +502,20 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
         )
 
 
-def _plain_head(path: Path) -> tuple[list[str], str, list[str]] | None:
+def _plain_head(
+    path: Path, max_bytes: int = MAX_BYTES, encoding: str | None = None
+) -> tuple[list[str], str, list[str]] | None:
     """Header, delimiter and first row of a table that is plain UTF-8 without any quote; None of others."""
-    if not path.is_file() or path.stat().st_size > MAX_BYTES or is_gzip(path):
+    if not path.is_file() or path.stat().st_size > max_bytes or kind_of(path) != "text":
         return None
-    if (current_reading().encoding or "utf-8").lower() not in ("utf-8", "utf8"):
+    if (current_reading().encoding or encoding or "utf-8").lower() not in ("utf-8", "utf8"):
         return None
     with path.open("rb") as file:
-        start = file.read(_HEAD)
+        start = file.read(_DIALECT)
     try:
         text = (
             start.decode("utf-8-sig")
-            if len(start) < _HEAD
+            if len(start) < _DIALECT
             else start.rpartition(b"\n")[0].decode("utf-8-sig")
         )
     except UnicodeDecodeError:
@@ -490,7 +526,9 @@ def _plain_head(path: Path) -> tuple[list[str], str, list[str]] | None:
         return None
     rows = list(dialect.reader(iter(lines[:2])))
     header = [name.strip() for name in rows[0]]
-    if any(_NAMELESS.fullmatch(name) for name in header) or len(set(header)) < len(header):
+    if any(_NAMELESS.fullmatch(name) or _PATTERN.fullmatch(name) for name in header):
+        return None
+    if len(set(header)) < len(header):
         return None
     return header, dialect.delimiter, rows[1] if len(rows) > 1 else []
 
