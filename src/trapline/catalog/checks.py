@@ -64,11 +64,11 @@ def check_files(
     """
     if full:
         refuse_gone(catalog)
-    paths = catalog.paths()
-    table = catalog.table
+    table, files = catalog.table, media_files(catalog)
+    paths = [file.path for file in files]
     ids = table["media_id"].to_list()
     there = [path if path.is_file() else None for path in paths]
-    equal = equal_files(media_files(catalog), on_file)
+    equal = equal_files(files, on_file)
     same_path = _same_path(table)
     unlike = _labels_differ(table)
     check = FileCheck(

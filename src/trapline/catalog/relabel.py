@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from trapline.catalog.identity import equal_files, media_files, size_of
+from trapline.catalog.identity import equal_files, media_files, sizes_of
 from trapline.catalog.table import Catalog
 from trapline.errors import DataError
 from trapline.taxonomy import BLANK
@@ -32,7 +32,7 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
     labelled = labelled.filter(pl.col("labels").is_not_null())
     if not len(labelled):
         raise DataError(f"{labelled.source} has no labels that could be put into the catalog.")
-    owners = _owners(catalog, labelled)
+    owners, differing = _owners(catalog, labelled)
     unknown = labelled.table.filter(~pl.int_range(pl.len()).is_in(owners["labelled"].implode()))
     if unknown.height == len(labelled):
         raise DataError(
@@ -55,7 +55,10 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
     differs &= pl.col("labels").list.sort() != pl.col("labels_new").list.sort()
     counts = table.select(taken=taken.sum(), differs=differs.fill_null(False).sum()).row(0)
     note = f"labels of {labelled.source}: put on {counts[0]:,} media, {counts[1]:,} of which had others"
-    note += _note_differing(catalog, labelled, owners)
+    if differing:
+        first = catalog.table["file_path"][differing[0]]
+        note += f"; {len(differing):,} of them by their names, though they are other files than here"
+        note += f" ({first})"
     if unknown.height:
         first = ", ".join(unknown["file_path"].head(3))
         note += f"; {unknown.height:,} labelled photos are not of this catalog ({first})"
@@ -70,7 +73,7 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
 
 def _describe_unknown(catalog: Catalog) -> str:
     """For people: that photos cannot be known by their content, and what helps; empty where all can."""
-    unknown = sum(size_of(file) is None for file in media_files(catalog))
+    unknown = sizes_of(media_files(catalog)).count(None)
     if not unknown:
         return ""
     return (
@@ -80,11 +83,14 @@ def _describe_unknown(catalog: Catalog) -> str:
     )
 
 
-def _owners(catalog: Catalog, labelled: Catalog) -> pl.DataFrame:
-    """Pairs of a `row` of the catalog and one of the `labelled`: the same photo."""
+def _owners(catalog: Catalog, labelled: Catalog) -> tuple[pl.DataFrame, list[int]]:
+    """Pairs of a `row` of the catalog and one of the `labelled` that are the same photo; and the rows whose
+    photos have one name and, as far as they can be read, different contents."""
     pairs: list[tuple[int, int]] = []
     first = len(catalog)
-    for group in equal_files([*media_files(catalog), *media_files(labelled)]):
+    files = [*media_files(catalog), *media_files(labelled)]
+    sizes = sizes_of(files)
+    for group in equal_files(files, sizes=sizes):
         pairs += [(row, other - first) for row in group if row < first for other in group if other >= first]
     schema = {"row": pl.UInt32, "labelled": pl.UInt32}
     matches = pl.DataFrame(pairs, schema=schema, orient="row")
@@ -97,16 +103,6 @@ def _owners(catalog: Catalog, labelled: Catalog) -> pl.DataFrame:
             for side, index in ((catalog, "row"), (labelled, "labelled"))
         )
         matches = pl.concat([matches, ours.join(theirs, on="name").select(list(schema))])
-    by_name = pl.int_range(pl.len()) >= len(pairs)
-    return matches.with_columns(by_name.alias("by_name")).sort("row", "labelled")
-
-
-def _note_differing(catalog: Catalog, labelled: Catalog, owners: pl.DataFrame) -> str:
-    """What is to be said of photos that have one name and, as far as they can be read, different contents."""
-    ours, theirs = media_files(catalog), media_files(labelled)
-    named = owners.filter("by_name").select("row", "labelled").iter_rows()
-    differ = [row for row, other in named if size_of(ours[row]) and size_of(theirs[other])]
-    if not differ:
-        return ""
-    first = catalog.table["file_path"][differ[0]]
-    return f"; {len(differ):,} of them by their names, though they are other files than here ({first})"
+    by_name = matches[len(pairs) :].sort(list(schema)).iter_rows()
+    differing = [row for row, other in by_name if sizes[row] and sizes[first + other]]
+    return matches.sort(list(schema)), differing

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
@@ -155,7 +155,7 @@ class Catalog:
 
     def path(self, file_path: str) -> Path:
         """The path on disk of a media file of this catalog; never outside the root."""
-        return self.root / PurePosixPath(as_name(file_path))
+        return self.root / as_name(file_path)
 
     def paths(self) -> list[Path]:
         """The path on disk of every media file, in the order of the table."""
