@@ -65,9 +65,8 @@ def check_files(
     if full:
         refuse_gone(catalog)
     table, files = catalog.table, media_files(catalog)
-    paths = [file.path for file in files]
     ids = table["media_id"].to_list()
-    there = [path if path.is_file() else None for path in paths]
+    there = [Path(file.path) if os.path.isfile(file.path) else None for file in files]  # noqa: PTH113 - a Path for each that is gone is slow
     equal = equal_files(files, on_file)
     same_path = _same_path(table)
     unlike = _labels_differ(table)
@@ -75,7 +74,9 @@ def check_files(
         depth="full" if full else "quick",
         missing=tuple(media for media, path in zip(ids, there, strict=True) if path is None),
         same_path=_describe_named(same_path, ids),
-        duplicates=_describe_named([group for group in equal if len({paths[row] for row in group}) > 1], ids),
+        duplicates=_describe_named(
+            [group for group in equal if len({files[row].path for row in group}) > 1], ids
+        ),
         conflicts=_describe_named([group for group in equal if unlike(group)], ids),
     )
     return _decode_files(check, table, there, equal, on_file) if full else check

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from posixpath import normpath
 from typing import BinaryIO, TypeVar
 
 import polars as pl
 
+from trapline.catalog.names import as_name
 from trapline.catalog.table import Catalog
 
 CONTENT: dict[str, pl.DataType] = {"content_size": pl.Int64(), "content_hash": pl.String()}
@@ -43,13 +45,13 @@ class MediaFile:
         as_kept: what was kept of it counts, and not what lies there now.
     """
 
-    path: Path
+    path: Path | str
     size: int | None = None
     content_hash: str | None = None
     as_kept: bool = False
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: Path | str) -> str:
     """BLAKE2b of a file's content (RFC 7693, 128 bits), hexadecimal.
 
     The content of a JPEG (ITU-T T.81, annex B) are its bytes without the segments in which programs write
@@ -76,14 +78,14 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path | str) -> BinaryIO:
     """The file to be read; `OSError` for a pipe, which would be waited for, and all else that is no file."""
-    if not stat.S_ISREG(path.stat().st_mode):
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a Path for each of many files is slow
         raise OSError(f"{path} is no file")
-    return path.open("rb")
+    return open(path, "rb")  # noqa: PTH123
 
 
-def content_size(path: Path) -> int:
+def content_size(path: Path | str) -> int:
     """How many bytes of a file `content_hash` takes of the picture; only its header is read.
 
     Raises:
@@ -133,13 +135,13 @@ def media_files(catalog: Catalog, *, as_kept: bool = False) -> list[MediaFile]:
         catalog: the media.
         as_kept: what was kept of them counts, where it was.
     """
-    known = [catalog.table[name] if name in catalog.table.columns else None for name in CONTENT]
-    if any(column is None for column in known):
-        return [MediaFile(path) for path in catalog.paths()]
-    rows = catalog.table.select("file_path", *CONTENT).iter_rows()
+    paths = [f"{catalog.root}/{normpath(as_name(name))}" for name in catalog.table["file_path"]]
+    if any(name not in catalog.table.columns for name in CONTENT):
+        return [MediaFile(path) for path in paths]
+    contents = catalog.table.select(*CONTENT).iter_rows()
     return [
-        MediaFile(catalog.path(path), size, digest, as_kept and digest is not None)
-        for path, size, digest in rows
+        MediaFile(path, size, digest, as_kept and digest is not None)
+        for path, (size, digest) in zip(paths, contents, strict=True)
     ]
 
 
@@ -159,7 +161,7 @@ def equal_files(
         sizes: `sizes_of` the files, where they are known.
     """
     sizes = sizes_of(files) if sizes is None else sizes
-    of_file: dict[tuple[Path, str | None], list[int]] = defaultdict(list)
+    of_file: dict[tuple[Path | str, str | None], list[int]] = defaultdict(list)
     for index, file in enumerate(files):
         of_file[file.path, file.content_hash if file.as_kept else None].append(index)
     by_size: dict[int, list[list[int]]] = defaultdict(list)
