@@ -562,9 +562,9 @@ def test_boxes_go_to_every_media_that_is_the_file(tmp_path: Path) -> None:
         ),
         ([{"file": "A/1.jpg"}], {}, "neither detections nor a failure"),
         ([{"detections": []}], {}, r"images\[0\] has no 'file'"),
-        ([], {"images": None, "annotations": []}, "not in MegaDetector's batch format: it lacks 'images'"),
+        ([], {"images": None, "annotations": []}, "not in MegaDetector's batch format: its 'images' are no list"),
         ([], {"images": None, "annotations": 7}, "run_detector_batch"),
-        ([], {"detection_categories": None}, "lacks 'detection_categories'"),
+        ([], {"detection_categories": None}, "'detection_categories' are no names by id"),
     ],
 )
 def test_wrong_boxes_are_refused_with_the_entry(
