@@ -562,7 +562,11 @@ def test_boxes_go_to_every_media_that_is_the_file(tmp_path: Path) -> None:
         ),
         ([{"file": "A/1.jpg"}], {}, "neither detections nor a failure"),
         ([{"detections": []}], {}, r"images\[0\] has no 'file'"),
-        ([], {"images": None, "annotations": []}, "not in MegaDetector's batch format: its 'images' are no list"),
+        (
+            [],
+            {"images": None, "annotations": []},
+            "not in MegaDetector's batch format: its 'images' are no list",
+        ),
         ([], {"images": None, "annotations": 7}, "run_detector_batch"),
         ([], {"detection_categories": None}, "'detection_categories' are no names by id"),
     ],
