@@ -93,7 +93,9 @@ def _decode(name: str) -> str:
     return re.sub(r"\s*/\s*", "/", _fold_case(unquote(name))).strip()
 
 
-_FORMS: tuple[Callable[[str], str], ...] = (_normalise_path, _slashes, _compose, _fold_case, _decode)
+LOOSER_FORMS: tuple[Callable[[str], str], ...] = (_compose, _fold_case, _decode)
+"""Accents in one form, any case, and as addresses have it."""
+_FORMS = (_normalise_path, _slashes, *LOOSER_FORMS)
 """In which names are compared, one after the other: what is the same to the letter is the same before what is
 the same on a disk that does not tell accents or cases apart."""
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote
 
 import polars as pl
 
 from trapline.catalog import as_name, as_text
+from trapline.formats.naming import LOOSER_FORMS
 
 _FOLDER = "^(.*)/"
 
@@ -64,23 +63,8 @@ def _not_there(paths: pl.Series, names: pl.Series, *, same_folder: bool) -> pl.S
 
 
 def _plain(names: pl.Series) -> pl.Series:
-    """About what `_FORMS` make of names, for millions at once."""
+    """About what `LOOSER_FORMS` make of names, for millions at once."""
     return names.str.normalize("NFC").str.to_lowercase().str.strip_chars()
-
-
-def _compose(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
-def _fold_case(name: str) -> str:
-    return _compose(name).casefold()
-
-
-def _decode(name: str) -> str:
-    return _fold_case(unquote(name)).strip()
-
-
-_FORMS: tuple[Callable[[str], str], ...] = (_compose, _fold_case, _decode)
 
 
 class _Disk:
@@ -119,7 +103,7 @@ class _Disk:
         return self._names[folder]
 
     def _name(self, folder: str, name: str) -> str | None:
-        for form in _FORMS:
+        for form in LOOSER_FORMS:
             if (folder, form) not in self._forms:
                 alike: dict[str, list[str]] = {}
                 for each in self.names(folder):
