@@ -99,7 +99,7 @@ def test_free_columns_of_several_rows_are_put_together(tmp_path: Path) -> None:
         (
             "path,label\n/else/a.jpg,fox\n",
             {},
-            "labels.csv line 2 has a file_path that is not relative to the root",
+            "are not below .* with --root FOLDER",
         ),
         ("path,time\na.jpg,gestern\n", {}, r"'gestern' \(labels.csv line 2\)"),
         ("path,boxes\na.jpg,1\n", {}, "column 'boxes' is called like"),

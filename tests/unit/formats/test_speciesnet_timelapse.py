@@ -176,3 +176,15 @@ def test_timelapse_times_in_utc_are_the_cameras_by_the_offset_beside_them(
     table = read(source).table
     assert str(table["camera_time"][0]) == f"2019-12-24 {clock}"
     assert str(table["timestamp"].dt.replace_time_zone(None)[0]) == "2019-12-24 13:05:03"
+
+
+def test_whole_paths_of_another_folder_say_that_it_is_to_be_named(tmp_path: Path) -> None:
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    entries = [{"filepath": (cards / name).as_posix()} for name in ("A/1.jpg", "x.jpg")]
+    path = tmp_path / "elsewhere" / "instances.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"instances": entries}))
+    with pytest.raises(DataError, match=r"not below .*A/1.jpg'.*with --root FOLDER"):
+        read(path)
+    assert read(path, root=cards).table["file_path"].to_list() == ["A/1.jpg", "x.jpg"]

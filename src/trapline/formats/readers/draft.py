@@ -26,6 +26,7 @@ from trapline.catalog import (
 )
 from trapline.errors import DataError
 from trapline.formats.readers.clock_shifts import read_clock_shifts, shift_clocks
+from trapline.formats.readers.on_disk import ELSEWHERE
 from trapline.formats.readers.other_forms import as_on_disk
 from trapline.formats.times import parse_times, to_utc
 from trapline.formats.videos import count_videos, leave_out_videos
@@ -129,6 +130,7 @@ def finish(draft: Draft, options: CommonOptions, read_as: ReadAs) -> Catalog:
     if rows.height == 0:
         raise DataError(f"No media were found in {draft.source}. Check the path and the format.")
     rows = leave_out_videos(rows.with_columns(normal_paths(rows["file_path"], draft.root)))
+    _refuse_absolute_paths(rows["file_path"], draft)
     rows, name_notes = (rows, []) if draft.from_disk else _name_as_on_disk(rows, draft.root)
     videos = count_videos(current_reading().videos)
     if rows.height == 0 and videos is not None:
@@ -188,6 +190,19 @@ def add_reading(facts: CatalogFacts, reading: Reading) -> CatalogFacts:
     return replace(
         facts, notes=notes, rejected=RejectedRows(count=before.count + reading.rejected_count, rows=rows)
     )
+
+
+def _refuse_absolute_paths(paths: pl.Series, draft: Draft) -> None:
+    """Refuse a source all of whose paths are whole ones of another folder, and say what to do.
+
+    Raises:
+        DataError: as said.
+    """
+    if len(paths) and paths.str.contains(ELSEWHERE).all():
+        raise DataError(
+            f"The photos of {draft.source} are not below {draft.root}: their paths are whole ones, as in "
+            f"{paths[0]!r}. Name the folder that they are in with --root FOLDER."
+        )
 
 
 def _name_as_on_disk(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
