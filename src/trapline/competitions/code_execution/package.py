@@ -91,9 +91,11 @@ def build_package(
         wanted = read_format(format_path)
         lacking = find_absent(translate_labels(card.labels, wanted), wanted, absent, "The model has")
     pooling = card.event or EventPooling()
+    # as this version reads it: a model file of an older one lacks what has come since; cards leave this out
+    read = card.model_dump(mode="json", include={"task", "labels", "preprocessing", "batch"})
+    read["preprocessing"]["oversampling"] = card.preprocessing.oversampling
     settings = {
-        # as this version reads it: a model file of an older one lacks what has come since
-        "card": card.model_dump(mode="json", include={"task", "labels", "preprocessing", "batch"}),
+        "card": read,
         "pooling": pooling.model_dump(mode="json", exclude={"metrics", "metrics_on"}),
         "clip": clip,
         "absent": DEFAULT_ABSENT if absent is None else absent,
