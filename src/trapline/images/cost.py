@@ -14,9 +14,11 @@ from itertools import islice
 
 from PIL import ImageFile
 
-_SCAN = b"\xff\xda"
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
 """What is no stuffed byte and no restart: the next segment after coded data."""
+
+_SEQUENTIAL = {0xC0, 0xC1, 0xC9}
+"""Frames of which one scan may hold all; in a progressive one no scan does."""
 
 _ALONE = {0x01, *range(0xD0, 0xD9)}
 """Markers without a length: TEM, restarts, start of image."""
@@ -25,20 +27,24 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}
 def count_scans(content: bytes, most: int) -> int:
     """The scans of a JPEG file's first picture; `most` + 1 if there are more than `most`.
 
-    Thumbnails within its metadata and whatever follows its end are not counted.
+    Thumbnails within its metadata and whatever follows its end are not counted, nor what follows a scan that
+    holds all of a picture: libjpeg reads no further.
     """
-    alike = content.count(_SCAN)
-    if alike <= most:  # a quick bound from above: it also finds what looks alike
-        return alike
-    scans, at = 0, 2
+    scans, at, components = 0, 2, 0
     while scans <= most:
         match = _MARKER.search(content, at)
         if match is None or content[match.end() - 1] == 0xD9:
             break
         at, marker = match.end(), content[match.end() - 1]
-        if marker not in _ALONE:
-            scans += marker == 0xDA
-            at += int.from_bytes(content[at : at + 2], "big")
+        if marker in _ALONE:
+            continue
+        if marker in _SEQUENTIAL:
+            components = content[at + 7] if at + 7 < len(content) else 0
+        elif marker == 0xDA:
+            scans += 1
+            if components and content[at + 2 : at + 3] == bytes([components]):
+                break
+        at += int.from_bytes(content[at : at + 2], "big")
     return scans
 
 

@@ -27,7 +27,8 @@ def perceptual_hash(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> in
     Raises:
         ImageError: the picture cannot be decoded.
     """
-    grey = decode(source, min_side=(2 * _SIDE, 2 * _SIDE), limits=limits).image.convert("L")
+    image = decode(source, min_side=(2 * _SIDE, 2 * _SIDE), limits=limits).image
+    grey = Image.fromarray(np.asarray(image)).convert("L")
     small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), np.float64)
     basis = _cosines()
     low = (basis @ small @ basis.T).ravel()

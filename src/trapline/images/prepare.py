@@ -13,6 +13,7 @@ from PIL import Image
 from trapline.images.crops import Box, Rectangle, crop_rectangle
 from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, decode
 from trapline.images.preprocessing import Preprocessing
+from trapline.images.quick import Pixels
 from trapline.images.resize import Fit, fit_image, plan_fit
 
 
@@ -58,7 +59,8 @@ def prepare(
             math.ceil(full[1] * preprocessing.oversampling * plan.width / plan.region.width),
         )
 
-    decoded = decode(source, min_side=least_size, limits=limits)
+    quick = preprocessing.decoding == "quick"
+    decoded = decode(source, min_side=least_size, limits=limits, quick=quick)
     plan = _plan(decoded.full_size, preprocessing, box)
     image = mask_banners(decoded.image, preprocessing.mask_top, preprocessing.mask_bottom)
     reduced = Fit(plan.region.scale(1 / decoded.scale), plan.height, plan.width, plan.top, plan.left)
@@ -74,8 +76,13 @@ def _plan(size: Size, preprocessing: Preprocessing, box: Box | None) -> Fit:
     return plan_fit(region, preprocessing)
 
 
-def mask_banners(image: Image.Image, top: float, bottom: float) -> Image.Image:
+def mask_banners(image: Image.Image | Pixels, top: float, bottom: float) -> Image.Image | Pixels:
     """Blacken shares of the height at the top and at the bottom, in place; returns the picture."""
+    if not isinstance(image, Image.Image):
+        height = len(image)
+        image[: round(height * top)] = 0
+        image[height - round(height * bottom) :] = 0
+        return image
     if top:
         image.paste(0, (0, 0, image.width, round(image.height * top)))
     if bottom:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from trapline.images.crops import Rectangle
+from trapline.images.decode import as_rgb
 from trapline.images.preprocessing import Preprocessing
+from trapline.images.quick import Pixels, resize_quickly
 
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -19,6 +22,8 @@ FILTERS = {
     "area": Image.Resampling.BOX,
 }
 
+_REACH = 3
+"""How far the widest filter looks, pixels of the smaller of the two pictures."""
 
 _GREY = 114
 
@@ -66,23 +71,53 @@ def _centre(rectangle: Rectangle, aspect: float, fraction: float) -> Rectangle:
     return Rectangle(left, top, left + width, top + height)
 
 
-def fit_image(image: Image.Image, plan: Fit, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Carry out a plan on a picture of mode `L` or `RGB`: uint8 [height, width, 3]."""
-    region = plan.region
-    bounds = (
-        max(0.0, region.left),
-        max(0.0, region.top),
-        min(float(image.width), region.right),
-        min(float(image.height), region.bottom),
-    )
-    inner = image.resize((plan.width, plan.height), FILTERS[preprocessing.interpolation], box=bounds)
-    pixels = np.asarray(inner.convert("RGB"))
+def fit_image(image: Image.Image | Pixels, plan: Fit, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Carry out a plan on a picture, grey or RGB: uint8 [height, width, 3].
+
+    `Preprocessing.decoding` says of which kind it is, and by whom it is resized.
+    """
+    if isinstance(image, Image.Image):
+        bounds = _within(plan.region, image.height, image.width)
+        inner: Image.Image | Pixels = image.resize(
+            (plan.width, plan.height), FILTERS[preprocessing.interpolation], box=bounds
+        )
+    else:
+        inner = _fit_pixels(image, plan, preprocessing)
+    pixels = as_rgb(inner)
     if (plan.height, plan.width) == (preprocessing.height, preprocessing.width):
         return pixels
     colour = _GREY if preprocessing.fit == "corner" else 0
     padded = np.full((preprocessing.height, preprocessing.width, 3), colour, np.uint8)
     padded[plan.top : plan.top + plan.height, plan.left : plan.left + plan.width] = pixels
     return padded
+
+
+def _within(region: Rectangle, height: int, width: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the region, no further than the picture."""
+    return (
+        max(0.0, region.left),
+        max(0.0, region.top),
+        min(float(width), region.right),
+        min(float(height), region.bottom),
+    )
+
+
+def _fit_pixels(pixels: Pixels, plan: Fit, preprocessing: Preprocessing) -> Pixels:
+    """The region resized; of the picture no more is looked at than the filter reaches."""
+    left, top, right, bottom = _within(plan.region, *pixels.shape[:2])
+    around = [
+        math.ceil(_REACH * max(1.0, seen / made)) + 1
+        for seen, made in ((right - left, plan.width), (bottom - top, plan.height))
+    ]
+    first, above = max(0, math.floor(left) - around[0]), max(0, math.floor(top) - around[1])
+    part = pixels[above : math.ceil(bottom) + around[1], first : math.ceil(right) + around[0]]
+    bounds = (left - first, top - above, right - first, bottom - above)
+    how = preprocessing.interpolation
+    resized = resize_quickly(part, plan.height, plan.width, bounds, how)
+    if resized is not None:
+        return resized
+    image = Image.fromarray(part)
+    return np.asarray(image.resize((plan.width, plan.height), FILTERS[how], box=bounds))
 
 
 def fit(
@@ -100,4 +135,5 @@ def fit(
     """
     height, width = pixels.shape[:2]
     whole = Rectangle(0.0, 0.0, float(width), float(height))
-    return fit_image(Image.fromarray(pixels), plan_fit(rectangle or whole, preprocessing), preprocessing)
+    image = pixels if preprocessing.decoding == "quick" else Image.fromarray(pixels)
+    return fit_image(image, plan_fit(rectangle or whole, preprocessing), preprocessing)

@@ -344,7 +344,9 @@ def _input_of(session: Session, facts: dict[str, Any], path: Path) -> _Input:
         )
     if shape[0] not in (None, 1):
         raise DataError(f"{path} takes {shape[0]} pictures at a time; export it for 1 or for any number.")
-    size = Preprocessing(height=height, width=width, fit="corner", interpolation="bilinear", oversampling=1)
+    size = Preprocessing(
+        height=height, width=width, fit="corner", interpolation="bilinear", decoding="quick", oversampling=1
+    )
     return _Input(size, shape[0] is None, planes, any_sides)
 
 

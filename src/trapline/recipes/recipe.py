@@ -93,7 +93,7 @@ class Recipe(Section):
     backbone: str
     weights: str = "none"
     how: Literal["scratch", "frozen", "whole", "gradual"]
-    preprocessing: Preprocessing = Preprocessing()
+    preprocessing: Preprocessing = Preprocessing(decoding="quick")
     flip_average: bool = False
     head: LinearHead = LinearHead()
     balance: Literal["none", "class-weights", "sampling", "logit-adjustment"] = "none"

@@ -44,7 +44,6 @@ Progress = Callable[[int, int], None]
 
 FORMAT = "1"
 SHARPER = 1.2
-OVERSAMPLING = 2  # as in `prepare`
 MAX_CACHE_BYTES = 40 * 2**30
 """The least recently used files of pixels go beyond this."""
 
@@ -256,11 +255,11 @@ def canvas_of(
     def least_size(full: tuple[int, int]) -> tuple[int, int]:
         region = crop_rectangle(*full, photo.box, wider)
         return (
-            math.ceil(full[0] * OVERSAMPLING * shape[0] / region.height),
-            math.ceil(full[1] * OVERSAMPLING * shape[1] / region.width),
+            math.ceil(full[0] * preprocessing.oversampling * shape[0] / region.height),
+            math.ceil(full[1] * preprocessing.oversampling * shape[1] / region.width),
         )
 
-    loaded = load(photo.path, min_side=least_size)
+    loaded = load(photo.path, min_side=least_size, quick=preprocessing.decoding == "quick")
     height, width = loaded.pixels.shape[:2]
     pixels = _masked(loaded.pixels, preprocessing)
     region = crop_rectangle(height, width, photo.box, wider)

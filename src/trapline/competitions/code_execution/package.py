@@ -93,7 +93,8 @@ def build_package(
     pooling = card.event or EventPooling()
     # as this version reads it: a model file of an older one lacks what has come since; cards leave this out
     read = card.model_dump(mode="json", include={"task", "labels", "preprocessing", "batch"})
-    read["preprocessing"]["oversampling"] = card.preprocessing.oversampling
+    size = card.preprocessing
+    read["preprocessing"] |= {"oversampling": size.oversampling, "decoding": size.decoding}
     settings = {
         "card": read,
         "pooling": pooling.model_dump(mode="json", exclude={"metrics", "metrics_on"}),

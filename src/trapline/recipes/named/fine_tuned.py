@@ -48,7 +48,9 @@ def fine_tuned(name: str, backbone: str, side: int, frozen_stages: int = 0) -> N
         how="whole",
         frozen_stages=frozen_stages,
         freeze_batch_norm=True,
-        preprocessing=Preprocessing(height=side, width=side, fit="squash", crop=CropPolicy(context=1.4)),
+        preprocessing=Preprocessing(
+            height=side, width=side, fit="squash", crop=CropPolicy(context=1.4), decoding="quick"
+        ),
         flip_average=True,
         head=Head(pooling="avg", dropout=0.3),
         optimiser=NetworkOptimiser(lr=2e-3, weight_decay=0.02, backbone_lr_factor=0.25, clip=5.0),

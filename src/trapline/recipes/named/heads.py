@@ -18,7 +18,9 @@ HEAD_SEARCH = {
 
 HEAD: dict[str, Any] = {
     "backbone": f"{MODEL_FILE}lite0",
-    "preprocessing": Preprocessing(height=224, width=224, fit="squash", crop=CropPolicy(context=1.1)),
+    "preprocessing": Preprocessing(
+        height=224, width=224, fit="squash", crop=CropPolicy(context=1.1), decoding="quick"
+    ),
     "augmentation": Views(horizontal_flip=0.5),
     "search": HEAD_SEARCH,
 }

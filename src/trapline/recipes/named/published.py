@@ -23,7 +23,9 @@ def small_cnn() -> NetworkRecipe:
         name="small-cnn",
         backbone="small-cnn",
         how="scratch",
-        preprocessing=Preprocessing(height=150, width=150, fit="squash", interpolation="bilinear"),
+        preprocessing=Preprocessing(
+            height=150, width=150, fit="squash", interpolation="bilinear", decoding="quick"
+        ),
         head=Head(pooling="flatten", hidden=(64, 32), dropout=0.5),
         optimiser=NetworkOptimiser(name="adam", lr=1e-4),
         epochs=150,
@@ -51,7 +53,9 @@ def conser_vision_resnet50() -> NetworkRecipe:
         backbone="resnet50",
         weights="pretrained",
         how="whole",
-        preprocessing=Preprocessing(height=224, width=224, fit="squash", interpolation="bilinear"),
+        preprocessing=Preprocessing(
+            height=224, width=224, fit="squash", interpolation="bilinear", decoding="quick"
+        ),
         head=Head(pooling="avg", hidden=(100,), dropout=0.1, input_dropout=0.0),
         optimiser=NetworkOptimiser(name="sgd", lr=1e-3, momentum=0.9),
         epochs=1,

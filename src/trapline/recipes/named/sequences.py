@@ -20,7 +20,9 @@ def serengeti_benchmark() -> DenseRecipe:
         task="multi-label",
         backbone="efficientnet-lite0",
         weights="pretrained",
-        preprocessing=Preprocessing(height=224, width=224, fit="squash", interpolation="bilinear"),
+        preprocessing=Preprocessing(
+            height=224, width=224, fit="squash", interpolation="bilinear", decoding="quick"
+        ),
         head=HiddenHead(pooling="max", hidden=(256,), dropout=0.2),
         optimiser=LayerOptimiser(name="adam", lr=1e-3),
         epochs=10_000,
@@ -47,7 +49,7 @@ def sequences() -> HeadRecipe:
         task="multi-label",
         backbone="efficientnet-lite0",
         weights="pretrained",
-        preprocessing=Preprocessing(height=224, width=304, fit="squash"),
+        preprocessing=Preprocessing(height=224, width=304, fit="squash", decoding="quick"),
         head=LinearHead(pooling="avgmax"),
         learn_from="event",
         event_statistics=("mean", "std", "max"),

@@ -45,7 +45,9 @@ def taxon_efficientnet_b6() -> EpochTreeRecipe:
         name="taxon-efficientnet-b6",
         backbone="timm/tf_efficientnet_b6.aa_in1k",
         weights="pretrained",
-        preprocessing=Preprocessing(height=528, width=528, fit="squash", interpolation="bilinear"),
+        preprocessing=Preprocessing(
+            height=528, width=528, fit="squash", interpolation="bilinear", decoding="quick"
+        ),
         optimiser=Optimiser(name="adam", lr=1e-3),
         epochs=25,
         batch_size=32,
