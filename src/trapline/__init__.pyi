@@ -1,3 +1,4 @@
+from .api import card as card
 from .api import combine as combine
 from .api import compare as compare
 from .api import detect as detect

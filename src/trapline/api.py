@@ -32,6 +32,7 @@ __all__ = [
     "as_media",
     "as_predictions",
     "as_recipe",
+    "card",
     "check_package",
     "check_submission",
     "combine",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from trapline.card_walk import CardWalk
     from trapline.catalog import Catalog as Catalog
     from trapline.catalog import Splitter as Splitter
     from trapline.competitions import Fill as Fill
@@ -565,6 +567,74 @@ def split(catalog: CatalogLike, splitter: AnySplitter | None = None, *, check_fi
 
     chosen = ByLocation() if splitter is None else splitter
     return chosen.apply(as_catalog(catalog), check_files=check_files)
+
+
+@checked
+def card(
+    source: File,
+    output: File | None = None,
+    *,
+    model: Model | None = None,
+    detector: DetectorLike = "auto",
+    format: str = "auto",
+    show_people: bool = False,
+    pictures: Whole = 24,
+    strict: bool = False,
+    workers: Count | None = None,
+    threads: Count | None = None,
+    fresh: bool = False,
+    force: bool = False,
+    say: Callable[[str], object] = lambda line: None,
+    report: Callable[[str, int, int, str], None] = lambda what, done, total, detail: None,
+) -> CardWalk:
+    """From a card without labels to a table of answers, locations and visits, and a page to look at.
+
+    Called again it goes on where it stopped, and after the end it looks only at new photos.
+
+    Args:
+        source: a card, a folder of cards, or anything else that `read` reads; boxes that it has stay.
+        output: a folder; None for `<name of the source>-card` in the current one.
+        model: names the animals; None leaves it at what the detector says.
+        detector: finds the boxes.
+        format: the name of a reader, or `auto`.
+        show_people: show photos in which people may be, as they are.
+        pictures: photos of each answer on the page.
+        strict: raise `DataError`, after everything is written, if a photo could not be read.
+        workers: processes that decode photos; None for one a core.
+        threads: the networks run on; None for one a core.
+        fresh: begin again instead of going on.
+        force: write over tables of the folder that were edited, and leave out photos that are gone.
+        say: told how the card was read.
+        report: told of the progress: what, photos done, photos in all, how fast.
+
+    Raises:
+        UsageError: the folder was not made of this source, or lies among the photos; it holds a table that
+            was edited, or photos that are gone.
+        DataError: there is no photo.
+    """
+    from trapline.card_walk import CardOptions, default_folder, refuse_folder, walk_card
+    from trapline.models import Detector
+    from trapline.prediction import refuse_failures
+
+    path = Path(source)
+    folder = default_folder(path) if output is None else Path(output)
+    refuse_folder(path, folder, force)
+
+    def opened() -> Detector:
+        return detector if isinstance(detector, Detector) else Detector(detector, threads=threads)
+
+    done = walk_card(
+        path,
+        folder,
+        opened,
+        None if model is None else open_model(model, threads=threads),
+        CardOptions(format, show_people, pictures, workers, fresh, force),
+        say,
+        report,
+    )
+    if strict:
+        refuse_failures(done.answers.summary(), as_catalog(done.catalog))
+    return done
 
 
 @checked

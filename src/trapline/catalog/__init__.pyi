@@ -9,6 +9,7 @@ from .events import assign_events as assign_events
 from .events import frame_order as frame_order
 from .events import join_events as join_events
 from .events import number_frames as number_frames
+from .events import shooting_order as shooting_order
 from .events import shot_order as shot_order
 from .facts import CatalogFacts as CatalogFacts
 from .facts import DetectedBoxes as DetectedBoxes

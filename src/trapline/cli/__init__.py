@@ -65,6 +65,7 @@ def _with_format_options(name: str, run: Callable[..., None], asked: bool) -> Ca
 
 
 _COMMANDS = {
+    "card": "From a card of photos to a table and a page.",
     "quickstart": "Try the whole way on synthetic photos, without data.",
     "run": "A recipe whole, from photos to report and submission.",
     "download": "Fetch a data set or archive, checked.",
@@ -222,6 +223,7 @@ _INTERRUPTED = 130
 """The status after Ctrl-C, and typer's."""
 
 _AFTER_STOP = {
+    "card": "The same command goes on where it stopped.",
     "download": "The same command goes on where it stopped.",
     "detect": "The same command goes on where it stopped.",
     "run": "If it was training: trapline train OUTPUT/catalog.parquet -o OUTPUT/train --resume, with the "

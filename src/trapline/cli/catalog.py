@@ -188,20 +188,27 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
                 f"{boxes['media_not_searched']:,} not searched",
             )
         )
-    joined = boxes["joined"]
-    if joined:
-        facts.append(
-            (
-                f"boxes of {joined['file']}",
-                f"{joined['matched']:,} media; detector failed on {joined['failed']:,}; "
-                f"{joined['media_not_in_file']:,} media not in it; "
-                f"{joined['names_not_in_catalog']:,} of its names not in the catalog"
-                + (f"; {joined['videos']:,} of its entries are videos" if "videos" in joined else ""),
-            )
-        )
+    if boxes["joined"]:
+        facts.append(_source_of_boxes(boxes["joined"]))
     for part, of_part in summary["parts"].items():
         facts.append((f"part {part}", f"{of_part['media']:,} media, {of_part['locations']:,} locations"))
     return facts
+
+
+def _source_of_boxes(boxes: dict[str, Any]) -> tuple[str, str]:
+    """Where the boxes come from: a detector that was run, or a file that was joined."""
+    if "fingerprint" in boxes:
+        return (
+            f"boxes by {boxes['detector']}",
+            f"{boxes['media']:,} media looked at, {boxes['failed']:,} failed",
+        )
+    videos = f"; {boxes['videos']:,} of its entries are videos" if "videos" in boxes else ""
+    return (
+        f"boxes of {boxes['file']}",
+        f"{boxes['matched']:,} media; detector failed on {boxes['failed']:,}; "
+        f"{boxes['media_not_in_file']:,} media not in it; "
+        f"{boxes['names_not_in_catalog']:,} of its names not in the catalog{videos}",
+    )
 
 
 def _known(number: int, without: int) -> str:

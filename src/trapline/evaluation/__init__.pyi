@@ -1,9 +1,15 @@
+from .answer_figures import PEOPLE as PEOPLE
+from .answer_figures import AnsweredPhoto as AnsweredPhoto
+from .answer_figures import AnswerFigures as AnswerFigures
+from .answer_figures import CardFigures as CardFigures
+from .answer_figures import figures_of_card as figures_of_card
 from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .evaluate import evaluate as evaluate
 from .exploration import Exploration as Exploration
 from .findings import RARE_LOCATIONS as RARE_LOCATIONS
 from .findings import RARE_MEDIA as RARE_MEDIA
+from .findings import find_clock_troubles as find_clock_troubles
 from .matching import SeveralLabels as SeveralLabels
 from .matching import UnknownLabels as UnknownLabels
 from .rank_figures import TaxonResult as TaxonResult

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
-from trapline.catalog import FIRST_CAMERA_TRAPS, Catalog, FileCheck, impossible_times
+from trapline.catalog import FIRST_CAMERA_TRAPS, Catalog, FileCheck, impossible_times, shooting_order
 from trapline.errors import name_some
 from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
 from trapline.taxonomy import group_spelt_alike
@@ -18,6 +19,9 @@ IMBALANCE = 20
 CONFINED = 0.8
 LONG_AGO = 10
 YEARS_APART = 3
+MOST_JUMPS = 3
+_CLOCK_BACK, _LEAP = timedelta(hours=2), timedelta(days=365)
+"""Summer time ends by one hour."""
 
 
 def find_troubles(
@@ -29,7 +33,7 @@ def find_troubles(
         *_about_labels(catalog, labels),
         *_about_locations(catalog, labels),
         *_about_files(photos, files),
-        *_about_times(catalog),
+        *find_clock_troubles(catalog),
     ]
     return sorted(troubles, key=lambda finding: not finding.serious)
 
@@ -165,7 +169,8 @@ def _about_files(photos: PhotoSample, files: FileCheck) -> Iterator[Finding]:
         yield from _list(serious, what, names, f"{consequence} {{}}", most=5)
 
 
-def _about_times(catalog: Catalog) -> Iterator[Finding]:
+def find_clock_troubles(catalog: Catalog) -> Iterator[Finding]:
+    """What is odd about the times of a catalog: unknown, impossible or long ago, and clocks that jump."""
     times = catalog.table["camera_time"]
     if times.null_count():
         every = times.null_count() == len(times)
@@ -194,6 +199,7 @@ def _about_times(catalog: Catalog) -> Iterator[Finding]:
             text="If the study is not that old, the camera's clock was wrong.",
         )
     yield from _clocks_of_locations(catalog)
+    yield from _clocks_that_jump(catalog)
 
 
 def _clocks_of_locations(catalog: Catalog) -> Iterator[Finding]:
@@ -221,3 +227,39 @@ def _clocks_of_locations(catalog: Catalog) -> Iterator[Finding]:
             "{}: right if they were set up at another time.",
             of=f" of {clocks.height}",
         )
+
+
+def _clocks_that_jump(catalog: Catalog) -> Iterator[Finding]:
+    """Clocks that go back, or leap a year, between photos that the camera numbered one after the other.
+
+    Where that happens often, it is the names that do not follow the clock, and nothing is said.
+    """
+    timed = catalog.table.filter(pl.col("camera_time").is_not_null())
+    back, leaps = [], []
+    for camera in timed.partition_by("location_id", "deployment_id", maintain_order=True):
+        one_moment = pl.repeat(0, camera.height, eager=True)
+        rows = camera[shooting_order(camera["file_path"], one_moment)].select(
+            "media_id",
+            now=pl.col("camera_time"),
+            before=pl.col("camera_time").shift(),
+            step=pl.col("camera_time").diff(),
+        )
+        steps_back = rows.filter(pl.col("step") < -_CLOCK_BACK)
+        if steps_back.height > max(MOST_JUMPS, camera.height // 50):
+            continue
+        back += [_describe_jump(row) for row in steps_back.iter_rows(named=True)]
+        leaps += [_describe_jump(row) for row in rows.filter(pl.col("step") > _LEAP).iter_rows(named=True)]
+    yield from _list(
+        True,
+        "Clocks that go back",
+        back,
+        "{}. The number in the photo's name goes on: the clock was set, or lost its setting, or its year "
+        "stands still. What came before or after is at another time than it says.",
+    )
+    yield from _list(
+        False, "Clocks that leap by a year or more", leaps, "{}. Was the camera off, or its clock set?"
+    )
+
+
+def _describe_jump(row: Mapping[str, Any]) -> str:
+    return f"from {row['before']:%Y-%m-%d %H:%M} to {row['now']:%Y-%m-%d %H:%M} at {row['media_id']}"

@@ -1,3 +1,5 @@
+from .card_report import NextStep as NextStep
+from .card_report import write_card as write_card
 from .evaluation_report import write_evaluation as write_evaluation
 from .explore_report import write_exploration as write_exploration
 from .network_figure import draw_network as draw_network

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +21,13 @@ from trapline.evaluation import (
     title,
     with_span,
 )
-from trapline.images import ImageError, load
+from trapline.images import Box, ImageError, load
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_BLOCKS, _LEAST_BLOCK, _MARGIN = 6, 6, 0.1
+"""Blocks along the longer side of what is hidden, pixels of a block at least, and what is hidden about it."""
 
 THUMBNAIL = 320
 """The longer side of an embedded picture, pixels."""
@@ -111,8 +116,13 @@ def as_svg(figure: Figure, name: str, description: str) -> Any:
     return Markup(svg)  # noqa: S704 - matplotlib escapes the text it is given
 
 
-def thumbnail(path: Path) -> str | None:
-    """A picture as a `data:` address of a small JPEG; None if it cannot be read."""
+def thumbnail(path: Path, hidden: Sequence[Box] = ()) -> str | None:
+    """A picture as a `data:` address of a small JPEG; None if it cannot be read.
+
+    Args:
+        path: of the photo.
+        hidden: parts of which nothing but large blocks of colour is to be seen.
+    """
     from PIL import Image
 
     try:
@@ -121,6 +131,32 @@ def thumbnail(path: Path) -> str | None:
         return None
     image = Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
+    for box in hidden:
+        _hide(image, box)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=78, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _hide(image: Any, box: Box) -> None:
+    """Replace a part of a picture and what is close about it by blocks, in place."""
+    from PIL import Image
+
+    margin = _MARGIN * max(box.width, box.height)
+    left, top = (math.floor(max(0.0, low - margin) * side) for low, side in _sides(image, box.x, box.y))
+    right, bottom = (
+        math.ceil(min(1.0, high + margin) * side)
+        for high, side in _sides(image, box.x + box.width, box.y + box.height)
+    )
+    if right <= left or bottom <= top:
+        return
+    part = image.crop((left, top, right, bottom))
+    block = max(max(part.size) / _BLOCKS, _LEAST_BLOCK)
+    size = max(1, round(part.width / block)), max(1, round(part.height / block))
+    image.paste(
+        part.resize(size, Image.Resampling.BOX).resize(part.size, Image.Resampling.NEAREST), (left, top)
+    )
+
+
+def _sides(image: Any, x: float, y: float) -> tuple[tuple[float, int], tuple[float, int]]:
+    return (x, image.width), (y, image.height)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from trapline.catalog import BOX, Catalog, relabel
 from trapline.errors import DataError, UsageError
 from trapline.formats import read, undo_sorted, write
-from trapline.formats.writers.summary import mark_independent
+from trapline.formats.writers.summary import independent_times
 from trapline.formats.writers.xmp import sidecar
 
 SPACES = {
@@ -428,9 +428,9 @@ def test_events_are_independent_of_the_last_one_that_counted() -> None:
     start = datetime(2021, 1, 1)
     minutes = [0, 20, 40, 59, 60, 75]
     times = [start + timedelta(minutes=minute) for minute in minutes]
-    assert mark_independent(times, timedelta(minutes=30)) == 3  # 0, 40, 75
-    assert mark_independent(times, timedelta(0)) == 6
-    assert mark_independent([], timedelta(minutes=30)) == 0
+    assert len(independent_times(times, timedelta(minutes=30))) == 3  # 0, 40, 75
+    assert len(independent_times(times, timedelta(0))) == 6
+    assert len(independent_times([], timedelta(minutes=30))) == 0
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.integers(0, 500))
@@ -438,11 +438,11 @@ def test_independent_events_are_no_more_than_photos_and_order_does_not_matter(
     minutes: list[int], gap: int
 ) -> None:
     times = [datetime(2021, 1, 1) + timedelta(minutes=minute) for minute in minutes]
-    count = mark_independent(times, timedelta(minutes=gap))
-    assert count == mark_independent(times[::-1], timedelta(minutes=gap))
+    count = len(independent_times(times, timedelta(minutes=gap)))
+    assert count == len(independent_times(times[::-1], timedelta(minutes=gap)))
     assert (count > 0) == bool(times)
     assert count <= len(times)
-    assert count >= mark_independent(times, timedelta(minutes=gap + 1))
+    assert count >= len(independent_times(times, timedelta(minutes=gap + 1)))
 
 
 def test_a_summary_wants_a_sensible_interval(scene: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from trapline.formats.readers import (  # noqa: F401  they register themselves
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.hakuna_ma_data import NUMBER_IN_NAME, folder_of
 from trapline.formats.readers.megadetector import join_boxes
-from trapline.formats.readers.registry import COMMON_OPTIONS, READERS, Reader, read, reader
+from trapline.formats.readers.registry import COMMON_OPTIONS, READERS, Reader, choose_reader, read, reader
 
 __all__ = [
     "COMMON_OPTIONS",
@@ -25,6 +25,7 @@ __all__ = [
     "READERS",
     "Draft",
     "Reader",
+    "choose_reader",
     "folder_of",
     "join_boxes",
     "read",

@@ -10,12 +10,16 @@ import polars as pl
 
 from trapline.errors import UsageError
 from trapline.formats.keywords import label_by_keywords
+from trapline.formats.readers.cameras import name_cameras
 from trapline.formats.readers.class_folders import refuse_what_may_be_labels
 from trapline.formats.readers.draft import Draft
 from trapline.formats.readers.exif_times import PHOTOS_AT_ONCE, add_exif
 from trapline.formats.readers.folders import find_pictures
 from trapline.formats.readers.path_pattern import apply_pattern
 from trapline.formats.readers.registry import reader
+
+AUTO = "auto"
+"""Asked for as the location: folders and cameras say it, and what they leave open is one camera's."""
 
 _CARD = r"^(DCIM|[1-9]\d\d[A-Z_][A-Z0-9_]{4})$"
 """Folders that cameras make by themselves (Design rule for Camera File system, JEITA CP-3461)."""
@@ -46,7 +50,8 @@ def read_photo_folder(
         source: the folder.
         location_level: which folder level is the location, the first being 1; 0 for none. Folders that
             cameras make (`DCIM`, `100RECNX`) are no location.
-        location: the one location of all photos, instead of folders.
+        location: the one location of all photos, instead of folders; `auto` for what folders and cameras say
+            (see `name_cameras`), where one card is one location.
         pattern: a regular expression with named groups over the path, as in `(?P<location>[^/]+)_card`;
             groups: location, deployment, event, frame, time, or a column of your own.
         exif: read each photo's EXIF data for its time and camera; without, it has none.
@@ -61,8 +66,9 @@ def read_photo_folder(
         raise UsageError(f"--location-level counts folders from 1 (0: no location), not {location_level}.")
     files = find_pictures(source)
     path = pl.col("file_path")
+    given = None if location == AUTO else location
     rows = pl.concat(
-        part.with_columns(path.alias("media_id"), path.alias("_place"), _location(location, location_level))
+        part.with_columns(path.alias("media_id"), path.alias("_place"), _location(given, location_level))
         for part in files.pictures.to_frame().iter_slices(PHOTOS_AT_ONCE)
     )
     notes: list[str] = []
@@ -78,6 +84,9 @@ def read_photo_folder(
         notes += more
     if pattern is not None:
         rows, more = apply_pattern(rows, pattern)
+        notes += more
+    if location == AUTO:
+        rows, more = name_cameras(rows, source.resolve().name or "card")
         notes += more
     without = rows["location_id"].null_count()
     if without:

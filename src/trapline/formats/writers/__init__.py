@@ -10,16 +10,25 @@ from trapline.formats.writers import (  # noqa: F401  they register themselves
     wildlife_insights,
     xmp,
 )
+from trapline.formats.writers.box_answers import answer_rows, answers_by_boxes, blanks_by_boxes
+from trapline.formats.writers.detected import SURE
 from trapline.formats.writers.megadetector import write_boxes
 from trapline.formats.writers.sorted import undo_sorted
+from trapline.formats.writers.summary import INTERVAL, independent_times
 from trapline.formats.writers.writing import WRITERS, Job, Writer, WriteReport, Written, write, writer
 
 __all__ = [
+    "INTERVAL",
+    "SURE",
     "WRITERS",
     "Job",
     "WriteReport",
     "Writer",
     "Written",
+    "answer_rows",
+    "answers_by_boxes",
+    "blanks_by_boxes",
+    "independent_times",
     "undo_sorted",
     "write",
     "write_boxes",

@@ -33,6 +33,9 @@ COLUMNS = {
     "last": pl.Datetime("us"),
 }
 
+INTERVAL = 30.0
+"""Minutes between independent events, unless asked otherwise."""
+
 _NUMBERS = ("media", "independent_events", "media_without_time")
 
 
@@ -51,7 +54,7 @@ class _Count:
         "how many animals a photo shows: media and events are counted, not individuals",
     ),
 )
-def write_summary(job: Job, *, threshold: float | None = None, interval: float = 30.0) -> Written:
+def write_summary(job: Job, *, threshold: float | None = None, interval: float = INTERVAL) -> Written:
     """A CSV or workbook (.xlsx) of locations × labels: media, independent events, first and last time.
 
     An event of a label at a location is independent if at least `interval` minutes lie between it and the
@@ -92,7 +95,7 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
                 label,
                 known,
                 count.media,
-                mark_independent(count.times, gap) if location else None,
+                len(independent_times(count.times, gap)) if location else None,
                 count.untimed,
                 min(count.times, default=None),
                 max(count.times, default=None),
@@ -133,10 +136,10 @@ def _content(job: Job, table: pl.DataFrame) -> str | bytes:
     return csv_bytes(tuple(COLUMNS), rows).decode()
 
 
-def mark_independent(times: Sequence[datetime], gap: timedelta) -> int:
-    """How many of `times` lie at least `gap` after the last one that counted."""
-    count, last = 0, None
+def independent_times(times: Sequence[datetime], gap: timedelta) -> list[datetime]:
+    """Those of `times` that lie at least `gap` after the last one that counted, in their order."""
+    counted: list[datetime] = []
     for moment in sorted(times):
-        if last is None or moment - last >= gap:
-            count, last = count + 1, moment
-    return count
+        if not counted or moment - counted[-1] >= gap:
+            counted.append(moment)
+    return counted

@@ -1,0 +1,410 @@
+"""From a card without labels to a table and a page to look at, in one call that goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trapline.catalog import Catalog
+from trapline.errors import UsageError, name_some
+from trapline.storage import replace_text
+
+if TYPE_CHECKING:
+    from trapline.evaluation import CardFigures
+    from trapline.models import Detector, ModelFile
+    from trapline.prediction import Predictions, Progress
+    from trapline.reports import NextStep
+
+PAGE, CATALOG, ANSWERS = "index.html", "photos.parquet", "answers.parquet"
+TABLES = ("species.csv", "species.xlsx")
+_RECORD = "card.json"
+
+Say = Callable[[str], object]
+Report = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class CardWalk:
+    """What was made of a card.
+
+    Attributes:
+        folder: with everything below in it.
+        page: `index.html`, to look at.
+        tables: of answers, locations and visits: `species.csv` and `species.xlsx`.
+        catalog: `photos.parquet`: the photos with times, locations, visits and boxes.
+        answers: of each photo; `answers.parquet`, from which all formats are written.
+        figures: what was seen, as on the page.
+    """
+
+    folder: Path
+    page: Path
+    tables: tuple[Path, ...]
+    catalog: Path
+    answers: Predictions
+    figures: CardFigures
+
+
+@dataclass(frozen=True)
+class CardOptions:
+    """How a card is looked at; see `trapline.api.card`."""
+
+    format: str = "auto"
+    show_people: bool = False
+    pictures: int = 24
+    workers: int | None = None
+    fresh: bool = False
+    force: bool = False
+
+
+def walk_card(
+    source: Path,
+    folder: Path,
+    detector: Callable[[], Detector],
+    model: ModelFile | None,
+    options: CardOptions,
+    say: Say = lambda line: None,
+    report: Report = lambda what, done, total, detail: None,
+) -> CardWalk:
+    """Read a card, find boxes, answer, count visits, and write the table and the page.
+
+    Args:
+        source: a card, a folder of cards, or anything else that `trapline.read` reads.
+        folder: what is written goes there; made if needed, and gone on with (see `refuse_folder`).
+        detector: opens what finds the boxes; not asked where the catalog has boxes.
+        model: names what is in the boxes; None leaves it at what the detector says.
+        options: the rest.
+        say: told each sentence that a person should read.
+        report: told of the progress: what, how many photos are done, of how many, and how fast.
+
+    Raises:
+        UsageError: the folder lies among the photos, or is of another card.
+        DataError: there is no photo, or whatever a step finds wrong.
+        SourceGoneError: the photos cannot be read, or no longer.
+    """
+    report("read the card", 0, 1, "")
+    catalog = _read(source, options.format)
+    _refuse_among_photos(catalog, folder)
+    if not options.force:
+        _refuse_another_card(catalog, folder)
+    for sentence in catalog.facts.notes:
+        say(f"{sentence}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    record = _Record(folder, source)
+    catalog, doubts = _find_boxes(catalog, folder, detector, options, report)
+    saved = catalog.save(folder / CATALOG)
+    answers, more = _answer(catalog, folder, model, options, report)
+    answers.save(folder / ANSWERS)
+    _write_tables(answers, catalog, folder, record)
+    figures = _figures(catalog, answers, model, options, report)
+    page = _write_page(figures, source, folder, [*doubts, *more], options)
+    return CardWalk(folder, page, tuple(folder / name for name in TABLES), saved, answers, figures)
+
+
+def default_folder(source: Path) -> Path:
+    """Where a card's table goes unless asked otherwise: `<its name>-card` here."""
+    return Path(f"{source.resolve().stem if source.is_file() else source.resolve().name}-card")
+
+
+# ---- the folder
+
+
+class _Record:
+    """`card.json`: of what a folder was made, and what its tables were when they were written."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        self._path = folder / _RECORD
+        self._content = _read_record(folder) or {"source": str(source.resolve()), "tables": {}}
+        self._write()
+
+    def may_become(self, name: str, *contents: bytes) -> None:
+        """Note what a table may be from now on: what it is, and what it is about to become."""
+        self._content["tables"][name] = [_digest(content) for content in contents]
+        self._write()
+
+    def _write(self) -> None:
+        replace_text(self._path, json.dumps(self._content, indent=1, ensure_ascii=True) + "\n")
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a folder; None where it has none, or another file is called so."""
+    try:
+        content = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(content, dict) and isinstance(content.get("source"), str)
+    return content if known and isinstance(content.get("tables"), dict) else None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def refuse_folder(source: Path, folder: Path, force: bool) -> None:
+    """Refuse a folder that was not made of this source, or whose tables a person has edited.
+
+    Raises:
+        UsageError: so it is; `force` writes over edited tables alone.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file. Name a folder with -o.")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    record = _read_record(folder)
+    if record is None:
+        raise UsageError(
+            f"{folder} is not empty and was not made by `trapline card`. Name another folder with -o."
+        )
+    if record["source"] != str(source.resolve()):
+        raise UsageError(f"{folder} was made of {record['source']}. Name another folder with -o.")
+    for name, digests in record["tables"].items():
+        table = folder / Path(name).name
+        if not force and table.is_file() and _digest(table.read_bytes()) not in digests:
+            raise UsageError(
+                f"{table} was edited since it was written. Keep it under another name, or write over it with "
+                "--force."
+            )
+
+
+def _refuse_among_photos(catalog: Catalog, folder: Path) -> None:
+    root, target = catalog.root.resolve(), folder.resolve()
+    if target == root or root in target.parents:
+        raise UsageError(
+            f"{folder} lies in the folder of the photos, {catalog.root}, which is left as it is. Name a "
+            "folder elsewhere with -o."
+        )
+
+
+def _refuse_another_card(catalog: Catalog, folder: Path) -> None:
+    """Refuse where photos that were looked at are gone, or were taken at another time: the next card."""
+    path = folder / CATALOG
+    if not path.is_file():
+        return
+    columns = ("media_id", "camera_time")
+    before, now = Catalog.load(path).table.select(columns), catalog.table.select(columns)
+    kept = before.join(now, on=columns, how="semi", nulls_equal=True).height
+    if kept < before.height:
+        raise UsageError(
+            f"{folder} has {before.height - kept:,} photos that are no longer in {catalog.root}, or were "
+            "taken at another time there. If it is another card, name another folder with -o; --force leaves "
+            "them out."
+        )
+
+
+# ---- the steps
+
+
+def _read(source: Path, format: str) -> Catalog:
+    """The card; where nobody says of which cameras its photos are, folders and serial numbers do."""
+    from trapline.formats import choose_reader, read
+
+    if not source.exists() or source.suffix.lower() == ".parquet":
+        return read(source)
+    reader, _ = choose_reader(source, format)
+    if reader.name == "photo_folder":
+        return read(source, format=reader.name, location="auto")
+    return read(source, format=reader.name)
+
+
+def _find_boxes(
+    catalog: Catalog, folder: Path, opened: Callable[[], Detector], options: CardOptions, report: Report
+) -> tuple[Catalog, list[str]]:
+    """The catalog with boxes, and what must be known of them."""
+    from trapline.prediction import detect
+
+    if not catalog.table["boxes"].is_null().all():
+        return catalog, ["The boxes are those that the catalog came with."]
+    report("open the detector", 0, 1, "")
+    detector = opened()
+    detected = detect(
+        detector,
+        catalog,
+        folder / f"boxes-{detector.fingerprint[:8]}.journal",
+        workers=options.workers,
+        fresh=options.fresh,
+        progress=_as_report("find boxes", report),
+    )
+    return detected, list(_detector_doubts(detector))
+
+
+def _as_report(what: str, report: Report) -> Callable[[Progress], None]:
+    return lambda now: report(what, now.done, now.total, f"{now.rate:.1f}/s")
+
+
+def _answer(
+    catalog: Catalog, folder: Path, model: ModelFile | None, options: CardOptions, report: Report
+) -> tuple[Predictions, list[str]]:
+    """What is said of each photo, and what must be known of who says it."""
+    from trapline.formats import answers_by_boxes, blanks_by_boxes
+    from trapline.prediction import pool_events, predict
+
+    if model is None:
+        return answers_by_boxes(catalog), list(_count_doubts(catalog, None))
+    predictions = predict(
+        model,
+        catalog,
+        folder / f"predictions-{model.fingerprint[:8]}.parquet",
+        workers=options.workers,
+        fresh=options.fresh,
+        progress=_as_report("name the animals", report),
+    )
+    pooled = pool_events(predictions, catalog)
+    return replace(blanks_by_boxes(pooled, catalog), catalog=catalog), list(_count_doubts(catalog, model))
+
+
+def _write_tables(answers: Predictions, catalog: Catalog, folder: Path, record: _Record) -> None:
+    """The tables of answers, locations and visits; each takes the place of what an earlier run wrote."""
+    from trapline.formats import write
+
+    for name in TABLES:
+        table, new = folder / name, folder / f".new-{name}"
+        write(answers, catalog, new, format="summary", force=True)
+        before = [table.read_bytes()] if table.is_file() else []
+        record.may_become(name, new.read_bytes(), *before)
+        new.replace(table)
+        record.may_become(name, table.read_bytes())
+
+
+def _figures(
+    catalog: Catalog, answers: Predictions, model: ModelFile | None, options: CardOptions, report: Report
+) -> CardFigures:
+    from trapline.catalog import check_files
+    from trapline.evaluation import figures_of_card
+
+    report("look for equal files", 0, len(catalog), "")
+    name = None if model is None else model.card.name
+    return figures_of_card(catalog, answers, check_files(catalog), model=name, pictures=options.pictures)
+
+
+def _write_page(
+    figures: CardFigures, source: Path, folder: Path, doubts: list[str], options: CardOptions
+) -> Path:
+    from trapline.formats import SURE
+    from trapline.reports import write_card
+
+    return write_card(
+        figures,
+        folder / PAGE,
+        tables=TABLES,
+        steps=tuple(next_steps(figures, source, folder)),
+        doubts=doubts,
+        show_people=options.show_people,
+        sure=SURE,
+    )
+
+
+# ---- what must be known
+
+
+def _detector_doubts(detector: Detector) -> Iterator[str]:
+    """What the detector can tell, and how often it is wrong."""
+    from trapline.formats import SURE
+
+    name, kinds = detector.path.stem, detector.categories
+    if "person" in kinds:
+        told = ", ".join(kinds)
+        yield f"The detector, {name}, tells {told}. Photos in which it finds people are not shown."
+    else:
+        yield (
+            f"The detector, {name}, calls all that it finds {' or '.join(kinds)}, people and vehicles too: "
+            "it does not tell them apart. So what is in boxes is blurred; a person whom it misses is seen. "
+            "A detector of your own that knows people is named with --detector."
+        )
+    measured = detector.facts.get("measured")
+    yield (
+        f"Nothing seen means that no box is as sure as {SURE:g}. No detector finds everything: small, far "
+        f"and half-hidden animals are missed{f' ({measured})' if isinstance(measured, str) else ''}."
+    )
+
+
+def _count_doubts(catalog: Catalog, model: ModelFile | None) -> Iterator[str]:
+    """Who names the animals, and what is counted."""
+    from trapline.models import blank_column, card_doubts
+
+    if model is None:
+        yield (
+            "No species are named: that takes a model, your own (below) or another, named with --model. The "
+            "numbers below the pictures are the detector's confidence, not a probability."
+        )
+    else:
+        labels = model.card.labels
+        yield (
+            f"The model, {model.card.name}, knows {name_some(labels, 30)}. An animal that it does not know "
+            "is called one of these, often surely. Photos of one visit are answered together."
+        )
+        yield from card_doubts(model.card)
+        if blank_column(labels) is None and model.card.taxonomy:
+            yield "The model cannot say that nothing is there, and was asked about photos without a box too."
+    yield "Photos and visits are counted, not animals. Times are those of the camera's clock."
+    if catalog.table["camera_time"].is_null().all():
+        yield (
+            "No photo has a time, so that no visits are counted and no hours shown. Where a table or the "
+            "names of the files have times, read them with `trapline catalog`, and give `trapline card` its "
+            "catalog."
+        )
+
+
+# ---- what next
+
+
+def next_steps(figures: CardFigures, source: Path, folder: Path) -> Iterator[NextStep]:
+    """What can be done next, with commands to be pasted."""
+    from trapline.reports import NextStep
+
+    photos, write = _quoted(folder / CATALOG), f"trapline write {_quoted(folder / ANSWERS)}"
+    card = f"trapline card {_quoted(source)} -o {_quoted(folder)}"
+    if figures.model is None:
+        yield _label_step(figures, card, folder)
+    yield NextStep(
+        "Go on in other programs",
+        "Timelapse and AddaxAI open the first, R and GBIF read the second, the third puts the answers into "
+        "copies of the photos as keywords.",
+        (
+            f"{write} {photos} --format megadetector -o {_quoted(folder / 'timelapse.json')}",
+            f"{write} {photos} --format csv -o {_quoted(folder / 'photos.csv')}",
+            f"{write} {photos} --format xmp --mode copy -o {_quoted(folder / 'keywords')}",
+        ),
+    )
+    yield NextStep(
+        "See the people too", "All pictures are then shown as they are.", (f"{card} --show-people",)
+    )
+
+
+def _label_step(figures: CardFigures, card: str, folder: Path) -> NextStep:
+    """Photos sorted into folders are labels: the way to a model of one's own."""
+    from trapline.reports import NextStep
+
+    photos, labelled = _quoted(folder / CATALOG), _quoted(folder / "labelled.parquet")
+    by = "location" if figures.locations >= 3 else "event" if figures.events else "random"
+    return NextStep(
+        "Name the species: label some photos, train, and look again",
+        "The first command puts a link to each photo into a folder of its answer; the photos stay where they "
+        "are.",
+        (
+            f"trapline write {_quoted(folder / ANSWERS)} {photos} --format sorted "
+            f"-o {_quoted(folder / 'sorted')}",
+        ),
+        f"In {folder / 'sorted'} make a folder for each species, and move links of its photos there, twenty "
+        "of each to begin with; leave those that show nothing in blank, and delete the links that you have "
+        "not looked at. Then:",
+        (
+            f"trapline catalog {photos} --labels {_quoted(folder / 'sorted')} -o {labelled}",
+            f"trapline split {labelled} --by {by} -o {labelled} --force",
+            f"trapline train {labelled} -r head -o {_quoted(folder / 'species')}",
+            f"{card} --model {_quoted(folder / 'species' / 'model.onnx')}",
+        ),
+    )
+
+
+def _quoted(path: Path) -> str:
+    """A path as a shell takes it."""
+    text = str(path)
+    text = f"./{text}" if text.startswith("-") else text
+    if os.name == "nt":
+        return f'"{text}"' if set(text) & set(" &()^;,") else text
+    return shlex.quote(text)

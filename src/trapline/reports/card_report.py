@@ -1,0 +1,126 @@
+"""What was seen on a card as one HTML page."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trapline.catalog import as_name
+from trapline.evaluation import PEOPLE, AnsweredPhoto, AnswerFigures, CardFigures
+from trapline.images import Box
+from trapline.reports.page import render, thumbnail
+
+PEOPLE_FROM = 0.1
+"""A box that is no animal's counts from this confidence on where photos of people are to be left out."""
+
+MOST_BLURRED = 8
+"""Photos of an answer that are shown where what is in boxes is blurred: more of them say no more."""
+
+HOURS = [f"{hour}–{hour + 1} h" for hour in range(24)]
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What can be done next.
+
+    Attributes:
+        title: of the step.
+        text: what it is for.
+        commands: to be pasted into a terminal, one a line.
+        after: what is to be done by hand after them.
+        then: the commands after that.
+    """
+
+    title: str
+    text: str
+    commands: tuple[str, ...]
+    after: str = ""
+    then: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShownPhoto:
+    """A photo on the page.
+
+    Attributes:
+        photo: with its answer.
+        address: of its picture; None if it cannot be read.
+        boxes: x, y, width and height of those that count, as fractions.
+    """
+
+    photo: AnsweredPhoto
+    address: str | None
+    boxes: tuple[tuple[float, float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Photos of an answer.
+
+    Attributes:
+        shown: the least sure first.
+        withheld: how many of those chosen are not shown because of people.
+        blurred: what is in boxes cannot be recognised.
+    """
+
+    shown: tuple[ShownPhoto, ...]
+    withheld: int
+    blurred: bool
+
+
+def write_card(
+    figures: CardFigures,
+    path: Path,
+    *,
+    tables: Sequence[str],
+    steps: Sequence[NextStep],
+    doubts: Sequence[str] = (),
+    show_people: bool = False,
+    sure: float,
+) -> Path:
+    """Write the page.
+
+    Photos in which people may be are not shown unless asked for. Where the detector does not tell people from
+    animals, what is in boxes is made unrecognisable.
+
+    Args:
+        figures: with the folder of the photos.
+        path: of the page.
+        tables: names of the files beside it, for the page's links.
+        steps: what can be done next.
+        doubts: what must be known before answers are believed, in sentences.
+        show_people: show all photos as they are.
+        sure: the confidence from which a box counts.
+    """
+    return render(
+        "card.html.j2",
+        path,
+        c=figures,
+        tables=tables,
+        steps=steps,
+        doubts=doubts,
+        show_people=show_people,
+        hours=HOURS,
+        months=calendar.month_name[1:],
+        galleries=[_gallery(figures, one, show_people, sure) for one in figures.answers],
+    )
+
+
+def _gallery(figures: CardFigures, answer: AnswerFigures, show_people: bool, sure: float) -> Gallery:
+    assert figures.root is not None
+    blurred = not (show_people or figures.tells_people)
+    of_people = answer.kind in PEOPLE and not show_people
+    kept = [photo for photo in answer.photos if show_people or not (of_people or may_show_people(photo))]
+    shown = []
+    for photo in kept[:MOST_BLURRED] if blurred else kept:
+        hidden = [Box(*box[2:]) for box in photo.boxes] if blurred else []
+        address = thumbnail(figures.root / as_name(photo.file_path), hidden)
+        shown.append(ShownPhoto(photo, address, tuple(box[2:] for box in photo.boxes if box[1] >= sure)))
+    return Gallery(tuple(shown), len(answer.photos) - len(kept), blurred)
+
+
+def may_show_people(photo: AnsweredPhoto) -> bool:
+    """Whether the detector has a box that is no animal's."""
+    return any(category != "animal" and conf >= PEOPLE_FROM for category, conf, *_ in photo.boxes)
