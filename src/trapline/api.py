@@ -47,6 +47,8 @@ __all__ = [
     "export",
     "export_detector",
     "export_saved_model",
+    "get_model",
+    "list_models",
     "open_model",
     "package",
     "pool",
@@ -82,8 +84,10 @@ if TYPE_CHECKING:
     from trapline.images import Box as Box
     from trapline.models import Detector as Detector
     from trapline.models import Int8Export as Int8Export
+    from trapline.models import KeptModel as KeptModel
     from trapline.models import ModelFile as ModelFile
     from trapline.models import PoolingMethod, TfSignature
+    from trapline.models import ReadyModel as ReadyModel
     from trapline.pipeline import Walk
     from trapline.prediction import Explained as Explained
     from trapline.prediction import Level as Level
@@ -107,14 +111,15 @@ if TYPE_CHECKING:
         "table with the columns media_id and file_path",
     ]
     Model: TypeAlias = Annotated[
-        "ModelFile | Path | str", "a ModelFile, the path of one, or the name of a shipped backbone"
+        "ModelFile | Path | str", "a ModelFile, the path of one, or the id of a ready model"
     ]
     DetectorLike: TypeAlias = Annotated[
         "Detector | Path | str",
-        "a Detector, the path of its ONNX file, or auto for the one that comes with Trapline",
+        "a Detector, the path of its ONNX file, the id of a ready one, or auto for the one that is shipped",
     ]
     Boxes: TypeAlias = Annotated[
-        "Path | str", "the path of MegaDetector's JSON or of a detector's ONNX file, or auto"
+        "Path | str",
+        "the path of MegaDetector's JSON or of a detector's ONNX file, the id of a ready detector, or auto",
     ]
     Answers: TypeAlias = Annotated["Predictions | Path | str", "Predictions, or the path of such a table"]
     RecipeLike: TypeAlias = Annotated["Recipe | Path | str", "a recipe, its name, or the path of its YAML"]
@@ -300,7 +305,7 @@ def open_model(model: Model, *, threads: Count | None = None, runtime: str = "au
     """A model file, opened.
 
     Args:
-        model: a path, or the name of a backbone that Trapline ships (`lite0`); one that is open stays so.
+        model: a path, or the id of a ready model (`lite0`); one that is open stays so.
         threads: the network runs on; None for one a core.
         runtime: `auto`, `cpu`, `cuda`, `directml`, `coreml` or `openvino`.
 
@@ -317,18 +322,7 @@ def open_model(model: Model, *, threads: Count | None = None, runtime: str = "au
                 "its path."
             )
         return model
-    return ModelFile(_model_path(model), threads=threads, runtime=runtime)
-
-
-def _model_path(model: Path | str) -> Path:
-    from trapline.models import backbones
-
-    if isinstance(model, str) and model in backbones.names():
-        return backbones.path(model)
-    path = Path(model)
-    if not path.exists():
-        raise DataError(f"There is no model file at {path}. `trapline train` makes one.")
-    return path
+    return ModelFile(model, threads=threads, runtime=runtime)
 
 
 @checked
@@ -693,8 +687,8 @@ def detect(
     """Find boxes in every photo; called again it goes on where it stopped.
 
     Args:
-        detector: an ONNX file in YOLOX's layout, or `auto` for the one that comes with Trapline; the options
-            about it are for one that is not open yet.
+        detector: an ONNX file, a ready detector's id, or `auto` for the one that comes with Trapline; the
+            options about it are for one that is not open yet.
         media: see the module.
         output: a catalog (`.parquet`) or MegaDetector's JSON (`.json`).
         part: only this part of the split.
@@ -1025,10 +1019,10 @@ def export_saved_model(model: Model, output: File, signature: TfSignature | None
         output: the folder to make.
         signature: how clients ask, where they know another model; see `TfSignature`.
     """
-    from trapline.models import PLAIN, ModelFile
+    from trapline.models import PLAIN, ModelFile, find_model
     from trapline.models import export_saved_model as export_model
 
-    path = model.path if isinstance(model, ModelFile) else _model_path(model)
+    path = model.path if isinstance(model, ModelFile) else find_model(model)
     return export_model(path, Path(output), PLAIN if signature is None else signature)
 
 
@@ -1102,7 +1096,7 @@ def predict(
         output: the table to write, `.csv` or `.parquet`; overwritten.
         level: a row a `media`, a row a `box` of a detector, or a row an `event`.
         part: only this part of the split.
-        boxes: to cut to: MegaDetector's JSON; or `auto`, or a detector's ONNX file, to find them first for
+        boxes: to cut to: MegaDetector's JSON; or `auto`, a detector's ONNX file or id, to find them first for
             media without a box. What was found is kept in `<output>.boxes.journal`.
         batch_size: media a batch.
         workers: processes that decode photos; None for one a core.
@@ -1117,11 +1111,11 @@ def predict(
     Returns:
         the table; it knows its catalog, for `pool`, `write` and `evaluate`.
     """
-    from trapline.models import ModelFile
+    from trapline.models import ModelFile, find_model
 
     refuse_own_input(output, model, media, boxes)
     if not isinstance(model, ModelFile):
-        model = _model_path(model)
+        model = find_model(model)
     finding = _Finding(model, Path(output), part, workers, threads, runtime, fresh, boxes_progress)
     catalog = _with_boxes(as_media(media), boxes, say, finding)
     done = predict_to_file(
@@ -1235,11 +1229,11 @@ def _opened(
     The model is tried before the media are listed, which may take minutes, and opened after: what listing
     them needed for a while, the network can use again.
     """
-    from trapline.models import STANDARD, ModelFile, read_tried
+    from trapline.models import STANDARD, ModelFile, find_model, read_tried
     from trapline.prediction import narrow
 
     if not isinstance(model, ModelFile):
-        model = _model_path(model)
+        model = find_model(model)
         read_tried(model, "model", runtime, STANDARD)
     catalog_given = as_media(media)
     _tell_left_out(catalog_given, say)
@@ -1320,8 +1314,11 @@ def _with_boxes(
 
 
 def names_detector(boxes: Path | str) -> bool:
-    """Whether boxes are to be found, and not read: `auto`, or a detector's ONNX file."""
-    return str(boxes) == "auto" or Path(boxes).suffix.lower() == ".onnx"
+    """Whether boxes are to be found, and not read: `auto`, a detector's ONNX file, or a ready model's id."""
+    from trapline.models import ready_of
+
+    is_file = str(boxes) == "auto" or Path(boxes).suffix.lower() == ".onnx"
+    return is_file or ready_of(boxes) is not None
 
 
 def _tell_of_crops(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
@@ -1684,9 +1681,9 @@ def package(
         hours: that the organisers give.
     """
     from trapline.competitions.code_execution import build_package
-    from trapline.models import ModelFile
+    from trapline.models import ModelFile, find_model
 
-    given = model if isinstance(model, ModelFile) else _model_path(model)
+    given = model if isinstance(model, ModelFile) else find_model(model)
     return build_package(given, Path(output), format_path=format_path, clip=clip, absent=absent, hours=hours)
 
 
@@ -1783,3 +1780,61 @@ def download(
         raise DataError(f"{error}\nThe archive is kept as {archive}.") from error
     archive.unlink()
     return replace(downloaded, files=tuple(names))
+
+
+@checked
+def list_models() -> tuple[ReadyModel, ...]:
+    """The catalogue of ready models: what is known of each, its licence among it.
+
+    `trapline.models.kept_model` says of each what is on this machine.
+    """
+    from trapline.models import ready_models
+
+    return ready_models()
+
+
+@checked
+def get_model(
+    model: str,
+    *,
+    source: str | None = None,
+    file: File | None = None,
+    sha256: str | None = None,
+    unchecked: bool = False,
+    accept_licence: bool = False,
+    force: bool = False,
+    most_bytes: Count = 20 * 10**9,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> KeptModel:
+    """Have a ready model on this machine; its id is then enough, wherever a model or detector is named.
+
+    Args:
+        model: its id in the catalogue.
+        source: a mirror: the address, or the folder, that has the publishers' files by their names.
+        file: take this file, and fetch none.
+        sha256: what the file must have, in hexadecimal.
+        unchecked: take what comes where no SHA-256 is known.
+        accept_licence: agree to the licence's terms.
+        most_bytes: refuse more than this, packed or unpacked.
+        force: replace what is there.
+        progress: told how many bytes are there, and how many there will be.
+
+    Raises:
+        UsageError: the licence's terms were not accepted, or nothing is known to check the file.
+        DataError: it is not the wanted file.
+        TraplineError: the network or the server failed.
+    """
+    from trapline.models import get_model as get
+    from trapline.models import named_model
+
+    return get(
+        named_model(model),
+        source=source,
+        file=None if file is None else Path(file),
+        sha256=sha256,
+        unchecked=unchecked,
+        accept_licence=accept_licence,
+        force=force,
+        most_bytes=most_bytes,
+        progress=progress,
+    )

@@ -205,7 +205,13 @@ def unknown_words(name: str, words: list[str]) -> list[str]:
         return []
     if name not in CLI.commands:
         return [name]
-    parameters = CLI.commands[name].params
+    command = CLI.commands[name]
+    if isinstance(command, typer.core.TyperGroup) and words:
+        name, *words = words
+        if name not in command.commands:
+            return [name]
+        command = command.commands[name]
+    parameters = command.params
     options = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
     recipes = {word for before, word in pairwise(words) if before in ("-r", "--recipe") and word.islower()}
     known = {*recipe_names(), *(word for word in recipes if word.startswith("timm/"))}

@@ -25,6 +25,7 @@ HEAVY = {
     [
         ("import trapline", HEAVY),
         ("from trapline.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass", HEAVY),
+        ("from trapline.cli import main\ntry: main(['models', 'list'])\nexcept SystemExit: pass", HEAVY),
         ("import trapline.serving.answers", HEAVY - {"numpy", "PIL"}),
     ],
 )

@@ -49,7 +49,11 @@ def build_app(command: str | None = None) -> typer.Typer:
         if not module.name.startswith("_"):
             name = module.name
             short = _COMMANDS.get(name)  # of the help's first line as much as fits would end in the middle
-            run = importlib.import_module(f"{__name__}.{name}").run
+            command_module = importlib.import_module(f"{__name__}.{name}")
+            if group := getattr(command_module, "group", None):
+                app.add_typer(group, name=name, short_help=short)
+                continue
+            run = command_module.run
             if name in ("catalog", "predictions", "write"):
                 run = _with_format_options(name, run, asked=command in (None, name))
             app.command(name.replace("_", "-"), short_help=short)(run)
@@ -69,6 +73,7 @@ _COMMANDS = {
     "quickstart": "Try the whole way on synthetic photos, without data.",
     "run": "A recipe whole, from photos to report and submission.",
     "download": "Fetch a data set or archive, checked.",
+    "models": "Ready models: list, show, get.",
     "catalog": "Read photos and labels from any source.",
     "explore": "Look into a catalog before training.",
     "split": "Say which photos train, validate and test.",
@@ -226,6 +231,7 @@ _AFTER_STOP = {
     "card": "The same command goes on where it stopped.",
     "download": "The same command goes on where it stopped.",
     "detect": "The same command goes on where it stopped.",
+    "models": "The same command goes on where it stopped.",
     "run": "If it was training: trapline train OUTPUT/catalog.parquet -o OUTPUT/train --resume, with the "
     "same recipe, goes on with what was finished.",
     "predict": "The same command goes on where it stopped.",

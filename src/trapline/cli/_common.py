@@ -28,8 +28,8 @@ CropBoxes = Annotated[Path | None, typer.Option(help="MegaDetector JSON with box
 CropOrFindBoxes = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE|auto",
-        help="Boxes to cut to: MegaDetector's JSON, or auto, or a detector's ONNX file, to find them first.",
+        metavar="FILE|ID|auto",
+        help="Boxes to cut to: MegaDetector's JSON; auto, a detector's ONNX file or id: find them first.",
     ),
 ]
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 def run(
     first: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="[DETECTOR]",
-            help="An ONNX file in YOLOX's layout; left out: MegadetectorLite, which comes with Trapline.",
+            help="An ONNX file or the id of a ready detector; left out: MegadetectorLite, which comes with "
+            "Trapline.",
             show_default=False,
         ),
     ] = None,
@@ -63,7 +64,7 @@ def run(
 
     if first is None:
         raise UsageError("Name the photos: trapline detect FOLDER -o boxes.json")
-    detector, source = ("auto", first) if second is None else (str(first), second)
+    detector, source = ("auto", Path(first)) if second is None else (first, second)
     common.refuse_to_overwrite(output, force)
     with common.progress() as display:
         task = display.add_task("detect", total=None, rate="")

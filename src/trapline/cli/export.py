@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="The model file.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(help="The model file, or the id of a ready model.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="What to write.", show_default=False)],
     int8: Annotated[
         bool, typer.Option("--int8", help="A model file in eight bits; needs --calibrate.")
@@ -93,7 +95,7 @@ def _show_detector(detector: Detector, json: bool) -> None:
     )
 
 
-def _saved_model(model: Path, output: Path, signature: TfSignature, json: bool) -> None:
+def _saved_model(model: str, output: Path, signature: TfSignature, json: bool) -> None:
     from trapline import api
 
     written = api.export_saved_model(model, output, signature)

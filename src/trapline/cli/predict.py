@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    model: Annotated[Path, typer.Argument(help="The model file.")],
+    model: Annotated[str, typer.Argument(help="The model file, or the id of a ready model.")],
     source: Annotated[
         Path,
         typer.Argument(

@@ -33,7 +33,10 @@ def _named(models: list[str], batch: int) -> dict[str, Path]:
 
 def run(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Model files; NAME=FILE to choose the name.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL...", help="Model files or ids of ready models; NAME=FILE to choose the name."
+        ),
     ],
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for every machine that can reach this one.")

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 def run(
     model: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="A model file or a detector, or the name of one that comes with Trapline (lite0, "
-            "megadetector-lite).",
+            help="A model file or a detector, or the id of a ready one (lite0, megadetector-lite).",
             show_default=False,
         ),
     ],
@@ -50,12 +49,12 @@ def run(
     from trapline import api
     from trapline.models import find_detector, is_detector
 
-    if is_detector(str(model)):
+    if is_detector(model):
         if photo is not None or layers or output is not None or catalog is not None or box is not None:
             raise UsageError(f"{model} is a detector: --photo and --layers are for other model files.")
-        _detector(find_detector(str(model)), json)
+        _detector(find_detector(model), json)
         return
-    opened = api.open_model(str(model), threads=1)
+    opened = api.open_model(model, threads=1)
     if photo is not None:
         if layers or output is not None:
             raise UsageError("--layers and -o show the network, --photo what it says: ask for one of them.")

@@ -80,7 +80,9 @@ def run(
         raise UsageError("--package, --check and --check-only are three things; ask for one of them.")
     if package is not None:
         refuse_to_overwrite(package, force)
-        built = api.package(first, package, format_path=format_path, clip=clip, absent=absent, hours=hours)
+        built = api.package(
+            str(first), package, format_path=format_path, clip=clip, absent=absent, hours=hours
+        )
         _show_package(built, absent, json)
         return
     if check is not None:

@@ -17,7 +17,6 @@ from .cores import available_cores as available_cores
 from .detector import Detector as Detector
 from .detector import Found as Found
 from .detector import convert_detector as convert_detector
-from .detector import find_detector as find_detector
 from .detector import is_detector as is_detector
 from .doubts import MORE_ANSWERS as MORE_ANSWERS
 from .doubts import calibration_doubts as calibration_doubts
@@ -35,6 +34,9 @@ from .int8 import Int8Export as Int8Export
 from .int8 import export_int8 as export_int8
 from .layers import NetworkLayer as NetworkLayer
 from .layers import network_layers as network_layers
+from .named import find_detector as find_detector
+from .named import find_model as find_model
+from .named import ready_of as ready_of
 from .onnx_graph import Layer as Layer
 from .onnx_graph import attach_head as attach_head
 from .onnx_graph import attach_tree as attach_tree
@@ -44,6 +46,19 @@ from .onnx_graph import fold_scaling as fold_scaling
 from .onnx_graph import read_graph as read_graph
 from .onnx_graph import write_model_file as write_model_file
 from .photos import read_photos as read_photos
+from .ready import LAYOUTS as LAYOUTS
+from .ready import TERMS as TERMS
+from .ready import ReadyModel as ReadyModel
+from .ready import named_model as named_model
+from .ready import ready_models as ready_models
+from .ready_files import MIRROR as MIRROR
+from .ready_files import OWN_MODEL as OWN_MODEL
+from .ready_files import KeptModel as KeptModel
+from .ready_files import get_model as get_model
+from .ready_files import kept_model as kept_model
+from .ready_files import ready_folder as ready_folder
+from .ready_files import ready_path as ready_path
+from .ready_trial import trouble_with as trouble_with
 from .runtimes import OPENVINO as OPENVINO
 from .runtimes import Session as Session
 from .runtimes import memory_is_short as memory_is_short

@@ -32,6 +32,7 @@ from trapline.images import Preprocessing, Size
 from trapline.models import detectors
 from trapline.models.graph_parts import forget_exporter
 from trapline.models.halting import Halt, halt_for
+from trapline.models.named import find_detector, ready_of
 from trapline.models.runtimes import Session, open_session
 from trapline.models.self_contained import parse_model
 from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
@@ -68,7 +69,7 @@ class Detector:
     """An opened detector.
 
     Args:
-        path: of the ONNX file; `auto` or its name for the one that comes with Trapline.
+        path: of the ONNX file, the id of a ready detector, or `auto` for the one that comes with Trapline.
         categories: what it finds, in its order; None takes what the file says of itself, else `CATEGORIES`.
         min_conf: boxes below this are left out.
         overlap: of two boxes of a category whose intersection over union is larger, the more confident stays.
@@ -220,30 +221,14 @@ class Detector:
         return tuple(names)
 
 
-def find_detector(named: Path | str = detectors.AUTO) -> Path:
-    """The ONNX file of a detector: a path, or the name of one that comes with Trapline.
-
-    Raises:
-        DataError: there is no such file.
-    """
-    if isinstance(named, str) and named in (detectors.AUTO, *detectors.names()):
-        return detectors.path(detectors.STANDARD if named == detectors.AUTO else named)
-    if not Path(named).exists():
-        raise DataError(
-            f"There is no detector at {named}. Where none is named, the one that comes with Trapline is "
-            f"used ({detectors.STANDARD})."
-        )
-    return Path(named)
-
-
 def is_detector(named: Path | str) -> bool:
-    """Whether this is the name of a detector that comes with Trapline, or an ONNX file that says it is one.
+    """Whether this is the id of a ready detector, or an ONNX file that says it is one.
 
     Raises:
         DataError: it is a file, and no ONNX.
     """
-    if isinstance(named, str) and named in detectors.names():
-        return True
+    if ready := ready_of(named):
+        return ready.task == "detector"
     path = Path(named)
     if not path.exists():
         return False

@@ -20,6 +20,7 @@ from trapline.errors import DataError
 from trapline.images import Preprocessing
 from trapline.models.card import Card
 from trapline.models.halting import halt_for
+from trapline.models.named import find_model
 from trapline.models.runtimes import Session, open_session
 from trapline.models.trial import STANDARD, Trial, read_tried
 from trapline.models.whole_file import fingerprint_of, open_whole
@@ -108,7 +109,7 @@ class ModelFile:
     (1, 7)
 
     Args:
-        path: of the model file.
+        path: of the model file, or the id of a ready model (`lite0`).
         threads: the network runs on; None for one a core.
         runtime: what runs it, one of `trapline.models.runtimes.RUNTIMES`: `auto` takes CUDA or DirectML where
             the installed ONNX Runtime has them, else the processor; `openvino` needs that extra.
@@ -120,8 +121,9 @@ class ModelFile:
             elsewhere.
 
     Raises:
-        DataError: no model file, one whose graph is not what its card says, or one that fails its trial.
-        UsageError: the runtime is not on this machine.
+        DataError: no model file, one whose graph is not what its card says, or one that fails its trial; or a
+            ready model that is not on this machine.
+        UsageError: the runtime is not on this machine, or the id is a detector's.
     """
 
     @checked
@@ -133,10 +135,8 @@ class ModelFile:
         runtime: str = "auto",
         trial: Trial | None = STANDARD,
     ) -> None:
-        self.path = Path(path)
+        self.path = find_model(path)
         self._file = self.path.absolute()  # a notebook may change its folder
-        if not self.path.exists():
-            raise DataError(f"There is no model file at {self.path}. `trapline train` makes one.")
         self._open(read_tried(self.path, "model", runtime, trial), threads, runtime)
 
     @classmethod

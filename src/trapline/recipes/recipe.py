@@ -58,7 +58,7 @@ class Recipe(Section):
         name: of the recipe.
         task: `single-label` (one label an image, softmax) or `multi-label` (any number, sigmoid).
         backbone: `small-cnn`, `small-cnn-bn`, `resnet50`, `efficientnet-lite0` (1, 2), `timm/<name>`, or
-            `model-file:<path or shipped name>` (the embedding of a model file, always frozen).
+            `model-file:<path, or id of a ready model>` (the embedding of a model file, always frozen).
         weights: to start from: `none`, `pretrained` (offline where a package brings them), or the path of a
             safetensors file or torch state dict.
         how: `frozen` (the features of the backbone are computed once, and heads train on them); `scratch`,

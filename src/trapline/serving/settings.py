@@ -143,5 +143,5 @@ def name_models(arguments: Sequence[str], batch: int = 1, halt: Halt | None = No
             raise UsageError(
                 f"Two models are called '{name}': {named[name]} and {path}. Name one: other={path}"
             )
-        named[name] = Path(path)
+        named[name] = model.path
     return named

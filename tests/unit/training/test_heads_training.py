@@ -224,7 +224,7 @@ def test_what_a_linear_head_cannot_do_is_refused_by_name(changes: dict[str, obje
 
 
 def test_a_backbone_that_does_not_exist_is_refused(tmp_path: Path, catalog: Catalog) -> None:
-    with pytest.raises(UsageError, match=r"neither a model file nor a shipped backbone \(lite0\)"):
+    with pytest.raises(DataError, match=r"no model file at nowhere\.onnx"):
         train(recipe(backbone="model-file:nowhere.onnx"), catalog, tmp_path / "run")
 
 

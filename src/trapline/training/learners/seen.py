@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import numpy as np
 
 from trapline.images import choose_box, prepare
-from trapline.models import ModelFile, backbones
+from trapline.models import ModelFile
 from trapline.prediction import event_rows as events_of
 from trapline.recipes import (
     MODEL_FILE,
@@ -100,7 +100,7 @@ class FrozenLearner(Learner[M]):
         self.recipe, self.report = recipe, report
         self.looks = looks_of(recipe)
         named = head_recipe(recipe, cache).backbone.removeprefix(MODEL_FILE)
-        self.backbone = self.network = ModelFile(backbones.find(named))
+        self.backbone = self.network = ModelFile(named)
         self.statistics = recipe.event_statistics if isinstance(recipe, FeatureRecipe) else ()
         if isinstance(recipe, FeatureRecipe) and recipe.background_view:
             self.network = background_backbone(self.backbone, cache)
