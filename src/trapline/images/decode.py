@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from trapline.images.cost import count_frames, count_scans
 from trapline.images.errors import ImageError
 from trapline.images.kinds import begins_as_video
-from trapline.images.quick import Pixels, decode_quickly
+from trapline.images.quick import Pixels, decode_quickly, divisor
 
 Image.init()  # here, once: Pillow would do it at the first odd file, and not safely in threads
 FORMATS = tuple(
@@ -108,12 +108,21 @@ class Decoded:
         full_size: height and width of the upright picture at full scale.
         scale: pixels of the full picture that one pixel of `image` stands for, along one side.
         warning: what was odd about the file, or None.
+        reduced_by: how the scale follows from the least size that was wanted: of a JPEG that was decoded
+            quickly by `divisor`, of others by Pillow's own rule; other formats have one scale.
     """
 
     image: Image.Image | Pixels
     full_size: Size
     scale: float
     warning: str | None
+    reduced_by: Literal["divisor", "Pillow", "nothing"] = "nothing"
+
+    def serves(self, least: Size | None) -> bool:
+        """Whether decoding the file once more for this least size would give the same picture."""
+        if self.reduced_by == "divisor":
+            return divisor(self.full_size, least) == self.scale
+        return self.reduced_by == "nothing"
 
 
 def load(
@@ -135,7 +144,7 @@ def load(
             where that leaves at least as much, which is several times quicker. May be a function of the full
             height and width. None decodes at full size.
         limits: on the file's bytes and the picture's pixels.
-        quick: decode a JPEG at 3/8 of its size too, and quicker; see `Preprocessing.decoding`.
+        quick: decode a JPEG by the quicker of two libraries; see `Preprocessing.decoding`.
 
     Raises:
         ImageError: no such file, no picture, nothing decodable, or over the limits.
@@ -280,7 +289,8 @@ def _decode_open(
     if is_jpeg and quick and image.mode in ("L", "RGB"):
         decoded = decode_quickly(content, image.size[::-1], image.mode == "L", least)
         if decoded is not None:
-            return Decoded(_turn(decoded[0], orientation), full_size, decoded[1], "; ".join(warnings) or None)
+            pixels, scale = _turn(decoded[0], orientation), decoded[1]
+            return Decoded(pixels, full_size, scale, "; ".join(warnings) or None, "divisor")
     if is_jpeg and least is not None:
         scale = _draft(image, least)
     _load_readable(image, name, warnings)
@@ -290,7 +300,8 @@ def _decode_open(
     upright = _to_eight_bits(image, name)
     if orientation in _UPRIGHT:
         upright = upright.transpose(_UPRIGHT[orientation])
-    return Decoded(upright, full_size, scale, "; ".join(warnings) or None)
+    reduced_by: Literal["Pillow", "nothing"] = "Pillow" if is_jpeg else "nothing"
+    return Decoded(upright, full_size, scale, "; ".join(warnings) or None, reduced_by)
 
 
 def _upright_size(image: Image.Image, orientation: int) -> Size:

@@ -20,12 +20,13 @@ from typing import Any, BinaryIO
 from trapline.images.crops import Box
 from trapline.images.decode import Limits, Size
 from trapline.images.errors import ImageError
-from trapline.images.prepare import prepare
+from trapline.images.prepare import Kept, prepare
 from trapline.images.preprocessing import Preprocessing
 
 JOB = struct.Struct("<I")
 """Bytes of JSON that follow: `path`, or `bytes`, the number of those of the photo that follow in turn; `box`,
-`seconds`; and `preprocessing`, `limits` where they are new."""
+`seconds`; `kept`, if it is asked for only if it need not be decoded; and `preprocessing`, `limits` where they
+are new."""
 
 ANSWER = struct.Struct("<?IIII")
 """Whether it was decoded; height and width of the picture in the input (`Prepared.inner`); bytes of UTF-8 (a
@@ -33,6 +34,9 @@ reason, or a warning) and then of pixels that follow."""
 
 HELLO = b"!"
 """What comes before the first answer: the process is ready."""
+
+NOT_KEPT = (False, "", b"", (0, 0))
+"""The answer to what would have to be decoded."""
 
 IDLE_SECONDS = 60.0
 _SILENCE = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the process lives
@@ -52,7 +56,7 @@ def main(lifeline: int | None = None) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no answer
     answers.write(HELLO)
     answers.flush()
-    preprocessing, limits = Preprocessing(), Limits()
+    preprocessing, limits, kept = Preprocessing(), Limits(), Kept()
     while True:
         _end_after(IDLE_SECONDS if lifeline is None else 0)
         job = _next_job(jobs)
@@ -64,7 +68,11 @@ def main(lifeline: int | None = None) -> None:
             _limit_memory(limits.memory)
         source = Path(job["path"]) if "path" in job else jobs.read(job["bytes"])
         _end_after(job["seconds"])
-        done, text, pixels, inner = answer(source, job["box"], preprocessing, limits)
+        box = None if job["box"] is None else Box(*job["box"])
+        if "kept" in job and kept.find(Path(job["path"]), preprocessing, box, limits) is None:
+            done, text, pixels, inner = NOT_KEPT
+        else:
+            done, text, pixels, inner = answer(source, box, preprocessing, limits, kept)
         reply = text.encode(errors="replace")
         answers.write(ANSWER.pack(done, *inner, len(reply), len(pixels)) + reply)
         answers.write(pixels)
@@ -122,11 +130,11 @@ def _limit_memory(more: int) -> None:
 
 
 def answer(
-    source: Path | bytes, box: list[float] | None, preprocessing: Preprocessing, limits: Limits
+    source: Path | bytes, box: Box | None, preprocessing: Preprocessing, limits: Limits, kept: Kept
 ) -> tuple[bool, str, bytes, Size]:
     """Whether a photo could be decoded, the warning or the reason, its pixels and `Prepared.inner`."""
     try:
-        prepared = prepare(source, preprocessing, None if box is None else Box(*box), limits)
+        prepared = prepare(source, preprocessing, box, limits, kept)
     except ImageError as error:
         return False, error.reason, b"", (0, 0)
     except Exception as error:  # noqa: BLE001 - one photo never ends the run; its row says what happened

@@ -207,3 +207,19 @@ time.sleep(60)
     while Path(f"/proc/{child}").exists() and "zombie" not in Path(f"/proc/{child}/status").read_text():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_what_need_not_be_decoded_again_is_told_from_what_must(decoder: Decoder, tmp_path: Path) -> None:
+    path = photo(tmp_path / "photo.jpg")
+    other = SIZE.model_copy(update={"height": 24, "decoding": "quick", "crop": CropPolicy()})
+    pixels = np.zeros((24, 48, 3), np.uint8)
+    expected = [prepare(path, other, box) for box in (None, Box(0.1, 0.1, 0.8, 0.8))]
+    with pytest.raises(ImageError):  # nothing was decoded yet
+        decoder.prepare_into(pixels, path, other, only_kept=True)
+    decoder.prepare_into(black(), path, SIZE.model_copy(update={"decoding": "quick"}))
+    for box, prepared in zip((None, Box(0.1, 0.1, 0.8, 0.8)), expected, strict=True):
+        made = decoder.prepare_into(pixels, path, other, box, only_kept=True)
+        np.testing.assert_array_equal(made.pixels, prepared.pixels)
+        assert made.inner == prepared.inner
+    with pytest.raises(ImageError):  # another way of decoding
+        decoder.prepare_into(black(), path, SIZE, only_kept=True)

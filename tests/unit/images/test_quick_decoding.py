@@ -1,15 +1,21 @@
-"""Quick decoding gives the pixels that Pillow's way gives, but for 3/8 and last bits; damage is Pillow's."""
+"""Quick decoding gives the pixels that Pillow's way gives, but for last bits; damage is Pillow's."""
 
 import io
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from trapline.images import Box, CropPolicy, ImageError, Preprocessing, fit, load, prepare, quick
+from trapline.images.decode import Decoded
+from trapline.images.prepare import Kept
 from trapline.recipes import recipe_names, resolve_recipe
+
+preparing = import_module("trapline.images.prepare")  # its name in the face is the function's
 
 
 def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
@@ -26,12 +32,6 @@ def scene(width: int, height: int, mode: str = "RGB") -> Image.Image:
     return Image.fromarray(pixels).convert(mode)
 
 
-@pytest.fixture
-def halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """3/8 is taken for nothing."""
-    monkeypatch.setattr(quick, "_EIGHTHS", (1, 2, 4, 8))
-
-
 def both(content: bytes, size: Preprocessing, box: Box | None = None) -> list[np.ndarray]:
     ways = [size.model_copy(update={"decoding": way}) for way in ("pillow", "quick")]
     return [prepare(content, way, box).pixels.astype(int) for way in ways]
@@ -39,9 +39,7 @@ def both(content: bytes, size: Preprocessing, box: Box | None = None) -> list[np
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_at_halves_it_is_the_same_picture_to_the_bit_whichever_way_it_stands(
-    orientation: int, mode: str
-) -> None:
+def test_it_is_the_same_picture_to_the_bit_whichever_way_it_stands(orientation: int, mode: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encode(scene(203, 121, mode), exif=exif, quality=90, subsampling=orientation % 3)
@@ -51,17 +49,8 @@ def test_at_halves_it_is_the_same_picture_to_the_bit_whichever_way_it_stands(
         assert (fast.full_size, fast.warning) == (plain.full_size, plain.warning)
 
 
-def test_three_eighths_are_taken_where_they_are_enough() -> None:
-    content = encode(scene(1024, 768))
-    assert load(content, min_side=(288, 384), quick=True).pixels.shape == (288, 384, 3)
-    assert load(content, min_side=(289, 384), quick=True).pixels.shape == (384, 512, 3)
-    assert load(content, min_side=(385, 0), quick=True).pixels.shape == (768, 1024, 3)
-    assert load(content, min_side=(288, 384)).pixels.shape == (384, 512, 3)
-
-
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos", "area"])
 @pytest.mark.parametrize("how", ["squash", "letterbox", "crop", "corner"])
-@pytest.mark.usefixtures("halves")
 def test_what_a_network_sees_differs_in_last_bits_only(how: str, interpolation: str) -> None:
     size = Preprocessing(
         height=60, width=80, fit=how, interpolation=interpolation, mask_top=0.1, mask_bottom=0.05,
@@ -102,7 +91,6 @@ def outcome(path: Path, size: Preprocessing) -> tuple[str, bytes]:
     return prepared.warning or "", prepared.pixels.tobytes()
 
 
-@pytest.mark.usefixtures("halves")
 def test_damage_and_oddities_come_out_as_from_pillow(
     tmp_path: Path, write_zoo: Callable[[Path], dict[str, str]]
 ) -> None:
@@ -135,3 +123,35 @@ def test_cards_of_all_times_mean_what_they_meant_and_recipes_are_quick() -> None
     for name in recipe_names():
         assert resolve_recipe(name).preprocessing.model_dump()["decoding"] == "quick"
     assert resolve_recipe("head", None, ["preprocessing.decoding=pillow"]).preprocessing.decoding == "pillow"
+
+
+def test_a_picture_is_decoded_once_for_all_that_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    random = np.random.default_rng(0).integers(0, 255, (384, 512, 3), dtype=np.uint8)
+    Image.fromarray(random).resize((2048, 1536)).save(photo)
+    detector = Preprocessing(
+        height=640, width=640, fit="corner", interpolation="bilinear", decoding="quick", oversampling=1
+    )
+    model = Preprocessing(height=224, width=224, mask_top=0.2, crop=CropPolicy(), decoding="quick")
+    small, smaller = Box(0.1, 0.1, 0.1, 0.1), Box(0.7, 0.6, 0.05, 0.05)
+    looks = [(detector, None), (model, None), (detector, None), (model, small), (model, smaller)]
+    alone = [prepare(photo, size, box).pixels for size, box in looks]
+    times: list[float] = []
+    real = preparing.decode
+
+    def count(source: Path, **options: Any) -> Decoded:
+        decoded = real(source, **options)
+        times.append(decoded.scale)
+        return decoded
+
+    monkeypatch.setattr(preparing, "decode", count)
+    kept = Kept()
+    for (size, box), pixels in zip(looks, alone, strict=True):
+        np.testing.assert_array_equal(prepare(photo, size, box, kept=kept).pixels, pixels)
+    assert times == [2, 1]  # the frame, for both; and whole, for both boxes
+    Image.fromarray(255 - random).resize((2048, 1536)).save(photo)
+    assert not np.array_equal(prepare(photo, model, small, kept=kept).pixels, alone[3])
+    prepare(photo, model.model_copy(update={"decoding": "pillow"}), small, kept=kept)
+    assert times == [2, 1, 1, 1]

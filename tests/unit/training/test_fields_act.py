@@ -125,7 +125,7 @@ NAMED_ELSEWHERE = {
     "taxa": "its fields are here",
     "sample.share": "it is there where `sample` is",
     "sample.seed": "likewise",
-    "preprocessing.decoding": "it acts on last bits and on large JPEGs; tests of its own show it",
+    "preprocessing.decoding": "it acts on last bits; tests of its own show it",
     "preprocessing.oversampling": "it acts on JPEGs larger than any here; tests of preparing show it",
 }
 
