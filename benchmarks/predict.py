@@ -4,9 +4,10 @@ The same photos, copies of real ones as separate files. Every side is a process 
 network open and has run once before anything is timed; then they take turns, each predicting all photos, for
 some rounds. Medians and ratios are printed. The floor is decoding alone (our path, all cores) plus
 the network alone (batches in memory): what a pipeline costs that loses nothing between its parts. Weights are
-random; speed does not depend on them.
+random; speed does not depend on them. Rows named `pillow` are the same model files with the decoding of older
+ones; with --model, a trained model file, the share of its answers that are others with it is printed too.
 
-usage: python benchmarks/predict.py PHOTOS [--count 96] [--rounds 3] [--without keras,…]
+usage: python benchmarks/predict.py PHOTOS [--count 96] [--rounds 3] [--without keras,…] [--model MODEL]
 
 Keras runs in an environment of its own, made by uv.
 """
@@ -67,6 +68,11 @@ def make(photos: Path, folder: Path, without: set[str]) -> None:
         if name != "b0" and "int8" not in without:
             seen = np.stack([prepare(photo, size).pixels for photo in sorted(photos.glob("*.jpg"))[:16]])
             write_model_file(quantise(read_graph(path), iter([seen])), card, folder / f"{name}-int8.onnx")
+        if name == "lite0":
+            older = card.model_copy(update={"preprocessing": size.model_copy(update={"decoding": "pillow"})})
+            for kind in ("", "-int8") if "int8" not in without else ("",):
+                graph = read_graph(folder / f"{name}{kind}.onnx")
+                write_model_file(graph, older, folder / f"{name}{kind}-pillow.onnx")
 
 
 def ours(photos: Path, model: Path) -> Callable[[], None]:
@@ -120,6 +126,24 @@ def forward_only(photos: Path, model: Path) -> Callable[[], None]:
             opened.run(batch)
 
     return run
+
+
+def changed(photos: Path, model: Path) -> str:
+    """How many of a trained model's answers are others with the decoding of older model files."""
+    import numpy as np
+
+    from trapline.images import prepare
+    from trapline.models import ModelFile
+
+    opened, paths = ModelFile(model), jpegs(photos)
+    ways = [opened.card.preprocessing.model_copy(update={"decoding": way}) for way in ("pillow", "quick")]
+    old, new = (
+        np.concatenate([opened.run(prepare(path, way).pixels[None]).probabilities for path in paths])
+        for way in ways
+    )
+    others = int((old.argmax(1) != new.argmax(1)).sum())
+    largest = float(abs(old - new).max())
+    return f"{others} of {len(paths)} answers are others; largest change of a probability {largest:.3f}"
 
 
 SIDES = {"ours": ours, "decode": decode_only, "forward": forward_only}
@@ -178,6 +202,10 @@ def sides(photos: Path, folder: Path, without: set[str]) -> dict[str, list[str]]
     me = [sys.executable, __file__, str(photos), "--side"]
     present = [name for name in NETWORKS if name not in without]
     commands = {"decode": [*me, "decode", str(folder / f"{present[0]}.onnx")]}
+    if "lite0" in present:
+        commands["decode pillow"] = [*me, "decode", str(folder / "lite0-pillow.onnx")]
+        commands["lite0 pillow ours"] = [*me, "ours", str(folder / "lite0-pillow.onnx")]
+        commands["lite0 int8 pillow ours"] = [*me, "ours", str(folder / "lite0-int8-pillow.onnx")]
     for name in present:
         published = NETWORKS[name][1]
         commands[f"{name} forward"] = [*me, "forward", str(folder / f"{name}.onnx")]
@@ -201,18 +229,20 @@ def report(turns: dict[str, list[float]], count: int) -> None:
     print("| network | ours | floor | share of the floor | other | ours over other |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in [name.removesuffix(" ours") for name in turns if name.endswith(" ours")]:
-        own, forward = turns[f"{name} ours"], turns[f"{name} forward"]
-        floor = [one + other for one, other in zip(turns["decode"], forward, strict=True)]
+        own, forward = turns[f"{name} ours"], turns[f"{name.removesuffix(' pillow')} forward"]
+        decoding = turns["decode pillow" if name.endswith(" pillow") else "decode"]
+        floor = [one + other for one, other in zip(decoding, forward, strict=True)]
         share = statistics.median(low / high for low, high in zip(floor, own, strict=True))
         row = [name, _rate(own, count), _rate(floor, count), f"{share:.0%}"]
-        plain = name.removesuffix(" int8")
+        plain = name.removesuffix(" pillow").removesuffix(" int8")
         other = next((which for which in (f"{plain} published", f"{plain} keras") if which in turns), None)
         if other is None:
             print(f"| {' | '.join(row)} | | |")
             continue
         faster = statistics.median(low / high for low, high in zip(turns[other], own, strict=True))
         print(f"| {' | '.join(row)} | {other}: {_rate(turns[other], count)} | {faster:.2f} |")
-    print(f"\nphotos a second; decoding alone {_rate(turns['decode'], count)}; ", end="")
+    ways = [f"{way} {_rate(turns[way], count)}" for way in ("decode", "decode pillow") if way in turns]
+    print(f"\nphotos a second; decoding alone: {', '.join(ways)}; ", end="")
     alone = [f"{name} {_rate(turns[name], count)}" for name in turns if name.endswith("forward")]
     print(f"networks alone: {', '.join(alone)}")
 
@@ -230,6 +260,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without", default="", help="words of sides that are left out: keras,b0,int8,…")
+    parser.add_argument("--model", type=Path, help="a trained model file, to count answers that change")
     parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     without = set(options.without.split(","))
@@ -261,6 +292,8 @@ def main() -> None:
             side.close()
     print(f"{options.count} photos, median of {options.rounds} rounds\n")
     report(turns, options.count)
+    if options.model is not None:
+        print(f"\n{options.model}: {changed(options.photos, options.model)}")
 
 
 if __name__ == "__main__":

@@ -934,7 +934,7 @@ def run(
     recipe_file: File | None = None,
     taxonomy: TaxonomyLike | None = None,
     format: str = "auto",
-    boxes: File | None = None,
+    boxes: Boxes | None = None,
     splitter: AnySplitter | None = None,
     absent: float | None = None,
     allow_leak: bool = False,
@@ -951,7 +951,7 @@ def run(
         recipe_file: YAML with fields of the recipe.
         taxonomy: what the labels are, for recipes of taxa.
         format: the name of a reader, or `auto`.
-        boxes: MegaDetector JSON with boxes to cut to.
+        boxes: to cut to, as of `predict`.
         splitter: `ByLocation()` unless another is given; `ByColumn()` takes the source's own parts.
         absent: in the submission, the probability of labels that no photo has; None makes them an error.
         allow_leak: train although the split leaks.
@@ -966,7 +966,7 @@ def run(
         as_recipe(recipe, changes, recipe_file=recipe_file),
         Path(output),
         read_options={"format": format},
-        boxes=None if boxes is None else Path(boxes),
+        boxes=boxes,
         taxonomy=_taxonomy(taxonomy),
         splitter=ByLocation() if splitter is None else splitter,
         allow_leak=allow_leak,
@@ -1116,22 +1116,20 @@ def predict(
     refuse_own_input(output, model, media, boxes)
     if not isinstance(model, ModelFile):
         model = find_model(model)
-    finding = _Finding(model, Path(output), part, workers, threads, runtime, fresh, boxes_progress)
+    options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
+    finding = _Finding(model, Path(output), options, threads, runtime, fresh, progress, boxes_progress)
     catalog = _with_boxes(as_media(media), boxes, say, finding)
     done = predict_to_file(
         model,
         catalog,
         output,
-        level=level,
-        part=part,
-        batch_size=batch_size,
-        workers=workers,
         threads=threads,
         runtime=runtime,
         strict=strict,
-        fresh=fresh,
+        fresh=fresh and not finding.begun,
         say=say,
         progress=progress,
+        **options,
     )
     return replace(as_predictions(done.output), catalog=catalog)
 
@@ -1160,19 +1158,12 @@ def predict_to_file(
 
     refuse_own_input(output, model, media, boxes)
     path = Path(output)
-    finding = _Finding(model, path, part, workers, threads, runtime, fresh, boxes_progress)
+    options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
+    finding = _Finding(model, path, options, threads, runtime, fresh, progress, boxes_progress)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say, finding)
     _tell_of_crops(opened, catalog, say)
     summary = predict_rows(
-        opened,
-        catalog,
-        path,
-        level=level,
-        part=part,
-        batch_size=batch_size,
-        workers=workers,
-        fresh=fresh,
-        progress=progress,
+        opened, catalog, path, fresh=fresh and not finding.begun, progress=progress, **options
     )
     done = Predicted(path, catalog, summary, opened.runtime)
     if strict:
@@ -1242,20 +1233,25 @@ def _opened(
     return open_model(model, threads=threads, runtime=runtime), catalog
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Finding:
-    """How boxes are found for a prediction: as it is done itself, and written down beside its table."""
+    """How boxes are found for a prediction: as it is done itself, in one pass with it, and written down.
+
+    Attributes:
+        begun: whether the prediction's journal is that of this run already, begun anew if that was asked for.
+    """
 
     model: Model
     output: Path
-    part: str | None
-    workers: int | None
+    options: dict[str, Any]
     threads: int | None
     runtime: str
     fresh: bool
     progress: Callable[[Progress], None] | None
+    boxes_progress: Callable[[Progress], None] | None
+    begun: bool = False
 
-    def find(self, catalog: Catalog, detector: Path) -> Catalog:
+    def find(self, catalog: Catalog, named: Path) -> Catalog:
         """The catalog with the detector's boxes for media that have none.
 
         Raises:
@@ -1263,22 +1259,26 @@ class _Finding:
         """
         from trapline.models import Detector
         from trapline.prediction import detect as find
-        from trapline.prediction import journal_path
+        from trapline.prediction import journal_path, look_once, narrow
 
-        card = open_model(self.model).card
-        if card.preprocessing.crop is None:
+        model = open_model(self.model, threads=self.threads, runtime=self.runtime)
+        if model.card.preprocessing.crop is None:
             raise UsageError(
                 "This model looks at whole photos, so that no boxes need be found: leave --boxes out."
             )
+        detector = Detector(named, threads=self.threads, runtime=self.runtime)
+        journal = journal_path(self.output.with_name(self.output.name + ".boxes"))
+        options = self.options | {"fresh": self.fresh, "progress": self.progress}
+        self.begun = look_once(detector, model, narrow(catalog), journal, self.output, **options)
         return find(
-            Detector(detector, threads=self.threads, runtime=self.runtime),
+            detector,
             catalog,
-            journal_path(self.output.with_name(self.output.name + ".boxes")),
-            part=self.part,
+            journal,
+            part=self.options["part"],
             where_none=True,
-            workers=self.workers,
-            fresh=self.fresh,
-            progress=self.progress,
+            workers=self.options["workers"],
+            fresh=self.fresh and not self.begun,
+            progress=self.boxes_progress,
         )
 
 
@@ -1290,7 +1290,7 @@ def _with_boxes(
 
     if boxes is None:
         return catalog
-    from trapline.models import find_detector
+    from trapline.models import find_detector, names_detector
 
     if names_detector(boxes):
         if finding is None:
@@ -1311,14 +1311,6 @@ def _with_boxes(
     if without := [f"{count:,} {what}" for count, what in counts if count]:
         say(f"{box_source.file} has boxes of {box_source.matched:,} media; {', '.join(without)}.")
     return joined
-
-
-def names_detector(boxes: Path | str) -> bool:
-    """Whether boxes are to be found, and not read: `auto`, a detector's ONNX file, or a ready model's id."""
-    from trapline.models import ready_of
-
-    is_file = str(boxes) == "auto" or Path(boxes).suffix.lower() == ".onnx"
-    return is_file or ready_of(boxes) is not None
 
 
 def _tell_of_crops(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:

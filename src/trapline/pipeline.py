@@ -58,7 +58,7 @@ def run_pipeline(
     recipe: Recipe,
     folder: Path | str,
     *,
-    boxes: Path | None = None,
+    boxes: Path | str | None = None,
     taxonomy: Taxonomy | None = None,
     splitter: Splitter = ByLocation(),
     read_options: Mapping[str, Any] | None = None,
@@ -77,7 +77,8 @@ def run_pipeline(
         source: of labelled media; unlabelled ones are predicted for the submission.
         recipe: see `trapline.models.resolve_recipe`.
         folder: made; must be new or empty.
-        boxes: MegaDetector JSON to join onto the catalog.
+        boxes: MegaDetector JSON to join onto the catalog; or `auto`, or a detector's ONNX file, to find them
+            for media without a box.
         taxonomy: what the labels are, for recipes of taxa.
         splitter: says what trains, validates and tests; `ByColumn()` takes the source's own parts.
         read_options: passed to the reader.
@@ -88,22 +89,30 @@ def run_pipeline(
         report: told of the progress of training.
 
     Raises:
-        UsageError: the folder is not empty.
+        UsageError: the folder is not empty; boxes are to be found and the recipe cuts to none.
         DataError: the backbone's weights cannot be had (said before anything is read), or whatever a step
             finds wrong with the media.
     """
     from trapline.evaluation import explore
-    from trapline.models import ModelFile, card_doubts
+    from trapline.models import ModelFile, card_doubts, names_detector
     from trapline.training import need_weights, train
 
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
     need_weights(recipe, None)
-    catalog = _read(Path(source), boxes, read_options or {})
+    found = boxes is not None and names_detector(boxes)
+    if found and recipe.preprocessing.crop is None:
+        raise UsageError(
+            f"The recipe {recipe.name} looks at whole photos, so that no boxes need be found: leave --boxes "
+            "out."
+        )
+    catalog = _read(Path(source), None if found else boxes, read_options or {})
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
     drawn = _sample(catalog, recipe, say)
     divided = splitter.apply(drawn)  # first: what cannot be split leaves nothing behind
+    if found:
+        divided = _detect(divided, boxes or "auto", folder, say)
     exploration = explore(catalog, folder / "explore.html")
     say(f"explore   {exploration}")
     catalog = divided
@@ -126,11 +135,22 @@ def run_pipeline(
     return Walk(folder, saved, exploration, model, predictions, evaluation, judged, submission)
 
 
-def _read(source: Path, boxes: Path | None, options: Mapping[str, Any]) -> Catalog:
+def _read(source: Path, boxes: Path | str | None, options: Mapping[str, Any]) -> Catalog:
     from trapline.formats import join_boxes, read
 
     catalog = read(source, **options)
-    return catalog if boxes is None else join_boxes(catalog, boxes)
+    return catalog if boxes is None else join_boxes(catalog, Path(boxes))
+
+
+def _detect(catalog: Catalog, detector: Path | str, folder: Path, say: Callable[[str], None]) -> Catalog:
+    """The catalog with boxes for media that have none; the work is in the folder's `boxes.journal`."""
+    from trapline.models import Detector
+    from trapline.prediction import detect
+
+    detected = detect(Detector(detector), catalog, folder / "boxes.journal", where_none=True)
+    boxes = detected.table["boxes"].list.len()
+    say(f"detect    {(boxes > 0).sum()} of {len(boxes)} media have a box, {boxes.is_null().sum()} failed")
+    return detected
 
 
 def _labels(catalog: Catalog) -> str:

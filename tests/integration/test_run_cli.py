@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from trapline.catalog import Catalog
 from trapline.cli import main
 
 
@@ -66,6 +67,26 @@ def test_a_judged_photo_of_two_animals_is_left_out_and_counted(
     whole = tmp_path / "whole"
     assert run("run", tmp_path / "labels.csv", "-r", "head", "--by", "published", "-o", whole, *flags) == 0
     assert "have several labels and were left out" in (whole / "report.html").read_text()
+
+
+def test_boxes_are_found_for_a_recipe_that_cuts_to_them(
+    tmp_path: Path, write_tiny_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["path,label,location,split"]
+    for number in range(24):
+        colour = [(200, 30, 30), (30, 30, 200)][number % 2]
+        Image.new("RGB", (64, 48), tuple(part + number for part in colour)).save(tmp_path / f"{number}.png")
+        part = ["train", "train", "validation", "test"][number // 6]
+        rows.append(f"{number}.png,{['hare', 'lynx'][number % 2]},place {number // 3},{part}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    flags = [f"--set=backbone=model-file:{write_tiny_model(tmp_path / 'tiny.onnx')}"]
+    flags += ["--set=preprocessing.height=16", "--set=preprocessing.width=16", "--boxes", "auto"]
+    start = ("run", tmp_path / "labels.csv", "-r", "head", "--by", "published")
+    assert run(*start, "-o", tmp_path / "whole", *flags, "--set=preprocessing.crop=null") == 2
+    assert "looks at whole photos" in capsys.readouterr().err
+    assert run(*start, "-o", tmp_path / "found", *flags) == 0
+    assert "detect    0 of 24 media have a box, 0 failed" in capsys.readouterr().out
+    assert Catalog.load(tmp_path / "found" / "catalog.parquet").facts.boxes.media == 24
 
 
 @pytest.fixture(scope="module")

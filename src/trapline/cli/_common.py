@@ -24,7 +24,6 @@ Report = Annotated[
 Table = Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")]
 Part = Annotated[str | None, typer.Option(help="Only this part of the split: train, validation, test.")]
-CropBoxes = Annotated[Path | None, typer.Option(help="MegaDetector JSON with boxes to cut to.")]
 CropOrFindBoxes = Annotated[
     str | None,
     typer.Option(

@@ -20,7 +20,7 @@ def run(
     taxonomy: common.RecipeTaxonomy = None,
     set_: common.Changes = None,
     format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
-    boxes: common.CropBoxes = None,
+    boxes: common.CropOrFindBoxes = None,
     by: Annotated[
         str, typer.Option(help="Split by location, event, random, season, date, or published.")
     ] = "location",

@@ -36,6 +36,7 @@ from .layers import NetworkLayer as NetworkLayer
 from .layers import network_layers as network_layers
 from .named import find_detector as find_detector
 from .named import find_model as find_model
+from .named import names_detector as names_detector
 from .named import ready_of as ready_of
 from .onnx_graph import Layer as Layer
 from .onnx_graph import attach_head as attach_head

@@ -61,6 +61,12 @@ def find_detector(named: Path | str = detectors.AUTO) -> Path:
     return Path(named)
 
 
+def names_detector(boxes: Path | str) -> bool:
+    """Whether boxes are to be found, and not read: `auto`, a detector's ONNX file, or a ready model's id."""
+    is_file = str(boxes) == detectors.AUTO or Path(boxes).suffix.lower() == ".onnx"
+    return is_file or ready_of(boxes) is not None
+
+
 def _on_this_machine(ready: ReadyModel) -> Path:
     if path := ready_path(ready):
         return path

@@ -35,3 +35,4 @@ from .table import check_labels as check_labels
 from .table import fixed_columns as fixed_columns
 from .table import probability_columns as probability_columns
 from .table import refuse_foreign_header as refuse_foreign_header
+from .together import look_once as look_once

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +35,8 @@ class DecodedFile:
         decoded: whether there are pixels.
         reason: why there are none, or what was odd.
         inner: height and width, pixels, of the picture in the input; 0 and 0 if there is none.
+        also: what `Decoding.also` wants of the full frame, uint8 [height, width, 3]; None if that would have
+            to be decoded anew.
     """
 
     size: int | None
@@ -40,6 +44,7 @@ class DecodedFile:
     decoded: bool
     reason: str | None
     inner: tuple[int, int] = (0, 0)
+    also: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Decoding:
         limits: on the bytes of a file, the pixels of a picture and the seconds it may take.
         presence: of the photos; a run stops when they go.
         workers: processes; None for as many as the machine has cores.
+        also: of another model's card: its pixels of each photo's full frame are wanted too, if the picture
+            that was decoded serves both.
     """
 
     catalog: Catalog
@@ -99,6 +106,7 @@ class Decoding:
     limits: Limits
     presence: Presence
     workers: int | None = None
+    also: Preprocessing | None = None
 
     @property
     def processes(self) -> int:
@@ -110,19 +118,23 @@ class Decoding:
         return np.zeros((slots, self.preprocessing.height, self.preprocessing.width, 3), np.uint8)
 
     def batches(
-        self, inputs: Iterable[list[tuple[int, Input]]], slots: int | None = None
+        self,
+        inputs: Iterable[list[tuple[int, Input]]],
+        slots: int | None = None,
+        threads: ThreadPoolExecutor | None = None,
     ) -> Iterator[DecodedBatch]:
         """The batches of inputs, decoded, in their order.
 
         Args:
             inputs: batches, each input with its slot in it.
             slots: of every batch; None for as many as it has inputs.
+            threads: that carry pixels; None for as many as there are processes.
 
         Raises:
             SourceGoneError: the photos can no longer be read; of the batch in which that shows nothing is
                 given out.
         """
-        pool = ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
+        pool = threads or ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         waiting: deque[_Waiting] = deque()
         try:
             for batch in inputs:
@@ -132,7 +144,8 @@ class Decoding:
             while waiting:
                 yield self._still_there(_finish(*waiting.popleft()))
         finally:
-            pool.shutdown(cancel_futures=True)
+            if threads is None:
+                pool.shutdown(cancel_futures=True)
 
     def _still_there(self, batch: DecodedBatch) -> DecodedBatch:
         """The batch, unless what failed in it did so because the photos are gone."""
@@ -155,12 +168,14 @@ class Decoding:
                 picture.result()
 
     def _begin(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]], slots: int) -> _Waiting:
+        """The boxes of a photo follow one another, and are cut by one process, which keeps the picture."""
         pixels = self.black(slots)
-        return inputs, pixels, [pool.submit(self._read, pixels[slot], row) for slot, row in inputs]
+        photos = [list(rows) for _, rows in groupby(inputs, lambda one: one[1].file_path)]
+        return inputs, pixels, [pool.submit(self._read, pixels, rows) for rows in photos]
 
-    def _read(self, pixels: Pixels, row: Input) -> DecodedFile:
+    def _read(self, pixels: Pixels, rows: list[tuple[int, Input]]) -> list[DecodedFile]:
         with borrowed() as decoder:
-            return self._decode(decoder, pixels, row)
+            return [self._decode(decoder, pixels[slot], row) for slot, row in rows]
 
     def _decode(self, decoder: Decoder, pixels: Pixels, row: Input) -> DecodedFile:
         path = self.catalog.path(row.file_path)
@@ -169,16 +184,25 @@ class Decoding:
             prepared = decoder.prepare_into(pixels, path, self.preprocessing, row.box, self.limits)
         except ImageError as error:
             return DecodedFile(size, modified, False, error.reason)
-        return DecodedFile(size, modified, True, prepared.warning, prepared.inner)
+        also = None if self.also is None else self._once_more(decoder, path, self.also)
+        return DecodedFile(size, modified, True, prepared.warning, prepared.inner, also)
+
+    def _once_more(self, decoder: Decoder, path: Path, size: Preprocessing) -> Pixels | None:
+        pixels = np.zeros((size.height, size.width, 3), np.uint8)
+        try:
+            decoder.prepare_into(pixels, path, size, None, self.limits, only_kept=True)
+        except ImageError:
+            return None
+        return pixels
 
 
-_Waiting = tuple[list[tuple[int, Input]], Pixels, list[Future[DecodedFile]]]
+_Waiting = tuple[list[tuple[int, Input]], Pixels, list[Future[list[DecodedFile]]]]
 
 
 def _finish(
-    inputs: list[tuple[int, Input]], pixels: Pixels, pictures: list[Future[DecodedFile]]
+    inputs: list[tuple[int, Input]], pixels: Pixels, photos: list[Future[list[DecodedFile]]]
 ) -> DecodedBatch:
-    return DecodedBatch(inputs, pixels, [picture.result() for picture in pictures])
+    return DecodedBatch(inputs, pixels, [picture for photo in photos for picture in photo.result()])
 
 
 def _entry(row: Input, picture: DecodedFile, finite: bool) -> JournalEntry:

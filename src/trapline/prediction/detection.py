@@ -20,7 +20,7 @@ from trapline.prediction.engine import Progress, count_not_done
 from trapline.prediction.inputs import as_catalog, batches
 from trapline.prediction.journal import Journal
 
-_BATCH = 4
+BATCH = 4
 """A picture is eight times as large as a classifier's, and the network takes longer than decoding."""
 _NUMBERS = tuple(BOX.to_schema())
 """What the journal keeps of a box; a media has as many as the detector gives at most, NaN behind the last."""
@@ -74,25 +74,27 @@ def detect(
     if where_none:
         looked = looked.filter(pl.col("boxes").list.len().fill_null(0) == 0)
     presence = Presence(looked)  # before the journal is touched
-    with Journal(Path(journal), _header(detector, limits), fresh=fresh) as open_journal:
+    with Journal(Path(journal), journal_header(detector, limits), fresh=fresh) as open_journal:
         wanted = count_not_done(looked, None, "media", open_journal.index(), len(looked))
         done = earlier = len(looked) - int(wanted.sum())
         started = time.monotonic()
         decoding = Decoding(looked, detector.preprocessing, limits, presence, workers)
-        for batch in decoding.batches(batches(looked, None, "media", _BATCH, wanted), _BATCH):
-            open_journal.append(batch.entries(), _numbers(detector, batch))
+        for batch in decoding.batches(batches(looked, None, "media", BATCH, wanted), BATCH):
+            open_journal.append(batch.entries(), box_numbers(detector, batch))
             done += len(batch.inputs)
             if progress is not None:
                 progress(Progress(done, len(looked), earlier, time.monotonic() - started))
-        boxes, failures = _read_back(open_journal, detector, looked)
+        boxes, failures = read_back(open_journal, detector, looked)
     return _with_boxes(catalog, looked, boxes, failures, detector)
 
 
-def _header(detector: Detector, limits: Limits) -> dict[str, Any]:
+def journal_header(detector: Detector, limits: Limits) -> dict[str, Any]:
+    """What makes two runs one."""
     return {
         "journal_version": 3,
         "model": detector.fingerprint,
         "runtime": detector.runtime,
+        "preprocessing": detector.preprocessing.model_dump(),
         "categories": list(detector.categories),
         "min_conf": detector.min_conf,
         "overlap": detector.overlap,
@@ -101,7 +103,7 @@ def _header(detector: Detector, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _numbers(detector: Detector, batch: DecodedBatch) -> Floats:
+def box_numbers(detector: Detector, batch: DecodedBatch) -> Floats:
     """float32 [inputs, most × 6]: the boxes of a batch; the detector sees the readable pictures alone."""
     numbers = np.full((len(batch.inputs), detector.most, len(_NUMBERS)), np.nan, np.float32)
     readable = np.flatnonzero(batch.readable)
@@ -122,7 +124,7 @@ def _fractions(detections: Found, inner: tuple[int, int]) -> Floats:
     return np.hstack([kinds, detections.conf[:, None], near, far - near])
 
 
-def _read_back(
+def read_back(
     journal: Journal, detector: Detector, catalog: Catalog
 ) -> tuple[dict[str, list[dict[str, Any]] | None], dict[str, str]]:
     """Boxes and reasons by media id: of each media the last entry, of those of this run's catalog only."""
@@ -136,14 +138,15 @@ def _read_back(
             failures.pop(entry.media_id, None)
             boxes[entry.media_id] = None
             if entry.status == "ok":
-                boxes[entry.media_id] = _as_boxes(numbers.reshape(detector.most, -1), detector.categories)
+                boxes[entry.media_id] = as_boxes(numbers, detector)
             else:
                 failures[entry.media_id] = entry.reason or ""
     return boxes, failures
 
 
-def _as_boxes(numbers: Floats, categories: Sequence[str]) -> list[dict[str, Any]]:
-    """A catalog's boxes: those that have an area inside the picture."""
+def as_boxes(row: Floats, detector: Detector) -> list[dict[str, Any]]:
+    """A catalog's boxes, of what the journal keeps of a media: those that have an area inside the picture."""
+    numbers, categories = row.reshape(detector.most, -1), detector.categories
     kept = numbers[(numbers[:, 4] > 0) & (numbers[:, 5] > 0)]  # NaN is not
     return [
         {"category": categories[int(row[0])]}

@@ -186,7 +186,7 @@ def predict_to_file(
         TraplineError: the disk is full.
     """
     output = Path(output)
-    run, header = _prepare(
+    run, header = prepare_run(
         model,
         inputs,
         output,
@@ -227,7 +227,7 @@ def estimate(
     `predict_to_file`.
     """
     output = Path(output)
-    run, header = _prepare(model, inputs, output, **options)
+    run, header = prepare_run(model, inputs, output, **options)
     path, asked = journal_path(output), run.extent.asked
     wanted = np.ones(asked, np.bool_)
     if path.is_file() and not options.get("fresh"):
@@ -259,7 +259,7 @@ def journal_path(output: Path) -> Path:
     return output.with_name(output.name + ".journal")
 
 
-def _prepare(
+def prepare_run(
     model: ModelFile,
     inputs: Catalog | Sequence[Path | str],
     output: Path,
@@ -270,14 +270,14 @@ def _prepare(
     workers: int | None = None,
     fresh: bool = False,
     limits: Limits = DEFAULT_LIMITS,
-) -> tuple[_Run, dict[str, Any]]:
+) -> tuple[Run, dict[str, Any]]:
     """A run that is checked, and the header of its journal, which is not touched."""
     catalog = _check(model, inputs, output, part, level)
     presence = Presence(catalog)
     extent = measure(catalog, model.card.preprocessing.crop, level)
     header = _header(model, None if fresh else read_header(journal_path(output)), level, batch_size, limits)
     slots = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
-    return _Run(model, catalog, level, slots, presence, workers, limits, extent), header
+    return Run(model, catalog, level, slots, presence, workers, limits, extent), header
 
 
 def _check(
@@ -340,14 +340,21 @@ def count_not_done(
         return np.ones(asked, np.bool_)
     parts = []
     for inputs in inputs_of(catalog, crop, level):
-        rows = [row for row in inputs if row.skipped is None]
-        now = [
-            state(row.media_id, row.number, row.file_path, row.box_text, *stamp(catalog.path(row.file_path)))
-            for row in rows
-        ]
-        rows_done = index.find([row.key for row in rows])
-        parts.append((rows_done < 0) | (index.states[rows_done] != np.array(now, np.uint64)))
+        parts.append(not_done(catalog, [row for row in inputs if row.skipped is None], index))
     return np.concatenate(parts)
+
+
+def not_done(catalog: Catalog, rows: Sequence[Input], index: Index) -> npt.NDArray[np.bool_]:
+    """One boolean an input: true if it is new, its file or box has changed, or it failed."""
+    if len(index.keys) == 0:
+        return np.ones(len(rows), np.bool_)
+    now = [
+        state(row.media_id, row.number, row.file_path, row.box_text, *stamp(catalog.path(row.file_path)))
+        for row in rows
+    ]
+    rows_done = index.find([row.key for row in rows])
+    different: npt.NDArray[np.bool_] = index.states[rows_done] != np.array(now, np.uint64)
+    return (rows_done < 0) | different
 
 
 def _want_whole_events(catalog: Catalog, wanted: npt.NDArray[np.bool_]) -> None:
@@ -357,7 +364,7 @@ def _want_whole_events(catalog: Catalog, wanted: npt.NDArray[np.bool_]) -> None:
         wanted[indices] = wanted[indices].any()
 
 
-def _write(run: _Run, journal: Journal, output: Path) -> Summary:
+def _write(run: Run, journal: Journal, output: Path) -> Summary:
     """Write the table, in the order of the catalog, and count it; only events need all of it in memory."""
     model, catalog, labels = run.model, run.catalog, run.model.card.labels
     rows: Level = "box" if run.level == "box" else "media"
@@ -441,7 +448,7 @@ class BatchRunner:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """The pipeline: photos are decoded a few batches ahead of the one that the network runs on."""
 
     model: ModelFile
@@ -496,9 +503,10 @@ class _Run:
         readable frames of one alone: a black one would be a frame to it.
         """
         for batch in self.decoding.batches(inputs, None if self.whole_events else self.batch_size):
-            yield self._answer(batch)
+            yield self.answer(batch)
 
-    def _answer(self, batch: DecodedBatch) -> Answer:
+    def answer(self, batch: DecodedBatch) -> Answer:
+        """What the model says of one batch, and what the journal keeps of it."""
         readable, slots = batch.readable, batch.slots
         numbers = np.full((len(readable), len(self.model.card.labels)), np.nan, np.float32)
         if readable.any() and self.whole_events:

@@ -211,11 +211,22 @@ def inputs_of(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Iterat
     for part in columns.iter_slices(_MEDIA_AT_ONCE):
         rows: list[Input] = []
         for media_id, event_id, file_path, boxes in part.iter_rows():
-            if level == "box" and crop is not None:
-                rows += _boxes(media_id, event_id, file_path, boxes, crop)
-            else:
-                rows.append(Input(media_id, event_id, file_path, box=choose_box(boxes, crop)))
+            rows += rows_of(media_id, event_id, file_path, boxes, crop, level)
         yield rows
+
+
+def rows_of(
+    media_id: str,
+    event_id: str | None,
+    file_path: str,
+    boxes: Sequence[Mapping[str, Any]] | None,
+    crop: CropPolicy | None,
+    level: Level,
+) -> list[Input]:
+    """The rows of one media; see `inputs_of`."""
+    if level == "box" and crop is not None:
+        return list(_boxes(media_id, event_id, file_path, boxes, crop))
+    return [Input(media_id, event_id, file_path, box=choose_box(boxes, crop))]
 
 
 def _boxes(

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,14 +18,18 @@ from PIL import Image
 from trapline.catalog import Catalog, as_text
 from trapline.errors import DataError, UsageError
 from trapline.formats import join_boxes, write_boxes
-from trapline.images import decoders
-from trapline.models import Detector
+from trapline.images import CropPolicy, Preprocessing, decoders
+from trapline.models import Detector, ModelFile
 from trapline.models.detector import Found, _decode, _grid
-from trapline.prediction import detect
+from trapline.prediction import Level, Progress, detect, look_once, predict_to_file
 from trapline.prediction.detection import _fractions
 
 SIDE = 64
 PLACES = 8 * 8 + 4 * 4 + 2 * 2
+
+
+class KilledError(Exception):
+    """Ends a run."""
 
 
 def write_detector(
@@ -146,13 +151,10 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     detector = Detector(write_detector(tmp_path / "red.onnx"), min_conf=0.3)
     whole = detect(detector, catalog, tmp_path / "whole")
 
-    class Killed(Exception):
-        pass
-
     def die(progress: object) -> None:
-        raise Killed
+        raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         detect(detector, catalog, tmp_path / "journal", progress=die)
     steps: list[int] = []
     found = detect(
@@ -269,3 +271,87 @@ def test_a_photo_that_kills_its_decoder_costs_its_row_alone(
     decoders.close_all()
     assert [boxes is None for boxes in found.table["boxes"]] == [False, True, False]
     assert found.facts.boxes.failures == {"1.png": "the decoder crashed (signal 6)"}
+
+
+def write_card(folder: Path) -> Catalog:
+    """Photos of 256 × 128 pixels with none, one or two red squares; one is broken, one has boxes."""
+    folder.mkdir()
+    random = np.random.default_rng(7)
+    rows = []
+    for number in range(23):
+        picture = Image.fromarray(random.integers(0, 90, (128, 256, 3), dtype=np.uint8))
+        for square in range(number % 3):
+            column, row = random.integers(0, 7) * 32, 64 * square + random.integers(0, 2) * 32
+            picture.paste((255, 0, 0), (column, row, column + 32, row + 32))
+        name = f"{number:02}.{'png' if number % 5 == 4 else 'jpg'}"
+        picture.save(folder / name, quality=95)
+        rows.append({"media_id": name, "file_path": name, "event_id": f"e{number // 3}", "boxes": None})
+    (folder / "03.jpg").write_bytes(b"no picture")
+    box = {"category": "animal", "conf": 0.9, "x": 0.5, "y": 0.25, "width": 0.25, "height": 0.5}
+    rows[10]["boxes"] = [box, box | {"x": 0.1}]
+    return Catalog.from_rows(rows, folder, "a card")
+
+
+@pytest.mark.parametrize("level", ["media", "box", "event"])
+def test_in_one_pass_boxes_and_answers_are_those_of_two_wherever_it_was_killed(
+    tmp_path: Path, write_tiny_model: Callable[..., Path], level: Level
+) -> None:
+    size = Preprocessing(height=16, width=16, mask_top=0.1, crop=CropPolicy(), decoding="quick")
+    model = ModelFile(write_tiny_model(tmp_path / "crop.onnx", preprocessing=size), threads=1)
+    detector = Detector(write_detector(tmp_path / "red.onnx"), min_conf=0.6)
+    catalog = write_card(tmp_path / "photos")
+
+    left: list[int] = []
+
+    def tell(now: Progress) -> None:
+        left.append(now.done - now.earlier)
+
+    def table(name: str) -> tuple[Catalog, bytes]:
+        left.clear()
+        found = detect(detector, catalog, tmp_path / f"{name}.boxes", where_none=True, progress=tell)
+        output = tmp_path / f"{name}.csv"
+        predict_to_file(model, found, output, level=level, batch_size=4, progress=tell)
+        return found, (tmp_path / f"{name}.csv").read_bytes()
+
+    def one_pass(name: str, **options: Any) -> None:
+        boxes, output = tmp_path / f"{name}.boxes", tmp_path / f"{name}.csv"
+        assert look_once(detector, model, catalog, boxes, output, level=level, batch_size=4, **options)
+
+    two, expected = table("two")
+    assert set(two.table["boxes"].list.len()) == {0, 1, 2, None}
+    one_pass("once")
+    once, answers = table("once")
+    assert once.table.equals(two.table)
+    assert answers == expected
+    assert left == [1, 1]  # the broken one is tried again, as ever
+
+    for last in (1, 3):
+        steps: list[Progress] = []
+
+        def die(now: Progress, steps: list[Progress] = steps, last: int = last) -> None:
+            steps.append(now)
+            if len(steps) == last:
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            one_pass(f"killed{last}", progress=die)
+        one_pass(f"killed{last}", progress=steps.append)
+        again = steps[-1].done - steps[-1].earlier
+        assert (
+            again <= 23 - steps[last - 1].done + 2
+        )  # the broken one, and one whose boxes are in two batches
+        assert steps[-1].done == steps[-1].total == 23
+        assert table(f"killed{last}")[1] == expected
+
+
+def test_where_what_is_found_decides_the_batches_nothing_is_done_in_one_pass(
+    tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    size = Preprocessing(height=16, width=16, crop=CropPolicy())
+    model = ModelFile(write_tiny_model(tmp_path / "crop.onnx", preprocessing=size), threads=1)
+    detector = Detector(write_detector(tmp_path / "red.onnx"))
+    catalog = write_photos(tmp_path / "photos", (0, 0), (96, 64))
+    journal, output = tmp_path / "boxes.journal", tmp_path / "table.csv"
+    assert not look_once(detector, model, catalog, journal, output, level="box")
+    assert not journal.exists()
+    assert look_once(detector, model, catalog, journal, output)

@@ -430,9 +430,9 @@ def test_decoding_never_runs_far_ahead(
 ) -> None:
     started: list[str] = []
 
-    def count(self: object, pixels: np.ndarray, row: Input) -> object:
-        started.append(row.file_path)
-        return decoding.DecodedFile(None, None, False, "counted")
+    def count(self: object, pixels: np.ndarray, rows: list[tuple[int, Input]]) -> object:
+        started.extend(row.file_path for _, row in rows)
+        return [decoding.DecodedFile(None, None, False, "counted") for _ in rows]
 
     monkeypatch.setattr(decoding.Decoding, "_read", count)
     far: list[int] = []
