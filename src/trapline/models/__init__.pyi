@@ -52,8 +52,6 @@ from .ready import TERMS as TERMS
 from .ready import ReadyModel as ReadyModel
 from .ready import named_model as named_model
 from .ready import ready_models as ready_models
-from .ready_files import MIRROR as MIRROR
-from .ready_files import OWN_MODEL as OWN_MODEL
 from .ready_files import KeptModel as KeptModel
 from .ready_files import get_model as get_model
 from .ready_files import kept_model as kept_model

@@ -18,16 +18,14 @@ from trapline.errors import DataError, TraplineError, UsageError
 from trapline.models import backbones, detectors
 from trapline.models.cache_folder import user_cache_folder
 from trapline.models.ready import TERMS, ReadyModel
-from trapline.storage import MOST_BYTES, download, replace_text, unpack
+from trapline.storage import MOST_BYTES, download, lock, replace_text, unpack
 
 MIRROR = "TRAPLINE_MODELS_FROM"
 """The environment's name of an address or folder that has the files, instead of their publishers."""
 
-OWN_MODEL = "trapline.onnx"
-"""What the model file that was made of a foreign model is called, in its folder; it is taken first."""
-
 _RECORD = "kept.json"
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+_NETWORKS = (".onnx", ".keras", ".h5")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 
 
@@ -74,9 +72,6 @@ def ready_path(model: ReadyModel) -> Path | None:
     if model.shipped:
         shipped = detectors.SHIPPED if model.task == "detector" else backbones.SHIPPED
         return shipped.path(model.id)
-    own = ready_folder(model) / OWN_MODEL
-    if own.is_file():
-        return own
     kept = kept_model(model)
     return None if kept is None else kept.path
 
@@ -135,10 +130,14 @@ def get_model(
     if known is not None and not force:
         raise UsageError(f"{model.id} is here already, from {known.source}. Replace it with --force.")
     _check_terms(model, accept_licence)
-    if file is not None:
-        return _keep(model, _take(model, file, sha256), most_bytes)
-    arrived = _fetch(model, source or os.environ.get(MIRROR), sha256, unchecked, most_bytes, progress)
-    return replace(_keep(model, arrived, most_bytes), fetched=True)
+    folder = ready_folder(model)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{model.id}.lock").open("a+b") as taken:
+        lock(taken, folder)
+        if file is not None:
+            return _keep(model, _take(model, file, sha256), most_bytes)
+        arrived = _fetch(model, source or os.environ.get(MIRROR), sha256, unchecked, most_bytes, progress)
+        return replace(_keep(model, arrived, most_bytes), fetched=True)
 
 
 def _check_terms(model: ReadyModel, accepted: bool) -> None:
@@ -161,6 +160,8 @@ def _take(model: ReadyModel, file: Path, sha256: str | None) -> _Arrived:
             f"{file} is PyTorch's pickle, which runs code when it is opened, so that Trapline does not. "
             "Export it to ONNX with the program that made it."
         )
+    if file.suffix.lower() not in _NETWORKS + _ARCHIVES:
+        raise DataError(f"{file} is no model: that is {', '.join(_NETWORKS)}, or an archive with one.")
     same_kind = model.file is not None and Path(model.file).suffix.lower() == file.suffix.lower()
     digest = _digest(file)
     arrived = _Arrived(file, str(file.absolute()), digest, "nothing; the file was given by hand")
@@ -272,34 +273,35 @@ def _model_in(folder: Path, names: Sequence[str], source: str) -> str:
     Raises:
         DataError: none, or one of several.
     """
-    stated = {_stated(folder, name) for name in names} & set(names)
-    endings = (".onnx", ".keras", ".h5", ".pb")
-    networks = sorted(stated) or [name for name in names if name.lower().endswith(endings)]
+    files = [PurePosixPath(name) for name in names]  # without the ./ of tar
+    stated = {_stated(folder, file) for file in files}
+    networks = [file for file in files if file in stated] or [
+        file for file in files if file.suffix.lower() in _NETWORKS
+    ]
     if len(networks) != 1:
-        has = ", ".join(networks or names[:5]) or "nothing"
+        has = ", ".join(map(str, networks or files[:5])) or "nothing"
         raise DataError(
             f"{source} should hold one model, and its files are: {has}. Unpack it, and give the file of the "
             "model with --file."
         )
-    return networks[0]
+    return str(networks[0])
 
 
-def _stated(folder: Path, name: str) -> str:
-    """What an archive's own description says is the model beside it; empty if it is none, or says nothing.
+def _stated(folder: Path, file: PurePosixPath) -> PurePosixPath | None:
+    """What an archive's own description says is the model beside it; None if it is none, or says nothing.
 
     SPARROW's is manifest.toml, SpeciesNet's info.json.
     """
-    path = PurePosixPath(name)
     try:
-        if path.name == "manifest.toml":
-            stated = tomllib.loads((folder / name).read_text(encoding="utf-8"))["model"]["file"]
-        elif path.name == "info.json":
-            stated = json.loads((folder / name).read_text(encoding="utf-8"))["classifier"]
+        if file.name == "manifest.toml":
+            stated = tomllib.loads((folder / file).read_text(encoding="utf-8"))["model"]["file"]
+        elif file.name == "info.json":
+            stated = json.loads((folder / file).read_text(encoding="utf-8"))["classifier"]
         else:
-            return ""
+            return None
     except (ValueError, KeyError, TypeError):
-        return ""
-    return str(path.parent / stated) if isinstance(stated, str) else ""
+        return None
+    return file.parent / stated if isinstance(stated, str) else None
 
 
 def _digest(path: Path) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -199,6 +200,8 @@ def test_terms_are_asked_for_and_nothing_that_runs_code_is_fetched(
     assert "PyTorch's pickle" in capsys.readouterr().err
     Path("md_v5a.0.1.pt").write_bytes(b"pickle")
     assert run("get", "mdv5a", "--accept-licence", "--file", "md_v5a.0.1.pt") == 1
+    Path("photo.jpg").write_bytes(b"photo")
+    assert run("get", "mdv5a", "--accept-licence", "--file", "photo.jpg") == 1
     assert run("get", "lite0") == 2
     assert run("get", "md-sub-saharan-mammals", "--unchecked", "--accept-licence") == 2
     assert "--file FILE" in capsys.readouterr().err
@@ -267,7 +270,19 @@ def test_an_archive_without_a_model_leaves_nothing(files: dict[str, bytes], why:
     archive(Path("some.zip"), files)
     with pytest.raises(DataError, match=why):
         api.get_model("mdv6-apa-rtdetr-c", file="some.zip")
-    assert [path for path in cache.rglob("*") if path.is_file()] == []
+    assert [path.suffix for path in cache.rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_the_model_in_an_archive_is_the_one_that_its_description_names() -> None:
+    Path("net").mkdir()
+    for name, content in {
+        "info.json": b'{"classifier": "crop.keras"}',
+        "crop.keras": b"k",
+        "whole.keras": b"w",
+    }.items():
+        Path("net", name).write_bytes(content)
+    packed = shutil.make_archive("speciesnet", "gztar", "net")
+    assert api.get_model("speciesnet", file=packed, accept_licence=True).path.name == "crop.keras"
 
 
 def test_what_is_damaged_in_the_cache_is_not_there(mirror: tuple[Path, str], cache: Path) -> None:
