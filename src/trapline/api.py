@@ -48,6 +48,7 @@ __all__ = [
     "export_detector",
     "export_saved_model",
     "get_model",
+    "import_model",
     "list_models",
     "open_model",
     "package",
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from trapline.formats import WriteReport as WriteReport
     from trapline.images import Box as Box
     from trapline.models import Detector as Detector
+    from trapline.models import Imported as Imported
     from trapline.models import Int8Export as Int8Export
     from trapline.models import KeptModel as KeptModel
     from trapline.models import ModelFile as ModelFile
@@ -1041,6 +1043,39 @@ def export_detector(
     from trapline.models import convert_detector
 
     return convert_detector(Path(checkpoint), Path(output), side=side, categories=categories)
+
+
+@checked
+def import_model(
+    source: File,
+    output: File,
+    *,
+    labels: Sequence[str] | File | None = None,
+    manifest: File | None = None,
+    about: Mapping[str, object] | None = None,
+) -> Imported:
+    """Make a model file of a classifier that was trained elsewhere.
+
+    Args:
+        source: an ONNX, Keras, PyTorch or safetensors file, or the folder of a SavedModel.
+        output: the model file.
+        labels: in the order of its answers: a list, or a file of them.
+        manifest: YAML or JSON with fields of `trapline.models.Description`.
+        about: such fields, which stand above the manifest's.
+
+    Raises:
+        DataError: the file is no such model; what it is.
+        UsageError: something must be said that the file does not say, or contradicts it.
+    """
+    from trapline.models import describe, read_labels, read_manifest
+    from trapline.models import import_model as import_foreign
+
+    refuse_own_input(output, source)
+    fields = dict({} if manifest is None else read_manifest(Path(manifest)))
+    fields |= {name: value for name, value in (about or {}).items() if value is not None}
+    if labels is not None:
+        fields["labels"] = read_labels(Path(labels)) if isinstance(labels, Path | str) else tuple(labels)
+    return import_foreign(Path(source), Path(output), describe(fields))
 
 
 # ---- into predictions

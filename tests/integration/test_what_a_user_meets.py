@@ -149,7 +149,7 @@ def test_a_step_that_ends_early_leaves_no_half_full_bar() -> None:
         (b"PAR1....", "a Parquet table"),
         (b'\xef\xbb\xbf {"a": 1}', "JSON"),
         (b"PK\x03\x04", "a zip"),
-        (b"\x80\x02\x00binary", None),
+        (b"\x81\x02\x00binary", None),
         ("Fundort;Art\nWald;Füchse\n".encode("cp1252"), "text"),
     ],
 )

@@ -56,7 +56,7 @@ def build_app(command: str | None = None) -> typer.Typer:
             run = command_module.run
             if name in ("catalog", "predictions", "write"):
                 run = _with_format_options(name, run, asked=command in (None, name))
-            app.command(name.replace("_", "-"), short_help=short)(run)
+            app.command(name.rstrip("_").replace("_", "-"), short_help=short)(run)
     return app
 
 
@@ -88,6 +88,7 @@ _COMMANDS = {
     "evaluate": "Say how good predictions are, and where.",
     "submit": "A competition's file, or its code, checked.",
     "write": "Species tables, and files for other tools.",
+    "import_": "A model made elsewhere, as a model file.",
     "export": "A model in eight bits, or for TensorFlow.",
     "serve": "A model for others: page, REST, gRPC.",
     "show": "What is in a model file.",

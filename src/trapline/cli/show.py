@@ -183,6 +183,7 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
         ("calibration", _calibration(card.calibration) if classifier else ""),
         ("events", _events(card)),
         ("made from", _export(card)),
+        ("made from", _origin(card)),
         ("heads", ", ".join(head["name"] for head in card.taxonomy.get("heads", ()))),
         ("roll-up", _promise(card)),
         ("thresholds", ", ".join(f"{label} {value:.2f}" for label, value in card.thresholds.items())),
@@ -213,6 +214,16 @@ def _export(card: Card) -> str:
         f"{made.source[:12]}, as {made.format}, with ranges from {made.calibrated_on}; on {made.measured_on} "
         f"{made.same_answer:.1%} of answers are the same"
     )
+
+
+def _origin(card: Card) -> str:
+    origin = card.origin
+    if origin is None:
+        return ""
+    made = (
+        f"{origin.file}, {origin.kind} ({origin.fingerprint[:12]}), trained elsewhere, on what is not known"
+    )
+    return "; ".join([made, *(f"taken for granted: {sentence}" for sentence in origin.assumed)])
 
 
 def _promise(card: Card) -> str:
@@ -269,7 +280,7 @@ def _calibration(calibration: Calibration) -> str:
 
 def _method(calibration: Calibration) -> str:
     if calibration.method == "none":
-        return "none"
+        return f"none; {calibration.fitted_on}"
     fitted = f"temperature {calibration.temperature:.3f}"
     if calibration.method == "labels":
         slopes, offsets = calibration.slopes, calibration.offsets

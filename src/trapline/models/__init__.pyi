@@ -7,6 +7,7 @@ from .card import Calibration as Calibration
 from .card import Card as Card
 from .card import EventPooling as EventPooling
 from .card import Export as Export
+from .card import ForeignOrigin as ForeignOrigin
 from .card import Interval as Interval
 from .card import PoolingMethod as PoolingMethod
 from .card import TrainedOn as TrainedOn
@@ -26,6 +27,12 @@ from .file import NO_PROBABILITY as NO_PROBABILITY
 from .file import ModelFile as ModelFile
 from .file import Outputs as Outputs
 from .file import mask_flawed as mask_flawed
+from .foreign import Description as Description
+from .foreign import Imported as Imported
+from .foreign import describe as describe
+from .foreign import import_model as import_model
+from .foreign import read_labels as read_labels
+from .foreign import read_manifest as read_manifest
 from .graph_events import describe_events as describe_events
 from .graph_events import see_background as see_background
 from .halting import Halt as Halt

@@ -144,6 +144,24 @@ class Export(BaseModel):
     same_answer: float = Field(ge=0, le=1)
 
 
+class ForeignOrigin(BaseModel):
+    """From what file of another framework a model file was made.
+
+    Attributes:
+        kind: of that file ("a model of Keras (.keras)").
+        file: its name.
+        fingerprint: SHA-256 of it; of a folder that of its files, in the order of their names.
+        assumed: what the file does not say and was taken for granted, a sentence each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    file: str
+    fingerprint: str
+    assumed: tuple[str, ...] = ()
+
+
 class TrainedOn(BaseModel):
     """Of which parts of which split weights come: so locations that were seen are told from others."""
 
@@ -177,6 +195,7 @@ class Card(BaseModel):
         metrics_on: for people: on which part of which split ("validation, 19 locations never trained on").
         backbone: the name and fingerprint of the backbone that was started from.
         export: how the file was made from another model file; None for one that training left.
+        origin: the file of another framework that it was made from; None for one that training left.
         notices: licences and origins that must travel with the weights.
         versions: library versions at the time of writing.
         created: ISO 8601, UTC.
@@ -202,6 +221,7 @@ class Card(BaseModel):
     metrics_on: str = ""
     backbone: dict[str, str] = {}
     export: Export | None = None
+    origin: ForeignOrigin | None = Field(None, exclude_if=lambda origin: origin is None)
     notices: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     created: str = ""

@@ -19,8 +19,28 @@ FEW_LOCATIONS = 5
 
 def card_doubts(card: Card) -> list[str]:
     """All that its card gives cause to doubt."""
-    doubts = (chance_doubt(card), *calibration_doubts(card.calibration), promise_doubt(card))
+    doubts = (
+        origin_doubt(card),
+        chance_doubt(card),
+        *calibration_doubts(card.calibration),
+        promise_doubt(card),
+    )
     return [doubt for doubt in doubts if doubt]
+
+
+def origin_doubt(card: Card) -> str | None:
+    """What nobody here knows of a model that was trained elsewhere."""
+    if card.origin is None:
+        return None
+    return (
+        "The model was trained elsewhere: on which media and locations is not known, so that no "
+        "evaluation can "
+        "tell whether it has seen the photos that it is judged on."
+    ) + (
+        " Its probabilities are not calibrated (trapline recalibrate, with labelled photos)."
+        if card.calibration.method == "none"
+        else ""
+    )
 
 
 def chance_doubt(card: Card) -> str | None:

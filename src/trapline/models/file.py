@@ -293,7 +293,8 @@ def _read_card(session: Session, path: Path) -> Card:
     metadata = session.metadata
     if CARD_KEY not in metadata:
         raise DataError(
-            f"{path} is an ONNX model without a Trapline card, so its labels and input are unknown."
+            f"{path} is an ONNX model without a Trapline card, so its labels and input are unknown. Of a "
+            f"classifier `trapline import {path} --labels labels.txt -o model.onnx` makes a model file."
         )
     if len(metadata[CARD_KEY]) > _MAX_CARD:
         raise DataError(

@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import Message
 from onnx import TensorProto
 
-from trapline.errors import DataError, kind_of
+from trapline.errors import IMPORTED, DataError, kind_of
 
 
 def parse_model(content: bytes, path: Path) -> onnx.ModelProto:
@@ -35,14 +35,18 @@ def parse_model(content: bytes, path: Path) -> onnx.ModelProto:
         kind = kind_of(path)
         if kind in (None, "an ONNX model"):
             raise DataError(f"{path} cannot be opened as an ONNX model: {wrong}.")
-        raise DataError(
-            f"{path} is no model but {kind}. A model is the model.onnx that `trapline train` writes."
+        here = (
+            f"`trapline import {path}` makes a model file of a classifier"
+            if kind in IMPORTED
+            else "A model is the model.onnx that `trapline train` writes"
         )
+        raise DataError(f"{path} is no model but {kind}. {here}.")
     outside = next(_outside(model), None)
     if outside is not None:
         raise DataError(
             f"{path} keeps its weights in other files ({outside}); a model file is one file. Write it again "
-            "with the weights inside: onnx.save(onnx.load(FILE), NEW_FILE)."
+            "with the weights inside: onnx.save(onnx.load(FILE), NEW_FILE); of a classifier `trapline "
+            "import` does it."
         )
     return model
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.errors import DataError, kind_of, require
+from trapline.errors import SAFETENSORS, STATE_DICT, DataError, kind_of, name_some, require
 from trapline.models.cache_folder import may_be_made, user_cache_folder
 from trapline.models.trainable import BACKBONES, Weights
 from trapline.recipes import TIMM
@@ -119,25 +119,76 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: neither, or a pickle that wants to run code.
     """
+    return tensors_of(read_checkpoint(path), path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a safetensors file or one of torch.save holds by name; nothing in it is run.
+
+    Raises:
+        DataError: neither, or a pickle that wants to run code.
+    """
     import torch
 
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or kind_of(path) == SAFETENSORS:
             from safetensors.torch import load_file
 
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise many kinds; whatever it is, the file is not usable
-        kind = kind_of(path) if path.is_file() else None
-        why = str(error).partition("\n")[0]
-        if kind not in (None, "a zip"):
-            why = f"it is {kind}"
-        elif "Weights only load failed" in str(error):
-            why = "it is no file of tensors, or one that wants to run code"
-        raise DataError(f"{path} cannot be read as weights: {why}") from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+        raise DataError(f"{path} cannot be read as weights: {_why_unreadable(path, error)}") from error
+    if not isinstance(state, dict):
+        raise DataError(f"{path} holds a {type(state).__name__}, and no tensors by name.")
+    return state
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    kind = kind_of(path) if path.is_file() else None
+    if "Weights only load failed" in str(error):
+        wanted = _asked_for(path)
+        return (
+            "it wants to run "
+            "code" + (f" ({name_some(wanted, 3)})" if wanted else "") + ", as a model that was pickled "
+            "whole does. Save its tensors alone where it was made: torch.save(torch.load(FILE, "
+            "weights_only=False).state_dict(), 'weights.pth')"
+        )
+    if kind not in (None, STATE_DICT):
+        return f"it is {kind}"
+    return str(error).partition("\n")[0]
+
+
+def _asked_for(path: Path) -> list[str]:
+    """What a pickle would import, without importing it; empty where that cannot be told."""
+    import torch
+
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    except Exception:  # noqa: BLE001 - of a file that is broken besides
+        return []
+
+
+WRAPPERS = (
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "model_state",
+    "net",
+    "network",
+    "weights",
+    "state_dict_ema",
+)
+"""Under what checkpoints keep the tensors of their network."""
+
+
+def tensors_of(checkpoint: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, also where it keeps them beside other things."""
+    import torch
+
+    state = checkpoint
+    for wrapper in WRAPPERS:
+        if isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
     if not tensors:

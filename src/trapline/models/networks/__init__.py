@@ -1,7 +1,7 @@
 """The networks that PyTorch trains; importing this package imports PyTorch."""
 
 from trapline.models.networks.build import build_network
-from trapline.models.networks.export import network_graph
+from trapline.models.networks.export import export_module, network_graph
 from trapline.models.networks.network import Network, build_head, unit_images
 from trapline.models.networks.small_cnn import SmallCnn
 from trapline.models.networks.timm_networks import timm_backbone
@@ -12,6 +12,7 @@ __all__ = [
     "SmallCnn",
     "build_head",
     "build_network",
+    "export_module",
     "network_graph",
     "timm_backbone",
     "unit_images",

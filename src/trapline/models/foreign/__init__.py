@@ -1,0 +1,5 @@
+"""Models that were trained elsewhere, and how they become model files."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
