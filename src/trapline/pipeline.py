@@ -101,17 +101,17 @@ def run_pipeline(
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty. Name a new folder with -o.")
     need_weights(recipe, None)
-    found = boxes is not None and names_detector(boxes)
-    if found and recipe.preprocessing.crop is None:
+    to_find = boxes is not None and names_detector(boxes)
+    if to_find and recipe.preprocessing.crop is None:
         raise UsageError(
             f"The recipe {recipe.name} looks at whole photos, so that no boxes need be found: leave --boxes "
             "out."
         )
-    catalog = _read(Path(source), None if found else boxes, read_options or {})
+    catalog = _read(Path(source), None if to_find else boxes, read_options or {})
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
     drawn = _sample(catalog, recipe, say)
     divided = splitter.apply(drawn)  # first: what cannot be split leaves nothing behind
-    if found:
+    if to_find:
         divided = _detect(divided, boxes or "auto", folder, say)
     exploration = explore(catalog, folder / "explore.html")
     say(f"explore   {exploration}")

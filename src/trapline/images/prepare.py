@@ -60,9 +60,9 @@ class Kept:
 
     def decode(self, source: Path, preprocessing: Preprocessing, box: Box | None, limits: Limits) -> Decoded:
         """The picture; decoded and kept, if it is not here."""
-        found = self.find(source, preprocessing, box, limits)
-        if found is not None:
-            return found
+        here = self.find(source, preprocessing, box, limits)
+        if here is not None:
+            return here
         self._picture = None  # its memory is for the next one
         mark = _mark(source, preprocessing, limits)  # before it is read: what changes meanwhile is not kept
         decoded = _decode(source, preprocessing, box, limits)

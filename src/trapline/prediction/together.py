@@ -78,12 +78,12 @@ def look_once(
     if run.whole_events or (level == "box" and len(run.catalog) < header["batch_size"]):
         return False
     with (
-        Journal(boxes_journal, journal_header(detector, limits), fresh=fresh) as found,
+        Journal(boxes_journal, journal_header(detector, limits), fresh=fresh) as boxes,
         Journal(journal_path(output), header, fresh=fresh) as answers,
         ThreadPoolExecutor(run.decoding.processes, thread_name_prefix="decode") as pool,
     ):
         try:
-            _Pass(detector, run, found, answers, pool).go(progress)
+            _Pass(detector, run, boxes, answers, pool).go(progress)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -91,7 +91,7 @@ def look_once(
 
 
 @dataclass
-class _Photo:
+class _OnItsWay:
     """A media on its way.
 
     Attributes:
@@ -138,15 +138,15 @@ class _Pass:
     Args:
         detector: as of `look_once`.
         run: of the model.
-        found: the journal of boxes.
-        answers: the journal of answers.
+        boxes: their journal.
+        answers: theirs.
         pool: threads that wait for the processes that decode.
     """
 
     def __init__(
-        self, detector: Detector, run: Run, found: Journal, answers: Journal, pool: ThreadPoolExecutor
+        self, detector: Detector, run: Run, boxes: Journal, answers: Journal, pool: ThreadPoolExecutor
     ) -> None:
-        self.detector, self.run, self.found, self.answers, self.pool = detector, run, found, answers, pool
+        self.detector, self.run, self.boxes, self.answers, self.pool = detector, run, boxes, answers, pool
         self.ready: _Ready = {}
         self.earlier = 0
 
@@ -164,33 +164,33 @@ class _Pass:
 
     def _inputs(self) -> Iterator[list[tuple[int, Input]]]:
         """The batches that `inputs.batches` would make of the catalog with its boxes."""
-        index, size, place = self.answers.index(), self.run.batch_size, 0
+        done, size, index = self.answers.index(), self.run.batch_size, 0
         batch: list[tuple[int, Input]] = []
         for photos in self._looked_at():
             for photo in photos:
                 rows = self._rows(photo)
-                wanted = not_done(self.run.catalog, rows, index)
+                wanted = not_done(self.run.catalog, rows, done)
                 self.earlier += not wanted.any()
                 for row, want in zip(rows, wanted, strict=True):
                     if want:
-                        batch.append((place % size, row))
+                        batch.append((index % size, row))
                         if row.box is None and photo.whole is not None:
                             self.ready[row.key] = photo.whole
-                    place += 1
-                    if place % size == 0 and batch:
+                    index += 1
+                    if index % size == 0 and batch:
                         yield batch
                         batch = []
         if batch:
             yield batch
 
-    def _rows(self, photo: _Photo) -> list[Input]:
+    def _rows(self, photo: _OnItsWay) -> list[Input]:
         """The inputs that the model is asked about."""
         rows = rows_of(
             photo.media_id, photo.event_id, photo.file_path, photo.boxes, self.run.crop, self.run.level
         )
         return [row for row in rows if row.skipped is None]
 
-    def _looked_at(self) -> Iterator[list[_Photo]]:
+    def _looked_at(self) -> Iterator[list[_OnItsWay]]:
         """All photos with their boxes, some at a time; those that were found now are in the journal."""
         run = self.run
         first = Decoding(
@@ -201,7 +201,7 @@ class _Pass:
             run.workers,
             also=run.decoding.preprocessing,
         )
-        waiting: deque[list[_Photo]] = deque()
+        waiting: deque[list[_OnItsWay]] = deque()
 
         def inputs() -> Iterator[list[tuple[int, Input]]]:
             for photos in self._photos():
@@ -213,7 +213,7 @@ class _Pass:
             photos = waiting.popleft()
             if batch.inputs:
                 numbers = box_numbers(self.detector, batch)
-                self.found.append(batch.entries(), numbers)
+                self.boxes.append(batch.entries(), numbers)
                 looked = (photo for photo in photos if photo.look)
                 for photo, row, picture in zip(looked, numbers, batch.pictures, strict=True):
                     photo.boxes = as_boxes(row, self.detector) if picture.decoded else None
@@ -221,21 +221,21 @@ class _Pass:
                         photo.whole = picture.also, picture
             yield photos
 
-    def _photos(self) -> Iterator[list[_Photo]]:
+    def _photos(self) -> Iterator[list[_OnItsWay]]:
         """All photos, as many at a time as `detect` looks at in one batch, and those that it does not."""
         table = self.run.catalog.table.select("media_id", "event_id", "file_path", "boxes")
         without = pl.col("boxes").list.len().fill_null(0) == 0
         asked, looked = table.select(without).to_series(), self.run.catalog.filter(without)
-        left = count_not_done(looked, None, "media", self.found.index(), len(looked))
-        known = {} if left.all() else read_back(self.found, self.detector, looked)[0]
-        photos: list[_Photo] = []
-        place = 0
+        left = count_not_done(looked, None, "media", self.boxes.index(), len(looked))
+        known = {} if left.all() else read_back(self.boxes, self.detector, looked)[0]
+        photos: list[_OnItsWay] = []
+        index = 0
         for (media_id, event_id, file_path, boxes), ask in zip(table.iter_rows(), asked, strict=True):
-            look = ask and bool(left[place])
+            look = ask and bool(left[index])
             have = known.get(media_id) if ask and not look else boxes
-            photos.append(_Photo(media_id, event_id, file_path, have, look))
-            place += ask
-            if place % BATCH == 0 and (ask or len(photos) >= _MOST_PHOTOS):
+            photos.append(_OnItsWay(media_id, event_id, file_path, have, look))
+            index += ask
+            if index % BATCH == 0 and (ask or len(photos) >= _MOST_PHOTOS):
                 yield photos
                 photos = []
         if photos:
