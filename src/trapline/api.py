@@ -1835,6 +1835,8 @@ def get_model(
 ) -> KeptModel:
     """Have a ready model on this machine; its id is then enough, wherever a model or detector is named.
 
+    It is opened once; a foreign classifier becomes a model file, by what its archive or the catalogue says.
+
     Args:
         model: its id in the catalogue.
         source: a mirror: the address, or the folder, that has the publishers' files by their names.
@@ -1846,16 +1848,20 @@ def get_model(
         force: replace what is there.
         progress: told how many bytes are there, and how many there will be.
 
+    Returns:
+        what is here; its `trouble` says why it cannot be used, if it cannot.
+
     Raises:
         UsageError: the licence's terms were not accepted, or nothing is known to check the file.
         DataError: it is not the wanted file.
         TraplineError: the network or the server failed.
     """
     from trapline.models import get_model as get
-    from trapline.models import named_model
+    from trapline.models import make_usable, named_model
 
-    return get(
-        named_model(model),
+    ready = named_model(model)
+    kept = get(
+        ready,
         source=source,
         file=None if file is None else Path(file),
         sha256=sha256,
@@ -1865,3 +1871,4 @@ def get_model(
         most_bytes=most_bytes,
         progress=progress,
     )
+    return make_usable(ready, kept)

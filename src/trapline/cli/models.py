@@ -184,7 +184,7 @@ def get(
     model or a detector is named. Run again to go on where a download broke off.
     """
     from trapline import api
-    from trapline.models import named_model, trouble_with
+    from trapline.models import named_model
 
     with progress() as display:
         task = display.add_task("download", total=None, rate="")
@@ -204,24 +204,19 @@ def get(
             force=force,
             progress=show,
         )
-    ready = named_model(model)
-    _show_kept(kept, ready, trouble_with(ready), json)
+    _show_kept(kept, named_model(model), json)
 
 
-def _show_kept(kept: KeptModel, model: ReadyModel, trouble: str, json: bool) -> None:
+def _show_kept(kept: KeptModel, model: ReadyModel, json: bool) -> None:
     if json:
-        print_json({"id": kept.id, "path": kept.path.as_posix(), **_told(kept), "trouble": trouble}, indent=1)
+        print_json(vars(kept) | {"path": kept.path.as_posix()}, indent=1)
         return
     came = "Came" if kept.fetched else "Here"
     typer.echo(f"{came} from {kept.source}: {kept.size / 1e6:,.1f} MB, SHA-256 {kept.sha256}.")
     typer.echo(f"Checked against {kept.checked}. Kept as {kept.path}.")
-    if trouble:
-        typer.echo(f"It cannot be used yet ({model.use()}): {trouble}")
+    if kept.trouble:
+        typer.echo(f"It cannot be used yet ({model.use()}): {kept.trouble}")
     elif model.task == "detector":
         typer.echo(f"Use it: trapline detect {model.id} PHOTOS -o boxes.json")
     else:
         typer.echo(f"Use it: trapline predict {model.id} PHOTOS -o answers.csv")
-
-
-def _told(kept: KeptModel) -> dict[str, Any]:
-    return {key: vars(kept)[key] for key in (*_KEPT, "fetched")}

@@ -64,7 +64,7 @@ from .ready_files import get_model as get_model
 from .ready_files import kept_model as kept_model
 from .ready_files import ready_folder as ready_folder
 from .ready_files import ready_path as ready_path
-from .ready_trial import trouble_with as trouble_with
+from .ready_use import make_usable as make_usable
 from .runtimes import OPENVINO as OPENVINO
 from .runtimes import Session as Session
 from .runtimes import memory_is_short as memory_is_short

@@ -61,7 +61,8 @@ class ReadyInput(BaseModel):
 
     Attributes:
         height, width: of the picture, pixels.
-        fit: how a photo gets that size: `letterbox` keeps its sides and pads, `stretch` does not.
+        fit: how a photo gets that size: `letterbox` keeps its sides and pads, `stretch` does not, and `bands`
+            cuts off above and below first.
         colour: order of the channels.
         scale: of the numbers.
         crop: `box`, cut to an animal's box, or `whole`, the photo.
@@ -71,7 +72,7 @@ class ReadyInput(BaseModel):
 
     height: int | None = None
     width: int | None = None
-    fit: Literal["letterbox", "stretch"] | None = None
+    fit: Literal["letterbox", "stretch", "bands"] | None = None
     colour: Literal["rgb", "bgr"] | None = None
     scale: Literal["0-1", "0-255"] | None = None
     crop: Literal["box", "whole"] | None = None
@@ -79,7 +80,7 @@ class ReadyInput(BaseModel):
     def describe(self) -> str:
         """In words; empty if nothing is known."""
         crops = {"box": "cut to an animal's box", "whole": "the whole photo", None: ""}
-        fits = {"letterbox": "padded", "stretch": "stretched", None: ""}
+        fits = {"letterbox": "padded", "stretch": "stretched", "bands": "cut above and below", None: ""}
         size = f"{self.height} × {self.width} pixels (height × width)" if self.height and self.width else ""
         scale = f"numbers of {self.scale}" if self.scale else ""
         return ", ".join(filter(None, (size, fits[self.fit], self.colour, scale, crops[self.crop])))
@@ -112,6 +113,7 @@ class ReadyModel(BaseModel):
         size_stated: of the network, as its publisher's page says it.
         layout: a key of `LAYOUTS`.
         input: what it is shown.
+        activation: what makes chances of its answers.
         trained_on: on which photos.
         citation: whom to cite.
         note: what else one should know.
@@ -144,6 +146,7 @@ class ReadyModel(BaseModel):
     size_stated: str | None = None
     layout: str
     input: ReadyInput = ReadyInput()
+    activation: Literal["softmax", "sigmoid"] | None = None
     trained_on: str | None = None
     citation: str | None = None
     note: str | None = None
@@ -172,7 +175,7 @@ class ReadyModel(BaseModel):
             return "read as it is"
         if self.task == "detector":
             return "its layout is not read yet"
-        return "not read yet; it needs a step that makes a model file of it"
+        return "`get` makes a model file of it" if self.task == "classifier" else "not read yet"
 
 
 @cache

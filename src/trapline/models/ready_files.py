@@ -23,6 +23,9 @@ from trapline.storage import MOST_BYTES, download, lock, replace_text, unpack
 MIRROR = "TRAPLINE_MODELS_FROM"
 """The environment's name of an address or folder that has the files, instead of their publishers."""
 
+OWN_MODEL = "trapline.onnx"
+"""What the model file that was made of a foreign one is called, beside it; the id stands for it."""
+
 _RECORD = "kept.json"
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _NETWORKS = (".onnx", ".keras", ".h5")
@@ -41,6 +44,7 @@ class KeptModel:
         sha256: of that file.
         checked: against what it was checked.
         fetched: whether this call brought it.
+        trouble: why it cannot be used; empty if it can, or nobody has tried.
     """
 
     id: str
@@ -50,6 +54,7 @@ class KeptModel:
     sha256: str
     checked: str
     fetched: bool = False
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ def ready_path(model: ReadyModel) -> Path | None:
         shipped = detectors.SHIPPED if model.task == "detector" else backbones.SHIPPED
         return shipped.path(model.id)
     kept = kept_model(model)
-    return None if kept is None else kept.path
+    own = ready_folder(model) / OWN_MODEL
+    return own if own.is_file() else None if kept is None else kept.path
 
 
 def kept_model(model: ReadyModel) -> KeptModel | None:
@@ -254,8 +260,8 @@ def _keep(model: ReadyModel, arrived: _Arrived, most_bytes: int) -> KeptModel:
             inside = f"model{arrived.path.suffix.lower()}"
             (shutil.move if downloaded else shutil.copyfile)(arrived.path, fresh / inside)
         kept = KeptModel(model.id, Path(inside), arrived.source, size, arrived.sha256, arrived.checked)
-        record = asdict(kept) | {"path": inside}
-        del record["fetched"]
+        record = {name: value for name, value in asdict(kept).items() if name not in ("fetched", "trouble")}
+        record["path"] = inside
         replace_text(fresh / _RECORD, json.dumps(record, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)

@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import trapline
 from trapline import api
 from trapline.cli import main
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineError, UsageError
 from trapline.models import (
     LAYOUTS,
     Detector,
@@ -31,6 +33,7 @@ from trapline.models import (
     ready_path,
 )
 from trapline.models.ready import ReadyModel
+from trapline.models.ready_use import describe_ready
 
 MODELS = ready_models()
 ZIP = "camera_trap__detector__MDV6-apa-rtdetr-c.zip"
@@ -250,9 +253,109 @@ def test_boxes_are_found_by_a_ready_detector_and_not_by_another_model(tmp_path: 
     assert find_model("./lite0") == Path("lite0")
 
 
-def test_a_foreign_classifier_says_why_it_cannot_be_used_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("get", "ai4g-amazon-v2", "--file", str(detectors.path("megadetector-lite"))) == 0
-    assert "It cannot be used yet (not read yet" in capsys.readouterr().out
+WEIGHTS = np.random.default_rng(1).normal(0, 3, (3, 3)).astype(np.float32)
+LABELS = ("fox", "hare, brown", "empty")
+
+
+def foreign_classifier() -> bytes:
+    """By the mean of each channel of float32 [N, 3, 8, 8], the scores of three labels."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["means", "weights"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 8, 8])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(WEIGHTS, "weights")])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+MANIFEST = """
+[model]
+id = "parks-victoria"
+format = "onnx"
+file = "model.onnx"
+
+[preprocessing]
+method = "resize_crop"
+input_size = [8, 8]
+resize_size = [10, 10]
+resize_mode = "shorter_side"
+center_crop = true
+layout = "nchw"
+normalization = "unit"
+channel_order = "bgr"
+interpolation = "bicubic"
+
+[postprocessing]
+method = "softmax"
+
+[labels]
+file = "labels.txt"
+format = "name_index_csv"
+"""
+
+
+def classifier_archive(manifest: str = MANIFEST) -> str:
+    labels = "empty,2\nfox,0\nhare, brown,1\n"
+    files = {
+        "manifest.toml": manifest.encode(),
+        "model.onnx": foreign_classifier(),
+        "labels.txt": labels.encode(),
+    }
+    archive(Path("theirs.zip"), {f"parks-victoria/{name}": content for name, content in files.items()})
+    return "theirs.zip"
+
+
+def test_a_foreign_classifier_becomes_a_model_file_by_what_its_archive_says() -> None:
+    kept = api.get_model("parks-victoria", file=classifier_archive())
+    assert kept.trouble == ""
+    model = ModelFile("parks-victoria", threads=1)
+    assert model.path == kept.path
+    assert model.card.labels == (*LABELS[:2], "blank")
+    assert "Apache-2.0" in model.card.notices[0]
+    shown = model.card.preprocessing
+    assert (shown.height, shown.width, shown.fit, shown.interpolation) == (8, 8, "crop", "bicubic")
+    assert shown.crop_fraction == pytest.approx(0.8)
+    assert shown.crop is not None
+    assert (shown.crop.context, shown.crop.square) == (1.0, False)
+    pixels = np.random.default_rng(2).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    scores = np.exp(pixels[..., ::-1].mean(axis=(1, 2)) / 255 @ WEIGHTS)
+    expected = scores / scores.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.run(pixels).probabilities, expected, atol=1e-5)
+
+
+def test_what_is_said_of_a_foreign_classifier_is_read_or_refused() -> None:
+    assert describe_ready(named_model("speciesnet"), Path("m.keras")).items() >= {
+        ("scaling", "0-1"),
+        ("channels", "RGB"),
+        ("fit", "squash"),
+        ("activation", "softmax"),
+        ("height", 480),
+    }
+    with pytest.raises(UsageError, match="in a way that Trapline has not"):
+        describe_ready(named_model("speciesnet-whole"), Path("m.keras"))
+    for old, new, why in (
+        ('"softmax"', '"sigmoid_window"', "answers by 'sigmoid_window'"),
+        ('"resize_crop"', '"resize_min_max"', "'resize_min_max'"),
+        ('"unit"', '"odd"', "cannot be read: 'odd'"),
+        ("name_index_csv", "index_name_csv", "cannot be read: invalid literal"),
+        ("[labels]", "[nothing]", "cannot be read: 'labels'"),
+    ):
+        Path("manifest.toml").write_text(MANIFEST.replace(old, new))
+        Path("labels.txt").write_text("empty,2\nfox,0\nhare,1\n")
+        with pytest.raises(TraplineError, match=why):
+            describe_ready(named_model("parks-victoria"), Path("model.onnx"))
+
+
+def test_a_classifier_whose_scaling_nobody_states_is_asked_about(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("amazon.onnx").write_bytes(foreign_classifier())
+    assert run("get", "ai4g-amazon-v2", "--file", "amazon.onnx") == 0
+    said = capsys.readouterr().out
+    assert "It cannot be used yet" in said
+    assert "trapline import" in said
+    with pytest.raises(DataError, match="without a Trapline card"):
+        ModelFile("ai4g-amazon-v2")
 
 
 @pytest.mark.parametrize(
