@@ -362,8 +362,8 @@ def next_steps(figures: CardFigures, source: Path, folder: Path) -> Iterator[Nex
         yield _label_step(figures, card, folder)
     yield NextStep(
         "Go on in other programs",
-        "Timelapse and AddaxAI open the first, R and GBIF read the second, the third puts the answers into "
-        "copies of the photos as keywords.",
+        "Timelapse and AddaxAI open the first, R and spreadsheets the second; the third puts the answers "
+        "into copies of the photos as keywords (with ExifTool). There are more: trapline write --help.",
         (
             f"{write} {photos} --format megadetector -o {_quoted(folder / 'timelapse.json')}",
             f"{write} {photos} --format csv -o {_quoted(folder / 'photos.csv')}",
@@ -380,7 +380,9 @@ def _label_step(figures: CardFigures, card: str, folder: Path) -> NextStep:
     from trapline.reports import NextStep
 
     photos, labelled = _quoted(folder / CATALOG), _quoted(folder / "labelled.parquet")
-    by = "location" if figures.locations >= 3 else "event" if figures.events else "random"
+    by, leak = ("", "") if figures.locations >= 3 else (" --by date", "")
+    if not figures.events and by:
+        by, leak = " --by random", " --allow-leak"
     return NextStep(
         "Name the species: label some photos, train, and look again",
         "The first command puts a link to each photo into a folder of its answer; the photos stay where they "
@@ -394,8 +396,8 @@ def _label_step(figures: CardFigures, card: str, folder: Path) -> NextStep:
         "not looked at. Then:",
         (
             f"trapline catalog {photos} --labels {_quoted(folder / 'sorted')} -o {labelled}",
-            f"trapline split {labelled} --by {by} -o {labelled} --force",
-            f"trapline train {labelled} -r head -o {_quoted(folder / 'species')}",
+            f"trapline split {labelled}{by} -o {labelled} --force",
+            f"trapline train {labelled} -r head -o {_quoted(folder / 'species')}{leak}",
             f"{card} --model {_quoted(folder / 'species' / 'model.onnx')}",
         ),
     )

@@ -1,7 +1,9 @@
 from .answer_figures import PEOPLE as PEOPLE
+from .answer_figures import UNKNOWN as UNKNOWN
 from .answer_figures import AnsweredPhoto as AnsweredPhoto
 from .answer_figures import AnswerFigures as AnswerFigures
 from .answer_figures import CardFigures as CardFigures
+from .answer_figures import PhotoBox as PhotoBox
 from .answer_figures import figures_of_card as figures_of_card
 from .compare import Comparison as Comparison
 from .compare import compare as compare

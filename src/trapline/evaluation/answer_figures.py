@@ -15,14 +15,21 @@ from trapline.catalog import Catalog, DetectedBoxes, FileCheck
 from trapline.evaluation.exploration import Finding
 from trapline.evaluation.findings import find_clock_troubles
 from trapline.evaluation.result_part import ResultPart, SavedResult
-from trapline.formats import INTERVAL, answer_rows, independent_times
+from trapline.formats import INTERVAL, answer_rows, category_name, independent_times
 from trapline.prediction import Predictions
 
 UNCLASSIFIED, FAILED = "unclassified", "failed"
 """What photos without an answer are called, as in the species table."""
 
 PEOPLE = ("human", "vehicle")
-_ORDER = ("animal", *PEOPLE, "blank", UNCLASSIFIED, FAILED)
+UNKNOWN = "unknown"
+"""What a box shows that is not told apart: an animal, a person or a vehicle."""
+
+_ORDER = ("animal", "other", *PEOPLE, "blank", UNCLASSIFIED, FAILED)
+
+
+PhotoBox = tuple[str, float, float, float, float, float]
+"""Category, confidence, x, y, width and height; the last four as fractions."""
 
 
 class AnsweredPhoto(ResultPart):
@@ -34,7 +41,7 @@ class AnsweredPhoto(ResultPart):
         time: by the camera's clock.
         probability: of the answer; None where there is none.
         reason: why there is no answer.
-        boxes: of the detector, the surest first: category, confidence, x, y, width and height as fractions.
+        boxes: of the detector, the surest first.
     """
 
     media_id: str
@@ -42,7 +49,7 @@ class AnsweredPhoto(ResultPart):
     time: datetime | None
     probability: float | None
     reason: str | None
-    boxes: tuple[tuple[str, float, float, float, float, float], ...]
+    boxes: tuple[PhotoBox, ...]
 
 
 class AnswerFigures(ResultPart):
@@ -50,7 +57,7 @@ class AnswerFigures(ResultPart):
 
     Attributes:
         label: what it is called; `unclassified` and `failed` for photos without one.
-        kind: `animal`, `human`, `vehicle`, `blank`, `unclassified` or `failed`.
+        kind: of `trapline.taxonomy.KINDS`, `unclassified` or `failed`; what is `unknown` is `other`.
         media: photos.
         visits: independent events, over all locations; None where no time or location is known.
         without_time: photos that are in no visit for want of a time or location.
@@ -162,7 +169,7 @@ def figures_of_card(
         findings=tuple(sorted(findings, key=lambda one: not one.serious)),
         notes=catalog.facts.notes,
         detector=None if boxes is None else boxes.detector,
-        categories=boxes.categories if isinstance(boxes, DetectedBoxes) else (),
+        categories=_categories(catalog),
         model=model,
         interval=interval,
         trapline=trapline.__version__,
@@ -170,11 +177,23 @@ def figures_of_card(
     )
 
 
+def _categories(catalog: Catalog) -> tuple[str, ...]:
+    """What the detector tells apart, as far as it is known: of boxes from elsewhere those that there are."""
+    boxes = catalog.facts.boxes
+    if isinstance(boxes, DetectedBoxes):
+        return boxes.categories
+    names = catalog.table.select(pl.col("boxes").explode().struct.field("category").unique()).to_series()
+    return tuple(sorted({category_name(name) for name in names.drop_nulls()}))
+
+
 def _rows(catalog: Catalog, predictions: Predictions) -> pl.DataFrame:
     """A row a media and answer, with what the catalog knows of the media."""
     answers = answer_rows(predictions, catalog)
     none = pl.when(pl.col("reason").is_null()).then(pl.lit(UNCLASSIFIED)).otherwise(pl.lit(FAILED))
     answers = answers.with_columns(pl.col("label", "kind").fill_null(none))
+    answers = answers.with_columns(
+        pl.when(pl.col("label") == UNKNOWN).then(pl.lit("other")).otherwise("kind").alias("kind")
+    )
     columns = ("media_id", "file_path", "location_id", "event_id", "camera_time", "boxes")
     return answers.join(catalog.table.select(columns), on="media_id", how="left", maintain_order="left")
 
@@ -217,7 +236,7 @@ def _photo(row: Mapping[str, Any]) -> AnsweredPhoto:
         reason=row["reason"],
         boxes=tuple(
             (
-                box["category"],
+                category_name(box["category"]),
                 1.0 if box["conf"] is None else box["conf"],
                 *(box[name] for name in ("x", "y", "width", "height")),
             )

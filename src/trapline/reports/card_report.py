@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trapline.catalog import as_name
-from trapline.evaluation import PEOPLE, AnsweredPhoto, AnswerFigures, CardFigures
+from trapline.evaluation import PEOPLE, UNKNOWN, AnsweredPhoto, AnswerFigures, CardFigures
 from trapline.images import Box
 from trapline.reports.page import render, thumbnail
 
 PEOPLE_FROM = 0.1
-"""A box that is no animal's counts from this confidence on where photos of people are to be left out."""
+"""A box of a person or vehicle keeps its photo off the page from this confidence on."""
 
 MOST_BLURRED = 8
 """Photos of an answer that are shown where what is in boxes is blurred: more of them say no more."""
@@ -62,7 +62,7 @@ class Gallery:
     Attributes:
         shown: the least sure first.
         withheld: how many of those chosen are not shown because of people.
-        blurred: what is in boxes cannot be recognised.
+        blurred: the detector knows no people, and what is in boxes cannot be recognised.
     """
 
     shown: tuple[ShownPhoto, ...]
@@ -82,8 +82,8 @@ def write_card(
 ) -> Path:
     """Write the page.
 
-    Photos in which people may be are not shown unless asked for. Where the detector does not tell people from
-    animals, what is in boxes is made unrecognisable.
+    Unless asked for, photos of people and vehicles are not shown, and what is in boxes that may be people is
+    made unrecognisable: all that is `unknown`, or all where the detector knows no people.
 
     Args:
         figures: with the folder of the photos.
@@ -112,15 +112,16 @@ def _gallery(figures: CardFigures, answer: AnswerFigures, show_people: bool, sur
     assert figures.root is not None
     blurred = not (show_people or figures.tells_people)
     of_people = answer.kind in PEOPLE and not show_people
-    kept = [photo for photo in answer.photos if show_people or not (of_people or may_show_people(photo))]
+    kept = [photo for photo in answer.photos if show_people or not (of_people or shows_people(photo))]
     shown = []
     for photo in kept[:MOST_BLURRED] if blurred else kept:
-        hidden = [Box(*box[2:]) for box in photo.boxes] if blurred else []
+        untold = [box for box in photo.boxes if blurred or box[0] == UNKNOWN]
+        hidden = [] if show_people else [Box(*box[2:]) for box in untold]
         address = thumbnail(figures.root / as_name(photo.file_path), hidden)
         shown.append(ShownPhoto(photo, address, tuple(box[2:] for box in photo.boxes if box[1] >= sure)))
     return Gallery(tuple(shown), len(answer.photos) - len(kept), blurred)
 
 
-def may_show_people(photo: AnsweredPhoto) -> bool:
-    """Whether the detector has a box that is no animal's."""
-    return any(category != "animal" and conf >= PEOPLE_FROM for category, conf, *_ in photo.boxes)
+def shows_people(photo: AnsweredPhoto) -> bool:
+    """Whether the detector has a box of a person or vehicle."""
+    return any(box[0] in ("person", "vehicle") and box[1] >= PEOPLE_FROM for box in photo.boxes)

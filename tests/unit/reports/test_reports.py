@@ -1,5 +1,7 @@
 """The pages: complete, self-contained, escaped; what they warn of."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -16,13 +18,15 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError
-from trapline.evaluation import Evaluation, evaluate, explore, survey
+from trapline.evaluation import Evaluation, evaluate, explore, find_clock_troubles, survey
 from trapline.evaluation.photo_sample import is_grey
 from trapline.evaluation.rank_figures import TaxonResult
 from trapline.evaluation.ranks import RankEvaluation
 from trapline.evaluation.rolled_up import RollUpResult
 from trapline.formats import read
+from trapline.images import Box
 from trapline.prediction import PredictionFacts, Predictions, pool_events
+from trapline.reports.page import thumbnail
 from trapline.reports.tree_figure import draw_tree
 from trapline.taxonomy import Taxon, Taxonomy
 
@@ -294,6 +298,41 @@ def test_an_unlabelled_catalog_without_times_or_places_can_be_explored(tmp_path:
     titles = [one.title for one in found.findings]
     assert titles == ["Without a label: 1 of 1 media", "No locations are known", "No times are known"]
     structure(found.save_report(tmp_path / "x.html"))
+
+
+def jumps(*times: datetime) -> list[str]:
+    rows = [
+        {"media_id": f"{n}", "file_path": f"IMG_{n:04}.jpg", "location_id": "A", "camera_time": time}
+        for n, time in enumerate(times)
+    ]
+    catalog = Catalog.from_rows(rows, Path(), "a card")
+    return [one.text for one in find_clock_troubles(catalog) if one.title.startswith("Clocks that")]
+
+
+def test_clocks_that_jump_while_the_names_go_on_are_named() -> None:
+    start, day = datetime(2021, 5, 1, 12), timedelta(days=1)
+    assert jumps(*(start + n * day for n in range(9))) == []
+    assert jumps(start, start - timedelta(hours=1), start + day) == []  # summer time ended
+    (back,) = jumps(start, start + day, start - 100 * day, start - 99 * day)
+    assert "from 2021-05-02 12:00 to 2021-01-21 12:00 at 2" in back
+    (leap,) = jumps(start, start + 400 * day)
+    assert "from 2021-05-01 12:00 to 2022-06-05 12:00 at 1" in leap
+    assert jumps(*(start + (n % 2) * day for n in range(20))) == []  # the names do not follow the clock
+
+
+def test_what_is_hidden_in_a_picture_is_a_few_blocks(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode((address or "").partition(",")[2]))))
+        for address in (
+            thumbnail(tmp_path / "a.png"),
+            thumbnail(tmp_path / "a.png", [Box(0.5, 0.5, 0.3, 0.3)]),
+        )
+    ]
+    plain, hidden = (np.abs(np.diff(one.astype(int), axis=1)).mean(2) for one in pictures)
+    assert hidden[125:185, 165:250].mean() < plain[125:185, 165:250].mean() / 5
+    assert abs(hidden[:90].mean() - plain[:90].mean()) < 1
 
 
 @pytest.mark.parametrize(
