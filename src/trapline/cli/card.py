@@ -101,6 +101,6 @@ def _show(done: CardWalk, json: bool) -> None:
     for line in columns(rows):
         typer.echo(line)
     for finding in figures.findings:
-        typer.echo(f"Look at: {finding.title}. {finding.text}")
-    typer.echo(f"To look at: {done.page}")
-    typer.echo(f"The table:  {' and '.join(map(str, done.tables))}")
+        typer.echo(f"{'Serious' if finding.serious else 'Note'}: {finding.title}. {finding.text}")
+    typer.echo(f"The page:  {done.page}")
+    typer.echo(f"The table: {' and '.join(map(str, done.tables))}")
