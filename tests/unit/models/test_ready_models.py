@@ -238,9 +238,9 @@ def test_a_file_by_hand_is_used_by_its_id_wherever_a_model_is_named(
 
 def test_boxes_are_found_by_a_ready_detector_and_not_by_another_model(tmp_path: Path) -> None:
     api.get_model("mdv6-apa-rtdetr-c", file=detectors.path("megadetector-lite"))
-    assert api.names_detector("mdv6-apa-rtdetr-c")
-    assert not api.names_detector("boxes.json")
-    assert not api.names_detector(Path("mdv6-apa-rtdetr-c")), "a Path is a file"
+    assert trapline.models.names_detector("mdv6-apa-rtdetr-c")
+    assert not trapline.models.names_detector("boxes.json")
+    assert not trapline.models.names_detector(Path("mdv6-apa-rtdetr-c")), "a Path is a file"
     assert trapline.models.is_detector("mdv6-apa-rtdetr-c")
     with pytest.raises(UsageError, match="is no detector"):
         find_detector("lite0")
