@@ -164,7 +164,8 @@ def _asked_for(path: Path) -> list[str]:
     import torch
 
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+        wanted = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        return sorted(wanted, key=lambda name: (name.startswith("torch.nn."), name))
     except Exception:  # noqa: BLE001 - of a file that is broken besides
         return []
 

@@ -302,6 +302,9 @@ def _free_the_batch(graph: onnx.GraphProto, source: str, path: Path) -> bool:
             shape = numpy_helper.to_array(constants[node.input[1]])
             if shape.ndim == 1 and shape.size and shape[0] == 1:
                 node.input[1] = f"{node.output[0]}/any_batch"
+                literal = [item for item in node.attribute if item.name == "allowzero"]
+                for item in literal:  # by which a zero would be a zero
+                    node.attribute.remove(item)
                 graph.initializer.append(
                     numpy_helper.from_array(np.array([0, *shape[1:]], np.int64), node.input[1])
                 )

@@ -22,9 +22,10 @@ _MOST_WORDS = 2000
 
 def main() -> None:
     """Translate the model that the job names."""
-    os.environ |= {"KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": "", "TORCHDYNAMO_DISABLE_STATS": "1"}
     warnings.simplefilter("ignore")
     job: dict[str, Any] = json.load(sys.stdin)
+    keras_home = str(Path(job["draft"]).parent)  # the user's own may say channels first, and is written to
+    os.environ |= {"KERAS_BACKEND": "torch", "KERAS_HOME": keras_home, "CUDA_VISIBLE_DEVICES": ""}
     verdicts = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no verdict
     _limit()
