@@ -1163,7 +1163,7 @@ def predict(
         strict=strict,
         fresh=fresh and not finding.begun,
         say=say,
-        progress=progress,
+        progress=None if finding.begun else progress,
         **options,
     )
     return replace(as_predictions(done.output), catalog=catalog)
@@ -1197,9 +1197,9 @@ def predict_to_file(
     finding = _Finding(model, path, options, threads, runtime, fresh, progress, boxes_progress)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say, finding)
     _tell_of_crops(opened, catalog, say)
-    summary = predict_rows(
-        opened, catalog, path, fresh=fresh and not finding.begun, progress=progress, **options
-    )
+    begun = finding.begun
+    options |= {"fresh": fresh and not begun, "progress": None if begun else progress}
+    summary = predict_rows(opened, catalog, path, **options)
     done = Predicted(path, catalog, summary, opened.runtime)
     if strict:
         done.refuse_failures()
@@ -1273,7 +1273,8 @@ class _Finding:
     """How boxes are found for a prediction: as it is done itself, in one pass with it, and written down.
 
     Attributes:
-        begun: whether the prediction's journal is that of this run already, begun anew if that was asked for.
+        begun: whether the pass was made: both journals are of this run then, begun anew if that was asked,
+            and what is still to be done is no progress worth telling.
     """
 
     model: Model
@@ -1313,7 +1314,7 @@ class _Finding:
             where_none=True,
             workers=self.options["workers"],
             fresh=self.fresh and not self.begun,
-            progress=self.boxes_progress,
+            progress=None if self.begun else self.boxes_progress,
         )
 
 

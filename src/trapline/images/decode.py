@@ -227,8 +227,9 @@ def read_bytes(source: Path | bytes, limits: Limits) -> bytes:
         return source
     try:
         with open_regular(source) as file:
-            _check_bytes(os.fstat(file.fileno()).st_size, str(source), limits)
-            return file.read(limits.max_bytes)
+            size = os.fstat(file.fileno()).st_size
+            _check_bytes(size, str(source), limits)
+            return file.read(size)  # of the limit's bytes, all would be allocated first
     except (OSError, ValueError) as error:
         raise ImageError(str(source), describe(error)) from error
 
