@@ -96,7 +96,7 @@ def walk_card(
         say(f"{sentence}.")
     folder.mkdir(parents=True, exist_ok=True)
     record = _Record(folder, source)
-    catalog, doubts = _find_boxes(catalog, folder, detector, options, report)
+    catalog, doubts, options = _find_boxes(catalog, folder, detector, model, options, report)
     saved = catalog.save(folder / CATALOG)
     answers, more = _answer(catalog, folder, model, options, report)
     answers.save(folder / ANSWERS)
@@ -212,24 +212,50 @@ def _read(source: Path, format: str) -> Catalog:
 
 
 def _find_boxes(
-    catalog: Catalog, folder: Path, opened: Callable[[], Detector], options: CardOptions, report: Report
-) -> tuple[Catalog, list[str]]:
-    """The catalog with boxes, and what must be known of them."""
-    from trapline.prediction import detect
+    catalog: Catalog,
+    folder: Path,
+    opened: Callable[[], Detector],
+    model: ModelFile | None,
+    options: CardOptions,
+    report: Report,
+) -> tuple[Catalog, list[str], CardOptions]:
+    """The catalog with boxes, what must be known of them, and the options for what is to come.
+
+    A model that looks into boxes does so on the way, where it can: then nothing begins anew any more.
+    """
+    from trapline.prediction import detect, look_once
 
     if not catalog.table["boxes"].is_null().all():
-        return catalog, ["The boxes are those that the catalog came with."]
+        return catalog, ["The boxes are those that the catalog came with."], options
     report("open the detector", 0, 1, "")
     detector = opened()
+    journal = folder / f"boxes-{detector.fingerprint[:8]}.journal"
+    if model is not None and model.card.preprocessing.crop is not None:
+        answered = look_once(
+            detector,
+            model,
+            catalog,
+            journal,
+            _table_of(folder, model),
+            workers=options.workers,
+            fresh=options.fresh,
+            progress=_as_report("find boxes and name the animals", report),
+        )
+        options = replace(options, fresh=options.fresh and not answered)
     detected = detect(
         detector,
         catalog,
-        folder / f"boxes-{detector.fingerprint[:8]}.journal",
+        journal,
         workers=options.workers,
         fresh=options.fresh,
         progress=_as_report("find boxes", report),
     )
-    return detected, list(_detector_doubts(detector))
+    return detected, list(_detector_doubts(detector)), options
+
+
+def _table_of(folder: Path, model: ModelFile) -> Path:
+    """Where the answers of a model are written, with their journal."""
+    return folder / f"predictions-{model.fingerprint[:8]}.parquet"
 
 
 def _as_report(what: str, report: Report) -> Callable[[Progress], None]:
@@ -248,7 +274,7 @@ def _answer(
     predictions = predict(
         model,
         catalog,
-        folder / f"predictions-{model.fingerprint[:8]}.parquet",
+        _table_of(folder, model),
         workers=options.workers,
         fresh=options.fresh,
         progress=_as_report("name the animals", report),
