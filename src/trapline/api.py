@@ -150,8 +150,10 @@ if TYPE_CHECKING:
 
         part: str | None
         where_none: bool
+        layout: str | None
+        side: Count | None
         min_conf: float
-        overlap: float
+        overlap: float | None
         categories: Sequence[str] | None
         workers: Count | None
         threads: Count | None
@@ -676,8 +678,10 @@ def detect(
     *,
     part: str | None = None,
     where_none: bool = False,
+    layout: str | None = None,
+    side: Count | None = None,
     min_conf: float = 0.05,
-    overlap: float = 0.45,
+    overlap: float | None = None,
     categories: Sequence[str] | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
@@ -695,8 +699,10 @@ def detect(
         output: a catalog (`.parquet`) or MegaDetector's JSON (`.json`).
         part: only this part of the split.
         where_none: only photos without a box; the others keep theirs.
+        layout: of the file, a key of `LAYOUTS`; None where it tells.
+        side: of its input, pixels, where it takes any.
         min_conf: boxes below this confidence are left out.
-        overlap: of boxes that overlap more than this the most confident one stays.
+        overlap: of boxes that overlap more than this the most confident one stays; None for 0.45.
         categories: what the detector finds, in its order.
         workers: processes that decode photos; None for one a core.
         threads: the network runs on; None for one a core.
@@ -713,13 +719,15 @@ def detect(
     if not isinstance(detector, Detector):
         detector = Detector(
             detector,
+            layout=layout,
+            side=side,
             categories=categories,
             min_conf=min_conf,
             overlap=overlap,
             threads=threads,
             runtime=runtime,
         )
-    elif (min_conf, overlap, categories, threads, runtime) != (0.05, 0.45, None, None, "auto"):
+    elif min_conf != 0.05 or runtime != "auto" or {layout, side, overlap, threads} != {None} or categories:
         raise UsageError(f"{detector.path} is open already; give its path to choose its options.")
     catalog = as_media(media)
     _tell_left_out(catalog, say)

@@ -31,7 +31,8 @@ def test_a_checkpoint_becomes_a_detector_that_answers_as_pytorch_does(
     with torch.no_grad():
         planes = torch.from_numpy(pictures[..., ::-1].copy()).permute(0, 3, 1, 2).float()
         expected = network(planes).numpy()
-    np.testing.assert_allclose(detector._raw(pictures), expected, atol=1e-4)
+    (raw,) = detector._ask(detector._planes(pictures, 255.0, bgr=True), (96, 96))
+    np.testing.assert_allclose(raw, expected, atol=1e-4)
     (tmp_path / "photos").mkdir()
     Image.fromarray(pictures[0]).save(tmp_path / "photos" / "a.png")
     (tmp_path / "photos" / "b.jpg").write_bytes(b"no picture")

@@ -44,10 +44,29 @@ def run(
     where_none: Annotated[
         bool, typer.Option("--where-none", help="Only photos without a box; the others keep their boxes.")
     ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYOUT",
+            help="Of DETECTOR, where it does not tell: yolox, yolov5, yolov9, yolo-mit, yolo-with-nms, "
+            "yolov7-with-nms, rtdetr, rtdetr-top-k or rtdetr-raw.",
+            show_default=False,
+        ),
+    ] = None,
+    side: Annotated[
+        int | None,
+        typer.Option(
+            min=32, help="Pixels of DETECTOR's input's sides, where it takes any.", show_default=False
+        ),
+    ] = None,
     min_conf: Annotated[float, typer.Option(help="Boxes below this confidence are left out.")] = 0.05,
     overlap: Annotated[
-        float, typer.Option(help="Of boxes that overlap more than this one stays, the most confident.")
-    ] = 0.45,
+        float | None,
+        typer.Option(
+            help="Of boxes that overlap more than this one stays, the most confident [0.45].",
+            show_default=False,
+        ),
+    ] = None,
     categories: Annotated[
         str | None, typer.Option(help="What the detector finds, in its order: animal,person,vehicle.")
     ] = None,
@@ -78,6 +97,8 @@ def run(
             output,
             part=part,
             where_none=where_none,
+            layout=layout,
+            side=side,
             min_conf=min_conf,
             overlap=overlap,
             categories=categories.split(",") if categories else None,

@@ -1,14 +1,12 @@
-"""A detector: an ONNX file in YOLOX's layout, opened and run without PyTorch.
+"""A detector: an ONNX file in one of the layouts of `detector_layouts`, opened and run without PyTorch.
 
-Such a file is what YOLOX's own exporter writes. Input: float32 [batch, 3, height, width], BGR, 0..255, the
-picture scaled into the upper left corner. Output: float32 [batch, places, 5 + categories]: for every place of
-the grids of strides 8, 16 and 32 (and 64) the box's centre and size, whether something is there, and what.
-Centres are given from the place's corner in strides and sizes as logarithms, or both in pixels; which of the
-two is found out when the file is opened.
+The picture is given as its layout wants it. Input: float32 or float16 [batch, 3, height, width]. Which layout
+a file is in is told by its inputs, outputs and metadata where that is certain, and asked for where it is not.
 
-A file may also take pictures as Trapline has them, uint8 [batch, height, width, 3], RGB, of any sides that
-are multiples of 32; its metadata then says for what side it was trained. Such a one (the detector that comes
-with Trapline) is asked about no more than the picture: a photo of 4 : 3 is three quarters of a square.
+A file in YOLOX's layout may also take pictures as Trapline has them, uint8 [batch, height, width, 3], RGB, of
+any sides that are multiples of 32; its metadata then says for what side it was trained. Such a one (the
+detector that comes with Trapline) is asked about no more than the picture: a photo of 4 : 3 is three quarters
+of a square.
 """
 
 from __future__ import annotations
@@ -16,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -30,22 +28,30 @@ from trapline.arguments import Count, checked
 from trapline.errors import DataError, UsageError, require
 from trapline.images import Preprocessing, Size
 from trapline.models import detectors
+from trapline.models.detector_layouts import LAYOUTS, TARGET_SIZES, Graph, Layout, Rows
 from trapline.models.graph_parts import forget_exporter
 from trapline.models.halting import Halt, halt_for
 from trapline.models.named import find_detector, ready_of
-from trapline.models.runtimes import Session, open_session
+from trapline.models.runtimes import Session, Value, open_session
 from trapline.models.self_contained import parse_model
 from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
 from trapline.models.whole_file import MAX_BYTES, fingerprint_of, open_whole
 from trapline.storage import replace_whole
 
 METADATA_KEY = "trapline_detector"
-CATEGORIES = {1: ("animal",), 3: ("animal", "person", "vehicle")}
-"""What detectors of camera-trap photos find, by the number of their categories."""
-
-_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
 _GREY = 114
+_OVERLAP = 0.45
+_ROUNDING = 1e-3
 _MULTIPLE, _MOST_SIDE = 32, 4096
+_MOST_CATEGORIES = 10_000
+"""Beyond which no file's category can be, whose number its outputs do not tell."""
+
+_INTEGERS: dict[str, type[np.number[Any]]] = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(float)": np.float32,
+}
+_PLANES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,17 +76,21 @@ class Detector:
 
     Args:
         path: of the ONNX file, the id of a ready detector, or `auto` for the one that comes with Trapline.
-        categories: what it finds, in its order; None takes what the file says of itself, else `CATEGORIES`.
+        layout: a key of `LAYOUTS`; None where the file tells.
+        side: of its input, pixels, where the file takes any.
+        categories: what it finds, in its order; None takes what the file says of itself.
         min_conf: boxes below this are left out.
-        overlap: of two boxes of a category whose intersection over union is larger, the more confident stays.
+        overlap: of two boxes of a category whose intersection over union is larger, the more confident stays;
+            None for 0.45. A file that suppresses such boxes itself takes none.
         most: boxes a picture.
         threads: the network runs on; None for one a core.
         runtime: see `ModelFile`.
         trial: likewise.
 
     Raises:
-        DataError: no such file, or no detector in YOLOX's layout.
-        UsageError: options out of range, or the number of categories is another.
+        DataError: no such file, or no detector in a layout that is known.
+        UsageError: options out of range, the file does not tell its layout or side, or the number of
+            categories is another.
     """
 
     @checked
@@ -88,55 +98,75 @@ class Detector:
         self,
         path: Path | str = detectors.AUTO,
         *,
+        layout: str | None = None,
+        side: Count | None = None,
         categories: Sequence[str] | None = None,
         min_conf: float = 0.05,
-        overlap: float = 0.45,
+        overlap: float | None = None,
         most: Count = 64,
         threads: Count | None = None,
         runtime: str = "auto",
         trial: Trial | None = STANDARD,
     ) -> None:
         self.path = find_detector(path)
-        if not (0 < min_conf < 1 and 0 < overlap < 1 and most >= 1):
+        if not (0 < min_conf < 1 and (overlap is None or 0 < overlap < 1) and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
-        content = read_tried(self.path, "detector", runtime, trial)
-        self._open(content, runtime, threads, min_conf, overlap, most)
-        self.categories = self._name_categories(self._count, categories)
+        content = read_tried(self.path, "detector", runtime, trial, {"layout": layout, "side": side})
+        self.min_conf, self.most = min_conf, most
+        self._open(content, runtime, threads, layout, side)
+        if overlap is not None and not self.layout.suppresses:
+            raise UsageError(
+                f"{self.path} ({self.layout.name}) suppresses boxes that overlap itself: leave out --overlap."
+            )
+        self.overlap = (overlap or _OVERLAP) if self.layout.suppresses else None
+        self.categories = self._name_categories(categories)
 
     @classmethod
-    def of(cls, content: bytes, path: Path, *, runtime: str = "cpu") -> Detector:
+    def of(
+        cls,
+        content: bytes,
+        path: Path,
+        *,
+        layout: str | None = None,
+        side: int | None = None,
+        runtime: str = "cpu",
+    ) -> Detector:
         """A detector of its bytes, untried and only to be tried: `path` and its categories are only named."""
         detector = cls.__new__(cls)
-        detector.path = path
-        detector._open(content, runtime, threads=1)
-        detector.categories = tuple(map(str, range(detector._count)))
+        detector.path, detector.min_conf, detector.most = path, 0.05, 64
+        detector._open(content, runtime, 1, layout, side)
+        detector.overlap = _OVERLAP if detector.layout.suppresses else None
+        detector.categories = tuple(map(str, range(detector._count or _MOST_CATEGORIES)))
         return detector
 
     def _open(
-        self,
-        content: bytes,
-        runtime: str,
-        threads: int | None,
-        min_conf: float = 0.05,
-        overlap: float = 0.45,
-        most: int = 64,
+        self, content: bytes, runtime: str, threads: int | None, layout: str | None, side: int | None
     ) -> None:
         self.fingerprint = fingerprint_of(content)
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
         self.facts = _facts_of(self._session.metadata, self.path)
-        self._input = _input_of(self._session, self.facts, self.path)
-        self.preprocessing = self._input.size
-        size = (self.preprocessing.height, self.preprocessing.width)
-        candidates = self._raw(np.full((1, *size, 3), _GREY, np.uint8))
-        self._strides = _strides(size, candidates.shape[1], self.path)
-        self._grids: dict[Size, Floats] = {}
-        self._decoded = _is_decoded(candidates[0], self._grid(size))
-        self._count = candidates.shape[2] - 5
-        self.min_conf, self.overlap, self.most = min_conf, overlap, most
-        chosen_by = {"min_conf": min_conf, "overlap": overlap, "most": most}
-        suppression = parser.parse_model(Template(_SUPPRESSION).substitute(chosen_by))
-        self._suppress = open_session(suppression.SerializeToString(), self.path, "cpu", threads)
+        self._input = _input_of(self._session, self.facts, side, self.path)
+        self.side_asked = side
+        size = (self._input.height, self._input.width)
+        grey = np.full((1, *size, 3), _GREY, np.uint8)
+        answers = self._ask(grey if self._input.pixels else self._planes(grey, 1.0, bgr=False), size)
+        graph = Graph(self._session.inputs, self._session.outputs, answers, size, self._session.metadata)
+        self.layout = _tell(graph, layout or self.facts.get("layout"), self.path)
+        self._read = self.layout.reader(graph)
+        self._count, self._named = self.layout.count(graph), graph.names
+        for rows in self._read(answers, size):
+            if wrong := self.layout.wrong_scale(rows.boxes, size):
+                self._refuse(wrong)
+        self.preprocessing = Preprocessing(
+            height=size[0],
+            width=size[1],
+            fit="squash" if self.layout.position == "squash" else "corner",
+            interpolation=self.layout.interpolation,
+            decoding="quick",
+            oversampling=1,
+        )
+        self._suppress = open_session(_SUPPRESSION, self.path, "cpu", threads)
 
     def detect(self, images: npt.NDArray[np.uint8], inner: Sequence[Size] | None = None) -> list[Found]:
         """What is in pictures.
@@ -147,75 +177,123 @@ class Detector:
                 takes any size is spared. None for the whole input.
         """
         shape = (images.shape[1], images.shape[2])
-        sizes = [self._least(shape, one) for one in inner or [shape] * len(images)]
+        inner = inner or [shape] * len(images)
+        sizes = [self._least(shape, one) for one in inner]
         by_row: dict[int, Found] = {}
         for height, width in sorted(set(sizes)):
             rows = [row for row, size in enumerate(sizes) if size == (height, width)]
-            by_row |= zip(rows, self._detect(images[rows, :height, :width]), strict=True)
+            boxes = self._detect(images[rows, :height, :width], [inner[row] for row in rows])
+            by_row |= zip(rows, boxes, strict=True)
         return [by_row[row] for row in range(len(images))]
 
     def _least(self, shape: Size, inner: Size) -> Size:
         """The least size that the network takes and that holds the picture."""
-        if not self._input.any_sides:
+        if not self._input.pixels:
             return shape
         height, width = (
             min(side, _MULTIPLE * -(-part // _MULTIPLE)) for side, part in zip(shape, inner, strict=True)
         )
         return height, width
 
-    def _grid(self, size: Size) -> Floats:
-        if size not in self._grids:
-            self._grids[size] = _grid(size, self._strides)
-        return self._grids[size]
-
-    def _detect(self, images: npt.NDArray[np.uint8]) -> list[Found]:
-        raw = self._raw(images)
-        grid = self._grid((images.shape[1], images.shape[2]))
-        boxes = raw[..., :4] if self._decoded else _decode(raw[..., :4], grid)
-        scores = np.ascontiguousarray((raw[..., 4:5] * raw[..., 5:]).transpose(0, 2, 1))
-        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-            raise DataError(f"{self.path} answers with something that is no number.")
-        (chosen,) = self._suppress.run(["chosen"], {"boxes": boxes, "scores": scores}, Halt())
-        return [
-            self._detections(boxes[row], scores[row], chosen[chosen[:, 0] == row])
-            for row in range(len(images))
-        ]
-
-    def _detections(self, boxes: Floats, scores: Floats, chosen: npt.NDArray[np.int64]) -> Found:
-        """One picture's boxes [places, 4], scores [categories, places] and what was chosen of them."""
-        categories, indices = chosen[:, 1], chosen[:, 2]
-        conf = scores[categories, indices]
-        order = np.argsort(-conf, kind="stable")[: self.most]
-        centre, size = boxes[indices[order], :2], boxes[indices[order], 2:]
-        return Found(categories[order], conf[order], np.hstack([centre - size / 2, size]))
-
-    def _raw(self, images: npt.NDArray[np.uint8]) -> Floats:
-        """float32 [N, places, 5 + categories], as the network gives it."""
-        planes = images
-        if self._input.planes:
-            planes = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2), np.float32)
-        source, target = self._session.inputs[0].name, self._session.outputs[0].name
-        parts = [planes] if self._input.batched else [planes[row : row + 1] for row in range(len(planes))]
-        with halt_for(len(planes)) as halt:
-            raw = np.concatenate([self._session.run([target], {source: part}, halt)[0] for part in parts])
-        if raw.ndim != 3 or len(raw) != len(images) or raw.shape[2] < 6:
-            raise DataError(
-                f"{self.path} answers {len(images)} pictures with {list(raw.shape)} numbers, and not with "
-                f"[{len(images)}, places, 5 + categories]: it is not in YOLOX's layout."
+    def _detect(self, images: npt.NDArray[np.uint8], inner: Sequence[Size]) -> list[Found]:
+        size = (images.shape[1], images.shape[2])
+        shifts = [_centred(size, one) if self.layout.position == "centre" else (0, 0) for one in inner]
+        pictures = images
+        if any(shift != (0, 0) for shift in shifts):
+            pictures = np.stack(
+                [np.roll(image, shift, (0, 1)) for image, shift in zip(images, shifts, strict=True)]
             )
-        return raw
+        rows = self._answer(pictures)
+        return [self._choose(one, shift, size) for one, shift in zip(rows, shifts, strict=True)]
 
-    def _name_categories(self, count: int, wanted: Sequence[str] | None) -> tuple[str, ...]:
-        names = wanted
-        if names is None and self.facts:
-            try:
-                names = [str(name) for name in self.facts["categories"]]
-            except (KeyError, TypeError) as error:
-                raise DataError(f"What {self.path} says of its categories cannot be read: {error}") from error
-        names = CATEGORIES.get(count, ()) if names is None else names
-        if len(names) != count or len(set(names)) != count:
+    def _answer(self, images: npt.NDArray[np.uint8]) -> list[Rows]:
+        """What the network says of pictures, as its layout reads it."""
+        size = (images.shape[1], images.shape[2])
+        planes: npt.NDArray[Any] = images
+        if not self._input.pixels:
+            planes = self._planes(images, self.layout.white, bgr=self.layout.bgr)
+        whole = self._input.batched and not self.layout.one_by_one
+        parts = [planes] if whole else [planes[row : row + 1] for row in range(len(planes))]
+        rows: list[Rows] = []
+        for part in parts:
+            answers = self._read(self._ask(part, size), size)
+            if len(answers) != len(part):
+                raise DataError(f"{self.path} answers {len(part)} pictures with {len(answers)}.")
+            rows += answers
+        return rows
+
+    def _planes(self, images: npt.NDArray[np.uint8], white: float, *, bgr: bool) -> npt.NDArray[Any]:
+        """[N, 3, height, width], 255 as `white`, of uint8 [N, height, width, 3], RGB."""
+        ordered = images[..., ::-1] if bgr else images
+        planes = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2), np.float32)
+        if white != 255:
+            planes *= white / 255
+        return planes.astype(self._input.dtype, copy=False)
+
+    def _ask(self, pictures: npt.NDArray[Any], size: Size) -> list[npt.NDArray[Any]]:
+        """The outputs of the network, numbers as float32 where they are floats."""
+        feeds = {self._input.name: pictures}
+        if self._input.sizes is not None:
+            sizes = np.array([size[::-1]] * len(pictures), _INTEGERS[self._input.sizes.type])
+            feeds[self._input.sizes.name] = sizes
+        names = [output.name for output in self._session.outputs]
+        with halt_for(len(pictures)) as halt:
+            answers = self._session.run(names, feeds, halt)
+        return [one.astype(np.float32) if one.dtype == np.float16 else one for one in answers]
+
+    def _choose(self, rows: Rows, shift: tuple[int, int], size: Size) -> Found:
+        """One picture's boxes: those that are confident enough, without those that others stand for."""
+        if not all(np.isfinite(numbers).all() for numbers in rows):
+            raise DataError(f"{self.path} answers with something that is no number.")
+        sure = rows.conf >= self.min_conf
+        boxes, conf, kinds = rows.boxes[sure], rows.conf[sure], rows.categories[sure]
+        self._refuse_impossible(boxes, conf, kinds, size)
+        categories = kinds.astype(np.int64)
+        order = np.argsort(-conf, kind="stable")
+        if self.layout.suppresses and len(conf):
+            apart = (np.arange(len(self.categories))[:, None] == categories) * conf
+            feeds = {
+                "boxes": boxes[np.newaxis],
+                "scores": apart[np.newaxis].astype(np.float32),
+                "overlap": np.array([self.overlap], np.float32),
+                "most": np.array([self.most], np.int64),
+            }
+            (chosen,) = self._suppress.run(["chosen"], feeds, Halt())
+            order = chosen[np.argsort(-conf[chosen[:, 2]], kind="stable"), 2]
+        order = order[: self.most]
+        near = boxes[order, :2] - np.array(shift[::-1], np.float32)
+        return Found(categories[order], conf[order], np.hstack([near, boxes[order, 2:] - boxes[order, :2]]))
+
+    def _refuse_impossible(self, boxes: Floats, conf: Floats, kinds: Floats, size: Size) -> None:
+        """Refuse what no detector of this layout answers with: it is in another."""
+        if (conf > 1 + _ROUNDING).any():
+            self._refuse(f"a confidence of {conf.max():.4g}")
+        beyond = (kinds != np.floor(kinds)) | (kinds < 0) | (kinds >= len(self.categories))
+        if beyond.any():
+            self._refuse(f"a category of the number {kinds[beyond][0]:.4g}, and has {len(self.categories)}")
+        if (boxes[:, 2:] < boxes[:, :2] - _ROUNDING).any():
+            self._refuse("boxes whose right or lower side is before the other one")
+        if np.abs(boxes).max(initial=0) > 4 * max(size):
+            self._refuse(f"boxes that reach to {np.abs(boxes).max():.4g} pixels, far outside the picture")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise DataError(
+            f"{self.path} was read in the layout {self.layout.name} and answers with {what}. It is broken, "
+            "or in another layout: name it with --layout."
+        )
+
+    def _name_categories(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
+        names, count = wanted, self._count
+        if names is None and "categories" in self.facts:
+            names = self.facts["categories"]
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise DataError(f"What {self.path} says of its categories cannot be read: {names!r}")
+        if names is None:
+            names = self._named or self.layout.usual.get(count or 0)
+        if not names or count not in (None, len(names)) or len(set(names)) != len(names):
+            finds = "categories that it does not name" if count is None else f"{count} categories"
             raise UsageError(
-                f"{self.path} finds {count} categories; name them in its order with --categories, as in "
+                f"{self.path} finds {finds}; name them in its order with --categories, as in "
                 "--categories animal,person,vehicle."
             )
         return tuple(names)
@@ -248,7 +326,7 @@ def convert_detector(
         checkpoint: tiny, s, m, l or x; not nano.
         output: the ONNX file; replaced if it exists.
         side: of its input, pixels: a multiple of 32, best that of its training.
-        categories: what it finds, in its order; None for `CATEGORIES`.
+        categories: what it finds, in its order; None for animal, or animal, person and vehicle.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -264,7 +342,7 @@ def convert_detector(
     if not checkpoint.is_file():
         raise DataError(f"There is no checkpoint at {checkpoint}.")
     graph, count = yolox_graph(checkpoint, side)
-    names = list(categories or CATEGORIES.get(count, ()))
+    names = list(categories or LAYOUTS["yolox"].usual.get(count, ()))
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     facts = {"categories": names, "source": checkpoint.name, "source_fingerprint": digest}
     with replace_whole(output) as partial:
@@ -298,86 +376,126 @@ class _Input:
     """What a network takes.
 
     Attributes:
-        size: of a picture, and how it is made.
+        name: of the input for pictures.
+        height: of a picture, pixels.
+        width: of a picture, pixels.
         batched: whether it takes more than one picture at a time.
-        planes: float32 [batch, 3, height, width], BGR; else uint8 [batch, height, width, 3], RGB.
-        any_sides: whether it takes all multiples of 32.
+        pixels: whether it takes uint8 [batch, height, width, 3], RGB, of all multiples of 32; else it takes
+            planes of one size.
+        dtype: of its planes.
+        sizes: the input for the sizes that boxes are answered for, where there is one.
     """
 
-    size: Preprocessing
+    name: str
+    height: int
+    width: int
     batched: bool
-    planes: bool
-    any_sides: bool
+    pixels: bool
+    dtype: type[np.floating[Any]]
+    sizes: Value | None
 
 
-def _input_of(session: Session, facts: dict[str, Any], path: Path) -> _Input:
-    inputs = session.inputs
-    shape, kind = (inputs[0].shape, inputs[0].type) if len(inputs) == 1 else ((), "")
-    planes = kind == "tensor(float)" and len(shape) == 4 and shape[1] == 3
-    any_sides = kind == "tensor(uint8)" and shape[1:] == (None, None, 3) and "side" in facts
-    if not planes and not any_sides:
-        signature = ", ".join(f"{item.name} {item.type} {list(item.shape)}" for item in inputs)
+def _input_of(session: Session, facts: dict[str, Any], side: int | None, path: Path) -> _Input:
+    pictures, *more = session.inputs
+    shape, kind = pictures.shape, pictures.type
+    planes = kind in _PLANES and len(shape) == 4 and shape[1] == 3
+    pixels = kind == "tensor(uint8)" and shape[1:] == (None, None, 3) and "side" in facts
+    sizes = more[0] if len(more) == 1 and more[0].name == TARGET_SIZES else None
+    if not (planes or pixels) or (more and (sizes is None or sizes.type not in _INTEGERS)):
+        signature = ", ".join(f"{item.name} {item.type} {list(item.shape)}" for item in session.inputs)
         raise DataError(
-            f"{path} is no detector in YOLOX's layout: its input should be one float32 [batch, 3, height, "
-            f"width], and is {signature}."
+            f"{path} is no detector in a layout that is known: its input should be float32 "
+            f"[batch, 3, height, width], and is {signature}."
         )
-    height, width = shape[2:] if planes else (facts["side"], facts["side"])
+    height, width = _size_of(shape[2:4] if planes else (None, None), session, facts, side, path)
+    if shape[0] not in (None, 1):
+        raise DataError(f"{path} takes {shape[0]} pictures at a time; export it for 1 or for any number.")
+    dtype = _PLANES.get(kind, np.float32)
+    return _Input(pictures.name, height, width, shape[0] is None, pixels, dtype, sizes)
+
+
+def _size_of(
+    shape: tuple[int | None, ...], session: Session, facts: dict[str, Any], side: int | None, path: Path
+) -> Size:
+    """Height and width of the input: the graph's; else what is asked for, or what the file says."""
+    height, width = shape
+    if side is not None and {height, width} - {None, side}:
+        raise UsageError(f"{path} takes pictures of {height} × {width} pixels; leave out the side of {side}.")
+    if height is None or width is None:
+        exported = _side_in(session.metadata)
+        if side is None and "side" not in facts and exported is None:
+            raise UsageError(
+                f"{path} takes pictures of any size, and does not say for which it was trained: name it with "
+                "--side, as in --side 1280."
+            )
+        stated = (facts["side"],) * 2 if "side" in facts else exported
+        of_file = (side, side) if side is not None else stated
+        assert of_file is not None
+        height, width = height or of_file[0], width or of_file[1]
     if not (_is_side(height) and _is_side(width)):
         raise DataError(
             f"{path} takes pictures of {height} × {width} pixels; both must be fixed multiples of "
             f"{_MULTIPLE}, up to {_MOST_SIDE}."
         )
-    if shape[0] not in (None, 1):
-        raise DataError(f"{path} takes {shape[0]} pictures at a time; export it for 1 or for any number.")
-    size = Preprocessing(
-        height=height, width=width, fit="corner", interpolation="bilinear", decoding="quick", oversampling=1
-    )
-    return _Input(size, shape[0] is None, planes, any_sides)
+    return height, width
+
+
+def _side_in(metadata: Mapping[str, str]) -> Size | None:
+    """Height and width in Ultralytics' metadata, as in `imgsz` = `[640, 640]`."""
+    with suppress(ValueError):
+        sizes = json.loads(metadata.get("imgsz", "null"))
+        if isinstance(sizes, list) and len(sizes) == 2:
+            return sizes[0], sizes[1]
+    return None
 
 
 def _is_side(side: object) -> bool:
     return isinstance(side, int) and side % _MULTIPLE == 0 and _MULTIPLE <= side <= _MOST_SIDE
 
 
-def _strides(size: Size, candidates: int, path: Path) -> Sequence[int]:
-    """Of the grids that so many places are of."""
-    for strides in _STRIDES:
-        if sum((size[0] // stride) * (size[1] // stride) for stride in strides) == candidates:
-            return strides
+def _centred(size: Size, inner: Size) -> tuple[int, int]:
+    """Rows and columns by which a picture in the upper left corner is moved into the centre."""
+    return (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+
+
+def _tell(graph: Graph, asked: object, path: Path) -> Layout:
+    """The layout of a graph: the one that is asked for, or the only one that it can be in for certain."""
+    answers = ", ".join(
+        f"{output.name} {list(shape)}" for output, shape in zip(graph.outputs, graph.shapes, strict=True)
+    )
+    if asked is not None:
+        layout = LAYOUTS.get(str(asked))
+        if layout is None:
+            raise UsageError(f"There is no layout '{asked}'; there are {', '.join(LAYOUTS)}.")
+        if not layout.fits(graph):
+            raise UsageError(
+                f"{path} is not in the layout {layout.name} ({layout.text}): it answers one picture of "
+                f"{graph.size[0]} × {graph.size[1]} pixels with {answers}."
+            )
+        return layout
+    fitting = [layout for layout in LAYOUTS.values() if layout.fits(graph)]
+    certain = [layout for layout in fitting if layout.sure(graph)]
+    if len(certain) == 1:
+        return certain[0]
+    choices = certain or fitting
+    if choices:
+        raise UsageError(
+            f"{path} does not tell its layout: it answers with {answers}. Say which it is with --layout: "
+            + "; or ".join(f"{layout.name} ({layout.text})" for layout in choices)
+            + "."
+        )
+    known = "; ".join(f"{layout.name} ({layout.text})" for layout in LAYOUTS.values())
     raise DataError(
-        f"{path} answers for {candidates} cells, which are not the grids of strides 8, 16, 32 (and 64) "
-        f"of {size[0]} × {size[1]} pixels: it is not in YOLOX's layout."
+        f"{path} is no detector in a layout that is known: it answers with {answers}. Known: {known}."
     )
 
 
-def _grid(size: Size, strides: Sequence[int]) -> Floats:
-    """float32 [places, 3]: column, row and stride of each place."""
-    parts = []
-    for stride in strides:
-        rows, columns = np.mgrid[: size[0] // stride, : size[1] // stride]
-        parts.append(np.stack([columns.ravel(), rows.ravel(), np.full(rows.size, stride)], axis=1))
-    return np.concatenate(parts).astype(np.float32)
-
-
-def _is_decoded(answer: Floats, grid: Floats) -> bool:
-    """Whether the centres are in pixels: those then follow the grid's, offsets from its places do not."""
-    pixels = grid[:, :2] * grid[:, 2:]
-    return bool(np.abs(answer[:, :2] - pixels).mean() < np.abs(answer[:, :2]).mean())
-
-
-def _decode(boxes: Floats, grid: Floats) -> Floats:
-    """Centre and size in pixels, float32 [N, places, 4], of offsets in strides and logarithms of sizes."""
-    strides = grid[:, 2:]
-    centres = (boxes[..., :2] + grid[:, :2]) * strides
-    with np.errstate(over="ignore"):
-        return np.concatenate([centres, np.exp(boxes[..., 2:]) * strides], axis=-1)
-
-
-_SUPPRESSION = """
+_SUPPRESSION = parser.parse_model("""
 <ir_version: 10, opset_import: ["" : 18]>
-suppression (float[batch, places, 4] boxes, float[batch, kinds, places] scores) => (int64[count, 3] chosen)
-<int64[1] most = {$most}, float[1] overlap = {$overlap}, float[1] least = {$min_conf}> {
-    chosen = NonMaxSuppression <center_point_box = 1> (boxes, scores, most, overlap, least)
+suppression (float[1, rows, 4] boxes, float[1, kinds, rows] scores, int64[1] most, float[1] overlap)
+    => (int64[count, 3] chosen)
+<float[1] least = {0}> {
+    chosen = NonMaxSuppression (boxes, scores, most, overlap, least)
 }
-"""
-"""ONNX's own non-maximum suppression, of boxes as centre and size."""
+""").SerializeToString()
+"""ONNX's own non-maximum suppression, of boxes by two corners; a score of 0 is of another category."""

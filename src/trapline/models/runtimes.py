@@ -200,7 +200,13 @@ class _OpenVino:
         return [np.array(request.get_tensor(name).data) for name in names]  # its memory is used again
 
 
-_TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
+_TYPES = {
+    "u8": "tensor(uint8)",
+    "f16": "tensor(float16)",
+    "f32": "tensor(float)",
+    "i32": "tensor(int32)",
+    "i64": "tensor(int64)",
+}
 
 
 def _port(port: Any) -> Value:

@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -25,7 +26,7 @@ from trapline.models.halting import Halt, HaltedError
 from trapline.models.whole_file import MAX_BYTES, fingerprint_of, open_whole
 
 Kind = Literal["model", "detector"]
-"""What a file should be: a model file, or a detector in YOLOX's layout."""
+"""What a file should be: a model file, or a detector."""
 
 _LOOK_SECONDS = 0.01
 _SHARE_OF_FREE_MEMORY = 0.8
@@ -60,7 +61,9 @@ Key = tuple[str, str, bool]
 _passed: set[Key] = set()
 
 
-def read_tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> bytes:
+def read_tried(
+    path: Path, kind: Kind, runtime: str, trial: Trial | None, asked: Mapping[str, Any] | None = None
+) -> bytes:
     """The content of a model file, exactly as it was tried.
 
     Args:
@@ -68,6 +71,7 @@ def read_tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> byt
         kind: what it should be.
         runtime: what is to run it. An accelerator's model is tried on the processor.
         trial: how; None for no trial, of a file that this process or this package has made.
+        asked: how a detector is to be opened: what `Detector.of` takes.
 
     Raises:
         DataError: the file cannot be read, changed meanwhile, or the model is none that can be used; why.
@@ -80,7 +84,7 @@ def read_tried(path: Path, kind: Kind, runtime: str, trial: Trial | None) -> byt
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
         if _key(fingerprint, kind, runtime) not in _passed:
             tried_with = "openvino" if runtime == "openvino" else "cpu"
-            fingerprint = _try(file, path, kind, tried_with, trial)
+            fingerprint = _try(file, path, kind, tried_with, trial, asked or {})
         file.seek(0)
         content = file.read(MAX_BYTES)
     if fingerprint_of(content) != fingerprint:
@@ -112,7 +116,9 @@ class _KilledError(Exception):
     """Somebody killed the process of a trial before it said anything."""
 
 
-def _try(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial) -> str:
+def _try(
+    file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial, asked: Mapping[str, Any]
+) -> str:
     """Run the trial; returns the fingerprint of what was tried.
 
     A process that is killed is followed by one more: that it happens twice is the model's doing, whose memory
@@ -120,11 +126,13 @@ def _try(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Tria
     """
     for _ in range(2):
         with suppress(_KilledError):
-            return _try_once(file, path, kind, runtime, trial)
+            return _try_once(file, path, kind, runtime, trial, asked)
     raise DataError(too_large(path))
 
 
-def _try_once(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial) -> str:
+def _try_once(
+    file: BufferedReader, path: Path, kind: Kind, runtime: str, trial: Trial, asked: Mapping[str, Any]
+) -> str:
     size = file.seek(0, 2)
     file.seek(0)
     seconds, memory = trial.seconds + size / 16e6, trial.memory + 10 * size
@@ -135,6 +143,7 @@ def _try_once(file: BufferedReader, path: Path, kind: Kind, runtime: str, trial:
         "batches": trial.batches,
         "seconds": seconds,
         "memory": memory,
+        "asked": dict(asked),
     }
     began, images = time.monotonic(), 3 + sum(trial.batches)
     try:

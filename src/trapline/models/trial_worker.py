@@ -79,7 +79,7 @@ def _verdict(content: bytes, job: dict[str, Any]) -> dict[str, Any]:
     try:
         parse_model(content, path)
         if job["kind"] == "detector":
-            _try_detector(Detector.of(content, path, runtime=runtime), job)
+            _try_detector(Detector.of(content, path, runtime=runtime, **job["asked"]), job)
         else:
             _try_model(ModelFile.of(content, path, threads=1, runtime=runtime), job)
     except Exception as error:  # noqa: BLE001 - the runtimes' errors have no common base but Exception

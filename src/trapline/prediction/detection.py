@@ -90,7 +90,11 @@ def detect(
 
 def journal_header(detector: Detector, limits: Limits) -> dict[str, Any]:
     """What makes two runs one."""
-    return {
+    # Journals of YOLOX's layout say neither layout nor side: they had no other.
+    others = {} if detector.layout.name == "yolox" else {"layout": detector.layout.name}
+    if detector.side_asked is not None:
+        others["side"] = str(detector.side_asked)
+    return others | {
         "journal_version": 3,
         "model": detector.fingerprint,
         "runtime": detector.runtime,

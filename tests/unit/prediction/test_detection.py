@@ -20,7 +20,8 @@ from trapline.errors import DataError, UsageError
 from trapline.formats import join_boxes, write_boxes
 from trapline.images import CropPolicy, Preprocessing, decoders
 from trapline.models import Detector, ModelFile
-from trapline.models.detector import Found, _decode, _grid
+from trapline.models.detector import Found
+from trapline.models.detector_layouts import decode_yolox, grid_of
 from trapline.prediction import Level, Progress, detect, look_once, predict_to_file
 from trapline.prediction.detection import _fractions
 
@@ -207,10 +208,10 @@ def test_boxes_are_clipped_to_the_picture(boxes: list[tuple[float, ...]], inner:
 
 
 def test_decoding_follows_the_paper() -> None:
-    grid = _grid((SIDE, SIDE), (8, 16, 32))
+    grid = grid_of((SIDE, SIDE), (8, 16, 32))
     raw = np.random.default_rng(0).normal(size=(1, PLACES, 4)).astype(np.float32)
     place, stride, column, row = 64 + 4 * 2 + 3, 16, 3, 2
-    found = _decode(raw, grid)[0, place]
+    found = decode_yolox(raw, grid)[0, place]
     x, y, w, h = raw[0, place]
     expected = [(x + column) * stride, (y + row) * stride, np.exp(w) * stride, np.exp(h) * stride]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -228,7 +229,7 @@ def test_categories_are_named_or_asked_for(tmp_path: Path) -> None:
 def test_what_is_no_detector_is_refused(tmp_path: Path, write_tiny_model: Callable[..., Path]) -> None:
     with pytest.raises(DataError, match="There is no detector at"):
         Detector(tmp_path / "absent.onnx")
-    with pytest.raises(DataError, match="no detector in YOLOX's layout: its input should be one float32"):
+    with pytest.raises(DataError, match="no detector in a layout that is known: its input should be float32"):
         Detector(write_tiny_model(tmp_path / "tiny.onnx"))
     model = onnx.load(write_detector(tmp_path / "red.onnx"))
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 72
