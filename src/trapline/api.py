@@ -699,7 +699,7 @@ def detect(
         output: a catalog (`.parquet`) or MegaDetector's JSON (`.json`).
         part: only this part of the split.
         where_none: only photos without a box; the others keep theirs.
-        layout: of the file, a key of `LAYOUTS`; None where it tells.
+        layout: of the file (docs/detect.md lists them); None where it tells.
         side: of its input, pixels, where it takes any.
         min_conf: boxes below this confidence are left out.
         overlap: of boxes that overlap more than this the most confident one stays; None for 0.45.
@@ -1038,19 +1038,33 @@ def export_saved_model(model: Model, output: File, signature: TfSignature | None
 
 @checked
 def export_detector(
-    checkpoint: File, output: File, *, side: Count = 640, categories: Sequence[str] | None = None
+    detector: File,
+    output: File,
+    *,
+    layout: str | None = None,
+    side: Count | None = None,
+    categories: Sequence[str] | None = None,
+    licence: str | None = None,
 ) -> Detector:
-    """Write a checkpoint of a YOLOX detector as an ONNX file, and open it; see `convert_detector`.
+    """Write a detector as an ONNX file that says of itself how it is read, and open it.
 
     Args:
-        checkpoint: PyTorch's, with the tensors under `model`; nothing in it is executed.
+        detector: an ONNX file or a ready detector's id (see `describe_detector`), or PyTorch's checkpoint of
+            a YOLOX, with the tensors under `model` (see `convert_detector`); nothing in it is executed.
         output: the ONNX file.
-        side: of its input, pixels: a multiple of 32.
+        layout: of an ONNX file, where it does not tell.
+        side: of its input, pixels: a multiple of 32. A checkpoint's is 640 if it is not said.
         categories: what it finds, in its order.
+        licence: under which it may be used.
     """
-    from trapline.models import convert_detector
+    from trapline.models import convert_detector, describe_detector, is_onnx
 
-    return convert_detector(Path(checkpoint), Path(output), side=side, categories=categories)
+    options: dict[str, Any] = {"side": side, "categories": categories, "licence": licence}
+    if is_onnx(detector):
+        return describe_detector(detector, output, layout=layout, **options)
+    if layout is not None:
+        raise UsageError("A checkpoint that is converted is a YOLOX: leave out --layout.")
+    return convert_detector(detector, output, **options)
 
 
 @checked
@@ -1295,7 +1309,7 @@ class _Finding:
     boxes_progress: Callable[[Progress], None] | None
     begun: bool = False
 
-    def find(self, catalog: Catalog, named: Path) -> Catalog:
+    def find(self, catalog: Catalog, named: Path | str) -> Catalog:
         """The catalog with the detector's boxes for media that have none.
 
         Raises:
@@ -1334,7 +1348,7 @@ def _with_boxes(
 
     if boxes is None:
         return catalog
-    from trapline.models import find_detector, names_detector
+    from trapline.models import names_detector
 
     if names_detector(boxes):
         if finding is None:
@@ -1342,7 +1356,7 @@ def _with_boxes(
                 "Without a run no boxes are found. Find them with `trapline detect` first, and give --boxes "
                 "the JSON that it wrote."
             )
-        return finding.find(catalog, find_detector(boxes))
+        return finding.find(catalog, boxes)
     joined = join_boxes(catalog, Path(boxes))
     box_source = joined.facts.boxes
     assert isinstance(box_source, JoinedBoxes)

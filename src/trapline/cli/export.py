@@ -36,12 +36,25 @@ def run(
     ] = None,
     detector: Annotated[
         bool,
-        typer.Option("--detector", help="MODEL is a checkpoint of a YOLOX detector: write it as ONNX."),
+        typer.Option(
+            "--detector",
+            help="MODEL is a detector, an ONNX file or a YOLOX's checkpoint: write it as ONNX that says of "
+            "itself how it is read.",
+        ),
     ] = False,
     categories: Annotated[
         str | None, typer.Option(help="Detector: what it finds, in its order [animal].")
     ] = None,
-    side: Annotated[int, typer.Option(help="Detector: pixels of its input's sides.")] = 640,
+    layout: Annotated[
+        str | None, typer.Option(help="Detector: its layout, where its ONNX file does not tell.")
+    ] = None,
+    side: Annotated[
+        int | None,
+        typer.Option(help="Detector: pixels of its input's sides; of a checkpoint 640 unless it is named."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Detector: the licence under which it may be used.")
+    ] = None,
     seven_bits: Annotated[
         bool,
         typer.Option("--seven-bits", help="int8: safe on processors without VNNI too, and less exact."),
@@ -62,8 +75,10 @@ def run(
     if int8 + detector + (format is not None) != 1 or format not in (None, "saved-model"):
         raise UsageError(
             "Say what to export to: --int8, a model file in eight bits; --format saved-model, a folder for "
-            "TensorFlow Serving; or --detector, an ONNX file of a detector's checkpoint."
+            "TensorFlow Serving; or --detector, a detector's ONNX file that says how it is read."
         )
+    if not detector and (layout, side, licence, categories) != (None, None, None, None):
+        raise UsageError("--layout, --side, --licence and --categories say something of --detector only.")
     if format is not None:
         from trapline.models import TfSignature
 
@@ -73,7 +88,12 @@ def run(
         raise UsageError("--tf-input, --tf-output and --tf-range say something of --format saved-model only.")
     if detector:
         exported = api.export_detector(
-            model, output, side=side, categories=categories and categories.split(",")
+            model,
+            output,
+            layout=layout,
+            side=side,
+            categories=categories.split(",") if categories else None,
+            licence=licence,
         )
         _show_detector(exported, json)
         return

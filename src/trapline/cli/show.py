@@ -47,12 +47,12 @@ def run(
 ) -> None:
     """Show the card of a model file: its labels, how it was calibrated and judged, its licences."""
     from trapline import api
-    from trapline.models import find_detector, is_detector
+    from trapline.models import is_detector
 
     if is_detector(model):
         if photo is not None or layers or output is not None or catalog is not None or box is not None:
             raise UsageError(f"{model} is a detector: --photo and --layers are for other model files.")
-        _detector(find_detector(model), json)
+        _detector(model, json)
         return
     opened = api.open_model(model, threads=1)
     if photo is not None:
@@ -80,21 +80,30 @@ def run(
         typer.echo(f"{name:<15} {value}".rstrip())
 
 
-def _detector(path: Path, json: bool) -> None:
+_POSITIONS = {
+    "corner": "the whole picture in the upper left corner",
+    "centre": "the whole picture in the middle of grey",
+    "squash": "the whole picture, squashed",
+}
+
+
+def _detector(named: str, json: bool) -> None:
     from trapline.models import Detector
 
-    detector = Detector(path, threads=1)
-    size, facts = detector.preprocessing, detector.facts
+    detector = Detector(named, threads=1)
+    path, size, facts = detector.path, detector.preprocessing, detector.facts
     if json:
         about = {"path": path.as_posix(), "bytes": path.stat().st_size, "fingerprint": detector.fingerprint}
-        print_json(about | {"detector": facts}, indent=1)
+        read = {"layout": detector.layout.name, "categories": list(detector.categories)}
+        print_json(about | {"detector": read | facts}, indent=1)
         return
     lines = _filled(
         ("name", facts.get("name", path.stem)),
         ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
         ("fingerprint", detector.fingerprint),
         ("task", f"detector: boxes of {', '.join(detector.categories)}"),
-        ("input", f"{size.height} × {size.width} pixels at most, the whole picture in the upper left corner"),
+        ("input", f"{size.height} × {size.width} pixels at most, {_POSITIONS[detector.layout.position]}"),
+        ("layout", f"{detector.layout.name}: {detector.layout.text}"),
         ("made from", f"{facts.get('source', '')} ({facts.get('source_fingerprint', '')[:12]})"),
         ("licence", facts.get("licence", "")),
         ("measured", facts.get("measured", "")),

@@ -28,7 +28,7 @@ from trapline.arguments import Count, checked
 from trapline.errors import DataError, UsageError, require
 from trapline.images import Preprocessing, Size
 from trapline.models import detectors
-from trapline.models.detector_layouts import LAYOUTS, TARGET_SIZES, Graph, Layout, Rows
+from trapline.models.detector_layouts import DETECTOR_LAYOUTS, TARGET_SIZES, Graph, Layout, Rows
 from trapline.models.graph_parts import forget_exporter
 from trapline.models.halting import Halt, halt_for
 from trapline.models.named import find_detector, ready_of
@@ -40,7 +40,7 @@ from trapline.storage import replace_whole
 
 METADATA_KEY = "trapline_detector"
 _GREY = 114
-_OVERLAP = 0.45
+_OVERLAP, _SIDE = 0.45, 640
 _ROUNDING = 1e-3
 _MULTIPLE, _MOST_SIDE = 32, 4096
 _MOST_CATEGORIES = 10_000
@@ -76,7 +76,7 @@ class Detector:
 
     Args:
         path: of the ONNX file, the id of a ready detector, or `auto` for the one that comes with Trapline.
-        layout: a key of `LAYOUTS`; None where the file tells.
+        layout: a key of `DETECTOR_LAYOUTS`; None where the file tells.
         side: of its input, pixels, where the file takes any.
         categories: what it finds, in its order; None takes what the file says of itself.
         min_conf: boxes below this are left out.
@@ -111,15 +111,18 @@ class Detector:
         self.path = find_detector(path)
         if not (0 < min_conf < 1 and (overlap is None or 0 < overlap < 1) and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
-        content = read_tried(self.path, "detector", runtime, trial, {"layout": layout, "side": side})
+        ready = ready_of(path)
+        stated = None if ready is None else ready.layout
+        asked = {"layout": layout, "side": side, "stated": stated}
+        content = read_tried(self.path, "detector", runtime, trial, asked)
         self.min_conf, self.most = min_conf, most
-        self._open(content, runtime, threads, layout, side)
+        self._open(content, runtime, threads, layout, side, stated)
         if overlap is not None and not self.layout.suppresses:
             raise UsageError(
                 f"{self.path} ({self.layout.name}) suppresses boxes that overlap itself: leave out --overlap."
             )
         self.overlap = (overlap or _OVERLAP) if self.layout.suppresses else None
-        self.categories = self._name_categories(categories)
+        self.categories = self._name_categories(categories, ready.labels if ready else ())
 
     @classmethod
     def of(
@@ -129,30 +132,37 @@ class Detector:
         *,
         layout: str | None = None,
         side: int | None = None,
+        stated: str | None = None,
         runtime: str = "cpu",
     ) -> Detector:
         """A detector of its bytes, untried and only to be tried: `path` and its categories are only named."""
         detector = cls.__new__(cls)
         detector.path, detector.min_conf, detector.most = path, 0.05, 64
-        detector._open(content, runtime, 1, layout, side)
+        detector._open(content, runtime, 1, layout, side, stated)
         detector.overlap = _OVERLAP if detector.layout.suppresses else None
         detector.categories = tuple(map(str, range(detector._count or _MOST_CATEGORIES)))
         return detector
 
     def _open(
-        self, content: bytes, runtime: str, threads: int | None, layout: str | None, side: int | None
+        self,
+        content: bytes,
+        runtime: str,
+        threads: int | None,
+        layout: str | None,
+        side: int | None,
+        stated: str | None,
     ) -> None:
         self.fingerprint = fingerprint_of(content)
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
         self.facts = _facts_of(self._session.metadata, self.path)
         self._input = _input_of(self._session, self.facts, side, self.path)
-        self.side_asked = side
+        self.side_asked, self.side_free = side, None in self._session.inputs[0].shape[2:4]
         size = (self._input.height, self._input.width)
         grey = np.full((1, *size, 3), _GREY, np.uint8)
         answers = self._ask(grey if self._input.pixels else self._planes(grey, 1.0, bgr=False), size)
         graph = Graph(self._session.inputs, self._session.outputs, answers, size, self._session.metadata)
-        self.layout = _tell(graph, layout or self.facts.get("layout"), self.path)
+        self.layout = _tell(graph, layout or self.facts.get("layout"), stated, self.path)
         self._read = self.layout.reader(graph)
         self._count, self._named = self.layout.count(graph), graph.names
         for rows in self._read(answers, size):
@@ -282,14 +292,14 @@ class Detector:
             "or in another layout: name it with --layout."
         )
 
-    def _name_categories(self, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    def _name_categories(self, wanted: Sequence[str] | None, stated: tuple[str, ...]) -> tuple[str, ...]:
         names, count = wanted, self._count
         if names is None and "categories" in self.facts:
             names = self.facts["categories"]
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise DataError(f"What {self.path} says of its categories cannot be read: {names!r}")
         if names is None:
-            names = self._named or self.layout.usual.get(count or 0)
+            names = self._named or stated or self.layout.usual.get(count or 0)
         if not names or count not in (None, len(names)) or len(set(names)) != len(names):
             finds = "categories that it does not name" if count is None else f"{count} categories"
             raise UsageError(
@@ -315,8 +325,61 @@ def is_detector(named: Path | str) -> bool:
     return any(item.key == METADATA_KEY for item in model.metadata_props)
 
 
+def is_onnx(named: Path | str) -> bool:
+    """Whether a detector is named that is an ONNX file, by its suffix or as a ready one."""
+    return ready_of(named) is not None or Path(named).suffix.lower() == ".onnx"
+
+
+def describe_detector(
+    detector: Path | str,
+    output: Path | str,
+    *,
+    layout: str | None = None,
+    side: int | None = None,
+    categories: Sequence[str] | None = None,
+    licence: str | None = None,
+) -> Detector:
+    """Write a detector's ONNX file again with what must be said of it, so that it need be said once.
+
+    The network stays as it is; its metadata gain layout, categories, side where it takes any, and licence.
+
+    Args:
+        detector: an ONNX file, or the id of a ready detector.
+        output: the ONNX file; replaced if it exists.
+        layout: see `Detector`.
+        side: likewise.
+        categories: likewise.
+        licence: under which it may be used; None for what the file says of it.
+
+    Raises:
+        DataError: no detector.
+        UsageError: the layout, the side or the categories must be said.
+    """
+    opened = Detector(detector, layout=layout, side=side, categories=categories)
+    with open_whole(opened.path) as file:
+        model = parse_model(file.read(MAX_BYTES), opened.path)
+    metadata = {item.key: item.value for item in model.metadata_props}
+    facts = {"source": opened.path.name, "source_fingerprint": opened.fingerprint} | opened.facts
+    facts |= {"layout": opened.layout.name, "categories": list(opened.categories)}
+    if opened.side_free:
+        facts["side"] = opened.preprocessing.height
+    if stated := licence or facts.get("licence") or metadata.get("license"):
+        facts["licence"] = stated
+    helper.set_model_props(model, metadata | {METADATA_KEY: json.dumps(facts)})
+    output = Path(output)
+    with replace_whole(output) as partial:
+        onnx.save(model, partial)
+        mark_passed(Detector(partial, trial=None).fingerprint, "detector")
+    return Detector(output)
+
+
 def convert_detector(
-    checkpoint: Path | str, output: Path | str, *, side: int = 640, categories: Sequence[str] | None = None
+    checkpoint: Path | str,
+    output: Path | str,
+    *,
+    side: int | None = None,
+    categories: Sequence[str] | None = None,
+    licence: str | None = None,
 ) -> Detector:
     """Write a checkpoint of a YOLOX (PyTorch's, with the tensors under `model`) as an ONNX file, and open it.
 
@@ -325,8 +388,9 @@ def convert_detector(
     Args:
         checkpoint: tiny, s, m, l or x; not nano.
         output: the ONNX file; replaced if it exists.
-        side: of its input, pixels: a multiple of 32, best that of its training.
+        side: of its input, pixels: a multiple of 32, best that of its training; None for 640.
         categories: what it finds, in its order; None for animal, or animal, person and vehicle.
+        licence: under which it may be used.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -336,15 +400,18 @@ def convert_detector(
     require("torch", "train", "Converting a detector's checkpoint")
     from trapline.models.networks import yolox_graph
 
+    side = _SIDE if side is None else side
     if not _is_side(side):
         raise UsageError(f"The sides of a detector's input are multiples of 32, up to 4096; not {side}.")
     checkpoint, output = Path(checkpoint), Path(output)
     if not checkpoint.is_file():
         raise DataError(f"There is no checkpoint at {checkpoint}.")
     graph, count = yolox_graph(checkpoint, side)
-    names = list(categories or LAYOUTS["yolox"].usual.get(count, ()))
+    names = list(categories or DETECTOR_LAYOUTS["yolox"].usual.get(count, ()))
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     facts = {"categories": names, "source": checkpoint.name, "source_fingerprint": digest}
+    if licence is not None:
+        facts["licence"] = licence
     with replace_whole(output) as partial:
         onnx.save(_describe(graph, facts), partial)
         mark_passed(Detector(partial, categories=names, trial=None).fingerprint, "detector")
@@ -458,25 +525,30 @@ def _centred(size: Size, inner: Size) -> tuple[int, int]:
     return (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
 
 
-def _tell(graph: Graph, asked: object, path: Path) -> Layout:
-    """The layout of a graph: the one that is asked for, or the only one that it can be in for certain."""
+def _tell(graph: Graph, asked: object, stated: str | None, path: Path) -> Layout:
+    """The layout of a graph: the one that is asked for, or the only one that it can be in for certain.
+
+    Where it is not certain, the one that a catalogue states, if it can be that.
+    """
     answers = ", ".join(
         f"{output.name} {list(shape)}" for output, shape in zip(graph.outputs, graph.shapes, strict=True)
     )
     if asked is not None:
-        layout = LAYOUTS.get(str(asked))
+        layout = DETECTOR_LAYOUTS.get(str(asked))
         if layout is None:
-            raise UsageError(f"There is no layout '{asked}'; there are {', '.join(LAYOUTS)}.")
+            raise UsageError(f"There is no layout '{asked}'; there are {', '.join(DETECTOR_LAYOUTS)}.")
         if not layout.fits(graph):
             raise UsageError(
                 f"{path} is not in the layout {layout.name} ({layout.text}): it answers one picture of "
                 f"{graph.size[0]} × {graph.size[1]} pixels with {answers}."
             )
         return layout
-    fitting = [layout for layout in LAYOUTS.values() if layout.fits(graph)]
+    fitting = [layout for layout in DETECTOR_LAYOUTS.values() if layout.fits(graph)]
     certain = [layout for layout in fitting if layout.sure(graph)]
     if len(certain) == 1:
         return certain[0]
+    if named := [layout for layout in fitting if layout.name == stated]:
+        return named[0]
     choices = certain or fitting
     if choices:
         raise UsageError(
@@ -484,7 +556,7 @@ def _tell(graph: Graph, asked: object, path: Path) -> Layout:
             + "; or ".join(f"{layout.name} ({layout.text})" for layout in choices)
             + "."
         )
-    known = "; ".join(f"{layout.name} ({layout.text})" for layout in LAYOUTS.values())
+    known = "; ".join(f"{layout.name} ({layout.text})" for layout in DETECTOR_LAYOUTS.values())
     raise DataError(
         f"{path} is no detector in a layout that is known: it answers with {answers}. Known: {known}."
     )

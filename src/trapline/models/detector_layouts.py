@@ -1,8 +1,9 @@
 """How detectors' ONNX files are laid out: what they take, and what the numbers mean that they answer with.
 
-A layout is an entry of `LAYOUTS`; one more is one more entry. It says how a picture is given (where in the
-input, in which order and scale), whether a graph can be of it and whether that is certain, and it makes of
-the graph's outputs boxes in pixels of the input. The rules are those of the programs that write such files:
+A layout is an entry of `DETECTOR_LAYOUTS`; one more is one more entry. It says how a picture is given (where
+in the input, in which order and scale), whether a graph can be of it and whether that is certain, and it
+makes of the graph's outputs boxes in pixels of the input. The rules are those of the programs that write such
+files:
 
 - `yolox`: Megvii-BaseDetection/YOLOX, `tools/export_onnx.py` and `yolox/utils/boxes.py`.
 - `yolov5`: ultralytics/yolov5, `export.py` and `utils/general.py`; MegaDetector 5 is such a one.
@@ -478,4 +479,4 @@ _ALL = (
     ),
 )
 
-LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in _ALL}
+DETECTOR_LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in _ALL}

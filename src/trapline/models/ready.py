@@ -25,8 +25,7 @@ LAYOUTS = {
     "yolox": "YOLOX: a row a cell, [x, y, width, height, conf, a conf a category]",
     "yolo-with-nms": "YOLO, overlaps removed inside: a row a box, [left, top, right, bottom, conf, category]",
     "yolov5": "YOLOv5: a row a candidate, [x, y, width, height, conf, a conf a category]",
-    "yolov9": "YOLOv9: a column a candidate, [x, y, width, height, a conf a category]",
-    "yolov11": "YOLO 11: a column a candidate, [x, y, width, height, a conf a category]",
+    "yolov9": "YOLOv8, 9, 11: a column a candidate, [x, y, width, height, a conf a category]",
     "rtdetr-top-k": "RT-DETR: a row a box, [x, y, width, height as fractions, conf, category]",
     "classifier": "a score a label, of pixels scaled outside the network",
     "keras-classifier": "a score a label, of a Keras network",
@@ -35,7 +34,7 @@ LAYOUTS = {
 }
 """In what form a model answers."""
 
-READ_AS_IT_IS = ("trapline", "yolox")
+READ_AS_IT_IS = ("trapline", "yolox", "yolo-with-nms", "yolov5", "yolov9", "rtdetr-top-k")
 """The layouts that are read without another step."""
 
 TERMS = {
@@ -174,7 +173,7 @@ class ReadyModel(BaseModel):
         if self.layout in READ_AS_IT_IS:
             return "read as it is"
         if self.task == "detector":
-            return "its layout is not read yet"
+            return "read where its file tells its layout; else name it with --layout"
         return "`get` makes a model file of it" if self.task == "classifier" else "not read yet"
 
 

@@ -18,10 +18,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from trapline import api
 from trapline.cli import main
 from trapline.errors import DataError, UsageError
 from trapline.models import Detector
-from trapline.models.detector_layouts import LAYOUTS
+from trapline.models.detector_layouts import DETECTOR_LAYOUTS
 
 Array = npt.NDArray[Any]
 HEIGHT, WIDTH, STRIDES = 64, 96, (8, 16, 32)
@@ -213,10 +214,13 @@ HEADS = {
 }
 
 
-def write_head(path: Path, head: Head, *, free: bool = False, batch: str | int = "batch") -> Path:
+def write_head(
+    path: Path, head: Head, *, free: tuple[int, int] | None = None, batch: str | int = "batch"
+) -> Path:
     """The network: means of cells of 16 × 16 pixels, a random matrix, a sigmoid, low + span × it."""
     random = np.random.default_rng(2)
-    cells = 3 * (HEIGHT // 16) * (WIDTH // 16)
+    height, width = free or (HEIGHT, WIDTH)
+    cells = 3 * (height // 16) * (width // 16)
     constants: dict[str, Array] = {"flat": np.array([-1, cells], np.int64)}
     nodes = [
         helper.make_node("AveragePool", ["images"], ["means"], kernel_shape=[16, 16], strides=[16, 16]),
@@ -327,7 +331,7 @@ def test_boxes_are_those_of_the_program_that_writes_such_files(
 
 
 def test_every_layout_is_compared() -> None:
-    assert set(HEADS) == set(LAYOUTS)
+    assert set(HEADS) == set(DETECTOR_LAYOUTS)
 
 
 def open_head(tmp_path: Path, name: str, **options: Any) -> Detector:
@@ -393,13 +397,13 @@ def test_categories_are_those_of_the_file_or_asked_for(tmp_path: Path) -> None:
 
 def test_a_side_is_asked_for_where_a_file_takes_any(tmp_path: Path) -> None:
     head = HEADS["yolo-with-nms"]
-    path = write_head(tmp_path / "free.onnx", head, free=True)
+    path = write_head(tmp_path / "free.onnx", head, free=(HEIGHT, WIDTH))
     with pytest.raises(UsageError, match=r"pictures of any size.* name it with side"):
         Detector(path, trial=None)
     with pytest.raises(UsageError, match="takes pictures of 64 × 96 pixels; leave out the side of 64"):
         open_head(tmp_path, "yolov5", side=64)
     stated = Head(head.parts, head.rows, metadata=head.metadata | {"imgsz": "[64, 96]"})
-    detector = Detector(write_head(tmp_path / "stated.onnx", stated, free=True), trial=None)
+    detector = Detector(write_head(tmp_path / "stated.onnx", stated, free=(HEIGHT, WIDTH)), trial=None)
     assert (detector.preprocessing.height, detector.preprocessing.width) == (64, 96)
 
 
@@ -453,6 +457,43 @@ def test_photos_are_detected_by_the_command_in_the_layout_that_it_names(
         assert mine[:4] == pytest.approx(theirs[:4], abs=0.01)
     assert run_command(*options, *named, "yolo-with-nms", "--fresh", "--force") == 1
     assert "should be in pixels" in capsys.readouterr().err
+
+
+def test_what_was_said_of_a_file_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = HEADS["rtdetr-top-k"]
+    path = write_head(tmp_path / "top.onnx", head, free=(96, 96))
+    own = tmp_path / "own.onnx"
+    options = ["export", path, "--detector", "-o", own, "--categories", ",".join(NAMES), "--side", 96]
+    assert run_command(*options) == 2
+    assert "--layout" in capsys.readouterr().err
+    assert not own.exists()
+    assert run_command(*options, "--layout", "rtdetr-top-k", "--licence", "Apache-2.0") == 0
+    detector, asked = Detector(own), Detector(path, layout="rtdetr-top-k", side=96, categories=NAMES)
+    assert detector.categories == NAMES
+    images = np.random.default_rng(4).integers(0, 256, (1, 96, 96, 3)).astype(np.uint8)
+    for one, other in zip(
+        detector.detect(images)[0].__dict__.values(), asked.detect(images)[0].__dict__.values(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    capsys.readouterr()
+    assert run_command("show", own) == 0
+    shown = capsys.readouterr().out
+    for text in ("animal, person, vehicle", "96 × 96", "squashed", "rtdetr-top-k", "Apache-2.0", "top.onnx"):
+        assert text in shown
+    assert run_command("export", own, "--int8", "--layout", "yolox", "-o", tmp_path / "other.onnx") == 2
+    assert "--detector only" in capsys.readouterr().err
+
+
+def test_the_catalogue_says_what_the_file_of_a_ready_detector_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
+    api.get_model("mdv6-apa-rtdetr-c", file=write_head(tmp_path / "top.onnx", HEADS["rtdetr-top-k"]))
+    detector = Detector("mdv6-apa-rtdetr-c")
+    assert (detector.layout.name, detector.categories) == ("rtdetr-top-k", NAMES)
+    other = write_head(tmp_path / "other.onnx", HEADS["rtdetr"])
+    api.get_model("mdv6-apa-rtdetr-c", file=other, force=True)
+    assert Detector("mdv6-apa-rtdetr-c").layout.name == "rtdetr", "what a file tells stands above"
 
 
 def run_command(*arguments: object) -> int:

@@ -32,7 +32,8 @@ from trapline.models import (
     ready_models,
     ready_path,
 )
-from trapline.models.ready import ReadyModel
+from trapline.models.detector_layouts import DETECTOR_LAYOUTS
+from trapline.models.ready import READ_AS_IT_IS, ReadyModel
 from trapline.models.ready_use import describe_ready
 
 MODELS = ready_models()
@@ -105,6 +106,9 @@ def test_no_two_models_share_a_name_and_each_says_how_it_comes() -> None:
 def test_an_entry_states_what_it_must_and_claims_nothing(model: ReadyModel) -> None:
     assert model.shipped == (model.run == "here"), "nothing that does not come with Trapline was ever run"
     assert model.layout in LAYOUTS
+    if model.task == "detector":
+        assert (model.layout in DETECTOR_LAYOUTS) == (model.layout in READ_AS_IT_IS)
+        assert model.layout in {*DETECTOR_LAYOUTS, "not-stated"}
     assert model.page
     assert model.shipped or model.fetchable or model.note or model.terms
     if any(word in model.licence for word in ("GPL", "-SA-")):
