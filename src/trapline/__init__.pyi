@@ -5,6 +5,7 @@ from .api import detect as detect
 from .api import evaluate as evaluate
 from .api import explore as explore
 from .api import export as export
+from .api import observe as observe
 from .api import predict as predict
 from .api import read as read
 from .api import run as run
@@ -23,6 +24,7 @@ from .catalog import Catalog as Catalog
 from .errors import TraplineError as TraplineError
 from .evaluation import Evaluation as Evaluation
 from .models import ModelFile as ModelFile
+from .observations import Observations as Observations
 from .prediction import Predictions as Predictions
 
 __version__: str

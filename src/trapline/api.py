@@ -50,6 +50,7 @@ __all__ = [
     "get_model",
     "import_model",
     "list_models",
+    "observe",
     "open_model",
     "package",
     "pool",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from trapline.models import ModelFile as ModelFile
     from trapline.models import PoolingMethod, TfSignature
     from trapline.models import ReadyModel as ReadyModel
+    from trapline.observations import Observations as Observations
     from trapline.pipeline import Walk
     from trapline.prediction import Explained as Explained
     from trapline.prediction import Level as Level
@@ -124,6 +126,10 @@ if TYPE_CHECKING:
         "the path of MegaDetector's JSON or of a detector's ONNX file, the id of a ready detector, or auto",
     ]
     Answers: TypeAlias = Annotated["Predictions | Path | str", "Predictions, or the path of such a table"]
+    Speaking: TypeAlias = Annotated[
+        "Predictions | Catalog | Path | str | pl.DataFrame | Sequence[Path | str]",
+        "Predictions, a catalog, or the path of one or of what a catalog is read from",
+    ]
     RecipeLike: TypeAlias = Annotated["Recipe | Path | str", "a recipe, its name, or the path of its YAML"]
     TaxonomyLike: TypeAlias = Annotated["Taxonomy | Path | str", "a Taxonomy, or the path of one"]
     Gap: TypeAlias = Annotated["timedelta | str", "a time as in 60s, 5min or 1h"]
@@ -235,10 +241,24 @@ if TYPE_CHECKING:
         allow_unmatched: bool
         seed: Whole
 
+    class ObserveOptions(TypedDict, total=False):
+        """Of `observe`."""
+
+        taxonomy: TaxonomyLike | None
+        threshold: float | None
+        observers: Sequence[str] | None
+        min_conf: float | None
+        labelled_by: str | None
+        part: str | None
+
     class WriteOptions(TypedDict, total=False):
         """Of `write`."""
 
         taxonomy: TaxonomyLike | None
+        observers: Sequence[str] | None
+        min_conf: float | None
+        labelled_by: str | None
+        part: str | None
         threshold: float | None
         deployments: File | None
         timezone: str | None
@@ -521,7 +541,10 @@ def read(
 
 
 _NOT_OF_READERS = ("source", "format", "boxes", "labels", "event_gap", "join_events", "content", "options")
-_NOT_OF_WRITERS = ("predictions", "catalog", "output", "format", "taxonomy", "force", "options")
+_NOT_OF_WRITERS = (
+    *("source", "catalog", "output", "format", "taxonomy", "force", "options"),
+    *("observers", "min_conf", "labelled_by", "part"),
+)
 _PATHS = ("deployments", "metadata")
 """Options of writers, which take no text for a path."""
 
@@ -1605,13 +1628,58 @@ def compare(evaluations: Evaluations) -> Comparison:
 
 
 @checked
+def observe(
+    source: Speaking,
+    catalog: Media | None = None,
+    *,
+    taxonomy: TaxonomyLike | None = None,
+    threshold: float | None = None,
+    observers: Sequence[str] | None = None,
+    min_conf: float | None = None,
+    labelled_by: str | None = None,
+    part: str | None = None,
+) -> Observations:
+    """What people, a model and a detector say of media, as one table, and whose word stands.
+
+    Args:
+        source: predictions; or a catalog, whose labels and boxes speak alone.
+        catalog: that was predicted; None where the predictions know it.
+        taxonomy: what the labels are.
+        threshold: labels of the model below this probability are no answers.
+        observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
+        min_conf: the confidence from which a detector's box counts; None for 0.2.
+        labelled_by: the name of who gave the catalog's labels.
+        part: only this part of the split.
+
+    Raises:
+        UsageError: an option is of what is not there.
+        DataError: nobody says anything, or the predictions are not of this catalog.
+    """
+    from trapline.observations import gather
+
+    predictions, media = _speaking(source, catalog, part)
+    return gather(
+        predictions,
+        media,
+        taxonomy=_taxonomy(taxonomy),
+        observers=observers,
+        min_conf=min_conf,
+        labelled_by=labelled_by,
+    ).observe(threshold)
+
+
+@checked
 def write(
-    predictions: Answers,
-    catalog: Media | None,
-    output: File,
+    source: Speaking,
+    catalog: Media | None = None,
+    output: File | None = None,
     *,
     format: str,
     taxonomy: TaxonomyLike | None = None,
+    observers: Sequence[str] | None = None,
+    min_conf: float | None = None,
+    labelled_by: str | None = None,
+    part: str | None = None,
     threshold: float | None = None,
     deployments: File | None = None,
     timezone: str | None = None,
@@ -1626,14 +1694,21 @@ def write(
     force: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> WriteReport:
-    """Write predictions for another tool, and say what its format cannot carry.
+    """Write what is said of media for another tool, and say what its format cannot carry.
+
+    The labels of people stand above predictions, and both above a detector's boxes.
 
     Args:
-        predictions: of media, boxes or events.
-        catalog: that was predicted; None where the predictions know it.
+        source: predictions of media, boxes or events; or a catalog, whose labels and boxes are written alone.
+        catalog: that was predicted; None where the predictions know it. Of two arguments the second is the
+            output.
         output: the file or folder to write.
         format: the name of a writer (`trapline.formats.WRITERS`).
         taxonomy: what the labels are.
+        observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
+        min_conf: the confidence from which a detector's box counts; None for 0.2.
+        labelled_by: the name of who gave the catalog's labels.
+        part: only this part of the split.
         threshold: labels below this probability are no answers.
         deployments: CSV of deployments: id or location, coordinates, start, end.
         timezone: Camtrap DP: of the cameras' clocks, as Area/City or +01:00.
@@ -1656,14 +1731,19 @@ def write(
     given |= {name: Path(path) for name, path in given.items() if name in _PATHS and isinstance(path, str)}
     from trapline.formats import write as write_format
 
-    refuse_own_input(output, predictions, catalog, taxonomy, deployments, metadata)
-    loaded = as_predictions(predictions)
+    if output is None:
+        output, catalog = _as_output(catalog), None
+    refuse_own_input(output, source, catalog, taxonomy, deployments, metadata)
+    predictions, media = _speaking(source, catalog, part)
     return write_format(
-        loaded,
-        _catalog_of(loaded, catalog),
+        predictions,
+        media,
         Path(output),
         format=format,
         taxonomy=_taxonomy(taxonomy),
+        observers=observers,
+        min_conf=min_conf,
+        labelled_by=labelled_by,
         force=force,
         **given,
     )
@@ -1772,6 +1852,32 @@ def check_package(
         python=sys.executable if python is None else python,
         output=output,
     )
+
+
+def _as_output(output: object) -> File:
+    if not isinstance(output, Path | str):
+        raise UsageError(
+            "output must be a path: of what is to be written, after the catalog if one is given."
+        )
+    return output
+
+
+def _speaking(
+    source: Speaking, catalog: Media | None, part: str | None
+) -> tuple[Predictions | None, Catalog]:
+    """The predictions, if the source is some, and the media; of a part of the split, if one is named."""
+    from trapline.prediction import Predictions, are_predictions
+
+    known = isinstance(source, Predictions) or catalog is not None
+    if known or (isinstance(source, Path | str) and are_predictions(source)):
+        predictions = as_predictions(source)  # type: ignore[arg-type]
+        media = _catalog_of(predictions, catalog)
+    else:
+        predictions, media = None, as_media(source)  # type: ignore[arg-type]
+    if part is not None:
+        media = media.part(part)
+        predictions = None if predictions is None else predictions.narrowed(media)
+    return predictions, media
 
 
 def _catalog_of(predictions: Predictions, catalog: Media | None) -> Catalog:

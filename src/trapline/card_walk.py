@@ -310,7 +310,7 @@ def _figures(
 def _write_page(
     figures: CardFigures, source: Path, folder: Path, doubts: list[str], options: CardOptions
 ) -> Path:
-    from trapline.formats import SURE
+    from trapline.observations import SURE
     from trapline.reports import write_card
 
     return write_card(
@@ -329,7 +329,7 @@ def _write_page(
 
 def _detector_doubts(detector: Detector) -> Iterator[str]:
     """What the detector can tell, and how often it is wrong."""
-    from trapline.formats import SURE
+    from trapline.observations import SURE
 
     name, kinds = detector.path.stem, detector.categories
     if "person" in kinds:

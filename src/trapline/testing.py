@@ -51,6 +51,8 @@ def check_reader(name: str, source: Path, empty: Path, **options: Any) -> Catalo
 def check_writer(name: str, folder: Path, suffix: str = ".csv", **options: Any) -> Path:
     """A writer says what it writes and loses, leaves nothing half done, and replaces nothing unasked.
 
+    A catalog that people labelled is written without predictions too, or refused as what it is not for.
+
     Args:
         name: of the writer.
         folder: an empty folder.
@@ -73,6 +75,13 @@ def check_writer(name: str, folder: Path, suffix: str = ".csv", **options: Any) 
     if writer.into != "shared":
         again = _refuses(lambda: write(predictions, catalog, output, format=name, **options))
         assert again, f"{name} replaces what is there"
+    labelled = catalog.with_table(catalog.table.with_columns(labels=pl.lit([LABELS[0]])))
+    alone = {option: value for option, value in options.items() if option != "threshold"}
+    target = folder / "labelled" / output.name
+    target.parent.mkdir()
+    written: list[int] = []
+    if not _refuses(lambda: written.append(write(None, labelled, target, format=name, **alone).rows)):
+        assert written[0] > 0, f"{name} writes nothing of what people labelled"
     return output
 
 

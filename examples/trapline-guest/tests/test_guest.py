@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+import trapline
 from trapline.metrics import measure
 from trapline.testing import check_backbone, check_metric, check_reader, check_recipe, check_writer
 
@@ -27,6 +28,14 @@ def test_a_photo_with_two_records_has_two_labels(tmp_path: Path) -> None:
 def test_animals_that_are_sure_are_recorded(tmp_path: Path) -> None:
     written = check_writer("record-table", tmp_path, least=0.85)
     assert pl.read_csv(written)["Species"].to_list() == ["fox"]
+
+
+def test_what_people_labelled_is_recorded_without_a_model(tmp_path: Path) -> None:
+    source = tmp_path / "records.csv"
+    source.write_text(TABLE)
+    report = trapline.write(source, tmp_path / "again.csv", format="record-table")
+    assert report.rows == 3
+    assert pl.read_csv(tmp_path / "again.csv")["Species"].to_list() == ["fox", "hare", "hare"]
 
 
 def test_the_recipe_trains_the_tiny_network() -> None:

@@ -117,10 +117,17 @@ ForeignText = Annotated[str | None, BeforeValidator(as_foreign_text)]
 
 @dataclass(frozen=True, kw_only=True)
 class ReadAs(Record):
-    """Which reader read the source, and why it was taken."""
+    """Which reader read the source, and why it was taken.
+
+    Attributes:
+        name: of the reader.
+        why: it was taken, for people.
+        labels_of: `machine` or `all`, where not only what people said was asked for as labels.
+    """
 
     name: str
     why: str
+    labels_of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

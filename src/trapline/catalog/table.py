@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import polars as pl
 
@@ -104,6 +104,8 @@ class Catalog:
     141
     >>> print(catalog.write("photos.parquet").name)
     photos.parquet
+    >>> catalog.write("summary", "labelled.csv").unit    # what people labelled, in any format
+    'rows'
 
     Attributes:
         table: one row a media file, columns as in `SCHEMA` and any more after them.
@@ -235,11 +237,34 @@ class Catalog:
 
         return api.tune(self, recipe, folder, **options)
 
-    def write(self, output: Path | str) -> Path:
-        """Write it as `.parquet`, or its boxes as MegaDetector's `.json`; see `api.write_catalog`."""
+    def observe(self, **options: Unpack[api.ObserveOptions]) -> api.Observations:
+        """What people and a detector say of its media; see `api.observe`."""
         from trapline import api
 
-        return api.write_catalog(self, output)
+        return api.observe(self, **options)
+
+    @overload
+    def write(self, format_or_output: Path | str) -> Path: ...
+    @overload
+    def write(
+        self, format_or_output: str, output: Path | str, **options: Unpack[api.WriteOptions]
+    ) -> api.WriteReport: ...
+    def write(
+        self,
+        format_or_output: Path | str,
+        output: Path | str | None = None,
+        **options: Unpack[api.WriteOptions],
+    ) -> Path | api.WriteReport:
+        """Write its labels and boxes in a format for another tool; see `api.write`.
+
+        With an output alone it is written itself, as `.parquet`, or its boxes as `.json`; see
+        `api.write_catalog`.
+        """
+        from trapline import api
+
+        if output is None:
+            return api.write_catalog(self, format_or_output)
+        return api.write(self, output, format=str(format_or_output), **options)
 
     @checked
     def save(self, path: Path | str) -> Path:

@@ -1,4 +1,4 @@
-"""`trapline write`: predictions in the formats that other tools read."""
+"""`trapline write`: what is said of photos, in the formats that other tools read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, print_json
+from trapline.cli._common import Force, Json, Part, print_json
 
 if TYPE_CHECKING:
     from trapline.formats import WriteReport
@@ -17,13 +17,22 @@ _NAMED = 10
 
 
 def run(
-    predictions: Annotated[Path, typer.Argument(help="The table that `predict` wrote.", show_default=False)],
-    catalog: Annotated[
-        Path, typer.Argument(help="The catalog, or the source, that was predicted.", show_default=False)
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="The table that `predict` wrote; or a catalog, whose labels and boxes are written.",
+            show_default=False,
+        ),
     ],
+    catalog: Annotated[
+        Path | None,
+        typer.Argument(help="The catalog, or the source, that was predicted.", show_default=False),
+    ] = None,
+    *,
     format: Annotated[
         str,
         typer.Option(
+            "-f",
             "--format",
             help="One of: {formats}.",
             show_default=False,
@@ -35,7 +44,17 @@ def run(
     taxonomy: Annotated[
         Path | None, typer.Option(help="What the labels are: a CSV, JSON, SpeciesNet labels, folders.")
     ] = None,
-    *,
+    observers: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose word counts: human, model, detector; again for several. All if none."),
+    ] = None,
+    min_conf: Annotated[
+        float | None, typer.Option(help="Boxes of a detector count from this confidence on.  [0.2]")
+    ] = None,
+    labelled_by: Annotated[
+        str | None, typer.Option(help="The name of who gave the catalog's labels.")
+    ] = None,
+    part: Part = None,
     options: dict[str, Any],
     undo: Annotated[
         bool, typer.Option("--undo", help="Sorted: take away what was made in the output folder.")
@@ -46,7 +65,10 @@ def run(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write PREDICTIONS of the media in CATALOG for another tool, and say what its format cannot carry."""
+    """Write what is said of photos for another tool, and say what its format cannot carry.
+
+    Labels of people stand above predictions, and both above a detector's boxes.
+    """
     from trapline import api
     from trapline.errors import DataError, UsageError
 
@@ -56,7 +78,17 @@ def run(
         _undo(output, json)
         return
     report = api.write(
-        predictions, catalog, output, format=format, taxonomy=taxonomy, force=force, options=options
+        source,
+        output if catalog is None else catalog,
+        None if catalog is None else output,
+        format=format,
+        taxonomy=taxonomy,
+        observers=observers,
+        min_conf=min_conf,
+        labelled_by=labelled_by,
+        part=part,
+        force=force,
+        options=options,
     )
     _show(report, json)
     if strict and report.failed:

@@ -15,7 +15,8 @@ from trapline.catalog import Catalog, DetectedBoxes, FileCheck
 from trapline.evaluation.exploration import Finding
 from trapline.evaluation.findings import find_clock_troubles
 from trapline.evaluation.result_part import ResultPart, SavedResult
-from trapline.formats import INTERVAL, answer_rows, category_name, independent_times
+from trapline.formats import INTERVAL, answer_rows, independent_times
+from trapline.observations import category_name
 from trapline.prediction import Predictions
 
 UNCLASSIFIED, FAILED = "unclassified", "failed"

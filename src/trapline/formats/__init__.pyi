@@ -14,7 +14,6 @@ from .readers import read as read
 from .readers import reader as reader
 from .times import wall_clock as wall_clock
 from .writers import INTERVAL as INTERVAL
-from .writers import SURE as SURE
 from .writers import WRITERS as WRITERS
 from .writers import Job as Job
 from .writers import Writer as Writer
@@ -23,7 +22,6 @@ from .writers import Written as Written
 from .writers import answer_rows as answer_rows
 from .writers import answers_by_boxes as answers_by_boxes
 from .writers import blanks_by_boxes as blanks_by_boxes
-from .writers import category_name as category_name
 from .writers import independent_times as independent_times
 from .writers import undo_sorted as undo_sorted
 from .writers import write as write

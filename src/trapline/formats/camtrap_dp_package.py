@@ -134,7 +134,7 @@ class CamtrapPackage:
         if again:
             raise DataError(
                 f"{self.folder} already has {len(again)} of these {table} (the first is "
-                f"{again[0][_IDS[table]]}): this model's predictions were written to it before."
+                f"{again[0][_IDS[table]]}): they were written to it before. --observers says whose are."
             )
         self.added[table] += rows
 
@@ -222,7 +222,7 @@ def new_descriptor(
     metadata: Mapping[str, Any],
     deployments: Sequence[Deployment],
     taxa: Sequence[Mapping[str, str]],
-    level: str,
+    levels: Sequence[str],
 ) -> dict[str, Any]:
     """The datapackage.json of a new package: what the user said, and what follows from the tables."""
     resources = [
@@ -237,7 +237,7 @@ def new_descriptor(
         }
         for table in TABLES
     ]
-    project = {**metadata["project"], "observationLevel": [level]}
+    project = {**metadata["project"], "observationLevel": list(levels)}
     return {
         "resources": resources,
         "profile": f"{BASE}/camtrap-dp-profile.json",
@@ -254,18 +254,17 @@ def extended_descriptor(
     before: Mapping[str, Any],
     deployments: Sequence[Deployment],
     taxa: Sequence[Mapping[str, str]],
-    level: str,
+    levels: Sequence[str],
     *,
     deployments_added: bool,
 ) -> dict[str, Any]:
     """The datapackage.json of a package on disk after rows were added.
 
-    Taxa and the observation level are added; space and time are reckoned anew only if deployments were added.
+    Taxa and observation levels are added; space and time are reckoned anew only if deployments were added.
     """
     known = {taxon.get("scientificName") for taxon in before.get("taxonomic", [])}
     project = dict(before.get("project", {}))
-    levels = list(project.get("observationLevel", []))
-    project["observationLevel"] = levels if level in levels else [*levels, level]
+    project["observationLevel"] = list(dict.fromkeys([*project.get("observationLevel", []), *levels]))
     after = {
         **before,
         "project": project,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-BY_MACHINE = r"(?i)computer vision|\bcv\b|speciesnet|megadetector|\([0-9a-f]{8,}\)$"
-"""What `identified_by` says where no person did: Wildlife Insights' words, and a model's fingerprint."""
+BY_MACHINE = r"(?i)computer vision|\bcv\b|speciesnet|megadetector|\(([0-9a-f]{8,}|detector)\)$"
+"""What `identified_by` says where no person did: Wildlife Insights' words, and how we write who says so."""
 
 _OF_IMAGES = {"deployment_id", "image_id"}
 _OWN = ("is_blank", "identified_by", "cv_confidence", "number_of_objects", "uncertainty")

@@ -31,6 +31,7 @@ from .table import FIXED as FIXED
 from .table import Level as Level
 from .table import Predictions as Predictions
 from .table import Task as Task
+from .table import are_predictions as are_predictions
 from .table import check_labels as check_labels
 from .table import fixed_columns as fixed_columns
 from .table import probability_columns as probability_columns

@@ -173,6 +173,12 @@ class Predictions:
         """The same without the boxes that the model was not asked about."""
         return replace(self, table=self.table.filter(pl.col("status") != "skipped"))
 
+    def narrowed(self, catalog: Catalog) -> Predictions:
+        """Those of the media, or events, that a catalog has."""
+        key = "event_id" if self.level == "event" else "media_id"
+        known = catalog.table[key].drop_nulls().implode()
+        return replace(self, table=self.table.filter(pl.col(key).is_in(known)), catalog=catalog)
+
     def probabilities(self) -> npt.NDArray[np.float64]:
         """float64 [rows, labels]; NaN where `status` is not `ok`."""
         numbers = self.table[list(self.labels)]  # by name: to `pl.col` a label `*` is every column
@@ -223,6 +229,14 @@ class Predictions:
         from trapline import api
 
         return api.evaluate(catalog, self, output, **options)
+
+    def observe(
+        self, catalog: api.Media | None = None, **options: Unpack[api.ObserveOptions]
+    ) -> api.Observations:
+        """What they, people and a detector say of the media; see `api.observe`."""
+        from trapline import api
+
+        return api.observe(self, catalog, **options)
 
     def write(
         self,
@@ -340,6 +354,17 @@ class Predictions:
                     f"{source}: {where} has {what} ({bad.height:,} such rows). Was the table edited? Correct "
                     "it, or make it anew with `trapline predict`."
                 )
+
+
+def are_predictions(path: Path | str) -> bool:
+    """Whether a file is a table of predictions, by its header."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    try:
+        return "trapline_predictions" in pl.read_parquet_metadata(path)
+    except (OSError, pl.exceptions.PolarsError):
+        return _is_header(path.with_name(path.name + ".json"))
 
 
 def _read_csv(path: Path, header: dict[str, Any]) -> pl.DataFrame:

@@ -74,7 +74,8 @@ def test_a_package_is_valid_by_the_standards_schemas(
         "taxonomic",
     }
     assert required <= set(descriptor)
-    assert descriptor["project"]["observationLevel"] == ["event" if level == "event" else "media"]
+    levels = ["event", "media"] if level == "event" else ["media"]  # of media that are of no event
+    assert descriptor["project"]["observationLevel"] == levels
     assert descriptor["temporal"] == {"start": "2021-02-01", "end": "2021-08-01"}
     assert descriptor["spatial"]["coordinates"][0][0] == [6.25, 46.25]
     for name in TABLES:

@@ -14,7 +14,7 @@ from trapline.formats import WRITERS, write
 
 NAMES = sorted(WRITERS)
 TABLES = ("csv", "parquet")
-SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}
+SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv", "observations": ".csv"}
 EACH_MEDIA = sorted(set(NAMES) - {"summary"})
 
 

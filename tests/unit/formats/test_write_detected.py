@@ -14,8 +14,8 @@ from PIL import Image
 
 from trapline.catalog import Catalog, CatalogFacts, JoinedBoxes
 from trapline.formats import write
-from trapline.formats.writers.detected import SURE
 from trapline.images import CropPolicy
+from trapline.observations import SURE
 from trapline.prediction import PredictionFacts, Predictions
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 from trapline.taxonomy import Taxonomy
@@ -158,7 +158,11 @@ def test_a_photo_of_people_alone_is_no_fox_in_any_table_of_photos(people: Any, t
     names = ((row["image_id"], row["common_name"].lower().replace("red ", "")) for row in images)
     assert gathered(names) == SHOWN
     authors = {row["common_name"]: row["identified_by"] for row in images}
-    assert authors == {"Red fox": "alpine (0123456789abcdef)", "Human": "md_v5a", "Vehicle": "md_v5a"}
+    assert authors == {
+        "Red fox": "alpine (0123456789abcdef)",
+        "Human": "md_v5a (detector)",
+        "Vehicle": "md_v5a (detector)",
+    }
     made.write("coco-camera-traps", tmp_path / "c.json")
     document = json.loads((tmp_path / "c.json").read_text())
     categories = {one["id"]: one["name"] for one in document["categories"]}

@@ -469,7 +469,7 @@ def test_names_as_cameras_and_people_write_them_can_be_sorted_and_tagged(
     )
     names = ["media_id", "event_id", "box", "file_path", "status", "reason", "red_fox", "badger"]
     made = Predictions(table.select(names), ("red_fox", "badger"), "media", "f" * 16, "single-label")
-    assert write(made, catalog, tmp_path / "sorted", format="sorted").rows == 322
+    assert write(made, catalog, tmp_path / "sorted", format="sorted", observers=["model"]).rows == 322
     assert len(files(tmp_path / "sorted" / "red_fox")) == 322
     assert undo_sorted(tmp_path / "sorted") == (322, [])
     assert write(made, catalog, root, format="xmp").rows == 322
@@ -494,7 +494,8 @@ def test_bursts_of_several_species_are_summed_by_event(field: Path, tmp_path: Pa
         pl.col(labels).cast(pl.Float32),
     )
     made = Predictions(table, labels, "event", "f" * 16, "multi-label")
-    report = write(made, catalog, tmp_path / "summary.csv", format="summary", interval=0)
+    alone = {"observers": ["model"]}  # people speak of the single photos of these bursts
+    report = write(made, catalog, tmp_path / "summary.csv", format="summary", interval=0, **alone)
     found = {row["label"]: int(row["media"]) for row in rows(tmp_path / "summary.csv")}
     per_event = catalog.table.group_by("event_id").len()
     elk = truth.filter(pl.col("elk") == 1).join(per_event, on="event_id")["len"].sum()

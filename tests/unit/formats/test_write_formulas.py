@@ -17,7 +17,7 @@ from trapline.formats import WRITERS, write
 from trapline.prediction import Predictions
 
 PAGE = Path(__file__).parents[3] / "docs" / "formats.md"
-EXACT = {"csv", "camtrap-dp", "wildlife-insights"}
+EXACT = {"csv", "observations", "camtrap-dp", "wildlife-insights"}
 """Tables that are joined by their names."""
 NO_TABLES = {"parquet", "megadetector", "speciesnet", "coco-camera-traps", "sorted", "xmp"}
 RUNS = re.compile(r"(^|[;,|\t\r\n])\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")

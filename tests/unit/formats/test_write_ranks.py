@@ -82,7 +82,7 @@ def test_every_format_takes_answers_above_the_labels(name: str, scene: Any, tmp_
     tree = made.taxonomy.for_labels(made.predictions.labels).to_json() | {"rollup": {"promise": 0.9}}
     facts = facts_of(tree, {"kind": 0.0, "class": 0.0})
     said = replace(made.predictions, facts=facts)
-    suffix = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}.get(name, ".json")
+    suffix = SUFFIXES.get(name, ".json")
     output = tmp_path / (f"out{suffix}" if WRITERS[name].into == "file" else "out")
     report = write(said, made.catalog, output, format=name, **made.options.get(name, {}))
     assert report.rows > 0
@@ -97,6 +97,7 @@ def test_every_format_takes_answers_above_the_labels(name: str, scene: Any, tmp_
         assert set(images["species"].to_list()) <= {None, "", "sapiens", "No CV Result"}
 
 
+SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv", "observations": ".csv"}
 KINDS_CSV = """label,class,genus,species,kind
 fox,Mammalia,Vulpes,Vulpes vulpes,animal
 badger,Mammalia,Meles,Meles meles,animal
@@ -115,8 +116,8 @@ def _csv_column(path: Path, media: str, column: str) -> str | None:
 
 def _answer_written(name: str, output: Path, media: str, path: str) -> str | None:
     """What a format says of one photo, as it says it."""
-    if name == "csv":
-        return _csv_column(output, media, "answer")
+    if name in ("csv", "observations"):
+        return _csv_column(output, media, "answer" if name == "csv" else "label")
     if name == "parquet":
         answer: str = pl.read_parquet(output).filter(pl.col("media_id") == media)["answer"].item()
         return answer
@@ -150,7 +151,7 @@ WRITTEN = {
     "camtrap-dp": ("animal label:animal", "human label:human"),
     "megadetector": ("animal (class)", "human"),
     "speciesnet": (ANIMAL, PERSON),
-    "summary": ("animal|empty|human|quad",) * 2,
+    "summary": ("animal|empty|human|quad|unobserved",) * 2,
     "wildlife-insights": ("Animal", "Human"),
 }
 
@@ -173,7 +174,7 @@ def test_a_kind_is_not_written_as_a_finer_label(name: str, scene: Any, tmp_path:
     tree = taxonomy_from_csv(tmp_path / "kinds.csv").to_json() | {"rollup": {"promise": 0.95}}
     facts = facts_of(tree, {"kind": 0.9, "species": 0.95})
     said = Predictions(fixed.hstack(numbers), labels, "media", "f" * 64, "single-label", facts)
-    suffix = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}.get(name, ".json")
+    suffix = SUFFIXES.get(name, ".json")
     output = tmp_path / (f"out{suffix}" if WRITERS[name].into == "file" else "out")
     write(said, made.catalog, output, format=name, **made.options.get(name, {}))
     animal, human = WRITTEN.get(name, ("animal", "human"))

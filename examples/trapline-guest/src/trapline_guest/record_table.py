@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError
 from trapline.plugins import Draft, Job, Written, reader, writer
 
 FORMAT = "record-table"
@@ -62,29 +62,24 @@ def read_record_table(
 
 @writer(
     FORMAT,
-    loses=("probabilities, boxes and events", "photos without a sure animal, and those that failed"),
+    loses=(
+        "probabilities, boxes, events and who says what",
+        "photos without a sure animal, and those that failed",
+    ),
 )
-def write_record_table(job: Job, *, least: float = 0.5) -> Written:
-    """Record table of camtrapR: a row for each photo's most probable species.
+def write_record_table(job: Job, *, least: float | None = None) -> Written:
+    """Record table of camtrapR: a row for each species that people, a model or a detector say of a photo.
 
     Args:
-        job: predictions of media.
-        least: answers less probable than this are left out.
-
-    Raises:
-        UsageError: the predictions are of boxes or events.
+        job: what is said of which media.
+        least: answers of the model less probable than this are left out.
     """
-    if job.predictions.level != "media":
-        raise UsageError("A record table has a row a photo: write predictions of media.")
-    answers = job.predictions.ok.unpivot(
-        job.predictions.labels, index="media_id", variable_name="Species", value_name="probability"
-    )
-    best = answers.sort("probability", descending=True).unique("media_id", keep="first", maintain_order=True)
-    sure = best.filter(pl.col("probability") >= least)
-    animals = [label for label in job.predictions.labels if job.kind(label) == "animal"]
+    rows = job.observe(least).per_media(job.catalog)
+    animals = [label for label in rows["label"].drop_nulls().unique() if job.kind(label) == "animal"]
+    sure = rows.filter(pl.col("label").is_in(animals)).select("media_id", Species="label").unique()
     records = (
         job.catalog.table.join(sure, on="media_id", maintain_order="left")
-        .filter(pl.col("Species").is_in(animals))
+        .sort("media_id", "Species", maintain_order=True)
         .select(
             pl.col("location_id").alias("Station"),
             "Species",
@@ -94,6 +89,6 @@ def write_record_table(job: Job, *, least: float = 0.5) -> Written:
         )
     )
     records.write_csv(job.output)
-    unsure = len(best) - len(sure)
-    notes = [f"{unsure} photos without an answer of at least {least:g} are left out"] if unsure else []
+    unsure = rows.filter(pl.col("status") == "unclassified").height
+    notes = [f"{unsure} photos without a sure answer are left out"] if unsure else []
     return Written(len(records), "records", [], notes, [job.output.name])

@@ -134,7 +134,9 @@ def _read_foreign(source: Path, format: str, options: dict[str, Any]) -> tuple[C
         draft = chosen.function(source, **{name: options[name] for name in options if name not in shared})
         if not isinstance(draft, Draft):
             raise TypeError(f"it gave a {type(draft).__name__} and not a Draft")
-        catalog = finish(draft, common, ReadAs(name=chosen.name, why=why))
+        asked = options.get("classified_by", "human")
+        read_as = ReadAs(name=chosen.name, why=why, labels_of=None if asked == "human" else asked)
+        catalog = finish(draft, common, read_as)
     return catalog, None if catalog.table["camera_time"].is_null().all() else chosen.event_gap
 
 

@@ -11,7 +11,6 @@ from trapline.formats.writers import (  # noqa: F401  they register themselves
     xmp,
 )
 from trapline.formats.writers.box_answers import answer_rows, answers_by_boxes, blanks_by_boxes
-from trapline.formats.writers.detected import SURE, category_name
 from trapline.formats.writers.megadetector import write_boxes
 from trapline.formats.writers.sorted import undo_sorted
 from trapline.formats.writers.summary import INTERVAL, independent_times
@@ -19,7 +18,6 @@ from trapline.formats.writers.writing import WRITERS, Job, Writer, WriteReport, 
 
 __all__ = [
     "INTERVAL",
-    "SURE",
     "WRITERS",
     "Job",
     "WriteReport",
@@ -28,7 +26,6 @@ __all__ = [
     "answer_rows",
     "answers_by_boxes",
     "blanks_by_boxes",
-    "category_name",
     "independent_times",
     "undo_sorted",
     "write",

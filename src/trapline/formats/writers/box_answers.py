@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from trapline.catalog import Catalog, DetectedBoxes
-from trapline.formats.writers.answers import observe_media
-from trapline.formats.writers.detected import category_name, confidence, is_sure
-from trapline.formats.writers.writing import Job
 from trapline.models import blank_column
+from trapline.observations import category_name, confidence, gather, is_sure, media_observations
 from trapline.prediction import PredictionFacts, Predictions, fixed_columns, probability_columns
-from trapline.taxonomy import BLANK, Taxonomy
+from trapline.taxonomy import BLANK
 
 NOT_LOOKED_AT = "no detector was run"
 
@@ -112,17 +109,14 @@ def answer_rows(predictions: Predictions, catalog: Catalog, threshold: float | N
     Raises:
         DataError: the predictions are not of this catalog.
     """
-    tree = predictions.facts.taxonomy
-    taxonomy = None if tree is None else Taxonomy.from_json(tree.as_json(), "The taxonomy of the predictions")
-    known = None if taxonomy is None else taxonomy.for_labels(predictions.labels)
-    job = Job(predictions.without_skipped(), catalog, known, Path())
+    sources = gather(predictions, catalog)
     rows: list[tuple[str, str | None, str | None, float | None, str | None]] = []
-    for entry in observe_media(job, threshold)[0]:
+    for entry in media_observations(sources.observe(threshold), catalog, sources.kind):
         media_id = entry.media["media_id"]
         answers = {answer.label: answer for what in entry.shown for answer in what.answers}
-        rows += [(media_id, name, job.kind(name), one.probability, None) for name, one in answers.items()]
+        rows += [(media_id, name, sources.kind(name), one.probability, None) for name, one in answers.items()]
         if not answers:
-            ranked = [answer.probability for what in entry.shown for answer in what.ranked]
+            ranked = [one.probability for what in entry.shown for one in what.ranked if one.probability]
             failure = next((what.failure for what in entry.shown if what.failure is not None), None)
             rows.append((media_id, None, None, max(ranked, default=None), failure))
     return pl.DataFrame(rows, schema=_ANSWER_ROWS, orient="row")

@@ -20,19 +20,21 @@ from trapline.formats.camtrap_dp_package import (
 from trapline.formats.camtrap_dp_schema import check_row
 from trapline.formats.deployments import Deployment, assign_deployments, read_deployments
 from trapline.formats.writers.answers import (
-    LabelProbability,
-    MediaObservations,
-    Observation,
     author,
     describe_threshold,
     observe_media,
-    observe_rows,
     round_probability,
 )
 from trapline.formats.writers.camtrap_dp_match import find_present, new_names
 from trapline.formats.writers.project_metadata import TEMPLATE, read_camtrap_metadata
 from trapline.formats.writers.writing import Job, Written, writer
 from trapline.formats.zones import format_instant, instant, parse_zone
+from trapline.observations import (
+    LabelProbability,
+    MediaObservations,
+    Observation,
+    event_observations,
+)
 from trapline.taxonomy import Rank
 
 _TYPE_OF_KIND = {
@@ -139,12 +141,12 @@ def write_camtrap_dp(
         for row in rows:
             check_row(table, row, f"the new row of {table}.csv for {next(iter(row.values()))}")
     taxa = _taxa(job, observations)
-    level = "event" if job.predictions.level == "event" else "media"
+    levels = sorted({row["observationLevel"] or "" for row in observations})
     if described is not None:
-        descriptor = new_descriptor(described, known, taxa, level)
+        descriptor = new_descriptor(described, known, taxa, levels)
     else:
         added = bool(package.added["deployments"])
-        descriptor = extended_descriptor(package.descriptor, known, taxa, level, deployments_added=added)
+        descriptor = extended_descriptor(package.descriptor, known, taxa, levels, deployments_added=added)
     files = package.save(descriptor)
     pairs = [(each.observed.media, what) for each in media for what in each.observed.shown]
     flat = sum(what.box is not None and not _box(photo, what) for photo, what in pairs)
@@ -170,7 +172,7 @@ def _refuse_incomplete(
     metadata: Path | None,
 ) -> None:
     missing = []
-    if job.taxonomy is None and any(job.kind(label) == "animal" for label in job.predictions.labels):
+    if job.taxonomy is None and job.unnamed_animals:
         missing.append("--taxonomy: what the labels are called in science (see docs/taxonomy.md)")
     if not package.exists and deployments is None:
         missing.append(
@@ -262,32 +264,48 @@ def _media_row(media: _Media, prefix: str, public: bool) -> Row:
 
 
 def _observations(job: Job, media: Sequence[_Media], threshold: float | None) -> Iterable[Row]:
-    if job.predictions.level == "event":
-        yield from _event_observations(job, media, threshold)
-        return
     for each in media:
         count = 0
+        if each.observed.unobserved and not each.present:
+            yield {
+                **_media_observation(each, f"{each.media_id}-unobserved"),
+                "observationType": "unclassified",
+                "observationComments": "nobody has looked at it",
+            }
         for what in each.observed.shown:
-            for answer in what.answers or (None,):
+            for answer in () if what.of_event else what.answers or (None,):
                 yield {
-                    "observationID": f"{each.media_id}-{job.predictions.model[:8]}-{count}",
-                    "deploymentID": each.deployment.deployment_id,
-                    "mediaID": each.media_id,
-                    "eventID": each.event_id,
-                    "eventStart": format_instant(each.moment),
-                    "eventEnd": format_instant(each.moment),
-                    "observationLevel": "media",
+                    **_media_observation(each, f"{each.media_id}-{_key(what)}-{count}"),
                     **_statement(job, what, answer),
                     **_box(each.observed.media, what),
                 }
                 count += 1
+    yield from _event_observations(job, media, threshold)
+
+
+def _media_observation(each: _Media, name: str) -> Row:
+    return {
+        "observationID": name,
+        "deploymentID": each.deployment.deployment_id,
+        "mediaID": each.media_id,
+        "eventID": each.event_id,
+        "eventStart": format_instant(each.moment),
+        "eventEnd": format_instant(each.moment),
+        "observationLevel": "media",
+    }
+
+
+def _key(what: Observation) -> str:
+    """Who says it, in the id of an observation: the start of a model's fingerprint, or the kind."""
+    kind, _, name = what.observer.partition(":")
+    return name[:8] if kind == "model" else kind
 
 
 def _event_observations(job: Job, media: Sequence[_Media], threshold: float | None) -> Iterable[Row]:
     members: dict[str, list[_Media]] = {}
     for each in media:
         members.setdefault(each.observed.media["event_id"], []).append(each)
-    for what in observe_rows(job, threshold):
+    for what in event_observations(job.observe(threshold)):
         own = members.get(what.event_id or "", [])
         if not own:
             continue  # all its media have no instant: they are counted as left out
@@ -296,7 +314,7 @@ def _event_observations(job: Job, media: Sequence[_Media], threshold: float | No
             raise DataError(f"The event {what.event_id!r} has media of {len(homes)} deployments.")
         for count, answer in enumerate(what.answers or (None,)):
             yield {
-                "observationID": f"event-{own[0].event_id}-{job.predictions.model[:8]}-{count}",
+                "observationID": f"event-{own[0].event_id}-{_key(what)}-{count}",
                 "deploymentID": homes.copy().pop(),
                 "eventID": own[0].event_id,
                 "eventStart": format_instant(min(each.moment for each in own)),
@@ -310,15 +328,17 @@ def _statement(job: Job, what: Observation, answer: LabelProbability | None) -> 
     """Who says what, how surely."""
     if what.failure is not None:
         return {"observationType": "unclassified", "observationComments": f"not classified: {what.failure}"}
-    stated: dict[str, str | None] = {"classificationMethod": "machine", "classifiedBy": author(job, what)}
+    method = "human" if what.by_human else None if what.observer == "unknown" else "machine"
+    stated: dict[str, str | None] = {"classificationMethod": method, "classifiedBy": author(job, what)}
     if answer is None:
         top = what.ranked[0]
         comment = f"below the threshold; most probable: {top.label} ({round_probability(top.probability)})"
         return stated | {"observationType": "unknown", "observationComments": comment}
+    probability = None if answer.probability is None else f"{round_probability(answer.probability):.5f}"
     return stated | {
         "observationType": _TYPE_OF_KIND[job.kind(answer.label)],
         "scientificName": job.scientific_name(answer.label),
-        "classificationProbability": f"{round_probability(answer.probability):.5f}",
+        "classificationProbability": probability,
         "observationTags": f"label:{answer.label}",
         "observationComments": what.remark,
     }

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trapline.formats.writers.answers import (
-    MediaObservations,
+    authors,
     describe_spread,
     describe_threshold,
     observe_media,
     round_probability,
 )
 from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.observations import MediaObservations
 
 EMPTY_ID = 0
 
@@ -33,7 +34,8 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     Every photo's width and height, as it stands upright, is read from its file; a photo whose file cannot be
     read has neither, and predictions of boxes lose their box there. Predictions of events are marked as
     `sequence_level_annotation`. A failed photo is `corrupt` and has no annotation; one where no label passes
-    has none either.
+    has none either. A person's answer has no `score`, and `observer` says whose an answer is that is not the
+    model's.
 
     Args:
         job: what is to be written.
@@ -52,7 +54,7 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     document = {
         "info": {
             "version": "1.0",
-            "description": f"Predictions of {job.classifier} for {job.catalog.source}",
+            "description": f"{_whose(job, entries)} for {job.catalog.source}",
         },
         "images": images,
         "categories": categories,
@@ -71,6 +73,11 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     notes += [f"'{label}' is called 'empty' (category 0)" for label in sorted(blank - {"empty"})]
     notes.append(f"{len(annotations)} annotations")
     return Written(len(images), "images", lost, notes, [job.output.name])
+
+
+def _whose(job: Job, entries: Sequence[MediaObservations]) -> str:
+    who = authors(job, entries)
+    return f"Predictions of {who}" if who == job.classifier else f"Observations of {who}"
 
 
 def _category_ids(job: Job) -> dict[str, int]:
@@ -130,7 +137,7 @@ def _image(
 def _annotations(
     job: Job, entry: MediaObservations, ids: Mapping[str, int], sizes: Mapping[str, tuple[int, int] | None]
 ) -> list[dict[str, Any]]:
-    media = entry.media["media_id"]
+    media, model = entry.media["media_id"], job.predicted and f"model:{job.predicted.model}"
     annotations: list[dict[str, Any]] = []
     for what in entry.shown:
         for answer in what.answers:
@@ -138,8 +145,9 @@ def _annotations(
                 "id": f"{media}#{len(annotations)}",
                 "image_id": media,
                 "category_id": ids[answer.label],
-                "score": round_probability(answer.probability),
-                "sequence_level_annotation": job.predictions.level == "event",
+                **({} if what.by_human else {"score": round_probability(answer.probability)}),
+                "sequence_level_annotation": what.of_event,
+                **({} if what.observer == model else {"observer": what.observer}),
             }
             size = sizes.get(media)
             if what.box is not None and size is not None:

@@ -10,21 +10,29 @@ from typing import Any
 from trapline.catalog import Catalog, DetectedBoxes
 from trapline.errors import DataError
 from trapline.formats.writers.answers import (
-    LabelProbability,
-    MediaObservations,
-    Observation,
+    describe_certain,
     describe_spread,
     describe_threshold,
     observe_media,
-    resolve_threshold,
     round_probability,
 )
-from trapline.formats.writers.detected import CATEGORIES, category_name, confidence, kind_of
 from trapline.formats.writers.speciesnet import speciesnet_label
 from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.observations import (
+    CATEGORIES,
+    LabelProbability,
+    MediaObservations,
+    Observation,
+    category_name,
+    confidence,
+    kind_of,
+)
 
 FORMAT_VERSION = "1.6"
 UNKNOWN = "unknown"
+UNSEEN = "nobody has looked at it"
+"""What stands as the failure of a photo about which nobody says anything: it must not look empty."""
+
 _CATEGORY_OF_KIND = {"animal": "animal", "human": "person", "vehicle": "vehicle"}
 
 
@@ -53,10 +61,12 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     names, renamed = _class_names(job, categories)
     ids = {label: str(index) for index, label in enumerate(job.classes, 1)}
     number = {name: key for key, name in categories.items()}
-    limit = resolve_threshold(job, threshold)
+    limit = job.limit(threshold)
     images = [_image(job, entry, number, ids, limit) for entry in entries]
+    people = [what for entry in entries for what in entry.shown if what.by_human]
+    named = [what for what in people if job.kind(what.answers[0].label) != "blank"]
     document: dict[str, Any] = {
-        "info": _info(job),
+        "info": _info(job, entries),
         "detection_categories": categories,
         "classification_categories": {ids[label]: names[label] for label in ids},
     }
@@ -78,16 +88,20 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     full = sum(any(d["bbox"] == [0, 0, 1, 1] for d in image["detections"] or ()) for image in images)
     if full:
         notes.append(f"{full} images carry a detection of the full frame: they have no box of their answer")
-    return Written(len(images), "images", [], notes, [job.output.name])
+    return Written(len(images), "images", describe_certain(named), notes, [job.output.name])
 
 
-def _info(job: Job) -> dict[str, Any]:
-    return {
-        "format_version": FORMAT_VERSION,
-        "detector": job.detector or "unknown",
-        "classifier": job.classifier,
-        "classifier_metadata": {"trapline": job.predictions.facts.as_json()},
-    }
+def _info(job: Job, entries: Sequence[MediaObservations]) -> dict[str, Any]:
+    info = {"format_version": FORMAT_VERSION, "detector": job.detector or "unknown"}
+    who = [job.classifier] if job.classifier else []
+    if any(what.by_human for entry in entries for what in entry.observations):
+        who.append(job.labelled_by or "people")
+    model = {} if job.predicted is None else {"trapline": job.predicted.facts.as_json()}
+    return (
+        info
+        | ({"classifier": " and ".join(who)} if who else {})
+        | ({"classifier_metadata": model} if model else {})
+    )
 
 
 def _detection_categories(entries: Sequence[MediaObservations]) -> dict[str, str]:
@@ -109,8 +123,8 @@ def _image(
     media = entry.media
     image: dict[str, Any] = {"file": media["file_path"]}
     failures = [what.failure for what in entry.observations if what.failure is not None]
-    if len(failures) == len(entry.observations):
-        image |= {"failure": failures[0], "detections": None}
+    if (len(failures) == len(entry.observations) and entry.media["boxes"] is None) or entry.failed:
+        image |= {"failure": next(iter(failures), UNSEEN), "detections": None}
     else:
         image["detections"] = _detections(job, entry, number, ids, limit)
     if media["camera_time"] is not None:
@@ -125,7 +139,7 @@ def _detections(
 ) -> list[dict[str, Any]]:
     boxes = entry.media["boxes"] or []
     by_box = {what.box: what for what in entry.observations if what.box is not None and not what.by_detector}
-    whole = next((what for what in entry.observations if what.box is None), None)
+    whole = next((what for what in entry.observations if what.box is None and not what.by_detector), None)
     if not boxes:
         return [] if whole is None else _full_frame(job, whole, number, ids, limit)
     fitting = _fitting_boxes(job, boxes, whole)
@@ -180,7 +194,9 @@ def _full_frame(
 def _classifications(what: Observation | None, ids: Mapping[str, str], limit: float) -> list[list[Any]]:
     if what is None or not what.answers:
         return []
-    kept = [answer for answer in what.ranked if answer.probability >= limit or answer in what.answers]
+    kept = [
+        answer for answer in what.ranked if (answer.probability or 1.0) >= limit or answer in what.answers
+    ]
     return [[ids[answer.label], round_probability(answer.probability)] for answer in kept]
 
 

@@ -24,6 +24,7 @@ from trapline.formats.sorting_record import (
 from trapline.formats.writers.answers import (
     FAILED,
     UNCLASSIFIED,
+    UNOBSERVED,
     describe_spread,
     describe_threshold,
     folders_of,
@@ -48,7 +49,8 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     """Photos in a folder a label, as links or copies that can be undone.
 
     Below its label a photo keeps its path. A photo with several answers is in several folders; one where no
-    label passes is in `unclassified`, one that failed in `failed`. The originals are never moved or
+    label passes is in `unclassified`, one that failed in `failed`, one about which nobody says anything in
+    `unobserved`. The originals are never moved or
     changed. `trapline-sorted.json` names all that is made, before it is made; `undo_sorted` takes exactly
     that away. Photos that people move from one label's folder to another are their corrections:
     `trapline catalog CATALOG --labels FOLDER` puts them on the catalog's media.
@@ -69,7 +71,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
     entries, notes = observe_media(job, threshold)
     called, renamed = tell_names_apart(job.names)
-    folders = _folder_names([*called.values(), UNCLASSIFIED, FAILED])
+    folders = _folder_names([*called.values(), UNCLASSIFIED, FAILED, UNOBSERVED])
     targets = [
         (entry.media["file_path"], f"{folders[label]}/{entry.media['file_path']}")
         for entry in entries
@@ -147,7 +149,7 @@ def _make(
         {
             "root": as_text(job.catalog.root.as_posix()),
             "mode": mode,
-            "labels": {**labels, UNCLASSIFIED: None, FAILED: None},
+            "labels": {**labels, UNCLASSIFIED: None, FAILED: None, UNOBSERVED: None},
         },
     )
     after.save()

@@ -6,15 +6,15 @@ import json
 from typing import Any, Literal
 
 from trapline.formats.writers.answers import (
-    MediaObservations,
-    Observation,
+    authors,
+    describe_certain,
     describe_spread,
     describe_threshold,
     observe_media,
     round_probability,
 )
-from trapline.formats.writers.detected import category_name, confidence
 from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.observations import MediaObservations, Observation, category_name, confidence
 from trapline.taxonomy import RANKS, plain
 
 NO_RESULT = ";".join(["f2efdae9-efb8-48fb-8a91-eccf79ab4ffb", *["no cv result"] * 6])
@@ -88,7 +88,7 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
         UsageError: an unknown layout.
     """
     entries, notes = observe_media(job, threshold)
-    lost = []
+    lost = describe_certain(what for entry in entries for what in entry.shown)
     shape = _entry if layout == "photo" else _entry_by_detection
     predictions = [shape(job, entry) for entry in entries]
     several = sum(len(entry.shown) > 1 for entry in entries)
@@ -97,7 +97,7 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
     unsought = sum(entry.media["boxes"] is None for entry in entries)
     if unsought and layout == "detection":
         lost.append(f"that no detector was run on {unsought} photos: they look as if it had found nothing")
-    without = [label for label in job.predictions.labels if speciesnet_label(job, label).startswith(";")]
+    without = [label for label in job.classes if speciesnet_label(job, label).startswith(";")]
     if without:
         lost.append(f"labels without SpeciesNet's uuid (the taxonomy gives none): {', '.join(without)}")
     unclassified = sum(entry.unclassified for entry in entries)
@@ -112,7 +112,7 @@ def write_speciesnet(job: Job, *, threshold: float | None = None, layout: Layout
 def _entry(job: Job, entry: MediaObservations) -> dict[str, Any]:
     document: dict[str, Any] = {"filepath": entry.media["file_path"]}
     good = [what for what in entry.shown if what.failure is None]
-    if not good:
+    if entry.failed:
         document["failures"] = ["CLASSIFIER"]
     boxes = entry.media["boxes"]
     if boxes is not None:
@@ -121,11 +121,10 @@ def _entry(job: Job, entry: MediaObservations) -> dict[str, Any]:
     if good:
         best = max(good, key=_certainty)
         answer = _answer(job, best)
-        if not best.by_detector:
+        if not (best.by_detector or best.by_human):
             document["classifications"] = _rank(job, best)
         document |= {f"prediction{tail}": answer[key] for tail, key in _PREDICTION_KEYS.items()}
-    document["model_version"] = job.classifier
-    return document
+    return document | _version(job, entry)
 
 
 def _entry_by_detection(job: Job, entry: MediaObservations) -> dict[str, Any]:
@@ -142,11 +141,16 @@ def _entry_by_detection(job: Job, entry: MediaObservations) -> dict[str, Any]:
             detections.append(detection | (_classify(job, by_box[index]) if index in by_box else {}))
     if detections or entry.media["boxes"] is not None:
         document["detections"] = detections
-    return document | {"model_version": job.classifier}
+    return document | _version(job, entry)
+
+
+def _version(job: Job, entry: MediaObservations) -> dict[str, str]:
+    """Who says it, where anybody does."""
+    return {} if entry.unobserved else {"model_version": authors(job, [entry])}
 
 
 def _classify(job: Job, what: Observation) -> dict[str, Any]:
-    raw = {} if what.by_detector else {"raw_classifications": _rank(job, what)}
+    raw = {} if what.by_detector or what.by_human else {"raw_classifications": _rank(job, what)}
     return raw | {"processed_classification": _answer(job, what)}
 
 
@@ -161,12 +165,12 @@ def _answer(job: Job, what: Observation) -> dict[str, Any]:
     return {
         "class": speciesnet_label(job, what.answers[0].label) if what.answers else NO_RESULT,
         "score": round_probability(what.ranked[0].probability),
-        "source": "detector" if what.by_detector else "classifier",
+        "source": "detector" if what.by_detector else "human" if what.by_human else "classifier",
     }
 
 
 def _certainty(what: Observation) -> tuple[bool, bool, float]:
-    return bool(what.answers), not what.by_detector, what.ranked[0].probability
+    return bool(what.answers), not what.by_detector, what.ranked[0].probability or 1.0
 
 
 def _detection(box: dict[str, Any]) -> dict[str, Any] | None:

@@ -50,7 +50,7 @@ class _Count:
     "summary",
     endings=(".csv", ".xlsx"),
     loses=(
-        "single photos and their probabilities",
+        "single photos, their probabilities and who says what",
         "how many animals a photo shows: media and events are counted, not individuals",
     ),
 )
@@ -59,9 +59,10 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
 
     An event of a label at a location is independent if at least `interval` minutes lie between it and the
     independent event before it (camtrapR's `lastIndependentRecord`). Media without a time are counted as
-    media, never as events; no events are counted of media without a location. Rows `unclassified` and
-    `failed` keep the sums whole, and a label of such a name is told apart. In a CSV, names that a
-    spreadsheet would run as formulas get an apostrophe before them; in a workbook they are text.
+    media, never as events; no events are counted of media without a location. Rows `unclassified`,
+    `failed` and `unobserved` (nobody says anything) keep the sums whole, and a label of such a name is told
+    apart. In a CSV, names that a spreadsheet would run as formulas get an apostrophe before them; in a
+    workbook they are text.
 
     Args:
         job: what is to be written.

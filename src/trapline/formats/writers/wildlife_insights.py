@@ -12,19 +12,16 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.camtrap_dp_package import Row, csv_bytes
 from trapline.formats.deployments import Deployment, assign_deployments, read_deployments
 from trapline.formats.writers.answers import (
-    LabelProbability,
-    MediaObservations,
-    Observation,
     author,
     describe_spread,
     describe_threshold,
     observe_media,
     round_probability,
 )
-from trapline.formats.writers.detected import is_sure, kind_of
 from trapline.formats.writers.project_metadata import read_metadata
 from trapline.formats.writers.speciesnet import NO_RESULT, speciesnet_label
 from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.observations import LabelProbability, MediaObservations, Observation, is_sure, kind_of
 
 PROJECTS = (
     "project_id",
@@ -113,6 +110,9 @@ IMAGES = (
     "markings",
 )
 _REQUIRED = ("project_id", "project_name")
+_DETECTOR = " (detector)"
+"""Behind the name of one in `identified_by`, which has no other field for what is no person."""
+
 _CAMERA_NAMES = ("camera_id", "cameraID", "camera")
 
 
@@ -174,8 +174,8 @@ def write_wildlife_insights(
         }
         images += [
             {**start, **_identify(job, what, a), "number_of_objects": _count_objects(job, entry, what, a)}
-            for what in entry.shown
-            for a in what.answers or (None,)
+            for what in entry.shown or (None,)
+            for a in (what.answers if what else ()) or (None,)
         ]
     tables: dict[str, tuple[Sequence[str], Sequence[Row]]] = {
         "projects.csv": (PROJECTS, [project]),
@@ -202,7 +202,7 @@ def write_wildlife_insights(
 
 def _refuse_incomplete(job: Job, deployments: Path | None, metadata: Path | None) -> None:
     missing = []
-    if job.taxonomy is None:
+    if job.taxonomy is None and job.unnamed_animals:
         missing.append("--taxonomy: what the labels are called in science (see docs/taxonomy.md)")
     if deployments is None:
         missing.append("--deployments: a CSV with deployment_id, latitude, longitude, start, end, camera_id")
@@ -294,16 +294,18 @@ def _deployment_row(deployment: Deployment, project: str) -> Row:
     }
 
 
-def _identify(job: Job, what: Observation, answer: LabelProbability | None) -> Row:
+def _identify(job: Job, what: Observation | None, answer: LabelProbability | None) -> Row:
     label = NO_RESULT if answer is None else speciesnet_label(job, answer.label)
     uuid, class_, order, family, genus, species, common = label.split(";")
     no_result = "No CV Result"  # as Wildlife Insights writes it
     names = [name.capitalize() for name in (class_, order, family, genus)]
     if answer is None:
         names = [no_result] * 4
-    remark = what.failure if answer is None else f"probability {round_probability(answer.probability):.5f}"
+    remark = "nobody has looked at it" if what is None else what.failure
+    if answer is not None and answer.probability is not None:
+        remark = f"probability {round_probability(answer.probability):.5f}"
     return {
-        "identified_by": author(job, what),
+        "identified_by": None if what is None else f"{author(job, what) or ''}{_DETECTOR * what.by_detector}",
         "wi_taxon_id": uuid,
         **dict(zip(("class", "order", "family", "genus"), names, strict=True)),
         "species": species if answer is not None else no_result,
@@ -313,10 +315,10 @@ def _identify(job: Job, what: Observation, answer: LabelProbability | None) -> R
 
 
 def _count_objects(
-    job: Job, entry: MediaObservations, what: Observation, answer: LabelProbability | None
+    job: Job, entry: MediaObservations, what: Observation | None, answer: LabelProbability | None
 ) -> str | None:
     """How many objects an answer is about, as far as it is known; see `write_wildlife_insights`."""
-    if answer is None:
+    if answer is None or what is None:
         return None
     kind = job.kind(answer.label)
     if kind == "blank":
@@ -324,4 +326,4 @@ def _count_objects(
     if what.box is not None or sum(job.kind(label) == kind for label in entry.labels) > 1:
         return "1"
     boxes = entry.media["boxes"] or ()
-    return str(max(1, sum(is_sure(box) and kind_of(box) == kind for box in boxes)))
+    return str(max(1, sum(is_sure(box, job.min_conf) and kind_of(box) == kind for box in boxes)))

@@ -4,133 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from trapline.catalog import Catalog, as_listed, describe_impossible_times
 from trapline.errors import UsageError
-from trapline.formats.writers.detected import is_sure, kind_of
+from trapline.observations import Sources, gather
 from trapline.options import Option, check_options, options_of
-from trapline.prediction import Predictions, Ranks
+from trapline.prediction import Predictions
 from trapline.registry import Registry
 from trapline.storage import replace_whole
-from trapline.taxonomy import KINDS, Kind, Label, Taxonomy, default_kind, plain
-
-_ALL_ALIKE: tuple[Kind, ...] = ("blank", "human", "vehicle")
-"""Kinds whose only label means the whole kind, whatever it is called ("hunter")."""
+from trapline.taxonomy import Taxonomy
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be written, and where.
+@dataclass(frozen=True, kw_only=True)
+class Job(Sources):
+    """What is to be written, and where: what people, a model and a detector say of the media of a catalog.
+
+    `observe(threshold)` is all of it, as one table; `predictions` refuses a catalog alone.
 
     Attributes:
-        predictions: what the model said.
-        catalog: the media that it said it of.
-        taxonomy: has exactly the labels of the predictions; None if none was given.
         output: the file or folder to write.
         force: what exists at the output may be replaced.
     """
 
-    predictions: Predictions
-    catalog: Catalog
-    taxonomy: Taxonomy | None
     output: Path
     force: bool = False
-
-    @property
-    def classifier(self) -> str:
-        """The model's name and fingerprint: who says so."""
-        name = self.predictions.facts.model_name or "Trapline model"
-        return f"{name} ({self.predictions.model})"
-
-    @property
-    def detector(self) -> str | None:
-        """What found the boxes of the catalog, where it is known."""
-        boxes = self.catalog.facts.boxes
-        return None if boxes is None else boxes.detector or None
-
-    def label(self, name: str) -> Label:
-        """What a label, or a rolled-up answer, stands for; without a taxonomy its name decides."""
-        if self.taxonomy is None:
-            return Label(name, default_kind(name) or "animal")
-        if name in self.taxonomy.labels:
-            return self.taxonomy.labels[name]
-        for kind in KINDS:
-            if name == kind:
-                return Label(name, kind)
-        return self.taxonomy.for_labels([name]).labels[name]
-
-    @cached_property
-    def rolled_up(self) -> Sequence[tuple[str | None, float]] | None:
-        """The answer and its probability in each row, of a model of taxa; None of other models.
-
-        The answer is called what a label is where that says the same (see `_labels_that_say`).
-        """
-        ranks = Ranks.of_facts(self.predictions.labels, self.predictions.facts)
-        if ranks is None:
-            return None
-        ranked = ranks.answers(self.predictions.probabilities())
-        named = _labels_that_say(ranks.taxonomy, self.predictions.labels)
-        answers = [None if name is None else named.get(name, name) for name in ranked.answers]
-        return list(zip(answers, ranked.probabilities.tolist(), strict=True))
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """What the model's answers may be called: the labels, then those rolled-up answers that are none."""
-        extra = {name for name, _ in self.rolled_up or () if name is not None}
-        return (*self.predictions.labels, *sorted(extra - set(self.predictions.labels)))
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """What an answer may be called: the model's classes, then people and vehicles of the detector."""
-        extra = {self.detected_name(kind) for kind in self.detected_kinds}
-        return (*self.classes, *sorted(extra - set(self.classes)))
-
-    @cached_property
-    def detected_kinds(self) -> frozenset[Kind]:
-        """The kinds but animals that the detector is sure to have found; none but in predictions of boxes."""
-        if self.predictions.level != "box":
-            return frozenset()
-        boxes_of_media = (box for boxes in self.catalog.table["boxes"].to_list() for box in boxes or ())
-        kinds = {kind_of(box) for box in boxes_of_media if is_sure(box)}
-        return frozenset(kind for kind in kinds if kind is not None and kind != "animal")
-
-    def detected_name(self, kind: Kind) -> str:
-        """What the detector's people or vehicles are called: like the one label of the kind, else like it."""
-        labels = [label for label in self.predictions.labels if self.kind(label) == kind]
-        alike = [label for label in labels if plain(label) == kind]
-        return (alike or labels)[0] if alike or len(labels) == 1 else kind
-
-    def kind(self, name: str) -> Kind:
-        """The kind of a label; without a taxonomy anything that is not `blank`, … is an animal."""
-        return self.label(name).kind
-
-    def scientific_name(self, name: str) -> str | None:
-        """The taxon of a label or answer, where there is a taxonomy and it has one."""
-        return None if self.taxonomy is None else self.label(name).taxon
-
-
-def _labels_that_say(taxonomy: Taxonomy, names: Sequence[str]) -> dict[str, str]:
-    """Taxon or kind → the label that says neither less nor more than it.
-
-    Of a kind that is a label without a taxon called like it ("empty"), or the kind's only label; the only
-    label of an animal without a taxon ("unknown bird") still says more than `animal`.
-    """
-    label_of: dict[str, str] = {}
-    for name in reversed(names):
-        if (taxon := taxonomy.labels[name].taxon) is not None:
-            label_of[taxon] = name
-    for kind in KINDS:
-        own = [name for name in names if taxonomy.kind(name) == kind]
-        alike = [name for name in own if kind in (plain(name), default_kind(name))]
-        only = own if len(own) == 1 and kind in _ALL_ALIKE else []
-        for name in [*alike, *only][:1]:
-            if taxonomy.labels[name].taxon is None:
-                label_of[kind] = name
-    return label_of
 
 
 @dataclass(frozen=True)
@@ -222,6 +122,7 @@ def writer(
         UsageError: the name is taken, or the function is no writer; what is expected is said.
     """
     taken = {"predictions", "catalog", "output", "format", "taxonomy", "force"}
+    taken |= {"observers", "min_conf", "labelled_by"}
 
     def register(function: WriteFunction) -> WriteFunction:
         own = options_of(function, f"writer '{name}'", "job", taken)
@@ -236,24 +137,30 @@ def writer(
 
 
 def write(
-    predictions: Predictions,
+    predictions: Predictions | None,
     catalog: Catalog,
     output: Path | str,
     *,
     format: str,
     taxonomy: Taxonomy | None = None,
+    observers: Sequence[str] | None = None,
+    min_conf: float | None = None,
+    labelled_by: str | None = None,
     force: bool = False,
     **options: Any,
 ) -> WriteReport:
-    """Write predictions in a format that other tools read.
+    """Write what is said of media in a format that other tools read.
 
     Args:
-        predictions: what a model said, of media, boxes or events.
-        catalog: the catalog that it was said of; it knows locations, times and boxes.
+        predictions: what a model said, of media, boxes or events; None for what the catalog says alone.
+        catalog: the catalog that it was said of; it knows locations, times, labels and boxes.
         output: the file, or for some formats the folder, to write.
         format: the name of a writer in `WRITERS`.
         taxonomy: what the labels stand for; looked up by name; None for what the predictions of a model of
             taxa say themselves. Some formats cannot do without.
+        observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
+        min_conf: the confidence from which a detector's box counts; None for 0.2.
+        labelled_by: the name of who gave the catalog's labels.
         force: replace what exists at `output`.
         **options: the writer's own (`threshold`, …).
 
@@ -276,11 +183,16 @@ def write(
         )
     if chosen.into == "file" and output.is_dir():
         raise UsageError(f"{output} is a folder; the format {chosen.name} is one file.")
-    tree = predictions.facts.taxonomy
-    if taxonomy is None and tree is not None:
-        taxonomy = Taxonomy.from_json(tree.as_json(), "The taxonomy of the predictions")
-    known = None if taxonomy is None else taxonomy.for_labels(predictions.labels)
-    job = Job(predictions.without_skipped(), catalog, known, output, force)
+    sources = gather(
+        predictions,
+        catalog,
+        taxonomy=taxonomy,
+        observers=observers,
+        min_conf=min_conf,
+        labelled_by=labelled_by,
+    )
+    parts = {one.name: getattr(sources, one.name) for one in fields(sources)}
+    job = Job(**parts, output=output, force=force)
     with WRITERS.naming_guests(chosen.name):
         done = chosen.function(job, **options)
         if not isinstance(done, Written):

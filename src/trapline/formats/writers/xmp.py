@@ -19,12 +19,13 @@ from trapline.errors import DataError, UsageError
 from trapline.formats.exiftool import IPTC_KEYWORDS, Tags, add_tags, find_exiftool, read_keywords
 from trapline.formats.keywords import TOP_KEYWORD
 from trapline.formats.writers.answers import (
-    MediaObservations,
     describe_spread,
     describe_threshold,
     observe_media,
+    state_of,
 )
 from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.observations import MediaObservations
 
 CREATOR = "Trapline"
 BEFORE = "before"
@@ -56,7 +57,7 @@ _COPIES_AT_ONCE = 20
     "xmp",
     into="shared",
     loses=(
-        "probabilities, and all labels but the answers",
+        "probabilities, who says what, and all labels but the answers",
         "boxes, locations, times, events: only keywords are written",
     ),
 )
@@ -67,7 +68,7 @@ def write_xmp(
 
     Keywords are the labels (`dc:subject`), and as a hierarchy `Trapline|species|<label>`
     (`lr:hierarchicalSubject`, `digiKam:TagsList`); `Trapline|unclassified` where no label passes,
-    `Trapline|failed` where the photo failed.
+    `Trapline|failed` where the photo failed, `Trapline|unobserved` where nobody says anything.
     With a taxonomy the scientific name is a keyword as well, below `Trapline|taxon`, under its whole path.
     Copies have them as IPTC keywords too, beside those that the photo had; nothing else in them changes. What
     a person had called as the model does is told from it by `Trapline|before|<keyword>`.
@@ -276,7 +277,7 @@ def _subjects(job: Job, entry: MediaObservations) -> list[str]:
 def _hierarchy(job: Job, entry: MediaObservations) -> list[str]:
     labels = entry.labels
     if not labels:
-        return [f"{TOP_KEYWORD}|{'failed' if entry.failed else 'unclassified'}"]
+        return [f"{TOP_KEYWORD}|{state_of(entry)}"]
     keywords = [f"{TOP_KEYWORD}|species|{_level(label)}" for label in labels]
     if job.taxonomy is not None:
         paths = [job.taxonomy.path(label) for label in labels if job.scientific_name(label) is not None]

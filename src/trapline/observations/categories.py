@@ -31,6 +31,6 @@ def confidence(box: Mapping[str, Any]) -> float:
     return 1.0 if box["conf"] is None else float(box["conf"])
 
 
-def is_sure(box: Mapping[str, Any]) -> bool:
+def is_sure(box: Mapping[str, Any], min_conf: float = SURE) -> bool:
     """The box counts: the detector is sure enough, and it has an area."""
-    return confidence(box) >= SURE and box["width"] > 0 and box["height"] > 0
+    return confidence(box) >= min_conf and box["width"] > 0 and box["height"] > 0
