@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -15,7 +16,7 @@ from trapline.taxonomy import Kind
 
 _COLUMNS = (
     *("media_id", "event_id", "box", "observer", "status", "reason"),
-    *("label", "probability", "alternatives", "_event"),
+    *("label", "probability", "_labels", "_probabilities", "_event"),
 )
 
 
@@ -38,7 +39,7 @@ class Observation:
         failure: why nothing is said; None where something is.
         remark: what was odd.
         answers: the labels that pass the threshold, most probable first; none where nothing passes.
-        ranked: the most probable labels of a model, whatever the threshold; of others the answers.
+        alternatives: the most probable labels of a model, whatever the threshold, and their probabilities.
         of_event: it is said of the event as a whole.
     """
 
@@ -48,8 +49,13 @@ class Observation:
     failure: str | None
     remark: str | None
     answers: tuple[LabelProbability, ...]
-    ranked: tuple[LabelProbability, ...]
+    alternatives: tuple[Sequence[str], Sequence[float]]
     of_event: bool = False
+
+    @cached_property
+    def ranked(self) -> tuple[LabelProbability, ...]:
+        """The most probable labels of a model, whatever the threshold; of others the answers."""
+        return tuple(map(LabelProbability, *self.alternatives)) or self.answers
 
     @property
     def unclassified(self) -> bool:
@@ -130,7 +136,12 @@ def event_observations(observations: Observations) -> list[Observation]:
 
 def _observations(table: pl.DataFrame) -> Iterator[tuple[str | None, Observation | None]]:
     """The media and what is said of it; None where nobody says anything."""
-    marked = table.with_columns(_event=pl.col("file_path").is_null())
+    element, others = pl.element().struct, pl.col("alternatives").list
+    marked = table.with_columns(
+        _event=pl.col("file_path").is_null(),
+        _labels=others.eval(element.field("label")),
+        _probabilities=others.eval(element.field("probability")),
+    )
     rows = marked.select(*_COLUMNS).iter_rows()
     for key, group in groupby(rows, key=lambda row: row[:5]):
         media, event, box, observer, status = key
@@ -139,10 +150,9 @@ def _observations(table: pl.DataFrame) -> Iterator[tuple[str | None, Observation
             continue
         answers = []
         for row in group:
-            *_, reason, label, probability, alternatives, of_event = row
+            *_, reason, label, probability, labels, probabilities, of_event = row
             if label is not None:
                 answers.append(LabelProbability(label, probability))
-        ranked = tuple(LabelProbability(one["label"], one["probability"]) for one in alternatives or ())
         failed = status == "failed"
         yield (
             media,
@@ -153,7 +163,7 @@ def _observations(table: pl.DataFrame) -> Iterator[tuple[str | None, Observation
                 reason if failed else None,
                 None if failed else reason,
                 tuple(answers),
-                ranked or tuple(answers),
+                (labels or (), probabilities or ()),
                 of_event,
             ),
         )

@@ -111,6 +111,15 @@ class Sources:
 
     def label(self, name: str) -> Label:
         """What a label, or a rolled-up answer, stands for; without a taxonomy its name decides."""
+        if name not in self._looked_up:
+            self._looked_up[name] = self._look_up(name)
+        return self._looked_up[name]
+
+    @cached_property
+    def _looked_up(self) -> dict[str, Label]:
+        return {}
+
+    def _look_up(self, name: str) -> Label:
         by_name = Label(name, default_kind(name) or "animal")
         if self.taxonomy is None:
             return by_name
