@@ -336,7 +336,7 @@ def count_not_done(
     catalog: Catalog, crop: CropPolicy | None, level: Level, index: Index, asked: int
 ) -> npt.NDArray[np.bool_]:
     """One boolean an asked input: true if it is new, its file or box has changed, or it failed."""
-    if len(index.keys) == 0:
+    if len(index.keys) == 0 or asked == 0:
         return np.ones(asked, np.bool_)
     parts = []
     for inputs in inputs_of(catalog, crop, level):

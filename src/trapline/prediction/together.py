@@ -192,22 +192,17 @@ class _Pass:
 
     def _looked_at(self) -> Iterator[list[_OnItsWay]]:
         """All photos with their boxes, some at a time; those that were found now are in the journal."""
-        run = self.run
-        first = Decoding(
-            run.catalog,
-            self.detector.preprocessing,
-            run.limits,
-            run.presence,
-            run.workers,
-            also=run.decoding.preprocessing,
-        )
+        run, looks = self.run, self.detector.preprocessing
+        size = run.decoding.preprocessing
+        also = size if size.decoding == looks.decoding else None  # else no picture serves both
+        first = Decoding(run.catalog, looks, run.limits, run.presence, run.workers, also)
         waiting: deque[list[_OnItsWay]] = deque()
 
         def inputs() -> Iterator[list[tuple[int, Input]]]:
             for photos in self._photos():
                 waiting.append(photos)
-                looks = (Input(one.media_id, one.event_id, one.file_path) for one in photos if one.look)
-                yield list(enumerate(looks))
+                asked = (Input(one.media_id, one.event_id, one.file_path) for one in photos if one.look)
+                yield list(enumerate(asked))
 
         for batch in first.batches(inputs(), BATCH, self.pool):
             photos = waiting.popleft()

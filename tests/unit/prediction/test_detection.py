@@ -356,3 +356,9 @@ def test_where_what_is_found_decides_the_batches_nothing_is_done_in_one_pass(
     assert not look_once(detector, model, catalog, journal, output, level="box")
     assert not journal.exists()
     assert look_once(detector, model, catalog, journal, output)
+    boxes = detect(detector, catalog, journal, where_none=True)
+    assert (boxes.table["boxes"].list.len() > 0).all()
+    steps: list[Progress] = []
+    assert look_once(detector, model, boxes, journal, output, progress=steps.append)  # nothing is left
+    assert not steps
+    assert detect(detector, boxes, journal, where_none=True).table.equals(boxes.table)
