@@ -166,13 +166,11 @@ def _with_boxes(
     failures: dict[str, str],
     detector: Detector,
 ) -> Catalog:
-    ids = looked.table["media_id"].to_list()
-    boxes_of_media = pl.DataFrame(
-        {
-            "media_id": ids,
-            "_looked": True,
-            "_found": pl.Series([boxes[one] for one in ids], dtype=pl.List(BOX)),
-        }
+    ids = looked.table["media_id"]
+    boxes_of_media = looked.table.select(
+        "media_id",
+        _looked=pl.lit(True),
+        _found=pl.Series([boxes[one] for one in ids], dtype=pl.List(BOX)),
     )
     joined = (
         catalog.table.join(boxes_of_media, on="media_id", how="left", maintain_order="left")
