@@ -158,6 +158,7 @@ if TYPE_CHECKING:
         where_none: bool
         layout: str | None
         side: Count | None
+        channels: str | None
         min_conf: float
         overlap: float | None
         categories: Sequence[str] | None
@@ -703,6 +704,7 @@ def detect(
     where_none: bool = False,
     layout: str | None = None,
     side: Count | None = None,
+    channels: str | None = None,
     min_conf: float = 0.05,
     overlap: float | None = None,
     categories: Sequence[str] | None = None,
@@ -724,6 +726,7 @@ def detect(
         where_none: only photos without a box; the others keep theirs.
         layout: of the file (docs/detect.md lists them); None where it tells.
         side: of its input, pixels, where it takes any.
+        channels: in which order it takes them, `RGB` or `BGR`; None for its layout's.
         min_conf: boxes below this confidence are left out.
         overlap: of boxes that overlap more than this the most confident one stays; None for 0.45.
         categories: what the detector finds, in its order.
@@ -744,13 +747,19 @@ def detect(
             detector,
             layout=layout,
             side=side,
+            channels=channels,
             categories=categories,
             min_conf=min_conf,
             overlap=overlap,
             threads=threads,
             runtime=runtime,
         )
-    elif min_conf != 0.05 or runtime != "auto" or {layout, side, overlap, threads} != {None} or categories:
+    elif (
+        min_conf != 0.05
+        or runtime != "auto"
+        or {layout, side, channels, overlap, threads} != {None}
+        or categories
+    ):
         raise UsageError(f"{detector.path} is open already; give its path to choose its options.")
     catalog = as_media(media)
     _tell_left_out(catalog, say)
@@ -1066,6 +1075,7 @@ def export_detector(
     *,
     layout: str | None = None,
     side: Count | None = None,
+    channels: str | None = None,
     categories: Sequence[str] | None = None,
     licence: str | None = None,
 ) -> Detector:
@@ -1076,6 +1086,7 @@ def export_detector(
             a YOLOX, with the tensors under `model` (see `convert_detector`); nothing in it is executed.
         output: the ONNX file.
         layout: of an ONNX file, where it does not tell.
+        channels: in which order an ONNX file takes them, `RGB` or `BGR`; None for its layout's.
         side: of its input, pixels: a multiple of 32. A checkpoint's is 640 if it is not said.
         categories: what it finds, in its order.
         licence: under which it may be used.
@@ -1084,9 +1095,9 @@ def export_detector(
 
     options: dict[str, Any] = {"side": side, "categories": categories, "licence": licence}
     if is_onnx(detector):
-        return describe_detector(detector, output, layout=layout, **options)
-    if layout is not None:
-        raise UsageError("A checkpoint that is converted is a YOLOX: leave out --layout.")
+        return describe_detector(detector, output, layout=layout, channels=channels, **options)
+    if layout is not None or channels is not None:
+        raise UsageError("A checkpoint that is converted is a YOLOX: leave out --layout and --channels.")
     return convert_detector(detector, output, **options)
 
 

@@ -59,6 +59,14 @@ def run(
             min=32, help="Pixels of DETECTOR's input's sides, where it takes any.", show_default=False
         ),
     ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RGB|BGR",
+            help="In which order DETECTOR takes them, where it is not its layout's.",
+            show_default=False,
+        ),
+    ] = None,
     min_conf: Annotated[float, typer.Option(help="Boxes below this confidence are left out.")] = 0.05,
     overlap: Annotated[
         float | None,
@@ -99,6 +107,7 @@ def run(
             where_none=where_none,
             layout=layout,
             side=side,
+            channels=channels,
             min_conf=min_conf,
             overlap=overlap,
             categories=categories.split(",") if categories else None,

@@ -52,6 +52,12 @@ def run(
         int | None,
         typer.Option(help="Detector: pixels of its input's sides; of a checkpoint 640 unless it is named."),
     ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RGB|BGR", help="Detector: in which order it takes them, where it is not its layout's."
+        ),
+    ] = None,
     licence: Annotated[
         str | None, typer.Option(help="Detector: the licence under which it may be used.")
     ] = None,
@@ -77,8 +83,10 @@ def run(
             "Say what to export to: --int8, a model file in eight bits; --format saved-model, a folder for "
             "TensorFlow Serving; or --detector, a detector's ONNX file that says how it is read."
         )
-    if not detector and (layout, side, licence, categories) != (None, None, None, None):
-        raise UsageError("--layout, --side, --licence and --categories say something of --detector only.")
+    if not detector and {layout, side, channels, licence, categories} != {None}:
+        raise UsageError(
+            "--layout, --side, --channels, --licence and --categories say something of --detector only."
+        )
     if format is not None:
         from trapline.models import TfSignature
 
@@ -92,6 +100,7 @@ def run(
             output,
             layout=layout,
             side=side,
+            channels=channels,
             categories=categories.split(",") if categories else None,
             licence=licence,
         )

@@ -34,6 +34,7 @@ from trapline.models.halting import Halt, halt_for
 from trapline.models.named import find_detector, ready_of
 from trapline.models.runtimes import Session, Value, open_session
 from trapline.models.self_contained import parse_model
+from trapline.models.sparrow_manifest import detector_manifest
 from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
 from trapline.models.whole_file import MAX_BYTES, fingerprint_of, open_whole
 from trapline.storage import replace_whole
@@ -78,6 +79,7 @@ class Detector:
         path: of the ONNX file, the id of a ready detector, or `auto` for the one that comes with Trapline.
         layout: a key of `DETECTOR_LAYOUTS`; None where the file tells.
         side: of its input, pixels, where the file takes any.
+        channels: in which order it takes them, `RGB` or `BGR`; None for its layout's.
         categories: what it finds, in its order; None takes what the file says of itself.
         min_conf: boxes below this are left out.
         overlap: of two boxes of a category whose intersection over union is larger, the more confident stays;
@@ -100,6 +102,7 @@ class Detector:
         *,
         layout: str | None = None,
         side: Count | None = None,
+        channels: str | None = None,
         categories: Sequence[str] | None = None,
         min_conf: float = 0.05,
         overlap: float | None = None,
@@ -111,8 +114,9 @@ class Detector:
         self.path = find_detector(path)
         if not (0 < min_conf < 1 and (overlap is None or 0 < overlap < 1) and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
-        ready = ready_of(path)
+        ready, manifest = ready_of(path), detector_manifest(self.path)
         stated = None if ready is None else ready.layout
+        layout = layout or (manifest.layout if manifest else None)
         asked = {"layout": layout, "side": side, "stated": stated}
         content = read_tried(self.path, "detector", runtime, trial, asked)
         self.min_conf, self.most = min_conf, most
@@ -122,7 +126,9 @@ class Detector:
                 f"{self.path} ({self.layout.name}) suppresses boxes that overlap itself: leave out --overlap."
             )
         self.overlap = (overlap or _OVERLAP) if self.layout.suppresses else None
-        self.categories = self._name_categories(categories, ready.labels if ready else ())
+        known = (manifest.categories if manifest else ()) or (ready.labels if ready else ())
+        self.categories = self._name_categories(categories, known)
+        self.bgr = self._order_channels(channels, manifest.channels if manifest else None)
 
     @classmethod
     def of(
@@ -139,6 +145,7 @@ class Detector:
         detector = cls.__new__(cls)
         detector.path, detector.min_conf, detector.most = path, 0.05, 64
         detector._open(content, runtime, 1, layout, side, stated)
+        detector.bgr = detector.layout.bgr
         detector.overlap = _OVERLAP if detector.layout.suppresses else None
         detector.categories = tuple(map(str, range(detector._count or _MOST_CATEGORIES)))
         return detector
@@ -221,7 +228,7 @@ class Detector:
         size = (images.shape[1], images.shape[2])
         planes: npt.NDArray[Any] = images
         if not self._input.pixels:
-            planes = self._planes(images, self.layout.white, bgr=self.layout.bgr)
+            planes = self._planes(images, self.layout.white, bgr=self.bgr)
         whole = self._input.batched and not self.layout.one_by_one
         parts = [planes] if whole else [planes[row : row + 1] for row in range(len(planes))]
         rows: list[Rows] = []
@@ -292,6 +299,13 @@ class Detector:
             "or in another layout: name it with --layout."
         )
 
+    def _order_channels(self, asked: str | None, stated: str | None) -> bool:
+        """Whether planes are blue, green, red: as asked for, as the file or its manifest says, or usual."""
+        if asked is not None and (asked.upper() not in ("RGB", "BGR") or self._input.pixels):
+            raise UsageError(f"Channels are RGB or BGR, and of planes; not '{asked}' of {self.path}.")
+        order = asked or self.facts.get("channels") or stated
+        return self.layout.bgr if order is None else str(order).upper() == "BGR"
+
     def _name_categories(self, wanted: Sequence[str] | None, stated: tuple[str, ...]) -> tuple[str, ...]:
         names, count = wanted, self._count
         if names is None and "categories" in self.facts:
@@ -336,18 +350,21 @@ def describe_detector(
     *,
     layout: str | None = None,
     side: int | None = None,
+    channels: str | None = None,
     categories: Sequence[str] | None = None,
     licence: str | None = None,
 ) -> Detector:
     """Write a detector's ONNX file again with what must be said of it, so that it need be said once.
 
-    The network stays as it is; its metadata gain layout, categories, side where it takes any, and licence.
+    The network stays as it is. Its metadata gain layout, categories and licence, the channels' order where it
+    is not the layout's, and the side where it takes any.
 
     Args:
         detector: an ONNX file, or the id of a ready detector.
         output: the ONNX file; replaced if it exists.
         layout: see `Detector`.
         side: likewise.
+        channels: likewise.
         categories: likewise.
         licence: under which it may be used; None for what the file says of it.
 
@@ -355,12 +372,14 @@ def describe_detector(
         DataError: no detector.
         UsageError: the layout, the side or the categories must be said.
     """
-    opened = Detector(detector, layout=layout, side=side, categories=categories)
+    opened = Detector(detector, layout=layout, side=side, channels=channels, categories=categories)
     with open_whole(opened.path) as file:
         model = parse_model(file.read(MAX_BYTES), opened.path)
     metadata = {item.key: item.value for item in model.metadata_props}
     facts = {"source": opened.path.name, "source_fingerprint": opened.fingerprint} | opened.facts
     facts |= {"layout": opened.layout.name, "categories": list(opened.categories)}
+    if opened.bgr != opened.layout.bgr:
+        facts["channels"] = "BGR" if opened.bgr else "RGB"
     if opened.side_free:
         facts["side"] = opened.preprocessing.height
     if stated := licence or facts.get("licence") or metadata.get("license"):
@@ -552,7 +571,8 @@ def _tell(graph: Graph, asked: object, stated: str | None, path: Path) -> Layout
     choices = certain or fitting
     if choices:
         raise UsageError(
-            f"{path} does not tell its layout: it answers with {answers}. Say which it is with --layout: "
+            f"{path} does not tell its layout: it answers with {answers}. Say which it is with --layout, to "
+            "`trapline detect` or once for all to `trapline export --detector`: "
             + "; or ".join(f"{layout.name} ({layout.text})" for layout in choices)
             + "."
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from trapline.models.foreign import describe, import_model, read_labels
 from trapline.models.onnx_graph import read_graph, write_model_file
 from trapline.models.ready import ReadyModel
 from trapline.models.ready_files import OWN_MODEL, KeptModel, ready_folder, ready_path
+from trapline.models.sparrow_manifest import NAME, numbered_labels, small_text
 
 BARE_BOX = CropPolicy(categories=("animal",), context=1.0, square=False, min_side=0)
 """How other tools cut a photo to a detector's box: to the box itself."""
@@ -27,7 +28,6 @@ BARE_BOX = CropPolicy(categories=("animal",), context=1.0, square=False, min_sid
 _SCALINGS = {"unit": "0-1", "imagenet": "imagenet", "none": "0-255"}
 _FITS = {"stretch": "squash", "letterbox": "letterbox"}
 _INTERPOLATIONS = {"cv2_bilinear": "bilinear"}
-_MOST_BYTES = 2**20
 
 
 def make_usable(model: ReadyModel, kept: KeptModel) -> KeptModel:
@@ -87,13 +87,13 @@ def describe_ready(model: ReadyModel, path: Path) -> dict[str, Any]:
     """
     about = ", ".join(filter(None, (model.title, model.developer, model.licence, model.citation)))
     fields = {"name": model.id, "notices": (about,)}
-    manifest, info = path.with_name("manifest.toml"), path.with_name("info.json")
+    manifest, info = path.with_name(NAME), path.with_name("info.json")
     try:
         if manifest.is_file():
-            return fields | _of_manifest(tomllib.loads(_text(manifest)), path.parent)
+            return fields | _of_manifest(tomllib.loads(small_text(manifest)), path.parent)
         fields |= _of_catalogue(model)
         if info.is_file() and not model.labels:
-            named = json.loads(_text(info))["classifier_labels"]
+            named = json.loads(small_text(info))["classifier_labels"]
             fields["labels"] = read_labels(path.with_name(Path(named).name))
         return fields
     except (KeyError, TypeError, ValueError) as error:
@@ -128,7 +128,7 @@ def _of_manifest(manifest: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     width, height = shown["input_size"]
     interpolation = shown.get("interpolation", "bilinear")
     return {
-        "labels": _numbered(folder / Path(labels["file"]).name, labels.get("format", "one_per_line")),
+        "labels": numbered_labels(folder / Path(labels["file"]).name, labels.get("format", "one_per_line")),
         "height": height,
         "width": width,
         "layout": str(shown.get("layout", "nchw")).upper(),
@@ -152,21 +152,3 @@ def _fit_of(shown: Mapping[str, Any], side: int) -> dict[str, Any]:
     if method == "resize_crop" and shown.get("pre_crop_square"):
         return {"fit": "crop", "crop_fraction": 1.0}
     raise UsageError(f"Its photos are brought to its size by '{method}', in a way that Trapline has not.")
-
-
-def _numbered(path: Path, form: str) -> Sequence[str]:
-    """Labels one a line, or with their index before (`index_name_csv`) or behind (`name_index_csv`)."""
-    lines = read_labels(path)
-    if form == "one_per_line":
-        return lines
-    pairs = [line.split(",", 1) if form == "index_name_csv" else line.rsplit(",", 1)[::-1] for line in lines]
-    names = {int(index): name.strip() for index, name in pairs}
-    if sorted(names) != list(range(len(lines))):
-        raise ValueError(f"the labels in {path.name} are not numbered 0, 1, 2 …")
-    return [names[index] for index in range(len(names))]
-
-
-def _text(path: Path) -> str:
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"{path.name} is larger than {_MOST_BYTES >> 20} MB")
-    return path.read_text(encoding="utf-8")

@@ -10,7 +10,6 @@ import faulthandler
 import json
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.models.detector import Detector
 from trapline.models.file import ModelFile, flaw
+from trapline.models.probes import probe_images
 from trapline.models.runtimes import memory_is_short
 from trapline.models.self_contained import parse_model
 from trapline.models.trial import memory_of, too_large
@@ -135,18 +135,6 @@ def _try_detector(detector: Detector, job: dict[str, Any]) -> None:
     for many in job["batches"]:
         _watch(job["seconds"] * many)
         detector.detect(np.stack([probes[kind] for kind in _kinds(many)]))
-
-
-def probe_images(height: int, width: int) -> Iterator[Pixels]:
-    """Three images, uint8 [height, width, 3]: black, noise, and an animal of a kind before a sky."""
-    random = np.random.default_rng(0)
-    rows, columns = np.mgrid[:height, :width] / np.array([[[height]], [[width]]])
-    scene = np.stack([90 + 80 * rows, 120 - 40 * rows, 200 - 160 * rows], axis=2)
-    inside = ((rows - 0.6) / 0.2) ** 2 + ((columns - 0.4) / 0.25) ** 2 < 1
-    scene[inside] = (110, 80, 50)
-    yield np.zeros((height, width, 3), np.uint8)
-    yield random.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    yield (scene + random.normal(0, 6, scene.shape)).clip(0, 255).astype(np.uint8)
 
 
 def _kinds(many: int) -> list[int]:

@@ -94,6 +94,8 @@ def journal_header(detector: Detector, limits: Limits) -> dict[str, Any]:
     others = {} if detector.layout.name == "yolox" else {"layout": detector.layout.name}
     if detector.side_asked is not None:
         others["side"] = str(detector.side_asked)
+    if detector.bgr != detector.layout.bgr:
+        others["channels"] = "BGR" if detector.bgr else "RGB"
     return others | {
         "journal_version": 3,
         "model": detector.fingerprint,

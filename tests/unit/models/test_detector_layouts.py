@@ -496,6 +496,54 @@ def test_the_catalogue_says_what_the_file_of_a_ready_detector_does_not(
     assert Detector("mdv6-apa-rtdetr-c").layout.name == "rtdetr", "what a file tells stands above"
 
 
+MANIFEST = """
+[model]
+id = "a-detector"
+file = "model.onnx"
+[preprocessing]
+input_size = [96, 64]
+channel_order = "bgr"
+method = "resize"
+normalization = "unit"
+[postprocessing]
+method = "rtdetr_topk"
+[labels]
+file = "labels.txt"
+format = "name_index_csv"
+"""
+
+
+def test_a_manifest_beside_a_detector_says_how_it_is_read(tmp_path: Path) -> None:
+    head = HEADS["rtdetr-top-k"]
+    path = write_head(tmp_path / "model.onnx", head)
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text(MANIFEST)
+    (tmp_path / "labels.txt").write_text("person,1\nanimal,0\nvehicle,2\n")
+    detector = Detector(path, min_conf=MIN_CONF, trial=None)
+    assert (detector.layout.name, detector.categories, detector.bgr) == ("rtdetr-top-k", NAMES, True)
+    seen = picture(head)
+    (found,) = detector.detect(seen[None])
+    expected = reference(path, head, seen[..., ::-1])
+    np.testing.assert_allclose(found.conf, expected[:, 1], rtol=1e-4)
+    asked = Detector(path, min_conf=MIN_CONF, channels="rgb", trial=None)
+    np.testing.assert_allclose(asked.detect(seen[None])[0].conf, reference(path, head, seen)[:, 1], rtol=1e-4)
+    own = api.export_detector(path, tmp_path / "own.onnx")
+    assert own.bgr, "of another name, of which the manifest says nothing"
+    with pytest.raises(UsageError, match="Channels are RGB or BGR"):
+        Detector(path, channels="grey", trial=None)
+    for wrong, problem in (
+        (MANIFEST.replace("rtdetr_topk", "retinanet_soft_nms"), "no layout that is known does so"),
+        (MANIFEST.replace('"unit"', '"imagenet"'), "no layout that is known does so"),
+        (MANIFEST.replace("name_index_csv", "index_name_csv"), "cannot be read"),
+    ):
+        manifest.write_text(wrong)
+        with pytest.raises(DataError, match=problem):
+            Detector(path, trial=None)
+    manifest.write_text(MANIFEST.replace("model.onnx", "other.onnx"))
+    with pytest.raises(UsageError, match="does not tell its layout"):
+        Detector(path, trial=None)
+
+
 def run_command(*arguments: object) -> int:
     with pytest.raises(SystemExit) as done:
         main([str(argument) for argument in arguments])

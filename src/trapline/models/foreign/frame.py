@@ -17,8 +17,8 @@ from trapline.models.foreign.description import IMAGENET, Description
 from trapline.models.graph_parts import GraphBuilder, copy_graph
 from trapline.models.halting import Halt
 from trapline.models.onnx_graph import MIN_OPSET
+from trapline.models.probes import probe_images
 from trapline.models.runtimes import open_session
-from trapline.models.trial_worker import probe_images
 
 Task = Literal["single-label", "multi-label"]
 
