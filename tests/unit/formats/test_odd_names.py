@@ -116,7 +116,7 @@ def test_no_name_ends_a_writer(name: str, folder: Path, tmp_path: Path, scene: A
         location_id=pl.lit("north"),
     )
     catalog = Catalog.from_rows(rows, catalog.root, "odd")
-    suffix = {"csv": ".csv", "parquet": ".parquet", "summary": ".csv"}.get(name, ".json")
+    suffix = WRITERS[name].endings[0] if WRITERS[name].endings else ".json"
     output = tmp_path / "out" / (f"o{suffix}" if WRITERS[name].into == "file" else "o")
     options = {"format": name, "taxonomy": made.taxonomy, **made.options.get(name, {})}
     if name == "camtrap-dp":  # the standard allows neither an end of a line nor two dots in a path

@@ -466,7 +466,8 @@ def test_what_is_not_told_is_not_made_up_in_combining_submitting_and_writing(tmp
     form = table(tmp_path / "form.csv", [["id", "fox", "deer"], *([file, 0.5, 0.5] for file in FILES)])
     with pytest.raises(DataError, match="surest labels only"):
         write_submission(made, form, tmp_path / "s.csv")
-    write(made, catalog, tmp_path / "s.json", format="speciesnet", layout="photo")
+    unlabelled = catalog.with_table(catalog.table.with_columns(labels=pl.lit(None, pl.List(pl.String))))
+    write(made, unlabelled, tmp_path / "s.json", format="speciesnet", layout="photo")
     classes = [entry["classifications"]["scores"] for entry in _entries(tmp_path / "s.json")]
     assert classes == [[0.4], [0.5], [0.9], [0.6]]
 
