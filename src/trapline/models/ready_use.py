@@ -21,6 +21,7 @@ from trapline.models.onnx_graph import read_graph, write_model_file
 from trapline.models.ready import ReadyModel
 from trapline.models.ready_files import OWN_MODEL, KeptModel, ready_folder, ready_path
 from trapline.models.sparrow_manifest import NAME, numbered_labels, small_text
+from trapline.taxonomy import name_speciesnet_labels
 
 BARE_BOX = CropPolicy(categories=("animal",), context=1.0, square=False, min_side=0)
 """How other tools cut a photo to a detector's box: to the box itself."""
@@ -55,7 +56,7 @@ def _import(model: ReadyModel, path: Path) -> str:
     """Make the model file that the id stands for; what is wrong if that cannot be."""
     output = ready_folder(model) / OWN_MODEL
     try:
-        import_model(path, output, describe(describe_ready(model, path)))
+        import_model(path, output, describe(_readable(describe_ready(model, path))))
         if model.input.crop == "box":
             _cut_to_boxes(output)
     except TraplineError as error:
@@ -98,6 +99,15 @@ def describe_ready(model: ReadyModel, path: Path) -> dict[str, Any]:
         return fields
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"What stands beside {path} about it cannot be read: {error}.") from error
+
+
+def _readable(fields: dict[str, Any]) -> dict[str, Any]:
+    """The same with labels in SpeciesNet's form called as in its answers: white-tailed deer, blank."""
+    labels = fields.get("labels", ())
+    if not labels or any(label.count(";") != 6 for label in labels):
+        return fields
+    called = name_speciesnet_labels(labels)
+    return fields | {"labels": tuple(called[label] for label in labels)}
 
 
 def _of_catalogue(model: ReadyModel) -> dict[str, Any]:

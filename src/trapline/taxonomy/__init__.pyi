@@ -28,6 +28,8 @@ from .sources import read_taxonomy as read_taxonomy
 from .sources import taxonomy_from_csv as taxonomy_from_csv
 from .sources import taxonomy_from_folders as taxonomy_from_folders
 from .sources import taxonomy_from_speciesnet as taxonomy_from_speciesnet
+from .speciesnet_names import SpeciesNetNames as SpeciesNetNames
+from .speciesnet_names import name_speciesnet_labels as name_speciesnet_labels
 from .sums import ancestor_matrix as ancestor_matrix
 from .sums import group_at_rank as group_at_rank
 from .sums import sum_at_nodes as sum_at_nodes

@@ -258,7 +258,11 @@ def test_boxes_are_found_by_a_ready_detector_and_not_by_another_model(tmp_path: 
 
 
 WEIGHTS = np.random.default_rng(1).normal(0, 3, (3, 3)).astype(np.float32)
-LABELS = ("fox", "hare, brown", "empty")
+SPECIESNET = (
+    "1;mammalia;carnivora;canidae;vulpes;vulpes;red fox",
+    "2;mammalia;lagomorpha;leporidae;;;hare, brown",
+    "3;;;;;;blank",
+)
 
 
 def foreign_classifier() -> bytes:
@@ -301,7 +305,7 @@ format = "name_index_csv"
 
 
 def classifier_archive(manifest: str = MANIFEST) -> str:
-    labels = "empty,2\nfox,0\nhare, brown,1\n"
+    labels = f"{SPECIESNET[2]},2\n{SPECIESNET[0]},0\n{SPECIESNET[1]},1\n"
     files = {
         "manifest.toml": manifest.encode(),
         "model.onnx": foreign_classifier(),
@@ -316,7 +320,7 @@ def test_a_foreign_classifier_becomes_a_model_file_by_what_its_archive_says() ->
     assert kept.trouble == ""
     model = ModelFile("parks-victoria", threads=1)
     assert model.path == kept.path
-    assert model.card.labels == (*LABELS[:2], "blank")
+    assert model.card.labels == ("red fox", "hare, brown", "blank")
     assert "Apache-2.0" in model.card.notices[0]
     shown = model.card.preprocessing
     assert (shown.height, shown.width, shown.fit, shown.interpolation) == (8, 8, "crop", "bicubic")

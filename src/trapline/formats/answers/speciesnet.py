@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from trapline.errors import DataError
 from trapline.formats.answers.registry import ToolAnswers, answer_reader, usable_entries
 from trapline.formats.json_file import keys_at_the_start, read_json_object
-from trapline.taxonomy import BLANK
+from trapline.taxonomy import SpeciesNetNames, name_speciesnet_labels
 
 _KEPT = 5
 _SAYS_NOTHING = ("no cv result", "unknown")
-Names = Literal["common", "scientific"]
 
 
 def _recognise(source: Path) -> str | None:
@@ -21,7 +20,7 @@ def _recognise(source: Path) -> str | None:
 
 
 @answer_reader("speciesnet", recognise=_recognise)
-def read_speciesnet_answers(source: Path, *, names: Names = "common") -> ToolAnswers:
+def read_speciesnet_answers(source: Path, *, names: SpeciesNetNames = "common") -> ToolAnswers:
     """SpeciesNet's JSON: the five surest labels of the classifier, or its prediction where that is another.
 
     A photo's answer is what SpeciesNet predicts of it. Where that is the classifier's surest label, the other
@@ -48,7 +47,7 @@ def read_speciesnet_answers(source: Path, *, names: Names = "common") -> ToolAns
         reasons.append(reason)
         if isinstance(entry.get("model_version"), str):
             versions.add(entry["model_version"])
-    called = _name_labels({label for scores in told for label in scores}, names)
+    called = name_speciesnet_labels({label for scores in told for label in scores}, names)
     tool = " ".join(["SpeciesNet", *sorted(versions)])
     return ToolAnswers.of_scores(
         [{called[label]: score for label, score in scores.items()} for scores in told],
@@ -116,30 +115,3 @@ def _agree(raw: Mapping[str, Any] | None, final: tuple[str, float] | None) -> di
     if final is None:
         return scores
     return scores if scores and max(scores, key=lambda name: scores[name]) == final[0] else dict([final])
-
-
-def _name_labels(labels: set[str], names: Names) -> dict[str, str]:
-    """What each of SpeciesNet's labels (`uuid;class;order;family;genus;species;common name`) is called."""
-    by: dict[Names, Callable[[Sequence[str]], str]] = {"common": _common, "scientific": _scientific}
-    parts = {label: label.split(";") for label in labels}
-    called = {label: by[names](each) for label, each in parts.items()}
-    counts: dict[str, int] = {}
-    for name in called.values():
-        counts[name] = counts.get(name, 0) + 1
-    return {
-        label: name if counts[name] == 1 else f"{_common(parts[label])} ({_scientific(parts[label])})"
-        for label, name in called.items()
-    }
-
-
-def _common(parts: Sequence[str]) -> str:
-    return (parts[-1] if parts[-1] != "blank" else BLANK) or _scientific(parts)
-
-
-def _scientific(parts: Sequence[str]) -> str:
-    """Genus and species, or the lowest rank that is given; what is no taxon has its common name."""
-    ranks = [part for part in parts[1:-1] if part]
-    if len(parts) < 7 or not ranks:
-        return parts[-1]
-    name = f"{parts[4]} {parts[5]}" if parts[4] and parts[5] else ranks[-1]
-    return name[:1].upper() + name[1:]
