@@ -582,13 +582,15 @@ def split(catalog: CatalogLike, splitter: AnySplitter | None = None, *, check_fi
 
     Args:
         catalog: with labels; a split it has is replaced.
-        splitter: `ByLocation()` unless another is given; see `trapline.catalog.Splitter`.
+        splitter: see `trapline.catalog.Splitter`. None: whole locations; of one location alone, in order of
+            time (read from the photos' EXIF where the catalog has no times) or by event (`ByDefault`).
         check_files: whether the leak check compares the content of files.
     """
-    from trapline.catalog import ByLocation
+    from trapline.catalog import ByDefault
+    from trapline.formats import with_times_for
 
-    chosen = ByLocation() if splitter is None else splitter
-    return chosen.apply(as_catalog(catalog), check_files=check_files)
+    chosen = ByDefault() if splitter is None else splitter
+    return chosen.apply(with_times_for(chosen, as_catalog(catalog)), check_files=check_files)
 
 
 @checked
@@ -994,13 +996,13 @@ def run(
         taxonomy: what the labels are, for recipes of taxa.
         format: the name of a reader, or `auto`.
         boxes: to cut to, as of `predict`.
-        splitter: `ByLocation()` unless another is given; `ByColumn()` takes the source's own parts.
+        splitter: `ByColumn()` takes the source's own parts. None: see `split`.
         absent: in the submission, the probability of labels that no photo has; None makes them an error.
         allow_leak: train although the split leaks.
         say: told of each step.
         report: told of the progress of training.
     """
-    from trapline.catalog import ByLocation
+    from trapline.catalog import ByDefault
     from trapline.pipeline import run_pipeline
 
     return run_pipeline(
@@ -1010,7 +1012,7 @@ def run(
         read_options={"format": format},
         boxes=boxes,
         taxonomy=_taxonomy(taxonomy),
-        splitter=ByLocation() if splitter is None else splitter,
+        splitter=ByDefault() if splitter is None else splitter,
         allow_leak=allow_leak,
         absent=absent,
         say=say,
@@ -1252,7 +1254,7 @@ def predict_to_file(
     options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
     finding = _Finding(model, path, options, threads, runtime, fresh, progress, boxes_progress)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say, finding)
-    _tell_of_crops(opened, catalog, say)
+    _tell_of_training(opened, catalog, say)
     begun = finding.begun
     options |= {"fresh": fresh and not begun, "progress": None if begun else progress}
     summary = predict_rows(opened, catalog, path, **options)
@@ -1405,8 +1407,12 @@ def _with_boxes(
     return joined
 
 
-def _tell_of_crops(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
-    """Say where the model sees other cuts of photos than it has learnt from."""
+def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
+    """Say where the model sees other cuts of photos than it has learnt from, and that it knows one camera."""
+    from trapline.models import camera_doubt
+
+    if (doubt := camera_doubt(model.card)) is not None:
+        say(doubt)
     if model.card.preprocessing.crop is None:
         return
     boxes, learnt = not catalog.table["boxes"].is_null().all(), model.card.saw_crops

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trapline.catalog import (
     SPLIT_PARTS,
-    ByLocation,
+    ByDefault,
     Catalog,
     Splitter,
     describe_left_out,
@@ -60,7 +60,7 @@ def run_pipeline(
     *,
     boxes: Path | str | None = None,
     taxonomy: Taxonomy | None = None,
-    splitter: Splitter = ByLocation(),
+    splitter: Splitter = ByDefault(),
     read_options: Mapping[str, Any] | None = None,
     allow_leak: bool = False,
     absent: float | None = None,
@@ -94,6 +94,7 @@ def run_pipeline(
             finds wrong with the media.
     """
     from trapline.evaluation import explore
+    from trapline.formats import with_times_for
     from trapline.models import ModelFile, card_doubts, names_detector
     from trapline.training import need_weights, train
 
@@ -108,6 +109,7 @@ def run_pipeline(
             "out."
         )
     catalog = _read(Path(source), None if to_find else boxes, read_options or {})
+    catalog = with_times_for(splitter, catalog)
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
     drawn = _sample(catalog, recipe, say)
     divided = splitter.apply(drawn)  # first: what cannot be split leaves nothing behind
@@ -117,7 +119,7 @@ def run_pipeline(
     say(f"explore   {exploration}")
     catalog = divided
     saved = catalog.save(folder / "catalog.parquet")
-    say(f"split     by {splitter.by}: {_parts(catalog)}")
+    say(f"split     by {_by(catalog)}: {_parts(catalog)}")
     for line in describe_left_out(catalog):
         say(f"          {line}")
     model = train(recipe, catalog, folder / "train", taxonomy=taxonomy, allow_leak=allow_leak, report=report)
@@ -167,6 +169,10 @@ def _sample(catalog: Catalog, recipe: Recipe, say: Callable[[str], None]) -> Cat
     of = drawn.facts.sample.of if drawn.facts.sample else 0
     say(f"sample    {of - len(catalog) + len(drawn)} of {of} labelled media, seed {recipe.sample.seed}")
     return drawn
+
+
+def _by(catalog: Catalog) -> str:
+    return catalog.facts.split.by if catalog.facts.split else "nothing"
 
 
 def _parts(catalog: Catalog) -> str:

@@ -57,6 +57,7 @@ from .splits import training_fingerprint as training_fingerprint
 from .splitters import AtRandom as AtRandom
 from .splitters import ByColumn as ByColumn
 from .splitters import ByDate as ByDate
+from .splitters import ByDefault as ByDefault
 from .splitters import ByEvent as ByEvent
 from .splitters import ByLocation as ByLocation
 from .splitters import BySeason as BySeason

@@ -246,6 +246,7 @@ class LeakCheck(Record):
         without_location: media in a part whose location is unknown, so that nothing can be said of it.
         by: what the split was made by; one by season or date is allowed to share locations.
         files_checked: whether the content of the files was compared.
+        one_location: whether there is no other location, so that no split could keep any apart.
     """
 
     locations: tuple[str, ...] = ()
@@ -255,22 +256,24 @@ class LeakCheck(Record):
     without_location: int = 0
     by: str | None = None
     files_checked: bool = True
+    one_location: bool = False
 
     @property
     def leaking(self) -> bool:
         """Whether a figure from this split would flatter the model."""
-        shared = self.locations and self.by not in IN_ORDER_OF_TIME
+        shared = self.locations and not self._shared_on_purpose
         return bool(shared or self.events or self.duplicates)
+
+    @property
+    def _shared_on_purpose(self) -> bool:
+        """One location cannot be kept apart from itself; single photos at random share visits besides."""
+        return self.by in IN_ORDER_OF_TIME or (self.one_location and self.by != "random")
 
     def lines(self) -> list[str]:
         """One sentence for each thing found, for people; empty if there is nothing."""
         sentences = []
         if self.locations:
-            what = (
-                f"{len(self.locations)} locations have media in more than one part ({_some(self.locations)})"
-            )
-            told = "figures tell how it does at known locations at other times, not at new ones"
-            sentences.append(f"{what}: {told}" if self.by in IN_ORDER_OF_TIME else f"LEAK: {what}")
+            sentences.append(self._about_locations())
         if self.events:
             sentences.append(
                 f"LEAK: {len(self.events)} events have media in more than one part ({_some(self.events)})"
@@ -289,6 +292,16 @@ class LeakCheck(Record):
                 f"different parts ({self.near} such pairs)"
             )
         return sentences
+
+    def _about_locations(self) -> str:
+        if self.one_location and self._shared_on_purpose:
+            return (
+                f"All photos are of one location ({self.locations[0]}): figures hold on this camera only, "
+                "and tell nothing of another"
+            )
+        what = f"{len(self.locations)} locations have media in more than one part ({_some(self.locations)})"
+        told = "figures tell how it does at known locations at other times, not at new ones"
+        return f"{what}: {told}" if self._shared_on_purpose else f"LEAK: {what}"
 
     def as_json(self) -> dict[str, JsonValue]:
         """JSON-able, every fact and `leaking`, which follows from them."""

@@ -49,6 +49,7 @@ def compare_parts(table: pl.DataFrame, equal: Sequence[Sequence[int]] = ()) -> L
         ),
         near=_near(table),
         without_location=table["location_id"].null_count(),
+        one_location=table["location_id"].n_unique() == 1 and table["location_id"].null_count() == 0,
     )
 
 

@@ -21,6 +21,7 @@ from trapline.errors import DataError
 from trapline.taxonomy import PART_NAMES
 
 _LINES_AT_ONCE = 100_000
+_READ_TIMES = "`trapline catalog … --exif` takes those of the photos, --column time=NAME those of a column"
 _OTHER_WAYS = "--by event, --by random, or in order of time with --by date or --by season"
 
 
@@ -63,6 +64,37 @@ def _labelled(catalog: Catalog) -> pl.DataFrame:
     """The media of which something is known, by themselves or by their event, and that in `labels`."""
     table = catalog.table.with_columns(known_labels(catalog.table).alias("labels"))
     return table.filter(pl.col("labels").is_not_null())
+
+
+def one_location(catalog: Catalog) -> str | None:
+    """The location of all labelled media, where they are of one that is known."""
+    locations = _labelled(catalog)["location_id"].unique()
+    return locations.item() if len(locations) == 1 else None
+
+
+def times_lacking(catalog: Catalog) -> int:
+    """How many labelled media have no time by their camera's clock."""
+    return _labelled(catalog)["camera_time"].null_count()
+
+
+def has_events(catalog: Catalog) -> bool:
+    """Whether any labelled media is known to belong to an event."""
+    events = _labelled(catalog)["event_id"]
+    return events.null_count() < len(events)
+
+
+def no_way_to_split(catalog: Catalog, lacking: int) -> DataError:
+    """All is of one location, and what its photos have to do with one another is not known."""
+    which = "none" if lacking == len(_labelled(catalog)) else f"{lacking} of them not"
+    times = f"of their times {which} {'is' if which == 'none' else 'are'} known, and no events"
+    events = "no events are known, by which folds and what has a seed are dealt"
+    again = f"times ({_READ_TIMES}) or events" if lacking else "events"
+    return DataError(
+        f"All labelled media are of one location ({one_location(catalog)}), and "
+        f"{times if lacking else events}: nothing says which photos are of one visit. Read the source again "
+        f"with {again} (`trapline catalog … --event-gap 60s`), or deal single photos: --by random, which "
+        "`train` takes with --allow-leak."
+    )
 
 
 def deal(catalog: Catalog, by: str, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
@@ -174,8 +206,7 @@ def _moments(rows: pl.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any
     if rows["camera_time"].null_count():
         raise DataError(
             f"{rows['camera_time'].null_count()} of {rows.height} labelled media have no time, so the "
-            "catalog cannot be split by date. Name the column of times when reading "
-            "(--column time=NAME), or split --by location."
+            f"catalog cannot be split by date. Read them ({_READ_TIMES}), or split --by location."
         )
     groups = _groups(rows, "random")
     times = rows.select("camera_time").with_columns(pl.Series("group", groups))

@@ -30,8 +30,12 @@ from trapline.catalog.splits import (
     deal_at_dates,
     deal_in_order_of_time,
     deal_to_named,
+    has_events,
+    no_way_to_split,
+    one_location,
     published_parts,
     season_count,
+    times_lacking,
     with_record,
 )
 from trapline.catalog.table import SPLIT_PARTS, Catalog
@@ -378,6 +382,60 @@ class ByDate(Splitter):
         return {"dates": self.dates} if self.ratios is None else {"ratios": self.ratios}
 
 
+@dataclass(frozen=True, init=False, repr=False)
+class ByDefault(Splitter):
+    """Whole locations; of one location alone, which cannot be kept apart from itself, what stands nearest.
+
+    That is the order of time, else events: as figures then hold on that camera only, the record of the split
+    says so (`LeakCheck.lines`).
+
+    Attributes:
+        options: of `ByLocation`; where they are not for an order of time (folds, a seed), events are dealt.
+    """
+
+    by = "location"
+    column = "location_id"
+    options: Mapping[str, Any]
+
+    def __init__(self, **options: Any) -> None:
+        ByLocation(**options)  # refuses what cannot be right
+        vars(self).update(options=options)
+
+    def choose(self, catalog: Catalog) -> Splitter:
+        """The splitter that suits a catalog.
+
+        Raises:
+            DataError: all labelled media are of one location, and neither times nor events are known.
+        """
+        if one_location(catalog) is None:
+            return ByLocation(**self.options)
+        lacking = times_lacking(catalog)
+        if not lacking and self.options.keys() <= inspect.signature(ByDate).parameters.keys():
+            return ByDate(**self.options)
+        if has_events(catalog):
+            return ByEvent(**self.options)
+        raise no_way_to_split(catalog, lacking)
+
+    def needs_times(self, catalog: Catalog) -> bool:
+        """Whether times would give a way to split where there is none yet."""
+        return one_location(catalog) is not None and times_lacking(catalog) > 0 and not has_events(catalog)
+
+    def apply(self, catalog: Catalog, *, check_files: bool = True) -> Catalog:
+        """See `Splitter`."""
+        return self.choose(catalog).apply(catalog, check_files=check_files)
+
+    def get_n_splits(self, catalog: Sized | None = None, y: Any = None, groups: Values | None = None) -> int:
+        """How many catalogs `folds` gives."""
+        return ByLocation(**self.options).get_n_splits()
+
+    def folds(self, catalog: Catalog) -> Iterator[Catalog]:
+        """See `Splitter`."""
+        yield from self.choose(catalog).folds(catalog)
+
+    def _options(self) -> dict[str, object]:
+        return dict(self.options)
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ByColumn(Splitter):
     """A published split, taken as it is.
@@ -440,7 +498,7 @@ SPLITTERS: Mapping[str, Callable[..., Splitter]] = {
 
 
 def make_splitter(
-    by: str = "location",
+    by: str | None = None,
     *,
     ratios: Sequence[float] | None = None,
     folds: int | None = None,
@@ -455,13 +513,13 @@ def make_splitter(
     """The splitter that the options of a command mean; None where one was not given.
 
     Args:
-        by: of `SPLITTERS`; `published` is `column`.
+        by: of `SPLITTERS`; `published` is `column`; None: `ByDefault`.
         ratios: this and what follows: of the class that `by` names.
 
     Raises:
         UsageError: there is no such way, or it takes no such option; the message says which does.
     """
-    by = "column" if by == "published" else by
+    unsaid, by = by is None, {"published": "column"}.get(by or "location", by or "location")
     if by not in SPLITTERS:
         raise UsageError(f"A split is made by {', '.join(SPLITTERS)}, not by '{by}'.")
     options = {"ratios": ratios, "folds": folds, "fold": fold, "seed": seed, "column": column, "dates": dates}
@@ -470,7 +528,7 @@ def make_splitter(
     named = {part: names for part, names in parts.items() if names}
     if not named:
         _refuse_unknown(SPLITTERS[by], given, by)
-        return SPLITTERS[by](**given)
+        return ByDefault(**given) if unsaid else SPLITTERS[by](**given)
     if {"ratios", "folds", "fold"} & set(given):
         raise UsageError("--train, --validate and --test name the parts; leave --ratios and --folds out.")
     make = getattr(SPLITTERS[by], "named", None)

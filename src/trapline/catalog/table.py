@@ -197,7 +197,7 @@ class Catalog:
         return as_html(f"Catalog of {self.source}", rows, f"photos in {self.root}")
 
     def split(self, splitter: api.Splitter | None = None, *, check_files: bool = True) -> Catalog:
-        """The catalog with its split: `ByLocation()` unless another splitter is given; see `api.split`."""
+        """The catalog with its split: `ByDefault()` unless another splitter is given; see `api.split`."""
         from trapline import api
 
         return api.split(self, splitter, check_files=check_files)

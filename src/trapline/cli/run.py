@@ -22,8 +22,11 @@ def run(
     format: Annotated[str, typer.Option("--format", help="The name of a reader, or auto.")] = "auto",
     boxes: common.CropOrFindBoxes = None,
     by: Annotated[
-        str, typer.Option(help="Split by location, event, random, season, date, or published.")
-    ] = "location",
+        str | None,
+        typer.Option(
+            help="Split by location, event, random, season, date, or published, as `trapline split`."
+        ),
+    ] = None,
     ratios: Annotated[str | None, typer.Option(help="Train, validation and test [70,15,15].")] = None,
     train: common.TrainNames = None,
     validate: common.ValidateNames = None,

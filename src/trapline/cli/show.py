@@ -177,6 +177,7 @@ def _box(text: str) -> Box:
 def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
     """Names and values, empty ones left out; a line that goes on has an empty name."""
     from trapline.evaluation import columns, title, with_span
+    from trapline.models import camera_doubt
 
     card = model.card
     classifier = card.task != "features"
@@ -186,10 +187,11 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
         ("fingerprint", model.fingerprint),
         ("task", card.task if classifier else "features: a backbone, for heads to be trained on"),
         (f"{len(card.labels)} labels", ", ".join(card.labels)),
+        ("one camera", camera_doubt(card) or ""),
         ("embedding", f"{card.embedding_size} numbers"),
         ("input", _input(card)),
         ("backbone", " ".join((card.backbone.get("name", ""), card.backbone.get("fingerprint", "")[:12]))),
-        ("calibration", _calibration(card.calibration) if classifier else ""),
+        ("calibration", _calibration(card) if classifier else ""),
         ("events", _events(card)),
         ("made from", _export(card)),
         ("made from", _origin(card)),
@@ -271,10 +273,11 @@ def _input(card: Card) -> str:
     return "; ".join(parts)
 
 
-def _calibration(calibration: Calibration) -> str:
+def _calibration(card: Card) -> str:
     """How, on what, and what was put right before."""
     from trapline.models import calibration_doubts
 
+    calibration = card.calibration
     parts = [_method(calibration)]
     if calibration.prior_shift:
         parts.append("natural class prior put back")
@@ -282,9 +285,7 @@ def _calibration(calibration: Calibration) -> str:
         parts.append(f"trained on {calibration.blank_kept:.0%} of the blanks, the others put back")
     if calibration.exclusive:
         parts.append("the labels exclude each other")
-    return ". ".join(
-        ["; ".join(parts), *(doubt.removesuffix(".") for doubt in calibration_doubts(calibration))]
-    )
+    return ". ".join(["; ".join(parts), *(doubt.removesuffix(".") for doubt in calibration_doubts(card))])
 
 
 def _method(calibration: Calibration) -> str:

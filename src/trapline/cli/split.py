@@ -21,8 +21,12 @@ def run(
         Path | None, typer.Option("--output", "-o", help="Where to write it [NAME-split.parquet].")
     ] = None,
     by: Annotated[
-        str, typer.Option("--by", help="location, random, event, season, date or column.")
-    ] = "location",
+        str | None,
+        typer.Option(
+            "--by",
+            help="location, random, event, season, date or column [location; date or event of one alone].",
+        ),
+    ] = None,
     ratios: Annotated[
         str | None, typer.Option("--ratios", help="Shares of train, validation and perhaps test [70,15,15].")
     ] = None,
@@ -64,7 +68,8 @@ def run(
     )
     output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
     common.refuse_as_catalog(output, force)
-    done = api.split(catalog, splitter, check_files=files)
+    with common.warnings_as_notes():
+        done = api.split(catalog, splitter, check_files=files)
     done.save(output)
     if done.facts.videos is not None:
         common.note(f"{done.facts.videos.describe()}.")

@@ -152,6 +152,7 @@ def evaluate(
             trained_on,
             _describe_calibrated_on(predictions, part),
             entangled.leak.by_name,
+            entangled.shared or _describe_only_location(predictions),
         ),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -180,6 +181,17 @@ def _describe_calibrated_on(predictions: Predictions, part: str | None) -> str |
     fitted_on = predictions.facts.calibration or ""
     out_of_fold = fitted_on.startswith("out of fold") and part != "test"  # folds are of all other media
     return fitted_on if part is not None and (out_of_fold or part in fitted_on) else None
+
+
+def _describe_only_location(predictions: Predictions) -> str:
+    """What is to be said of a model that was trained at one location; empty if it was not."""
+    locations = {model.only_location for model in predictions.facts.trained_on} - {None}
+    if not locations:
+        return ""
+    return (
+        f"The model was trained at one location ({', '.join(map(str, locations))}) alone: nothing but these "
+        "figures tells what it does at others."
+    )
 
 
 def _groups(media: pl.DataFrame, over: Over) -> npt.NDArray[np.int64]:

@@ -267,7 +267,8 @@ def _known_labels(
         raise DataError(
             f"{joined.filter(concerned).height} media have a label that the model does not know: "
             f"{_some(unknown)}. The model knows {', '.join(predictions.labels)}. Correct the spelling in the "
-            "catalog, count such media as wrong, or leave them out."
+            "catalog, count such media as wrong (--unknown-labels wrong), or leave them out "
+            "(--unknown-labels leave-out)."
         )
     kept = joined.filter(~concerned)
     return kept, (), joined.height - kept.height

@@ -21,10 +21,16 @@ def notes(
     trained_on: Training,
     calibrated_on: str | None,
     by_name: int = 0,
+    shared: str = "",
 ) -> tuple[str, ...]:
-    """How far the intervals can be trusted, and which media are not in the figures."""
+    """How far the figures carry, how far the intervals can be trusted, and which media are not in them.
+
+    Args:
+        shared: what training and evaluation have in common on purpose; it says how far the figures carry.
+    """
     return (
-        *_about_intervals(int(groups.max()) + 1, over),
+        *([shared] if shared else ()),
+        *_about_intervals(int(groups.max()) + 1, over, bool(shared)),
         *_about_media(matched, over),
         *_about_labels(matched),
         *_about_training(trained_on, calibrated_on, by_name),
@@ -32,15 +38,17 @@ def notes(
     )
 
 
-def _about_intervals(drawn: int, over: Over) -> Iterator[str]:
+def _about_intervals(drawn: int, over: Over, carry_told: bool) -> Iterator[str]:
     if drawn == 1:
+        events = " and their events are not known (`trapline catalog … --event-gap 60s` makes some)"
+        carry = ": how far the figures carry to another cannot be told from these media"
         yield (
-            f"All evaluated media are of one {over}, so there are no intervals: how far the figures carry to "
-            "another cannot be told from these media."
+            f"All evaluated media are of one {over}{events if over == 'location' else ''}, so there are no "
+            f"intervals{'' if carry_told else carry}."
         )
     elif drawn < FEW_GROUPS:
         yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
-    if over != "location":
+    if over != "location" and not carry_told:
         yield f"The intervals are over {over}s, not locations: they tell nothing about other locations."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +52,14 @@ class Training:
         catalog: the training media alone; None if they are not known.
         another_split: whether they are not known because the catalog was split anew.
         held_out: whether each media was predicted by a model that was not trained on it, fold by fold.
+        by: what the split that told training from evaluation was made by, where it was one.
     """
 
     locations: frozenset[str] | None
     catalog: Catalog | None = None
     another_split: bool = False
     held_out: bool = False
+    by: str | None = None
 
     @property
     def known(self) -> bool:
@@ -114,7 +116,9 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, 
         return Training(None)
     if len(source) == 0:
         return Training(None)
-    return Training(frozenset(source.table["location_id"].drop_nulls()), source)
+    split = source.facts.split if training is None and parts else None
+    locations = frozenset(source.table["location_id"].drop_nulls())
+    return Training(locations, source, by=None if split is None else split.by)
 
 
 @dataclass(frozen=True)
@@ -124,10 +128,12 @@ class Entangled:
     Attributes:
         leak: what they share and should not.
         locations: those of the evaluated media that hold photos which were trained on, by whatever name.
+        shared: what they share on purpose, for people; empty if nothing.
     """
 
     leak: Leak
     locations: frozenset[str] = frozenset()
+    shared: str = ""
 
 
 def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
@@ -144,7 +150,7 @@ def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
         return Entangled(Leak(checked=False))
     trained = trained_on.catalog
     same = _find_same(evaluated, trained)
-    findings = []
+    findings, shared = [], ""
     if same.evaluated.any():
         both = evaluated.table.filter(same.evaluated)
         renamed = both.filter(~pl.col("media_id").is_in(trained.table["media_id"].implode())).height
@@ -154,10 +160,13 @@ def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
         )
     others = trained.table.filter(~same.trained)
     if others.height:
-        leaks = compare_parts(_side_by_side(others, evaluated.table))
+        leaks = replace(compare_parts(_side_by_side(others, evaluated.table)), by=trained_on.by)
+        if leaks.locations and not leaks.lines()[0].startswith(LEAK):
+            shared = _sentence(leaks.lines()[0])
         findings += [_sentence(line) for line in leaks.lines() if line.startswith(LEAK)]
     locations = evaluated.table.filter(same.evaluated)["location_id"].drop_nulls()
-    return Entangled(Leak(checked=True, findings=tuple(findings), by_name=same.by_name), frozenset(locations))
+    leak = Leak(checked=True, findings=tuple(findings), by_name=same.by_name)
+    return Entangled(leak, frozenset(locations), shared)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .readers import choose_reader as choose_reader
 from .readers import join_boxes as join_boxes
 from .readers import read as read
 from .readers import reader as reader
+from .readers import with_times_for as with_times_for
 from .times import wall_clock as wall_clock
 from .writers import INTERVAL as INTERVAL
 from .writers import WRITERS as WRITERS

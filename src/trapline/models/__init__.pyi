@@ -23,6 +23,7 @@ from .detector import is_detector as is_detector
 from .detector import is_onnx as is_onnx
 from .doubts import MORE_ANSWERS as MORE_ANSWERS
 from .doubts import calibration_doubts as calibration_doubts
+from .doubts import camera_doubt as camera_doubt
 from .doubts import card_doubts as card_doubts
 from .doubts import promise_doubt as promise_doubt
 from .file import NO_PROBABILITY as NO_PROBABILITY

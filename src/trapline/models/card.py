@@ -163,12 +163,19 @@ class ForeignOrigin(BaseModel):
 
 
 class TrainedOn(BaseModel):
-    """Of which parts of which split weights come: so locations that were seen are told from others."""
+    """Of which parts of which split weights come: so locations that were seen are told from others.
+
+    Attributes:
+        parts: of the split.
+        split: its fingerprint.
+        only_location: that of all media of the training, where they are of one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parts: tuple[str, ...]
     split: str
+    only_location: str | None = None
 
 
 class Card(BaseModel):
@@ -244,7 +251,11 @@ class Card(BaseModel):
         if "fingerprint" not in self.split or "fit" not in self.recipe:
             return None
         parts = ("train",) if self.recipe["fit"] == "train" else ("train", "validation")
-        return TrainedOn(parts=parts, split=self.split["fingerprint"])
+        return TrainedOn(
+            parts=parts,
+            split=self.split["fingerprint"],
+            only_location=self.training_data.get("only_location"),
+        )
 
     @model_validator(mode="after")
     def _labels_fit_the_task(self) -> Card:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trapline.metrics import TEMPERATURES
-from trapline.models.card import Calibration, Card
+from trapline.models.card import Card
 
 MORE_ANSWERS = (
     "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
@@ -21,8 +21,9 @@ def card_doubts(card: Card) -> list[str]:
     """All that its card gives cause to doubt."""
     doubts = (
         origin_doubt(card),
+        camera_doubt(card),
         chance_doubt(card),
-        *calibration_doubts(card.calibration),
+        *calibration_doubts(card),
         promise_doubt(card),
     )
     return [doubt for doubt in doubts if doubt]
@@ -43,6 +44,18 @@ def origin_doubt(card: Card) -> str | None:
     )
 
 
+def camera_doubt(card: Card) -> str | None:
+    """What must be said of a model all of whose photos, of training and of judging, are of one location."""
+    location = card.training_data.get("only_location")
+    if location is None:
+        return None
+    return (
+        f"Trained and judged at one location ({location}): its figures, probabilities and promises hold on "
+        "this camera only. Before you believe it at another, label photos from there and judge it on them "
+        "(trapline evaluate)."
+    )
+
+
 def chance_doubt(card: Card) -> str | None:
     """What must be said of a model whose figures are those of one that does not look at the photos.
 
@@ -60,12 +73,16 @@ def chance_doubt(card: Card) -> str | None:
     return None
 
 
-def calibration_doubts(calibration: Calibration) -> list[str]:
-    """What a reader must know of a calibration before believing its probabilities elsewhere."""
+def calibration_doubts(card: Card) -> list[str]:
+    """What a reader must know of a calibration before believing its probabilities elsewhere.
+
+    Besides that it is of one camera, which `camera_doubt` says.
+    """
+    calibration = card.calibration
     doubts, location_count = [], len(calibration.locations)
     if calibration.method == "none":
         return []
-    if 0 < location_count < FEW_LOCATIONS:
+    if 0 < location_count < FEW_LOCATIONS and camera_doubt(card) is None:
         where = f"{location_count} location{'s' if location_count > 1 else ''}"
         doubts.append(
             f"The calibration rests on {where}; how sure the model may be at others is hardly known."

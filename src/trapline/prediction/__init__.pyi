@@ -15,6 +15,7 @@ from .facts import RegionWeights as RegionWeights
 from .frames import apply_pooling as apply_pooling
 from .frames import pool_column as pool_column
 from .frames import pool_frames as pool_frames
+from .frames import pooled_logits as pooled_logits
 from .inputs import as_catalog as as_catalog
 from .inputs import event_rows as event_rows
 from .inputs import narrow as narrow

@@ -64,10 +64,19 @@ def apply_pooling(
     if task == "single-label":
         pooled = pooled / np.maximum(pooled.sum(axis=1, keepdims=True), 1e-300 if whole else 1)
     if pooling.calibration.method != "none":
-        logits = log_odds(pooled) if task == "multi-label" else np.log(np.maximum(pooled, _LEAST))
-        pooled = apply_calibration(logits, pooling.calibration, task, labels)
+        pooled = apply_calibration(pooled_logits(pooled, task), pooling.calibration, task, labels)
     pooled[np.bincount(codes, weights) == 0] = np.nan
     return pooled
+
+
+def pooled_logits(pooled: Floats, task: str) -> Floats:
+    """What the calibration of events is fitted on and applied to: finite, also where all frames are sure.
+
+    Args:
+        pooled: [events, labels], probabilities; of `single-label` they sum to 1.
+        task: `single-label` or `multi-label`.
+    """
+    return log_odds(pooled) if task == "multi-label" else np.log(np.maximum(pooled, _LEAST))
 
 
 def pool_nodes(

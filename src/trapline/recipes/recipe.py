@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from trapline.errors import UsageError
 from trapline.images import Preprocessing
@@ -51,6 +58,11 @@ Rule = tuple[str, bool]
 """What is wrong, and whether it is."""
 
 
+def _as_names(value: object) -> object:
+    """Names with commas between them, as a command has them; a list of names is taken as it is."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
 class Recipe(Section):
     """What every kind of recipe has; stored whole in the model file.
 
@@ -72,6 +84,7 @@ class Recipe(Section):
             probabilities.
         sample: train and validate on a share of the labelled media only: see `Sample`; None for all of them.
             `trapline run` draws before it splits, so that what is tested is of the sample too.
+        leave_out: labels that are neither taught nor judged; media that show nothing else are left out.
         learn_from: the labels of each `media`, or for every media those of its `event` (weak labels: the
             animal may be in any frame).
         calibration: fitted on the validation locations: `temperature`, `labels` (multi-label: a slope and an
@@ -99,6 +112,7 @@ class Recipe(Section):
     balance: Literal["none", "class-weights", "sampling", "logit-adjustment"] = "none"
     correct_prior: bool = True
     sample: Sample | None = None
+    leave_out: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
     learn_from: Literal["media", "event"] = "media"
     calibration: Literal["temperature", "labels", "none"] = "temperature"
     fit: Literal["train", "all", "folds"] = "train"

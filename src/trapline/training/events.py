@@ -18,7 +18,6 @@ from trapline.metrics import (
     fit_scaling,
     fit_temperature,
     log_loss,
-    log_odds,
     measure,
 )
 from trapline.models import (
@@ -30,7 +29,7 @@ from trapline.models import (
     as_intervals,
     blank_column,
 )
-from trapline.prediction import apply_pooling, pool_column
+from trapline.prediction import apply_pooling, pool_column, pooled_logits
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.training.arrays import Flags, Floats, Rows
 from trapline.training.selection import Selected
@@ -177,7 +176,9 @@ class _Chooser:
             self.pooled(index, method, self.labels[index])[inside] for index, method in enumerate(methods)
         ]
         table = np.stack(columns, axis=1)
-        return log_odds(table) if self.truth.ndim == 2 else np.log(table / table.sum(axis=1, keepdims=True))
+        if self.recipe.task == "single-label":
+            table = table / table.sum(axis=1, keepdims=True)
+        return pooled_logits(table, self.recipe.task)
 
     def _calibration(self, pooled: Floats, inside: Flags) -> Calibration:
         """Fitted to the events `inside`: pooled frames are surer, or less sure, than they should be."""

@@ -14,7 +14,7 @@ from trapline.catalog import AtRandom, ByEvent, ByLocation, BySeason, Catalog, S
 from trapline.errors import DataError
 from trapline.recipes import FoldedRecipe
 from trapline.training.arrays import Rows
-from trapline.training.selection import Selected
+from trapline.training.selection import Selected, how_to_leave_out
 
 
 @dataclass(frozen=True)
@@ -66,20 +66,22 @@ def deal(
     catalogs = _deal(selected.catalog, folds, recipe) if isinstance(folds, int) else list(folds)
     ids = selected.catalog.table.select("media_id").with_row_index("row")
     usable = np.setdiff1d(np.arange(len(selected.catalog)), list(selected.failed))
-    parts = []
-    for index, catalog in enumerate(catalogs):
+    parts, untaught = [], []
+    for catalog in catalogs:
         split = ids.join(catalog.table.select("media_id", "split"), on="media_id", how="left")
         train, held_out = (
             np.intersect1d(usable, split.filter(pl.col("split") == part)["row"].to_numpy())
             for part in ("train", "validation")
         )
-        missing = selected.unseen(train) if needs_every_label else []
-        if missing:
-            raise DataError(
-                f"Fold {index + 1} of {len(catalogs)} would train without the label {', '.join(missing)}: it "
-                "occurs at too few locations. Use fewer folds, another seed, or leave the label out."
-            )
+        untaught.append(selected.unseen(train) if needs_every_label else [])
         parts.append((train, held_out))
+    if missing := sorted({label for labels in untaught for label in labels}):
+        index = next(index for index, labels in enumerate(untaught) if labels)
+        raise DataError(
+            f"Fold {index + 1} of {len(catalogs)} would train without the label "
+            f"{', '.join(untaught[index])}: it occurs in too few {recipe.fold_by}s. Use fewer folds, "
+            f"another seed, or {how_to_leave_out(missing, recipe)}"
+        )
     held: npt.NDArray[Any] = np.sort(np.concatenate([held_out for _, held_out in parts]))
     if not np.array_equal(held, usable):
         raise DataError("The folds must hold out every labelled media exactly once.")

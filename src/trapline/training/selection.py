@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import yaml
 
 from trapline.catalog import (
+    EVENT_LABELS,
     Catalog,
     Groups,
     LeakCheck,
@@ -30,6 +34,8 @@ from trapline.recipes import LabelRecipe, Recipe
 from trapline.taxonomy import BLANK
 from trapline.training.arrays import Rows, Singles
 from trapline.training.targets import prior_shift, target_matrix
+
+_FOR_TRAIN = "`trapline split --by location`, or `--by event` where there is one, puts rare labels into train"
 
 
 class Taught(NamedTuple):
@@ -151,7 +157,7 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if needs_split:
         catalog.part("train")
         catalog.part("validation")
-    whole = len(catalog)
+    whole, every_label = len(catalog), catalog.labels
     if recipe.sample is not None:
         catalog = sample_catalog(catalog, recipe.sample.share, recipe.sample.seed)
     undrawn = whole - len(catalog)
@@ -171,6 +177,13 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
         )
     if undrawn:
         left_out["not in the sample"] = undrawn
+    if absent := sorted(set(recipe.leave_out) - set(every_label)):
+        raise DataError(
+            f"leave_out names {', '.join(absent)}, and no media has that label; there are "
+            f"{', '.join(every_label)}."
+        )
+    labelled, unwanted = _leave_out(labelled, recipe.leave_out)
+    left_out |= unwanted
     labels = tuple(labelled.labels)
     _check_labels(labels)
     part = labelled.table["split"]
@@ -181,10 +194,31 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     targets = target_matrix(labelled, labels, recipe.task)
     selected = Selected(labelled, labels, targets, train, validation, left_out)
     if needs_split:
-        _check_parts(recipe.task, selected)
+        _check_parts(recipe, selected)
     # refuses before photos are read
     selected.taught(recipe, train if needs_split else np.arange(len(labelled)))
     return selected
+
+
+def _leave_out(catalog: Catalog, unwanted: tuple[str, ...]) -> tuple[Catalog, dict[str, int]]:
+    """The media without some labels, and why → how many of them show nothing else and are gone."""
+    if not unwanted:
+        return catalog, {}
+    own = [name for name in ("labels", EVENT_LABELS) if name in catalog.table.columns]
+    other = pl.col(own).list.set_difference(list(unwanted)).list.sort()
+    rest = catalog.table.with_columns(pl.when(other.list.len() > 0).then(other))
+    gone = catalog.table.filter(rest["labels"].is_null())["labels"].list.first().value_counts(name="media")
+    counts = {f"labelled {label}": count for label, count in gone.sort("labels").rows()}
+    return catalog.with_table(rest.filter(pl.col("labels").is_not_null())), counts
+
+
+def how_to_leave_out(labels: Sequence[str], recipe: Recipe) -> str:
+    """The option with which a training goes on without some labels, besides those left out already."""
+    every = [*recipe.leave_out, *labels]
+    value = ",".join(every)
+    if len(value.split(",")) != len(every) or yaml.safe_load(value) != value:  # a comma, or YAML's own word
+        value = json.dumps(every, ensure_ascii=False)
+    return f"train without these media: --set {shlex.quote(f'leave_out={value}')}"
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:
@@ -201,21 +235,20 @@ def _check_labels(labels: tuple[str, ...]) -> None:
             )
 
 
-def _check_parts(task: str, selected: Selected) -> None:
+def _check_parts(recipe: Recipe, selected: Selected) -> None:
     if not len(selected.train) or not len(selected.validation):
         empty = "validation" if len(selected.train) else "train"
         raise DataError(f"The part '{empty}' has no labelled media. Split again with `trapline split`.")
     missing, unjudged = selected.unseen(selected.train), selected.unseen(selected.validation)
-    if missing and task == "single-label":
+    if missing and recipe.task == "single-label":
         raise DataError(
             f"No training media has the label {', '.join(missing)}, though validation media do. "
-            "Split otherwise (`trapline split --by location` puts a label of one location into train where "
-            "it can), or take these media out of the catalog."
+            f"Split otherwise ({_FOR_TRAIN}), or {how_to_leave_out(missing, recipe)}"
         )
     if missing:
         warnings.warn(
             f"No training media has the label {', '.join(missing)}, though validation media do: the model "
-            "will hardly ever say it, and the figures count that.",
+            f"will hardly ever say it, and the figures count that. Or {how_to_leave_out(missing, recipe)}",
             TraplineWarning,
             stacklevel=3,
         )
@@ -255,6 +288,9 @@ def data_summary(selected: Selected, crop: CropPolicy | None) -> dict[str, Any]:
     Where the preprocessing crops, also how many media had a box to be cut to.
     """
     summary: dict[str, Any] = {"source": selected.catalog.source}
+    locations = selected.catalog.table["location_id"].unique()
+    if len(locations) == 1 and locations[0] is not None:
+        summary["only_location"] = locations[0]
     boxed = np.array(
         [choose_box(boxes, crop) is not None for boxes in selected.catalog.table["boxes"].to_list()], bool
     )

@@ -139,7 +139,9 @@ def test_files_of_before_are_read_and_written_with_the_same_keys(tmp_path: Path)
     assert (found.boxes.detector, found.boxes.format_version) == (None, "1.3")
     assert found.others == {"camtrap_dp": EARLIER["camtrap_dp"]}
     boxes = EARLIER["boxes"] | {"format_version": "1.3"}
-    assert found.as_json() == EARLIER | {"boxes": boxes}
+    leaks = EARLIER["split"]["leaks"] | {"one_location": False}
+    split = EARLIER["split"] | {"leaks": leaks}
+    assert found.as_json() == EARLIER | {"boxes": boxes, "split": split}
 
 
 def test_what_only_a_newer_trapline_knows_is_kept(tmp_path: Path) -> None:

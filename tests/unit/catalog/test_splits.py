@@ -16,10 +16,13 @@ from trapline.catalog import (
     AtRandom,
     ByColumn,
     ByDate,
+    ByEvent,
     ByLocation,
     BySeason,
     Catalog,
+    CatalogFacts,
     LeakCheck,
+    Splitter,
     check_leaks,
     describe_left_out,
     fingerprint,
@@ -152,7 +155,22 @@ def test_a_label_that_a_part_lacks_is_named() -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "complaint"),
     [
-        ([{"location_id": "A"}] * 9, {}, "of 1 location only.*--by event"),
+        ([{"location_id": "A"}] * 9, {"by": "location"}, "of 1 location only.*--by event"),
+        (
+            [{"location_id": "A"}] * 9,
+            {},
+            r"one location \(A\).*none is known.*--exif.*--event-gap.*--by random",
+        ),
+        (
+            [{"location_id": "A", "camera_time": datetime(2020, 1, 1)}, {"location_id": "A"}],
+            {},
+            "of their times 1 of them not are known",
+        ),
+        (
+            [{"location_id": "A", "camera_time": datetime(2020, 1, 1)}] * 9,
+            {"seed": 1},
+            "no events are known, by which folds and what has a seed",
+        ),
         ([{"location_id": "A"}, {"location_id": "B"}] * 9, {}, "2 locations only; that cannot fill 3 parts"),
         ([{}] * 9, {}, "None of the labelled media have a location.*--by event"),
         ([{"location_id": "A"}, {}], {}, "1 of 2 labelled media have a location"),
@@ -246,11 +264,52 @@ def test_dates_with_a_zone_are_refused_since_cameras_have_none() -> None:
 
 def test_a_published_column_is_taken_as_it_is_and_checked_for_leaks() -> None:
     rows = [
-        {"location_id": "A", "set": part, "labels": None} for part in ("training", "Val", "holdout", None)
+        {"location_id": location, "set": part, "labels": None}
+        for location, part in (("A", "training"), ("A", "Val"), ("B", "holdout"), ("B", None))
     ]
     done = ByColumn(column="set").apply(catalog_of(rows))
     assert done.table["split"].to_list() == ["train", "validation", "test", None]
     assert done.facts.split.leaks.leaking
+
+
+ONE_PLACE = [
+    {"location_id": "A", "event_id": f"e{n // 2}", "camera_time": datetime(2020, 1, 1 + n // 2)}
+    for n in range(20)
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ({}, ByDate()),
+        ({"ratios": (80, 20)}, ByDate(ratios=(80, 20))),
+        ({"seed": 7}, ByEvent(seed=7)),
+        ({"folds": 5, "fold": 2}, ByEvent(folds=5, fold=2)),
+    ],
+)
+def test_one_location_alone_is_split_in_order_of_time_or_by_event_with_one_warning(
+    options: dict[str, Any], chosen: Splitter
+) -> None:
+    catalog = catalog_of(ONE_PLACE)
+    done = make_splitter(**options).apply(catalog)
+    assert done.table["split"].equals(chosen.apply(catalog).table["split"])
+    assert done.facts.split.by == chosen.by
+    leaks = done.facts.split.leaks
+    assert not leaks.leaking
+    (warning,) = leaks.lines()
+    assert "All photos are of one location (A): figures hold on this camera only" in warning
+    assert CatalogFacts.from_json(done.facts.as_json(), "it").split.leaks == leaks
+
+
+def test_one_location_without_times_is_split_by_its_events() -> None:
+    rows = [{**row, "camera_time": None} for row in ONE_PLACE]
+    assert make_splitter().apply(catalog_of(rows)).facts.split.by == "event"
+
+
+def test_one_location_dealt_at_random_leaks_and_several_locations_do_too() -> None:
+    assert make_splitter("random").apply(catalog_of(ONE_PLACE)).facts.split.leaks.leaking
+    more = [*ONE_PLACE, {"location_id": "B", "event_id": "b"}]
+    assert make_splitter("event").apply(catalog_of(more)).facts.split.leaks.leaking
 
 
 def test_equal_files_and_near_times_in_two_parts_are_found(tmp_path: Path) -> None:

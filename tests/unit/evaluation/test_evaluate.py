@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from trapline.catalog import Catalog, fingerprint, identify
+from trapline.catalog import Catalog, LeakCheck, SplitRecord, fingerprint, identify
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, compare, evaluate
 from trapline.models import TrainedOn
@@ -154,6 +154,35 @@ def test_locations_in_training_and_evaluation_are_a_leak() -> None:
     )
     assert len(found.leak.findings) == 1
     assert "1 locations have media in training and evaluation (L0)" in found.leak.findings[0]
+
+
+def test_one_camera_judged_later_is_no_leak_and_one_note_says_how_far_the_figures_carry() -> None:
+    catalog, predictions = world()
+    alone = catalog.with_table(catalog.table.with_columns(pl.lit("L0").alias("location_id")))
+    facts = PredictionFacts(trained_on=(TrainedOn(parts=("train",), split="another", only_location="L0"),))
+    found = evaluate(alone, predictions, part="test", samples=20)
+    assert found.leak.findings == ()
+    about = [note for note in found.notes if "camera" in note or "carry" in note or "locations" in note]
+    assert about == [
+        "All photos are of one location (L0): figures hold on this camera only, and tell nothing of another."
+    ]
+    elsewhere = catalog.with_table(catalog.table.drop("split"))
+    told = evaluate(elsewhere, replace(predictions, facts=facts), samples=20).notes
+    assert told[0].startswith("The model was trained at one location (L0) alone")
+
+
+def test_a_split_in_order_of_time_shares_locations_on_purpose_in_the_report_too() -> None:
+    catalog, predictions = world()
+    later = pl.when(pl.col("media_id").str.ends_with("-0")).then(pl.lit("test")).otherwise(pl.lit("train"))
+    by_date = catalog.with_table(
+        catalog.table.with_columns(later.alias("split"), event_id=pl.col("media_id"))
+    )
+    record = SplitRecord(by="date", method="ratios", fingerprint="f", leaks=LeakCheck())
+    found = evaluate(
+        replace(by_date, facts=replace(by_date.facts, split=record)), predictions, part="test", samples=20
+    )
+    assert found.leak.findings == ()
+    assert "at known locations at other times, not at new ones" in found.notes[0]
 
 
 def test_training_in_another_catalog_is_compared_too() -> None:

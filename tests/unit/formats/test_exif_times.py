@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from trapline.catalog import Catalog
-from trapline.errors import DataError
+from trapline import api
+from trapline.catalog import ByLocation, Catalog
+from trapline.errors import DataError, TraplineWarning
 from trapline.formats import read
 from trapline.formats.exiftool import installed_exiftool, read_tag
 
@@ -40,6 +41,22 @@ def reconyx(moment: datetime) -> bytes:
     parts = (moment.second, moment.minute, moment.hour, moment.month, moment.day, moment.year)
     struct.pack_into("<HHHHHH", block, 22, *parts)
     return bytes(block)
+
+
+def test_photos_of_one_location_in_a_table_without_times_are_split_by_those_of_exif(tmp_path: Path) -> None:
+    days = [f"2016:03:{day:02} 10:00:00" for day in (4, 1, 3, 2)]
+    for number, day in enumerate(days):
+        photo(tmp_path / f"{number}.jpg", DateTimeOriginal=day)
+    lines = ["file_name,location,label", *(f"{number}.jpg,A,hare" for number in range(4))]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    catalog = read(tmp_path / "labels.csv")
+    assert catalog.table["camera_time"].is_null().all()
+    with pytest.warns(TraplineWarning, match=r"names no times: EXIF has those of 4 of 4 photos"):
+        done = api.split(catalog)
+    assert done.table["split"].to_list() == ["test", "train", "validation", "train"]
+    assert done.table["timestamp_source"].to_list() == ["exif"] * 4
+    with pytest.raises(DataError, match=r"of 1 location only"):
+        api.split(catalog, ByLocation())
 
 
 def test_the_tag_of_each_time_is_kept_and_a_change_is_no_capture(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Calibrations: numbers and graph say the same; what is fitted to what; what little is behind is doubted."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -16,10 +18,22 @@ from trapline.models.calibrated import (
     fit_calibration,
     scale_logits,
 )
-from trapline.models.doubts import calibration_doubts, promise_doubt
+from trapline.models.doubts import calibration_doubts, card_doubts, promise_doubt
 from trapline.models.graph_probabilities import append_probabilities
 
 PLACES = tuple(f"L{place}" for place in range(8))
+
+
+def card_of(calibration: Calibration, **more: Any) -> Card:
+    seen = Preprocessing(height=8, width=8)
+    own = {
+        "name": "m",
+        "labels": LABELS,
+        "preprocessing": seen,
+        "embedding_size": 4,
+        "calibration": calibration,
+    }
+    return Card(task="single-label", **own | more)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +44,10 @@ PLACES = tuple(f"L{place}" for place in range(8))
         (Calibration(method="temperature", temperature=1.4, locations=PLACES), []),
         (Calibration(method="temperature", temperature=1.4), []),
         (Calibration(method="temperature", temperature=1.4, locations=PLACES[:1]), ["rests on 1 location;"]),
-        (Calibration(method="labels", locations=PLACES[:4]), ["rests on 4 locations;"]),
+        (
+            Calibration(method="labels", slopes=(1,) * 3, offsets=(0,) * 3, locations=PLACES[:4]),
+            ["rests on 4 locations;"],
+        ),
         (Calibration(method="temperature", temperature=0.06, locations=PLACES), ["0.06 is extreme"]),
         (
             Calibration(method="temperature", temperature=20, locations=PLACES[:2]),
@@ -42,9 +59,17 @@ PLACES = tuple(f"L{place}" for place in range(8))
 def test_a_calibration_with_little_behind_it_is_told_with_a_doubt(
     calibration: Calibration, words: list[str]
 ) -> None:
-    doubts = calibration_doubts(calibration)
+    doubts = calibration_doubts(card_of(calibration))
     assert len(doubts) == len(words)
     assert all(word in doubt for word, doubt in zip(words, doubts, strict=True))
+
+
+def test_a_model_of_one_camera_says_once_that_it_holds_on_this_camera_only() -> None:
+    calibration = Calibration(method="temperature", temperature=1.4, locations=PLACES[:1])
+    card = card_of(calibration, training_data={"only_location": "L0"})
+    (doubt,) = card_doubts(card)
+    assert "at one location (L0)" in doubt
+    assert "on this camera only" in doubt
 
 
 def graph_of(card: Card, logits: np.ndarray) -> np.ndarray:
@@ -137,22 +162,14 @@ def test_a_calibration_is_fitted_to_logits_whose_priors_are_put_right() -> None:
 
 @pytest.mark.parametrize(("temperature", "extreme"), [(0.1, True), (0.11, False), (9.99, False), (10, True)])
 def test_a_temperature_near_the_ends_of_its_range_is_doubted(temperature: float, extreme: bool) -> None:
-    found = calibration_doubts(
-        Calibration(method="temperature", temperature=temperature, locations=PLACES[:5])
-    )
+    calibration = Calibration(method="temperature", temperature=temperature, locations=PLACES[:5])
+    found = calibration_doubts(card_of(calibration))
     assert bool(found) is extreme
 
 
 def test_a_model_that_promises_no_rank_says_what_it_was_tried_on() -> None:
     rollup = {"media": 40, "groups": 7, "over": "locations", "promise": 0.95, "confidence": 0.9}
-    card = Card(
-        name="m",
-        task="single-label",
-        labels=LABELS,
-        preprocessing=Preprocessing(height=8, width=8),
-        embedding_size=4,
-        taxonomy={"rollup": rollup},
-    )
+    card = card_of(Calibration(), taxonomy={"rollup": rollup})
     said = promise_doubt(card)
     assert "on 40 single photos of 7 locations no probability" in said
     assert "95% of answers are right, with confidence 0.90; so it answers nothing" in said

@@ -14,7 +14,7 @@ from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing
 from trapline.models import Calibration, Card, EventPooling
 from trapline.prediction import ModelTree, PredictionFacts, Predictions, pool_events
-from trapline.prediction.frames import apply_pooling, pool_column, pool_frames
+from trapline.prediction.frames import apply_pooling, pool_column, pool_frames, pooled_logits
 from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.table import FIXED, fixed_columns
 from trapline.taxonomy import Label, Taxon, Taxonomy
@@ -167,6 +167,16 @@ def frames(*rows: tuple[str, float, float]) -> tuple[Predictions, Catalog]:
 def test_each_way_of_pooling_several_labels(how: str, blank: float, hare: float) -> None:
     pooled = pool_events(*frames(("e", 0.9, 0.1), ("e", 0.1, 0.7)), how=how, rows="event")  # type: ignore[arg-type]
     assert pooled.probabilities()[0] == pytest.approx([blank, hare], abs=1e-6)
+
+
+@pytest.mark.parametrize("task", ["single-label", "multi-label"])
+def test_events_of_which_all_frames_are_sure_have_finite_logits(task: str) -> None:
+    sure = np.tile([[0.0, 1.0]], (9, 1))
+    columns = [
+        pool_column(sure[:, index], np.full(9, 1 / 9), np.zeros(9, np.int64), "noisy-or", label)
+        for index, label in enumerate(SEVERAL)
+    ]
+    assert np.isfinite(pooled_logits(np.stack(columns, axis=1), task)).all()
 
 
 def test_the_first_frame_is_that_which_was_shot_first_wherever_its_row_is() -> None:

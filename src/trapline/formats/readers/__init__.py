@@ -15,6 +15,7 @@ from trapline.formats.readers import (  # noqa: F401  they register themselves
     wildlife_insights,
 )
 from trapline.formats.readers.draft import Draft
+from trapline.formats.readers.exif_times import with_times_for
 from trapline.formats.readers.hakuna_ma_data import NUMBER_IN_NAME, folder_of
 from trapline.formats.readers.megadetector import join_boxes
 from trapline.formats.readers.registry import COMMON_OPTIONS, READERS, Reader, choose_reader, read, reader
@@ -30,4 +31,5 @@ __all__ = [
     "join_boxes",
     "read",
     "reader",
+    "with_times_for",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trapline.catalog import as_name
-from trapline.errors import DataError
+from trapline.catalog import ByDefault, Catalog, Splitter, as_name
+from trapline.errors import DataError, TraplineWarning
 from trapline.formats.exiftool import installed_exiftool, read_tag
 from trapline.times import day_evidence, read_time
 
@@ -44,6 +45,9 @@ _EXIF_COLUMNS: dict[str, pl.DataType] = {
     "camera_model": pl.String(),
     "camera_serial": pl.String(),
 }
+
+
+_TIMES = {"camera_time", "timestamp", "timestamp_source"}
 
 
 def add_exif(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
@@ -80,6 +84,25 @@ def add_exif(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
         pl.when(known).then(pl.lit("exif")).otherwise(pl.lit("none")).alias("timestamp_source")
     )
     return rows, [*told.notes(), *more]
+
+
+def with_times_for(splitter: Splitter, catalog: Catalog) -> Catalog:
+    """The catalog, with the times of its photos where a splitter has nothing else to go by (`ByDefault`).
+
+    Told by a warning. A catalog that has times or events already is left as it is.
+    """
+    if not isinstance(splitter, ByDefault) or not splitter.needs_times(catalog):
+        return catalog
+    table = catalog.table
+    if table["camera_time"].null_count() < table.height or set(_EXIF_COLUMNS) & set(table.columns) - _TIMES:
+        return catalog
+    rows, notes = add_exif(table.drop(_TIMES), catalog.root)
+    known = rows.height - rows["camera_time"].null_count()
+    told = (
+        f"All labelled photos are of one location, and the source names no times: EXIF has those of {known} "
+    )
+    warnings.warn(" ".join([f"{told}of {rows.height} photos.", *notes]), TraplineWarning, stacklevel=3)
+    return catalog.with_table(rows.select(*table.columns, pl.exclude(table.columns)))
 
 
 def _read_all(
