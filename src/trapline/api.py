@@ -84,12 +84,12 @@ if TYPE_CHECKING:
     from trapline.formats import ForeignPredictions as ForeignPredictions
     from trapline.formats import WriteReport as WriteReport
     from trapline.images import Box as Box
+    from trapline.models import Card, PoolingMethod, TfSignature
     from trapline.models import Detector as Detector
     from trapline.models import Imported as Imported
     from trapline.models import Int8Export as Int8Export
     from trapline.models import KeptModel as KeptModel
     from trapline.models import ModelFile as ModelFile
-    from trapline.models import PoolingMethod, TfSignature
     from trapline.models import ReadyModel as ReadyModel
     from trapline.observations import Observations as Observations
     from trapline.pipeline import Walk
@@ -204,6 +204,8 @@ if TYPE_CHECKING:
         level: Level
         part: str | None
         boxes: Boxes | None
+        promise: float | None
+        answer: str | float | None
         batch_size: Count | None
         workers: Count | None
         strict: bool
@@ -1171,6 +1173,8 @@ def predict(
     level: Level = "media",
     part: str | None = None,
     boxes: Boxes | None = None,
+    promise: float | None = None,
+    answer: str | float | None = None,
     batch_size: Count | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
@@ -1191,6 +1195,9 @@ def predict(
         part: only this part of the split.
         boxes: to cut to: MegaDetector's JSON; or `auto`, a detector's ONNX file or id, to find them first for
             media without a box. What was found is kept in `<output>.boxes.journal`.
+        promise: of a model of taxa: answers that keep another promise at each rank than the card's.
+        answer: of a model of taxa: the share of photos to answer, `0.8`, `80%` or at a rank `family:80%`, by
+            the highest promise with which so many are.
         batch_size: media a batch.
         workers: processes that decode photos; None for one a core.
         threads: the network runs on; None for one a core.
@@ -1216,6 +1223,8 @@ def predict(
         model,
         catalog,
         output,
+        promise=promise,
+        answer=answer,
         threads=threads,
         runtime=runtime,
         strict=strict,
@@ -1236,6 +1245,8 @@ def predict_to_file(
     level: Level = "media",
     part: str | None = None,
     boxes: Boxes | None = None,
+    promise: float | None = None,
+    answer: str | float | None = None,
     batch_size: Count | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
@@ -1254,6 +1265,9 @@ def predict_to_file(
     options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
     finding = _Finding(model, path, options, threads, runtime, fresh, progress, boxes_progress)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say, finding)
+    if promise is not None or answer is not None:
+        opened = opened.answering(promise=promise, answer=answer)
+        say(_describe_choice(opened.card))
     _tell_of_training(opened, catalog, say)
     begun = finding.begun
     options |= {"fresh": fresh and not begun, "progress": None if begun else progress}
@@ -1405,6 +1419,17 @@ def _with_boxes(
     if without := [f"{count:,} {what}" for count, what in counts if count]:
         say(f"{box_source.file} has boxes of {box_source.matched:,} media; {', '.join(without)}.")
     return joined
+
+
+def _describe_choice(card: Card) -> str:
+    """What the answers that were chosen promise, and what they reach at places not chosen on."""
+    from trapline.models import describe_answers, promise_doubt
+
+    made = card.taxonomy["rollup"]
+    if lacking := promise_doubt(card):
+        return lacking
+    kept = f"answers promise {made['promise']:.0%} right at each rank, with confidence {made['confidence']:g}"
+    return f"{kept}; {describe_answers(card)}." if describe_answers(card) else f"{kept}."
 
 
 def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:

@@ -28,6 +28,12 @@ def run(
     ] = "media",
     part: common.Part = None,
     boxes: common.CropOrFindBoxes = None,
+    promise: Annotated[
+        float | None, typer.Option(help="Model of taxa: the share of right answers to keep, as in 0.9.")
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(help="Model of taxa: the share of photos to answer, 80% or family:80%.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Media a batch.")] = None,
     workers: common.Workers = None,
     threads: common.Threads = None,
@@ -60,6 +66,7 @@ def run(
     if dry_run:
         _show_estimate(api.estimate(model, source, output, **options), json)
         return
+    options |= {"promise": promise, "answer": answer}
     common.refuse_as_predictions(output, force)
     last: list[Progress] = []
     with common.warnings_as_notes(), common.progress() as display:

@@ -238,7 +238,7 @@ def _origin(card: Card) -> str:
 
 
 def _promise(card: Card) -> str:
-    from trapline.models import promise_doubt
+    from trapline.models import describe_answers, promise_doubt
 
     made = card.taxonomy.get("rollup")
     if not made:
@@ -246,9 +246,12 @@ def _promise(card: Card) -> str:
     if lacking := promise_doubt(card):
         return lacking
     where = f"{made['media']} single photos of {made['groups']} {made['over']}"
-    return (
+    asked = f"{made['answer']} of photos were to be answered: " if made.get("answer") else ""
+    kept = (
         f"precision {made['promise']:.2f} a rank with confidence {made['confidence']:.2f}, chosen on {where}"
     )
+    reached = describe_answers(card)
+    return f"{asked}{kept}{f'; {reached}' if reached else ''}"
 
 
 def _split(card: Card) -> str:

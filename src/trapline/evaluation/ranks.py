@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import Field
 
 from trapline.arguments import checked
 from trapline.catalog import Catalog
+from trapline.evaluation.answer_curve import CurvePoint, trace_curve
 from trapline.evaluation.node_figures import NodeResult, figures_by_node
 from trapline.evaluation.rank_figures import RankResult, TaxonResult, figures_by_rank
 from trapline.evaluation.rank_tables import (
@@ -42,6 +44,7 @@ class RankEvaluation(ResultPart):
         taxa: every taxon of the tree, at its own rank.
         nodes: the decisions, broader before finer.
         rollup: the rolled-up answers.
+        curve: what the card's other choices would answer, by the share of media.
         answers: one a media; for tables, not saved in the JSON.
     """
 
@@ -52,7 +55,19 @@ class RankEvaluation(ResultPart):
     taxa: tuple[TaxonResult, ...]
     nodes: tuple[NodeResult, ...]
     rollup: RollUpResult
+    curve: tuple[CurvePoint, ...] = ()
     answers: tuple[JudgedObservation, ...] = Field((), exclude=True, repr=False)
+
+    def curve_by_level(self) -> dict[str, list[CurvePoint]]:
+        """Rank, the finest first → its points by rising promise; of ranks answered alike the finest."""
+        lines = {
+            level: [point for point in self.curve if point.level == level]
+            for level in dict.fromkeys(point.level for point in self.curve if point.level != "kind")
+        }
+        shares = {level: [point.answered for point in line] for level, line in lines.items()}
+        order = list(lines)
+        alike = {level for level, finer in pairwise(order) if shares[level] == shares[finer]}
+        return {level: lines[level] for level in reversed(order) if level not in alike}
 
     @checked
     def save_tables(self, folder: Path | str) -> list[Path]:
@@ -119,5 +134,6 @@ def evaluate_ranks(
         taxa=taxa,
         nodes=figures_by_node(truth.of_the_tree, hierarchy),
         rollup=judge_rolled_up(truth, classes.taxonomy, answers, thresholds, promise, way),
+        curve=() if way == "greedy" else trace_curve(truth, ranks),
         answers=list_observations(truth, answers),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.rank_truth import RankTruth
@@ -114,8 +115,7 @@ def judge_rolled_up(
         way: how the answers were found.
     """
     pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
-    verdicts = {pair: _judge(tree, *pair) for pair in set(pairs)}
-    verdict_of = np.array([verdicts[pair] for pair in pairs])
+    verdict_of = verdicts_on(truth, tree, rolled)
     right, wrong = verdict_of == "right", verdict_of == "wrong"
     finest = {pair: _as_fine(tree, *pair) for pair in set(pairs)}
     exact = right & np.array([finest[pair] for pair in pairs])
@@ -148,6 +148,13 @@ def judge_rolled_up(
         hierarchical=_hierarchical(tree, pairs, truth.resampling),
         levels=tuple(levels),
     )
+
+
+def verdicts_on(truth: RankTruth, tree: Taxonomy, rolled: RolledUp) -> npt.NDArray[np.str_]:
+    """[media]: `right`, `wrong`, `unknown` (it cannot be judged) or `none` (it has no answer)."""
+    pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
+    verdicts = {pair: _judge(tree, *pair) for pair in set(pairs)}
+    return np.array([verdicts[pair] for pair in pairs])
 
 
 def _judge(tree: Taxonomy, answer: str | None, label: str) -> str:

@@ -114,7 +114,21 @@ def rank_lines(ranks: RankEvaluation) -> list[str]:
         cells = (with_span(one.metrics.get(name)) for name in figures)
         rows.append((one.rank, str(one.media), *cells, describe_left_out(one)))
     strange = [describe_unknown(ranks)] if ranks.unknown_labels else []
-    return [*columns(rows), *strange, "", *_rolled_lines(ranks.rollup)]
+    return [*columns(rows), *strange, "", *_rolled_lines(ranks.rollup), *_curve_lines(ranks)]
+
+
+def _curve_lines(ranks: RankEvaluation) -> list[str]:
+    """What other promises would answer, a row each: at each rank the share of media and its precision."""
+    lines = ranks.curve_by_level()
+    if not lines:
+        return []
+    rows = [("Promise", *(f"answered at {level}, right" for level in lines))]
+    for points in zip(*lines.values(), strict=True):
+        mark = " *" if points[0].chosen else ""
+        cells = (f"{point.answered:.0%}, {with_span(point.precision)}" for point in points)
+        rows.append((f"{points[0].promise:g}{mark}", *cells))
+    ends = "* as answered here; `trapline predict --answer 80%` or --promise 0.9 answers otherwise."
+    return ["", *columns(rows), ends]
 
 
 def describe_unknown(ranks: RankEvaluation) -> str:

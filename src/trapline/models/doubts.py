@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from trapline.metrics import TEMPERATURES
+from trapline.models.answer_choices import choose_by_share, describe_answers
 from trapline.models.card import Card
+from trapline.taxonomy import AnswerShare
 
 MORE_ANSWERS = (
     "Train with --folds 5, which judges on all photos (where locations are not known, with --set "
-    "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations), or promise less "
-    "(--set taxa.promise=0.9)."
+    "fold_by=event too; taxa.solver=adam takes no folds: give it more validation locations). Or say how many "
+    "photos to answer, now (predict --answer 80%) or in training (--set taxa.answer=80%): the promise that "
+    "then holds is told."
 )
 """What helps where a model of taxa answers nothing."""
 
@@ -25,6 +28,7 @@ def card_doubts(card: Card) -> list[str]:
         chance_doubt(card),
         *calibration_doubts(card),
         promise_doubt(card),
+        share_doubt(card),
     )
     return [doubt for doubt in doubts if doubt]
 
@@ -94,6 +98,18 @@ def calibration_doubts(card: Card) -> list[str]:
             "too few, too easy, or unlike those of training."
         )
     return doubts
+
+
+def share_doubt(card: Card) -> str:
+    """Whether fewer photos are answered than were asked for; empty if not."""
+    made = card.taxonomy.get("rollup") or {}
+    if not made.get("answer") or choose_by_share(made["choices"], AnswerShare.parse(made["answer"])):
+        return ""
+    reached = describe_answers(card) or "as far as is known, fewer"
+    return (
+        f"Answers were asked for {made['answer']} of photos, and no promise from {made['promise']:g} on "
+        f"reaches that: this is the lowest. It answers, {reached}."
+    )
 
 
 def promise_doubt(card: Card) -> str:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from trapline.arguments import Count, checked
 from trapline.errors import DataError
 from trapline.images import Preprocessing
+from trapline.models.answer_choices import with_answers
 from trapline.models.card import Card
 from trapline.models.halting import halt_for
 from trapline.models.named import find_model
@@ -175,6 +176,21 @@ class ModelFile:
             *figures,
         ]
         return as_html(f"Model {self.card.name}", rows, f"{self.path}, {self.fingerprint[:12]}")
+
+    def answering(self, *, promise: float | None = None, answer: str | float | None = None) -> ModelFile:
+        """The same model of taxa with other thresholds: of another promise, or that answer a share of photos.
+
+        Args:
+            promise: the share of right answers that is to be kept at each rank.
+            answer: the share of photos to answer, `0.8`, `80%` or at a rank `family:80%`: with the highest
+                promise that answers so many, at locations on which it was not chosen.
+
+        Raises:
+            UsageError: it is no model of taxa, or none of its card's choices goes so far.
+        """
+        other = object.__new__(ModelFile)  # copying would open it again
+        vars(other).update(vars(self), card=with_answers(self.card, promise=promise, answer=answer))
+        return other
 
     def predict(
         self, media: api.Media, output: Path | str, **options: Unpack[api.PredictOptions]

@@ -132,6 +132,25 @@ class LevelPromise(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CurvePoint(Record):
+    """Of media whose locations were not chosen on: the share answered, and how much of that is right."""
+
+    answered: float
+    precision: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerChoice(Record):
+    """The thresholds that keep a promise, and level → what they answer there, or as finely as can be."""
+
+    promise: float
+    thresholds: dict[str, float]
+    curve: dict[str, CurvePoint]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RollUpPromise(Record):
     """What the thresholds of the rolled-up answers promise.
 
@@ -144,6 +163,8 @@ class RollUpPromise(Record):
         over: what the groups are.
         chosen_on: level → what its threshold was chosen on.
         unanswered: media that are answered at no level.
+        answer: the share of media that was asked for, where the promise followed from that.
+        choices: what could be promised instead, from the broadest answers to the surest.
     """
 
     promise: float
@@ -154,6 +175,8 @@ class RollUpPromise(Record):
     over: str | None = None
     chosen_on: dict[str, LevelPromise] | None = None
     unanswered: int | None = None
+    answer: str | None = None
+    choices: tuple[AnswerChoice, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,6 +77,11 @@ class Ranks:
         rollup = self._described.get("rollup") or {}
         return rollup.get("promise")
 
+    @property
+    def choices(self) -> tuple[Mapping[str, Any], ...]:
+        """What else could be promised: each with `promise`, `thresholds` and `curve`, as in the card."""
+        return tuple((self._described.get("rollup") or {}).get("choices") or ())
+
     @cached_property
     def _levels(self) -> Any:
         return levels_of(self.taxonomy, self.labels, self._without)
@@ -101,9 +106,12 @@ class Ranks:
                 columns |= {level.name: pl.String(), f"{level.name}_probability": pl.Float32()}
         return columns
 
-    def answers(self, probabilities: npt.NDArray[np.float64]) -> RolledUp:
-        """The rolled-up answer of each row [rows, labels]."""
-        return roll_up(best_answers(probabilities, self._levels), self.thresholds)
+    def answers(
+        self, probabilities: npt.NDArray[np.float64], thresholds: Mapping[str, float] | None = None
+    ) -> RolledUp:
+        """The rolled-up answer of each row [rows, labels], by other thresholds than the card's if given."""
+        limits = self.thresholds if thresholds is None else thresholds
+        return roll_up(best_answers(probabilities, self._levels), limits)
 
     def add(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with the columns of `schema` behind its own; null where it has no probabilities.

@@ -6,8 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from trapline.errors import UsageError
 from trapline.metrics import Task, metric_names
 from trapline.recipes.needs import Needs, Section
+from trapline.taxonomy import AnswerShare
 
 Statistic = Literal["mean", "std", "max"]
 """Over the frames of an event, one number a feature."""
@@ -334,6 +336,8 @@ class Taxa(Section):
         ranks: the ranks at which `cascade` and `path` have nodes.
         node: train the head of this name only.
         promise: the share of right answers that the roll-up is to keep at each rank.
+        answer: the share of photos to answer (`80%`), or at a rank (`family:80%`): the highest promise with
+            which that many are is then taken.
         confidence: that the promise holds on new locations.
     """
 
@@ -344,6 +348,7 @@ class Taxa(Section):
     node: str | None = None
     promise: float = Field(0.95, gt=0.5, lt=1)
     confidence: float = Field(0.9, gt=0.5, lt=1)
+    answer: str | None = None
 
     needs: ClassVar[tuple[Needs, ...]] = (
         Needs(
@@ -351,7 +356,20 @@ class Taxa(Section):
             "one flat head has no ranks: use taxa.way 'cascade' or 'path', or name a taxa.node",
             lambda taxa: taxa.way != "flat" or taxa.node is not None,
         ),
+        Needs(
+            ("promise",),
+            "taxa.answer asks for a share of photos, and the promise follows: give one of them",
+            lambda taxa: taxa.answer is None,
+        ),
     )
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _answer_is_a_share(cls, answer: object) -> str | None:
+        try:
+            return None if answer is None else str(AnswerShare.parse(answer))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
 
 
 class ExactTaxa(Taxa):

@@ -51,6 +51,7 @@ def write_evaluation(
         locations=_locations(evaluation),
         pictures=_pictures(evaluation, pictures),
         tree=_tree(evaluation),
+        answer_curve=_answer_curve(evaluation),
     )
 
 
@@ -161,6 +162,49 @@ def _tree(evaluation: Evaluation) -> Any:
     if evaluation.ranks is None or tree is None:
         return None
     return draw_tree(evaluation.ranks, Taxonomy.from_json(tree.as_json()))
+
+
+def _answer_curve(evaluation: Evaluation) -> Any:
+    """Share answered against precision, a line a level; the choice that was made is a ring."""
+    lines = {} if evaluation.ranks is None else evaluation.ranks.curve_by_level()
+    lines = {
+        level: line for level, line in lines.items() if len({round(one.answered, 2) for one in line}) > 1
+    }
+    if not lines:
+        return None
+    figure = new_figure(5.2, 3.6)
+    axes = figure.subplots()
+    text = []
+    for (level, line), (colour, dash) in zip(lines.items(), _LINES, strict=False):
+        known = [(100 * one.answered, one.precision, one.chosen) for one in line if one.precision is not None]
+        across = [share for share, _, _ in known]
+        up = [precision.value for _, precision, _ in known]
+        axes.plot(across, up, color=COLOURS[colour], linestyle=dash, marker=".", label=level)
+        bounds = [(one.low or one.value, one.high or one.value) for _, one, _ in known]
+        if level in list(lines)[:2]:  # more bands hide one another
+            low, high = zip(*bounds, strict=True)
+            axes.fill_between(across, low, high, color=COLOURS[colour], alpha=0.12)
+        for share, precision, chosen in known:
+            if chosen:
+                axes.plot([share], [precision.value], "o", mfc="none", ms=10, color=COLOURS["ink"])
+        text.append(f"{level}: " + ", ".join(f"{a:.0f} % → {p:.2f}" for a, p in zip(across, up, strict=True)))
+    axes.set(xlim=(0, 102), ylim=(0, 1.02))
+    unit = UNITS[evaluation.level]
+    style_axes(axes, x=f"share of the {unit.many} answered, %", y="share of these that is right")
+    axes.legend(frameon=False, labelcolor=COLOURS["muted"], fontsize=9.5, loc="lower left")
+    return as_svg(figure, "answer-curve", f"Share answered to share that is right: {'; '.join(text)}")
+
+
+_LINES: tuple[tuple[str, Any], ...] = (
+    ("accent", "-"),
+    ("second", "-"),
+    ("ink", (0, (4, 2))),
+    ("muted", (0, (4, 3))),
+    ("muted", (0, (1, 2))),
+    ("line", "-"),
+    ("line", (0, (1, 2))),
+)
+"""A colour and a dash for each rank, from the finest."""
 
 
 def _pictures(evaluation: Evaluation, most: int) -> list[tuple[Mistake, str | None]]:

@@ -1,3 +1,4 @@
+from .answer_share import AnswerShare as AnswerShare
 from .classes import Classes as Classes
 from .classes import Hierarchy as Hierarchy
 from .classes import TaxonHead as TaxonHead
@@ -18,7 +19,9 @@ from .names import plain as plain
 from .names import scientific as scientific
 from .names import without_author as without_author
 from .rollup import LEVELS as LEVELS
+from .rollup import Best as Best
 from .rollup import RolledUp as RolledUp
+from .rollup import answered_at as answered_at
 from .rollup import best_answers as best_answers
 from .rollup import levels_of as levels_of
 from .rollup import roll_up as roll_up

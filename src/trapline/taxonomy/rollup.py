@@ -21,6 +21,7 @@ from trapline.taxonomy.names import KINDS, RANKS
 from trapline.taxonomy.tree import Taxonomy
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 LEVELS = ("kind", *RANKS)
 """From the broadest to the finest."""
 
@@ -176,6 +177,22 @@ def roll_up(bests: Sequence[Best], thresholds: Mapping[str, float] | None) -> Ro
         answers[passed], levels[passed] = best.answers[passed], best.level
         probabilities[passed] = best.probabilities[passed]
     return RolledUp(answers, levels, probabilities)
+
+
+def answered_at(rolled: RolledUp, level: str, taxonomy: Taxonomy, labels: Collection[str]) -> Flags:
+    """[rows]: which answers are of a level, or finer, or as fine as the labels can say.
+
+    Args:
+        rolled: the answers.
+        level: one of `LEVELS`.
+        taxonomy: has the labels.
+        labels: of the model: what stands for one of them is fine enough at every level.
+    """
+    known = [taxonomy.labels[name] for name in labels]
+    finest = {label.kind if label.taxon is None else label.taxon for label in known}
+    fine = set(LEVELS[LEVELS.index(level) :])
+    pairs = zip(rolled.levels, rolled.answers, strict=True)
+    return np.array([at in fine or (at is not None and name in finest) for at, name in pairs], bool)
 
 
 def walk_down(probabilities: Floats, hierarchy: Hierarchy) -> RolledUp:

@@ -4,6 +4,7 @@ and from which thresholds each rank keeps its promise."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,23 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog
-from trapline.metrics import choose_threshold, log_loss
-from trapline.models import EventPooling, PoolingMethod
+from trapline.metrics import bootstrap_ratio, choose_threshold, log_loss
+from trapline.models import EventPooling, PoolingMethod, choose_by_share
 from trapline.prediction import Predictions, pool_events
 from trapline.recipes import Taxa
-from trapline.taxonomy import Classes, best_answers, levels_of, unsupported_kinds, verdict
-from trapline.training.arrays import Floats
+from trapline.taxonomy import (
+    AnswerShare,
+    Best,
+    Classes,
+    RolledUp,
+    answered_at,
+    best_answers,
+    levels_of,
+    roll_up,
+    unsupported_kinds,
+    verdict,
+)
+from trapline.training.arrays import Flags, Floats
 
 _POOLINGS: tuple[PoolingMethod, ...] = ("mean-logit", "geometric-mean", "mean", "max")
 _LEAST = 10
@@ -70,58 +82,152 @@ METHOD = (
 )
 
 
+PROMISES = (*(round(0.5 + 0.05 * step, 2) for step in range(10)), 0.975, 0.99)
+"""What is tried besides the promise asked for; the card keeps the thresholds of each."""
+_FOLDS, _SAMPLES, _SEED = 5, 300, 42
+
+
 def choose_thresholds(
     probabilities: Floats, labels: list[str], groups: npt.NDArray[Any], classes: Classes, settings: Taxa
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """The threshold of each level that can keep the promise, and the record for the card.
 
     Media whose label says less than a level are not counted there, unless the answer is wrong already.
+    Where a share of answers is asked for, the promise is the highest with which that many media are
+    answered, at locations that its thresholds were not chosen on; where none answers so many, the lowest.
 
     Args:
         probabilities: [N, classes], calibrated, of media that no head was trained on.
         labels: [N], the truth, as the data has it.
         groups: [N], what is right or wrong together: the location of each, or its event.
         classes: the tree and its classes.
-        settings: `promise` and `confidence`.
+        settings: `promise` or `answer`, and `confidence`.
     """
-    tree = classes.taxonomy
-    bests = best_answers(probabilities, levels_of(tree, classes.names, unsupported_kinds(classes)))
-    open_rows = np.ones(len(labels), bool)
-    thresholds: dict[str, float] = {}
-    table = {}
-    for best in reversed(bests):
-        pairs = list(zip(best.answers, labels, strict=True))
-        known = {
-            (answer, label): "none" if answer is None else verdict(tree, answer, label)
-            for answer, label in dict.fromkeys(pairs)
-        }
-        verdict_of = np.array([known[pair] for pair in pairs])
-        judged = open_rows & ~np.isin(verdict_of, ("unknown", "none"))
-        choice = choose_threshold(
-            best.probabilities[judged],
-            verdict_of[judged] == "right",
-            groups[judged],
-            promise=settings.promise,
-            confidence=settings.confidence,
-        )
-        if choice is None:
-            continue
-        thresholds[best.level] = np.floor(choice.threshold * 1e6) / 1e6  # tables hold float32
-        open_rows &= ~(best.probabilities >= thresholds[best.level])  # NaN: the path has no such rank
-        table[best.level] = {
-            "media": choice.answered,
-            "right": choice.right,
-            "groups": choice.groups,
-            "bound": round(choice.bound, 4),
-        }
-    order = [best.level for best in bests if best.level in thresholds]
+    media = _JudgedMedia.of(probabilities, labels, groups, classes, settings.confidence)
+    asked = None if settings.answer is None else AnswerShare.parse(settings.answer)
+    promises = sorted({*PROMISES, *((settings.promise,) if asked is None else ())})
+    choices = [media.try_promise(promise) for promise in promises]
+    promise = settings.promise
+    if asked is not None:
+        promise = (choose_by_share(choices, asked) or choices[0])["promise"]
+    thresholds, table = media.choose(promise, np.ones(len(labels), bool))
     record = {
-        "promise": settings.promise,
+        "promise": promise,
         "confidence": settings.confidence,
         "method": METHOD,
         "media": len(labels),
         "groups": len(np.unique(groups)),
-        "chosen_on": {level: table[level] for level in order},
-        "unanswered": int(open_rows.sum()),
+        "chosen_on": table,
+        "unanswered": int((media.roll_up(thresholds).levels == None).sum()),  # noqa: E711  of an array
+        "choices": choices,
     }
-    return {level: thresholds[level] for level in order}, record
+    return thresholds, record | ({} if asked is None else {"answer": str(asked)})
+
+
+@dataclass(frozen=True)
+class _JudgedMedia:
+    """Media with their best answers and what is right of them.
+
+    Attributes:
+        bests: the best answers, broadest level first.
+        verdicts: level → [N], whether its answer is right; `none` where there is none.
+        groups: [N], codes from 0.
+        classes: the tree and its classes.
+        confidence: of the promises.
+    """
+
+    bests: list[Best]
+    verdicts: dict[str, npt.NDArray[np.str_]]
+    groups: npt.NDArray[np.int64]
+    classes: Classes
+    confidence: float
+
+    @classmethod
+    def of(
+        cls,
+        probabilities: Floats,
+        labels: list[str],
+        groups: npt.NDArray[Any],
+        classes: Classes,
+        confidence: float,
+    ) -> _JudgedMedia:
+        tree = classes.taxonomy
+        bests = best_answers(probabilities, levels_of(tree, classes.names, unsupported_kinds(classes)))
+        verdicts = {}
+        for best in bests:
+            pairs = list(zip(best.answers, labels, strict=True))
+            known = {
+                (answer, label): "none" if answer is None else verdict(tree, answer, label)
+                for answer, label in dict.fromkeys(pairs)
+            }
+            verdicts[best.level] = np.array([known[pair] for pair in pairs])
+        codes = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+        return cls(bests, verdicts, codes, classes, confidence)
+
+    def choose(self, promise: float, inside: Flags) -> tuple[dict[str, float], dict[str, Any]]:
+        """The thresholds that keep a promise on some of the media, and level → what each rests on."""
+        open_rows = inside.copy()
+        thresholds: dict[str, float] = {}
+        table = {}
+        for best in reversed(self.bests):
+            verdict_of = self.verdicts[best.level]
+            judged = open_rows & ~np.isin(verdict_of, ("unknown", "none"))
+            choice = choose_threshold(
+                best.probabilities[judged],
+                verdict_of[judged] == "right",
+                self.groups[judged],
+                promise=promise,
+                confidence=self.confidence,
+            )
+            if choice is None:
+                continue
+            thresholds[best.level] = float(np.floor(choice.threshold * 1e6) / 1e6)  # tables hold float32
+            open_rows &= ~(best.probabilities >= thresholds[best.level])  # NaN: the path has no such rank
+            table[best.level] = {
+                "media": choice.answered,
+                "right": choice.right,
+                "groups": choice.groups,
+                "bound": round(choice.bound, 4),
+            }
+        order = [best.level for best in self.bests if best.level in thresholds]
+        return {level: thresholds[level] for level in order}, {level: table[level] for level in order}
+
+    def roll_up(self, thresholds: Mapping[str, float]) -> RolledUp:
+        """The answers of all media."""
+        return roll_up(self.bests, thresholds)
+
+    def try_promise(self, promise: float) -> dict[str, Any]:
+        """The thresholds that keep a promise, and what such thresholds answer at groups not chosen on."""
+        thresholds, _ = self.choose(promise, np.ones(len(self.groups), bool))
+        return {"promise": promise, "thresholds": thresholds, "curve": self._curve(promise)}
+
+    def _curve(self, promise: float) -> dict[str, dict[str, float]]:
+        """Level → the share answered there or as finely as can be, and how much of that is right.
+
+        Each fold of the groups is answered by thresholds of the others.
+        """
+        number = int(self.groups.max()) + 1
+        if number < 2:
+            return {}
+        fold_of = np.random.default_rng(_SEED).permutation(number) % min(_FOLDS, number)
+        answers, levels = np.full(len(self.groups), None, object), np.full(len(self.groups), None, object)
+        for fold in np.unique(fold_of):
+            held = fold_of[self.groups] == fold
+            rolled = self.roll_up(self.choose(promise, ~held)[0])
+            answers[held], levels[held] = rolled.answers[held], rolled.levels[held]
+        rolled = RolledUp(answers, levels, np.full(len(answers), np.nan))
+        right, wrong = (
+            np.any(
+                [(levels == best.level) & (self.verdicts[best.level] == what) for best in self.bests], axis=0
+            )
+            for what in ("right", "wrong")
+        )
+        curve = {}
+        for best in self.bests:
+            there = answered_at(rolled, best.level, self.classes.taxonomy, self.classes.names)
+            share = bootstrap_ratio(right & there, (right | wrong) & there, self.groups, _SAMPLES, _SEED)
+            figures = {"precision": share.value, "low": share.low, "high": share.high}
+            curve[best.level] = {"answered": round(float(there.mean()), 4)} | {
+                name: round(value, 4) for name, value in figures.items() if value is not None
+            }
+        return curve

@@ -380,6 +380,9 @@ def test_the_summary_counts_everything_once(scene: Any, tmp_path: Path) -> None:
     assert sum(int(row["media"]) for row in found.values()) == 6
     assert found["north", "roe_deer"]["scientific_name"] == "Capreolus capreolus"
     assert found["south", "vehicle"]["first"] == "2021-07-03 00:00:00"
+    sure = {label: row["mean_probability"] for (_, label), row in found.items()}
+    unanswered = {"unclassified": "", "failed": ""}
+    assert sure == unanswered | {"roe_deer": "0.9", "fox": "0.7", "blank": "0.9", "vehicle": "0.8"}
 
 
 def test_no_events_are_counted_where_nobody_knows_which_camera_saw_what(scene: Any, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def test_a_summary_called_xlsx_is_a_workbook_with_what_the_csv_has(scene: Any, t
             elif name in ("media", "independent_events", "media_without_time"):
                 assert isinstance(cell, float)
                 assert int(texts[name]) == cell
+            elif name == "mean_probability":
+                assert (cell is None or cell == "") if not texts[name] else float(texts[name]) == cell
             else:
                 assert (cell or "") == texts[name]
 

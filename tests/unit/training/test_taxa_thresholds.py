@@ -26,8 +26,10 @@ TREE = Taxonomy(
 CLASSES = Classes(TREE, NAMES, {"lynx": "lynx", "bobcat": "bobcat", "cat": None})
 
 
-def chosen(sure: np.ndarray, labels: list[str], promise: float = 0.9) -> tuple[dict[str, float], dict]:
-    settings = SimpleNamespace(promise=promise, confidence=0.9)
+def chosen(
+    sure: np.ndarray, labels: list[str], promise: float = 0.9, answer: str | None = None
+) -> tuple[dict[str, float], dict]:
+    settings = SimpleNamespace(promise=promise, confidence=0.9, answer=answer)
     probabilities = np.stack([sure, 1 - sure], axis=1)
     return choose_thresholds(probabilities, labels, np.arange(len(labels)), CLASSES, settings)  # type: ignore[arg-type]
 
@@ -66,7 +68,33 @@ def test_a_level_that_keeps_no_promise_has_no_threshold_and_leaves_all_to_the_ne
     thresholds, record = chosen(sure, ["lynx", "bobcat"] * 150)
     assert "species" not in thresholds
     assert record["chosen_on"]["genus"]["media"] == 300
-    assert chosen(sure[:10], ["bobcat"] * 10) == (
-        {},
-        {**record, "media": 10, "groups": 10, "chosen_on": {}, "unanswered": 10},
-    )
+    few, little = chosen(sure[:10], ["bobcat"] * 10)
+    assert few == {}
+    assert (little["media"], little["chosen_on"], little["unanswered"]) == (10, {}, 10)
+
+
+def unsure_of_some() -> tuple[np.ndarray, list[str]]:
+    """Of 600 lynx and bobcats the half that is sure is right, of the other half every second one."""
+    sure = np.r_[np.full(300, 0.95), np.full(300, 0.6)]
+    return sure, ["lynx"] * 300 + ["lynx", "bobcat"] * 150
+
+
+def test_a_share_of_answers_takes_the_highest_promise_that_reaches_it_at_places_not_chosen_on() -> None:
+    sure, labels = unsure_of_some()
+    thresholds, record = chosen(sure, labels, 0.95, answer="50%")
+    assert (record["answer"], record["promise"]) == ("0.5", 0.95)
+    assert thresholds["species"] == pytest.approx(0.95)
+    (choice,) = (one for one in record["choices"] if one["promise"] == record["promise"])
+    assert choice["thresholds"] == thresholds
+    assert (choice["curve"]["species"]["answered"], choice["curve"]["species"]["precision"]) == (0.5, 1)
+    all_of_them, told = chosen(sure, labels, 0.95, answer="species:90%")
+    assert told["promise"] == 0.7, "three quarters of all are right"
+    assert all_of_them["species"] == pytest.approx(0.6)
+    assert told["choices"][0]["curve"]["species"]["precision"] == pytest.approx(0.75)
+
+
+def test_a_share_that_no_promise_reaches_leaves_the_lowest_one() -> None:
+    thresholds, record = chosen(np.full(300, 0.8), ["bobcat"] * 300, 0.95, answer="species:80%")
+    assert record["promise"] == 0.5
+    assert "species" not in thresholds
+    assert record["choices"][0]["curve"]["genus"]["answered"] == 1

@@ -13,6 +13,7 @@ from trapline.errors import UsageError
 from trapline.formats.camtrap_dp_package import csv_bytes
 from trapline.formats.writers.answers import (
     UNCLASSIFIED,
+    MediaObservations,
     describe_spread,
     describe_threshold,
     folders_of,
@@ -27,6 +28,7 @@ COLUMNS = {
     "label": pl.String(),
     "scientific_name": pl.String(),
     "media": pl.Int64(),
+    "mean_probability": pl.Float64(),
     "independent_events": pl.Int64(),
     "media_without_time": pl.Int64(),
     "first": pl.Datetime("us"),
@@ -36,12 +38,13 @@ COLUMNS = {
 INTERVAL = 30.0
 """Minutes between independent events, unless asked otherwise."""
 
-_NUMBERS = ("media", "independent_events", "media_without_time")
+_NUMBERS = ("media", "mean_probability", "independent_events", "media_without_time")
 
 
 @dataclass
 class _Count:
     media: int = 0
+    probabilities: list[float] = field(default_factory=list)
     untimed: int = 0
     times: list[datetime] = field(default_factory=list)
 
@@ -82,6 +85,7 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
         for label in folders_of(entry, called):
             count = counts.setdefault((entry.media["location_id"] or "", label), _Count())
             count.media += 1
+            count.probabilities += _probability_of(entry, labels.get(label))
             if entry.media["camera_time"] is None:
                 count.untimed += 1
             else:
@@ -96,6 +100,9 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
                 label,
                 known,
                 count.media,
+                round(sum(count.probabilities) / len(count.probabilities), 3)
+                if count.probabilities
+                else None,
                 len(independent_times(count.times, gap)) if location else None,
                 count.untimed,
                 min(count.times, default=None),
@@ -118,6 +125,13 @@ def write_summary(job: Job, *, threshold: float | None = None, interval: float =
             "the locations when you make the catalog"
         )
     return Written(len(rows), "rows", lost, notes, [job.output.name])
+
+
+def _probability_of(entry: MediaObservations, label: str | None) -> list[float]:
+    """How probable a label of the photo is, by its surest box; nothing where nobody gives a probability."""
+    answers = (answer for what in entry.shown for answer in what.answers if answer.label == label)
+    known = [answer.probability for answer in answers if answer.probability is not None]
+    return [max(known)] if known else []
 
 
 def _content(job: Job, table: pl.DataFrame) -> str | bytes:
