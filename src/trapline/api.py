@@ -640,7 +640,6 @@ def card(
     """
     from trapline.card_walk import CardOptions, default_folder, refuse_folder, walk_card
     from trapline.models import Detector
-    from trapline.prediction import refuse_failures
 
     path = Path(source)
     folder = default_folder(path) if output is None else Path(output)
@@ -658,9 +657,7 @@ def card(
         say,
         report,
     )
-    if strict:
-        refuse_failures(done.answers.summary(), as_catalog(done.catalog))
-    return done
+    return done.refuse_failures() if strict else done
 
 
 @checked

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline.catalog import Catalog
-from trapline.errors import UsageError, name_some
+from trapline.errors import DataError, UsageError, name_some
 from trapline.storage import replace_text
 
 if TYPE_CHECKING:
     from trapline.evaluation import CardFigures
     from trapline.models import Detector, ModelFile
+    from trapline.observations import Observations, Sources
     from trapline.prediction import Predictions, Progress
     from trapline.reports import NextStep
 
 PAGE, CATALOG, ANSWERS = "index.html", "photos.parquet", "answers.parquet"
+OBSERVATIONS = "observations.parquet"
 TABLES = ("species.csv", "species.xlsx")
 _RECORD = "card.json"
 
@@ -38,7 +40,7 @@ class CardWalk:
         page: `index.html`, to look at.
         tables: of answers, locations and visits: `species.csv` and `species.xlsx`.
         catalog: `photos.parquet`: the photos with times, locations, visits and boxes.
-        answers: of each photo; `answers.parquet`, from which all formats are written.
+        observations: `observations.parquet`: what the detector, the model and people say of each photo.
         figures: what was seen, as on the page.
     """
 
@@ -46,8 +48,16 @@ class CardWalk:
     page: Path
     tables: tuple[Path, ...]
     catalog: Path
-    answers: Predictions
+    observations: Observations
     figures: CardFigures
+
+    def refuse_failures(self) -> CardWalk:
+        """The same, or `DataError` if a photo could not be read; the message names the first."""
+        failed = self.figures.of_kind("failed")
+        if failed:
+            named = "; ".join(f"{one.media_id}: {one.reason}" for one in failed[0].photos[:3])
+            raise DataError(f"{failed[0].media} of {self.figures.media} photos could not be read: {named}.")
+        return self
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,8 @@ def walk_card(
         DataError: there is no photo, or whatever a step finds wrong.
         SourceGoneError: the photos cannot be read, or no longer.
     """
+    from trapline.observations import gather
+
     report("read the card", 0, 1, "")
     catalog = _read(source, options.format)
     _refuse_among_photos(catalog, folder)
@@ -98,12 +110,15 @@ def walk_card(
     record = _Record(folder, source)
     catalog, doubts, options = _find_boxes(catalog, folder, detector, model, options, report)
     saved = catalog.save(folder / CATALOG)
-    answers, more = _answer(catalog, folder, model, options, report)
-    answers.save(folder / ANSWERS)
+    answers = None if model is None else _answer(catalog, folder, model, options, report)
+    doubts += _count_doubts(catalog, model)
+    sources = gather(answers, catalog)
+    observations = sources.observe()
+    observations.save(folder / OBSERVATIONS)
     _write_tables(answers, catalog, folder, record)
-    figures = _figures(catalog, answers, model, options, report)
-    page = _write_page(figures, source, folder, [*doubts, *more], options)
-    return CardWalk(folder, page, tuple(folder / name for name in TABLES), saved, answers, figures)
+    figures = _figures(sources, model, options, report)
+    page = _write_page(figures, source, folder, doubts, options)
+    return CardWalk(folder, page, tuple(folder / name for name in TABLES), saved, observations, figures)
 
 
 def default_folder(source: Path) -> Path:
@@ -263,14 +278,12 @@ def _as_report(what: str, report: Report) -> Callable[[Progress], None]:
 
 
 def _answer(
-    catalog: Catalog, folder: Path, model: ModelFile | None, options: CardOptions, report: Report
-) -> tuple[Predictions, list[str]]:
-    """What is said of each photo, and what must be known of who says it."""
-    from trapline.formats import answers_by_boxes, blanks_by_boxes
+    catalog: Catalog, folder: Path, model: ModelFile, options: CardOptions, report: Report
+) -> Predictions:
+    """What the model says of each photo, one answer for those of a visit; and where there is no animal."""
+    from trapline.observations import leave_to_detector
     from trapline.prediction import pool_events, predict
 
-    if model is None:
-        return answers_by_boxes(catalog), list(_count_doubts(catalog, None))
     predictions = predict(
         model,
         catalog,
@@ -279,11 +292,12 @@ def _answer(
         fresh=options.fresh,
         progress=_as_report("name the animals", report),
     )
-    pooled = pool_events(predictions, catalog)
-    return replace(blanks_by_boxes(pooled, catalog), catalog=catalog), list(_count_doubts(catalog, model))
+    answers = leave_to_detector(pool_events(predictions, catalog), catalog)
+    answers.save(folder / ANSWERS)
+    return answers
 
 
-def _write_tables(answers: Predictions, catalog: Catalog, folder: Path, record: _Record) -> None:
+def _write_tables(answers: Predictions | None, catalog: Catalog, folder: Path, record: _Record) -> None:
     """The tables of answers, locations and visits; each takes the place of what an earlier run wrote."""
     from trapline.formats import write
 
@@ -296,15 +310,13 @@ def _write_tables(answers: Predictions, catalog: Catalog, folder: Path, record: 
         record.may_become(name, table.read_bytes())
 
 
-def _figures(
-    catalog: Catalog, answers: Predictions, model: ModelFile | None, options: CardOptions, report: Report
-) -> CardFigures:
+def _figures(sources: Sources, model: ModelFile | None, options: CardOptions, report: Report) -> CardFigures:
     from trapline.catalog import check_files
     from trapline.evaluation import figures_of_card
 
-    report("look for equal files", 0, len(catalog), "")
+    report("look for equal files", 0, len(sources.catalog), "")
     name = None if model is None else model.card.name
-    return figures_of_card(catalog, answers, check_files(catalog), model=name, pictures=options.pictures)
+    return figures_of_card(sources, check_files(sources.catalog), model=name, pictures=options.pictures)
 
 
 def _write_page(
@@ -364,8 +376,8 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None) -> Iterator[str]:
             "is called one of these, often surely. Photos of one visit are answered together."
         )
         yield from card_doubts(model.card)
-        if blank_column(labels) is None and model.card.taxonomy:
-            yield "The model cannot say that nothing is there, and was asked about photos without a box too."
+        if blank_column(labels) is None:
+            yield "Where the detector sees no animal, its word stands: the model cannot say that."
     yield "Photos and visits are counted, not animals. Times are those of the camera's clock."
     if catalog.table["camera_time"].is_null().all():
         yield (
@@ -382,7 +394,7 @@ def next_steps(figures: CardFigures, source: Path, folder: Path) -> Iterator[Nex
     """What can be done next, with commands to be pasted."""
     from trapline.reports import NextStep
 
-    photos, write = _quoted(folder / CATALOG), f"trapline write {_quoted(folder / ANSWERS)}"
+    write = _write_command(figures, folder)
     card = f"trapline card {_quoted(source)} -o {_quoted(folder)}"
     if figures.model is None:
         yield _label_step(figures, card, folder)
@@ -391,9 +403,9 @@ def next_steps(figures: CardFigures, source: Path, folder: Path) -> Iterator[Nex
         "Timelapse and AddaxAI open the first, R and spreadsheets the second; the third puts the answers "
         "into copies of the photos as keywords (with ExifTool). There are more: trapline write --help.",
         (
-            f"{write} {photos} --format megadetector -o {_quoted(folder / 'timelapse.json')}",
-            f"{write} {photos} --format csv -o {_quoted(folder / 'photos.csv')}",
-            f"{write} {photos} --format xmp --mode copy -o {_quoted(folder / 'keywords')}",
+            f"{write} --format megadetector -o {_quoted(folder / 'timelapse.json')}",
+            f"{write} --format csv -o {_quoted(folder / 'photos.csv')}",
+            f"{write} --format xmp --mode copy -o {_quoted(folder / 'keywords')}",
         ),
     )
     yield NextStep(
@@ -413,10 +425,7 @@ def _label_step(figures: CardFigures, card: str, folder: Path) -> NextStep:
         "Name the species: label some photos, train, and look again",
         "The first command puts a link to each photo into a folder of its answer; the photos stay where they "
         "are.",
-        (
-            f"trapline write {_quoted(folder / ANSWERS)} {photos} --format sorted "
-            f"-o {_quoted(folder / 'sorted')}",
-        ),
+        (f"{_write_command(figures, folder)} --format sorted -o {_quoted(folder / 'sorted')}",),
         f"In {folder / 'sorted'} make a folder for each species, and move links of its photos there, twenty "
         "of each to begin with; leave those that show nothing in blank, and delete the links that you have "
         "not looked at. Then:",
@@ -427,6 +436,12 @@ def _label_step(figures: CardFigures, card: str, folder: Path) -> NextStep:
             f"{card} --model {_quoted(folder / 'species' / 'model.onnx')}",
         ),
     )
+
+
+def _write_command(figures: CardFigures, folder: Path) -> str:
+    """What writes all that is said: of a model before the catalog, whose boxes and labels speak too."""
+    paths = [folder / ANSWERS] * (figures.model is not None) + [folder / CATALOG]
+    return f"trapline write {' '.join(map(_quoted, paths))}"
 
 
 def _quoted(path: Path) -> str:

@@ -22,7 +22,7 @@ import trapline
 from trapline.catalog import Catalog
 from trapline.cli import main
 from trapline.errors import DataError, UsageError
-from trapline.prediction import Predictions
+from trapline.observations import Observations
 from trapline.synthetic import make_world
 
 SAME = ("species.csv", "index.html")
@@ -95,7 +95,7 @@ def test_one_command_leaves_table_page_and_what_goes_on(
     assert set(table["label"]) <= {"animal", "person", "vehicle", "unknown", "blank"}
     assert zipfile.is_zipfile(folder / "species.xlsx")
     assert Catalog.load(folder / "photos.parquet").table["event_id"].n_unique() == 4
-    assert len(Predictions.load(folder / "answers.parquet").ok) == 12
+    assert Observations.load(folder / "observations.parquet").standing["media_id"].n_unique() == 12
     page = (folder / "index.html").read_text("utf-8")
     assert "http" not in re.sub(r"http-equiv|http://www.w3.org\S*", "", page)  # nothing from a network
     assert "How far this can be believed" in page
@@ -118,7 +118,7 @@ def test_a_second_run_looks_only_at_new_photos(card: Path, tmp_path: Path) -> No
     )
     assert steps[0] > 9
     assert again.figures.media == 12
-    assert trapline.card(copy, tmp_path / "fresh").answers.table.equals(again.answers.table)
+    assert trapline.card(copy, tmp_path / "fresh").observations.table.equals(again.observations.table)
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_result(card: Path, done: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_result(card: Path, done: Pa
     for name in SAME:
         mine = (tmp_path / "out" / name).read_text("utf-8").replace(str(tmp_path / "out"), str(done))
         assert mine == (done / name).read_text("utf-8"), name
-    for name in ("photos.parquet", "answers.parquet"):
+    for name in ("photos.parquet", "observations.parquet"):
         assert pl.read_parquet(tmp_path / "out" / name).equals(pl.read_parquet(done / name))
 
 
@@ -175,12 +175,11 @@ def test_a_model_names_what_is_in_the_boxes(
 ) -> None:
     model = write_tiny_model(tmp_path / "model.onnx", labels=("fox", "deer"))
     named = trapline.card(card, tmp_path / "out", model=model)
-    alone = Predictions.load(done / "answers.parquet").table
-    blank = set(alone.filter(pl.col("blank") > 0.5)["media_id"])
-    rows = named.answers.table
-    assert set(rows.filter(pl.col("blank") > 0.5)["media_id"]) == blank
-    assert np.allclose(rows.select(pl.sum_horizontal("fox", "deer", "blank")).to_series(), 1)
-    assert {one.label for one in named.figures.answers} <= {"fox", "deer", "blank"}
+    alone = {one.label: one.media for one in trapline.card(card, done).figures.answers}
+    counts = {one.label: one.media for one in named.figures.answers}
+    assert set(counts) <= {"fox", "deer", "blank"}
+    assert counts.get("blank") == alone.get("blank")
+    assert sum(counts.values()) == 12
     assert "knows fox, deer" in text_of(named.page.read_text("utf-8"))
 
 
@@ -202,12 +201,12 @@ def test_photos_of_people_are_not_shown_unless_asked_for(tmp_path: Path) -> None
     ).save(tmp_path / "c.parquet")
     done = trapline.card(tmp_path / "c.parquet", tmp_path / "out")
     counts = {one.label: one.media for one in done.figures.answers}
-    assert counts == {"animal": 2, "person": 1, "blank": 1}
+    assert counts == {"animal": 2, "person": 2, "blank": 1}
     page = done.page.read_text("utf-8")
     assert page.count("data:image") == 2
     assert "1 is not shown, because people may be in them" in text_of(page)
     shown = trapline.card(tmp_path / "c.parquet", tmp_path / "out", show_people=True)
-    assert shown.page.read_text("utf-8").count("data:image") == 4
+    assert shown.page.read_text("utf-8").count("data:image") == 5  # one shows both
 
 
 @pytest.mark.parametrize("what", ["nothing", "videos", "gone"])
@@ -302,3 +301,12 @@ def test_what_is_no_card_is_refused_with_what_is_accepted(tmp_path: Path) -> Non
         trapline.card(None)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="nothing at"):
         trapline.card(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_a_card_of_which_no_photo_can_be_read_has_a_row_for_each(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "card").mkdir()
+    for number in range(3):
+        (tmp_path / "card" / f"{number}.jpg").write_text("no picture")
+    status, out, err = run("card", "card", "-o", "out")
+    assert status == 0, err
+    assert out.splitlines()[1].split() == ["failed", "3", "–"]

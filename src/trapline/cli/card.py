@@ -70,9 +70,7 @@ def run(
         )
     _show(done, json)
     if strict:
-        from trapline.prediction import refuse_failures
-
-        refuse_failures(done.answers.summary(), api.as_catalog(done.catalog))
+        done.refuse_failures()
 
 
 def _show(done: CardWalk, json: bool) -> None:

@@ -15,18 +15,17 @@ from trapline.catalog import Catalog, DetectedBoxes, FileCheck
 from trapline.evaluation.exploration import Finding
 from trapline.evaluation.findings import find_clock_troubles
 from trapline.evaluation.result_part import ResultPart, SavedResult
-from trapline.formats import INTERVAL, answer_rows, independent_times
-from trapline.observations import category_name
-from trapline.prediction import Predictions
+from trapline.formats import INTERVAL, independent_times
+from trapline.observations import Sources, category_name, media_observations
 
-UNCLASSIFIED, FAILED = "unclassified", "failed"
+UNCLASSIFIED, FAILED, UNOBSERVED = "unclassified", "failed", "unobserved"
 """What photos without an answer are called, as in the species table."""
 
 PEOPLE = ("human", "vehicle")
 UNKNOWN = "unknown"
 """What a box shows that is not told apart: an animal, a person or a vehicle."""
 
-_ORDER = ("animal", "other", *PEOPLE, "blank", UNCLASSIFIED, FAILED)
+_ORDER = ("animal", "other", *PEOPLE, "blank", UNCLASSIFIED, UNOBSERVED, FAILED)
 
 
 PhotoBox = tuple[str, float, float, float, float, float]
@@ -57,8 +56,8 @@ class AnswerFigures(ResultPart):
     """One answer.
 
     Attributes:
-        label: what it is called; `unclassified` and `failed` for photos without one.
-        kind: of `trapline.taxonomy.KINDS`, `unclassified` or `failed`; what is `unknown` is `other`.
+        label: what it is called; `unclassified`, `unobserved` and `failed` for photos without one.
+        kind: of `trapline.taxonomy.KINDS`; what is `unknown` is `other`, what has no answer has its name.
         media: photos.
         visits: independent events, over all locations; None where no time or location is known.
         without_time: photos that are in no visit for want of a time or location.
@@ -135,8 +134,7 @@ class CardFigures(SavedResult):
 
 
 def figures_of_card(
-    catalog: Catalog,
-    predictions: Predictions,
+    sources: Sources,
     files: FileCheck,
     *,
     model: str | None = None,
@@ -146,14 +144,14 @@ def figures_of_card(
     """What was seen on a card.
 
     Args:
-        catalog: with boxes.
-        predictions: what the table of species is made of.
+        sources: who says what of the photos.
         files: what is wrong with the files.
         model: the name of the model that named the animals; None where the detector alone answers.
         pictures: photos of each answer to look at.
         interval: minutes between independent events.
     """
-    rows = _rows(catalog, predictions)
+    catalog = sources.catalog
+    rows = _rows(sources)
     parts = rows.partition_by("label", "kind", maintain_order=True)
     answers = [_answer(part, pictures, timedelta(minutes=interval)) for part in parts]
     answers.sort(key=lambda one: (_ORDER.index(one.kind), -one.media, one.label))
@@ -187,16 +185,35 @@ def _categories(catalog: Catalog) -> tuple[str, ...]:
     return tuple(sorted({category_name(name) for name in names.drop_nulls()}))
 
 
-def _rows(catalog: Catalog, predictions: Predictions) -> pl.DataFrame:
+def _rows(sources: Sources) -> pl.DataFrame:
     """A row a media and answer, with what the catalog knows of the media."""
-    answers = answer_rows(predictions, catalog)
-    none = pl.when(pl.col("reason").is_null()).then(pl.lit(UNCLASSIFIED)).otherwise(pl.lit(FAILED))
-    answers = answers.with_columns(pl.col("label", "kind").fill_null(none))
-    answers = answers.with_columns(
-        pl.when(pl.col("label") == UNKNOWN).then(pl.lit("other")).otherwise("kind").alias("kind")
-    )
+    rows: list[tuple[str, str, str, float | None, str | None]] = []
+    for entry in media_observations(sources.observe(), sources.catalog, sources.kind):
+        media_id, every = entry.media["media_id"], [one for what in entry.shown for one in what.answers]
+        for name in entry.labels:
+            chance = max(
+                (one.probability for one in every if one.label == name and one.probability), default=None
+            )
+            rows.append((media_id, name, "other" if name == UNKNOWN else sources.kind(name), chance, None))
+        if not every:
+            state = FAILED if entry.failed else UNOBSERVED if entry.unobserved else UNCLASSIFIED
+            ranked = [one.probability for what in entry.shown for one in what.ranked if one.probability]
+            why = next((what.failure for what in entry.shown if what.failure is not None), None)
+            rows.append((media_id, state, state, max(ranked, default=None), why))
     columns = ("media_id", "file_path", "location_id", "event_id", "camera_time", "boxes")
-    return answers.join(catalog.table.select(columns), on="media_id", how="left", maintain_order="left")
+    answers = pl.DataFrame(rows, schema=_ANSWERS, orient="row")
+    return answers.join(
+        sources.catalog.table.select(columns), on="media_id", how="left", maintain_order="left"
+    )
+
+
+_ANSWERS = {
+    "media_id": pl.String(),
+    "label": pl.String(),
+    "kind": pl.String(),
+    "probability": pl.Float64(),
+    "reason": pl.String(),
+}
 
 
 def _answer(rows: pl.DataFrame, pictures: int, gap: timedelta) -> AnswerFigures:
@@ -222,7 +239,7 @@ def _answer(rows: pl.DataFrame, pictures: int, gap: timedelta) -> AnswerFigures:
 def _least_sure(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     """The least sure photo of each visit, the least sure first; then the second of each, and so on."""
     visit = pl.coalesce("event_id", "media_id")
-    ordered = rows.sort("probability", "media_id", nulls_last=False)
+    ordered = rows.sort("probability", "media_id", nulls_last=True)  # people give no probability
     ordered = ordered.with_columns(pl.int_range(pl.len()).over(visit).alias("_turn"))
     return ordered.sort("_turn", maintain_order=True).head(most)
 

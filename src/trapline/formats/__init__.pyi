@@ -20,9 +20,6 @@ from .writers import Job as Job
 from .writers import Writer as Writer
 from .writers import WriteReport as WriteReport
 from .writers import Written as Written
-from .writers import answer_rows as answer_rows
-from .writers import answers_by_boxes as answers_by_boxes
-from .writers import blanks_by_boxes as blanks_by_boxes
 from .writers import independent_times as independent_times
 from .writers import undo_sorted as undo_sorted
 from .writers import write as write

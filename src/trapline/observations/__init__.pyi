@@ -9,6 +9,7 @@ from .categories import category_name as category_name
 from .categories import confidence as confidence
 from .categories import is_sure as is_sure
 from .categories import kind_of as kind_of
+from .no_animal import leave_to_detector as leave_to_detector
 from .sources import Observer as Observer
 from .sources import Sources as Sources
 from .sources import gather as gather

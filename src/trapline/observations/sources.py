@@ -502,7 +502,9 @@ def gather(
     labelled = any(
         table[name].null_count() < len(table) for name in ("labels", EVENT_LABELS) if name in table.columns
     )
-    boxed = table["boxes"].null_count() < len(table)
+    found_by = catalog.facts.boxes
+    failed = isinstance(found_by, DetectedBoxes) and bool(found_by.failures)
+    boxed = table["boxes"].null_count() < len(table) or failed
     speaking = {"human": labelled, "model": predictions is not None, "detector": boxed}
     silent = [name for name in chosen if not speaking[name]]
     if len(silent) == len(chosen) or (silent and observers is not None):

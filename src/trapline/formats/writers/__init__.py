@@ -10,7 +10,6 @@ from trapline.formats.writers import (  # noqa: F401  they register themselves
     wildlife_insights,
     xmp,
 )
-from trapline.formats.writers.box_answers import answer_rows, answers_by_boxes, blanks_by_boxes
 from trapline.formats.writers.megadetector import write_boxes
 from trapline.formats.writers.sorted import undo_sorted
 from trapline.formats.writers.summary import INTERVAL, independent_times
@@ -23,9 +22,6 @@ __all__ = [
     "WriteReport",
     "Writer",
     "Written",
-    "answer_rows",
-    "answers_by_boxes",
-    "blanks_by_boxes",
     "independent_times",
     "undo_sorted",
     "write",
