@@ -13,7 +13,6 @@ from trapline.errors import UsageError
 from trapline.formats.camtrap_dp_package import csv_bytes
 from trapline.formats.writers.answers import (
     UNCLASSIFIED,
-    MediaObservations,
     describe_spread,
     describe_threshold,
     folders_of,
@@ -22,6 +21,7 @@ from trapline.formats.writers.answers import (
 )
 from trapline.formats.writers.workbook import workbook_bytes
 from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.observations import MediaObservations
 
 COLUMNS = {
     "location_id": pl.String(),
