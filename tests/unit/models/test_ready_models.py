@@ -63,15 +63,54 @@ def archive(path: Path, files: dict[str, bytes]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def top_k_detector() -> bytes:
+    """In RT-DETR's layout: of whatever picture of 64 × 64 one box, of the second category."""
+    rows = np.array([[[0.375, 0.5, 0.5, 0.75, 0.9, 1], [0, 0, 0, 0, 0, 0]]], np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[0, 1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["rows", "nothing"], ["y"]),
+    ]
+    values = [numpy_helper.from_array(rows, "rows"), numpy_helper.from_array(np.float32(0), "zero")]
+    return as_onnx(nodes, [1, 3, 64, 64], [1, 2, 6], values)
+
+
+def as_onnx(nodes: list[Any], shown: list[Any], answers: list[Any], values: list[Any]) -> bytes:
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shown)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, answers)]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, values)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+DETECTOR_MANIFEST = """
+[model]
+id = "MDV6-apa-rtdetr-c"
+file = "model.onnx"
+
+[preprocessing]
+method = "resize"
+input_size = [64, 64]
+layout = "nchw"
+normalization = "unit"
+
+[postprocessing]
+method = "rtdetr_topk"
+
+[labels]
+file = "labels.txt"
+format = "one_per_line"
+"""
+
+
 @pytest.fixture
 def mirror(tmp_path: Path) -> tuple[Path, str]:
     """A folder with SPARROW's archive of a detector; and its SHA-256."""
-    manifest = '[model]\nid = "MDV6-apa-rtdetr-c"\nfile = "model.onnx"\n'
     files = {
-        "MDV6-apa-rtdetr-c/manifest.toml": manifest.encode(),
-        "MDV6-apa-rtdetr-c/model.onnx": detectors.path("megadetector-lite").read_bytes(),
+        "MDV6-apa-rtdetr-c/manifest.toml": DETECTOR_MANIFEST.encode(),
+        "MDV6-apa-rtdetr-c/model.onnx": top_k_detector(),
         "MDV6-apa-rtdetr-c/model_fp16.onnx": b"another precision",
-        "MDV6-apa-rtdetr-c/labels.txt": b"animal\n",
+        "MDV6-apa-rtdetr-c/labels.txt": b"animal\nperson\nvehicle\n",
     }
     return tmp_path / "mirror", archive(tmp_path / "mirror" / ZIP, files)
 
@@ -180,8 +219,11 @@ def test_a_file_comes_from_a_mirror_and_is_used_without_it(
     (mirror[0] / ZIP).unlink()
     path = find_detector("MDV6-apa-rtdetr-c")
     assert path.name == "model.onnx"
-    assert (path.parent / "labels.txt").read_text() == "animal\n"
-    assert Detector("mdv6-apa-rtdetr-c", threads=1).categories == ("animal",)
+    detector = Detector("mdv6-apa-rtdetr-c", threads=1)
+    assert (detector.layout.name, detector.categories) == ("rtdetr-top-k", ("animal", "person", "vehicle"))
+    (seen,) = detector.detect(np.zeros((1, 64, 64, 3), np.uint8))
+    np.testing.assert_allclose(seen.boxes, [[8, 8, 32, 48]], atol=1e-3)
+    assert seen.categories.tolist() == [1]
     assert run("get", "mdv6-apa-rtdetr-c") == 0, "it is here"
     assert "Here from" in capsys.readouterr().out
     assert run("get", "mdv6-apa-rtdetr-c", "--sha256", "0" * 64) == 2
@@ -271,11 +313,7 @@ def foreign_classifier() -> bytes:
         helper.make_node("ReduceMean", ["x"], ["means"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["means", "weights"], ["y"]),
     ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 8, 8])]
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])]
-    graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(WEIGHTS, "weights")])
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(made.SerializeToString())
+    return as_onnx(nodes, ["n", 3, 8, 8], ["n", 3], [numpy_helper.from_array(WEIGHTS, "weights")])
 
 
 MANIFEST = """
