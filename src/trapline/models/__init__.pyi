@@ -20,10 +20,10 @@ from .collecting import put_off_collecting as put_off_collecting
 from .cores import available_cores as available_cores
 from .detector import Detector as Detector
 from .detector import Found as Found
-from .detector import convert_detector as convert_detector
-from .detector import describe_detector as describe_detector
-from .detector import is_detector as is_detector
-from .detector import is_onnx as is_onnx
+from .detector_files import convert_detector as convert_detector
+from .detector_files import describe_detector as describe_detector
+from .detector_files import is_detector as is_detector
+from .detector_files import is_onnx as is_onnx
 from .doubts import MORE_ANSWERS as MORE_ANSWERS
 from .doubts import calibration_doubts as calibration_doubts
 from .doubts import camera_doubt as camera_doubt

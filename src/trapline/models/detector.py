@@ -11,48 +11,36 @@ of a square.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import helper, parser
+from onnx import parser
 
 from trapline.arguments import Count, checked
-from trapline.errors import DataError, UsageError, require
+from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing, Size
 from trapline.models import detectors
-from trapline.models.detector_layouts import DETECTOR_LAYOUTS, TARGET_SIZES, Graph, Layout, Rows
-from trapline.models.graph_parts import forget_exporter
+from trapline.models.detector_input import INTEGERS, MULTIPLE, input_of
+from trapline.models.detector_layouts import Graph, Rows, tell_layout
 from trapline.models.halting import Halt, halt_for
 from trapline.models.named import find_detector, ready_of
-from trapline.models.runtimes import Session, Value, open_session
-from trapline.models.self_contained import parse_model
+from trapline.models.runtimes import open_session
 from trapline.models.sparrow_manifest import detector_manifest
-from trapline.models.trial import STANDARD, Trial, mark_passed, read_tried
-from trapline.models.whole_file import MAX_BYTES, fingerprint_of, open_whole
-from trapline.storage import replace_whole
+from trapline.models.trial import STANDARD, Trial, read_tried
+from trapline.models.whole_file import fingerprint_of
 
 METADATA_KEY = "trapline_detector"
 _GREY = 114
-_OVERLAP, _SIDE = 0.45, 640
+_OVERLAP = 0.45
 _ROUNDING = 1e-3
-_MULTIPLE, _MOST_SIDE = 32, 4096
 _MOST_CATEGORIES = 10_000
 """Beyond which no file's category can be, whose number its outputs do not tell."""
 
-_INTEGERS: dict[str, type[np.number[Any]]] = {
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(float)": np.float32,
-}
-_PLANES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 Floats = npt.NDArray[np.float32]
 
@@ -163,13 +151,13 @@ class Detector:
         self._session = open_session(content, self.path, runtime, threads)
         self.runtime = self._session.runtime
         self.facts = _facts_of(self._session.metadata, self.path)
-        self._input = _input_of(self._session, self.facts, side, self.path)
+        self._input = input_of(self._session, self.facts, side, self.path)
         self.side_asked, self.side_free = side, None in self._session.inputs[0].shape[2:4]
         size = (self._input.height, self._input.width)
         grey = np.full((1, *size, 3), _GREY, np.uint8)
         answers = self._ask(grey if self._input.pixels else self._planes(grey, 1.0, bgr=False), size)
         graph = Graph(self._session.inputs, self._session.outputs, answers, size, self._session.metadata)
-        self.layout = _tell(graph, layout or self.facts.get("layout"), stated, self.path)
+        self.layout = tell_layout(graph, layout or self.facts.get("layout"), stated, self.path)
         self._read = self.layout.reader(graph)
         self._count, self._named = self.layout.count(graph), graph.names
         for rows in self._read(answers, size):
@@ -208,7 +196,7 @@ class Detector:
         if not self._input.pixels:
             return shape
         height, width = (
-            min(side, _MULTIPLE * -(-part // _MULTIPLE)) for side, part in zip(shape, inner, strict=True)
+            min(side, MULTIPLE * -(-part // MULTIPLE)) for side, part in zip(shape, inner, strict=True)
         )
         return height, width
 
@@ -251,7 +239,7 @@ class Detector:
         """The outputs of the network, numbers as float32 where they are floats."""
         feeds = {self._input.name: pictures}
         if self._input.sizes is not None:
-            sizes = np.array([size[::-1]] * len(pictures), _INTEGERS[self._input.sizes.type])
+            sizes = np.array([size[::-1]] * len(pictures), INTEGERS[self._input.sizes.type])
             feeds[self._input.sizes.name] = sizes
         names = [output.name for output in self._session.outputs]
         with halt_for(len(pictures)) as halt:
@@ -323,129 +311,6 @@ class Detector:
         return tuple(names)
 
 
-def is_detector(named: Path | str) -> bool:
-    """Whether this is the id of a ready detector, or an ONNX file that says it is one.
-
-    Raises:
-        DataError: it is a file, and no ONNX.
-    """
-    if ready := ready_of(named):
-        return ready.task == "detector"
-    path = Path(named)
-    if not path.exists():
-        return False
-    with open_whole(path) as file:
-        model = parse_model(file.read(MAX_BYTES), path)
-    return any(item.key == METADATA_KEY for item in model.metadata_props)
-
-
-def is_onnx(named: Path | str) -> bool:
-    """Whether a detector is named that is an ONNX file, by its suffix or as a ready one."""
-    return ready_of(named) is not None or Path(named).suffix.lower() == ".onnx"
-
-
-def describe_detector(
-    detector: Path | str,
-    output: Path | str,
-    *,
-    layout: str | None = None,
-    side: int | None = None,
-    channels: str | None = None,
-    categories: Sequence[str] | None = None,
-    licence: str | None = None,
-) -> Detector:
-    """Write a detector's ONNX file again with what must be said of it, so that it need be said once.
-
-    The network stays as it is. Its metadata gain layout, categories and licence, the channels' order where it
-    is not the layout's, and the side where it takes any.
-
-    Args:
-        detector: an ONNX file, or the id of a ready detector.
-        output: the ONNX file; replaced if it exists.
-        layout: see `Detector`.
-        side: likewise.
-        channels: likewise.
-        categories: likewise.
-        licence: under which it may be used; None for what the file says of it.
-
-    Raises:
-        DataError: no detector.
-        UsageError: the layout, the side or the categories must be said.
-    """
-    opened = Detector(detector, layout=layout, side=side, channels=channels, categories=categories)
-    with open_whole(opened.path) as file:
-        model = parse_model(file.read(MAX_BYTES), opened.path)
-    metadata = {item.key: item.value for item in model.metadata_props}
-    facts = {"source": opened.path.name, "source_fingerprint": opened.fingerprint} | opened.facts
-    facts |= {"layout": opened.layout.name, "categories": list(opened.categories)}
-    if opened.bgr != opened.layout.bgr:
-        facts["channels"] = "BGR" if opened.bgr else "RGB"
-    if opened.side_free:
-        facts["side"] = opened.preprocessing.height
-    if stated := licence or facts.get("licence") or metadata.get("license"):
-        facts["licence"] = stated
-    helper.set_model_props(model, metadata | {METADATA_KEY: json.dumps(facts)})
-    output = Path(output)
-    with replace_whole(output) as partial:
-        onnx.save(model, partial)
-        mark_passed(Detector(partial, trial=None).fingerprint, "detector")
-    return Detector(output)
-
-
-def convert_detector(
-    checkpoint: Path | str,
-    output: Path | str,
-    *,
-    side: int | None = None,
-    categories: Sequence[str] | None = None,
-    licence: str | None = None,
-) -> Detector:
-    """Write a checkpoint of a YOLOX (PyTorch's, with the tensors under `model`) as an ONNX file, and open it.
-
-    Nothing in the checkpoint is executed. MegadetectorLite, of the package zamba, is such a one.
-
-    Args:
-        checkpoint: tiny, s, m, l or x; not nano.
-        output: the ONNX file; replaced if it exists.
-        side: of its input, pixels: a multiple of 32, best that of its training; None for 640.
-        categories: what it finds, in its order; None for animal, or animal, person and vehicle.
-        licence: under which it may be used.
-
-    Raises:
-        MissingExtraError: PyTorch is not installed.
-        DataError: no checkpoint of a YOLOX.
-        UsageError: a side that is no multiple of 32, or the number of categories is another.
-    """
-    require("torch", "train", "Converting a detector's checkpoint")
-    from trapline.models.networks import yolox_graph
-
-    side = _SIDE if side is None else side
-    if not _is_side(side):
-        raise UsageError(f"The sides of a detector's input are multiples of 32, up to 4096; not {side}.")
-    checkpoint, output = Path(checkpoint), Path(output)
-    if not checkpoint.is_file():
-        raise DataError(f"There is no checkpoint at {checkpoint}.")
-    graph, count = yolox_graph(checkpoint, side)
-    names = list(categories or DETECTOR_LAYOUTS["yolox"].usual.get(count, ()))
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    facts = {"categories": names, "source": checkpoint.name, "source_fingerprint": digest}
-    if licence is not None:
-        facts["licence"] = licence
-    with replace_whole(output) as partial:
-        onnx.save(_describe(graph, facts), partial)
-        mark_passed(Detector(partial, categories=names, trial=None).fingerprint, "detector")
-    return Detector(output)
-
-
-def _describe(graph: onnx.ModelProto, facts: dict[str, Any]) -> onnx.ModelProto:
-    """The graph with `facts` in its metadata; without the exporter's traces."""
-    described = onnx.ModelProto()
-    described.CopyFrom(graph)
-    forget_exporter(described)
-    helper.set_model_props(described, {METADATA_KEY: json.dumps(facts)})
-    return described
-
-
 def _facts_of(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     """What a file says of itself; nothing if it is not one that Trapline has written."""
     try:
@@ -457,129 +322,9 @@ def _facts_of(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     return facts
 
 
-@dataclass(frozen=True)
-class _Input:
-    """What a network takes.
-
-    Attributes:
-        name: of the input for pictures.
-        height: of a picture, pixels.
-        width: of a picture, pixels.
-        batched: whether it takes more than one picture at a time.
-        pixels: whether it takes uint8 [batch, height, width, 3], RGB, of all multiples of 32; else it takes
-            planes of one size.
-        dtype: of its planes.
-        sizes: the input for the sizes that boxes are answered for, where there is one.
-    """
-
-    name: str
-    height: int
-    width: int
-    batched: bool
-    pixels: bool
-    dtype: type[np.floating[Any]]
-    sizes: Value | None
-
-
-def _input_of(session: Session, facts: dict[str, Any], side: int | None, path: Path) -> _Input:
-    pictures, *more = session.inputs
-    shape, kind = pictures.shape, pictures.type
-    planes = kind in _PLANES and len(shape) == 4 and shape[1] == 3
-    pixels = kind == "tensor(uint8)" and shape[1:] == (None, None, 3) and "side" in facts
-    sizes = more[0] if len(more) == 1 and more[0].name == TARGET_SIZES else None
-    if not (planes or pixels) or (more and (sizes is None or sizes.type not in _INTEGERS)):
-        signature = ", ".join(f"{item.name} {item.type} {list(item.shape)}" for item in session.inputs)
-        raise DataError(
-            f"{path} is no detector in a layout that is known: its input should be float32 "
-            f"[batch, 3, height, width], and is {signature}."
-        )
-    height, width = _size_of(shape[2:4] if planes else (None, None), session, facts, side, path)
-    if shape[0] not in (None, 1):
-        raise DataError(f"{path} takes {shape[0]} pictures at a time; export it for 1 or for any number.")
-    dtype = _PLANES.get(kind, np.float32)
-    return _Input(pictures.name, height, width, shape[0] is None, pixels, dtype, sizes)
-
-
-def _size_of(
-    shape: tuple[int | None, ...], session: Session, facts: dict[str, Any], side: int | None, path: Path
-) -> Size:
-    """Height and width of the input: the graph's; else what is asked for, or what the file says."""
-    height, width = shape
-    if side is not None and {height, width} - {None, side}:
-        raise UsageError(f"{path} takes pictures of {height} × {width} pixels; leave out the side of {side}.")
-    if height is None or width is None:
-        exported = _side_in(session.metadata)
-        if side is None and "side" not in facts and exported is None:
-            raise UsageError(
-                f"{path} takes pictures of any size, and does not say for which it was trained: name it with "
-                "--side, as in --side 1280."
-            )
-        stated = (facts["side"],) * 2 if "side" in facts else exported
-        of_file = (side, side) if side is not None else stated
-        assert of_file is not None
-        height, width = height or of_file[0], width or of_file[1]
-    if not (_is_side(height) and _is_side(width)):
-        raise DataError(
-            f"{path} takes pictures of {height} × {width} pixels; both must be fixed multiples of "
-            f"{_MULTIPLE}, up to {_MOST_SIDE}."
-        )
-    return height, width
-
-
-def _side_in(metadata: Mapping[str, str]) -> Size | None:
-    """Height and width in Ultralytics' metadata, as in `imgsz` = `[640, 640]`."""
-    with suppress(ValueError):
-        sizes = json.loads(metadata.get("imgsz", "null"))
-        if isinstance(sizes, list) and len(sizes) == 2:
-            return sizes[0], sizes[1]
-    return None
-
-
-def _is_side(side: object) -> bool:
-    return isinstance(side, int) and side % _MULTIPLE == 0 and _MULTIPLE <= side <= _MOST_SIDE
-
-
 def _centred(size: Size, inner: Size) -> tuple[int, int]:
     """Rows and columns by which a picture in the upper left corner is moved into the centre."""
     return (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-
-
-def _tell(graph: Graph, asked: object, stated: str | None, path: Path) -> Layout:
-    """The layout of a graph: the one that is asked for, or the only one that it can be in for certain.
-
-    Where it is not certain, the one that a catalogue states, if it can be that.
-    """
-    answers = ", ".join(
-        f"{output.name} {list(shape)}" for output, shape in zip(graph.outputs, graph.shapes, strict=True)
-    )
-    if asked is not None:
-        layout = DETECTOR_LAYOUTS.get(str(asked))
-        if layout is None:
-            raise UsageError(f"There is no layout '{asked}'; there are {', '.join(DETECTOR_LAYOUTS)}.")
-        if not layout.fits(graph):
-            raise UsageError(
-                f"{path} is not in the layout {layout.name} ({layout.text}): it answers one picture of "
-                f"{graph.size[0]} × {graph.size[1]} pixels with {answers}."
-            )
-        return layout
-    fitting = [layout for layout in DETECTOR_LAYOUTS.values() if layout.fits(graph)]
-    certain = [layout for layout in fitting if layout.sure(graph)]
-    if len(certain) == 1:
-        return certain[0]
-    if named := [layout for layout in fitting if layout.name == stated]:
-        return named[0]
-    choices = certain or fitting
-    if choices:
-        raise UsageError(
-            f"{path} does not tell its layout: it answers with {answers}. Say which it is with --layout, to "
-            "`trapline detect` or once for all to `trapline export --detector`: "
-            + "; or ".join(f"{layout.name} ({layout.text})" for layout in choices)
-            + "."
-        )
-    known = "; ".join(f"{layout.name} ({layout.text})" for layout in DETECTOR_LAYOUTS.values())
-    raise DataError(
-        f"{path} is no detector in a layout that is known: it answers with {answers}. Known: {known}."
-    )
 
 
 _SUPPRESSION = parser.parse_model("""

@@ -23,11 +23,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from trapline.errors import DataError, UsageError
 from trapline.images import Size
 from trapline.models.runtimes import Value
 
@@ -480,3 +482,49 @@ _ALL = (
 )
 
 DETECTOR_LAYOUTS: Mapping[str, Layout] = {layout.name: layout for layout in _ALL}
+
+
+def tell_layout(graph: Graph, asked: object, stated: str | None, path: Path) -> Layout:
+    """The layout of a graph: the one that is asked for, or the only one that it can be in for certain.
+
+    Args:
+        graph: of the file.
+        asked: a key of `DETECTOR_LAYOUTS`, or None.
+        stated: what a catalogue says, which counts where the file does not tell.
+        path: of the file, for messages.
+
+    Raises:
+        DataError: it is in none of them.
+        UsageError: it is not in the one that is asked for, or the file does not tell.
+    """
+    answers = ", ".join(
+        f"{output.name} {list(shape)}" for output, shape in zip(graph.outputs, graph.shapes, strict=True)
+    )
+    if asked is not None:
+        layout = DETECTOR_LAYOUTS.get(str(asked))
+        if layout is None:
+            raise UsageError(f"There is no layout '{asked}'; there are {', '.join(DETECTOR_LAYOUTS)}.")
+        if not layout.fits(graph):
+            raise UsageError(
+                f"{path} is not in the layout {layout.name} ({layout.text}): it answers one picture of "
+                f"{graph.size[0]} × {graph.size[1]} pixels with {answers}."
+            )
+        return layout
+    fitting = [layout for layout in DETECTOR_LAYOUTS.values() if layout.fits(graph)]
+    certain = [layout for layout in fitting if layout.sure(graph)]
+    if len(certain) == 1:
+        return certain[0]
+    if named := [layout for layout in fitting if layout.name == stated]:
+        return named[0]
+    choices = certain or fitting
+    if choices:
+        raise UsageError(
+            f"{path} does not tell its layout: it answers with {answers}. Say which it is with --layout, to "
+            "`trapline detect` or once for all to `trapline export --detector`: "
+            + "; or ".join(f"{layout.name} ({layout.text})" for layout in choices)
+            + "."
+        )
+    known = "; ".join(f"{layout.name} ({layout.text})" for layout in DETECTOR_LAYOUTS.values())
+    raise DataError(
+        f"{path} is no detector in a layout that is known: it answers with {answers}. Known: {known}."
+    )

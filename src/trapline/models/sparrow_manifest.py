@@ -40,7 +40,7 @@ class DetectorManifest:
 
 
 def detector_manifest(path: Path) -> DetectorManifest | None:
-    """What a detector's file is said to be; None if no manifest beside it says that it is of this file.
+    """What a detector's file is said to be; None if no manifest beside it says how this file is read.
 
     Raises:
         DataError: it cannot be read, or says what no layout has that is known.
@@ -49,10 +49,10 @@ def detector_manifest(path: Path) -> DetectorManifest | None:
     try:
         stated = tomllib.loads(small_text(manifest)) if manifest.is_file() else {}
         model = stated.get("model", {})
-        if path.name not in (model.get("file"), model.get("file_fp16")):
+        if path.name not in (model.get("file"), model.get("file_fp16")) or "postprocessing" not in stated:
             return None
         return _of_detector(stated, path)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise DataError(f"What {manifest} says of {path.name} cannot be read: {error}.") from error
 
 
