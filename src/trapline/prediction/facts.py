@@ -132,7 +132,7 @@ class LevelPromise(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurvePoint(Record):
+class HeldOutAnswers(Record):
     """Of media whose locations were not chosen on: the share answered, and how much of that is right."""
 
     answered: float
@@ -147,7 +147,7 @@ class AnswerChoice(Record):
 
     promise: float
     thresholds: dict[str, float]
-    curve: dict[str, CurvePoint]
+    curve: dict[str, HeldOutAnswers]
 
 
 @dataclass(frozen=True, kw_only=True)

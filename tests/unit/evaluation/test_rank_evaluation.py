@@ -12,6 +12,7 @@ from trapline.evaluation import Evaluation, evaluate
 from trapline.evaluation.rank_tables import write_answers
 from trapline.evaluation.rolled_up import JudgedObservation
 from trapline.prediction import ModelTree, PredictionFacts, Predictions
+from trapline.prediction.facts import AnswerChoice, HeldOutAnswers, RollUpPromise
 from trapline.prediction.table import fixed_columns
 from trapline.taxonomy import taxonomy_from_csv
 from trapline.taxonomy.classes import classes_of
@@ -294,3 +295,33 @@ def test_names_that_a_spreadsheet_would_run_are_harmless_in_the_tables(tmp_path:
     )
     text = write_answers(tmp_path / "answers.csv", [said]).read_text("utf-8")
     assert text.splitlines()[1] == "'=1+1.jpg,species,'@fox,' -hare,0.5"
+
+
+def test_the_curve_says_of_each_choice_how_many_are_answered_and_how_many_of_these_rightly(
+    judged: tuple[Catalog, Predictions], tmp_path: Path
+) -> None:
+    catalog, said = judged
+    assert said.facts.taxonomy is not None
+    nothing = {level: HeldOutAnswers(answered=0.0) for level in ("kind", "family", "species")}
+    choices = (
+        AnswerChoice(promise=0.5, thresholds={"species": 0.5}, curve=nothing),
+        AnswerChoice(promise=0.9, thresholds=said.facts.thresholds, curve=nothing),
+    )
+    tree = replace(said.facts.taxonomy, rollup=RollUpPromise(promise=0.9, choices=choices))
+    chosen = replace(said, facts=replace(said.facts, taxonomy=tree))
+    found = evaluate(catalog, chosen, samples=50)
+    assert found.ranks is not None
+    lines = found.ranks.curve_by_level()
+    assert list(lines) == ["species", "family"]
+    assert [(point.promise, point.chosen, point.answered) for point in lines["species"]] == [
+        (0.5, False, 6 / 8),
+        (0.9, True, 5 / 8),  # two species, a wrong one, one that cannot be judged, and a blank
+    ]
+    assert [point.precision and point.precision.value for point in lines["species"]] == [2 / 4, 3 / 4]
+    assert [point.precision and point.precision.value for point in lines["family"]] == [2 / 4, 5 / 6]
+    assert "0.9 *" in found.to_text()
+    page = found.save_report(tmp_path / "r.html", pictures=0).read_text(encoding="utf-8")
+    assert "Share answered to share that is right: species: 75 % → 0.50, 62 % → 0.75" in page
+    again = Evaluation.load_json(found.save_json(tmp_path / "e.json")).ranks
+    assert again is not None
+    assert again.curve == found.ranks.curve
