@@ -345,8 +345,8 @@ def _detector_doubts(detector: Detector) -> Iterator[str]:
 
     name, kinds = detector.path.stem, detector.categories
     if "person" in kinds:
-        told = ", ".join(kinds)
-        yield f"The detector, {name}, tells {told}. Photos in which it finds people are not shown."
+        told = ", ".join(kind for kind in kinds if kind != "unknown")
+        yield f"The detector, {name}, tells {told} apart. Photos in which it finds people are not shown."
     else:
         yield (
             f"The detector, {name}, calls all that it finds {' or '.join(kinds)}, people and vehicles too: "
@@ -382,7 +382,7 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None) -> Iterator[str]:
     if catalog.table["camera_time"].is_null().all():
         yield (
             "No photo has a time, so that no visits are counted and no hours shown. Where a table or the "
-            "names of the files have times, read them with `trapline catalog`, and give `trapline card` its "
+            "names of the files have times, read them with trapline catalog, and give trapline card its "
             "catalog."
         )
 

@@ -117,7 +117,10 @@ def _gallery(figures: CardFigures, answer: AnswerFigures, show_people: bool, sur
     for photo in kept[:MOST_BLURRED] if blurred else kept:
         untold = [box for box in photo.boxes if blurred or box[0] == UNKNOWN]
         hidden = [] if show_people else [Box(*box[2:]) for box in untold]
-        address = thumbnail(figures.root / as_name(photo.file_path), hidden)
+        animals = (
+            [] if blurred else [Box(*box[2:]) for box in photo.boxes if box[0] != UNKNOWN and box[1] >= sure]
+        )
+        address = thumbnail(figures.root / as_name(photo.file_path), hidden, animals)
         shown.append(ShownPhoto(photo, address, tuple(box[2:] for box in photo.boxes if box[1] >= sure)))
     return Gallery(tuple(shown), len(answer.photos) - len(kept), blurred)
 

@@ -116,12 +116,13 @@ def as_svg(figure: Figure, name: str, description: str) -> Any:
     return Markup(svg)  # noqa: S704 - matplotlib escapes the text it is given
 
 
-def thumbnail(path: Path, hidden: Sequence[Box] = ()) -> str | None:
+def thumbnail(path: Path, hidden: Sequence[Box] = (), shown: Sequence[Box] = ()) -> str | None:
     """A picture as a `data:` address of a small JPEG; None if it cannot be read.
 
     Args:
         path: of the photo.
-        hidden: parts of which nothing but large blocks of colour is to be seen.
+        hidden: parts of which nothing but large blocks of colour is to be seen,
+        shown: but for these parts of them.
     """
     from PIL import Image
 
@@ -131,8 +132,12 @@ def thumbnail(path: Path, hidden: Sequence[Box] = ()) -> str | None:
         return None
     image = Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
+    whole = image.copy()
     for box in hidden:
         _hide(image, box)
+    for box in shown if hidden else ():
+        part = _pixels_of(image, box, 0.0)
+        image.paste(whole.crop(part), part[:2])
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=78, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -142,21 +147,23 @@ def _hide(image: Any, box: Box) -> None:
     """Replace a part of a picture and what is close about it by blocks, in place."""
     from PIL import Image
 
-    margin = _MARGIN * max(box.width, box.height)
-    left, top = (math.floor(max(0.0, low - margin) * side) for low, side in _sides(image, box.x, box.y))
-    right, bottom = (
-        math.ceil(min(1.0, high + margin) * side)
-        for high, side in _sides(image, box.x + box.width, box.y + box.height)
-    )
-    if right <= left or bottom <= top:
+    corners = _pixels_of(image, box, _MARGIN * max(box.width, box.height))
+    if corners[2] <= corners[0] or corners[3] <= corners[1]:
         return
-    part = image.crop((left, top, right, bottom))
+    part = image.crop(corners)
     block = max(max(part.size) / _BLOCKS, _LEAST_BLOCK)
     size = max(1, round(part.width / block)), max(1, round(part.height / block))
-    image.paste(
-        part.resize(size, Image.Resampling.BOX).resize(part.size, Image.Resampling.NEAREST), (left, top)
+    blocks = part.resize(size, Image.Resampling.BOX).resize(part.size, Image.Resampling.NEAREST)
+    image.paste(blocks, corners[:2])
+
+
+def _pixels_of(image: Any, box: Box, margin: float) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a box grown by a margin, whole pixels within the picture."""
+    left, top = max(0.0, box.x - margin), max(0.0, box.y - margin)
+    right, bottom = min(1.0, box.x + box.width + margin), min(1.0, box.y + box.height + margin)
+    return (
+        math.floor(left * image.width),
+        math.floor(top * image.height),
+        math.ceil(right * image.width),
+        math.ceil(bottom * image.height),
     )
-
-
-def _sides(image: Any, x: float, y: float) -> tuple[tuple[float, int], tuple[float, int]]:
-    return (x, image.width), (y, image.height)
