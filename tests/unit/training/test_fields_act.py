@@ -112,6 +112,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "taxa.solver": ("exact", "adam"),
     "taxa.promise": ("0.51",),
     "taxa.confidence": ("0.51",),
+    "taxa.answer": ("80%",),
 }
 """Dotted field -> other values, as flags have them."""
 
