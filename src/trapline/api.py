@@ -57,6 +57,7 @@ __all__ = [
     "predict",
     "predict_to_file",
     "read",
+    "recalibrate",
     "run",
     "split",
     "submit",
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from trapline.models import KeptModel as KeptModel
     from trapline.models import ModelFile as ModelFile
     from trapline.models import ReadyModel as ReadyModel
+    from trapline.models import Recalibrated as Recalibrated
     from trapline.observations import Observations as Observations
     from trapline.pipeline import Walk
     from trapline.prediction import Explained as Explained
@@ -1133,6 +1135,33 @@ def import_model(
     if labels is not None:
         fields["labels"] = read_labels(Path(labels)) if isinstance(labels, Path | str) else tuple(labels)
     return import_foreign(Path(source), Path(output), describe(fields))
+
+
+@checked
+def recalibrate(
+    model: Model,
+    catalog: Media,
+    output: File,
+    *,
+    part: str | None = None,
+    method: str = "temperature",
+) -> Recalibrated:
+    """Fit a model's probabilities again to labelled media, and measure what that changes.
+
+    Args:
+        model: a classifier, of another place or made elsewhere.
+        catalog: labelled media that it was not trained on.
+        output: the new model file.
+        part: of the split; None for `validation` of a catalog with a split, else for all labelled media.
+        method: `temperature`, or `labels`, a slope and an offset each.
+    """
+    from trapline.models import recalibrate as fit_again
+
+    if method not in ("temperature", "labels"):
+        raise UsageError(f"--method is temperature or labels, not '{method}'.")
+    refuse_own_input(output, model, catalog)
+    chosen: Literal["temperature", "labels"] = "labels" if method == "labels" else "temperature"
+    return fit_again(open_model(model), as_media(catalog), Path(output), part=part, method=chosen)
 
 
 # ---- into predictions

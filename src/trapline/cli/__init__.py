@@ -90,6 +90,7 @@ _COMMANDS = {
     "write": "Species tables, and files for other tools.",
     "import_": "A model made elsewhere, as a model file.",
     "export": "A model in eight bits, or for TensorFlow.",
+    "recalibrate": "Probabilities fitted to your labelled photos.",
     "serve": "A model for others: page, REST, gRPC.",
     "show": "What is in a model file.",
 }

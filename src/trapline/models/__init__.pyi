@@ -71,6 +71,8 @@ from .ready_files import kept_model as kept_model
 from .ready_files import ready_folder as ready_folder
 from .ready_files import ready_path as ready_path
 from .ready_use import make_usable as make_usable
+from .recalibrating import Recalibrated as Recalibrated
+from .recalibrating import recalibrate as recalibrate
 from .runtimes import OPENVINO as OPENVINO
 from .runtimes import Session as Session
 from .runtimes import memory_is_short as memory_is_short

@@ -7,25 +7,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from trapline.catalog import Catalog, Groups, Presence, fingerprint
+from trapline.catalog import Catalog, Groups, fingerprint
 from trapline.errors import DataError, UsageError
-from trapline.images import ImageError, choose_box, prepare
 from trapline.metrics import bootstrap_all, encode_truth, measure
 from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
 from trapline.models.card import Card, Export, Interval, as_intervals
 from trapline.models.file import ModelFile, Outputs
+from trapline.models.labelled import batches, judgeable
 from trapline.models.onnx_graph import read_graph, write_model_file
-from trapline.models.photos import read_photos
 from trapline.models.quantize import quantise
-from trapline.taxonomy import BLANK
 
 CALIBRATION_MEDIA = 200
 """Ranges of activations settle within some hundred pictures."""
@@ -85,9 +81,9 @@ def export_int8(
     output = Path(output)
     _check(model, output, media)
     chosen = _sample(catalog.part("train"), media, seed)
-    judged, left_out = _judgeable(catalog.part("validation"), model.card)
+    judged, left_out = judgeable(catalog.part("validation"), model.card)
     seen: list[int] = []
-    graph = quantise(read_graph(model), _feed(_batches(chosen, model), seen), seven_bits=seven_bits)
+    graph = quantise(read_graph(model), _feed(batches(chosen, model), seen), seven_bits=seven_bits)
     with tempfile.TemporaryDirectory(prefix="trapline-int8-") as folder:
         draft = write_model_file(graph, model.card, Path(folder) / "draft.onnx")
         compared = _compare(model, ModelFile(draft), judged)
@@ -127,44 +123,6 @@ def _sample(train: Catalog, media: int, seed: int) -> Catalog:
     return replace(train, table=train.table[np.sort(drawn)])
 
 
-def _judgeable(validation: Catalog, card: Card) -> tuple[Catalog, dict[str, int]]:
-    """The media whose truth the model could say, and why the others are left out."""
-    labels = pl.col("labels")
-    sayable = list(card.labels)
-    if card.task == "multi-label":
-        sayable.append(BLANK)  # without a label of its own, blank is the absence of all the others
-    why = (
-        pl.when(labels.is_null())
-        .then(pl.lit("unlabelled"))
-        .when(pl.lit(card.task == "single-label") & (labels.list.len() > 1))
-        .then(pl.lit("several labels"))
-        .when(labels.list.eval(~pl.element().is_in(sayable)).list.any())
-        .then(pl.lit("a label that the model does not know"))
-    )
-    reasons = validation.table.select(why=why).to_series()
-    kept = validation.table.filter(reasons.is_null())
-    if kept.height == 0:
-        raise DataError(
-            "No media of the validation part has a label that the model knows, so that the cost of int8 "
-            "cannot be measured. Give the labelled catalog, with the split, that the model was trained with."
-        )
-    return replace(validation, table=kept), dict(reasons.drop_nulls().value_counts().sort("why").rows())
-
-
-def _batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], npt.NDArray[np.uint8]]]:
-    """Rows and pixels (uint8 [n, height, width, 3]) of the media that can be read, some at a time."""
-    preprocessing, paths = model.card.preprocessing, catalog.paths()
-    boxes = catalog.table["boxes"].to_list()
-
-    def make(row: int) -> npt.NDArray[np.uint8]:
-        return prepare(paths[row], preprocessing, choose_box(boxes[row], preprocessing.crop)).pixels
-
-    photos = read_photos(paths, Presence(catalog), range(len(catalog)), make, ahead=2 * _BATCH)
-    readable = ((row, pixels) for row, pixels in photos if not isinstance(pixels, ImageError))
-    while batch := list(islice(readable, _BATCH)):
-        yield [row for row, _ in batch], np.stack([pixels for _, pixels in batch])
-
-
 def _feed(
     batches: Iterator[tuple[list[int], npt.NDArray[np.uint8]]], seen: list[int]
 ) -> Iterator[npt.NDArray[np.uint8]]:
@@ -200,7 +158,7 @@ def _compare(source: ModelFile, made: ModelFile, media: Catalog) -> _Compared:
     rows: list[int] = []
     answers: tuple[list[Outputs], list[Outputs]] = ([], [])
     ratios = []
-    for batch, pixels in _batches(media, source):
+    for batch, pixels in batches(media, source):
         seconds = []
         for model, kept in zip((source, made), answers, strict=True):
             started = time.perf_counter()

@@ -1,0 +1,60 @@
+"""Labelled media before a model: those whose truth it could say, and their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog, Presence
+from trapline.errors import DataError
+from trapline.images import ImageError, choose_box, prepare
+from trapline.models.card import Card
+from trapline.models.file import ModelFile
+from trapline.models.photos import read_photos
+from trapline.taxonomy import BLANK
+
+_BATCH = 16
+
+
+def judgeable(media: Catalog, card: Card) -> tuple[Catalog, dict[str, int]]:
+    """The media whose truth the model could say, and why the others are left out."""
+    labels = pl.col("labels")
+    sayable = list(card.labels)
+    if card.task == "multi-label":
+        sayable.append(BLANK)  # without a label of its own, blank is the absence of all the others
+    why = (
+        pl.when(labels.is_null())
+        .then(pl.lit("unlabelled"))
+        .when(pl.lit(card.task == "single-label") & (labels.list.len() > 1))
+        .then(pl.lit("several labels"))
+        .when(labels.list.eval(~pl.element().is_in(sayable)).list.any())
+        .then(pl.lit("a label that the model does not know"))
+    )
+    reasons = media.table.select(why=why).to_series()
+    kept = media.table.filter(reasons.is_null())
+    if kept.height == 0:
+        why_not = ", ".join(f"{count} {reason}" for reason, count in reasons.value_counts().rows())
+        raise DataError(
+            "None of the media has a label that the model knows, so that it cannot be measured on them"
+            + (f" ({why_not})." if why_not else ": there are none.")
+        )
+    return replace(media, table=kept), dict(reasons.drop_nulls().value_counts().sort("why").rows())
+
+
+def batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], npt.NDArray[np.uint8]]]:
+    """Rows and pixels (uint8 [n, height, width, 3]) of the media that can be read, some at a time."""
+    preprocessing, paths = model.card.preprocessing, catalog.paths()
+    boxes = catalog.table["boxes"].to_list()
+
+    def make(row: int) -> npt.NDArray[np.uint8]:
+        return prepare(paths[row], preprocessing, choose_box(boxes[row], preprocessing.crop)).pixels
+
+    photos = read_photos(paths, Presence(catalog), range(len(catalog)), make, ahead=2 * _BATCH)
+    readable = ((row, pixels) for row, pixels in photos if not isinstance(pixels, ImageError))
+    while batch := list(islice(readable, _BATCH)):
+        yield [row for row, _ in batch], np.stack([pixels for _, pixels in batch])
