@@ -290,6 +290,15 @@ def test_a_file_that_is_no_model_is_called_what_it_is(tmp_path: Path, content: b
         ModelFile(path)
 
 
+def test_of_a_saved_model_the_command_is_named_that_makes_an_onnx_file(tmp_path: Path) -> None:
+    (tmp_path / "species model" / "1").mkdir(parents=True)
+    (tmp_path / "species model" / "1" / "saved_model.pb").write_bytes(b"\x08\x01")
+    with pytest.raises(DataError, match=r"tf2onnx\.convert .*--saved-model '.*species model/1' --output"):
+        translate(tmp_path / "species model" / "1", tmp_path / "o.onnx", describe({}))
+    with pytest.raises(DataError, match="Name one version"):
+        translate(tmp_path / "species model", tmp_path / "o.onnx", describe({}))
+
+
 @pytest.mark.parametrize("make", [lambda at: at.mkdir(), lambda at: (at / "1").mkdir(parents=True)])
 def test_a_folder_is_no_model(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "model")
