@@ -156,6 +156,7 @@ if TYPE_CHECKING:
     class DetectOptions(TypedDict, total=False):
         """Of `detect`."""
 
+        kinds: bool | None
         part: str | None
         where_none: bool
         layout: str | None
@@ -703,6 +704,7 @@ def detect(
     media: Media,
     output: File,
     *,
+    kinds: bool | None = None,
     part: str | None = None,
     where_none: bool = False,
     layout: str | None = None,
@@ -725,6 +727,8 @@ def detect(
             options about it are for one that is not open yet.
         media: see the module.
         output: a catalog (`.parquet`) or MegaDetector's JSON (`.json`).
+        kinds: whether a model of its own tells animal, person and vehicle apart in the boxes; None where the
+            detector is the one that comes with Trapline, which calls everything an animal.
         part: only this part of the split.
         where_none: only photos without a box; the others keep theirs.
         layout: of the file (docs/detect.md lists them); None where it tells.
@@ -752,6 +756,7 @@ def detect(
             side=side,
             channels=channels,
             categories=categories,
+            kinds=kinds,
             min_conf=min_conf,
             overlap=overlap,
             threads=threads,
@@ -760,7 +765,7 @@ def detect(
     elif (
         min_conf != 0.05
         or runtime != "auto"
-        or {layout, side, channels, overlap, threads} != {None}
+        or {kinds, layout, side, channels, overlap, threads} != {None}
         or categories
     ):
         raise UsageError(f"{detector.path} is open already; give its path to choose its options.")

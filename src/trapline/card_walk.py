@@ -341,12 +341,15 @@ def _write_page(
 
 def _detector_doubts(detector: Detector) -> Iterator[str]:
     """What the detector can tell, and how often it is wrong."""
+    from trapline.models import kinds_doubt
     from trapline.observations import SURE
 
     name, kinds = detector.path.stem, detector.categories
     if "person" in kinds:
         told = ", ".join(kind for kind in kinds if kind != "unknown")
         yield f"The detector, {name}, tells {told} apart. Photos in which it finds people are not shown."
+        if detector.kinds is not None:
+            yield kinds_doubt(detector.kinds.model.card)
     else:
         yield (
             f"The detector, {name}, calls all that it finds {' or '.join(kinds)}, people and vehicles too: "

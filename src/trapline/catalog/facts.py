@@ -202,6 +202,7 @@ class DetectedBoxes(Record):
         with_boxes: those that have a box.
         failed: those that could not be read.
         failures: media id → why.
+        kinds: the fingerprint of the model that told the categories; None where the detector did.
     """
 
     detector: str
@@ -212,6 +213,7 @@ class DetectedBoxes(Record):
     with_boxes: int
     failed: int
     failures: dict[str, str]
+    kinds: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,15 @@ def run(
             "-o", "--output", help="A catalog (.parquet) or MegaDetector JSON (.json).", show_default=False
         ),
     ],
+    kinds: Annotated[
+        bool | None,
+        typer.Option(
+            "--kinds/--no-kinds",
+            help="Tell animal, person and vehicle apart in the boxes of a detector that calls everything an "
+            "animal. Of the one that comes with Trapline they are unless --no-kinds is given.",
+            show_default=False,
+        ),
+    ] = None,
     part: common.Part = None,
     where_none: Annotated[
         bool, typer.Option("--where-none", help="Only photos without a box; the others keep their boxes.")
@@ -103,6 +112,7 @@ def run(
             detector,
             source,
             output,
+            kinds=kinds,
             part=part,
             where_none=where_none,
             layout=layout,
@@ -130,6 +140,10 @@ def _show(boxes: DetectedBoxes, output: Path, json: bool) -> None:
         f"Wrote {output}: {boxes.with_boxes} of {boxes.media} photos have a box of confidence "
         f"{boxes.min_conf:g} or more, {boxes.failed} failed."
     )
+    if boxes.kinds is not None:
+        from trapline.models import BoxKinds, kinds_doubt
+
+        typer.echo(kinds_doubt(BoxKinds(threads=1).model.card))
     for media, reason in list(boxes.failures.items())[:10]:
         typer.echo(f"  {media}: {reason}")
     if len(boxes.failures) > 10:

@@ -88,7 +88,7 @@ _POSITIONS = {
 
 
 def _detector(named: str, json: bool) -> None:
-    from trapline.models import Detector
+    from trapline.models import Detector, kinds_doubt
 
     detector = Detector(named, threads=1)
     path, size, facts = detector.path, detector.preprocessing, detector.facts
@@ -97,11 +97,13 @@ def _detector(named: str, json: bool) -> None:
         read = {"layout": detector.layout.name, "categories": list(detector.categories)}
         print_json(about | {"detector": read | facts}, indent=1)
         return
+    told_by = detector.kinds
     lines = _filled(
         ("name", facts.get("name", path.stem)),
         ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
         ("fingerprint", detector.fingerprint),
         ("task", f"detector: boxes of {', '.join(detector.categories)}"),
+        ("told apart", "" if told_by is None else kinds_doubt(told_by.model.card)),
         ("input", f"{size.height} × {size.width} pixels at most, {_POSITIONS[detector.layout.position]}"),
         ("layout", f"{detector.layout.name}: {detector.layout.text}"),
         ("made from", f"{facts.get('source', '')} ({facts.get('source_fingerprint', '')[:12]})"),

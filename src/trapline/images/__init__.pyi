@@ -1,3 +1,4 @@
+from .crops import UNKNOWN as UNKNOWN
 from .crops import Box as Box
 from .crops import Rectangle as Rectangle
 from .crops import as_box as as_box

@@ -8,6 +8,9 @@ from typing import Any
 
 from trapline.images.preprocessing import CropPolicy
 
+UNKNOWN = "unknown"
+"""The category of a box that is not told apart: it may be of any, and is cut to as those that are wanted."""
+
 
 @dataclass(frozen=True)
 class Box:
@@ -45,7 +48,7 @@ class Rectangle:
 
 def refusal(box: Mapping[str, Any], crop: CropPolicy) -> str | None:
     """Why the policy does not let a box through; None if it does."""
-    if crop.categories and box["category"] not in crop.categories:
+    if crop.categories and box["category"] not in (*crop.categories, UNKNOWN):
         return f"category {box['category']}: the model looks at {', '.join(crop.categories)}"
     if _confidence(box) < crop.min_conf:
         return f"confidence {box['conf']:.3g} is under the model's {crop.min_conf:.3g}"

@@ -11,7 +11,7 @@ class CropPolicy(BaseModel):
     """How a photo is cut to what a detector found.
 
     Attributes:
-        categories: the box categories that count, by name (`animal`); empty for all.
+        categories: the box categories that count, by name (`animal`), and `unknown`; empty for all.
         min_conf: boxes below this confidence are left out; a box without one was drawn by hand and counts.
         context: the crop's sides over the box's; 1.0 is the bare box.
         square: grow the box's shorter side to the longer first. A crop that crosses the image's edge is

@@ -1,6 +1,7 @@
 from .answer_choices import choose_by_share as choose_by_share
 from .answer_choices import describe_answers as describe_answers
 from .answer_choices import with_answers as with_answers
+from .box_kinds import BoxKinds as BoxKinds
 from .cache_folder import user_cache_folder as user_cache_folder
 from .calibrated import apply_calibration as apply_calibration
 from .calibrated import blank_column as blank_column
@@ -28,6 +29,7 @@ from .doubts import MORE_ANSWERS as MORE_ANSWERS
 from .doubts import calibration_doubts as calibration_doubts
 from .doubts import camera_doubt as camera_doubt
 from .doubts import card_doubts as card_doubts
+from .doubts import kinds_doubt as kinds_doubt
 from .doubts import promise_doubt as promise_doubt
 from .file import NO_PROBABILITY as NO_PROBABILITY
 from .file import ModelFile as ModelFile

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +25,7 @@ from trapline.arguments import Count, checked
 from trapline.errors import DataError, UsageError
 from trapline.images import Preprocessing, Size
 from trapline.models import detectors
+from trapline.models.box_kinds import BoxKinds
 from trapline.models.detector_input import INTEGERS, MULTIPLE, input_of
 from trapline.models.detector_layouts import Graph, Rows, tell_layout
 from trapline.models.halting import Halt, halt_for
@@ -69,6 +70,8 @@ class Detector:
         side: of its input, pixels, where the file takes any.
         channels: in which order it takes them, `RGB` or `BGR`; None for its layout's.
         categories: what it finds, in its order; None takes what the file says of itself.
+        kinds: whether a model of its own (see `BoxKinds`) tells animal, person and vehicle apart in boxes;
+            None where the detector is the one that comes with Trapline, which calls everything an animal.
         min_conf: boxes below this are left out.
         overlap: of two boxes of a category whose intersection over union is larger, the more confident stays;
             None for 0.45. A file that suppresses such boxes itself takes none.
@@ -79,8 +82,11 @@ class Detector:
 
     Raises:
         DataError: no such file, or no detector in a layout that is known.
-        UsageError: options out of range, the file does not tell its layout or side, or the number of
-            categories is another.
+        UsageError: options out of range, the file does not tell its layout or side, the number of categories
+            is another, or it tells them apart itself.
+
+    Attributes:
+        kinds: what told them apart; None where the detector did.
     """
 
     @checked
@@ -92,6 +98,7 @@ class Detector:
         side: Count | None = None,
         channels: str | None = None,
         categories: Sequence[str] | None = None,
+        kinds: bool | None = None,
         min_conf: float = 0.05,
         overlap: float | None = None,
         most: Count = 64,
@@ -115,8 +122,9 @@ class Detector:
             )
         self.overlap = (overlap or _OVERLAP) if self.layout.suppresses else None
         known = (manifest.categories if manifest else ()) or (ready.labels if ready else ())
-        self.categories = self._name_categories(categories, known)
+        self._own_categories = self._name_categories(categories, known)
         self.bgr = self._order_channels(channels, manifest.channels if manifest else None)
+        self.kinds = self._open_kinds(kinds, threads)
 
     @classmethod
     def of(
@@ -135,7 +143,8 @@ class Detector:
         detector._open(content, runtime, 1, layout, side, stated)
         detector.bgr = detector.layout.bgr
         detector.overlap = _OVERLAP if detector.layout.suppresses else None
-        detector.categories = tuple(map(str, range(detector._count or _MOST_CATEGORIES)))
+        detector._own_categories = tuple(map(str, range(detector._count or _MOST_CATEGORIES)))
+        detector.kinds = None
         return detector
 
     def _open(
@@ -189,7 +198,28 @@ class Detector:
             rows = [row for row, size in enumerate(sizes) if size == (height, width)]
             boxes = self._detect(images[rows, :height, :width], [inner[row] for row in rows])
             by_row |= zip(rows, boxes, strict=True)
-        return [by_row[row] for row in range(len(images))]
+        by_picture = [by_row[row] for row in range(len(images))]
+        if self.kinds is None:
+            return by_picture
+        places = [one.boxes for one in by_picture]
+        told = self.kinds.tell(images, inner, places, [one.conf for one in by_picture])
+        return [replace(one, categories=kinds) for one, kinds in zip(by_picture, told, strict=True)]
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """That boxes have: its own, or those that `kinds` tells apart."""
+        return self._own_categories if self.kinds is None else self.kinds.categories
+
+    def _open_kinds(self, wanted: bool | None, threads: int | None) -> BoxKinds | None:
+        everything_is_animal = self._own_categories == ("animal",)
+        if wanted is None:
+            wanted = detectors.SHIPPED.has(self.path) and everything_is_animal
+        if wanted and not everything_is_animal:
+            raise UsageError(
+                f"{self.path.name} tells {', '.join(self._own_categories)} apart itself; leave --kinds out. "
+                "It is for detectors that call everything an animal."
+            )
+        return BoxKinds(threads=threads, runtime=self.runtime) if wanted else None
 
     def _least(self, shape: Size, inner: Size) -> Size:
         """The least size that the network takes and that holds the picture."""
@@ -256,7 +286,7 @@ class Detector:
         categories = kinds.astype(np.int64)
         order = np.argsort(-conf, kind="stable")
         if self.layout.suppresses and len(conf):
-            apart = (np.arange(len(self.categories))[:, None] == categories) * conf
+            apart = (np.arange(len(self._own_categories))[:, None] == categories) * conf
             feeds = {
                 "boxes": boxes[np.newaxis],
                 "scores": apart[np.newaxis].astype(np.float32),
@@ -273,9 +303,11 @@ class Detector:
         """Refuse what no detector of this layout answers with: it is in another."""
         if (conf > 1 + _ROUNDING).any():
             self._refuse(f"a confidence of {conf.max():.4g}")
-        beyond = (kinds != np.floor(kinds)) | (kinds < 0) | (kinds >= len(self.categories))
+        beyond = (kinds != np.floor(kinds)) | (kinds < 0) | (kinds >= len(self._own_categories))
         if beyond.any():
-            self._refuse(f"a category of the number {kinds[beyond][0]:.4g}, and has {len(self.categories)}")
+            self._refuse(
+                f"a category of the number {kinds[beyond][0]:.4g}, and has {len(self._own_categories)}"
+            )
         if (boxes[:, 2:] < boxes[:, :2] - _ROUNDING).any():
             self._refuse("boxes whose right or lower side is before the other one")
         if np.abs(boxes).max(initial=0) > 4 * max(size):

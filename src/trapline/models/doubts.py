@@ -130,3 +130,22 @@ def promise_doubt(card: Card) -> str:
         f"probability was found from which {made['promise']:.0%} of answers are right, with confidence "
         f"{made['confidence']:.2f}; so {left}. {MORE_ANSWERS} Or take the ranks' own columns as they are."
     )
+
+
+def kinds_doubt(card: Card) -> str:
+    """How far a model can be believed that tells animal, person and vehicle apart in boxes."""
+    recalls = [
+        figure.value
+        for name, figure in card.metrics.items()
+        if name.startswith("person_recall_") and name.endswith("_left_out")
+    ]
+    known = (
+        f" Of the people in photos of cameras that it had not seen it named {min(recalls):.0%} to "
+        f"{max(recalls):.0%}."
+        if recalls
+        else ""
+    )
+    return (
+        f"Animal, person and vehicle are told apart by the model {card.name}.{known} A box that it calls "
+        "animal may still be a person, and an unknown one even more."
+    )

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from trapline.errors import DataError, TraplineError, UsageError
-from trapline.models import backbones, detectors
+from trapline.models import backbones, detectors, kinds
 from trapline.models.cache_folder import user_cache_folder
 from trapline.models.ready import TERMS, ReadyModel
 from trapline.storage import MOST_BYTES, download, lock, replace_text, unpack
@@ -75,8 +75,8 @@ def ready_folder(model: ReadyModel) -> Path:
 def ready_path(model: ReadyModel) -> Path | None:
     """The file that is used where a ready model is named; None if there is none on this machine."""
     if model.shipped:
-        shipped = detectors.SHIPPED if model.task == "detector" else backbones.SHIPPED
-        return shipped.path(model.id)
+        rooms = {"detector": detectors.SHIPPED, "classifier": kinds.SHIPPED, "encoder": backbones.SHIPPED}
+        return rooms[model.task].path(model.id)
     kept = kept_model(model)
     own = ready_folder(model) / OWN_MODEL
     return own if own.is_file() else None if kept is None else kept.path

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trapline.errors import DataError, TraplineError, UsageError
-from trapline.models import backbones, detectors
+from trapline.models import backbones, detectors, kinds
 from trapline.models.halting import Halt, HaltedError
 from trapline.models.whole_file import MAX_BYTES, fingerprint_of, open_whole
 
@@ -79,7 +79,7 @@ def read_tried(
         TraplineError: the process cannot be started.
     """
     with open_whole(path) as file:
-        if trial is None or backbones.SHIPPED.has(path) or detectors.SHIPPED.has(path):
+        if trial is None or any(one.SHIPPED.has(path) for one in (backbones, detectors, kinds)):
             return file.read(MAX_BYTES)
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
         if _key(fingerprint, kind, runtime) not in _passed:

@@ -96,6 +96,8 @@ def journal_header(detector: Detector, limits: Limits) -> dict[str, Any]:
         others["side"] = str(detector.side_asked)
     if detector.bgr != detector.layout.bgr:
         others["channels"] = "BGR" if detector.bgr else "RGB"
+    if detector.kinds is not None:
+        others["kinds"] = detector.kinds.fingerprint
     return others | {
         "journal_version": 3,
         "model": detector.fingerprint,
@@ -188,5 +190,6 @@ def _with_boxes(
         with_boxes=sum(bool(one) for one in boxes.values()),
         failed=len(failures),
         failures=failures,
+        kinds=detector.kinds.fingerprint if detector.kinds else None,
     )
     return catalog.with_table(joined, replace(catalog.facts, boxes=found_by))

@@ -41,6 +41,7 @@ _KIND_OF_NAME: dict[str, Kind] = {
     "homo sapiens": "human",
     "vehicle": "vehicle",
     "other": "other",
+    "unknown": "other",
 }
 
 _PARTICLES = "de|da|do|du|del|della|den|der|des|di|la|le|van|von|zu"

@@ -28,6 +28,7 @@ from trapline.models import (
     find_detector,
     find_model,
     kept_model,
+    kinds,
     named_model,
     ready_models,
     ready_path,
@@ -161,6 +162,7 @@ def test_what_comes_with_trapline_is_in_the_catalogue() -> None:
     assert shipped == {
         **{name: detectors.path(name) for name in detectors.names()},
         **{name: backbones.path(name) for name in backbones.names()},
+        **{name: kinds.path(name) for name in kinds.names()},
     }
 
 
@@ -193,6 +195,7 @@ def test_list_and_show_say_what_is_here_and_what_is_not_known(capsys: pytest.Cap
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
         "id",
         "megadetector-lite",
+        "kinds",
         "lite0",
     ]
     assert run("list", "--task", "bird") == 2

@@ -19,7 +19,7 @@ def test_it_is_small_package_data_and_says_what_it_is(detector: Detector) -> Non
     assert detectors.names() == ["megadetector-lite"]
     assert resources.files("trapline.models.detectors").joinpath("megadetector-lite.onnx").is_file()
     assert detector.path.stat().st_size < 10e6
-    assert detector.categories == ("animal",)
+    assert detector.categories == ("animal", "person", "vehicle", "unknown")
     assert detector.facts["licence"] == "MIT"
     assert "DrivenData" in " ".join(detector.facts["notices"])
     assert "recall" in detector.facts["measured"]
