@@ -109,6 +109,10 @@ def smallest_difference(bench: Bench) -> str:
     return bench.run("caltech-night/difference.py", "train.parquet", table, table)
 
 
+def smallest_blank_filter(bench: Bench) -> str:
+    return bench.run("blank_filter.py", bench.trailcam_bursts(12), "-o", "out")
+
+
 def smallest_clients(bench: Bench) -> str:
     from running import rival, rival_python
     from serve import free_port, process
@@ -239,6 +243,7 @@ PLAIN = {
     "soak.py": (smallest_soak, "| right | 300 |"),
 }
 FIELD = {
+    "blank_filter.py": (smallest_blank_filter, "| 4 : 3: the burst's best box |"),
     "camtrap_dp_versions.py": (smallest_camtrap_dp_versions, "'media': 423"),
     "caltech-night/difference.py": (smallest_difference, "accuracy: +0.000 (+0.000 to +0.000)"),
     "caltech-night/submit.sh": (smallest_caltech_submission, "id,bobcat"),
