@@ -327,11 +327,12 @@ def test_what_is_hidden_in_a_picture_is_a_few_blocks(tmp_path: Path) -> None:
         np.asarray(Image.open(io.BytesIO(base64.b64decode((address or "").partition(",")[2]))))
         for address in (
             thumbnail(tmp_path / "a.png"),
-            thumbnail(tmp_path / "a.png", [Box(0.5, 0.5, 0.3, 0.3)]),
+            thumbnail(tmp_path / "a.png", [Box(0.5, 0.5, 0.3, 0.3)], [Box(0.7, 0.5, 0.1, 0.3)]),
         )
     ]
     plain, hidden = (np.abs(np.diff(one.astype(int), axis=1)).mean(2) for one in pictures)
-    assert hidden[125:185, 165:250].mean() < plain[125:185, 165:250].mean() / 5
+    assert hidden[125:185, 165:220].mean() < plain[125:185, 165:220].mean() / 5
+    assert hidden[125:185, 228:250].mean() > plain[125:185, 228:250].mean() / 2  # it is shown all the same
     assert abs(hidden[:90].mean() - plain[:90].mean()) < 1
 
 
