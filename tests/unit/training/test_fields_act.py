@@ -119,6 +119,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 NAMED_ELSEWHERE = {
     "name": "it is what a run is called",
     "task": "it decides what a label is",
+    "leave_out": "tests of the selection show it",
     "backbone": "tests of the networks' registry build each",
     "weights": "likewise",
     "how": "it decides what learns",
