@@ -28,5 +28,6 @@ from .prepare import Prepared as Prepared
 from .prepare import prepare as prepare
 from .preprocessing import CropPolicy as CropPolicy
 from .preprocessing import Preprocessing as Preprocessing
+from .quick import libraries as libraries
 from .resize import fit as fit
 from .resize import plan_fit as plan_fit

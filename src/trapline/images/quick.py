@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,19 @@ def _length(start: float, end: float, limit: int) -> float:
     """`end` less `start`, where their sum, rounded, is not beyond the limit."""
     length = end - start
     return length if start + length <= limit else math.nextafter(length, 0)
+
+
+@cache
+def libraries() -> tuple[str, ...]:
+    """What pixels come from, with versions: pixels made by others may differ in their last bits."""
+    return tuple(f"{name} {_version(name)}" for name in ("pillow", "simplejpeg", "cykooz-resizer"))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
 
 
 @cache

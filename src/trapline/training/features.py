@@ -19,7 +19,7 @@ import numpy as np
 from trapline import __version__
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
-from trapline.images import ImageError, Prepared, Preprocessing, choose_box, prepare
+from trapline.images import ImageError, Prepared, Preprocessing, choose_box, libraries, prepare
 from trapline.models import ModelFile, read_photos, user_cache_folder
 from trapline.prediction import event_rows
 from trapline.training.arrays import Flags, Pixels, Rows, Singles
@@ -163,7 +163,7 @@ class _Job:
 
     def _keys(self, digests: Sequence[bytes | None]) -> dict[tuple[int, int], bytes]:
         """(row, view) -> key in the cache; files that cannot be read have none."""
-        versions = [__version__, version("pillow"), version("onnxruntime")]
+        versions = [__version__, *libraries(), version("onnxruntime")]
         together = self._together(digests)
         keys = {}
         for row, digest in enumerate(digests):

@@ -31,6 +31,7 @@ from trapline.images import (
     choose_box,
     crop_rectangle,
     fit,
+    libraries,
     load,
     plan_fit,
     prepare,
@@ -154,7 +155,11 @@ class PixelCache:
     def _key(self, photos: Sequence[PixelSource], kind: Sequence[Any]) -> str:
         with ThreadPoolExecutor() as pool:
             digests = list(pool.map(self._digest, (photo.path for photo in photos)))
-        parts = [FORMAT, *(part.model_dump() if isinstance(part, Preprocessing) else part for part in kind)]
+        parts = [
+            FORMAT,
+            *libraries(),
+            *(part.model_dump() if isinstance(part, Preprocessing) else part for part in kind),
+        ]
         digest = hashlib.sha256(json.dumps(parts).encode())
         for photo, content in zip(photos, digests, strict=True):
             box = None if photo.box is None else list(asdict(photo.box).values())
