@@ -51,7 +51,7 @@ class Found:
     """What was found in one picture, most confident first.
 
     Attributes:
-        categories: int64 [n], places in the detector's `categories`.
+        categories: int64 [n], indices into the detector's `categories`.
         conf: float32 [n], 0..1.
         boxes: float32 [n, 4]: left, top, width, height in pixels of the input.
     """
@@ -201,8 +201,8 @@ class Detector:
         by_picture = [by_row[row] for row in range(len(images))]
         if self.kinds is None:
             return by_picture
-        places = [one.boxes for one in by_picture]
-        told = self.kinds.tell(images, inner, places, [one.conf for one in by_picture])
+        rectangles = [one.boxes for one in by_picture]
+        told = self.kinds.tell(images, inner, rectangles, [one.conf for one in by_picture])
         return [replace(one, categories=kinds) for one, kinds in zip(by_picture, told, strict=True)]
 
     @property
