@@ -11,6 +11,7 @@ import importlib
 import io
 import os
 import pkgutil
+import re
 import signal
 import sys
 import threading
@@ -173,7 +174,8 @@ def _leave(error: BaseException, arguments: list[str], stopped: bool) -> None:
     if "--debug" in arguments:
         return
     if isinstance(error, TraplineError):
-        typer.echo(f"Error: {error}", err=True)
+        hint = _whose_options(str(error), _command(arguments))
+        typer.echo(f"Error: {error}{hint}", err=True)
         sys.exit(error.exit_status)
     if isinstance(error, UnicodeEncodeError):  # of a path: what is written gets through
         typer.echo(
@@ -185,6 +187,29 @@ def _leave(error: BaseException, arguments: list[str], stopped: bool) -> None:
     if isinstance(error, OSError):  # a full disk, a folder that may not be written to: not ours
         typer.echo(f"Error: {describe_system_error(error)}", err=True)
         sys.exit(1)
+
+
+def _whose_options(message: str, command: str) -> str:
+    """Where a message names options of reading, and this command reads but has them not: which one has."""
+    named = re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", message)
+    if not named or command == "catalog" or "`trapline " in message:
+        return ""
+    own, reading = _flags_of(command), _flags_of("catalog")
+    missing = list(dict.fromkeys(flag for flag in named if flag in reading and flag not in own))
+    if not own or not missing:
+        return ""
+    are = "is an option" if len(missing) == 1 else "are options"
+    return (
+        f" {' and '.join(missing)} {are} of `trapline catalog`, whose catalog `trapline {command}` takes in "
+        "place of the source."
+    )
+
+
+def _flags_of(command: str) -> set[str]:
+    """The options of a command; none if there is no such command."""
+    group = typer.main.get_command(build_app(command))
+    found = getattr(group, "commands", {}).get(command)
+    return {flag for one in getattr(found, "params", ()) for flag in (*one.opts, *one.secondary_opts)}
 
 
 def _write_whatever_comes() -> None:
