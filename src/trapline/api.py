@@ -656,7 +656,15 @@ def card(
         folder,
         opened,
         None if model is None else open_model(model, threads=threads),
-        CardOptions(format, show_people, pictures, workers, fresh, force),
+        CardOptions(
+            format,
+            str(detector.path if isinstance(detector, Detector) else detector),
+            show_people,
+            pictures,
+            workers,
+            fresh,
+            force,
+        ),
         say,
         report,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, as_name
 from trapline.errors import DataError, UsageError, name_some
 from trapline.storage import replace_text
 
@@ -62,9 +62,14 @@ class CardWalk:
 
 @dataclass(frozen=True)
 class CardOptions:
-    """How a card is looked at; see `trapline.api.card`."""
+    """How a card is looked at; see `trapline.api.card`.
+
+    Attributes:
+        detector: what was named to find the boxes, for the commands that are to be pasted.
+    """
 
     format: str = "auto"
+    detector: str = "auto"
     show_people: bool = False
     pictures: int = 24
     workers: int | None = None
@@ -101,7 +106,7 @@ def walk_card(
 
     report("read the card", 0, 1, "")
     catalog = _read(source, options.format)
-    _refuse_among_photos(catalog, folder)
+    _refuse_among_photos(source, catalog, folder)
     if not options.force:
         _refuse_another_card(catalog, folder)
     for sentence in catalog.facts.notes:
@@ -117,7 +122,8 @@ def walk_card(
     observations.save(folder / OBSERVATIONS)
     _write_tables(answers, catalog, folder, record)
     figures = _figures(sources, model, options, report)
-    page = _write_page(figures, source, folder, doubts, options)
+    again = _command_again(source, folder, model, options)
+    page = _write_page(figures, folder, doubts, again, options)
     return CardWalk(folder, page, tuple(folder / name for name in TABLES), saved, observations, figures)
 
 
@@ -186,12 +192,17 @@ def refuse_folder(source: Path, folder: Path, force: bool) -> None:
             )
 
 
-def _refuse_among_photos(catalog: Catalog, folder: Path) -> None:
-    root, target = catalog.root.resolve(), folder.resolve()
-    if target == root or root in target.parents:
+def _refuse_among_photos(source: Path, catalog: Catalog, folder: Path) -> None:
+    """Refuse a folder in the card, or, where a file names the photos, in the folder that holds them all."""
+    root = catalog.root
+    if source.is_file():
+        paths = [str(root / as_name(path)) for path in catalog.table["file_path"]]
+        root = Path(os.path.commonpath([str(Path(path).parent) for path in paths]))
+    target = folder.resolve()
+    if target == root.resolve() or root.resolve() in target.parents:
         raise UsageError(
-            f"{folder} lies in the folder of the photos, {catalog.root}, which is left as it is. Name a "
-            "folder elsewhere with -o."
+            f"{folder} lies in the folder of the photos, {root}, which is left as it is. Name a folder "
+            "elsewhere with -o."
         )
 
 
@@ -265,7 +276,7 @@ def _find_boxes(
         fresh=options.fresh,
         progress=_as_report("find boxes", report),
     )
-    return detected, list(_detector_doubts(detector)), options
+    return detected, list(_detector_doubts(detector, options.show_people)), options
 
 
 def _table_of(folder: Path, model: ModelFile) -> Path:
@@ -320,7 +331,7 @@ def _figures(sources: Sources, model: ModelFile | None, options: CardOptions, re
 
 
 def _write_page(
-    figures: CardFigures, source: Path, folder: Path, doubts: list[str], options: CardOptions
+    figures: CardFigures, folder: Path, doubts: list[str], again: str, options: CardOptions
 ) -> Path:
     from trapline.observations import SURE
     from trapline.reports import write_card
@@ -329,7 +340,7 @@ def _write_page(
         figures,
         folder / PAGE,
         tables=TABLES,
-        steps=tuple(next_steps(figures, source, folder)),
+        steps=tuple(next_steps(figures, folder, again)),
         doubts=doubts,
         show_people=options.show_people,
         sure=SURE,
@@ -339,7 +350,7 @@ def _write_page(
 # ---- what must be known
 
 
-def _detector_doubts(detector: Detector) -> Iterator[str]:
+def _detector_doubts(detector: Detector, show_people: bool) -> Iterator[str]:
     """What the detector can tell, and how often it is wrong."""
     from trapline.models import kinds_doubt
     from trapline.observations import SURE
@@ -347,14 +358,16 @@ def _detector_doubts(detector: Detector) -> Iterator[str]:
     name, kinds = detector.path.stem, detector.categories
     if "person" in kinds:
         told = ", ".join(kind for kind in kinds if kind != "unknown")
-        yield f"The detector, {name}, tells {told} apart. Photos in which it finds people are not shown."
+        shown = "" if show_people else " Photos in which it finds people are not shown."
+        yield f"The detector, {name}, tells {told} apart.{shown}"
         if detector.kinds is not None:
             yield kinds_doubt(detector.kinds.model.card)
     else:
+        shown = "" if show_people else " So what is in boxes is blurred; a person whom it misses is seen."
         yield (
             f"The detector, {name}, calls all that it finds {' or '.join(kinds)}, people and vehicles too: "
-            "it does not tell them apart. So what is in boxes is blurred; a person whom it misses is seen. "
-            "A detector of your own that knows people is named with --detector."
+            f"it does not tell them apart.{shown} A detector of your own that knows people is named with "
+            "--detector."
         )
     measured = detector.facts.get("measured")
     yield (
@@ -385,7 +398,7 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None) -> Iterator[str]:
     if catalog.table["camera_time"].is_null().all():
         yield (
             "No photo has a time, so that no visits are counted and no hours shown. Where a table or the "
-            "names of the files have times, read them with trapline catalog, and give trapline card its "
+            "names of the files have times, read them with `trapline catalog`, and give `trapline card` its "
             "catalog."
         )
 
@@ -393,18 +406,26 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None) -> Iterator[str]:
 # ---- what next
 
 
-def next_steps(figures: CardFigures, source: Path, folder: Path) -> Iterator[NextStep]:
-    """What can be done next, with commands to be pasted."""
+def _command_again(source: Path, folder: Path, model: ModelFile | None, options: CardOptions) -> str:
+    """The command that goes on in the folder as it was begun."""
+    words = ["trapline card", _quoted(source), "-o", _quoted(folder)]
+    words += [] if options.format == "auto" else ["--format", shlex.quote(options.format)]
+    words += [] if options.detector == "auto" else ["--detector", _quoted(Path(options.detector))]
+    words += [] if model is None else ["--model", _quoted(model.path)]
+    return " ".join(words)
+
+
+def next_steps(figures: CardFigures, folder: Path, again: str) -> Iterator[NextStep]:
+    """What can be done next, with commands to be pasted; `again` goes on in the folder."""
     from trapline.reports import NextStep
 
     write = _write_command(figures, folder)
-    card = f"trapline card {_quoted(source)} -o {_quoted(folder)}"
     if figures.model is None:
-        yield _label_step(figures, card, folder)
+        yield _label_step(figures, folder, again)
     yield NextStep(
         "Go on in other programs",
         "Timelapse and AddaxAI open the first, R and spreadsheets the second; the third puts the answers "
-        "into copies of the photos as keywords (with ExifTool). There are more: trapline write --help.",
+        "into copies of the photos as keywords (with ExifTool). There are more: `trapline write --help`.",
         (
             f"{write} --format megadetector -o {_quoted(folder / 'timelapse.json')}",
             f"{write} --format csv -o {_quoted(folder / 'photos.csv')}",
@@ -412,11 +433,11 @@ def next_steps(figures: CardFigures, source: Path, folder: Path) -> Iterator[Nex
         ),
     )
     yield NextStep(
-        "See the people too", "All pictures are then shown as they are.", (f"{card} --show-people",)
+        "See the people too", "All pictures are then shown as they are.", (f"{again} --show-people",)
     )
 
 
-def _label_step(figures: CardFigures, card: str, folder: Path) -> NextStep:
+def _label_step(figures: CardFigures, folder: Path, again: str) -> NextStep:
     """Photos sorted into folders are labels: the way to a model of one's own."""
     from trapline.reports import NextStep
 
@@ -431,12 +452,12 @@ def _label_step(figures: CardFigures, card: str, folder: Path) -> NextStep:
         (f"{_write_command(figures, folder)} --format sorted -o {_quoted(folder / 'sorted')}",),
         f"In {folder / 'sorted'} make a folder for each species, and move links of its photos there, twenty "
         "of each to begin with; leave those that show nothing in blank, and delete the links that you have "
-        "not looked at. Then:",
+        "not looked at. A photo of which several things were said has a link for each: keep one. Then:",
         (
             f"trapline catalog {photos} --labels {_quoted(folder / 'sorted')} -o {labelled}",
             f"trapline split {labelled}{by} -o {labelled} --force",
             f"trapline train {labelled} -r head -o {_quoted(folder / 'species')}{leak}",
-            f"{card} --model {_quoted(folder / 'species' / 'model.onnx')}",
+            f"{again} --model {_quoted(folder / 'species' / 'model.onnx')}",
         ),
     )
 

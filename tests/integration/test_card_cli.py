@@ -1,9 +1,11 @@
 """`trapline card`: a table and a page of photos that nobody has labelled, whatever the card holds."""
 
+import html
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import trapline
 from trapline.catalog import Catalog
 from trapline.cli import main
 from trapline.errors import DataError, UsageError
+from trapline.models import find_detector
 from trapline.observations import Observations
 from trapline.synthetic import make_world
 
@@ -142,11 +145,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_result(card: Path, done: Pa
 def test_the_commands_for_the_next_step_can_be_pasted(run: Any, tmp_path: Path) -> None:
     make_world(tmp_path / "world", locations=1, events_per_location=12, size=(160, 120))
     run("card", "world/photos/SYN01", "-o", "my card")
-    page = (tmp_path / "my card" / "index.html").read_text("utf-8")
-    lines = [
-        shlex.split(line.replace("&#39;", "'").replace("&#34;", '"'))
-        for line in re.findall(r"<code>(trapline .*?)\n</code>", page)
-    ]
+    lines = pasted(tmp_path / "my card" / "index.html")
     assert {words[1] for words in lines} == {"write", "catalog", "split", "train", "card"}
     writes = [words for words in lines if words[1] == "write"]
     for words in writes:
@@ -182,6 +181,77 @@ def test_a_model_names_what_is_in_the_boxes(
     assert counts.get("blank") == alone.get("blank")
     assert sum(counts.values()) == 12
     assert "knows fox, deer" in text_of(named.page.read_text("utf-8"))
+
+
+def pasted(page: Path) -> list[list[str]]:
+    """The commands of a page, in words."""
+    return [
+        shlex.split(html.unescape(line))
+        for line in re.findall(r"<code>(trapline .*?)\n</code>", page.read_text("utf-8"))
+    ]
+
+
+def test_what_is_pasted_goes_on_with_the_same_model_detector_and_reader(
+    card: Path, tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    model = write_tiny_model(tmp_path / "my model.onnx", labels=("fox", "deer"))
+    detector = tmp_path / "mine.onnx"
+    shutil.copyfile(find_detector("auto"), detector)
+    page = trapline.card(
+        card, tmp_path / "out", model=model, detector=detector, format="photo_folder", pictures=1
+    ).page
+    (words,) = (words for words in pasted(page) if "--show-people" in words)
+    assert words[:3] == ["trapline", "card", str(card)]
+    for option, value in (("--model", model), ("--detector", detector), ("--format", "photo_folder")):
+        assert words[words.index(option) + 1] == str(value)
+
+
+def test_pictures_of_several_cameras_say_of_which_they_are(tmp_path: Path) -> None:
+    for camera in ("North", "South"):
+        photo(tmp_path / "cards" / camera / "DCIM" / "IMG_0001.JPG", datetime(2024, 5, 1, 10, 30))
+    page = trapline.card(tmp_path / "cards", tmp_path / "out").page.read_text("utf-8")
+    assert {name for name in ("North", "South") if f"{name} · 2024-05-01 10:30" in page} == {"North", "South"}
+
+
+def test_words_in_backticks_are_code_on_the_page(tmp_path: Path) -> None:
+    photo(tmp_path / "photos" / "1.jpg")
+    page = trapline.card(tmp_path / "photos", tmp_path / "out").page.read_text("utf-8")
+    assert "<code>trapline catalog</code>" in page
+    assert "`" not in text_of(page)
+
+
+def test_a_page_that_shows_people_does_not_say_that_it_hides_them(tmp_path: Path) -> None:
+    photo(tmp_path / "photos" / "1.jpg")
+    for shown in (False, True):
+        page = trapline.card(tmp_path / "photos", tmp_path / "out", show_people=shown).page
+        assert ("are not shown" in text_of(page.read_text("utf-8"))) is not shown
+
+
+def test_an_option_of_reading_is_named_with_the_command_that_has_it(run: Any, tmp_path: Path) -> None:
+    photo(tmp_path / "elsewhere" / "1.jpg")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "labels.csv").write_text(f"file,label\n{tmp_path / 'elsewhere' / '1.jpg'},fox\n")
+    for command in (("card",), ("detect", "-o", "boxes.parquet")):
+        status, _, err = run(*command, "home/labels.csv")
+        assert status == 1
+        assert (
+            f"--root is an option of `trapline catalog`, whose catalog `trapline {command[0]}` takes" in err
+        )
+    _, _, err = run("catalog", "home/labels.csv", "-o", "c.parquet")
+    assert "--root" in err
+    assert "is an option of" not in err
+
+
+def test_beside_a_table_that_names_photos_in_folders_is_a_place_for_the_outcome(
+    run: Any, tmp_path: Path
+) -> None:
+    photo(tmp_path / "photos" / "1.jpg")
+    (tmp_path / "labels.csv").write_text("file,label\nphotos/1.jpg,fox\n")
+    status, out, _ = run("card", "labels.csv")
+    assert (status, out.split()[3:5]) == (0, ["fox", "1"])
+    status, _, err = run("card", "labels.csv", "-o", "photos/out")
+    assert status == 2
+    assert "in the folder of the photos" in err
 
 
 PEOPLE = [

@@ -38,6 +38,7 @@ class AnsweredPhoto(ResultPart):
     Attributes:
         media_id: of the catalog, and
         file_path: likewise.
+        location: of the catalog; None where it is not known.
         time: by the camera's clock.
         probability: of the answer; None where there is none.
         reason: why there is no answer.
@@ -46,6 +47,7 @@ class AnsweredPhoto(ResultPart):
 
     media_id: str
     file_path: str
+    location: str | None
     time: datetime | None
     probability: float | None
     reason: str | None
@@ -249,6 +251,7 @@ def _photo(row: Mapping[str, Any]) -> AnsweredPhoto:
     return AnsweredPhoto(
         media_id=row["media_id"],
         file_path=row["file_path"],
+        location=row["location_id"],
         time=row["camera_time"],
         probability=row["probability"],
         reason=row["reason"],

@@ -60,12 +60,24 @@ def render(template: str, path: Path, **values: Any) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {one.__name__: one for one in _FILTERS} | {
+        "words": _words,
         "thousands": lambda count: f"{count:,}".replace(",", "\u202f"),
         "percent": lambda share: f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %",
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(as_listed(environment.get_template(template).render(**values)), encoding="utf-8")
     return path
+
+
+def _words(sentence: str) -> Any:
+    """A sentence whose words in backticks are code."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"`([^`\n]+)`", sentence)
+    coded = (
+        Markup("<code>{}</code>").format(part) if odd % 2 else escape(part) for odd, part in enumerate(parts)
+    )
+    return Markup("").join(coded)
 
 
 def new_figure(width: float = 5.2, height: float = 3.4) -> Figure:

@@ -74,7 +74,8 @@ def _describe_detected(
         what for entry in entries for what in entry.observations if what.by_detector and what.box is not None
     ]
     blank = sum(
-        any(what.by_detector and what.box is None for what in entry.observations) for entry in entries
+        any(what.by_detector and what.box is None and what.failure is None for what in entry.observations)
+        for entry in entries
     )
     if not boxes and not blank:
         return []
