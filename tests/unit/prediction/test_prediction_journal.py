@@ -292,3 +292,12 @@ def test_the_state_of_an_input_is_all_that_its_answer_rests_on() -> None:
     assert state(*plain) == state(*plain)
     changed = {state(*plain[:place], others[place], *plain[place + 1 :]) for place in range(6)}  # type: ignore[arg-type]
     assert len(changed | {state(*plain)}) == 7
+
+
+def test_a_run_that_did_nothing_binds_no_other(tmp_path: Path) -> None:
+    written(tmp_path / "j", batches=0)
+    with Journal(tmp_path / "j", HEADER | {"model": "xyz"}) as journal:
+        assert journal.header["model"] == "xyz"
+        journal.append(*batch(0))
+    with pytest.raises(UsageError, match="model was 'xyz', is 'abc'"):
+        Journal(tmp_path / "j", HEADER)
