@@ -194,7 +194,7 @@ class DetectedBoxes(Record):
     """By which detector boxes were found, and on how many media.
 
     Attributes:
-        detector: the name of its model file.
+        detector: what it is called: its file, or the id of a ready one.
         fingerprint: of that file.
         categories: what it tells apart.
         min_conf: boxes below this confidence are not kept.

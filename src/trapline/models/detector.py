@@ -86,6 +86,7 @@ class Detector:
             is another, or it tells them apart itself.
 
     Attributes:
+        name: what it is called where boxes are: a ready detector's id, or its file's name.
         kinds: what told them apart; None where the detector did.
     """
 
@@ -110,6 +111,7 @@ class Detector:
         if not (0 < min_conf < 1 and (overlap is None or 0 < overlap < 1) and most >= 1):
             raise UsageError("The least confidence and the overlap lie between 0 and 1, both exclusive.")
         ready, manifest = ready_of(path), detector_manifest(self.path)
+        self.name = self.path.name if ready is None or ready.shipped else ready.id
         stated = None if ready is None else ready.layout
         layout = layout or (manifest.layout if manifest else None)
         asked = {"layout": layout, "side": side, "stated": stated}
@@ -139,7 +141,7 @@ class Detector:
     ) -> Detector:
         """A detector of its bytes, untried and only to be tried: `path` and its categories are only named."""
         detector = cls.__new__(cls)
-        detector.path, detector.min_conf, detector.most = path, 0.05, 64
+        detector.path, detector.name, detector.min_conf, detector.most = path, path.name, 0.05, 64
         detector._open(content, runtime, 1, layout, side, stated)
         detector.bgr = detector.layout.bgr
         detector.overlap = _OVERLAP if detector.layout.suppresses else None
@@ -306,7 +308,8 @@ class Detector:
         beyond = (kinds != np.floor(kinds)) | (kinds < 0) | (kinds >= len(self._own_categories))
         if beyond.any():
             self._refuse(
-                f"a category of the number {kinds[beyond][0]:.4g}, and has {len(self._own_categories)}"
+                f"a category of the number {kinds[beyond][0]:.4g}, and has {len(self._own_categories)} "
+                "(of --categories, from 0 on)"
             )
         if (boxes[:, 2:] < boxes[:, :2] - _ROUNDING).any():
             self._refuse("boxes whose right or lower side is before the other one")
@@ -333,8 +336,11 @@ class Detector:
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise DataError(f"What {self.path} says of its categories cannot be read: {names!r}")
         if names is None:
-            names = self._named or stated or self.layout.usual.get(count or 0)
-        if not names or count not in (None, len(names)) or len(set(names)) != len(names):
+            names = self._named or stated or self.layout.usual.get(count or 0) or ()
+        names = [name.strip() for name in names]
+        if not all(names) or len(set(names)) != len(names):
+            raise UsageError(f"Categories have names, each another one; of {self.path} they are {names}.")
+        if not names or count not in (None, len(names)):
             finds = "categories that it does not name" if count is None else f"{count} categories"
             raise UsageError(
                 f"{self.path} finds {finds}; name them in its order with --categories, as in "

@@ -182,7 +182,7 @@ def _with_boxes(
         .drop("_looked", "_found")
     )
     found_by = DetectedBoxes(
-        detector=detector.path.name,
+        detector=detector.name,
         fingerprint=detector.fingerprint,
         categories=tuple(detector.categories),
         min_conf=detector.min_conf,

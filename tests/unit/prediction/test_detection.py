@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from trapline import api
 from trapline.catalog import Catalog, as_text
 from trapline.errors import DataError, UsageError
 from trapline.formats import join_boxes, write_boxes
@@ -223,7 +224,19 @@ def test_categories_are_named_or_asked_for(tmp_path: Path) -> None:
     two = write_detector(tmp_path / "two.onnx", categories=2)
     with pytest.raises(UsageError, match="finds 2 categories; name them in its order with categories"):
         Detector(two)
-    assert Detector(two, categories=["cat", "dog"]).categories == ("cat", "dog")
+    assert Detector(two, categories=["cat", " dog"]).categories == ("cat", "dog")
+    for wrong in (["cat", ""], ["cat", "cat "]):
+        with pytest.raises(UsageError, match="Categories have names, each another one"):
+            Detector(two, categories=wrong)
+
+
+def test_a_ready_detector_is_named_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
+    kept = api.get_model("mdv6-mit-yolov9-c", file=write_detector(tmp_path / "mine.onnx", categories=3))
+    assert not kept.trouble
+    assert Detector("MDV6-mit-yolov9-c").name == "mdv6-mit-yolov9-c"
+    assert Detector(kept.path).name == kept.path.name
+    assert Detector("auto").name == Detector("megadetector-lite").name == "megadetector-lite.onnx"
 
 
 def test_what_is_no_detector_is_refused(tmp_path: Path, write_tiny_model: Callable[..., Path]) -> None:
