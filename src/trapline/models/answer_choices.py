@@ -60,13 +60,15 @@ def with_answers(card: Card, *, promise: float | None = None, answer: object = N
         asked = AnswerShare.parse(answer)
         chosen = choose_by_share(choices, asked)
         if chosen is None:
-            points = [point["answered"] for one in choices if (point := _point(one, asked.level))]
-            most = f"{max(points):.0%} at most" if points else "none that could be tried at other locations"
             raise UsageError(
-                f"The model cannot answer {asked.share:.0%} of photos{_at(asked.level)}: {most}. Ask for "
-                "less, or for a broader rank, as in family:80%."
+                f"The model cannot answer {100 * asked.share:.4g}% of photos{_at(asked.level)}: "
+                f"{_most(choices, asked.level)}."
             )
     else:
+        if not 0 < (promise or 0) < 1:
+            raise UsageError(
+                f"A promise is a share of right answers between 0 and 1, as 0.9, not {promise:g}."
+            )
         keeping = [one for one in choices if one["promise"] >= (promise or 0)]
         if not keeping:
             raise UsageError(
@@ -110,6 +112,25 @@ def _right(point: Mapping[str, Any]) -> str:
         return ""
     interval = f" ({point['low']:.2f}–{point['high']:.2f})" if point.get("low") is not None else ""
     return f", {point['precision']:.2f}{interval} right"
+
+
+def _most(choices: Sequence[Choice], level: str | None) -> str:
+    """How many media can be answered at a level and at broader ones, rounded down: so many can be asked."""
+    most: dict[str, float] = {}
+    for choice in choices:
+        for name, point in choice["curve"].items():
+            most[name] = max(most.get(name, 0.0), float(point["answered"]))
+    if not most:
+        return "none that could be tried at other locations"
+    levels = list(most)
+    level = level or levels[-1]
+    broader = [f"{name}:{_floor(most[name])}%" for name in levels[: levels.index(level)]]
+    rather = f". Ask for less, or for a broader rank: {', '.join(broader)}" if broader else ""
+    return f"{_floor(most[level])}% at most{rather}"
+
+
+def _floor(share: float) -> int:
+    return int(100 * share + 1e-9)
 
 
 def _at(level: str | None) -> str:

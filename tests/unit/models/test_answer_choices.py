@@ -72,6 +72,10 @@ def test_the_surest_choice_that_answers_so_many_or_keeps_so_much_is_taken(
     ("asked", "complaint"),
     [
         ({"answer": "95%"}, "cannot answer 95% of photos: 90% at most"),
+        ({"answer": "99.5%"}, r"99.5% of photos: 90% at most.* broader rank: kind:\d+%, family:\d+%"),
+        ({"promise": 0.0}, "between 0 and 1, as 0.9, not 0"),
+        ({"promise": 1.0}, "between 0 and 1, as 0.9, not 1"),
+        ({"promise": float("nan")}, "between 0 and 1, as 0.9, not nan"),
         ({"answer": "genus:50%"}, "no rank genus; it has kind, family, species"),
         ({"answer": "most"}, "as in 80% or 0.8"),
         ({"answer": "0%"}, "as in 80% or 0.8"),
@@ -99,3 +103,13 @@ def test_what_holds_is_told_with_its_interval_and_so_is_what_was_not_reached() -
     wanted = card_of(promise=0.5, answer="0.99").model_copy(update={"thresholds": {"species": 0.5}})
     assert any("reaches that: this is the lowest" in doubt for doubt in card_doubts(wanted))
     assert choose_by_share([], AnswerShare(0.5)) is None
+
+
+def test_what_is_told_to_be_the_most_can_be_asked_for() -> None:
+    choices = [
+        one | {"curve": {level: point | {"answered": 0.799} for level, point in one["curve"].items()}}
+        for one in ROLLUP["choices"]
+    ]
+    with pytest.raises(UsageError, match="80% of photos: 79% at most"):
+        with_answers(card_of(choices=choices), answer="80%")
+    assert with_answers(card_of(choices=choices), answer="79%").thresholds
