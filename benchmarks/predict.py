@@ -29,7 +29,9 @@ from pathlib import Path
 from running import TENSORFLOW, jpegs, rival_python
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "KERAS_BACKEND")
+}
 NETWORKS = {
     "lite0": ("efficientnet-lite0", "tf_efficientnet_lite0"),
     "resnet50": ("conser-vision-resnet50", "resnet50"),

@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_along_the_same_curve(
 
 
 def test_a_leaking_split_is_refused_and_if_forced_said_on_the_card(world: MakeWorld, tmp_path: Path) -> None:
-    catalog = world(location_id=lambda row: "L0")
+    catalog = world(location_id=lambda row: f"L{int(row['media_id']) % 2}")
     with pytest.raises(DataError, match=r"split leaks.*--allow-leak"):
         train(tiny(), catalog, tmp_path / "run", cache=tmp_path)
     assert not (tmp_path / "run").exists()

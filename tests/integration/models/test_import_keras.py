@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-os.environ.setdefault("KERAS_BACKEND", "torch")
-keras = pytest.importorskip("keras")
+with pytest.MonkeyPatch.context() as patch:  # other tests start programs of other backends
+    patch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
 
 from trapline.errors import DataError  # noqa: E402

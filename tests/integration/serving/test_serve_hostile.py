@@ -330,8 +330,10 @@ def test_a_photo_of_too_many_scans_is_refused_and_no_process_outlives_the_server
     for end in ("terminate", "kill"):
         running = start(f"it={models['species']}", "--threads", 1)
         serves(running, photos[0])
-        plain = photos[0]
-        status, _, content = running.ask("POST", "/predict", plain[:-2] + MANY_SCANS + plain[-2:], JPEG)
+        plain, progressive = photos[0], io.BytesIO()
+        Image.open(io.BytesIO(plain)).save(progressive, "JPEG", progressive=True)
+        scans = progressive.getvalue()[:-2] + MANY_SCANS + plain[-2:]
+        status, _, content = running.ask("POST", "/predict", scans, JPEG)
         assert status == 422, content
         assert b"more scans than the limit" in content
         serves(running, plain)
