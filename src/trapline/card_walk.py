@@ -215,10 +215,11 @@ def _refuse_another_card(catalog: Catalog, folder: Path) -> None:
     before, now = Catalog.load(path).table.select(columns), catalog.table.select(columns)
     kept = before.join(now, on=columns, how="semi", nulls_equal=True).height
     if kept < before.height:
+        gone = before.height - kept
         raise UsageError(
-            f"{folder} has {before.height - kept:,} photos that are no longer in {catalog.root}, or were "
-            "taken at another time there. If it is another card, name another folder with -o; --force leaves "
-            "them out."
+            f"{folder} has {f'{gone:,} photos that are' if gone > 1 else 'a photo that is'} no longer in "
+            f"{catalog.root}, or {'were' if gone > 1 else 'was'} taken at another time "
+            "there. If it is another card, name another folder with -o; --force leaves out what is gone."
         )
 
 

@@ -354,7 +354,7 @@ def test_a_source_without_times_takes_those_of_the_photos_when_asked(tmp_path: P
     assert any("1 photos have no time" in note for note in found.facts.notes)
     if form == "csv":  # the fifth is not there: it stays a row
         assert len(found) == 5
-        assert any("no column holds times; --exif" in note for note in without.facts.notes)
+        assert any("no column holds times; `trapline catalog --exif`" in note for note in without.facts.notes)
 
 
 def test_times_are_not_taken_from_two_places(tmp_path: Path) -> None:

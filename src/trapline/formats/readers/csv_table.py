@@ -204,7 +204,7 @@ def read_csv_table(
         rows, more = add_exif(leave_out_videos(rows), folder)
         merged = merged + more
     elif "_time_text" not in rows.columns:
-        merged = [*merged, "no column holds times; --exif reads those of the photos"]
+        merged = [*merged, "no column holds times; `trapline catalog --exif` reads those of the photos"]
     return Draft(rows, folder, f"table {source.name}", notes=notes + merged)
 
 

@@ -90,7 +90,7 @@ def read_photo_folder(
         notes += more
     without = rows["location_id"].null_count()
     if without:
-        notes.append(f"{without:,} photos have no location; --location NAME or --location-level gives one")
+        notes.append(f"{without:,} photos have no location; `trapline catalog --location NAME` gives one")
     return Draft(
         rows,
         source,
