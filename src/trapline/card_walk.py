@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from trapline.catalog import Catalog, as_name
 from trapline.errors import DataError, UsageError, name_some
 from trapline.storage import replace_text
@@ -116,9 +118,9 @@ def walk_card(
     catalog, doubts, options = _find_boxes(catalog, folder, detector, model, options, report)
     saved = catalog.save(folder / CATALOG)
     answers = None if model is None else _answer(catalog, folder, model, options, report)
-    doubts += _count_doubts(catalog, model)
     sources = gather(answers, catalog)
     observations = sources.observe()
+    doubts += _count_doubts(catalog, model, observations)
     observations.save(folder / OBSERVATIONS)
     _write_tables(answers, catalog, folder, record)
     figures = _figures(sources, model, options, report)
@@ -377,16 +379,25 @@ def _detector_doubts(detector: Detector, show_people: bool) -> Iterator[str]:
     )
 
 
-def _count_doubts(catalog: Catalog, model: ModelFile | None) -> Iterator[str]:
+def _count_doubts(catalog: Catalog, model: ModelFile | None, said: Observations) -> Iterator[str]:
     """Who names the animals, and what is counted."""
     from trapline.models import blank_column, card_doubts
+    from trapline.observations import kind_of_observer
 
-    if model is None:
+    by_people = [name for name in said.facts.observers if kind_of_observer(name) in ("human", "unknown")]
+    labelled = said.per_media(catalog).filter(pl.col("observer").is_in(by_people))["media_id"].n_unique()
+    if labelled:
         yield (
-            "No species are named: that takes a model, your own (below) or another, named with --model. The "
-            "numbers below the pictures are the detector's confidence, not a probability."
+            f"{labelled:,} of {len(catalog):,} photos are called what the labels that came with them say; "
+            "no number stands below their pictures."
         )
-    else:
+    if model is None and labelled < len(catalog):
+        yield (
+            f"No {'other ' if labelled else ''}species are named: that takes a model, your own (below) or "
+            "another, named with --model. The numbers below the pictures are the detector's confidence, not "
+            "a probability."
+        )
+    if model is not None:
         labels = model.card.labels
         yield (
             f"The model, {model.card.name}, knows {name_some(labels, 30)}. An animal that it does not know "

@@ -242,6 +242,19 @@ def test_an_option_of_reading_is_named_with_the_command_that_has_it(run: Any, tm
     assert "is an option of" not in err
 
 
+@pytest.mark.parametrize(("second", "labelled"), [("", 1), ("deer", 2)])
+def test_a_page_says_that_labels_of_people_name_the_animals(
+    tmp_path: Path, second: str, labelled: int
+) -> None:
+    for number in (1, 2):
+        photo(tmp_path / "photos" / f"{number}.jpg", seed=number)
+    (tmp_path / "labels.csv").write_text(f"file,label\nphotos/1.jpg,fox\nphotos/2.jpg,{second}\n")
+    text = text_of(trapline.card(tmp_path / "labels.csv", tmp_path / "out").page.read_text("utf-8"))
+    assert f"{labelled} of 2 photos are called what the labels that came with them say" in text
+    assert ("No other species are named" in text) is (labelled < 2)
+    assert "No species are named" not in text
+
+
 def test_beside_a_table_that_names_photos_in_folders_is_a_place_for_the_outcome(
     run: Any, tmp_path: Path
 ) -> None:
