@@ -287,6 +287,15 @@ def test_options_of_what_is_not_there_are_refused(
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_a_table_of_predictions_has_no_place_for_who_labelled(name: str, scene: Made, tmp_path: Path) -> None:
+    made, output = scene(), tmp_path / f"out.{name}"
+    catalog = with_facts(made, labels=True)
+    with pytest.raises(UsageError, match="format observations has both"):
+        write(made.predictions, catalog, output, format=name, labelled_by="A. Person")
+    assert not output.exists()
+
+
 def test_labels_of_people_that_the_taxonomy_lacks_are_named(scene: Made, tmp_path: Path) -> None:
     made = scene()
     catalog = with_facts(made, labels=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from trapline.errors import UsageError
 from trapline.formats.camtrap_dp_package import csv_bytes
 from trapline.formats.writers.answers import describe_spread, describe_threshold, observe_media
 from trapline.formats.writers.writing import Job, Written, put, writer
@@ -37,6 +38,11 @@ def write_observations(job: Job, *, threshold: float | None = None) -> Written:
 
 
 def _save_predictions(job: Job, *beside: str) -> Written:
+    if job.labelled_by is not None:
+        raise UsageError(
+            "--labelled-by names who gave the labels, and the predictions hold a model's answers alone: the "
+            "format observations has both."
+        )
     job.predictions.save(job.output)
     lost = ["what people say: the format observations has it"] if job.labels_of_people else []
     return Written(
