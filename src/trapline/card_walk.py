@@ -343,7 +343,7 @@ def _write_page(
         figures,
         folder / PAGE,
         tables=TABLES,
-        steps=tuple(next_steps(figures, folder, again)),
+        steps=tuple(next_steps(figures, folder, again, options.show_people)),
         doubts=doubts,
         show_people=options.show_people,
         sure=SURE,
@@ -427,7 +427,7 @@ def _command_again(source: Path, folder: Path, model: ModelFile | None, options:
     return " ".join(words)
 
 
-def next_steps(figures: CardFigures, folder: Path, again: str) -> Iterator[NextStep]:
+def next_steps(figures: CardFigures, folder: Path, again: str, show_people: bool) -> Iterator[NextStep]:
     """What can be done next, with commands to be pasted; `again` goes on in the folder."""
     from trapline.reports import NextStep
 
@@ -444,9 +444,10 @@ def next_steps(figures: CardFigures, folder: Path, again: str) -> Iterator[NextS
             f"{write} --format xmp --mode copy -o {_quoted(folder / 'keywords')}",
         ),
     )
-    yield NextStep(
-        "See the people too", "All pictures are then shown as they are.", (f"{again} --show-people",)
-    )
+    if not show_people:
+        yield NextStep(
+            "See the people too", "All pictures are then shown as they are.", (f"{again} --show-people",)
+        )
 
 
 def _label_step(figures: CardFigures, folder: Path, again: str) -> NextStep:

@@ -224,7 +224,8 @@ def test_a_page_that_shows_people_does_not_say_that_it_hides_them(tmp_path: Path
     photo(tmp_path / "photos" / "1.jpg")
     for shown in (False, True):
         page = trapline.card(tmp_path / "photos", tmp_path / "out", show_people=shown).page
-        assert ("are not shown" in text_of(page.read_text("utf-8"))) is not shown
+        text = text_of(page.read_text("utf-8"))
+        assert ("are not shown" in text, "--show-people" in text) == (not shown, not shown)
 
 
 def test_an_option_of_reading_is_named_with_the_command_that_has_it(run: Any, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def train(
     with opened(folder, recipe, catalog):
         model, judged = learn(learner, folder)
         if leaks.leaking:
-            judged = with_note(judged, " LEAKING SPLIT: these figures flatter the model.")
+            judged = with_note(judged, "; LEAKING SPLIT: these figures flatter the model")
         described = learner.describe(model, judged)
         card = Card(**(_card_fields(learner, model, judged, split_record(catalog, leaks)) | described))
         learner.tell("export")(0, 1)
