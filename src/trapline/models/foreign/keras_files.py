@@ -22,6 +22,7 @@ from torch import nn
 
 from trapline.errors import HDF5, DataError, UsageError, kind_of, name_some
 from trapline.models.foreign.description import Description, Translated, describe
+from trapline.models.foreign.keras_2 import as_keras_3
 from trapline.models.networks import export_module
 
 _MOST_CONFIG = 64 * 2**20
@@ -32,7 +33,7 @@ _MARKS = (
     "Functional", "Sequential", "Model", "DTypePolicy", "DTypePolicyMap", "Policy", "__tuple__", "__tensor__",
     "__keras_tensor__", "__numpy__", "__ellipsis__", "slice", "TensorShape",
 )  # fmt: skip
-_WITHOUT_GROUPS = ("DepthwiseConv2D", "SeparableConv2D")
+_SHAPING = ("InputLayer", "Resizing", "CenterCrop", "ZeroPadding2D")
 _RESCALING = ("Rescaling", "Normalization")
 
 
@@ -44,9 +45,10 @@ def load(path: Path, about: Description) -> Translated:
     """
     is_h5 = kind_of(path) == HDF5
     config = _config_of_h5(path) if is_h5 else _config_of_zip(path)
-    for owner, problem in _problems(config):
+    renewed = as_keras_3(config)
+    for owner, problem in _problems(renewed):
         raise DataError(f"{path} is not read: its {owner} {problem}.")
-    model = _load_model(path, ".h5" if is_h5 else ".keras", config)
+    model = _load_model(path, ".h5" if is_h5 else ".keras", config, renewed)
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4:
         raise DataError(
@@ -160,15 +162,13 @@ def _is_operation(module: str, name: str) -> bool:
     return isinstance(made, type) and issubclass(made, keras.Operation)
 
 
-def _load_model(path: Path, suffix: str, config: Any) -> Any:
-    """The model, by the reader that its suffix asks for."""
+def _load_model(path: Path, suffix: str, config: Any, renewed: Any) -> Any:
+    """The model, by the reader that its suffix asks for, with its configuration renewed."""
     with tempfile.TemporaryDirectory(prefix="trapline-keras-") as folder:
-        grouped, file = suffix == ".h5" and _drop_groups(config), path
-        if grouped or path.suffix.lower() != suffix:
-            file = Path(shutil.copy(path, Path(folder) / f"model{suffix}"))
-        if grouped:
-            with h5py.File(file, "r+") as opened:
-                opened.attrs["model_config"] = json.dumps(config)
+        file = path
+        if renewed != config or path.suffix.lower() != suffix:
+            file = Path(folder) / f"model{suffix}"
+            (_copy_h5 if suffix == ".h5" else _copy_zip)(path, file, json.dumps(renewed))
         try:
             return keras.saving.load_model(file, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises many kinds
@@ -177,24 +177,29 @@ def _load_model(path: Path, suffix: str, config: Any) -> Any:
             raise DataError(f"{path} cannot be read by Keras {keras.__version__}: {why}") from error
 
 
-def _drop_groups(config: Any) -> bool:
-    """Take off the one group that Keras 2 wrote of layers a channel, and 3 does not know; if there is any."""
-    if not isinstance(config, dict | list):
-        return False
-    dropped = False
-    if isinstance(config, dict) and config.get("class_name") in _WITHOUT_GROUPS:
-        inner = config.get("config")
-        dropped = isinstance(inner, dict) and inner.pop("groups", None) is not None
-    for part in config.values() if isinstance(config, dict) else config:
-        dropped = _drop_groups(part) or dropped
-    return dropped
+def _copy_h5(path: Path, copy: Path, config: str) -> None:
+    shutil.copy(path, copy)
+    with h5py.File(copy, "r+") as opened:
+        opened.attrs["model_config"] = config
+
+
+def _copy_zip(path: Path, copy: Path, config: str) -> None:
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(copy, "w") as after:
+        for part in before.infolist():
+            if part.filename == "config.json":
+                after.writestr(part.filename, config)
+            else:
+                with before.open(part) as source, after.open(part.filename, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
 
 
 def _first_layer(model: Any) -> str:
-    """The class of the first layer that does something, also where a model stands in the model."""
+    """The class of the first layer that changes numbers, also where a model stands in the model."""
     for layer in getattr(model, "layers", ()):
         kind = type(layer).__name__
-        if kind == "InputLayer" or kind.startswith("Random"):
-            continue
-        return _first_layer(layer) if getattr(layer, "layers", None) else kind
+        if getattr(layer, "layers", None):
+            if inside := _first_layer(layer):
+                return inside
+        elif kind not in _SHAPING and not kind.startswith("Random"):
+            return kind
     return ""
