@@ -191,3 +191,13 @@ def test_a_script_that_reads_files_is_not_run(tmp_path: Path) -> None:
 
     torch.jit.script(Reader()).save(tmp_path / "reader.pt")
     assert "reads or writes files" in refused(tmp_path / "reader.pt", height=64, width=64)
+
+
+def test_an_activation_between_layers_that_are_not_there_is_refused(tmp_path: Path) -> None:
+    torch.save(resnet().state_dict(), tmp_path / "weights.pth")
+    with pytest.raises(UsageError, match="--hidden-activation"):
+        translate(
+            tmp_path / "weights.pth",
+            tmp_path / "o.onnx",
+            describe({"network": "resnet18", "hidden_activation": "gelu", "labels": LABELS}),
+        )

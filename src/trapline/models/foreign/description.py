@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ IMAGENET: tuple[Numbers, Numbers] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225
 """Mean and deviation of ImageNet's photos, red, green and blue, on the scale 0..1."""
 
 _MOST_BYTES = 2**22
+_NUMBERED = re.compile(r"\d+[\s,;:]")
 
 
 class Description(BaseModel):
@@ -161,6 +163,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
         lines.pop()
     if not all(lines):
         raise DataError(f"{path} line {lines.index('') + 1} is empty, and every line is a label.")
+    if path.suffix.lower() in (".csv", ".tsv") and any(re.search("[,;\t]", line) for line in lines):
+        raise DataError(f"{path} is a table; give its labels alone, one a line, in the order of the answers.")
+    if lines and all(map(_NUMBERED.match, lines)):
+        raise DataError(
+            f"The lines of {path} begin with numbers ('{lines[0][:40]}'), and a line is a label: take them "
+            'off, or give a YAML file with 0: "fox", 1: "hare".'
+        )
     return tuple(lines)
 
 

@@ -178,6 +178,7 @@ def _fill(
     if weight is not None and weight.ndim == _ndim(plain, classifier):
         module = family.make(name, int(weight.shape[0]))
         if (problem := _load(module, state)) is None and not beside:
+            _refuse_hidden(about)
             return module.eval(), ()
         plain_problem = problem or f"it holds {name_some(sorted(beside))} besides"
     else:
@@ -312,11 +313,18 @@ def _head(state: State, about: Description) -> tuple[nn.Module | None, tuple[str
         before = number
     if not layers or not isinstance(layers[-1], nn.Linear) or hidden > _MOST_HIDDEN:
         return None, ()
+    if not hidden:
+        _refuse_hidden(about)
     is_known = about.hidden_activation is not None or not hidden
     return nn.Sequential(*layers), () if is_known else (
         "its head has ReLU between its dense layers (--hidden-activation gelu, silu, tanh, leaky_relu or "
         "none)",
     )
+
+
+def _refuse_hidden(about: Description) -> None:
+    if about.hidden_activation is not None:
+        raise UsageError("Its head has no dense layers between which --hidden-activation could stand.")
 
 
 def _in_order(groups: Mapping[str, State]) -> Sequence[tuple[str, State]]:
