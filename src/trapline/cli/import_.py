@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,9 +78,10 @@ def run(
 ) -> None:
     """Make a model file of a classifier that was trained elsewhere."""
     from trapline import api
+    from trapline.models.foreign.description import sides_of
 
     common.refuse_to_overwrite(output, force)
-    height, width = _sides(size)
+    height, width = (None, None) if size is None else sides_of(size)
     about = {
         "network": network,
         "height": height,
@@ -102,17 +102,6 @@ def run(
         "notices": notice,
     }
     _show(api.import_model(source, output, labels=labels, manifest=manifest, about=about), json)
-
-
-def _sides(text: str | None) -> tuple[int | None, int | None]:
-    from trapline.errors import UsageError
-
-    if text is None:
-        return None, None
-    sides = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip())
-    if sides is None:
-        raise UsageError(f"--size is 224, or 384x512 (height x width); not '{text}'.")
-    return int(sides[1]), int(sides[2] or sides[1])
 
 
 def _show(made: Imported, json: bool) -> None:

@@ -207,6 +207,9 @@ def test_a_manifest_says_what_options_say(tmp_path: Path) -> None:
     (tmp_path / "about.yaml").write_text("labels: names.json\nscaling: 0-1\nmean: [0.5, 0.5, 0.5]\n", "utf-8")
     fields = read_manifest(tmp_path / "about.yaml")
     assert describe(fields).labels == ("blank", "fox", "hare")
+    (tmp_path / "options.yaml").write_text("size: 12x10\noutput-name: answers\nnotice: CC BY\n", "utf-8")
+    told = describe(read_manifest(tmp_path / "options.yaml"))
+    assert (told.height, told.width, told.output, told.notices) == (12, 10, "answers", ("CC BY",))
     with pytest.raises(UsageError, match="colour"):
         describe(fields | {"colour": 1})
 

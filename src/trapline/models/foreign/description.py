@@ -147,7 +147,32 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} must hold names and values, as in 'scaling: 0-1'.")
     if isinstance(fields.get("labels"), str):
         fields = fields | {"labels": read_labels(path.parent / fields["labels"])}
-    return fields
+    return _of_options(fields)
+
+
+def _of_options(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    """The fields of a description that are called as the options are: `size`, `output-name`, `notice` …"""
+    made = {str(name).replace("-", "_"): value for name, value in fields.items()}
+    for option, field_name in (("output_name", "output"), ("notice", "notices")):
+        if option in made:
+            made[field_name] = made.pop(option)
+    if isinstance(made.get("notices"), str):
+        made["notices"] = [made["notices"]]
+    if "size" in made:
+        made["height"], made["width"] = sides_of(str(made.pop("size")))
+    return made
+
+
+def sides_of(text: str) -> tuple[int, int]:
+    """Height and width of `224`, or `384x512`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    sides = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip())
+    if sides is None:
+        raise UsageError(f"--size is 224, or 384x512 (height x width); not '{text}'.")
+    return int(sides[1]), int(sides[2] or sides[1])
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
