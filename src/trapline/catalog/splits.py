@@ -122,7 +122,8 @@ def _groups(rows: pl.DataFrame, by: str) -> npt.NDArray[np.int64]:
     if missing == rows.height and by == "event":
         raise DataError(
             "No labelled media has an event. Make events from times with "
-            "`trapline catalog … --event-gap 60s`, or split --by location or --by random."
+            "`trapline catalog … --event-gap 60s` (and --exif where the source names no times)"
+            f"{_or_by_location(rows)}, or deal single photos: --by random."
         )
     own = pl.concat_str(pl.lit("\0"), "media_id")
     return connected(rows.select(pl.col(column).fill_null(own)).to_series(), rows["event_id"])
@@ -201,12 +202,17 @@ def _spread(catalog: Catalog, of_labelled: npt.NDArray[np.int64]) -> npt.NDArray
     return parts
 
 
+def _or_by_location(rows: pl.DataFrame) -> str:
+    """The advice to split by location, where there are several."""
+    return ", or split --by location" if rows["location_id"].drop_nulls().n_unique() > 1 else ""
+
+
 def _moments(rows: pl.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Each row's group (its event, or itself) and when each group begins."""
     if rows["camera_time"].null_count():
         raise DataError(
             f"{rows['camera_time'].null_count()} of {rows.height} labelled media have no time, so the "
-            f"catalog cannot be split by date. Read them ({_READ_TIMES}), or split --by location."
+            f"catalog cannot be split by date. Read them ({_READ_TIMES}){_or_by_location(rows)}."
         )
     groups = _groups(rows, "random")
     times = rows.select("camera_time").with_columns(pl.Series("group", groups))

@@ -156,6 +156,9 @@ def test_a_label_that_a_part_lacks_is_named() -> None:
     ("rows", "options", "complaint"),
     [
         ([{"location_id": "A"}] * 9, {"by": "location"}, "of 1 location only.*--by event"),
+        ([{"location_id": "A"}] * 9, {"by": "event"}, r"--exif where .* no times\), or deal single .*random"),
+        ([{"location_id": "A"}] * 9, {"by": "date"}, r"have no time.*those of a column\)\.$"),
+        ([{"location_id": "A"}, {"location_id": "B"}] * 9, {"by": "date"}, "or split --by location"),
         (
             [{"location_id": "A"}] * 9,
             {},
