@@ -159,8 +159,8 @@ def get(
         typer.Option(
             "--from",
             metavar="URL|FOLDER",
-            envvar="TRAPLINE_MODELS_FROM",
-            help="A mirror: an address or folder that has the publishers' files by their names.",
+            help="A mirror: an address or folder that has the publishers' files by their names "
+            "[TRAPLINE_MODELS_FROM].",
         ),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="Take this file, and fetch none.")] = None,
@@ -205,6 +205,7 @@ def get(
             progress=show,
         )
     _show_kept(kept, named_model(model), json)
+    raise typer.Exit(int(kept.damaged))
 
 
 def _show_kept(kept: KeptModel, model: ReadyModel, json: bool) -> None:
@@ -214,7 +215,9 @@ def _show_kept(kept: KeptModel, model: ReadyModel, json: bool) -> None:
     came = "Came" if kept.fetched else "Here"
     typer.echo(f"{came} from {kept.source}: {kept.size / 1e6:,.1f} MB, SHA-256 {kept.sha256}.")
     typer.echo(f"Checked against {kept.checked}. Kept as {kept.path}.")
-    if kept.trouble:
+    if kept.damaged:
+        typer.echo(f"It cannot be used (--force puts another in its place): {kept.trouble}")
+    elif kept.trouble:
         typer.echo(f"It cannot be used yet ({model.use()}): {kept.trouble}")
     elif model.task == "detector":
         typer.echo(f"Use it: trapline detect {model.id} PHOTOS -o boxes.json")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ OWN_MODEL = "trapline.onnx"
 """What the model file that was made of a foreign one is called, beside it; the id stands for it."""
 
 _RECORD = "kept.json"
+_RECORDED = ("id", "path", "source", "size", "sha256", "checked")
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _NETWORKS = (".onnx", ".keras", ".h5")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
@@ -45,6 +47,7 @@ class KeptModel:
         checked: against what it was checked.
         fetched: whether this call brought it.
         trouble: why it cannot be used; empty if it can, or nobody has tried.
+        damaged: whether that is the file's fault, and not only that something must be said of it.
     """
 
     id: str
@@ -55,6 +58,7 @@ class KeptModel:
     checked: str
     fetched: bool = False
     trouble: str = ""
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def get_model(
         progress: is told how many bytes are there, and how many there will be, if the server says.
 
     Raises:
-        UsageError: the licence's terms were not accepted, or nothing is known to check the file.
+        UsageError: the licence's terms were not accepted, nothing is known to check the file, or there is
+            no such mirror or checksum.
         DataError: it is not the wanted file, or has no model in it.
         TraplineError: the network or the server failed; what has come is kept.
     """
@@ -128,6 +133,10 @@ def get_model(
         raise UsageError(
             f"{model.id} comes with Trapline: its name is enough, and there is nothing to fetch."
         )
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise UsageError(f"'{sha256}' is no SHA-256: that is 64 hexadecimal digits.")
+    if file is not None and source is not None:
+        raise UsageError("A model comes from --file or from a mirror, --from: name one.")
     known = kept_model(model)
     if known is not None and not force and file is None:
         if sha256 is not None and sha256.lower() != known.sha256:
@@ -194,6 +203,10 @@ def _fetch(
         )
     if mirror and (folder := Path(mirror)).is_dir():
         return _check(model, _of_folder(folder / model.file), sha256)
+    if mirror and not mirror.startswith(("https://", "http://")):
+        raise UsageError(
+            f"The mirror {mirror} is no folder that is there, and no address, which begins with https://."
+        )
     target = ready_folder(model).parent / "downloads" / model.file
     urls = (f"{mirror.rstrip('/')}/{model.file}",) if mirror else model.urls
     for number, url in enumerate(urls, start=1):
@@ -260,7 +273,7 @@ def _keep(model: ReadyModel, arrived: _Arrived, most_bytes: int) -> KeptModel:
             inside = f"model{arrived.path.suffix.lower()}"
             (shutil.move if downloaded else shutil.copyfile)(arrived.path, fresh / inside)
         kept = KeptModel(model.id, Path(inside), arrived.source, size, arrived.sha256, arrived.checked)
-        record = {name: value for name, value in asdict(kept).items() if name not in ("fetched", "trouble")}
+        record = {name: value for name, value in asdict(kept).items() if name in _RECORDED}
         record["path"] = inside
         replace_text(fresh / _RECORD, json.dumps(record, indent=1))
         shutil.rmtree(folder, ignore_errors=True)

@@ -40,19 +40,21 @@ def make_usable(model: ReadyModel, kept: KeptModel) -> KeptModel:
     trouble = _trouble_with(model)
     if trouble and model.task == "classifier":
         trouble = _import(model, kept.path)
-    path = ready_path(model) or kept.path
-    return replace(kept, path=path, trouble=trouble)
+    if trouble is None:
+        return replace(kept, path=ready_path(model) or kept.path)
+    damaged = isinstance(trouble, DataError) and model.task != "encoder"
+    return replace(kept, trouble=str(trouble), damaged=damaged)
 
 
-def _trouble_with(model: ReadyModel) -> str:
+def _trouble_with(model: ReadyModel) -> TraplineError | None:
     try:
         (Detector if model.task == "detector" else ModelFile)(model.id, threads=1)
     except TraplineError as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
-def _import(model: ReadyModel, path: Path) -> str:
+def _import(model: ReadyModel, path: Path) -> TraplineError | None:
     """Make the model file that the id stands for; what is wrong if that cannot be."""
     output = ready_folder(model) / OWN_MODEL
     try:
@@ -60,11 +62,11 @@ def _import(model: ReadyModel, path: Path) -> str:
         if model.input.crop == "box":
             _cut_to_boxes(output)
     except TraplineError as error:
-        return (
+        return (DataError if isinstance(error, DataError) else UsageError)(
             f"{error} With what its publisher says of it: trapline import {path} -o {model.id}.onnx, then "
             f"trapline models get {model.id} --file {model.id}.onnx --force"
         )
-    return ""
+    return None
 
 
 def _cut_to_boxes(path: Path) -> None:

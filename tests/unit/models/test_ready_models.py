@@ -243,6 +243,39 @@ def test_a_folder_is_a_mirror_too_and_so_is_what_the_environment_names(
     assert (mirror[0] / ZIP).is_file(), "the mirror keeps its file"
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--sha256", "abc"), "'abc' is no SHA-256"),
+        (("--from", "nowhere", "--unchecked"), "nowhere is no folder that is there, and no address"),
+        (("--from", ".", "--file", "some.onnx"), "name one"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said_before_anything_is_looked_at(
+    options: tuple[str, ...], why: str, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    Path("some.onnx").write_bytes(top_k_detector())
+    assert run("get", "mdv6-apa-rtdetr-c", *options) == 2
+    assert why in capsys.readouterr().err
+    assert not list(cache.rglob("kept.json"))
+
+
+def test_a_mirror_of_the_environment_does_not_hinder_a_file_by_hand(
+    mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAPLINE_MODELS_FROM", str(mirror[0]))
+    Path("some.onnx").write_bytes(top_k_detector())
+    assert run("get", "mdv6-apa-rtdetr-c", "--file", "some.onnx") == 0
+
+
+@pytest.mark.parametrize("model", ["mdv6-apa-rtdetr-c", "parks-victoria"])
+def test_a_file_that_is_damaged_is_no_success(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.onnx").write_bytes(b"no network")
+    assert run("get", model, "--file", "bad.onnx") == 1
+    assert "It cannot be used (--force puts another in its place)" in capsys.readouterr().out
+    assert run("get", model) == 1, "nor is it later"
+
+
 def test_terms_are_asked_for_and_nothing_that_runs_code_is_fetched(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
