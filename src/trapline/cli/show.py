@@ -98,6 +98,8 @@ def _detector(named: str, json: bool) -> None:
         print_json(about | {"detector": read | facts}, indent=1)
         return
     told_by = detector.kinds
+    source, digest = facts.get("source"), facts.get("source_fingerprint", "")[:12]
+    made_from = f"{source} ({digest})" if source else ""
     lines = _filled(
         ("name", facts.get("name", path.stem)),
         ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
@@ -106,7 +108,7 @@ def _detector(named: str, json: bool) -> None:
         ("told apart", "" if told_by is None else kinds_doubt(told_by.model.card)),
         ("input", f"{size.height} × {size.width} pixels at most, {_POSITIONS[detector.layout.position]}"),
         ("layout", f"{detector.layout.name}: {detector.layout.text}"),
-        ("made from", f"{facts.get('source', '')} ({facts.get('source_fingerprint', '')[:12]})"),
+        ("made from", made_from),
         ("licence", facts.get("licence", "")),
         ("measured", facts.get("measured", "")),
         ("notices", "; ".join(facts.get("notices", ()))),

@@ -118,6 +118,9 @@ class Detector:
         content = read_tried(self.path, "detector", runtime, trial, asked)
         self.min_conf, self.most = min_conf, most
         self._open(content, runtime, threads, layout, side, stated)
+        if ready is not None:
+            self.facts.setdefault("name", ready.id)
+            self.facts.setdefault("licence", ready.licence)
         if overlap is not None and not self.layout.suppresses:
             raise UsageError(
                 f"{self.path} ({self.layout.name}) suppresses boxes that overlap itself: leave out --overlap."

@@ -35,7 +35,7 @@ from trapline.taxonomy import BLANK
 from trapline.training.arrays import Rows, Singles
 from trapline.training.targets import prior_shift, target_matrix
 
-_FOR_TRAIN = "`trapline split --by location`, or `--by event` where there is one, puts rare labels into train"
+_FOR_TRAIN = "`trapline split --by location`, or of one location `--by event`, puts rare labels into train"
 
 
 class Taught(NamedTuple):

@@ -318,6 +318,17 @@ def test_a_file_by_hand_is_used_by_its_id_wherever_a_model_is_named(
     assert ModelFile("ai4g-serengeti").fingerprint == ModelFile(other).fingerprint
 
 
+def test_a_ready_detector_is_shown_with_what_the_catalogue_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.onnx").write_bytes(top_k_detector())
+    api.get_model("mdv6-rtdetr-c", file="mine.onnx", accept_licence=True)
+    with pytest.raises(SystemExit):
+        main(["show", "mdv6-rtdetr-c"])
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (shown["name"], shown["licence"]) == ("mdv6-rtdetr-c", "AGPL-3.0")
+    assert "made" not in shown, "nothing is known of what it was made"
+    assert api.export_detector("mdv6-rtdetr-c", "said.onnx").facts["licence"] == "AGPL-3.0"
+
+
 def test_boxes_are_found_by_a_ready_detector_and_not_by_another_model(tmp_path: Path) -> None:
     api.get_model("mdv6-apa-rtdetr-c", file=detectors.path("megadetector-lite"))
     assert trapline.models.names_detector("mdv6-apa-rtdetr-c")
