@@ -47,7 +47,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["predict", "photos", "catalog.parquet"], "photos is a folder; name the model file in it"),
         (["evaluate", "catalog.parquet", "photos"], "photos is no table of predictions but a folder"),
         (["evaluate", "catalog.parquet", "labels.csv"], "labels.csv.json"),
-        (["evaluate", "catalog.parquet", "catalog.parquet"], "it is a catalog"),
+        (["evaluate", "catalog.parquet", "catalog.parquet"], "it is a catalog. Name predictions before it."),
         (["evaluate", "catalog.parquet", "photo.jpg"], "is no table of predictions but a picture"),
     ],
 )

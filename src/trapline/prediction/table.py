@@ -306,7 +306,11 @@ class Predictions:
             if path.suffix.lower() == ".parquet":
                 table, metadata = read_parquet(path)
                 if "trapline_predictions" not in metadata:
-                    what = "a catalog" if "trapline_catalog" in metadata else "another Parquet table"
+                    what = (
+                        "a catalog. Name predictions before it."
+                        if "trapline_catalog" in metadata
+                        else "another Parquet table"
+                    )
                     raise ValueError(f"it is {what}")
                 header = _check_header(json.loads(metadata["trapline_predictions"]))
             else:
