@@ -208,8 +208,8 @@ def _whose_options(message: str, command: str) -> str:
 def _flags_of(command: str) -> set[str]:
     """The options of a command; none if there is no such command."""
     group = typer.main.get_command(build_app(command))
-    found = getattr(group, "commands", {}).get(command)
-    return {flag for one in getattr(found, "params", ()) for flag in (*one.opts, *one.secondary_opts)}
+    named = getattr(group, "commands", {}).get(command)
+    return {flag for one in getattr(named, "params", ()) for flag in (*one.opts, *one.secondary_opts)}
 
 
 def _write_whatever_comes() -> None:
