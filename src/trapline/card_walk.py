@@ -379,13 +379,13 @@ def _detector_doubts(detector: Detector, show_people: bool) -> Iterator[str]:
     )
 
 
-def _count_doubts(catalog: Catalog, model: ModelFile | None, said: Observations) -> Iterator[str]:
+def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observations) -> Iterator[str]:
     """Who names the animals, and what is counted."""
     from trapline.models import blank_column, card_doubts
     from trapline.observations import kind_of_observer
 
-    by_people = [name for name in said.facts.observers if kind_of_observer(name) in ("human", "unknown")]
-    labelled = said.per_media(catalog).filter(pl.col("observer").is_in(by_people))["media_id"].n_unique()
+    by_people = [name for name in spoken.facts.observers if kind_of_observer(name) in ("human", "unknown")]
+    labelled = spoken.per_media(catalog).filter(pl.col("observer").is_in(by_people))["media_id"].n_unique()
     if labelled:
         yield (
             f"{labelled:,} of {len(catalog):,} photos are called what the labels that came with them say; "
