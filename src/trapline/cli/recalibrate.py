@@ -21,7 +21,7 @@ def run(
         str | None, typer.Option(help="Of the split [validation; without a split all labelled media].")
     ] = None,
     method: Annotated[
-        str, typer.Option(help="temperature, or labels: a slope and an offset each, for many photos.")
+        str, typer.Option(help="temperature, or of multi-label models labels: a slope and an offset each.")
     ] = "temperature",
     force: common.Force = False,
     json: common.Json = False,

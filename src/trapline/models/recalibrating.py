@@ -63,13 +63,19 @@ def recalibrate(
         catalog: labelled.
         output: the new model file; replaced if it exists.
         part: of the split; None for `validation` of a catalog with a split, else for all labelled media.
-        method: one `temperature`, or a slope and an offset for each of the `labels`.
+        method: one `temperature`, or a slope and an offset for each of the `labels` of a
+            multi-label model.
 
     Raises:
         UsageError: the model is none that can be calibrated so.
         DataError: no media with a label that it knows, or all of one location and event.
     """
     _check(model.card, model.path)
+    if method == "labels" and (model.card.task == "single-label" or model.card.calibration.exclusive):
+        raise UsageError(
+            f"The labels of {model.path} exclude each other: none has a slope and an offset of its own. "
+            "Take --method temperature."
+        )
     has_split = catalog.table["split"].null_count() < len(catalog)
     part = part or ("validation" if has_split else None)
     chosen = catalog if part is None else catalog.part(part)

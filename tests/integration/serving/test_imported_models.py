@@ -89,6 +89,23 @@ def test_an_imported_model_goes_every_way(
     assert after.card.origin == before.card.origin
     assert "is not known" in after.card.metrics_on
 
+    printed = run(
+        "recalibrate", model, catalog, "--method", "labels", "-o", tmp_path / "by_label.onnx", status=2
+    )
+    assert "--method temperature" in printed
+    assert not (tmp_path / "by_label.onnx").exists()
+
+    several = tmp_path / "several.onnx"
+    about = {"labels": ("a", "b"), "scaling": "0-1", "output": "scores", "activation": "sigmoid"}
+    graph = onnx.load(theirs)
+    del graph.graph.node[-1], graph.graph.output[:]
+    graph.graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 2]))
+    onnx.save(graph, tmp_path / "scores.onnx")
+    api.import_model(tmp_path / "scores.onnx", several, about=about)
+    run("recalibrate", several, catalog, "--method", "labels", "-o", tmp_path / "by_label.onnx")
+    calibration = api.open_model(tmp_path / "by_label.onnx").card.calibration
+    assert (calibration.method, len(calibration.slopes), len(calibration.offsets)) == ("labels", 2, 2)
+
     run("export", model, "--format", "saved-model", "-o", tmp_path / "species_model" / "1")
     run("export", fitted, "--int8", "--calibrate", catalog, "-o", tmp_path / "int8.onnx")
     photo = base64.b64encode((tmp_path / "photos" / "0.png").read_bytes()).decode()
