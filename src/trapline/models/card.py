@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -265,8 +266,9 @@ class Card(BaseModel):
             raise DataError(
                 f"A classifier's card needs at least two labels, this one has {len(self.labels)}."
             )
-        if len(set(self.labels)) != len(self.labels):
-            raise DataError("A card's labels must differ from one another.")
+        twice = [label for label, times in Counter(self.labels).items() if times > 1]
+        if twice:
+            raise DataError(f"A card's labels must differ from one another; '{twice[0]}' is there twice.")
         for label in self.labels:
             if (flaw := label_flaw(label)) is not None:
                 raise DataError(f"{label[:40]!a} cannot be a label: {flaw}.")

@@ -16,7 +16,7 @@ with pytest.MonkeyPatch.context() as patch:  # other tests start programs of oth
     keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
 
-from trapline.errors import DataError  # noqa: E402
+from trapline.errors import DataError, UsageError  # noqa: E402
 from trapline.models import ModelFile, describe  # noqa: E402
 from trapline.models.foreign.importing import translate  # noqa: E402
 
@@ -207,3 +207,27 @@ def test_a_lambda_in_an_h5_and_weights_alone_are_refused(tmp_path: Path) -> None
     for name, why in (("bad.h5", "'bad' is a Lambda"), ("weights.h5", "weights only")):
         with pytest.raises(DataError, match=why):
             translate(tmp_path / name, tmp_path / "o.onnx", describe({}))
+
+
+@pytest.mark.parametrize(
+    ("layer", "takes_bytes"),
+    [
+        (layers.Rescaling(1 / 127.5, -1), True),
+        (layers.Normalization(mean=[120.0] * 3, variance=[3600.0] * 3), True),
+        (layers.Rescaling(2.0, -1.0), False),
+        (layers.Normalization(mean=[0.5] * 3, variance=[0.08] * 3), False),
+    ],
+)
+def test_a_network_that_rescales_numbers_of_0_to_1_is_not_taken_to_take_bytes(
+    layer: Any, takes_bytes: bool, tmp_path: Path
+) -> None:
+    pictures = keras.Input((16, 16, 3))
+    flow = layers.Dense(2, activation="softmax")(layers.GlobalAveragePooling2D()(layer(pictures)))
+    keras.Model(pictures, flow).save(tmp_path / "theirs.keras")
+    about = describe({"labels": ["fox", "hare"]})
+    if not takes_bytes:
+        with pytest.raises(UsageError, match="scaling"):
+            translate(tmp_path / "theirs.keras", tmp_path / "o.onnx", about)
+        return
+    translate(tmp_path / "theirs.keras", tmp_path / "o.onnx", about)
+    assert ModelFile(tmp_path / "o.onnx", trial=None).card.labels == ("fox", "hare")

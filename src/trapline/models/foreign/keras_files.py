@@ -35,6 +35,8 @@ _MARKS = (
 )  # fmt: skip
 _SHAPING = ("InputLayer", "Resizing", "CenterCrop", "ZeroPadding2D")
 _RESCALING = ("Rescaling", "Normalization")
+_NEAR = 20.0
+"""Of the scale of a network's numbers: a deviation of twelve pixel values makes 20 of 255."""
 
 
 def load(path: Path, about: Description) -> Translated:
@@ -60,9 +62,9 @@ def load(path: Path, about: Description) -> Translated:
     graph = export_module(_Plain(model), torch.zeros(2, height, width, shape[3] or 3), ["answers"])
     known: dict[str, Any] = {"layout": "NHWC"}
     first = _first_layer(model)
-    if first not in _RESCALING:
+    if first is None or not _takes_bytes(first, shape[3] or 3):
         return Translated(graph, describe(known))
-    note = f"it begins with {first}, so it takes pixels as they are, 0 to 255 (--scaling)"
+    note = f"it begins with {type(first).__name__}, so it takes pixels as they are, 0 to 255 (--scaling)"
     return Translated(graph, describe(known | {"scaling": "0-255"}), () if about.is_scaled else (note,))
 
 
@@ -193,13 +195,21 @@ def _copy_zip(path: Path, copy: Path, config: str) -> None:
                     shutil.copyfileobj(source, target)
 
 
-def _first_layer(model: Any) -> str:
-    """The class of the first layer that changes numbers, also where a model stands in the model."""
+def _takes_bytes(layer: Any, channels: int) -> bool:
+    """Whether it is there to bring pixels of 0 to 255 near 1; one that is fed with 0 to 1 is not."""
+    if type(layer).__name__ not in _RESCALING:
+        return False
+    darkest_and_lightest = torch.tensor([0.0, 255.0]).reshape(2, 1, 1, 1).expand(2, 1, 1, channels)
+    return float(layer(darkest_and_lightest).abs().max()) <= _NEAR
+
+
+def _first_layer(model: Any) -> Any:
+    """The first layer that changes numbers, also where a model stands in the model; None if there is none."""
     for layer in getattr(model, "layers", ()):
         kind = type(layer).__name__
         if getattr(layer, "layers", None):
-            if inside := _first_layer(layer):
+            if (inside := _first_layer(layer)) is not None:
                 return inside
         elif kind not in _SHAPING and not kind.startswith("Random"):
-            return kind
-    return ""
+            return layer
+    return None
