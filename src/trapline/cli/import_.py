@@ -78,7 +78,7 @@ def run(
 ) -> None:
     """Make a model file of a classifier that was trained elsewhere."""
     from trapline import api
-    from trapline.models.foreign.description import sides_of
+    from trapline.models import sides_of
 
     common.refuse_to_overwrite(output, force)
     height, width = (None, None) if size is None else sides_of(size)

@@ -41,6 +41,7 @@ from .foreign import describe as describe
 from .foreign import import_model as import_model
 from .foreign import read_labels as read_labels
 from .foreign import read_manifest as read_manifest
+from .foreign import sides_of as sides_of
 from .graph_events import describe_events as describe_events
 from .graph_events import see_background as see_background
 from .halting import Halt as Halt

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trapline.errors import DataError
-from trapline.models.foreign import read_labels
+from trapline.models.foreign import label_lines, read_labels
 
 NAME = "manifest.toml"
 _MOST_BYTES = 2**20
@@ -79,9 +79,9 @@ def _labels(stated: Mapping[str, Any], path: Path) -> Sequence[str]:
 
 def numbered_labels(path: Path, form: str) -> Sequence[str]:
     """Labels one a line, or with their index before (`index_name_csv`) or behind (`name_index_csv`)."""
-    lines = read_labels(path)
     if form == "one_per_line":
-        return lines
+        return read_labels(path)
+    lines = label_lines(path)
     pairs = [line.split(",", 1) if form == "index_name_csv" else line.rsplit(",", 1)[::-1] for line in lines]
     names = {int(index): name.strip() for index, name in pairs}
     if sorted(names) != list(range(len(lines))):

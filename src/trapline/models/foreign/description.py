@@ -21,7 +21,7 @@ IMAGENET: tuple[Numbers, Numbers] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225
 """Mean and deviation of ImageNet's photos, red, green and blue, on the scale 0..1."""
 
 _MOST_BYTES = 2**22
-_NUMBERED = re.compile(r"\d+[\s,;:]")
+_NUMBERED = re.compile(r"\d+([\s,:]|;[^;]*$)")
 
 
 class Description(BaseModel):
@@ -183,11 +183,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """
     if path.suffix.lower() in (".json", ".yaml", ".yml"):
         return labels_of(_read_structured(path), str(path))
-    lines = [line.strip() for line in _text(path).splitlines()]
-    while lines and not lines[-1]:
-        lines.pop()
-    if not all(lines):
-        raise DataError(f"{path} line {lines.index('') + 1} is empty, and every line is a label.")
+    lines = label_lines(path)
     if path.suffix.lower() in (".csv", ".tsv") and any(re.search("[,;\t]", line) for line in lines):
         raise DataError(f"{path} is a table; give its labels alone, one a line, in the order of the answers.")
     if lines and all(map(_NUMBERED.match, lines)):
@@ -196,6 +192,20 @@ def read_labels(path: Path) -> tuple[str, ...]:
             'off, or give a YAML file with 0: "fox", 1: "hare".'
         )
     return tuple(lines)
+
+
+def label_lines(path: Path) -> list[str]:
+    """The lines of a file that has something on each.
+
+    Raises:
+        DataError: it cannot be read, or one is empty.
+    """
+    lines = [line.strip() for line in _text(path).splitlines()]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not all(lines):
+        raise DataError(f"{path} line {lines.index('') + 1} is empty, and every line is a label.")
+    return lines
 
 
 def labels_of(content: Any, where: str) -> tuple[str, ...]:
