@@ -22,7 +22,6 @@ from PIL import Image
 
 import trapline
 from trapline.catalog import Catalog
-from trapline.cli import main
 from trapline.errors import DataError, UsageError
 from trapline.models import find_detector
 from trapline.observations import Observations
@@ -46,23 +45,6 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(card: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an undisturbed run leaves of it."""
     return trapline.card(card, tmp_path_factory.mktemp("done") / "out").folder
-
-
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command in the test's folder: exit status, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main(list(arguments))
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def photo(path: Path, time: datetime | None = None, serial: str | None = None, seed: int = 0) -> None:

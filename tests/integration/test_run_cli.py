@@ -47,15 +47,21 @@ def test_a_competition_with_its_own_split_is_judged_where_there_are_labels(
     assert len((tmp_path / "whole" / "submission.csv").read_text().splitlines()) == 5
 
 
-def test_a_judged_photo_of_two_animals_is_left_out_and_counted(
-    tmp_path: Path, write_tiny_model: Callable[..., Path]
-) -> None:
+def photos_of_two_labels(folder: Path, size: tuple[int, int]) -> list[str]:
+    """24 photos in a folder, and the lines of a table of them with their published split."""
     rows = ["path,label,location,split"]
     for number in range(24):
         colour = [(200, 30, 30), (30, 30, 200)][number % 2]
-        Image.new("RGB", (16, 16), tuple(part + number for part in colour)).save(tmp_path / f"{number}.png")
+        Image.new("RGB", size, tuple(part + number for part in colour)).save(folder / f"{number}.png")
         part = ["train", "train", "validation", "test"][number // 6]
         rows.append(f"{number}.png,{['hare', 'lynx'][number % 2]},place {number // 3},{part}")
+    return rows
+
+
+def test_a_judged_photo_of_two_animals_is_left_out_and_counted(
+    tmp_path: Path, write_tiny_model: Callable[..., Path]
+) -> None:
+    rows = photos_of_two_labels(tmp_path, (16, 16))
     rows.append("23.png,hare,place 7,test")  # which shows a lynx as well
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     flags = [f"--set=backbone=model-file:{write_tiny_model(tmp_path / 'tiny.onnx')}"]
@@ -72,12 +78,7 @@ def test_a_judged_photo_of_two_animals_is_left_out_and_counted(
 def test_boxes_are_found_for_a_recipe_that_cuts_to_them(
     tmp_path: Path, write_tiny_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = ["path,label,location,split"]
-    for number in range(24):
-        colour = [(200, 30, 30), (30, 30, 200)][number % 2]
-        Image.new("RGB", (64, 48), tuple(part + number for part in colour)).save(tmp_path / f"{number}.png")
-        part = ["train", "train", "validation", "test"][number // 6]
-        rows.append(f"{number}.png,{['hare', 'lynx'][number % 2]},place {number // 3},{part}")
+    rows = photos_of_two_labels(tmp_path, (64, 48))
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     flags = [f"--set=backbone=model-file:{write_tiny_model(tmp_path / 'tiny.onnx')}"]
     flags += ["--set=preprocessing.height=16", "--set=preprocessing.width=16", "--boxes", "auto"]
