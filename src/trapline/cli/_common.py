@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, overload
@@ -171,3 +171,16 @@ def progress() -> Iterator[Progress]:
         transient=True,
     ) as display:
         yield display
+
+
+@contextmanager
+def download_progress() -> Iterator[Callable[[int, int | None], None]]:
+    """The same display for a download: told how many bytes are there, and how many there will be."""
+    with progress() as display:
+        task = display.add_task("download", total=None, rate="")
+
+        def show(done: int, total: int | None) -> None:
+            size = "" if total is None else f" of {total / 1e6:,.0f}"
+            display.update(task, completed=done, total=total, rate=f"{done / 1e6:,.0f}{size} MB")
+
+        yield show

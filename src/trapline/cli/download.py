@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, print_json, progress
+from trapline.cli._common import Force, Json, download_progress, print_json
 
 if TYPE_CHECKING:
     from trapline.storage import Downloaded
@@ -31,13 +31,7 @@ def run(
     """Fetch the file at URL. Run again to go on where it broke off."""
     from trapline import api
 
-    with progress() as display:
-        task = display.add_task("download", total=None, rate="")
-
-        def show(done: int, total: int | None) -> None:
-            size = "" if total is None else f" of {total / 1e6:,.0f}"
-            display.update(task, completed=done, total=total, rate=f"{done / 1e6:,.0f}{size} MB")
-
+    with download_progress() as show:
         downloaded = api.download(
             url,
             output,

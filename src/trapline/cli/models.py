@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Json, print_json, progress
+from trapline.cli._common import Json, download_progress, print_json
 from trapline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -186,13 +186,7 @@ def get(
     from trapline import api
     from trapline.models import named_model
 
-    with progress() as display:
-        task = display.add_task("download", total=None, rate="")
-
-        def show(done: int, total: int | None) -> None:
-            size = "" if total is None else f" of {total / 1e6:,.0f}"
-            display.update(task, completed=done, total=total, rate=f"{done / 1e6:,.0f}{size} MB")
-
+    with download_progress() as show:
         kept = api.get_model(
             model,
             source=source,
