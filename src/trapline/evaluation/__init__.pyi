@@ -1,5 +1,4 @@
 from .answer_figures import PEOPLE as PEOPLE
-from .answer_figures import UNKNOWN as UNKNOWN
 from .answer_figures import AnsweredPhoto as AnsweredPhoto
 from .answer_figures import AnswerFigures as AnswerFigures
 from .answer_figures import CardFigures as CardFigures

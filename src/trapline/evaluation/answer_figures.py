@@ -16,14 +16,16 @@ from trapline.evaluation.exploration import Finding
 from trapline.evaluation.findings import find_clock_troubles
 from trapline.evaluation.result_part import ResultPart, SavedResult
 from trapline.formats import INTERVAL, independent_times
-from trapline.observations import Sources, category_name, media_observations
-
-UNCLASSIFIED, FAILED, UNOBSERVED = "unclassified", "failed", "unobserved"
-"""What photos without an answer are called, as in the species table."""
+from trapline.observations import (
+    FAILED,
+    UNCLASSIFIED,
+    UNOBSERVED,
+    Sources,
+    category_name,
+    media_observations,
+)
 
 PEOPLE = ("human", "vehicle")
-UNKNOWN = "unknown"
-"""What a box shows that is not told apart: an animal, a person or a vehicle."""
 
 _ORDER = ("animal", "other", *PEOPLE, "blank", UNCLASSIFIED, UNOBSERVED, FAILED)
 
@@ -196,7 +198,7 @@ def _rows(sources: Sources) -> pl.DataFrame:
             chance = max(
                 (one.probability for one in every if one.label == name and one.probability), default=None
             )
-            rows.append((media_id, name, "other" if name == UNKNOWN else sources.kind(name), chance, None))
+            rows.append((media_id, name, sources.kind(name), chance, None))
         if not every:
             state = FAILED if entry.failed else UNOBSERVED if entry.unobserved else UNCLASSIFIED
             ranked = [one.probability for what in entry.shown for one in what.ranked if one.probability]

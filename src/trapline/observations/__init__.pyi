@@ -13,7 +13,10 @@ from .no_animal import leave_to_detector as leave_to_detector
 from .sources import Observer as Observer
 from .sources import Sources as Sources
 from .sources import gather as gather
+from .table import FAILED as FAILED
 from .table import SCHEMA as SCHEMA
+from .table import UNCLASSIFIED as UNCLASSIFIED
+from .table import UNOBSERVED as UNOBSERVED
 from .table import ObservationFacts as ObservationFacts
 from .table import Observations as Observations
 from .table import kind_of_observer as kind_of_observer

@@ -17,6 +17,9 @@ from trapline.storage import replace_whole
 
 FORMAT_VERSION = "1"
 
+UNCLASSIFIED, FAILED, UNOBSERVED = "unclassified", "failed", "unobserved"
+"""A media without an answer: in the column `status`, and in formats that have no names of their own."""
+
 ALTERNATIVES = pl.List(pl.Struct({"label": pl.String, "probability": pl.Float64}))
 
 SCHEMA: dict[str, pl.DataType] = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trapline.catalog import as_name
-from trapline.evaluation import PEOPLE, UNKNOWN, AnsweredPhoto, AnswerFigures, CardFigures
-from trapline.images import Box
+from trapline.evaluation import PEOPLE, AnsweredPhoto, AnswerFigures, CardFigures
+from trapline.images import UNKNOWN, Box
 from trapline.reports.page import render, thumbnail
 
 PEOPLE_FROM = 0.1

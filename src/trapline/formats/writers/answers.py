@@ -8,6 +8,9 @@ import polars as pl
 
 from trapline.formats.writers.writing import Job
 from trapline.observations import (
+    FAILED,
+    UNCLASSIFIED,
+    UNOBSERVED,
     MediaObservations,
     Observation,
     Observations,
@@ -17,9 +20,6 @@ from trapline.observations import (
     spread,
 )
 from trapline.taxonomy import Kind
-
-UNCLASSIFIED, FAILED, UNOBSERVED = "unclassified", "failed", "unobserved"
-"""What a photo without an answer is counted as, or sorted into, where formats have nothing of their own."""
 
 _NO_ANIMAL: tuple[set[Kind | None], ...] = ({"human"}, {"vehicle"}, {"human", "vehicle"})
 """The kinds of boxes in a photo of people, of vehicles, or of both."""

@@ -18,6 +18,7 @@ from trapline.formats.writers.answers import (
 )
 from trapline.formats.writers.speciesnet import speciesnet_label
 from trapline.formats.writers.writing import Job, Written, put, writer
+from trapline.images import UNKNOWN
 from trapline.observations import (
     CATEGORIES,
     LabelProbability,
@@ -29,7 +30,6 @@ from trapline.observations import (
 )
 
 FORMAT_VERSION = "1.6"
-UNKNOWN = "unknown"
 UNSEEN = "nobody has looked at it"
 """What stands as the failure of a photo about which nobody says anything: it must not look empty."""
 

@@ -22,9 +22,6 @@ from trapline.formats.sorting_record import (
     partial_of,
 )
 from trapline.formats.writers.answers import (
-    FAILED,
-    UNCLASSIFIED,
-    UNOBSERVED,
     describe_spread,
     describe_threshold,
     folders_of,
@@ -32,6 +29,7 @@ from trapline.formats.writers.answers import (
     tell_names_apart,
 )
 from trapline.formats.writers.writing import Job, Written, writer
+from trapline.observations import FAILED, UNCLASSIFIED, UNOBSERVED
 
 Mode = Literal["symlink", "hardlink", "copy"]
 _LONGEST = 200

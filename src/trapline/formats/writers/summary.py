@@ -12,7 +12,6 @@ from trapline.catalog import harmless_cell
 from trapline.errors import UsageError
 from trapline.formats.camtrap_dp_package import csv_bytes
 from trapline.formats.writers.answers import (
-    UNCLASSIFIED,
     describe_spread,
     describe_threshold,
     folders_of,
@@ -21,7 +20,7 @@ from trapline.formats.writers.answers import (
 )
 from trapline.formats.writers.workbook import workbook_bytes
 from trapline.formats.writers.writing import Job, Written, put, writer
-from trapline.observations import MediaObservations
+from trapline.observations import UNCLASSIFIED, MediaObservations
 
 COLUMNS = {
     "location_id": pl.String(),
