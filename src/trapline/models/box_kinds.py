@@ -31,7 +31,7 @@ class BoxKinds:
     twice, and the model was trained on such crops.
 
     Args:
-        path: of the model file; one that is asked must know a `person`, and have a threshold for each label.
+        path: of the model file, which has a threshold for each label.
         threads: the network runs on; None for one a core.
         runtime: see `ModelFile`.
 
@@ -68,7 +68,7 @@ class BoxKinds:
             confs: of each picture float32 [boxes], how confident the detector is.
 
         Returns:
-            of each picture int64 [boxes], positions in `categories`.
+            of each picture int64 [boxes], indices into `categories`.
         """
         policy = self.model.card.preprocessing.crop
         assert policy is not None

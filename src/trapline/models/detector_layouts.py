@@ -247,10 +247,10 @@ def _read_yolox(graph: Graph) -> Reader:
     answer = graph.answers[0][0]
     strides = strides_of(graph.size, len(answer))
     assert strides is not None
-    pixels = grid_of(graph.size, strides)[:, :2] * grid_of(graph.size, strides)[:, 2:]
+    grids: dict[Size, Floats] = {graph.size: grid_of(graph.size, strides)}
+    pixels = grids[graph.size][:, :2] * grids[graph.size][:, 2:]
     # Centres in pixels follow the grid's, offsets from its places do not.
     decoded = np.abs(answer[:, :2] - pixels).mean() < np.abs(answer[:, :2]).mean()
-    grids: dict[Size, Floats] = {}
 
     def read(outputs: Outputs, size: Size) -> list[Rows]:
         if size not in grids:

@@ -38,9 +38,8 @@ def origin_doubt(card: Card) -> str | None:
     if card.origin is None:
         return None
     return (
-        "The model was trained elsewhere: on which media and locations is not known, so that no "
-        "evaluation can "
-        "tell whether it has seen the photos that it is judged on."
+        "The model was trained elsewhere: on which media and locations is not known, so that no evaluation "
+        "can tell whether it has seen the photos that it is judged on."
     ) + (
         " Its probabilities are not calibrated (trapline recalibrate, with labelled photos)."
         if card.calibration.method == "none"

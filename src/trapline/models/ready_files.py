@@ -198,8 +198,8 @@ def _fetch(
     if not (wanted or unchecked):
         raise UsageError(
             f"Nobody states the SHA-256 of {model.id}, so that what comes cannot be checked. Give it with "
-            "--sha256 if you have it from its publisher; with --unchecked you take what comes over an "
-            "encrypted connection, and its SHA-256 is told and kept."
+            "--sha256 if you have it from its publisher; with --unchecked you take what comes, and its "
+            "SHA-256 is told and kept."
         )
     if mirror and (folder := Path(mirror)).is_dir():
         return _check(model, _of_folder(folder / model.file), sha256)

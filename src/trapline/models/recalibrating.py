@@ -108,8 +108,7 @@ def _check(card: Card, path: Path) -> None:
         what = "taxa" if card.taxonomy else "events"
         raise UsageError(
             f"{path} is a model of {what}, whose promises and pooling rest on its own calibration. Train "
-            "it again "
-            "with these photos."
+            "it again with these photos."
         )
 
 
@@ -138,8 +137,7 @@ def _folds(groups: Groups) -> npt.NDArray[np.int64]:
     if groups.count < 2:
         raise DataError(
             f"All of the media are of one of {groups.over}: nothing is left to see whether the calibration "
-            "holds. Give "
-            "labelled photos of two locations or events at least."
+            "holds. Give labelled photos of two locations or events at least."
         )
     numbers = np.zeros(len(groups.keys), np.int64)
     dealt = GroupKFold(min(FOLDS, groups.count)).split(numbers, groups=groups.keys)

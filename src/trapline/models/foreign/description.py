@@ -221,8 +221,7 @@ def labels_of(content: Any, where: str) -> tuple[str, ...]:
     if not isinstance(content, list | tuple) or not all(isinstance(one, str) for one in content):
         raise DataError(
             f"The labels in {where} must be a list of texts, or numbered from 0 on; in YAML, texts such as "
-            "no and "
-            "1 need quotes."
+            "no and 1 need quotes."
         )
     return tuple(content)
 

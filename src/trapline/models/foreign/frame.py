@@ -483,7 +483,6 @@ def _before_last_layer(graph: onnx.GraphProto, logits: str, dependent: set[str])
             "Sub",
             "Mul",
             "Div",
-            "Squeeze",
             "ReduceMean",
             "GlobalAveragePool",
             "Transpose",

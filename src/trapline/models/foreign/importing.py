@@ -91,13 +91,11 @@ _NEEDED = {
 
 _TAKEN = (
     "an ONNX model, a model of Keras (.keras, .h5), a SavedModel, a state dict of PyTorch (.pth, "
-    ".safetensors), a "
-    "TorchScript file or a program of torch.export"
+    ".safetensors), a TorchScript file or a program of torch.export"
 )
 SAFE_WAY = (
-    "Where it was made: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth') for "
-    "a model of "
-    "PyTorch; import that with --network NAME"
+    "Where it was made: torch.save(torch.load(FILE, weights_only=False).state_dict(), 'weights.pth') for a "
+    "model of PyTorch; import that with --network NAME"
 )
 
 
