@@ -24,7 +24,7 @@ from trapline.taxonomy import (
 )
 from trapline.training.arrays import Rows
 from trapline.training.selection import Selected, select_media
-from trapline.training.tree_heads import Decision
+from trapline.training.tree_heads import HeadTargets
 
 MOST_NAMED = 10
 """So many labels without photos are named, and the others counted."""
@@ -57,11 +57,11 @@ class TaxaMedia:
         """Those of the rows whose label is a class."""
         return rows[self.selected.targets[rows].any(axis=1)]
 
-    def decision(self, head: TaxonHead) -> Decision:
+    def decision(self, head: TaxonHead) -> HeadTargets:
         """What all media say at a head; a media at which every child is possible says nothing."""
         by_label = {label: self._possible(head, label) for label in dict.fromkeys(self.labels)}
         possible = np.array([by_label[label] for label in self.labels])
-        return Decision(head.name, possible, np.ones(len(self.labels)))
+        return HeadTargets(head.name, possible, np.ones(len(self.labels)))
 
     def _possible(self, head: TaxonHead, label: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         if not self.hierarchy.ranks:  # one head over all classes

@@ -22,7 +22,7 @@ _TOLERANCE = 1e-5  # of the gradient, as scikit-learn's
 
 
 @dataclass(frozen=True)
-class Decision:
+class HeadTargets:
     """What N media say at one head of K children.
 
     Attributes:
@@ -40,9 +40,9 @@ class Decision:
         """[N]: which media say something here."""
         return np.asarray(self.possible.any(axis=1))
 
-    def of(self, rows: Rows) -> Decision:
+    def of(self, rows: Rows) -> HeadTargets:
         """The same of some of the media."""
-        return Decision(self.name, self.possible[rows], self.weights[rows])
+        return HeadTargets(self.name, self.possible[rows], self.weights[rows])
 
 
 Fitted = Mapping[str, LinearLayer]
@@ -51,7 +51,7 @@ Fitted = Mapping[str, LinearLayer]
 
 def fit_together(
     features: Singles,
-    decisions: Sequence[Decision],
+    decisions: Sequence[HeadTargets],
     weight_decay: float,
     *,
     view_weights: Sequence[float] = (1.0,),
@@ -107,7 +107,7 @@ class _Problem:
         return len(self.present)
 
     @classmethod
-    def make(cls, decision: Decision, values: Floats, of_view: Floats, views: int) -> _Problem:
+    def make(cls, decision: HeadTargets, values: Floats, of_view: Floats, views: int) -> _Problem:
         heard = decision.heard
         present = np.flatnonzero(decision.possible[heard].any(axis=0))
         rows = np.repeat(heard, views)
@@ -188,7 +188,9 @@ def _log_sum(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.asarray(np.log(np.exp(values - top).sum(axis=-1, keepdims=True)) + top)
 
 
-def losses(heads: Fitted, decisions: Sequence[Decision], features: Singles, views: Sequence[int]) -> Floats:
+def losses(
+    heads: Fitted, decisions: Sequence[HeadTargets], features: Singles, views: Sequence[int]
+) -> Floats:
     """[N]: the sum over the decisions of -log P(a possible child); NaN where a media says nothing."""
     total, heard = np.zeros(len(features)), np.zeros(len(features), bool)
     for decision in decisions:
@@ -201,7 +203,7 @@ def losses(heads: Fitted, decisions: Sequence[Decision], features: Singles, view
     return np.where(heard, total, np.nan)
 
 
-def hits(head: LinearLayer, decision: Decision, features: Singles, views: Sequence[int]) -> Floats:
+def hits(head: LinearLayer, decision: HeadTargets, features: Singles, views: Sequence[int]) -> Floats:
     """[N]: 1 where the most probable child is the only possible one, else 0; NaN but where one is."""
     correct = np.full(len(features), np.nan)
     rows = np.flatnonzero(decision.possible.sum(axis=1) == 1)

@@ -24,7 +24,7 @@ from trapline.taxonomy.classes import classes_of, hierarchy_of, hierarchy_of_nod
 from trapline.training import crossval, train
 from trapline.training.linear import fit_head
 from trapline.training.taxa_media import select_taxa
-from trapline.training.tree_heads import Decision, class_logits, fit_together, losses
+from trapline.training.tree_heads import HeadTargets, class_logits, fit_together, losses
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
@@ -176,7 +176,7 @@ def test_heads_fitted_together_are_each_the_optimum_of_logistic_regression() -> 
     flags = np.eye(3, dtype=bool)[truth]
     other = np.zeros((60, 2), bool)
     other[:20] = np.eye(2, dtype=bool)[(values[:20, 0, 0] > 0).astype(int)]
-    decisions = [Decision("one", flags, np.ones(60)), Decision("two", other, np.ones(60))]
+    decisions = [HeadTargets("one", flags, np.ones(60)), HeadTargets("two", other, np.ones(60))]
     together = fit_together(values, decisions, 0.1, view_weights=(0.7, 0.3))
     alone = fit_head(values, truth, 3, 0.1, view_weights=(0.7, 0.3))
     found, expected = (head.logits(values[:, 0]) for head in (together["one"], alone))
@@ -193,7 +193,7 @@ def test_a_label_that_leaves_two_children_possible_rules_out_the_third_only() ->
     possible = np.ones((60, 3), bool)
     possible[:30] = [True, False, False]
     possible[30:] = [False, True, True]
-    heads = fit_together(values, [Decision("head", possible, np.ones(60))], 10.0)
+    heads = fit_together(values, [HeadTargets("head", possible, np.ones(60))], 10.0)
     logits = class_logits([heads["head"]], np.eye(3), values, (0,))
     shares = np.exp(logits).mean(axis=0)
     np.testing.assert_allclose(shares, [0.5, 0.25, 0.25], atol=0.02)
@@ -261,7 +261,7 @@ def test_epochs_leave_their_accuracy_in_training_and_on_what_chose_the_epoch() -
 
 
 def test_a_head_that_no_media_reaches_knows_nothing() -> None:
-    heads = fit_together(features(4), [Decision("head", np.zeros((60, 4), bool), np.ones(60))], 1.0)
+    heads = fit_together(features(4), [HeadTargets("head", np.zeros((60, 4), bool), np.ones(60))], 1.0)
     assert not heads["head"].logits(features(4)[:, 0]).any()
 
 
@@ -272,7 +272,7 @@ def test_probabilities_of_classes_sum_to_one_and_a_path_is_a_product(seed: int) 
     values = features(seed, 8)
     flags = [np.eye(2, dtype=bool)[random.integers(0, 2, 8)] for _ in range(2)]
     flags[1][:4] = False
-    decisions = [Decision("root", flags[0], np.ones(8)), Decision("below", flags[1], np.ones(8))]
+    decisions = [HeadTargets("root", flags[0], np.ones(8)), HeadTargets("below", flags[1], np.ones(8))]
     heads = fit_together(values, decisions, 1.0)
     paths = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]], float)  # root 0 → below 0, 1; root 1
     logits = class_logits([heads["root"], heads["below"]], paths, values, (0,))

@@ -26,7 +26,7 @@ from trapline.training.strengths import Tried, try_strengths
 from trapline.training.taxa_adam import EpochHead
 from trapline.training.taxa_choices import choose_pooling, choose_thresholds
 from trapline.training.taxa_media import TaxaMedia
-from trapline.training.tree_heads import Decision, Fitted, class_logits, fit_together, hits, losses
+from trapline.training.tree_heads import Fitted, HeadTargets, class_logits, fit_together, hits, losses
 
 if TYPE_CHECKING:
     import onnx
@@ -264,7 +264,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         decisions = [self.decisions[head.name].of(rows) for head in group]
         return losses(heads, decisions, self.features[rows], self.looks.predict)
 
-    def _weighed(self, decision: Decision) -> Decision:
+    def _weighed(self, decision: HeadTargets) -> HeadTargets:
         """With the recipe's balance: at each head all children that occur count alike."""
         if self.recipe.balance == "none":
             return decision
@@ -276,7 +276,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         return replace(decision, weights=weights / weights[heard].mean() if heard.any() else weights)
 
     def _alone(
-        self, decision: Decision, rows: Rows, strength: float, held: Rows | None, start: Fitted | None
+        self, decision: HeadTargets, rows: Rows, strength: float, held: Rows | None, start: Fitted | None
     ) -> linear.LinearLayer:
         """One head by itself, at its optimum or by epochs; where no media tells, one that knows nothing."""
         heard, children = decision.heard, decision.possible.shape[1]
@@ -341,7 +341,7 @@ def _share(values: Floats) -> float | None:
 
 
 def _with_prior(
-    head: linear.LinearLayer, decision: Decision, recipe: TreeRecipe | EpochTreeRecipe
+    head: linear.LinearLayer, decision: HeadTargets, recipe: TreeRecipe | EpochTreeRecipe
 ) -> linear.LinearLayer:
     """After balanced training: the natural shares of the children put back (Saerens et al. 2002)."""
     if recipe.balance == "none" or not recipe.correct_prior:
