@@ -4,3 +4,8 @@ from .decision import Decision as Decision
 from .decision import Sighting as Sighting
 from .decision import Suggestion as Suggestion
 from .decision import Verdict as Verdict
+from .log import LEASE_SECONDS as LEASE_SECONDS
+from .log import DecisionLog as DecisionLog
+from .log import Draw as Draw
+from .log import PastDecision as PastDecision
+from .log import TeachingPoint as TeachingPoint
