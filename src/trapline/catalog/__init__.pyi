@@ -11,6 +11,7 @@ from .events import join_events as join_events
 from .events import number_frames as number_frames
 from .events import shooting_order as shooting_order
 from .events import shot_order as shot_order
+from .facts import BY_DECISIONS as BY_DECISIONS
 from .facts import CatalogFacts as CatalogFacts
 from .facts import DetectedBoxes as DetectedBoxes
 from .facts import Facts as Facts
@@ -54,6 +55,7 @@ from .relabel import relabel as relabel
 from .sampling import sample_catalog as sample_catalog
 from .splits import fingerprint as fingerprint
 from .splits import training_fingerprint as training_fingerprint
+from .splits import with_record as with_record
 from .splitters import AtRandom as AtRandom
 from .splitters import ByColumn as ByColumn
 from .splitters import ByDate as ByDate

@@ -22,6 +22,9 @@ NEAR_MINUTES = 5
 
 IN_ORDER_OF_TIME = ("season", "date")
 
+BY_DECISIONS = "decisions"
+"""Made in a review: what was asked for teaches, what was drawn by chance from the same locations judges."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -246,7 +249,8 @@ class LeakCheck(Record):
         near: how many neighbours in time at one location lie in different parts within `NEAR_MINUTES`; a
             warning.
         without_location: media in a part whose location is unknown, so that nothing can be said of it.
-        by: what the split was made by; one by season or date is allowed to share locations.
+        by: what the split was made by; one by season or date is allowed to share locations, and so is one of
+            a review, whose model is for the locations that it was made at.
         files_checked: whether the content of the files was compared.
         one_location: whether there is no other location, so that no split could keep any apart.
     """
@@ -269,7 +273,8 @@ class LeakCheck(Record):
     @property
     def _shared_on_purpose(self) -> bool:
         """One location cannot be kept apart from itself; single photos at random share visits besides."""
-        return self.by in IN_ORDER_OF_TIME or (self.one_location and self.by != "random")
+        shared = self.by in (*IN_ORDER_OF_TIME, BY_DECISIONS)
+        return shared or (self.one_location and self.by != "random")
 
     def lines(self) -> list[str]:
         """One sentence for each thing found, for people; empty if there is nothing."""
@@ -330,7 +335,8 @@ class SplitMethod(Record):
     """How a split was made.
 
     Attributes:
-        by: `location`, `event`, `random`, `season`, `date` or `column`.
+        by: `location`, `event`, `random`, `season`, `date`, `column`, or `decisions` (of a review; `named`
+            then has the streams that asked, or the draws).
         method: `ratios`, `kfold`, `dates`, `named` or `published`; None where it
             came with the catalog.
         seed: of what was drawn.

@@ -1,3 +1,4 @@
+from .after_embedding import answer_embeddings as answer_embeddings
 from .answer_choices import choose_by_share as choose_by_share
 from .answer_choices import describe_answers as describe_answers
 from .answer_choices import with_answers as with_answers

@@ -12,6 +12,7 @@ from .facts import ModelTree as ModelTree
 from .facts import PoolingOptions as PoolingOptions
 from .facts import PredictionFacts as PredictionFacts
 from .facts import RegionWeights as RegionWeights
+from .facts import facts_of_card as facts_of_card
 from .frames import apply_pooling as apply_pooling
 from .frames import pool_column as pool_column
 from .frames import pool_frames as pool_frames

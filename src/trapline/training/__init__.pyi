@@ -1,5 +1,8 @@
 from .contract import StepReport as StepReport
+from .features import FeatureView as FeatureView
 from .features import embed as embed
+from .features import embed_views as embed_views
+from .frozen import head_recipe as head_recipe
 from .frozen import need_weights as need_weights
 from .run import CrossValidation as CrossValidation
 from .run import crossval as crossval
