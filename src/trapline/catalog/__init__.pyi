@@ -4,6 +4,11 @@ from .checks import check_files as check_files
 from .clocks import FIRST_CAMERA_TRAPS as FIRST_CAMERA_TRAPS
 from .clocks import describe_impossible_times as describe_impossible_times
 from .clocks import impossible_times as impossible_times
+from .decided import DECISION as DECISION
+from .decided import DECISIONS as DECISIONS
+from .decided import any_decision as any_decision
+from .decided import has_decisions as has_decisions
+from .decided import without_held as without_held
 from .event_labels import label_events as label_events
 from .events import assign_events as assign_events
 from .events import frame_order as frame_order
@@ -52,6 +57,7 @@ from .presence import Presence as Presence
 from .presence import SourceGoneError as SourceGoneError
 from .presence import refuse_gone as refuse_gone
 from .relabel import relabel as relabel
+from .relabel import same_photos as same_photos
 from .sampling import sample_catalog as sample_catalog
 from .splits import fingerprint as fingerprint
 from .splits import training_fingerprint as training_fingerprint

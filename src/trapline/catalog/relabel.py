@@ -32,16 +32,17 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
     labelled = labelled.filter(pl.col("labels").is_not_null())
     if not len(labelled):
         raise DataError(f"{labelled.source} has no labels that could be put into the catalog.")
-    owners, differing = _owners(catalog, labelled)
-    unknown = labelled.table.filter(~pl.int_range(pl.len()).is_in(owners["labelled"].implode()))
+    owners = same_photos(catalog, labelled)
+    differing = owners.filter(pl.col("by") == "name alone")["row"]
+    unknown = labelled.table.filter(~pl.int_range(pl.len()).is_in(owners["other"].implode()))
     if unknown.height == len(labelled):
         raise DataError(
             f"None of the {len(labelled):,} labelled photos of {labelled.source} is one of the catalog: "
             f"neither by content nor by name (the first is {unknown['file_path'][0]})."
             f"{_describe_unknown(catalog)}{_describe_unknown(labelled)}"
         )
-    labels = labelled.table.select("labels").with_row_index("labelled")
-    joined = owners.join(labels, on="labelled", maintain_order="left")
+    labels = labelled.table.select("labels").with_row_index("other")
+    joined = owners.join(labels, on="other", maintain_order="left")
     decided = joined.group_by("row").agg(
         pl.col("labels").list.explode(keep_nulls=False, empty_as_null=False).unique(maintain_order=True)
     )
@@ -55,7 +56,7 @@ def relabel(catalog: Catalog, labelled: Catalog) -> Catalog:
     differs &= pl.col("labels").list.sort() != pl.col("labels_new").list.sort()
     counts = table.select(taken=taken.sum(), differs=differs.fill_null(False).sum()).row(0)
     note = f"labels of {labelled.source}: put on {counts[0]:,} media, {counts[1]:,} of which had others"
-    if differing:
+    if len(differing):
         first = catalog.table["file_path"][differing[0]]
         note += f"; {len(differing):,} of them by their names, though they are other files than here"
         note += f" ({first})"
@@ -83,16 +84,35 @@ def _describe_unknown(catalog: Catalog) -> str:
     )
 
 
-def _owners(catalog: Catalog, labelled: Catalog) -> tuple[pl.DataFrame, list[int]]:
-    """Pairs of a `row` of the catalog and one of the `labelled` that are the same photo; and the rows whose
-    photos have one name and, as far as they can be read, different contents."""
-    pairs: list[tuple[int, int]] = []
+def same_photos(catalog: Catalog, other: Catalog, *, as_kept: bool = False) -> pl.DataFrame:
+    """Pairs of media of two catalogs that are the same photo.
+
+    By content under any name; else, where neither is paired by content, by id or path, to the letter or with
+    accents in one form (NFC).
+
+    Args:
+        catalog: the media.
+        other: the other's.
+        as_kept: of the other's, what was kept of the contents counts, and not what lies there now.
+
+    Returns:
+        `row` of the catalog and `other`, of the other; `by` says how: `content`, `name`, or `name alone`
+        where both contents are known and differ.
+    """
     first = len(catalog)
-    files = [*media_files(catalog), *media_files(labelled)]
+    files = [*media_files(catalog), *media_files(other, as_kept=as_kept)]
     sizes = sizes_of(files)
-    for group in equal_files(files, sizes=sizes):
-        pairs += [(row, other - first) for row in group if row < first for other in group if other >= first]
-    schema = {"row": pl.UInt32, "labelled": pl.UInt32}
+    shared = set(sizes[:first]) & set(sizes[first:])  # no other need be read
+    groups = equal_files(files, sizes=[size if size in shared else None for size in sizes])
+    pairs = [
+        (row, one - first)
+        for group in groups
+        for row in group
+        if row < first
+        for one in group
+        if one >= first
+    ]
+    schema = {"row": pl.UInt32, "other": pl.UInt32}
     matches = pl.DataFrame(pairs, schema=schema, orient="row")
     exact = [pl.col(name) for name in ("media_id", "file_path")]
     for name in (*exact, *(name.str.normalize("NFC") for name in exact)):
@@ -100,9 +120,11 @@ def _owners(catalog: Catalog, labelled: Catalog) -> tuple[pl.DataFrame, list[int
             side.table.select(name.alias("name"))
             .with_row_index(index)
             .filter(~pl.col(index).is_in(matches[index].implode()))
-            for side, index in ((catalog, "row"), (labelled, "labelled"))
+            for side, index in ((catalog, "row"), (other, "other"))
         )
         matches = pl.concat([matches, ours.join(theirs, on="name").select(list(schema))])
-    by_name = matches[len(pairs) :].sort(list(schema)).iter_rows()
-    differing = [row for row, other in by_name if sizes[row] and sizes[first + other]]
-    return matches.sort(list(schema)), differing
+    known = pl.Series([bool(size) for size in sizes], dtype=pl.Boolean)
+    differ = known[matches["row"]] & known[matches["other"].cast(pl.Int64) + first]
+    by_name = pl.int_range(pl.len()) >= len(pairs)
+    by = pl.when(~by_name).then(pl.lit("content")).when(differ).then(pl.lit("name alone"))
+    return matches.with_columns(by.otherwise(pl.lit("name")).alias("by")).sort("row", "other")
