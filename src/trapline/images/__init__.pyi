@@ -1,3 +1,4 @@
+from .blur import blur as blur
 from .crops import UNKNOWN as UNKNOWN
 from .crops import Box as Box
 from .crops import Rectangle as Rectangle
