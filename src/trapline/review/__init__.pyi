@@ -4,6 +4,9 @@ from .decision import Decision as Decision
 from .decision import Sighting as Sighting
 from .decision import Suggestion as Suggestion
 from .decision import Verdict as Verdict
+from .labels import DRAWN as DRAWN
+from .labels import only_decided as only_decided
+from .labels import with_decisions as with_decisions
 from .log import LEASE_SECONDS as LEASE_SECONDS
 from .log import DecisionLog as DecisionLog
 from .log import Draw as Draw
