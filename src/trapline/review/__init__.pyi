@@ -12,3 +12,8 @@ from .log import DecisionLog as DecisionLog
 from .log import Draw as Draw
 from .log import PastDecision as PastDecision
 from .log import TeachingPoint as TeachingPoint
+from .situation import Situation as Situation
+from .spread import compact as compact
+from .streams import STREAMS as STREAMS
+from .streams import Chosen as Chosen
+from .streams import Stream as Stream
