@@ -58,6 +58,7 @@ __all__ = [
     "predict_to_file",
     "read",
     "recalibrate",
+    "review",
     "run",
     "split",
     "submit",
@@ -1971,6 +1972,62 @@ def _catalog_of(predictions: Predictions, catalog: Media | None) -> Catalog:
             'source, that was predicted (catalog="photos.parquet").'
         )
     return predictions.catalog
+
+
+# ---- people decide
+
+
+@checked
+def review(
+    source: Media,
+    predictions: Answers | None = None,
+    output: File = "decisions.db",
+    *,
+    labels: Sequence[str] | None = None,
+    taxonomy: TaxonomyLike | None = None,
+    only: File | None = None,
+    blur_people: bool = False,
+    host: str = "127.0.0.1",
+    port: Whole = 0,
+    token: str | None = None,
+    say: Callable[[str], object] = lambda line: None,
+    started: Callable[[str], object] = lambda link: None,
+) -> None:
+    """Serve a page on which people decide what photos show, until it is stopped (SIGINT, SIGTERM).
+
+    Args:
+        source: what is reviewed: media, or a folder that `card` made, with its answers.
+        predictions: what a model says of it.
+        output: the file of decisions; gone on with if it is there.
+        labels: that may be chosen, beside those of the catalog, the model and the taxonomy.
+        taxonomy: what the labels are.
+        only: a CSV or text file of media ids, event ids or file paths: these alone are reviewed.
+        blur_people: show what is in boxes of people unrecognisable.
+        host: the address to listen on.
+        port: 0 for any free one.
+        token: what the link ends with; None for a new one.
+        say: told what a person should know.
+        started: told the link, once the page can be opened.
+
+    Raises:
+        UsageError: another server reviews with this file, or it is of other photos.
+        DataError: there are no photos, or the predictions are not of them.
+        TraplineError: the address cannot be had.
+    """
+    from trapline.review import Desk, MemoryLog, PictureStore, new_token, open_project, serve_review
+
+    path = Path(output)
+    project = open_project(
+        as_media(source),
+        None if predictions is None else as_predictions(predictions),
+        labels=labels or (),
+        taxonomy=_taxonomy(taxonomy),
+    )
+    for sentence in project.notes:
+        say(sentence)
+    pictures = PictureStore(path.with_suffix(".review") / "pictures")
+    desk = Desk(project, MemoryLog(), pictures, blur=blur_people)
+    serve_review(desk, host, port, token or new_token(), started)
 
 
 # ---- from elsewhere

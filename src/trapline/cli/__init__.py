@@ -87,6 +87,7 @@ _COMMANDS = {
     "combine": "Several models as one, each calibrated.",
     "region": "Weigh predictions by what lives there.",
     "evaluate": "Say how good predictions are, and where.",
+    "review": "A page on which people decide.",
     "submit": "A competition's file, or its code, checked.",
     "write": "Species tables, and files for other tools.",
     "import_": "A model made elsewhere, as a model file.",
@@ -226,7 +227,7 @@ def _ending_by_signals(command: str) -> Iterator[list[int]]:
     """SIGTERM ends a command as Ctrl-C does; yields the signals that came.
 
     Libraries turn an interrupt into errors of their own, so that it is written down when it comes. `serve`
-    has its own way to stop, and what a shell has told to ignore signals goes on to.
+    and `review` have their own way to stop, and what a shell has told to ignore signals goes on to.
     """
     caught: list[int] = []
     before: dict[int, Any] = {}
@@ -240,7 +241,7 @@ def _ending_by_signals(command: str) -> Iterator[list[int]]:
         caught.append(number)
         raise KeyboardInterrupt
 
-    if command != "serve" and threading.current_thread() is threading.main_thread():
+    if command not in ("serve", "review") and threading.current_thread() is threading.main_thread():
         for which in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(which) in (signal.SIG_DFL, signal.default_int_handler):
                 before[which] = signal.signal(which, stop)

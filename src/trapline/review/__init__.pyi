@@ -17,3 +17,10 @@ from .spread import compact as compact
 from .streams import STREAMS as STREAMS
 from .streams import Chosen as Chosen
 from .streams import Stream as Stream
+from .desk import Desk as Desk
+from .memory import MemoryLog as MemoryLog
+from .pictures import PictureStore as PictureStore
+from .project import Project as Project
+from .project import open_project as open_project
+from .server import new_token as new_token
+from .server import serve_review as serve_review

@@ -1,3 +1,14 @@
+from .http_server import HttpServer as HttpServer
+from .http_server import bind as bind
+from .refusals import FORBIDDEN as FORBIDDEN
+from .refusals import INVALID as INVALID
+from .refusals import NOT_FOUND as NOT_FOUND
+from .refusals import TOO_LARGE as TOO_LARGE
+from .refusals import UNAUTHENTICATED as UNAUTHENTICATED
+from .refusals import UNREADABLE as UNREADABLE
+from .refusals import RefusalKind as RefusalKind
+from .refusals import RefusedError as RefusedError
+from .refusals import internal as internal
 from .server import Ports as Ports
 from .server import configure_log as configure_log
 from .server import serve as serve

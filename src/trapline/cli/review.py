@@ -1,0 +1,79 @@
+"""`trapline review`: a page on which people decide what photos show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trapline.cli import _common as common
+
+
+def run(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder that `card` made, a catalog, or any source that `catalog` reads.",
+            show_default=False,
+        ),
+    ],
+    predictions: Annotated[
+        Path | None, typer.Argument(help="What a model says of it: a table of `predict`.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where decisions are kept; gone on with if it is there.")
+    ] = Path("decisions.db"),
+    labels: Annotated[
+        str | None, typer.Option(help="Labels to choose from, with commas between them.", show_default=False)
+    ] = None,
+    taxonomy: Annotated[
+        Path | None,
+        typer.Option(help="Names to choose from: a CSV, JSON, SpeciesNet's labels or nested folders."),
+    ] = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(help="A CSV or text file of media ids, event ids or file paths: review these alone."),
+    ] = None,
+    blur_people: Annotated[
+        bool, typer.Option("--blur-people", help="Show what is in boxes of people unrecognisable.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for every machine that can reach this one.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 0,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="TRAPLINE_REVIEW_TOKEN", help="What the link ends with; a new one each time."),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open the page.")] = True,
+) -> None:
+    """A page on which people decide what photos show. Ctrl-C ends it; the same command goes on."""
+    from trapline import api
+    from trapline.errors import require
+
+    for package in ("fastapi", "uvicorn", "httptools"):
+        require(package, "review", "The page")
+
+    def started(link: str) -> None:
+        typer.echo(f"The page: {link}")
+        typer.echo(f"Decisions are kept in {output}. Ctrl-C ends this; the same command goes on.", err=True)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(link)
+
+    api.review(
+        source,
+        predictions,
+        output,
+        labels=None if labels is None else [name.strip() for name in labels.split(",") if name.strip()],
+        taxonomy=taxonomy,
+        only=only,
+        blur_people=blur_people,
+        host=host,
+        port=port,
+        token=token,
+        say=common.note,
+        started=started,
+    )

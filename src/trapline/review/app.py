@@ -1,0 +1,132 @@
+"""The page and what it asks: one route for each, JSON in and out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from trapline.errors import TraplineError
+from trapline.images import ImageError
+from trapline.review.desk import Desk, as_person
+from trapline.review.door import refuse
+from trapline.review.pictures import as_size
+from trapline.review.requests import DecideForm, DecideManyForm, LabelForm, NextForm, TakeBackForm
+from trapline.serving import INVALID, UNREADABLE, RefusedError
+
+STATIC = Path(__file__).with_name("static")
+
+_YEAR = "private, max-age=31536000, immutable"
+
+_NO_PAGE = "<!doctype html><title>Trapline</title><p>The page is not there yet.</p>"
+
+
+def build_app(desk: Desk) -> FastAPI:
+    """The application of one review; `Door` stands before it."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    _add_page(app)
+    _add_asking(app, desk)
+    _add_pictures(app, desk)
+    _add_deciding(app, desk)
+    for kind in (RefusedError, RequestValidationError, TraplineError, HTTPException, Exception):
+        app.add_exception_handler(kind, refuse)
+    return app
+
+
+def _add_page(app: FastAPI) -> None:
+    STATIC.mkdir(exist_ok=True)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/", response_class=HTMLResponse)
+    def page() -> HTMLResponse:
+        index = STATIC / "index.html"
+        return HTMLResponse(index.read_text("utf-8") if index.is_file() else _NO_PAGE)
+
+
+def _add_asking(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/state")
+    def state(person: str | None = None) -> Any:
+        """Progress, streams, labels, how good the table is."""
+        return desk.state(None if not person else as_person(person))
+
+    @app.post("/api/next")
+    def next_(form: NextForm) -> Any:
+        """The next events for a person."""
+        return {"asks": desk.next(form)}
+
+    @app.get("/api/event")
+    def event(event: str, person: str | None = None) -> Any:
+        """One event, by its key."""
+        return desk.look_up(event, person)
+
+    @app.get("/api/taxa")
+    def taxa(q: Annotated[str, Query(max_length=200)] = "", event: str | None = None) -> Any:
+        """The labels that a few letters may mean."""
+        return {"labels": desk.taxa(q, event)}
+
+    @app.get("/api/history")
+    def history(
+        person: str, before: str | None = None, count: Annotated[int, Query(ge=1, le=500)] = 50
+    ) -> Any:
+        """What a person decided, the last first."""
+        return {"decisions": desk.history(as_person(person), before, count)}
+
+    @app.get("/api/disagreements")
+    def disagreements() -> Any:
+        """Events of which people say different things."""
+        return {"disagreements": []}
+
+
+def _add_pictures(app: FastAPI, desk: Desk) -> None:
+    @app.get("/picture/{row}")
+    async def picture(request: Request, row: int, size: str = "1600") -> Response:
+        """A photo, as a JPEG."""
+        try:
+            wanted = as_size(size)
+        except ValueError as error:
+            raise RefusedError(INVALID, f"Of pictures {error}.") from None
+        try:
+            made = await asyncio.get_running_loop().run_in_executor(
+                desk.pictures.pool, desk.picture, row, wanted
+            )
+        except ImageError as error:
+            raise RefusedError(UNREADABLE, f"This photo cannot be shown: {error.reason}.") from None
+        headers = {"etag": made.etag, "cache-control": _YEAR}
+        if request.headers.get("if-none-match") == made.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(made.content, media_type="image/jpeg", headers=headers)
+
+
+def _add_deciding(app: FastAPI, desk: Desk) -> None:
+    @app.post("/api/decide")
+    def decide(form: DecideForm) -> Any:
+        """Keep one answer."""
+        return {"ok": True, "decision": desk.decision_document(desk.decide(form))}
+
+    @app.post("/api/decide_many")
+    def decide_many(form: DecideManyForm) -> Any:
+        """Keep a grid of answers."""
+        return {"ok": True, "decisions": [desk.decision_document(desk.decide(one)) for one in form.decisions]}
+
+    @app.post("/api/take_back")
+    def take_back(form: TakeBackForm) -> Any:
+        """Undo, and undo the undoing."""
+        desk.take_back(form.decision_id, form.person)
+        return {"ok": True}
+
+    @app.post("/api/label")
+    def label(form: LabelForm) -> Any:
+        """A label that there is not yet."""
+        made = desk.project.names.add(form.label, common=form.common, scientific=form.scientific)
+        return {"ok": True, "label": made.label}
+
+    @app.post("/api/train")
+    def train() -> JSONResponse:
+        """Learn from what is decided, now."""
+        raise RefusedError(INVALID, "Nothing is learnt in this review: start it with --train.")

@@ -1,0 +1,362 @@
+"""Where people are asked and decide: what is shown next, what is kept, and how far it is."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from trapline import __version__
+from trapline.catalog import content_hash, content_size
+from trapline.errors import UsageError
+from trapline.images import is_video
+from trapline.observations import SURE, category_name, kind_of
+from trapline.review.decision import DecidedMedia, Decision, Sighting, Suggestion
+from trapline.review.memory import MemoryLog
+from trapline.review.names import NamedLabel, as_label, as_shown
+from trapline.review.pictures import Picture, PictureSize, PictureStore
+from trapline.review.project import Project
+from trapline.review.requests import DecideForm, NextForm
+from trapline.taxonomy import BLANK
+
+_MOST_ASKS = 20_000
+"""Asks that are remembered: an answer to an older one is kept without what was filled in."""
+
+_LENT_SECONDS = 600.0
+_RATE_MINUTES = 30
+
+
+@dataclass(frozen=True)
+class Ask:
+    """An event that was shown to a person.
+
+    Attributes:
+        ask: what it is known by.
+        event: its index.
+        stream: that asked.
+        suggestion: what was filled in.
+        group: events of one number look alike; None where nothing says so.
+    """
+
+    ask: str
+    event: int
+    stream: str
+    suggestion: Suggestion | None
+    group: int | None = None
+
+
+class Desk:
+    """One review, and all who work on it.
+
+    Args:
+        project: what is reviewed.
+        log: where decisions are kept.
+        pictures: of the photos.
+        blur: make people in the pictures unrecognisable.
+    """
+
+    def __init__(
+        self, project: Project, log: MemoryLog, pictures: PictureStore, *, blur: bool = False
+    ) -> None:
+        self.project, self.log, self.pictures, self.blur = project, log, pictures, blur
+        self._lock = threading.RLock()
+        self._asks: OrderedDict[str, Ask] = OrderedDict()
+        self._decided = np.zeros(len(project.events), bool)
+        self._order = np.argsort(project.events.times(project.catalog), kind="stable")
+
+    # ---- what is shown
+
+    def next(self, form: NextForm) -> list[dict[str, Any]]:
+        """The next events for a person; they are lent, so that nobody else gets them for a while."""
+        person = as_person(form.person)
+        with self._lock:
+            shut = set(form.holding) | self.log.lent(person)
+            chosen = []
+            for index in self._order:
+                if not self._decided[index] and self.project.events.keys[index] not in shut:
+                    chosen.append(int(index))
+                if len(chosen) == form.count:
+                    break
+            self.log.lend([self.project.events.keys[index] for index in chosen], person, _LENT_SECONDS)
+            asks = [self._asked(index, form.stream or "all") for index in chosen]
+        return [self.describe(ask, person) for ask in asks]
+
+    def look_up(self, event: str, person: str | None) -> dict[str, Any]:
+        """An event that somebody names."""
+        with self._lock:
+            ask = self._asked(self.project.events.index(event), "looked up")
+        return self.describe(ask, None if person is None else as_person(person), with_others=True)
+
+    def _asked(self, index: int, stream: str, group: int | None = None) -> Ask:
+        ask = Ask(uuid.uuid4().hex, index, stream, self.project.suggestions.answers[index], group)
+        self._asks[ask.ask] = ask
+        while len(self._asks) > _MOST_ASKS:
+            self._asks.popitem(last=False)
+        return ask
+
+    def describe(self, ask: Ask, person: str | None, *, with_others: bool = False) -> dict[str, Any]:
+        """An ask as the page has it."""
+        project, key = self.project, self.project.events.keys[ask.event]
+        rows = project.events.rows_of(ask.event)
+        first = project.catalog.table.row(rows[0], named=True)
+        decisions = self.log.of_event(key)
+        before = next((one for one in reversed(decisions) if one.person == person), None)
+        others = [one for one in decisions if one.person != person] if with_others else []
+        return {
+            "ask": ask.ask,
+            "event": key,
+            "location": first["location_id"],
+            "taken": None if first["camera_time"] is None else first["camera_time"].isoformat(sep=" "),
+            "group": ask.group,
+            "frames": [self._frame(index, row) for index, row in enumerate(rows)],
+            "suggestion": None if ask.suggestion is None else self._suggested(ask.event, ask.suggestion),
+            "likely": [
+                {"label": label, "probability": probability}
+                for label, probability in project.suggestions.likely(ask.event)
+            ],
+            "before": None if before is None else self.decision_document(before),
+            "others": [self.decision_document(one) for one in others],
+        }
+
+    def _frame(self, index: int, row: int) -> dict[str, Any]:
+        media = self.project.catalog.table.row(row, named=True)
+        boxes = [box | {"category": category_name(box["category"])} for box in media["boxes"] or ()]
+        return {
+            "index": index,
+            "name": media["file_path"],
+            "picture": f"/picture/{row}",
+            "width": media.get("width"),
+            "height": media.get("height"),
+            "boxes": [box for box in boxes if (1.0 if box["conf"] is None else box["conf"]) >= SURE],
+            "failed": self._failure(row),
+        }
+
+    def _failure(self, row: int) -> str | None:
+        """Why a photo cannot be shown, where that is known without opening it."""
+        path = self.project.catalog.path(self.project.catalog.table["file_path"][row])
+        if is_video(str(path)):
+            return "a video: this page shows photos"
+        return None if path.is_file() else "there is no such file now"
+
+    def _suggested(self, event: int, suggestion: Suggestion) -> dict[str, Any]:
+        probabilities = dict(self.project.suggestions.likely(event))
+        return {
+            "labels": [
+                {
+                    "label": label,
+                    "probability": probabilities.get(label, suggestion.probability if at == 0 else None),
+                }
+                for at, label in enumerate(suggestion.labels)
+            ],
+            "observer": suggestion.observer,
+        }
+
+    def picture(self, row: int, size: PictureSize) -> Picture:
+        """A photo for the page.
+
+        Raises:
+            UsageError: there is no such row.
+            ImageError: it cannot be shown.
+        """
+        table = self.project.catalog.table
+        if not 0 <= row < len(table):
+            raise UsageError(f"There is no photo {row}; there are {len(table)}.")
+        people = [box for box in table["boxes"][row] or () if kind_of(box) == "human"] if self.blur else []
+        return self.pictures.picture(self.project.catalog.path(table["file_path"][row]), size, people)
+
+    # ---- what is decided
+
+    def decide(self, form: DecideForm) -> Decision:
+        """Keep an answer, and the same for other asks that the form names; returns the first as it is kept.
+
+        Raises:
+            UsageError: it is no answer, or of no event here.
+        """
+        decisions = [self._decision(form, form.decision_id, form.event, form.ask)]
+        for other in form.same_for:
+            if other not in self._asks:
+                raise UsageError(
+                    f"There is no ask {other[:100]!r} (the server was started anew). Reload the page."
+                )
+            event = self.project.events.keys[self._asks[other].event]
+            own = uuid.uuid5(uuid.NAMESPACE_OID, f"{form.decision_id} {event}").hex
+            decisions.append(self._decision(form, own, event, other))
+        for decision in decisions:
+            self.log.add(decision)
+            self._decided[self.project.events.index(decision.event)] = True
+        return decisions[0]
+
+    def _decision(self, form: DecideForm, decision_id: str, event: str, ask: str | None) -> Decision:
+        index = self.project.events.index(event)
+        asked = self._asks.get(ask or "")
+        rows = self.project.events.rows_of(index)
+        whole = form.frames is None or event != form.event
+        chosen = rows if whole else [rows[frame] for frame in _frames(form.frames or [], len(rows))]
+        verdict, sightings = self._seen(form)
+        return Decision(
+            decision_id=decision_id,
+            person=as_person(form.person),
+            decided_at=datetime.now(UTC),
+            event=event,
+            media=tuple(self._media(row) for row in chosen),
+            of_event=whole,
+            verdict=verdict,
+            labels=sightings,
+            sure=form.sure,
+            flagged=form.flagged,
+            remark=None if not (form.remark or "").strip() else (form.remark or "").strip(),
+            stream=None if asked is None else asked.stream,
+            suggestion=None if asked is None else asked.suggestion,
+        )
+
+    def _seen(self, form: DecideForm) -> tuple[Any, tuple[Sighting, ...]]:
+        """The verdict and what is seen: blank said as a label is the verdict."""
+        named = [Sighting(as_label(one.label), one.count) for one in form.labels]
+        animals = [one for one in named if one.label != BLANK]
+        if form.verdict != "seen":
+            if animals:
+                raise UsageError(f"'{form.verdict}' has no labels; these came: {animals[0].label}.")
+            return form.verdict, ()
+        if not named:
+            raise UsageError("What is seen needs a label: name it, or say 'blank' or 'cannot tell'.")
+        if not animals:
+            return "blank", ()
+        doubled = [label for label, times in Counter(one.label for one in animals).items() if times > 1]
+        if doubled:
+            raise UsageError(f"The label '{doubled[0]}' is said twice: say it once, with the count of all.")
+        unknown = [one.label for one in animals if one.label not in self.project.names]
+        if unknown:
+            raise UsageError(f"There is no label '{unknown[0]}' yet. Add it first (POST /api/label).")
+        return "seen", tuple(animals)
+
+    def _media(self, row: int) -> DecidedMedia:
+        media = self.project.catalog.table.row(row, named=True)
+        path = self.project.catalog.path(media["file_path"])
+        try:
+            size, digest = content_size(path), content_hash(path)
+        except (OSError, ValueError):
+            return DecidedMedia(media["media_id"], media["file_path"], None, None)
+        return DecidedMedia(media["media_id"], media["file_path"], size, digest)
+
+    def take_back(self, decision_id: str, person: str) -> None:
+        """Undo; said of what is taken back already it holds again."""
+        self.log.take_back(decision_id, as_person(person))
+
+    def decision_document(self, decision: Decision) -> dict[str, Any]:
+        """A decision as the page has it."""
+        rows = self.project.events.rows_of(self.project.events.index(decision.event))
+        names = [self.project.catalog.table["media_id"][row] for row in rows]
+        frames = [names.index(one.media_id) for one in decision.media if one.media_id in names]
+        return {
+            "decision_id": decision.decision_id,
+            "event": decision.event,
+            "person": decision.person,
+            "decided_at": decision.decided_at.isoformat(),
+            "frames": None if decision.of_event else frames,
+            "verdict": decision.verdict,
+            "labels": [{"label": one.label, "count": one.count} for one in decision.labels],
+            "sure": decision.sure,
+            "flagged": decision.flagged,
+            "remark": decision.remark,
+            "stream": decision.stream,
+        }
+
+    # ---- how far it is
+
+    def state(self, person: str | None) -> dict[str, Any]:
+        """All that the page shows beside the photos."""
+        current = self.log.current()
+        mine = [one for one in current if one.person == person]
+        decided, wanted = int(self._decided.sum()), int(self.project.wanted.sum())
+        rate = _rate(mine)
+        counts = Counter(name for one in current for name in one.names)
+        return {
+            "name": self.project.name,
+            "person": person,
+            "version": __version__,
+            "streams": [
+                {
+                    "name": "all",
+                    "title": "All, in order",
+                    "why": "Every event, in order of time.",
+                    "available": True,
+                    "left": wanted - decided,
+                }
+            ],
+            "stream": "all",
+            "labels": [self.label_document(one, counts) for one in self.project.names],
+            "progress": {
+                "events": wanted,
+                "decided": decided,
+                "mine": len(mine),
+                "asked_left": wanted - decided,
+                "rate_per_hour": rate,
+                "seconds_left": None if not rate else (wanted - decided) / rate * 3600,
+            },
+            "estimate": None,
+            "teaching": {"state": "off", "round": 0, "message": "", "curve": []},
+            "disagreements": 0,
+            "blur": self.blur,
+            "notes": self.project.notes,
+        }
+
+    def label_document(self, label: NamedLabel, counts: Counter[str]) -> dict[str, Any]:
+        """A label as the page has it."""
+        return {
+            "label": label.label,
+            "common": label.common,
+            "scientific": label.scientific,
+            "kind": label.kind,
+            "key": None,
+            "count": counts[label.label],
+        }
+
+    def taxa(self, letters: str, event: str | None) -> list[dict[str, Any]]:
+        """The labels that a few letters may mean, the most probable of an event first."""
+        likely: list[str] = []
+        counts = Counter(name for one in self.log.current() for name in one.names)
+        if event is not None:
+            likely = [label for label, _ in self.project.suggestions.likely(self.project.events.index(event))]
+        likely += [label for label, _ in counts.most_common() if label not in likely]
+        return [self.label_document(one, counts) for one in self.project.names.like(letters, likely)]
+
+    def history(self, person: str, before: str | None, count: int) -> list[dict[str, Any]]:
+        """What a person decided, the last first."""
+        own = [one for one in self.log.rows.values() if one.person == person][::-1]
+        ids = [one.decision_id for one in own]
+        start = ids.index(before) + 1 if before in ids else 0
+        return [
+            self.decision_document(one) | {"taken_back": one.decision_id in self.log.taken}
+            for one in own[start : start + count]
+        ]
+
+
+def as_person(name: str) -> str:
+    """Who decides, as it is kept.
+
+    Raises:
+        UsageError: it can be no name.
+    """
+    return as_shown(name, "A person's name")
+
+
+def _frames(frames: Sequence[int], count: int) -> list[int]:
+    wrong = [frame for frame in frames if frame >= count]
+    if wrong:
+        raise UsageError(f"The event has {count} frames, from 0; there is no frame {wrong[0]}.")
+    return sorted(set(frames))
+
+
+def _rate(decisions: Sequence[Decision]) -> float | None:
+    """Decisions an hour in the last half hour; None before there are a few."""
+    since = datetime.now(UTC) - timedelta(minutes=_RATE_MINUTES)
+    times = sorted(one.decided_at for one in decisions if one.decided_at >= since)
+    if len(times) < 5:
+        return None
+    return (len(times) - 1) / max((times[-1] - times[0]).total_seconds(), 1.0) * 3600

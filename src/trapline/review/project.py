@@ -1,0 +1,108 @@
+"""What is reviewed: the photos, their events, what is suggested of each, and the names to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.catalog import Catalog, assign_events
+from trapline.errors import DataError
+from trapline.review.events import Events
+from trapline.review.names import LabelNames
+from trapline.review.suggestions import Suggestions, suggest
+
+if TYPE_CHECKING:
+    from trapline.prediction import Predictions
+    from trapline.taxonomy import Taxonomy
+
+VISIT = timedelta(seconds=60)
+"""Between two photos of one event, where nobody says of which events they are: as for cards."""
+
+
+@dataclass(eq=False)
+class Project:
+    """What one review is of.
+
+    Attributes:
+        name: for people.
+        catalog: the photos.
+        events: of them.
+        suggestions: what is filled in; a model that learns replaces them.
+        names: the labels to choose from.
+        wanted: [E], which events are reviewed.
+        notes: sentences that people should read at the start.
+    """
+
+    name: str
+    catalog: Catalog
+    events: Events
+    suggestions: Suggestions
+    names: LabelNames
+    wanted: npt.NDArray[np.bool_]
+    notes: list[str] = field(default_factory=list)
+
+
+def open_project(
+    catalog: Catalog,
+    predictions: Predictions | None = None,
+    *,
+    labels: Sequence[str] = (),
+    taxonomy: Taxonomy | None = None,
+    only: Sequence[str] | None = None,
+) -> Project:
+    """A review of these photos.
+
+    Args:
+        catalog: with labels, boxes, or neither. Where nothing says of which events its photos are, those
+            with times are put together by them.
+        predictions: what a model says of them.
+        labels: that may be chosen, beside those of the catalog, the model and the taxonomy.
+        taxonomy: what the labels are.
+        only: media ids, event ids or file paths: only these events are reviewed.
+
+    Raises:
+        DataError: there are no media, the predictions are of others, or what is to be reviewed alone is not
+            there.
+    """
+    if not len(catalog):
+        raise DataError(f"{catalog.source} has no photos to review.")
+    notes = []
+    if catalog.table["event_id"].is_null().all() and not catalog.table["camera_time"].is_null().all():
+        catalog = assign_events(catalog, VISIT)
+        notes.append(
+            f"Nothing says which photos belong together: those at most {VISIT.total_seconds():g} s apart at "
+            "one camera are shown as one event. `trapline catalog --event-gap` makes others."
+        )
+    events = Events.of(catalog)
+    suggestions = suggest(catalog, events, predictions, taxonomy)
+    known = {label for answer in suggestions.answers if answer for label in answer.labels}
+    names = LabelNames([*labels, *catalog.labels, *suggestions.labels, *sorted(known)], taxonomy)
+    wanted = np.ones(len(events), bool) if only is None else select(catalog, events, only)
+    return Project(catalog.source, catalog, events, suggestions, names, wanted, notes)
+
+
+def select(catalog: Catalog, events: Events, only: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """[E]: the events of which a media id, event id or file path is among these.
+
+    Raises:
+        DataError: one is none of them.
+    """
+    wanted = np.zeros(len(events), bool)
+    table = catalog.table
+    index: dict[str, int] = {}
+    of_row = events.of_row.tolist()
+    for column in ("file_path", "event_id", "media_id"):
+        index |= {name: event for name, event in zip(table[column], of_row, strict=True) if name is not None}
+    missing = [name for name in only if name not in index]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(only)} ids that alone are to be reviewed are no media, event or file "
+            f"path of {catalog.source}; the first: {missing[0]!r}."
+        )
+    wanted[[index[name] for name in only]] = True
+    return wanted

@@ -1,0 +1,87 @@
+"""What the page says: one form a request, checked before anything is done."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trapline.review.decision import Sighting, Verdict
+from trapline.review.names import MOST_LETTERS
+
+Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
+Key = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class Form(BaseModel):
+    """Members that there are not are refused, so that no setting is accepted that does nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NextForm(Form):
+    """`POST /api/next`: what is to be shown next."""
+
+    person: Text
+    stream: Text | None = None
+    count: Annotated[int, Field(ge=1, le=200)] = 1
+    holding: Annotated[list[Key], Field(max_length=2000)] = []
+
+
+class SightingForm(Form):
+    """A label, and of how many individuals."""
+
+    label: Text
+    count: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+    def sighting(self) -> Sighting:
+        """As it is kept."""
+        return Sighting(self.label, self.count)
+
+
+class DecideForm(Form):
+    """`POST /api/decide`: one answer. Sent twice it is kept once.
+
+    Attributes:
+        decision_id: made by the page.
+        ask: of the `Ask` that was answered; null for an event that was looked up.
+        event: that is decided.
+        person: who decides.
+        frames: indices of chosen media of the event; null for the event as a whole.
+        same_for: other asks that get the same answer, as wholes.
+    """
+
+    decision_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{8,100}$")]
+    ask: Text | None = None
+    event: Key
+    person: Text
+    frames: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=100_000)] | None = (
+        None
+    )
+    verdict: Verdict
+    labels: Annotated[list[SightingForm], Field(max_length=50)] = []
+    sure: bool = True
+    flagged: bool = False
+    remark: Annotated[str, Field(max_length=2000)] | None = None
+    same_for: Annotated[list[Text], Field(max_length=1000)] = []
+
+
+class DecideManyForm(Form):
+    """`POST /api/decide_many`: a grid of answers."""
+
+    decisions: Annotated[list[DecideForm], Field(min_length=1, max_length=1000)]
+
+
+class TakeBackForm(Form):
+    """`POST /api/take_back`: undo."""
+
+    decision_id: Annotated[str, Field(min_length=1, max_length=100)]
+    person: Text
+
+
+class LabelForm(Form):
+    """`POST /api/label`: a label that there is not yet."""
+
+    label: Text
+    common: Text | None = None
+    scientific: Text | None = None
