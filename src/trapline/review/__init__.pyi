@@ -18,6 +18,11 @@ from .streams import STREAMS as STREAMS
 from .streams import Chosen as Chosen
 from .streams import Stream as Stream
 from .desk import Desk as Desk
+from .log import LEASE_SECONDS as LEASE_SECONDS
+from .log import DecisionLog as DecisionLog
+from .log import Draw as Draw
+from .log import PastDecision as PastDecision
+from .log import TeachingPoint as TeachingPoint
 from .memory import MemoryLog as MemoryLog
 from .pictures import PictureStore as PictureStore
 from .project import Project as Project
