@@ -29,3 +29,8 @@ from .project import Project as Project
 from .project import open_project as open_project
 from .server import new_token as new_token
 from .server import serve_review as serve_review
+from .situation import Situation as Situation
+from .spread import compact as compact
+from .streams import STREAMS as STREAMS
+from .streams import Chosen as Chosen
+from .streams import Stream as Stream
