@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     class ExploreOptions(TypedDict, total=False):
         """Of `explore`."""
 
+        predictions: Answers | None
         sample: Whole
         full: bool
         pictures: bool
@@ -453,6 +454,12 @@ def _report_path(output: File | None) -> Path | None:
     return path
 
 
+def _files(catalog: CatalogLike | None, predictions: Answers | None) -> tuple[Path, ...]:
+    """The two as files, for a command that names them; empty unless both are."""
+    files = tuple(Path(one) for one in (catalog, predictions) if isinstance(one, Path | str))
+    return files if len(files) == 2 else ()
+
+
 # ---- into a catalog
 
 
@@ -677,6 +684,7 @@ def explore(
     catalog: CatalogLike,
     output: File | None = None,
     *,
+    predictions: Answers | None = None,
     sample: Whole = 500,
     full: bool = False,
     pictures: bool = True,
@@ -688,6 +696,8 @@ def explore(
     Args:
         catalog: labelled or not.
         output: `.html` to read, `.json` for scripts.
+        predictions: of a model, against which the labels are held. The page then has those that it
+            contradicts, and so has a table beside the page, `NAME.label_errors.csv`.
         sample: how many photos are opened for sizes, colour and damage.
         full: open every photo, and look for those that look alike.
         pictures: whether the page has example photos.
@@ -699,11 +709,18 @@ def explore(
     path = _report_path(output)
     media = as_catalog(catalog)
     total = len(media) if full else min(sample, len(media))
-    exploration = survey(media, sample=sample, full=full, seed=seed, on_file=lambda: on_file(total))
+    exploration = survey(
+        media,
+        None if predictions is None else as_predictions(predictions),
+        sample=sample,
+        full=full,
+        seed=seed,
+        on_file=lambda: on_file(total),
+    )
     if path is not None and path.suffix.lower() == ".json":
         exploration.save_json(path)
     elif path is not None:
-        exploration.save_report(path, pictures=pictures)
+        exploration.save_report(path, pictures=pictures, files=_files(catalog, predictions))
     return exploration
 
 
@@ -1654,7 +1671,7 @@ def evaluate(
     Args:
         catalog: with the true labels; None where the predictions know theirs.
         predictions: one row a media, an event or a box.
-        output: write a report: `.html` to read, `.json` for scripts.
+        output: write a report: `.html` to read, with `NAME.mistakes.csv` beside it, or `.json` for scripts.
         tables: models of taxa: a folder for the tables by rank and node, as CSV.
         answers: models of taxa: `rolled-up` (stop in time) or `greedy` (always to a leaf).
         part: judge one part of the split; None for the one predicted.
@@ -1692,7 +1709,7 @@ def evaluate(
     if path is not None and path.suffix.lower() == ".json":
         evaluation.save_json(path)
     elif path is not None:
-        evaluation.save_report(path, pictures=pictures)
+        evaluation.save_report(path, pictures=pictures, files=_files(catalog, predictions))
     return evaluation
 
 

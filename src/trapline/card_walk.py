@@ -15,6 +15,7 @@ import polars as pl
 
 from trapline.catalog import Catalog, as_name
 from trapline.errors import DataError, UsageError, name_some
+from trapline.reports import quoted as _quoted
 from trapline.storage import replace_text
 
 if TYPE_CHECKING:
@@ -479,12 +480,3 @@ def _write_command(figures: CardFigures, folder: Path) -> str:
     """What writes all that is said: of a model before the catalog, whose boxes and labels speak too."""
     paths = [folder / ANSWERS] * (figures.model is not None) + [folder / CATALOG]
     return f"trapline write {' '.join(map(_quoted, paths))}"
-
-
-def _quoted(path: Path) -> str:
-    """A path as a shell takes it."""
-    text = str(path)
-    text = f"./{text}" if text.startswith("-") else text
-    if os.name == "nt":
-        return f'"{text}"' if set(text) & set(" &()^;,") else text
-    return shlex.quote(text)

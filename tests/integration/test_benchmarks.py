@@ -26,6 +26,7 @@ PARTS = {
     "published_small_cnn.py": "run by train.py",
     "published_conser_vision.py": "run by train.py",
     "rivals/litserve_server.py": "run by serve.py",
+    "rivals/cleanlab_ranking.py": "run by label_errors.py",
     "rivals/published_gateway.py": "run by serve.py",
     "rivals/triton_server.py": "run by serve.py and gateway.py",
 }
@@ -144,6 +145,11 @@ def smallest_formats_check(bench: Bench) -> str:
     return bench.run("formats_check.py", bench.model, bench.field)
 
 
+def smallest_label_errors(bench: Bench) -> str:
+    small = ["--share", 0.1, "--seeds", 1]
+    return bench.run("label_errors.py", bench.caltech_night(), "-o", "out", *small)
+
+
 def smallest_camtrap_dp_versions(bench: Bench) -> str:
     packages = [bench.field / "fixtures" / "camtrapdp_example", bench.field / "ecology" / "mica"]
     return bench.run("camtrap_dp_versions.py", *packages)
@@ -251,6 +257,7 @@ FIELD = {
     "detect_speed.py": (smallest_detect_speed, "| suppression |"),
     "detector.py": (smallest_detector, "| gt |"),
     "formats_check.py": (smallest_formats_check, "jura: cct_to_md | ok"),
+    "label_errors.py": (smallest_label_errors, "| 10%, seed 0 | 9 |"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
     "taxonomy.py": (smallest_taxonomy, ""),
     "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),

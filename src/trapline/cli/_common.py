@@ -85,6 +85,18 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
         raise UsageError(f"{path} exists. Name another output with -o, or overwrite it with --force.")
 
 
+def refuse_as_report(output: Path | None, what: str | None, force: bool) -> list[Path]:
+    """The same for a report, and for the table of `what` beside it if it is a page; these files."""
+    from trapline.reports import listed_beside
+
+    files = [] if output is None else [output]
+    if output is not None and what is not None and output.suffix.lower() == ".html":
+        files.append(listed_beside(output, what))
+    for path in files:
+        refuse_to_overwrite(path, force)
+    return files
+
+
 def refuse_as_predictions(path: Path, force: bool, *sources: object) -> None:
     """The same for a table of predictions; whatever `force`, for one of the sources, and for a header beside
     it that is not ours."""

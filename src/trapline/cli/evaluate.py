@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Report, Seed, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Report, Seed, refuse_as_report, refuse_to_overwrite
 
 
 def run(
@@ -51,9 +51,9 @@ def run(
     """Judge predictions by the labels of a catalog: figures with 95 % intervals over locations."""
     from trapline import api
 
-    for path in (output, tables):
-        if path is not None:
-            refuse_to_overwrite(path, force)
+    written = refuse_as_report(output, "mistakes", force)
+    if tables is not None:
+        refuse_to_overwrite(tables, force)
     evaluation = api.evaluate(
         catalog,
         predictions,
@@ -72,6 +72,5 @@ def run(
         seed=seed,
     )
     typer.echo(evaluation.model_dump_json(indent=1) if json else evaluation.to_text())
-    for path in (tables, output):
-        if path is not None:
-            typer.echo(f"Wrote {path}", err=True)
+    for path in (*([] if tables is None else [tables]), *written):
+        typer.echo(f"Wrote {path}", err=True)

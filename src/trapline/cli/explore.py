@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Report, Seed, progress, refuse_to_overwrite
+from trapline.cli._common import Force, Json, Report, Seed, progress, refuse_as_report
 
 
 def run(
     catalog: Annotated[Path, typer.Argument(help="The catalog (.parquet).")],
     output: Report = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a model that was not trained on these photos (validation.parquet of a training): show "
+            "the labels that it contradicts."
+        ),
+    ] = None,
     sample: Annotated[int, typer.Option(min=0, help="Photos to open for sizes, colour and damage.")] = 500,
     full: Annotated[
         bool, typer.Option("--full", help="Open every photo, and look for those that look alike.")
@@ -25,13 +32,13 @@ def run(
     """Look into a catalog before training: labels, locations, times, files, and what could go wrong."""
     from trapline import api
 
-    if output is not None:
-        refuse_to_overwrite(output, force)
+    written = refuse_as_report(output, None if predictions is None else "label_errors", force)
     with progress() as display:
         task = display.add_task("Opening photos", total=None, rate="")
         exploration = api.explore(
             catalog,
             output,
+            predictions=predictions,
             sample=sample,
             full=full,
             pictures=not no_pictures,
@@ -39,5 +46,5 @@ def run(
             on_file=lambda media: display.update(task, advance=1, total=media),
         )
     typer.echo(exploration.model_dump_json(indent=1) if json else exploration.to_text())
-    if output is not None:
-        typer.echo(f"Wrote {output}", err=True)
+    for path in written:
+        typer.echo(f"Wrote {path}", err=True)

@@ -11,12 +11,16 @@ from .exploration import Exploration as Exploration
 from .findings import RARE_LOCATIONS as RARE_LOCATIONS
 from .findings import RARE_MEDIA as RARE_MEDIA
 from .findings import find_clock_troubles as find_clock_troubles
+from .label_errors import LabelDoubts as LabelDoubts
+from .label_errors import LabelErrors as LabelErrors
+from .label_errors import find_label_errors as find_label_errors
 from .matching import SeveralLabels as SeveralLabels
 from .matching import UnknownLabels as UnknownLabels
+from .mistakes import Mistake as Mistake
+from .mistakes import write_mistakes as write_mistakes
 from .rank_figures import TaxonResult as TaxonResult
 from .ranks import RankEvaluation as RankEvaluation
 from .result import Evaluation as Evaluation
-from .result import Mistake as Mistake
 from .result import Over as Over
 from .rolled_up import Way as Way
 from .survey import explore as explore
@@ -28,6 +32,7 @@ from .words import describe_unknown as describe_unknown
 from .words import direction as direction
 from .words import meaning as meaning
 from .words import number as number
+from .words import rounded as rounded
 from .words import span as span
 from .words import title as title
 from .words import with_span as with_span

@@ -14,12 +14,12 @@ from trapline import metrics
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.levels import split_seasons
 from trapline.evaluation.matching import Matched
-from trapline.evaluation.result import LabelResult, LocationResult, Mistake, SeasonResult
-from trapline.evaluation.result_part import best_boxes
+from trapline.evaluation.mistakes import Mistake, mistakes_at
+from trapline.evaluation.result import LabelResult, LocationResult, SeasonResult
 from trapline.metrics import Weights
 from trapline.models import Interval
 
-MISTAKES_KEPT = 100
+MISTAKES_KEPT = 1000
 _OF_EVERY_PROBABILITY = ("average_precision", "auc")
 
 
@@ -70,7 +70,7 @@ def _locations_with(matched: Matched, index: int) -> int:
     return matched.media["location_id"].filter(pl.Series(has)).drop_nulls().n_unique()
 
 
-def _right(matched: Matched) -> npt.NDArray[np.bool_]:
+def rows_right(matched: Matched) -> npt.NDArray[np.bool_]:
     """[N]: whether the label, or every label, is right."""
     if matched.truth.ndim == 1:
         return np.asarray(matched.probabilities.argmax(axis=1) == matched.truth)
@@ -81,7 +81,7 @@ def _right(matched: Matched) -> npt.NDArray[np.bool_]:
 def per_location(matched: Matched, seen: pl.Series | None) -> tuple[LocationResult, ...]:
     """The figures of every location, sorted by id, media of no known location last."""
     table = matched.media.select("location_id", "labels").with_columns(
-        right=pl.Series(_right(matched)),
+        right=pl.Series(rows_right(matched)),
         loss=pl.Series(metrics.log_losses(matched.truth, matched.probabilities)),
         seen=pl.lit(None, pl.Boolean) if seen is None else seen,
     )
@@ -130,30 +130,13 @@ def confusion(matched: Matched) -> tuple[tuple[int, ...], ...] | None:
     return tuple(map(tuple, metrics.confusion_matrix(matched.truth, matched.probabilities).tolist()))
 
 
-def worst_mistakes(matched: Matched) -> tuple[Mistake, ...]:
-    """The worst first: by confidence in the wrong label, or by log loss where there can be several labels."""
-    wrong = np.flatnonzero(~_right(matched))
+def worst_mistakes(matched: Matched) -> tuple[int, tuple[Mistake, ...]]:
+    """How many media are wrong, and the worst of them.
+
+    The first by confidence in the wrong label, or by log loss where there can be several labels.
+    """
+    wrong = np.flatnonzero(~rows_right(matched))
     top = matched.probabilities.max(axis=1)
     badness = top if matched.truth.ndim == 1 else metrics.log_losses(matched.truth, matched.probabilities)
     worst = wrong[np.argsort(-badness[wrong], kind="stable")][:MISTAKES_KEPT]
-    return tuple(_mistake(matched, int(row), float(top[row])) for row in worst)
-
-
-def _mistake(matched: Matched, row: int, confidence: float) -> Mistake:
-    media = matched.media.row(row, named=True)
-    values = matched.probabilities[row]
-    if matched.truth.ndim == 1:
-        answers, true = [int(values.argmax())], [int(matched.truth[row])]
-    else:
-        answers = np.flatnonzero(metrics.labels_said(values, blank=matched.blank)).tolist()
-        true = np.flatnonzero(matched.truth[row]).tolist()
-    return Mistake(
-        media_id=media["media_id"],
-        file_path=media["file_path"],
-        location=media["location_id"],
-        truth=tuple(media["labels"]),
-        said=tuple(matched.labels[index] for index in answers),
-        confidence=confidence,
-        truth_probability=float(values[true].min()) if true else float(1 - values.max()),
-        boxes=best_boxes(media["boxes"], 3),
-    )
+    return len(wrong), mistakes_at(matched, worst)

@@ -106,6 +106,7 @@ def evaluate(
     judged = catalog if part is None else catalog.part(part)
     resampling = Resampling(_groups(matched.media, over), samples, seed)
     entangled = find_leak(judged_media(media, level, matched.media["media_id"]), media_trained_on)
+    wrong, mistakes = worst_mistakes(matched)
     seen = trained_on.saw(matched.media["location_id"], entangled.locations)
     return Evaluation(
         name=name or predictions.facts.model_name or "the model",
@@ -135,7 +136,8 @@ def evaluate(
         calibration=tuple(
             Bin(**vars(entry)) for entry in metrics.calibration_table(matched.truth, matched.probabilities)
         ),
-        mistakes=worst_mistakes(matched),
+        mistakes=mistakes,
+        wrong=wrong,
         ranks=evaluate_ranks(
             judged,
             predictions,

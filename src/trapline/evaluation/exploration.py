@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from trapline.arguments import checked
 from trapline.evaluation import words
+from trapline.evaluation.label_errors import LabelErrors
 from trapline.evaluation.result_part import Box, ResultPart, SavedResult
 
 
@@ -136,6 +138,7 @@ class Exploration(SavedResult):
         years: media by year of the camera's clock.
         files: missing, double and near-double files and labels that contradict each other, by media id.
         examples: label -> photos, of different locations as far as there are.
+        label_errors: labels that a model contradicts; None where no predictions were given.
         root: the folder of the photos, for the report's pictures; not saved.
     """
 
@@ -157,6 +160,7 @@ class Exploration(SavedResult):
     files: dict[str, Any]
     findings: tuple[Finding, ...]
     examples: dict[str, tuple[Example, ...]]
+    label_errors: LabelErrors | None = None
     trapline: str
     created: str
     root: Path | None = Field(None, exclude=True)
@@ -175,7 +179,8 @@ class Exploration(SavedResult):
             f"{'Serious' if one.serious else 'Note'}: {one.title}. {one.text}" for one in self.findings
         ]
         table = ["", *words.columns(rows)] if self.labels else []
-        return "\n".join([head, *table, *self._events(), *([""] if findings else []), *findings])
+        doubts = [] if self.label_errors is None else ["", self.label_errors.to_text()]
+        return "\n".join([head, *table, *self._events(), *([""] if findings else []), *findings, *doubts])
 
     def _events(self) -> list[str]:
         """The seasons as a table, and how many labels events have."""
@@ -188,8 +193,16 @@ class Exploration(SavedResult):
         return [*table, *(["", f"Events by number of labels: {several}"] if several else [])]
 
     @checked
-    def save_report(self, path: Path | str, *, pictures: bool = True) -> Path:
-        """Write one self-contained HTML page, with or without example photos."""
+    def save_report(
+        self, path: Path | str, *, pictures: bool = True, files: Sequence[Path | str] = ()
+    ) -> Path:
+        """Write one self-contained HTML page; beside it, as CSV, the labels that a model contradicts.
+
+        Args:
+            path: of the page.
+            pictures: whether it has photos.
+            files: the catalog and the predictions, for the command that the page offers.
+        """
         from trapline.reports import write_exploration
 
-        return write_exploration(self, Path(path), pictures=pictures)
+        return write_exploration(self, Path(path), pictures=pictures, files=files)

@@ -58,12 +58,23 @@ def align_levels(catalog: Catalog, predictions: Predictions) -> tuple[Catalog, P
     return catalog.with_table(rows), replace(predictions, table=boxes, level="media")
 
 
+_ROW_OF = {
+    "media": pl.col("media_id"),
+    "event": pl.coalesce("event_id", "media_id"),
+    "box": pl.col("media_id"),
+}
+"""What `align_levels` calls the row that a media stands in; of boxes without their number."""
+
+
 def judged_media(catalog: Catalog, level: Level, ids: pl.Series) -> Catalog:
     """The media of a catalog that rows of a level stand for, by the ids that `align_levels` gave them."""
-    media_id = {
-        "media": pl.col("media_id"),
-        "event": pl.coalesce("event_id", "media_id"),
-        "box": pl.col("media_id"),
-    }[level]
-    ids = ids.str.replace("#[^#]*$", "") if level == "box" else ids
-    return catalog.filter(media_id.is_in(ids.unique().implode()))
+    return catalog.filter(_ROW_OF[level].is_in(_without_box(ids, level).unique().implode()))
+
+
+def rows_with(media: Catalog, level: Level, ids: pl.Series) -> pl.Series:
+    """Of rows of a level, by these ids, whether they stand for some of the media."""
+    return _without_box(ids, level).is_in(media.table.select(_ROW_OF[level]).to_series().implode())
+
+
+def _without_box(ids: pl.Series, level: Level) -> pl.Series:
+    return ids.str.replace("#[^#]*$", "") if level == "box" else ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -91,6 +91,16 @@ class Matched:
         """The column of `blank`, which a model that can say several labels says alone; None without one."""
         several = self.truth.ndim == 2 and BLANK in self.labels
         return self.labels.index(BLANK) if several else None
+
+    def filter(self, kept: pl.Series) -> Matched:
+        """Some of the media; `counts` stay those of all."""
+        rows = kept.to_numpy()
+        return replace(
+            self,
+            media=self.media.filter(kept),
+            truth=self.truth[rows],
+            probabilities=self.probabilities[rows],
+        )
 
     def measure(
         self, resampling: Resampling, rows: npt.NDArray[np.bool_] | None = None

@@ -12,14 +12,15 @@ from trapline.arguments import checked
 from trapline.errors import DataError
 from trapline.evaluation import words
 from trapline.evaluation.matching import Counts
+from trapline.evaluation.mistakes import Mistake
 from trapline.evaluation.ranks import RankEvaluation
-from trapline.evaluation.result_part import Box, ResultPart, SavedResult
+from trapline.evaluation.result_part import ResultPart, SavedResult
 from trapline.models import Interval
 from trapline.notebook import as_html
 from trapline.prediction import Level, PredictionFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Over = Literal["location", "event", "season", "media"]
 """What the intervals resample."""
@@ -119,27 +120,6 @@ class Bin(ResultPart):
     accuracy: float | None
 
 
-class Mistake(ResultPart):
-    """A media that the model got wrong.
-
-    Attributes:
-        truth: its labels.
-        said: what the model said.
-        confidence: the probability of what it said (of the most probable label).
-        truth_probability: the least probability it gave to a true label.
-        boxes: detected boxes, most confident first: x, y, width, height as fractions.
-    """
-
-    media_id: str
-    file_path: str
-    location: str | None
-    truth: tuple[str, ...]
-    said: tuple[str, ...]
-    confidence: float
-    truth_probability: float
-    boxes: tuple[Box, ...] = ()
-
-
 class Leak(ResultPart):
     """How the evaluated media and the training media are tangled; `findings` is empty where they are not.
 
@@ -175,7 +155,8 @@ class Evaluation(SavedResult):
         unseen: those over the others.
         constants: guesses that look at no photo.
         calibration: the bins of the reliability diagram.
-        mistakes: the worst first.
+        mistakes: the worst first, at most a thousand,
+        wrong: of how many; None in files of versions that did not count them.
         ranks: figures by rank and node, and of the rolled-up answers; None but of a model of taxa.
         notes: what a reader must know about these figures.
         root: the folder of the photos, for the report's pictures; not saved.
@@ -210,6 +191,7 @@ class Evaluation(SavedResult):
     constants: tuple[ConstantGuess, ...]
     calibration: tuple[Bin, ...]
     mistakes: tuple[Mistake, ...]
+    wrong: int | None = None
     ranks: RankEvaluation | None = None
     notes: tuple[str, ...]
     trapline: str
@@ -278,15 +260,21 @@ class Evaluation(SavedResult):
 
     @checked
     def save_report(
-        self, path: Path | str, *, pictures: int = 24, beside: Mapping[str, Evaluation] | None = None
+        self,
+        path: Path | str,
+        *,
+        pictures: int = 24,
+        beside: Mapping[str, Evaluation] | None = None,
+        files: Sequence[Path | str] = (),
     ) -> Path:
-        """Write one self-contained HTML page.
+        """Write one self-contained HTML page; beside it, as CSV, the mistakes.
 
         Args:
             path: of the page.
             pictures: how many of the worst mistakes are shown; 0 leaves pictures out.
             beside: other evaluations by name, set beside this one in a table ("random split": …).
+            files: the catalog and the predictions, for the command that the page offers.
         """
         from trapline.reports import write_evaluation
 
-        return write_evaluation(self, Path(path), pictures=pictures, beside=dict(beside or {}))
+        return write_evaluation(self, Path(path), pictures=pictures, beside=dict(beside or {}), files=files)

@@ -27,9 +27,11 @@ from trapline.evaluation.exploration import (
     SeasonShare,
 )
 from trapline.evaluation.findings import find_troubles
+from trapline.evaluation.label_errors import find_label_errors
 from trapline.evaluation.levels import split_seasons
 from trapline.evaluation.photo_sample import look_at_photos
 from trapline.evaluation.result_part import best_boxes
+from trapline.prediction import Predictions
 from trapline.taxonomy import BLANK
 
 EXAMPLES = 8
@@ -51,6 +53,7 @@ def explore(
 
 def survey(
     catalog: Catalog,
+    predictions: Predictions | None = None,
     *,
     sample: int = 500,
     full: bool = False,
@@ -61,11 +64,13 @@ def survey(
 
     Args:
         catalog: labelled or not.
+        predictions: of a model, against which the labels are held (`find_label_errors`).
         sample: how many photos are opened for sizes, colour and damage.
         full: decode every photo, to find all that cannot be read and those that look alike.
         seed: of the sample and the examples.
         on_file: called for each photo that was opened, for a progress display.
     """
+    label_errors = None if predictions is None else find_label_errors(catalog, predictions, seed=seed)
     photos = look_at_photos(catalog, len(catalog) if full else sample, seed, on_file)
     files = check_files(catalog, full=full)
     summary, own = summarise(catalog), len(catalog) - catalog.table["labels"].null_count()
@@ -91,6 +96,7 @@ def survey(
         files=files.as_dict(),
         findings=tuple(find_troubles(catalog, labels, photos, files)),
         examples=_examples(catalog, [one.label for one in labels], seed),
+        label_errors=label_errors,
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,

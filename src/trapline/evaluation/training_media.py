@@ -129,11 +129,13 @@ class Entangled:
         leak: what they share and should not.
         locations: those of the evaluated media that hold photos which were trained on, by whatever name.
         shared: what they share on purpose, for people; empty if nothing.
+        media: the ids of evaluated media that were themselves trained on.
     """
 
     leak: Leak
     locations: frozenset[str] = frozenset()
     shared: str = ""
+    media: frozenset[str] = frozenset()
 
 
 def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
@@ -151,8 +153,8 @@ def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
     trained = trained_on.catalog
     same = _find_same(evaluated, trained)
     findings, shared = [], ""
-    if same.evaluated.any():
-        both = evaluated.table.filter(same.evaluated)
+    both = evaluated.table.filter(same.evaluated)
+    if both.height:
         renamed = both.filter(~pl.col("media_id").is_in(trained.table["media_id"].implode())).height
         under = f" ({renamed} of them under another name)" if renamed else ""
         findings.append(
@@ -164,9 +166,12 @@ def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
         if leaks.locations and not leaks.lines()[0].startswith(LEAK):
             shared = _sentence(leaks.lines()[0])
         findings += [_sentence(line) for line in leaks.lines() if line.startswith(LEAK)]
-    locations = evaluated.table.filter(same.evaluated)["location_id"].drop_nulls()
-    leak = Leak(checked=True, findings=tuple(findings), by_name=same.by_name)
-    return Entangled(leak, frozenset(locations), shared)
+    return Entangled(
+        Leak(checked=True, findings=tuple(findings), by_name=same.by_name),
+        locations=frozenset(both["location_id"].drop_nulls()),
+        shared=shared,
+        media=frozenset(both["media_id"]),
+    )
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,16 @@ def with_span(interval: Interval | None) -> str:
     return f"{number(interval.value)} ({span(interval)})" if span(interval) else number(interval.value)
 
 
+def rounded(interval: Interval | None) -> str:
+    """A number of things and its interval: `45 (30–61)`."""
+    if interval is None:
+        return "–"
+    ends = (
+        "" if interval.low is None or interval.high is None else f" ({interval.low:.0f}–{interval.high:.0f})"
+    )
+    return f"{interval.value:.0f}{ends}"
+
+
 def rank_lines(ranks: RankEvaluation) -> list[str]:
     """The figures by rank and what became of the rolled-up answers, as lines."""
     figures = list(dict.fromkeys(name for one in ranks.ranks for name in one.metrics))

@@ -29,7 +29,6 @@ from .intervals import bootstrap_ratio as bootstrap_ratio
 from .intervals import bootstrap_vectors as bootstrap_vectors
 from .intervals import draw_weights as draw_weights
 from .label_errors import confident_joint as confident_joint
-from .label_errors import contradicted as contradicted
 from .label_errors import label_doubt as label_doubt
 from .label_errors import wrong_label_shares as wrong_label_shares
 from .opinions import fit_opinions as fit_opinions

@@ -40,19 +40,6 @@ def label_doubt(truth: ArrayLike, probabilities: ArrayLike) -> Floats:
     return np.asarray((1 + others.max(axis=1) - own) / 2) if values.shape[1] > 1 else 1 - own
 
 
-def contradicted(truth: ArrayLike, probabilities: ArrayLike) -> npt.NDArray[np.bool_]:
-    """[N], or [N, K] with several labels: the labels that stand off the diagonal of the confident joint.
-
-    Another label is as probable as it is on average where it is the label, and more so than the label is.
-    """
-    true, values = check(truth, probabilities)
-    if true.ndim == 2:
-        return np.stack([contradicted(*_question(true, values, k)) for k in range(values.shape[1])], axis=1)
-    confident = _confident_label(true, values, np.ones(len(true)))
-    more_probable = values.max(axis=1) > values[np.arange(len(true)), true]
-    return np.asarray((confident >= 0) & (confident != true) & more_probable)
-
-
 def confident_joint(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
     """[..., K, K]: how many media of each label (row) show each label (column), estimated; single-label.
 

@@ -7,12 +7,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from trapline.catalog import as_name
 from trapline.errors import DataError
-from trapline.evaluation import UNITS, Evaluation, Mistake, compare, title
+from trapline.evaluation import UNITS, Evaluation, compare, title, write_mistakes
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import MORE_ANSWERS
-from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
+from trapline.reports.mistakes import ShownMistake, listed_beside, review_command, show_mistakes
+from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes
 from trapline.reports.tree_figure import draw_tree
 from trapline.taxonomy import Taxonomy
 
@@ -26,11 +26,17 @@ WIDE = 12
 
 
 def write_evaluation(
-    evaluation: Evaluation, path: Path, *, pictures: int, beside: dict[str, Evaluation]
+    evaluation: Evaluation,
+    path: Path,
+    *,
+    pictures: int,
+    beside: dict[str, Evaluation],
+    files: Sequence[Path | str] = (),
 ) -> Path:
     """Write the page; see `Evaluation.save_report`."""
     kind = "exclusive" if evaluation.model_info.exclusive else evaluation.task
     table = evaluation.confusion
+    listed = write_mistakes(evaluation.mistakes, evaluation.level, listed_beside(path, "mistakes"))
     return render(
         "evaluation.html.j2",
         path,
@@ -49,7 +55,9 @@ def write_evaluation(
         node_confusions=_node_confusions(evaluation),
         reliability=_reliability(evaluation),
         locations=_locations(evaluation),
-        pictures=_pictures(evaluation, pictures),
+        pictures=_pictures(evaluation, pictures, path),
+        listed=listed.name,
+        review=review_command(files, listed),
         tree=_tree(evaluation),
         answer_curve=_answer_curve(evaluation),
     )
@@ -207,8 +215,7 @@ _LINES: tuple[tuple[str, Any], ...] = (
 """A colour and a dash for each rank, from the finest."""
 
 
-def _pictures(evaluation: Evaluation, most: int) -> list[tuple[Mistake, str | None]]:
-    """Mistakes and their thumbnails, None where the photo cannot be read."""
+def _pictures(evaluation: Evaluation, most: int, page: Path) -> list[ShownMistake]:
     if most == 0 or not evaluation.mistakes:
         return []
     if evaluation.root is None:
@@ -216,7 +223,4 @@ def _pictures(evaluation: Evaluation, most: int) -> list[tuple[Mistake, str | No
             "This evaluation was read from JSON and does not know where its photos are: leave pictures out "
             "(pictures=0), or evaluate again."
         )
-    return [
-        (mistake, thumbnail(evaluation.root / as_name(mistake.file_path)))
-        for mistake in evaluation.mistakes[:most]
-    ]
+    return show_mistakes(evaluation.mistakes[:most], evaluation.root, page)

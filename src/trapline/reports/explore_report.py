@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import calendar
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from trapline.catalog import as_name
-from trapline.evaluation import RARE_LOCATIONS, RARE_MEDIA, Exploration
+from trapline.evaluation import RARE_LOCATIONS, RARE_MEDIA, UNITS, Exploration, write_mistakes
+from trapline.reports.mistakes import listed_beside, review_command, show_mistakes
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
 
 MOST_LOCATIONS = 150
@@ -18,8 +20,17 @@ FEW_FRAMES = 10
 HOURS = [f"{hour}–{hour + 1} h" for hour in range(24)]
 
 
-def write_exploration(exploration: Exploration, path: Path, *, pictures: bool) -> Path:
+MOST_DOUBTS = 24
+"""Photos of labels that a model contradicts that are shown; the table beside the page has all."""
+
+
+def write_exploration(
+    exploration: Exploration, path: Path, *, pictures: bool, files: Sequence[Path | str] = ()
+) -> Path:
     """Write the page; see `Exploration.save_report`."""
+    doubts, listed = exploration.label_errors, listed_beside(path, "label_errors")
+    if doubts is not None:
+        write_mistakes(doubts.contradicted, doubts.level, listed)
     labels = exploration.labels
     shown = [one.location for one in exploration.locations[:MOST_LOCATIONS]]
     return render(
@@ -46,6 +57,13 @@ def write_exploration(exploration: Exploration, path: Path, *, pictures: bool) -
         }
         if pictures and exploration.root is not None
         else {},
+        doubts=doubts,
+        unit=UNITS["media" if doubts is None else doubts.level],
+        doubtful=show_mistakes(doubts.contradicted[:MOST_DOUBTS], exploration.root, path)
+        if doubts is not None and pictures and exploration.root is not None
+        else [],
+        listed=listed.name,
+        review=review_command(files, listed),
         tags={one.label: _tags(one.media, one.locations) for one in labels},
     )
 

@@ -17,6 +17,7 @@ from trapline.evaluation import (
     direction,
     meaning,
     number,
+    rounded,
     span,
     title,
     with_span,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 _BLOCKS, _LEAST_BLOCK, _MARGIN = 6, 6, 0.1
 """Blocks along the longer side of what is hidden, pixels of a block at least, and what is hidden about it."""
 
-THUMBNAIL = 320
-"""The longer side of an embedded picture, pixels."""
+THUMBNAIL, LARGE = 320, 800
+"""The longer side of an embedded picture, pixels: of one to know a photo by, and of one to judge it by."""
 
 COLOURS = {
     "ink": "#101112",
@@ -44,7 +45,7 @@ COLOURS = {
 """The theme's colours as matplotlib is given them; in the page each becomes a variable that follows the
 reader's light or dark setting. Blue and orange are told apart with every common colour blindness."""
 
-_FILTERS = (describe_left_out, describe_unknown, direction, meaning, number, span, title, with_span)
+_FILTERS = (describe_left_out, describe_unknown, direction, meaning, number, rounded, span, title, with_span)
 """The words that templates share with the terminal, under their own names."""
 
 
@@ -128,22 +129,25 @@ def as_svg(figure: Figure, name: str, description: str) -> Any:
     return Markup(svg)  # noqa: S704 - matplotlib escapes the text it is given
 
 
-def thumbnail(path: Path, hidden: Sequence[Box] = (), shown: Sequence[Box] = ()) -> str | None:
+def thumbnail(
+    path: Path, hidden: Sequence[Box] = (), shown: Sequence[Box] = (), *, side: int = THUMBNAIL
+) -> str | None:
     """A picture as a `data:` address of a small JPEG; None if it cannot be read.
 
     Args:
         path: of the photo.
         hidden: parts of which nothing but large blocks of colour is to be seen,
         shown: but for these parts of them.
+        side: the longer one at most, pixels.
     """
     from PIL import Image
 
     try:
-        pixels = load(path, min_side=(THUMBNAIL // 2, THUMBNAIL // 2)).pixels
+        pixels = load(path, min_side=(side // 2, side // 2)).pixels
     except ImageError:
         return None
     image = Image.fromarray(pixels)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.thumbnail((side, side))
     whole = image.copy()
     for box in hidden:
         _hide(image, box)
