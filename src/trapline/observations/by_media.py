@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -15,17 +16,18 @@ from trapline.observations.table import Observations, kind_of_observer
 from trapline.taxonomy import Kind
 
 _COLUMNS = (
-    *("media_id", "event_id", "box", "observer", "status", "reason"),
-    *("label", "probability", "_labels", "_probabilities", "_event"),
+    *("media_id", "event_id", "box", "observer", "observed_at", "status", "reason"),
+    *("label", "count", "probability", "_labels", "_probabilities", "_event"),
 )
 
 
 @dataclass(frozen=True)
 class LabelProbability:
-    """A label and its probability; None where nobody gives one, as people do not."""
+    """A label, its probability (None where nobody gives one, as people do not), and the count, if any."""
 
     label: str
     probability: float | None
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Observation:
         answers: the labels that pass the threshold, most probable first; none where nothing passes.
         alternatives: the most probable labels of a model, whatever the threshold, and their probabilities.
         of_event: it is said of the event as a whole.
+        observed_at: when, in UTC; None where it is not known.
     """
 
     event_id: str | None
@@ -51,6 +54,7 @@ class Observation:
     answers: tuple[LabelProbability, ...]
     alternatives: tuple[Sequence[str], Sequence[float]]
     of_event: bool = False
+    observed_at: datetime | None = None
 
     @cached_property
     def ranked(self) -> tuple[LabelProbability, ...]:
@@ -58,9 +62,19 @@ class Observation:
         return tuple(map(LabelProbability, *self.alternatives)) or self.answers
 
     @property
+    def best(self) -> LabelProbability | None:
+        """The most probable label, whether it passes the threshold or not; None where nobody names any."""
+        return next(iter(self.ranked), None)
+
+    @property
     def unclassified(self) -> bool:
-        """Somebody has looked, but no label passes the threshold."""
-        return self.failure is None and not self.answers
+        """A model has looked, but no label passes the threshold."""
+        return self.failure is None and not self.answers and not self.by_human
+
+    @property
+    def untold(self) -> bool:
+        """A person has looked, and cannot tell."""
+        return self.by_human and not self.answers
 
     @property
     def by_detector(self) -> bool:
@@ -105,7 +119,7 @@ class MediaObservations:
 
     @property
     def unclassified(self) -> bool:
-        """Somebody has looked at the photo, but no label passes the threshold."""
+        """A model has looked at the photo, but no label passes the threshold."""
         return bool(self.shown) and all(what.unclassified for what in self.shown)
 
 
@@ -143,16 +157,16 @@ def _observations(table: pl.DataFrame) -> Iterator[tuple[str | None, Observation
         _probabilities=others.eval(element.field("probability")),
     )
     rows = marked.select(*_COLUMNS).iter_rows()
-    for key, group in groupby(rows, key=lambda row: row[:5]):
-        media, event, box, observer, status = key
+    for key, group in groupby(rows, key=lambda row: row[:6]):
+        media, event, box, observer, observed_at, status = key
         if observer is None:
             yield media, None
             continue
         answers = []
         for row in group:
-            *_, reason, label, probability, labels, probabilities, of_event = row
+            *_, reason, label, count, probability, labels, probabilities, of_event = row
             if label is not None:
-                answers.append(LabelProbability(label, probability))
+                answers.append(LabelProbability(label, probability, count))
         failed = status == "failed"
         yield (
             media,
@@ -165,6 +179,7 @@ def _observations(table: pl.DataFrame) -> Iterator[tuple[str | None, Observation
                 tuple(answers),
                 (labels or (), probabilities or ()),
                 of_event,
+                observed_at,
             ),
         )
 

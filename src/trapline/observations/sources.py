@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import polars as pl
 
-from trapline.catalog import EVENT_LABELS, Catalog, DetectedBoxes
+from trapline.catalog import DECISIONS, EVENT_LABELS, Catalog, DetectedBoxes, any_decision, has_decisions
 from trapline.errors import DataError, UsageError
 from trapline.metrics import labels_said
 from trapline.models import blank_column
@@ -29,9 +29,13 @@ _ALL_ALIKE: tuple[Kind, ...] = ("blank", "human", "vehicle")
 """Kinds whose only label means the whole kind, whatever it is called ("hunter")."""
 
 _KEYS = ("media_id", "event_id", "file_path")
+_DECISION_OF_EVENT = ("media_id", "event_id", "person", "decided_at")
+"""What tells apart what is decided of an event as a whole; there `media_id` is null."""
 
-_HUMAN, _HUMAN_OF_EVENT, _MODEL, _UNKNOWN, _UNKNOWN_OF_EVENT, _BELOW = range(6)
-"""Whose word stands above whose, of one media: the lower number."""
+_HUMAN, _HUMAN_OF_EVENT, _MODEL, _UNKNOWN, _UNKNOWN_OF_EVENT, _BELOW, _OVERRULED = range(7)
+"""Whose word stands above whose, of one media: the lower number; what was decided otherwise later is last."""
+
+_OF_PEOPLE = (_HUMAN, _HUMAN_OF_EVENT, _UNKNOWN, _UNKNOWN_OF_EVENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +94,19 @@ class Sources:
         if self.predicted is not None:
             names[f"model:{self.predicted.model}"] = self.classifier or ""
         if "human" in self.observers:
+            names |= {f"human:{person}": person for person in self._deciders}
             names[self._labeller] = self.labelled_by or {"human": "a person"}.get(self._labeller, "unknown")
         if "detector" in self.observers:
             names[self._detector] = self.detector or "a detector"
         return names
+
+    @cached_property
+    def _deciders(self) -> list[str]:
+        """Who decided on media of the catalog."""
+        if not has_decisions(self.catalog):
+            return []
+        people = self.catalog.table[DECISIONS].explode().struct.field("person")
+        return sorted(people.drop_nulls().unique())
 
     @property
     def _labeller(self) -> str:
@@ -173,7 +186,13 @@ class Sources:
     @cached_property
     def labels_of_people(self) -> tuple[str, ...]:
         """The labels of the catalog, where people count, sorted."""
-        return tuple(sorted(set(self._of_people["label"].drop_nulls())))
+        standing = self._of_people.filter(pl.col("_rank") != _OVERRULED)
+        return tuple(sorted(set(standing["label"].drop_nulls())))
+
+    @property
+    def unnamed_labels(self) -> bool:
+        """Some labels are of people who are not named: they came with the catalog."""
+        return self._labeller in self._of_people["observer"]
 
     @property
     def unnamed_animals(self) -> bool:
@@ -322,27 +341,70 @@ class Sources:
 
     @cached_property
     def _of_people(self) -> pl.DataFrame:
-        """Their labels of media; and of events, where none of the media is known: a row a label."""
+        """Their decisions and labels of media; and of events, where they said it of these: a row a label."""
         table = self.catalog.table if "human" in self.observers else self.catalog.table.clear()
-        parts = [table.filter(pl.col("labels").is_not_null()).select(*_KEYS, label="labels")]
+        return pl.concat([self._decided(table), self._labelled(table)])
+
+    def _labelled(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Labels of the catalog on which nobody decided."""
+        decided = direct = pl.lit(value=False)
+        if has_decisions(self.catalog):
+            decided = any_decision("stands")
+            direct = decided & ~any_decision("stands", "of_event")
+        parts = [table.filter(pl.col("labels").is_not_null() & ~direct).select(*_KEYS, label="labels")]
         if EVENT_LABELS in table.columns:
-            rest = table.filter(pl.col("labels").is_null() & pl.col(EVENT_LABELS).is_not_null())
-            rest = rest.select(*_KEYS, label=EVENT_LABELS)
+            of_event = pl.col(EVENT_LABELS).is_not_null() & ~decided.any().over("event_id")
+            rest = table.filter(pl.col("labels").is_null() & of_event).select(*_KEYS, label=EVENT_LABELS)
             events = rest.filter(pl.col("event_id").is_not_null()).unique("event_id", maintain_order=True)
             nobody = pl.lit(None, pl.String)
             parts.append(events.with_columns(media_id=nobody, file_path=nobody))
             parts.append(rest.filter(pl.col("event_id").is_null()))
         rows = pl.concat(parts).explode("label")
-        return as_rows({"observer": pl.lit(self._labeller), "status": pl.lit("ok")}, rows)
+        by = {"observer": pl.lit(self._labeller), "status": pl.lit("ok")}
+        highest = _UNKNOWN if self._labeller == "unknown" else _HUMAN
+        rank = pl.col("media_id").is_null().cast(pl.Int64) + highest
+        return as_rows(by, rows).with_columns(_rank=rank)
+
+    def _decided(self, table: pl.DataFrame) -> pl.DataFrame:
+        """What people decided, one row a label; what is said of an event as a whole once, of the event."""
+        if not has_decisions(self.catalog):
+            return as_rows({}, table.clear()).with_columns(_rank=pl.lit(0, pl.Int64))
+        each = table.select(*_KEYS, DECISIONS).explode(DECISIONS).drop_nulls(DECISIONS).unnest(DECISIONS)
+        whole = pl.col("of_event")
+        each = each.with_columns(
+            pl.when(~whole).then("media_id").alias("media_id"),
+            pl.when(~whole).then("file_path").alias("file_path"),
+        ).with_columns(pl.col("stands").any().over(*_DECISION_OF_EVENT))
+        each = pl.concat(
+            [
+                each.filter(~whole),
+                each.filter(whole).unique([*_DECISION_OF_EVENT, "label"], maintain_order=True),
+            ]
+        )
+        told = pl.col("verdict") != "cannot tell"
+        remarks = [
+            pl.when(~pl.col("sure")).then(pl.lit("not sure")),
+            pl.when("flagged").then(pl.lit("flagged")),
+            pl.col("remark"),
+        ]
+        reason = pl.concat_str(remarks, separator="; ", ignore_nulls=True)
+        rows = as_rows(
+            {
+                "observer": pl.concat_str(pl.lit("human:"), "person").fill_null(self._labeller),
+                "observed_at": pl.col("decided_at"),
+                "status": pl.when(told).then(pl.lit("ok")).otherwise(pl.lit("unclassified")),
+                "reason": pl.when(reason != "").then(reason),
+                "label": pl.when(pl.col("verdict") == "blank").then(pl.lit(BLANK)).otherwise("label"),
+            },
+            each,
+        )
+        rank = pl.when(~each["stands"]).then(_OVERRULED).otherwise(each["of_event"].cast(pl.Int64))
+        return rows.with_columns(rank.alias("_rank"))
 
     @cached_property
     def _others(self) -> pl.DataFrame:
         """What people and the detector say, with `_rank`; the detector's that stand beside a model's too."""
-        highest = _UNKNOWN if self._labeller == "unknown" else _HUMAN
-        people = self._of_people.with_columns(
-            scientific_name=self._taxa_of(self._of_people["label"]),
-            _rank=pl.col("media_id").is_null().cast(pl.Int64) + highest,
-        )
+        people = self._of_people.with_columns(scientific_name=self._taxa_of(self._of_people["label"]))
         boxes = self._of_boxes
         beside = pl.lit(value=False)
         if self.predicted is not None and self.predicted.level == "box":
@@ -359,7 +421,7 @@ class Sources:
     def _ranked_others(self) -> pl.DataFrame:
         """Of `_others` those that stand, whatever the threshold."""
         others = self._others
-        labelled = others.filter(pl.col("observer") == self._labeller)
+        labelled = others.filter(pl.col("_rank").is_in(_OF_PEOPLE))
         if self.predicted is None:
             spoken = labelled
         else:
@@ -499,9 +561,9 @@ def gather(
     if unknown or not chosen:
         raise UsageError(f"--observers are any of {', '.join(OBSERVERS)}, not '{', '.join(unknown)}'.")
     table = catalog.table
-    labelled = any(
-        table[name].null_count() < len(table) for name in ("labels", EVENT_LABELS) if name in table.columns
-    )
+    labels = [name for name in ("labels", EVENT_LABELS) if name in table.columns]
+    decided = [DECISIONS] if has_decisions(catalog) else []
+    labelled = any(table[name].null_count() < len(table) for name in (*labels, *decided))
     found_by = catalog.facts.boxes
     failed = isinstance(found_by, DetectedBoxes) and bool(found_by.failures)
     boxed = table["boxes"].null_count() < len(table) or failed
@@ -511,15 +573,13 @@ def gather(
         who = "nobody" if observers is None else f"no {' or '.join(silent)}"
         raise DataError(
             f"Of the media of {catalog.source} {who} says anything. Labels of people come with the catalog "
-            "(`trapline catalog --labels`), boxes from `trapline detect`, a model's predictions from "
-            "`trapline predict`."
+            "(`trapline catalog --labels`) or are decided (`trapline review`), boxes from `trapline detect`, "
+            "a model's predictions from `trapline predict`."
         )
     if min_conf is not None and not boxed:
         raise UsageError("--min-conf is for a detector's boxes, and no media of the catalog has any.")
     if min_conf is not None and not 0 <= min_conf <= 1:
         raise UsageError(f"The confidence must be between 0 and 1, not {min_conf}.")
-    if labelled_by is not None and not (labelled and "human" in chosen):
-        raise UsageError("--labelled-by names who gave the labels, and no labels of people are written.")
     predicted = predictions.without_skipped() if predictions is not None and "model" in chosen else None
     least = SURE if min_conf is None else min_conf
     sources = Sources(
@@ -530,6 +590,10 @@ def gather(
         min_conf=least,
         labelled_by=labelled_by,
     )
+    if labelled_by is not None and not sources.unnamed_labels:
+        raise UsageError(
+            "--labelled-by names who gave the labels, and no labels of people without a name are written."
+        )
     return replace(sources, taxonomy=_known(sources, taxonomy))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
+from trapline.errors import name_some
 from trapline.formats.writers.writing import Job
 from trapline.observations import (
     FAILED,
@@ -50,9 +51,14 @@ def _describe_people_who_label(
     labelled = [entry for entry in entries if any(what.by_human for what in entry.observations)]
     if not labelled:
         return []
-    note = f"{len(labelled)} media carry the labels of {job.labelled_by or 'people'}"
+    people = [what for entry in labelled for what in entry.observations if what.by_human]
+    observers = dict.fromkeys(what.observer for what in people)
+    names = [job.observer_names[one] if ":" in one else "people" for one in observers]
+    note = f"{len(labelled)} media carry the labels of {name_some(names)}"
     of_events = sum(any(what.of_event for what in entry.observations) for entry in labelled)
     note += f", {of_events} of them those of their events" if of_events else ""
+    untold = sum(any(what.untold for what in entry.observations) for entry in labelled)
+    note += f", {untold} cannot be told and are written as {UNCLASSIFIED}" if untold else ""
     if job.predicted is None:
         return [note]
     own = {entry.media["media_id"]: set(entry.labels) for entry in labelled}
@@ -141,8 +147,7 @@ def _describe_gaps(job: Job, observations: Observations, entries: Sequence[Media
 
 def author(job: Job, what: Observation) -> str | None:
     """Who says it: the model, the detector, or a person by name; None for people without one, or unknown."""
-    nameless = what.observer in ("human", "unknown")
-    return None if nameless else job.labelled_by if what.by_human else job.observer_names[what.observer]
+    return None if what.observer in ("human", "unknown") else job.observer_names[what.observer]
 
 
 def authors(job: Job, entries: Sequence[MediaObservations]) -> str:

@@ -152,7 +152,8 @@ def write_camtrap_dp(
     flat = sum(what.box is not None and not _box(photo, what) for photo, what in pairs)
     if flat:
         left_out.append(f"{flat} boxes without an area that six digits show")
-    unknown = sum(row["observationType"] == "unknown" for row in observations)
+    below = [row for row in observations if row.get("classificationMethod") != "human"]
+    unknown = sum(row["observationType"] == "unknown" for row in below)
     notes += describe_threshold(job, threshold, unknown, "they are observations of the type unknown")
     if package.exists:
         notes += [f"{len(rows)} rows added to {table}.csv" for table, rows in package.added.items()]
@@ -329,7 +330,14 @@ def _statement(job: Job, what: Observation, answer: LabelProbability | None) -> 
     if what.failure is not None:
         return {"observationType": "unclassified", "observationComments": f"not classified: {what.failure}"}
     method = "human" if what.by_human else None if what.observer == "unknown" else "machine"
-    stated: dict[str, str | None] = {"classificationMethod": method, "classifiedBy": author(job, what)}
+    stated: dict[str, str | None] = {
+        "classificationMethod": method,
+        "classifiedBy": author(job, what),
+        "classificationTimestamp": None if what.observed_at is None else format_instant(what.observed_at),
+    }
+    if what.untold:
+        remark = f"; {what.remark}" if what.remark else ""
+        return stated | {"observationType": "unknown", "observationComments": f"cannot be told{remark}"}
     if answer is None:
         top = what.ranked[0]
         comment = f"below the threshold; most probable: {top.label} ({round_probability(top.probability)})"
@@ -338,6 +346,7 @@ def _statement(job: Job, what: Observation, answer: LabelProbability | None) -> 
     return stated | {
         "observationType": _TYPE_OF_KIND[job.kind(answer.label)],
         "scientificName": job.scientific_name(answer.label),
+        "count": None if answer.count is None else str(answer.count),
         "classificationProbability": probability,
         "observationTags": f"label:{answer.label}",
         "observationComments": what.remark,

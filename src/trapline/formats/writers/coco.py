@@ -35,7 +35,7 @@ def write_coco(job: Job, *, threshold: float | None = None) -> Written:
     read has neither, and predictions of boxes lose their box there. Predictions of events are marked as
     `sequence_level_annotation`. A failed photo is `corrupt` and has no annotation; one where no label passes
     has none either. A person's answer has no `score`, and `observer` says whose an answer is that is not the
-    model's.
+    model's; `count` stands where somebody counted, `observed_at` where it is known when a person decided.
 
     Args:
         job: what is to be written.
@@ -146,8 +146,10 @@ def _annotations(
                 "image_id": media,
                 "category_id": ids[answer.label],
                 **({} if what.by_human else {"score": round_probability(answer.probability)}),
+                **({} if answer.count is None else {"count": answer.count}),
                 "sequence_level_annotation": what.of_event,
                 **({} if what.observer == model else {"observer": what.observer}),
+                **({} if what.observed_at is None else {"observed_at": what.observed_at.isoformat()}),
             }
             size = sizes.get(media)
             if what.box is not None and size is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from trapline.catalog import Catalog, DetectedBoxes
 from trapline.errors import DataError
 from trapline.formats.writers.answers import (
+    author,
     describe_certain,
     describe_spread,
     describe_threshold,
@@ -64,7 +65,7 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
     limit = job.limit(threshold)
     images = [_image(job, entry, number, ids, limit) for entry in entries]
     people = [what for entry in entries for what in entry.shown if what.by_human]
-    named = [what for what in people if job.kind(what.answers[0].label) != "blank"]
+    named = [what for what in people if what.answers and job.kind(what.answers[0].label) != "blank"]
     document: dict[str, Any] = {
         "info": _info(job, entries),
         "detection_categories": categories,
@@ -94,8 +95,8 @@ def write_megadetector(job: Job, *, threshold: float | None = None) -> Written:
 def _info(job: Job, entries: Sequence[MediaObservations]) -> dict[str, Any]:
     info = {"format_version": FORMAT_VERSION, "detector": job.detector or "unknown"}
     who = [job.classifier] if job.classifier else []
-    if any(what.by_human for entry in entries for what in entry.observations):
-        who.append(job.labelled_by or "people")
+    people = [what for entry in entries for what in entry.observations if what.by_human]
+    who += dict.fromkeys(author(job, what) or "people" for what in people)
     model = {} if job.predicted is None else {"trapline": job.predicted.facts.as_json()}
     return (
         info
@@ -177,15 +178,14 @@ def _full_frame(
 ) -> list[dict[str, Any]]:
     if what.answers and job.kind(what.answers[0].label) == "blank":
         return []
-    top: LabelProbability = next(
-        (answer for answer in what.answers or what.ranked if job.kind(answer.label) != "blank"),
-        what.ranked[0],
-    )
-    category = _CATEGORY_OF_KIND.get(job.kind(top.label), UNKNOWN) if what.answers else UNKNOWN
+    shown = (answer for answer in what.answers or what.ranked if job.kind(answer.label) != "blank")
+    top: LabelProbability | None = next(shown, what.best)
+    named = top is not None and what.answers
+    category = _CATEGORY_OF_KIND.get(job.kind(top.label), UNKNOWN) if top and named else UNKNOWN
     classifications = _classifications(what, ids, limit)
     detection = {
         "category": number[category],
-        "conf": round_probability(top.probability),
+        "conf": round_probability(None if top is None else top.probability),
         "bbox": [0, 0, 1, 1],
     }
     return [detection | ({"classifications": classifications} if classifications else {})]

@@ -164,13 +164,13 @@ def _rank(job: Job, what: Observation) -> dict[str, list[Any]]:
 def _answer(job: Job, what: Observation) -> dict[str, Any]:
     return {
         "class": speciesnet_label(job, what.answers[0].label) if what.answers else NO_RESULT,
-        "score": round_probability(what.ranked[0].probability),
+        "score": 0.0 if what.best is None else round_probability(what.best.probability),
         "source": "detector" if what.by_detector else "human" if what.by_human else "classifier",
     }
 
 
 def _certainty(what: Observation) -> tuple[bool, bool, float]:
-    return bool(what.answers), not what.by_detector, what.ranked[0].probability or 1.0
+    return bool(what.answers), not what.by_detector, (what.best and what.best.probability) or 1.0
 
 
 def _detection(box: dict[str, Any]) -> dict[str, Any] | None:

@@ -52,7 +52,8 @@ def _save_predictions(job: Job, *beside: str) -> Written:
 
 def _save_observations(job: Job, threshold: float | None) -> Written:
     observations = job.observe(threshold)
-    unclassified = observations.table.filter(pl.col("status") == "unclassified").height
+    model = pl.col("observer").str.starts_with("model")
+    unclassified = observations.table.filter(model & (pl.col("status") == "unclassified")).height
     notes = observe_media(job, threshold)[1] + describe_spread(job)
     notes += describe_threshold(job, threshold, unclassified, "their status is unclassified")
     if job.output.suffix.lower() == ".parquet":

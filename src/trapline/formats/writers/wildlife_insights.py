@@ -136,9 +136,9 @@ def write_wildlife_insights(
 ) -> Written:
     """Wildlife Insights batch upload: projects.csv, cameras.csv, deployments.csv, images.csv.
 
-    `number_of_objects` is 1 of an answer about a box, 0 of a blank, empty without an answer; of an answer
-    about a photo it is the number of the detector's sure boxes of that kind, where nothing else of the kind
-    is in the photo, and at least 1.
+    `number_of_objects` is what a person counted in the photo; else 1 of an answer about a box, 0 of a blank,
+    empty without an answer; of an answer about a photo it is the number of the detector's sure boxes of that
+    kind, where nothing else of the kind is in the photo, and at least 1.
 
     Args:
         job: what is to be written; needs a taxonomy.
@@ -302,6 +302,8 @@ def _identify(job: Job, what: Observation | None, answer: LabelProbability | Non
     if answer is None:
         names = [no_result] * 4
     remark = "nobody has looked at it" if what is None else what.failure
+    if what is not None and what.by_human:
+        remark = "; ".join([*["cannot be told"] * what.untold, *filter(None, [what.remark])])
     if answer is not None and answer.probability is not None:
         remark = f"probability {round_probability(answer.probability):.5f}"
     return {
@@ -310,7 +312,7 @@ def _identify(job: Job, what: Observation | None, answer: LabelProbability | Non
         **dict(zip(("class", "order", "family", "genus"), names, strict=True)),
         "species": species if answer is not None else no_result,
         "common_name": common.capitalize() if answer is not None else no_result,
-        "uncertainty": remark,
+        "uncertainty": remark or None,
     }
 
 
@@ -320,6 +322,8 @@ def _count_objects(
     """How many objects an answer is about, as far as it is known; see `write_wildlife_insights`."""
     if answer is None or what is None:
         return None
+    if answer.count is not None and not what.of_event:
+        return str(answer.count)
     kind = job.kind(answer.label)
     if kind == "blank":
         return "0"
