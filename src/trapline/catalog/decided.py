@@ -52,5 +52,12 @@ def without_held(catalog: Catalog) -> tuple[Catalog, int]:
     """
     if not has_decisions(catalog):
         return catalog, 0
-    held = catalog.table.select(any_decision("held").any().over(event_key())).to_series()
+    held = is_held(catalog.table)
     return catalog.filter(~pl.lit(held)), int(held.sum())
+
+
+def is_held(table: pl.DataFrame) -> pl.Series:
+    """One boolean a media of a catalog's table: whether an audit keeps its event."""
+    if table.schema.get(DECISIONS) != pl.List(DECISION):
+        return pl.repeat(value=False, n=table.height, eager=True)
+    return table.select(any_decision("held").any().over(event_key())).to_series()

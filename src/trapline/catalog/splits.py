@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trapline.catalog.decided import is_held
 from trapline.catalog.facts import PartCounts, SplitMethod, SplitRecord
 from trapline.catalog.grouping import assign_groups, connected
 from trapline.catalog.leaks import find_leaks
@@ -61,9 +62,10 @@ def training_fingerprint(catalog: Catalog) -> str:
 
 
 def _labelled(catalog: Catalog) -> pl.DataFrame:
-    """The media of which something is known, by themselves or by their event, and that in `labels`."""
+    """The media of which something is known, by themselves or by their event, and that in `labels`; without
+    those that an audit keeps."""
     table = catalog.table.with_columns(known_labels(catalog.table).alias("labels"))
-    return table.filter(pl.col("labels").is_not_null())
+    return table.filter(pl.col("labels").is_not_null() & ~pl.lit(is_held(table)))
 
 
 def one_location(catalog: Catalog) -> str | None:
@@ -198,6 +200,7 @@ def _spread(catalog: Catalog, of_labelled: npt.NDArray[np.int64]) -> npt.NDArray
     """The parts of the labelled media at their places among all media; −1 for the others."""
     parts = np.full(len(catalog), -1, np.int64)
     labelled = catalog.table.select(known_labels(catalog.table).is_not_null()).to_series()
+    labelled &= ~is_held(catalog.table)
     parts[labelled.to_numpy()] = of_labelled
     return parts
 
@@ -290,8 +293,9 @@ def published_parts(catalog: Catalog, column: str) -> list[str | None]:
 def with_record(
     catalog: Catalog, parts: Sequence[str | None], how: SplitMethod, check_files: bool
 ) -> Catalog:
-    """The catalog with these parts, and the record of them."""
-    table = catalog.table.with_columns(pl.Series("split", parts, pl.String))
+    """The catalog with these parts, those that an audit keeps in none, and the record of them."""
+    free = ~pl.lit(is_held(catalog.table))
+    table = catalog.table.with_columns(pl.when(free).then(pl.Series("split", parts, pl.String)))
     done = replace(catalog, table=table)
     described = describe_parts(done)
     every = done.table.select(known_labels(done.table).explode().drop_nulls().unique()).to_series().to_list()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from trapline.catalog import Catalog, Groups
+from trapline.catalog import Catalog, Groups, without_held
 from trapline.errors import DataError, UsageError
 from trapline.metrics import bootstrap_all, encode_truth, measure
 from trapline.models.calibrated import apply_calibration, blank_column, fit_calibration
@@ -78,8 +78,9 @@ def recalibrate(
         )
     has_split = catalog.table["split"].null_count() < len(catalog)
     part = part or ("validation" if has_split else None)
-    chosen = catalog if part is None else catalog.part(part)
+    chosen, held = without_held(catalog if part is None else catalog.part(part))
     media, left_out = judgeable(chosen, model.card)
+    left_out |= {"held for an audit": held} if held else {}
     rows, logits = _logits(model, media)
     if len(rows) < len(media):
         left_out |= {"unreadable": len(media) - len(rows)}

@@ -15,6 +15,7 @@ from trapline.catalog import (
     Catalog,
     any_decision,
     event_key,
+    is_held,
     same_photos,
 )
 from trapline.errors import DataError
@@ -48,8 +49,9 @@ def with_decisions(
     column keeps them. Media without an event take that in which they were decided; where the events of the
     catalog cut one in two, what is decided of it as a whole is left out.
 
-    To teach, give the catalog as it is to `trapline.training`: media that are `held` are left out there, and
-    of an event decided as a whole those media learn its label in which a box is sure.
+    To teach, give the catalog as it is to `trapline.training`: media that are `held` are left out there (they
+    are in no part of the split either), and an event decided as a whole teaches its label by the media in
+    which a box is sure (`trapline.training.decided`).
 
     Args:
         catalog: the media.
@@ -68,6 +70,7 @@ def with_decisions(
     before = catalog.table.with_columns(_events(catalog.table, placed))
     table = before.with_columns(_labels(before, placed), *_event_labels(before, placed))
     table = table.with_columns(_column(before, table, placed))
+    table = table.with_columns(pl.when(~pl.lit(is_held(table))).then("split").alias("split"))
     absent = current.join(owners, on=list(_MEDIA), how="anti", nulls_equal=True, maintain_order="left")
     note = _describe(before, table, placed, absent, log)
     return catalog.with_table(table, replace(catalog.facts, notes=(*catalog.facts.notes, note)))

@@ -33,6 +33,7 @@ from trapline.models import Calibration, label_flaw
 from trapline.recipes import LabelRecipe, Recipe
 from trapline.taxonomy import BLANK
 from trapline.training.arrays import Rows, Singles
+from trapline.training.decided import teachable
 from trapline.training.targets import prior_shift, target_matrix
 
 _FOR_TRAIN = "`trapline split --by location`, or of one location `--by event`, puts rare labels into train"
@@ -157,6 +158,7 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
     if needs_split:
         catalog.part("train")
         catalog.part("validation")
+    catalog, undecided = teachable(catalog, frames=recipe.learn_from == "media")
     whole, every_label = len(catalog), catalog.labels
     if recipe.sample is not None:
         catalog = sample_catalog(catalog, recipe.sample.share, recipe.sample.seed)
@@ -183,7 +185,7 @@ def select_media(catalog: Catalog, recipe: Recipe, *, needs_split: bool = True) 
             f"{', '.join(every_label)}."
         )
     labelled, unwanted = _leave_out(labelled, recipe.leave_out)
-    left_out |= unwanted
+    left_out |= unwanted | undecided
     labels = tuple(labelled.labels)
     _check_labels(labels)
     part = labelled.table["split"]
