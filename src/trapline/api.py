@@ -2031,7 +2031,15 @@ def review(
         DataError: there are no photos, or the predictions are not of them.
         TraplineError: the address cannot be had.
     """
-    from trapline.review import Desk, MemoryLog, PictureStore, new_token, open_project, serve_review
+    from trapline.review import (
+        DecisionLog,
+        Desk,
+        DeskOptions,
+        PictureStore,
+        new_token,
+        open_project,
+        serve_review,
+    )
 
     path = Path(output)
     project = open_project(
@@ -2043,8 +2051,9 @@ def review(
     for sentence in project.notes:
         say(sentence)
     pictures = PictureStore(path.with_suffix(".review") / "pictures")
-    desk = Desk(project, MemoryLog(), pictures, blur=blur_people)
-    serve_review(desk, host, port, token or new_token(), started)
+    with DecisionLog.open(path, create=True) as log:
+        desk = Desk(project, log, pictures, DeskOptions(blur=blur_people))
+        serve_review(desk, host, port, token or new_token(), started)
 
 
 # ---- from elsewhere

@@ -5,6 +5,7 @@ from .decision import Sighting as Sighting
 from .decision import Suggestion as Suggestion
 from .decision import Verdict as Verdict
 from .desk import Desk as Desk
+from .desk import DeskOptions as DeskOptions
 from .labels import DRAWN as DRAWN
 from .labels import only_decided as only_decided
 from .labels import with_decisions as with_decisions
@@ -13,7 +14,6 @@ from .log import DecisionLog as DecisionLog
 from .log import Draw as Draw
 from .log import PastDecision as PastDecision
 from .log import TeachingPoint as TeachingPoint
-from .memory import MemoryLog as MemoryLog
 from .pictures import PictureStore as PictureStore
 from .project import Project as Project
 from .project import open_project as open_project

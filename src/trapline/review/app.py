@@ -72,10 +72,10 @@ def _add_asking(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/api/history")
     def history(
-        person: str, before: str | None = None, count: Annotated[int, Query(ge=1, le=500)] = 50
+        person: str | None = None, before: str | None = None, count: Annotated[int, Query(ge=1, le=500)] = 50
     ) -> Any:
         """What a person decided, the last first."""
-        return {"decisions": desk.history(as_person(person), before, count)}
+        return {"decisions": desk.history(None if not person else as_person(person), before, count)}
 
     @app.get("/api/disagreements")
     def disagreements() -> Any:
@@ -116,15 +116,13 @@ def _add_deciding(app: FastAPI, desk: Desk) -> None:
 
     @app.post("/api/take_back")
     def take_back(form: TakeBackForm) -> Any:
-        """Undo, and undo the undoing."""
-        desk.take_back(form.decision_id, form.person)
-        return {"ok": True}
+        """Undo."""
+        return {"ok": True, "changed": desk.take_back(form.decision_id, form.person)}
 
     @app.post("/api/label")
     def label(form: LabelForm) -> Any:
         """A label that there is not yet."""
-        made = desk.project.names.add(form.label, common=form.common, scientific=form.scientific)
-        return {"ok": True, "label": made.label}
+        return {"ok": True, "label": desk.label_document(desk.add_label(form))}
 
     @app.post("/api/train")
     def train() -> JSONResponse:

@@ -18,18 +18,38 @@ from trapline.errors import UsageError
 from trapline.images import is_video
 from trapline.observations import SURE, category_name, kind_of
 from trapline.review.decision import DecidedMedia, Decision, Sighting, Suggestion
-from trapline.review.memory import MemoryLog
+from trapline.review.ledger import Ledger
+from trapline.review.log import DecisionLog, PastDecision
 from trapline.review.names import NamedLabel, as_label, as_shown
 from trapline.review.pictures import Picture, PictureSize, PictureStore
 from trapline.review.project import Project
-from trapline.review.requests import DecideForm, NextForm
+from trapline.review.queues import Queues
+from trapline.review.requests import DecideForm, LabelForm, NextForm
 from trapline.taxonomy import BLANK
 
 _MOST_ASKS = 20_000
 """Asks that are remembered: an answer to an older one is kept without what was filled in."""
 
-_LENT_SECONDS = 600.0
-_RATE_MINUTES = 30
+_LABELS = "labels"
+"""The fact of the log that holds labels which people added."""
+
+_RATE_MINUTES, _RATE_OF, _RATE_LEAST = 30, 60, 5
+"""Of the last half hour the last sixty decisions, where there are five."""
+
+
+@dataclass(frozen=True)
+class DeskOptions:
+    """How a review is gone about.
+
+    Attributes:
+        stream: what is asked next unless the page says otherwise; None for what fits.
+        blur: make people in the pictures unrecognisable.
+        seed: of what is drawn.
+    """
+
+    stream: str | None = None
+    blur: bool = False
+    seed: int = 42
 
 
 @dataclass(frozen=True)
@@ -52,39 +72,48 @@ class Ask:
 
 
 class Desk:
-    """One review, and all who work on it.
+    """One review, and all who work on it; to be used by many threads.
 
     Args:
         project: what is reviewed.
         log: where decisions are kept.
         pictures: of the photos.
-        blur: make people in the pictures unrecognisable.
+        options: how it is gone about.
     """
 
     def __init__(
-        self, project: Project, log: MemoryLog, pictures: PictureStore, *, blur: bool = False
+        self, project: Project, log: DecisionLog, pictures: PictureStore, options: DeskOptions | None = None
     ) -> None:
-        self.project, self.log, self.pictures, self.blur = project, log, pictures, blur
+        self.project, self.log, self.pictures = project, log, pictures
+        self.options = options or DeskOptions()
+        for label in log.facts().get(_LABELS, ()):
+            project.names.add(**label)
+        self._ledger = Ledger(project.catalog, project.events, log)
+        for label in list(self._ledger.counts):
+            project.names.add(label)
+        self._queues = Queues(project, self._ledger, self.options.seed)
         self._lock = threading.RLock()
         self._asks: OrderedDict[str, Ask] = OrderedDict()
-        self._decided = np.zeros(len(project.events), bool)
-        self._order = np.argsort(project.events.times(project.catalog), kind="stable")
+        self._numbers: dict[str, int] = {}
+        self.stream = self.options.stream or self._queues.usual()
 
     # ---- what is shown
 
     def next(self, form: NextForm) -> list[dict[str, Any]]:
-        """The next events for a person; they are lent, so that nobody else gets them for a while."""
-        person = as_person(form.person)
+        """The next events for a person; they are lent, so that nobody else gets them for a while.
+
+        Raises:
+            UsageError: there is no such stream, or it has nothing to go by yet.
+        """
+        person, keys = as_person(form.person), self.project.events.keys
         with self._lock:
-            shut = set(form.holding) | self.log.lent(person)
-            chosen = []
-            for index in self._order:
-                if not self._decided[index] and self.project.events.keys[index] not in shut:
-                    chosen.append(int(index))
-                if len(chosen) == form.count:
-                    break
-            self.log.lend([self.project.events.keys[index] for index in chosen], person, _LENT_SECONDS)
-            asks = [self._asked(index, form.stream or "all") for index in chosen]
+            self._ledger.catch_up()
+            shut = np.zeros(len(keys), bool)
+            shut[self.project.events.indices([*form.holding, *self.log.lent(to_others_than=person)])] = True
+            stream = form.stream or self.stream
+            chosen = self._queues.next(stream, form.count, shut)
+            lent = set(self.log.lend([keys[index] for index, _ in chosen], person))
+            asks = [self._asked(index, stream, group) for index, group in chosen if keys[index] in lent]
         return [self.describe(ask, person) for ask in asks]
 
     def look_up(self, event: str, person: str | None) -> dict[str, Any]:
@@ -105,9 +134,8 @@ class Desk:
         project, key = self.project, self.project.events.keys[ask.event]
         rows = project.events.rows_of(ask.event)
         first = project.catalog.table.row(rows[0], named=True)
-        decisions = self.log.of_event(key)
-        before = next((one for one in reversed(decisions) if one.person == person), None)
-        others = [one for one in decisions if one.person != person] if with_others else []
+        decisions = self._counting(key) if ask.event in self._ledger.words else []
+        own = [one for one in decisions if one["person"] == person]
         return {
             "ask": ask.ask,
             "event": key,
@@ -120,9 +148,33 @@ class Desk:
                 {"label": label, "probability": probability}
                 for label, probability in project.suggestions.likely(ask.event)
             ],
-            "before": None if before is None else self.decision_document(before),
-            "others": [self.decision_document(one) for one in others],
+            "before": own[-1] if own else None,
+            "others": [one for one in decisions if one["person"] != person] if with_others else [],
         }
+
+    def _counting(self, key: str) -> list[dict[str, Any]]:
+        """The decisions that count of an event, as the page has them, in the order of deciding."""
+        decided = self.log.current([key])
+        documents = []
+        for (number,), rows in decided.group_by("number", maintain_order=True):
+            first = rows.row(0, named=True)
+            index = self.project.events.index(key)
+            documents.append(
+                {name: first[name] for name in ("decision_id", "event", "person", "verdict", "labels")}
+                | {name: first[name] for name in ("sure", "flagged", "remark", "stream")}
+                | {
+                    "decided_at": first["decided_at"].isoformat(),
+                    "frames": None if first["of_event"] else self._indices(index, rows["media_id"].to_list()),
+                    "number": number,
+                }
+            )
+        return documents
+
+    def _indices(self, event: int, media: Sequence[str]) -> list[int]:
+        """Which frames of an event some media are."""
+        rows = self.project.events.rows_of(event)
+        names = [self.project.catalog.table["media_id"][row] for row in rows]
+        return [index for index, name in enumerate(names) if name in media]
 
     def _frame(self, index: int, row: int) -> dict[str, Any]:
         media = self.project.catalog.table.row(row, named=True)
@@ -167,7 +219,9 @@ class Desk:
         table = self.project.catalog.table
         if not 0 <= row < len(table):
             raise UsageError(f"There is no photo {row}; there are {len(table)}.")
-        people = [box for box in table["boxes"][row] or () if kind_of(box) == "human"] if self.blur else []
+        people = (
+            [box for box in table["boxes"][row] or () if kind_of(box) == "human"] if self.options.blur else []
+        )
         return self.pictures.picture(self.project.catalog.path(table["file_path"][row]), size, people)
 
     # ---- what is decided
@@ -187,9 +241,9 @@ class Desk:
             event = self.project.events.keys[self._asks[other].event]
             own = uuid.uuid5(uuid.NAMESPACE_OID, f"{form.decision_id} {event}").hex
             decisions.append(self._decision(form, own, event, other))
-        for decision in decisions:
-            self.log.add(decision)
-            self._decided[self.project.events.index(decision.event)] = True
+        self.log.add_all(decisions)
+        with self._lock:
+            self._ledger.catch_up()
         return decisions[0]
 
     def _decision(self, form: DecideForm, decision_id: str, event: str, ask: str | None) -> Decision:
@@ -202,7 +256,7 @@ class Desk:
         return Decision(
             decision_id=decision_id,
             person=as_person(form.person),
-            decided_at=datetime.now(UTC),
+            decided_at=self.log.now(),
             event=event,
             media=tuple(self._media(row) for row in chosen),
             of_event=whole,
@@ -244,21 +298,27 @@ class Desk:
             return DecidedMedia(media["media_id"], media["file_path"], None, None)
         return DecidedMedia(media["media_id"], media["file_path"], size, digest)
 
-    def take_back(self, decision_id: str, person: str) -> None:
-        """Undo; said of what is taken back already it holds again."""
-        self.log.take_back(decision_id, as_person(person))
+    def take_back(self, decision_id: str, person: str) -> bool:
+        """Undo; whether that changed anything.
+
+        Raises:
+            UsageError: there is no such decision, or it is another's.
+        """
+        changed = self.log.take_back(decision_id, as_person(person))
+        with self._lock:
+            self._ledger.catch_up()
+        return changed
 
     def decision_document(self, decision: Decision) -> dict[str, Any]:
         """A decision as the page has it."""
-        rows = self.project.events.rows_of(self.project.events.index(decision.event))
-        names = [self.project.catalog.table["media_id"][row] for row in rows]
-        frames = [names.index(one.media_id) for one in decision.media if one.media_id in names]
+        known = self.project.events.indices([decision.event])
+        frames = [self._indices(index, [one.media_id for one in decision.media]) for index in known]
         return {
             "decision_id": decision.decision_id,
             "event": decision.event,
             "person": decision.person,
             "decided_at": decision.decided_at.isoformat(),
-            "frames": None if decision.of_event else frames,
+            "frames": None if decision.of_event or not frames else frames[0],
             "verdict": decision.verdict,
             "labels": [{"label": one.label, "count": one.count} for one in decision.labels],
             "sure": decision.sure,
@@ -271,42 +331,45 @@ class Desk:
 
     def state(self, person: str | None) -> dict[str, Any]:
         """All that the page shows beside the photos."""
-        current = self.log.current()
-        mine = [one for one in current if one.person == person]
-        decided, wanted = int(self._decided.sum()), int(self.project.wanted.sum())
-        rate = _rate(mine)
-        counts = Counter(name for one in current for name in one.names)
+        with self._lock:
+            self._ledger.catch_up()
+            streams = self._queues.describe()
+        wanted = self.project.wanted
+        left = next(one["left"] for one in streams if one["name"] == self.stream)
+        people = dict(self.log.people().select("person", "decisions").iter_rows())
+        rate = None if person is None else self._rate(person)
         return {
             "name": self.project.name,
             "person": person,
             "version": __version__,
-            "streams": [
-                {
-                    "name": "all",
-                    "title": "All, in order",
-                    "why": "Every event, in order of time.",
-                    "available": True,
-                    "left": wanted - decided,
-                }
-            ],
-            "stream": "all",
-            "labels": [self.label_document(one, counts) for one in self.project.names],
+            "streams": streams,
+            "stream": self.stream,
+            "labels": [self.label_document(one) for one in self.project.names],
             "progress": {
-                "events": wanted,
-                "decided": decided,
-                "mine": len(mine),
-                "asked_left": wanted - decided,
+                "events": int(wanted.sum()),
+                "decided": int((wanted & self._ledger.decided).sum()),
+                "mine": people.get(person, 0),
+                "asked_left": left,
                 "rate_per_hour": rate,
-                "seconds_left": None if not rate else (wanted - decided) / rate * 3600,
+                "seconds_left": None if not rate else left / rate * 3600,
             },
             "estimate": None,
             "teaching": {"state": "off", "round": 0, "message": "", "curve": []},
             "disagreements": 0,
-            "blur": self.blur,
+            "blur": self.options.blur,
             "notes": self.project.notes,
         }
 
-    def label_document(self, label: NamedLabel, counts: Counter[str]) -> dict[str, Any]:
+    def _rate(self, person: str) -> float | None:
+        """Decisions an hour in the last half hour; None before there are a few."""
+        since = datetime.now(UTC) - timedelta(minutes=_RATE_MINUTES)
+        past = self.log.history(person, count=_RATE_OF)
+        times = [one.decision.decided_at for one in past if one.decision.decided_at >= since]
+        if len(times) < _RATE_LEAST:
+            return None
+        return (len(times) - 1) / max((max(times) - min(times)).total_seconds(), 1.0) * 3600
+
+    def label_document(self, label: NamedLabel) -> dict[str, Any]:
         """A label as the page has it."""
         return {
             "label": label.label,
@@ -314,27 +377,46 @@ class Desk:
             "scientific": label.scientific,
             "kind": label.kind,
             "key": None,
-            "count": counts[label.label],
+            "count": self._ledger.counts[label.label],
         }
 
     def taxa(self, letters: str, event: str | None) -> list[dict[str, Any]]:
         """The labels that a few letters may mean, the most probable of an event first."""
         likely: list[str] = []
-        counts = Counter(name for one in self.log.current() for name in one.names)
         if event is not None:
             likely = [label for label, _ in self.project.suggestions.likely(self.project.events.index(event))]
-        likely += [label for label, _ in counts.most_common() if label not in likely]
-        return [self.label_document(one, counts) for one in self.project.names.like(letters, likely)]
+        likely += [label for label, _ in self._ledger.counts.most_common() if label not in likely]
+        return [self.label_document(one) for one in self.project.names.like(letters, likely)]
 
-    def history(self, person: str, before: str | None, count: int) -> list[dict[str, Any]]:
-        """What a person decided, the last first."""
-        own = [one for one in self.log.rows.values() if one.person == person][::-1]
-        ids = [one.decision_id for one in own]
-        start = ids.index(before) + 1 if before in ids else 0
-        return [
-            self.decision_document(one) | {"taken_back": one.decision_id in self.log.taken}
-            for one in own[start : start + count]
-        ]
+    def add_label(self, form: LabelForm) -> NamedLabel:
+        """A label that there is not yet; it is kept with the decisions."""
+        with self._lock:
+            made = self.project.names.add(form.label, common=form.common, scientific=form.scientific)
+            kept = self.log.facts().get(_LABELS, [])
+            if made.label not in [one["name"] for one in kept]:
+                added = {"name": made.label, "common": made.common, "scientific": made.scientific}
+                self.log.keep_fact(_LABELS, [*kept, added])
+        return made
+
+    def history(self, person: str | None, before: str | None, count: int) -> list[dict[str, Any]]:
+        """What a person, or everybody, decided, the last first.
+
+        Args:
+            person: None for everybody.
+            before: the id of a decision that was told last; None for the latest.
+            count: at most so many.
+
+        Raises:
+            UsageError: that decision was never told here.
+        """
+        if before is not None and before not in self._numbers:
+            raise UsageError(f"There is no decision {before[:100]} in this history. Begin it anew.")
+        past = self.log.history(person, before=self._numbers.get(before or ""), count=count)
+        self._numbers |= {one.decision.decision_id: one.number for one in past}
+        return [self._past(one) for one in past]
+
+    def _past(self, one: PastDecision) -> dict[str, Any]:
+        return self.decision_document(one.decision) | {"number": one.number, "taken_back": one.taken_back}
 
 
 def as_person(name: str) -> str:
@@ -351,12 +433,3 @@ def _frames(frames: Sequence[int], count: int) -> list[int]:
     if wrong:
         raise UsageError(f"The event has {count} frames, from 0; there is no frame {wrong[0]}.")
     return sorted(set(frames))
-
-
-def _rate(decisions: Sequence[Decision]) -> float | None:
-    """Decisions an hour in the last half hour; None before there are a few."""
-    since = datetime.now(UTC) - timedelta(minutes=_RATE_MINUTES)
-    times = sorted(one.decided_at for one in decisions if one.decided_at >= since)
-    if len(times) < 5:
-        return None
-    return (len(times) - 1) / max((times[-1] - times[0]).total_seconds(), 1.0) * 3600

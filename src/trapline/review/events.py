@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,7 +76,7 @@ class Events:
         except KeyError:
             raise DataError(f"There is no event {key[:200]!r} in this review.") from None
 
-    def indices(self, keys: list[str]) -> list[int]:
+    def indices(self, keys: Iterable[str]) -> list[int]:
         """Which events these are; what is none of these is left out."""
         return [self._indices[key] for key in keys if key in self._indices]
 

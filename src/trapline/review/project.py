@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from trapline.catalog import Catalog, assign_events
 from trapline.errors import DataError
+from trapline.observations import kind_of_observer
 from trapline.review.events import Events
 from trapline.review.names import LabelNames
 from trapline.review.suggestions import Suggestions, suggest
@@ -35,6 +36,7 @@ class Project:
         suggestions: what is filled in; a model that learns replaces them.
         names: the labels to choose from.
         wanted: [E], which events are reviewed.
+        known: event → the labels that people gave it before.
         notes: sentences that people should read at the start.
     """
 
@@ -44,6 +46,7 @@ class Project:
     suggestions: Suggestions
     names: LabelNames
     wanted: npt.NDArray[np.bool_]
+    known: dict[int, tuple[str, ...]]
     notes: list[str] = field(default_factory=list)
 
 
@@ -80,10 +83,16 @@ def open_project(
         )
     events = Events.of(catalog)
     suggestions = suggest(catalog, events, predictions, taxonomy)
-    known = {label for answer in suggestions.answers if answer for label in answer.labels}
-    names = LabelNames([*labels, *catalog.labels, *suggestions.labels, *sorted(known)], taxonomy)
+    answered = {index: answer for index, answer in enumerate(suggestions.answers) if answer is not None}
+    told = {label for answer in answered.values() for label in answer.labels}
+    names = LabelNames([*labels, *catalog.labels, *suggestions.labels, *sorted(told)], taxonomy)
     wanted = np.ones(len(events), bool) if only is None else select(catalog, events, only)
-    return Project(catalog.source, catalog, events, suggestions, names, wanted, notes)
+    known = {
+        index: answer.labels
+        for index, answer in answered.items()
+        if kind_of_observer(answer.observer) == "human"
+    }
+    return Project(catalog.source, catalog, events, suggestions, names, wanted, known, notes)
 
 
 def select(catalog: Catalog, events: Events, only: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -1,0 +1,161 @@
+"""Which events each stream asks for next: chosen some at a time, so that the next is there at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.errors import UsageError
+from trapline.observations import SURE
+from trapline.review.ledger import Ledger
+from trapline.review.project import Project
+from trapline.review.situation import DECIDED_OTHERWISE, NOT_DECIDED, Situation
+from trapline.review.streams import STREAMS
+
+Flags = npt.NDArray[np.bool_]
+Next = list[tuple[int, int | None]]
+"""Events, and of which group each is; None where a stream has no groups."""
+
+AT_ONCE = 100
+"""Events that a stream chooses before it looks again at what is decided."""
+
+
+@dataclass
+class _Queue:
+    """What a stream has chosen, and by which answers and embeddings."""
+
+    basis: tuple[int, int]
+    waiting: Next = field(default_factory=list)
+
+
+class Queues:
+    """The streams of one review.
+
+    Args:
+        project: what is reviewed.
+        ledger: what is decided.
+        seed: of what is drawn.
+    """
+
+    def __init__(self, project: Project, ledger: Ledger, seed: int) -> None:
+        self._project, self._ledger = project, ledger
+        self._random = np.random.default_rng(seed)
+        self._queues: dict[str, _Queue] = {}
+        self.embeddings: npt.NDArray[np.float32] | None = None
+        table = project.catalog.table
+        self._times = project.events.times(project.catalog)
+        locations = table["location_id"].cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
+        self._locations = locations.to_numpy()[project.events.first_rows]
+        self._boxed = _boxed(project)
+
+    def usual(self) -> str:
+        """The stream for who names none."""
+        return "table" if self._project.suggestions.probabilities is not None else "all"
+
+    def situation(self, shut: Flags) -> Situation:
+        """The events as the streams see them; those that are `shut` [E] may not be asked for now."""
+        suggestions = self._project.suggestions
+        labels = list(suggestions.labels)
+        labels += sorted(label for label in self._labels() if label not in suggestions.labels)
+        column = {label: index for index, label in enumerate(labels)}
+        probabilities = _widened(suggestions.probabilities, len(labels))
+        decided = np.full(len(shut), NOT_DECIDED)
+        for event, word in self._ledger.words.items():
+            decided[event] = column[word.names[0]] if len(word.names) == 1 else DECIDED_OTHERWISE
+        known = np.full(len(shut), -1)
+        for event, labels_of in self._project.known.items():
+            known[event] = column[labels_of[0]] if len(labels_of) == 1 else -1
+        return Situation(
+            self._project.events.keys,
+            self._locations,
+            self._times,
+            tuple(labels),
+            decided,
+            self.open & ~shut,
+            known,
+            self._boxed,
+            self.embeddings,
+            probabilities,
+        )
+
+    def _labels(self) -> set[str]:
+        """All that is decided or known."""
+        known = {label for labels in self._project.known.values() for label in labels}
+        return known | {label for word in self._ledger.words.values() for label in word.names}
+
+    @property
+    def open(self) -> Flags:
+        """[E]: may be asked for."""
+        return np.asarray(self._project.wanted & ~self._ledger.decided)
+
+    def next(self, name: str, count: int, shut: Flags) -> Next:
+        """The next events of a stream.
+
+        Args:
+            name: of the stream.
+            count: at most so many.
+            shut: [E], which not to ask for now.
+
+        Raises:
+            UsageError: there is no such stream, or it has nothing to go by yet.
+        """
+        if name not in STREAMS:
+            raise UsageError(f"There is no stream '{name[:50]}'; there are: {', '.join(STREAMS)}.")
+        queue = self._queues.setdefault(name, _Queue((-1, -1)))
+        basis = (id(self._project.suggestions), id(self.embeddings))
+        available = self.open & ~shut
+        waiting = [one for one in queue.waiting if available[one[0]]] if queue.basis == basis else []
+        if len(waiting) < count and available.any():
+            waiting = self._choose(name, max(count, AT_ONCE), shut)
+        queue.basis, queue.waiting = basis, waiting
+        return waiting[:count]
+
+    def _choose(self, name: str, count: int, shut: Flags) -> Next:
+        situation = self.situation(shut)
+        lacks = STREAMS[name].lacks(situation)
+        if lacks is not None:
+            raise UsageError(f"The stream '{name}' has nothing to go by: {lacks}. Choose another.")
+        chosen = STREAMS[name].choose(situation, count, self._random)
+        groups = [None] * len(chosen.events) if chosen.groups is None else chosen.groups.tolist()
+        return list(zip(chosen.events.tolist(), groups, strict=True))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Each stream, for the page."""
+        situation = self.situation(np.zeros(len(self._locations), bool))
+        described = []
+        for name, stream in STREAMS.items():
+            lacks = stream.lacks(situation)
+            described.append(
+                {
+                    "name": name,
+                    "title": stream.title,
+                    "why": stream.why if lacks is None else f"{stream.why} Not now: {lacks}.",
+                    "available": lacks is None,
+                    "left": 0 if lacks is not None else stream.left(situation),
+                }
+            )
+        return described
+
+
+def _widened(probabilities: npt.NDArray[np.float32] | None, labels: int) -> npt.NDArray[np.float64] | None:
+    """float64 [E, labels]: labels that the model does not know have the probability 0."""
+    if probabilities is None:
+        return None
+    more = np.where(np.isnan(probabilities[:, :1]), np.nan, 0.0)
+    more = np.repeat(more, labels - probabilities.shape[1], axis=1)
+    return np.hstack([probabilities, more]).astype(np.float64)
+
+
+def _boxed(project: Project) -> Flags | None:
+    """[E]: some photo of the event has a box of which the detector is sure; None where none was run."""
+    boxes = project.catalog.table["boxes"]
+    if boxes.is_null().all():
+        return None
+    conf = pl.element().struct.field("conf").fill_null(1.0)
+    sure = boxes.to_frame().select(pl.col("boxes").list.eval(conf >= SURE).list.any().fill_null(value=False))
+    flags = sure.to_series().to_numpy()[project.events.rows]
+    return np.asarray(np.logical_or.reduceat(flags, project.events.starts[:-1]))
