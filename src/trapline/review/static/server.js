@@ -1,0 +1,28 @@
+// Talking to the server: JSON both ways. Away is not the same as refused: the first is tried again.
+
+export class Away extends Error {}
+export class Refused extends Error {}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", ...options });
+  } catch {
+    throw new Away("The server does not answer");
+  }
+  const body = await response.json().catch(() => ({}));
+  if (response.ok) return body;
+  const why = body.error ?? body.detail ?? response.statusText;
+  const words = typeof why === "string" ? why : JSON.stringify(why);
+  if (response.status === 401 || response.status === 403) throw new Away(`${words} (open the link that trapline review shows)`);
+  if (response.status >= 500 || response.status === 429) throw new Away(words);
+  throw new Refused(words);
+}
+
+export const get = path => ask(path);
+
+export const post = (path, body) => ask(path, {
+  method: "POST",
+  headers: { "Content-Type": "application/json", "X-Trapline-Review": "1" },
+  body: JSON.stringify(body),
+});
