@@ -4,6 +4,7 @@ from .decision import Decision as Decision
 from .decision import Sighting as Sighting
 from .decision import Suggestion as Suggestion
 from .decision import Verdict as Verdict
+from .decision_rows import PastDecision as PastDecision
 from .desk import Desk as Desk
 from .desk import DeskOptions as DeskOptions
 from .labels import DRAWN as DRAWN
@@ -12,7 +13,6 @@ from .labels import with_decisions as with_decisions
 from .log import LEASE_SECONDS as LEASE_SECONDS
 from .log import DecisionLog as DecisionLog
 from .log import Draw as Draw
-from .log import PastDecision as PastDecision
 from .log import TeachingPoint as TeachingPoint
 from .pictures import PictureStore as PictureStore
 from .project import Project as Project
