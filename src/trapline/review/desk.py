@@ -18,8 +18,9 @@ from trapline.errors import UsageError
 from trapline.images import is_video
 from trapline.observations import SURE, category_name, kind_of
 from trapline.review.decision import DecidedMedia, Decision, Sighting, Suggestion
+from trapline.review.decision_rows import PastDecision
 from trapline.review.ledger import Ledger
-from trapline.review.log import DecisionLog, PastDecision
+from trapline.review.log import DecisionLog
 from trapline.review.names import NamedLabel, as_label, as_shown
 from trapline.review.pictures import Picture, PictureSize, PictureStore
 from trapline.review.project import Project
