@@ -1,3 +1,9 @@
+from .agreement import Agreement as Agreement
+from .agreement import Disagreement as Disagreement
+from .agreement import PersonsAnswer as PersonsAnswer
+from .agreement import agreements as agreements
+from .agreement import cohens_kappa as cohens_kappa
+from .agreement import disagreements as disagreements
 from .decision import Asked as Asked
 from .decision import DecidedMedia as DecidedMedia
 from .decision import Decision as Decision
@@ -11,6 +17,7 @@ from .labels import DRAWN as DRAWN
 from .labels import only_decided as only_decided
 from .labels import with_decisions as with_decisions
 from .log import LEASE_SECONDS as LEASE_SECONDS
+from .log import SETTLING as SETTLING
 from .log import DecisionLog as DecisionLog
 from .log import Draw as Draw
 from .log import TeachingPoint as TeachingPoint

@@ -33,6 +33,9 @@ from trapline.review.standing import all_decisions, current_decisions
 LEASE_SECONDS = 600.0
 """For how long an event is lent to a person who does nothing."""
 
+SETTLING = "disagreements"
+"""The stream that shows what others decided before it asks."""
+
 _LONGEST_LEASE = 24 * 3600.0
 
 
@@ -251,17 +254,18 @@ class DecisionLog:
         with self._database.reading() as connection:
             return read_latest(connection, person, before, count)
 
-    def current(self, events: Sequence[str] | None = None) -> pl.DataFrame:
+    def current(self, events: Sequence[str] | None = None, *, unaware: bool = False) -> pl.DataFrame:
         """What counts of each person and media, by the rule that stands at the class.
 
         Args:
             events: only the media that were decided as these events; None for all.
+            unaware: as if nobody had decided after being shown how others did (the stream `SETTLING`).
 
         Returns:
             Columns as in `CURRENT`, in the order of deciding; one row a person and media.
         """
         with self._database.reading() as connection:
-            return current_decisions(connection, events)
+            return current_decisions(connection, events, SETTLING if unaware else None)
 
     def table(self) -> pl.DataFrame:
         """All decisions as a plain table, one row a sighting; one row too where nothing is seen or told.
@@ -273,6 +277,13 @@ class DecisionLog:
         """
         with self._database.reading() as connection:
             return all_decisions(connection)
+
+    def shared_events(self) -> list[str]:
+        """The events that several persons decided."""
+        query = """SELECT event FROM counting GROUP BY event HAVING count(DISTINCT person) > 1
+            ORDER BY min(number)"""
+        with self._database.reading() as connection:
+            return [event for (event,) in connection.execute(query)]
 
     def people(self) -> pl.DataFrame:
         """Who decided: person, decisions that are not taken back, the first and the last time."""

@@ -66,8 +66,15 @@ _CHOSEN_FILES = " WHERE media IN (SELECT media FROM chosen_media)"
 _CHOSEN = " WHERE number IN (SELECT number FROM chosen_decisions)"
 
 
-def current_decisions(connection: sqlite3.Connection, events: Sequence[str] | None) -> pl.DataFrame:
+def current_decisions(
+    connection: sqlite3.Connection, events: Sequence[str] | None = None, without: str | None = None
+) -> pl.DataFrame:
     """What counts, by the rule that stands at `DecisionLog`; of the media of some events, or of all.
+
+    Args:
+        connection: that reads.
+        events: whose media; None for all.
+        without: a stream whose decisions are left out.
 
     Returns:
         Columns as in `CURRENT`, in the order of deciding.
@@ -76,9 +83,10 @@ def current_decisions(connection: sqlite3.Connection, events: Sequence[str] | No
     if events is not None:
         _choose(connection, events)
         chosen, chosen_files = _CHOSEN, _CHOSEN_FILES
-    rows = (
-        frame(connection, _COUNTING + chosen, _DECISION).sort("decided_at", "number").with_row_index("order")
-    )
+    rows = frame(connection, _COUNTING + chosen, _DECISION)
+    if without is not None:
+        rows = rows.filter(pl.col("stream").ne_missing(without))
+    rows = rows.sort("decided_at", "number").with_row_index("order")
     links = frame(connection, _LINKS + chosen, {"number": pl.Int64, "media": pl.Int64})
     files = frame(connection, _FILES + chosen_files, {"media": pl.Int64, **_MEDIA})
     latest = _latest(rows.select("number", "order", "person"), links, files)
