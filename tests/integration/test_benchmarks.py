@@ -184,6 +184,10 @@ def smallest_published_client(bench: Bench) -> str:
     return bench.run("published_client.py", bench.model, bench.photos, "--count", 3)
 
 
+def smallest_review_kills(bench: Bench) -> str:
+    return bench.run("review_kills.py", bench.photos, "--kills", 2, "--server-kills", 1)
+
+
 def smallest_saved_model_check(bench: Bench) -> str:
     return bench.run("saved_model_check.py", bench.model, bench.photos, "--count", 3)
 
@@ -244,6 +248,7 @@ PLAIN = {
     "memory.py": (smallest_memory, "| list | 40 |"),
     "predict.py": (smallest_predict, "b0 keras"),
     "published_client.py": (smallest_published_client, "SavedModel, session, all_outputs    3 photos"),
+    "review_kills.py": (smallest_review_kills, "nothing lost, nothing doubled"),
     "saved_model_check.py": (smallest_saved_model_check, "same most probable label: 100.0%"),
     "serve.py": (smallest_serve, "| LitServe | 32 |"),
     "soak.py": (smallest_soak, "| right | 300 |"),
