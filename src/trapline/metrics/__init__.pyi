@@ -15,6 +15,8 @@ from .correctness import macro_f1 as macro_f1
 from .correctness import ranks as ranks
 from .correctness import subset_accuracy as subset_accuracy
 from .correctness import top_k as top_k
+from .design import Bound as Bound
+from .design import WeightedShare as WeightedShare
 from .inputs import Task as Task
 from .inputs import Weights as Weights
 from .inputs import encode_truth as encode_truth

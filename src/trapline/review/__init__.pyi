@@ -4,6 +4,7 @@ from .agreement import PersonsAnswer as PersonsAnswer
 from .agreement import agreements as agreements
 from .agreement import cohens_kappa as cohens_kappa
 from .agreement import disagreements as disagreements
+from .audit import Audit as Audit
 from .decision import Asked as Asked
 from .decision import DecidedMedia as DecidedMedia
 from .decision import Decision as Decision
@@ -13,6 +14,10 @@ from .decision import Verdict as Verdict
 from .decision_rows import PastDecision as PastDecision
 from .desk import Desk as Desk
 from .desk import DeskOptions as DeskOptions
+from .estimates import AuditEstimate as AuditEstimate
+from .estimates import LabelEstimate as LabelEstimate
+from .estimates import Narrower as Narrower
+from .estimates import Quality as Quality
 from .labels import DRAWN as DRAWN
 from .labels import only_decided as only_decided
 from .labels import with_decisions as with_decisions
