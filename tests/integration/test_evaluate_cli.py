@@ -76,8 +76,12 @@ def test_evaluate_prints_a_table_and_writes_a_report(
     assert "95 % interval" in printed
     assert "LEAK" not in printed
     assert "How good is small?" in report.read_text(encoding="utf-8")
+    mistakes = (tmp_path / "report.mistakes.csv").read_text(encoding="utf-8")
+    assert f"--only {tmp_path / 'report.mistakes.csv'} -o decisions.db" in report.read_text(encoding="utf-8")
+    assert f"All {len(mistakes.splitlines()) - 1} mistakes" in report.read_text(encoding="utf-8")
+    report.rename(tmp_path / "other.html")
     assert run(*arguments, "-o", str(report)) == 2
-    assert "--force" in capsys.readouterr().err
+    assert "report.mistakes.csv exists" in capsys.readouterr().err
     assert run(*arguments, "--samples", "50", "-o", str(report), "--force", "--pictures", "0") == 0
 
 
@@ -125,12 +129,31 @@ def test_explore_prints_the_labels_and_writes_a_page(
     assert json.loads(capsys.readouterr().out)["sample"]["looked"] == 60
 
 
+def test_explore_shows_the_labels_that_predictions_contradict(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, sources = tmp_path / "x.html", [str(folder / "catalog.parquet"), str(folder / "p.csv")]
+    arguments = ("explore", sources[0], "--predictions", sources[1], "--sample", "0")
+    assert run(*arguments, "-o", str(page)) == 0
+    captured = capsys.readouterr()
+    assert "It is not known on which photos the model was trained" in captured.out
+    listed = (tmp_path / "x.label_errors.csv").read_text(encoding="utf-8").splitlines()
+    assert f"Wrote {tmp_path / 'x.label_errors.csv'}" in captured.err
+    assert f"trapline review {' '.join(sources)} --only" in page.read_text(encoding="utf-8")
+    assert run(*arguments, "--json") == 0
+    errors = json.loads(capsys.readouterr().out)["label_errors"]
+    assert [one["media_id"] for one in errors["contradicted"]] == [row.split(",")[0] for row in listed[1:]]
+    assert run(*arguments, "-o", str(page), "--no-pictures", "--force") == 0
+    assert "data:image" not in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1200])
-def test_the_pages_open_without_errors_requests_or_sideways_scrolling(
+def test_the_pages_open_for_everybody_without_errors_requests_or_sideways_scrolling(
     folder: Path, tmp_path: Path, width: int
 ) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     browser_path = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
     )
@@ -139,7 +162,7 @@ def test_the_pages_open_without_errors_requests_or_sideways_scrolling(
     catalog = str(folder / "catalog.parquet")
     pages = [tmp_path / "evaluate.html", tmp_path / "explore.html"]
     assert run("evaluate", catalog, str(folder / "p.csv"), "--samples", "50", "-o", str(pages[0])) == 0
-    assert run("explore", catalog, "-o", str(pages[1])) == 0
+    assert run("explore", catalog, "--predictions", str(folder / "p.csv"), "-o", str(pages[1])) == 0
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
         for page in pages:
@@ -155,4 +178,8 @@ def test_the_pages_open_without_errors_requests_or_sideways_scrolling(
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
             shown = tab.evaluate("[...document.images].filter(i => i.naturalWidth > 0).length")
             assert shown == tab.evaluate("document.images.length") > 0
+            small = tab.locator("details.large img").first.bounding_box()["width"]
+            tab.locator("details.large summary").first.press("Enter")
+            assert tab.locator("details.large img").first.bounding_box()["width"] > 1.5 * small
+            assert [one["id"] for one in axe.run(tab).response["violations"]] == []
         browser.close()

@@ -71,9 +71,9 @@ class LabelErrors(ResultPart):
     def to_text(self) -> str:
         """How many labels are contradicted, label by label, and what must be known of that."""
         many = words.UNITS[self.level].many
-        head = f"{self.model} contradicts {len(self.contradicted):,} of {self.judged:,} labels"
+        head = f"Of {self.judged:,} labels {self.model} contradicts {len(self.contradicted):,}"
         if self.wrong is not None:
-            head += f"; at most {words.rounded(self.wrong)} are wrong, by confident learning"
+            head += f"; by confident learning at most {words.rounded(self.wrong)} are wrong"
         rows = [("label", many, "contradicted", "most often said instead", "wrong at most")]
         for one in self.by_label:
             counts = (f"{one.rows:,}", f"{one.contradicted:,}", one.instead or "", words.rounded(one.wrong))

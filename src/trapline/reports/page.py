@@ -143,7 +143,7 @@ def thumbnail(
     from PIL import Image
 
     try:
-        pixels = load(path, min_side=(side // 2, side // 2)).pixels
+        pixels = load(path, min_side=lambda full: _within(full, side)).pixels
     except ImageError:
         return None
     image = Image.fromarray(pixels)
@@ -157,6 +157,13 @@ def thumbnail(
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=78, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _within(full: tuple[int, int], side: int) -> tuple[int, int]:
+    """A height and width made smaller, so that the longer one is `side`."""
+    height, width = full
+    most = max(height, width, side)
+    return max(1, height * side // most), max(1, width * side // most)
 
 
 def _hide(image: Any, box: Box) -> None:

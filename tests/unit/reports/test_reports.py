@@ -19,7 +19,7 @@ from PIL import Image
 
 from trapline.catalog import Catalog
 from trapline.errors import DataError
-from trapline.evaluation import Evaluation, evaluate, explore, find_clock_troubles, survey
+from trapline.evaluation import Evaluation, Mistake, evaluate, explore, find_clock_troubles, survey
 from trapline.evaluation.photo_sample import is_grey
 from trapline.evaluation.rank_figures import TaxonResult
 from trapline.evaluation.ranks import RankEvaluation
@@ -27,6 +27,7 @@ from trapline.evaluation.rolled_up import RollUpResult
 from trapline.formats import read
 from trapline.images import Box
 from trapline.prediction import PredictionFacts, Predictions, pool_events
+from trapline.reports.mistakes import show_mistakes
 from trapline.reports.page import thumbnail
 from trapline.reports.tree_figure import draw_tree
 from trapline.taxonomy import Taxon, Taxonomy
@@ -222,6 +223,27 @@ def test_pictures_need_the_photos(photos: Catalog, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leave pictures out"):
         loaded.save_report(tmp_path / "r.html")
     structure(loaded.save_report(tmp_path / "r.html", pictures=0))
+
+
+def test_pictures_are_large_until_they_are_many_and_lead_to_the_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "8.2 G !! #1 é.jpg"
+    Image.linear_gradient("L").resize((1200, 900)).save(tmp_path / name)
+    one = Mistake(
+        **{"media_id": "m", "file_path": name, "location": None, "truth": ("a",), "said": ("b",)},
+        confidence=0.9,
+        truth_probability=0.1,
+    )
+    monkeypatch.setattr("trapline.reports.mistakes.MOST_BYTES", 20_000)
+    missing = one.model_copy(update={"file_path": "missing.jpg"})
+    *shown, last = show_mistakes([*([one] * 6), missing], tmp_path, tmp_path / "pages" / "r.html")
+    content = [base64.b64decode((photo.address or "").partition(",")[2]) for photo in shown]
+    widths = [Image.open(io.BytesIO(picture)).width for picture in content]
+    assert widths == sorted(widths, reverse=True)
+    assert set(widths) == {800, 320}
+    assert {unquote(photo.file or "") for photo in shown} == {f"../{name}"}
+    assert (last.address, last.file) == (None, None)
 
 
 def test_exploring_finds_what_is_wrong_and_counts_what_is_there(photos: Catalog, tmp_path: Path) -> None:
