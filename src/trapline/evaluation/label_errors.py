@@ -20,7 +20,7 @@ from trapline.evaluation.training_media import Training, find_leak, find_trainin
 from trapline.models import Interval
 from trapline.prediction import Level, Predictions
 
-SAMPLES = 400
+SAMPLES = 200
 """Resamples behind the intervals: each counts the joint anew."""
 
 

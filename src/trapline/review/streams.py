@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trapline.metrics import label_doubt
 from trapline.registry import Registry
 from trapline.review.situation import Flags, Floats, Rows, Situation
 from trapline.review.spread import distances_to_nearest, group, k_center
@@ -204,11 +205,10 @@ def errors(situation: Situation, count: int, random: np.random.Generator) -> Cho
     """By how much more probable another label is than the one that is known."""
     rows = np.flatnonzero(situation.open & _labelled(situation))
     assert situation.probabilities is not None
-    own = situation.probabilities[rows, situation.known[rows]]
-    rivals = situation.probabilities[rows].copy()
-    rivals[np.arange(len(rows)), situation.known[rows]] = -np.inf
-    order = np.argsort(own - rivals.max(axis=1), kind="stable")[:count]
-    return Chosen(rows[order])
+    if not len(rows):
+        return Chosen(rows)
+    doubt = label_doubt(situation.known[rows], situation.probabilities[rows])
+    return Chosen(rows[np.argsort(-doubt, kind="stable")[:count]])
 
 
 @stream("Random", "A fair sample: every open event is as likely as any other.")
