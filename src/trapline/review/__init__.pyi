@@ -31,8 +31,13 @@ from .project import Project as Project
 from .project import open_project as open_project
 from .server import new_token as new_token
 from .server import serve_review as serve_review
+from .rounds import Round as Round
+from .rounds import as_teachable as as_teachable
+from .rounds import finished_rounds as finished_rounds
 from .situation import Situation as Situation
 from .spread import compact as compact
 from .streams import STREAMS as STREAMS
 from .streams import Chosen as Chosen
 from .streams import Stream as Stream
+from .teaching import Teacher as Teacher
+from .teaching import TeachingState as TeachingState
