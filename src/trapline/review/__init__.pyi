@@ -29,11 +29,11 @@ from .log import TeachingPoint as TeachingPoint
 from .pictures import PictureStore as PictureStore
 from .project import Project as Project
 from .project import open_project as open_project
-from .server import new_token as new_token
-from .server import serve_review as serve_review
 from .rounds import Round as Round
 from .rounds import as_teachable as as_teachable
 from .rounds import finished_rounds as finished_rounds
+from .server import new_token as new_token
+from .server import serve_review as serve_review
 from .situation import Situation as Situation
 from .spread import compact as compact
 from .streams import STREAMS as STREAMS

@@ -7,6 +7,7 @@ part in anything while the audit is open: the estimate of how good the answers a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,10 +21,12 @@ from trapline.catalog import (
     Catalog,
     SplitMethod,
     event_key,
+    known_labels,
     with_record,
 )
-from trapline.observations import is_sure
+from trapline.errors import TraplineWarning
 from trapline.recipes import HeadRecipe
+from trapline.training import teachable
 
 FIRST = 20
 """Events that are decided before the first lesson."""
@@ -35,9 +38,10 @@ _SHARE_HELD = 5
 """One event in so many is kept from training where nothing was drawn by chance to judge by."""
 
 TRAIN, JUDGE, KEPT = "train", "validation", "test"
-SEVERAL, NO_LABEL, UNTAUGHT, COPIES = (
+SEVERAL, NO_LABEL, UNSHOWN, UNTAUGHT, COPIES = (
     "several labels",
     "no label could be told",
+    "no sure box of it in any photo of the event",
     "its label was not among those taught yet",
     "a copy of what is kept apart",
 )
@@ -96,7 +100,8 @@ def deal(decided: Catalog, drawn: pl.DataFrame, seed: int = 0) -> Lesson:
         drawn: what was drawn by chance (`DecisionLog.drawn`).
         seed: of what is kept from training where nothing was drawn.
     """
-    decided = decided.with_table(_label_frames(decided.table))
+    whole = known_labels(decided.table).alias("known")
+    decided = _label_media(decided.with_table(decided.table.with_columns(whole)))
     events = _events(decided, drawn)
     there_is_some = events.filter(pl.col("role") == JUDGE).height > 0
     if not there_is_some:
@@ -112,12 +117,14 @@ def deal(decided: Catalog, drawn: pl.DataFrame, seed: int = 0) -> Lesson:
 
 def _events(decided: Catalog, drawn: pl.DataFrame) -> pl.DataFrame:
     """event, labels, streams, role: a part, or why it teaches nothing; one row a decided event."""
-    entered = decided.table.select(event_key().alias("event"), "labels", pl.col(DECISIONS).alias("entered"))
+    entered = decided.table.select(
+        event_key().alias("event"), "labels", "known", pl.col(DECISIONS).alias("entered")
+    )
     entered = entered.filter(pl.col("entered").is_not_null())
     entries = pl.col("entered").list.explode(keep_nulls=False, empty_as_null=False).struct
     events = entered.group_by("event", maintain_order=True).agg(
         pl.col("labels").list.explode(keep_nulls=False, empty_as_null=False).unique().sort(),
-        pl.col("labels").list.len().max().fill_null(0).alias("most"),
+        pl.col("known").list.len().max().fill_null(0).alias("most"),
         entries.field("stream").drop_nulls().unique().sort().alias("streams"),
         entries.field("asked").drop_nulls().unique().alias("asked"),
     )
@@ -136,6 +143,8 @@ def _events(decided: Catalog, drawn: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit(NO_LABEL))
         .when(pl.col("most") > 1)
         .then(pl.lit(SEVERAL))
+        .when(pl.col("labels").list.len() == 0)
+        .then(pl.lit(UNSHOWN))
         .when(by_chance)
         .then(pl.lit(JUDGE))
         .otherwise(pl.lit(TRAIN))
@@ -143,16 +152,15 @@ def _events(decided: Catalog, drawn: pl.DataFrame) -> pl.DataFrame:
     return events.select("event", "labels", "streams", role.alias("role"))
 
 
-def _label_frames(table: pl.DataFrame) -> pl.DataFrame:
-    """What is decided of an event as a whole becomes the label of those of its media that may show it: where
-    a box is sure, if one is in any of them, else of all."""
-    if EVENT_LABELS not in table.columns:
-        return table
-    sure = pl.Series([any(is_sure(box) for box in boxes or ()) for boxes in table["boxes"].to_list()])
-    table = table.with_columns(sure.cast(pl.Boolean).alias("_sure"))
-    shows = pl.col("_sure") | ~pl.col("_sure").any().over(event_key())
-    label = pl.coalesce("labels", pl.when(shows).then(EVENT_LABELS))
-    return table.with_columns(label.alias("labels")).drop("_sure", EVENT_LABELS)
+def _label_media(decided: Catalog) -> Catalog:
+    """With the labels that single media teach; those of an event as a whole stay beside them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TraplineWarning)  # the lesson counts what teaches nothing, by events
+        taught, _ = teachable(decided, frames=True)
+    labels = decided.table.select("media_id").join(
+        taught.table.select("media_id", "labels"), on="media_id", how="left", maintain_order="left"
+    )
+    return decided.with_table(decided.table.with_columns(labels["labels"]))
 
 
 def _hold_some(events: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -201,7 +209,7 @@ def _split(
         },
         left_out=dict(left_out),
     )
-    catalog = decided.with_table(table.drop(DECISIONS))
+    catalog = decided.with_table(table.drop(DECISIONS, "known", EVENT_LABELS, strict=False))
     return with_record(catalog, parts.filter(placed).to_list(), how, check_files=True)
 
 

@@ -1,4 +1,5 @@
 from .contract import StepReport as StepReport
+from .decided import teachable as teachable
 from .features import FeatureView as FeatureView
 from .features import embed as embed
 from .features import embed_views as embed_views

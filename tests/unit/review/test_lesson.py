@@ -13,7 +13,7 @@ from trapline.catalog import Catalog, check_leaks
 from trapline.errors import UsageError
 from trapline.recipes import Recipe, change_recipe, resolve_recipe
 from trapline.review.decision import Asked
-from trapline.review.lesson import COPIES, NO_LABEL, SEVERAL, UNTAUGHT, Lesson
+from trapline.review.lesson import COPIES, NO_LABEL, SEVERAL, UNSHOWN, UNTAUGHT, Lesson
 from trapline.review.log import Draw
 from trapline.review.rounds import as_teachable, prepare_lesson
 
@@ -97,15 +97,17 @@ def test_what_teaches_nothing_is_counted(tmp_path: Path) -> None:
 
 
 def test_events_stay_whole_and_their_label_is_taught_where_a_box_is_sure(tmp_path: Path) -> None:
+    boxes = [[], [BOX], [], None, None, None, [], [], [BOX], [], [], []]
     rows = [
-        {"file_path": f"{n}.jpg", "event_id": f"e{n // 3}", "boxes": [BOX] if n in (1, 6) else []}
-        for n in range(9)
+        {"file_path": f"{n}.jpg", "event_id": f"e{n // 3}", "boxes": boxes_of}
+        for n, boxes_of in enumerate(boxes)
     ]
     review = Review(tmp_path, photos(tmp_path / "card", rows))
     names = [row["file_path"] for row in rows]
     review.decide(names[:3], "fox")  # one sure box
-    review.decide(names[3:6], "hare")  # none
-    review.decide(names[6:], "blank")
+    review.decide(names[3:6], "hare")  # no detector looked
+    review.decide(names[6:9], "blank")
+    review.decide(names[9:], "fox")  # which the detector has not seen
     audit = review.log.open_audit({})
     lesson = prepare_lesson(review.catalog, review.log)
     assert lesson.catalog.table["labels"].to_list() == [
@@ -115,6 +117,7 @@ def test_events_stay_whole_and_their_label_is_taught_where_a_box_is_sure(tmp_pat
         *[["hare"]] * 3,
         *[["blank"]] * 3,
     ]
+    assert lesson.left_out == {UNSHOWN: 1}
     review.log.draw([Draw(audit, "event:e1", "audit", "all", 0, 0.1, datetime.now(UTC))])
     review.decide(names[3:4], "fox", of_event=False)  # one frame of what is kept
     lesson = prepare_lesson(review.catalog, review.log)
