@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from trapline.prediction import Rows as Rows
     from trapline.prediction import Summary as Summary
     from trapline.recipes import Recipe
+    from trapline.review import DecisionLog, Judged
     from trapline.storage import Downloaded
     from trapline.taxonomy import Taxonomy
     from trapline.training import CrossValidation, StepReport, TrialReport
@@ -135,6 +136,9 @@ if TYPE_CHECKING:
     ]
     RecipeLike: TypeAlias = Annotated["Recipe | Path | str", "a recipe, its name, or the path of its YAML"]
     TaxonomyLike: TypeAlias = Annotated["Taxonomy | Path | str", "a Taxonomy, or the path of one"]
+    Decisions: TypeAlias = Annotated[
+        "DecisionLog | Path | str", "a DecisionLog, or the path of one (decisions.db)"
+    ]
     Gap: TypeAlias = Annotated["timedelta | str", "a time as in 60s, 5min or 1h"]
     Evaluations: TypeAlias = Annotated[
         "Mapping[str, Evaluation | Path | str]", 'evaluations by name, {"mine": evaluation}'
@@ -149,6 +153,8 @@ if TYPE_CHECKING:
         """Of `explore`."""
 
         predictions: Answers | None
+        decisions: Decisions | None
+        sure_only: bool
         sample: Whole
         full: bool
         pictures: bool
@@ -191,6 +197,8 @@ if TYPE_CHECKING:
     class TrainOptions(TypedDict, total=False):
         """Of `train`."""
 
+        decisions: Decisions | None
+        sure_only: bool
         changes: Changes
         recipe_file: File | None
         taxonomy: TaxonomyLike | None
@@ -236,6 +244,9 @@ if TYPE_CHECKING:
     class EvaluateOptions(TypedDict, total=False):
         """Of `evaluate`."""
 
+        decisions: Decisions | None
+        asked: Judged | None
+        sure_only: bool
         tables: File | None
         answers: Way
         part: str | None
@@ -252,6 +263,8 @@ if TYPE_CHECKING:
     class ObserveOptions(TypedDict, total=False):
         """Of `observe`."""
 
+        decisions: Decisions | None
+        sure_only: bool
         taxonomy: TaxonomyLike | None
         threshold: float | None
         observers: Sequence[str] | None
@@ -262,6 +275,8 @@ if TYPE_CHECKING:
     class WriteOptions(TypedDict, total=False):
         """Of `write`."""
 
+        decisions: Decisions | None
+        sure_only: bool
         taxonomy: TaxonomyLike | None
         observers: Sequence[str] | None
         min_conf: float | None
@@ -437,6 +452,28 @@ def _values(settings: Sequence[str]) -> dict[str, object]:
     return {field.strip(): yaml.safe_load(value) for field, _, value in pairs}
 
 
+def _log(decisions: Decisions) -> DecisionLog:
+    from trapline.review import DecisionLog
+
+    return decisions if isinstance(decisions, DecisionLog) else DecisionLog.open(decisions, read_only=True)
+
+
+def _decided(catalog: Catalog, decisions: Decisions | None, sure_only: bool) -> Catalog:
+    """The catalog with the decisions, if some are given."""
+    from trapline.review import with_decisions
+
+    if decisions is None:
+        _refuse_without_decisions(sure_only=sure_only)
+        return catalog
+    return with_decisions(catalog, _log(decisions), sure_only=sure_only)
+
+
+def _refuse_without_decisions(**options: object) -> None:
+    for name, value in options.items():
+        if value not in (None, False):
+            raise UsageError(f"--{name.replace('_', '-')} is of decisions: give them with --decisions.")
+
+
 def _taxonomy(taxonomy: TaxonomyLike | None) -> Taxonomy | None:
     from trapline.taxonomy import Taxonomy, read_taxonomy
 
@@ -495,6 +532,8 @@ def read(
     event_gap: Gap | None = None,
     join_events: Gap | None = None,
     content: bool = False,
+    decisions: Decisions | None = None,
+    sure_only: bool = False,
     options: Mapping[str, object] | None = None,
 ) -> Catalog:
     """Read camera-trap media and labels from any source; pixels are not read.
@@ -531,6 +570,8 @@ def read(
         event_gap: media closer in time than this are one event, as in `60s`.
         join_events: join the source's own events closer in time than this.
         content: read every file whole, and keep what it is known by when it is renamed or moved.
+        decisions: made in a review; they become labels (`trapline.review.with_decisions`).
+        sure_only: leave out decisions of which the person was not sure.
         options: those of a reader that another package has brought.
 
     Raises:
@@ -551,13 +592,16 @@ def read(
         catalog = relabel(catalog, as_media(labels))
     if (most := as_gap(join_events, "--join-events")) is not None:
         catalog = join(catalog, most)
-    return catalog
+    return _decided(catalog, decisions, sure_only)
 
 
-_NOT_OF_READERS = ("source", "format", "boxes", "labels", "event_gap", "join_events", "content", "options")
+_NOT_OF_READERS = (
+    *("source", "format", "boxes", "labels", "event_gap", "join_events", "content", "options"),
+    *("decisions", "sure_only"),
+)
 _NOT_OF_WRITERS = (
     *("source", "catalog", "output", "format", "taxonomy", "force", "options"),
-    *("observers", "min_conf", "labelled_by", "part"),
+    *("observers", "min_conf", "labelled_by", "part", "decisions", "sure_only"),
 )
 _PATHS = ("deployments", "metadata")
 """Options of writers, which take no text for a path."""
@@ -590,7 +634,14 @@ def as_gap(gap: Gap | None, option: str) -> timedelta | None:
 
 
 @checked
-def split(catalog: CatalogLike, splitter: AnySplitter | None = None, *, check_files: bool = True) -> Catalog:
+def split(
+    catalog: CatalogLike,
+    splitter: AnySplitter | None = None,
+    *,
+    check_files: bool = True,
+    decisions: Decisions | None = None,
+    sure_only: bool = False,
+) -> Catalog:
     """Say of every labelled media whether it trains, validates or tests.
 
     Args:
@@ -598,12 +649,15 @@ def split(catalog: CatalogLike, splitter: AnySplitter | None = None, *, check_fi
         splitter: see `trapline.catalog.Splitter`. None: whole locations; of one location alone, in order of
             time (read from the photos' EXIF where the catalog has no times) or by event (`ByDefault`).
         check_files: whether the leak check compares the content of files.
+        decisions: made in a review; they become labels. What an audit keeps is in no part.
+        sure_only: leave out decisions of which the person was not sure.
     """
     from trapline.catalog import ByDefault
     from trapline.formats import with_times_for
 
     chosen = ByDefault() if splitter is None else splitter
-    return chosen.apply(with_times_for(chosen, as_catalog(catalog)), check_files=check_files)
+    media = _decided(as_catalog(catalog), decisions, sure_only)
+    return chosen.apply(with_times_for(chosen, media), check_files=check_files)
 
 
 @checked
@@ -685,6 +739,8 @@ def explore(
     output: File | None = None,
     *,
     predictions: Answers | None = None,
+    decisions: Decisions | None = None,
+    sure_only: bool = False,
     sample: Whole = 500,
     full: bool = False,
     pictures: bool = True,
@@ -695,6 +751,8 @@ def explore(
 
     Args:
         catalog: labelled or not.
+        decisions: made in a review; they become labels (`trapline.review.with_decisions`).
+        sure_only: leave out decisions of which the person was not sure.
         output: `.html` to read, `.json` for scripts.
         predictions: of a model, against which the labels are held. The page then has those that it
             contradicts, and so has a table beside the page, `NAME.label_errors.csv`.
@@ -707,7 +765,7 @@ def explore(
     from trapline.evaluation import survey
 
     path = _report_path(output)
-    media = as_catalog(catalog)
+    media = _decided(as_catalog(catalog), decisions, sure_only)
     total = len(media) if full else min(sample, len(media))
     exploration = survey(
         media,
@@ -842,6 +900,8 @@ def train(
     recipe: RecipeLike,
     folder: File | None = None,
     *,
+    decisions: Decisions | None = None,
+    sure_only: bool = False,
     changes: Changes = (),
     recipe_file: File | None = None,
     taxonomy: TaxonomyLike | None = None,
@@ -860,6 +920,8 @@ def train(
         catalog: with a split, unless the recipe deals folds.
         recipe: see `as_recipe`, as are `changes`, `recipe_file`, `node`, `folds` and `seed`.
         folder: of the run; None for `runs/RECIPE`.
+        decisions: made in a review; they become labels and what an audit keeps is not learnt.
+        sure_only: leave out decisions of which the person was not sure.
         changes: `{"epochs": 20}`.
         recipe_file: YAML with fields of the recipe.
         taxonomy: what the labels are, for recipes of taxa.
@@ -887,7 +949,7 @@ def train(
     return ModelFile(
         fit(
             chosen,
-            as_catalog(catalog),
+            _decided(as_catalog(catalog), decisions, sure_only),
             path,
             taxonomy=_taxonomy(taxonomy),
             allow_leak=allow_leak,
@@ -1653,6 +1715,9 @@ def evaluate(
     predictions: Answers,
     output: File | None = None,
     *,
+    decisions: Decisions | None = None,
+    asked: Judged | None = None,
+    sure_only: bool = False,
     tables: File | None = None,
     answers: Way = "rolled-up",
     part: str | None = None,
@@ -1672,6 +1737,10 @@ def evaluate(
         catalog: with the true labels; None where the predictions know theirs.
         predictions: one row a media, an event or a box.
         output: write a report: `.html` to read, with `NAME.mistakes.csv` beside it, or `.json` for scripts.
+        decisions: made in a review; they alone are the truth then.
+        asked: on which of them: `audit`, `calibration`, `chosen` or `all`; None for those of the audit, if
+            there are some and not everything is decided.
+        sure_only: leave out decisions of which the person was not sure.
         tables: models of taxa: a folder for the tables by rank and node, as CSV.
         answers: models of taxa: `rolled-up` (stop in time) or `greedy` (always to a leaf).
         part: judge one part of the split; None for the one predicted.
@@ -1686,12 +1755,18 @@ def evaluate(
         seed: of the resamples.
     """
     from trapline.evaluation import evaluate as judge
+    from trapline.review import as_truth
 
     path, loaded = _report_path(output), as_predictions(predictions)
     if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
+    truth = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
+    if decisions is None:
+        _refuse_without_decisions(asked=asked, sure_only=sure_only)
+    else:
+        truth = as_truth(truth, _log(decisions), asked=asked, sure_only=sure_only)
     evaluation = judge(
-        _catalog_of(loaded, None if catalog is None else as_catalog(catalog)),
+        truth,
         loaded,
         training=as_catalog(training) if isinstance(training, Path | str) else training,
         part=part,
@@ -1731,6 +1806,8 @@ def observe(
     source: Speaking,
     catalog: Media | None = None,
     *,
+    decisions: Decisions | None = None,
+    sure_only: bool = False,
     taxonomy: TaxonomyLike | None = None,
     threshold: float | None = None,
     observers: Sequence[str] | None = None,
@@ -1743,6 +1820,8 @@ def observe(
     Args:
         source: predictions; or a catalog, whose labels and boxes speak alone.
         catalog: that was predicted; None where the predictions know it.
+        decisions: made in a review; they become labels (`trapline.review.with_decisions`).
+        sure_only: leave out decisions of which the person was not sure.
         taxonomy: what the labels are.
         threshold: labels of the model below this probability are no answers.
         observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
@@ -1756,7 +1835,7 @@ def observe(
     """
     from trapline.observations import gather
 
-    predictions, media = _speaking(source, catalog, part)
+    predictions, media = _speaking(source, catalog, part, decisions, sure_only)
     return gather(
         predictions,
         media,
@@ -1774,6 +1853,8 @@ def write(
     output: File | None = None,
     *,
     format: str,
+    decisions: Decisions | None = None,
+    sure_only: bool = False,
     taxonomy: TaxonomyLike | None = None,
     observers: Sequence[str] | None = None,
     min_conf: float | None = None,
@@ -1803,6 +1884,8 @@ def write(
             output.
         output: the file or folder to write.
         format: the name of a writer (`trapline.formats.WRITERS`).
+        decisions: made in a review; they become labels (`trapline.review.with_decisions`).
+        sure_only: leave out decisions of which the person was not sure.
         taxonomy: what the labels are.
         observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
         min_conf: the confidence from which a detector's box counts; None for 0.2.
@@ -1832,8 +1915,8 @@ def write(
 
     if output is None:
         output, catalog = _as_output(catalog), None
-    refuse_own_input(output, source, catalog, taxonomy, deployments, metadata)
-    predictions, media = _speaking(source, catalog, part)
+    refuse_own_input(output, source, catalog, taxonomy, deployments, metadata, decisions)
+    predictions, media = _speaking(source, catalog, part, decisions, sure_only)
     return write_format(
         predictions,
         media,
@@ -1962,9 +2045,9 @@ def _as_output(output: object) -> File:
 
 
 def _speaking(
-    source: Speaking, catalog: Media | None, part: str | None
+    source: Speaking, catalog: Media | None, part: str | None, decisions: Decisions | None, sure_only: bool
 ) -> tuple[Predictions | None, Catalog]:
-    """The predictions, if the source is some, and the media; of a part of the split, if one is named."""
+    """The predictions, if the source is some, and the media; with decisions, and of a part of the split."""
     from trapline.prediction import Predictions, are_predictions
 
     known = isinstance(source, Predictions) or catalog is not None
@@ -1973,6 +2056,7 @@ def _speaking(
         media = _catalog_of(predictions, catalog)
     else:
         predictions, media = None, as_media(source)  # type: ignore[arg-type]
+    media = _decided(media, decisions, sure_only)
     if part is not None:
         media = media.part(part)
         predictions = None if predictions is None else predictions.narrowed(media)

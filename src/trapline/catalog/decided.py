@@ -22,6 +22,7 @@ DECISION = pl.Struct(
         "of_event": pl.Boolean(),
         "stream": pl.String(),
         "asked": pl.String(),
+        "suggested_by": pl.String(),
         "stands": pl.Boolean(),
         "held": pl.Boolean(),
     }

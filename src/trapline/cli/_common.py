@@ -32,6 +32,14 @@ CropOrFindBoxes = Annotated[
     ),
 ]
 
+Decisions = Annotated[
+    Path | None,
+    typer.Option("--decisions", metavar="FILE.db", help="Decisions of a review, which become labels."),
+]
+SureOnly = Annotated[
+    bool, typer.Option("--sure-only", help="Leave out decisions of which the person was not sure.")
+]
+
 RecipeFile = Annotated[Path | None, typer.Option(help="YAML with fields of the recipe.")]
 RecipeTaxonomy = Annotated[
     Path | None, typer.Option(help="Recipes of taxa: a CSV, JSON, SpeciesNet labels or nested folders.")

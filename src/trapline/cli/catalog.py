@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, print_json, progress, refuse_as_catalog
+from trapline.cli._common import Decisions, Force, Json, SureOnly, print_json, progress, refuse_as_catalog
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +34,8 @@ def run(
             "photos, known by content.",
         ),
     ] = None,
+    decisions: Decisions = None,
+    sure_only: SureOnly = False,
     links: Annotated[
         Path | None, typer.Option("--links", help="Also make a tree of class folders here, of links.")
     ] = None,
@@ -84,6 +86,8 @@ def run(
         event_gap=event_gap,
         join_events=join_gap,
         content=content or (check == "full" and output is not None),  # which reads them whole anyhow
+        decisions=decisions,
+        sure_only=sure_only,
         options=options,
     )
     if options.get("exif") or check in ("quick", "full"):  # asked of the photos, not only of a table

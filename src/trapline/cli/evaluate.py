@@ -7,13 +7,30 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Report, Seed, refuse_as_report, refuse_to_overwrite
+from trapline.cli._common import (
+    Decisions,
+    Force,
+    Json,
+    Report,
+    Seed,
+    SureOnly,
+    refuse_as_report,
+    refuse_to_overwrite,
+)
 
 
 def run(
     catalog: Annotated[Path, typer.Argument(help="The catalog with the true labels (.parquet).")],
     predictions: Annotated[Path, typer.Argument(help="What `trapline predict` wrote (.parquet or .csv).")],
     output: Report = None,
+    decisions: Decisions = None,
+    asked: Annotated[
+        str | None,
+        typer.Option(
+            help="On which decisions: audit, calibration, chosen or all [audit, if something is not decided]."
+        ),
+    ] = None,
+    sure_only: SureOnly = False,
     tables: Annotated[
         Path | None, typer.Option(help="Models of taxa: a folder for the tables by rank and node, as CSV.")
     ] = None,
@@ -58,6 +75,9 @@ def run(
         catalog,
         predictions,
         output,
+        decisions=decisions,
+        asked=asked,  # type: ignore[arg-type]
+        sure_only=sure_only,
         tables=tables,
         answers=answers,  # type: ignore[arg-type]
         part=part,

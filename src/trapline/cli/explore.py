@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Json, Report, Seed, progress, refuse_as_report
+from trapline.cli._common import Decisions, Force, Json, Report, Seed, SureOnly, progress, refuse_as_report
 
 
 def run(
@@ -20,6 +20,8 @@ def run(
             "the labels that it contradicts."
         ),
     ] = None,
+    decisions: Decisions = None,
+    sure_only: SureOnly = False,
     sample: Annotated[int, typer.Option(min=0, help="Photos to open for sizes, colour and damage.")] = 500,
     full: Annotated[
         bool, typer.Option("--full", help="Open every photo, and look for those that look alike.")
@@ -39,6 +41,8 @@ def run(
             catalog,
             output,
             predictions=predictions,
+            decisions=decisions,
+            sure_only=sure_only,
             sample=sample,
             full=full,
             pictures=not no_pictures,

@@ -40,6 +40,8 @@ def run(
     dates: Annotated[
         str | None, typer.Option("--dates", help="With --by date: where validation and test begin.")
     ] = None,
+    decisions: common.Decisions = None,
+    sure_only: common.SureOnly = False,
     train: common.TrainNames = None,
     validate: common.ValidateNames = None,
     test: common.TestNames = None,
@@ -69,7 +71,7 @@ def run(
     output = output or catalog.with_name(f"{catalog.stem}-split.parquet")
     common.refuse_as_catalog(output, force)
     with common.warnings_as_notes():
-        done = api.split(catalog, splitter, check_files=files)
+        done = api.split(catalog, splitter, check_files=files, decisions=decisions, sure_only=sure_only)
     done.save(output)
     if done.facts.videos is not None:
         common.note(f"{done.facts.videos.describe()}.")

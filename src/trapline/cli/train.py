@@ -24,6 +24,8 @@ def run(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder [runs/RECIPE].")
     ] = None,
+    decisions: common.Decisions = None,
+    sure_only: common.SureOnly = False,
     changes: common.Changes = None,
     recipe_file: common.RecipeFile = None,
     taxonomy: common.RecipeTaxonomy = None,
@@ -62,6 +64,8 @@ def run(
             catalog,
             chosen,
             output,
+            decisions=decisions,
+            sure_only=sure_only,
             taxonomy=taxonomy,
             allow_leak=allow_leak,
             resume=resume,

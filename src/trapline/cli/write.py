@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.cli._common import Force, Json, Part, print_json
+from trapline.cli._common import Decisions, Force, Json, Part, SureOnly, print_json
 
 if TYPE_CHECKING:
     from trapline.formats import WriteReport
@@ -54,6 +54,8 @@ def run(
     labelled_by: Annotated[
         str | None, typer.Option(help="The name of who gave the catalog's labels.")
     ] = None,
+    decisions: Decisions = None,
+    sure_only: SureOnly = False,
     part: Part = None,
     options: dict[str, Any],
     undo: Annotated[
@@ -86,6 +88,8 @@ def run(
         observers=observers,
         min_conf=min_conf,
         labelled_by=labelled_by,
+        decisions=decisions,
+        sure_only=sure_only,
         part=part,
         force=force,
         options=options,

@@ -155,6 +155,7 @@ def evaluate(
             _describe_calibrated_on(predictions, part),
             entangled.leak.by_name,
             entangled.shared or _describe_only_location(predictions),
+            predictions.model,
         ),
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

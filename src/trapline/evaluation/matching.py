@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline import metrics
-from trapline.catalog import Catalog
+from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, name_some
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
@@ -185,7 +185,7 @@ def match(
             f"No media are left to judge: of {counts.media} media, {counts.unlabelled} have no label, "
             f"{counts.outside} one outside what the model decides, {counts.failed} failed, "
             f"{counts.unpredicted} have no prediction and {left_several + left_unknown + coarse} were left "
-            "out."
+            f"out.{_describe_events(chosen)}"
         )
     labels = (*predictions.labels, *unknown)
     failures = failed.group_by("reason").len().sort("len", "reason", descending=[True, False])
@@ -199,6 +199,19 @@ def match(
         counts=counts,
         exclusive=predictions.facts.exclusive,
         kept=predictions.facts.kept,
+    )
+
+
+def _describe_events(catalog: Catalog) -> str:
+    """For people: that the labels of events are known, where they are."""
+    if EVENT_LABELS not in catalog.table.columns:
+        return ""
+    events = catalog.table.filter(pl.col(EVENT_LABELS).is_not_null())["event_id"].n_unique()
+    if not events:
+        return ""
+    return (
+        f" What {events} events show is known, and of none of their media which of them shows it: judge the "
+        "answers for events (`trapline pool … --rows event`)."
     )
 
 

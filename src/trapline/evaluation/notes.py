@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
+from trapline.catalog import DECISION, DECISIONS
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.result import Over
 from trapline.evaluation.training_media import Training
@@ -22,17 +24,20 @@ def notes(
     calibrated_on: str | None,
     by_name: int = 0,
     shared: str = "",
+    model: str = "",
 ) -> tuple[str, ...]:
     """How far the figures carry, how far the intervals can be trusted, and which media are not in them.
 
     Args:
         shared: what training and evaluation have in common on purpose; it says how far the figures carry.
+        model: the fingerprint of what is judged.
     """
     return (
         *([shared] if shared else ()),
         *_about_intervals(int(groups.max()) + 1, over, bool(shared)),
         *_about_media(matched, over),
         *_about_labels(matched),
+        *about_decisions(matched.media, matched.counts.unlabelled, model),
         *_about_training(trained_on, calibrated_on, by_name),
         *_about_what_is_told(matched),
     )
@@ -83,6 +88,42 @@ def _about_labels(matched: Matched) -> Iterator[str]:
     absent = [label for index, label in enumerate(matched.labels) if index not in present]
     if absent:
         yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
+
+
+def about_decisions(media: pl.DataFrame, unlabelled: int, model: str) -> Iterator[str]:
+    """What follows from how it came that media were decided on, where their truth are people's decisions.
+
+    Args:
+        media: that are judged.
+        unlabelled: how many others there are, of which nothing is known.
+        model: the fingerprint of what is judged.
+    """
+    if media.schema.get(DECISIONS) != pl.List(DECISION):
+        return
+    each = media.select("media_id", DECISIONS).explode(DECISIONS).drop_nulls(DECISIONS).unnest(DECISIONS)
+    each = each.filter("stands").unique("media_id", maintain_order=True)
+    if each.is_empty():
+        return
+    people = ", ".join(each["person"].unique().sort())
+    yield f"The truth of {len(each)} of {len(media)} are decisions of {people}."
+    chosen = each.filter(pl.col("asked") == "chosen")
+    streams = ", ".join(chosen["stream"].drop_nulls().unique().sort())
+    if len(chosen) and unlabelled:
+        yield (
+            f"{len(chosen)} of them were chosen to be decided{f' (by {streams})' if streams else ''} and not "
+            "drawn by chance: streams choose what a model is unsure of, or what is rare. The figures hold "
+            "for these alone and estimate nothing of the others."
+        )
+    if len(each) > len(chosen):
+        yield (
+            f"{len(each) - len(chosen)} of them were drawn by chance, some with a greater one than others, "
+            "and each counts alike here: `trapline decisions show` weighs them by it."
+        )
+    if shown := (each["suggested_by"] == f"model:{model}").sum():
+        yield (
+            f"{shown} of them were decided with this model's own answer filled in, which people tend "
+            "to accept."
+        )
 
 
 def _about_what_is_told(matched: Matched) -> Iterator[str]:

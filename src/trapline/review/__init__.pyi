@@ -19,6 +19,8 @@ from .estimates import LabelEstimate as LabelEstimate
 from .estimates import Narrower as Narrower
 from .estimates import Quality as Quality
 from .labels import DRAWN as DRAWN
+from .labels import Judged as Judged
+from .labels import as_truth as as_truth
 from .labels import only_decided as only_decided
 from .labels import with_decisions as with_decisions
 from .log import LEASE_SECONDS as LEASE_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Literal
 
 import polars as pl
 
@@ -25,6 +26,9 @@ from trapline.taxonomy import BLANK
 
 DRAWN: tuple[Asked, ...] = ("audit", "calibration")
 """Why an event is asked for that was drawn by chance."""
+
+Judged = Literal["audit", "calibration", "chosen", "all"]
+"""On which decisions answers are judged: by why the event was asked for."""
 
 _MEDIA = ("media_id", "file_path", *CONTENT)
 _NAMED = 3
@@ -74,6 +78,38 @@ def with_decisions(
     absent = current.join(owners, on=list(_MEDIA), how="anti", nulls_equal=True, maintain_order="left")
     note = _describe(before, table, placed, absent, log)
     return catalog.with_table(table, replace(catalog.facts, notes=(*catalog.facts.notes, note)))
+
+
+def as_truth(
+    catalog: Catalog,
+    log: DecisionLog,
+    *,
+    asked: Judged | None = None,
+    by: Collection[str] | None = None,
+    sure_only: bool = False,
+) -> Catalog:
+    """The catalog with what people decided as its only labels, to judge answers by.
+
+    Args:
+        catalog: the media.
+        log: the decisions.
+        asked: on which events: those drawn for an `audit` or for `calibration`, those that were `chosen`, or
+            `all`. None for those of the audit, where there are some and not everything is decided: what
+            streams choose is what a model is unsure of, and tells little of the rest.
+        by: whose decisions count; None for all people's.
+        sure_only: leave out decisions of which the person was not sure.
+
+    Raises:
+        DataError: no decision counts, or none is of a media of the catalog.
+    """
+    decided = only_decided(with_decisions(catalog, log, by=by, sure_only=sure_only))
+    if asked is None:
+        whole = decided.table.select(any_decision("stands").all()).item()
+        audited = bool((log.current()["asked"] == "audit").any())
+        asked = "audit" if audited and not whole else "all"
+    if asked == "all":
+        return decided
+    return only_decided(with_decisions(catalog, log, by=by, sure_only=sure_only, asked=[asked]))
 
 
 def only_decided(catalog: Catalog) -> Catalog:

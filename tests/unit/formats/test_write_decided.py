@@ -25,7 +25,14 @@ EARLY, LATE = datetime(2026, 5, 1, 8, tzinfo=UTC), datetime(2026, 5, 1, 9, tzinf
 
 def said(person: str, verdict: str, label: str | None = None, **more: Any) -> dict[str, Any]:
     usual = {"decided_at": EARLY, "count": None, "sure": True, "flagged": False, "remark": None}
-    usual |= {"of_event": False, "stream": None, "asked": "chosen", "stands": True, "held": False}
+    usual |= {
+        "of_event": False,
+        "stream": None,
+        "asked": "chosen",
+        "suggested_by": None,
+        "stands": True,
+        "held": False,
+    }
     return {"person": person, "verdict": verdict, "label": label, **usual, **more}
 
 

@@ -21,7 +21,15 @@ def decision(label: str | None, *, whole: bool, held: bool = False) -> list[dict
         "verdict": "seen",
         "label": label,
     }
-    said |= {"count": None, "sure": True, "flagged": False, "remark": None, "stream": None, "asked": "chosen"}
+    said |= {
+        "count": None,
+        "sure": True,
+        "flagged": False,
+        "remark": None,
+        "stream": None,
+        "asked": "chosen",
+        "suggested_by": None,
+    }
     return [said | {"of_event": whole, "stands": True, "held": held}]
 
 
