@@ -83,6 +83,12 @@ def run(
         _show(done, record, output)
 
 
+def _held(done: Catalog) -> str:
+    from trapline.catalog import is_held
+
+    return ", or held for an audit that goes on," if is_held(done.table).any() else ""
+
+
 def _dates(text: str | None) -> list[datetime] | None:
     from datetime import datetime
 
@@ -121,7 +127,7 @@ def _show(done: Catalog, record: SplitRecord, output: Path) -> None:
         console.print(line)
     left = done.table["split"].null_count() - sum((record.left_out or {}).values())
     if left:
-        console.print(f"{left:,} media without labels are in no part.")
+        console.print(f"{left:,} media without labels{_held(done)} are in no part.")
     leaks = record.leaks
     nothing = "No leak: no location, event or file is in two parts."
     if not leaks.files_checked:

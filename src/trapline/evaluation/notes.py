@@ -105,7 +105,7 @@ def about_decisions(media: pl.DataFrame, unlabelled: int, model: str) -> Iterato
     if each.is_empty():
         return
     people = ", ".join(each["person"].unique().sort())
-    yield f"The truth of {len(each)} of {len(media)} are decisions of {people}."
+    yield f"{len(each)} of {len(media)} are judged by what {people} decided."
     chosen = each.filter(pl.col("asked") == "chosen")
     streams = ", ".join(chosen["stream"].drop_nulls().unique().sort())
     if len(chosen) and unlabelled:
