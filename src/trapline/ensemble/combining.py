@@ -127,7 +127,7 @@ def _combine_tables(
 ) -> Predictions:
     """The first table with these probabilities; media that failed for one model keep its reason."""
     first = members[0]
-    refused = pl.when(pl.col("status") == "failed").then("reason")
+    refused = pl.when(pl.col("status") != "ok").then("reason")
     reasons = pl.coalesce([pl.lit(member.table.select(refused).to_series()) for member in members])
     failed = pl.lit(pl.Series(~np.isfinite(probabilities).all(axis=1)))
     fixed = first.table.drop(first.labels).with_columns(

@@ -140,7 +140,7 @@ def evaluate(
         wrong=wrong,
         ranks=evaluate_ranks(
             judged,
-            predictions,
+            predictions.without_skipped(),
             groups=judged.table.select(_DRAWN_TOGETHER[over][-1]).to_series().to_list(),
             unknown_are_wrong=unknown_labels == "wrong",
             way=answers,

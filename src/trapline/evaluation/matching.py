@@ -140,6 +140,8 @@ def match(
     chosen = catalog if part is None else catalog.part(part)
     rows = predictions.table.select("media_id", "status", "reason").with_row_index("prediction")
     _refuse_duplicates(rows)
+    skipped = int((rows["status"] == "skipped").sum())
+    rows = rows.filter(pl.col("status") != "skipped")
     elsewhere, unmatched = _strangers(catalog, chosen, rows)
     if unmatched and not allow_unmatched:
         raise DataError(
@@ -156,8 +158,8 @@ def match(
     if unpredicted and not allow_unmatched:
         raise DataError(
             f"{len(unpredicted)} of {labelled.height} labelled media have no prediction: "
-            f"{_some(unpredicted)}. Predict them too, name the part that was predicted (--part), or allow "
-            "unmatched media (--allow-unmatched)."
+            f"{_some(unpredicted)}. {_describe_skipped(skipped)}Predict them too, name the part that was "
+            "predicted (--part), or allow unmatched media (--allow-unmatched)."
         )
     joined = joined.filter(pl.col("prediction").is_not_null())
     failed = joined.filter(pl.col("status") == "failed")
@@ -200,6 +202,11 @@ def match(
         exclusive=predictions.facts.exclusive,
         kept=predictions.facts.kept,
     )
+
+
+def _describe_skipped(skipped: int) -> str:
+    """For people: of how many media the model is not listened to, if of any."""
+    return f"Of {skipped} the detector's word stands, which is not judged here. " if skipped else ""
 
 
 def _describe_events(catalog: Catalog) -> str:

@@ -15,7 +15,7 @@ from trapline.taxonomy import Kind, Taxonomy, default_kind
 
 
 def leave_to_detector(predictions: Predictions, catalog: Catalog) -> Predictions:
-    """Predictions without the photos in which the detector sees no animal, so that its word stands there.
+    """Predictions of which those of photos without an animal are `skipped`: the detector's word stands there.
 
     A model that knows animals alone says one of them of an empty photo too. It is not listened to where no
     box is sure, or where all that are sure are of people and vehicles, unless it has a label of that kind.
@@ -28,12 +28,23 @@ def leave_to_detector(predictions: Predictions, catalog: Catalog) -> Predictions
     taxonomy = None if tree is None else Taxonomy.from_json(tree.as_json(), "The taxonomy of the predictions")
     own = {default_kind(label) if taxonomy is None else taxonomy.kind(label) for label in predictions.labels}
     media = catalog.table.filter(pl.col("boxes").is_not_null()).select("media_id", "boxes")
-    left = [media_id for media_id, boxes in media.iter_rows() if _shows(boxes) in _NO_ANIMALS - own]
-    kept = ~pl.col("media_id").is_in(left) | (pl.col("status") != "ok")
-    return replace(predictions, table=predictions.table.filter(kept))
+    shown = {media_id: _shows(boxes) for media_id, boxes in media.iter_rows()}
+    why = {media_id: _NO_ANIMALS[kind] for media_id, kind in shown.items() if kind in set(_NO_ANIMALS) - own}
+    reason = pl.col("media_id").replace_strict(why, default=None, return_dtype=pl.String)
+    left = reason.is_not_null() & (pl.col("status") == "ok")
+    table = predictions.table.with_columns(
+        pl.when(left).then(pl.lit("skipped")).otherwise("status").alias("status"),
+        pl.when(left).then(reason).otherwise("reason").alias("reason"),
+        pl.when(~left).then(pl.col(predictions.labels)),
+    )
+    return replace(predictions, table=table)
 
 
-_NO_ANIMALS: set[Kind | None] = {"blank", "human", "vehicle"}
+_NO_ANIMALS: dict[Kind, str] = {
+    "blank": "left to the detector: no box is sure",
+    "human": "left to the detector: all sure boxes are of people, or of people and vehicles",
+    "vehicle": "left to the detector: all sure boxes are of vehicles",
+}
 
 
 def _shows(boxes: Sequence[Mapping[str, Any]]) -> Kind:

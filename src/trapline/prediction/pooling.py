@@ -38,7 +38,7 @@ def pool_events(
 
     Args:
         predictions: one row a media; or one a box, then into rows of events (the boxes of a media that has
-            no event are one), skipped boxes left out.
+            no event are one), skipped rows left out.
         catalog: with the `event_id` and `frame` (and `boxes`, if `without_box` is not 1) of these media;
             media without an event stand alone. `first` takes the least frame, whatever the order of rows.
         how: the method (see `trapline.prediction.frames`), or what a card says (`Card.event`: a method a
@@ -66,9 +66,9 @@ def pool_events(
         raise UsageError(f"Events are pooled into rows of {' or '.join(get_args(Rows))}, not of '{rows}'.")
     hierarchy = _hierarchy(predictions) if how == "node-mean" else None
     pooling = EventPooling() if how == "node-mean" else _as_pooling(how, predictions)
-    if predictions.level == "box":
-        if rows != "event":
-            raise UsageError("Boxes are pooled into rows of events, not of media: give rows 'event'.")
+    if predictions.level == "box" and rows != "event":
+        raise UsageError("Boxes are pooled into rows of events, not of media: give rows 'event'.")
+    if rows == "event":
         predictions = predictions.without_skipped()
     if not 0 <= without_box <= 1:
         raise UsageError(f"The weight of media without a box must be from 0 to 1, not {without_box}.")

@@ -59,7 +59,8 @@ FIXED: dict[str, pl.DataType] = {
     "status": pl.String(),
     "reason": pl.String(),
 }
-"""The columns before the labels. `status` is `ok`, `failed` or (boxes only) `skipped`; `reason` says why, or
+"""The columns before the labels. `status` is `ok`, `failed` or `skipped` (the model was not
+asked, or is not listened to: a box of a person, a photo without an animal); `reason` says why, or
 what was odd about an `ok` row ("truncated: lower part missing"). `media_id` and `file_path` are null in rows
 of level event, `box` is null but in rows of level box."""
 
@@ -342,7 +343,7 @@ class Predictions:
         outside = pl.any_horizontal(values.is_null() | ~values.is_between(0, 1 + 1e-6))
         total = pl.sum_horizontal(values.cast(pl.Float64))
         off = (total > 1 + _ROUNDED) | ((total < 1 - _ROUNDED) & (self.facts.kept is None))
-        states = ["ok", "failed", *(["skipped"] if self.level == "box" else [])]
+        states = ["ok", "failed", *(["skipped"] if self.level != "event" else [])]
         wrong = {
             f"no {key[0]}": pl.col(key[0]).is_null(),
             "a row more than once": pl.struct(key).is_duplicated(),

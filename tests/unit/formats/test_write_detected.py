@@ -15,8 +15,8 @@ from PIL import Image
 from trapline.catalog import Catalog, CatalogFacts, JoinedBoxes
 from trapline.formats import write
 from trapline.images import CropPolicy
-from trapline.observations import SURE
-from trapline.prediction import PredictionFacts, Predictions
+from trapline.observations import SURE, gather, leave_to_detector
+from trapline.prediction import PredictionFacts, Predictions, pool_events
 from trapline.prediction.table import BOX_COLUMNS, FIXED
 from trapline.taxonomy import Taxonomy
 
@@ -295,3 +295,25 @@ def test_formats_of_boxes_keep_the_empty_ones(empty_boxes: People, tmp_path: Pat
     classes = document["classification_categories"]
     first = document["images"][0]["detections"]
     assert [classes[one["classifications"][0][0]] for one in first] == ["fox", "blank"]
+
+
+def test_photos_that_are_left_to_the_detector_keep_their_row_and_say_why(scene: Any, tmp_path: Path) -> None:
+    """Every input has a row, also in what a card leaves of a model of animals."""
+    made = scene()
+    animals = [name for name in LABELS if name in ("roe_deer", "fox")]
+    table = made.predictions.table.drop(*(name for name in LABELS if name not in animals))
+    total = pl.sum_horizontal(animals)
+    table = table.with_columns(pl.col(name) / total for name in animals)
+    answers = leave_to_detector(replace(made.predictions, table=table, labels=tuple(animals)), made.catalog)
+    rows = {row["media_id"]: row for row in answers.table.iter_rows(named=True)}
+    assert rows.keys() == set(made.catalog.table["media_id"])
+    assert [name for name, row in rows.items() if row["status"] == "skipped"] == ["m2"]
+    assert rows["m2"]["reason"] == "left to the detector: no box is sure"
+    assert (rows["m2"]["fox"], rows["m5"]["status"]) == (None, "failed")
+    answers.save(tmp_path / "answers.csv")
+    again = Predictions.load(tmp_path / "answers.csv")
+    standing = gather(again, made.catalog).observe().standing
+    of_m2 = standing.filter(pl.col("media_id") == "m2")
+    assert of_m2.select("observer", "label").rows() == [("detector", "blank")]
+    events = pool_events(again, made.catalog, rows="event").table
+    assert "m2" not in events["media_id"].to_list()
