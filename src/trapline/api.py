@@ -2084,6 +2084,8 @@ def review(
     predictions: Answers | None = None,
     output: File = "decisions.db",
     *,
+    person: str | None = None,
+    stream: str | None = None,
     labels: Sequence[str] | None = None,
     taxonomy: TaxonomyLike | None = None,
     only: File | None = None,
@@ -2100,6 +2102,8 @@ def review(
         source: what is reviewed: media, or a folder that `card` made, with its answers.
         predictions: what a model says of it.
         output: the file of decisions; gone on with if it is there.
+        person: who decides, unless she names herself otherwise on the page.
+        stream: what is asked next, unless another is chosen on the page; None for what fits.
         labels: that may be chosen, beside those of the catalog, the model and the taxonomy.
         taxonomy: what the labels are.
         only: a CSV or text file of media ids, event ids or file paths: these alone are reviewed.
@@ -2115,28 +2119,24 @@ def review(
         DataError: there are no photos, or the predictions are not of them.
         TraplineError: the address cannot be had.
     """
-    from trapline.review import (
-        DecisionLog,
-        Desk,
-        DeskOptions,
-        PictureStore,
-        new_token,
-        open_project,
-        serve_review,
-    )
+    from trapline.card_walk import card_files
+    from trapline.review import DeskOptions, new_token, open_project, open_review, read_ids, serve_review
 
     path = Path(output)
+    made = card_files(Path(source)) if isinstance(source, Path | str) else None
+    if made is not None:
+        source, answers = made
+        predictions = answers if predictions is None else predictions
     project = open_project(
         as_media(source),
         None if predictions is None else as_predictions(predictions),
         labels=labels or (),
         taxonomy=_taxonomy(taxonomy),
+        only=None if only is None else read_ids(Path(only)),
     )
     for sentence in project.notes:
         say(sentence)
-    pictures = PictureStore(path.with_suffix(".review") / "pictures")
-    with DecisionLog.open(path, create=True) as log:
-        desk = Desk(project, log, pictures, DeskOptions(blur=blur_people))
+    with open_review(project, path, DeskOptions(person, stream, blur_people)) as desk:
         serve_review(desk, host, port, token or new_token(), started)
 
 

@@ -165,6 +165,17 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
     return content if known and isinstance(content.get("tables"), dict) else None
 
 
+def card_files(folder: Path) -> tuple[Path, Path | None] | None:
+    """The catalog and the answers of a folder that `card` made; None where a model gave no answers.
+
+    None where it is another folder.
+    """
+    if _read_record(folder) is None or not (folder / CATALOG).is_file():
+        return None
+    answers = folder / ANSWERS
+    return folder / CATALOG, answers if answers.is_file() else None
+
+
 def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 

@@ -24,6 +24,15 @@ def run(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where decisions are kept; gone on with if it is there.")
     ] = Path("decisions.db"),
+    person: Annotated[
+        str | None, typer.Option(help="Who decides; else the page asks.", show_default=False)
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            help="What is asked next: start, learn, table, errors, random, all.", show_default=False
+        ),
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(help="Labels to choose from, with commas between them.", show_default=False)
     ] = None,
@@ -67,6 +76,8 @@ def run(
         source,
         predictions,
         output,
+        person=person,
+        stream=stream,
         labels=None if labels is None else [name.strip() for name in labels.split(",") if name.strip()],
         taxonomy=taxonomy,
         only=only,

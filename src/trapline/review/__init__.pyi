@@ -28,12 +28,14 @@ from .log import SETTLING as SETTLING
 from .log import DecisionLog as DecisionLog
 from .log import Draw as Draw
 from .log import TeachingPoint as TeachingPoint
+from .opening import open_review as open_review
 from .pictures import PictureStore as PictureStore
 from .project import Project as Project
 from .project import open_project as open_project
 from .rounds import Round as Round
 from .rounds import as_teachable as as_teachable
 from .rounds import finished_rounds as finished_rounds
+from .project import read_ids as read_ids
 from .server import new_token as new_token
 from .server import serve_review as serve_review
 from .situation import Situation as Situation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,11 +43,13 @@ class DeskOptions:
     """How a review is gone about.
 
     Attributes:
-        stream: what is asked next unless the page says otherwise; None for what fits.
+        person: who decides, unless the page says otherwise.
+        stream: what is asked next, unless the page says otherwise; None for what fits.
         blur: make people in the pictures unrecognisable.
         seed: of what is drawn.
     """
 
+    person: str | None = None
     stream: str | None = None
     blur: bool = False
     seed: int = 42
@@ -80,12 +82,18 @@ class Desk:
         log: where decisions are kept.
         pictures: of the photos.
         options: how it is gone about.
+        served: told the link, once there is one.
     """
 
     def __init__(
-        self, project: Project, log: DecisionLog, pictures: PictureStore, options: DeskOptions | None = None
+        self,
+        project: Project,
+        log: DecisionLog,
+        pictures: PictureStore,
+        options: DeskOptions | None = None,
+        served: Callable[[str], object] = lambda link: None,
     ) -> None:
-        self.project, self.log, self.pictures = project, log, pictures
+        self.project, self.log, self.pictures, self.served = project, log, pictures, served
         self.options = options or DeskOptions()
         for label in log.facts().get(_LABELS, ()):
             project.names.add(**label)
@@ -96,7 +104,15 @@ class Desk:
         self._lock = threading.RLock()
         self._asks: OrderedDict[str, Ask] = OrderedDict()
         self._numbers: dict[str, int] = {}
-        self.stream = self.options.stream or self._queues.usual()
+        if self.options.stream is not None:
+            self._queues.check(self.options.stream)
+        if self.options.person is not None:
+            as_person(self.options.person)
+
+    @property
+    def stream(self) -> str:
+        """What is asked next for who names no stream."""
+        return self.options.stream or self._queues.usual()
 
     # ---- what is shown
 
@@ -155,11 +171,11 @@ class Desk:
 
     def _counting(self, key: str) -> list[dict[str, Any]]:
         """The decisions that count of an event, as the page has them, in the order of deciding."""
-        decided = self.log.current([key])
+        index = self.project.events.index(key)
+        decided = self.log.current(self._ledger.keys(index))
         documents = []
         for (number,), rows in decided.group_by("number", maintain_order=True):
             first = rows.row(0, named=True)
-            index = self.project.events.index(key)
             documents.append(
                 {name: first[name] for name in ("decision_id", "event", "person", "verdict", "labels")}
                 | {name: first[name] for name in ("sure", "flagged", "remark", "stream")}
@@ -233,7 +249,7 @@ class Desk:
         Raises:
             UsageError: it is no answer, or of no event here.
         """
-        decisions = [self._decision(form, form.decision_id, form.event, form.ask)]
+        made = [self._decision(form, form.decision_id, form.event, form.ask)]
         for other in form.same_for:
             if other not in self._asks:
                 raise UsageError(
@@ -241,20 +257,26 @@ class Desk:
                 )
             event = self.project.events.keys[self._asks[other].event]
             own = uuid.uuid5(uuid.NAMESPACE_OID, f"{form.decision_id} {event}").hex
-            decisions.append(self._decision(form, own, event, other))
-        self.log.add_all(decisions)
+            made.append(self._decision(form, own, event, other))
+        self.log.add_all([decision for decision, _ in made])
         with self._lock:
+            self._ledger.know(
+                pair for decision, rows in made for pair in zip(rows, decision.media, strict=True)
+            )
             self._ledger.catch_up()
-        return decisions[0]
+        return made[0][0]
 
-    def _decision(self, form: DecideForm, decision_id: str, event: str, ask: str | None) -> Decision:
+    def _decision(
+        self, form: DecideForm, decision_id: str, event: str, ask: str | None
+    ) -> tuple[Decision, list[int]]:
+        """What is kept of an answer, and the rows of the catalog that it is of."""
         index = self.project.events.index(event)
         asked = self._asks.get(ask or "")
         rows = self.project.events.rows_of(index)
         whole = form.frames is None or event != form.event
         chosen = rows if whole else [rows[frame] for frame in _frames(form.frames or [], len(rows))]
         verdict, sightings = self._seen(form)
-        return Decision(
+        decision = Decision(
             decision_id=decision_id,
             person=as_person(form.person),
             decided_at=self.log.now(),
@@ -269,6 +291,7 @@ class Desk:
             stream=None if asked is None else asked.stream,
             suggestion=None if asked is None else asked.suggestion,
         )
+        return decision, chosen
 
     def _seen(self, form: DecideForm) -> tuple[Any, tuple[Sighting, ...]]:
         """The verdict and what is seen: blank said as a label is the verdict."""
@@ -332,6 +355,7 @@ class Desk:
 
     def state(self, person: str | None) -> dict[str, Any]:
         """All that the page shows beside the photos."""
+        person = person or self.options.person
         with self._lock:
             self._ledger.catch_up()
             streams = self._queues.describe()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog
+from trapline.errors import UsageError
+from trapline.review.decision import DecidedMedia
 from trapline.review.events import Events
 from trapline.review.log import DecisionLog
+from trapline.review.matching import MEDIA, match_media
 from trapline.taxonomy import BLANK
 
 
@@ -37,39 +40,64 @@ class Ledger:
         catalog: the media.
         events: of it.
         log: the decisions.
+
+    Raises:
+        UsageError: the decisions are of other photos.
     """
 
     def __init__(self, catalog: Catalog, events: Events, log: DecisionLog) -> None:
-        self._events, self._log = events, log
-        self._rows = catalog.table.select("media_id").with_row_index("_row")
+        self._catalog, self._events, self._log = catalog, events, log
         self._sizes = np.diff(events.starts)
         self.words: dict[int, Word] = {}
         self.decided: npt.NDArray[np.bool_] = np.zeros(len(events), bool)
         self.counts: Counter[str] = Counter()
-        self._length = 0
-        self.catch_up()
+        self._keys: defaultdict[int, set[str]] = defaultdict(set)
+        self._length = len(log)
+        current = log.current()
+        media = current.select(MEDIA).unique(maintain_order=True)
+        self._rows = match_media(catalog, media)
+        self.strangers = len(media) - len(self._rows)
+        if len(media) and not len(self._rows):
+            raise UsageError(
+                f"{log.path} has decisions on {len(media):,} photos, and none of them is one of "
+                f"{catalog.source}: neither by content nor by name (the first is {media['file_path'][0]}). "
+                "Name another file with -o."
+            )
+        self._take(self._words(current))
 
     @property
     def length(self) -> int:
         """Rows of the log that are taken in; it grows with every decision."""
         return self._length
 
+    def keys(self, event: int) -> list[str]:
+        """What an event is called in the log: otherwise than here where the photos have moved."""
+        return sorted({self._events.keys[event], *self._keys[event]})
+
+    def know(self, media: Iterable[tuple[int, DecidedMedia]]) -> None:
+        """What media, by their rows, are called in the decisions that come."""
+        new = pl.DataFrame(
+            [(one.media_id, one.file_path, one.content_size, one.content_hash, row) for row, one in media],
+            self._rows.schema,
+            orient="row",
+        )
+        new = new.join(self._rows, on=list(MEDIA), how="anti", nulls_equal=True)
+        self._rows = pl.concat([self._rows, new])
+
     def catch_up(self) -> None:
         """Take in what came since, whoever wrote it."""
         length = len(self._log)
         if length == self._length:
             return
-        if self._length == 0:
-            self._take(self._words(self._log.current()))
-        else:
-            touched = {one.event for one in self._log.decisions(after=self._length)}
-            self._refresh(sorted(touched))
+        came = self._log.decisions(after=self._length)
         self._length = length
+        keys = {one.event for one in came}
+        known = [index for index, names in self._keys.items() if names & keys]
+        self._refresh(sorted(keys), {*known, *self._events.indices(keys)})
 
-    def _refresh(self, keys: Sequence[str]) -> None:
+    def _refresh(self, keys: list[str], events: Iterable[int]) -> None:
         words = self._words(self._log.current(keys))
-        gone = {index: Word((), whole=False) for index in self._events.indices(keys) if index not in words}
-        self._take(words | gone)
+        self._take({index: Word((), whole=False) for index in events} | words)
 
     def _take(self, words: dict[int, Word]) -> None:
         for index, word in words.items():
@@ -82,19 +110,21 @@ class Ledger:
 
     def _words(self, current: pl.DataFrame) -> dict[int, Word]:
         """Of each event that rows of `DecisionLog.current` are of."""
-        rows = current.filter("stands").join(self._rows, on="media_id", maintain_order="left")
+        rows = current.filter("stands").join(self._rows, on=list(MEDIA), nulls_equal=True)
         blank = pl.when(pl.col("verdict") == "blank").then(pl.lit([BLANK], pl.List(pl.String)))
         names = blank.otherwise(pl.col("labels").list.eval(pl.element().struct.field("label")))
-        rows = rows.select("_row", names.alias("names"), untold=pl.col("verdict") == "cannot tell")
-        each = rows.with_columns(pl.Series("event", self._events.of_row[rows["_row"].to_numpy()], pl.Int64))
-        grouped = each.group_by("event").agg(
-            pl.col("_row").n_unique().alias("media"),
+        rows = rows.select("row", "event", names.alias("names"), untold=pl.col("verdict") == "cannot tell")
+        each = rows.with_columns(pl.Series("index", self._events.of_row[rows["row"].to_numpy()], pl.Int64))
+        grouped = each.group_by("index").agg(
+            pl.col("row").n_unique().alias("media"),
             pl.col("names").list.explode().drop_nulls().unique().sort().alias("names"),
             pl.col("untold").any(),
+            pl.col("event").unique(),
         )
         words = {}
-        for event, media, labels, untold in grouped.iter_rows():
+        for index, media, labels, untold, keys in grouped.iter_rows():
             seen = [label for label in labels if label != BLANK]
             told = tuple(seen) if seen or untold else tuple(labels)
-            words[event] = Word(told, whole=media >= self._sizes[event])
+            words[index] = Word(told, whole=media >= self._sizes[index])
+            self._keys[index].update(keys)
         return words

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from trapline.observations import kind_of_observer
 from trapline.review.events import Events
 from trapline.review.names import LabelNames
 from trapline.review.suggestions import Suggestions, suggest
+from trapline.tables import read_table, read_text
 
 if TYPE_CHECKING:
     from trapline.prediction import Predictions
@@ -95,6 +97,32 @@ def open_project(
     return Project(catalog.source, catalog, events, suggestions, names, wanted, known, notes)
 
 
+_MOST_BYTES = 256 * 2**20
+_ID_COLUMNS = ("media_id", "event_id", "file_path")
+
+
+def read_ids(path: Path) -> list[str]:
+    """What alone is to be reviewed: of a table what stands in its column of media, events or paths; of other
+    files a line each.
+
+    Raises:
+        DataError: there is no such file, it has no such column, or nothing stands in it.
+    """
+    if path.suffix.lower() == ".txt":
+        ids = [line.strip() for line in read_text(path, _MOST_BYTES).splitlines() if line.strip()]
+    else:
+        table = read_table(path)
+        column = next((name for name in _ID_COLUMNS if name in table.columns), None)
+        if column is None:
+            raise DataError(
+                f"{path} has none of the columns {', '.join(_ID_COLUMNS)}: nothing says what to review alone."
+            )
+        ids = table[column].drop_nulls().unique(maintain_order=True).to_list()
+    if not ids:
+        raise DataError(f"{path} names nothing that is to be reviewed.")
+    return ids
+
+
 def select(catalog: Catalog, events: Events, only: Sequence[str]) -> npt.NDArray[np.bool_]:
     """[E]: the events of which a media id, event id or file path is among these.
 
@@ -105,7 +133,7 @@ def select(catalog: Catalog, events: Events, only: Sequence[str]) -> npt.NDArray
     table = catalog.table
     index: dict[str, int] = {}
     of_row = events.of_row.tolist()
-    for column in ("file_path", "event_id", "media_id"):
+    for column in reversed(_ID_COLUMNS):
         index |= {name: event for name, event in zip(table[column], of_row, strict=True) if name is not None}
     missing = [name for name in only if name not in index]
     if missing:

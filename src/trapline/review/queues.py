@@ -103,8 +103,7 @@ class Queues:
         Raises:
             UsageError: there is no such stream, or it has nothing to go by yet.
         """
-        if name not in STREAMS:
-            raise UsageError(f"There is no stream '{name[:50]}'; there are: {', '.join(STREAMS)}.")
+        self.check(name)
         queue = self._queues.setdefault(name, _Queue((-1, -1)))
         basis = (id(self._project.suggestions), id(self.embeddings))
         available = self.open & ~shut
@@ -113,6 +112,15 @@ class Queues:
             waiting = self._choose(name, max(count, AT_ONCE), shut)
         queue.basis, queue.waiting = basis, waiting
         return waiting[:count]
+
+    def check(self, name: str) -> None:
+        """Refuse what is no stream.
+
+        Raises:
+            UsageError: there is none of this name.
+        """
+        if name not in STREAMS:
+            raise UsageError(f"There is no stream '{name[:50]}'; there are: {', '.join(STREAMS)}.")
 
     def _choose(self, name: str, count: int, shut: Flags) -> Next:
         situation = self.situation(shut)

@@ -59,13 +59,13 @@ async def _serve(
     port = listening.getsockname()[1]
     server = HttpServer(Door(build_app(desk), token, host, port), _LAST_SECONDS)
     running = asyncio.create_task(server.serve(sockets=[listening]))
+    desk.served(link(host, port, token))
     started(link(host, port, token))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     await running
     stopping.cancel()
-    desk.pictures.close()
 
 
 def link(host: str, port: int, token: str) -> str:
