@@ -32,10 +32,10 @@ from .opening import open_review as open_review
 from .pictures import PictureStore as PictureStore
 from .project import Project as Project
 from .project import open_project as open_project
+from .project import read_ids as read_ids
 from .rounds import Round as Round
 from .rounds import as_teachable as as_teachable
 from .rounds import finished_rounds as finished_rounds
-from .project import read_ids as read_ids
 from .server import new_token as new_token
 from .server import serve_review as serve_review
 from .situation import Situation as Situation

@@ -1,4 +1,4 @@
-"""Weighted shares: the intervals are the exact ones where weights are equal, and no narrower where they are not."""
+"""Weighted shares: exact intervals where weights are equal, and no narrower ones where they are not."""
 
 import numpy as np
 import pytest
