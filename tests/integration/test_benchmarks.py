@@ -188,6 +188,10 @@ def smallest_review_kills(bench: Bench) -> str:
     return bench.run("review_kills.py", bench.photos, "--kills", 2, "--server-kills", 1)
 
 
+def smallest_review_audit(bench: Bench) -> str:
+    return bench.run("review_audit.py", "--reviews", 2, "--row", "one camera", "--row", "no model at first")
+
+
 def smallest_saved_model_check(bench: Bench) -> str:
     return bench.run("saved_model_check.py", bench.model, bench.photos, "--count", 3)
 
@@ -249,6 +253,7 @@ PLAIN = {
     "predict.py": (smallest_predict, "b0 keras"),
     "published_client.py": (smallest_published_client, "SavedModel, session, all_outputs    3 photos"),
     "review_kills.py": (smallest_review_kills, "nothing lost, nothing doubled"),
+    "review_audit.py": (smallest_review_audit, "| one camera | 326 | 5 | 50 |"),
     "saved_model_check.py": (smallest_saved_model_check, "same most probable label: 100.0%"),
     "serve.py": (smallest_serve, "| LitServe | 32 |"),
     "soak.py": (smallest_soak, "| right | 300 |"),
