@@ -181,7 +181,7 @@ def _box(text: str) -> Box:
 def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
     """Names and values, empty ones left out; a line that goes on has an empty name."""
     from trapline.evaluation import columns, title, with_span
-    from trapline.models import camera_doubt
+    from trapline.models import camera_doubt, review_doubt
 
     card = model.card
     classifier = card.task != "features"
@@ -192,6 +192,7 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
         ("task", card.task if classifier else "features: a backbone, for heads to be trained on"),
         (f"{len(card.labels)} labels", ", ".join(card.labels)),
         ("one camera", camera_doubt(card) or ""),
+        ("review", review_doubt(card) or ""),
         ("embedding", f"{card.embedding_size} numbers"),
         ("input", _input(card)),
         ("backbone", " ".join((card.backbone.get("name", ""), card.backbone.get("fingerprint", "")[:12]))),

@@ -32,6 +32,7 @@ from .doubts import camera_doubt as camera_doubt
 from .doubts import card_doubts as card_doubts
 from .doubts import kinds_doubt as kinds_doubt
 from .doubts import promise_doubt as promise_doubt
+from .doubts import review_doubt as review_doubt
 from .file import NO_PROBABILITY as NO_PROBABILITY
 from .file import ModelFile as ModelFile
 from .file import Outputs as Outputs

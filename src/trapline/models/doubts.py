@@ -25,6 +25,7 @@ def card_doubts(card: Card) -> list[str]:
     doubts = (
         origin_doubt(card),
         camera_doubt(card),
+        review_doubt(card),
         chance_doubt(card),
         *calibration_doubts(card),
         promise_doubt(card),
@@ -57,6 +58,22 @@ def camera_doubt(card: Card) -> str | None:
         "this camera only. Before you believe it at another, label photos from there and judge it on them "
         "(trapline evaluate)."
     )
+
+
+def review_doubt(card: Card) -> str | None:
+    """What must be said of a model that was taught in a review: on what its figures rest, where they hold."""
+    if card.split.get("by") != "decisions":
+        return None
+    named, parts = card.split.get("named") or {}, card.training_data
+    streams = ", ".join(named.get("train", ())) or "nobody"
+    by_chance = "drawn by chance" in named.get("validation", ())
+    others = "drawn by chance" if by_chance else "of those, which are no random sample"
+    few = card.calibration.method == "none"
+    return (
+        f"Taught in a review on {parts['train']['media']} media (asked for by: {streams}) and judged on "
+        f"{parts['validation']['media']} others {others}, of the same locations: its figures tell nothing of "
+        "new ones."
+    ) + (" Its probabilities are not calibrated: too few media were drawn by chance for it." if few else "")
 
 
 def chance_doubt(card: Card) -> str | None:

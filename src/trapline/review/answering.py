@@ -9,9 +9,11 @@ import polars as pl
 from trapline.catalog import Catalog, event_key, label_events
 from trapline.metrics import fit_temperature, log_loss
 from trapline.models import NO_PROBABILITY, ModelFile, answer_embeddings
-from trapline.prediction import FIXED, Predictions, facts_of_card, probability_columns
+from trapline.prediction import FIXED, Predictions, facts_of_card, pool_events, probability_columns
+from trapline.review.audit import Audit
 from trapline.review.embedding import KNOWN, WAITING, Embeddings
 from trapline.review.lesson import ENOUGH_TO_CALIBRATE, JUDGE
+from trapline.review.log import DecisionLog
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -49,6 +51,32 @@ def answer_media(model: ModelFile, embeddings: Embeddings, catalog: Catalog) -> 
     ).cast({name: kind for name, kind in FIXED.items()})  # noqa: C416  polars wants its own dict
     facts = facts_of_card(model.card)
     return Predictions(table, model.card.labels, "media", model.fingerprint, "single-label", facts)
+
+
+def audit_answers(
+    log: DecisionLog, catalog: Catalog, answers: Predictions
+) -> tuple[float | None, float | None, float | None]:
+    """The accuracy of the table with these answers where nobody has decided, and its interval, by the audit.
+
+    Args:
+        log: with or without an open audit.
+        catalog: of the project.
+        answers: one row a media.
+
+    Returns:
+        value, low and high; None where no audit says anything.
+    """
+    audit = Audit.resume(log)
+    if audit is None:
+        return None, None, None
+    pooled = pool_events(answers, catalog, rows="event")
+    keys = pooled.table.select(event_key().alias("event"))["event"].to_list()
+    numbers = np.nan_to_num(pooled.probabilities(), nan=-1.0)
+    surest = [{pooled.labels[row.argmax()]} if row.max() >= 0 else set() for row in numbers]
+    sizes = catalog.table.select(event_key().alias("event"))["event"].value_counts()
+    estimate = audit.estimate(dict(zip(keys, surest, strict=True)), log.current(), dict(sizes.iter_rows()))
+    accuracy = estimate.table.accuracy
+    return accuracy.value, accuracy.low, accuracy.high
 
 
 def judge_events(model: ModelFile, embeddings: Embeddings, catalog: Catalog, taught: Catalog) -> float | None:

@@ -13,8 +13,9 @@ from typing import Any
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.models import ModelFile
+from trapline.prediction import Predictions
 from trapline.recipes import MODEL_FILE, HeadRecipe, Recipe
-from trapline.review.answering import answer_media, judge_events
+from trapline.review.answering import answer_media, audit_answers, judge_events
 from trapline.review.decision import Asked
 from trapline.review.embedding import Embeddings
 from trapline.review.labels import only_decided, with_decisions
@@ -153,7 +154,7 @@ def teach(
         model = ModelFile(
             train(lesson.recipe(recipe), lesson.catalog, begun, cache=cache, report=report), threads=1
         )
-    embeddings = answer_project(folder, catalog, model, begun / ANSWERS)
+    embeddings, answers = answer_project(folder, catalog, model, begun / ANSWERS)
     loss = judge_events(model, embeddings, catalog, lesson.catalog) if lesson.drawn else None
     learnt = {
         "rows": rows,
@@ -163,17 +164,22 @@ def teach(
     }
     replace_text(begun / LESSON, json.dumps(learnt, ensure_ascii=False))
     begun.replace(made)
-    log.add_point(TeachingPoint(log.now(), number, lesson.events, log_loss=loss))
+    log.add_point(
+        TeachingPoint(log.now(), number, lesson.events, *audit_answers(log, catalog, answers), log_loss=loss)
+    )
     for old in finished_rounds(folder)[:-_KEPT_ROUNDS]:
         with suppress(OSError):  # somebody has a file of it open
             shutil.rmtree(old.folder)
     return Round(number, made)
 
 
-def answer_project(folder: Path, catalog: Catalog, model: ModelFile, output: Path) -> Embeddings:
+def answer_project(
+    folder: Path, catalog: Catalog, model: ModelFile, output: Path
+) -> tuple[Embeddings, Predictions]:
     """Write what a model says of all media of a project whose embeddings are known so far."""
     embeddings = Embeddings.open(folder / EMBEDDINGS)
     if embeddings is None:
         raise DataError(f"No photo of {catalog.source} is read yet, so that no model can be asked.")
-    answer_media(model, embeddings, catalog).save(output)
-    return embeddings
+    answers = answer_media(model, embeddings, catalog)
+    answers.save(output)
+    return embeddings, answers

@@ -6,9 +6,9 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,8 +19,10 @@ from trapline.catalog import Catalog
 from trapline.models import ModelFile
 from trapline.recipes import change_recipe, resolve_recipe
 from trapline.review.answering import cross_fitted_loss
+from trapline.review.audit import Audit
 from trapline.review.decision import Asked, DecidedMedia, Decision, Sighting
-from trapline.review.log import DecisionLog, Draw
+from trapline.review.drawing import Role
+from trapline.review.log import DecisionLog
 from trapline.review.teaching import Teacher
 
 PATIENCE = 120
@@ -61,7 +63,7 @@ class Reviewer:
             folder / "decisions.review", catalog, self.log, recipe=recipe, cache=folder / "cache"
         )
 
-    def decide(self, events: range, asked: Asked = "chosen") -> None:
+    def decide(self, events: Sequence[int], asked: Asked = "chosen") -> None:
         for event in events:
             media = self.catalog.table.rows(named=True)[2 * event : 2 * event + 2]
             decision = Decision(
@@ -102,21 +104,20 @@ def test_a_review_teaches_a_model_whose_answers_are_those_of_its_file(
     teacher = reviewer.teacher
     assert teacher.state().state == "waiting"
     assert teacher.suggestions() is None
-    audit = reviewer.log.open_audit({})
+    audit = Audit.open(reviewer.log, [f"event:e{event}" for event in range(24)], [()] * 24, 0)
     teacher.start()
-    reviewer.decide(range(18))
+    drawn = {role: [audit.next(role) for _ in range(4)] for role in get_args(Role)}
+    for role, draws in drawn.items():
+        reviewer.decide([int(draw.event.removeprefix("event:e")) for draw in draws if draw], role)
+    chosen = [event for event in range(24) if audit.role(f"event:e{event}") == "chosen"]
+    reviewer.decide(chosen[:-6])
     assert not teacher.maybe_train()
-    drawn = [
-        Draw(audit, f"event:e{event}", "calibration", "all", event, 0.1, datetime.now(UTC))
-        for event in range(18, 22)
-    ]
-    reviewer.log.draw(drawn)
-    reviewer.decide(range(18, 22), "calibration")
+    reviewer.decide(chosen[-6:])
     reviewer.wait_for(lambda: teacher.points() is not None)
     assert teacher.maybe_train()
     assert not teacher.train()  # never two at once
     reviewer.wait("ready")
-    assert "learnt from 18 events" in teacher.state().message
+    assert "learnt from 16 events" in teacher.state().message
     answers = teacher.suggestions()
     assert answers is not None
     assert answers.labels == ("fox", "hare")
@@ -134,10 +135,12 @@ def test_a_review_teaches_a_model_whose_answers_are_those_of_its_file(
     assert right.mean() > 0.9
     card_of_model = ModelFile(model).card
     assert card_of_model.split["by"] == "decisions"
-    assert card_of_model.training_data["train"]["events"] == 18
+    assert card_of_model.training_data["train"]["events"] == 16
     assert card_of_model.calibration.method == "none"  # four events are too few for it
     (point,) = reviewer.log.points()
-    assert (point.round, point.decisions) == (1, 18)
+    assert (point.round, point.decisions) == (1, 16)
+    assert point.estimate == 1.0
+    assert point.low is not None
 
 
 def test_what_crashes_is_told_and_the_next_lesson_begins_anew(reviewer: Reviewer) -> None:
