@@ -156,6 +156,7 @@ def teach(
         )
     embeddings, answers = answer_project(folder, catalog, model, begun / ANSWERS)
     loss = judge_events(model, embeddings, catalog, lesson.catalog) if lesson.drawn else None
+    audited = audit_answers(log, catalog, answers)
     learnt = {
         "rows": rows,
         "events": lesson.events,
@@ -164,9 +165,7 @@ def teach(
     }
     replace_text(begun / LESSON, json.dumps(learnt, ensure_ascii=False))
     begun.replace(made)
-    log.add_point(
-        TeachingPoint(log.now(), number, lesson.events, *audit_answers(log, catalog, answers), log_loss=loss)
-    )
+    log.add_point(TeachingPoint(log.now(), number, lesson.events, *audited, log_loss=loss))
     for old in finished_rounds(folder)[:-_KEPT_ROUNDS]:
         with suppress(OSError):  # somebody has a file of it open
             shutil.rmtree(old.folder)
