@@ -2089,6 +2089,7 @@ def review(
     labels: Sequence[str] | None = None,
     taxonomy: TaxonomyLike | None = None,
     only: File | None = None,
+    audit: float = 0.15,
     blur_people: bool = False,
     host: str = "127.0.0.1",
     port: Whole = 0,
@@ -2107,6 +2108,8 @@ def review(
         labels: that may be chosen, beside those of the catalog, the model and the taxonomy.
         taxonomy: what the labels are.
         only: a CSV or text file of media ids, event ids or file paths: these alone are reviewed.
+        audit: the share of the events asked that is drawn by chance, to estimate how good the table is;
+            nothing is where `only` names events, or nothing is suggested.
         blur_people: show what is in boxes of people unrecognisable.
         host: the address to listen on.
         port: 0 for any free one.
@@ -2120,7 +2123,15 @@ def review(
         TraplineError: the address cannot be had.
     """
     from trapline.card_walk import card_files
-    from trapline.review import DeskOptions, new_token, open_project, open_review, read_ids, serve_review
+    from trapline.review import (
+        DeskOptions,
+        Shares,
+        new_token,
+        open_project,
+        open_review,
+        read_ids,
+        serve_review,
+    )
 
     path = Path(output)
     made = card_files(Path(source)) if isinstance(source, Path | str) else None
@@ -2136,7 +2147,8 @@ def review(
     )
     for sentence in project.notes:
         say(sentence)
-    with open_review(project, path, DeskOptions(person, stream, blur_people)) as desk:
+    shares = Shares(audit if only is None and any(project.suggestions.answers) else 0.0)
+    with open_review(project, path, DeskOptions(person, stream, blur_people, shares)) as desk:
         serve_review(desk, host, port, token or new_token(), started)
 
 

@@ -44,6 +44,10 @@ def run(
         Path | None,
         typer.Option(help="A CSV or text file of media ids, event ids or file paths: review these alone."),
     ] = None,
+    audit: Annotated[
+        float,
+        typer.Option(min=0, max=0.9, help="Share of the events that is drawn by chance, to estimate from."),
+    ] = 0.15,
     blur_people: Annotated[
         bool, typer.Option("--blur-people", help="Show what is in boxes of people unrecognisable.")
     ] = False,
@@ -81,6 +85,7 @@ def run(
         labels=None if labels is None else [name.strip() for name in labels.split(",") if name.strip()],
         taxonomy=taxonomy,
         only=only,
+        audit=audit,
         blur_people=blur_people,
         host=host,
         port=port,

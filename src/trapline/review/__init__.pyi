@@ -5,6 +5,7 @@ from .agreement import agreements as agreements
 from .agreement import cohens_kappa as cohens_kappa
 from .agreement import disagreements as disagreements
 from .audit import Audit as Audit
+from .chance import Shares as Shares
 from .decision import Asked as Asked
 from .decision import DecidedMedia as DecidedMedia
 from .decision import Decision as Decision

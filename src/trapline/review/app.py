@@ -24,8 +24,6 @@ STATIC = Path(__file__).with_name("static")
 
 _YEAR = "private, max-age=31536000, immutable"
 
-_NO_PAGE = "<!doctype html><title>Trapline</title><p>The page is not there yet.</p>"
-
 
 def build_app(desk: Desk) -> FastAPI:
     """The application of one review; `Door` stands before it."""
@@ -40,13 +38,11 @@ def build_app(desk: Desk) -> FastAPI:
 
 
 def _add_page(app: FastAPI) -> None:
-    STATIC.mkdir(exist_ok=True)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", response_class=HTMLResponse)
     def page() -> HTMLResponse:
-        index = STATIC / "index.html"
-        return HTMLResponse(index.read_text("utf-8") if index.is_file() else _NO_PAGE)
+        return HTMLResponse((STATIC / "index.html").read_text("utf-8"))
 
 
 def _add_asking(app: FastAPI, desk: Desk) -> None:

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from trapline.catalog import content_hash, content_size
 from trapline.errors import UsageError
 from trapline.images import is_video
 from trapline.observations import SURE, category_name, kind_of
+from trapline.review.chance import ByChance, Shares
 from trapline.review.decision import DecidedMedia, Decision, Sighting, Suggestion
 from trapline.review.decision_rows import PastDecision
 from trapline.review.ledger import Ledger
@@ -46,12 +47,14 @@ class DeskOptions:
         person: who decides, unless the page says otherwise.
         stream: what is asked next, unless the page says otherwise; None for what fits.
         blur: make people in the pictures unrecognisable.
+        shares: of what is asked by chance.
         seed: of what is drawn.
     """
 
     person: str | None = None
     stream: str | None = None
     blur: bool = False
+    shares: Shares = field(default_factory=Shares)
     seed: int = 42
 
 
@@ -100,7 +103,8 @@ class Desk:
         self._ledger = Ledger(project.catalog, project.events, log)
         for label in list(self._ledger.counts):
             project.names.add(label)
-        self._queues = Queues(project, self._ledger, self.options.seed)
+        self._chance = ByChance(project, self._ledger, log, self.options.shares, self.options.seed)
+        self._queues = Queues(project, self._ledger, self._chance, self.options.seed)
         self._lock = threading.RLock()
         self._asks: OrderedDict[str, Ask] = OrderedDict()
         self._numbers: dict[str, int] = {}
@@ -289,6 +293,7 @@ class Desk:
             flagged=form.flagged,
             remark=None if not (form.remark or "").strip() else (form.remark or "").strip(),
             stream=None if asked is None else asked.stream,
+            asked=self._chance.role(event),
             suggestion=None if asked is None else asked.suggestion,
         )
         return decision, chosen
@@ -378,7 +383,7 @@ class Desk:
                 "rate_per_hour": rate,
                 "seconds_left": None if not rate else left / rate * 3600,
             },
-            "estimate": None,
+            "estimate": self._chance.document(),
             "teaching": {"state": "off", "round": 0, "message": "", "curve": []},
             "disagreements": 0,
             "blur": self.options.blur,

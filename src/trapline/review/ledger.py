@@ -36,6 +36,12 @@ class Word:
 class Ledger:
     """The words that count, of the events of a project.
 
+    Attributes:
+        words: event → what counts of it.
+        decided: [E], all media of the event are.
+        touched: [E], some are.
+        counts: label → of how many events it is said.
+
     Args:
         catalog: the media.
         events: of it.
@@ -50,6 +56,7 @@ class Ledger:
         self._sizes = np.diff(events.starts)
         self.words: dict[int, Word] = {}
         self.decided: npt.NDArray[np.bool_] = np.zeros(len(events), bool)
+        self.touched: npt.NDArray[np.bool_] = np.zeros(len(events), bool)
         self.counts: Counter[str] = Counter()
         self._keys: defaultdict[int, set[str]] = defaultdict(set)
         self._length = len(log)
@@ -106,7 +113,7 @@ class Ledger:
             if word.names or word.whole:
                 self.words[index] = word
                 self.counts.update(word.names)
-            self.decided[index] = word.whole
+            self.decided[index], self.touched[index] = word.whole, index in self.words
 
     def _words(self, current: pl.DataFrame) -> dict[int, Word]:
         """Of each event that rows of `DecisionLog.current` are of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import polars as pl
 
 from trapline.errors import UsageError
 from trapline.observations import SURE
+from trapline.review.chance import ByChance
 from trapline.review.ledger import Ledger
 from trapline.review.project import Project
 from trapline.review.situation import DECIDED_OTHERWISE, NOT_DECIDED, Situation
@@ -20,16 +20,9 @@ Flags = npt.NDArray[np.bool_]
 Next = list[tuple[int, int | None]]
 """Events, and of which group each is; None where a stream has no groups."""
 
-AT_ONCE = 100
-"""Events that a stream chooses before it looks again at what is decided."""
-
-
-@dataclass
-class _Queue:
-    """What a stream has chosen, and by which answers and embeddings."""
-
-    basis: tuple[int, int]
-    waiting: Next = field(default_factory=list)
+AT_ONCE = 24
+"""Events that a stream chooses before it looks again at what is decided. What it has chosen is never drawn by
+chance, so that these are few."""
 
 
 class Queues:
@@ -38,13 +31,14 @@ class Queues:
     Args:
         project: what is reviewed.
         ledger: what is decided.
+        chance: what is drawn beside what the streams choose.
         seed: of what is drawn.
     """
 
-    def __init__(self, project: Project, ledger: Ledger, seed: int) -> None:
-        self._project, self._ledger = project, ledger
+    def __init__(self, project: Project, ledger: Ledger, chance: ByChance, seed: int) -> None:
+        self._project, self._ledger, self._chance = project, ledger, chance
         self._random = np.random.default_rng(seed)
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, Next] = {}
         self.embeddings: npt.NDArray[np.float32] | None = None
         table = project.catalog.table
         self._times = project.events.times(project.catalog)
@@ -93,7 +87,7 @@ class Queues:
         return np.asarray(self._project.wanted & ~self._ledger.decided)
 
     def next(self, name: str, count: int, shut: Flags) -> Next:
-        """The next events of a stream.
+        """The next events: what a stream chooses, and among it what is drawn by chance.
 
         Args:
             name: of the stream.
@@ -104,13 +98,25 @@ class Queues:
             UsageError: there is no such stream, or it has nothing to go by yet.
         """
         self.check(name)
-        queue = self._queues.setdefault(name, _Queue((-1, -1)))
-        basis = (id(self._project.suggestions), id(self.embeddings))
+        queued = np.zeros(len(shut), bool)
+        queued[[event for queue in self._queues.values() for event, _ in queue]] = True
+        drawn = self._chance.next(count, shut | queued)
+        without = shut.copy()
+        without[drawn] = True
+        chosen = self._of_stream(name, count - len(drawn), without)
+        slots = set(self._random.permutation(len(drawn) + len(chosen))[: len(drawn)].tolist())
+        by_chance, by_stream = iter([(event, None) for event in drawn]), iter(chosen)
+        return [next(by_chance if slot in slots else by_stream) for slot in range(len(drawn) + len(chosen))]
+
+    def _of_stream(self, name: str, count: int, shut: Flags) -> Next:
+        """The first that wait of what a stream has chosen; it chooses more where they are too few."""
         available = self.open & ~shut
-        waiting = [one for one in queue.waiting if available[one[0]]] if queue.basis == basis else []
-        if len(waiting) < count and available.any():
-            waiting = self._choose(name, max(count, AT_ONCE), shut)
-        queue.basis, queue.waiting = basis, waiting
+        waiting = [one for one in self._queues.get(name, []) if available[one[0]]]
+        if len(waiting) < count:
+            available[[event for event, _ in waiting]] = False
+            if available.any():
+                waiting += self._choose(name, max(count - len(waiting), AT_ONCE), ~available)
+        self._queues[name] = waiting
         return waiting[:count]
 
     def check(self, name: str) -> None:
@@ -127,7 +133,7 @@ class Queues:
         lacks = STREAMS[name].lacks(situation)
         if lacks is not None:
             raise UsageError(f"The stream '{name}' has nothing to go by: {lacks}. Choose another.")
-        chosen = STREAMS[name].choose(situation, count, self._random)
+        chosen = self._chance.choose(STREAMS[name], situation, count, self._random)
         groups = [None] * len(chosen.events) if chosen.groups is None else chosen.groups.tolist()
         return list(zip(chosen.events.tolist(), groups, strict=True))
 
