@@ -240,10 +240,10 @@ class Desk:
         table = self.project.catalog.table
         if not 0 <= row < len(table):
             raise UsageError(f"There is no photo {row}; there are {len(table)}.")
-        people = (
-            [box for box in table["boxes"][row] or () if kind_of(box) == "human"] if self.options.blur else []
-        )
-        return self.pictures.picture(self.project.catalog.path(table["file_path"][row]), size, people)
+        media = table.row(row, named=True)
+        boxes = (media["boxes"] or ()) if self.options.blur else ()
+        people = [box for box in boxes if kind_of(box) == "human"]
+        return self.pictures.picture(self.project.catalog.path(media["file_path"]), size, people)
 
     # ---- what is decided
 

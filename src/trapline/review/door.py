@@ -20,7 +20,6 @@ from trapline.serving import (
     FORBIDDEN,
     INVALID,
     NOT_FOUND,
-    TOO_LARGE,
     UNAUTHENTICATED,
     RefusalKind,
     RefusedError,
@@ -47,7 +46,8 @@ SECURITY = {
 }
 
 _WELCOME = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Trapline</title>
-<meta http-equiv="refresh" content="0;url=/"><p><a href="/">Go on to the page</a></p></html>"""
+<link rel="icon" href="/static/icon.svg"><meta http-equiv="refresh" content="0;url=/">
+<p><a href="/">Go on to the page</a></p></html>"""
 """After the link with the token: the way to the page without it, so that it stands in no history. A redirect
 would not do, since browsers count it as coming from where the link stood, and keep the cookie back."""
 
@@ -181,7 +181,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         come += len(message.get("body", b""))
         if come > MOST_BODY:
-            raise RefusedError(TOO_LARGE, f"A request may have at most {MOST_BODY} bytes.", close=True)
+            raise HTTPException(413, f"A request may have at most {MOST_BODY} bytes.")  # FastAPI lets it by
         return message
 
     return counted
@@ -221,6 +221,8 @@ async def refuse(request: Request, error: Exception) -> Response:
         case HTTPException(status_code=404):
             return as_response(RefusedError(NOT_FOUND, f"There is nothing at {request.url.path[:200]}."))
         case HTTPException():
-            return as_response(RefusedError(RefusalKind("invalid", error.status_code, ""), str(error.detail)))
+            return as_response(
+                RefusedError(RefusalKind("invalid", error.status_code, "INVALID_ARGUMENT"), str(error.detail))
+            )
     log.error("%s %r failed", request.method, request.url.path[:200], exc_info=error)
     return as_response(internal())

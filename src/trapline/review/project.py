@@ -71,11 +71,8 @@ def open_project(
         only: media ids, event ids or file paths: only these events are reviewed.
 
     Raises:
-        DataError: there are no media, the predictions are of others, or what is to be reviewed alone is not
-            there.
+        DataError: the predictions are of other photos, or what is to be reviewed alone is not there.
     """
-    if not len(catalog):
-        raise DataError(f"{catalog.source} has no photos to review.")
     notes = []
     if catalog.table["event_id"].is_null().all() and not catalog.table["camera_time"].is_null().all():
         catalog = assign_events(catalog, VISIT)

@@ -1,0 +1,583 @@
+"""The server of the page: what is asked and kept, who is let in, and what becomes of broken photos."""
+
+import asyncio
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.prediction import Predictions
+from trapline.review import DecisionLog, DeskOptions, Shares, open_project, open_review, read_ids
+from trapline.review.app import build_app
+from trapline.review.door import MOST_BODY, Door
+from trapline.review.names import LabelNames, as_label
+from trapline.review.pictures import PictureStore, encode
+from trapline.serving import HttpServer, bind
+
+TOKEN = "a-token-of-the-tests"
+LABELS = ("blank", "fox", "roe deer")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Catalog:
+    """Six photos of two cameras: an event of three, a broken, a missing one, and a video."""
+    folder = tmp_path / "card"
+    random = np.random.default_rng(0)
+    for name in ("a1", "a2", "a3", "b1"):
+        path = folder / name[0] / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 255, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((400, 300)).save(path)
+    (folder / "b" / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    names = ["a/a1.jpg", "a/a2.jpg", "a/a3.jpg", "b/b1.jpg", "b/broken.jpg", "b/gone.jpg", "b/film.mp4"]
+    start = datetime(2024, 5, 1, 6)
+    rows = pl.DataFrame(
+        {
+            "media_id": [Path(name).stem for name in names],
+            "file_path": names,
+            "location_id": [name[0] for name in names],
+            "event_id": ["A", "A", "A", None, None, None, None],
+            "camera_time": [start + timedelta(hours=hour) for hour in range(len(names))],
+        }
+    )
+    return Catalog.from_rows(rows, folder, "a card")
+
+
+def predicted(catalog: Catalog, numbers: list[list[float]]) -> Predictions:
+    fixed = catalog.table.select(
+        "media_id",
+        "event_id",
+        box=pl.lit(None, pl.Int64),
+        file_path="file_path",
+        status=pl.lit("ok"),
+        reason=pl.lit(None, pl.String),
+    )
+    columns = [
+        pl.Series(label, values, pl.Float32)
+        for label, values in zip(LABELS, zip(*numbers, strict=True), strict=True)
+    ]
+    return Predictions(
+        fixed.with_columns(columns), LABELS, "media", "f" * 16, "single-label", catalog=catalog
+    )
+
+
+class Client:
+    """Talks to a server as the page does."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(
+        self, method: str, path: str, body: Any = None, **headers: str | None
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        own: dict[str, str | None] = {"authorization": f"Bearer {TOKEN}", "x-trapline-review": "1"}
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name: value for name, value in (own | given).items() if value is not None}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        content = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        if content is not None:
+            sent["content-type"] = "application/json"
+        connection.request(method, path, content, sent)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.headers, content
+
+    def get(self, path: str) -> Any:
+        status, _, content = self.ask("GET", path)
+        assert status == 200, content
+        return json.loads(content)
+
+    def post(self, path: str, body: Any) -> Any:
+        status, _, content = self.ask("POST", path, body)
+        assert status == 200, content
+        return json.loads(content)
+
+    def refused(self, path: str, body: Any) -> str:
+        status, _, content = self.ask("POST", path, body)
+        assert status in (400, 422), content
+        return str(json.loads(content)["error"])
+
+
+@contextmanager
+def serving(
+    catalog: Catalog,
+    path: Path,
+    predictions: Predictions | None = None,
+    options: DeskOptions | None = None,
+    **project: Any,
+) -> Iterator[Client]:
+    opened = open_project(catalog, predictions, **project)
+    with open_review(opened, path, options) as desk, bind("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        server = HttpServer(Door(build_app(desk), TOKEN, "127.0.0.1", port), 1)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
+        thread.start()
+        try:
+            yield Client(port)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def client(photos: Catalog, tmp_path: Path) -> Iterator[Client]:
+    with serving(photos, tmp_path / "d.db", labels=["fox", "roe deer"]) as one:
+        yield one
+
+
+def answer(ask: dict[str, Any], decision_id: str, verdict: str = "blank", **more: Any) -> dict[str, Any]:
+    return {
+        "decision_id": decision_id,
+        "ask": ask["ask"],
+        "event": ask["event"],
+        "person": "Ada",
+        "verdict": verdict,
+        **more,
+    }
+
+
+# ---- what is asked
+
+
+def test_events_come_in_order_of_time_and_each_once(client: Client) -> None:
+    first = client.post("/api/next", {"person": "Ada", "count": 2})["asks"]
+    assert [ask["event"] for ask in first] == ["event:A", "media:b1"]
+    assert [frame["name"] for frame in first[0]["frames"]] == ["a/a1.jpg", "a/a2.jpg", "a/a3.jpg"]
+    holding = [ask["event"] for ask in first]
+    rest = client.post("/api/next", {"person": "Ada", "count": 9, "holding": holding})["asks"]
+    assert [ask["event"] for ask in rest] == ["media:broken", "media:gone", "media:film"]
+
+
+def test_two_people_are_not_asked_the_same(client: Client) -> None:
+    ada = client.post("/api/next", {"person": "Ada", "count": 2})["asks"]
+    bea = client.post("/api/next", {"person": "Bea", "count": 9})["asks"]
+    assert not {ask["event"] for ask in ada} & {ask["event"] for ask in bea}
+    assert len(ada) + len(bea) == 5
+
+
+def test_what_is_filled_in_is_pooled_over_the_event_and_stands_in_the_decision(
+    photos: Catalog, tmp_path: Path
+) -> None:
+    numbers = [[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], *[[0.9, 0.05, 0.05]] * 4]
+    with serving(photos, tmp_path / "d.db", predicted(photos, numbers)) as client:
+        ask = client.get("/api/event?event=event:A&person=Ada")
+        assert [one["label"] for one in ask["suggestion"]["labels"]] == ["fox"]
+        assert ask["suggestion"]["observer"] == "model:" + "f" * 16
+        assert [one["label"] for one in ask["likely"]] == ["fox", "blank", "roe deer"]
+        client.post(
+            "/api/decide", answer(ask, "decision-1", "seen", labels=[{"label": "roe deer", "count": 2}])
+        )
+    with DecisionLog.open(tmp_path / "d.db") as log:
+        (kept,) = log.decisions()
+    assert kept.names == ["roe deer"]
+    assert kept.suggestion is not None
+    assert kept.suggestion.labels == ("fox",)
+    assert [one.media_id for one in kept.media] == ["a1", "a2", "a3"]
+    assert all(one.content_hash for one in kept.media)
+
+
+def test_where_nothing_says_which_photos_belong_together_times_do_and_it_is_told(photos: Catalog) -> None:
+    near = pl.Series("camera_time", [datetime(2024, 5, 1, 6, 0, second) for second in range(7)])
+    project = open_project(
+        photos.with_table(photos.table.with_columns(near, event_id=pl.lit(None, pl.String)))
+    )
+    assert len(project.events) == 2  # one a camera
+    assert "Nothing says which photos belong together" in project.notes[0]
+
+
+def test_only_the_named_are_asked(photos: Catalog, tmp_path: Path) -> None:
+    listed = tmp_path / "only.csv"
+    listed.write_text("event_id,media_id,label\n,b1,fox\nA,a2,fox\n")
+    with serving(photos, tmp_path / "d.db", only=read_ids(listed)) as client:
+        asks = client.post("/api/next", {"person": "Ada", "count": 9})["asks"]
+        assert [ask["event"] for ask in asks] == ["event:A", "media:b1"]
+        assert client.get("/api/state")["progress"]["events"] == 2
+    listed.write_text("media_id\nnobody\n")
+    with pytest.raises(DataError, match="'nobody'"):
+        open_project(photos, only=read_ids(listed))
+    listed.write_text("name\nb1\n")
+    with pytest.raises(DataError, match="none of the columns"):
+        read_ids(listed)
+
+
+def test_a_stream_that_has_nothing_to_go_by_says_so(client: Client) -> None:
+    assert "no model yet" in client.refused("/api/next", {"person": "Ada", "stream": "table"})
+    assert "there are:" in client.refused("/api/next", {"person": "Ada", "stream": "nonsense"})
+    streams = {one["name"]: one["available"] for one in client.get("/api/state")["streams"]}
+    assert streams["all"]
+    assert not streams["learn"]
+
+
+# ---- what is decided
+
+
+def test_a_decision_sent_twice_is_kept_once_and_taken_back(client: Client) -> None:
+    (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+    for _ in range(2):
+        done = client.post("/api/decide", answer(ask, "decision-1", "seen", labels=[{"label": "fox"}]))
+    assert done["decision"]["labels"] == [{"label": "fox", "count": None}]
+    state = client.get("/api/state?person=Ada")
+    assert (state["progress"]["decided"], state["progress"]["mine"]) == (1, 1)
+    assert {one["label"]: one["count"] for one in state["labels"]}["fox"] == 1
+    client.post("/api/take_back", {"decision_id": "decision-1", "person": "Ada"})
+    assert client.get("/api/state")["progress"]["decided"] == 0
+    (again,) = client.post("/api/next", {"person": "Ada"})["asks"]
+    assert again["event"] == ask["event"]
+    (past,) = client.get("/api/history?person=Ada")["decisions"]
+    assert past["taken_back"]
+    assert client.get(f"/api/history?person=Ada&before={past['decision_id']}")["decisions"] == []
+
+
+def test_of_an_event_with_chosen_frames_the_rest_is_still_asked(client: Client) -> None:
+    (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+    client.post("/api/decide", answer(ask, "decision-1", frames=[0, 2]))
+    assert client.get("/api/state")["progress"]["decided"] == 0
+    (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+    assert ask["before"]["frames"] == [0, 2]
+    client.post("/api/decide", answer(ask, "decision-2", frames=[1]))
+    assert client.get("/api/state")["progress"]["decided"] == 1
+
+
+def test_a_grid_and_the_same_for_others(client: Client) -> None:
+    asks = client.post("/api/next", {"person": "Ada", "count": 4})["asks"]
+    client.post(
+        "/api/decide_many", {"decisions": [answer(ask, f"decision-{ask['event']}") for ask in asks[:2]]}
+    )
+    same = answer(asks[2], "decision-3", same_for=[asks[3]["ask"]])
+    client.post("/api/decide", same)
+    client.post("/api/decide", same)
+    assert client.get("/api/state")["progress"]["decided"] == 4
+    assert len(client.get("/api/history?person=Ada")["decisions"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"verdict": "seen"}, "needs a label"),
+        ({"verdict": "blank", "labels": [{"label": "fox"}]}, "has no labels"),
+        ({"verdict": "seen", "labels": [{"label": "fox"}, {"label": "fox"}]}, "said twice"),
+        ({"verdict": "seen", "labels": [{"label": "yeti"}]}, "no label 'yeti' yet"),
+        ({"verdict": "seen", "labels": [{"label": "unclassified"}]}, "is no label"),
+        ({"verdict": "seen", "labels": [{"label": "fox", "count": 0}]}, "count"),
+        ({"event": "event:nowhere"}, "no event"),
+        ({"frames": [9]}, "no frame 9"),
+        ({"person": "\u0007"}, "signs that cannot be seen"),
+        ({"person": ""}, "person"),
+        ({"decision_id": "x"}, "decision_id"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_what_is_no_answer_is_refused_and_nothing_is_kept(
+    client: Client, changed: dict[str, Any], why: str
+) -> None:
+    (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+    assert why in client.refused("/api/decide", answer(ask, "decision-1") | changed)
+    assert client.get("/api/history")["decisions"] == []
+
+
+def test_blank_said_as_a_label_is_the_verdict(client: Client) -> None:
+    (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+    done = client.post("/api/decide", answer(ask, "decision-1", "seen", labels=[{"label": "Empty"}]))
+    assert (done["decision"]["verdict"], done["decision"]["labels"]) == ("blank", [])
+
+
+def test_a_label_of_ones_own_outlives_the_server(photos: Catalog, tmp_path: Path) -> None:
+    with serving(photos, tmp_path / "d.db") as client:
+        made = client.post("/api/label", {"label": "Écureuil", "scientific": "Sciurus vulgaris"})
+        assert made["label"]["label"] == "Écureuil"
+    with serving(photos, tmp_path / "d.db") as client:
+        found = client.get("/api/taxa?q=sciurus")["labels"]
+        assert [one["label"] for one in found] == ["Écureuil"]
+        assert client.get("/api/taxa?q=ecu")["labels"] == found
+
+
+def test_names_are_ranked_by_how_they_begin_and_then_by_how_probable_they_are() -> None:
+    names = LabelNames(["red deer", "roe deer", "deer", "reindeer", "badger"])
+    assert [one.label for one in names.like("deer", ["roe deer"])] == [
+        "deer",
+        "roe deer",
+        "red deer",
+        "reindeer",
+    ]
+    assert [one.label for one in names.like("")][:2] == ["red deer", "roe deer"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 300, "a\u200bb" * 0 + "a\x00b", "unobserved", "failed"])
+def test_what_cannot_be_a_label(name: str) -> None:
+    with pytest.raises(UsageError):
+        as_label(name)
+
+
+# ---- by chance
+
+
+def test_events_drawn_by_chance_are_mixed_in_unseen_and_estimate_the_table(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"media_id": [f"m{number}" for number in range(80)]})
+    catalog = Catalog.from_rows(rows.with_columns(file_path=pl.col("media_id") + ".jpg"), tmp_path, "eighty")
+    numbers = [[0.1, 0.8, 0.1]] * 60 + [[0.1, 0.1, 0.8]] * 20
+    options = DeskOptions(shares=Shares(audit=0.5))
+    with serving(catalog, tmp_path / "d.db", predicted(catalog, numbers), options) as client:
+        for number in range(30):
+            (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+            assert "audit" not in json.dumps(ask)
+            client.post("/api/decide", answer(ask, f"decision-{number}", "seen", labels=[{"label": "fox"}]))
+        for _ in range(100):
+            estimate = client.get("/api/state")["estimate"]
+            if estimate is not None and estimate["audited"] >= 5:
+                break
+            threading.Event().wait(0.05)
+    with DecisionLog.open(tmp_path / "d.db") as log:
+        asked = [one.asked for one in log.decisions()]
+        drawn = set(log.drawn()["event"])
+        audited = {one.event for one in log.decisions() if one.asked == "audit"}
+    assert 5 <= asked.count("audit") <= 25
+    assert audited <= drawn
+    assert estimate["low"] < estimate["accuracy"] <= estimate["high"]
+    assert set(estimate["labels"]) == {"fox", "roe deer"}
+
+
+# ---- photos
+
+
+def test_photos_come_small_upright_and_are_kept(photos: Catalog, tmp_path: Path, client: Client) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = photos.root / "a" / "a1.jpg"
+    Image.new("RGB", (400, 300), "green").save(turned, exif=exif)
+    status, headers, content = client.ask("GET", "/picture/0?size=thumb")
+    assert status == 200
+    (tmp_path / "thumb.jpg").write_bytes(content)
+    assert Image.open(tmp_path / "thumb.jpg").size == (240, 320)
+    assert "immutable" in str(headers["cache-control"])
+    assert client.ask("GET", "/picture/0?size=thumb", if_none_match=str(headers["etag"]))[0] == 304
+    Image.new("RGB", (400, 300), "red").save(turned)  # another photo now: not the kept picture
+    assert client.ask("GET", "/picture/0?size=thumb")[2] != content
+    assert client.ask("GET", "/picture/0?size=huge")[0] == 400
+
+
+@pytest.mark.parametrize(("row", "why"), [(4, "cannot be shown"), (5, "cannot be read"), (6, "a video")])
+def test_a_photo_that_cannot_be_shown_says_why(client: Client, row: int, why: str) -> None:
+    status, _, content = client.ask("GET", f"/picture/{row}")
+    assert status == 422
+    assert why in json.loads(content)["error"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/picture/99",
+        "/picture/-1",
+        "/picture/x",
+        "/picture/..%2f..%2fetc%2fpasswd",
+        "/static/../desk.py",
+        "/static/%2e%2e/desk.py",
+        "/nothing",
+    ],
+)
+def test_nothing_else_is_shown(client: Client, path: str) -> None:
+    status, _, content = client.ask("GET", path)
+    assert status in (400, 404)
+    assert b"Traceback" not in content
+    assert b"import" not in content
+
+
+def test_a_path_out_of_the_root_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "secret.jpg")
+    rows = pl.DataFrame({"media_id": ["x"], "file_path": ["../secret.jpg"]})
+    try:
+        catalog = Catalog.from_rows(rows, tmp_path / "root", "a table")
+    except DataError:
+        return
+    with serving(catalog, tmp_path / "d.db") as client:
+        assert client.ask("GET", "/picture/0")[0] == 422
+
+
+def test_the_pictures_that_were_looked_at_longest_ago_make_room(tmp_path: Path) -> None:
+    paths = []
+    for number in range(6):
+        path = tmp_path / f"{number}.jpg"
+        pixels = np.random.default_rng(number).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        paths.append(path)
+    one = len(PictureStore(tmp_path / "once").picture(paths[0], "thumb").content)
+    store = PictureStore(tmp_path / "kept", most=3 * one)
+    for path in paths:
+        store.picture(path, "thumb")
+    kept = list((tmp_path / "kept").glob("*/*.jpg"))
+    assert 0 < sum(path.stat().st_size for path in kept) <= 3 * one
+    store.close()
+
+
+def test_people_are_unrecognisable_where_that_is_asked_for(photos: Catalog, tmp_path: Path) -> None:
+    person = {"category": "person", "conf": 0.9, "x": 0.5, "y": 0.0, "width": 0.5, "height": 1.0}
+    boxes = pl.Series("boxes", [[person], *[None] * 6], photos.table.schema["boxes"])
+    catalog = photos.with_table(photos.table.with_columns(boxes))
+    pictures = []
+    for number, blur in enumerate((False, True)):
+        with serving(catalog, tmp_path / f"{number}.db", options=DeskOptions(blur=blur)) as client:
+            (tmp_path / f"{number}.jpg").write_bytes(client.ask("GET", "/picture/0?size=thumb")[2])
+            assert client.get("/api/state")["blur"] is blur
+        pictures.append(np.asarray(Image.open(tmp_path / f"{number}.jpg"), float))
+    seen, hidden = (np.abs(np.diff(picture, axis=1)).mean(axis=(0, 2)) for picture in pictures)
+    assert hidden[-100:].mean() < 0.5 * seen[-100:].mean()
+    assert hidden[:100].mean() == pytest.approx(seen[:100].mean(), rel=0.1)
+
+
+def test_a_picture_has_no_metadata() -> None:
+    assert b"Exif" not in encode(np.zeros((8, 8, 3), np.uint8))
+
+
+# ---- who is let in
+
+
+def test_without_the_token_nothing_is_told(client: Client) -> None:
+    for path in ("/api/state", "/picture/0", "/static/review.js", "/api/history"):
+        status, _, content = client.ask("GET", path, authorization=None)
+        assert status == 401
+        assert b"a1.jpg" not in content
+    assert client.ask("GET", "/api/state", authorization="Bearer wrong")[0] == 401
+    status, _, content = client.ask("GET", "/", authorization=None)
+    assert status == 401
+    assert b"needs its link" in content
+
+
+def test_the_link_gives_a_cookie_that_opens_the_page(client: Client) -> None:
+    status, headers, content = client.ask("GET", f"/?token={TOKEN}", authorization=None)
+    assert status == 200
+    cookie = str(headers["set-cookie"])
+    assert all(word in cookie.lower() for word in ("httponly", "samesite=strict"))
+    assert TOKEN.encode() not in content
+    shown = cookie.partition(";")[0]
+    status, headers, content = client.ask("GET", "/", authorization=None, cookie=shown)
+    assert status == 200
+    assert b"<script" in content
+    assert "default-src 'self'" in str(headers["content-security-policy"])
+    assert "unsafe" not in str(headers["content-security-policy"])
+    assert str(headers["x-frame-options"]) == "DENY"
+    body = {"person": "Ada"}
+    own = f"http://127.0.0.1:{client.port}"
+    assert client.ask("POST", "/api/next", body, authorization=None, cookie=shown, origin=own)[0] == 200
+    assert client.ask("POST", "/api/next", body, authorization=None, cookie=shown)[0] == 403
+    assert client.ask("GET", "/?token=wrong", authorization=None)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "evil.example"},
+        {"host": "evil.example:80"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"x_trapline_review": None},
+        {"sec_fetch_site": "cross-site"},
+    ],
+)
+def test_what_a_page_elsewhere_has_the_browser_send_is_refused(
+    client: Client, headers: dict[str, Any]
+) -> None:
+    status, _, content = client.ask("POST", "/api/next", {"person": "Ada"}, **headers)
+    assert status == 403
+    assert json.loads(content)["code"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'"text"', b'{"person": 3}', b'{"person": "\\ud800"}', b"\xff\xfe", b"[" * 100_000],
+)
+def test_a_body_that_is_no_form_is_refused_in_json(client: Client, body: bytes) -> None:
+    status, _, content = client.ask("POST", "/api/next", body)
+    assert status in (400, 422), content
+    assert "Traceback" not in json.loads(content)["error"]
+
+
+def test_a_body_without_end_is_cut_off(client: Client) -> None:
+    big = b'{"person": "' + b"a" * (MOST_BODY + 1) + b'"}'
+    status, _, content = client.ask("POST", "/api/next", big)
+    assert status == 413, content
+
+
+# ---- one file, one server, its photos
+
+
+def test_a_second_server_of_the_same_decisions_is_refused_and_says_where_the_first_is(
+    photos: Catalog, tmp_path: Path
+) -> None:
+    with open_review(open_project(photos), tmp_path / "d.db") as desk:
+        desk.served("http://127.0.0.1:4711/?token=secret")
+        with (
+            pytest.raises(UsageError, match="4711") as refused,
+            open_review(open_project(photos), tmp_path / "d.db"),
+        ):
+            pass
+        assert "secret" not in str(refused.value)
+    with open_review(open_project(photos), tmp_path / "d.db"):
+        pass
+
+
+def _decide_all(catalog: Catalog, path: Path) -> None:
+    with serving(catalog, path) as client:
+        for number, ask in enumerate(client.post("/api/next", {"person": "Ada", "count": 9})["asks"]):
+            client.post("/api/decide", answer(ask, f"decision-{number}"))
+
+
+def test_decisions_are_found_again_where_the_photos_have_moved(photos: Catalog, tmp_path: Path) -> None:
+    _decide_all(photos, tmp_path / "d.db")
+    photos.root.rename(tmp_path / "elsewhere")
+    names = [f"x/{name}" for name in photos.table["file_path"]]
+    (tmp_path / "new").mkdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "new" / "x")
+    moved = Catalog.from_rows(
+        photos.table.with_columns(
+            file_path=pl.Series(names), media_id=pl.Series([f"new {n}" for n in names])
+        ),
+        tmp_path / "new",
+        "moved",
+    )
+    with serving(moved, tmp_path / "d.db") as client:
+        assert client.get("/api/state")["progress"]["decided"] == 3  # the event, the photo, the broken one
+        assert client.get("/api/event?event=event:A&person=Ada")["before"]["verdict"] == "blank"
+
+
+def test_decisions_of_other_photos_are_refused(photos: Catalog, tmp_path: Path) -> None:
+    _decide_all(photos, tmp_path / "d.db")
+    other = tmp_path / "other"
+    other.mkdir()
+    for number in range(2):
+        Image.new("RGB", (50, 40), (number, 0, 0)).save(other / f"a{number + 1}.jpg")
+    rows = pl.DataFrame({"media_id": ["a1", "a2"], "file_path": ["a/a1.jpg", "a/a2.jpg"]})
+    (other / "a").mkdir()
+    for number in range(2):
+        (other / f"a{number + 1}.jpg").rename(other / "a" / f"a{number + 1}.jpg")
+    with (
+        pytest.raises(UsageError, match="none of them"),
+        open_review(open_project(Catalog.from_rows(rows, other, "another card")), tmp_path / "d.db"),
+    ):
+        pass
+
+
+def test_what_came_from_elsewhere_meanwhile_counts(photos: Catalog, tmp_path: Path) -> None:
+    with serving(photos, tmp_path / "d.db") as client:
+        (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+        client.post("/api/decide", answer(ask, "decision-1"))
+        with DecisionLog.open(tmp_path / "d.db") as other:
+            other.take_back("decision-1", "Ada")
+        assert client.get("/api/state")["progress"]["decided"] == 0
+
+
+def test_a_folder_that_is_no_decisions_is_refused(photos: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "d.db").write_text("something else")
+    with pytest.raises(DataError), open_review(open_project(photos), tmp_path / "d.db"):
+        pass
