@@ -67,8 +67,8 @@ CREATE VIEW taken_back AS  -- by a row that is not taken back itself
     SELECT takes_back AS decision_id, person, decision_id AS row FROM decisions AS taking
     WHERE takes_back IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM decisions AS redo WHERE redo.takes_back = taking.decision_id);
-CREATE VIEW counting AS SELECT * FROM decisions
-    WHERE takes_back IS NULL AND decision_id NOT IN (SELECT decision_id FROM taken_back);
+CREATE VIEW counting AS SELECT * FROM decisions WHERE takes_back IS NULL
+    AND NOT EXISTS (SELECT 1 FROM taken_back WHERE taken_back.decision_id = decisions.decision_id);
 CREATE TABLE media (
     media INTEGER PRIMARY KEY,
     media_id TEXT NOT NULL,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 
@@ -24,13 +25,19 @@ _AHEAD = timedelta(days=1)
 _ROWS = """
 SELECT number, decision_id, person, decided_at, event, of_event, verdict, sure, flagged, remark, stream,
     asked, suggested_by, suggested_probability, takes_back,
-    decision_id IN (SELECT decision_id FROM taken_back)
+    EXISTS (SELECT 1 FROM taken_back WHERE taken_back.decision_id = decisions.decision_id)
 FROM decisions
 """
 _ONE = _ROWS + "WHERE decision_id = ?"
 _AFTER = _ROWS + "WHERE number > ? ORDER BY number"
 _LATEST = _ROWS + "WHERE takes_back IS NULL AND number < ? ORDER BY number DESC LIMIT ?"
 _LATEST_OF_ONE = _ROWS + "WHERE person = ? AND takes_back IS NULL AND number < ? ORDER BY number DESC LIMIT ?"
+
+_OF = "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number, position"
+_SIGHTINGS_OF = f"SELECT number, label, count FROM sightings {_OF}"  # noqa: S608  # constants of this module
+_SUGGESTED_OF = f"SELECT number, label FROM suggested_labels {_OF}"  # noqa: S608
+_MEDIA_OF = f"""SELECT number, media_id, file_path, content_size, content_hash
+    FROM decided_media JOIN media USING (media) {_OF}"""  # noqa: S608
 
 
 class PastDecision(NamedTuple):
@@ -209,12 +216,12 @@ def _says(decision: Decision) -> tuple[object, ...]:
 
 def read_one(connection: sqlite3.Connection, decision_id: str) -> PastDecision | None:
     """A row by its id."""
-    return next(_read(connection, _ONE, (decision_id,)), None)
+    return next(iter(_read(connection, _ONE, (decision_id,))), None)
 
 
 def read_after(connection: sqlite3.Connection, number: int) -> list[PastDecision]:
     """All rows after a number, those that take back too."""
-    return list(_read(connection, _AFTER, (number,)))
+    return _read(connection, _AFTER, (number,))
 
 
 def read_latest(
@@ -223,26 +230,35 @@ def read_latest(
     """The latest decisions, of a person or of all."""
     below = 2**63 - 1 if before is None else before
     if person is None:
-        return list(_read(connection, _LATEST, (below, count)))
-    return list(_read(connection, _LATEST_OF_ONE, (person, below, count)))
+        return _read(connection, _LATEST, (below, count))
+    return _read(connection, _LATEST_OF_ONE, (person, below, count))
 
 
-def _read(connection: sqlite3.Connection, query: str, values: Any) -> Iterator[PastDecision]:
-    for row in connection.execute(query, values).fetchall():
-        yield _past_decision(connection, row)
+def _read(connection: sqlite3.Connection, query: str, values: Any) -> list[PastDecision]:
+    rows = connection.execute(query, values).fetchall()
+    numbers = json.dumps([row[0] for row in rows])
+    labels, suggested, media = (
+        _parts(connection, part, numbers) for part in (_SIGHTINGS_OF, _SUGGESTED_OF, _MEDIA_OF)
+    )
+    return [_past_decision(row, labels[row[0]], suggested[row[0]], media[row[0]]) for row in rows]
 
 
-def _past_decision(connection: sqlite3.Connection, row: tuple[Any, ...]) -> PastDecision:
-    number = (row[0],)
-    query = "SELECT label, count FROM sightings WHERE number = ? ORDER BY position"
-    labels = connection.execute(query, number).fetchall()
-    query = """SELECT media_id, file_path, content_size, content_hash FROM decided_media
-        JOIN media USING (media) WHERE number = ? ORDER BY position"""
-    media = connection.execute(query, number).fetchall()
+def _parts(connection: sqlite3.Connection, query: str, numbers: str) -> dict[int, list[tuple[Any, ...]]]:
+    """number → its rows, in their order."""
+    parts: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for number, *cells in connection.execute(query, (numbers,)):
+        parts[number].append(tuple(cells))
+    return parts
+
+
+def _past_decision(
+    row: tuple[Any, ...],
+    labels: list[tuple[Any, ...]],
+    suggested: list[tuple[Any, ...]],
+    media: list[tuple[Any, ...]],
+) -> PastDecision:
     suggestion = None
     if row[12] is not None:
-        query = "SELECT label FROM suggested_labels WHERE number = ? ORDER BY position"
-        suggested = connection.execute(query, number).fetchall()
         suggestion = Suggestion(row[12], tuple(label for (label,) in suggested), row[13])
     decision = Decision(
         decision_id=row[1],

@@ -287,10 +287,11 @@ class DecisionLog:
 
     def people(self) -> pl.DataFrame:
         """Who decided: person, decisions that are not taken back, the first and the last time."""
-        query = """SELECT person, count(*) - coalesce(max(taken), 0), min(decided_at), max(decided_at)
-            FROM decisions LEFT JOIN (SELECT person, count(*) AS taken FROM decisions WHERE takes_back IS NULL
-                AND decision_id IN (SELECT decision_id FROM taken_back) GROUP BY person)
-            USING (person) WHERE takes_back IS NULL GROUP BY person ORDER BY person"""
+        query = """SELECT person, count(*) - coalesce(taken, 0), min(decided_at), max(decided_at)
+            FROM decisions LEFT JOIN (SELECT decisions.person, count(*) AS taken
+                FROM taken_back JOIN decisions USING (decision_id)
+                WHERE decisions.takes_back IS NULL GROUP BY 1) USING (person)
+            WHERE takes_back IS NULL GROUP BY person ORDER BY person"""
         schema: dict[str, Any] = {"person": pl.String, "decisions": pl.Int64, "first": TIME, "last": TIME}
         with self._database.reading() as connection:
             return frame(connection, query, schema)

@@ -265,7 +265,7 @@ def play(log: DecisionLog, naive: Naive, step: tuple[object, ...]) -> None:
         naive.taken[one.decision_id] = back
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(steps=STEPS)
 def test_what_counts_is_what_a_naive_reader_of_the_whole_log_says(
     steps: list[tuple[object, ...]], tmp_path_factory: pytest.TempPathFactory
