@@ -236,6 +236,8 @@ def read_latest(
 
 def _read(connection: sqlite3.Connection, query: str, values: Any) -> list[PastDecision]:
     rows = connection.execute(query, values).fetchall()
+    if not rows:
+        return []
     numbers = json.dumps([row[0] for row in rows])
     labels, suggested, media = (
         _parts(connection, part, numbers) for part in (_SIGHTINGS_OF, _SUGGESTED_OF, _MEDIA_OF)

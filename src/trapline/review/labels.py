@@ -149,12 +149,9 @@ def _counting(
         raise DataError(
             f"No decision in {log.path} counts: there is none, or none of those that are asked for."
         )
-    several = log.table().filter(pl.col("media").list.len() > 1)["number"].unique()
     drawn = log.drawn().filter(pl.col("open") & pl.col("asked").is_in(list(held)))["event"].unique()
     return current.with_columns(
-        (
-            pl.col("of_event") & (pl.col("verdict") != "blank") & pl.col("number").is_in(several.implode())
-        ).alias("whole"),
+        (pl.col("of_event") & (pl.col("verdict") != "blank") & (pl.col("media_count") > 1)).alias("whole"),
         pl.col("event").is_in(drawn.implode()).alias("held"),
     )
 
