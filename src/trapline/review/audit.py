@@ -57,7 +57,7 @@ class Audit:
         number: of the audit in the log.
         seed: of the draws.
         groups: the events of the opening, and those that joined later, each time.
-        picked: drawn events that a stream has picked as well.
+        picked: drawn event → what a stream asked for after it had picked it as well.
         events: that may be drawn, E of them, by `trapline.catalog.event_key`.
         strata: their names.
         drawing: of these events.
@@ -67,7 +67,7 @@ class Audit:
     number: int
     seed: int
     groups: list[_Group] = field(default_factory=list)
-    picked: set[str] = field(default_factory=set)
+    picked: dict[str, list[str]] = field(default_factory=dict)
     events: list[str] = field(init=False)
     strata: list[str] = field(init=False)
     drawing: Drawing = field(init=False)
@@ -113,7 +113,7 @@ class Audit:
         while (group := facts.get(_events_fact(number, len(groups)))) is not None:
             groups.append(_Group(**group))
         seed = json.loads(log.audits().filter(pl.col("audit") == number)["facts"][0])["seed"]
-        audit = cls(log, number, seed, groups, set(facts.get(f"audit {number} picked", ())))
+        audit = cls(log, number, seed, groups, facts.get(_picked_fact(number), {}))
         for event, role in log.drawn(number).select("event", "asked").iter_rows():
             audit.drawing.roles[audit._index[event]] = role
         return audit
@@ -214,35 +214,50 @@ class Audit:
             At most `count` events that were not drawn, fewer if no more are open.
         """
         situation = self._blinded(situation)
-        events: list[int] = []
+        picks: list[int] = []
+        asked: list[int] = []
         groups: list[int] = []
-        picked: set[str] = set()
-        while (missing := count - len(events)) > 0:
+        while (missing := count - len(asked)) > 0:
             chosen = choose(situation, missing, random)
             if not len(chosen.events):
                 break
-            names = [situation.events[event] for event in chosen.events]
-            kept = [index for index, name in enumerate(names) if self.role(name) == "chosen"]
-            picked |= {name for name in names if self.role(name) != "chosen"}
-            events += chosen.events[kept].tolist()
+            kept = [self.role(situation.events[event]) == "chosen" for event in chosen.events]
+            picks += chosen.events.tolist()
+            asked += chosen.events[kept].tolist()
             if chosen.groups is not None:
                 groups += (chosen.groups[kept] + max(groups, default=-1) + 1).tolist()
             still = situation.open.copy()
             still[chosen.events] = False
             situation = replace(situation, open=still)
-        if picked:
-            self.picked |= picked
-            self.log.keep_fact(f"audit {self.number} picked", sorted(self.picked))
-        return Chosen(np.asarray(events, np.int64), np.asarray(groups, np.int64) if groups else None)
+        self._note([situation.events[event] for event in picks])
+        return Chosen(np.asarray(asked, np.int64), np.asarray(groups, np.int64) if groups else None)
+
+    def _note(self, picks: Sequence[str]) -> None:
+        """Keep which drawn events stand among these picks, and what is asked after them, or else before."""
+        asked = [(at, event) for at, event in enumerate(picks) if self.role(event) == "chosen"]
+        drawn = [(at, event) for at, event in enumerate(picks) if self.role(event) != "chosen"]
+        if not asked or not drawn:
+            return
+        for at, event in drawn:
+            after = [other for later, other in asked if later > at] or [asked[-1][1]]
+            self.picked[event] = sorted({*self.picked.get(event, ()), *after})
+        self.log.keep_fact(_picked_fact(self.number), self.picked)
+
+    def _picked_by(self, decided: Collection[str]) -> set[str]:
+        """Drawn events that streams would have had decided by now, when these are decided."""
+        return {event for event, after in self.picked.items() if any(other in decided for other in after)}
 
     def _blinded(self, situation: Situation) -> Situation:
         """As if nothing was drawn: but what a stream has picked is picked."""
         index = {event: row for row, event in enumerate(situation.events)}
-        drawn = {self.events[event] for event in self.drawing.roles}
+        events = [self.events[event] for event in self.drawing.roles]
+        rows = [index[event] for event in events if event in index]
         open_now, decided = situation.open.copy(), situation.decided.copy()
-        rows = [index[event] for event in drawn if event in index]
         decided[rows] = NOT_DECIDED
-        open_now[rows] = [situation.events[row] not in self.picked for row in rows]
+        picked = self._picked_by(
+            {situation.events[row] for row in np.flatnonzero(decided != NOT_DECIDED).tolist()}
+        )
+        open_now[rows] = [situation.events[row] not in picked for row in rows]
         return replace(situation, open=open_now, decided=decided)
 
     # --- what it says
@@ -292,6 +307,7 @@ class Audit:
         for at, named in enumerate(answers.values()):
             answered[at, [columns[label] for label in named]] = True
         decided, drawn = (np.zeros(len(rows), bool) for _ in range(2))
+        picked = self._picked_by(set(truths.filter("chosen")["event"]))
         joined = len(self.strata)  # what nobody let join: no event of it was drawn
         indices = [self._index.get(event) for event in rows]
         sample = {index for index, role in self.drawing.roles.items() if role == "audit"}
@@ -299,7 +315,7 @@ class Audit:
             if (row := rows.get(event)) is None:
                 continue
             whole = media >= sizes.get(event, 1)
-            if chosen or event in self.picked or indices[row] not in sample:
+            if chosen or event in picked or indices[row] not in sample:
                 decided[row] = True
             elif whole:
                 drawn[row] = True
@@ -341,6 +357,10 @@ def _stratum(labels: Collection[str]) -> str:
 
 def _events_fact(audit: int, group: int) -> str:
     return f"audit {audit} events {group}"
+
+
+def _picked_fact(audit: int) -> str:
+    return f"audit {audit} picked"
 
 
 def _open_number(log: DecisionLog) -> int | None:

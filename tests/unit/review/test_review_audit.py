@@ -186,10 +186,34 @@ def test_a_stream_picks_drawn_events_too_and_they_are_not_asked_again(log: Decis
     assert asked.groups is not None
     assert max(Counter(asked.groups.tolist()).values()) <= 2
     last = EVENTS.index(unseen[9])
-    assert {event for event in drawn if event in audit.picked} == set(drawn) & set(EVENTS[: last + 1])
+    assert set(audit.picked) == set(drawn) & set(EVENTS[: last + 1])
     again = Audit.resume(log)
     assert again is not None
     assert again.picked == audit.picked
+
+
+def test_what_a_stream_picked_is_open_until_what_it_asked_for_after_it_is_decided(log: DecisionLog) -> None:
+    """A stream that is left before its turn has picked nothing; its events are still there to be asked."""
+    events = EVENTS[:8]
+    audit = Audit.open(log, events, ANSWERS[:8], seed=1)
+    drawn = draw(audit, 4)
+    rest = [event for event in events if event not in drawn]
+    assert [events.index(event) for event in drawn if event < rest[1]], "the seed puts some before the second"
+
+    def open_for_a_stream(decided: Sequence[str]) -> list[str]:
+        shown: list[list[str]] = []
+
+        def watched(situation: Situation, count: int, random: np.random.Generator) -> Chosen:
+            shown.append([events[row] for row in np.flatnonzero(situation.open)])
+            return in_order(situation, count, random)
+
+        audit.ask_stream(watched, situation(events, [*drawn, *decided]), 8, np.random.default_rng(0))
+        return shown[0]
+
+    assert open_for_a_stream([]) == events
+    assert open_for_a_stream([]) == events
+    assert open_for_a_stream(rest[:2]) == [event for event in events if event > rest[1]]
+    assert open_for_a_stream(rest) == []
 
 
 def test_a_stream_that_has_nothing_left_asks_less(log: DecisionLog) -> None:
