@@ -130,9 +130,9 @@ class Audit:
         """
         suggested = dict(zip(events, answers, strict=True))
         for number, group in enumerate(self.groups):
-            now = _Group.of(group.events, [suggested.get(event, ()) for event in group.events])
-            if group.strata == [ALL] and now.strata != [ALL]:
-                self._keep_group(number, now)
+            answered = [suggested.get(event, ()) for event in group.events]
+            if group.strata == [ALL] and any(answered):
+                self._keep_group(number, _Group.of(group.events, answered))
         new = [event for event in events if event not in self._index]
         if new:
             self._keep_group(len(self.groups), _Group.of(new, [suggested[event] for event in new]))
@@ -190,7 +190,11 @@ class Audit:
             chance=chance,
             drawn_at=self.log.now(),
         )
-        self.log.draw([draw])
+        try:
+            self.log.draw([draw])
+        except BaseException:  # a full disk, say: it was not drawn then
+            del self.drawing.roles[event]
+            raise
         return draw
 
     def role(self, event: str) -> Asked:

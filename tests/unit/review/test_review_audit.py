@@ -137,6 +137,21 @@ def test_an_audit_goes_on_where_it_was_stopped(log: DecisionLog, tmp_path: Path)
     assert rows["chance"][0] == 1 / 40
 
 
+def test_what_could_not_be_kept_was_not_drawn(log: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = Audit.open(log, EVENTS, ANSWERS, seed=1)
+
+    def full(draws: object) -> int:
+        raise DataError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "draw", full)
+        with pytest.raises(DataError, match="full"):
+            audit.next("audit")
+    (event,) = draw(audit, 1)
+    assert log.drawn()["event"].to_list() == [event]
+    assert list(audit.drawing.roles) == [EVENTS.index(event)]
+
+
 def test_one_audit_at_a_time_and_another_after_it(log: DecisionLog) -> None:
     assert Audit.resume(log) is None
     audit = Audit.open(log, EVENTS, ANSWERS, seed=1)
