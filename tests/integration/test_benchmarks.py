@@ -192,6 +192,11 @@ def smallest_review_audit(bench: Bench) -> str:
     return bench.run("review_audit.py", "--reviews", 2, "--row", "one camera", "--row", "no model at first")
 
 
+def smallest_review_audit_photos(bench: Bench) -> str:
+    source = little_jura(bench.field / "jura", bench.folder / "jura") / "labels.csv"
+    return bench.run("review_audit_photos.py", source, "-o", "cache", "--reviews", 1, "--audited", 12)
+
+
 def smallest_saved_model_check(bench: Bench) -> str:
     return bench.run("saved_model_check.py", bench.model, bench.photos, "--count", 3)
 
@@ -269,6 +274,7 @@ FIELD = {
     "formats_check.py": (smallest_formats_check, "jura: cct_to_md | ok"),
     "label_errors.py": (smallest_label_errors, "| 10%, seed 0 | 9 |"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
+    "review_audit_photos.py": (smallest_review_audit_photos, "| table accuracy |"),
     "taxonomy.py": (smallest_taxonomy, ""),
     "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),
     "trailcam_bursts.py": (smallest_trailcam_bursts, "serengeti-benchmark"),
