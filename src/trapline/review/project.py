@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from trapline.catalog import Catalog, assign_events
 from trapline.errors import DataError
@@ -99,8 +100,8 @@ _ID_COLUMNS = ("media_id", "event_id", "file_path")
 
 
 def read_ids(path: Path) -> list[str]:
-    """What alone is to be reviewed: of a table what stands in its column of media, events or paths; of other
-    files a line each.
+    """What alone is to be reviewed: the media, event or path that each row of a table names, or each line of
+    another file.
 
     Raises:
         DataError: there is no such file, it has no such column, or nothing stands in it.
@@ -109,12 +110,13 @@ def read_ids(path: Path) -> list[str]:
         ids = [line.strip() for line in read_text(path, _MOST_BYTES).splitlines() if line.strip()]
     else:
         table = read_table(path)
-        column = next((name for name in _ID_COLUMNS if name in table.columns), None)
-        if column is None:
+        columns = [name for name in _ID_COLUMNS if name in table.columns]
+        if not columns:
             raise DataError(
                 f"{path} has none of the columns {', '.join(_ID_COLUMNS)}: nothing says what to review alone."
             )
-        ids = table[column].drop_nulls().unique(maintain_order=True).to_list()
+        named = table.select(pl.coalesce(columns)).to_series()  # a row may name an event alone
+        ids = named.drop_nulls().unique(maintain_order=True).to_list()
     if not ids:
         raise DataError(f"{path} names nothing that is to be reviewed.")
     return ids

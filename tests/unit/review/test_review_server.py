@@ -199,7 +199,7 @@ def test_where_nothing_says_which_photos_belong_together_times_do_and_it_is_told
 
 def test_only_the_named_are_asked(photos: Catalog, tmp_path: Path) -> None:
     listed = tmp_path / "only.csv"
-    listed.write_text("event_id,media_id,label\n,b1,fox\nA,a2,fox\n")
+    listed.write_text("event_id,media_id,label\n,b1,fox\nA,,fox\n")
     with serving(photos, tmp_path / "d.db", only=read_ids(listed)) as client:
         asks = client.post("/api/next", {"person": "Ada", "count": 9})["asks"]
         assert [ask["event"] for ask in asks] == ["event:A", "media:b1"]
