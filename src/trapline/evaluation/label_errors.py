@@ -51,8 +51,8 @@ class LabelErrors(ResultPart):
         level: what one row is: a media, an event or a box.
         judged: rows with a label and an answer.
         wrong: how many labels are wrong by confident learning, with a 95 % interval over locations. What
-            the model itself mistakes with confidence counts too, so that this is a ceiling. None where the
-            model tells of its surest labels only.
+            the model itself mistakes with confidence counts too, so that this is mostly too many. None where
+            the model tells of its surest labels only.
         by_label: the labels, the most wrong ones first.
         contradicted: all media of which the model says something else, the most doubtful first.
         warnings: what makes these figures worth less, for people.
@@ -73,8 +73,10 @@ class LabelErrors(ResultPart):
         many = words.UNITS[self.level].many
         head = f"Of {self.judged:,} labels {self.model} contradicts {len(self.contradicted):,}"
         if self.wrong is not None:
-            head += f"; by confident learning at most {words.rounded(self.wrong)} are wrong"
-        rows = [("label", many, "contradicted", "most often said instead", "wrong at most")]
+            head += (
+                f"; by confident learning {words.rounded(self.wrong)} are wrong, or the model surely mistaken"
+            )
+        rows = [("label", many, "contradicted", "most often said instead", "wrong, estimated")]
         for one in self.by_label:
             counts = (f"{one.rows:,}", f"{one.contradicted:,}", one.instead or "", words.rounded(one.wrong))
             rows.append((one.label, *counts))
