@@ -16,7 +16,7 @@ from PIL import Image
 
 from trapline import api
 from trapline.catalog import Catalog
-from trapline.models import ModelFile
+from trapline.models import ModelFile, review_doubt
 from trapline.recipes import change_recipe, resolve_recipe
 from trapline.review.answering import cross_fitted_loss
 from trapline.review.audit import Audit
@@ -136,6 +136,11 @@ def test_a_review_teaches_a_model_whose_answers_are_those_of_its_file(
     card_of_model = ModelFile(model).card
     assert card_of_model.split["by"] == "decisions"
     assert card_of_model.training_data["train"]["events"] == 16
+    doubt = review_doubt(card_of_model)
+    assert doubt is not None
+    assert "asked for by: start" in doubt
+    assert "others drawn by chance, of the same locations" in doubt
+    assert "not calibrated" in doubt
     assert card_of_model.calibration.method == "none"  # four events are too few for it
     (point,) = reviewer.log.points()
     assert (point.round, point.decisions) == (1, 16)
