@@ -14,6 +14,7 @@ from .sources import Observer as Observer
 from .sources import Sources as Sources
 from .sources import gather as gather
 from .table import FAILED as FAILED
+from .table import NO_ANSWER as NO_ANSWER
 from .table import SCHEMA as SCHEMA
 from .table import UNCLASSIFIED as UNCLASSIFIED
 from .table import UNOBSERVED as UNOBSERVED

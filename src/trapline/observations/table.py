@@ -20,6 +20,9 @@ FORMAT_VERSION = "1"
 UNCLASSIFIED, FAILED, UNOBSERVED = "unclassified", "failed", "unobserved"
 """A media without an answer: in the column `status`, and in formats that have no names of their own."""
 
+NO_ANSWER = (UNCLASSIFIED, FAILED, UNOBSERVED)
+"""What is therefore never a label."""
+
 ALTERNATIVES = pl.List(pl.Struct({"label": pl.String, "probability": pl.Float64}))
 
 SCHEMA: dict[str, pl.DataType] = {

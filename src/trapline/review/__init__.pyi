@@ -19,6 +19,8 @@ from .estimates import AuditEstimate as AuditEstimate
 from .estimates import LabelEstimate as LabelEstimate
 from .estimates import Narrower as Narrower
 from .estimates import Quality as Quality
+from .elsewhere import Taken as Taken
+from .elsewhere import take_decisions as take_decisions
 from .labels import DRAWN as DRAWN
 from .labels import Judged as Judged
 from .labels import as_truth as as_truth

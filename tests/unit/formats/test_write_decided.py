@@ -188,3 +188,23 @@ def test_photos_that_nobody_can_tell_are_not_empty_ones_for_timelapse(decided: A
 def test_a_name_for_labels_without_one_is_refused_where_there_are_none(decided: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="without a name"):
         run(decided, "observations", tmp_path, labelled_by="Zoe")
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"parquet", "summary", "xmp", "sorted"}))
+def test_read_back_nothing_that_a_machine_says_is_a_label_nor_what_has_no_answer(
+    name: str, decided: Any, tmp_path: Path
+) -> None:
+    _, output = run(decided, name, tmp_path)
+    back = read(output).table
+    labels = {Path(path).name: own for path, own in back.select("file_path", "labels").iter_rows()}
+    assert labels["b3.jpg"] is None  # the model's vehicle
+    assert labels["b1.jpg"] is None  # what cannot be told
+    words = {label for own in labels.values() for label in own or ()}
+    assert words <= {"fox", "roe_deer", "blank", "Vulpes vulpes", "Capreolus capreolus"}
+
+
+def test_folders_of_what_has_no_answer_are_no_labels_wherever_they_are(tmp_path: Path) -> None:
+    for folder in ("fox", "blank", "Unclassified", "failed", "unobserved"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.jpg").write_bytes(folder.encode())
+    assert read(tmp_path).labels == ["blank", "fox"]

@@ -9,6 +9,7 @@ from trapline.formats.readers import (  # noqa: F401  they register themselves
     drivendata,
     hakuna_ma_data,
     megadetector,
+    observations,
     photo_folder,
     speciesnet,
     timelapse,

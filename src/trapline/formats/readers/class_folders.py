@@ -18,7 +18,11 @@ from trapline.formats.readers.folders import find_pictures
 from trapline.formats.readers.path_pattern import apply_pattern
 from trapline.formats.readers.registry import reader
 from trapline.formats.sorting_record import UNDO_FILE, SortingRecord
+from trapline.observations import NO_ANSWER
 from trapline.taxonomy import PART_NAMES, part_of
+
+AS_SORTED = "as_sorted"
+"""A column of folders that `write` sorted: the photo lies where it was put, and all that lay beside it do."""
 
 _OBSERVATION = r"(?:^|/)(?P<event>[^/]*\d)_(?P<frame>[A-Za-z]{1,2})\.[^./]+$"
 """Names of crops: an id that ends in a digit, and which crop of it ("12_a", "obs400_B", "12_aa")."""
@@ -130,8 +134,9 @@ def read_class_folders(
         exif: take the times from the photos' EXIF data.
 
     Returns:
-        Pictures that lie in no label's folder are not labelled, nor are those of `unclassified` and `failed`
-        in folders that `write` sorted, where the first folder is the label. Files named
+        Pictures that lie in no label's folder are not labelled, nor are those of `unclassified`, `failed` and
+        `unobserved`, where `write` sorts what has no answer; in folders that it sorted the first folder is
+        the label. Files named
         `<observation>_<letters>` are events of that observation, if two of them are of the same one.
 
     Raises:
@@ -150,6 +155,11 @@ def read_class_folders(
     notes: list[str] = []
     if levels is None and label_from == "deepest" and (source / UNDO_FILE).is_file():
         rows = _read_sorted(rows, SortingRecord.read(source))
+        unmoved = int(rows[AS_SORTED].sum())
+        notes.append(
+            f"{unmoved:,} of {len(rows):,} photos lie where sorting put them: they keep the answer that they "
+            "were sorted by, as accepted by whoever looked through the folders"
+        )
     else:
         rows = _read_by_levels(rows, levels) if levels else _read_by_depth(rows, label_from)
     if exif:
@@ -200,6 +210,7 @@ def _read_by_depth(rows: pl.DataFrame, label_from: str) -> pl.DataFrame:
     if label_from == "deepest":
         _refuse_same_name(rows.with_columns(taxa.alias("_taxa")))
     label = folders.list.last() if label_from == "deepest" else taxa
+    label = pl.when(~folders.list.first().str.to_lowercase().is_in(NO_ANSWER)).then(label)
     rows = rows.with_columns(pl.when(label.is_not_null()).then(pl.concat_list(label)).alias("labels"))
     nested = rows["_folders"].list.len().max()
     return rows.with_columns(taxa.alias("taxon_path")) if isinstance(nested, int) and nested > 1 else rows
@@ -223,7 +234,15 @@ def _read_sorted(rows: pl.DataFrame, record: SortingRecord) -> pl.DataFrame:
     labels = written if isinstance(written, dict) else {}
     label = pl.col("_folders").list.first()
     label = label.replace_strict(list(labels), list(labels.values()), default=label, return_dtype=pl.String)
-    return rows.with_columns(pl.when(label.is_not_null()).then(pl.concat_list(label)).alias("labels"))
+    below = pl.col("file_path").str.replace(
+        "^[^/]*/", ""
+    )  # a photo of several labels lies in several folders
+    made = pl.Series(list(record.made), dtype=pl.String)
+    gone = made.filter(~made.is_in(rows["file_path"].implode())).str.replace("^[^/]*/", "")
+    unmoved = pl.col("file_path").is_in(made.implode()) & ~below.is_in(gone.implode())
+    return rows.with_columns(
+        pl.when(label.is_not_null()).then(pl.concat_list(label)).alias("labels"), unmoved.alias(AS_SORTED)
+    )
 
 
 def _read_by_levels(rows: pl.DataFrame, levels: str) -> pl.DataFrame:
