@@ -35,6 +35,7 @@ __all__ = [
     "card",
     "check_package",
     "check_submission",
+    "close_audit",
     "combine",
     "compare",
     "crossval",
@@ -60,8 +61,10 @@ __all__ = [
     "recalibrate",
     "review",
     "run",
+    "show_decisions",
     "split",
     "submit",
+    "take_decisions",
     "train",
     "tune",
     "weigh_by_region",
@@ -103,7 +106,7 @@ if TYPE_CHECKING:
     from trapline.prediction import Rows as Rows
     from trapline.prediction import Summary as Summary
     from trapline.recipes import Recipe
-    from trapline.review import DecisionLog, Judged
+    from trapline.review import DecisionLog, Judged, Overview, Taken
     from trapline.storage import Downloaded
     from trapline.taxonomy import Taxonomy
     from trapline.training import CrossValidation, StepReport, TrialReport
@@ -2150,6 +2153,70 @@ def review(
     shares = Shares(audit if only is None and any(project.suggestions.answers) else 0.0)
     with open_review(project, path, DeskOptions(person, stream, blur_people, shares)) as desk:
         serve_review(desk, host, port, token or new_token(), started)
+
+
+# ---- decisions
+
+
+@checked
+def show_decisions(log: File) -> Overview:
+    """What a log of decisions holds: people, labels, where they differ, what the audit last said.
+
+    Args:
+        log: the path of a review's decisions.
+    """
+    from trapline.review import overview
+
+    return overview(_log(log))
+
+
+@checked
+def take_decisions(
+    log: File, source: Media, catalog: Media | None = None, *, by: str, unmoved: bool = False
+) -> Taken:
+    """Keep what a person decided elsewhere as decisions of a log, by the content of the photos.
+
+    Args:
+        log: the path of a review's decisions; made if it is not there.
+        source: folders sorted by hand, Timelapse's or AddaxAI's table, a Camtrap DP package, a catalog.
+        catalog: the photos that are reviewed: decisions name media and events as it does.
+        by: who decided.
+        unmoved: of folders that `write` sorted take also what lies where it was put: the person has looked
+            at every photo.
+
+    Raises:
+        UsageError: the labels may be a machine's.
+        DataError: nothing in the source is a decision, or none of its photos is of the catalog.
+    """
+    from trapline.review import DecisionLog
+    from trapline.review import take_decisions as take
+
+    media = None if catalog is None else as_media(catalog)
+    elsewhere = as_media(source)
+    with DecisionLog.open(Path(log), create=True) as opened:
+        return take(opened, elsewhere, by, catalog=media, unmoved=unmoved)
+
+
+@checked
+def close_audit(log: File) -> int:
+    """End the open audit of a log: what was decided for it may be learnt of.
+
+    Returns:
+        its number.
+
+    Raises:
+        UsageError: none is open.
+    """
+    from trapline.review import DecisionLog
+
+    with DecisionLog.open(Path(log)) as opened:
+        audits = opened.audits()
+        still_open = audits.filter(audits["closed_at"].is_null())["audit"].to_list()
+        if not still_open:
+            raise UsageError(f"{log} has no open audit.")
+        for audit in still_open:
+            opened.close_audit(audit)
+        return int(still_open[-1])
 
 
 # ---- from elsewhere

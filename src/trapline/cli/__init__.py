@@ -88,6 +88,7 @@ _COMMANDS = {
     "region": "Weigh predictions by what lives there.",
     "evaluate": "Say how good predictions are, and where.",
     "review": "A page on which people decide.",
+    "decisions": "What was decided, here or elsewhere.",
     "submit": "A competition's file, or its code, checked.",
     "write": "Species tables, and files for other tools.",
     "import_": "A model made elsewhere, as a model file.",

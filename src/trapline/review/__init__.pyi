@@ -15,12 +15,12 @@ from .decision import Verdict as Verdict
 from .decision_rows import PastDecision as PastDecision
 from .desk import Desk as Desk
 from .desk import DeskOptions as DeskOptions
+from .elsewhere import Taken as Taken
+from .elsewhere import take_decisions as take_decisions
 from .estimates import AuditEstimate as AuditEstimate
 from .estimates import LabelEstimate as LabelEstimate
 from .estimates import Narrower as Narrower
 from .estimates import Quality as Quality
-from .elsewhere import Taken as Taken
-from .elsewhere import take_decisions as take_decisions
 from .labels import DRAWN as DRAWN
 from .labels import Judged as Judged
 from .labels import as_truth as as_truth
@@ -32,6 +32,9 @@ from .log import DecisionLog as DecisionLog
 from .log import Draw as Draw
 from .log import TeachingPoint as TeachingPoint
 from .opening import open_review as open_review
+from .overview import Overview as Overview
+from .overview import describe_overview as describe_overview
+from .overview import overview as overview
 from .pictures import PictureStore as PictureStore
 from .project import Project as Project
 from .project import open_project as open_project

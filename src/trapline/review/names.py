@@ -8,14 +8,11 @@ from dataclasses import dataclass
 
 from trapline.catalog import BLANK_WORDS
 from trapline.errors import DataError, UsageError
-from trapline.observations import FAILED, UNCLASSIFIED, UNOBSERVED
+from trapline.observations import NO_ANSWER
 from trapline.taxonomy import BLANK, Label, Taxonomy, default_kind, plain
 
 MOST_LETTERS = 200
 """Of a label, or of a person's name."""
-
-_NO_LABELS = (UNCLASSIFIED, FAILED, UNOBSERVED)
-"""What tables write where there is no label: it must not become one."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def as_label(text: str) -> str:
             write where there is no label.
     """
     name = as_shown(text, "A label")
-    if plain(name) in _NO_LABELS:
+    if plain(name) in NO_ANSWER:
         raise UsageError(
             f"'{name}' is no label: it is what tables write where there is none. Say 'cannot tell'."
         )

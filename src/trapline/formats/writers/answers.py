@@ -10,6 +10,7 @@ from trapline.errors import name_some
 from trapline.formats.writers.writing import Job
 from trapline.observations import (
     FAILED,
+    NO_ANSWER,
     UNCLASSIFIED,
     UNOBSERVED,
     MediaObservations,
@@ -168,10 +169,7 @@ def folders_of(entry: MediaObservations, called: Mapping[str, str]) -> list[str]
 
 def tell_names_apart(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """What labels are called beside `unclassified` and `failed`, which are none; for people, what changed."""
-    called = {
-        name: f"{name} (class)" if name.casefold() in (UNCLASSIFIED, FAILED, UNOBSERVED) else name
-        for name in names
-    }
+    called = {name: f"{name} (class)" if name.casefold() in NO_ANSWER else name for name in names}
     notes = [
         f"'{name}' is called '{other}', because photos without an answer are {name.casefold()}"
         for name, other in called.items()
