@@ -294,6 +294,7 @@ if TYPE_CHECKING:
         leave_out: bool | None
         mode: Literal["symlink", "hardlink", "copy", "sidecar"] | None
         naming: Literal["full", "adobe"] | None
+        blur_people: bool | None
         layout: Literal["photo", "detection"] | None
         interval: float | None
         force: bool
@@ -1872,6 +1873,7 @@ def write(
     leave_out: bool | None = None,
     mode: Literal["symlink", "hardlink", "copy", "sidecar"] | None = None,
     naming: Literal["full", "adobe"] | None = None,
+    blur_people: bool | None = None,
     layout: Literal["photo", "detection"] | None = None,
     interval: float | None = None,
     force: bool = False,
@@ -1903,6 +1905,7 @@ def write(
         leave_out: leave out media whose time is not known, and say so.
         mode: sorted folders: `symlink`, `hardlink` or `copy`; XMP: `sidecar` or `copy`.
         naming: XMP: `full` (photo.jpg.xmp) or `adobe` (photo.xmp).
+        blur_people: sorted folders, XMP: make people in copies unrecognisable, by a detector's boxes.
         layout: SpeciesNet: a prediction a detection (as version 5 has it), or a photo.
         interval: summary: minutes between independent events.
         force: replace what is there.

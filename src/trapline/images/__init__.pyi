@@ -1,4 +1,5 @@
 from .blur import blur as blur
+from .blur import blurred_copy as blurred_copy
 from .crops import UNKNOWN as UNKNOWN
 from .crops import Box as Box
 from .crops import Rectangle as Rectangle

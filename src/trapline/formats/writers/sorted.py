@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -28,6 +27,7 @@ from trapline.formats.writers.answers import (
     observe_media,
     tell_names_apart,
 )
+from trapline.formats.writers.people import Copier, copier
 from trapline.formats.writers.writing import Job, Written, writer
 from trapline.observations import FAILED, UNCLASSIFIED, UNOBSERVED
 
@@ -43,7 +43,9 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]|[. ]$')
     into="folder",
     loses=("everything but the labels; probabilities, locations and times are not in a folder's name",),
 )
-def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "symlink") -> Written:
+def write_sorted(
+    job: Job, *, threshold: float | None = None, mode: Mode = "symlink", blur_people: bool = False
+) -> Written:
     """Photos in a folder a label, as links or copies that can be undone.
 
     Below its label a photo keeps its path. A photo with several answers is in several folders; one where no
@@ -57,9 +59,10 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
         job: what is to be written.
         threshold: labels below this probability are no answers.
         mode: `symlink`, `hardlink` (same disk, no rights needed on Windows) or `copy`.
+        blur_people: make people in copies unrecognisable, where a detector's boxes have them.
 
     Raises:
-        UsageError: an unknown mode, or links cannot be made here.
+        UsageError: an unknown mode, links cannot be made here, or people are to be blurred in links.
         SourceGoneError: none of the photos can be read.
         DataError: a photo is missing, two labels would share a folder, or a file is in the way that sorting
             did not make or that changed since; what was sorted before is then as it was.
@@ -68,6 +71,7 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     recorded = (job.output / UNDO_FILE).is_file()
     before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
     entries, notes = observe_media(job, threshold)
+    copies = copier(job, entries, blur_people=blur_people, mode=mode)
     called, renamed = tell_names_apart(job.names)
     folders = _folder_names([*called.values(), UNCLASSIFIED, FAILED, UNOBSERVED])
     targets = [
@@ -87,7 +91,8 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     if recorded:
         _refuse_what_cannot_be_made(job, [source for source, _ in targets[:1]], mode)
         before.undo()
-    _make(job, targets, mode, before, {folders[called[label]]: label for label in job.names})
+    failed = _make(job, targets, mode, before, {folders[called[label]]: label for label in job.names}, copies)
+    notes += copies.notes()
     unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their photos are in {UNCLASSIFIED}/"
@@ -96,7 +101,8 @@ def write_sorted(job: Job, *, threshold: float | None = None, mode: Mode = "syml
     notes.append(
         "undo with `trapline write … --format sorted --undo`, or trapline.formats.undo_sorted(folder)"
     )
-    return Written(len(targets), f"{mode}s" if mode != "copy" else "copies", [], notes, [UNDO_FILE])
+    made = len(targets) - len(failed)
+    return Written(made, f"{mode}s" if mode != "copy" else "copies", [], notes, [UNDO_FILE], failed)
 
 
 def undo_sorted(folder: Path | str) -> tuple[int, list[str]]:
@@ -137,8 +143,14 @@ def _make(
     mode: Mode,
     before: SortingRecord,
     labels: Mapping[str, str],
-) -> None:
-    """Make all links or copies, after what is to be made is on record; what changed `before` stays there."""
+    copies: Copier,
+) -> list[str]:
+    """Make all links or copies, after what is to be made is on record; what changed `before` stays there.
+
+    Returns:
+        Those that could not be made, and why.
+    """
+    failed = []
     after = SortingRecord(
         job.output,
         before.made
@@ -155,10 +167,18 @@ def _make(
         for source, target in targets:
             path = job.output / as_name(target)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _bring(job.catalog.path(source), path, mode)
+            if mode != "copy":
+                _link(job.catalog.path(source), path, mode)
+            elif (why := copies.copy(source, partial_of(path))) is None:
+                partial_of(path).replace(path)
+            else:
+                failed.append(f"{target}: {why}")
+                del after.made[target]
+                continue
             after.made[target] = fingerprint(path)
     finally:
         after.save()
+    return failed
 
 
 def _expected_fingerprint(source: Path, mode: Mode) -> list[Any]:
@@ -166,17 +186,13 @@ def _expected_fingerprint(source: Path, mode: Mode) -> list[Any]:
 
 
 def _refuse_what_cannot_be_made(job: Job, sources: Sequence[str], mode: Mode) -> None:
-    for source in sources:
+    for source in sources if mode != "copy" else ():
         trial = partial_of(job.output / as_name(PurePosixPath(source).name))
-        _bring(job.catalog.path(source), trial, mode)
+        _link(job.catalog.path(source), trial, mode)
         trial.unlink()
 
 
-def _bring(source: Path, path: Path, mode: Mode) -> None:
-    if mode == "copy":
-        shutil.copy2(source, partial_of(path))
-        partial_of(path).replace(path)
-        return
+def _link(source: Path, path: Path, mode: Mode) -> None:
     try:
         if mode == "symlink":
             path.symlink_to(source)

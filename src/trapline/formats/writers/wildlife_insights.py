@@ -121,7 +121,8 @@ _CAMERA_NAMES = ("camera_id", "cameraID", "camera")
     into="folder",
     loses=(
         "all labels but the answers; their probability stands in `uncertainty` as text",
-        "boxes, events, frames; how many animals, where no detector counted: number_of_objects is then 1",
+        "boxes, events, frames; how many animals, where nobody counted: number_of_objects is then 1",
+        "when a person decided",
         "subspecies; times are the camera's clock, without a zone",
     ),
 )

@@ -24,6 +24,7 @@ from trapline.formats.writers.answers import (
     observe_media,
     state_of,
 )
+from trapline.formats.writers.people import Copier, copier
 from trapline.formats.writers.writing import Job, Written, put, writer
 from trapline.observations import MediaObservations
 
@@ -62,7 +63,12 @@ _COPIES_AT_ONCE = 20
     ),
 )
 def write_xmp(
-    job: Job, *, threshold: float | None = None, mode: Mode = "sidecar", naming: Naming | None = None
+    job: Job,
+    *,
+    threshold: float | None = None,
+    mode: Mode = "sidecar",
+    naming: Naming | None = None,
+    blur_people: bool = False,
 ) -> Written:
     """XMP sidecars with keywords, or copies of the photos with them; the photos are never touched.
 
@@ -78,6 +84,7 @@ def write_xmp(
         threshold: labels below this probability are no answers.
         mode: `sidecar`, or `copy`, which needs the program ExifTool and an output without those photos.
         naming: of sidecars: `full` (photo.jpg.xmp; where none is named) or `adobe` (photo.xmp).
+        blur_people: make people in copies unrecognisable, where a detector's boxes have them.
 
     Raises:
         UsageError: an unknown mode or naming; sidecars exist and `--force` was not given; photos exist where
@@ -89,7 +96,11 @@ def write_xmp(
     if mode == "copy" and naming is not None:
         raise UsageError("A copy is called as its photo is; --naming is for sidecars.")
     entries, notes = observe_media(job, threshold)
-    done = _write_copies(job, entries) if mode == "copy" else _write_sidecars(job, entries, naming or "full")
+    copies = copier(job, entries, blur_people=blur_people, mode=mode)
+    if mode == "copy":
+        done = _write_copies(job, entries, copies)
+    else:
+        done = _write_sidecars(job, entries, naming or "full")
     unclassified = sum(entry.unclassified for entry in entries)
     notes += describe_spread(job) + describe_threshold(
         job, threshold, unclassified, f"their keyword is {TOP_KEYWORD}|unclassified"
@@ -117,7 +128,7 @@ def _write_sidecars(job: Job, entries: Sequence[MediaObservations], naming: Nami
     return Written(len(written), "sidecars", [], [], written, lacking)
 
 
-def _write_copies(job: Job, entries: Sequence[MediaObservations]) -> Written:
+def _write_copies(job: Job, entries: Sequence[MediaObservations], copies: Copier) -> Written:
     """Copies below the output, called and dated as their photos are; each takes its name when it is whole."""
     program = find_exiftool()
     targets = [entry.media["file_path"] for entry in entries]
@@ -133,13 +144,13 @@ def _write_copies(job: Job, entries: Sequence[MediaObservations]) -> Written:
     failed: dict[str, str] = {}
     before: Counter[str] = Counter()
     for start in range(0, len(entries), _COPIES_AT_ONCE):
-        failed |= _copy_some(program, job, entries[start : start + _COPIES_AT_ONCE], before)
+        failed |= _copy_some(program, job, entries[start : start + _COPIES_AT_ONCE], before, copies)
     written = [target for target in targets if target not in failed]
     return Written(
         len(written),
         "copies",
         [],
-        _describe_before(before),
+        [*copies.notes(), *_describe_before(before)],
         written,
         [f"{target}: {why}" for target, why in failed.items()],
     )
@@ -157,7 +168,7 @@ def _describe_before(before: Counter[str]) -> list[str]:
 
 
 def _copy_some(
-    program: str, job: Job, entries: Sequence[MediaObservations], before: Counter[str]
+    program: str, job: Job, entries: Sequence[MediaObservations], before: Counter[str], copies: Copier
 ) -> dict[str, str]:
     """Copies of some photos, with keywords; returns file path -> why, of those that could not be made.
 
@@ -168,7 +179,9 @@ def _copy_some(
         copied: list[int] = []
         for number, entry in enumerate(entries):
             target = entry.media["file_path"]
-            lacking = _copy_content(job.catalog.path(target), Path(made, str(number)))
+            lacking = _why_not_copied(job.catalog.path(target)) or copies.copy(
+                target, Path(made, str(number))
+            )
             if lacking is None:
                 copied.append(number)
             else:
@@ -192,18 +205,15 @@ def _copy_some(
     return failed
 
 
-def _copy_content(source: Path, copy: Path) -> str | None:
-    """Why there is nothing to copy; None where it is done."""
+def _why_not_copied(source: Path) -> str | None:
+    """Why there is nothing to copy; None where there is."""
     try:
         if source.exists() and not source.is_file():  # a pipe would never end
             return "not a regular file"
-        content = source.read_bytes()
+        with source.open("rb") as file:  # of an empty one ExifTool would make a file of a format of its own
+            return None if file.read(1) else "the file is empty"
     except OSError as error:
         return error.strerror or str(error)
-    if not content:  # ExifTool would make a file of a format of its own
-        return "the file is empty"
-    copy.write_bytes(content)
-    return None
 
 
 def _keywords_before(flat: frozenset[str], levels: frozenset[str]) -> set[str]:
