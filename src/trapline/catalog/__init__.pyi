@@ -9,6 +9,7 @@ from .decided import DECISIONS as DECISIONS
 from .decided import any_decision as any_decision
 from .decided import has_decisions as has_decisions
 from .decided import is_held as is_held
+from .decided import without_decisions as without_decisions
 from .decided import without_held as without_held
 from .event_labels import label_events as label_events
 from .events import assign_events as assign_events

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from trapline.catalog.table import Catalog, event_key
+from trapline.catalog.table import EVENT_LABELS, Catalog, event_key
+from trapline.taxonomy import BLANK
 
 DECISIONS = "decisions"
 """A column of catalogs that decisions were put into: List[`DECISION`], null where nobody decided."""
@@ -31,7 +32,7 @@ DECISION = pl.Struct(
 
 `of_event`: it is said of the event as a whole, and of no single media what it shows. `stands`: nobody has
 decided otherwise later. `held`: the media is kept for an audit that goes on, and is never trained on. An
-entry without a `person` is what the catalog said before and what stands no more.
+entry without a `person` is what the catalog said before.
 """
 
 
@@ -44,6 +45,29 @@ def any_decision(*fields: str) -> pl.Expr:
     """Whether some decision of a media has all of these fields (`stands`, `held`, …) true; never null."""
     holds = pl.all_horizontal(pl.element().struct.field(name) for name in fields)
     return pl.col(DECISIONS).list.eval(holds).list.any().fill_null(value=False)
+
+
+def without_decisions(catalog: Catalog) -> Catalog:
+    """The catalog as it was before decisions were put into it, but for events that media took from them."""
+    if not has_decisions(catalog):
+        return catalog
+    decided, table = any_decision("stands"), catalog.table
+    labels = pl.when(decided).then(_before(of_event=False)).otherwise("labels").alias("labels")
+    columns = [labels]
+    if EVENT_LABELS in table.columns:
+        before = _before(of_event=True).sort(nulls_last=True).first().over(event_key())
+        touched = decided.any().over(event_key())
+        columns.append(pl.when(touched).then(before).otherwise(EVENT_LABELS).alias(EVENT_LABELS))
+    return catalog.with_table(table.with_columns(columns).drop(DECISIONS))
+
+
+def _before(*, of_event: bool) -> pl.Expr:
+    """The labels that a media, or its event, had before it was decided; null for none."""
+    entry = pl.element().struct.field
+    unsaid = pl.element().filter(entry("person").is_null() & (entry("of_event") == of_event))
+    label = pl.when(entry("verdict") == "blank").then(pl.lit(BLANK)).otherwise(entry("label"))
+    labels = pl.col(DECISIONS).list.eval(unsaid).list.eval(label)
+    return pl.when(labels.list.len() > 0).then(labels)
 
 
 def without_held(catalog: Catalog) -> tuple[Catalog, int]:

@@ -347,13 +347,13 @@ class Sources:
 
     def _labelled(self, table: pl.DataFrame) -> pl.DataFrame:
         """Labels of the catalog on which nobody decided."""
-        decided = direct = pl.lit(value=False)
+        whole = direct = pl.lit(value=False)
         if has_decisions(self.catalog):
-            decided = any_decision("stands")
-            direct = decided & ~any_decision("stands", "of_event")
+            whole = any_decision("stands", "of_event")
+            direct = any_decision("stands") & ~whole
         parts = [table.filter(pl.col("labels").is_not_null() & ~direct).select(*_KEYS, label="labels")]
         if EVENT_LABELS in table.columns:
-            of_event = pl.col(EVENT_LABELS).is_not_null() & ~decided.any().over("event_id")
+            of_event = pl.col(EVENT_LABELS).is_not_null() & ~whole.any().over("event_id")
             rest = table.filter(pl.col("labels").is_null() & of_event).select(*_KEYS, label=EVENT_LABELS)
             events = rest.filter(pl.col("event_id").is_not_null()).unique("event_id", maintain_order=True)
             nobody = pl.lit(None, pl.String)
@@ -369,7 +369,12 @@ class Sources:
         """What people decided, one row a label; what is said of an event as a whole once, of the event."""
         if not has_decisions(self.catalog):
             return as_rows({}, table.clear()).with_columns(_rank=pl.lit(0, pl.Int64))
-        each = table.select(*_KEYS, DECISIONS).explode(DECISIONS).drop_nulls(DECISIONS).unnest(DECISIONS)
+        of_whole = any_decision("stands", "of_event")
+        own, event = pl.col("labels").is_not_null() & of_whole, ~of_whole.any().over("event_id")
+        each = table.select(*_KEYS, own.alias("_own"), event.alias("_event"), DECISIONS)
+        each = each.explode(DECISIONS).drop_nulls(DECISIONS).unnest(DECISIONS)
+        kept = pl.when("of_event").then("_event").otherwise("_own")  # and stands among the catalog's labels
+        each = each.filter(~(pl.col("person").is_null() & kept))
         whole = pl.col("of_event")
         each = each.with_columns(
             pl.when(~whole).then("media_id").alias("media_id"),

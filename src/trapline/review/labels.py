@@ -16,8 +16,10 @@ from trapline.catalog import (
     Catalog,
     any_decision,
     event_key,
+    has_decisions,
     is_held,
     same_photos,
+    without_decisions,
 )
 from trapline.errors import DataError
 from trapline.review.decision import Asked
@@ -45,13 +47,14 @@ def with_decisions(
 ) -> Catalog:
     """The catalog with what people decided: its labels, those of its events, and the column `decisions`.
 
-    Media are known by their content under any name, and by name only where a content is not known: a photo
-    that bears the name of another gets nothing. Of several people the later word stands. *Blank* is the label
-    of each media of its event. What is *seen* in an event of several media is the label of the event
-    (`event_labels`), of one media or chosen ones their labels. What *cannot be told* is no label: the column
-    says it, and observations do. Labels that the catalog came with go where a decision says otherwise; the
-    column keeps them. Media without an event take that in which they were decided; where the events of the
-    catalog cut one in two, what is decided of it as a whole is left out.
+    Media are known by their content under any name, and by name only where a content is not known: a
+    photo that bears the name of another gets nothing. Of several people the later word stands. *Blank* is
+    the label of each media of its event. What is *seen* in an event of several media is the label of the
+    event (`event_labels`), of one media or chosen ones their labels. What *cannot be told* is no label:
+    the column says it, and observations do. Labels that the catalog came with go where a decision says
+    otherwise; the column keeps them. Decisions that were put into the catalog before are put aside. Media
+    without an event take that in which they were decided; where the events of the catalog cut one in two,
+    what is decided of it as a whole is left out.
 
     To teach, give the catalog as it is to `trapline.training`: media that are `held` are left out there (they
     are in no part of the split either), and an event decided as a whole teaches its label by the media in
@@ -68,6 +71,8 @@ def with_decisions(
     Raises:
         DataError: no decision counts, or none is of a media of the catalog.
     """
+    people = _people(catalog)
+    catalog = without_decisions(catalog)
     current = _counting(log, by, sure_only, asked, held)
     owners = _find(catalog, current, log)
     placed = _cut(catalog.table, _assign(current, owners))
@@ -77,6 +82,8 @@ def with_decisions(
     table = table.with_columns(pl.when(~pl.lit(is_held(table))).then("split").alias("split"))
     absent = current.join(owners, on=list(_MEDIA), how="anti", nulls_equal=True, maintain_order="left")
     note = _describe(before, table, placed, absent, log)
+    if gone := sorted(people - set(current["person"])):
+        note += f"; those of {', '.join(gone)}, which the catalog had, are not among them and count no more"
     return catalog.with_table(table, replace(catalog.facts, notes=(*catalog.facts.notes, note)))
 
 
@@ -110,6 +117,13 @@ def as_truth(
     if asked == "all":
         return decided
     return only_decided(with_decisions(catalog, log, by=by, sure_only=sure_only, asked=[asked]))
+
+
+def _people(catalog: Catalog) -> set[str]:
+    """Whose decisions the catalog has already."""
+    if not has_decisions(catalog):
+        return set()
+    return set(catalog.table[DECISIONS].explode().struct.field("person").drop_nulls())
 
 
 def only_decided(catalog: Catalog) -> Catalog:
@@ -259,21 +273,19 @@ def _column(before: pl.DataFrame, table: pl.DataFrame, placed: pl.DataFrame) -> 
     fields = list(DECISION.to_schema())
     current = placed.explode("labels", empty_as_null=True).unnest("labels").with_columns(of_event="whole")
     entries = [
-        _unsaid(before, table, placed),
+        _unsaid(before, placed),
         current.select("row", pl.struct(fields).cast(DECISION).alias("entry")),
     ]
     lists = pl.concat(entries).group_by("row", maintain_order=True).agg(pl.col("entry").alias(DECISIONS))
     return _by_row(table, lists)[DECISIONS]
 
 
-def _unsaid(before: pl.DataFrame, table: pl.DataFrame, placed: pl.DataFrame) -> pl.DataFrame:
-    """What the catalog said of decided media, or of their events, and says no more, as entries."""
+def _unsaid(before: pl.DataFrame, placed: pl.DataFrame) -> pl.DataFrame:
+    """What the catalog said of decided media and of their events, as entries."""
     decided = placed.filter("stands")["row"].unique()
     rows = []
     for name in (name for name in ("labels", EVENT_LABELS) if name in before.columns):
-        now = table[name].list.sort()
-        gone = before[name].is_not_null() & before[name].list.sort().ne_missing(now)
-        old = before.select(label=name).with_row_index("row").filter(gone)
+        old = before.select(label=name).with_row_index("row").drop_nulls("label")
         old = old.filter(pl.col("row").is_in(decided.implode())).explode("label")
         verdict = pl.when(pl.col("label") == BLANK).then(pl.lit("blank")).otherwise(pl.lit("seen"))
         rows.append(old.with_columns(verdict=verdict, of_event=pl.lit(name == EVENT_LABELS)))

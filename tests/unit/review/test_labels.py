@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from reviewed import Review, photos
 
-from trapline.catalog import DECISIONS, Catalog, without_held
+from trapline.catalog import DECISIONS, Catalog, without_decisions, without_held
 from trapline.errors import DataError
+from trapline.observations import gather
 from trapline.review.labels import only_decided, with_decisions
 from trapline.review.log import Draw
 
@@ -207,3 +208,54 @@ def test_a_catalog_with_decisions_is_saved_and_read(tmp_path: Path) -> None:
     decided = with_decisions(catalog, review.log)
     again = Catalog.load(decided.save(tmp_path / "decided.parquet"))
     assert again.table.equals(decided.table)
+
+
+def test_decisions_are_put_into_a_catalog_anew_and_what_it_said_before_comes_back(tmp_path: Path) -> None:
+    """The catalog of a review is the source of the next: what was taken back leaves nothing behind."""
+    labels = [["fox"], None, ["hare"], ["deer"], None, ["blank"]]
+    events = ["e1"] * 3 + ["e2"] * 2 + [None]
+    catalog = photos(
+        tmp_path / "card",
+        [
+            {"file_path": f"{n}.jpg", "event_id": event, "labels": own}
+            for n, (event, own) in enumerate(zip(events, labels, strict=True))
+        ],
+    )
+    catalog = catalog.with_table(
+        catalog.table.with_columns(
+            event_labels=pl.Series([None, None, None, ["deer"], ["deer"], None], dtype=pl.List(pl.String))
+        )
+    )
+    names, review = first(catalog), Review(tmp_path, catalog)
+    taken = [review.decide(names[:3], "boar"), review.decide(names[3:5], "blank")]
+    same = review.decide(names[5:], "blank")
+    decided = with_decisions(catalog, review.log)
+    assert shown(decided)[:5] == [(None, ["boar"])] * 3 + [(["blank"], None)] * 2
+    assert without_decisions(decided).table.equals(catalog.table)
+    for one in taken:
+        review.log.take_back(one.decision_id, "Ann")
+    again = with_decisions(decided, review.log)
+    assert shown(again) == shown(catalog)
+    assert again.table[DECISIONS].null_count() == 5
+    review.log.take_back(same.decision_id, "Ann")
+    review.decide(names[:1], "fox", "Ben")
+    assert (
+        "those of Ann, which the catalog had, are not among them"
+        in with_decisions(again, review.log).facts.notes[-1]
+    )
+
+
+def test_a_frame_that_is_decided_leaves_the_word_of_its_event_to_the_others(tmp_path: Path) -> None:
+    catalog = burst(tmp_path)
+    events = pl.Series([["deer"]] * 3 + [None] * 3, dtype=pl.List(pl.String))
+    catalog = catalog.with_table(catalog.table.with_columns(event_labels=events))
+    names, review = first(catalog), Review(tmp_path, catalog)
+    review.decide(names[1:2], "blank", of_event=False)
+    decided = with_decisions(catalog, review.log)
+    assert without_decisions(decided).table.equals(catalog.table)
+    rows = gather(None, decided).observe().per_media(decided)
+    assert rows.select("media_id", "label").head(3).rows() == [
+        (names[0], "deer"),
+        (names[1], "blank"),
+        (names[2], "deer"),
+    ]
