@@ -141,6 +141,7 @@ def test_camtrap_dp_tells_human_from_machine_media_from_events_and_counts(
     assert [row["classificationMethod"] for row in rows if row["mediaID"] == "m6"] == ["machine"]
     assert any(row["observationComments"] == "cannot be told; not sure; a tail" for row in rows)
     again = read(output)
+    assert again.table[EVENT_LABELS].to_list() == [["Vulpes vulpes"]] * 2 + [None] * 4
     labels = dict(again.table.select("media_id", "labels").iter_rows())
     assert [labels[one] for one in ("m3", "m4", "m5", "m6")] == [
         ["Capreolus capreolus"],

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from trapline.catalog import BOX, SCHEMA, is_box
+from trapline.catalog import BOX, EVENT_LABELS, SCHEMA, is_box
 from trapline.errors import DataError, UsageError
 from trapline.formats.camtrap_dp_schema import TABLES, columns
 from trapline.formats.json_file import read_json_object
@@ -466,15 +466,18 @@ def _add_labels(rows: pl.DataFrame, observations: pl.DataFrame, event_labels: bo
         .agg(labels.alias("labels"))
     )
     rows = rows.join(own, on="media_id", how="left", maintain_order="left")
-    if not event_labels:
-        return rows
     of_events = (
         named.filter((pl.col("observationLevel") == "event") & pl.col("eventID").is_not_null())
         .group_by(pl.col("eventID").alias("event_id"), maintain_order=True)
-        .agg(labels.alias("_of_event"))
+        .agg(labels.alias(EVENT_LABELS))
     )
+    if of_events.is_empty():
+        return rows
+    several = pl.col(EVENT_LABELS).list.len() > 1  # blank is then of some part of it
+    seen = pl.when(several).then(pl.col(EVENT_LABELS).list.set_difference(pl.lit([BLANK])))
+    of_events = of_events.with_columns(seen.otherwise(EVENT_LABELS))
     rows = rows.join(of_events, on="event_id", how="left", maintain_order="left")
-    return rows.with_columns(pl.coalesce("labels", "_of_event").alias("labels")).drop("_of_event")
+    return rows.with_columns(pl.coalesce("labels", EVENT_LABELS).alias("labels")) if event_labels else rows
 
 
 def _note_events(observations: pl.DataFrame) -> list[str]:
