@@ -2195,9 +2195,15 @@ def take_decisions(
     from trapline.review import take_decisions as take
 
     media = None if catalog is None else as_media(catalog)
-    elsewhere = as_media(source)
-    with DecisionLog.open(Path(log), create=True) as opened:
-        return take(opened, elsewhere, by, catalog=media, unmoved=unmoved)
+    elsewhere, path = as_media(source), Path(log)
+    new = not path.exists()
+    try:
+        with DecisionLog.open(path, create=True) as opened:
+            return take(opened, elsewhere, by, catalog=media, unmoved=unmoved)
+    except (DataError, UsageError):
+        if new:  # no empty log is left
+            path.unlink(missing_ok=True)
+        raise
 
 
 @checked

@@ -127,5 +127,7 @@ def test_folders_sorted_by_hand_are_taken_once(reviewed: Run) -> None:
     taken = json.loads(reviewed(*take)[1])
     assert (taken["decisions"], taken["same"]) == (1, 0)
     assert json.loads(reviewed(*take)[1])["same"] == 1
+    assert reviewed("decisions", "take", "new.db", "sorted", "--by", "")[0] == 2
+    assert not list(Path().glob("new.db*"))
     people = json.loads(reviewed("decisions", "show", "decisions.db", "--json")[1])["people"]
     assert [(one["person"], one["decisions"]) for one in people] == [("Ann", 10), ("Ben", 1), ("Cleo", 1)]
