@@ -128,10 +128,11 @@ def _people(catalog: Catalog) -> set[str]:
 
 def only_decided(catalog: Catalog) -> Catalog:
     """The catalog with labels where somebody decided alone: what is known otherwise is no truth here."""
-    decided = any_decision("stands")
-    columns = [pl.when(decided).then("labels").alias("labels")]
+    whole = any_decision("stands", "of_event")
+    direct = any_decision("stands") & ~whole
+    columns = [pl.when(direct).then("labels").alias("labels")]
     if EVENT_LABELS in catalog.table.columns:
-        columns.append(pl.when(decided.any().over(event_key())).then(EVENT_LABELS).alias(EVENT_LABELS))
+        columns.append(pl.when(whole.any().over(event_key())).then(EVENT_LABELS).alias(EVENT_LABELS))
     return catalog.with_table(catalog.table.with_columns(columns))
 
 

@@ -172,6 +172,7 @@ def test_labels_of_media_stay_where_the_decision_on_their_event_says_the_same(tm
     decided = with_decisions(catalog, review.log)
     assert decided.table["labels"].to_list() == [["fox"], ["blank"], ["fox"], None, None]
     assert decided.table["event_labels"].to_list() == [["fox"]] * 5
+    assert shown(only_decided(decided)) == [(None, ["fox"])] * 5  # which of them shows it nobody has decided
 
 
 def test_what_is_taken_back_counts_no_more_and_unsure_ones_only_if_asked(tmp_path: Path) -> None:
@@ -253,6 +254,7 @@ def test_a_frame_that_is_decided_leaves_the_word_of_its_event_to_the_others(tmp_
     review.decide(names[1:2], "blank", of_event=False)
     decided = with_decisions(catalog, review.log)
     assert without_decisions(decided).table.equals(catalog.table)
+    assert shown(only_decided(decided)) == [(None, None), (["blank"], None), *[(None, None)] * 4]
     rows = gather(None, decided).observe().per_media(decided)
     assert rows.select("media_id", "label").head(3).rows() == [
         (names[0], "deer"),
