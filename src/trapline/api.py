@@ -2083,6 +2083,9 @@ def _catalog_of(predictions: Predictions, catalog: Media | None) -> Catalog:
 
 # ---- people decide
 
+_TO_CALIBRATE = 0.1
+"""The share of the events asked that is drawn by chance for a model that learns to be calibrated on."""
+
 
 @checked
 def review(
@@ -2095,6 +2098,7 @@ def review(
     labels: Sequence[str] | None = None,
     taxonomy: TaxonomyLike | None = None,
     only: File | None = None,
+    train: bool = False,
     audit: float = 0.15,
     blur_people: bool = False,
     host: str = "127.0.0.1",
@@ -2102,7 +2106,7 @@ def review(
     token: str | None = None,
     say: Callable[[str], object] = lambda line: None,
     started: Callable[[str], object] = lambda link: None,
-) -> None:
+) -> Path | None:
     """Serve a page on which people decide what photos show, until it is stopped (SIGINT, SIGTERM).
 
     Args:
@@ -2114,6 +2118,7 @@ def review(
         labels: that may be chosen, beside those of the catalog, the model and the taxonomy.
         taxonomy: what the labels are.
         only: a CSV or text file of media ids, event ids or file paths: these alone are reviewed.
+        train: a model learns from what is decided, meanwhile and at the end, and fills in its answers.
         audit: the share of the events asked that is drawn by chance, to estimate how good the table is;
             nothing is where `only` names events, or nothing is suggested.
         blur_people: show what is in boxes of people unrecognisable.
@@ -2122,6 +2127,9 @@ def review(
         token: what the link ends with; None for a new one.
         say: told what a person should know.
         started: told the link, once the page can be opened.
+
+    Returns:
+        The model file that was learnt; None where nothing was.
 
     Raises:
         UsageError: another server reviews with this file, or it is of other photos.
@@ -2153,9 +2161,14 @@ def review(
     )
     for sentence in project.notes:
         say(sentence)
-    shares = Shares(audit if only is None and any(project.suggestions.answers) else 0.0)
-    with open_review(project, path, DeskOptions(person, stream, blur_people, shares)) as desk:
+    audited = audit if only is None and (train or any(project.suggestions.answers)) else 0.0
+    options = DeskOptions(person, stream, blur_people, Shares(audited, _TO_CALIBRATE if train else 0.0))
+    with open_review(project, path, options, train=train) as desk:
         serve_review(desk, host, port, token or new_token(), started)
+        if desk.teacher is None:
+            return None
+        say("The model learns a last time from what is decided. Ctrl-C leaves it at what it knows.")
+        return desk.teacher.finish()
 
 
 # ---- decisions

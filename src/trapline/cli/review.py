@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +46,9 @@ def run(
         Path | None,
         typer.Option(help="A CSV or text file of media ids, event ids or file paths: review these alone."),
     ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="A model learns from what is decided, meanwhile and at the end.")
+    ] = False,
     audit: Annotated[
         float,
         typer.Option(min=0, max=0.9, help="Share of the events that is drawn by chance, to estimate from."),
@@ -68,15 +73,21 @@ def run(
     for package in ("fastapi", "uvicorn", "httptools"):
         require(package, "review", "The page")
 
+    on_this_machine = host in ("127.0.0.1", "::1", "localhost")
+
     def started(link: str) -> None:
         typer.echo(f"The page: {link}")
         typer.echo(f"Decisions are kept in {output}. Ctrl-C ends this; the same command goes on.", err=True)
-        if browser:
+        if not on_this_machine:
+            common.note(
+                "Whoever has the link sees the photos and decides, and nothing is encrypted on its way."
+            )
+        if browser and _has_screen():
             import webbrowser
 
             webbrowser.open(link)
 
-    api.review(
+    model = api.review(
         source,
         predictions,
         output,
@@ -85,6 +96,7 @@ def run(
         labels=None if labels is None else [name.strip() for name in labels.split(",") if name.strip()],
         taxonomy=taxonomy,
         only=only,
+        train=train,
         audit=audit,
         blur_people=blur_people,
         host=host,
@@ -93,3 +105,10 @@ def run(
         say=common.note,
         started=started,
     )
+    if model is not None:
+        typer.echo(f"The model: {model}")
+
+
+def _has_screen() -> bool:
+    """Whether a browser would not open in the terminal."""
+    return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())

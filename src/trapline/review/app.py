@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -76,7 +76,7 @@ def _add_asking(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/disagreements")
     def disagreements() -> Any:
         """Events of which people say different things."""
-        return {"disagreements": []}
+        return {"disagreements": desk.disagreements()}
 
 
 def _add_pictures(app: FastAPI, desk: Desk) -> None:
@@ -121,6 +121,6 @@ def _add_deciding(app: FastAPI, desk: Desk) -> None:
         return {"ok": True, "label": desk.label_document(desk.add_label(form))}
 
     @app.post("/api/train")
-    def train() -> JSONResponse:
+    def train() -> Any:
         """Learn from what is decided, now."""
-        raise RefusedError(INVALID, "Nothing is learnt in this review: start it with --train.")
+        return {"ok": True, "begun": desk.teach()}

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,16 +17,20 @@ from trapline.catalog import content_hash, content_size
 from trapline.errors import UsageError
 from trapline.images import is_video
 from trapline.observations import SURE, category_name, kind_of
+from trapline.review.agreement import Disagreement, disagreements
 from trapline.review.chance import ByChance, Shares
 from trapline.review.decision import DecidedMedia, Decision, Sighting, Suggestion
 from trapline.review.decision_rows import PastDecision
 from trapline.review.ledger import Ledger
-from trapline.review.log import DecisionLog
+from trapline.review.log import SETTLING, DecisionLog
 from trapline.review.names import NamedLabel, as_label, as_shown
 from trapline.review.pictures import Picture, PictureSize, PictureStore
 from trapline.review.project import Project
-from trapline.review.queues import Queues
+from trapline.review.pupil import Pupil
+from trapline.review.queues import Flags, Next, Queues
 from trapline.review.requests import DecideForm, LabelForm, NextForm
+from trapline.review.streams import STREAMS
+from trapline.review.teaching import Teacher
 from trapline.taxonomy import BLANK
 
 _MOST_ASKS = 20_000
@@ -34,6 +38,9 @@ _MOST_ASKS = 20_000
 
 _LABELS = "labels"
 """The fact of the log that holds labels which people added."""
+
+_LOOKED_UP = "looked up"
+"""The stream of events that somebody names."""
 
 _RATE_MINUTES, _RATE_OF, _RATE_LEAST = 30, 60, 5
 """Of the last half hour the last sixty decisions, where there are five."""
@@ -85,6 +92,7 @@ class Desk:
         log: where decisions are kept.
         pictures: of the photos.
         options: how it is gone about.
+        teacher: learns from what is decided; None where nothing does.
         served: told the link, once there is one.
     """
 
@@ -94,22 +102,25 @@ class Desk:
         log: DecisionLog,
         pictures: PictureStore,
         options: DeskOptions | None = None,
+        teacher: Teacher | None = None,
         served: Callable[[str], object] = lambda link: None,
     ) -> None:
         self.project, self.log, self.pictures, self.served = project, log, pictures, served
-        self.options = options or DeskOptions()
+        self.options, self.teacher = options or DeskOptions(), teacher
         for label in log.facts().get(_LABELS, ()):
             project.names.add(**label)
         self._ledger = Ledger(project.catalog, project.events, log)
         for label in list(self._ledger.counts):
             project.names.add(label)
         self._chance = ByChance(project, self._ledger, log, self.options.shares, self.options.seed)
-        self._queues = Queues(project, self._ledger, self._chance, self.options.seed)
+        self._queues = Queues(project, self._ledger, self._chance, self.options.seed, teacher)
+        self._pupil = None if teacher is None else Pupil(project, teacher, self._learnt)
+        self._differing: tuple[int, list[Disagreement]] = (-1, [])
         self._lock = threading.RLock()
         self._asks: OrderedDict[str, Ask] = OrderedDict()
         self._numbers: dict[str, int] = {}
         if self.options.stream is not None:
-            self._queues.check(self.options.stream)
+            self._check(self.options.stream)
         if self.options.person is not None:
             as_person(self.options.person)
 
@@ -127,21 +138,71 @@ class Desk:
             UsageError: there is no such stream, or it has nothing to go by yet.
         """
         person, keys = as_person(form.person), self.project.events.keys
+        if self._pupil is not None:
+            self._pupil.look()
         with self._lock:
             self._ledger.catch_up()
             shut = np.zeros(len(keys), bool)
             shut[self.project.events.indices([*form.holding, *self.log.lent(to_others_than=person)])] = True
             stream = form.stream or self.stream
-            chosen = self._queues.next(stream, form.count, shut)
+            self._check(stream)
+            chosen = self._next(stream, form.count, shut)
             lent = set(self.log.lend([keys[index] for index, _ in chosen], person))
             asks = [self._asked(index, stream, group) for index, group in chosen if keys[index] in lent]
-        return [self.describe(ask, person) for ask in asks]
+        return [self.describe(ask, person, with_others=stream == SETTLING) for ask in asks]
+
+    def _check(self, stream: str) -> None:
+        if stream != SETTLING and stream not in STREAMS:
+            raise UsageError(
+                f"There is no stream '{stream[:50]}'; there are: {', '.join([*STREAMS, SETTLING])}."
+            )
+
+    def _next(self, stream: str, count: int, shut: Flags) -> Next:
+        if stream != SETTLING:
+            return self._queues.next(stream, count, shut)
+        differing = self.project.events.indices(one.event for one in self._disagreements())
+        asked: Next = [(event, None) for event in differing if not shut[event]]
+        return asked[:count]
+
+    def _disagreements(self) -> list[Disagreement]:
+        """Where people differ; looked for again when something was decided since."""
+        if self._differing[0] != self._ledger.length:
+            self._differing = self._ledger.length, disagreements(self.log)
+        return self._differing[1]
+
+    def disagreements(self) -> list[dict[str, Any]]:
+        """Where people differ, as the page has it."""
+        with self._lock:
+            self._ledger.catch_up()
+            differing = self._disagreements()
+        known = self.project.events.indices(one.event for one in differing)
+        keys = [self.project.events.keys[index] for index in known]
+        return [{"event": key, "decisions": self._counting(key)} for key in keys]
+
+    def _learnt(self) -> None:
+        """A model has learnt: there are new suggestions."""
+        with self._lock:
+            self._chance.follow()
+
+    def teach(self) -> bool:
+        """Learn from what is decided, now; False if that is being done.
+
+        Raises:
+            UsageError: nothing learns in this review.
+        """
+        if self.teacher is None:
+            raise UsageError("Nothing is learnt in this review. Start it with --train.")
+        return self.teacher.train()
 
     def look_up(self, event: str, person: str | None) -> dict[str, Any]:
         """An event that somebody names."""
+        person = None if person is None else as_person(person)
         with self._lock:
-            ask = self._asked(self.project.events.index(event), "looked up")
-        return self.describe(ask, None if person is None else as_person(person), with_others=True)
+            self._ledger.catch_up()
+            index = self.project.events.index(event)
+            others = {one["person"] for one in self._counting(event)} - {person}
+            ask = self._asked(index, SETTLING if others else _LOOKED_UP)  # whoever decides has seen them
+        return self.describe(ask, person, with_others=True)
 
     def _asked(self, index: int, stream: str, group: int | None = None) -> Ask:
         ask = Ask(uuid.uuid4().hex, index, stream, self.project.suggestions.answers[index], group)
@@ -268,6 +329,8 @@ class Desk:
                 pair for decision, rows in made for pair in zip(rows, decision.media, strict=True)
             )
             self._ledger.catch_up()
+        if self.teacher is not None:
+            self.teacher.maybe_train()
         return made[0][0]
 
     def _decision(
@@ -363,7 +426,10 @@ class Desk:
         person = person or self.options.person
         with self._lock:
             self._ledger.catch_up()
-            streams = self._queues.describe()
+            differing = len(self._disagreements())
+            streams = [*self._queues.describe(), _settling(differing)]
+        if self._pupil is not None:
+            self._pupil.look()
         wanted = self.project.wanted
         left = next(one["left"] for one in streams if one["name"] == self.stream)
         people = dict(self.log.people().select("person", "decisions").iter_rows())
@@ -384,11 +450,19 @@ class Desk:
                 "seconds_left": None if not rate else left / rate * 3600,
             },
             "estimate": self._chance.document(),
-            "teaching": {"state": "off", "round": 0, "message": "", "curve": []},
-            "disagreements": 0,
+            "teaching": self._teaching(),
+            "disagreements": differing,
             "blur": self.options.blur,
             "notes": self.project.notes,
         }
+
+    def _teaching(self) -> dict[str, Any]:
+        """Where the circle stands, and what was gained so far."""
+        now = None if self.teacher is None else self.teacher.state()
+        curve = [asdict(one) | {"kept_at": one.kept_at.isoformat()} for one in self.log.points()]
+        if now is None:
+            return {"state": "off", "round": 0, "message": "", "curve": curve}
+        return {"state": now.state, "round": now.round, "message": now.message, "curve": curve}
 
     def _rate(self, person: str) -> float | None:
         """Decisions an hour in the last half hour; None before there are a few."""
@@ -447,6 +521,17 @@ class Desk:
 
     def _past(self, one: PastDecision) -> dict[str, Any]:
         return self.decision_document(one.decision) | {"number": one.number, "taken_back": one.taken_back}
+
+
+def _settling(count: int) -> dict[str, Any]:
+    """The stream of events of which people say different things, for the page."""
+    return {
+        "name": SETTLING,
+        "title": "Where people differ",
+        "why": "Events of which people say different things, with what each said.",
+        "available": count > 0,
+        "left": count,
+    }
 
 
 def as_person(name: str) -> str:

@@ -13,6 +13,7 @@ from trapline.review.desk import Desk, DeskOptions
 from trapline.review.log import DecisionLog
 from trapline.review.pictures import PictureStore
 from trapline.review.project import Project
+from trapline.review.teaching import Teacher
 from trapline.storage import lock
 
 _RUNNING = "running"
@@ -34,24 +35,34 @@ def folder_of(path: Path) -> Path:
 
 
 @contextmanager
-def open_review(project: Project, path: Path, options: DeskOptions | None = None) -> Iterator[Desk]:
+def open_review(
+    project: Project, path: Path, options: DeskOptions | None = None, *, train: bool = False
+) -> Iterator[Desk]:
     """The desk of a review; where it is served is said to others who try to open the same file.
 
     Args:
         project: what is reviewed.
         path: of the decisions; made, or gone on with.
         options: how it is gone about.
+        train: a model learns from what is decided, meanwhile.
 
     Raises:
         UsageError: another server has the file, or it is of other photos.
         DataError: it holds no decisions but something else, or cannot be written.
     """
     with only_one(path) as running, DecisionLog.open(path, create=True) as log:
-        pictures = PictureStore(folder_of(path) / "pictures")
+        folder = folder_of(path)
+        pictures = PictureStore(folder / "pictures")
+        teacher = Teacher(folder, project.catalog, log) if train else None
         try:
-            yield Desk(project, log, pictures, options, running.at)
+            desk = Desk(project, log, pictures, options, teacher, running.at)
+            if teacher is not None:
+                teacher.start()
+            yield desk
         finally:
             pictures.close()
+            if teacher is not None:
+                teacher.stop()
 
 
 class Running:

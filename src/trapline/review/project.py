@@ -38,6 +38,7 @@ class Project:
         events: of them.
         suggestions: what is filled in; a model that learns replaces them.
         names: the labels to choose from.
+        taxonomy: what the labels are; None where nobody gave one.
         wanted: [E], which events are reviewed.
         known: event → the labels that people gave it before.
         notes: sentences that people should read at the start.
@@ -48,6 +49,7 @@ class Project:
     events: Events
     suggestions: Suggestions
     names: LabelNames
+    taxonomy: Taxonomy | None
     wanted: npt.NDArray[np.bool_]
     known: dict[int, tuple[str, ...]]
     notes: list[str] = field(default_factory=list)
@@ -92,7 +94,7 @@ def open_project(
         for index, answer in answered.items()
         if kind_of_observer(answer.observer) == "human"
     }
-    return Project(catalog.source, catalog, events, suggestions, names, wanted, known, notes)
+    return Project(catalog.source, catalog, events, suggestions, names, taxonomy, wanted, known, notes)
 
 
 _MOST_BYTES = 256 * 2**20

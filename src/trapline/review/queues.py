@@ -15,6 +15,7 @@ from trapline.review.ledger import Ledger
 from trapline.review.project import Project
 from trapline.review.situation import DECIDED_OTHERWISE, NOT_DECIDED, Situation
 from trapline.review.streams import STREAMS
+from trapline.review.teaching import Teacher
 
 Flags = npt.NDArray[np.bool_]
 Next = list[tuple[int, int | None]]
@@ -33,13 +34,16 @@ class Queues:
         ledger: what is decided.
         chance: what is drawn beside what the streams choose.
         seed: of what is drawn.
+        teacher: knows what is seen in the photos; None where nothing looks at them.
     """
 
-    def __init__(self, project: Project, ledger: Ledger, chance: ByChance, seed: int) -> None:
+    def __init__(
+        self, project: Project, ledger: Ledger, chance: ByChance, seed: int, teacher: Teacher | None
+    ) -> None:
         self._project, self._ledger, self._chance = project, ledger, chance
         self._random = np.random.default_rng(seed)
         self._queues: dict[str, Next] = {}
-        self.embeddings: npt.NDArray[np.float32] | None = None
+        self._teacher = teacher
         table = project.catalog.table
         self._times = project.events.times(project.catalog)
         locations = table["location_id"].cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
@@ -48,7 +52,12 @@ class Queues:
 
     def usual(self) -> str:
         """The stream for who names none."""
-        return "table" if self._project.suggestions.probabilities is not None else "all"
+        judged = self._project.suggestions.probabilities is not None
+        if self._teacher is None:
+            return "table" if judged else "all"
+        if self._teacher.points() is None:
+            return "random"
+        return "learn" if judged else "start"
 
     def situation(self, shut: Flags) -> Situation:
         """The events as the streams see them; those that are `shut` [E] may not be asked for now."""
@@ -72,7 +81,7 @@ class Queues:
             self.open & ~shut,
             known,
             self._boxed,
-            self.embeddings,
+            None if self._teacher is None else self._teacher.points(),
             probabilities,
         )
 
@@ -95,9 +104,8 @@ class Queues:
             shut: [E], which not to ask for now.
 
         Raises:
-            UsageError: there is no such stream, or it has nothing to go by yet.
+            UsageError: it has nothing to go by yet.
         """
-        self.check(name)
         queued = np.zeros(len(shut), bool)
         queued[[event for queue in self._queues.values() for event, _ in queue]] = True
         drawn = self._chance.next(count, shut | queued)
@@ -118,15 +126,6 @@ class Queues:
                 waiting += self._choose(name, max(count - len(waiting), AT_ONCE), ~available)
         self._queues[name] = waiting
         return waiting[:count]
-
-    def check(self, name: str) -> None:
-        """Refuse what is no stream.
-
-        Raises:
-            UsageError: there is none of this name.
-        """
-        if name not in STREAMS:
-            raise UsageError(f"There is no stream '{name[:50]}'; there are: {', '.join(STREAMS)}.")
 
     def _choose(self, name: str, count: int, shut: Flags) -> Next:
         situation = self.situation(shut)

@@ -86,7 +86,7 @@ def _speaks(catalog: Catalog) -> bool:
 
 
 def _pooled(predictions: Predictions, catalog: Catalog) -> Predictions:
-    if predictions.level == "event":
+    if predictions.level == "event" or predictions.facts.pooled is not None:
         return predictions
     return pool_events(predictions, catalog, rows="event" if predictions.level == "box" else "media")
 
