@@ -103,12 +103,12 @@ def _add_deciding(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/decide")
     def decide(form: DecideForm) -> Any:
         """Keep one answer."""
-        return {"ok": True, "decision": desk.decision_document(desk.decide(form))}
+        return {"ok": True, "decision": desk.decision_document(desk.decide([form])[0])}
 
     @app.post("/api/decide_many")
     def decide_many(form: DecideManyForm) -> Any:
-        """Keep a grid of answers."""
-        return {"ok": True, "decisions": [desk.decision_document(desk.decide(one)) for one in form.decisions]}
+        """Keep a grid of answers, all or none."""
+        return {"ok": True, "decisions": [desk.decision_document(one) for one in desk.decide(form.decisions)]}
 
     @app.post("/api/take_back")
     def take_back(form: TakeBackForm) -> Any:

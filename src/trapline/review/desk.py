@@ -308,30 +308,38 @@ class Desk:
 
     # ---- what is decided
 
-    def decide(self, form: DecideForm) -> Decision:
-        """Keep an answer, and the same for other asks that the form names; returns the first as it is kept.
+    def decide(self, forms: Sequence[DecideForm]) -> list[Decision]:
+        """Keep answers, all or none, and the same for the other asks that each names.
+
+        Returns:
+            The decision of each form, as it is kept.
 
         Raises:
-            UsageError: it is no answer, or of no event here.
+            UsageError: one is no answer.
+            DataError: one is of no event here, or its id belongs to another answer.
         """
-        made = [self._decision(form, form.decision_id, form.event, form.ask)]
-        for other in form.same_for:
-            if other not in self._asks:
-                raise UsageError(
-                    f"There is no ask {other[:100]!r} (the server was started anew). Reload the page."
-                )
-            event = self.project.events.keys[self._asks[other].event]
-            own = uuid.uuid5(uuid.NAMESPACE_OID, f"{form.decision_id} {event}").hex
-            made.append(self._decision(form, own, event, other))
-        self.log.add_all([decision for decision, _ in made])
+        made = [self._decision(form, form.decision_id, form.event, form.ask) for form in forms]
+        same = [self._same(form, other) for form in forms for other in form.same_for]
+        self.log.add_all([decision for decision, _ in (*made, *same)])
         with self._lock:
             self._ledger.know(
-                pair for decision, rows in made for pair in zip(rows, decision.media, strict=True)
+                pair for decision, rows in (*made, *same) for pair in zip(rows, decision.media, strict=True)
             )
             self._ledger.catch_up()
         if self.teacher is not None:
             self.teacher.maybe_train()
-        return made[0][0]
+        return [decision for decision, _ in made]
+
+    def _same(self, form: DecideForm, other: str) -> tuple[Decision, list[int]]:
+        """The answer of a form for another ask; its id follows from theirs, so that it is kept once too."""
+        if other not in self._asks:
+            raise UsageError(
+                f"There is no ask {other[:100]!r}: the server was started anew. Reload the page."
+            )
+        event = self.project.events.keys[self._asks[other].event]
+        return self._decision(
+            form, uuid.uuid5(uuid.NAMESPACE_OID, f"{form.decision_id} {event}").hex, event, other
+        )
 
     def _decision(
         self, form: DecideForm, decision_id: str, event: str, ask: str | None

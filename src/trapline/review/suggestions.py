@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,13 +32,11 @@ class Suggestions:
         answers: of each event; None where nobody says anything.
         labels: K, of the columns below.
         probabilities: float32 [E, K], NaN where the model said nothing; None without a model.
-        failures: row of the catalog → why its photo could not be looked at.
     """
 
     answers: list[Suggestion | None]
     labels: tuple[str, ...] = ()
     probabilities: npt.NDArray[np.float32] | None = None
-    failures: dict[int, str] = field(default_factory=dict)
 
     def likely(self, index: int) -> list[tuple[str, float]]:
         """The most probable labels of an event by the model, and their probabilities."""
@@ -72,12 +70,10 @@ def suggest(
     standing = sources.observe().per_media(catalog)
     rows = catalog.table.select("media_id").with_row_index("_row_of")
     standing = standing.join(rows, on="media_id", how="left", maintain_order="left")
-    failed = standing.filter(pl.col("status") == "failed").select("_row_of", "reason")
-    suggestions = Suggestions(_answers(standing, events, sources), failures=dict(failed.iter_rows()))
+    answers = _answers(standing, events, sources)
     if pooled is None:
-        return suggestions
-    probabilities = _by_event(pooled, catalog, events)
-    return replace(suggestions, labels=pooled.labels, probabilities=probabilities)
+        return Suggestions(answers)
+    return Suggestions(answers, pooled.labels, _by_event(pooled, catalog, events))
 
 
 def _speaks(catalog: Catalog) -> bool:
