@@ -444,6 +444,18 @@ def next_steps(figures: CardFigures, folder: Path, again: str, show_people: bool
     from trapline.reports import NextStep
 
     write = _write_command(figures, folder)
+    yield NextStep(
+        "Decide",
+        "A page in your browser shows visit after visit with the answer filled in, and a key accepts or "
+        "corrects it. With the second command a model learns your species meanwhile; the third writes what was "
+        "decided.",
+        (
+            f"trapline review {_quoted(folder)} -o {_quoted(folder / 'decisions.db')}",
+            f"trapline review {_quoted(folder)} -o {_quoted(folder / 'decisions.db')} --train",
+            f"{write} --decisions {_quoted(folder / 'decisions.db')} --format summary -o "
+            f"{_quoted(folder / 'decided.csv')}",
+        ),
+    )
     if figures.model is None:
         yield _label_step(figures, folder, again)
     yield NextStep(
@@ -471,7 +483,7 @@ def _label_step(figures: CardFigures, folder: Path, again: str) -> NextStep:
     if not figures.events and by:
         by, leak = " --by random", " --allow-leak"
     return NextStep(
-        "Name the species: label some photos, train, and look again",
+        "Or name the species by sorting: label some photos, train, and look again",
         "The first command puts a link to each photo into a folder of its answer; the photos stay where they "
         "are.",
         (f"{_write_command(figures, folder)} --format sorted -o {_quoted(folder / 'sorted')}",),

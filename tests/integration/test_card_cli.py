@@ -25,6 +25,8 @@ from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.models import find_detector
 from trapline.observations import Observations
+from trapline.review import Desk
+from trapline.review.requests import DecideForm, NextForm
 from trapline.synthetic import make_world
 
 SAME = ("species.csv", "index.html")
@@ -124,17 +126,39 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_result(card: Path, done: Pa
         assert pl.read_parquet(tmp_path / "out" / name).equals(pl.read_parquet(done / name))
 
 
-def test_the_commands_for_the_next_step_can_be_pasted(run: Any, tmp_path: Path) -> None:
+def decide_all(desk: Desk, *_: object) -> None:
+    """What a person does on the page, in place of serving it."""
+    for number, ask in enumerate(desk.next(NextForm(person="Ada", count=50))):
+        desk.decide(
+            [
+                DecideForm(
+                    decision_id=f"decision-{number}",
+                    ask=ask["ask"],
+                    event=ask["event"],
+                    person="Ada",
+                    verdict="blank",
+                )
+            ]
+        )
+
+
+def test_the_commands_for_the_next_step_can_be_pasted(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trapline.review.serve_review", decide_all)
     make_world(tmp_path / "world", locations=1, events_per_location=12, size=(160, 120))
     run("card", "world/photos/SYN01", "-o", "my card")
     lines = pasted(tmp_path / "my card" / "index.html")
-    assert {words[1] for words in lines} == {"write", "catalog", "split", "train", "card"}
+    assert {words[1] for words in lines} == {"review", "write", "catalog", "split", "train", "card"}
+    status, _, err = run(*next(words[1:] for words in lines if words[1] == "review"))
+    assert status == 0, err
     writes = [words for words in lines if words[1] == "write"]
     for words in writes:
         if "xmp" in words:
             continue  # needs ExifTool
         status, _, err = run(*words[1:])
         assert status == 0, (words, err)
+    assert set(pl.read_csv(tmp_path / "my card" / "decided.csv")["label"]) == {"blank"}
     sorted_folder = tmp_path / "my card" / "sorted"
     links = sorted(path for path in sorted_folder.rglob("*") if path.is_symlink())
     for number, link in enumerate(links):
