@@ -447,8 +447,8 @@ def next_steps(figures: CardFigures, folder: Path, again: str, show_people: bool
     yield NextStep(
         "Decide",
         "A page in your browser shows visit after visit with the answer filled in, and a key accepts or "
-        "corrects it. With the second command a model learns your species meanwhile; the third writes what was "
-        "decided.",
+        "corrects it. With the second command a model learns your species meanwhile; the third writes what "
+        "was decided.",
         (
             f"trapline review {_quoted(folder)} -o {_quoted(folder / 'decisions.db')}",
             f"trapline review {_quoted(folder)} -o {_quoted(folder / 'decisions.db')} --train",

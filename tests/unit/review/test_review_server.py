@@ -29,8 +29,7 @@ TOKEN = "a-token-of-the-tests"
 LABELS = ("blank", "fox", "roe deer")
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Catalog:
+def write_photos(tmp_path: Path) -> Catalog:
     """Six photos of two cameras: an event of three, a broken, a missing one, and a video."""
     folder = tmp_path / "card"
     random = np.random.default_rng(0)
@@ -52,6 +51,11 @@ def photos(tmp_path: Path) -> Catalog:
         }
     )
     return Catalog.from_rows(rows, folder, "a card")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Catalog:
+    return write_photos(tmp_path)
 
 
 def predicted(catalog: Catalog, numbers: list[list[float]]) -> Predictions:
@@ -137,6 +141,14 @@ def client(photos: Catalog, tmp_path: Path) -> Iterator[Client]:
         yield one
 
 
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A server that is asked only what it must refuse."""
+    folder = tmp_path_factory.mktemp("refusing")
+    with serving(write_photos(folder), folder / "d.db", labels=["fox", "roe deer"]) as one:
+        yield one
+
+
 def answer(ask: dict[str, Any], decision_id: str, verdict: str = "blank", **more: Any) -> dict[str, Any]:
     return {
         "decision_id": decision_id,
@@ -212,10 +224,10 @@ def test_only_the_named_are_asked(photos: Catalog, tmp_path: Path) -> None:
         read_ids(listed)
 
 
-def test_a_stream_that_has_nothing_to_go_by_says_so(client: Client) -> None:
-    assert "no model yet" in client.refused("/api/next", {"person": "Ada", "stream": "table"})
-    assert "there are:" in client.refused("/api/next", {"person": "Ada", "stream": "nonsense"})
-    streams = {one["name"]: one["available"] for one in client.get("/api/state")["streams"]}
+def test_a_stream_that_has_nothing_to_go_by_says_so(refusing: Client) -> None:
+    assert "no model yet" in refusing.refused("/api/next", {"person": "Ada", "stream": "table"})
+    assert "there are:" in refusing.refused("/api/next", {"person": "Ada", "stream": "nonsense"})
+    streams = {one["name"]: one["available"] for one in refusing.get("/api/state")["streams"]}
     assert streams["all"]
     assert not streams["learn"]
 
@@ -280,11 +292,11 @@ def test_a_grid_and_the_same_for_others(client: Client) -> None:
     ],
 )
 def test_what_is_no_answer_is_refused_and_nothing_is_kept(
-    client: Client, changed: dict[str, Any], why: str
+    refusing: Client, changed: dict[str, Any], why: str
 ) -> None:
-    (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
-    assert why in client.refused("/api/decide", answer(ask, "decision-1") | changed)
-    assert client.get("/api/history")["decisions"] == []
+    (ask,) = refusing.post("/api/next", {"person": "Ada"})["asks"]
+    assert why in refusing.refused("/api/decide", answer(ask, "decision-1") | changed)
+    assert refusing.get("/api/history")["decisions"] == []
 
 
 def test_blank_said_as_a_label_is_the_verdict(client: Client) -> None:
@@ -368,8 +380,8 @@ def test_photos_come_small_upright_and_are_kept(photos: Catalog, tmp_path: Path,
 
 
 @pytest.mark.parametrize(("row", "why"), [(4, "cannot be shown"), (5, "cannot be read"), (6, "a video")])
-def test_a_photo_that_cannot_be_shown_says_why(client: Client, row: int, why: str) -> None:
-    status, _, content = client.ask("GET", f"/picture/{row}")
+def test_a_photo_that_cannot_be_shown_says_why(refusing: Client, row: int, why: str) -> None:
+    status, _, content = refusing.ask("GET", f"/picture/{row}")
     assert status == 422
     assert why in json.loads(content)["error"]
 
@@ -386,8 +398,8 @@ def test_a_photo_that_cannot_be_shown_says_why(client: Client, row: int, why: st
         "/nothing",
     ],
 )
-def test_nothing_else_is_shown(client: Client, path: str) -> None:
-    status, _, content = client.ask("GET", path)
+def test_nothing_else_is_shown(refusing: Client, path: str) -> None:
+    status, _, content = refusing.ask("GET", path)
     assert status in (400, 404)
     assert b"Traceback" not in content
     assert b"import" not in content
@@ -443,13 +455,13 @@ def test_a_picture_has_no_metadata() -> None:
 # ---- who is let in
 
 
-def test_without_the_token_nothing_is_told(client: Client) -> None:
+def test_without_the_token_nothing_is_told(refusing: Client) -> None:
     for path in ("/api/state", "/picture/0", "/static/review.js", "/api/history"):
-        status, _, content = client.ask("GET", path, authorization=None)
+        status, _, content = refusing.ask("GET", path, authorization=None)
         assert status == 401
         assert b"a1.jpg" not in content
-    assert client.ask("GET", "/api/state", authorization="Bearer wrong")[0] == 401
-    status, _, content = client.ask("GET", "/", authorization=None)
+    assert refusing.ask("GET", "/api/state", authorization="Bearer wrong")[0] == 401
+    status, _, content = refusing.ask("GET", "/", authorization=None)
     assert status == 401
     assert b"needs its link" in content
 
@@ -486,9 +498,9 @@ def test_the_link_gives_a_cookie_that_opens_the_page(client: Client) -> None:
     ],
 )
 def test_what_a_page_elsewhere_has_the_browser_send_is_refused(
-    client: Client, headers: dict[str, Any]
+    refusing: Client, headers: dict[str, Any]
 ) -> None:
-    status, _, content = client.ask("POST", "/api/next", {"person": "Ada"}, **headers)
+    status, _, content = refusing.ask("POST", "/api/next", {"person": "Ada"}, **headers)
     assert status == 403
     assert json.loads(content)["code"] == "forbidden"
 
@@ -497,15 +509,15 @@ def test_what_a_page_elsewhere_has_the_browser_send_is_refused(
     "body",
     [b"", b"{", b"[]", b'"text"', b'{"person": 3}', b'{"person": "\\ud800"}', b"\xff\xfe", b"[" * 100_000],
 )
-def test_a_body_that_is_no_form_is_refused_in_json(client: Client, body: bytes) -> None:
-    status, _, content = client.ask("POST", "/api/next", body)
+def test_a_body_that_is_no_form_is_refused_in_json(refusing: Client, body: bytes) -> None:
+    status, _, content = refusing.ask("POST", "/api/next", body)
     assert status in (400, 422), content
     assert "Traceback" not in json.loads(content)["error"]
 
 
-def test_a_body_without_end_is_cut_off(client: Client) -> None:
+def test_a_body_without_end_is_cut_off(refusing: Client) -> None:
     big = b'{"person": "' + b"a" * (MOST_BODY + 1) + b'"}'
-    status, _, content = client.ask("POST", "/api/next", big)
+    status, _, content = refusing.ask("POST", "/api/next", big)
     assert status == 413, content
 
 
