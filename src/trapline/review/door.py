@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import logging
 import socket
+import sqlite3
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
@@ -20,6 +21,7 @@ from trapline.serving import (
     FORBIDDEN,
     INVALID,
     NOT_FOUND,
+    NOT_READY,
     UNAUTHENTICATED,
     RefusalKind,
     RefusedError,
@@ -216,6 +218,9 @@ async def refuse(request: Request, error: Exception) -> Response:
             first = error.errors()[0]
             where = ".".join(str(one)[:50] for one in first["loc"] if one != "body")
             return as_response(RefusedError(INVALID, f"{where or 'The request'}: {first['msg'][:300]}"))
+        case TraplineError(__cause__=OSError() | sqlite3.Error()):  # a full disk: the page asks again
+            log.error("%s", error)
+            return as_response(RefusedError(NOT_READY, str(error), retry_after=5))
         case TraplineError():
             return as_response(RefusedError(INVALID, str(error)))
         case HTTPException(status_code=404):

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from trapline.images import ImageError, Limits, Preprocessing, Rectangle, blur, borrowed, is_video
+from trapline.images import Decoder, Decoders, ImageError, Limits, Preprocessing, Rectangle, blur, is_video
 from trapline.storage import replace_whole
 
 PictureSize = Literal["thumb", "1600"]
@@ -69,6 +69,7 @@ class PictureStore:
         self._memory: OrderedDict[str, bytes] = OrderedDict()
         self._held, self._on_disk = 0, -1
         self._lock = threading.Lock()
+        self._decoders = Decoders()
         self.pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), "picture")
 
     def picture(self, path: Path, size: PictureSize, people: Sequence[dict[str, Any]] = ()) -> Picture:
@@ -89,13 +90,16 @@ class PictureStore:
         key = _key(path, size, people)
         content = self._recall(key)
         if content is None:
-            content = encode(_decode(path, SIDES[size]), people)
+            with self._decoders.borrow() as decoder:
+                pixels = _decode(decoder, path, SIDES[size])
+            content = encode(pixels, people)
             self._keep(key, content)
         return Picture(content, f'"{key}"')
 
     def close(self) -> None:
-        """Take no more work."""
+        """Take no more work, and end what is being decoded."""
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self._decoders.end()
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.jpg"
@@ -176,14 +180,13 @@ def _key(path: Path, size: PictureSize, people: Sequence[dict[str, Any]]) -> str
     return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _decode(path: Path, side: int) -> npt.NDArray[np.uint8]:
+def _decode(decoder: Decoder, path: Path, side: int) -> npt.NDArray[np.uint8]:
     """uint8 [height, width, 3], the longer side as given."""
     preprocessing = Preprocessing(
         height=side, width=side, fit="corner", interpolation="bilinear", decoding="quick"
     )
     pixels = np.empty((side, side, 3), np.uint8)
-    with borrowed() as decoder:
-        height, width = decoder.prepare_into(pixels, path, preprocessing, limits=_LIMITS).inner
+    height, width = decoder.prepare_into(pixels, path, preprocessing, limits=_LIMITS).inner
     return pixels[:height, :width]
 
 

@@ -3,7 +3,7 @@ from .http_server import bind as bind
 from .refusals import FORBIDDEN as FORBIDDEN
 from .refusals import INVALID as INVALID
 from .refusals import NOT_FOUND as NOT_FOUND
-from .refusals import TOO_LARGE as TOO_LARGE
+from .refusals import NOT_READY as NOT_READY
 from .refusals import UNAUTHENTICATED as UNAUTHENTICATED
 from .refusals import UNREADABLE as UNREADABLE
 from .refusals import RefusalKind as RefusalKind

@@ -521,6 +521,20 @@ def test_a_body_without_end_is_cut_off(refusing: Client) -> None:
     assert status == 413, content
 
 
+def test_a_disk_that_is_full_loses_no_decision(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+
+    def full(*_: object) -> None:
+        error = DataError("d.db cannot be used: the disk is full.")
+        raise error from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(DecisionLog, "add_all", full)
+    status, headers, content = client.ask("POST", "/api/decide", answer(ask, "decision-1"))
+    assert status == 503  # the page keeps it and sends it again
+    assert headers["retry-after"] is not None
+    assert "the disk is full" in json.loads(content)["error"]
+
+
 # ---- one file, one server, its photos
 
 
