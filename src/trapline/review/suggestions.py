@@ -52,7 +52,8 @@ def suggest(
 ) -> Suggestions:
     """What stands of each event: people's labels, else a model's answer, else the detector's.
 
-    A model's answers about photos or boxes are pooled over the event, as `trapline pool` does it.
+    A model's answers about photos or boxes are pooled over the event, as `trapline pool` does it. Beside them
+    stand people and vehicles that the detector sees and the model was not asked about.
 
     Args:
         catalog: the media.
@@ -68,6 +69,9 @@ def suggest(
         return Suggestions([None] * len(events))
     sources = gather(pooled, catalog, taxonomy=taxonomy)
     standing = sources.observe().per_media(catalog)
+    if predictions is not None and predictions.level == "box":
+        of_boxes = gather(predictions, catalog, taxonomy=taxonomy).observe().per_media(catalog)
+        standing = pl.concat([standing, of_boxes.filter(_BY_DETECTOR)])
     rows = catalog.table.select("media_id").with_row_index("_row_of")
     standing = standing.join(rows, on="media_id", how="left", maintain_order="left")
     answers = _answers(standing, events, sources)
@@ -90,32 +94,34 @@ def _pooled(predictions: Predictions, catalog: Catalog) -> Predictions:
 def _by_event(pooled: Predictions, catalog: Catalog, events: Events) -> npt.NDArray[np.float32]:
     """float32 [E, K] of answers that are the same for all media of an event."""
     numbers = pooled.probabilities().astype(np.float32)
-    key = "event_id" if pooled.level == "event" else "media_id"
-    known = pooled.table.select(key).with_row_index("_at").filter(pl.Series(~np.isnan(numbers).all(axis=1)))
-    rows = catalog.table.select(key).with_row_index("_row")
-    pairs = rows.join(known.drop_nulls(key), on=key, how="inner")
-    of_event = events.of_row[pairs["_row"].to_numpy()]
+    known = pooled.table.select("event_id", "media_id").with_row_index("_at")
+    known = known.filter(pl.Series(~np.isnan(numbers).all(axis=1)))
+    rows = catalog.table.select("event_id", "media_id").with_row_index("_row")
     matrix = np.full((len(events), len(pooled.labels)), np.nan, np.float32)
-    matrix[of_event] = numbers[pairs["_at"].to_numpy()]
+    of_media = known.filter(pl.col("media_id").is_not_null())
+    of_events = known.filter(pl.col("media_id").is_null())
+    for key, some in (("media_id", of_media), ("event_id", of_events)):
+        pairs = rows.join(some, on=key, how="inner")
+        matrix[events.of_row[pairs["_row"].to_numpy()]] = numbers[pairs["_at"].to_numpy()]
     return matrix
+
+
+_BY_DETECTOR = pl.col("observer").str.starts_with("detector")
 
 
 def _answers(standing: pl.DataFrame, events: Events, sources: Sources) -> list[Suggestion | None]:
     """Of each event what the observer of highest standing says of its media; blank where nothing else is."""
     kinds = {name: sources.kind(name) for name in standing["label"].drop_nulls().unique()}
     named = {name: BLANK if kind == "blank" else name for name, kind in kinds.items()}
+    beside = [name for name, kind in kinds.items() if kind in ("human", "vehicle")]
+    asked = pl.col("observer").str.starts_with("model") | (_BY_DETECTOR & pl.col("label").is_in(beside))
     human = pl.col("observer").str.starts_with("human")
     spoken = standing.drop_nulls("label").select(
         pl.Series("_event", events.of_row)[standing.drop_nulls("label")["_row_of"]].alias("_event"),
         pl.col("label").replace_strict(named, return_dtype=pl.String).alias("label"),
         "observer",
         "probability",
-        pl.when(human)
-        .then(0)
-        .when(pl.col("observer").str.starts_with("model"))
-        .then(1)
-        .otherwise(2)
-        .alias("_rank"),
+        pl.when(human).then(0).when(asked).then(1).otherwise(2).alias("_rank"),
     )
     best = spoken.filter(pl.col("_rank") == pl.col("_rank").min().over("_event"))
     each = best.group_by("_event", "label", maintain_order=True).agg(
