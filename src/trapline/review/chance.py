@@ -115,6 +115,13 @@ class ByChance:
                 shut[event] = True
         return drawn
 
+    def left(self, count: int, shut: npt.NDArray[np.bool_]) -> list[int]:
+        """Drawn events that nobody has answered, for when there is nothing else to ask."""
+        if self._audit is None:
+            return []
+        drawn = [*self._waiting("audit"), *self._waiting("calibration")]
+        return [event for event in drawn if not (shut[event] or self._ledger.decided[event])][:count]
+
     def _role_of(self, chance: float) -> Literal["audit", "calibration"] | None:
         if chance < self._shares.audit:
             return "audit"

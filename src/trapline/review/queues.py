@@ -78,7 +78,7 @@ class Queues:
             self._times,
             tuple(labels),
             decided,
-            self.open & ~shut,
+            self._project.wanted & ~self._ledger.decided & ~shut,
             known,
             self._boxed,
             None if self._teacher is None else self._teacher.points(),
@@ -89,11 +89,6 @@ class Queues:
         """All that is decided or known."""
         known = {label for labels in self._project.known.values() for label in labels}
         return known | {label for word in self._ledger.words.values() for label in word.names}
-
-    @property
-    def open(self) -> Flags:
-        """[E]: may be asked for."""
-        return np.asarray(self._project.wanted & ~self._ledger.decided)
 
     def next(self, name: str, count: int, shut: Flags) -> Next:
         """The next events: what a stream chooses, and among it what is drawn by chance.
@@ -106,19 +101,22 @@ class Queues:
         Raises:
             UsageError: it has nothing to go by yet.
         """
+        shut = shut | ~self._project.wanted
         queued = np.zeros(len(shut), bool)
         queued[[event for queue in self._queues.values() for event, _ in queue]] = True
         drawn = self._chance.next(count, shut | queued)
         without = shut.copy()
         without[drawn] = True
         chosen = self._of_stream(name, count - len(drawn), without)
+        without[[event for event, _ in chosen]] = True
+        drawn += self._chance.left(count - len(drawn) - len(chosen), without)
         slots = set(self._random.permutation(len(drawn) + len(chosen))[: len(drawn)].tolist())
         by_chance, by_stream = iter([(event, None) for event in drawn]), iter(chosen)
         return [next(by_chance if slot in slots else by_stream) for slot in range(len(drawn) + len(chosen))]
 
     def _of_stream(self, name: str, count: int, shut: Flags) -> Next:
         """The first that wait of what a stream has chosen; it chooses more where they are too few."""
-        available = self.open & ~shut
+        available = ~self._ledger.decided & ~shut
         waiting = [one for one in self._queues.get(name, []) if available[one[0]]]
         if len(waiting) < count:
             available[[event for event, _ in waiting]] = False

@@ -360,6 +360,17 @@ def test_events_drawn_by_chance_are_mixed_in_unseen_and_estimate_the_table(tmp_p
     assert set(estimate["labels"]) == {"fox", "roe deer"}
 
 
+def test_what_was_drawn_and_not_answered_is_asked_when_nothing_else_is_left(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"media_id": [f"m{number}" for number in range(12)]})
+    catalog = Catalog.from_rows(rows.with_columns(file_path=pl.col("media_id") + ".jpg"), tmp_path, "twelve")
+    answers = predicted(catalog, [[0.1, 0.8, 0.1]] * 12)
+    with serving(catalog, tmp_path / "d.db", answers, DeskOptions(shares=Shares(audit=0.9))) as client:
+        client.post("/api/next", {"person": "Ada", "count": 6})  # and goes away
+    with serving(catalog, tmp_path / "d.db", answers) as client:
+        asks = client.post("/api/next", {"person": "Ada", "count": 20})["asks"]
+        assert len({ask["event"] for ask in asks}) == 12
+
+
 # ---- photos
 
 
