@@ -10,9 +10,9 @@ const surest = frame => Math.max(0, ...(frame.boxes ?? []).map(box => box.conf ?
 const kindOf = ask => ask.group !== null && ask.group !== undefined ? `group ${ask.group}` : inWords(suggested(ask), label => label);
 
 export class Grid {
-  /** `onAccept([[ask, answer], …], marked)` gets the decided and the exceptions; `say(words)` tells the person. */
-  constructor(root, { onAccept, onLeave, nameOf, say }) {
-    Object.assign(this, { root, onAccept, onLeave, nameOf, say, asks: [] });
+  /** `onAccept([[ask, answer], …], left)` gets the decided and those that are not; `say(words)` tells the person. */
+  constructor(root, { onAccept, onLeave, onName, nameOf, say }) {
+    Object.assign(this, { root, onAccept, onLeave, onName, nameOf, say, asks: [] });
     this.root.addEventListener("keydown", press => this.key(press));
   }
 
@@ -32,10 +32,11 @@ export class Grid {
     const button = (text, act, main) => make("button", { type: "button", class: main ? "main" : null, onclick: act }, text);
     this.title = make("h2", { tabindex: -1 });
     this.acceptButton = button("", () => this.accept(), true);
+    this.markedButton = button("", () => this.accept({ marked: true }));
     this.root.replaceChildren(this.title,
-      make("p", {}, "Mark what is not so: it is asked alone afterwards. Letters name all the others; 0: all blank."),
+      make("p", {}, "Mark (Space) what is not so and accept the others (Enter), or mark what is so and accept that (Shift+Enter). Letters name, 0 is blank."),
       make("div", { class: "tiles", role: "group", "aria-label": "Events" }, ...this.tiles),
-      make("p", { class: "row" }, this.acceptButton, button("All blank (0)", () => this.name("blank")), button("One by one (Esc)", () => this.onLeave())));
+      make("p", { class: "row" }, this.acceptButton, this.markedButton, button("Blank (0)", () => this.name("blank")), button("Other …", () => this.onName()), button("One by one (Esc)", () => this.onLeave())));
     this.root.hidden = false;
     this.watch();
     this.update();
@@ -80,10 +81,12 @@ export class Grid {
     const words = names.size === 1 ? [...names][0] : "as filled in";
     this.title.textContent = this.asks.length ? `${counted(this.asks.length, "event")}: ${words}?` : "Nothing to show";
     this.acceptButton.textContent = `Accept ${left}: ${words} (Enter)`;
+    this.markedButton.textContent = `Only the ${this.marked.size} marked (Shift+Enter)`;
+    this.markedButton.hidden = !this.marked.size;
     this.tiles.forEach((tile, index) => {
       tile.setAttribute("aria-pressed", String(this.marked.has(index)));
-      tile.setAttribute("aria-label", `Event ${index + 1}: ${this.marked.has(index) ? "asked alone" : inWords(this.answerOf(this.asks[index]), this.nameOf)}`);
-      tile.querySelector(".words").textContent = this.marked.has(index) ? "alone" : inWords(this.answerOf(this.asks[index]), this.nameOf);
+      tile.setAttribute("aria-label", `Event ${index + 1}: ${inWords(this.answerOf(this.asks[index]), this.nameOf)}`);
+      tile.querySelector(".words").textContent = (this.marked.has(index) ? "marked · " : "") + inWords(this.answerOf(this.asks[index]), this.nameOf);
     });
   }
 
@@ -122,24 +125,27 @@ export class Grid {
     } else if (press.key === "Enter") {
       press.preventDefault();
       press.stopPropagation();
-      if (!press.repeat) this.accept();
+      if (!press.repeat) this.accept({ marked: press.shiftKey });
     }
   }
 
-  accept() {
-    const left = this.asks.map((ask, index) => ({ ask, index, answer: this.answerOf(ask) })).filter(one => !this.marked.has(one.index));
-    const unseen = left.filter(one => this.unseen.has(one.index));
+  /** All that are not marked, or those that are. */
+  accept({ marked = false } = {}) {
+    const all = this.asks.map((ask, index) => ({ ask, index, answer: this.answerOf(ask) }));
+    const chosen = all.filter(one => this.marked.has(one.index) === marked);
+    if (!chosen.length) { this.say("None is chosen"); return; }
+    const unseen = chosen.filter(one => this.unseen.has(one.index));
     if (unseen.length) {
       this.focus(unseen[0].index);
       this.say(`${counted(unseen.length, "event")} not yet seen: further down, or still loading`);
       return;
     }
-    const nameless = left.find(one => one.answer.verdict === null);
+    const nameless = chosen.find(one => one.answer.verdict === null);
     if (nameless) {
       this.focus(nameless.index);
       this.say("Nothing is filled in: type letters to name them all, 0 for blank");
       return;
     }
-    this.onAccept(left.map(one => [one.ask, one.answer]), this.asks.filter((_, index) => this.marked.has(index)));
+    this.onAccept(chosen.map(one => [one.ask, one.answer]), all.filter(one => !chosen.includes(one)).map(one => one.ask), marked);
   }
 }

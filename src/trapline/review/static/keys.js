@@ -22,7 +22,7 @@ export const KEYS = [
   { action: "chooseNumber", keys: [], shown: "Shift+1–9", words: "choose frame 1 to 9" },
   { action: "whole", keys: ["Escape"], shown: "Esc", words: "the whole event again; close what is open" },
   { action: "boxes", keys: [":"], button: "Boxes", toggle: true, group: "lesser", words: "show or hide the boxes" },
-  { action: "grid", keys: ["F2"], button: "Grid", group: "tools", words: "many events at once: arrows move, Space marks an exception, letters name all the others, 0 calls them blank, Enter accepts them" },
+  { action: "grid", keys: ["F2"], button: "Grid", group: "tools", words: "many events at once: arrows move, Space marks, letters name, 0 is blank; Enter accepts those not marked, Shift+Enter the marked" },
   { action: "past", keys: ["F8"], button: "Decided", group: "tools", words: "what was decided, the latest first" },
   { action: "disagreements", keys: ["F9"], button: "Disagreements", group: "tools", words: "events of which two people say different things" },
   { action: "help", keys: ["?"], button: "Keys", group: "tools", words: "these keys" },

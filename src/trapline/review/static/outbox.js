@@ -8,7 +8,8 @@ const PREFIX = "trapline-review-unsent:";
 const LONGEST_WAIT = 15_000;
 
 export class Outbox {
-  /** `onChange(unsent, trouble)` is told what is unsent and why; `onRefused(item, why)` what the server will not take. */
+  /** `onChange(unsent, why)` is told how many are unsent, and why where it is known, null when one came through;
+   * `onRefused(item, why)` what the server will not take. */
   constructor(onChange, onRefused) {
     this.onChange = onChange;
     this.onRefused = onRefused;
@@ -17,6 +18,7 @@ export class Outbox {
     this.number = 0;
     this.sending = false;
     this.waiting = [];
+    this.onChange(this.size);
     this.send();
   }
 
@@ -26,6 +28,7 @@ export class Outbox {
     const key = `${PREFIX}${String(Date.now()).padStart(15, "0")}-${String(this.number++).padStart(6, "0")}-${crypto.randomUUID()}`;
     localStorage.setItem(key, JSON.stringify({ path, body }));
     this.items.push({ key, path, body });
+    this.onChange(this.size);
     this.send();
   }
 

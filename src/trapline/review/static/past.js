@@ -8,19 +8,18 @@ const PAGE = 50;
 
 const close = () => make("form", { method: "dialog", class: "row" }, make("button", {}, "Close"));
 
-/** The person's decisions, the latest first, more on demand; `onOpen(decision, n)` goes to the one after which n came. */
+/** The person's decisions, the latest first, more on demand; `onOpen(trail, at)` goes to one of them. */
 export async function showPast(session, nameOf, onOpen) {
   const dialog = byId("past");
   const list = make("ol", { class: "past" });
   const more = make("button", { type: "button" }, "Earlier ones");
-  let last = null, count = 0;
+  const trail = [];
   const load = async () => {
-    const decisions = await session.history(PAGE, last);
-    last = decisions.at(-1)?.decision_id ?? last;
+    const decisions = await session.history(PAGE, trail.at(-1)?.decision_id);
+    const before = trail.length;
+    trail.push(...decisions);
     more.hidden = decisions.length < PAGE;
-    const before = count;
-    count += decisions.length;
-    list.append(...decisions.map((one, index) => make("li", {}, make("button", { type: "button", onclick: () => { dialog.close(); onOpen(one, before + index); } },
+    list.append(...decisions.map((one, index) => make("li", {}, make("button", { type: "button", onclick: () => { dialog.close(); onOpen(trail, before + index); } },
       make("b", {}, inWords(one, nameOf)), make("small", {}, ` ${clock(one.decided_at)} · ${one.event.replace(/^\w+:/, "")}`),
       one.remark ? make("small", {}, ` “${one.remark}”`) : null))));
     if (!list.children.length) list.replaceWith(make("p", {}, "Nothing is decided yet."));

@@ -17,10 +17,11 @@ const PERSON = "trapline-review-person";
 const STREAM = "trapline-review-stream";
 const POLL = 4000;
 const GRID = 100;
+const BACK = 30;
 const DECIDING = new Set(["accept", "blank", "cannotTell", "same"]);
 
 let state = null, session = null, outbox = null;
-let view = null;  // {ask, answer, past: of a decision that is looked at again how many came after it, else null}
+let view = null;  // {ask, answer, past: where it is among the decisions that are looked at again, else null}
 let last = null;  // the answer decided last
 let boxes = true;
 const trouble = { away: null, refusal: null };
@@ -33,7 +34,7 @@ const frames = new Frames(byId("frames"), {
 });
 const closer = new Closer();
 const search = new Search({ onNamed, onNew });
-const grid = new Grid(byId("grid"), { onAccept: acceptGrid, onLeave: leaveGrid, nameOf, say });
+const grid = new Grid(byId("grid"), { onAccept: acceptGrid, onLeave: leaveGrid, onName: () => openSearch(), nameOf, say });
 
 // ---- words
 
@@ -88,7 +89,7 @@ function showNothing(words) {
 function update() {
   const ask = view?.ask;
   const parts = ask ? [ask.location, clock(ask.taken), counted(ask.frames.length, "frame"),
-    view.past === null ? null : "decided before", ask.covered.size ? `${counted(ask.covered.size, "frame")} decided` : null] : [];
+    view.past === null ? null : "decided before", view.past === null && ask.covered.size ? `${counted(ask.covered.size, "frame")} decided` : null] : [];
   byId("where").textContent = parts.filter(Boolean).join(" · ");
   if (ask) frames.mark(view.answer.frames, ask.covered);
   showFilled();
@@ -211,32 +212,34 @@ function decide(answer) {
   } else next();
 }
 
-async function look(decision, past) {
+/** One of the decisions that were made, the latest first: `trail[at]`. */
+async function look(trail, at) {
   try {
+    const decision = trail[at];
     const known = session.actions.flatMap(action => action.asks).find(one => one.event === decision.event);
     const ask = known ?? await session.ask(decision.event);
     if (view && view.past === null) session.putBack(view.ask);
-    showAsk(ask, { answer: answers.decided(decision), past });
+    showAsk(ask, { answer: answers.decided(decision), past: { trail, at } });
     view.was = view.answer;
   } catch (error) { explain(error); }
 }
 
 /** The decision before the one that is looked at, also of before this page was opened. */
 async function back() {
-  const past = view?.past === null || !view ? 0 : view.past + 1;
+  const { trail, at } = view?.past ?? { trail: [], at: -1 };
   try {
-    await outbox.emptied();
-    const decisions = await session.history(past + 1);
-    if (decisions.length <= past) { say("There is no decision before"); return; }
-    await look(decisions[past], past);
+    if (at + 1 === trail.length) {
+      await outbox.emptied();
+      trail.push(...await session.history(BACK, trail.at(-1)?.decision_id));
+    }
+    if (at + 1 === trail.length) say("There is no decision before");
+    else await look(trail, at + 1);
   } catch (error) { explain(error); }
 }
 
-async function forward() {
-  if (view.past > 0) {
-    const decisions = await session.history(view.past);
-    await look(decisions.at(-1), view.past - 1);
-  } else next();
+function forward() {
+  const { trail, at } = view.past;
+  at > 0 ? look(trail, at - 1) : next();
 }
 
 async function undo() {
@@ -293,10 +296,18 @@ function leaveGrid() {
   next();
 }
 
-function acceptGrid(pairs, marked) {
-  if (pairs.length) session.decide(pairs);
+/** Those that are left are asked alone, or stay in the grid where `more` are to be chosen of them. */
+function acceptGrid(pairs, left, more) {
+  session.decide(pairs);
+  last = pairs[0][1];
+  warn("refusal", null);
   say(`Decided: ${counted(pairs.length, "event")}`);
-  session.queue.unshift(...marked);
+  if (more && left.length) {
+    session.queue.unshift(...grid.show(left));
+    session.gridded = grid.asks;
+    return;
+  }
+  session.queue.unshift(...left);
   closeGrid();
   next();
 }
@@ -304,7 +315,7 @@ function acceptGrid(pairs, marked) {
 // ---- names
 
 function openSearch(typed = "", further = false) {
-  const purpose = grid.open ? "What are all that are not marked?" : "What is it?";
+  const purpose = grid.open ? "What are these events?" : "What is it?";
   search.open(state.labels, view?.ask.likely ?? [], { typed, further, purpose });
 }
 
@@ -489,7 +500,8 @@ async function start() {
   makeButtons();
   outbox = new Outbox((unsent, why) => {
     document.body.dataset.unsent = unsent;
-    why ? explain(new Away(why)) : warn("away", null);
+    if (why) explain(new Away(why));
+    else if (why === null) warn("away", null);
   }, (item, why) => { warn("refusal", `Not kept: ${why}`); session?.refused(item); });
   listen();
   for (;;) {

@@ -96,7 +96,7 @@ export class Session {
   }
 
   /** This person's decisions that stand, the latest first; `before` a decision's id. */
-  async history(count, before = null) {
+  async history(count, before = undefined) {
     const standing = [];
     for (let last = before; standing.length < count;) {
       const query = new URLSearchParams({ person: this.person, count: Math.min(count, MOST) });
@@ -114,6 +114,8 @@ export class Session {
   async earlier() {
     await this.outbox.emptied();
     const [decision] = await this.history(1);
-    return decision ? { asks: [await this.ask(decision.event)], decisions: [{ ...decision, person: this.person }] } : null;
+    if (!decision) return null;
+    const ask = await this.ask(decision.event);
+    return { asks: [ask], decisions: [{ ...this.decisionOf(ask, decision), decision_id: decision.decision_id }] };
   }
 }
