@@ -195,12 +195,13 @@ def test_nothing_is_decided_unseen(reviewer: Callable[..., Reviewer]) -> None:
         ann.page.keyboard.down("Enter")  # a key held down comes again and again
     ann.page.keyboard.up("Enter")
     assert [one["event"] for one in ann.kept()] == [event]
-    for _ in range(12):
+    while "still loading" not in ann.page.inner_text("#spoken"):
         ann.page.keyboard.press("Space")
         ann.page.wait_for_timeout(250)
-    ann.page.wait_for_selector("#spoken:text('still loading')")
+    for _ in range(3):
+        ann.page.keyboard.press("Space")
     before = len(ann.kept())
-    assert before < 12
+    assert before < 10
     ann.page.unroute("**/picture/**")  # which lets them go on
     ann.press("Space")
     assert len(ann.kept()) == before + 1
@@ -270,11 +271,11 @@ def test_a_name_that_is_no_label_is_asked_about_once_and_names_are_only_text(
 
 def test_two_people_at_once_get_different_events(reviewer: Callable[..., Reviewer]) -> None:
     ann, ben = reviewer(), reviewer()
-    for _ in range(4):
+    for _ in range(3):
         ann.press("Space")
         ben.press("Space")
     events = [one["event"] for one in [*ann.kept(), *ben.kept()]]
-    assert len(events) == len(set(events)) == 8
+    assert len(events) == len(set(events)) == 6
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -59,6 +59,7 @@ function teaching(state) {
 export function showFigures(root, state, onTrain) {
   const open = root.querySelector("details")?.open;
   const train = state.teaching && state.teaching.state !== "off" && make("button", { type: "button", onclick: onTrain }, "Learn now");
-  root.replaceChildren(...[...estimate(state.estimate), ...teaching(state.teaching), train].filter(Boolean));
+  const notes = state.notes?.length ? [make("h2", {}, "To know"), ...state.notes.map(words => make("p", {}, words))] : [];
+  root.replaceChildren(...[...estimate(state.estimate), ...teaching(state.teaching), train, ...notes].filter(Boolean));
   if (open) root.querySelector("details").open = true;
 }
