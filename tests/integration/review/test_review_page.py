@@ -235,12 +235,13 @@ def test_a_grid_is_decided_at_once_but_for_what_is_marked(reviewer: Callable[...
     ann.page.keyboard.press("Space")
     ann.page.keyboard.press("r")
     ann.page.keyboard.press("Enter")
+    ann.page.wait_for_selector(".tile[aria-pressed=true][data-seen]")
     ann.page.keyboard.press("Shift+Enter")  # the marked one alone; the others stay
     ann.page.wait_for_function("n => document.querySelectorAll('.tile').length === n", arg=count - 1)
     ann.page.keyboard.press("Space")
     for tile in ann.page.locator(".tile").all():
         tile.scroll_into_view_if_needed()
-    ann.page.wait_for_timeout(300)
+    ann.page.wait_for_selector(".tile:not([data-seen])", state="detached")
     ann.page.keyboard.press("Enter")
     ann.seen()
     words = ann.words()

@@ -56,7 +56,10 @@ export class Grid {
 
   settled(index) { if (--this.pending[index] === 0 && this.visible?.has(index)) this.seen(index); }
 
-  seen(index) { this.unseen.delete(index); }
+  seen(index) {
+    this.unseen.delete(index);
+    this.tiles[index].dataset.seen = "";
+  }
 
   /** An event counts as seen when its pictures are there and its tile was in the window. */
   watch() {
