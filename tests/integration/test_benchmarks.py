@@ -197,6 +197,11 @@ def smallest_review_audit_photos(bench: Bench) -> str:
     return bench.run("review_audit_photos.py", source, "-o", "cache", "--reviews", 1, "--audited", 12)
 
 
+def smallest_review_curve(bench: Bench) -> str:
+    few = ["--seeds", 1, "--folds", 0, "--jobs", 1, "--plan", "30,10,10"]
+    return bench.run("review_curve.py", bench.caltech_night(each=20), "-o", "out", *few)
+
+
 def smallest_saved_model_check(bench: Bench) -> str:
     return bench.run("saved_model_check.py", bench.model, bench.photos, "--count", 3)
 
@@ -275,6 +280,7 @@ FIELD = {
     "label_errors.py": (smallest_label_errors, "| 10%, seed 0 | 9 |"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
     "review_audit_photos.py": (smallest_review_audit_photos, "| table accuracy |"),
+    "review_curve.py": (smallest_review_curve, "| start, learn |"),
     "taxonomy.py": (smallest_taxonomy, ""),
     "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),
     "trailcam_bursts.py": (smallest_trailcam_bursts, "serengeti-benchmark"),

@@ -13,11 +13,8 @@ import numpy as np
 
 from trapline.metrics import label_doubt
 from trapline.registry import Registry
-from trapline.review.situation import Flags, Floats, Rows, Situation
-from trapline.review.spread import distances_to_nearest, group, k_center
-
-_CANDIDATES = 20_000
-"""At most so many events are compared with one another, drawn by chance from more."""
+from trapline.review.situation import NOT_DECIDED, Flags, Floats, Rows, Situation
+from trapline.review.spread import group, stand_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,38 +115,36 @@ def stream(
 
 @stream(
     "Start",
-    "No model yet: events that differ as much as can be, so that every kind is met early; those that look "
-    "alike come together, and photos without a box last.",
+    "No model yet: events that stand for all others, so that every kind is met early; those that look alike "
+    "come together, and photos without a box last.",
     lacks=_embeddings,
 )
 def start(situation: Situation, count: int, random: np.random.Generator) -> Chosen:
-    """K-center over the embeddings, from the medoid or from what is decided; then events that have none."""
+    """Those that bring all nearest to one that is decided; events without an embedding at the very end."""
     boxed = np.ones(len(situation.events), bool) if situation.boxed is None else situation.boxed
     seen = situation.seen
-    chosen: list[Rows] = []
+    chosen = [np.empty(0, np.int64)]
     for part in (boxed & seen, ~boxed & seen):
-        chosen.append(_spread(situation, part & situation.open, count - sum(map(len, chosen)), random))
-    chosen.append(np.flatnonzero(situation.open & ~seen)[: max(count - sum(map(len, chosen)), 0)])
-    return _together(situation, np.concatenate(chosen))
+        rows, wanted = np.flatnonzero(part & situation.open), count - sum(map(len, chosen))
+        chosen.append(rows[_standing(situation, rows, wanted, random)])
+    left = max(count - sum(map(len, chosen)), 0)
+    chosen.append(np.flatnonzero(situation.open & ~seen)[:left])
+    return _together(situation, np.concatenate(chosen), random)
 
 
 @stream(
     "Learn",
-    "What helps the model most: events in regions where it is in doubt, far from one another and from what "
+    "What helps the model most: events that stand for many others of which it is in doubt, and far from what "
     "is decided.",
     candidates=_judged_and_seen,
     lacks=_model_and_embeddings,
 )
 def learn(situation: Situation, count: int, random: np.random.Generator) -> Chosen:
-    """K-center over the open events, each distance multiplied by the doubt."""
-    rows = _sample(np.flatnonzero(situation.open & _judged_and_seen(situation)), random)
-    assert situation.embeddings is not None
+    """What each brings the open events nearer to what is decided, times the model's doubt of it."""
+    rows = np.flatnonzero(situation.open & _judged_and_seen(situation))
     assert situation.probabilities is not None
-    points = situation.embeddings[rows]
-    decided = situation.embeddings[(situation.decided >= 0) & situation.seen]
-    doubt = 1 - situation.probabilities[rows].max(axis=1)
-    chosen = k_center(points, count, distances_to_nearest(points, decided), doubt)
-    return Chosen(rows[chosen])
+    doubt = 1 - situation.probabilities[rows].max(axis=1, initial=0)
+    return Chosen(rows[_standing(situation, rows, count, random, doubt)])
 
 
 @stream(
@@ -202,11 +197,11 @@ def effects(situation: Situation) -> Floats:
     lacks=_model_and_labels,
 )
 def errors(situation: Situation, count: int, random: np.random.Generator) -> Chosen:
-    """By how much more probable another label is than the one that is known."""
+    """By how much the probabilities speak against the label; see `trapline.metrics.label_doubt`."""
     rows = np.flatnonzero(situation.open & _labelled(situation))
-    assert situation.probabilities is not None
     if not len(rows):
         return Chosen(rows)
+    assert situation.probabilities is not None
     doubt = label_doubt(situation.known[rows], situation.probabilities[rows])
     return Chosen(rows[np.argsort(-doubt, kind="stable")[:count]])
 
@@ -225,31 +220,22 @@ def all_(situation: Situation, count: int, random: np.random.Generator) -> Chose
     return Chosen(rows[order][:count])
 
 
-def _sample(rows: Rows, random: np.random.Generator) -> Rows:
-    """The rows, or where they are very many some of them, drawn by chance."""
-    if len(rows) <= _CANDIDATES:
-        return rows
-    return np.asarray(np.sort(random.choice(rows, _CANDIDATES, replace=False)))
-
-
-def _spread(situation: Situation, among: Flags, count: int, random: np.random.Generator) -> Rows:
-    """Rows of some of the events, far from one another and from what is decided."""
-    rows = _sample(np.flatnonzero(among), random)
-    if count <= 0 or not len(rows):
+def _standing(
+    situation: Situation, rows: Rows, count: int, random: np.random.Generator, worth: Floats | None = None
+) -> Rows:
+    """Which of the rows stand for the rest of them, besides what is decided already."""
+    if situation.embeddings is None:
         return np.empty(0, np.int64)
-    assert situation.embeddings is not None
-    points = situation.embeddings[rows]
-    decided = situation.embeddings[(situation.decided != -1) & situation.seen]
-    return np.asarray(rows[k_center(points, count, distances_to_nearest(points, decided))])
+    decided = situation.embeddings[(situation.decided != NOT_DECIDED) & situation.seen]
+    return stand_for(situation.embeddings[rows], count, decided, random, worth)
 
 
-def _together(situation: Situation, rows: Rows) -> Chosen:
+def _together(situation: Situation, rows: Rows, random: np.random.Generator) -> Chosen:
     """The chosen events, those that look alike one after the other."""
     seen = rows[situation.seen[rows]]
-    if not len(seen):
+    if situation.embeddings is None or not len(seen):
         return Chosen(rows)
-    assert situation.embeddings is not None
-    groups = group(situation.embeddings[seen], int(np.ceil(np.sqrt(len(seen)))))
+    groups = group(situation.embeddings[seen], int(np.ceil(np.sqrt(len(seen)))), random)
     groups = np.concatenate([groups, np.full(len(rows) - len(seen), groups.max() + 1)])
     order = np.argsort(groups, kind="stable")
     return Chosen(rows[order], groups[order])

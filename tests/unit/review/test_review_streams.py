@@ -7,6 +7,7 @@ import pytest
 
 from trapline.errors import DataError
 from trapline.review import STREAMS, Situation, compact
+from trapline.review.spread import stand_for
 
 LABELS = ("blank", "deer", "fox", "lynx")
 
@@ -157,3 +158,50 @@ def test_compact_keeps_what_is_near_near_and_what_is_missing_missing() -> None:
     nearest = there[distances.argmin(axis=1)]
     heaps = situation.embeddings.argmax(axis=1)
     assert (heaps[nearest] == heaps[there]).all()
+
+
+def greedily(points: np.ndarray, count: int, decided: np.ndarray, worth: np.ndarray) -> list[int]:
+    """What `stand_for` says, counted anew each time."""
+    away = np.linalg.norm(points[:, None] - points, axis=2)
+    ways = np.linalg.norm(points[:, None] - decided, axis=2).min(axis=1, initial=2 * away.max())
+    chosen: list[int] = []
+    for _ in range(count):
+        gains = np.maximum(ways - away, 0).sum(axis=1) * worth
+        gains[chosen] = -1
+        chosen.append(int(gains.argmax()))
+        ways = np.minimum(ways, away[chosen[-1]])
+    return chosen
+
+
+@pytest.mark.parametrize("decided", [0, 5])
+def test_who_stands_for_all_is_who_brings_them_nearest_each_time(decided: int) -> None:
+    random = np.random.default_rng(decided)
+    points = random.normal(size=(80, 3)).astype(np.float32)
+    worth = random.uniform(0.5, 1, 80)
+    chosen = stand_for(points, 12, points[:decided], random, worth)
+    assert chosen.tolist() == greedily(points, 12, points[:decided], worth)
+
+
+def test_the_first_of_all_is_the_medoid() -> None:
+    points = np.array([[0.0], [1], [2], [3], [100]], np.float32)
+    assert stand_for(points, 1, points[:0], np.random.default_rng(0)).tolist() == [2]
+
+
+def test_a_sample_of_very_many_events_is_enough_to_stand_for_all() -> None:
+    points = np.random.default_rng(0).normal(size=(5000, 2)).astype(np.float32)
+    chosen = stand_for(points, 50, points[:0], np.random.default_rng(1))
+    assert len(set(chosen.tolist())) == 50
+    ways = np.linalg.norm(points[:, None] - points[chosen], axis=2).min(axis=1)
+    by_chance = np.linalg.norm(points[:, None] - points[:50], axis=2).min(axis=1)
+    assert ways.mean() < 0.9 * by_chance.mean()
+
+
+def test_learn_asks_where_the_model_is_in_doubt() -> None:
+    situation = a_situation()
+    assert situation.embeddings is not None
+    sure = situation.embeddings.argmax(axis=1) > 0
+    probabilities = np.where(sure[:, None], [0.0, 1, 0, 0], [0.4, 0.3, 0.3, 0])
+    situation = replace(situation, probabilities=probabilities)
+    doubted = situation.open & situation.seen & ~sure
+    chosen = STREAMS["learn"].choose(situation, int(doubted.sum()), np.random.default_rng(0)).events
+    assert doubted[chosen].all()
