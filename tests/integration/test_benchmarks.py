@@ -1,6 +1,7 @@
 """Each benchmark in its smallest form, with its rivals, so that none rots: it ends well, with its table."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -202,6 +203,19 @@ def smallest_review_curve(bench: Bench) -> str:
     return bench.run("review_curve.py", bench.caltech_night(each=20), "-o", "out", *few)
 
 
+def smallest_review_keys(bench: Bench) -> str:
+    pytest.importorskip("playwright")
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("needs a Chromium on the path")
+    truth = little_jura(bench.field / "jura", bench.folder / "jura", every=60) / "labels.csv"
+    few = bench.folder / "jura" / "few"
+    few.mkdir()
+    for name in re.findall(r"^(.+?\.jpg)", truth.read_text("utf-8"), re.MULTILINE):
+        shutil.copy(bench.field / "jura" / name, few)
+    truth.write_text(truth.read_text("utf-8").replace("site-8.2-G/", "few/"), "utf-8")
+    return bench.run("review_keys.py", few, "--truth", truth, "-o", "out")
+
+
 def smallest_saved_model_check(bench: Bench) -> str:
     return bench.run("saved_model_check.py", bench.model, bench.photos, "--count", 3)
 
@@ -278,6 +292,7 @@ FIELD = {
     "detector.py": (smallest_detector, "| gt |"),
     "formats_check.py": (smallest_formats_check, "jura: cct_to_md | ok"),
     "label_errors.py": (smallest_label_errors, "| 10%, seed 0 | 9 |"),
+    "review_keys.py": (smallest_review_keys, "| 1.000 |\n| sorting |"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
     "review_audit_photos.py": (smallest_review_audit_photos, "| table accuracy |"),
     "review_curve.py": (smallest_review_curve, "| start, learn |"),
