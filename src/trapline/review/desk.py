@@ -320,11 +320,12 @@ class Desk:
         """
         made = [self._decision(form, form.decision_id, form.event, form.ask) for form in forms]
         same = [self._same(form, other) for form in forms for other in form.same_for]
-        self.log.add_all([decision for decision, _ in (*made, *same)])
-        with self._lock:
+        with self._lock:  # before others see the rows in the log: what they are of is known here alone
             self._ledger.know(
                 pair for decision, rows in (*made, *same) for pair in zip(rows, decision.media, strict=True)
             )
+        self.log.add_all([decision for decision, _ in (*made, *same)])
+        with self._lock:
             self._ledger.catch_up()
         if self.teacher is not None:
             self.teacher.maybe_train()

@@ -23,6 +23,7 @@ from trapline.review.app import build_app
 from trapline.review.door import MOST_BODY, Door
 from trapline.review.names import LabelNames, as_label
 from trapline.review.pictures import PictureStore, encode
+from trapline.review.requests import DecideForm, NextForm
 from trapline.serving import HttpServer, bind
 
 TOKEN = "a-token-of-the-tests"
@@ -303,6 +304,24 @@ def test_blank_said_as_a_label_is_the_verdict(client: Client) -> None:
     (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
     done = client.post("/api/decide", answer(ask, "decision-1", "seen", labels=[{"label": "Empty"}]))
     assert (done["decision"]["verdict"], done["decision"]["labels"]) == ("blank", [])
+
+
+def test_what_is_asked_while_a_decision_is_written_knows_it_afterwards(
+    photos: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = DecisionLog.add_all
+
+    def keep_and_be_asked(log: DecisionLog, decisions: Any) -> int:
+        kept = keep(log, decisions)
+        desk.next(NextForm(person="Ada", count=1, holding=[]))  # by another thread, before `decide` goes on
+        return kept
+
+    with open_review(open_project(photos), tmp_path / "d.db") as desk:
+        monkeypatch.setattr(DecisionLog, "add_all", keep_and_be_asked)
+        (ask,) = desk.next(NextForm(person="Ada", count=1, holding=[]))
+        desk.decide([DecideForm(**answer(ask, "decision-1"))])
+        (following,) = desk.next(NextForm(person="Ada", count=1, holding=[]))
+        assert following["event"] != ask["event"]
 
 
 def test_a_label_of_ones_own_outlives_the_server(photos: Catalog, tmp_path: Path) -> None:
