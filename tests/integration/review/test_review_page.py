@@ -279,6 +279,27 @@ def test_two_people_at_once_get_different_events(reviewer: Callable[..., Reviewe
     assert len(events) == len(set(events)) == 6
 
 
+def test_where_people_differ_is_shown_and_settled(reviewer: Callable[..., Reviewer]) -> None:
+    ann = reviewer()
+    ann.press("Space")
+    (mine,) = ann.kept()
+    theirs = {"decision_id": "of-somebody-else", "event": mine["event"], "person": "Ben", "verdict": "seen"}
+    ann.page.evaluate(
+        """body => fetch("/api/decide", {method: "POST", body: JSON.stringify(body),
+        headers: {"Content-Type": "application/json", "X-Trapline-Review": "1"}})""",
+        theirs | {"labels": [{"label": "lynx", "count": 2}]},
+    )
+    ann.press("F9")
+    ann.page.click(f".past button:has-text('{ann.person}: blank · Ben: 2 × lynx')")
+    ann.page.wait_for_selector(f"body[data-event='{mine['event']}']")
+    assert ann.page.inner_text("#others") == "Ben: 2 × lynx"
+    assert filled(ann) == "blank"
+    ann.press("Enter")
+    assert [one["stream"] for one in ann.kept()][-1] == "disagreements"
+    ann.press("F9")
+    ann.page.wait_for_selector("#past :text('Nobody differs')")
+
+
 @pytest.mark.parametrize("width", [1280, 400])
 def test_everybody_can_use_it(reviewer: Callable[..., Reviewer], width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
