@@ -15,7 +15,10 @@ export function make(tag, props = {}, ...children) {
   return element;
 }
 
-export const percent = p => p === null || p === undefined ? "" : `${(100 * p).toFixed(p > 0.0995 ? 0 : 1)} %`;
+export function percent(p) {
+  if (p === null || p === undefined) return "";
+  return p > 0 && p < 0.0005 ? "< 0.1 %" : `${(100 * p).toFixed(p > 0.0995 ? 0 : 1)} %`;
+}
 
 /** "1 event", "3 events". */
 export const counted = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;

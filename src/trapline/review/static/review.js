@@ -445,10 +445,18 @@ async function begin(person) {
   if (grid.open) closeGrid();
   session = new Session(outbox, person);
   await poll();
-  session.stream = state.streams.find(one => one.available && one.name === sessionStorage.getItem(STREAM))?.name ?? state.stream;
+  followStream();
   showState();
   view = null;
   await next();
+}
+
+/** The stream that the person chose, else the one that fits now. */
+function followStream() {
+  const own = state.streams.find(one => one.available && one.name === sessionStorage.getItem(STREAM));
+  const stream = own?.name ?? state.stream;
+  if (session.stream !== stream) session.forget(1);
+  session.stream = stream;
 }
 
 async function poll() {
@@ -456,7 +464,7 @@ async function poll() {
     const before = state?.teaching?.round;
     state = await get(`/api/state?${new URLSearchParams(session ? { person: session.person } : {})}`);
     if (!session) return;
-    if (!session.stream) session.stream = state.stream;
+    followStream();
     if (before !== undefined && before !== state.teaching?.round) session.forget(1);  // the others with new suggestions
     showState();
     if (!view) next({ only: "if nothing is shown" });

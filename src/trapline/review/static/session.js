@@ -27,16 +27,19 @@ export class Session {
     this.filling = post("/api/next", { person: this.person, stream, count: count - this.queue.length, holding: this.holding() });
     try {
       const { asks } = await this.filling;
-      if (stream !== this.stream) return;
-      const held = new Set(this.holding());
-      const fresh = asks.filter(ask => !held.has(ask.event));
-      this.queue.push(...fresh);
-      this.exhausted = this.queue.length === 0;
-      if (this.exhausted) this.queue = this.later.splice(0);
+      if (stream === this.stream) this.take(asks);
     } finally {
       this.filling = null;
     }
     if (stream !== this.stream) await this.fill(count);
+  }
+
+  /** Events that came; what the page has already is not shown twice. */
+  take(asks) {
+    const held = new Set(this.holding());
+    this.queue.push(...asks.filter(ask => !held.has(ask.event)));
+    this.exhausted = this.queue.length === 0;
+    if (this.exhausted) this.queue = this.later.splice(0);
   }
 
   /** Other events are asked for, or the same with new suggestions: what waits unseen is let go, but for the next `keep`. */
