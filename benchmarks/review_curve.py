@@ -272,17 +272,17 @@ def curve(events: Events, plan: Sequence[int], arm: str, fold: int, seed: int) -
     return rounds
 
 
-def saved(base: Floats, other: Floats, decisions: Floats) -> float:
-    """The share of `base`'s decisions that the other can do without for its last log loss; NaN if never."""
+def saved(base: Floats, other: Floats, decisions: Floats) -> str:
+    """The share of `base`'s decisions that the other can do without for its last log loss."""
     reached = np.flatnonzero(other <= base[-1])
     if not len(reached):
-        return float("nan")
+        return "never there"
     at = int(reached[0])
     needed = decisions[0]
     if at:
         within = (other[at - 1] - base[-1]) / (other[at - 1] - other[at])
         needed = decisions[at - 1] + within * (decisions[at] - decisions[at - 1])
-    return float(1 - needed / decisions[-1])
+    return f"{1 - needed / decisions[-1]:.0%}"
 
 
 def table(folder: Path, name: str, plan: Sequence[int], folds: list[int], seeds: int) -> None:
@@ -300,11 +300,10 @@ def table(folder: Path, name: str, plan: Sequence[int], folds: list[int], seeds:
         loss, hits = curves.mean(axis=0)
         cells = [f"{loss[at]:.3f}" for at in shown] + [f"{hits[at]:.3f}" for at in shown]
         if "random" in means:
-            fewer = [
-                saved(base[0], own[0], decisions) for base, own in zip(means["random"], curves, strict=True)
-            ]
+            pairs = zip(means["random"], curves, strict=True)
+            fewer = [saved(base[0], own[0], decisions) for base, own in pairs]
             of_mean = saved(means["random"].mean(axis=0)[0], loss, decisions)
-            cells.append(f"{of_mean:+.0%} (by seed {', '.join(f'{one:+.0%}' for one in fewer)})")
+            cells.append(f"{of_mean} (by seed {', '.join(fewer)})")
         print(f"| {arm} | {' | '.join(cells)} |")
 
 
