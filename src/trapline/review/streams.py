@@ -16,6 +16,12 @@ from trapline.registry import Registry
 from trapline.review.situation import NOT_DECIDED, Flags, Floats, Rows, Situation
 from trapline.review.spread import group, stand_for
 
+_COARSE = 8
+"""Components by which events are told apart before there is a model: the first decisions are few."""
+
+_WITHOUT_BOX = 0.3
+"""What a photo without a box is worth to a model beside one with a box."""
+
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
@@ -126,7 +132,7 @@ def start(situation: Situation, count: int, random: np.random.Generator) -> Chos
     chosen = [np.empty(0, np.int64)]
     for part in (boxed & seen, ~boxed & seen):
         rows, wanted = np.flatnonzero(part & situation.open), count - sum(map(len, chosen))
-        chosen.append(rows[_standing(situation, rows, wanted, random)])
+        chosen.append(rows[_standing(situation, rows, wanted, random, components=_COARSE)])
     left = max(count - sum(map(len, chosen)), 0)
     chosen.append(np.flatnonzero(situation.open & ~seen)[:left])
     return _together(situation, np.concatenate(chosen), random)
@@ -140,11 +146,17 @@ def start(situation: Situation, count: int, random: np.random.Generator) -> Chos
     lacks=_model_and_embeddings,
 )
 def learn(situation: Situation, count: int, random: np.random.Generator) -> Chosen:
-    """What each brings the open events nearer to what is decided, times the model's doubt of it."""
+    """What each brings the open events nearer to what is decided, times the entropy of what the model says.
+
+    Of photos without a box, in which there may be nothing to learn from, it counts for less.
+    """
     rows = np.flatnonzero(situation.open & _judged_and_seen(situation))
     assert situation.probabilities is not None
-    doubt = 1 - situation.probabilities[rows].max(axis=1, initial=0)
-    return Chosen(rows[_standing(situation, rows, count, random, doubt)])
+    likely = situation.probabilities[rows]
+    doubt = -(likely * np.log(np.maximum(likely, 1e-12))).sum(axis=1)
+    if situation.boxed is not None:
+        doubt = np.where(situation.boxed[rows], doubt, _WITHOUT_BOX * doubt)
+    return Chosen(rows[_standing(situation, rows, count, random, worth=doubt)])
 
 
 @stream(
@@ -221,13 +233,20 @@ def all_(situation: Situation, count: int, random: np.random.Generator) -> Chose
 
 
 def _standing(
-    situation: Situation, rows: Rows, count: int, random: np.random.Generator, worth: Floats | None = None
+    situation: Situation,
+    rows: Rows,
+    count: int,
+    random: np.random.Generator,
+    *,
+    components: int | None = None,
+    worth: Floats | None = None,
 ) -> Rows:
     """Which of the rows stand for the rest of them, besides what is decided already."""
     if situation.embeddings is None:
         return np.empty(0, np.int64)
-    decided = situation.embeddings[(situation.decided != NOT_DECIDED) & situation.seen]
-    return stand_for(situation.embeddings[rows], count, decided, random, worth)
+    points = situation.embeddings[:, :components]
+    decided = points[(situation.decided != NOT_DECIDED) & situation.seen]
+    return stand_for(points[rows], count, decided, random, worth)
 
 
 def _together(situation: Situation, rows: Rows, random: np.random.Generator) -> Chosen:
