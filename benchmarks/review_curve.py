@@ -29,6 +29,7 @@ import numpy.typing as npt
 import polars as pl
 from caltech_night import photos
 
+import trapline
 from trapline.catalog import Catalog, event_key, join_events
 from trapline.formats import read
 from trapline.metrics import fit_temperature, log_loss, log_losses, probabilities_of
@@ -77,7 +78,7 @@ def events_of(source: Path, cache: Path) -> Events:
         return gather(catalog, pl.col("media_id"), pl.col("location_id"), cache)
     if source.name == "trailcam-bursts":
         return gather(read(source, part="train"), event_key(), pl.col("season"), cache)
-    catalog = join_events(read(source), VISIT)
+    catalog = join_events(trapline.read(source / "labels.csv", exif=True), VISIT)
     return gather(catalog, event_key(), event_key(), cache)
 
 

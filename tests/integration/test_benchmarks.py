@@ -199,8 +199,8 @@ def smallest_review_audit_photos(bench: Bench) -> str:
 
 
 def smallest_review_curve(bench: Bench) -> str:
-    few = ["--seeds", 1, "--folds", 0, "--jobs", 1, "--plan", "30,10,10"]
-    return bench.run("review_curve.py", bench.caltech_night(each=20), "-o", "out", *few)
+    few = ["--seeds", 1, "--folds", 0, "--jobs", 1, "--plan", "20,10"]
+    return bench.run("review_curve.py", bench.caltech_night(), "-o", "out", *few)
 
 
 def smallest_review_keys(bench: Bench) -> str:
