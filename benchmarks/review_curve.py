@@ -7,7 +7,10 @@ its temperature by folds within the decisions. All arms are fitted alike; only w
 are means over folds and seeds (each deals other folds), and how many decisions less than `random` an arm
 needs to come to the log loss that `random` ends with.
 
-usage: python benchmarks/review_curve.py DATA -o FOLDER [--seeds N] [--arm NAME …] [--folds 2,3,4]
+With --species-table, what a table holds that is wrong while events are decided: the answers are of heads that
+never saw the location, and are replaced by decisions as they are made.
+
+usage: python benchmarks/review_curve.py DATA -o FOLDER [--seeds N] [--arm NAME …] [--species-table]
 
 DATA is caltech-night, trailcam-bursts or jura. Curves that are already in FOLDER are not computed again.
 """
@@ -236,6 +239,24 @@ ARMS: dict[str, tuple[Choose, Choose]] = {
 """Arm -> what asks first, and what asks once there is a model."""
 
 
+def situation_of(
+    events: Events, rows: Rows, decided: Rows, probabilities: Floats | None, points: npt.NDArray[np.float32]
+) -> Situation:
+    """Some of the events, as a stream sees them; `decided`, `probabilities` and `points` are of these."""
+    return Situation(
+        events=[str(row) for row in rows],
+        locations=events.locations[rows],
+        times=events.times[rows],
+        labels=events.labels,
+        decided=decided,
+        open=decided < 0,
+        known=np.full(len(rows), -1),
+        boxed=None if events.boxed is None else events.boxed[rows],
+        embeddings=points,
+        probabilities=probabilities,
+    )
+
+
 def curve(events: Events, plan: Sequence[int], arm: str, fold: int, seed: int) -> list[dict[str, Any]]:
     """After each round: decisions, and the losses and hits of the events that nobody looks at."""
     folds = folds_by(events.kept, FOLDS, seed)
@@ -245,18 +266,7 @@ def curve(events: Events, plan: Sequence[int], arm: str, fold: int, seed: int) -
     decided = np.full(len(pool), -1)
     probabilities, rounds = None, []
     for number, choose in enumerate([ARMS[arm][0], *[ARMS[arm][1]] * (len(plan) - 1)]):
-        situation = Situation(
-            events=[str(row) for row in pool],
-            locations=events.locations[pool],
-            times=events.times[pool],
-            labels=events.labels,
-            decided=decided,
-            open=decided < 0,
-            known=np.full(len(pool), -1),
-            boxed=None if events.boxed is None else events.boxed[pool],
-            embeddings=points,
-            probabilities=probabilities,
-        )
+        situation = situation_of(events, pool, decided, probabilities, points)
         asked = choose(situation, plan[number], random)
         decided = decided.copy()
         decided[asked] = events.truth[pool[asked]]
@@ -271,6 +281,48 @@ def curve(events: Events, plan: Sequence[int], arm: str, fold: int, seed: int) -
             }
         )
     return rounds
+
+
+TABLE_ARMS: dict[str, Choose] = {
+    "random": by_stream("random"),
+    "margin": surest_last(margin),
+    "learn": by_stream("learn"),
+    "table": by_stream("table"),
+}
+"""Arm -> what asks, where predictions are given."""
+
+
+def species_table(events: Events, seeds: int) -> None:
+    """Print records of a label at a location that are missing or too many, and events counted wrongly."""
+    folds = folds_by(events.kept, FOLDS, seed=0)
+    probabilities = np.empty((len(folds), len(events.labels)))
+    for fold in range(FOLDS):
+        taught = teach(events, np.flatnonzero(folds != fold))
+        probabilities[folds == fold] = taught.probabilities(events, np.flatnonzero(folds == fold))
+    steps = (0, 50, 100, 150, 200)
+    print(f"| arm | {' | '.join(f'after {step}' for step in steps)} |\n{'| --- ' * (len(steps) + 1)}|")
+    for arm in TABLE_ARMS:
+        wrong = np.mean([wrong_in_table(events, probabilities, arm, steps, seed) for seed in range(seeds)], 0)
+        cells = [f"{records:.0f} records, {counts:.0f} events" for records, counts in wrong]
+        print(f"| {arm} | {' | '.join(cells)} |")
+
+
+def wrong_in_table(
+    events: Events, probabilities: Floats, arm: str, steps: Sequence[int], seed: int
+) -> list[tuple[int, float]]:
+    """At each step: records of label and location that differ from the truth, and events of a wrong label."""
+    random, decided = np.random.default_rng(seed), np.full(len(events.truth), -1)
+    points, wrong = compact(events.features[:, 0]), []
+    for before, step in zip((0, *steps), steps, strict=False):
+        if step > before:
+            situation = situation_of(events, np.arange(len(decided)), decided, probabilities, points)
+            asked = TABLE_ARMS[arm](situation, step - before, random)
+            decided = decided.copy()
+            decided[asked] = events.truth[asked]
+        answers = np.where(decided >= 0, decided, probabilities.argmax(axis=1))
+        records, true = (set(zip(one, events.locations, strict=True)) for one in (answers, events.truth))
+        wrong.append((len(records ^ true), float((answers != events.truth).sum())))
+    return wrong
 
 
 def saved(base: Floats, other: Floats, decisions: Floats) -> str:
@@ -340,11 +392,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arm", action="append", choices=ARMS, help="Only this arm. Repeatable.")
     parser.add_argument("--plan", default="60,40,40,40,40,40,40,40,40", help="Decisions, round by round.")
+    parser.add_argument("--species-table", action="store_true", help="The table of species instead.")
     parser.add_argument("--jobs", type=int, default=2, help="Processes.")
     parser.add_argument("--folds", default="0,1,2,3,4", help="Those that are judged.")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     events = events_of(options.source, options.output / "cache")
+    if options.species_table:
+        species_table(events, options.seeds)
+        return
     plan = [int(decisions) for decisions in options.plan.split(",")]
     folds = [int(fold) for fold in options.folds.split(",")]
     wanted = [

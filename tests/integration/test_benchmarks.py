@@ -200,7 +200,10 @@ def smallest_review_audit_photos(bench: Bench) -> str:
 
 def smallest_review_curve(bench: Bench) -> str:
     few = ["--seeds", 1, "--folds", 0, "--jobs", 1, "--plan", "20,10"]
-    return bench.run("review_curve.py", bench.caltech_night(), "-o", "out", *few)
+    source = bench.caltech_night()
+    printed = bench.run("review_curve.py", source, "-o", "out", "--seeds", 1, "--species-table")
+    assert "| table |" in printed
+    return bench.run("review_curve.py", source, "-o", "out", *few)
 
 
 def smallest_review_keys(bench: Bench) -> str:
