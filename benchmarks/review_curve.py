@@ -7,10 +7,10 @@ its temperature by folds within the decisions. All arms are fitted alike; only w
 are means over folds and seeds (each deals other folds), and how many decisions less than `random` an arm
 needs to come to the log loss that `random` ends with.
 
-With --species-table, what a table holds that is wrong while events are decided: the answers are of heads that
-never saw the location, and are replaced by decisions as they are made.
+A second table is of what a table of species holds that is wrong while events are decided: its answers are of
+heads that never saw the location, and are replaced by decisions as they are made.
 
-usage: python benchmarks/review_curve.py DATA -o FOLDER [--seeds N] [--arm NAME …] [--species-table]
+usage: python benchmarks/review_curve.py DATA -o FOLDER [--seeds N] [--arm NAME …]
 
 DATA is caltech-night, trailcam-bursts or jura. Curves that are already in FOLDER are not computed again.
 """
@@ -296,11 +296,11 @@ def species_table(events: Events, seeds: int) -> None:
     """Print records of a label at a location that are missing or too many, and events counted wrongly."""
     folds = folds_by(events.kept, FOLDS, seed=0)
     probabilities = np.empty((len(folds), len(events.labels)))
-    for fold in range(FOLDS):
+    for fold in np.unique(folds):
         taught = teach(events, np.flatnonzero(folds != fold))
         probabilities[folds == fold] = taught.probabilities(events, np.flatnonzero(folds == fold))
     steps = (0, 50, 100, 150, 200)
-    print(f"| arm | {' | '.join(f'after {step}' for step in steps)} |\n{'| --- ' * (len(steps) + 1)}|")
+    print(f"\n| arm | {' | '.join(f'after {step}' for step in steps)} |\n{'| --- ' * (len(steps) + 1)}|")
     for arm in TABLE_ARMS:
         wrong = np.mean([wrong_in_table(events, probabilities, arm, steps, seed) for seed in range(seeds)], 0)
         cells = [f"{records:.0f} records, {counts:.0f} events" for records, counts in wrong]
@@ -392,15 +392,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--arm", action="append", choices=ARMS, help="Only this arm. Repeatable.")
     parser.add_argument("--plan", default="60,40,40,40,40,40,40,40,40", help="Decisions, round by round.")
-    parser.add_argument("--species-table", action="store_true", help="The table of species instead.")
     parser.add_argument("--jobs", type=int, default=2, help="Processes.")
     parser.add_argument("--folds", default="0,1,2,3,4", help="Those that are judged.")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     events = events_of(options.source, options.output / "cache")
-    if options.species_table:
-        species_table(events, options.seeds)
-        return
     plan = [int(decisions) for decisions in options.plan.split(",")]
     folds = [int(fold) for fold in options.folds.split(",")]
     wanted = [
@@ -416,6 +412,7 @@ def main() -> None:
         ):
             path_of(options.output, options.source.name, *job).write_text(json.dumps(rounds))
     table(options.output, options.source.name, plan, folds, options.seeds)
+    species_table(events, options.seeds)
 
 
 if __name__ == "__main__":
