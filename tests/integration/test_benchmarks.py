@@ -297,7 +297,6 @@ FIELD = {
     "review_keys.py": (smallest_review_keys, "| 1.000 |\n| sorting |"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
     "review_audit_photos.py": (smallest_review_audit_photos, "| table accuracy |"),
-    "review_curve.py": (smallest_review_curve, "| start, learn |"),
     "review_curve.py": (smallest_review_curve, "| table |"),
     "taxonomy.py": (smallest_taxonomy, ""),
     "trailcam-bursts/submit.sh": (smallest_bursts_submission, "seq_id,black_bear"),
