@@ -25,7 +25,7 @@ _BLOCK = 8192
 def compact(embeddings: Singles, dimensions: int = DIMENSIONS, seed: int = 0) -> Singles:
     """Embeddings [E, D] as their principal components [E, ≤ dimensions], of spread 1 along the first.
 
-    The axes are those of a random sample, so that 100,000 events take about a second. Features that never
+    The axes are those of a random sample, so that 100,000 events take a few seconds. Features that never
     change say nothing; all others count alike, as they do for a linear head. Rows of NaN stay so.
     """
     there = np.flatnonzero(np.isfinite(embeddings).all(axis=1))
@@ -67,7 +67,7 @@ def stand_for(
 
     What it brings is counted over a sample of 1,024 of the points, where there are more. As each one that is
     taken only lessens what the others bring, few of them are counted again (Minoux 1978): 100,000 points take
-    a second or two.
+    some seconds.
 
     Args:
         points: float32 [N, D].
