@@ -17,7 +17,14 @@ from trapline.images import ImageError
 from trapline.review.desk import Desk, as_person
 from trapline.review.door import refuse
 from trapline.review.pictures import as_size
-from trapline.review.requests import DecideForm, DecideManyForm, LabelForm, NextForm, TakeBackForm
+from trapline.review.requests import (
+    DecideForm,
+    DecideManyForm,
+    GiveBackForm,
+    LabelForm,
+    NextForm,
+    TakeBackForm,
+)
 from trapline.serving import INVALID, UNREADABLE, RefusedError
 
 STATIC = Path(__file__).with_name("static")
@@ -55,6 +62,12 @@ def _add_asking(app: FastAPI, desk: Desk) -> None:
     def next_(form: NextForm) -> Any:
         """The next events for a person."""
         return {"asks": desk.next(form)}
+
+    @app.post("/api/give_back")
+    def give_back(form: GiveBackForm) -> Any:
+        """Events that are shown to this person no longer."""
+        desk.give_back(form)
+        return {"ok": True}
 
     @app.get("/api/event")
     def event(event: str, person: str | None = None) -> Any:

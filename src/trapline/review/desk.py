@@ -28,7 +28,7 @@ from trapline.review.pictures import Picture, PictureSize, PictureStore
 from trapline.review.project import Project
 from trapline.review.pupil import Pupil
 from trapline.review.queues import Flags, Next, Queues
-from trapline.review.requests import DecideForm, LabelForm, NextForm
+from trapline.review.requests import DecideForm, GiveBackForm, LabelForm, NextForm
 from trapline.review.streams import STREAMS
 from trapline.review.teaching import Teacher
 from trapline.taxonomy import BLANK
@@ -150,6 +150,10 @@ class Desk:
             lent = set(self.log.lend([keys[index] for index, _ in chosen], person))
             asks = [self._asked(index, stream, group) for index, group in chosen if keys[index] in lent]
         return [self.describe(ask, person, with_others=stream == SETTLING) for ask in asks]
+
+    def give_back(self, form: GiveBackForm) -> None:
+        """What a person is shown no longer is lent no longer: others may be asked for it at once."""
+        self.log.give_back(form.events, as_person(form.person))
 
     def _check(self, stream: str) -> None:
         if stream != SETTLING and stream not in STREAMS:

@@ -28,6 +28,13 @@ class NextForm(Form):
     holding: Annotated[list[Key], Field(max_length=2000)] = []
 
 
+class GiveBackForm(Form):
+    """`POST /api/give_back`: events that a person will not decide now; others may be asked for them."""
+
+    person: Text
+    events: Annotated[list[Key], Field(max_length=2000)]
+
+
 class SightingForm(Form):
     """A label, and of how many individuals."""
 

@@ -279,6 +279,27 @@ def test_two_people_at_once_get_different_events(reviewer: Callable[..., Reviewe
     assert len(events) == len(set(events)) == 6
 
 
+def test_who_leaves_keeps_no_event_from_others(reviewer: Callable[..., Reviewer]) -> None:
+    leaving, staying = reviewer(), reviewer()
+    event = leaving.seen()
+
+    def free() -> set[str]:
+        answer = staying.context.request.post(
+            f"{staying.page.url}api/next",
+            data={"person": staying.person, "count": 200},
+            headers={"Origin": staying.page.url.rstrip("/"), "X-Trapline-Review": "1"},
+        )
+        return {one["event"] for one in answer.json()["asks"]}
+
+    assert event not in free()
+    leaving.page.goto("about:blank")
+    for _ in range(50):
+        if event in free():
+            return
+        staying.page.wait_for_timeout(100)
+    pytest.fail(f"{event} is still lent")
+
+
 def test_where_people_differ_is_shown_and_settled(reviewer: Callable[..., Reviewer]) -> None:
     ann = reviewer()
     ann.press("Space")

@@ -180,6 +180,16 @@ def test_two_people_are_not_asked_the_same(client: Client) -> None:
     assert len(ada) + len(bea) == 5
 
 
+def test_what_is_given_back_is_free_for_others_but_nobody_gives_back_for_another(client: Client) -> None:
+    held = [one["event"] for one in client.post("/api/next", {"person": "Ada", "count": 9})["asks"]]
+    client.post("/api/give_back", {"person": "Grace", "events": held})
+    assert client.post("/api/next", {"person": "Grace", "count": 9})["asks"] == []
+    client.post("/api/give_back", {"person": "Ada", "events": [*held[:1], "no event"]})
+    assert [
+        one["event"] for one in client.post("/api/next", {"person": "Grace", "count": 9})["asks"]
+    ] == held[:1]
+
+
 def test_what_is_filled_in_is_pooled_over_the_event_and_stands_in_the_decision(
     photos: Catalog, tmp_path: Path
 ) -> None:

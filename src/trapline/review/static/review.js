@@ -443,6 +443,7 @@ function askPerson() {
 async function begin(person) {
   localStorage.setItem(PERSON, person);
   if (grid.open) closeGrid();
+  session?.leave();
   session = new Session(outbox, person);
   await poll();
   followStream();
@@ -501,6 +502,8 @@ function listen() {
     else if (!session) askPerson();
   });
   addEventListener("beforeunload", press => { if (outbox.size) press.preventDefault(); });
+  addEventListener("pagehide", () => session?.leave());
+  addEventListener("pageshow", press => { if (press.persisted) location.reload(); });  // what it shows was given back
   setInterval(() => { if (document.visibilityState === "visible") poll(); }, POLL);
 }
 

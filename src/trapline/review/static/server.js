@@ -21,8 +21,10 @@ async function ask(path, options) {
 
 export const get = path => ask(path);
 
-export const post = (path, body) => ask(path, {
+/** With `leaving` it is sent although the page is closed meanwhile. */
+export const post = (path, body, { leaving = false } = {}) => ask(path, {
   method: "POST",
+  keepalive: leaving,
   headers: { "Content-Type": "application/json", "X-Trapline-Review": "1" },
   body: JSON.stringify(body),
 });

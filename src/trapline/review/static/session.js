@@ -9,29 +9,50 @@ const MOST = 500;  // decisions that the server tells at once
 
 export class Session {
   constructor(outbox, person) {
-    Object.assign(this, { outbox, person, stream: null, queue: [], current: null, gridded: [], later: [], actions: [], undone: [], filling: null, exhausted: false });
+    Object.assign(this, { outbox, person, stream: null, queue: [], current: null, gridded: [], later: [], actions: [], undone: [], filling: null, exhausted: false, dropped: [] });
   }
 
   /** The events that this page has, so that they are not asked for again. */
-  holding() {
-    const unsent = this.outbox.items.flatMap(item => item.body.decisions ?? [item.body]).map(one => one.event).filter(Boolean);
+  holding() { return [...new Set([...this.waiting(), ...this.unsent()])]; }
+
+  /** Those that nobody decided yet. */
+  waiting() {
     const shown = this.current ? [this.current] : [];
-    return [...new Set([...[...this.queue, ...shown, ...this.gridded, ...this.later].map(ask => ask.event), ...unsent])];
+    return [...this.queue, ...shown, ...this.gridded, ...this.later].map(ask => ask.event);
   }
+
+  unsent() { return this.outbox.items.flatMap(item => item.body.decisions ?? [item.body]).map(one => one.event).filter(Boolean); }
+
+  /** What this page shows no longer is lent no longer; with `leaving` the page is being closed. */
+  async giveBack(events, leaving = false) {
+    const kept = new Set(this.unsent());
+    const free = events.filter(event => !kept.has(event));
+    if (free.length) await post("/api/give_back", { person: this.person, events: free }, { leaving });
+  }
+
+  /** The page is closed, or somebody else decides: others may be asked for what waits here. */
+  leave() { this.giveBack([...this.waiting(), ...this.dropped], true).catch(() => null); }  // else they are lent for ten minutes
 
   /** Asks for events until `count` wait; one request at a time. */
   async fill(count = AHEAD) {
     if (this.filling) await this.filling.catch(() => null);
     if (this.filling || this.queue.length >= count) return;
     const stream = this.stream;
-    this.filling = post("/api/next", { person: this.person, stream, count: count - this.queue.length, holding: this.holding() });
+    this.filling = this.request(stream, count - this.queue.length);
     try {
       const { asks } = await this.filling;
       if (stream === this.stream) this.take(asks);
+      else this.dropped.push(...asks.map(ask => ask.event));
     } finally {
       this.filling = null;
     }
     if (stream !== this.stream) await this.fill(count);
+  }
+
+  /** What was let go is given back first, so that what is lent anew stays lent. */
+  async request(stream, count) {
+    await this.giveBack(this.dropped.splice(0));
+    return post("/api/next", { person: this.person, stream, count, holding: this.holding() });
   }
 
   /** Events that came; what the page has already is not shown twice. */
@@ -44,7 +65,7 @@ export class Session {
 
   /** Other events are asked for, or the same with new suggestions: what waits unseen is let go, but for the next `keep`. */
   forget(keep = 0) {
-    this.queue = this.queue.slice(0, keep);
+    this.dropped.push(...this.queue.splice(keep).map(ask => ask.event));
     this.exhausted = false;
   }
 
