@@ -2123,7 +2123,7 @@ def review(
             nothing is where `only` names events, or nothing is suggested.
         blur_people: show what is in boxes of people unrecognisable.
         host: the address to listen on.
-        port: 0 for any free one.
+        port: 0 for that where this review was served before, else any free one.
         token: what the link ends with; None for a new one.
         say: told what a person should know.
         started: told the link, once the page can be opened.

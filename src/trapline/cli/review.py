@@ -59,7 +59,9 @@ def run(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for every machine that can reach this one.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 for that of before, if it is free, else any.")
+    ] = 0,
     token: Annotated[
         str | None,
         typer.Option(envvar="TRAPLINE_REVIEW_TOKEN", help="What the link ends with; a new one each time."),

@@ -39,6 +39,9 @@ _MOST_ASKS = 20_000
 _LABELS = "labels"
 """The fact of the log that holds labels which people added."""
 
+_REVIEW = "review"
+"""The fact that tells this review from others, for browsers that keep what is not yet sent."""
+
 _LOOKED_UP = "looked up"
 """The stream of events that somebody names."""
 
@@ -94,6 +97,7 @@ class Desk:
         options: how it is gone about.
         teacher: learns from what is decided; None where nothing does.
         served: told the link, once there is one.
+        port_before: where this review was served before; 0 for nowhere.
     """
 
     def __init__(
@@ -104,10 +108,15 @@ class Desk:
         options: DeskOptions | None = None,
         teacher: Teacher | None = None,
         served: Callable[[str], object] = lambda link: None,
+        port_before: int = 0,
     ) -> None:
         self.project, self.log, self.pictures, self.served = project, log, pictures, served
-        self.options, self.teacher = options or DeskOptions(), teacher
-        for label in log.facts().get(_LABELS, ()):
+        self.options, self.teacher, self.port_before = options or DeskOptions(), teacher, port_before
+        facts = log.facts()
+        self._review = facts.get(_REVIEW) or uuid.uuid4().hex
+        if _REVIEW not in facts:
+            log.keep_fact(_REVIEW, self._review)
+        for label in facts.get(_LABELS, ()):
             project.names.add(**label)
         self._ledger = Ledger(project.catalog, project.events, log)
         for label in list(self._ledger.counts):
@@ -449,6 +458,7 @@ class Desk:
         rate = None if person is None else self._rate(person)
         return {
             "name": self.project.name,
+            "review": self._review,
             "person": person,
             "version": __version__,
             "streams": streams,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,12 @@ from trapline.review.teaching import Teacher
 from trapline.storage import lock
 
 _RUNNING = "running"
-"""Beside what can be made again: where the server of the file is, locked as long as it runs."""
+"""Beside what can be made again: where the server of the file is, or was; locked as long as it runs."""
+
+_LONGEST_LINK = 500
+"""Bytes that are read of it."""
+
+_PORT = re.compile(rb"http://\S*:(\d{1,5})/")
 
 
 def folder_of(path: Path) -> Path:
@@ -55,7 +61,7 @@ def open_review(
         pictures = PictureStore(folder / "pictures")
         teacher = Teacher(folder, project.catalog, log) if train else None
         try:
-            desk = Desk(project, log, pictures, options, teacher, running.at)
+            desk = Desk(project, log, pictures, options, teacher, running.at, running.port_before)
             if teacher is not None:
                 teacher.start()
             yield desk
@@ -66,14 +72,21 @@ def open_review(
 
 
 class Running:
-    """Says to others where the server of a file of decisions is.
+    """Says to others where the server of a file of decisions is, and to the next one where it was.
 
     Args:
-        path: of the file.
+        file: beside that of the decisions; what it says is of the server before.
+
+    Attributes:
+        port_before: of that server; 0 where there was none.
     """
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path, self._file = path, file
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        file.seek(0)
+        there = _PORT.match(file.read(_LONGEST_LINK))
+        self.port_before = int(there[1]) if there and 0 < int(there[1]) < 2**16 else 0
+        file.truncate(0)  # until it is known where this one is
 
     def at(self, link: str) -> None:
         """Note the link, without its token."""
@@ -107,13 +120,9 @@ def only_one(path: Path) -> Iterator[Running]:
             lock(file, path)
         except UsageError:
             file.seek(0)
-            there = file.read(500).decode("utf-8", "replace").strip() or "another process"
+            there = file.read(_LONGEST_LINK).decode("utf-8", "replace").strip() or "another process"
             raise UsageError(
                 f"{path} is being reviewed already, at {there}. Open the link that was printed there, end "
                 "that server, or name another file with -o."
             ) from None
-        try:
-            yield Running(where, file)
-        finally:
-            with suppress(OSError):
-                file.truncate(0)
+        yield Running(file)

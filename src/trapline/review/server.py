@@ -29,7 +29,7 @@ def serve_review(desk: Desk, host: str, port: int, token: str, started: Callable
     Args:
         desk: the review.
         host: the address to listen on.
-        port: 0 for any free one.
+        port: 0 for that of before, where pages that are still open look for it, else any free one.
         token: that the link ends with.
         started: told the link once requests are answered.
 
@@ -37,13 +37,21 @@ def serve_review(desk: Desk, host: str, port: int, token: str, started: Callable
         TraplineError: the address cannot be had.
     """
     try:
-        listening = bind(host, port)
+        listening = bind(host, port) if port else bind_again(host, desk.port_before)
     except OSError as error:
         raise TraplineError(
             f"Port {port} on {host} cannot be had: {error.strerror or error}. Choose another with --port."
         ) from None
     with listening:
         asyncio.run(_serve(desk, host, listening, token, started))
+
+
+def bind_again(host: str, port_before: int) -> socket.socket:
+    """A listening socket, at the port of before if that is free."""
+    try:
+        return bind(host, port_before)
+    except OSError:  # somebody else has it now
+        return bind(host, 0)
 
 
 async def _serve(

@@ -103,6 +103,7 @@ def test_what_is_decided_outlives_the_server_and_one_serves_at_a_time(
     _, link = start()
     progress = ask(link, "/api/state?person=Ada")["progress"]
     assert (progress["decided"], progress["mine"]) == (1, 1)
+    assert link.startswith(f"{home}/?")  # where pages that are still open look for it
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from trapline.review.door import MOST_BODY, Door
 from trapline.review.names import LabelNames, as_label
 from trapline.review.pictures import PictureStore, encode
 from trapline.review.requests import DecideForm, NextForm
+from trapline.review.server import bind_again
 from trapline.serving import HttpServer, bind
 
 TOKEN = "a-token-of-the-tests"
@@ -591,6 +592,24 @@ def test_a_second_server_of_the_same_decisions_is_refused_and_says_where_the_fir
         assert "secret" not in str(refused.value)
     with open_review(open_project(photos), tmp_path / "d.db"):
         pass
+
+
+@pytest.mark.parametrize("there", [b"", b"torn", b"http://127.0.0.1:99999/ (process 1)", b"\xff" * 900])
+def test_a_server_takes_the_port_of_before_if_that_is_free(
+    photos: Catalog, tmp_path: Path, there: bytes
+) -> None:
+    (tmp_path / "d.review").mkdir()
+    (tmp_path / "d.review" / "running").write_bytes(there)  # of a server that was killed
+    with open_review(open_project(photos), tmp_path / "d.db") as desk:
+        assert desk.port_before == 0
+        desk.served("http://[::1]:4711/?token=secret")
+        review = desk.state("Ada")["review"]
+    with open_review(open_project(photos), tmp_path / "d.db") as desk, bind("127.0.0.1", 0) as taken:
+        assert desk.port_before == 4711
+        assert desk.state("Ada")["review"] == review
+        port = taken.getsockname()[1]
+        with bind_again("127.0.0.1", port) as another:
+            assert another.getsockname()[1] not in (0, port)
 
 
 def _decide_all(catalog: Catalog, path: Path) -> None:

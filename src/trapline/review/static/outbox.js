@@ -1,5 +1,5 @@
 // Decisions on their way to the server: kept in the browser until they are acknowledged, sent in their order.
-// Each has its own key, so that two pages of one browser do not write over each other; sending one twice
+// They are those of one review: another may be served at the same address later. Each has its own key, so that two pages of one browser do not write over each other; sending one twice
 // doubles nothing, because the page, not the server, makes the id of a decision.
 
 import { Away, post } from "./server.js";
@@ -8,12 +8,13 @@ const PREFIX = "trapline-review-unsent:";
 const LONGEST_WAIT = 15_000;
 
 export class Outbox {
-  /** `onChange(unsent, why)` is told how many are unsent, and why where it is known, null when one came through;
+  /** Of the review that is so called; `onChange(unsent, why)` is told how many are unsent, and why where it is known, null when one came through;
    * `onRefused(item, why)` what the server will not take. */
-  constructor(onChange, onRefused) {
+  constructor(review, onChange, onRefused) {
+    this.prefix = `${PREFIX}${review}:`;
     this.onChange = onChange;
     this.onRefused = onRefused;
-    this.items = Object.keys(localStorage).filter(key => key.startsWith(PREFIX)).sort()
+    this.items = Object.keys(localStorage).filter(key => key.startsWith(this.prefix)).sort()
       .map(key => ({ key, ...JSON.parse(localStorage.getItem(key)) }));
     this.number = 0;
     this.sending = false;
@@ -25,7 +26,7 @@ export class Outbox {
   get size() { return this.items.length; }
 
   add(path, body) {
-    const key = `${PREFIX}${String(Date.now()).padStart(15, "0")}-${String(this.number++).padStart(6, "0")}-${crypto.randomUUID()}`;
+    const key = `${this.prefix}${String(Date.now()).padStart(15, "0")}-${String(this.number++).padStart(6, "0")}-${crypto.randomUUID()}`;
     localStorage.setItem(key, JSON.stringify({ path, body }));
     this.items.push({ key, path, body });
     this.onChange(this.size);

@@ -501,7 +501,7 @@ function listen() {
     if (name && name !== session?.person) begin(name).catch(explain);
     else if (!session) askPerson();
   });
-  addEventListener("beforeunload", press => { if (outbox.size) press.preventDefault(); });
+  addEventListener("beforeunload", press => { if (outbox?.size) press.preventDefault(); });
   addEventListener("pagehide", () => session?.leave());
   addEventListener("pageshow", press => { if (press.persisted) location.reload(); });  // what it shows was given back
   setInterval(() => { if (document.visibilityState === "visible") poll(); }, POLL);
@@ -509,17 +509,17 @@ function listen() {
 
 async function start() {
   makeButtons();
-  outbox = new Outbox((unsent, why) => {
-    document.body.dataset.unsent = unsent;
-    if (why) explain(new Away(why));
-    else if (why === null) warn("away", null);
-  }, (item, why) => { warn("refusal", `Not kept: ${why}`); session?.refused(item); });
   listen();
   for (;;) {
     await poll();
     if (state) break;
     await new Promise(resolve => setTimeout(resolve, 2000));
   }
+  outbox = new Outbox(state.review, (unsent, why) => {
+    document.body.dataset.unsent = unsent;
+    if (why) explain(new Away(why));
+    else if (why === null) warn("away", null);
+  }, (item, why) => { warn("refusal", `Not kept: ${why}`); session?.refused(item); });
   const person = state?.person ?? localStorage.getItem(PERSON);
   if (person) await begin(person);
   else askPerson();
