@@ -26,7 +26,7 @@ from trapline.catalog import (
 )
 from trapline.errors import TraplineWarning
 from trapline.recipes import HeadRecipe
-from trapline.training import teachable
+from trapline.training import UNNAMED, teachable, unnamed
 
 FIRST = 20
 """Events that are decided before the first lesson."""
@@ -100,8 +100,10 @@ def deal(decided: Catalog, drawn: pl.DataFrame, seed: int = 0) -> Lesson:
         drawn: what was drawn by chance (`DecisionLog.drawn`).
         seed: of what is kept from training where nothing was drawn.
     """
-    whole = known_labels(decided.table).alias("known")
-    decided = _label_media(decided.with_table(decided.table.with_columns(whole)))
+    known = known_labels(decided.table).alias("known")
+    decided = _label_media(
+        decided.with_table(decided.table.with_columns(known, unnamed(decided).alias("coarse")))
+    )
     events = _events(decided, drawn)
     there_is_some = events.filter(pl.col("role") == JUDGE).height > 0
     if not there_is_some:
@@ -118,13 +120,14 @@ def deal(decided: Catalog, drawn: pl.DataFrame, seed: int = 0) -> Lesson:
 def _events(decided: Catalog, drawn: pl.DataFrame) -> pl.DataFrame:
     """event, labels, streams, role: a part, or why it teaches nothing; one row a decided event."""
     entered = decided.table.select(
-        event_key().alias("event"), "labels", "known", pl.col(DECISIONS).alias("entered")
+        event_key().alias("event"), "labels", "known", "coarse", pl.col(DECISIONS).alias("entered")
     )
     entered = entered.filter(pl.col("entered").is_not_null())
     entries = pl.col("entered").list.explode(keep_nulls=False, empty_as_null=False).struct
     events = entered.group_by("event", maintain_order=True).agg(
         pl.col("labels").list.explode(keep_nulls=False, empty_as_null=False).unique().sort(),
         pl.col("known").list.len().max().fill_null(0).alias("most"),
+        pl.col("coarse").any(),
         entries.field("stream").drop_nulls().unique().sort().alias("streams"),
         entries.field("asked").drop_nulls().unique().alias("asked"),
     )
@@ -143,6 +146,8 @@ def _events(decided: Catalog, drawn: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit(NO_LABEL))
         .when(pl.col("most") > 1)
         .then(pl.lit(SEVERAL))
+        .when("coarse")
+        .then(pl.lit(UNNAMED))
         .when(pl.col("labels").list.len() == 0)
         .then(pl.lit(UNSHOWN))
         .when(by_chance)
@@ -209,7 +214,7 @@ def _split(
         },
         left_out=dict(left_out),
     )
-    catalog = decided.with_table(table.drop(DECISIONS, "known", EVENT_LABELS, strict=False))
+    catalog = decided.with_table(table.drop(DECISIONS, "known", "coarse", EVENT_LABELS, strict=False))
     return with_record(catalog, parts.filter(placed).to_list(), how, check_files=True)
 
 

@@ -1,5 +1,7 @@
 from .contract import StepReport as StepReport
+from .decided import UNNAMED as UNNAMED
 from .decided import teachable as teachable
+from .decided import unnamed as unnamed
 from .features import FeatureView as FeatureView
 from .features import embed as embed
 from .features import embed_views as embed_views

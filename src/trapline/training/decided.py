@@ -6,10 +6,24 @@ import warnings
 
 import polars as pl
 
-from trapline.catalog import EVENT_LABELS, Catalog, any_decision, has_decisions, without_held
+from trapline.catalog import EVENT_LABELS, Catalog, any_decision, has_decisions, known_labels, without_held
 from trapline.errors import TraplineWarning
 from trapline.observations import is_sure, kind_of
-from trapline.taxonomy import default_kind
+from trapline.taxonomy import default_kind, plain
+
+UNNAMED = "of an animal that is not named"
+"""Why a decision teaches nothing where others name their animals: a class beside its own members."""
+
+
+def unnamed(catalog: Catalog) -> pl.Expr:
+    """Of each media, whether all that is known is that it shows an animal, where others of them are named."""
+    known = catalog.table.select(known_labels(catalog.table).list.explode(keep_nulls=False)).to_series()
+    animals = [name for name in known.drop_nulls().unique() if default_kind(name) in (None, "animal")]
+    coarse = [name for name in animals if plain(name) == "animal"]
+    if len(coarse) == len(animals):
+        return pl.lit(value=False)
+    labels = known_labels(catalog.table)
+    return ((labels.list.len() == 1) & labels.list.first().is_in(coarse)).fill_null(value=False)
 
 
 def teachable(catalog: Catalog, *, frames: bool) -> tuple[Catalog, dict[str, int]]:
@@ -30,6 +44,10 @@ def teachable(catalog: Catalog, *, frames: bool) -> tuple[Catalog, dict[str, int
 def _teachable(catalog: Catalog, frames: bool) -> tuple[Catalog, dict[str, int]]:
     catalog, held = without_held(catalog)
     left_out = {"held for an audit": held} if held else {}
+    if has_decisions(catalog):
+        coarse = catalog.table.select(unnamed(catalog) & any_decision("stands")).to_series()
+        left_out |= {UNNAMED: int(coarse.sum())} if coarse.any() else {}
+        catalog = catalog.with_table(catalog.table.filter(~coarse))
     if not frames or not has_decisions(catalog) or EVENT_LABELS not in catalog.table.columns:
         return catalog, left_out
     whole = (

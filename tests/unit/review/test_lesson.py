@@ -16,6 +16,7 @@ from trapline.review.decision import Asked
 from trapline.review.lesson import COPIES, NO_LABEL, SEVERAL, UNSHOWN, UNTAUGHT, Lesson
 from trapline.review.log import Draw
 from trapline.review.rounds import as_teachable, prepare_lesson
+from trapline.training import UNNAMED
 
 BOX = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.1, "width": 0.2, "height": 0.2}
 
@@ -34,8 +35,16 @@ class Course(Review):
         self.log.draw([Draw(self.audit, event, asked, "all", number, 0.1, datetime.now(UTC))])
 
     def decide_many(self, labels: str, asked: Asked = "chosen", start: int = 0) -> None:
-        """A letter a photo: fox, hare, blank, unicorn, two, ? for what cannot be told."""
-        names = {"f": "fox", "h": "hare", "b": "blank", "u": "unicorn", "2": ["fox", "hare"], "?": None}
+        """A letter a photo: fox, hare, blank, unicorn, two, ? for what cannot be told, an animal."""
+        names = {
+            "f": "fox",
+            "h": "hare",
+            "b": "blank",
+            "u": "unicorn",
+            "2": ["fox", "hare"],
+            "?": None,
+            "a": "animal",
+        }
         for number, letter in enumerate(labels, start):
             if asked != "chosen":
                 self.draw(number, asked)
@@ -94,6 +103,17 @@ def test_what_teaches_nothing_is_counted(tmp_path: Path) -> None:
     assert lesson.catalog.facts.split is not None
     assert lesson.catalog.facts.split.left_out == lesson.left_out
     assert lesson.labels == {"fox": 1, "hare": 1}
+
+
+def test_an_animal_is_a_class_only_where_none_is_named(tmp_path: Path) -> None:
+    course = Course(tmp_path, 6)
+    course.decide_many("aaba")
+    assert course.lesson().labels == {"animal": 3, "blank": 1}  # animals or none
+    course.decide_many("h", start=4)
+    lesson = course.lesson()
+    assert lesson.labels == {"blank": 1, "hare": 1}
+    assert lesson.left_out == {UNNAMED: 3}
+    assert lesson.catalog.labels == ["blank", "hare"]
 
 
 def test_events_stay_whole_and_their_label_is_taught_where_a_box_is_sure(tmp_path: Path) -> None:

@@ -96,3 +96,14 @@ def test_a_catalog_without_decisions_is_as_it_was():
     plain = decided()
     plain = plain.with_table(plain.table.drop(DECISIONS))
     assert teachable(plain, frames=True) == (plain, {})
+
+
+def test_an_animal_that_a_person_did_not_name_is_no_class_beside_those_that_are_named():
+    unnamed = pl.when(pl.col("media_id") == "m8").then(pl.lit(["animal"])).otherwise("labels")
+    table = decided().table.with_columns(labels=unnamed)
+    with pytest.warns(TraplineWarning):
+        taught, left_out = teachable(decided().with_table(table), frames=False)
+    assert left_out == {"held for an audit": 2, "of an animal that is not named": 1}
+    assert "m8" not in taught.table["media_id"]
+    alone = decided().with_table(table.filter(pl.col("media_id") == "m8"))
+    assert teachable(alone, frames=False)[0].table["media_id"].to_list() == ["m8"]

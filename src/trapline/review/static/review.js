@@ -112,7 +112,9 @@ function showFilled() {
   const chips = answer.verdict === "seen" ? answer.labels.map(chip) : [make("b", {}, answer.verdict ?? "nothing filled in")];
   const marks = [answer.sure ? null : "not sure", answer.flagged ? "flagged" : null, answer.remark ? `“${answer.remark}”` : null,
     answer.frames ? `frame${answer.frames.length > 1 ? "s" : ""} ${answer.frames.map(index => index + 1).join(", ")} alone` : null];
+  const unnamed = answer.labels.length === 1 && answer.labels[0].label.toLowerCase() === "animal" && ask.suggestion?.observer.startsWith("detector");
   filled.replaceChildren(...chips, share ? make("span", { class: "share" }, percent(share)) : "",
+    unnamed ? make("small", {}, "seen by the detector, which knows no species: letters name it") : "",
     ...marks.filter(Boolean).map(words => make("span", { class: "mark" }, words)));
 }
 
