@@ -153,6 +153,7 @@ class Database:
         self._mode = "ro" if read_only else "rw"
         self._writer: sqlite3.Connection | None = None
         self._closed = False
+        self._file: tuple[int, int] | None = None
         with self._guarded():
             there = self._refuse_foreign(create)
         if there:
@@ -161,6 +162,7 @@ class Database:
             with self._guarded():
                 self._writer = self._connect("rwc")
                 self._prepare(self._writer)
+                self._file = self._which()
 
     def close(self) -> None:
         """Close the file; to read or write it afterwards is an error."""
@@ -177,6 +179,7 @@ class Database:
             self._refuse_closed()
             if self._writer is None:
                 raise UsageError(f"{self.path} is opened to be read only; nothing can be written to it.")
+            self._refuse_replaced()
             with _transaction(self._writer):
                 yield self._writer
 
@@ -185,6 +188,7 @@ class Database:
         """The file as it is at one moment, whoever writes meanwhile."""
         with self._guarded():
             self._refuse_closed()
+            self._refuse_replaced()
             connection = self._connect(self._mode)
             try:
                 connection.execute("BEGIN")
@@ -266,6 +270,22 @@ class Database:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise UsageError(f"{self.path} has been closed.")
+
+    def _which(self) -> tuple[int, int] | None:
+        """The file that the path leads to now; None where there is none."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _refuse_replaced(self) -> None:
+        """What is written would go to a file that nobody finds any more, and what is read come from another."""
+        if self._file is not None and self._which() != self._file:
+            raise DataError(
+                f"{self.path} was removed, or replaced by another file, while it was open. Nothing of this was "
+                "kept. Put back the file that was there, or end what has it open and begin again."
+            ) from FileNotFoundError(str(self.path))
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -427,6 +427,23 @@ def test_a_full_disk_keeps_all_or_nothing_and_says_so(log: DecisionLog) -> None:
     assert log.add_all([decision(number) for number in range(2, 400)]) == 398
 
 
+def test_a_file_that_was_replaced_meanwhile_takes_nothing_and_loses_nothing(log: DecisionLog) -> None:
+    log.add(decision(1))
+    path, aside = log.path, log.path.with_name("aside.db")
+    path.rename(aside)
+    for other in (b"", aside.read_bytes()):  # gone, and a copy in its place
+        if other:
+            path.write_bytes(other)
+        with pytest.raises(DataError, match="removed, or replaced") as refused:
+            log.add(decision(2))
+        assert isinstance(refused.value.__cause__, OSError)  # to be tried again: the page keeps what it sends
+        with pytest.raises(DataError, match="removed, or replaced"):
+            log.current()
+    aside.replace(path)
+    assert log.add(decision(2))
+    assert len(log) == 2
+
+
 READER = (
     "import sys; from trapline.review import DecisionLog; from trapline.errors import DataError\n"
     "try: print(len(DecisionLog.open(sys.argv[1], read_only=len(sys.argv) > 2).table()))\n"
