@@ -155,6 +155,11 @@ class Audit:
         roles = {self._index[event]: role for event, role in drawn.items()}
         self.drawing = Drawing(np.concatenate(codes), np.concatenate(ranks), roles)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has closed it meanwhile."""
+        return _open_number(self.log) == self.number
+
     def close(self) -> None:
         """End the audit: what was decided for it may be learnt of from now on, and estimates no more.
 

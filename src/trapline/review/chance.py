@@ -24,6 +24,11 @@ from trapline.review.streams import Chosen, Stream
 _AGAIN = 5
 """Decisions after which the estimate is made anew."""
 
+CLOSED = (
+    "The audit was closed: nothing more is drawn by chance. `trapline decisions show` has its last estimate; the "
+    "next audit begins when the review is started anew."
+)
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -75,6 +80,12 @@ class ByChance:
         """Whether an audit is open."""
         return self._audit is not None
 
+    def look(self) -> None:
+        """See whether somebody has closed the audit: nothing more is drawn or estimated then."""
+        if self._audit is not None and not self._audit.is_open:
+            self._audit = None
+            self._project.notes.append(CLOSED)
+
     def follow(self) -> None:
         """Let new photos join, and take up new suggestions."""
         if self._audit is not None:
@@ -86,7 +97,8 @@ class ByChance:
 
     def role(self, event: str) -> Asked:
         """Why an event is asked for, which every decision of it says."""
-        return "chosen" if self._audit is None else self._audit.role(event)
+        audit = self._audit  # another thread may find it closed
+        return "chosen" if audit is None else audit.role(event)
 
     def choose(self, stream: Stream, situation: Situation, count: int, random: np.random.Generator) -> Chosen:
         """What a stream chooses, without what was drawn."""

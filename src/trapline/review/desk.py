@@ -151,6 +151,7 @@ class Desk:
             self._pupil.look()
         with self._lock:
             self._ledger.catch_up()
+            self._chance.look()
             shut = np.zeros(len(keys), bool)
             shut[self.project.events.indices([*form.holding, *self.log.lent(to_others_than=person)])] = True
             stream = form.stream or self.stream
@@ -448,6 +449,7 @@ class Desk:
         person = person or self.options.person
         with self._lock:
             self._ledger.catch_up()
+            self._chance.look()
             differing = len(self._disagreements())
             streams = [*self._queues.describe(), _settling(differing)]
         if self._pupil is not None:

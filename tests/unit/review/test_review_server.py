@@ -390,6 +390,24 @@ def test_events_drawn_by_chance_are_mixed_in_unseen_and_estimate_the_table(tmp_p
     assert set(estimate["labels"]) == {"fox", "roe deer"}
 
 
+def test_an_audit_that_is_closed_meanwhile_ends_what_is_drawn(photos: Catalog, tmp_path: Path) -> None:
+    answers = predicted(photos, [[0.8, 0.1, 0.1]] * len(photos.table))
+    options = DeskOptions(shares=Shares(audit=0.9))
+    with serving(photos, tmp_path / "d.db", answers, options) as client:
+        (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+        with DecisionLog.open(tmp_path / "d.db") as other:
+            assert other.close_audit(int(other.audits()["audit"][0]))
+        client.post("/api/decide", answer(ask, "decision-1"))
+        for number in (2, 3, 4):
+            (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
+            client.post("/api/decide", answer(ask, f"decision-{number}"))
+        state = client.get("/api/state")
+        assert state["estimate"] is None
+        assert sum("closed" in note for note in state["notes"]) == 1
+    with DecisionLog.open(tmp_path / "d.db") as log:
+        assert [one.asked for one in log.decisions()][1:] == ["chosen"] * 3
+
+
 def test_what_was_drawn_and_not_answered_is_asked_when_nothing_else_is_left(tmp_path: Path) -> None:
     rows = pl.DataFrame({"media_id": [f"m{number}" for number in range(12)]})
     catalog = Catalog.from_rows(rows.with_columns(file_path=pl.col("media_id") + ".jpg"), tmp_path, "twelve")
