@@ -25,8 +25,8 @@ _AGAIN = 5
 """Decisions after which the estimate is made anew."""
 
 CLOSED = (
-    "The audit was closed: nothing more is drawn by chance. `trapline decisions show` has its last estimate; the "
-    "next audit begins when the review is started anew."
+    "The audit was closed: nothing more is drawn by chance. `trapline decisions show` has its last estimate; "
+    "the next audit begins when the review is started anew."
 )
 
 
