@@ -74,11 +74,6 @@ def _add_asking(app: FastAPI, desk: Desk) -> None:
         """One event, by its key."""
         return desk.look_up(event, person)
 
-    @app.get("/api/taxa")
-    def taxa(q: Annotated[str, Query(max_length=200)] = "", event: str | None = None) -> Any:
-        """The labels that a few letters may mean."""
-        return {"labels": desk.taxa(q, event)}
-
     @app.get("/api/history")
     def history(
         person: str | None = None, before: str | None = None, count: Annotated[int, Query(ge=1, le=500)] = 50

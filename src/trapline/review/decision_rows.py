@@ -12,9 +12,7 @@ from trapline.catalog import BLANK_WORDS
 from trapline.errors import DataError, UsageError
 from trapline.review.database import microseconds, moment
 from trapline.review.decision import Asked, DecidedMedia, Decision, Sighting, Suggestion, Verdict
-
-LONGEST_NAME = 200
-"""Characters of a person's name."""
+from trapline.review.names import refuse_unseen
 
 MOST = 1_000_000
 """Individuals of a label."""
@@ -54,11 +52,9 @@ def refuse_name(person: str) -> None:
     Raises:
         UsageError: with what one is.
     """
-    if not person or person != person.strip() or not person.isprintable() or len(person) > LONGEST_NAME:
-        raise UsageError(
-            f"{person!r} is no name of a person: give 1 to {LONGEST_NAME} characters in one line, without "
-            "spaces around them."
-        )
+    refuse_unseen(person, "A person's name")
+    if person != person.strip():
+        raise UsageError(f"{person!r} is no name of a person: take away the spaces around it.")
 
 
 def refuse_nonsense(decision: Decision) -> None:

@@ -323,7 +323,7 @@ class Desk:
     # ---- what is decided
 
     def decide(self, forms: Sequence[DecideForm]) -> list[Decision]:
-        """Keep answers, all or none, and the same for the other asks that each names.
+        """Keep answers, all or none.
 
         Returns:
             The decision of each form, as it is kept.
@@ -332,45 +332,30 @@ class Desk:
             UsageError: one is no answer.
             DataError: one is of no event here, or its id belongs to another answer.
         """
-        made = [self._decision(form, form.decision_id, form.event, form.ask) for form in forms]
-        same = [self._same(form, other) for form in forms for other in form.same_for]
+        made = [self._decision(form) for form in forms]
         with self._lock:  # before others see the rows in the log: what they are of is known here alone
             self._ledger.know(
-                pair for decision, rows in (*made, *same) for pair in zip(rows, decision.media, strict=True)
+                pair for decision, rows in made for pair in zip(rows, decision.media, strict=True)
             )
-        self.log.add_all([decision for decision, _ in (*made, *same)])
+        self.log.add_all([decision for decision, _ in made])
         with self._lock:
             self._ledger.catch_up()
         if self.teacher is not None:
             self.teacher.maybe_train()
         return [decision for decision, _ in made]
 
-    def _same(self, form: DecideForm, other: str) -> tuple[Decision, list[int]]:
-        """The answer of a form for another ask; its id follows from theirs, so that it is kept once too."""
-        if other not in self._asks:
-            raise UsageError(
-                f"There is no ask {other[:100]!r}: the server was started anew. Reload the page."
-            )
-        event = self.project.events.keys[self._asks[other].event]
-        return self._decision(
-            form, uuid.uuid5(uuid.NAMESPACE_OID, f"{form.decision_id} {event}").hex, event, other
-        )
-
-    def _decision(
-        self, form: DecideForm, decision_id: str, event: str, ask: str | None
-    ) -> tuple[Decision, list[int]]:
+    def _decision(self, form: DecideForm) -> tuple[Decision, list[int]]:
         """What is kept of an answer, and the rows of the catalog that it is of."""
-        index = self.project.events.index(event)
-        asked = self._asks.get(ask or "")
-        rows = self.project.events.rows_of(index)
-        whole = form.frames is None or event != form.event
+        rows = self.project.events.rows_of(self.project.events.index(form.event))
+        asked = self._asks.get(form.ask or "")
+        whole = form.frames is None
         chosen = rows if whole else [rows[frame] for frame in _frames(form.frames or [], len(rows))]
         verdict, sightings = self._seen(form)
         decision = Decision(
-            decision_id=decision_id,
+            decision_id=form.decision_id,
             person=as_person(form.person),
             decided_at=self.log.now(),
-            event=event,
+            event=form.event,
             media=tuple(self._media(row) for row in chosen),
             of_event=whole,
             verdict=verdict,
@@ -379,7 +364,7 @@ class Desk:
             flagged=form.flagged,
             remark=None if not (form.remark or "").strip() else (form.remark or "").strip(),
             stream=None if asked is None else asked.stream,
-            asked=self._chance.role(event),
+            asked=self._chance.role(form.event),
             suggestion=None if asked is None else asked.suggestion,
         )
         return decision, chosen
@@ -505,17 +490,8 @@ class Desk:
             "common": label.common,
             "scientific": label.scientific,
             "kind": label.kind,
-            "key": None,
             "count": self._ledger.counts[label.label],
         }
-
-    def taxa(self, letters: str, event: str | None) -> list[dict[str, Any]]:
-        """The labels that a few letters may mean, the most probable of an event first."""
-        likely: list[str] = []
-        if event is not None:
-            likely = [label for label, _ in self.project.suggestions.likely(self.project.events.index(event))]
-        likely += [label for label, _ in self._ledger.counts.most_common() if label not in likely]
-        return [self.label_document(one) for one in self.project.names.like(letters, likely)]
 
     def add_label(self, form: LabelForm) -> NamedLabel:
         """A label that there is not yet; it is kept with the decisions."""

@@ -1,9 +1,9 @@
-"""The labels that people may choose from: common and scientific names, found by a few letters."""
+"""The labels that people may choose from, with their common and scientific names."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from trapline.catalog import BLANK_WORDS
@@ -30,12 +30,6 @@ class NamedLabel:
     kind: str
     common: str | None = None
     scientific: str | None = None
-
-    @property
-    def spoken(self) -> list[str]:
-        """All that it may be looked for by, as it is compared."""
-        names = (self.label, self.common, self.scientific)
-        return [_folded(name) for name in names if name]
 
 
 class LabelNames:
@@ -78,26 +72,6 @@ class LabelNames:
             )
         return self._labels[name]
 
-    def like(self, letters: str, likely: Sequence[str] = (), most: int = 40) -> list[NamedLabel]:
-        """The labels that a few letters may mean.
-
-        A name that begins with the letters comes before one with a word that does, and that before one in
-        which they stand; among equals the more probable first.
-
-        Args:
-            letters: typed so far; none for all.
-            likely: labels, the most probable first.
-            most: how many.
-        """
-        typed = _folded(letters)
-        order = {name: rank for rank, name in enumerate(likely)}
-        ranked = []
-        for at, label in enumerate(self._labels.values()):
-            score = min((_distance(name, typed) for name in label.spoken), default=3)
-            if score < 3:
-                ranked.append((score, order.get(label.label, len(order)), at, label))
-        return [label for *_, label in sorted(ranked, key=lambda one: one[:3])[:most]]
-
     def _look_up(self, name: str) -> Label:
         alone = Label(name, default_kind(name) or "animal")
         if self._taxonomy is None:
@@ -112,22 +86,6 @@ class LabelNames:
     def _of(self, label: Label) -> NamedLabel:
         common = label.common_name if label.common_name != label.name else None
         return NamedLabel(_blank(label.name), label.kind, common, label.taxon)
-
-
-def _distance(name: str, typed: str) -> int:
-    """How far a name is from the letters: 0 it begins so, 1 a word of it does, 2 it has them, 3 not."""
-    if name.startswith(typed):
-        return 0
-    if any(word.startswith(typed) for word in name.split()):
-        return 1
-    return 2 if typed in name else 3
-
-
-def _folded(text: str) -> str:
-    """Without case, accents and signs between words, as people type."""
-    apart = unicodedata.normalize("NFKD", text.casefold())
-    letters = "".join(sign for sign in apart if not unicodedata.combining(sign))
-    return " ".join(letters.replace("_", " ").replace("-", " ").split())
 
 
 def _blank(name: str) -> str:
@@ -156,8 +114,17 @@ def as_shown(text: str, what: str) -> str:
         UsageError: it is empty, too long, or has signs that cannot be seen.
     """
     name = " ".join(unicodedata.normalize("NFC", text).split())
-    if not name or len(name) > MOST_LETTERS:
-        raise UsageError(f"{what} has 1 to {MOST_LETTERS} letters.")
-    if any(unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") for sign in name):
-        raise UsageError(f"{what} may not have signs that cannot be seen: {name!r}.")
+    refuse_unseen(name, what)
     return name
+
+
+def refuse_unseen(text: str, what: str) -> None:
+    """Refuse a text that people could not see as it is. Joiners of letters and of emoji may be in it.
+
+    Raises:
+        UsageError: it is empty, too long, or has signs that cannot be seen.
+    """
+    if not text or len(text) > MOST_LETTERS:
+        raise UsageError(f"{what} has 1 to {MOST_LETTERS} letters.")
+    if any(unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp") for sign in text):
+        raise UsageError(f"{what} may not have signs that cannot be seen: {text!r}.")

@@ -55,7 +55,6 @@ class DecideForm(Form):
         event: that is decided.
         person: who decides.
         frames: indices of chosen media of the event; null for the event as a whole.
-        same_for: other asks that get the same answer, as wholes.
     """
 
     decision_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{8,100}$")]
@@ -70,7 +69,6 @@ class DecideForm(Form):
     sure: bool = True
     flagged: bool = False
     remark: Annotated[str, Field(max_length=2000)] | None = None
-    same_for: Annotated[list[Text], Field(max_length=1000)] = []
 
 
 class DecideManyForm(Form):

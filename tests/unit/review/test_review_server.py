@@ -21,7 +21,7 @@ from trapline.prediction import Predictions
 from trapline.review import DecisionLog, DeskOptions, Shares, open_project, open_review, read_ids
 from trapline.review.app import build_app
 from trapline.review.door import MOST_BODY, Door
-from trapline.review.names import LabelNames, as_label
+from trapline.review.names import as_label
 from trapline.review.pictures import PictureStore, encode
 from trapline.review.requests import DecideForm, NextForm
 from trapline.review.server import bind_again
@@ -274,14 +274,11 @@ def test_of_an_event_with_chosen_frames_the_rest_is_still_asked(client: Client) 
     assert client.get("/api/state")["progress"]["decided"] == 1
 
 
-def test_a_grid_and_the_same_for_others(client: Client) -> None:
+def test_a_grid_sent_twice_is_kept_once(client: Client) -> None:
     asks = client.post("/api/next", {"person": "Ada", "count": 4})["asks"]
-    client.post(
-        "/api/decide_many", {"decisions": [answer(ask, f"decision-{ask['event']}") for ask in asks[:2]]}
-    )
-    same = answer(asks[2], "decision-3", same_for=[asks[3]["ask"]])
-    client.post("/api/decide", same)
-    client.post("/api/decide", same)
+    grid = {"decisions": [answer(ask, f"decision-{ask['event']}") for ask in asks]}
+    client.post("/api/decide_many", grid)
+    client.post("/api/decide_many", grid)
     assert client.get("/api/state")["progress"]["decided"] == 4
     assert len(client.get("/api/history?person=Ada")["decisions"]) == 4
 
@@ -309,6 +306,16 @@ def test_what_is_no_answer_is_refused_and_nothing_is_kept(
     (ask,) = refusing.post("/api/next", {"person": "Ada"})["asks"]
     assert why in refusing.refused("/api/decide", answer(ask, "decision-1") | changed)
     assert refusing.get("/api/history")["decisions"] == []
+
+
+@pytest.mark.parametrize(
+    "person", ["👩\u200d🔬 Ann", "نی\u200cکی", "=cmd()", "<b>", "O'Hara; DROP", "Ann\u00a0B"]
+)
+def test_people_may_be_called_as_they_are(client: Client, person: str) -> None:
+    (ask,) = client.post("/api/next", {"person": person})["asks"]
+    client.post("/api/decide", answer(ask, "decision-1") | {"person": person})
+    (past,) = client.get("/api/history")["decisions"]
+    assert past["person"] == person.replace("\u00a0", " ")
 
 
 def test_blank_said_as_a_label_is_the_verdict(client: Client) -> None:
@@ -340,20 +347,8 @@ def test_a_label_of_ones_own_outlives_the_server(photos: Catalog, tmp_path: Path
         made = client.post("/api/label", {"label": "Écureuil", "scientific": "Sciurus vulgaris"})
         assert made["label"]["label"] == "Écureuil"
     with serving(photos, tmp_path / "d.db") as client:
-        found = client.get("/api/taxa?q=sciurus")["labels"]
-        assert [one["label"] for one in found] == ["Écureuil"]
-        assert client.get("/api/taxa?q=ecu")["labels"] == found
-
-
-def test_names_are_ranked_by_how_they_begin_and_then_by_how_probable_they_are() -> None:
-    names = LabelNames(["red deer", "roe deer", "deer", "reindeer", "badger"])
-    assert [one.label for one in names.like("deer", ["roe deer"])] == [
-        "deer",
-        "roe deer",
-        "red deer",
-        "reindeer",
-    ]
-    assert [one.label for one in names.like("")][:2] == ["red deer", "roe deer"]
+        kept = {one["label"]: one["scientific"] for one in client.get("/api/state")["labels"]}
+        assert kept["Écureuil"] == "Sciurus vulgaris"
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 300, "a\u200bb" * 0 + "a\x00b", "unobserved", "failed"])
