@@ -283,8 +283,8 @@ class Database:
         """What is written would go to a file that nobody finds any more, and what is read be another's."""
         if self._file is not None and self._which() != self._file:
             raise DataError(
-                f"{self.path} was removed, or replaced by another file, while it was open. Nothing of this was"
-                " kept. Put back the file that was there, or end what has it open and begin again."
+                f"{self.path} was removed, or replaced by another file, while it was open. Nothing of this"
+                " was kept. Put back the file that was there, or end what has it open and begin again."
             ) from FileNotFoundError(str(self.path))
 
     @contextmanager
