@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
 from trapline.arguments import Count, File, Folds, From, Whole, checked, refuse_own_input
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineError, UsageError
 
 Changes: TypeAlias = Annotated[
     Mapping[str, object] | Sequence[str] | str, 'fields and their values, {"epochs": 20}, or texts, epochs=20'
@@ -2134,7 +2134,7 @@ def review(
     Raises:
         UsageError: another server reviews with this file, or it is of other photos.
         DataError: there are no photos, or the predictions are not of them.
-        TraplineError: the address cannot be had.
+        TraplineError: the address cannot be had, or what was decided could not be learnt; it is kept.
     """
     from trapline.card_walk import card_files
     from trapline.review import (
@@ -2168,7 +2168,16 @@ def review(
         if desk.teacher is None:
             return None
         say("The model learns a last time from what is decided. Ctrl-C leaves it at what it knows.")
-        return desk.teacher.finish()
+        model = desk.teacher.finish()
+        now = desk.teacher.state()
+    if now.state == "failed":
+        there = "There is no model." if model is None else f"The last model is {model}."
+        raise TraplineError(
+            f"What was decided is kept in {path}, and not all of it is learnt: {now.message} {there}"
+        )
+    if model is None:
+        say(f"There is no model yet: {now.message}.")
+    return model
 
 
 # ---- decisions

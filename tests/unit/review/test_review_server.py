@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from trapline import api
 from trapline.catalog import Catalog
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineError, UsageError
 from trapline.prediction import Predictions
 from trapline.review import DecisionLog, DeskOptions, Shares, open_project, open_review, read_ids
 from trapline.review.app import build_app
+from trapline.review.desk import Desk
 from trapline.review.door import MOST_BODY, Door
 from trapline.review.names import as_label
 from trapline.review.pictures import PictureStore, encode
@@ -590,6 +593,29 @@ def test_a_disk_that_is_full_loses_no_decision(client: Client, monkeypatch: pyte
 
 
 # ---- one file, one server, its photos
+
+
+def test_what_came_of_learning_is_told_at_the_end(
+    photos: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decide_one(desk: Desk, *_: Any) -> None:
+        (ask,) = desk.next(NextForm(person="Ada", stream="all"))
+        desk.decide([DecideForm(**answer(ask, "decision-1"))])
+
+    monkeypatch.setattr("trapline.review.serve_review", decide_one)
+    crashing = [sys.executable, "-c", "import sys; sys.exit(3)"]
+    monkeypatch.setattr("trapline.review.teaching._command", lambda: crashing)
+    with pytest.raises(
+        TraplineError, match=r"kept in .*d.db, and not all .*exit status 3.*There is no model"
+    ):
+        api.review(photos, None, tmp_path / "d.db", train=True)
+    line = '{"ended": true, "waiting": "1 of the first 20 events are decided"}'
+    waiting = [sys.executable, "-uc", f"import sys\nfor _ in sys.stdin: print({line!r})"]
+    monkeypatch.setattr("trapline.review.teaching._command", lambda: waiting)
+    monkeypatch.setattr("trapline.review.serve_review", lambda *_: None)
+    told: list[str] = []
+    assert api.review(photos, None, tmp_path / "d.db", train=True, say=told.append) is None
+    assert "There is no model yet: 1 of the first 20 events are decided." in told
 
 
 def test_a_second_server_of_the_same_decisions_is_refused_and_says_where_the_first_is(
