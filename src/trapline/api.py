@@ -2132,7 +2132,7 @@ def review(
         The model file that was learnt; None where nothing was.
 
     Raises:
-        UsageError: another server reviews with this file, or it is of other photos.
+        UsageError: another server reviews with this file, it is of other photos, or the token cannot be one.
         DataError: there are no photos, or the predictions are not of them.
         TraplineError: the address cannot be had, or what was decided could not be learnt; it is kept.
     """
@@ -2140,14 +2140,14 @@ def review(
     from trapline.review import (
         DeskOptions,
         Shares,
-        new_token,
+        as_token,
         open_project,
         open_review,
         read_ids,
         serve_review,
     )
 
-    path = Path(output)
+    path, token = Path(output), as_token(token)
     made = card_files(Path(source)) if isinstance(source, Path | str) else None
     if made is not None:
         source, answers = made
@@ -2164,7 +2164,7 @@ def review(
     audited = audit if only is None and (train or any(project.suggestions.answers)) else 0.0
     options = DeskOptions(person, stream, blur_people, Shares(audited, _TO_CALIBRATE if train else 0.0))
     with open_review(project, path, options, train=train) as desk:
-        serve_review(desk, host, port, token or new_token(), started)
+        serve_review(desk, host, port, token, started)
         if desk.teacher is None:
             return None
         say("The model learns a last time from what is decided. Ctrl-C leaves it at what it knows.")

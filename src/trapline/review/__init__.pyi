@@ -42,7 +42,7 @@ from .project import read_ids as read_ids
 from .rounds import Round as Round
 from .rounds import as_teachable as as_teachable
 from .rounds import finished_rounds as finished_rounds
-from .server import new_token as new_token
+from .server import as_token as as_token
 from .server import serve_review as serve_review
 from .situation import Situation as Situation
 from .spread import compact as compact

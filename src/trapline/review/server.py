@@ -7,8 +7,9 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable
+from urllib.parse import quote
 
-from trapline.errors import TraplineError
+from trapline.errors import TraplineError, UsageError
 from trapline.review.app import build_app
 from trapline.review.desk import Desk
 from trapline.review.door import Door
@@ -18,9 +19,15 @@ _LAST_SECONDS = 5.0
 """For requests that are being answered when the server is told to stop."""
 
 
-def new_token() -> str:
-    """What the link ends with: 192 bits that nobody can guess."""
-    return secrets.token_urlsafe(24)
+def as_token(text: str | None) -> str:
+    """What the link is to end with; a new one where nobody names any.
+
+    Raises:
+        UsageError: it cannot stand in a header.
+    """
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        raise UsageError("A token has letters, digits and signs of ASCII, without spaces between them.")
+    return text or secrets.token_urlsafe(24)  # 192 bits that nobody can guess
 
 
 def serve_review(desk: Desk, host: str, port: int, token: str, started: Callable[[str], object]) -> None:
@@ -80,4 +87,4 @@ def link(host: str, port: int, token: str) -> str:
     """The address to open; on every address of the machine that by which others know it."""
     shown = socket.gethostname() if host in ("0.0.0.0", "::", "") else host  # noqa: S104
     shown = f"[{shown}]" if ":" in shown else shown
-    return f"http://{shown}:{port}/?token={token}"
+    return f"http://{shown}:{port}/?token={quote(token, safe='')}"

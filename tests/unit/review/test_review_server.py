@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ from trapline.review.door import MOST_BODY, Door
 from trapline.review.names import as_label
 from trapline.review.pictures import PictureStore, encode
 from trapline.review.requests import DecideForm, NextForm
-from trapline.review.server import bind_again
+from trapline.review.server import as_token, bind_again, link
 from trapline.serving import HttpServer, bind
 
 TOKEN = "a-token-of-the-tests"
@@ -705,3 +706,15 @@ def test_a_folder_that_is_no_decisions_is_refused(photos: Catalog, tmp_path: Pat
     (tmp_path / "d.db").write_text("something else")
     with pytest.raises(DataError), open_review(open_project(photos), tmp_path / "d.db"):
         pass
+
+
+@pytest.mark.parametrize("token", ["a&b", "a#b", "a+b", "%41", 'a;b"c'])
+def test_the_link_leads_in_whatever_the_token(token: str) -> None:
+    shown = urlsplit(link("127.0.0.1", 8000, as_token(token)))
+    assert (shown.fragment, parse_qs(shown.query)) == ("", {"token": [token]})
+
+
+@pytest.mark.parametrize("token", ["a b", "ü", "a\n"])
+def test_what_no_browser_would_send_is_no_token(token: str) -> None:
+    with pytest.raises(UsageError, match="token"):
+        as_token(token)
