@@ -23,7 +23,7 @@ from trapline.review.decision import DecidedMedia, Decision, Sighting, Suggestio
 from trapline.review.decision_rows import PastDecision
 from trapline.review.ledger import Ledger
 from trapline.review.log import SETTLING, DecisionLog
-from trapline.review.names import NamedLabel, as_label, as_shown
+from trapline.review.names import NamedLabel, as_label, as_new_label, as_shown
 from trapline.review.pictures import Picture, PictureSize, PictureStore
 from trapline.review.project import Project
 from trapline.review.pupil import Pupil
@@ -496,7 +496,9 @@ class Desk:
     def add_label(self, form: LabelForm) -> NamedLabel:
         """A label that there is not yet; it is kept with the decisions."""
         with self._lock:
-            made = self.project.names.add(form.label, common=form.common, scientific=form.scientific)
+            names = self.project.names
+            label = form.label if form.label in names else as_new_label(form.label)
+            made = names.add(label, common=form.common, scientific=form.scientific)
             kept = self.log.facts().get(_LABELS, [])
             if made.label not in [one["name"] for one in kept]:
                 added = {"name": made.label, "common": made.common, "scientific": made.scientific}

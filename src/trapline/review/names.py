@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from trapline.catalog import BLANK_WORDS
 from trapline.errors import DataError, UsageError
 from trapline.observations import NO_ANSWER
+from trapline.tables import MISSING
 from trapline.taxonomy import BLANK, Label, Taxonomy, default_kind, plain
 
 MOST_LETTERS = 200
@@ -105,6 +106,20 @@ def as_label(text: str) -> str:
             f"'{name}' is no label: it is what tables write where there is none. Say 'cannot tell'."
         )
     return _blank(name)
+
+
+def as_new_label(text: str) -> str:
+    """A name that somebody gives, as a label.
+
+    Raises:
+        UsageError: it can be none, or would be no label in a table that is written of it and read again.
+    """
+    name = as_label(text)
+    if name in MISSING:
+        raise UsageError(
+            f"'{name}' is no label: tables write it where there is no value. Give it another name."
+        )
+    return name
 
 
 def as_shown(text: str, what: str) -> str:

@@ -16,7 +16,7 @@ from trapline.catalog import Catalog, assign_events
 from trapline.errors import DataError
 from trapline.observations import kind_of_observer
 from trapline.review.events import Events
-from trapline.review.names import LabelNames
+from trapline.review.names import LabelNames, as_new_label
 from trapline.review.suggestions import Suggestions, suggest
 from trapline.tables import read_table, read_text
 
@@ -74,6 +74,7 @@ def open_project(
         only: media ids, event ids or file paths: only these events are reviewed.
 
     Raises:
+        UsageError: one of `labels` can be none.
         DataError: the predictions are of other photos, or what is to be reviewed alone is not there.
     """
     notes = []
@@ -87,7 +88,9 @@ def open_project(
     suggestions = suggest(catalog, events, predictions, taxonomy)
     answered = {index: answer for index, answer in enumerate(suggestions.answers) if answer is not None}
     told = {label for answer in answered.values() for label in answer.labels}
-    names = LabelNames([*labels, *catalog.labels, *suggestions.labels, *sorted(told)], taxonomy)
+    names = LabelNames(
+        [*map(as_new_label, labels), *catalog.labels, *suggestions.labels, *sorted(told)], taxonomy
+    )
     wanted = np.ones(len(events), bool) if only is None else select(catalog, events, only)
     known = {
         index: answer.labels

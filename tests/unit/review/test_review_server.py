@@ -322,6 +322,16 @@ def test_people_may_be_called_as_they_are(client: Client, person: str) -> None:
     assert past["person"] == person.replace("\u00a0", " ")
 
 
+@pytest.mark.parametrize("label", ["NA", "nan", " None ", "#N/A", "unclassified", "a\u0007"])
+def test_what_would_be_no_label_when_read_again_is_not_added(
+    refusing: Client, photos: Catalog, label: str
+) -> None:
+    refusing.refused("/api/label", {"label": label})
+    assert label not in [one["label"] for one in refusing.get("/api/state")["labels"]]
+    with pytest.raises(UsageError):
+        open_project(photos, labels=[label])
+
+
 def test_blank_said_as_a_label_is_the_verdict(client: Client) -> None:
     (ask,) = client.post("/api/next", {"person": "Ada"})["asks"]
     done = client.post("/api/decide", answer(ask, "decision-1", "seen", labels=[{"label": "Empty"}]))
