@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog
-from trapline.errors import TraplineError
+from trapline.errors import TraplineError, describe_system_error
 from trapline.prediction import Predictions, event_rows
 from trapline.recipes import Recipe, resolve_recipe
 from trapline.review.answering import NOT_YET
@@ -105,6 +105,7 @@ class Teacher:
         self._points_of = 0
         self._lesson: dict[str, Any] = {"rows": 0}
         self._next_look = FIRST
+        self._behind = False
         self._answers: tuple[Round, Predictions] | None = None
 
     # ---- what others ask
@@ -114,6 +115,7 @@ class Teacher:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.catalog.save(self.folder / CATALOG)
         self._load_answers()
+        self._behind = len(self.log) >= self._next_look  # it was ended before it had learnt what was decided
         self._in_background(self._embed)
 
     def state(self) -> TeachingState:
@@ -195,6 +197,8 @@ class Teacher:
         if answers is not None and (answers.table["reason"] == NOT_YET).any():
             self._run(self._learner, "answer", lambda line: None)
             self._load_answers()
+        if self._behind:
+            self.maybe_train()
 
     def _tell_read(self, line: dict[str, Any]) -> None:
         self._update_points()
@@ -258,9 +262,10 @@ class Teacher:
         def attempt() -> None:
             try:
                 work()
-            except TraplineError as error:  # the page goes on and says so
+            except (TraplineError, OSError) as error:  # the page goes on and says so
+                words = describe_system_error(error) if isinstance(error, OSError) else str(error)
                 with self._lock:
-                    self._trouble, self._learning, self._read = str(error), "", ""
+                    self._trouble, self._learning, self._read = words, "", ""
 
         thread = threading.Thread(target=attempt, name=work.__name__, daemon=True)
         self._threads.append(thread)

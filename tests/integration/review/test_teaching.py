@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 import uuid
@@ -173,6 +174,23 @@ def test_too_few_decisions_are_waited_for(reviewer: Reviewer) -> None:
     assert teacher.train()
     reviewer.wait("waiting")
     assert "5 of the first" in teacher.state().message
+
+
+def test_what_was_decided_before_a_crash_is_learnt_without_another_decision(reviewer: Reviewer) -> None:
+    reviewer.decide(range(22))
+    reviewer.teacher.start()
+    reviewer.wait("ready")
+    assert "learnt from 18 events" in reviewer.teacher.state().message  # every fifth judges
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_told(reviewer: Reviewer) -> None:
+    reviewer.teacher.start()
+    reviewer.wait("waiting")
+    shutil.rmtree(reviewer.teacher.folder)
+    reviewer.decide(range(22))
+    assert reviewer.teacher.maybe_train()
+    reviewer.wait("failed")
+    assert str(reviewer.teacher.folder) in reviewer.teacher.state().message
 
 
 def test_an_ended_review_leaves_no_process(reviewer: Reviewer) -> None:
