@@ -27,7 +27,7 @@ from trapline.review.names import NamedLabel, as_label, as_new_label, as_shown
 from trapline.review.pictures import Picture, PictureSize, PictureStore
 from trapline.review.project import Project
 from trapline.review.pupil import Pupil
-from trapline.review.queues import Flags, Next, Queues
+from trapline.review.queues import Flags, Next, Queues, refuse_lacking
 from trapline.review.requests import DecideForm, GiveBackForm, LabelForm, NextForm
 from trapline.review.streams import STREAMS
 from trapline.review.teaching import Teacher
@@ -130,13 +130,21 @@ class Desk:
         self._numbers: dict[str, int] = {}
         if self.options.stream is not None:
             self._check(self.options.stream)
+            if teacher is None and self.options.stream != SETTLING:  # nothing that it lacks will come
+                refuse_lacking(
+                    self.options.stream, self._queues.situation(np.zeros(len(project.events), bool))
+                )
         if self.options.person is not None:
             as_person(self.options.person)
 
     @property
     def stream(self) -> str:
-        """What is asked next for who names no stream."""
-        return self.options.stream or self._queues.usual()
+        """What is asked next for who names no stream; what fits as long as that which is wished for lacks
+        what it goes by."""
+        wished = self.options.stream
+        if wished is not None and (wished == SETTLING or self._queues.available(wished)):
+            return wished
+        return self._queues.usual()
 
     # ---- what is shown
 

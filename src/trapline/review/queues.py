@@ -59,6 +59,10 @@ class Queues:
             return "random"
         return "learn" if judged else "start"
 
+    def available(self, name: str) -> bool:
+        """Whether a stream has something to go by now."""
+        return STREAMS[name].lacks(self.situation(np.zeros(len(self._locations), bool))) is None
+
     def situation(self, shut: Flags) -> Situation:
         """The events as the streams see them; those that are `shut` [E] may not be asked for now."""
         suggestions = self._project.suggestions
@@ -127,9 +131,7 @@ class Queues:
 
     def _choose(self, name: str, count: int, shut: Flags) -> Next:
         situation = self.situation(shut)
-        lacks = STREAMS[name].lacks(situation)
-        if lacks is not None:
-            raise UsageError(f"The stream '{name}' has nothing to go by: {lacks}. Choose another.")
+        refuse_lacking(name, situation)
         chosen = self._chance.choose(STREAMS[name], situation, count, self._random)
         groups = [None] * len(chosen.events) if chosen.groups is None else chosen.groups.tolist()
         return list(zip(chosen.events.tolist(), groups, strict=True))
@@ -150,6 +152,17 @@ class Queues:
                 }
             )
         return described
+
+
+def refuse_lacking(name: str, situation: Situation) -> None:
+    """Refuse a stream that has nothing to go by.
+
+    Raises:
+        UsageError: with what it lacks.
+    """
+    lacks = STREAMS[name].lacks(situation)
+    if lacks is not None:
+        raise UsageError(f"The stream '{name}' has nothing to go by: {lacks}. Choose another.")
 
 
 def _widened(probabilities: npt.NDArray[np.float32] | None, labels: int) -> npt.NDArray[np.float64] | None:

@@ -47,7 +47,8 @@ def serve_review(desk: Desk, host: str, port: int, token: str, started: Callable
         listening = bind(host, port) if port else bind_again(host, desk.port_before)
     except OSError as error:
         raise TraplineError(
-            f"Port {port} on {host} cannot be had: {error.strerror or error}. Choose another with --port."
+            f"Port {port} on {host} cannot be had: {error.strerror or error}. Choose others with --port "
+            "or --host."
         ) from None
     with listening:
         asyncio.run(_serve(desk, host, listening, token, started))

@@ -29,6 +29,7 @@ from trapline.review.names import as_label
 from trapline.review.pictures import PictureStore, encode
 from trapline.review.requests import DecideForm, NextForm
 from trapline.review.server import as_token, bind_again, link
+from trapline.review.teaching import Teacher
 from trapline.serving import HttpServer, bind
 
 TOKEN = "a-token-of-the-tests"
@@ -730,3 +731,24 @@ def test_the_link_leads_in_whatever_the_token(token: str) -> None:
 def test_what_no_browser_would_send_is_no_token(token: str) -> None:
     with pytest.raises(UsageError, match="token"):
         as_token(token)
+
+
+def test_a_stream_that_will_never_have_anything_to_go_by_is_refused_at_the_start(
+    photos: Catalog, tmp_path: Path
+) -> None:
+    for stream in ("learn", "table", "errors", "start"):
+        with (
+            pytest.raises(UsageError, match=f"'{stream}' has nothing to go by"),
+            open_review(open_project(photos), tmp_path / "d.db", DeskOptions(stream=stream)),
+        ):
+            pass
+
+
+def test_until_a_stream_has_something_to_go_by_what_fits_is_asked(
+    photos: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Teacher, "start", lambda self: None)  # no photo is read yet
+    options = DeskOptions(stream="learn")
+    with open_review(open_project(photos), tmp_path / "d.db", options, train=True) as desk:
+        assert desk.stream == "random"
+        assert desk.next(NextForm(person="Ada", count=1, holding=[]))
