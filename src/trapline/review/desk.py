@@ -354,10 +354,9 @@ class Desk:
 
     def _decision(self, form: DecideForm) -> tuple[Decision, list[int]]:
         """What is kept of an answer, and the rows of the catalog that it is of."""
-        rows = self.project.events.rows_of(self.project.events.index(form.event))
         asked = self._asks.get(form.ask or "")
-        whole = form.frames is None
-        chosen = rows if whole else [rows[frame] for frame in _frames(form.frames or [], len(rows))]
+        rows = self.project.events.rows_of(self.project.events.index(form.event))
+        chosen = rows if form.frames is None else [rows[at] for at in _frames(form.frames, len(rows))]
         verdict, sightings = self._seen(form)
         decision = Decision(
             decision_id=form.decision_id,
@@ -365,12 +364,12 @@ class Desk:
             decided_at=self.log.now(),
             event=form.event,
             media=tuple(self._media(row) for row in chosen),
-            of_event=whole,
+            of_event=form.frames is None,
             verdict=verdict,
             labels=sightings,
             sure=form.sure,
             flagged=form.flagged,
-            remark=None if not (form.remark or "").strip() else (form.remark or "").strip(),
+            remark=(form.remark or "").strip() or None,
             stream=None if asked is None else asked.stream,
             asked=self._chance.role(form.event),
             suggestion=None if asked is None else asked.suggestion,

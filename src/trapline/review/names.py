@@ -56,9 +56,6 @@ class LabelNames:
     def __iter__(self) -> Iterator[NamedLabel]:
         return iter(list(self._labels.values()))
 
-    def __getitem__(self, label: str) -> NamedLabel:
-        return self._labels[label]
-
     def add(self, name: str, *, common: str | None = None, scientific: str | None = None) -> NamedLabel:
         """Another label, or the same if there is one of this name.
 

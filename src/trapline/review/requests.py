@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trapline.review.decision import Sighting, Verdict
+from trapline.review.decision import Verdict
 from trapline.review.names import MOST_LETTERS
 
 Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
@@ -40,10 +40,6 @@ class SightingForm(Form):
 
     label: Text
     count: Annotated[int, Field(ge=1, le=100_000)] | None = None
-
-    def sighting(self) -> Sighting:
-        """As it is kept."""
-        return Sighting(self.label, self.count)
 
 
 class DecideForm(Form):
