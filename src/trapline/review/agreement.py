@@ -12,6 +12,7 @@ import polars as pl
 
 from trapline.metrics import Estimate
 from trapline.review.log import SETTLING, DecisionLog
+from trapline.review.standing import NAMES, together
 from trapline.taxonomy import BLANK
 
 SUGGESTION = "suggestion"
@@ -177,21 +178,6 @@ def _agreement(person: object, other: object, rows: pl.DataFrame) -> Agreement:
     )
 
 
-_NAMES: pl.Expr = (
-    pl.when(pl.col("verdict") == "blank")
-    .then(pl.lit([BLANK]))
-    .otherwise(pl.col("labels").list.eval(pl.element().struct.field("label")))
-)
-"""What a decision says of its media; nothing where it cannot be told."""
-
-
-def _together(names: pl.Expr) -> pl.Expr:
-    """The labels of several decisions together: blank only if nothing is seen on any media."""
-    together = names.list.explode(keep_nulls=False, empty_as_null=False).unique().sort().implode()
-    seen = together.list.set_difference(pl.lit([BLANK])).list.sort()
-    return pl.when(seen.list.len() > 0).then(seen).otherwise(together)
-
-
 def _compare(current: pl.DataFrame) -> pl.DataFrame:
     """Each two persons' answers for an event, of the media that both decided.
 
@@ -205,15 +191,15 @@ def _compare(current: pl.DataFrame) -> pl.DataFrame:
         "content_hash",
         "person",
         "decided_at",
-        names=_NAMES,
+        names=NAMES,
         spoken=pl.when("of_event").then("media_count").otherwise(1),
     )
     pairs = rows.join(rows, on=["event", "media_id"], suffix="_other").rename({"person_other": "other"})
     same = pl.col("content_hash").eq(pl.col("content_hash_other")).fill_null(True)
     pairs = pairs.filter(same & (pl.col("person") < pl.col("other")))
     both = pairs.group_by("event", "person", "other").agg(
-        _together(pl.col("names")).first().alias("answer"),
-        _together(pl.col("names_other")).first().alias("answer_other"),
+        together(pl.col("names")).alias("answer"),
+        together(pl.col("names_other")).alias("answer_other"),
         pl.col("decided_at", "decided_at_other").max(),
         part=pl.col("spoken").max() > pl.len(),
         part_other=pl.col("spoken_other").max() > pl.len(),
@@ -234,8 +220,8 @@ def _is_among(some: str, all_: str) -> pl.Expr:
 def _answers(current: pl.DataFrame) -> dict[str, list[PersonsAnswer]]:
     """event → what each person's decisions of it come to, the earliest first."""
     last = pl.col("decision_id").sort_by("decided_at", "number").last()
-    parts = [_together(pl.col("names")).first().alias("answer"), pl.col("decided_at").max(), last]
-    rows = current.with_columns(names=_NAMES).group_by("event", "person").agg(parts)
+    parts = [together().alias("answer"), pl.col("decided_at").max(), last]
+    rows = current.group_by("event", "person").agg(parts)
     answers: dict[str, list[PersonsAnswer]] = {}
     for event, person, labels, decided_at, decision_id in rows.sort("decided_at", "person").iter_rows():
         answer = PersonsAnswer(person, tuple(labels), decided_at, decision_id)
@@ -247,4 +233,4 @@ def _suggested(current: pl.DataFrame) -> pl.DataFrame:
     """person, answer, answer_other: of decisions of whole events for which something was filled in."""
     rows = current.filter(pl.col("of_event") & (pl.col("suggested").list.len() > 0))
     rows = rows.unique("number", maintain_order=True)
-    return rows.select("person", answer=_NAMES.list.sort(), answer_other=pl.col("suggested").list.sort())
+    return rows.select("person", answer=NAMES.list.sort(), answer_other=pl.col("suggested").list.sort())

@@ -16,8 +16,8 @@ from trapline.review.drawing import Drawing, Role
 from trapline.review.estimates import Audited, AuditEstimate, estimate_quality
 from trapline.review.log import DecisionLog, Draw
 from trapline.review.situation import NOT_DECIDED, Situation
+from trapline.review.standing import together
 from trapline.review.streams import Chosen, StreamFunction
-from trapline.taxonomy import BLANK
 
 ALL = "all"
 """The one stratum of events of which nothing is suggested yet."""
@@ -339,23 +339,13 @@ class Audit:
 def _truths(current: pl.DataFrame) -> pl.DataFrame:
     """Of each event that is decided: how many media are, what is seen (nothing where it cannot be told), and
     whether any of it was asked otherwise than by chance."""
-    names = pl.col("labels").list.eval(pl.element().struct.field("label"))
-    labels = names.explode().drop_nulls().unique(maintain_order=True)
-    verdicts = pl.col("verdict")
     return (
         current.filter("stands")
         .group_by("event", maintain_order=True)
         .agg(
             pl.col("media_id").n_unique(),
-            labels.alias("labels"),
-            (verdicts == "blank").all().alias("blank"),
+            together().alias("labels"),
             (pl.col("asked") == "chosen").any().alias("chosen"),
-        )
-        .select(
-            "event",
-            "media_id",
-            pl.when("blank").then(pl.lit([BLANK])).otherwise("labels").alias("labels"),
-            "chosen",
         )
     )
 

@@ -16,6 +16,7 @@ from trapline.errors import DataError, UsageError
 from trapline.observations import NO_ANSWER, UNCLASSIFIED
 from trapline.review.decision import DecidedMedia, Decision, Sighting
 from trapline.review.log import DecisionLog
+from trapline.review.standing import NAMES
 from trapline.taxonomy import BLANK, plain
 
 _UNTOLD = ("unknown", "unidentified", "unidentifiable", "undetermined", "indeterminate", "cannot tell")
@@ -178,19 +179,14 @@ def _unknown_to(log: DecisionLog, decisions: Sequence[Decision]) -> list[Decisio
     """Those that say something else than the log has of this person already."""
     current = log.current()
     own = current.filter(pl.col("person").is_in([one.person for one in decisions]))
-    names = pl.col("labels").list.eval(pl.element().struct.field("label")).list.sort()
     kept = {
-        digest or media_id: (verdict, labels)
-        for media_id, digest, verdict, labels in own.select(
-            "media_id", "content_hash", "verdict", names.alias("names")
+        digest or media_id: names
+        for media_id, digest, names in own.select(
+            "media_id", "content_hash", NAMES.list.sort().alias("names")
         ).iter_rows()
     }
     return [
         decision
         for decision in decisions
-        if any(
-            kept.get(one.content_hash or one.media_id)
-            != (decision.verdict, sorted(sighting.label for sighting in decision.labels))
-            for one in decision.media
-        )
+        if any(kept.get(one.content_hash or one.media_id) != decision.names for one in decision.media)
     ]

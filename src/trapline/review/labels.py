@@ -9,7 +9,6 @@ from typing import Literal
 import polars as pl
 
 from trapline.catalog import (
-    CONTENT,
     DECISION,
     DECISIONS,
     EVENT_LABELS,
@@ -24,6 +23,7 @@ from trapline.catalog import (
 from trapline.errors import DataError
 from trapline.review.decision import Asked
 from trapline.review.log import DecisionLog
+from trapline.review.standing import MEDIA, NAMES
 from trapline.taxonomy import BLANK
 
 DRAWN: tuple[Asked, ...] = ("audit", "calibration")
@@ -32,7 +32,6 @@ DRAWN: tuple[Asked, ...] = ("audit", "calibration")
 Judged = Literal["audit", "calibration", "chosen", "all"]
 """On which decisions answers are judged: by why the event was asked for."""
 
-_MEDIA = ("media_id", "file_path", *CONTENT)
 _NAMED = 3
 
 
@@ -80,7 +79,7 @@ def with_decisions(
     table = before.with_columns(_labels(before, placed), *_event_labels(before, placed))
     table = table.with_columns(_column(before, table, placed))
     table = table.with_columns(pl.when(~pl.lit(is_held(table))).then("split").alias("split"))
-    absent = current.join(owners, on=list(_MEDIA), how="anti", nulls_equal=True, maintain_order="left")
+    absent = current.join(owners, on=list(MEDIA), how="anti", nulls_equal=True, maintain_order="left")
     note = _describe(before, table, placed, absent, log)
     if gone := sorted(people - set(current["person"])):
         note += f"; those of {', '.join(gone)}, which the catalog had, are not among them and count no more"
@@ -173,7 +172,7 @@ def _counting(
 
 def _find(catalog: Catalog, current: pl.DataFrame, log: DecisionLog) -> pl.DataFrame:
     """`row` of the catalog, and the media that it is: of copies the one of the same name, else all."""
-    media = current.select(*_MEDIA).unique(maintain_order=True)
+    media = current.select(*MEDIA).unique(maintain_order=True)
     other = replace(catalog, table=media, source=str(log.path))
     pairs = same_photos(catalog, other, as_kept=True).filter(pl.col("by") != "name alone")
     own, theirs = catalog.table[pairs["row"]], media[pairs["other"]]
@@ -192,7 +191,7 @@ def _find(catalog: Catalog, current: pl.DataFrame, log: DecisionLog) -> pl.DataF
 def _assign(current: pl.DataFrame, owners: pl.DataFrame) -> pl.DataFrame:
     """What is said of each row, the latest last; `stands`: the latest of all people."""
     placed = current.drop("stands").with_row_index("order")
-    placed = placed.join(owners, on=list(_MEDIA), nulls_equal=True).sort("order")
+    placed = placed.join(owners, on=list(MEDIA), nulls_equal=True).sort("order")
     placed = placed.unique(["row", "number"], maintain_order=True)
     return placed.with_columns((pl.col("order") == pl.col("order").max().over("row")).alias("stands"))
 
@@ -228,9 +227,7 @@ def _events(table: pl.DataFrame, placed: pl.DataFrame) -> pl.Series:
 def _standing(table: pl.DataFrame, placed: pl.DataFrame) -> pl.DataFrame:
     """A row a media of the catalog: its `key` of an event and `labels`, and of what stands the `number`,
     whether it is `whole`, and the labels (`new`; null where it cannot be told)."""
-    names = pl.col("labels").list.eval(pl.element().struct.field("label"))
-    blank = pl.lit([BLANK], pl.List(pl.String))
-    new = pl.when(pl.col("verdict") == "seen").then(names).when(pl.col("verdict") == "blank").then(blank)
+    new = pl.when(pl.col("verdict") != "cannot tell").then(NAMES)
     standing = placed.filter("stands").select("row", "number", "whole", new.alias("new"))
     return _by_row(table.select("labels", event_key().alias("key")), standing)
 
@@ -321,7 +318,7 @@ def _describe(
         (int(standing["held"].sum()), "held for an audit that goes on, which nothing learns from"),
     ):
         note += f", {number:,} {what}" if number else ""
-    absent = absent.unique(_MEDIA, maintain_order=True)
+    absent = absent.unique(MEDIA, maintain_order=True)
     if absent.height:
         first = ", ".join(absent["file_path"].head(_NAMED))
         note += f"; {absent.height:,} decided media are not of this catalog ({first})"

@@ -15,8 +15,8 @@ from trapline.errors import UsageError
 from trapline.review.decision import DecidedMedia
 from trapline.review.events import Events
 from trapline.review.log import DecisionLog
-from trapline.review.matching import MEDIA, match_media
-from trapline.taxonomy import BLANK
+from trapline.review.matching import match_media
+from trapline.review.standing import MEDIA, together
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,14 @@ class Ledger:
     def _words(self, current: pl.DataFrame) -> dict[int, Word]:
         """Of each event that rows of `DecisionLog.current` are of."""
         rows = current.filter("stands").join(self._rows, on=list(MEDIA), nulls_equal=True)
-        blank = pl.when(pl.col("verdict") == "blank").then(pl.lit([BLANK], pl.List(pl.String)))
-        names = blank.otherwise(pl.col("labels").list.eval(pl.element().struct.field("label")))
-        rows = rows.select("row", "event", names.alias("names"), untold=pl.col("verdict") == "cannot tell")
         each = rows.with_columns(pl.Series("index", self._events.of_row[rows["row"].to_numpy()], pl.Int64))
         grouped = each.group_by("index").agg(
             pl.col("row").n_unique().alias("media"),
-            pl.col("names").list.explode().drop_nulls().unique().sort().alias("names"),
-            pl.col("untold").any(),
+            together().alias("names"),
             pl.col("event").unique(),
         )
         words = {}
-        for index, media, labels, untold, keys in grouped.iter_rows():
-            seen = [label for label in labels if label != BLANK]
-            told = tuple(seen) if seen or untold else tuple(labels)
-            words[index] = Word(told, whole=media >= self._sizes[index])
+        for index, media, names, keys in grouped.iter_rows():
+            words[index] = Word(tuple(names), whole=media >= self._sizes[index])
             self._keys[index].update(keys)
         return words

@@ -8,9 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from trapline.catalog import CONTENT, Catalog, content_hash, content_size, same_photos
-
-MEDIA = ("media_id", "file_path", *CONTENT)
-"""What a decided media is known by, in the log."""
+from trapline.review.standing import MEDIA
 
 _JPEG = (".jpg", ".jpeg")
 """Of which hardly two have one size: of others the content is compared."""

@@ -11,7 +11,7 @@ import polars as pl
 from trapline.review.agreement import Agreement, Disagreement, agreements, disagreements
 from trapline.review.audit import Audit
 from trapline.review.log import DecisionLog
-from trapline.taxonomy import BLANK
+from trapline.review.standing import together
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,19 @@ def overview(log: DecisionLog) -> Overview:
     """What a log holds."""
     current = log.current()
     standing = current.filter("stands")
-    names = pl.col("labels").list.eval(pl.element().struct.field("label"))
-    blank = pl.lit([BLANK], pl.List(pl.String))
-    shown = pl.when(pl.col("verdict") == "blank").then(blank).otherwise(names)
-    each = standing.select("event", shown.alias("labels"))
-    seen = each.explode("labels").drop_nulls("labels").unique(["event", "labels"])
-    seen = seen.filter((pl.col("labels") != BLANK) | (pl.col("labels") == BLANK).all().over("event"))
-    counts = seen["labels"].value_counts(name="count").sort("count", "labels", descending=[True, False])
+    events = standing.group_by("event").agg(together().alias("labels"))
+    seen = events.explode("labels").drop_nulls()["labels"]
+    counts = seen.value_counts(name="count").sort("count", "labels", descending=[True, False])
     drawn = log.drawn().group_by("audit").agg(pl.len().alias("drawn"))
     audits = log.audits().drop("facts").join(drawn, on="audit", how="left", maintain_order="left")
     return Overview(
         str(log.path),
         log.people().to_dicts(),
         current["number"].n_unique(),
-        standing["event"].n_unique(),
+        len(events),
         len(standing),
         dict(counts.iter_rows()),
-        standing.filter(pl.col("verdict") == "cannot tell")["event"].n_unique(),
+        events.filter(pl.col("labels").list.len() == 0).height,
         disagreements(log),
         agreements(log),
         audits.with_columns(pl.col("drawn").fill_null(0)).to_dicts(),

@@ -34,6 +34,9 @@ _MEDIA: dict[str, Any] = {
     "content_size": pl.Int64,
     "content_hash": pl.String,
 }
+MEDIA = tuple(_MEDIA)
+"""What a decided media is known by."""
+
 CURRENT: dict[str, Any] = {
     **_DECISION,
     "labels": pl.List(pl.Struct({"label": pl.String, "count": pl.Int64})),
@@ -48,6 +51,24 @@ What the decision has, `labels` (none of a blank, or where it cannot be told), `
 were filled in, `media_count`: of how many media it is, then the media as it was, and `stands`: nobody
 decided later of this media.
 """
+
+NAMES: pl.Expr = (
+    pl.when(pl.col("verdict") == "blank")
+    .then(pl.lit([BLANK]))
+    .otherwise(pl.col("labels").list.eval(pl.element().struct.field("label")))
+)
+"""Of rows of `CURRENT`: the labels; `blank` where nothing is seen, none where it cannot be told."""
+
+
+def together(names: pl.Expr = NAMES) -> pl.Expr:
+    """What is said of the media of an event, aggregated: the labels that are seen in any of them, sorted;
+    `blank` alone where nothing is seen in any, none where that cannot be told."""
+    seen = names.list.explode(keep_nulls=False, empty_as_null=False).unique().sort()
+    seen = seen.filter(seen != BLANK)
+    blank = (names.list.len() > 0).all()
+    nothing = pl.when(blank).then(pl.lit([BLANK])).otherwise(pl.lit([], pl.List(pl.String)))
+    return pl.when(seen.len() > 0).then(seen.implode()).otherwise(nothing.first())
+
 
 _COLUMNS = ", ".join(_DECISION)
 _COUNTING = f"SELECT {_COLUMNS} FROM counting"  # noqa: S608  # made of names of this module
