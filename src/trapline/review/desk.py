@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ from trapline.review.project import Project
 from trapline.review.pupil import Pupil
 from trapline.review.queues import Flags, Next, Queues, refuse_lacking
 from trapline.review.requests import DecideForm, GiveBackForm, LabelForm, NextForm
+from trapline.review.standing import MEDIA
 from trapline.review.streams import STREAMS
 from trapline.review.teaching import Teacher
 from trapline.taxonomy import BLANK
@@ -47,6 +48,10 @@ _LOOKED_UP = "looked up"
 
 _RATE_MINUTES, _RATE_OF, _RATE_LEAST = 30, 60, 5
 """Of the last half hour the last sixty decisions, where there are five."""
+
+
+_SHOWN = ("decision_id", "person", "verdict", "labels", "sure", "flagged", "remark", "stream")
+"""Of a decision, as they are kept."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ class Desk:
     def _next(self, stream: str, count: int, shut: Flags) -> Next:
         if stream != SETTLING:
             return self._queues.next(stream, count, shut)
-        differing = self.project.events.indices(one.event for one in self._disagreements())
+        differing = self._ledger.indices(one.event for one in self._disagreements())
         asked: Next = [(event, None) for event in differing if not shut[event]]
         return asked[:count]
 
@@ -196,8 +201,7 @@ class Desk:
         """Where people differ, as the page has it."""
         with self._lock:
             self._ledger.catch_up()
-            differing = self._disagreements()
-        known = self.project.events.indices(one.event for one in differing)
+            known = self._ledger.indices(one.event for one in self._disagreements())
         keys = [self.project.events.keys[index] for index in known]
         return [{"event": key, "decisions": self._counting(key)} for key in keys]
 
@@ -258,27 +262,25 @@ class Desk:
 
     def _counting(self, key: str) -> list[dict[str, Any]]:
         """The decisions that count of an event, as the page has them, in the order of deciding."""
-        index = self.project.events.index(key)
-        decided = self.log.current(self._ledger.keys(index))
+        decided = self.log.current(self._ledger.keys(self.project.events.index(key)))
         documents = []
         for (number,), rows in decided.group_by("number", maintain_order=True):
-            first = rows.row(0, named=True)
-            documents.append(
-                {name: first[name] for name in ("decision_id", "event", "person", "verdict", "labels")}
-                | {name: first[name] for name in ("sure", "flagged", "remark", "stream")}
-                | {
-                    "decided_at": first["decided_at"].isoformat(),
-                    "frames": None if first["of_event"] else self._indices(index, rows["media_id"].to_list()),
-                    "number": number,
-                }
-            )
+            media = [DecidedMedia(*one) for one in rows.select(MEDIA).iter_rows()]
+            documents.append(self._document(rows.row(0, named=True), media) | {"number": number})
         return documents
 
-    def _indices(self, event: int, media: Sequence[str]) -> list[int]:
-        """Which frames of an event some media are."""
-        rows = self.project.events.rows_of(event)
-        names = [self.project.catalog.table["media_id"][row] for row in rows]
-        return [index for index, name in enumerate(names) if name in media]
+    def _document(self, decision: Mapping[str, Any], media: Sequence[DecidedMedia]) -> dict[str, Any]:
+        """A decision as the page has it; its event and its frames as they are called here."""
+        events, rows = self.project.events, self._ledger.rows_of(media)
+        event = None if not rows else int(events.of_row[rows[0]])
+        frames = (
+            None if event is None else [at for at, row in enumerate(events.rows_of(event)) if row in rows]
+        )
+        return {name: decision[name] for name in _SHOWN} | {
+            "event": decision["event"] if event is None else events.keys[event],
+            "decided_at": decision["decided_at"].isoformat(),
+            "frames": None if decision["of_event"] else frames,
+        }
 
     def _frame(self, index: int, row: int) -> dict[str, Any]:
         media = self.project.catalog.table.row(row, named=True)
@@ -418,21 +420,7 @@ class Desk:
 
     def decision_document(self, decision: Decision) -> dict[str, Any]:
         """A decision as the page has it."""
-        known = self.project.events.indices([decision.event])
-        frames = [self._indices(index, [one.media_id for one in decision.media]) for index in known]
-        return {
-            "decision_id": decision.decision_id,
-            "event": decision.event,
-            "person": decision.person,
-            "decided_at": decision.decided_at.isoformat(),
-            "frames": None if decision.of_event or not frames else frames[0],
-            "verdict": decision.verdict,
-            "labels": [{"label": one.label, "count": one.count} for one in decision.labels],
-            "sure": decision.sure,
-            "flagged": decision.flagged,
-            "remark": decision.remark,
-            "stream": decision.stream,
-        }
+        return self._document(asdict(decision), decision.media)
 
     # ---- how far it is
 

@@ -81,15 +81,35 @@ class Ledger:
         """What an event is called in the log: otherwise than here where the photos have moved."""
         return sorted({self._events.keys[event], *self._keys[event]})
 
+    def indices(self, keys: Iterable[str]) -> list[int]:
+        """Which events these are, called as here or as in the log; what is none of them is left out."""
+        called = defaultdict(list)
+        for index, names in self._keys.items():
+            for name in names:
+                called[name].append(index)
+        events = (index for key in keys for index in [*called[key], *self._events.indices([key])])
+        return list(dict.fromkeys(events))
+
     def know(self, media: Iterable[tuple[int, DecidedMedia]]) -> None:
         """What media, by their rows, are called in the decisions that come."""
-        new = pl.DataFrame(
-            [(one.media_id, one.file_path, one.content_size, one.content_hash, row) for row, one in media],
-            self._rows.schema,
-            orient="row",
-        )
+        pairs = list(media)
+        new = self._frame(one for _, one in pairs)
+        new = new.with_columns(pl.Series("row", [row for row, _ in pairs], self._rows.schema["row"]))
         new = new.join(self._rows, on=list(MEDIA), how="anti", nulls_equal=True)
         self._rows = pl.concat([self._rows, new])
+
+    def rows_of(self, media: Iterable[DecidedMedia]) -> list[int]:
+        """The rows of the catalog that decided media are, whatever they are called now; without those that
+        are none of it."""
+        asked = self._frame(media)
+        near = self._rows.filter(pl.col("media_id").is_in(asked["media_id"].implode()))  # of few, quickly
+        pairs = asked.join(near, on=list(MEDIA), nulls_equal=True, maintain_order="left")
+        return pairs["row"].to_list()
+
+    def _frame(self, media: Iterable[DecidedMedia]) -> pl.DataFrame:
+        """With the columns `MEDIA`."""
+        cells = [tuple(getattr(one, name) for name in MEDIA) for one in media]
+        return pl.DataFrame(cells, self._rows.select(MEDIA).schema, orient="row")
 
     def catch_up(self) -> None:
         """Take in what came since, whoever wrote it."""
@@ -98,9 +118,12 @@ class Ledger:
             return
         came = self._log.decisions(after=self._length)
         self._length = length
+        media = self._frame(one for decision in came for one in decision.media).unique(maintain_order=True)
+        new = media.join(self._rows, on=list(MEDIA), how="anti", nulls_equal=True, maintain_order="left")
+        if len(new):  # another program wrote it
+            self._rows = pl.concat([self._rows, match_media(self._catalog, new)])
         keys = {one.event for one in came}
-        known = [index for index, names in self._keys.items() if names & keys]
-        self._refresh(sorted(keys), {*known, *self._events.indices(keys)})
+        self._refresh(sorted(keys), self.indices(keys))
 
     def _refresh(self, keys: list[str], events: Iterable[int]) -> None:
         words = self._words(self._log.current(keys))

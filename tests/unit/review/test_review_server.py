@@ -21,7 +21,15 @@ from trapline import api
 from trapline.catalog import Catalog
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.prediction import Predictions
-from trapline.review import DecisionLog, DeskOptions, Shares, open_project, open_review, read_ids
+from trapline.review import (
+    DecisionLog,
+    DeskOptions,
+    Shares,
+    open_project,
+    open_review,
+    read_ids,
+    take_decisions,
+)
 from trapline.review.app import build_app
 from trapline.review.desk import Desk
 from trapline.review.door import MOST_BODY, Door
@@ -672,21 +680,32 @@ def _decide_all(catalog: Catalog, path: Path) -> None:
 
 
 def test_decisions_are_found_again_where_the_photos_have_moved(photos: Catalog, tmp_path: Path) -> None:
-    _decide_all(photos, tmp_path / "d.db")
+    with serving(photos, tmp_path / "d.db") as client:
+        event, alone, *_ = client.post("/api/next", {"person": "Ada", "count": 3})["asks"]
+        client.post("/api/decide", answer(event, "decision-0", frames=[0, 2]))
+        client.post("/api/decide", answer(alone, "decision-1"))
+        client.post("/api/decide", answer(alone, "decision-2", "cannot tell", person="Bea"))
     photos.root.rename(tmp_path / "elsewhere")
     names = [f"x/{name}" for name in photos.table["file_path"]]
     (tmp_path / "new").mkdir()
     (tmp_path / "elsewhere").rename(tmp_path / "new" / "x")
     moved = Catalog.from_rows(
         photos.table.with_columns(
-            file_path=pl.Series(names), media_id=pl.Series([f"new {n}" for n in names])
+            file_path=pl.Series(names),
+            media_id=pl.Series([f"new {n}" for n in names]),
+            event_id=pl.Series(["Z", "Z", "Z", None, None, None, None]),
         ),
         tmp_path / "new",
         "moved",
     )
     with serving(moved, tmp_path / "d.db") as client:
-        assert client.get("/api/state")["progress"]["decided"] == 3  # the event, the photo, the broken one
-        assert client.get("/api/event?event=event:A&person=Ada")["before"]["verdict"] == "blank"
+        assert client.get("/api/state")["progress"]["decided"] == 1
+        assert client.get("/api/event?event=event:Z&person=Ada")["before"]["frames"] == [0, 2]
+        past = client.get("/api/history?person=Ada")["decisions"]
+        names = [(one["event"], one["frames"]) for one in past]
+        assert names == [("media:new x/b/b1.jpg", None), ("event:Z", [0, 2])]
+        (differing,) = client.get("/api/disagreements")["disagreements"]
+        assert differing["event"] == "media:new x/b/b1.jpg"
 
 
 def test_decisions_of_other_photos_are_refused(photos: Catalog, tmp_path: Path) -> None:
@@ -713,6 +732,10 @@ def test_what_came_from_elsewhere_meanwhile_counts(photos: Catalog, tmp_path: Pa
         with DecisionLog.open(tmp_path / "d.db") as other:
             other.take_back("decision-1", "Ada")
         assert client.get("/api/state")["progress"]["decided"] == 0
+        labelled = photos.table.with_columns(labels=pl.lit(["fox"])).head(4)
+        with DecisionLog.open(tmp_path / "d.db") as other:
+            take_decisions(other, photos.with_table(labelled), "Bea", catalog=photos)
+        assert client.get("/api/state")["progress"]["decided"] == 2
 
 
 def test_a_folder_that_is_no_decisions_is_refused(photos: Catalog, tmp_path: Path) -> None:
