@@ -80,6 +80,11 @@ class ByChance:
         """Whether an audit is open."""
         return self._audit is not None
 
+    @property
+    def audits(self) -> bool:
+        """Whether events are drawn to estimate from."""
+        return self._audit is not None and self._shares.audit > 0
+
     def look(self) -> None:
         """See whether somebody has closed the audit: nothing more is drawn or estimated then."""
         if self._audit is not None and not self._audit.is_open:

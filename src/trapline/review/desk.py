@@ -455,6 +455,7 @@ class Desk:
                 "seconds_left": None if not rate else left / rate * 3600,
             },
             "estimate": self._chance.document(),
+            "audits": self._chance.audits,
             "teaching": self._teaching(),
             "disagreements": differing,
             "blur": self.options.blur,

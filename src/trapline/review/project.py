@@ -78,11 +78,18 @@ def open_project(
         DataError: the predictions are of other photos, or what is to be reviewed alone is not there.
     """
     notes = []
-    if catalog.table["event_id"].is_null().all() and not catalog.table["camera_time"].is_null().all():
+    together, timed = catalog.table["event_id"].is_not_null(), catalog.table["camera_time"].is_not_null()
+    alone = int((~together & ~timed).sum())
+    if not together.any() and timed.any():
         catalog = assign_events(catalog, VISIT)
         notes.append(
             f"Nothing says which photos belong together: those at most {VISIT.total_seconds():g} s apart at "
             "one camera are shown as one event. `trapline catalog --event-gap` makes others."
+        )
+    if alone and len(catalog) > 1:
+        notes.append(
+            f"{alone:,} photos have neither a time nor an event: each is asked alone, also those of one "
+            "burst. A catalog may have `event_id` or `camera_time` from a table."
         )
     events = Events.of(catalog)
     suggestions = suggest(catalog, events, predictions, taxonomy)

@@ -234,6 +234,17 @@ def test_where_nothing_says_which_photos_belong_together_times_do_and_it_is_told
     assert "Nothing says which photos belong together" in project.notes[0]
 
 
+def test_photos_that_nothing_puts_together_are_told(photos: Catalog, tmp_path: Path) -> None:
+    nothing = {"event_id": pl.lit(None, pl.String), "camera_time": pl.lit(None, pl.Datetime("us"))}
+    alone = photos.with_table(photos.table.with_columns(**nothing))
+    with serving(alone, tmp_path / "d.db") as client:
+        state = client.get("/api/state")
+        assert f"{len(photos)} photos have neither a time nor an event" in state["notes"][0]
+        assert (state["estimate"], state["audits"]) == (None, False)
+    with serving(alone, tmp_path / "e.db", options=DeskOptions(shares=Shares(audit=0.2))) as client:
+        assert client.get("/api/state")["audits"]
+
+
 def test_only_the_named_are_asked(photos: Catalog, tmp_path: Path) -> None:
     listed = tmp_path / "only.csv"
     listed.write_text("event_id,media_id,label\n,b1,fox\nA,,fox\n")

@@ -4,10 +4,11 @@ import { counted, make, percent } from "./dom.js";
 
 const span = (low, high) => low === null || low === undefined ? "" : `${percent(low)} – ${percent(high)}`;
 
-function estimate(figures) {
+function estimate(figures, audits) {
   if (!figures) {
     return [make("h2", {}, "How good is the table?"),
-      make("p", {}, "Not known yet. Events drawn by chance are mixed in; from their answers it is estimated, with an interval.")];
+      make("p", {}, audits ? "Not known yet. Events drawn by chance are mixed in; from their answers it is estimated, with an interval."
+        : "Not estimated: no events are drawn by chance in this review.")];
   }
   const rows = Object.entries(figures.labels ?? {}).map(([label, one]) => make("tr", {}, make("th", { scope: "row" }, label),
     make("td", {}, percent(one.precision?.estimate), make("small", {}, span(one.precision?.low, one.precision?.high))),
@@ -61,6 +62,6 @@ export function showFigures(root, state, onTrain) {
   const open = root.querySelector("details")?.open;
   const train = state.teaching && state.teaching.state !== "off" && make("button", { type: "button", onclick: onTrain }, "Learn now");
   const notes = state.notes?.length ? [make("h2", {}, "To know"), ...state.notes.map(words => make("p", {}, words))] : [];
-  root.replaceChildren(...[...estimate(state.estimate), ...teaching(state.teaching), train, ...notes].filter(Boolean));
+  root.replaceChildren(...[...estimate(state.estimate, state.audits), ...teaching(state.teaching), train, ...notes].filter(Boolean));
   if (open) root.querySelector("details").open = true;
 }

@@ -11,12 +11,22 @@ export const pictureOf = (frame, size) => `${frame.picture}${frame.picture.inclu
 /** Boxes over a picture, whatever its size on the screen. */
 export function boxesOver(frame) {
   const svg = make("svg", { class: "boxes", viewBox: "0 0 1 1", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const boxes = document.createElementNS(svg.namespaceURI, "g");
+  svg.append(boxes);
   for (const box of frame.boxes ?? []) {
     const rect = make("rect", { x: box.x, y: box.y, width: box.width, height: box.height });
     rect.append(make("title", {}, `${box.category} ${percent(box.conf)}`));
-    svg.append(rect);
+    boxes.append(rect);
   }
   return svg;
+}
+
+/** Lets the boxes be where the image is, also where it does not fill its place. */
+function fit(svg, image) {
+  const across = image.naturalWidth / image.naturalHeight;
+  svg.setAttribute("viewBox", `0 0 ${across} 1`);
+  svg.setAttribute("preserveAspectRatio", "xMidYMid meet");
+  svg.firstChild.setAttribute("transform", `scale(${across} 1)`);
 }
 
 /** A picture that tries again while the server is away, and says why where there is nothing to see. */
@@ -31,6 +41,8 @@ export function picture(frame, size, alt, onSettled) {
     return holder;
   }
   const image = make("img", { alt, decoding: "async" });
+  const boxes = boxesOver(frame);
+  image.addEventListener("load", () => fit(boxes, image));
   const load = () => {
     image.src = pictureOf(frame, size);
     image.decode().then(() => onSettled(image)).catch(() => {
@@ -42,7 +54,7 @@ export function picture(frame, size, alt, onSettled) {
     });
   };
   load();
-  holder.append(image, boxesOver(frame));
+  holder.append(image, boxes);
   return holder;
 }
 

@@ -145,7 +145,7 @@ function showState() {
   const left = progress.seconds_left ? `${duration(progress.seconds_left)} left` : "";
   byId("progress").textContent = [`${progress.decided.toLocaleString("en")} of ${counted(progress.events, "event")}`, `${progress.mine.toLocaleString("en")} by ${session.person}`, rate, left].filter(Boolean).join(" · ");
   byId("do-disagreements").querySelector(".number").textContent = state.disagreements ? ` ${state.disagreements}` : "";
-  redraw("figures", [state.estimate, state.teaching, state.notes], root => showFigures(root, state, () => post("/api/train", {}).then(poll, explain)));
+  redraw("figures", [state.estimate, state.audits, state.teaching, state.notes], root => showFigures(root, state, () => post("/api/train", {}).then(poll, explain)));
 }
 
 /** Draws a part of the page where what it shows has changed, so that nothing is closed under a person's hands. */
