@@ -14,8 +14,7 @@ async function ask(path, options) {
   if (response.ok) return body;
   const why = body.error ?? body.detail ?? response.statusText;
   const words = typeof why === "string" ? why : JSON.stringify(why);
-  if (response.status === 401 || response.status === 403) throw new Away(`${words} (open the link that trapline review shows)`);
-  if (response.status >= 500 || response.status === 429) throw new Away(words);
+  if ([401, 403, 429].includes(response.status) || response.status >= 500) throw new Away(words.replace(/\.$/, ""));
   throw new Refused(words);
 }
 
