@@ -63,6 +63,8 @@ class LabelNames:
             UsageError: it can be no label.
         """
         name = as_label(name)
+        common = common and as_shown(common, "A common name")
+        scientific = scientific and as_shown(scientific, "A scientific name")
         if name not in self._labels:
             known = self._of(self._look_up(name))
             self._labels[name] = NamedLabel(

@@ -347,7 +347,8 @@ def test_what_would_be_no_label_when_read_again_is_not_added(
     refusing: Client, photos: Catalog, label: str
 ) -> None:
     refusing.refused("/api/label", {"label": label})
-    assert label not in [one["label"] for one in refusing.get("/api/state")["labels"]]
+    refusing.refused("/api/label", {"label": "lynx", "common": "a\u0007"})
+    assert not {label, "lynx"} & {one["label"] for one in refusing.get("/api/state")["labels"]}
     with pytest.raises(UsageError):
         open_project(photos, labels=[label])
 
