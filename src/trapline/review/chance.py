@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from trapline.errors import UsageError
 from trapline.metrics import Estimate
 from trapline.review.audit import Audit
 from trapline.review.decision import Asked
+from trapline.review.drawing import Role
 from trapline.review.estimates import AuditEstimate, Quality
 from trapline.review.ledger import Ledger
 from trapline.review.log import DecisionLog
@@ -139,12 +140,12 @@ class ByChance:
         drawn = [*self._waiting("audit"), *self._waiting("calibration")]
         return [event for event in drawn if not (shut[event] or self._ledger.decided[event])][:count]
 
-    def _role_of(self, chance: float) -> Literal["audit", "calibration"] | None:
+    def _role_of(self, chance: float) -> Role | None:
         if chance < self._shares.audit:
             return "audit"
         return "calibration" if chance < self._shares.audit + self._shares.calibration else None
 
-    def _draw(self, role: Literal["audit", "calibration"], shut: npt.NDArray[np.bool_]) -> int | None:
+    def _draw(self, role: Role, shut: npt.NDArray[np.bool_]) -> int | None:
         assert self._audit is not None
         for event in self._waiting(role):
             if not (shut[event] or self._ledger.decided[event]):
@@ -154,7 +155,7 @@ class ByChance:
         draw = self._audit.next(role, {keys[event] for event in barred})
         return None if draw is None else self._project.events.index(draw.event)
 
-    def _waiting(self, role: Asked) -> list[int]:
+    def _waiting(self, role: Role) -> list[int]:
         """Events that were drawn, in the order of drawing."""
         assert self._audit is not None
         drawn = [self._audit.events[event] for event, of in self._audit.drawing.roles.items() if of == role]

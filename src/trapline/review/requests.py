@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from trapline.review.decision import Verdict
+from trapline.review.decision_rows import MOST
 from trapline.review.names import MOST_LETTERS
 
 Text = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS)]
@@ -39,7 +40,7 @@ class SightingForm(Form):
     """A label, and of how many individuals."""
 
     label: Text
-    count: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    count: Annotated[int, Field(ge=1, le=MOST)] | None = None
 
 
 class DecideForm(Form):

@@ -20,10 +20,11 @@ import numpy.typing as npt
 
 from trapline.catalog import Catalog
 from trapline.errors import TraplineError, describe_system_error
-from trapline.prediction import Predictions, event_rows
+from trapline.prediction import Predictions
 from trapline.recipes import Recipe, resolve_recipe
 from trapline.review.answering import NOT_YET
 from trapline.review.embedding import Embeddings, boxed_media
+from trapline.review.events import Events
 from trapline.review.lesson import FIRST
 from trapline.review.log import DecisionLog
 from trapline.review.rounds import CATALOG, EMBEDDINGS, Round, as_teachable, finished_rounds
@@ -89,10 +90,7 @@ class Teacher:
         self.recipe = as_teachable(resolve_recipe("head") if recipe is None else recipe)
         self._cache = cache
         self._boxed = boxed_media(catalog, self.recipe.preprocessing.crop)
-        members = [rows.to_numpy() for rows in event_rows(catalog)]
-        self._event_of, self._events = np.empty(len(catalog), np.int64), len(members)
-        for event, rows in enumerate(members):
-            self._event_of[rows] = event
+        self._events = Events.of(catalog)
         self._lock = threading.Lock()
         self._reader, self._learner = (
             _BackgroundProcess(folder / name) for name in ("reading.log", "learning.log")
@@ -211,7 +209,7 @@ class Teacher:
             return
         known = int(embeddings.known.sum())
         if known and (always or known >= _GROWTH * self._points_of):
-            means = embeddings.of_events(self._event_of, self._events, self._boxed)
+            means = embeddings.of_events(self._events.of_row, len(self._events), self._boxed)
             self._points, self._points_of = compact(means), known
 
     def _teach(self) -> None:
