@@ -332,7 +332,7 @@ def test_everybody_can_use_it(reviewer: Callable[..., Reviewer], width: int) -> 
         assert ann.page.evaluate("document.documentElement.scrollWidth") <= width
 
     check()
-    for key in ("?", "F8", "F9", "ArrowUp", "x") if width == 1280 else ("ArrowUp", "x"):
+    for key in ("?", "F8", "ArrowUp", "x") if width == 1280 else ("x",):  # F9 is the dialog of F8
         ann.press(key)
         ann.page.wait_for_selector("dialog[open]")
         check()
