@@ -14,6 +14,8 @@ from trapline.review.audit import Audit
 from trapline.review.embedding import KNOWN, WAITING, Embeddings
 from trapline.review.lesson import ENOUGH_TO_CALIBRATE, JUDGE
 from trapline.review.log import DecisionLog
+from trapline.review.matching import match_media, named_here
+from trapline.review.standing import MEDIA
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -74,7 +76,9 @@ def audit_answers(
     numbers = np.nan_to_num(pooled.probabilities(), nan=-1.0)
     surest = [{pooled.labels[row.argmax()]} if row.max() >= 0 else set() for row in numbers]
     sizes = catalog.table.select(event_key().alias("event"))["event"].value_counts()
-    estimate = audit.estimate(dict(zip(keys, surest, strict=True)), log.current(), dict(sizes.iter_rows()))
+    current = log.current()
+    current = named_here(catalog, current, match_media(catalog, current.select(MEDIA).unique()))
+    estimate = audit.estimate(dict(zip(keys, surest, strict=True)), current, dict(sizes.iter_rows()))
     accuracy = estimate.table.accuracy
     return accuracy.value, accuracy.low, accuracy.high
 

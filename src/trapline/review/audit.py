@@ -285,7 +285,8 @@ class Audit:
         Args:
             answers: event → the labels that the machine says now, none where it says nothing. Events that
                 are not named here are no part of the project.
-            current: `DecisionLog.current()`.
+            current: `DecisionLog.current()`; where photos have moved since, with names as they are now
+                (`trapline.review.matching.named_here`).
             sizes: event → how many media it has. An event of which only some are decided is not answered
                 yet; without sizes one decided media is enough.
         """

@@ -71,6 +71,7 @@ class ByChance:
         self._audit = Audit.resume(log)
         if self._audit is None and shares != Shares():
             self._audit = Audit.open(log, project.events.keys, self._answers(), seed)
+        self._gone: set[str] = set()
         self._estimate: AuditEstimate | None = None
         self._estimated_at = -_AGAIN
         self._estimating: threading.Thread | None = None
@@ -96,6 +97,7 @@ class ByChance:
         """Let new photos join, and take up new suggestions."""
         if self._audit is not None:
             self._audit.follow(self._project.events.keys, self._answers())
+            self._gone = set(self._audit.events) - set(self._project.events.keys)
             self._estimated_at = -_AGAIN
 
     def _answers(self) -> list[Collection[str]]:
@@ -152,7 +154,7 @@ class ByChance:
                 return event
         barred = np.flatnonzero(shut | self._ledger.touched)
         keys = self._project.events.keys
-        draw = self._audit.next(role, {keys[event] for event in barred})
+        draw = self._audit.next(role, self._gone.union(keys[event] for event in barred))
         return None if draw is None else self._project.events.index(draw.event)
 
     def _waiting(self, role: Role) -> list[int]:
@@ -184,7 +186,7 @@ class ByChance:
         audit = Audit.resume(self._log)  # one of its own: others may draw meanwhile
         if audit is None:
             return None
-        made = audit.estimate(answers, self._log.current(), dict(zip(keys, sizes, strict=True)))
+        made = audit.estimate(answers, self._ledger.current(), dict(zip(keys, sizes, strict=True)))
         self._estimate = made
         if made.audited:
             audit.keep(made)

@@ -15,7 +15,7 @@ from trapline.errors import UsageError
 from trapline.review.decision import DecidedMedia
 from trapline.review.events import Events
 from trapline.review.log import DecisionLog
-from trapline.review.matching import match_media
+from trapline.review.matching import match_media, named_here
 from trapline.review.standing import MEDIA, together
 
 
@@ -89,6 +89,10 @@ class Ledger:
                 called[name].append(index)
         events = (index for key in keys for index in [*called[key], *self._events.indices([key])])
         return list(dict.fromkeys(events))
+
+    def current(self) -> pl.DataFrame:
+        """What counts of the whole log, with media and events called as they are here."""
+        return named_here(self._catalog, self._log.current(), self._rows)
 
     def know(self, media: Iterable[tuple[int, DecidedMedia]]) -> None:
         """What media, by their rows, are called in the decisions that come."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.catalog import CONTENT, Catalog, content_hash, content_size, same_photos
+from trapline.catalog import CONTENT, Catalog, content_hash, content_size, event_key, same_photos
 from trapline.review.standing import MEDIA
 
 _JPEG = (".jpg", ".jpeg")
@@ -44,6 +44,24 @@ def match_media(catalog: Catalog, media: pl.DataFrame) -> pl.DataFrame:
     pairs = pairs.filter(pl.col("by") != "name alone").unique("other", maintain_order=True)
     moved = rest[pairs["other"]].with_columns(free[pairs["row"]].alias("row"))
     return pl.concat([certain, moved.select(certain.columns)])
+
+
+def named_here(catalog: Catalog, current: pl.DataFrame, matched: pl.DataFrame) -> pl.DataFrame:
+    """What counts, with each media and event called as the catalog calls it now.
+
+    Photos that have moved, and events to which an earlier photo has come, are called otherwise in the log.
+
+    Args:
+        catalog: the media.
+        current: `DecisionLog.current()`.
+        matched: `match_media` of what is decided there.
+
+    Returns:
+        The rows of `current` that are of media of the catalog.
+    """
+    rows = current.join(matched, on=list(MEDIA), nulls_equal=True, maintain_order="left")
+    names = catalog.table.select("media_id", event_key().alias("event"))[rows["row"]]
+    return rows.with_columns(names["media_id"], names["event"]).drop("row")
 
 
 def _is_same(path: Path, size: int | None, digest: str | None) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from reviewed import photos as photos_of
 
 from trapline import api
 from trapline.catalog import Catalog
@@ -447,6 +448,25 @@ def test_what_was_drawn_and_not_answered_is_asked_when_nothing_else_is_left(tmp_
     with serving(catalog, tmp_path / "d.db", answers) as client:
         asks = client.post("/api/next", {"person": "Ada", "count": 20})["asks"]
         assert len({ask["event"] for ask in asks}) == 12
+
+
+def test_photos_that_are_called_otherwise_now_keep_what_was_decided_in_the_estimate(tmp_path: Path) -> None:
+    names = [f"m{number}.jpg" for number in range(60)]
+    rows = [{"file_path": name, "content": name.encode() * 9} for name in names]
+    catalog = photos_of(tmp_path / "card", rows)
+    moved = photos_of(tmp_path / "moved", [row | {"file_path": f"a/{row['file_path']}"} for row in rows])
+    numbers = [[0.1, 0.8, 0.1]] * 60
+    options = DeskOptions(shares=Shares(audit=0.5))
+    for number, card in enumerate((catalog, moved)):
+        with open_review(open_project(card, predicted(card, numbers)), tmp_path / "d.db", options) as desk:
+            for at in range(20):
+                (ask,) = desk.next(NextForm(person="Ada", count=1))
+                form = {"person": "Ada", "ask": ask["ask"], "event": ask["event"], "verdict": "blank"}
+                desk.decide([DecideForm(decision_id=f"decision-{number}-{at}", **form)])
+            estimate = desk._chance.estimate()
+            assert estimate is not None
+            assert estimate.unseen.events == 40 - 20 * number
+            assert estimate.table.accuracy.value == pytest.approx((20 + 20 * number) / 60)
 
 
 # ---- photos
