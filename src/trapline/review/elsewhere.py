@@ -22,6 +22,9 @@ from trapline.taxonomy import BLANK, plain
 _UNTOLD = ("unknown", "unidentified", "unidentifiable", "undetermined", "indeterminate", "cannot tell")
 """What people write where they cannot tell."""
 
+_ALL = 2**62
+"""More decisions than any log has."""
+
 _AS_SORTED = "as_sorted"
 """The column that the reader of sorted folders adds (`trapline.formats.readers.class_folders`)."""
 
@@ -53,7 +56,8 @@ def take_decisions(
     A label of a media is a decision on it, one of an event a decision on the event. `unknown` and its like is
     what cannot be told, and so is a photo that was moved into `unclassified`; `unclassified`, `failed` and
     `unobserved` are no labels. Of folders that `write` sorted, what lies where sorting put it is a machine's
-    answer that perhaps nobody looked at. What the log has of this person already is not doubled.
+    answer that perhaps nobody looked at. What the log has of this person already is not doubled, and
+    what she decided after it was taken stays.
 
     Args:
         log: of the review.
@@ -176,17 +180,28 @@ def _decision(
 
 
 def _unknown_to(log: DecisionLog, decisions: Sequence[Decision]) -> list[Decision]:
-    """Those that say something else than the log has of this person already."""
-    current = log.current()
-    own = current.filter(pl.col("person").is_in([one.person for one in decisions]))
-    kept = {
+    """Those that say something else than what counts of this person, and than what was taken of her last:
+    what she has decided since at the page is not turned back by the same table, read again."""
+    person = decisions[0].person
+    own = log.current().filter(pl.col("person") == person)
+    counts = {
         digest or media_id: names
         for media_id, digest, names in own.select(
             "media_id", "content_hash", NAMES.list.sort().alias("names")
         ).iter_rows()
     }
+    taken = {
+        _key(media): past.decision.names
+        for past in reversed(log.history(person, count=_ALL))
+        if past.decision.stream is None and not past.taken_back
+        for media in past.decision.media
+    }
     return [
-        decision
-        for decision in decisions
-        if any(kept.get(one.content_hash or one.media_id) != decision.names for one in decision.media)
+        one
+        for one in decisions
+        if any(one.names not in (counts.get(_key(media)), taken.get(_key(media))) for media in one.media)
     ]
+
+
+def _key(media: DecidedMedia) -> str:
+    return media.content_hash or media.media_id

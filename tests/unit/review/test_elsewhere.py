@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trapline.errors import DataError, UsageError
 from trapline.formats import read, write
 from trapline.prediction import Predictions
 from trapline.prediction.table import FIXED
+from trapline.review.decision import Sighting
 from trapline.review.elsewhere import take_decisions
 from trapline.review.labels import with_decisions
 from trapline.review.log import DecisionLog
@@ -92,6 +94,25 @@ def test_words_that_are_no_labels_are_none(tmp_path: Path) -> None:
     assert taken.left_out == {"called Unclassified, which is no label": 1}
     assert log.current()["verdict"].to_list() == ["cannot tell", "seen", "blank"]
     assert labels(catalog, log) == dict(zip(NAMES, [None, None, ["fox"], ["blank"]], strict=True))
+
+
+def test_a_table_that_is_taken_again_turns_back_nothing_that_was_decided_since(tmp_path: Path) -> None:
+    catalog, log = card(tmp_path), log_at(tmp_path)
+
+    def says(word: str) -> Catalog:
+        return catalog.with_table(catalog.table.with_columns(labels=pl.lit([word], pl.List(pl.String))))
+
+    assert take_decisions(log, says("fox"), "Ann").decisions == 4
+    first = log.decisions()[0]
+    corrected = replace(
+        first, decision_id="page", labels=(Sighting("hare"),), stream="all", decided_at=log.now()
+    )
+    log.add(corrected)
+    again = take_decisions(log, says("fox"), "Ann")
+    assert (again.decisions, again.same) == (0, 4)
+    assert labels(catalog, log)[NAMES[0]] == ["hare"]
+    assert take_decisions(log, says("marten"), "Ann").decisions == 4  # the table was changed since
+    assert labels(catalog, log)[NAMES[0]] == ["marten"]
 
 
 def test_a_timelapse_table_names_photos_that_have_moved_and_events_are_taken_as_events(
