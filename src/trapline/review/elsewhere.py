@@ -22,6 +22,9 @@ from trapline.taxonomy import BLANK, plain
 _UNTOLD = ("unknown", "unidentified", "unidentifiable", "undetermined", "indeterminate", "cannot tell")
 """What people write where they cannot tell."""
 
+_UNTOLD_OF = "cannot_tell"
+"""The column that the reader of observations adds (`trapline.formats.readers.observations`)."""
+
 _ALL = 2**62
 """More decisions than any log has."""
 
@@ -126,7 +129,7 @@ def _statements(
             )
         elif labels:
             yield rows[:1], *_told(labels)
-        elif any(_is_moved_to_unclassified(row) for row in some):
+        elif any(_is_moved_to_unclassified(row) or row.get(_UNTOLD_OF) is True for row in some):
             yield rows[:1], None, None
         elif not some[0].get(EVENT_LABELS):
             yield rows[:1], None, "without a label"

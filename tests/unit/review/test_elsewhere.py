@@ -155,6 +155,21 @@ def test_an_edited_table_of_observations_gives_what_persons_say_and_not_the_mode
     assert labels(catalog, other) == {**dict.fromkeys(NAMES), "A/1.jpg": ["marten"]}
 
 
+def test_what_cannot_be_told_is_taken_from_a_table_of_observations_and_is_no_label(tmp_path: Path) -> None:
+    catalog = card(tmp_path)
+    review = Review(tmp_path, catalog)
+    words = pl.Series([["unknown"], ["fox"], None, None], dtype=pl.List(pl.String))
+    take_decisions(review.log, catalog.with_table(catalog.table.with_columns(labels=words)), "Ann")
+    table = catalog.root / "observations.csv"
+    write(None, with_decisions(catalog, review.log), table, format="observations")
+    source = read(table)
+    assert source.table["labels"].to_list() == [None, ["fox"], None, None]
+    (tmp_path / "other").mkdir()
+    log = log_at(tmp_path / "other")
+    assert take_decisions(log, source, "Ben").left_out == {"without a label": 2}
+    assert log.current()["verdict"].to_list() == ["cannot tell", "seen"]
+
+
 def test_labels_that_may_be_a_machines_and_other_photos_are_refused(tmp_path: Path) -> None:
     catalog, log = card(tmp_path), log_at(tmp_path)
     strangers = photos(tmp_path / "s", [{"file_path": "z/9.jpg", "labels": ["fox"]}])

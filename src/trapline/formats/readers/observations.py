@@ -26,6 +26,8 @@ def _recognise(source: Path) -> str | None:
 def read_observations(source: Path, *, root: Path | str | None = None) -> Draft:
     """Observations that `write` wrote as CSV: labels are what persons (`human`, `human:NAME`) say there.
 
+    The column `cannot_tell` says of which media a person could not tell; there is none where that is none.
+
     Args:
         source: the CSV; paths start at its folder.
         root: the folder that the paths start from, instead of the file's own.
@@ -46,6 +48,9 @@ def read_observations(source: Path, *, root: Path | str | None = None) -> Draft:
         labelled.filter(pl.col("media_id").is_null()).group_by("event_id").agg(labels.alias(EVENT_LABELS))
     )
     rows = media.join(own, on="media_id", how="left", maintain_order="left")
+    untold = table.filter(human & (pl.col("status") == "unclassified"))["media_id"].drop_nulls()
+    if len(untold):
+        rows = rows.with_columns(pl.col("media_id").is_in(untold.implode()).alias("cannot_tell"))
     rows = rows.join(events, on="event_id", how="left", maintain_order="left")
     notes = [_OTHERS.format(rows=f"{table.height:,}", left=f"{table.height - labelled.height:,}")]
     return Draft(
