@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -199,6 +199,8 @@ def _document(estimate: AuditEstimate) -> dict[str, Any]:
         "audited": estimate.audited,
         "cannot_tell": estimate.cannot_tell,
         "waiting": estimate.waiting,
+        "accuracy_if": estimate.accuracy_if,
+        "narrower": None if estimate.narrower is None else asdict(estimate.narrower),
         "labels": _by_label(estimate.table),
         "unseen": _figure(estimate.unseen.accuracy, "accuracy") | {"events": estimate.unseen.events},
     }

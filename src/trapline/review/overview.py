@@ -110,6 +110,12 @@ def _describe_estimate(estimate: dict[str, Any]) -> Iterator[str]:
             for label, figures in quality["by_label"].items():
                 precision, recall = (_number(figures[figure]) for figure in ("precision", "recall"))
                 yield f"    {label}: precision {precision}, recall {recall}"
+    if estimate["accuracy_if"] is not None:
+        low, high = estimate["accuracy_if"]
+        yield f"    {low:.3f}–{high:.3f} if the answers to what could not be told were all wrong, or right"
+    if estimate["narrower"] is not None:
+        half, more = estimate["narrower"]["half_width"], estimate["narrower"]["more"]
+        yield f"    about {more:,} more audited events would make it ± {half:g}"
 
 
 def _number(estimate: dict[str, Any]) -> str:

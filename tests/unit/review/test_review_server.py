@@ -419,6 +419,10 @@ def test_events_drawn_by_chance_are_mixed_in_unseen_and_estimate_the_table(tmp_p
     assert audited <= drawn
     assert estimate["low"] < estimate["accuracy"] <= estimate["high"]
     assert set(estimate["labels"]) == {"fox", "roe deer"}
+    assert estimate["narrower"]["more"] > 0
+    assert (
+        0 < estimate["narrower"]["half_width"] < (estimate["unseen"]["high"] - estimate["unseen"]["low"]) / 2
+    )
 
 
 def test_an_audit_that_is_closed_meanwhile_ends_what_is_drawn(photos: Catalog, tmp_path: Path) -> None:
