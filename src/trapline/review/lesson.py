@@ -134,9 +134,9 @@ def _events(decided: Catalog, drawn: pl.DataFrame) -> pl.DataFrame:
     audits = drawn.filter(pl.col("asked") == "audit")
     shut = audits.filter("open")["event"]
     ended = audits.filter(~pl.col("open"))["event"]
-    for_audit = pl.col("event").is_in(shut.implode()) | (
-        pl.col("asked").list.contains("audit") & ~pl.col("event").is_in(ended.implode())
-    )
+    for_audit = pl.col("event").is_in(shut.implode())
+    if audits.is_empty() or len(shut):  # what is called otherwise now than when it was drawn
+        for_audit |= pl.col("asked").list.contains("audit") & ~pl.col("event").is_in(ended.implode())
     to_calibrate = drawn.filter(pl.col("asked") == "calibration")["event"].implode()
     by_chance = pl.col("event").is_in(to_calibrate) | pl.col("asked").list.contains("calibration")
     role = (

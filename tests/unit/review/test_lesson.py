@@ -83,6 +83,20 @@ def test_a_drawn_event_is_kept_whoever_asked_for_it(tmp_path: Path) -> None:
     assert set(part(course.lesson(), "train")) == {"0.jpg", "1.jpg"}
 
 
+def test_photos_that_are_called_otherwise_now_are_kept_while_the_audit_is_open_alone(tmp_path: Path) -> None:
+    course = Course(tmp_path, 3)
+    course.decide_many("fh")
+    course.decide_many("u", "audit", 2)
+    rows = [
+        {"file_path": f"a/{number}.jpg", "location_id": "A", "content": f"{number}.jpg".encode()}
+        for number in range(3)
+    ]
+    course.catalog = photos(tmp_path / "moved", rows)
+    assert dict(course.lesson().labels) == {"fox": 1, "hare": 1}
+    course.log.close_audit(course.audit)
+    assert dict(course.lesson().labels) == {"fox": 1, "hare": 1, "unicorn": 1}
+
+
 def test_a_closed_audit_teaches_and_what_calibrates_still_does_not(tmp_path: Path) -> None:
     course = Course(tmp_path, 6)
     course.decide_many("fh")
