@@ -9,6 +9,7 @@ from typing import Literal
 import polars as pl
 
 from trapline.catalog import (
+    CONTENT,
     DECISION,
     DECISIONS,
     EVENT_LABELS,
@@ -65,7 +66,8 @@ def with_decisions(
         by: whose decisions count; None for all people's.
         sure_only: leave out decisions of which the person was not sure.
         asked: leave out decisions on events that were asked for otherwise; None for all.
-        held: what of the drawn is marked as held while an audit is open, so that nothing learns from it.
+        held: what of the drawn is marked as held while an audit is open, with its copies, so that nothing
+            learns from it.
 
     Raises:
         DataError: no decision counts, or none is of a media of the catalog.
@@ -164,10 +166,13 @@ def _counting(
             f"No decision in {log.path} counts: there is none, or none of those that are asked for."
         )
     drawn = log.drawn().filter(pl.col("open") & pl.col("asked").is_in(list(held)))["event"].unique()
-    return current.with_columns(
+    current = current.with_columns(
         (pl.col("of_event") & (pl.col("verdict") != "blank") & (pl.col("media_count") > 1)).alias("whole"),
         pl.col("event").is_in(drawn.implode()).alias("held"),
     )
+    contents = current.filter("held").select(list(CONTENT)).drop_nulls().unique()
+    copied = current.join(contents, on=list(CONTENT), how="semi")["event"].unique()
+    return current.with_columns(pl.col("held") | pl.col("event").is_in(copied.implode()))
 
 
 def _find(catalog: Catalog, current: pl.DataFrame, log: DecisionLog) -> pl.DataFrame:

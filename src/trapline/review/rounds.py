@@ -16,7 +16,6 @@ from trapline.models import ModelFile
 from trapline.prediction import Predictions
 from trapline.recipes import MODEL_FILE, HeadRecipe, Recipe
 from trapline.review.answering import answer_media, audit_answers, judge_events
-from trapline.review.decision import Asked
 from trapline.review.embedding import Embeddings
 from trapline.review.labels import only_decided, with_decisions
 from trapline.review.lesson import Lesson, deal
@@ -30,7 +29,6 @@ CATALOG = "catalog.parquet"
 EMBEDDINGS = "embeddings"
 _MODELS = "models"
 _KEPT_ROUNDS = 3
-_HELD: tuple[Asked, ...] = ("audit",)
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def prepare_lesson(catalog: Catalog, log: DecisionLog) -> Lesson:
     Raises:
         DataError: no decision is of a media of the catalog.
     """
-    decided = only_decided(with_decisions(catalog, log, held=_HELD))
+    decided = only_decided(with_decisions(catalog, log, held=()))
     return deal(decided, log.drawn())
 
 

@@ -202,6 +202,19 @@ def test_what_is_drawn_for_an_open_audit_is_held_with_its_whole_event(tmp_path: 
     assert chosen.table["labels"].to_list()[:4] == [None, None, None, ["blank"]]
 
 
+def test_a_copy_of_what_is_held_is_held_as_well(tmp_path: Path) -> None:
+    rows = [{"file_path": f"{number}.jpg", "content": b"same" * (number % 2)} for number in (1, 2, 3)]
+    catalog = photos(tmp_path / "card", rows)
+    review = Review(tmp_path, catalog)
+    audit = review.log.open_audit({})
+    review.log.draw([Draw(audit, "media:1.jpg", "audit", "all", 1, 0.5, datetime.now(UTC))])
+    review.decide(["1.jpg"], "fox", asked="audit")
+    for name in ("2.jpg", "3.jpg"):
+        review.decide([name], "fox")
+    kept, held = without_held(with_decisions(catalog, review.log))
+    assert (first(kept), held) == (["2.jpg"], 2)
+
+
 def test_a_catalog_with_decisions_is_saved_and_read(tmp_path: Path) -> None:
     catalog = burst(tmp_path)
     review = Review(tmp_path, catalog)
