@@ -202,17 +202,20 @@ def main() -> None:
     points = compact(looked.features)
     looked = Photos(looked.events, looked.labels, looked.truth, compact(looked.features, 64))
     rows: dict[str, list[tuple[float, bool, float]]] = defaultdict(list)
+    unlearnt = 0
     for seed in range(options.reviews):
         with tempfile.TemporaryDirectory() as folder, DecisionLog.create(Path(folder) / "log.db") as log:
             review = Review(looked, points, log, seed)
             review.go(options.audited)
             if review.probabilities is None:
+                unlearnt += 1
                 continue
             for name, estimate, truth in figures(review):
                 if estimate.low is not None and estimate.high is not None and not np.isnan(truth):
                     held = estimate.low - 1e-9 <= truth <= estimate.high + 1e-9
                     rows[name].append((truth, held, width(estimate)))
-    print(f"{len(looked.events)} photos, {len(looked.labels)} labels; {options.reviews} reviews\n")
+    print(f"{len(looked.events)} photos, {len(looked.labels)} labels; {options.reviews} reviews")
+    print(f"{unlearnt} of them ended before a model had learnt, and are left out\n")
     print("| figure | truth, mean | ± half the mean width | held the truth |")
     print("| --- | ---: | ---: | ---: |")
     for name, row in rows.items():

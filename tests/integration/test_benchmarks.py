@@ -194,8 +194,8 @@ def smallest_review_audit(bench: Bench) -> str:
 
 
 def smallest_review_audit_photos(bench: Bench) -> str:
-    source = little_jura(bench.field / "jura", bench.folder / "jura") / "labels.csv"
-    return bench.run("review_audit_photos.py", source, "-o", "cache", "--reviews", 1, "--audited", 12)
+    source = little_jura(bench.field / "jura", bench.folder / "jura", every=3) / "labels.csv"
+    return bench.run("review_audit_photos.py", source, "-o", "cache", "--reviews", 1, "--audited", 20)
 
 
 def smallest_review_curve(bench: Bench) -> str:
