@@ -141,6 +141,8 @@ class Desk:
                 )
         if self.options.person is not None:
             as_person(self.options.person)
+        if self._pupil is not None:
+            self._pupil.begin()
 
     @property
     def stream(self) -> str:

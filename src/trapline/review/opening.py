@@ -61,10 +61,9 @@ def open_review(
         pictures = PictureStore(folder / "pictures")
         teacher = Teacher(folder, project.catalog, log) if train else None
         try:
-            desk = Desk(project, log, pictures, options, teacher, running.at, running.port_before)
             if teacher is not None:
                 teacher.start()
-            yield desk
+            yield Desk(project, log, pictures, options, teacher, running.at, running.port_before)
         finally:
             pictures.close()
             if teacher is not None:

@@ -29,6 +29,12 @@ class Pupil:
         self._taken_up: Predictions | None = None
         self._thread: threading.Thread | None = None
 
+    def begin(self) -> None:
+        """Take up the answers of an earlier day, before anybody is shown another's."""
+        answers = self._teacher.suggestions()
+        if answers is not None:
+            self._take_up(answers)
+
     def look(self) -> None:
         """See whether there is a new round; to be called often."""
         answers = self._teacher.suggestions()

@@ -811,3 +811,14 @@ def test_until_a_stream_has_something_to_go_by_what_fits_is_asked(
     with open_review(open_project(photos), tmp_path / "d.db", options, train=True) as desk:
         assert desk.stream == "random"
         assert desk.next(NextForm(person="Ada", count=1, holding=[]))
+
+
+def test_what_an_earlier_day_has_taught_is_filled_in_from_the_first_question_on(
+    photos: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = predicted(photos, [[0.9, *[0.1 / (len(LABELS) - 1)] * (len(LABELS) - 1)]] * len(photos))
+    monkeypatch.setattr(Teacher, "start", lambda self: None)
+    monkeypatch.setattr(Teacher, "suggestions", lambda self: answers)
+    with open_review(open_project(photos), tmp_path / "d.db", train=True) as desk:
+        (ask,) = desk.next(NextForm(person="Ada", count=1, holding=[]))
+    assert ask["suggestion"]["observer"] == f"model:{answers.model}"

@@ -36,7 +36,7 @@ export function curve(points) {
   const at = (one, key) => `${x(one.decisions).toFixed(1)},${y(one[key] ?? one.estimate).toFixed(1)}`;
   const band = [...usable.map(one => at(one, "high")), ...usable.toReversed().map(one => at(one, "low"))].join(" ");
   const last = usable.at(-1);
-  const words = `After ${counted(last.decisions, "decision")} an estimated ${percent(last.estimate)} are right (${span(last.low, last.high)}); after ${usable[0].decisions} it was ${percent(usable[0].estimate)}.`;
+  const words = `With ${counted(last.decisions, "event")} learnt an estimated ${percent(last.estimate)} are right (${span(last.low, last.high)}); with ${usable[0].decisions} it was ${percent(usable[0].estimate)}.`;
   const svg = make("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": words, class: "curve" });
   for (const share of [least, (1 + least) / 2, 1]) {
     svg.append(make("line", { x1: left, x2: wide - right, y1: y(share), y2: y(share), class: "rule" }),
@@ -44,7 +44,7 @@ export function curve(points) {
   }
   svg.append(make("polygon", { points: band, class: "band" }), make("polyline", { points: usable.map(one => at(one, "estimate")).join(" ") }),
     ...usable.map(one => make("circle", { cx: x(one.decisions), cy: y(one.estimate), r: 2.5 })),
-    make("text", { x: wide - right, y: high - 6, "text-anchor": "end" }, counted(most, "decision")),
+    make("text", { x: wide - right, y: high - 6, "text-anchor": "end" }, `${counted(most, "event")} learnt`),
     make("text", { x: left, y: high - 6 }, "0"));
   return make("figure", {}, svg, make("figcaption", {}, words));
 }
@@ -54,7 +54,7 @@ function teaching(state) {
   if (!state || state.state === "off") return [...parts, make("p", {}, "Nothing: decisions are kept, and no model learns from them (--train).")];
   parts.push(make("p", { class: state.state === "failed" ? "bad" : null }, state.message || state.state));
   const loss = (state.curve ?? []).map(one => one.log_loss).filter(one => one !== null && one !== undefined);
-  if (loss.length > 1) parts.push(make("p", {}, `Log loss ${loss[0].toFixed(2)} → ${loss.at(-1).toFixed(2)} (lower is better).`));
+  if (loss.length) parts.push(make("p", {}, `Log loss ${loss.at(-1).toFixed(2)} (lower is better) on the events kept aside to judge it.`));
   return [...parts, curve(state.curve ?? [])];
 }
 
