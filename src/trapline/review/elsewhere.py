@@ -16,11 +16,9 @@ from trapline.errors import DataError, UsageError
 from trapline.observations import NO_ANSWER, UNCLASSIFIED
 from trapline.review.decision import DecidedMedia, Decision, Sighting
 from trapline.review.log import DecisionLog
+from trapline.review.names import UNTOLD
 from trapline.review.standing import NAMES
 from trapline.taxonomy import BLANK, plain
-
-_UNTOLD = ("unknown", "unidentified", "unidentifiable", "undetermined", "indeterminate", "cannot tell")
-"""What people write where they cannot tell."""
 
 _UNTOLD_OF = "cannot_tell"
 """The column that the reader of observations adds (`trapline.formats.readers.observations`)."""
@@ -157,7 +155,7 @@ def _told(labels: Sequence[str]) -> tuple[list[str] | None, str | None]:
         return None, f"called {', '.join(labels)}, which is no label"
     if BLANK in kept and len(kept) > 1:
         return None, f"called both {BLANK} and otherwise"
-    seen = [label for label in kept if plain(label) not in _UNTOLD]
+    seen = [label for label in kept if plain(label) not in UNTOLD]
     return seen or None, None
 
 

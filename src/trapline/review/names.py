@@ -15,6 +15,9 @@ from trapline.taxonomy import BLANK, Label, Taxonomy, default_kind, plain
 MOST_LETTERS = 200
 """Of a label, or of a person's name."""
 
+UNTOLD = ("unknown", "unidentified", "unidentifiable", "undetermined", "indeterminate", "cannot tell")
+"""What people, and detectors, write where they cannot tell."""
+
 
 @dataclass(frozen=True)
 class NamedLabel:
@@ -114,6 +117,8 @@ def as_new_label(text: str) -> str:
         UsageError: it can be none, or would be no label in a table that is written of it and read again.
     """
     name = as_label(text)
+    if plain(name) in UNTOLD:
+        raise UsageError(f"'{name}' is no label: it is what is written where nobody can. Say 'cannot tell'.")
     if name in MISSING:
         raise UsageError(
             f"'{name}' is no label: tables write it where there is no value. Give it another name."

@@ -13,7 +13,8 @@ from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.observations import gather
 from trapline.prediction import Predictions, pool_events
 from trapline.review.decision import Suggestion
-from trapline.taxonomy import BLANK
+from trapline.review.names import UNTOLD
+from trapline.taxonomy import BLANK, plain
 
 if TYPE_CHECKING:
     from trapline.observations import Sources
@@ -133,6 +134,8 @@ def _answers(standing: pl.DataFrame, events: Events, sources: Sources) -> list[S
     )
     several = (pl.col("label") != BLANK).any().over("_event")
     each = each.filter((pl.col("label") != BLANK) | ~several)
+    untold = [name for name in kinds if plain(name) in UNTOLD]  # of a box that may be a person or an animal
+    each = each.filter(~(_BY_DETECTOR & pl.col("label").is_in(untold)))
     each = each.sort("_event", "probability", descending=[False, True], nulls_last=True, maintain_order=True)
     whole = each.group_by("_event", maintain_order=True).agg(
         pl.col("observer").first(), "label", pl.col("probability").first()

@@ -343,7 +343,7 @@ def test_people_may_be_called_as_they_are(client: Client, person: str) -> None:
     assert past["person"] == person.replace("\u00a0", " ")
 
 
-@pytest.mark.parametrize("label", ["NA", "nan", " None ", "#N/A", "unclassified", "a\u0007"])
+@pytest.mark.parametrize("label", ["NA", "nan", " None ", "#N/A", "unclassified", "Unknown", "a\u0007"])
 def test_what_would_be_no_label_when_read_again_is_not_added(
     refusing: Client, photos: Catalog, label: str
 ) -> None:

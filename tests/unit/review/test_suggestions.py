@@ -54,6 +54,14 @@ def test_without_a_model_the_detector_is_heard_and_an_empty_photo_does_not_empty
     assert answers == [("animal",), ("animal",), ("person",)]
 
 
+def test_a_box_that_may_be_anybody_fills_nothing_in(catalog: Catalog) -> None:
+    boxes = [[box(0.9, "unknown")], [], [box(0.9), box(0.8, "unknown")], None]
+    table = catalog.table.with_columns(pl.Series("boxes", boxes, catalog.table.schema["boxes"]))
+    project = open_project(catalog.with_table(table))
+    answers = [one and one.labels for one in project.suggestions.answers]
+    assert answers == [None, ("animal",), None]
+
+
 def test_answers_about_boxes_are_one_of_the_event_and_people_stand_beside_them(catalog: Catalog) -> None:
     predictions = of_boxes(
         catalog,
