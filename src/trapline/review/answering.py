@@ -9,13 +9,15 @@ import polars as pl
 from trapline.catalog import Catalog, event_key, label_events
 from trapline.metrics import fit_temperature, log_loss
 from trapline.models import NO_PROBABILITY, ModelFile, answer_embeddings
-from trapline.prediction import FIXED, Predictions, facts_of_card, pool_events, probability_columns
+from trapline.prediction import FIXED, Predictions, facts_of_card, probability_columns
 from trapline.review.audit import Audit
 from trapline.review.embedding import KNOWN, WAITING, Embeddings
+from trapline.review.events import Events
 from trapline.review.lesson import ENOUGH_TO_CALIBRATE, JUDGE
 from trapline.review.log import DecisionLog
 from trapline.review.matching import match_media, named_here
 from trapline.review.standing import MEDIA
+from trapline.review.suggestions import suggest_learnt
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -60,6 +62,8 @@ def audit_answers(
 ) -> tuple[float | None, float | None, float | None]:
     """The accuracy of the table with these answers where nobody has decided, and its interval, by the audit.
 
+    The table holds what the page fills in.
+
     Args:
         log: with or without an open audit.
         catalog: of the project.
@@ -71,14 +75,13 @@ def audit_answers(
     audit = Audit.resume(log)
     if audit is None:
         return None, None, None
-    pooled = pool_events(answers, catalog, rows="event")
-    keys = pooled.table.select(event_key().alias("event"))["event"].to_list()
-    numbers = np.nan_to_num(pooled.probabilities(), nan=-1.0)
-    surest = [{pooled.labels[row.argmax()]} if row.max() >= 0 else set() for row in numbers]
+    events = Events.of(catalog)
+    filled = suggest_learnt(catalog, events, answers).answers
+    told = {key: one.labels if one else () for key, one in zip(events.keys, filled, strict=True)}
     sizes = catalog.table.select(event_key().alias("event"))["event"].value_counts()
     current = log.current()
     current = named_here(catalog, current, match_media(catalog, current.select(MEDIA).unique()))
-    estimate = audit.estimate(dict(zip(keys, surest, strict=True)), current, dict(sizes.iter_rows()))
+    estimate = audit.estimate(told, current, dict(sizes.iter_rows()))
     accuracy = estimate.table.accuracy
     return accuracy.value, accuracy.low, accuracy.high
 

@@ -16,7 +16,7 @@ from trapline import __version__
 from trapline.catalog import content_hash, content_size
 from trapline.errors import UsageError
 from trapline.images import is_video
-from trapline.observations import SURE, category_name, kind_of
+from trapline.observations import category_name, is_sure, kind_of
 from trapline.review.agreement import Disagreement, disagreements
 from trapline.review.chance import ByChance, Shares
 from trapline.review.decision import DecidedMedia, Decision, Sighting, Suggestion
@@ -293,7 +293,7 @@ class Desk:
             "picture": f"/picture/{row}",
             "width": media.get("width"),
             "height": media.get("height"),
-            "boxes": [box for box in boxes if (1.0 if box["conf"] is None else box["conf"]) >= SURE],
+            "boxes": [box for box in boxes if is_sure(box)],
             "failed": self._failure(row),
         }
 

@@ -110,14 +110,15 @@ def as_truth(
     Raises:
         DataError: no decision counts, or none is of a media of the catalog.
     """
-    decided = only_decided(with_decisions(catalog, log, by=by, sure_only=sure_only))
-    if asked is None:
-        whole = decided.table.select(any_decision("stands").all()).item()
-        audited = bool((log.current()["asked"] == "audit").any())
-        asked = "audit" if audited and not whole else "all"
-    if asked == "all":
-        return decided
-    return only_decided(with_decisions(catalog, log, by=by, sure_only=sure_only, asked=[asked]))
+    if asked is None and not (log.current()["asked"] == "audit").any():
+        asked = "all"
+    if asked is None or asked == "all":
+        decided = only_decided(with_decisions(catalog, log, by=by, sure_only=sure_only))
+        if asked == "all" or decided.table.select(any_decision("stands").all()).item():
+            return decided
+    return only_decided(
+        with_decisions(catalog, log, by=by, sure_only=sure_only, asked=["audit" if asked is None else asked])
+    )
 
 
 def _people(catalog: Catalog) -> set[str]:

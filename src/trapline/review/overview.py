@@ -28,7 +28,8 @@ class Overview:
         untold: events of which it stands that they cannot be told.
         disagreements: events of which people say different things, and that nobody has settled.
         agreements: of each two persons, and of each with what was filled in.
-        audits: a row an audit: its number, when it was opened and closed, how many events it has drawn.
+        audits: a row an audit: its number, when it was opened and closed, how many events it has drawn
+            (those to calibrate on are others).
         estimate: what the latest audit last said (`AuditEstimate` as JSON); None if nothing.
     """
 
@@ -56,7 +57,7 @@ def overview(log: DecisionLog) -> Overview:
     events = standing.group_by("event").agg(together().alias("labels"))
     seen = events.explode("labels").drop_nulls()["labels"]
     counts = seen.value_counts(name="count").sort("count", "labels", descending=[True, False])
-    drawn = log.drawn().group_by("audit").agg(pl.len().alias("drawn"))
+    drawn = log.drawn().filter(pl.col("asked") == "audit").group_by("audit").agg(pl.len().alias("drawn"))
     audits = log.audits().drop("facts").join(drawn, on="audit", how="left", maintain_order="left")
     return Overview(
         str(log.path),

@@ -6,10 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from trapline.observations import leave_to_detector
-from trapline.prediction import Predictions, pool_events
+from trapline.prediction import Predictions
 from trapline.review.project import Project
-from trapline.review.suggestions import suggest
+from trapline.review.suggestions import suggest_learnt
 from trapline.review.teaching import Teacher
 
 log = logging.getLogger("trapline.review")
@@ -45,11 +44,9 @@ class Pupil:
             self._thread.start()
 
     def _take_up(self, answers: Predictions) -> None:
-        """As `card` does it: where the model cannot say that nothing is there, the detector does."""
         project = self._project
         try:
-            pooled = leave_to_detector(pool_events(answers, project.catalog), project.catalog)
-            project.suggestions = suggest(project.catalog, project.events, pooled, project.taxonomy)
+            project.suggestions = suggest_learnt(project.catalog, project.events, answers, project.taxonomy)
             self._learnt()
         except Exception:
             log.exception("The answers of a round could not be taken up")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import EVENT_LABELS, Catalog
-from trapline.observations import gather
+from trapline.observations import gather, leave_to_detector
 from trapline.prediction import Predictions, pool_events
 from trapline.review.decision import Suggestion
 from trapline.review.names import UNTOLD
@@ -79,6 +79,21 @@ def suggest(
     if pooled is None:
         return Suggestions(answers)
     return Suggestions(answers, pooled.labels, _by_event(pooled, catalog, events))
+
+
+def suggest_learnt(
+    catalog: Catalog, events: Events, answers: Predictions, taxonomy: Taxonomy | None = None
+) -> Suggestions:
+    """What a model that was taught here fills in; as `card` does it, the detector says where nothing is.
+
+    Args:
+        catalog: the media.
+        events: of it.
+        answers: of the model, one row a media.
+        taxonomy: what the labels are.
+    """
+    pooled = leave_to_detector(pool_events(answers, catalog), catalog)
+    return suggest(catalog, events, pooled, taxonomy)
 
 
 def _speaks(catalog: Catalog) -> bool:
