@@ -1,17 +1,20 @@
 """Where the real photos are, what is skipped without them, a model file of a few bytes, and broken photos."""
 
 import io
+import logging
 import os
 import shutil
 import struct
 import subprocess
+import uuid
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+import requests
 
 hypothesis.settings.register_profile("trapline", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("trapline")
@@ -304,3 +307,39 @@ def run(
         return int(left.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a server that speaks S3, on this machine only; slow to start, and one for all."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """`s3://…` of a bucket of this test's own, empty, with the environment in which it is found."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    account = {
+        "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
+        "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests",
+        "AWS_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_CONFIG_FILE": str(tmp_path / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no-credentials"),
+    }
+    for variable, value in account.items():
+        monkeypatch.setenv(variable, value)
+    where = "<LocationConstraint>eu-west-1</LocationConstraint>"
+    region = f"<CreateBucketConfiguration>{where}</CreateBucketConfiguration>"
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-west-1/s3/aws4_request"}
+    requests.put(f"{s3_server}/{name}", data=region, headers=signed, timeout=30).raise_for_status()
+    return f"s3://{name}"

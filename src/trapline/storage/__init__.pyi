@@ -2,6 +2,13 @@ from .http import MOST_BYTES as MOST_BYTES
 from .http import Downloaded as Downloaded
 from .http import download as download
 from .lock import lock as lock
+from .remote_path import AnyPath as AnyPath
+from .remote_path import RemotePath as RemotePath
+from .remote_path import RemoteStat as RemoteStat
+from .remote_path import as_any_path as as_any_path
+from .remote_path import is_url as is_url
+from .remote_path import local_copy as local_copy
+from .stores import SourceGoneError as SourceGoneError
 from .unpack import safe_unzip as safe_unzip
 from .unpack import unpack as unpack
 from .unpack import zip_names as zip_names

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from trapline.storage.remote_path import AnyPath, RemotePath
 
 _LONGEST = 255
 """Bytes of a name, on all usual disks."""
 
 
 @contextmanager
-def replace_whole(path: Path) -> Iterator[Path]:
+def replace_whole(path: AnyPath) -> Iterator[Path]:
     """Where to write a file that takes the place of `path` at the end, and of which nothing is left if that
-    does not come. Folders above it are made.
+    does not come. Folders above it are made. What is for a bucket is written on this machine's disk and put
+    there whole.
 
     Raises:
         OSError: the folder cannot be made, or what was written cannot take the place.
+        SourceGoneError: nothing can be written to the bucket.
     """
+    if isinstance(path, RemotePath):
+        with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
+            local = Path(folder) / path.name
+            yield local
+            path.put(local)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = beside(path, ".partial")
     try:
