@@ -11,9 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog.identity import equal_files, media_files
+from trapline.catalog.identity import MediaFile, equal_files, media_files
 from trapline.catalog.presence import refuse_gone
 from trapline.catalog.table import Catalog
+from trapline.storage import AnyPath, RemotePath, remote_stats
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def check_files(
         refuse_gone(catalog)
     table, files = catalog.table, media_files(catalog)
     ids = table["media_id"].to_list()
-    there = [Path(file.path) if os.path.isfile(file.path) else None for file in files]  # noqa: PTH113 - a Path for each that is gone is slow
+    there = _find(catalog, files)
     equal = equal_files(files, on_file)
     same_path = _same_path(table)
     unlike = _labels_differ(table)
@@ -82,10 +83,20 @@ def check_files(
     return _decode_files(check, table, there, equal, on_file) if full else check
 
 
+def _find(catalog: Catalog, files: Sequence[MediaFile]) -> list[AnyPath | None]:
+    """Where each file is; None where it is not there."""
+    if isinstance(catalog.root, RemotePath):
+        remote = [file.path for file in files if isinstance(file.path, RemotePath)]
+        stats = remote_stats(remote)
+        return [None if stat is None else path for path, stat in zip(remote, stats, strict=True)]
+    paths = [str(file.path) for file in files]
+    return [Path(path) if os.path.isfile(path) else None for path in paths]  # noqa: PTH113 - a Path for each that is gone is slow
+
+
 def _decode_files(
     check: FileCheck,
     table: pl.DataFrame,
-    paths: Sequence[Path | None],
+    paths: Sequence[AnyPath | None],
     equal: list[list[int]],
     on_file: Callable[[int], object],
 ) -> FileCheck:
@@ -114,14 +125,15 @@ def _decode_files(
     )
 
 
-def _look(path: Path | None) -> tuple[int | None, str | None, str | None]:
+def _look(path: AnyPath | None) -> tuple[int | None, str | None, str | None]:
     """Perceptual hash, why it cannot be read, and what is wrong with what can; all None for no file."""
-    from trapline.images import ImageError, load, perceptual_hash
+    from trapline.images import ImageError, fetch, load, perceptual_hash
 
     if path is None:
         return None, None, None
     try:
-        return perceptual_hash(path), None, load(path, min_side=(64, 64)).warning
+        photo = fetch(path) if isinstance(path, RemotePath) else path
+        return perceptual_hash(photo), None, load(photo, min_side=(64, 64)).warning
     except ImageError as error:
         return None, str(error), None
 

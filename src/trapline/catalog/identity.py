@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from io import BytesIO
 from posixpath import normpath
 from typing import BinaryIO, TypeVar
 
@@ -18,12 +18,16 @@ import polars as pl
 
 from trapline.catalog.names import as_name
 from trapline.catalog.table import Catalog
+from trapline.storage import AnyPath, RemotePath, open_ranges
 
 CONTENT: dict[str, pl.DataType] = {"content_size": pl.Int64(), "content_hash": pl.String()}
 """Columns of a catalog whose files were read whole: the bytes that `content_hash` is of, and it."""
 
 _DIGEST = 16  # bytes: two of 10^9 different files would share one with a probability of 10^-21
 _CHUNK = 2**20
+_MOST_BYTES = 2**30
+"""Of a photo in a bucket, which is fetched whole."""
+
 _AT_ONCE = 16  # files that a thread takes: of those that are not there it is done with at once
 _SEGMENTS = 4096  # before the picture; those of a photo are a few tens
 _COMMENT, _ADOBE, _START_OF_SCAN = 0xFE, 0xEE, 0xDA
@@ -45,13 +49,13 @@ class MediaFile:
         as_kept: what was kept of it counts, and not what lies there now.
     """
 
-    path: Path | str
+    path: AnyPath | str
     size: int | None = None
     content_hash: str | None = None
     as_kept: bool = False
 
 
-def content_hash(path: Path | str) -> str:
+def content_hash(path: AnyPath | str) -> str:
     """BLAKE2b of a file's content (RFC 7693, 128 bits), hexadecimal.
 
     The content of a JPEG (ITU-T T.81, annex B) are its bytes without the segments in which programs write
@@ -65,7 +69,7 @@ def content_hash(path: Path | str) -> str:
     digest = hashlib.blake2b(digest_size=_DIGEST)
     with _open(path) as file:
         taken, at = b"", 0
-        for start, length in [*_metadata(file), (os.fstat(file.fileno()).st_size, 0)]:
+        for start, length in [*_metadata(file), (_end(file), 0)]:
             file.seek(at)
             while at < start and (chunk := file.read(min(_CHUNK, start - at))):
                 digest.update(chunk)
@@ -78,21 +82,31 @@ def content_hash(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def _open(path: Path | str) -> BinaryIO:
-    """The file to be read; `OSError` for a pipe, which would be waited for, and all else that is no file."""
+def _open(path: AnyPath | str, *, whole: bool = True) -> BinaryIO:
+    """The file to be read; `OSError` for a pipe, which would be waited for, and all else that is no file.
+
+    One in a bucket is fetched, unless it is not to be read `whole`.
+    """
+    if isinstance(path, RemotePath):
+        return BytesIO(path.fetch(most=_MOST_BYTES)[0]) if whole else open_ranges(path)
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a Path for each of many files is slow
         raise OSError(f"{path} is no file")
     return open(path, "rb")  # noqa: PTH123
 
 
-def content_size(path: Path | str) -> int:
+def _end(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def content_size(path: AnyPath | str) -> int:
     """How many bytes of a file `content_hash` takes of the picture; only its header is read.
 
     Raises:
         OSError: as there.
     """
-    with _open(path) as file:
-        return os.fstat(file.fileno()).st_size - sum(length for _, length in _metadata(file))
+    with _open(path, whole=False) as file:
+        metadata = sum(length for _, length in _metadata(file))
+        return _end(file) - metadata
 
 
 def _metadata(file: BinaryIO) -> list[tuple[int, int]]:
@@ -135,7 +149,13 @@ def media_files(catalog: Catalog, *, as_kept: bool = False) -> list[MediaFile]:
         catalog: the media.
         as_kept: what was kept of them counts, where it was.
     """
-    paths = [f"{catalog.root}/{normpath(as_name(name))}" for name in catalog.table["file_path"]]
+    names = (normpath(as_name(name)) for name in catalog.table["file_path"])
+    root = catalog.root
+    paths: list[AnyPath | str] = (
+        [root / name for name in names]
+        if isinstance(root, RemotePath)
+        else [f"{root}/{name}" for name in names]  # a Path for each of many files is slow
+    )
     if any(name not in catalog.table.columns for name in CONTENT):
         return [MediaFile(path) for path in paths]
     contents = catalog.table.select(*CONTENT).iter_rows()
@@ -161,7 +181,7 @@ def equal_files(
         sizes: `sizes_of` the files, where they are known.
     """
     sizes = sizes_of(files) if sizes is None else sizes
-    of_file: dict[tuple[Path | str, str | None], list[int]] = defaultdict(list)
+    of_file: dict[tuple[AnyPath | str, str | None], list[int]] = defaultdict(list)
     for index, file in enumerate(files):
         of_file[file.path, file.content_hash if file.as_kept else None].append(index)
     by_size: dict[int, list[list[int]]] = defaultdict(list)

@@ -56,7 +56,8 @@ def link_class_folders(catalog: Catalog, folder: Path | str, *, kind: str = "sym
         kind: `symlink`, or `hardlink` (where links are not allowed; same disk).
 
     Raises:
-        DataError: media with several labels, missing files, or a label that cannot name a folder.
+        DataError: photos in a bucket, media with several labels, missing files, or a label that cannot name
+            a folder.
         UsageError: the folder holds other things, or this disk does not allow such links.
     """
     if kind not in ("symlink", "hardlink"):
@@ -65,14 +66,14 @@ def link_class_folders(catalog: Catalog, folder: Path | str, *, kind: str = "sym
     before = _read_record(folder)
     rows, left_out = _linkable(catalog)
     wanted = dict(rows.select("link", "file_path").rows())
-    gone = [path for path in wanted.values() if not catalog.path(path).is_file()]
+    gone = [path for path in wanted.values() if not catalog.on_disk(path).is_file()]
     if gone:
         raise DataError(f"{len(gone)} files to link to are missing, the first is {catalog.path(gone[0])}.")
     folder.mkdir(parents=True, exist_ok=True)
     # written first, so that an interrupted run leaves nothing that the next does not know
     _write_record(folder, before | wanted)
     removed = [_remove(folder, link) for link in before if link not in wanted or before[link] != wanted[link]]
-    made = [_link(folder / as_name(link), catalog.path(path), kind) for link, path in wanted.items()]
+    made = [_link(folder / as_name(link), catalog.on_disk(path), kind) for link, path in wanted.items()]
     _write_record(folder, wanted)
     return LinkReport(
         made=sum(made),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet
 from trapline.errors import DataError, kind_of, name_some
 from trapline.notebook import as_html
-from trapline.storage import replace_whole
+from trapline.storage import AnyPath, RemotePath, as_any_path, is_url, replace_whole
 from trapline.taxonomy import BLANK
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Catalog:
 
     Attributes:
         table: one row a media file, columns as in `SCHEMA` and any more after them.
-        root: the folder that `file_path` is relative to.
+        root: the folder that `file_path` is relative to, on a disk or in a bucket.
         source: what was read, for people ("DrivenData CSVs in …").
         facts: what is known of the whole: how it was read, the split's record, …
 
@@ -117,7 +118,7 @@ class Catalog:
     """
 
     table: pl.DataFrame
-    root: Path
+    root: AnyPath
     source: str
     facts: CatalogFacts = field(default_factory=CatalogFacts)
 
@@ -125,7 +126,7 @@ class Catalog:
     def from_rows(
         cls,
         rows: pl.DataFrame | Sequence[Mapping[str, Any]],
-        root: Path | str,
+        root: AnyPath | str,
         source: str,
         *,
         where: Sequence[str] | None = None,
@@ -145,7 +146,7 @@ class Catalog:
         """
         table = conform(rows)
         check(table, where)
-        return cls(table, Path(root).absolute(), as_listed(source), facts or CatalogFacts())
+        return cls(table, as_any_path(root).absolute(), as_listed(source), facts or CatalogFacts())
 
     def __len__(self) -> int:
         return self.table.height
@@ -155,12 +156,27 @@ class Catalog:
         """The label names that occur, sorted; `blank` among them if it occurs."""
         return sorted(self.table["labels"].explode().drop_nulls().unique().to_list())
 
-    def path(self, file_path: str) -> Path:
-        """The path on disk of a media file of this catalog; never outside the root."""
+    def path(self, file_path: str) -> AnyPath:
+        """The path of a media file of this catalog, on a disk or in a bucket; never outside the root."""
         return self.root / as_name(file_path)
 
-    def paths(self) -> list[Path]:
-        """The path on disk of every media file, in the order of the table."""
+    def on_disk(self, file_path: str) -> Path:
+        """The same for what needs the file on this machine's disk: to link to it, or to copy it as it is.
+
+        Raises:
+            DataError: it is in a bucket.
+        """
+        path = self.path(file_path)
+        if isinstance(path, Path):
+            return path
+        raise DataError(
+            f"The photos are in {self.root}, and what is asked for needs them on a disk. Copy them (with "
+            "rclone, aws s3 sync, gsutil or azcopy), and name the folder: `trapline catalog OLD.parquet "
+            "--root FOLDER -o NEW.parquet`."
+        )
+
+    def paths(self) -> list[AnyPath]:
+        """The path of every media file, in the order of the table."""
         return [self.path(file_path) for file_path in self.table["file_path"]]
 
     def with_table(self, table: pl.DataFrame, facts: CatalogFacts | None = None) -> Catalog:
@@ -326,15 +342,39 @@ class Catalog:
         facts = CatalogFacts.from_json(info, f"The facts that {path} keeps of its catalog are damaged")
         table = conform(table)
         check(table, None)
-        root = (path.parent / start).resolve() if start else path.parent
+        root = _find_root(start, path.parent)
         return cls(table, root, source, facts)
 
 
-def _relative_root(root: Path, start: Path) -> str:
+def _relative_root(root: AnyPath, start: AnyPath) -> str:
+    """The root as seen from the catalog's folder; whole where they are not on one disk or in one bucket."""
+    if isinstance(root, RemotePath) or isinstance(start, RemotePath):
+        bucket, key = _in_bucket(root)
+        same, folder = _in_bucket(start)
+        return posixpath.relpath(f"/{key}", f"/{folder}") if bucket and bucket == same else root.as_posix()
     try:
         return Path(os.path.relpath(root, start)).as_posix()
     except ValueError:  # another drive on Windows
         return root.as_posix()
+
+
+def _find_root(root: str, start: AnyPath) -> AnyPath:
+    """The folder that `_relative_root` has written."""
+    if is_url(root):
+        return as_any_path(root)
+    if isinstance(start, Path):
+        return (start / root).resolve() if root else start
+    if root.startswith("/") or root[1:2] == ":":  # of the machine that wrote it
+        return Path(root)
+    bucket, key = _in_bucket(start)
+    return as_any_path(f"{bucket}/{posixpath.normpath(f'/{key}/{root}').lstrip('/')}")
+
+
+def _in_bucket(path: AnyPath) -> tuple[str, str]:
+    """Scheme and bucket of an address, and the key in it; two empty texts for a path on a disk."""
+    scheme, mark, rest = str(path).partition("://")
+    bucket, _, key = rest.partition("/")
+    return (f"{scheme}{mark}{bucket}", key) if isinstance(path, RemotePath) else ("", "")
 
 
 def conform(rows: pl.DataFrame | Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -10,10 +10,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 from trapline.errors import UsageError
+from trapline.storage import AnyPath, RemotePath, local_copy
 
 Tags = Mapping[str, Sequence[str]]
 """What is to be added to a photo: ExifTool's name of a list (`XMP-dc:Subject`) -> values."""
@@ -30,6 +32,10 @@ _SECONDS = 60
 
 _READ_SECONDS = 30, 1
 """How long reading may take: to begin with, and on average a photo."""
+
+_COPIES_AT_ONCE = 32
+_MOST_COPIED = 2**28
+"""Bytes of a photo at an address, of which ExifTool reads a copy."""
 
 _MOST_GIVEN_UP = 3
 """After so many photos on which ExifTool ended or hung, those that wait are not read."""
@@ -60,7 +66,7 @@ def installed_exiftool() -> str | None:
     return program
 
 
-def read_tag(program: str, photos: Sequence[Path], tag: str) -> list[str | None]:
+def read_tag(program: str, photos: Sequence[AnyPath], tag: str) -> list[str | None]:
     """The text of one tag (`MakerNotes:DateTimeOriginal`) of each photo; None where it is not there.
 
     Nor where ExifTool ends or hangs on a photo; after a few of these the rest is not read.
@@ -69,7 +75,7 @@ def read_tag(program: str, photos: Sequence[Path], tag: str) -> list[str | None]
     return [lines[0].strip() if lines else None for lines in answers]
 
 
-def read_lists(program: str, files: Sequence[Path], tags: Sequence[str]) -> list[dict[str, list[str]]]:
+def read_lists(program: str, files: Sequence[AnyPath], tags: Sequence[str]) -> list[dict[str, list[str]]]:
     """The values of tags that are lists (`XMP-dc:Subject`) of each photo or sidecar, by their names alone.
 
     Nothing of those on which ExifTool ends or hangs; after a few of these the rest is not read.
@@ -89,8 +95,25 @@ def _lists(text: str) -> dict[str, list[str]]:
     }
 
 
-def _read(program: str, photos: Sequence[Path], asked_for: Sequence[str]) -> list[list[str]]:
-    """The lines that ExifTool answers of each photo; none where it ends or hangs."""
+def _read(program: str, photos: Sequence[AnyPath], asked_for: Sequence[str]) -> list[list[str]]:
+    """The lines that ExifTool answers of each photo; none where it ends or hangs.
+
+    Of photos at addresses it reads copies, some at a time.
+    """
+    answers: list[list[str]] = []
+    remote = any(isinstance(photo, RemotePath) for photo in photos)
+    at_once = _COPIES_AT_ONCE if remote else max(1, len(photos))
+    for start in range(0, len(photos), at_once):
+        with ExitStack() as stack:
+            copies = [
+                stack.enter_context(local_copy(photo, most_bytes=_MOST_COPIED))
+                for photo in photos[start : start + at_once]
+            ]
+            answers += _read_here(program, copies, asked_for)
+    return answers
+
+
+def _read_here(program: str, photos: Sequence[Path], asked_for: Sequence[str]) -> list[list[str]]:
     read: list[list[str]] = []
     given_up = 0
     while len(read) < len(photos) and given_up < _MOST_GIVEN_UP:
@@ -104,7 +127,7 @@ def _read(program: str, photos: Sequence[Path], asked_for: Sequence[str]) -> lis
     return [*read, *[[]] * (len(photos) - len(read))]
 
 
-def read_keywords(program: str, photos: Sequence[Path]) -> list[tuple[frozenset[str], frozenset[str]]]:
+def read_keywords(program: str, photos: Sequence[AnyPath]) -> list[tuple[frozenset[str], frozenset[str]]]:
     """The flat keywords of each photo (XMP, IPTC), and those with levels; none where they cannot be read."""
     tags = ("XMP-dc:Subject", IPTC_KEYWORDS, "XMP-lr:HierarchicalSubject")
     return [

@@ -8,9 +8,13 @@ from .crops import choose_box as choose_box
 from .crops import crop_rectangle as crop_rectangle
 from .crops import refusal as refusal
 from .decode import DEFAULT_LIMITS as DEFAULT_LIMITS
+from .decode import Content as Content
 from .decode import Limits as Limits
 from .decode import Loaded as Loaded
 from .decode import Size as Size
+from .decode import Source as Source
+from .decode import ask_for as ask_for
+from .decode import fetch as fetch
 from .decode import load as load
 from .decoders import Decoder as Decoder
 from .decoders import Decoders as Decoders

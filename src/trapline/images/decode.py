@@ -18,6 +18,7 @@ from trapline.images.cost import count_frames, count_scans
 from trapline.images.errors import ImageError
 from trapline.images.kinds import begins_as_video
 from trapline.images.quick import Pixels, decode_quickly, divisor
+from trapline.storage import AnyPath, FetchAhead, RemotePath, RemoteStat, as_any_path
 
 Image.init()  # here, once: Pillow would do it at the first odd file, and not safely in threads
 FORMATS = tuple(
@@ -49,6 +50,25 @@ _REFUSED = (*_BROKEN, MemoryError, Image.DecompressionBombError, Image.Decompres
 
 Size = tuple[int, int]
 """Height and width, pixels."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a photo that was read already, and where.
+
+    Attributes:
+        name: where it is from, as messages call it.
+        content: its bytes.
+        mark: what tells it from another content of that name; None if that is not known.
+    """
+
+    name: str
+    content: bytes
+    mark: tuple[int, int | None] | None = None
+
+
+Source = Path | RemotePath | Content | bytes | str
+"""A file, be it in a bucket, or the content of one."""
 
 LeastSize = Size | Callable[[Size], Size] | None
 """The least size that is wanted of a picture, perhaps by its full size; None for the full size itself."""
@@ -126,7 +146,7 @@ class Decoded:
 
 
 def load(
-    source: Path | str | bytes,
+    source: Source,
     *,
     min_side: LeastSize = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -161,14 +181,14 @@ def as_rgb(image: Image.Image | Pixels) -> Pixels:
 
 
 def decode(
-    source: Path | str | bytes,
+    source: Source,
     *,
     min_side: LeastSize = None,
     limits: Limits = DEFAULT_LIMITS,
     quick: bool = False,
 ) -> Decoded:
     """The same as `load`, with a grey picture left grey: resizing one channel is three times quicker."""
-    source = Path(source) if isinstance(source, str) else source
+    source = as_any_path(source) if isinstance(source, str) else source
     name = name_of(source)
     content = read_bytes(source, limits)
     try:
@@ -203,8 +223,10 @@ def _decode_coarse(content: bytes, min_side: LeastSize, name: str, limits: Limit
     return replace(decoded, warning="; ".join(filter(None, (warning, decoded.warning))))
 
 
-def name_of(source: Path | bytes) -> str:
+def name_of(source: Source) -> str:
     """How a source is called in messages."""
+    if isinstance(source, Content):
+        return source.name
     return "<bytes>" if isinstance(source, bytes) else str(source)
 
 
@@ -216,15 +238,19 @@ def describe(error: BaseException) -> str:
     return f"the decoder failed ({text or type(error).__name__})"
 
 
-def read_bytes(source: Path | bytes, limits: Limits) -> bytes:
+def read_bytes(source: Path | RemotePath | Content | bytes, limits: Limits) -> bytes:
     """The content of a regular file that is not empty and not over the limit.
 
     Raises:
         ImageError: it is not.
+        SourceGoneError: nothing of the bucket can be read.
     """
-    if isinstance(source, bytes):
-        _check_bytes(len(source), "<bytes>", limits)
-        return source
+    if isinstance(source, RemotePath):
+        source = fetch(source, limits)
+    if isinstance(source, Content | bytes):
+        content = source if isinstance(source, bytes) else source.content
+        _check_bytes(len(content), name_of(source), limits)
+        return content
     try:
         with open_regular(source) as file:
             size = os.fstat(file.fileno()).st_size
@@ -232,6 +258,36 @@ def read_bytes(source: Path | bytes, limits: Limits) -> bytes:
             return file.read(size)  # of the limit's bytes, all would be allocated first
     except (OSError, ValueError) as error:
         raise ImageError(str(source), describe(error)) from error
+
+
+def fetch(source: RemotePath, limits: Limits = DEFAULT_LIMITS) -> Content:
+    """The content of a photo in a bucket, unless it is over the limit.
+
+    Raises:
+        ImageError: it cannot be read.
+        SourceGoneError: nothing of the bucket can be.
+    """
+    return _content_of(source, lambda: source.fetch(most=limits.max_bytes))
+
+
+def ask_for(path: AnyPath, ahead: FetchAhead) -> Callable[[], Path | Content]:
+    """Have a photo fetched before its turn, if it is in a bucket.
+
+    Returns:
+        what to call when its turn has come, for the file, or for the content; it raises as `fetch` does.
+    """
+    if isinstance(path, Path):
+        return lambda: path
+    fetching = ahead.ask(path)
+    return lambda: _content_of(path, fetching.take)
+
+
+def _content_of(source: RemotePath, taken: Callable[[], tuple[bytes, RemoteStat]]) -> Content:
+    try:
+        content, stat = taken()
+    except OSError as error:
+        raise ImageError(str(source), describe(error)) from error
+    return Content(str(source), content, (stat.size, stat.digest))
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -26,11 +26,12 @@ import numpy.typing as npt
 
 from trapline.errors import TraplineError
 from trapline.images.crops import Box
-from trapline.images.decode import DEFAULT_LIMITS, Limits, Size, name_of
+from trapline.images.decode import DEFAULT_LIMITS, Content, Limits, Size, fetch, name_of
 from trapline.images.errors import ImageError
 from trapline.images.prepare import Prepared
 from trapline.images.preprocessing import Preprocessing
 from trapline.images.worker import ANSWER, HELLO, JOB, WATCH_STATUSES
+from trapline.storage import RemotePath
 
 _PIPE_BYTES = 2**20
 """A photo's pixels fit in whole, so that the decoder can go on while nobody reads them yet."""
@@ -67,7 +68,7 @@ class Decoder:
     def prepare_into(
         self,
         pixels: npt.NDArray[np.uint8],
-        source: Path | bytes,
+        source: Path | RemotePath | Content | bytes,
         preprocessing: Preprocessing,
         box: Box | None = None,
         limits: Limits = DEFAULT_LIMITS,
@@ -79,7 +80,8 @@ class Decoder:
 
         Args:
             pixels: uint8 [height, width, 3], contiguous; filled, or left black if the photo fails.
-            source: the photo's file, or its content.
+            source: the photo's file, or its content; of a bucket it is read here, and not by the other
+                process.
             preprocessing: from the model's card.
             box: what to cut to.
             limits: on the file, the picture, the memory and the seconds it may take.
@@ -93,11 +95,14 @@ class Decoder:
         Raises:
             ImageError: as of `prepare`; or the decoder crashed on this photo twice, or took too long, or was
                 ended; or it would have to decode and must not.
+            SourceGoneError: nothing of the bucket can be read.
             TraplineError: no process can be started.
         """
+        if isinstance(source, RemotePath):
+            source = fetch(source, limits)
         allowed = min(limits.max_seconds, limits.max_seconds if seconds is None else max(seconds, 0.001))
         job: dict[str, Any] = {
-            **({"bytes": len(source)} if isinstance(source, bytes) else {"path": str(source)}),
+            **_described(source),
             "box": None if box is None else (box.x, box.y, box.width, box.height),
             "seconds": allowed,
             **({"kept": True} if only_kept else {}),
@@ -127,7 +132,7 @@ class Decoder:
     def _ask(
         self,
         pixels: npt.NDArray[np.uint8],
-        source: Path | bytes,
+        source: Path | Content | bytes,
         job: dict[str, Any],
         preprocessing: Preprocessing,
         limits: Limits,
@@ -140,8 +145,8 @@ class Decoder:
         assert process.stdout is not None
         try:
             process.stdin.write(JOB.pack(len(content)) + content)
-            if isinstance(source, bytes):
-                process.stdin.write(source)
+            if not isinstance(source, Path):
+                process.stdin.write(source.content if isinstance(source, Content) else source)
             process.stdin.flush()
         except OSError:
             raise _LostError from None
@@ -250,6 +255,16 @@ class Decoder:
             with suppress(OSError):
                 pipe.close() if pipe is not None else None
         return status
+
+
+def _described(source: Path | Content | bytes) -> dict[str, Any]:
+    """A photo in a job."""
+    if isinstance(source, Path):
+        return {"path": str(source)}
+    if isinstance(source, bytes):
+        return {"bytes": len(source)}
+    named = {} if source.mark is None else {"name": source.name, "mark": source.mark}
+    return {"bytes": len(source.content)} | named
 
 
 def _command(lifeline: int | None) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from trapline.images.decode import FORMATS, describe, open_regular
 from trapline.images.errors import ImageError
+from trapline.storage import AnyPath, RemotePath, SourceGoneError, open_ranges
 from trapline.times import WrittenTime, day_evidence, read_offset, read_time
 
 _CAPTURE_TAGS = (
@@ -70,10 +70,13 @@ class ExifInfo:
     problem: str | None = None
 
 
-def read_exif(path: Path) -> ExifInfo:
-    """Read a photo's EXIF without decoding its pixels. Never raises: `problem` says what went wrong."""
+def read_exif(path: AnyPath) -> ExifInfo:
+    """Read a photo's EXIF without decoding its pixels. Of one at an address only its beginning is read.
+
+    Raises nothing but `SourceGoneError`, of a bucket: `problem` says what went wrong with this photo.
+    """
     try:
-        with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        with _open(path) as file, Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             try:
                 exif = image.getexif()
@@ -81,12 +84,18 @@ def read_exif(path: Path) -> ExifInfo:
                 return _with_xmp(info, image.info.get("xmp"))
             except Exception as error:  # noqa: BLE001 - damaged EXIF fails in many ways
                 return ExifInfo(width=width, height=height, problem=f"EXIF unreadable: {describe(error)}")
+    except SourceGoneError:
+        raise
     except ImageError as error:
         return ExifInfo(problem=error.reason)
     except UnidentifiedImageError:
         return ExifInfo(problem="not a picture of a known format")
     except Exception as error:  # noqa: BLE001 - whatever a damaged header does, the other photos go on
         return ExifInfo(problem=describe(error))
+
+
+def _open(path: AnyPath) -> BinaryIO:
+    return open_ranges(path) if isinstance(path, RemotePath) else open_regular(path)
 
 
 def _interpret(main: dict[int, Any], photo: dict[int, Any], width: int, height: int) -> ExifInfo:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from trapline.images.decode import DEFAULT_LIMITS, Limits, decode
+from trapline.images.decode import DEFAULT_LIMITS, Limits, Source, decode
 
 _SIDE, _KEPT = 32, 8
 _BITS = 64
 _CHUNK = 2**22  # comparisons held in memory at a time
 
 
-def perceptual_hash(source: Path | bytes, limits: Limits = DEFAULT_LIMITS) -> int:
+def perceptual_hash(source: Source, limits: Limits = DEFAULT_LIMITS) -> int:
     """64 bits that change little when a picture is re-encoded, resized or brightened (pHash).
 
     The signs of the 8 × 8 lowest frequencies of the cosine transform of the 32 × 32 grey picture, about their

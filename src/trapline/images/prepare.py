@@ -12,13 +12,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from trapline.images.crops import Box, Rectangle, crop_rectangle
-from trapline.images.decode import DEFAULT_LIMITS, Decoded, Limits, Size, decode
+from trapline.images.decode import DEFAULT_LIMITS, Content, Decoded, Limits, Size, Source, decode
 from trapline.images.preprocessing import Preprocessing
 from trapline.images.quick import Pixels
 from trapline.images.resize import Fit, fit_image, plan_fit
-
-Source = Path | str | bytes
-"""A file, or the content of one."""
 
 _MOST_KEPT = 25_000_000
 """Pixels of a picture that is kept: larger ones are decoded again, and their memory is free meanwhile."""
@@ -50,7 +47,7 @@ class Kept:
         self._picture: tuple[Any, Decoded] | None = None
 
     def find(
-        self, source: Path, preprocessing: Preprocessing, box: Box | None, limits: Limits
+        self, source: Path | Content, preprocessing: Preprocessing, box: Box | None, limits: Limits
     ) -> Decoded | None:
         """The picture, if it serves."""
         if self._picture is None or self._picture[0] != _mark(source, preprocessing, limits):
@@ -58,7 +55,9 @@ class Kept:
         decoded = self._picture[1]
         return decoded if decoded.serves(_least_size(decoded.full_size, preprocessing, box)) else None
 
-    def decode(self, source: Path, preprocessing: Preprocessing, box: Box | None, limits: Limits) -> Decoded:
+    def decode(
+        self, source: Path | Content, preprocessing: Preprocessing, box: Box | None, limits: Limits
+    ) -> Decoded:
         """The picture; decoded and kept, if it is not here."""
         here = self.find(source, preprocessing, box, limits)
         if here is not None:
@@ -71,8 +70,11 @@ class Kept:
         return decoded
 
 
-def _mark(source: Path, preprocessing: Preprocessing, limits: Limits) -> Any:
+def _mark(source: Path | Content, preprocessing: Preprocessing, limits: Limits) -> Any:
     """What must be the same for a picture to be the same but for its scale; never so if there is no file."""
+    if isinstance(source, Content):
+        content = object() if source.mark is None else (source.name, source.mark)
+        return content, preprocessing.decoding, limits
     try:
         status = source.stat()
     except (OSError, ValueError):
@@ -108,17 +110,17 @@ def prepare(
     """Decode a photo, mask its banners, cut it to the box, fit it to the network's input.
 
     Args:
-        source: a file, or the content of one.
+        source: a file, be it in a bucket, or the content of one.
         preprocessing: from the model's card.
         box: what to cut to (see `choose_box`); None, or a `preprocessing` without a crop policy, keeps
             the full frame.
         limits: on the file's bytes and the picture's pixels.
-        kept: where the picture may be already, and is kept; of files only.
+        kept: where the picture may be already, and is kept; of files, and of content that has a mark.
 
     Raises:
         ImageError: no such file, no picture, nothing decodable, or over the limits.
     """
-    if kept is not None and isinstance(source, Path):
+    if kept is not None and isinstance(source, Path | Content):
         decoded = kept.decode(source, preprocessing, box, limits)
         if preprocessing.mask_top or preprocessing.mask_bottom:
             decoded = replace(decoded, image=decoded.image.copy())

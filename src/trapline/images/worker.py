@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from trapline.images.crops import Box
-from trapline.images.decode import Limits, Size
+from trapline.images.decode import Content, Limits, Size
 from trapline.images.errors import ImageError
 from trapline.images.prepare import Kept, prepare
 from trapline.images.preprocessing import Preprocessing
 
 JOB = struct.Struct("<I")
-"""Bytes of JSON that follow: `path`, or `bytes`, the number of those of the photo that follow in turn; `box`,
-`seconds`; `kept`, if it is asked for only if it need not be decoded; and `preprocessing`, `limits` where they
-are new."""
+"""Bytes of JSON that follow: `path`, or `bytes`, the number of those of the photo that follow in turn, and
+perhaps its `name` and `mark` (see `Content`); `box`, `seconds`; `kept`, if it is asked for only if it need
+not be decoded; and `preprocessing`, `limits` where they are new."""
 
 ANSWER = struct.Struct("<?IIII")
 """Whether it was decoded; height and width of the picture in the input (`Prepared.inner`); bytes of UTF-8 (a
@@ -66,10 +66,12 @@ def main(lifeline: int | None = None) -> None:
             preprocessing = Preprocessing.model_validate(job["preprocessing"])
             limits = Limits(**job["limits"])
             _limit_memory(limits.memory)
-        source = Path(job["path"]) if "path" in job else jobs.read(job["bytes"])
+        source = _source(job, jobs)
         _end_after(job["seconds"])
         box = None if job["box"] is None else Box(*job["box"])
-        if "kept" in job and kept.find(Path(job["path"]), preprocessing, box, limits) is None:
+        if "kept" in job and (
+            isinstance(source, bytes) or kept.find(source, preprocessing, box, limits) is None
+        ):
             done, text, pixels, inner = NOT_KEPT
         else:
             done, text, pixels, inner = answer(source, box, preprocessing, limits, kept)
@@ -77,6 +79,13 @@ def main(lifeline: int | None = None) -> None:
         answers.write(ANSWER.pack(done, *inner, len(reply), len(pixels)) + reply)
         answers.write(pixels)
         answers.flush()
+
+
+def _source(job: dict[str, Any], jobs: BinaryIO) -> Path | Content | bytes:
+    if "path" in job:
+        return Path(job["path"])
+    content = jobs.read(job["bytes"])
+    return Content(job["name"], content, tuple(job["mark"])) if "name" in job else content
 
 
 def _end_after(seconds: float) -> None:
@@ -130,7 +139,11 @@ def _limit_memory(more: int) -> None:
 
 
 def answer(
-    source: Path | bytes, box: Box | None, preprocessing: Preprocessing, limits: Limits, kept: Kept
+    source: Path | Content | bytes,
+    box: Box | None,
+    preprocessing: Preprocessing,
+    limits: Limits,
+    kept: Kept,
 ) -> tuple[bool, str, bytes, Size]:
     """Whether a photo could be decoded, the warning or the reason, its pixels and `Prepared.inner`."""
     try:

@@ -12,7 +12,7 @@ import polars as pl
 
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
-from trapline.images import ImageError, choose_box, prepare
+from trapline.images import ImageError, Source, choose_box, prepare
 from trapline.models.card import Card
 from trapline.models.file import ModelFile
 from trapline.models.photos import read_photos
@@ -51,8 +51,8 @@ def batches(catalog: Catalog, model: ModelFile) -> Iterator[tuple[list[int], npt
     preprocessing, paths = model.card.preprocessing, catalog.paths()
     boxes = catalog.table["boxes"].to_list()
 
-    def make(row: int) -> npt.NDArray[np.uint8]:
-        return prepare(paths[row], preprocessing, choose_box(boxes[row], preprocessing.crop)).pixels
+    def make(row: int, photo: Source) -> npt.NDArray[np.uint8]:
+        return prepare(photo, preprocessing, choose_box(boxes[row], preprocessing.crop)).pixels
 
     photos = read_photos(paths, Presence(catalog), range(len(catalog)), make, ahead=2 * _BATCH)
     readable = ((row, pixels) for row, pixels in photos if not isinstance(pixels, ImageError))

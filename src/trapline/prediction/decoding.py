@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -14,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.catalog import Catalog, Presence
-from trapline.images import Decoder, ImageError, Limits, Preprocessing, borrowed
+from trapline.images import Content, Decoder, ImageError, Limits, Preprocessing, ask_for, borrowed
 from trapline.models import NO_PROBABILITY, available_cores
 from trapline.prediction.inputs import Input, stamp
 from trapline.prediction.journal import JournalEntry
+from trapline.storage import FetchAhead
 
 Pixels = npt.NDArray[np.uint8]
+
+Photo = Callable[[], Path | Content]
+"""A photo whose turn it is: its file, or its content, for which it may have to be waited."""
 
 _AHEAD = 3
 """Batches that are decoded or being decoded while one runs: what memory holds is this many and no more."""
@@ -89,7 +93,8 @@ class Decoding:
     """How the photos of a run are decoded.
 
     A thread for each decoding process carries pixels from its pipe into the batch, where the network takes
-    them; nothing is copied twice.
+    them; nothing is copied twice. Photos of a bucket are fetched here, many at once before their turn, and go
+    through the pipe to the process.
 
     Attributes:
         catalog: says where the files are.
@@ -136,14 +141,16 @@ class Decoding:
         """
         pool = threads or ThreadPoolExecutor(self.processes, thread_name_prefix="decode")
         waiting: deque[_Waiting] = deque()
+        fetching = FetchAhead(self.limits.max_bytes)
         try:
             for batch in inputs:
-                waiting.append(self._begin(pool, batch, slots or len(batch)))
+                waiting.append(self._begin(pool, fetching, batch, slots or len(batch)))
                 if len(waiting) > _AHEAD:
                     yield self._still_there(_finish(*waiting.popleft()))
             while waiting:
                 yield self._still_there(_finish(*waiting.popleft()))
         finally:
+            fetching.close()
             if threads is None:
                 pool.shutdown(cancel_futures=True)
 
@@ -161,36 +168,65 @@ class Decoding:
         count = min(self.processes, inputs)
         pixels = self.black(count)
         with ExitStack() as stack, ThreadPoolExecutor(count) as pool:
+            fetching = stack.enter_context(FetchAhead(self.limits.max_bytes))
             pictures = [
-                pool.submit(self._decode, stack.enter_context(borrowed()), one, row) for one in pixels
+                pool.submit(
+                    self._decode_all,
+                    stack.enter_context(borrowed()),
+                    pixels,
+                    [(slot, row)],
+                    ask_for(self.catalog.path(row.file_path), fetching),
+                )
+                for slot in range(count)
             ]
             for picture in pictures:
                 picture.result()
 
-    def _begin(self, pool: ThreadPoolExecutor, inputs: list[tuple[int, Input]], slots: int) -> _Waiting:
+    def _begin(
+        self,
+        pool: ThreadPoolExecutor,
+        fetching: FetchAhead,
+        inputs: list[tuple[int, Input]],
+        slots: int,
+    ) -> _Waiting:
         """The boxes of a photo follow one another, and are cut by one process, which keeps the picture."""
         pixels = self.black(slots)
         photos = [list(rows) for _, rows in groupby(inputs, lambda one: one[1].file_path)]
-        return inputs, pixels, [pool.submit(self._read, pixels, rows) for rows in photos]
+        ahead = [self._photo(rows, fetching) for rows in photos]
+        begun = [pool.submit(self._read, pixels, *one) for one in zip(photos, ahead, strict=True)]
+        return inputs, pixels, begun
 
-    def _read(self, pixels: Pixels, rows: list[tuple[int, Input]]) -> list[DecodedFile]:
+    def _photo(self, rows: list[tuple[int, Input]], fetching: FetchAhead) -> Photo:
+        return ask_for(self.catalog.path(rows[0][1].file_path), fetching)
+
+    def _read(self, pixels: Pixels, rows: list[tuple[int, Input]], photo: Photo) -> list[DecodedFile]:
         with borrowed() as decoder:
-            return [self._decode(decoder, pixels[slot], row) for slot, row in rows]
+            return self._decode_all(decoder, pixels, rows, photo)
 
-    def _decode(self, decoder: Decoder, pixels: Pixels, row: Input) -> DecodedFile:
-        path = self.catalog.path(row.file_path)
-        size, modified = stamp(path)  # before reading: a file that changes meanwhile is then redone
+    def _decode_all(
+        self, decoder: Decoder, pixels: Pixels, rows: list[tuple[int, Input]], photo: Photo
+    ) -> list[DecodedFile]:
         try:
-            prepared = decoder.prepare_into(pixels, path, self.preprocessing, row.box, self.limits)
+            source = photo()
+        except ImageError as error:
+            return [DecodedFile(None, None, False, error.reason) for _ in rows]
+        return [self._decode(decoder, pixels[slot], row, source) for slot, row in rows]
+
+    def _decode(self, decoder: Decoder, pixels: Pixels, row: Input, source: Path | Content) -> DecodedFile:
+        # before reading: a file that changes meanwhile is then redone
+        size, modified = stamp(source) if isinstance(source, Path) else source.mark or (None, None)
+        try:
+            prepared = decoder.prepare_into(pixels, source, self.preprocessing, row.box, self.limits)
         except ImageError as error:
             return DecodedFile(size, modified, False, error.reason)
-        also = None if self.also is None else self._once_more(decoder, path, self.also)
+        also = None if self.also is None else self._once_more(decoder, source, self.also)
         return DecodedFile(size, modified, True, prepared.warning, prepared.inner, also)
 
-    def _once_more(self, decoder: Decoder, path: Path, size: Preprocessing) -> Pixels | None:
+    def _once_more(self, decoder: Decoder, source: Path | Content, size: Preprocessing) -> Pixels | None:
+        known = source if isinstance(source, Path) else replace(source, content=b"")
         pixels = np.zeros((size.height, size.width, 3), np.uint8)
         try:
-            decoder.prepare_into(pixels, path, size, None, self.limits, only_kept=True)
+            decoder.prepare_into(pixels, known, size, None, self.limits, only_kept=True)
         except ImageError:
             return None
         return pixels

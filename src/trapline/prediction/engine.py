@@ -31,7 +31,7 @@ from trapline.prediction.inputs import (
     event_rows,
     inputs_of,
     measure,
-    stamp,
+    stamps,
     state,
 )
 from trapline.prediction.journal import Index, Journal, JournalEntry, read_header, read_index
@@ -348,9 +348,10 @@ def not_done(catalog: Catalog, rows: Sequence[Input], index: Index) -> npt.NDArr
     """One boolean an input: true if it is new, its file or box has changed, or it failed."""
     if len(index.keys) == 0:
         return np.ones(len(rows), np.bool_)
+    files = stamps([catalog.path(row.file_path) for row in rows])
     now = [
-        state(row.media_id, row.number, row.file_path, row.box_text, *stamp(catalog.path(row.file_path)))
-        for row in rows
+        state(row.media_id, row.number, row.file_path, row.box_text, *file)
+        for row, file in zip(rows, files, strict=True)
     ]
     rows_done = index.find([row.key for row in rows])
     different: npt.NDArray[np.bool_] = index.states[rows_done] != np.array(now, np.uint64)

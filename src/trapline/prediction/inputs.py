@@ -19,6 +19,7 @@ from trapline.catalog import Catalog, as_listed, as_name, as_text, conform, even
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level
+from trapline.storage import AnyPath, RemotePath, RemoteStat, remote_stats
 
 _MEDIA_AT_ONCE = 1024
 """Media that are Python objects at a time; the rest stays in the catalog's table."""
@@ -70,13 +71,34 @@ def state(
     return _digest(media_id, number, file_path, box_text, size, modified)
 
 
-def stamp(path: Path) -> tuple[int | None, int | None]:
+Stamp = tuple[int | None, int | None]
+
+
+def stamp(path: Path) -> Stamp:
     """Size and modification time (ns) of a file, by which a change of it is noticed."""
     try:
         status = path.stat()
     except (OSError, ValueError):
         return None, None
     return status.st_size, status.st_mtime_ns
+
+
+def stamps(paths: Sequence[AnyPath]) -> list[Stamp]:
+    """The stamp of each file; of one in a bucket its size and what stands for its ETag (`RemoteStat.digest`).
+
+    Raises:
+        SourceGoneError: nothing of the bucket can be read.
+    """
+    remote = [path for path in paths if isinstance(path, RemotePath)]
+    found = iter(remote_stats(remote)) if remote else iter(())
+    stats = (next(found) if isinstance(path, RemotePath) else path for path in paths)
+    return [_stamp_of(stat) for stat in stats]
+
+
+def _stamp_of(file: Path | RemoteStat | None) -> Stamp:
+    if isinstance(file, Path):
+        return stamp(file)
+    return (None, None) if file is None else (file.size, file.digest)
 
 
 def key(media_id: str, number: int | None) -> int:

@@ -18,14 +18,15 @@ from typing import Any
 import polars as pl
 
 from trapline.catalog import Catalog
-from trapline.images import DEFAULT_LIMITS, Limits
+from trapline.images import DEFAULT_LIMITS, Content, Limits
 from trapline.models import Detector, ModelFile
-from trapline.prediction.decoding import DecodedFile, Decoding, Pixels
+from trapline.prediction.decoding import DecodedFile, Decoding, Photo, Pixels
 from trapline.prediction.detection import BATCH, as_boxes, box_numbers, journal_header, read_back
 from trapline.prediction.engine import Progress, Run, count_not_done, journal_path, not_done, prepare_run
 from trapline.prediction.inputs import Input, as_catalog, rows_of
 from trapline.prediction.journal import Journal
 from trapline.prediction.table import Level
+from trapline.storage import FetchAhead
 
 _MOST_PHOTOS = 256
 """That are listed at a time where the detector is asked about none of them."""
@@ -124,9 +125,17 @@ class _SecondLook(Decoding):
 
     ready: _Ready = field(default_factory=dict)
 
-    def _read(self, pixels: Pixels, rows: list[tuple[int, Input]]) -> list[DecodedFile]:
-        if len(rows) > 1 or rows[0][1].key not in self.ready:
-            return super()._read(pixels, rows)
+    def _is_ready(self, rows: list[tuple[int, Input]]) -> bool:
+        return len(rows) == 1 and rows[0][1].key in self.ready
+
+    def _photo(self, rows: list[tuple[int, Input]], fetching: FetchAhead) -> Photo:
+        if self._is_ready(rows):
+            return lambda: Content("", b"")  # what nobody asks for
+        return super()._photo(rows, fetching)
+
+    def _read(self, pixels: Pixels, rows: list[tuple[int, Input]], photo: Photo) -> list[DecodedFile]:
+        if not self._is_ready(rows):
+            return super()._read(pixels, rows, photo)
         slot, row = rows[0]
         pixels[slot], picture = self.ready.pop(row.key)
         return [picture]

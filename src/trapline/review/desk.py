@@ -32,6 +32,7 @@ from trapline.review.requests import DecideForm, GiveBackForm, LabelForm, NextFo
 from trapline.review.standing import MEDIA
 from trapline.review.streams import STREAMS
 from trapline.review.teaching import Teacher
+from trapline.storage import RemotePath
 from trapline.taxonomy import BLANK
 
 _MOST_ASKS = 20_000
@@ -302,7 +303,7 @@ class Desk:
         path = self.project.catalog.path(self.project.catalog.table["file_path"][row])
         if is_video(str(path)):
             return "a video: this page shows photos"
-        return None if path.is_file() else "there is no such file now"
+        return None if isinstance(path, RemotePath) or path.is_file() else "there is no such file now"
 
     def _suggested(self, event: int, suggestion: Suggestion) -> dict[str, Any]:
         probabilities = dict(self.project.suggestions.likely(event))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
 from trapline.catalog import CONTENT, Catalog, content_hash, content_size, event_key, same_photos
 from trapline.review.standing import MEDIA
+from trapline.storage import AnyPath
 
 _JPEG = (".jpg", ".jpeg")
 """Of which hardly two have one size: of others the content is compared."""
@@ -64,7 +64,7 @@ def named_here(catalog: Catalog, current: pl.DataFrame, matched: pl.DataFrame) -
     return rows.with_columns(names["media_id"], names["event"]).drop("row")
 
 
-def _is_same(path: Path, size: int | None, digest: str | None) -> bool:
+def _is_same(path: AnyPath, size: int | None, digest: str | None) -> bool:
     try:
         if size is None or digest is None:  # it could not be read then: its name is all there is
             return not path.is_file()

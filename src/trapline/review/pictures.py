@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.images import Decoder, Decoders, ImageError, Limits, Preprocessing, Rectangle, blur, is_video
-from trapline.storage import replace_whole
+from trapline.storage import AnyPath, RemoteStat, replace_whole
 
 PictureSize = Literal["thumb", "1600"]
 SIDES: dict[PictureSize, int] = {"thumb": 320, "1600": 1600}
@@ -72,7 +72,7 @@ class PictureStore:
         self._decoders = Decoders()
         self.pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 2)), "picture")
 
-    def picture(self, path: Path, size: PictureSize, people: Sequence[dict[str, Any]] = ()) -> Picture:
+    def picture(self, path: AnyPath, size: PictureSize, people: Sequence[dict[str, Any]] = ()) -> Picture:
         """A photo in a size.
 
         Args:
@@ -166,7 +166,7 @@ def _thin_out(folder: Path, most: float) -> int:
     return total
 
 
-def _key(path: Path, size: PictureSize, people: Sequence[dict[str, Any]]) -> str:
+def _key(path: AnyPath, size: PictureSize, people: Sequence[dict[str, Any]]) -> str:
     """What a picture is kept under: the same only while the file is.
 
     Raises:
@@ -176,11 +176,12 @@ def _key(path: Path, size: PictureSize, people: Sequence[dict[str, Any]]) -> str
         status = path.stat()
     except (OSError, ValueError) as error:
         raise ImageError(str(path), f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    parts = (str(path), status.st_size, status.st_mtime_ns, size, [sorted(box.items()) for box in people])
+    now = status if isinstance(status, RemoteStat) else (status.st_size, status.st_mtime_ns)
+    parts = (str(path), now, size, [sorted(box.items()) for box in people])
     return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _decode(decoder: Decoder, path: Path, side: int) -> npt.NDArray[np.uint8]:
+def _decode(decoder: Decoder, path: AnyPath, side: int) -> npt.NDArray[np.uint8]:
     """uint8 [height, width, 3], the longer side as given."""
     preprocessing = Preprocessing(
         height=side, width=side, fit="corner", interpolation="bilinear", decoding="quick"

@@ -1,7 +1,12 @@
+from .ahead import FetchAhead as FetchAhead
+from .ahead import Fetching as Fetching
 from .http import MOST_BYTES as MOST_BYTES
 from .http import Downloaded as Downloaded
 from .http import download as download
+from .listing import remote_identities as remote_identities
+from .listing import remote_stats as remote_stats
 from .lock import lock as lock
+from .ranges import open_ranges as open_ranges
 from .remote_path import AnyPath as AnyPath
 from .remote_path import RemotePath as RemotePath
 from .remote_path import RemoteStat as RemoteStat

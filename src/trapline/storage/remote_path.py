@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from errno import EFBIG
 from pathlib import Path, PurePosixPath
@@ -28,7 +28,7 @@ _URL = re.compile(rf"({'|'.join(_SCHEMES)}):/{{1,2}}(?!/)", re.IGNORECASE)
 _SIGNED = re.compile(r"[?&](X-Amz-\w+|X-Goog-\w+|AWSAccessKeyId|Signature|sig|sv|se)=", re.IGNORECASE)
 _PART_BYTES = 8 * 2**20
 _PARTS_AT_ONCE = 4
-_PAGE = 1000
+PAGE = 1000
 """Objects that a server lists at a time."""
 
 
@@ -147,7 +147,8 @@ class RemotePath:
         except (
             FileNotFoundError
         ):  # a server says nothing more to this question, not even that there is no bucket
-            RemotePath(self.scheme, self.bucket)._first_below()
+            with suppress(OSError):  # an account may read without the right to list
+                RemotePath(self.scheme, self.bucket)._first_below()
             raise
 
     def exists(self) -> bool:
@@ -234,7 +235,7 @@ class RemotePath:
         obstore = library(str(self))
 
         with self._errors():
-            pages = iter(obstore.list(self._store(), self._below(), chunk_size=_PAGE))
+            pages = iter(obstore.list(self._store(), self._below(), chunk_size=PAGE))
         skip, held = len(self.key) + bool(self.key), None
         while (page := self._next(pages)) is not None:
             for one in page:
@@ -243,6 +244,20 @@ class RemotePath:
                 held = one
         if held is not None:
             yield held["path"][skip:], _stat(held)
+
+    def page(self) -> tuple[dict[str, RemoteStat], bool]:
+        """The keys and stats of a thousand objects of its bucket, itself and those that follow it, and
+        whether there are more.
+
+        Raises:
+            OSError: they cannot be listed.
+            SourceGoneError: nothing of the bucket can be.
+        """
+        obstore = library(str(self))
+        with self._errors():  # a listing begins behind a name, and nearly nothing lies between these two
+            pages = iter(obstore.list(self._store(), None, offset=self.key[:-1] or None, chunk_size=PAGE))
+        page = self._next(pages) or []
+        return {one["path"]: _stat(one) for one in page}, len(page) == PAGE
 
     def _next(self, pages: Any) -> list[ObjectMeta] | None:
         with self._errors():

@@ -19,9 +19,10 @@ import numpy as np
 from trapline import __version__
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
-from trapline.images import ImageError, Prepared, Preprocessing, choose_box, libraries, prepare
+from trapline.images import ImageError, Prepared, Preprocessing, Source, choose_box, libraries, prepare
 from trapline.models import ModelFile, read_photos, user_cache_folder
 from trapline.prediction import event_rows
+from trapline.storage import AnyPath, RemotePath, remote_identities
 from trapline.training.arrays import Flags, Pixels, Rows, Singles
 from trapline.training.feature_cache import CachedFeatures, FeatureCache, digest_file
 
@@ -205,8 +206,8 @@ class _Job:
         rows = [row for row in self._in_turn() if missing[row, indices].any()]
         model = self.model.with_preprocessing(preprocessing)
 
-        def make(row: int) -> Prepared:
-            return prepare(self.paths[row], preprocessing, self.boxes[row][indices[0]])
+        def make(row: int, photo: Source) -> Prepared:
+            return prepare(photo, preprocessing, self.boxes[row][indices[0]])
 
         photos = read_photos(self.paths, self.presence, rows, make, workers=self.workers, ahead=2 * _BATCH)
         looks: list[_Look] = []
@@ -274,8 +275,14 @@ def _event_numbers(catalog: Catalog) -> Rows:
     return numbers
 
 
-def _digests(paths: Sequence[Path], store: FeatureCache, workers: int | None) -> list[bytes | None]:
+def _digests(paths: Sequence[AnyPath], store: FeatureCache, workers: int | None) -> list[bytes | None]:
     """The digest of each file's content; None where it cannot be read (decoding will say why)."""
+    if remote := [path for path in paths if isinstance(path, RemotePath)]:  # a catalog's are all of one root
+        return remote_identities(remote)
+    return _digests_on_disk([path for path in paths if isinstance(path, Path)], store, workers)
+
+
+def _digests_on_disk(paths: Sequence[Path], store: FeatureCache, workers: int | None) -> list[bytes | None]:
     digests: list[bytes | None] = []
     for path in paths:
         try:

@@ -28,6 +28,7 @@ from trapline.images import (
     ImageError,
     Preprocessing,
     Rectangle,
+    Source,
     choose_box,
     crop_rectangle,
     fit,
@@ -38,6 +39,7 @@ from trapline.images import (
 )
 from trapline.models import read_photos, user_cache_folder
 from trapline.recipes import Augmentation
+from trapline.storage import AnyPath, RemotePath, remote_identities
 from trapline.training.arrays import Pixels, Singles
 from trapline.training.feature_cache import digest_file
 
@@ -67,7 +69,7 @@ class Store(NamedTuple):
 class PixelSource:
     """What decides the pixels of one media."""
 
-    path: Path
+    path: AnyPath
     box: Box | None
 
 
@@ -82,15 +84,15 @@ class PixelCache:
     def __init__(self, folder: Path | None = None, max_bytes: int = MAX_CACHE_BYTES) -> None:
         self.folder = (folder or user_cache_folder()) / "pixels"
         self.max_bytes = max_bytes
-        self._digests: dict[Path, str] = {}
+        self._digests: dict[AnyPath, str] = {}
 
     def exact(
         self, catalog: Catalog, preprocessing: Preprocessing, progress: Progress | None = None
     ) -> Store:
         """The pixels that prediction sees; no facts."""
 
-        def make(photo: PixelSource) -> tuple[Pixels, list[float]]:
-            return prepare(photo.path, preprocessing, photo.box).pixels, []
+        def make(photo: Source, box: Box | None) -> tuple[Pixels, list[float]]:
+            return prepare(photo, preprocessing, box).pixels, []
 
         shape = (preprocessing.height, preprocessing.width)
         return self._store(catalog, preprocessing, ["exact", preprocessing], shape, make, 0, progress)
@@ -112,8 +114,8 @@ class PixelCache:
         if whole:
             preprocessing = preprocessing.model_copy(update={"crop": None})
 
-        def make(photo: PixelSource) -> tuple[Pixels, list[float]]:
-            return canvas_of(photo, preprocessing, reach, shape)
+        def make(photo: Source, box: Box | None) -> tuple[Pixels, list[float]]:
+            return canvas_of(photo, box, preprocessing, reach, shape)
 
         kind: list[Any] = ["canvas", preprocessing, reach, shape]
         return self._store(catalog, preprocessing, kind, shape, make, 8, progress)
@@ -124,7 +126,7 @@ class PixelCache:
         preprocessing: Preprocessing,
         kind: Sequence[Any],
         shape: tuple[int, int],
-        make: Callable[[PixelSource], tuple[Pixels, list[float]]],
+        make: Callable[[Source, Box | None], tuple[Pixels, list[float]]],
         facts: int,
         progress: Progress | None,
     ) -> Store:
@@ -153,6 +155,11 @@ class PixelCache:
         return _open(folder, size)
 
     def _key(self, photos: Sequence[PixelSource], kind: Sequence[Any]) -> str:
+        remote = [photo.path for photo in photos if isinstance(photo.path, RemotePath)]
+        self._digests |= {
+            path: (identity or os.urandom(32)).hex()  # of one that nothing is known of nothing is found again
+            for path, identity in zip(remote, remote_identities(remote) if remote else (), strict=True)
+        }
         with ThreadPoolExecutor() as pool:
             digests = list(pool.map(self._digest, (photo.path for photo in photos)))
         parts = [
@@ -166,8 +173,8 @@ class PixelCache:
             digest.update(json.dumps([content, box]).encode())
         return digest.hexdigest()[:32]
 
-    def _digest(self, path: Path) -> str:
-        if path not in self._digests:
+    def _digest(self, path: AnyPath) -> str:
+        if isinstance(path, Path) and path not in self._digests:
             try:
                 self._digests[path] = digest_file(path).hex()
             except OSError as error:
@@ -198,7 +205,7 @@ def _fill(
     photos: Sequence[PixelSource],
     presence: Presence,
     size: tuple[int, ...],
-    make: Callable[[PixelSource], tuple[Pixels, list[float]]],
+    make: Callable[[Source, Box | None], tuple[Pixels, list[float]]],
     width: int,
     progress: Progress | None,
 ) -> None:
@@ -206,8 +213,12 @@ def _fill(
     pixels: Any = np.lib.format.open_memmap(folder / "pixels.npy", "w+", np.uint8, size)
     facts = np.full((len(photos), width), np.nan, np.float32)
     failed: dict[int, str] = {}
+
+    def make_one(row: int, photo: Source) -> tuple[Pixels, list[float]]:
+        return make(photo, photos[row].box)
+
     paths = [photo.path for photo in photos]
-    for row, made in read_photos(paths, presence, range(len(photos)), lambda row: make(photos[row])):
+    for row, made in read_photos(paths, presence, range(len(photos)), make_one):
         if isinstance(made, ImageError):
             failed[row] = str(made)
         else:
@@ -244,7 +255,7 @@ def canvas_shape(preprocessing: Preprocessing, augmentation: Augmentation) -> tu
 
 
 def canvas_of(
-    photo: PixelSource, preprocessing: Preprocessing, reach: float, shape: tuple[int, int]
+    photo: Source, box: Box | None, preprocessing: Preprocessing, reach: float, shape: tuple[int, int]
 ) -> tuple[Pixels, list[float]]:
     """The canvas of one photo and eight facts, all fractions of the canvas.
 
@@ -258,26 +269,25 @@ def canvas_of(
     wider = policy and policy.model_copy(update={"context": reach})
 
     def least_size(full: tuple[int, int]) -> tuple[int, int]:
-        region = crop_rectangle(*full, photo.box, wider)
+        region = crop_rectangle(*full, box, wider)
         return (
             math.ceil(full[0] * preprocessing.oversampling * shape[0] / region.height),
             math.ceil(full[1] * preprocessing.oversampling * shape[1] / region.width),
         )
 
-    loaded = load(photo.path, min_side=least_size, quick=preprocessing.decoding == "quick")
+    loaded = load(photo, min_side=least_size, quick=preprocessing.decoding == "quick")
     height, width = loaded.pixels.shape[:2]
     pixels = _masked(loaded.pixels, preprocessing)
-    region = crop_rectangle(height, width, photo.box, wider)
-    plan = plan_fit(crop_rectangle(height, width, photo.box, policy), preprocessing)
+    region = crop_rectangle(height, width, box, wider)
+    plan = plan_fit(crop_rectangle(height, width, box, policy), preprocessing)
     across, down = plan.region.width / plan.width, plan.region.height / plan.height
     left = plan.region.left - plan.left * across
     top = plan.region.top - plan.top * down
     seen = Rectangle(left, top, left + preprocessing.width * across, top + preprocessing.height * down)
     facts = _fractions(seen, region)
-    if photo.box is None:
+    if box is None:
         facts += [float("nan")] * 4
     else:
-        box = photo.box
         corners = (box.x * width, box.y * height, (box.x + box.width) * width, (box.y + box.height) * height)
         facts += _fractions(Rectangle(*corners), region)
     return fit(pixels, wide, region), facts

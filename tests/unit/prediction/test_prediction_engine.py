@@ -430,7 +430,7 @@ def test_decoding_never_runs_far_ahead(
 ) -> None:
     started: list[str] = []
 
-    def count(self: object, pixels: np.ndarray, rows: list[tuple[int, Input]]) -> object:
+    def count(self: object, pixels: np.ndarray, rows: list[tuple[int, Input]], photo: object) -> object:
         started.extend(row.file_path for _, row in rows)
         return [decoding.DecodedFile(None, None, False, "counted") for _ in rows]
 

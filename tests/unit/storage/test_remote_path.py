@@ -157,7 +157,7 @@ class TestOnAServer:
     def test_a_listing_has_all_below_and_no_marks_of_folders(
         self, bucket: str, tmp_path: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(remote_path, "_PAGE", 7)
+        monkeypatch.setattr(remote_path, "PAGE", 7)
         names = [f"in/{number % 3}/{number:04}.jpg" for number in range(30)]
         for name in names:
             requests.put(f"{s3_server}/{bucket[5:]}/{name}", data=b"x", timeout=30)

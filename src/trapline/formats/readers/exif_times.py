@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,6 +16,7 @@ import polars as pl
 from trapline.catalog import ByDefault, Catalog, Splitter, as_name
 from trapline.errors import DataError, TraplineWarning
 from trapline.formats.exiftool import installed_exiftool, read_tag
+from trapline.storage import AnyPath
 from trapline.times import day_evidence, read_time
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ _EXIF_COLUMNS: dict[str, pl.DataType] = {
 _TIMES = {"camera_time", "timestamp", "timestamp_source"}
 
 
-def add_exif(rows: pl.DataFrame, root: Path) -> tuple[pl.DataFrame, list[str]]:
+def add_exif(rows: pl.DataFrame, root: AnyPath) -> tuple[pl.DataFrame, list[str]]:
     """Rows with `file_path` and, of each photo, its clock and camera; also what is to be told of it.
 
     Pixels are not decoded. `exif_time_tag` says where a time was read: the capture's tags first; then what
@@ -106,7 +106,7 @@ def with_times_for(splitter: Splitter, catalog: Catalog) -> Catalog:
 
 
 def _read_all(
-    rows: pl.DataFrame, root: Path, pool: ThreadPoolExecutor, told: _Told
+    rows: pl.DataFrame, root: AnyPath, pool: ThreadPoolExecutor, told: _Told
 ) -> Iterator[tuple[int, list[ExifInfo]]]:
     """The first row of each part, and what its photos say."""
     from trapline.images import read_exif
@@ -131,7 +131,7 @@ def _read_all(
 def _read_maker_notes(
     program: str,
     rows: Sequence[int],
-    paths: Sequence[Path],
+    paths: Sequence[AnyPath],
     infos: Sequence[ExifInfo],
     pool: ThreadPoolExecutor,
 ) -> Iterator[tuple[int, ExifInfo]]:

@@ -44,7 +44,7 @@ class Copier:
 
     def copy(self, file_path: str, target: Path) -> str | None:
         """Copy a photo; why that cannot be done, or None."""
-        source = self._job.catalog.path(file_path)
+        source = self._job.catalog.on_disk(file_path)
         entry = self._entries.get(file_path)
         boxes = [] if entry is None else self._people(entry)
         if isinstance(boxes, str):

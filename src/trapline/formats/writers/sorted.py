@@ -64,8 +64,8 @@ def write_sorted(
     Raises:
         UsageError: an unknown mode, links cannot be made here, or people are to be blurred in links.
         SourceGoneError: none of the photos can be read.
-        DataError: a photo is missing, two labels would share a folder, or a file is in the way that sorting
-            did not make or that changed since; what was sorted before is then as it was.
+        DataError: a photo is missing or in a bucket, two labels would share a folder, or a file is in the
+            way that sorting did not make or that changed since; what was sorted before is then as it was.
     """
     refuse_gone(job.catalog)
     recorded = (job.output / UNDO_FILE).is_file()
@@ -79,7 +79,7 @@ def write_sorted(
         for entry in entries
         for label in folders_of(entry, called)
     ]
-    missing = [path for path, _ in targets if not job.catalog.path(path).is_file()]
+    missing = [path for path, _ in targets if not job.catalog.on_disk(path).is_file()]
     if missing and mode != "symlink":
         raise DataError(f"{len(missing)} photos are not below {job.catalog.root}: {', '.join(missing[:3])}.")
     free = before.made.keys() - set(before.changed())
@@ -154,7 +154,7 @@ def _make(
     after = SortingRecord(
         job.output,
         before.made
-        | {target: _expected_fingerprint(job.catalog.path(source), mode) for source, target in targets},
+        | {target: _expected_fingerprint(job.catalog.on_disk(source), mode) for source, target in targets},
         [*before.folders, *missing_folders(job.output, [target for _, target in targets])],
         {
             "root": as_text(job.catalog.root.as_posix()),
@@ -168,7 +168,7 @@ def _make(
             path = job.output / as_name(target)
             path.parent.mkdir(parents=True, exist_ok=True)
             if mode != "copy":
-                _link(job.catalog.path(source), path, mode)
+                _link(job.catalog.on_disk(source), path, mode)
             elif (why := copies.copy(source, partial_of(path))) is None:
                 partial_of(path).replace(path)
             else:
@@ -188,7 +188,7 @@ def _expected_fingerprint(source: Path, mode: Mode) -> list[Any]:
 def _refuse_what_cannot_be_made(job: Job, sources: Sequence[str], mode: Mode) -> None:
     for source in sources if mode != "copy" else ():
         trial = partial_of(job.output / as_name(PurePosixPath(source).name))
-        _link(job.catalog.path(source), trial, mode)
+        _link(job.catalog.on_disk(source), trial, mode)
         trial.unlink()
 
 

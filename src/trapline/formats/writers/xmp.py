@@ -110,7 +110,8 @@ def write_xmp(
 
 def _write_sidecars(job: Job, entries: Sequence[MediaObservations], naming: Naming) -> Written:
     root, output = job.catalog.root.resolve(), job.output.resolve()
-    if output.is_relative_to(root) or root.is_relative_to(output):  # else they need no photos
+    beside = isinstance(root, Path) and (output.is_relative_to(root) or root.is_relative_to(output))
+    if beside:  # else they need no photos
         refuse_gone(job.catalog)
     targets = [_sidecar(entry.media["file_path"], naming) for entry in entries]
     _refuse_shared(job, targets, "sidecar", "use --naming full" if naming == "adobe" else None)
@@ -179,7 +180,7 @@ def _copy_some(
         copied: list[int] = []
         for number, entry in enumerate(entries):
             target = entry.media["file_path"]
-            lacking = _why_not_copied(job.catalog.path(target)) or copies.copy(
+            lacking = _why_not_copied(job.catalog.on_disk(target)) or copies.copy(
                 target, Path(made, str(number))
             )
             if lacking is None:
@@ -198,7 +199,7 @@ def _copy_some(
             if name in refused:
                 failed[target] = refused[name]
                 continue
-            shutil.copystat(job.catalog.path(target), Path(made, name))
+            shutil.copystat(job.catalog.on_disk(target), Path(made, name))
             copy = job.output / as_name(target)
             copy.parent.mkdir(parents=True, exist_ok=True)
             Path(made, name).replace(copy)
