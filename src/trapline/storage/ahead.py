@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from errno import ECANCELED
 from types import TracebackType
 from typing import Self
 
@@ -62,7 +63,7 @@ class FetchAhead:
             self._held += taken
             self._changed.notify_all()
         try:
-            content, stat = path.fetch(most=self._most)
+            content, stat = path.fetch(most=self._most, pause=self._pause)
         except BaseException:
             self.give_back(taken)
             raise
@@ -70,6 +71,11 @@ class FetchAhead:
             self._held += len(content) - taken
             self._expected += (len(content) - self._expected) // 16  # as the last ones had
         return content, stat, len(content)
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            if self._changed.wait_for(lambda: self._closed, seconds):
+                raise OSError(ECANCELED, "It is no longer wanted")
 
     def _has_room(self) -> bool:
         return self._held == 0 or self._held + self._expected <= MOST_BYTES

@@ -6,19 +6,22 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EFBIG
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trapline.errors import DataError, UsageError
-from trapline.storage.stores import as_ours, library, open_store
+from trapline.storage.stores import Answer, ask, library
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+
+    from trapline.storage.stores import Store
 
 _SCHEMES = {
     **{"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"},
@@ -140,10 +143,8 @@ class RemotePath:
             SourceGoneError: nothing of the bucket can.
         """
         obstore = library(str(self))
-
         try:
-            with self._errors():
-                return _stat(obstore.head(self._store(), self.key))
+            return _stat(self._ask(lambda store: obstore.head(store, self.key)))
         except (
             FileNotFoundError
         ):  # a server says nothing more to this question, not even that there is no bucket
@@ -170,10 +171,7 @@ class RemotePath:
         return bool(self._first_below()) or not self.key
 
     def _first_below(self) -> list[ObjectMeta]:
-        obstore = library(str(self))
-
-        with self._errors():
-            return list(next(iter(obstore.list(self._store(), self._below(), chunk_size=1)), []))
+        return self._ask(lambda store: next(self._pages(store, self._below(), None, 1), []))
 
     def read(self, start: int = 0, length: int | None = None, *, most: int) -> bytes:
         """Its content, or `length` bytes of it from `start` on, or as many as there are.
@@ -193,35 +191,43 @@ class RemotePath:
             return self._range(start, length, most)
         return self.fetch(most=most)[0]
 
-    def fetch(self, *, most: int) -> tuple[bytes, RemoteStat]:
-        """Its content, and what tells it from another, by one request; `OSError` as `read`."""
+    def fetch(self, *, most: int, pause: Callable[[float], object] = time.sleep) -> tuple[bytes, RemoteStat]:
+        """Its content, and what tells it from another, by one request.
+
+        Args:
+            most: refuse more than so many bytes.
+            pause: waits so many seconds before the server is asked again; may raise `OSError`.
+
+        Raises:
+            OSError: it cannot be read, or has too many bytes.
+            SourceGoneError: nothing of the bucket can be.
+        """
         obstore = library(str(self))
 
-        with self._errors():
-            answer = obstore.get(self._store(), self.key)
+        def request(store: Store) -> tuple[bytes | None, RemoteStat]:
+            answer = obstore.get(store, self.key)
             stat = _stat(answer.meta)
-        self._check_size(stat.size, most)
-        with self._errors():
-            return answer.bytes().to_bytes(), stat
+            return (answer.bytes().to_bytes() if stat.size <= most else None), stat
+
+        content, stat = self._ask(request, pause)
+        if content is None:
+            raise self._too_large(stat.size, most)
+        return content, stat
 
     def _range(self, start: int, length: int | None, most: int, etag: str | None = None) -> bytes:
         obstore = library(str(self))
-
-        if length is None:
-            size = self.stat().size
-            self._check_size(size - start, most)
-            length = size - start
+        length = self.stat().size - start if length is None else length
         if length <= 0:
             return b""
-        self._check_size(length, most)
+        if length > most:
+            raise self._too_large(length, most)
         options: Any = {"range": (start, start + length)} | ({"if_match": etag} if etag else {})
-        with self._errors():
-            content: bytes = obstore.get(self._store(), self.key, options=options).bytes().to_bytes()
-        return content
+        return self._ask(
+            lambda store: bytes(obstore.get(store, self.key, options=options).bytes().to_bytes())
+        )
 
-    def _check_size(self, size: int, most: int) -> None:
-        if size > most:
-            raise OSError(EFBIG, f"It has {size:,} bytes, more than the {most:,} that are allowed", str(self))
+    def _too_large(self, size: int, most: int) -> OSError:
+        return OSError(EFBIG, f"It has {size:,} bytes, more than the {most:,} that are allowed", str(self))
 
     def walk(self) -> Iterator[tuple[str, RemoteStat]]:
         """All objects below it, in the order of their names: each with its path from here, and its stat.
@@ -232,18 +238,35 @@ class RemotePath:
             OSError: they cannot be listed.
             SourceGoneError: nothing of the bucket can be.
         """
-        obstore = library(str(self))
-
-        with self._errors():
-            pages = iter(obstore.list(self._store(), self._below(), chunk_size=PAGE))
         skip, held = len(self.key) + bool(self.key), None
-        while (page := self._next(pages)) is not None:
-            for one in page:
-                if held is not None and not (one["path"].startswith(f"{held['path']}/") and not held["size"]):
-                    yield held["path"][skip:], _stat(held)
-                held = one
+        for one in self._list():
+            if held is not None and (held["size"] or not one["path"].startswith(f"{held['path']}/")):
+                yield held["path"][skip:], _stat(held)
+            held = one
         if held is not None:
             yield held["path"][skip:], _stat(held)
+
+    def _list(self) -> Iterator[ObjectMeta]:
+        """All below it; where a listing breaks off another goes on behind the last name."""
+        last: str | None = None
+        pages: Iterator[list[ObjectMeta]] | None = None
+
+        def request(store: Store) -> list[ObjectMeta] | None:
+            nonlocal pages
+            begun, pages = pages or self._pages(store, self._below(), last, PAGE), None
+            page = next(begun, None)
+            pages = begun
+            return page
+
+        while page := self._ask(request):
+            yield from page
+            last = page[-1]["path"]
+
+    def _pages(
+        self, store: Store, prefix: str | None, behind: str | None, size: int
+    ) -> Iterator[list[ObjectMeta]]:
+        pages: Any = library(str(self)).list(store, prefix, offset=behind, chunk_size=size)
+        return iter(pages)
 
     def page(self) -> tuple[dict[str, RemoteStat], bool]:
         """The keys and stats of a thousand objects of its bucket, itself and those that follow it, and
@@ -253,16 +276,9 @@ class RemotePath:
             OSError: they cannot be listed.
             SourceGoneError: nothing of the bucket can be.
         """
-        obstore = library(str(self))
-        with self._errors():  # a listing begins behind a name, and nearly nothing lies between these two
-            pages = iter(obstore.list(self._store(), None, offset=self.key[:-1] or None, chunk_size=PAGE))
-        page = self._next(pages) or []
+        behind = self.key[:-1] or None  # a listing begins behind a name, and nearly nothing lies between
+        page = self._ask(lambda store: next(self._pages(store, None, behind, PAGE), []))
         return {one["path"]: _stat(one) for one in page}, len(page) == PAGE
-
-    def _next(self, pages: Any) -> list[ObjectMeta] | None:
-        with self._errors():
-            page: list[ObjectMeta] | None = next(pages, None)
-            return page
 
     def put(self, file: Path) -> None:
         """Put a local file in its place: whole, at once, or not at all.
@@ -272,15 +288,13 @@ class RemotePath:
             SourceGoneError: nothing in the bucket can be.
         """
         obstore = library(str(self))
-
-        with self._errors():
-            obstore.put(self._store(), self.key, file)
+        self._ask(lambda store: obstore.put(store, self.key, file))
 
     def create(self, content: bytes) -> bool:
         """Put it there if there is none: of several who do so at once one does.
 
         Returns:
-            whether this one did.
+            whether this one did. Where the answer to the one who did was lost, nobody is told so.
 
         Raises:
             OSError: it cannot be written.
@@ -288,12 +302,14 @@ class RemotePath:
         """
         obstore = library(str(self))
 
-        with self._errors():
+        def request(store: Store) -> bool:
             try:
-                obstore.put(self._store(), self.key, content, mode="create", use_multipart=False)
+                obstore.put(store, self.key, content, mode="create", use_multipart=False)
             except obstore.exceptions.AlreadyExistsError:
                 return False
-        return True
+            return True
+
+        return self._ask(request)
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         """Take it away.
@@ -302,20 +318,17 @@ class RemotePath:
             OSError: it cannot be, or there is none.
         """
         obstore = library(str(self))
-
         if not missing_ok:
             self.stat()  # to take away what is not there is no error to a server
-        with self._errors():
-            obstore.delete(self._store(), self.key)
+        self._ask(lambda store: obstore.delete(store, self.key))
 
-    def _store(self) -> Any:
-        return open_store(self.scheme, self.bucket)
+    def _ask(
+        self, request: Callable[[Store], Answer], pause: Callable[[float], object] = time.sleep
+    ) -> Answer:
+        return ask(self.scheme, self.bucket, self.key, request, pause)
 
     def _below(self) -> str | None:
         return f"{self.key}/" if self.key else None
-
-    def _errors(self) -> AbstractContextManager[None]:
-        return as_ours(self.scheme, self.bucket, self.key)
 
 
 AnyPath: TypeAlias = Path | RemotePath

@@ -11,13 +11,13 @@ import configparser
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trapline.errors import DataError, TraplineError, UsageError, require
 
@@ -26,17 +26,21 @@ if TYPE_CHECKING:
 
     Store = AzureStore | GCSStore | S3Store
 
-RETRIES = 12
-"""Of one request: 0.1, 0.2, 0.4, … at most `LONGEST_WAIT` seconds apart, in `RETRY_SECONDS` at most."""
-
 RETRY_SECONDS = 120.0
-LONGEST_WAIT = 15.0
+"""In which a request is tried again where the server is not there or busy, at most `LONGEST_WAIT` apart."""
+
+LONGEST_WAIT = 8.0
+_INNER = 2, 5.0
+"""Times, and seconds, in which obstore itself does so; nobody can interrupt it meanwhile."""
+
 CONNECT_SECONDS = 5.0
 SILENT_SECONDS = 30.0
 """Without another byte, until an attempt is over."""
 
 REQUEST_SECONDS = 600.0
 """For one request in all; what is larger than a photo is asked for in parts."""
+
+Answer = TypeVar("Answer")
 
 _PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -149,9 +153,9 @@ def _client(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _retries() -> dict[str, Any]:
     return {
-        "max_retries": RETRIES,
-        "retry_timeout": timedelta(seconds=RETRY_SECONDS),
-        "backoff": {"max_backoff": timedelta(seconds=LONGEST_WAIT)},
+        "max_retries": _INNER[0],
+        "retry_timeout": timedelta(seconds=_INNER[1]),
+        "backoff": {"max_backoff": timedelta(seconds=1)},
     }
 
 
@@ -218,9 +222,25 @@ def _keys_of(profile: Mapping[str, str], environment: Mapping[str, str]) -> dict
     return {"credential_provider": Boto3CredentialProvider()}
 
 
-@contextmanager
-def as_ours(scheme: str, bucket: str, key: str) -> Iterator[None]:
-    """Turn errors of obstore into the system's, or into one for the whole run.
+class _NoAnswerError(SourceGoneError):
+    """The server is not there, or busy: it may answer later."""
+
+
+def ask(
+    scheme: str,
+    bucket: str,
+    key: str,
+    request: Callable[[Store], Answer],
+    pause: Callable[[float], object] = time.sleep,
+) -> Answer:
+    """What a store answers; asked again, with an end, where its server is not there or busy.
+
+    Args:
+        scheme: as of `open_store`.
+        bucket: likewise.
+        key: of the object that is asked for, as errors name it.
+        request: asks the store.
+        pause: waits so many seconds before the next attempt; may raise `OSError`.
 
     Raises:
         FileNotFoundError: there is no such object.
@@ -230,12 +250,20 @@ def as_ours(scheme: str, bucket: str, key: str) -> Iterator[None]:
         SourceGoneError: the bucket is missing, the credentials are refused, or the server does not answer;
             what is asked for next would fail as well.
     """
+    store = open_store(scheme, bucket)
     from obstore import exceptions
 
-    try:
-        yield
-    except (exceptions.BaseError, ValueError, OSError) as error:
-        raise _meaning(scheme, bucket, key, error) from None
+    started, seconds = time.monotonic(), 0.2
+    while True:
+        try:
+            return request(store)
+        except (exceptions.BaseError, ValueError, OSError) as error:
+            meaning = _meaning(scheme, bucket, key, error)
+        over = time.monotonic() - started + seconds > RETRY_SECONDS
+        if over or not isinstance(meaning, _NoAnswerError):
+            raise meaning from None
+        pause(seconds)
+        seconds = min(2 * seconds, LONGEST_WAIT)
 
 
 def _meaning(scheme: str, bucket: str, key: str, error: Exception) -> Exception:
@@ -275,7 +303,7 @@ def _meaning(scheme: str, bucket: str, key: str, error: Exception) -> Exception:
     if isinstance(error, exceptions.InvalidPathError | ValueError):
         return OSError(errno.EINVAL, "No name of an object that can be asked for", url)
     if (why := _no_answer(str(error).replace("retry_timeout", ""), status)) is not None:
-        return SourceGoneError(
+        return _NoAnswerError(
             f"{where} cannot be reached: {why}; it was tried again for up to {RETRY_SECONDS:.0f} seconds. Is "
             "the network up, and the address of the server right? What was done is kept; the same command "
             "goes on when it is back."

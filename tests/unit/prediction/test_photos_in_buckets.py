@@ -285,8 +285,7 @@ class TestGone:
         world: Callable[..., Catalog],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(stores, "RETRIES", 2)
-        monkeypatch.setattr(stores, "RETRY_SECONDS", 1.0)
+        monkeypatch.setattr(stores, "RETRY_SECONDS", 0.5)
         there = elsewhere(world(), own_server.bucket)
         wanted = predict(tiny, there, tmp_path / "whole.parquet", batch_size=1).table
         with pytest.raises(SourceGoneError, match=r"cannot be reached.*the same command goes on"):

@@ -3,8 +3,10 @@
 import os
 import pickle
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 import requests
@@ -267,8 +269,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setattr(stores, "RETRIES", 1)
-    monkeypatch.setattr(stores, "RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(stores, "RETRY_SECONDS", 0.5)
     stores._open.cache_clear()
     return monkeypatch
 
@@ -371,3 +372,23 @@ class TestProfiles:
         account.setattr(stores, "find_spec", lambda name: None)
         with pytest.raises(TraplineError, match=r"boto3.*export-credentials"):
             remote("s3://b/x").stat()
+
+
+def test_a_listing_that_breaks_off_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from obstore.exceptions import GenericError
+
+    asked: list[str | None] = []
+
+    def pages(self: object, store: object, prefix: str, behind: str | None, size: int) -> Iterator[Any]:
+        asked.append(behind)
+        first = 0 if behind is None else int(behind[2:]) + 1
+        for start in range(first, 9, 3):
+            yield [{"path": f"d/{at}", "size": 1, "e_tag": "x"} for at in range(start, min(start + 3, 9))]
+            if len(asked) < 3:
+                raise GenericError("Connection refused")
+
+    monkeypatch.setattr(RemotePath, "_pages", pages)
+    monkeypatch.setattr(stores.time, "sleep", lambda seconds: None)
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    assert [name for name, _ in remote("s3://b/d").walk()] == [str(at) for at in range(9)]
+    assert asked == [None, "d/2", "d/5"]
