@@ -100,6 +100,12 @@ def smallest_big_catalog(bench: Bench) -> str:
     return bench.run("big_catalog.py", "--sequences", 500, "--folder", bench.folder / "big")
 
 
+def smallest_buckets(bench: Bench) -> str:
+    return bench.run(
+        "buckets.py", bench.model, bench.photos, "--count", 40, "--rounds", 1, "--kills", 1, "--away", 1
+    )
+
+
 def smallest_caltech_night(bench: Bench) -> str:
     return bench.run("caltech_night.py", bench.caltech_night(), "-o", "out", "--row", "head, full frame")
 
@@ -271,6 +277,7 @@ def smallest_train(bench: Bench) -> str:
 
 PLAIN = {
     "big_catalog.py": (smallest_big_catalog, "| split by location |"),
+    "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),

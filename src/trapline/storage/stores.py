@@ -222,7 +222,7 @@ def _keys_of(profile: Mapping[str, str], environment: Mapping[str, str]) -> dict
     return {"credential_provider": Boto3CredentialProvider()}
 
 
-class _NoAnswerError(SourceGoneError):
+class _NoAnswerError(Exception):
     """The server is not there, or busy: it may answer later."""
 
 
@@ -259,9 +259,10 @@ def ask(
             return request(store)
         except (exceptions.BaseError, ValueError, OSError) as error:
             meaning = _meaning(scheme, bucket, key, error)
-        over = time.monotonic() - started + seconds > RETRY_SECONDS
-        if over or not isinstance(meaning, _NoAnswerError):
+        if not isinstance(meaning, _NoAnswerError):
             raise meaning from None
+        if time.monotonic() - started + seconds > RETRY_SECONDS:
+            raise SourceGoneError(*meaning.args) from None
         pause(seconds)
         seconds = min(2 * seconds, LONGEST_WAIT)
 
