@@ -3,7 +3,6 @@ from .answer_choices import choose_by_share as choose_by_share
 from .answer_choices import describe_answers as describe_answers
 from .answer_choices import with_answers as with_answers
 from .box_kinds import BoxKinds as BoxKinds
-from .cache_folder import user_cache_folder as user_cache_folder
 from .calibrated import apply_calibration as apply_calibration
 from .calibrated import blank_column as blank_column
 from .calibrated import fit_calibration as fit_calibration

@@ -17,9 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from trapline.errors import DataError, TraplineError, UsageError
 from trapline.models import backbones, detectors, kinds
-from trapline.models.cache_folder import user_cache_folder
 from trapline.models.ready import TERMS, ReadyModel
-from trapline.storage import MOST_BYTES, download, lock, replace_text, unpack
+from trapline.storage import MOST_BYTES, download, lock, replace_text, unpack, user_cache_folder
 
 MIRROR = "TRAPLINE_MODELS_FROM"
 """The environment's name of an address or folder that has the files, instead of their publishers."""

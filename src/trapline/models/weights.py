@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trapline.errors import SAFETENSORS, STATE_DICT, DataError, kind_of, name_some, require
-from trapline.models.cache_folder import may_be_made, user_cache_folder
 from trapline.models.trainable import BACKBONES, Weights
 from trapline.recipes import TIMM
+from trapline.storage import may_be_made, user_cache_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

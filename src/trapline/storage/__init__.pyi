@@ -1,5 +1,7 @@
 from .ahead import FetchAhead as FetchAhead
 from .ahead import Fetching as Fetching
+from .cache_folder import may_be_made as may_be_made
+from .cache_folder import user_cache_folder as user_cache_folder
 from .http import MOST_BYTES as MOST_BYTES
 from .http import Downloaded as Downloaded
 from .http import download as download

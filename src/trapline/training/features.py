@@ -20,9 +20,9 @@ from trapline import __version__
 from trapline.catalog import Catalog, Presence
 from trapline.errors import DataError
 from trapline.images import ImageError, Prepared, Preprocessing, Source, choose_box, libraries, prepare
-from trapline.models import ModelFile, read_photos, user_cache_folder
+from trapline.models import ModelFile, read_photos
 from trapline.prediction import event_rows
-from trapline.storage import AnyPath, RemotePath, remote_identities
+from trapline.storage import AnyPath, RemotePath, remote_identities, user_cache_folder
 from trapline.training.arrays import Flags, Pixels, Rows, Singles
 from trapline.training.feature_cache import CachedFeatures, FeatureCache, digest_file
 

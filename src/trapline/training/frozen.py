@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trapline.errors import require
-from trapline.models import BACKBONES, Card, ModelFile, user_cache_folder
+from trapline.models import BACKBONES, Card, ModelFile
 from trapline.recipes import MODEL_FILE, Recipe
+from trapline.storage import user_cache_folder
 
 if TYPE_CHECKING:
     from trapline.models import Weights

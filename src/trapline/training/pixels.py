@@ -37,9 +37,9 @@ from trapline.images import (
     plan_fit,
     prepare,
 )
-from trapline.models import read_photos, user_cache_folder
+from trapline.models import read_photos
 from trapline.recipes import Augmentation
-from trapline.storage import AnyPath, RemotePath, remote_identities
+from trapline.storage import AnyPath, RemotePath, remote_identities, user_cache_folder
 from trapline.training.arrays import Pixels, Singles
 from trapline.training.feature_cache import digest_file
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trapline.models import cache_folder
-from trapline.models.cache_folder import user_cache_folder
+from trapline.storage import cache_folder
+from trapline.storage.cache_folder import user_cache_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="homes are other things there")
 
