@@ -2,12 +2,16 @@ from .ahead import FetchAhead as FetchAhead
 from .ahead import Fetching as Fetching
 from .cache_folder import may_be_made as may_be_made
 from .cache_folder import user_cache_folder as user_cache_folder
+from .copies import fetch as fetch
+from .copies import put_staged as put_staged
+from .copies import stage as stage
 from .http import MOST_BYTES as MOST_BYTES
 from .http import Downloaded as Downloaded
 from .http import download as download
 from .listing import remote_identities as remote_identities
 from .listing import remote_stats as remote_stats
 from .lock import lock as lock
+from .outline import outlined as outlined
 from .ranges import open_ranges as open_ranges
 from .remote_path import AnyPath as AnyPath
 from .remote_path import RemotePath as RemotePath
