@@ -18,8 +18,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
-from trapline.arguments import Count, File, Folds, From, Whole, checked, refuse_own_input
+from trapline.arguments import (
+    Count,
+    File,
+    Folds,
+    From,
+    LocalFile,
+    Output,
+    Resumable,
+    Source,
+    Use,
+    Whole,
+    address_of,
+    checked,
+    refuse_own_input,
+)
 from trapline.errors import DataError, TraplineError, UsageError
+from trapline.storage import AnyPath, RemotePath, as_any_path
 
 Changes: TypeAlias = Annotated[
     Mapping[str, object] | Sequence[str] | str, 'fields and their values, {"epochs": 20}, or texts, epochs=20'
@@ -113,13 +128,15 @@ if TYPE_CHECKING:
     from trapline.training import Tuned as Tuned
 
     CatalogLike: TypeAlias = Annotated[
-        "Catalog | Path | str | pl.DataFrame",
+        "Catalog | Path | RemotePath | str | pl.DataFrame",
         "a catalog, its path, or a Polars table with the columns media_id and file_path",
+        Use.LEADS_ON,
     ]
     Media: TypeAlias = Annotated[
-        "Catalog | Path | str | pl.DataFrame | Sequence[Path | str]",
+        "Catalog | Path | RemotePath | str | pl.DataFrame | Sequence[Path | str]",
         "a catalog, the path of a catalog, folder, table, photo or .txt list, a list of paths, or a Polars "
         "table with the columns media_id and file_path",
+        Use.LEADS_ON,
     ]
     Model: TypeAlias = Annotated[
         "ModelFile | Path | str", "a ModelFile, the path of one, or the id of a ready model"
@@ -134,8 +151,9 @@ if TYPE_CHECKING:
     ]
     Answers: TypeAlias = Annotated["Predictions | Path | str", "Predictions, or the path of such a table"]
     Speaking: TypeAlias = Annotated[
-        "Predictions | Catalog | Path | str | pl.DataFrame | Sequence[Path | str]",
+        "Predictions | Catalog | Path | RemotePath | str | pl.DataFrame | Sequence[Path | str]",
         "Predictions, a catalog, or the path of one or of what a catalog is read from",
+        Use.LEADS_ON,
     ]
     RecipeLike: TypeAlias = Annotated["Recipe | Path | str", "a recipe, its name, or the path of its YAML"]
     TaxonomyLike: TypeAlias = Annotated["Taxonomy | Path | str", "a Taxonomy, or the path of one"]
@@ -250,7 +268,7 @@ if TYPE_CHECKING:
         decisions: Decisions | None
         asked: Judged | None
         sure_only: bool
-        tables: File | None
+        tables: Output | None
         answers: Way
         part: str | None
         training: Catalog | Path | str | Collection[str] | None
@@ -323,8 +341,8 @@ def as_catalog(catalog: CatalogLike) -> Catalog:
 
     if isinstance(catalog, Catalog):
         return catalog
-    if isinstance(catalog, Path | str):
-        return Catalog.load(catalog)
+    if isinstance(catalog, Path | RemotePath | str):
+        return Catalog.load(str(catalog))
     return Catalog.from_rows(catalog, Path.cwd(), "a table")
 
 
@@ -341,8 +359,8 @@ def as_media(media: Media) -> Catalog:
     from trapline.prediction import as_catalog as of_files
     from trapline.prediction import read_list
 
-    if isinstance(media, Path | str):
-        source = Path(media)
+    if isinstance(media, Path | RemotePath | str):
+        source = as_any_path(media)
         if source.is_file() and source.suffix.lower() in SUFFIXES:
             return of_files([source])
         if source.is_file() and source.suffix.lower() == ".txt":
@@ -495,10 +513,12 @@ def _report_path(output: File | None) -> Path | None:
     return path
 
 
-def _files(catalog: CatalogLike | None, predictions: Answers | None) -> tuple[Path, ...]:
+def _files(catalog: CatalogLike | None, predictions: Answers | None) -> tuple[AnyPath, ...]:
     """The two as files, for a command that names them; empty unless both are."""
-    files = tuple(Path(one) for one in (catalog, predictions) if isinstance(one, Path | str))
-    return files if len(files) == 2 else ()
+    files = tuple(
+        as_any_path(one) for one in (catalog, predictions) if isinstance(one, Path | RemotePath | str)
+    )
+    return tuple(map(address_of, files)) if len(files) == 2 else ()
 
 
 # ---- into a catalog
@@ -506,7 +526,7 @@ def _files(catalog: CatalogLike | None, predictions: Answers | None) -> tuple[Pa
 
 @checked
 def read(
-    source: File,
+    source: Source,
     *,
     format: str = "auto",
     columns: Mapping[str, str] | None = None,
@@ -514,7 +534,7 @@ def read(
     encoding: str | None = None,
     not_missing: Sequence[str] | None = None,
     strict: bool | None = None,
-    root: File | None = None,
+    root: Source | None = None,
     location: str | None = None,
     location_level: Whole | None = None,
     pattern: str | None = None,
@@ -527,7 +547,7 @@ def read(
     classified_by: Literal["human", "machine", "all"] | None = None,
     event_labels: bool | None = None,
     keep_urls: bool | None = None,
-    unpack_to: File | None = None,
+    unpack_to: LocalFile | None = None,
     blank: Sequence[str] | None = None,
     timezone: str | None = None,
     exif: bool | None = None,
@@ -589,7 +609,7 @@ def read(
     from trapline.formats import read as read_source
 
     gap = as_gap(event_gap, "--event-gap")
-    catalog = read_source(Path(source), format=format, event_gap=gap, content=content, **given)
+    catalog = read_source(as_any_path(source), format=format, event_gap=gap, content=content, **given)
     if boxes is not None:
         catalog = join_boxes(catalog, Path(boxes), strict=given.get("strict") is True)
     if labels is not None:
@@ -666,8 +686,8 @@ def split(
 
 @checked
 def card(
-    source: File,
-    output: File | None = None,
+    source: Source,
+    output: Resumable | None = None,
     *,
     model: Model | None = None,
     detector: DetectorLike = "auto",
@@ -710,7 +730,7 @@ def card(
     from trapline.card_walk import CardOptions, default_folder, refuse_folder, walk_card
     from trapline.models import Detector
 
-    path = Path(source)
+    path = as_any_path(source)
     folder = default_folder(path) if output is None else Path(output)
     refuse_folder(path, folder, force)
 
@@ -740,7 +760,7 @@ def card(
 @checked
 def explore(
     catalog: CatalogLike,
-    output: File | None = None,
+    output: Output | None = None,
     *,
     predictions: Answers | None = None,
     decisions: Decisions | None = None,
@@ -790,7 +810,7 @@ def explore(
 def detect(
     detector: DetectorLike,
     media: Media,
-    output: File,
+    output: Resumable,
     *,
     kinds: bool | None = None,
     part: str | None = None,
@@ -874,7 +894,7 @@ def detect(
 
 
 @checked
-def write_catalog(catalog: CatalogLike, output: File) -> Path:
+def write_catalog(catalog: CatalogLike, output: Output) -> Path:
     """Write a catalog as Parquet, or its boxes alone as MegaDetector's JSON, by the suffix of the output."""
     from trapline.formats import write_boxes
 
@@ -902,7 +922,7 @@ def _tell_left_out(catalog: Catalog, say: Callable[[str], object]) -> None:
 def train(
     catalog: CatalogLike,
     recipe: RecipeLike,
-    folder: File | None = None,
+    folder: Resumable | None = None,
     *,
     decisions: Decisions | None = None,
     sure_only: bool = False,
@@ -1015,7 +1035,7 @@ def crossval(
 def tune(
     catalog: CatalogLike,
     recipe: RecipeLike,
-    folder: File | None = None,
+    folder: Resumable | None = None,
     *,
     trials: Count = 20,
     folds: Folds = 3,
@@ -1068,8 +1088,8 @@ def tune(
 
 @checked
 def run(
-    source: File,
-    output: File,
+    source: Source,
+    output: Output,
     recipe: RecipeLike = "head",
     *,
     changes: Changes = (),
@@ -1104,7 +1124,7 @@ def run(
     from trapline.pipeline import run_pipeline
 
     return run_pipeline(
-        Path(source),
+        as_any_path(source),
         as_recipe(recipe, changes, recipe_file=recipe_file),
         Path(output),
         read_options={"format": format},
@@ -1121,7 +1141,7 @@ def run(
 @checked
 def export(
     model: Model,
-    output: File,
+    output: Output,
     *,
     calibrate: Media,
     media: Count = 200,
@@ -1153,7 +1173,7 @@ def export(
 
 
 @checked
-def export_saved_model(model: Model, output: File, signature: TfSignature | None = None) -> Path:
+def export_saved_model(model: Model, output: Output, signature: TfSignature | None = None) -> Path:
     """Write a model as a SavedModel for TensorFlow Serving: the folder of one version, as `species_model/1`.
 
     Args:
@@ -1171,7 +1191,7 @@ def export_saved_model(model: Model, output: File, signature: TfSignature | None
 @checked
 def export_detector(
     detector: File,
-    output: File,
+    output: Output,
     *,
     layout: str | None = None,
     side: Count | None = None,
@@ -1204,7 +1224,7 @@ def export_detector(
 @checked
 def import_model(
     source: File,
-    output: File,
+    output: Output,
     *,
     labels: Sequence[str] | File | None = None,
     manifest: File | None = None,
@@ -1238,7 +1258,7 @@ def import_model(
 def recalibrate(
     model: Model,
     catalog: Media,
-    output: File,
+    output: Output,
     *,
     part: str | None = None,
     method: str = "temperature",
@@ -1291,7 +1311,7 @@ class Predicted:
 def predict(
     model: Model,
     media: Media,
-    output: File,
+    output: Resumable,
     *,
     level: Level = "media",
     part: str | None = None,
@@ -1363,7 +1383,7 @@ def predict(
 def predict_to_file(
     model: Model,
     media: Media,
-    output: File,
+    output: Resumable,
     *,
     level: Level = "media",
     part: str | None = None,
@@ -1405,7 +1425,7 @@ def predict_to_file(
 def estimate(
     model: Model,
     media: Media,
-    output: File,
+    output: Resumable,
     *,
     level: Level = "media",
     part: str | None = None,
@@ -1717,12 +1737,12 @@ def weigh_by_region(predictions: Answers, species: File, *, unlisted: float = 0.
 def evaluate(
     catalog: CatalogLike | None,
     predictions: Answers,
-    output: File | None = None,
+    output: Output | None = None,
     *,
     decisions: Decisions | None = None,
     asked: Judged | None = None,
     sure_only: bool = False,
-    tables: File | None = None,
+    tables: Output | None = None,
     answers: Way = "rolled-up",
     part: str | None = None,
     training: Catalog | Path | str | Collection[str] | None = None,
@@ -1854,7 +1874,7 @@ def observe(
 def write(
     source: Speaking,
     catalog: Media | None = None,
-    output: File | None = None,
+    output: Output | None = None,
     *,
     format: str,
     decisions: Decisions | None = None,
@@ -1915,12 +1935,13 @@ def write(
         UsageError: there is no such writer or option, or the output exists.
         DataError: the predictions are not of this catalog, or a file is wrong.
     """
-    given = _options_given(locals(), _NOT_OF_WRITERS)  # before there are other names than the arguments'
+    arguments = dict(locals())  # before there are other names than the arguments'
+    if output is None:
+        return write(**arguments | {"catalog": None, "output": _as_output(catalog)})
+    given = _options_given(arguments, _NOT_OF_WRITERS)
     given |= {name: Path(path) for name, path in given.items() if name in _PATHS and isinstance(path, str)}
     from trapline.formats import write as write_format
 
-    if output is None:
-        output, catalog = _as_output(catalog), None
     refuse_own_input(output, source, catalog, taxonomy, deployments, metadata, decisions)
     predictions, media = _speaking(source, catalog, part, decisions, sure_only)
     return write_format(
@@ -1941,7 +1962,7 @@ def write(
 def submit(
     predictions: Answers,
     format_path: File,
-    output: File = "submission.csv",
+    output: Output = "submission.csv",
     *,
     clip: float = 0.0,
     fill: Fill | None = None,
@@ -1981,7 +2002,7 @@ def check_submission(submission: File, format_path: File) -> list[str]:
 @checked
 def package(
     model: Model,
-    output: File,
+    output: Output,
     *,
     format_path: File | None = None,
     clip: float = 0.0,
@@ -2009,7 +2030,7 @@ def package(
 def check_package(
     zip_path: File,
     data: File,
-    output: File | None = None,
+    output: Output | None = None,
     *,
     hours: float = 8.0,
     memory: float = 16.0,
@@ -2042,8 +2063,8 @@ def check_package(
     )
 
 
-def _as_output(output: object) -> File:
-    if not isinstance(output, Path | str):
+def _as_output(output: object) -> AnyPath | str:
+    if not isinstance(output, Path | RemotePath | str):
         raise UsageError(
             "output must be a path: of what is to be written, after the catalog if one is given."
         )
@@ -2057,7 +2078,7 @@ def _speaking(
     from trapline.prediction import Predictions, are_predictions
 
     known = isinstance(source, Predictions) or catalog is not None
-    if known or (isinstance(source, Path | str) and are_predictions(source)):
+    if known or (isinstance(source, Path | RemotePath | str) and are_predictions(source)):
         predictions = as_predictions(source)  # type: ignore[arg-type]
         media = _catalog_of(predictions, catalog)
     else:
@@ -2091,7 +2112,7 @@ _TO_CALIBRATE = 0.1
 def review(
     source: Media,
     predictions: Answers | None = None,
-    output: File = "decisions.db",
+    output: LocalFile = "decisions.db",
     *,
     person: str | None = None,
     stream: str | None = None,
@@ -2148,7 +2169,8 @@ def review(
     )
 
     path, token = Path(output), as_token(token)
-    made = card_files(Path(source)) if isinstance(source, Path | str) else None
+    named = as_any_path(source) if isinstance(source, Path | RemotePath | str) else None
+    made = card_files(named) if isinstance(named, Path) else None
     if made is not None:
         source, answers = made
         predictions = answers if predictions is None else predictions
@@ -2197,7 +2219,7 @@ def show_decisions(log: File) -> Overview:
 
 @checked
 def take_decisions(
-    log: File, source: Media, catalog: Media | None = None, *, by: str, unmoved: bool = False
+    log: LocalFile, source: Media, catalog: Media | None = None, *, by: str, unmoved: bool = False
 ) -> Taken:
     """Keep what a person decided elsewhere as decisions of a log, by the content of the photos.
 
@@ -2229,7 +2251,7 @@ def take_decisions(
 
 
 @checked
-def close_audit(log: File) -> int:
+def close_audit(log: LocalFile) -> int:
     """End the open audit of a log: what was decided for it may be learnt of.
 
     Returns:
@@ -2256,7 +2278,7 @@ def close_audit(log: File) -> int:
 @checked
 def download(
     url: str,
-    output: File,
+    output: Resumable,
     *,
     sha256: str | None = None,
     unpack: bool = False,

@@ -2,6 +2,9 @@
 
 What a signature says of an argument is checked before any work: a path is text or a `Path`, a count a whole
 number, a list of texts is no text. What a module imports for checkers only is imported when it is asked for.
+
+A path may be an address (`s3://bucket/photos.parquet`). What is read there comes in as a copy on this
+machine, and what is written is put there at the end, so that functions know files alone; see `Use`.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, is_dataclass, replace
+from enum import Enum
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from trapline.errors import DataError, TraplineError, UsageError, describe_system_error
+from trapline.storage import AnyPath, RemotePath, as_any_path, fetch, is_url, put_staged, stage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +45,22 @@ class From:
 Whole: TypeAlias = Annotated[int, From(0)]
 Count: TypeAlias = Annotated[int, From(1)]
 Folds: TypeAlias = Annotated[int, From(2)]
+
+
+class Use(Enum):
+    """What becomes of a path that is an address, in an annotation; a copy is read where nothing is said."""
+
+    LEADS_ON = "what it names is read there: photos lie beside it"
+    WRITTEN = "made on this machine, and put there at the end"
+    GOES_ON = "likewise; what an earlier call has not finished is gone on with"
+    LOCAL = "must be on this machine"
+
+
 File: TypeAlias = Path | str
+Source: TypeAlias = Annotated[Path | RemotePath | str, Use.LEADS_ON]
+Output: TypeAlias = Annotated[Path | str, Use.WRITTEN]
+Resumable: TypeAlias = Annotated[Path | str, Use.GOES_ON]
+LocalFile: TypeAlias = Annotated[Path | str, Use.LOCAL]
 
 _TEXTS: dict[Any, str] = {
     str: "a text",
@@ -55,6 +76,8 @@ _NUMBERS: dict[Any, type] = {int: Integral, float: Real}
 _OPTIONS = {"-o": "output", "-r": "recipe", "--set": "changes", "--intervals-over": "over"}
 _OPTION_OF = {name: option for option, name in _OPTIONS.items()}
 _at_command = False
+_addresses: ContextVar[Mapping[str, RemotePath]] = ContextVar("trapline_addresses", default={})  # noqa: B039
+"""Of files of this machine that stand for them, while a function is at work on these."""
 
 
 def checked(function: F) -> F:
@@ -72,15 +95,16 @@ def checked(function: F) -> F:
     @functools.wraps(function)
     def call(*given: Any, **named: Any) -> Any:
         try:
-            arguments = signature.bind(*given, **named).arguments
+            bound = signature.bind(*given, **named)
         except TypeError:  # too many, or an unknown name: as Python says it of the function itself
-            arguments = {}
-        for name, value in arguments.items():
+            return function(*given, **named)
+        for name, value in bound.arguments.items():
             hint = hints_of(function).get(name, object)
             if not fits(value, hint):
-                called = _OPTION_OF.get(name, f"--{name.replace('_', '-')}") if _at_command else name
-                raise UsageError(f"{called} must be {describe(hint)}, not {_shown(value)}.")
+                raise UsageError(f"{_option_of(name)} must be {describe(hint)}, not {_shown(value)}.")
         try:
+            if any(map(_names_address, bound.arguments.values())):
+                return _call_at_addresses(function, bound)
             return function(*given, **named)
         except TraplineError as error:
             error.args = (_for_python(str(error), signature), *error.args[1:])
@@ -93,7 +117,7 @@ def checked(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def refuse_own_input(output: Path | str, *sources: object) -> None:
+def refuse_own_input(output: AnyPath | str, *sources: object) -> None:
     """Refuse to write over a file that is read.
 
     Args:
@@ -103,16 +127,24 @@ def refuse_own_input(output: Path | str, *sources: object) -> None:
     Raises:
         UsageError: one of them is the same file, by whatever name.
     """
-    target = Path(output)
     each = [one for source in sources for one in (source if isinstance(source, list | tuple) else [source])]
-    for source in each:
-        if not isinstance(source, Path | str) or not target.is_file():
-            continue
-        with suppress(OSError, ValueError):  # a text that is no path
-            if Path(source).is_file() and target.samefile(source):
-                raise UsageError(
-                    f"{output} is read by the command itself, and would be lost. Name another output with -o."
-                )
+    if any(_is_same(output, source) for source in each):
+        raise UsageError(
+            f"{output} is read by the command itself, and would be lost. Name another output with -o."
+        )
+
+
+def _is_same(output: object, source: object) -> bool:
+    """Whether two arguments are the same file, or the same address."""
+    if not isinstance(source, Path | str | RemotePath):
+        return False
+    known = _addresses.get()
+    one, other = (str(known.get(str(path), path)) for path in (output, source))
+    if is_url(one) or is_url(other):
+        return one == other
+    with suppress(OSError, ValueError):  # a text that is no path
+        return Path(one).is_file() and Path(other).is_file() and Path(one).samefile(other)
+    return False
 
 
 @functools.cache
@@ -133,6 +165,8 @@ def fits(value: object, hint: Any) -> bool:
         return isinstance(value, str) and value in parts
     if kind in _NUMBERS:
         return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
+    if kind is Path and isinstance(value, RemotePath):
+        return True
     if kind is Path:
         return isinstance(value, Path | str) and bool(str(value).strip()) and "\0" not in str(value)
     if kind is Sequence:
@@ -152,7 +186,9 @@ def describe(hint: Any) -> str:
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind is Annotated:
         text = next((note for note in parts[1:] if isinstance(note, str)), "")
-        return text or " ".join([describe(parts[0]), *(str(note) for note in parts[1:])])
+        return text or " ".join(
+            [describe(parts[0]), *(str(note) for note in parts[1:] if isinstance(note, From))]
+        )
     if kind in (Union, types.UnionType):
         given = [part for part in _members(parts) if part is not types.NoneType]
         return ", or ".join(dict.fromkeys(map(describe, given)))
@@ -174,6 +210,121 @@ def naming_options() -> Iterator[None]:
         _at_command = before
 
 
+# ---- addresses
+
+
+@contextmanager
+def standing_for(files: Mapping[Path, RemotePath]) -> Iterator[None]:
+    """Meanwhile files of this machine stand for addresses: `address_of` tells them, and so do errors."""
+    token = _addresses.set({**_addresses.get(), **{str(file): address for file, address in files.items()}})
+    try:
+        yield
+    except TraplineError as error:
+        error.args = (naming_addresses(str(error)), *error.args[1:])
+        raise
+    finally:
+        _addresses.reset(token)
+
+
+def naming_addresses(message: str) -> str:
+    """A message with addresses for the files that stand for them."""
+    known = _addresses.get()
+    for file in sorted(known, key=len, reverse=True):
+        message = message.replace(file, str(known[file]))
+    return message
+
+
+def address_of(path: AnyPath) -> AnyPath:
+    """The address that a file of this machine stands for while a function is at work on it, or the path."""
+    known = _addresses.get()
+    if not known or isinstance(path, RemotePath):
+        return path
+    for one in (path, *path.parents):
+        if (address := known.get(str(one))) is not None:
+            return address / path.relative_to(one).as_posix()
+    return path
+
+
+def _call_at_addresses(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
+    """Call a function with files of this machine in place of addresses, and put what it wrote."""
+    hints, arguments = hints_of(function), bound.arguments
+    files: dict[Path, RemotePath] = {}  # of this machine, and what they stand for
+    written: dict[str, RemotePath] = {}
+
+    def as_file(address: RemotePath, name: str, use: Use | None) -> Path | RemotePath:
+        if use is Use.LEADS_ON:
+            return address
+        if use is Use.LOCAL:
+            called = _option_of(name)
+            raise UsageError(f"{called} must be on this machine: {address} is an address.")
+        if use in (Use.WRITTEN, Use.GOES_ON):
+            replace_it = bool(arguments.get("force", "force" not in bound.signature.parameters))
+            here = stage(address, replace=replace_it, goes_on=use is Use.GOES_ON)
+            written[str(here)] = address
+        else:
+            here = fetch(address)
+        files[here] = address
+        return here
+
+    for name, value in arguments.items():
+        arguments[name] = _with_files(value, hints.get(name, object), name, as_file)
+    with standing_for(files):
+        result = function(*bound.args, **bound.kwargs)
+        for address in written.values():
+            put_staged(address)
+    return _result_at_addresses(result, written)
+
+
+def _with_files(
+    value: Any, hint: Any, name: str, as_file: Callable[[RemotePath, str, Use | None], Path | RemotePath]
+) -> Any:
+    """An argument with files for the addresses in it, where its hint takes paths."""
+    if not _takes_path(hint) or not _names_address(value):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _with_files(one, hint, name, as_file) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_files(one, hint, name, as_file) for one in value]
+    address = as_any_path(value)
+    return as_file(address, name, _use_of(hint)) if isinstance(address, RemotePath) else value
+
+
+def _names_address(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_names_address, value))
+    if isinstance(value, Mapping):
+        return any(map(_names_address, value.values()))
+    return isinstance(value, RemotePath | Path | str) and is_url(value)
+
+
+def _takes_path(hint: Any) -> bool:
+    return hint is Path or any(_takes_path(part) for part in get_args(hint))
+
+
+def _use_of(hint: Any) -> Use | None:
+    """What an annotation says of addresses."""
+    for part in get_args(hint):
+        found = part if isinstance(part, Use) else _use_of(part)
+        if found is not None:
+            return found
+    return None
+
+
+def _result_at_addresses(result: Any, written: Mapping[str, RemotePath]) -> Any:
+    """What a function gives back, with the addresses of what it says that it wrote."""
+    if isinstance(result, Path):
+        return written.get(str(result), result)
+    output = getattr(result, "output", None)
+    if is_dataclass(result) and isinstance(output, Path) and str(output) in written:
+        return replace(result, output=written[str(output)])  # type: ignore[type-var]
+    return result
+
+
+def _option_of(name: str) -> str:
+    """What a parameter is called by whoever is at work."""
+    return _OPTION_OF.get(name, f"--{name.replace('_', '-')}") if _at_command else name
+
+
 def _for_python(message: str, signature: inspect.Signature) -> str:
     """The parameters where the message names options; commands in backticks are left as they are."""
     if _at_command:
@@ -186,7 +337,7 @@ def _for_python(message: str, signature: inspect.Signature) -> str:
 
 def _members(parts: Sequence[Any]) -> list[Any]:
     """Those of a union; text beside a path is a path."""
-    return [part for part in parts if not (part is str and Path in parts)]
+    return [part for part in parts if not (part in (str, RemotePath) and Path in parts)]
 
 
 def _shown(value: object) -> str:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from trapline.arguments import address_of
 from trapline.catalog import Catalog, as_name
 from trapline.errors import DataError, UsageError, name_some
 from trapline.reports import quoted as _quoted
-from trapline.storage import replace_text
+from trapline.storage import AnyPath, RemotePath, replace_text
 
 if TYPE_CHECKING:
     from trapline.evaluation import CardFigures
@@ -81,7 +82,7 @@ class CardOptions:
 
 
 def walk_card(
-    source: Path,
+    source: AnyPath,
     folder: Path,
     detector: Callable[[], Detector],
     model: ModelFile | None,
@@ -130,9 +131,15 @@ def walk_card(
     return CardWalk(folder, page, tuple(folder / name for name in TABLES), saved, observations, figures)
 
 
-def default_folder(source: Path) -> Path:
+def default_folder(source: AnyPath) -> Path:
     """Where a card's table goes unless asked otherwise: `<its name>-card` here."""
-    return Path(f"{source.resolve().stem if source.is_file() else source.resolve().name}-card")
+    whole = source.resolve() if isinstance(source, Path) else source
+    return Path(f"{whole.stem if source.is_file() else whole.name}-card")
+
+
+def _whole(source: AnyPath) -> str:
+    """A source as any folder of this machine would name it."""
+    return str(source.resolve() if isinstance(source, Path) else source)
 
 
 # ---- the folder
@@ -141,9 +148,9 @@ def default_folder(source: Path) -> Path:
 class _Record:
     """`card.json`: of what a folder was made, and what its tables were when they were written."""
 
-    def __init__(self, folder: Path, source: Path) -> None:
+    def __init__(self, folder: Path, source: AnyPath) -> None:
         self._path = folder / _RECORD
-        self._content = _read_record(folder) or {"source": str(source.resolve()), "tables": {}}
+        self._content = _read_record(folder) or {"source": _whole(source), "tables": {}}
         self._write()
 
     def may_become(self, name: str, *contents: bytes) -> None:
@@ -180,7 +187,7 @@ def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def refuse_folder(source: Path, folder: Path, force: bool) -> None:
+def refuse_folder(source: AnyPath, folder: Path, force: bool) -> None:
     """Refuse a folder that was not made of this source, or whose tables a person has edited.
 
     Raises:
@@ -195,7 +202,7 @@ def refuse_folder(source: Path, folder: Path, force: bool) -> None:
         raise UsageError(
             f"{folder} is not empty and was not made by `trapline card`. Name another folder with -o."
         )
-    if record["source"] != str(source.resolve()):
+    if record["source"] != _whole(source):
         raise UsageError(f"{folder} was made of {record['source']}. Name another folder with -o.")
     for name, digests in record["tables"].items():
         table = folder / Path(name).name
@@ -206,9 +213,13 @@ def refuse_folder(source: Path, folder: Path, force: bool) -> None:
             )
 
 
-def _refuse_among_photos(source: Path, catalog: Catalog, folder: Path) -> None:
+def _refuse_among_photos(source: AnyPath, catalog: Catalog, folder: Path) -> None:
     """Refuse a folder in the card, or, where a file names the photos, in the folder that holds them all."""
     root = catalog.root
+    if isinstance(root, RemotePath):
+        if f"{address_of(folder)}/".startswith(f"{root}/"):
+            raise UsageError(f"{address_of(folder)} lies among the photos. Name a folder elsewhere with -o.")
+        return
     if source.is_file():
         paths = [str(root / as_name(path)) for path in catalog.table["file_path"]]
         root = Path(os.path.commonpath([str(Path(path).parent) for path in paths]))
@@ -240,7 +251,7 @@ def _refuse_another_card(catalog: Catalog, folder: Path) -> None:
 # ---- the steps
 
 
-def _read(source: Path, format: str) -> Catalog:
+def _read(source: AnyPath, format: str) -> Catalog:
     """The card; where nobody says of which cameras its photos are, folders and serial numbers do."""
     from trapline.formats import choose_reader, read
 
@@ -430,7 +441,7 @@ def _count_doubts(catalog: Catalog, model: ModelFile | None, spoken: Observation
 # ---- what next
 
 
-def _command_again(source: Path, folder: Path, model: ModelFile | None, options: CardOptions) -> str:
+def _command_again(source: AnyPath, folder: Path, model: ModelFile | None, options: CardOptions) -> str:
     """The command that goes on in the folder as it was begun."""
     words = ["trapline card", _quoted(source), "-o", _quoted(folder)]
     words += [] if options.format == "auto" else ["--format", shlex.quote(options.format)]

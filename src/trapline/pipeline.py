@@ -17,6 +17,7 @@ from trapline.catalog import (
     sample_catalog,
 )
 from trapline.errors import UsageError
+from trapline.storage import AnyPath, RemotePath, as_any_path, fetch
 
 if TYPE_CHECKING:
     from trapline.evaluation import Evaluation
@@ -54,7 +55,7 @@ class Walk:
 
 
 def run_pipeline(
-    source: Path | str,
+    source: AnyPath | str,
     recipe: Recipe,
     folder: Path | str,
     *,
@@ -108,7 +109,7 @@ def run_pipeline(
             f"The recipe {recipe.name} looks at whole photos, so that no boxes need be found: leave --boxes "
             "out."
         )
-    catalog = _read(Path(source), None if to_find else boxes, read_options or {})
+    catalog = _read(as_any_path(source), None if to_find else boxes, read_options or {})
     catalog = with_times_for(splitter, catalog)
     say(f"catalog   {len(catalog)} media, {_labels(catalog)}")
     drawn = _sample(catalog, recipe, say)
@@ -132,12 +133,12 @@ def run_pipeline(
     unknown = sorted(set(evaluation.labels) - set(opened.card.labels))
     if unknown:
         say(f"          the model does not know {', '.join(unknown)}: counted as wrong")
-    submission = _submit(Path(source), catalog, opened, folder, absent)
+    submission = _submit(as_any_path(source), catalog, opened, folder, absent)
     say(f"submit    {submission}" if submission else f"submit    nothing: {source} has no {FORMAT_NAME}")
     return Walk(folder, saved, exploration, model, predictions, evaluation, judged, submission)
 
 
-def _read(source: Path, boxes: Path | str | None, options: Mapping[str, Any]) -> Catalog:
+def _read(source: AnyPath, boxes: Path | str | None, options: Mapping[str, Any]) -> Catalog:
     from trapline.formats import join_boxes, read
 
     catalog = read(source, **options)
@@ -213,7 +214,7 @@ def _level(model: ModelFile, catalog: Catalog) -> Level:
 
 
 def _submit(
-    source: Path, catalog: Catalog, model: ModelFile, folder: Path, absent: float | None
+    source: AnyPath, catalog: Catalog, model: ModelFile, folder: Path, absent: float | None
 ) -> Path | None:
     from trapline.competitions import read_format, write_submission
     from trapline.prediction import predict
@@ -221,6 +222,7 @@ def _submit(
     wanted = (source if source.is_dir() else source.parent) / FORMAT_NAME
     if not wanted.is_file():
         return None
+    wanted = fetch(wanted) if isinstance(wanted, RemotePath) else wanted
     unlabelled = catalog.filter(known_labels(catalog.table).is_null())
     asked = unlabelled.table["event_id"].is_in(list(read_format(wanted).ids)).any()
     level: Level = "event" if asked else "media"

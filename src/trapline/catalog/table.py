@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import polars as pl
 
-from trapline.arguments import checked
+from trapline.arguments import Output, address_of, checked
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet
@@ -283,7 +283,7 @@ class Catalog:
         return api.write(self, output, format=str(format_or_output), **options)
 
     @checked
-    def save(self, path: Path | str) -> Path:
+    def save(self, path: Output) -> Path:
         """Write the catalog as Parquet; its root is kept relative to the file where that is possible.
 
         Raises:
@@ -295,7 +295,7 @@ class Catalog:
             raise DataError(f"{path} is {there}, and no catalog that another may replace: name another file.")
         header = {
             "format_version": FORMAT_VERSION,
-            "root": _relative_root(self.root, path.parent),
+            "root": _relative_root(self.root, address_of(path).parent),
             "source": self.source,
             "info": self.facts.as_json(),
         }
@@ -342,7 +342,7 @@ class Catalog:
         facts = CatalogFacts.from_json(info, f"The facts that {path} keeps of its catalog are damaged")
         table = conform(table)
         check(table, None)
-        root = _find_root(start, path.parent)
+        root = _find_root(start, address_of(path).parent)
         return cls(table, root, source, facts)
 
 

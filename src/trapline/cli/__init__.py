@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from types import FrameType
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ import typer
 
 from trapline import __version__
 from trapline.arguments import naming_options
+from trapline.cli._addresses import with_addresses
 from trapline.cli._common import warnings_as_notes
 from trapline.errors import TraplineError, describe_system_error
 
@@ -52,11 +54,12 @@ def build_app(command: str | None = None) -> typer.Typer:
             short = _COMMANDS.get(name)  # of the help's first line as much as fits would end in the middle
             command_module = importlib.import_module(f"{__name__}.{name}")
             if group := getattr(command_module, "group", None):
-                app.add_typer(group, name=name, short_help=short)
+                app.add_typer(_with_addresses(group), name=name, short_help=short)
                 continue
             run = command_module.run
             if name in ("catalog", "predictions", "write"):
                 run = _with_format_options(name, run, asked=command in (None, name))
+            run = with_addresses(run) if command in (None, name) else run
             app.command(name.rstrip("_").replace("_", "-"), short_help=short)(run)
     return app
 
@@ -67,6 +70,15 @@ def _with_format_options(name: str, run: Callable[..., None], asked: bool) -> Ca
 
     with warnings_as_notes():
         return with_format_options(run, format_options(name) if asked else {})
+
+
+def _with_addresses(group: typer.Typer) -> typer.Typer:
+    """A command of commands, each with addresses where it has paths; the module's own stays as it is."""
+    opened = copy(group)
+    opened.registered_commands = [copy(one) for one in group.registered_commands]
+    for one in opened.registered_commands:
+        one.callback = one.callback and with_addresses(one.callback)
+    return opened
 
 
 _COMMANDS = {

@@ -11,6 +11,7 @@ import typer
 
 from trapline.arguments import refuse_own_input
 from trapline.errors import UsageError
+from trapline.storage import AnyPath
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -87,7 +88,7 @@ TfRange = Annotated[
 ]
 
 
-def refuse_to_overwrite(path: Path, force: bool) -> None:
+def refuse_to_overwrite(path: AnyPath, force: bool) -> None:
     """Stop with status 2 if `path` exists and `--force` was not given."""
     if path.exists() and not force:
         raise UsageError(f"{path} exists. Name another output with -o, or overwrite it with --force.")
@@ -105,7 +106,7 @@ def refuse_as_report(output: Path | None, what: str | None, force: bool) -> list
     return files
 
 
-def refuse_as_predictions(path: Path, force: bool, *sources: object) -> None:
+def refuse_as_predictions(path: AnyPath, force: bool, *sources: object) -> None:
     """The same for a table of predictions; whatever `force`, for one of the sources, and for a header beside
     it that is not ours."""
     from trapline.prediction import refuse_foreign_header
@@ -115,7 +116,7 @@ def refuse_as_predictions(path: Path, force: bool, *sources: object) -> None:
     refuse_foreign_header(path)
 
 
-def refuse_as_catalog(path: Path, force: bool) -> None:
+def refuse_as_catalog(path: AnyPath, force: bool) -> None:
     """The same for the output of a command that writes a catalog, which is Parquet whatever it is called."""
     if path.suffix.lower() != ".parquet":
         raise UsageError(f"A catalog is written as .parquet, not as '{path.name}'.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trapline.arguments import Use
 from trapline.cli._common import Decisions, Force, Json, SureOnly, print_json, progress, refuse_as_catalog
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def run(
     decisions: Decisions = None,
     sure_only: SureOnly = False,
     links: Annotated[
-        Path | None, typer.Option("--links", help="Also make a tree of class folders here, of links.")
+        Path | None,
+        typer.Option("--links", help="Also make a tree of class folders here, of links."),
+        Use.LOCAL,
     ] = None,
     link_kind: Annotated[str, typer.Option("--link-kind", help="symlink or hardlink.")] = "symlink",
     *,

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from trapline.arguments import Use
 from trapline.cli._common import Force, Seed, progress, warnings_as_notes
 
 
 def run(
-    folder: Annotated[Path, typer.Argument(help="Where the world and the reports go.")] = Path("quickstart"),
+    folder: Annotated[Path, typer.Argument(help="Where the world and the reports go."), Use.LOCAL] = Path(
+        "quickstart"
+    ),
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Draw the synthetic photos and labels, and stop.")
     ] = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trapline.arguments import Use
 from trapline.cli._common import Force, Json, print_json, refuse_to_overwrite
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ def run(
         typer.Option("--disk", help="The disk that it may fill beside the zip's content, GiB (--check)."),
     ] = 10.0,
     python: Annotated[
-        Path | None, typer.Option("--python", help="With --check: the Python that runs main.py.")
+        Path | None,
+        typer.Option("--python", help="With --check: the Python that runs main.py."),
+        Use.LOCAL,
     ] = None,
     force: Force = False,
     json: Json = False,

@@ -77,6 +77,8 @@ def run(
     if undo:
         if format != "sorted":
             raise UsageError("--undo takes away sorted folders; give it with --format sorted.")
+        if not isinstance(output, Path):
+            raise UsageError(f"--undo takes away folders of this machine; {output} is an address.")
         _undo(output, json)
         return
     report = api.write(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -24,6 +23,7 @@ from trapline.observations import (
     category_name,
     media_observations,
 )
+from trapline.storage import AnyPath
 
 PEOPLE = ("human", "vehicle")
 
@@ -121,7 +121,7 @@ class CardFigures(SavedResult):
     model: str | None
     interval: float
     trapline: str
-    root: Path | None = Field(None, exclude=True)
+    root: AnyPath | None = Field(None, exclude=True)
 
     def of_kind(self, *kinds: str) -> list[AnswerFigures]:
         """The answers of some kinds."""

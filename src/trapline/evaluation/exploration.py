@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from trapline.arguments import checked
+from trapline.arguments import Output, Source, checked
 from trapline.evaluation import words
 from trapline.evaluation.label_errors import LabelErrors
 from trapline.evaluation.result_part import Box, ResultPart, SavedResult
+from trapline.storage import AnyPath
 
 
 class LabelShare(ResultPart):
@@ -163,7 +164,7 @@ class Exploration(SavedResult):
     label_errors: LabelErrors | None = None
     trapline: str
     created: str
-    root: Path | None = Field(None, exclude=True)
+    root: AnyPath | None = Field(None, exclude=True)
 
     def to_text(self) -> str:
         """The labels as a table, and what could go wrong after it."""
@@ -193,9 +194,7 @@ class Exploration(SavedResult):
         return [*table, *(["", f"Events by number of labels: {several}"] if several else [])]
 
     @checked
-    def save_report(
-        self, path: Path | str, *, pictures: bool = True, files: Sequence[Path | str] = ()
-    ) -> Path:
+    def save_report(self, path: Output, *, pictures: bool = True, files: Sequence[Source] = ()) -> Path:
         """Write one self-contained HTML page; beside it, as CSV, the labels that a model contradicts.
 
         Args:

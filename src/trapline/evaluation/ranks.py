@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from trapline.arguments import checked
+from trapline.arguments import Output, checked
 from trapline.catalog import Catalog
 from trapline.evaluation.answer_curve import CurvePoint, trace_curve
 from trapline.evaluation.node_figures import NodeResult, figures_by_node
@@ -70,7 +70,7 @@ class RankEvaluation(ResultPart):
         return {level: lines[level] for level in reversed(order) if level not in alike}
 
     @checked
-    def save_tables(self, folder: Path | str) -> list[Path]:
+    def save_tables(self, folder: Output) -> list[Path]:
         """Write the tables by rank, by taxon, by node and of the answers, as CSV.
 
         They are `ranks.csv`, `nodes.csv` (the published table of each node: class, precision, recall, F1,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, ValidationError
 
-from trapline.arguments import checked
+from trapline.arguments import Output, Source, checked
 from trapline.errors import DataError
 from trapline.evaluation import words
 from trapline.evaluation.matching import Counts
@@ -18,6 +18,7 @@ from trapline.evaluation.result_part import ResultPart, SavedResult
 from trapline.models import Interval
 from trapline.notebook import as_html
 from trapline.prediction import Level, PredictionFacts
+from trapline.storage import AnyPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -196,7 +197,7 @@ class Evaluation(SavedResult):
     notes: tuple[str, ...]
     trapline: str
     created: str
-    root: Path | None = Field(None, exclude=True)
+    root: AnyPath | None = Field(None, exclude=True)
 
     def to_text(self) -> str:
         """The figures with their intervals as a table, leaks and notes after it."""
@@ -261,11 +262,11 @@ class Evaluation(SavedResult):
     @checked
     def save_report(
         self,
-        path: Path | str,
+        path: Output,
         *,
         pictures: int = 24,
         beside: Mapping[str, Evaluation] | None = None,
-        files: Sequence[Path | str] = (),
+        files: Sequence[Source] = (),
     ) -> Path:
         """Write one self-contained HTML page; beside it, as CSV, the mistakes.
 

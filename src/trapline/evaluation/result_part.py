@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from trapline.arguments import checked
+from trapline.arguments import Output, checked
 
 
 class ResultPart(BaseModel):
@@ -31,7 +31,7 @@ class SavedResult(ResultPart):
     """A whole result, which is saved as JSON."""
 
     @checked
-    def save_json(self, path: Path | str) -> Path:
+    def save_json(self, path: Output) -> Path:
         """Write everything but the pictures."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)

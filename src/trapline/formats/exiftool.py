@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
+from trapline.arguments import address_of
 from trapline.errors import UsageError
 from trapline.storage import AnyPath, RemotePath, local_copy
 
@@ -101,12 +102,12 @@ def _read(program: str, photos: Sequence[AnyPath], asked_for: Sequence[str]) -> 
     Of photos at addresses it reads copies, some at a time.
     """
     answers: list[list[str]] = []
-    remote = any(isinstance(photo, RemotePath) for photo in photos)
+    remote = any(isinstance(address_of(photo), RemotePath) for photo in photos)
     at_once = _COPIES_AT_ONCE if remote else max(1, len(photos))
     for start in range(0, len(photos), at_once):
         with ExitStack() as stack:
             copies = [
-                stack.enter_context(local_copy(photo, most_bytes=_MOST_COPIED))
+                stack.enter_context(local_copy(address_of(photo), most_bytes=_MOST_COPIED))
                 for photo in photos[start : start + at_once]
             ]
             answers += _read_here(program, copies, asked_for)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trapline.arguments import checked
+from trapline.arguments import Output, checked
 from trapline.catalog import Catalog, Facts, as_listed, for_polars, read_parquet
 from trapline.errors import DataError, kind_of
 from trapline.notebook import as_html
@@ -141,7 +141,7 @@ class Observations:
         return as_html(f"Observations of {self.facts.source or 'media'}", rows)
 
     @checked
-    def save(self, path: Path | str) -> Path:
+    def save(self, path: Output) -> Path:
         """Write them as Parquet, their facts in the file's metadata.
 
         Raises:

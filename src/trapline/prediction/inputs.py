@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -19,7 +20,15 @@ from trapline.catalog import Catalog, as_listed, as_name, as_text, conform, even
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level
-from trapline.storage import AnyPath, RemotePath, RemoteStat, remote_stats
+from trapline.storage import (
+    AnyPath,
+    RemotePath,
+    RemoteStat,
+    as_any_path,
+    fetch,
+    is_url,
+    remote_stats,
+)
 
 _MEDIA_AT_ONCE = 1024
 """Media that are Python objects at a time; the rest stays in the catalog's table."""
@@ -115,11 +124,11 @@ class PathList(Sequence[str]):
     """Paths as a text file has them; the text of 100,000 takes 5 MB and not the 40 of as many `Path`s.
 
     Attributes:
-        lines: strings, relative to `folder` or absolute.
+        lines: strings, relative to `folder`, absolute, or addresses.
         folder: of the text file.
     """
 
-    def __init__(self, lines: pl.Series, folder: Path) -> None:
+    def __init__(self, lines: pl.Series, folder: AnyPath) -> None:
         self.lines, self.folder = lines, folder
 
     def __len__(self) -> int:
@@ -132,11 +141,14 @@ class PathList(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         """A path, or some, relative to where the text file's path is relative to."""
         if isinstance(index, slice):
-            return [str(self.folder / as_name(line)) for line in self.lines[index]]
-        return str(self.folder / as_name(self.lines[index]))
+            return [self._path(line) for line in self.lines[index]]
+        return self._path(self.lines[index])
+
+    def _path(self, line: str) -> str:
+        return line if is_url(line) else str(self.folder / as_name(line))
 
 
-def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
+def as_catalog(inputs: Catalog | Sequence[AnyPath | str]) -> Catalog:
     """A catalog as it is; of a list of files one with their common folder as root and the paths as ids.
 
     Raises:
@@ -148,8 +160,10 @@ def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
     _refuse_no_paths(inputs)
     if len(inputs) == 0:
         raise DataError("The list of files is empty.")
+    if is_url(inputs[0]):
+        return _at_addresses([as_any_path(path) for path in inputs])
     try:
-        root = os.path.commonpath({os.path.dirname(os.path.abspath(path)) for path in inputs})  # noqa: PTH100, PTH120
+        root = os.path.commonpath({os.path.dirname(os.path.abspath(str(path))) for path in inputs})  # noqa: PTH100, PTH120
     except ValueError as error:
         raise UsageError("The files are on several drives; predict one drive at a time.") from error
     skip = len(os.path.join(root, ""))  # noqa: PTH118
@@ -159,6 +173,19 @@ def as_catalog(inputs: Catalog | Sequence[Path | str]) -> Catalog:
     )
     source = f"{len(names)} files"
     return Catalog.from_rows(names.to_frame().with_columns(file_path="media_id"), root, source)
+
+
+def _at_addresses(paths: Sequence[AnyPath]) -> Catalog:
+    """The catalog of a list of addresses, all in one bucket."""
+    remote = [path for path in paths if isinstance(path, RemotePath)]
+    if len(remote) < len(paths) or len({(path.scheme, path.bucket) for path in remote}) > 1:
+        raise UsageError(
+            "The files are on several disks or in several buckets; predict those of one at a time."
+        )
+    root = replace(remote[0], key=posixpath.commonpath([f"/{path.parent.key}" for path in remote]).strip("/"))
+    names = pl.Series("media_id", [path.relative_to(root).as_posix() for path in remote])
+    rows = names.to_frame().with_columns(file_path="media_id")
+    return Catalog.from_rows(rows, root, f"{len(remote)} files")
 
 
 def _refuse_no_paths(inputs: object) -> None:
@@ -171,7 +198,7 @@ def _refuse_no_paths(inputs: object) -> None:
     if isinstance(inputs, PathList):
         return
     for number, path in enumerate(inputs, 1):
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        if not isinstance(path, str | os.PathLike | RemotePath) or not str(path):
             raise UsageError(f"Number {number} of the list of files is {path!r}, and not a path.")
 
 
@@ -190,13 +217,13 @@ def narrow(catalog: Catalog) -> Catalog:
     return replace(catalog, table=conform(needed))
 
 
-def _name(path: Path | str, skip: int) -> str:
+def _name(path: AnyPath | str, skip: int) -> str:
     """A path without its first characters, with forward slashes; what links point to stays unasked."""
-    name = as_text(os.path.abspath(path)[skip:])  # noqa: PTH100 - a Path takes several times the memory
+    name = as_text(os.path.abspath(str(path))[skip:])  # noqa: PTH100 - a Path takes several times the memory
     return name if os.sep == "/" else name.replace(os.sep, "/")
 
 
-def read_list(path: Path) -> PathList:
+def read_list(path: AnyPath) -> PathList:
     """The paths in a text file, one a line, relative to its folder; empty lines are left out.
 
     A backslash is understood as `normal_paths` does.
@@ -205,8 +232,9 @@ def read_list(path: Path) -> PathList:
         DataError: the file is missing, is no text, or names nothing.
     """
     parts: list[pl.Series] = []
+    here = fetch(path) if isinstance(path, RemotePath) else path
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+        with here.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             while lines := list(islice(file, _MEDIA_AT_ONCE)):
                 named = [as_listed(line.rstrip("\r\n")) for line in lines if line.strip()]
                 parts.append(pl.Series("path", named, pl.String))
@@ -218,7 +246,7 @@ def read_list(path: Path) -> PathList:
         )
     if not any(map(len, parts)):
         raise DataError(f"{path} names no files: it needs one path a line.")
-    return PathList(normal_paths(pl.concat(parts), path.parent), path.parent)
+    return PathList(normal_paths(pl.concat(parts), here.parent), path.parent)
 
 
 def inputs_of(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Iterator[list[Input]]:

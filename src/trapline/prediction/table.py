@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.arguments import checked
+from trapline.arguments import Output, address_of, checked
 from trapline.catalog import BOX, Catalog, for_polars, read_parquet
 from trapline.errors import DataError, UsageError, kind_of
 from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
 from trapline.prediction.ranks import Ranks
 from trapline.prediction.summary import Tally
-from trapline.storage import replace_text, replace_whole, sync_folder
+from trapline.storage import AnyPath, RemotePath, as_any_path, fetch, replace_text, replace_whole, sync_folder
 from trapline.tables import (
     MISSING,
     Reading,
@@ -275,7 +275,7 @@ class Predictions:
         }
 
     @checked
-    def save(self, path: Path | str) -> Path:
+    def save(self, path: Output) -> Path:
         """Write Parquet (header in its metadata) or CSV (header in `<path>.json` beside it).
 
         Raises:
@@ -361,11 +361,13 @@ class Predictions:
                 )
 
 
-def are_predictions(path: Path | str) -> bool:
+def are_predictions(path: AnyPath | str) -> bool:
     """Whether a file is a table of predictions, by its header."""
-    path = Path(path)
+    path = as_any_path(path)
     if not path.is_file():
         return False
+    if isinstance(path, RemotePath):
+        path = fetch(path)  # which is read as what it is next
     try:
         return "trapline_predictions" in pl.read_parquet_metadata(path)
     except (OSError, pl.exceptions.PolarsError):
@@ -468,14 +470,15 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     return path
 
 
-def refuse_foreign_header(path: Path) -> None:
+def refuse_foreign_header(path: AnyPath) -> None:
     """Refuse a CSV whose `.json` beside it would be written over a file that no table of ours has written.
 
     Raises:
         UsageError: so it is.
     """
-    beside = path.with_name(path.name + ".json")
-    if path.suffix.lower() == ".csv" and os.path.lexists(beside) and not _is_header(beside):
+    where = address_of(path) if isinstance(path, Path) else path
+    beside = where.with_name(path.name + ".json")
+    if path.suffix.lower() == ".csv" and _is_there(beside) and not _is_header(beside):
         raise UsageError(
             f"{beside} exists and was not written by Trapline: the header of {path.name} would take its "
             "place. It is never overwritten, not even with --force: move it away, or name another output "
@@ -483,9 +486,15 @@ def refuse_foreign_header(path: Path) -> None:
         )
 
 
-def _is_header(path: Path) -> bool:
+def _is_there(path: AnyPath) -> bool:
+    return path.is_file() if isinstance(path, RemotePath) else os.path.lexists(path)
+
+
+def _is_header(path: AnyPath) -> bool:
     """Whether a file is what a table of predictions keeps beside it."""
     try:
+        if isinstance(path, RemotePath):
+            path = fetch(path, _MOST_OF_A_HEADER)
         if not path.is_file() or path.stat().st_size > _MOST_OF_A_HEADER:
             return False
         _check_header(json.loads(path.read_text(encoding="utf-8")))

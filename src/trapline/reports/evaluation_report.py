@@ -14,6 +14,7 @@ from trapline.models import MORE_ANSWERS
 from trapline.reports.mistakes import ShownMistake, listed_beside, review_command, show_mistakes
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes
 from trapline.reports.tree_figure import draw_tree
+from trapline.storage import AnyPath
 from trapline.taxonomy import Taxonomy
 
 TILES = {
@@ -31,7 +32,7 @@ def write_evaluation(
     *,
     pictures: int,
     beside: dict[str, Evaluation],
-    files: Sequence[Path | str] = (),
+    files: Sequence[AnyPath | str] = (),
 ) -> Path:
     """Write the page; see `Evaluation.save_report`."""
     kind = "exclusive" if evaluation.model_info.exclusive else evaluation.task

@@ -12,6 +12,7 @@ from trapline.catalog import as_name
 from trapline.evaluation import RARE_LOCATIONS, RARE_MEDIA, UNITS, Exploration, write_mistakes
 from trapline.reports.mistakes import listed_beside, review_command, show_mistakes
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes, thumbnail
+from trapline.storage import AnyPath
 
 MOST_LOCATIONS = 150
 """As many locations are drawn; the table below the drawing and the JSON have all."""
@@ -25,7 +26,7 @@ MOST_DOUBTS = 24
 
 
 def write_exploration(
-    exploration: Exploration, path: Path, *, pictures: bool, files: Sequence[Path | str] = ()
+    exploration: Exploration, path: Path, *, pictures: bool, files: Sequence[AnyPath | str] = ()
 ) -> Path:
     """Write the page; see `Exploration.save_report`."""
     doubts, listed = exploration.label_errors, listed_beside(path, "label_errors")

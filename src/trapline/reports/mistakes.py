@@ -12,6 +12,7 @@ from trapline.catalog import as_name
 from trapline.evaluation import Mistake
 from trapline.reports.page import LARGE, THUMBNAIL, thumbnail
 from trapline.reports.shell import quoted
+from trapline.storage import AnyPath, as_any_path
 
 MOST_BYTES = 12_000_000
 """Pictures of a page are large until they take so many bytes together; those after them are small."""
@@ -24,7 +25,7 @@ class ShownMistake:
     Attributes:
         mistake: what it is.
         address: of its picture; None where the photo cannot be read.
-        file: of the photo itself, as seen from the page; None where it is not there.
+        file: of the photo itself, as seen from the page; None where it is not there, or in a bucket.
     """
 
     mistake: Mistake
@@ -32,14 +33,14 @@ class ShownMistake:
     file: str | None
 
 
-def show_mistakes(mistakes: Sequence[Mistake], root: Path, page: Path) -> list[ShownMistake]:
+def show_mistakes(mistakes: Sequence[Mistake], root: AnyPath, page: Path) -> list[ShownMistake]:
     """The mistakes with their pictures, inside the page, and the way from it to their photos."""
     paths = [root / as_name(one.file_path) for one in mistakes]
     shown = zip(mistakes, _pictures(paths), paths, strict=True)
     return [ShownMistake(one, picture, _link(path, page)) for one, picture, path in shown]
 
 
-def _pictures(paths: Sequence[Path]) -> Iterator[str | None]:
+def _pictures(paths: Sequence[AnyPath]) -> Iterator[str | None]:
     size = 0
     for path in paths:
         picture = thumbnail(path, side=LARGE if size < MOST_BYTES else THUMBNAIL)
@@ -47,8 +48,8 @@ def _pictures(paths: Sequence[Path]) -> Iterator[str | None]:
         yield picture
 
 
-def _link(path: Path, page: Path) -> str | None:
-    if not path.is_file():
+def _link(path: AnyPath, page: Path) -> str | None:
+    if not isinstance(path, Path) or not path.is_file():
         return None
     try:
         return quote(Path(os.path.relpath(path, page.absolute().parent)).as_posix())
@@ -61,7 +62,7 @@ def listed_beside(page: Path, what: str) -> Path:
     return page.with_name(f"{page.stem}.{what}.csv")
 
 
-def review_command(files: Sequence[Path | str], listed: Path) -> str:
+def review_command(files: Sequence[AnyPath | str], listed: Path) -> str:
     """The command that asks for exactly what is listed; without files their place is held by words."""
-    sources = [quoted(Path(one)) for one in files] or ["CATALOG", "PREDICTIONS"]
+    sources = [quoted(as_any_path(one)) for one in files] or ["CATALOG", "PREDICTIONS"]
     return f"trapline review {' '.join(sources)} --only {quoted(listed)} -o decisions.db"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trapline.arguments import Output, checked
 from trapline.errors import UsageError
 from trapline.models import NetworkLayer
 from trapline.reports.page import COLOURS, new_figure
@@ -21,7 +22,8 @@ _TALL = 0.66
 """Of a box, its share of the height."""
 
 
-def draw_network(layers: Sequence[NetworkLayer], title: str, path: Path) -> Path:
+@checked
+def draw_network(layers: Sequence[NetworkLayer], title: str, path: Output) -> Path:
     """Draw the layers with what each computes, the shape it gives, and its parameters.
 
     Args:
@@ -32,6 +34,7 @@ def draw_network(layers: Sequence[NetworkLayer], title: str, path: Path) -> Path
     Raises:
         UsageError: another kind of file.
     """
+    path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"A drawing is written as {', '.join(SUFFIXES)}, not as '{path.name}'.")
     columns, rows = -(-len(layers) // ROWS), min(ROWS, len(layers))

@@ -22,7 +22,8 @@ from trapline.evaluation import (
     title,
     with_span,
 )
-from trapline.images import Box, ImageError, load
+from trapline.images import DEFAULT_LIMITS, Box, ImageError, load
+from trapline.storage import AnyPath, RemotePath
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -130,7 +131,7 @@ def as_svg(figure: Figure, name: str, description: str) -> Any:
 
 
 def thumbnail(
-    path: Path, hidden: Sequence[Box] = (), shown: Sequence[Box] = (), *, side: int = THUMBNAIL
+    path: AnyPath, hidden: Sequence[Box] = (), shown: Sequence[Box] = (), *, side: int = THUMBNAIL
 ) -> str | None:
     """A picture as a `data:` address of a small JPEG; None if it cannot be read.
 
@@ -143,8 +144,9 @@ def thumbnail(
     from PIL import Image
 
     try:
-        pixels = load(path, min_side=lambda full: _within(full, side)).pixels
-    except ImageError:
+        content = path.read(most=DEFAULT_LIMITS.max_bytes) if isinstance(path, RemotePath) else path
+        pixels = load(content, min_side=lambda full: _within(full, side)).pixels
+    except (ImageError, FileNotFoundError):
         return None
     image = Image.fromarray(pixels)
     image.thumbnail((side, side))

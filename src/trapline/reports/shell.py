@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from pathlib import Path
+
+from trapline.storage import AnyPath
 
 
-def quoted(path: Path) -> str:
+def quoted(path: AnyPath) -> str:
     """A path as a shell takes it."""
     text = str(path)
     text = f"./{text}" if text.startswith("-") else text

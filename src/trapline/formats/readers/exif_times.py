@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from trapline.arguments import address_of
 from trapline.catalog import ByDefault, Catalog, Splitter, as_name
 from trapline.errors import DataError, TraplineWarning
 from trapline.formats.exiftool import installed_exiftool, read_tag
@@ -112,7 +113,7 @@ def _read_all(
     from trapline.images import read_exif
 
     program, asked = None, False
-    start = 0
+    root, start = address_of(root), 0
     for part in rows.select("file_path").iter_slices(PHOTOS_AT_ONCE):
         paths = [root / as_name(path) for path in part["file_path"]]
         infos = list(pool.map(read_exif, paths))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from trapline.arguments import address_of, naming_addresses, standing_for
 from trapline.catalog import Catalog, ReadAs, assign_events, identify, relocate
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
 from trapline.formats.unknown import what_to_do
 from trapline.options import Option, check_options, check_positional, options_of
 from trapline.registry import GuestError, Registry
+from trapline.storage import AnyPath, as_any_path, outlined
 from trapline.tables import Reading, open_reading
 
 ReadFunction = Callable[..., Draft]
@@ -83,7 +86,7 @@ def reader(
 
 
 def read(
-    source: Path | str,
+    source: AnyPath | str,
     *,
     format: str = "auto",
     event_gap: timedelta | None = None,
@@ -93,7 +96,7 @@ def read(
     """Read camera-trap media in any known format into a catalog; pixels are not read.
 
     Args:
-        source: a folder or file; also the Parquet file of a catalog.
+        source: a folder or file, or the address of one; also the Parquet file of a catalog.
         format: the name of a reader in `READERS`, or `auto` to recognise it; what was taken and why is
             kept in the catalog's `facts.format`.
         event_gap: media without an event are put together when less than this lies between them; where
@@ -106,16 +109,49 @@ def read(
         DataError: the source is missing, of no known format, or wrong; file and line are named.
         UsageError: there is no such reader, or it has no such option.
     """
-    source = Path(source)
+    source = as_any_path(source)
     if not source.exists():
         raise DataError(f"There is nothing at {source}. Check the path.")
     if source.suffix.lower() == ".parquet":
         catalog = _read_catalog(source, options)
     else:
-        catalog, usual_gap = _read_foreign(source, format, options)
+        with on_this_machine(source) as here, _root_here(options) as options_here:
+            catalog, usual_gap = _read_foreign(here, format, options_here)
+            catalog = _at_address(catalog)
         event_gap = usual_gap if event_gap is None else event_gap
     catalog = catalog if event_gap is None else assign_events(catalog, event_gap)
     return identify(catalog) if content else catalog
+
+
+@contextmanager
+def on_this_machine(source: AnyPath) -> Iterator[Path]:
+    """A source as files of this machine: itself, or the outline of where it lies (`outlined`)."""
+    if isinstance(source, Path):
+        yield source
+        return
+    with outlined(source) as outline, standing_for(outline):
+        here, folder = next(iter(outline.items()))
+        yield here if folder == source else here / source.name
+
+
+@contextmanager
+def _root_here(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The options with the outline of the folder that `root` names, where that is an address."""
+    root = options.get("root")
+    if root is None or isinstance(as_any_path(root), Path):
+        yield options
+        return
+    with on_this_machine(as_any_path(root)) as here:
+        yield options | {"root": here}
+
+
+def _at_address(catalog: Catalog) -> Catalog:
+    """A catalog that was read from files of this machine with root and notes as at their addresses."""
+    facts = catalog.facts
+    notes, left_out = (tuple(map(naming_addresses, texts)) for texts in (facts.notes, facts.left_out))
+    facts = replace(facts, notes=notes, left_out=left_out)
+    source = naming_addresses(catalog.source)
+    return replace(catalog, root=cast("Path", address_of(catalog.root)), source=source, facts=facts)
 
 
 def _read_foreign(source: Path, format: str, options: dict[str, Any]) -> tuple[Catalog, timedelta | None]:
@@ -140,7 +176,7 @@ def _read_foreign(source: Path, format: str, options: dict[str, Any]) -> tuple[C
     return catalog, None if catalog.table["camera_time"].is_null().all() else chosen.event_gap
 
 
-def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
+def choose_reader(source: AnyPath, format: str = "auto") -> tuple[Reader, str]:
     """The reader for a source, and why it was taken.
 
     Raises:
@@ -151,6 +187,9 @@ def choose_reader(source: Path, format: str = "auto") -> tuple[Reader, str]:
 
     if format != "auto":
         return READERS.find(format), "it was asked for"
+    if not isinstance(source, Path):
+        with on_this_machine(source) as here:
+            return choose_reader(here)
     for candidate in sorted(READERS.values(), key=lambda reader: reader.rank):
         why = _recognise(candidate, source)
         if why is not None:
@@ -175,12 +214,15 @@ def _recognise(candidate: Reader, source: Path) -> str | None:
         return None
 
 
-def _read_catalog(source: Path, options: dict[str, Any]) -> Catalog:
+def _read_catalog(source: AnyPath, options: dict[str, Any]) -> Catalog:
     """A saved catalog; with `root` its photos are looked for in that folder."""
     others = sorted(set(options) - {"root"})
     if others:
         raise UsageError(
             f"{source} is a catalog already; {', '.join(others)} can only be given when a source is read."
         )
-    catalog = Catalog.load(source)
-    return relocate(catalog, Path(options["root"])) if options.get("root") is not None else catalog
+    catalog = Catalog.load(str(source))
+    if options.get("root") is None:
+        return catalog
+    with _root_here(options) as here:
+        return _at_address(relocate(catalog, Path(here["root"])))

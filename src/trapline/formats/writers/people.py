@@ -9,8 +9,9 @@ from pathlib import Path
 
 from trapline.errors import UsageError
 from trapline.formats.writers.writing import Job
-from trapline.images import UNKNOWN, Box, ImageError, as_box, blurred_copy
+from trapline.images import DEFAULT_LIMITS, UNKNOWN, Box, ImageError, as_box, blurred_copy
 from trapline.observations import MediaObservations, category_name, is_sure, kind_of
+from trapline.storage import RemotePath, local_copy
 
 UNSEEN = "no detector has looked for people in it: run `trapline detect`"
 _UNTOLD = "its boxes do not tell people from animals"
@@ -44,11 +45,20 @@ class Copier:
 
     def copy(self, file_path: str, target: Path) -> str | None:
         """Copy a photo; why that cannot be done, or None."""
-        source = self._job.catalog.on_disk(file_path)
+        source = self._job.catalog.path(file_path)
         entry = self._entries.get(file_path)
         boxes = [] if entry is None else self._people(entry)
         if isinstance(boxes, str):
             return boxes
+        try:
+            with local_copy(source, most_bytes=DEFAULT_LIMITS.max_bytes) as here:
+                return self._copy(here, target, boxes)
+        except FileNotFoundError as error:
+            if isinstance(source, RemotePath):
+                return error.strerror
+            raise
+
+    def _copy(self, source: Path, target: Path, boxes: list[Box]) -> str | None:
         if not boxes:
             shutil.copy2(source, target)
             return None

@@ -30,6 +30,7 @@ from trapline.formats.writers.answers import (
 from trapline.formats.writers.people import Copier, copier
 from trapline.formats.writers.writing import Job, Written, writer
 from trapline.observations import FAILED, UNCLASSIFIED, UNOBSERVED
+from trapline.storage import AnyPath, RemotePath
 
 Mode = Literal["symlink", "hardlink", "copy"]
 _LONGEST = 200
@@ -62,11 +63,16 @@ def write_sorted(
         blur_people: make people in copies unrecognisable, where a detector's boxes have them.
 
     Raises:
-        UsageError: an unknown mode, links cannot be made here, or people are to be blurred in links.
+        UsageError: an unknown mode, links cannot be made here or to a bucket, or people are to be blurred in
+            links.
         SourceGoneError: none of the photos can be read.
-        DataError: a photo is missing or in a bucket, two labels would share a folder, or a file is in the
-            way that sorting did not make or that changed since; what was sorted before is then as it was.
+        DataError: a photo is missing, two labels would share a folder, or a file is in the way that sorting
+            did not make or that changed since; what was sorted before is then as it was.
     """
+    if mode != "copy" and isinstance(job.catalog.root, RemotePath):
+        raise UsageError(
+            f"Links lead to files of this machine; make copies of photos in {job.catalog.root}: --mode copy."
+        )
     refuse_gone(job.catalog)
     recorded = (job.output / UNDO_FILE).is_file()
     before = SortingRecord.read(job.output) if recorded else SortingRecord(job.output)
@@ -79,7 +85,7 @@ def write_sorted(
         for entry in entries
         for label in folders_of(entry, called)
     ]
-    missing = [path for path, _ in targets if not job.catalog.on_disk(path).is_file()]
+    missing = [] if mode == "symlink" else _missing(job, [path for path, _ in targets])
     if missing and mode != "symlink":
         raise DataError(f"{len(missing)} photos are not below {job.catalog.root}: {', '.join(missing[:3])}.")
     free = before.made.keys() - set(before.changed())
@@ -154,7 +160,7 @@ def _make(
     after = SortingRecord(
         job.output,
         before.made
-        | {target: _expected_fingerprint(job.catalog.on_disk(source), mode) for source, target in targets},
+        | {target: _expected_fingerprint(job.catalog.path(source), mode) for source, target in targets},
         [*before.folders, *missing_folders(job.output, [target for _, target in targets])],
         {
             "root": as_text(job.catalog.root.as_posix()),
@@ -181,7 +187,16 @@ def _make(
     return failed
 
 
-def _expected_fingerprint(source: Path, mode: Mode) -> list[Any]:
+def _missing(job: Job, file_paths: Sequence[str]) -> list[str]:
+    """Photos that are not there; at an address it shows when they are copied."""
+    if isinstance(job.catalog.root, RemotePath):
+        return []
+    return [path for path in file_paths if not job.catalog.path(path).is_file()]
+
+
+def _expected_fingerprint(source: AnyPath, mode: Mode) -> list[Any]:
+    if isinstance(source, RemotePath):
+        return ["copy", str(source)]  # of no file: what is not whole yet is nobody's
     return ["symlink", as_text(source.as_posix())] if mode == "symlink" else fingerprint(source.resolve())
 
 

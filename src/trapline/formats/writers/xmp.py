@@ -27,6 +27,7 @@ from trapline.formats.writers.answers import (
 from trapline.formats.writers.people import Copier, copier
 from trapline.formats.writers.writing import Job, Written, put, writer
 from trapline.observations import MediaObservations
+from trapline.storage import AnyPath, RemotePath
 
 CREATOR = "Trapline"
 BEFORE = "before"
@@ -180,7 +181,7 @@ def _copy_some(
         copied: list[int] = []
         for number, entry in enumerate(entries):
             target = entry.media["file_path"]
-            lacking = _why_not_copied(job.catalog.on_disk(target)) or copies.copy(
+            lacking = _why_not_copied(job.catalog.path(target)) or copies.copy(
                 target, Path(made, str(number))
             )
             if lacking is None:
@@ -199,16 +200,19 @@ def _copy_some(
             if name in refused:
                 failed[target] = refused[name]
                 continue
-            shutil.copystat(job.catalog.on_disk(target), Path(made, name))
+            if isinstance(photo := job.catalog.path(target), Path):
+                shutil.copystat(photo, Path(made, name))
             copy = job.output / as_name(target)
             copy.parent.mkdir(parents=True, exist_ok=True)
             Path(made, name).replace(copy)
     return failed
 
 
-def _why_not_copied(source: Path) -> str | None:
+def _why_not_copied(source: AnyPath) -> str | None:
     """Why there is nothing to copy; None where there is."""
     try:
+        if isinstance(source, RemotePath):
+            return None if source.stat().size else "the file is empty"
         if source.exists() and not source.is_file():  # a pipe would never end
             return "not a regular file"
         with source.open("rb") as file:  # of an empty one ExifTool would make a file of a format of its own
