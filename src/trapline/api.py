@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
+from trapline.addresses import Use, address_of
 from trapline.arguments import (
     Count,
     File,
@@ -27,9 +28,7 @@ from trapline.arguments import (
     Output,
     Resumable,
     Source,
-    Use,
     Whole,
-    address_of,
     checked,
     refuse_own_input,
 )

@@ -19,15 +19,14 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, is_dataclass, replace
-from enum import Enum
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from trapline.addresses import Use, address_of, call_at_addresses, names_address
 from trapline.errors import DataError, TraplineError, UsageError, describe_system_error
-from trapline.storage import AnyPath, RemotePath, as_any_path, fetch, is_url, put_staged, stage
+from trapline.storage import AnyPath, RemotePath, as_any_path, is_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,15 +44,6 @@ class From:
 Whole: TypeAlias = Annotated[int, From(0)]
 Count: TypeAlias = Annotated[int, From(1)]
 Folds: TypeAlias = Annotated[int, From(2)]
-
-
-class Use(Enum):
-    """What becomes of a path that is an address, in an annotation; a copy is read where nothing is said."""
-
-    LEADS_ON = "what it names is read there: photos lie beside it"
-    WRITTEN = "made on this machine, and put there at the end"
-    GOES_ON = "likewise; what an earlier call has not finished is gone on with"
-    LOCAL = "must be on this machine"
 
 
 File: TypeAlias = Path | str
@@ -76,8 +66,6 @@ _NUMBERS: dict[Any, type] = {int: Integral, float: Real}
 _OPTIONS = {"-o": "output", "-r": "recipe", "--set": "changes", "--intervals-over": "over"}
 _OPTION_OF = {name: option for option, name in _OPTIONS.items()}
 _at_command = False
-_addresses: ContextVar[Mapping[str, RemotePath]] = ContextVar("trapline_addresses", default={})  # noqa: B039
-"""Of files of this machine that stand for them, while a function is at work on these."""
 
 
 def checked(function: F) -> F:
@@ -103,8 +91,8 @@ def checked(function: F) -> F:
             if not fits(value, hint):
                 raise UsageError(f"{_option_of(name)} must be {describe(hint)}, not {_shown(value)}.")
         try:
-            if any(map(_names_address, bound.arguments.values())):
-                return _call_at_addresses(function, bound)
+            if any(map(names_address, bound.arguments.values())):
+                return call_at_addresses(function, bound, hints_of(function), _option_of)
             return function(*given, **named)
         except TraplineError as error:
             error.args = (_for_python(str(error), signature), *error.args[1:])
@@ -134,12 +122,11 @@ def refuse_own_input(output: AnyPath | str, *sources: object) -> None:
         )
 
 
-def _is_same(output: object, source: object) -> bool:
+def _is_same(output: AnyPath | str, source: object) -> bool:
     """Whether two arguments are the same file, or the same address."""
     if not isinstance(source, Path | str | RemotePath):
         return False
-    known = _addresses.get()
-    one, other = (str(known.get(str(path), path)) for path in (output, source))
+    one, other = (str(address_of(as_any_path(path))) for path in (output, source))
     if is_url(one) or is_url(other):
         return one == other
     with suppress(OSError, ValueError):  # a text that is no path
@@ -208,116 +195,6 @@ def naming_options() -> Iterator[None]:
         yield
     finally:
         _at_command = before
-
-
-# ---- addresses
-
-
-@contextmanager
-def standing_for(files: Mapping[Path, RemotePath]) -> Iterator[None]:
-    """Meanwhile files of this machine stand for addresses: `address_of` tells them, and so do errors."""
-    token = _addresses.set({**_addresses.get(), **{str(file): address for file, address in files.items()}})
-    try:
-        yield
-    except TraplineError as error:
-        error.args = (naming_addresses(str(error)), *error.args[1:])
-        raise
-    finally:
-        _addresses.reset(token)
-
-
-def naming_addresses(message: str) -> str:
-    """A message with addresses for the files that stand for them."""
-    known = _addresses.get()
-    for file in sorted(known, key=len, reverse=True):
-        message = message.replace(file, str(known[file]))
-    return message
-
-
-def address_of(path: AnyPath) -> AnyPath:
-    """The address that a file of this machine stands for while a function is at work on it, or the path."""
-    known = _addresses.get()
-    if not known or isinstance(path, RemotePath):
-        return path
-    for one in (path, *path.parents):
-        if (address := known.get(str(one))) is not None:
-            return address / path.relative_to(one).as_posix()
-    return path
-
-
-def _call_at_addresses(function: Callable[..., Any], bound: inspect.BoundArguments) -> Any:
-    """Call a function with files of this machine in place of addresses, and put what it wrote."""
-    hints, arguments = hints_of(function), bound.arguments
-    files: dict[Path, RemotePath] = {}  # of this machine, and what they stand for
-    written: dict[str, RemotePath] = {}
-
-    def as_file(address: RemotePath, name: str, use: Use | None) -> Path | RemotePath:
-        if use is Use.LEADS_ON:
-            return address
-        if use is Use.LOCAL:
-            called = _option_of(name)
-            raise UsageError(f"{called} must be on this machine: {address} is an address.")
-        if use in (Use.WRITTEN, Use.GOES_ON):
-            replace_it = bool(arguments.get("force", "force" not in bound.signature.parameters))
-            here = stage(address, replace=replace_it, goes_on=use is Use.GOES_ON)
-            written[str(here)] = address
-        else:
-            here = fetch(address)
-        files[here] = address
-        return here
-
-    for name, value in arguments.items():
-        arguments[name] = _with_files(value, hints.get(name, object), name, as_file)
-    with standing_for(files):
-        result = function(*bound.args, **bound.kwargs)
-        for address in written.values():
-            put_staged(address)
-    return _result_at_addresses(result, written)
-
-
-def _with_files(
-    value: Any, hint: Any, name: str, as_file: Callable[[RemotePath, str, Use | None], Path | RemotePath]
-) -> Any:
-    """An argument with files for the addresses in it, where its hint takes paths."""
-    if not _takes_path(hint) or not _names_address(value):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _with_files(one, hint, name, as_file) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_files(one, hint, name, as_file) for one in value]
-    address = as_any_path(value)
-    return as_file(address, name, _use_of(hint)) if isinstance(address, RemotePath) else value
-
-
-def _names_address(value: object) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_names_address, value))
-    if isinstance(value, Mapping):
-        return any(map(_names_address, value.values()))
-    return isinstance(value, RemotePath | Path | str) and is_url(value)
-
-
-def _takes_path(hint: Any) -> bool:
-    return hint is Path or any(_takes_path(part) for part in get_args(hint))
-
-
-def _use_of(hint: Any) -> Use | None:
-    """What an annotation says of addresses."""
-    for part in get_args(hint):
-        found = part if isinstance(part, Use) else _use_of(part)
-        if found is not None:
-            return found
-    return None
-
-
-def _result_at_addresses(result: Any, written: Mapping[str, RemotePath]) -> Any:
-    """What a function gives back, with the addresses of what it says that it wrote."""
-    if isinstance(result, Path):
-        return written.get(str(result), result)
-    output = getattr(result, "output", None)
-    if is_dataclass(result) and isinstance(output, Path) and str(output) in written:
-        return replace(result, output=written[str(output)])  # type: ignore[type-var]
-    return result
 
 
 def _option_of(name: str) -> str:

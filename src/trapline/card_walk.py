@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from trapline.arguments import address_of
+from trapline.addresses import address_of
 from trapline.catalog import Catalog, as_name
 from trapline.errors import DataError, UsageError, name_some
 from trapline.reports import quoted as _quoted

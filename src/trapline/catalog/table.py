@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import polars as pl
 
-from trapline.arguments import Output, address_of, checked
+from trapline.addresses import address_of
+from trapline.arguments import Output, checked
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import for_polars, read_parquet

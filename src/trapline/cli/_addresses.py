@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from trapline.arguments import Use
+from trapline.addresses import Use
 from trapline.errors import UsageError
 from trapline.storage import AnyPath, RemotePath, as_any_path
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trapline.arguments import Use
+from trapline.addresses import Use
 from trapline.cli._common import Decisions, Force, Json, SureOnly, print_json, progress, refuse_as_catalog
 
 if TYPE_CHECKING:

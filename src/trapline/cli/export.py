@@ -104,7 +104,7 @@ def run(
             categories=categories.split(",") if categories else None,
             licence=licence,
         )
-        _show_detector(exported, json)
+        _show_detector(exported, output, json)
         return
     if calibrate is None:
         raise UsageError("--int8 needs the photos of the training: --calibrate CATALOG.")
@@ -112,14 +112,14 @@ def run(
     _show_int8(done, json)
 
 
-def _show_detector(detector: Detector, json: bool) -> None:
+def _show_detector(detector: Detector, output: Path, json: bool) -> None:
     size = detector.preprocessing
     if json:
-        facts = {"output": detector.path.as_posix(), "fingerprint": detector.fingerprint}
+        facts = {"output": output.as_posix(), "fingerprint": detector.fingerprint}
         common.print_json(facts | {"categories": list(detector.categories), "side": size.height}, indent=1)
         return
     typer.echo(
-        f"Wrote {detector.path}: finds {', '.join(detector.categories)} in pictures of {size.height} × "
+        f"Wrote {output}: finds {', '.join(detector.categories)} in pictures of {size.height} × "
         f"{size.width} pixels."
     )
 

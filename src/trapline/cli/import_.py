@@ -101,14 +101,14 @@ def run(
         "name": name,
         "notices": notice,
     }
-    _show(api.import_model(source, output, labels=labels, manifest=manifest, about=about), json)
+    _show(api.import_model(source, output, labels=labels, manifest=manifest, about=about), output, json)
 
 
-def _show(made: Imported, json: bool) -> None:
+def _show(made: Imported, output: Path, json: bool) -> None:
     card = made.model.card
     if json:
         facts = {
-            "output": made.model.path.as_posix(),
+            "output": output.as_posix(),
             "fingerprint": made.model.fingerprint,
             "kind": made.kind,
         }
@@ -118,7 +118,7 @@ def _show(made: Imported, json: bool) -> None:
         return
     size = card.preprocessing
     typer.echo(
-        f"Wrote {made.model.path} of {made.kind}: {card.task}, {len(card.labels)} labels, {size.height} × "
+        f"Wrote {output} of {made.kind}: {card.task}, {len(card.labels)} labels, {size.height} × "
         f"{size.width} "
         f"pixels, embedding of {card.embedding_size} numbers."
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.arguments import Use
+from trapline.addresses import Use
 from trapline.cli._common import Force, Seed, progress, warnings_as_notes
 
 

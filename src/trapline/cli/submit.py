@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trapline.arguments import Use
+from trapline.addresses import Use
 from trapline.cli._common import Force, Json, print_json, refuse_to_overwrite
 
 if TYPE_CHECKING:

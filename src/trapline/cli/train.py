@@ -75,6 +75,8 @@ def run(
     from trapline.models import card_doubts
 
     path, card = model.path, model.card
+    if output is not None and not isinstance(output, Path):  # an address; the model was opened here
+        path = output / path.name
     seconds, notes = time.monotonic() - started, card_doubts(card)
     if json:
         document: dict[str, Any] = {"model": str(path), "seconds": seconds, "measured_on": card.metrics_on}

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
-from trapline.arguments import address_of
+from trapline.addresses import address_of
 from trapline.errors import UsageError
 from trapline.storage import AnyPath, RemotePath, local_copy
 

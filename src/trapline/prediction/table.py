@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.arguments import Output, address_of, checked
+from trapline.addresses import address_of
+from trapline.arguments import Output, checked
 from trapline.catalog import BOX, Catalog, for_polars, read_parquet
 from trapline.errors import DataError, UsageError, kind_of
 from trapline.notebook import as_html

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from trapline.arguments import address_of
+from trapline.addresses import address_of
 from trapline.catalog import ByDefault, Catalog, Splitter, as_name
 from trapline.errors import DataError, TraplineWarning
 from trapline.formats.exiftool import installed_exiftool, read_tag

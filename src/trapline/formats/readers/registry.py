@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from trapline.arguments import address_of, naming_addresses, standing_for
+from trapline.addresses import address_of, naming_addresses, standing_for
 from trapline.catalog import Catalog, ReadAs, assign_events, identify, relocate
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
