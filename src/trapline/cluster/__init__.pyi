@@ -1,0 +1,11 @@
+from .attempt import Attempt as Attempt
+from .kinds import ToPlan as ToPlan
+from .merging import merge_shards as merge_shards
+from .plan import Plan as Plan
+from .plan import Shard as Shard
+from .planning import plan_shards as plan_shards
+from .predicting import prediction as prediction
+from .status import RunStatus as RunStatus
+from .status import run_status as run_status
+from .working import Worked as Worked
+from .working import work as work

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, get_args
+from typing import Any, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -198,18 +198,41 @@ def predict_to_file(
         limits=limits,
     )
     with Journal(journal_path(output), header, fresh=fresh) as journal:
-        wanted = run.count_not_done(journal.index())
-        if run.whole_events:
-            _want_whole_events(run.catalog, wanted)
-        done = earlier = len(wanted) - int(wanted.sum())
-        started = time.monotonic()
-        for entries, probabilities in run.batches(wanted):
-            journal.append(entries, probabilities)
-            done += len(entries)
-            if progress is not None:
-                progress(Progress(done, len(wanted), earlier, time.monotonic() - started))
-        journal.sync()
-        return _write(run, journal, output)
+        fill_journal(run, journal, run.wanted(journal.index()), progress)
+        events = run.catalog if level == "event" else None
+        return write_answers(run.head(header["batch_size"]), run.rows(journal), output, events)
+
+
+class Answering(Protocol):
+    """What answers the inputs of a run, batch by batch."""
+
+    def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
+        """Entries and numbers of the wanted inputs."""
+        ...
+
+
+def fill_journal(
+    run: Answering,
+    journal: Journal,
+    wanted: npt.NDArray[np.bool_],
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Write down what is said of the wanted inputs, batch by batch.
+
+    Args:
+        run: answers them.
+        journal: of the run.
+        wanted: one boolean an asked input.
+        progress: called after every batch, which is then written.
+    """
+    done = earlier = len(wanted) - int(wanted.sum())
+    started = time.monotonic()
+    for entries, numbers in run.batches(wanted):
+        journal.append(entries, numbers)
+        done += len(entries)
+        if progress is not None:
+            progress(Progress(done, len(wanted), earlier, time.monotonic() - started))
+    journal.sync()
 
 
 def estimate(
@@ -272,24 +295,40 @@ def prepare_run(
     limits: Limits = DEFAULT_LIMITS,
 ) -> tuple[Run, dict[str, Any]]:
     """A run that is checked, and the header of its journal, which is not touched."""
-    catalog = _check(model, inputs, output, part, level)
-    presence = Presence(catalog)
+    if output.suffix.lower() not in (".csv", ".parquet"):
+        raise UsageError(f"Predictions are written as .csv or .parquet, not as '{output.name}'.")
+    refuse_foreign_header(output)  # before hours of work
+    catalog = as_catalog(inputs)
+    catalog = catalog if part is None else catalog.part(part)
+    if batch_size is None:  # without a wish that of the run that is gone on with
+        stored = None if fresh else read_header(journal_path(output))
+        batch_size = (stored or {}).get("batch_size") or DEFAULT_BATCH_SIZE
+    header = journal_header(model, level, batch_size, limits)
+    run = make_run(model, catalog, level, batch_size, limits)
+    return replace(run, presence=Presence(catalog), workers=workers), header
+
+
+def make_run(
+    model: ModelFile, catalog: Catalog, level: Level, batch_size: int, limits: Limits = DEFAULT_LIMITS
+) -> Run:
+    """A run of media of which none is asked for yet.
+
+    Raises:
+        UsageError, DataError: the model, the level and the media do not go together.
+    """
+    _check(model, catalog, level)
     extent = measure(catalog, model.card.preprocessing.crop, level)
-    header = _header(model, None if fresh else read_header(journal_path(output)), level, batch_size, limits)
-    slots = max(1, min(header["batch_size"], extent.asked))  # a lone photo is not one of sixteen
-    return Run(model, catalog, level, slots, presence, workers, limits, extent), header
+    slots = max(1, min(batch_size, extent.asked))  # a lone photo is not one of sixteen
+    return Run(
+        model, catalog, level, slots, Presence(catalog.filter(pl.lit(value=False))), None, limits, extent
+    )
 
 
-def _check(
-    model: ModelFile, inputs: Catalog | Sequence[Path | str], output: Path, part: str | None, level: Level
-) -> Catalog:
+def _check(model: ModelFile, catalog: Catalog, level: Level) -> None:
     if model.card.task == "features":
         raise UsageError(
             f"{model.path} is a backbone without labels; train a head on it with `trapline train`."
         )
-    if output.suffix.lower() not in (".csv", ".parquet"):
-        raise UsageError(f"Predictions are written as .csv or .parquet, not as '{output.name}'.")
-    refuse_foreign_header(output)  # before hours of work
     if level not in get_args(Level):
         raise UsageError(f"Predictions are of {', '.join(get_args(Level))}; not of '{level}'.")
     if level == "box" and model.card.batch == "event":
@@ -300,25 +339,14 @@ def _check(
             "model on crops (a recipe with `preprocessing.crop`), or predict media."
         )
     check_labels(model.card.labels, level)
-    catalog = as_catalog(inputs)
-    catalog = catalog if part is None else catalog.part(part)
     if level == "event" and catalog.table["event_id"].is_null().all():
         raise DataError(
             "No media has an event. `trapline catalog SOURCE --event-gap 60s` makes events; or predict media."
         )
-    return catalog
 
 
-def _header(
-    model: ModelFile,
-    stored: dict[str, Any] | None,
-    level: Level,
-    batch_size: int | None,
-    limits: Limits,
-) -> dict[str, Any]:
-    """What makes two runs one. Without a wish the batch size is that of the run that is gone on with."""
-    if batch_size is None:
-        batch_size = (stored or {}).get("batch_size") or DEFAULT_BATCH_SIZE
+def journal_header(model: ModelFile, level: Level, batch_size: int, limits: Limits) -> dict[str, Any]:
+    """What makes two runs one."""
     if batch_size < 1:
         raise UsageError(f"The batch size must be at least 1, not {batch_size}.")
     return {
@@ -365,30 +393,24 @@ def _want_whole_events(catalog: Catalog, wanted: npt.NDArray[np.bool_]) -> None:
         wanted[indices] = wanted[indices].any()
 
 
-def _write(run: Run, journal: Journal, output: Path) -> Summary:
-    """Write the table, in the order of the catalog, and count it; only events need all of it in memory."""
-    model, catalog, labels = run.model, run.catalog, run.model.card.labels
-    rows: Level = "box" if run.level == "box" else "media"
-    schema = fixed_columns(rows) | dict.fromkeys(labels, pl.Float32())
-    task: Task = "multi-label" if model.card.task == "multi-label" else "single-label"
-    facts = replace(
-        facts_of_card(model.card),
-        source=catalog.source,
-        crops=_crops(run.extent, run.crop, rows),
-        runtime=model.runtime,
-        batch_size=journal.header["batch_size"],
-        limits=journal.header["limits"],
-    )
-    head = Predictions(pl.DataFrame(schema=schema), labels, rows, model.fingerprint, task, facts)
-    tally = Tally(labels)
-    parts = table_parts(catalog, run.crop, rows, journal)
-    if run.level == "event":
-        media = replace(head, table=pl.concat(parts))
-        pooled = pool_events(media, catalog, rows="event")
+def write_answers(
+    head: Predictions, parts: Iterable[pl.DataFrame], output: Path, events: Catalog | None = None
+) -> Summary:
+    """Write a table and count it; only events need all of it in memory.
+
+    Args:
+        head: everything but the rows, which are of media or boxes.
+        parts: the rows, in the order of the catalog.
+        output: `.csv` or `.parquet`.
+        events: the catalog, where the rows that are written are its events.
+    """
+    tally = Tally(head.labels)
+    if events is not None:
+        pooled = pool_events(replace(head, table=pl.concat(parts)), events, rows="event")
         tally.add(pooled.table)
         pooled.save(output)
     else:
-        counted = register_io_source(lambda *_: (tally.add(part) for part in parts), schema=schema)
+        counted = register_io_source(lambda *_: (tally.add(part) for part in parts), schema=head.table.schema)
         write_table(head, counted, output)
     return tally.summary()
 
@@ -484,6 +506,38 @@ class Run:
     def count_not_done(self, index: Index) -> npt.NDArray[np.bool_]:
         """See the function of this name."""
         return count_not_done(self.catalog, self.crop, self.level, index, self.extent.asked)
+
+    def wanted(self, index: Index) -> npt.NDArray[np.bool_]:
+        """One boolean an asked input: whether it is not done, or is of an event that is looked at anew."""
+        wanted = self.count_not_done(index)
+        if self.whole_events:
+            _want_whole_events(self.catalog, wanted)
+        return wanted
+
+    @property
+    def rows_are(self) -> Level:
+        """What a row of the journal is: events are pooled of media."""
+        return "box" if self.level == "box" else "media"
+
+    def head(self, batch_size: int) -> Predictions:
+        """All of the table but its rows, which are of `rows_are`."""
+        labels, card = self.model.card.labels, self.model.card
+        schema = fixed_columns(self.rows_are) | dict.fromkeys(labels, pl.Float32())
+        facts = replace(
+            facts_of_card(card),
+            source=self.catalog.source,
+            crops=_crops(self.extent, self.crop, self.rows_are),
+            runtime=self.model.runtime,
+            batch_size=batch_size,
+            limits=asdict(self.limits),
+        )
+        task: Task = "multi-label" if card.task == "multi-label" else "single-label"
+        table = pl.DataFrame(schema=schema)
+        return Predictions(table, labels, self.rows_are, self.model.fingerprint, task, facts)
+
+    def rows(self, journal: Journal) -> Iterator[pl.DataFrame]:
+        """The table's rows of a journal that has them all, in the order of the catalog."""
+        return table_parts(self.catalog, self.crop, self.rows_are, journal)
 
     def warm_up(self, photo: Input, photos: int) -> None:
         """Do what is done once for `photos` inputs: the network allocates, the decoding processes start."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -430,6 +430,22 @@ def _check_header(header: Any) -> dict[str, Any]:
         raise ValueError(f"its header has the level {header['level']} and the task {header['task']}")
     checked: dict[str, Any] = header
     return checked
+
+
+def predictions_head(header: Mapping[str, Any], where: str) -> Predictions:
+    """Predictions without rows, of what `Predictions.header` gave.
+
+    Raises:
+        DataError: it is no such header; `where` says of what.
+    """
+    try:
+        known = _check_header(header)
+    except ValueError as error:
+        raise DataError(f"{where} cannot be read: {error}.") from error
+    labels, level = tuple(known["labels"]), known["level"]
+    schema = fixed_columns(level) | dict.fromkeys(labels, pl.Float32())
+    facts = PredictionFacts.from_json(known["info"], where)
+    return Predictions(pl.DataFrame(schema=schema), labels, level, known["model"], known["task"], facts)
 
 
 def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path:

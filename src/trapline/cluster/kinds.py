@@ -1,0 +1,123 @@
+"""The kinds of work that are done in shards: each says how a shard is run, and how the whole is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog, Presence
+from trapline.cluster.plan import Plan
+from trapline.prediction import Answer, Index, Input, Journal
+
+Units = Sequence[npt.NDArray[np.int64]]
+"""Asked inputs, int64 each, that one process is asked about together or not at all."""
+
+
+class ShardRun(Protocol):
+    """The run of one shard: an ordinary one, of which the journal is kept and the rows are written."""
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """Of the journal."""
+        ...
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Of the rows."""
+        ...
+
+    def inputs(self) -> Iterator[Input]:
+        """What is asked, in the order of the catalog."""
+        ...
+
+    def units(self) -> Units:
+        """The inputs whose answers depend on one another: a frame alone, or those of an event."""
+        ...
+
+    def wanted(self, index: Index) -> npt.NDArray[np.bool_]:
+        """One boolean an asked input: whether it is still to be answered."""
+        ...
+
+    def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
+        """Entries and numbers of the wanted inputs, batch by batch, as the whole run would have them."""
+        ...
+
+    def rows(self, journal: Journal) -> Iterator[pl.DataFrame]:
+        """The rows of the shard's table."""
+        ...
+
+
+class OpenWork(Protocol):
+    """Work whose model is open: it runs one shard after the other."""
+
+    def run(self, media: Catalog, presence: Presence) -> ShardRun:
+        """The run of the media of one shard."""
+        ...
+
+
+@dataclass(frozen=True)
+class ToPlan:
+    """Work that can be planned.
+
+    Attributes:
+        work: its kind, a name in `SHARDED_WORK`.
+        name: of the model's file.
+        content: of it.
+        fingerprint: of the model.
+        media: in the order of the table that is to be written; every row of theirs is kept in the parts.
+        asked: int64 [media], the inputs of each that the model is asked about.
+        cut: gives the bounds of shards of so many media at least.
+        options: JSON-able, all that a worker must know.
+        whole: JSON-able, what is true of the whole table and not of a shard's.
+    """
+
+    work: str
+    name: str
+    content: bytes
+    fingerprint: str
+    media: Catalog
+    asked: npt.NDArray[np.int64]
+    cut: Callable[[int], Sequence[int]]
+    options: Mapping[str, Any]
+    whole: Mapping[str, Any]
+
+
+class ShardedWork(Protocol):
+    """A kind of work. What is planned is in the plan; nothing of it is asked for again."""
+
+    def open(self, plan: Plan, model: Path, workers: int | None, threads: int | None) -> OpenWork:
+        """Open the model.
+
+        Args:
+            plan: of the run.
+            model: its file.
+            workers: processes that decode; None for one a core.
+            threads: the network runs on; None for one a core.
+
+        Raises:
+            DataError: the model's file is not the planned one.
+            UsageError: this machine lacks the runtime of the plan.
+        """
+        ...
+
+    def merge(
+        self, plan: Plan, rows: Iterator[pl.DataFrame], media: Callable[[], Catalog], output: Path
+    ) -> Any:
+        """Write the whole, byte for byte as one run would have.
+
+        Args:
+            plan: of the run.
+            rows: of all shards, in the order of the catalog, some at a time.
+            media: gives the whole catalog, which few need.
+            output: what to write.
+
+        Returns:
+            counts of it.
+        """
+        ...

@@ -1,0 +1,97 @@
+"""From the tables of all shards to the one that a single run would have written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trapline.catalog import Catalog
+from trapline.cluster.kinds_by_name import kind_of_work
+from trapline.cluster.plan import Plan
+from trapline.cluster.run_folder import RunFolder, batches_of, read_attempt, read_table
+from trapline.errors import DataError, name_some
+
+
+def merge_shards(folder: Path | str, output: Path | str) -> Any:
+    """Put the tables of a run in shards together; equal to that of a single run, byte for byte.
+
+    Args:
+        folder: of the run.
+        output: what that run would have written.
+
+    Returns:
+        the counts of the whole; of predictions a `Summary`.
+
+    Raises:
+        DataError: a shard is missing or there twice, or a table, the catalog or the plan is another than it
+            was; the message says which, and what to do.
+    """
+    run = RunFolder(Path(folder))
+    plan = run.plan()
+    tables = [table for _, table in sorted(check_tables(run, plan).items())]
+    return kind_of_work(plan).merge(plan, batches_of(tables), lambda: whole_catalog(run, plan), Path(output))
+
+
+def check_tables(run: RunFolder, plan: Plan) -> dict[int, pl.LazyFrame]:
+    """Shard -> the rows of its table, all of them and each the plan's own.
+
+    Raises:
+        DataError: see `merge_shards`.
+    """
+    finished = run.finished()
+    missing = [number for number in range(len(plan.shards)) if number not in finished]
+    if missing:
+        named = name_some([str(number) for number in missing], 20)
+        raise DataError(
+            f"{len(missing)} of {len(plan.shards)} shards are not done: {named}. `trapline cluster status "
+            f"{run.path}` says why; `trapline cluster work {run.path} --claim` does them."
+        )
+    for path in [*run.strange_tables(), *(finished[one] for one in finished if one >= len(plan.shards))]:
+        _refuse_strange(path, plan)
+    return {number: _checked(run, plan, number, path) for number, path in sorted(finished.items())}
+
+
+def _refuse_strange(path: Path, plan: Plan) -> None:
+    _, header = read_table(path)
+    of = (
+        "is of another plan" if header.get("plan") != plan.id else f"is shard {header.get('shard')} once more"
+    )
+    raise DataError(f"{path} {of}. Move it away; nothing was merged.")
+
+
+def _checked(run: RunFolder, plan: Plan, number: int, path: Path) -> pl.LazyFrame:
+    rows, header = read_table(path)
+    if header.get("plan") != plan.id:
+        raise DataError(
+            f"{path} is of another plan: of another model, catalog or options. Delete it, and work again."
+        )
+    if header != plan.header(number):
+        raise DataError(
+            f"{path} is the table of shard {header.get('shard')}, once more. Delete it, and work again."
+        )
+    records = (read_attempt(record)[1] for _, record in run.attempts().get(number, []))
+    digests = {record.digest for record in records if record is not None and record.digest is not None}
+    if digests and run.digest_of_table(number) not in digests:
+        raise DataError(f"{path} is no longer what its worker has written. Delete it, and work again.")
+    _refuse_other_media(run, plan, number, rows)
+    return rows
+
+
+def _refuse_other_media(run: RunFolder, plan: Plan, number: int, rows: pl.LazyFrame) -> None:
+    """Refuse a table that has not a row, or some, for each media of its shard, in their order."""
+    planned = run.part(plan, number).table["media_id"]
+    try:
+        there = rows.select("media_id").collect()["media_id"]
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"Shard {number} of {run.path} cannot be read: {error}. Delete it.") from error
+    if not there.filter(there.ne_missing(there.shift())).equals(planned):
+        raise DataError(f"The table of shard {number} has not the rows that were planned. Delete it.")
+
+
+def whole_catalog(run: RunFolder, plan: Plan) -> Catalog:
+    """The catalog of a plan, of all its parts."""
+    parts = [run.part(plan, number) for number in range(len(plan.shards))]
+    return replace(parts[0], table=pl.concat([part.table for part in parts]))

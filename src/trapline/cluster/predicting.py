@@ -1,0 +1,161 @@
+"""Prediction in shards: of media, of boxes, and of events, which are pooled when all media are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog, Presence
+from trapline.cluster.bounds import cut_at_batches, cut_between_events
+from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units
+from trapline.cluster.plan import Plan
+from trapline.errors import DataError
+from trapline.images import Limits
+from trapline.models import ModelFile
+from trapline.prediction import (
+    DEFAULT_BATCH_SIZE,
+    Answer,
+    Index,
+    Input,
+    Journal,
+    Level,
+    Run,
+    Summary,
+    event_rows,
+    inputs_of,
+    journal_header,
+    make_run,
+    measure,
+    narrow,
+    predictions_head,
+    write_answers,
+)
+
+
+def prediction(
+    model: ModelFile, catalog: Catalog, *, level: Level = "media", batch_size: int = DEFAULT_BATCH_SIZE
+) -> ToPlan:
+    """A prediction to be planned: `trapline predict` of the same arguments gives the same table.
+
+    A shard ends where a batch of the whole run ends; of a model that looks at whole events between two of
+    them, so that where events are scattered over the catalog, all that lies between is one shard.
+
+    Args:
+        model: a classifier.
+        catalog: the media.
+        level: a row a `media`, `box` or `event`.
+        batch_size: inputs a batch.
+
+    Raises:
+        UsageError, DataError: the model, the level and the media do not go together.
+    """
+    run = make_run(model, narrow(catalog), level, batch_size)
+    asked = _asked(run)
+    options = {
+        "level": level,
+        "batch_size": batch_size,
+        "slots": run.batch_size,
+        "runtime": model.runtime,
+        "limits": asdict(run.limits),
+    }
+
+    def cut(size: int) -> list[int]:
+        if not run.whole_events:
+            return cut_at_batches(asked, size, batch_size)
+        return cut_between_events(_last_of_event(run.catalog), size)
+
+    file = (model.path.name, model.content(), model.fingerprint)
+    return ToPlan("predict", *file, run.catalog, asked, cut, options, run.head(batch_size).header())
+
+
+def _last_of_event(catalog: Catalog) -> npt.NDArray[np.int64]:
+    """int64 [media]: the row of the last media of each one's event."""
+    last = np.zeros(len(catalog), np.int64)
+    for rows in event_rows(catalog):
+        last[rows.to_numpy()] = rows.item(-1)
+    return last
+
+
+def _asked(run: Run) -> npt.NDArray[np.int64]:
+    """int64 [media]: the inputs of each that the model is asked about."""
+    asked = np.ones(len(run.catalog), np.int64)
+    if run.rows_are == "box":
+        asked[:] = 0
+        media, row = -1, None
+        for inputs in inputs_of(run.catalog, run.crop, run.level):
+            for one in inputs:
+                media, row = media + (one.media_id != row), one.media_id
+                asked[media] += one.skipped is None
+    return asked
+
+
+@dataclass(frozen=True)
+class _ShardRun:
+    """A run over the media of a shard, with the batches of the whole."""
+
+    engine: Run
+    header: dict[str, Any]
+
+    @property
+    def schema(self) -> pl.Schema:
+        return self.engine.head(self.header["batch_size"]).table.schema
+
+    def inputs(self) -> Iterator[Input]:
+        for rows in inputs_of(self.engine.catalog, self.engine.crop, self.engine.level):
+            yield from (row for row in rows if row.skipped is None)
+
+    def units(self) -> Units:
+        if self.engine.whole_events:
+            return [rows.to_numpy().astype(np.int64) for rows in event_rows(self.engine.catalog)]
+        return list(np.arange(self.engine.extent.asked, dtype=np.int64).reshape(-1, 1))
+
+    def wanted(self, index: Index) -> npt.NDArray[np.bool_]:
+        return self.engine.wanted(index)
+
+    def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
+        return self.engine.batches(wanted)
+
+    def rows(self, journal: Journal) -> Iterator[pl.DataFrame]:
+        return self.engine.rows(journal)
+
+
+@dataclass(frozen=True)
+class _Open:
+    model: ModelFile
+    level: Level
+    slots: int
+    workers: int | None
+    limits: Limits
+    header: dict[str, Any]
+
+    def run(self, media: Catalog, presence: Presence) -> ShardRun:
+        extent = measure(media, self.model.card.preprocessing.crop, self.level)
+        run = Run(self.model, media, self.level, self.slots, presence, self.workers, self.limits, extent)
+        return _ShardRun(run, self.header)
+
+
+class Predicting:
+    """Rows of media or boxes; the whole is that of `trapline predict`."""
+
+    def open(self, plan: Plan, model: Path, workers: int | None, threads: int | None) -> OpenWork:
+        """See `ShardedWork`."""
+        options: dict[str, Any] = dict(plan.options)
+        opened = ModelFile(model, threads=threads, runtime=options["runtime"])
+        if opened.fingerprint != plan.fingerprint:
+            raise DataError(f"{model} is not the model that was planned with. Make the plan anew.")
+        limits, level = Limits(**options["limits"]), options["level"]
+        header = journal_header(opened, level, options["batch_size"], limits)
+        return _Open(opened, level, options["slots"], workers, limits, header)
+
+    def merge(
+        self, plan: Plan, rows: Iterator[pl.DataFrame], media: Callable[[], Catalog], output: Path
+    ) -> Summary:
+        """See `ShardedWork`."""
+        head = predictions_head(plan.whole, "The plan")
+        return write_answers(head, rows, output, media() if plan.options["level"] == "event" else None)
