@@ -65,9 +65,11 @@ __all__ = [
     "get_model",
     "import_model",
     "list_models",
+    "merge_shards",
     "observe",
     "open_model",
     "package",
+    "plan_shards",
     "pool",
     "predict",
     "predict_to_file",
@@ -75,6 +77,7 @@ __all__ = [
     "recalibrate",
     "review",
     "run",
+    "run_status",
     "show_decisions",
     "split",
     "submit",
@@ -82,6 +85,7 @@ __all__ = [
     "train",
     "tune",
     "weigh_by_region",
+    "work",
     "write",
     "write_catalog",
 ]
@@ -94,6 +98,7 @@ if TYPE_CHECKING:
     from trapline.card_walk import CardWalk
     from trapline.catalog import Catalog as Catalog
     from trapline.catalog import Splitter as Splitter
+    from trapline.cluster import Attempt, Merged, Plan, RunStatus, ToPlan, Worked
     from trapline.competitions import Fill as Fill
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
@@ -1593,6 +1598,215 @@ def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], o
             "no photo had a box when this model was trained: it learnt from full frames. Here photos "
             "are cut to boxes, which it has never seen. Leave the boxes out, or train again with boxes."
         )
+
+
+# ---- in shards, on many machines
+
+
+@checked
+def plan_shards(
+    model: Model | DetectorLike,
+    media: Media,
+    folder: File,
+    *,
+    task: Literal["predict", "detect"] = "predict",
+    shard_size: Count = 8192,
+    tries: Count = 3,
+    lease: float = 120.0,
+    part: str | None = None,
+    runtime: str = "auto",
+    level: Level | None = None,
+    boxes: Boxes | None = None,
+    promise: float | None = None,
+    answer: str | float | None = None,
+    batch_size: Count | None = None,
+    kinds: bool | None = None,
+    where_none: bool | None = None,
+    layout: str | None = None,
+    side: Count | None = None,
+    channels: str | None = None,
+    min_conf: float | None = None,
+    overlap: float | None = None,
+    categories: Sequence[str] | None = None,
+    say: Callable[[str], object] = lambda line: None,
+) -> Plan:
+    """Plan `predict`, or `detect`, in shards that any number of machines can do; see `work`.
+
+    Args:
+        model: a classifier; or a detector, to detect.
+        media: see the module.
+        folder: of the run; made, with all that a worker needs but the photos.
+        task: which of the two.
+        shard_size: media a shard has at least: it ends with a batch, or between events that a model sees
+            whole.
+        tries: how often a shard's process may die without getting further before the photo is looked for.
+        lease: seconds after which a worker that says nothing has lost its shard.
+        part: only this part of the split.
+        runtime: what runs the network on all machines; `auto` is what this one would take.
+        level: to predict, a row a `media` (as for None), `box` or `event`; see `predict`, as for the next.
+        boxes: MegaDetector's JSON.
+        promise: of a model of taxa.
+        answer: of a model of taxa.
+        batch_size: media a batch; None for 16.
+        kinds: to detect; see `detect`, as for the others.
+        where_none: only photos without a box.
+        layout: of the file.
+        side: of its input.
+        channels: of its input.
+        min_conf: boxes below this confidence are left out; None for 0.05.
+        overlap: of boxes that overlap more the most confident one stays.
+        categories: what the detector finds.
+        say: told what a person must know of the source and the plan.
+
+    Raises:
+        UsageError: the folder is not empty, or an option is of the other task.
+    """
+    from trapline.cluster import plan_shards as plan
+
+    predicting = {
+        "level": level,
+        "boxes": boxes,
+        "promise": promise,
+        "answer": answer,
+        "batch_size": batch_size,
+    }
+    detecting = {
+        "kinds": kinds,
+        "where_none": where_none,
+        "layout": layout,
+        "side": side,
+        "channels": channels,
+        "min_conf": min_conf,
+        "overlap": overlap,
+        "categories": categories,
+    }
+    others = detecting if task == "predict" else predicting
+    if given := [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]:
+        raise UsageError(f"{', '.join(given)} does nothing in a plan to {task}: leave it out.")
+    given_options = predicting if task == "predict" else detecting
+    options: dict[str, Any] = {name: value for name, value in given_options.items() if value is not None}
+    make = _prediction_to_plan if task == "predict" else _detection_to_plan
+    to_plan = make(model, media, part, runtime, say, **options)
+    made = plan(to_plan, folder, shard_size=shard_size, tries=tries, lease=lease)
+    largest = max((shard.stop - shard.start for shard in made.shards), default=0)
+    if largest > 2 * shard_size:
+        say(
+            f"The largest shard has {largest:,} media: there is no bound within it at which the answers stay "
+            "the same, as where the media of events are scattered over the catalog."
+        )
+    return made
+
+
+def _prediction_to_plan(
+    model: Any,
+    media: Media,
+    part: str | None,
+    runtime: str,
+    say: Callable[[str], object],
+    *,
+    boxes: Boxes | None = None,
+    promise: float | None = None,
+    answer: str | float | None = None,
+    **options: Any,
+) -> ToPlan:
+    from trapline.cluster import prediction
+    from trapline.models import ModelFile
+
+    at_hand = runtime if isinstance(model, ModelFile) else _at_hand(runtime)
+    opened, catalog = _opened(model, media, boxes, None, at_hand, say)
+    if promise is not None or answer is not None:
+        opened = opened.answering(promise=promise, answer=answer)
+        say(_describe_choice(opened.card))
+    _tell_of_training(opened, catalog, say)
+    to_plan = prediction(opened, catalog if part is None else catalog.part(part), **options)
+    return to_plan if runtime == at_hand else to_plan.on(runtime)
+
+
+def _detection_to_plan(
+    detector: Any,
+    media: Media,
+    part: str | None,
+    runtime: str,
+    say: Callable[[str], object],
+    *,
+    where_none: bool = False,
+    **options: Any,
+) -> ToPlan:
+    from trapline.cluster import detection
+    from trapline.models import Detector
+
+    at_hand = _at_hand(runtime)
+    if not isinstance(detector, Detector):
+        detector = Detector(detector, runtime=at_hand, **options)
+    elif options or runtime != "auto":
+        raise UsageError(f"{detector.path} is open already; give its path to choose its options.")
+    catalog = as_media(media)
+    _tell_left_out(catalog, say)
+    to_plan = detection(detector, catalog, part=part, where_none=where_none)
+    return to_plan if runtime == at_hand else to_plan.on(runtime)
+
+
+def _at_hand(runtime: str) -> str:
+    """With what a model can be opened here to be planned with: a login node has no GPU."""
+    from trapline.models import is_present
+
+    return runtime if is_present(runtime) else "cpu"
+
+
+@checked
+def work(
+    folder: File,
+    shard: Whole | None = None,
+    *,
+    claim: bool = False,
+    root: File | None = None,
+    workers: Count | None = None,
+    threads: Count | None = None,
+    report: Callable[[Attempt], None] | None = None,
+) -> Worked:
+    """Do one shard of a plan, or take one after the other until none is left; see `trapline.cluster.work`.
+
+    Args:
+        folder: of the run.
+        shard: which, from 0; None for that of the task of a Slurm array or of Kubernetes' Indexed Job that
+            this is.
+        claim: take whichever nobody is at, until all are done.
+        root: where the photos are, if not where the plan says.
+        workers: processes that decode photos; None for one a core.
+        threads: the network runs on; None for one a core.
+        report: told how far it is, every now and then.
+    """
+    from trapline.cluster import work as do
+
+    return do(folder, shard, claim=claim, root=root, workers=workers, threads=threads, report=report)
+
+
+@checked
+def run_status(folder: File) -> RunStatus:
+    """How far a run in shards is; nothing is changed, and nobody is waited for."""
+    from trapline.cluster import run_status as status
+
+    return status(folder)
+
+
+@checked
+def merge_shards(folder: File, output: File, *, strict: bool = False) -> Merged:
+    """Put the tables of all shards together: byte for byte what a single run would have written.
+
+    Args:
+        folder: of the run.
+        output: what `predict` or `detect` would have written; overwritten.
+        strict: raise `DataError`, after it is written, if any media failed or a folder was not read.
+
+    Raises:
+        DataError: a shard is missing or there twice, or a table is another than planned; nothing is written.
+    """
+    from trapline.cluster import merge_shards as merge
+
+    merged = merge(folder, output)
+    if strict:
+        merged.refuse_failures()
+    return merged
 
 
 @checked

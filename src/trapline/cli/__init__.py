@@ -106,6 +106,7 @@ _COMMANDS = {
     "import_": "A model made elsewhere, as a model file.",
     "export": "A model in eight bits, or for TensorFlow.",
     "recalibrate": "Probabilities fitted to your labelled photos.",
+    "cluster": "predict and detect on many machines.",
     "serve": "A model for others: page, REST, gRPC.",
     "show": "What is in a model file.",
 }
@@ -270,6 +271,7 @@ _INTERRUPTED = 130
 
 _AFTER_STOP = {
     "card": "The same command goes on where it stopped.",
+    "cluster": "The same command goes on where it stopped.",
     "download": "The same command goes on where it stopped.",
     "detect": "The same command goes on where it stopped.",
     "models": "The same command goes on where it stopped.",

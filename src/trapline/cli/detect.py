@@ -129,10 +129,11 @@ def run(
             progress=show,
         )
     assert isinstance(detection.facts.boxes, DetectedBoxes)
-    _show(detection.facts.boxes, output, json)
+    show_boxes(detection.facts.boxes, output, json)
 
 
-def _show(boxes: DetectedBoxes, output: Path, json: bool) -> None:
+def show_boxes(boxes: DetectedBoxes, output: Path, json: bool) -> None:
+    """Print what a detector has found."""
     if json:
         common.print_json({"output": output.as_posix(), **boxes.as_json()}, indent=1)
         return

@@ -83,7 +83,7 @@ def run(
             display.update(task, total=now.total, completed=now.done, rate=f"{now.rate:.1f}/s")
 
         done = api.predict_to_file(model, source, output, progress=show, boxes_progress=show_boxes, **options)
-    _show_summary(done.summary, output, level, done.runtime, last[0] if last else None, json)
+    show_summary(done.summary, output, level, done.runtime, last[0] if last else None, json)
     if strict:
         done.refuse_failures()
 
@@ -94,13 +94,14 @@ def _show_estimate(guess: RunEstimate, json: bool) -> None:
         return
     typer.echo(f"{guess.media} media, {guess.earlier} of them done by an earlier run.")
     typer.echo(
-        f"Of {guess.sampled} that were tried {guess.failed} failed. All would take {_clock(guess.seconds)}."
+        f"Of {guess.sampled} that were tried {guess.failed} failed. All would take {clock(guess.seconds)}."
     )
 
 
-def _show_summary(
+def show_summary(
     summary: Summary, output: Path, level: str, runtime: str, last: Progress | None, json: bool
 ) -> None:
+    """Print what became of a prediction; `last` is None where nothing was predicted now."""
     now = last.done - last.earlier if last else 0
     rate = last.rate if last else 0.0
     if json:
@@ -120,7 +121,7 @@ def _show_summary(
     if last:
         asked = "media" if level == "event" else things  # events are pooled of media that are predicted
         typer.echo(
-            f"{now} {asked} now, in {_clock(last.seconds)} ({rate:.1f} {asked} a second, on {runtime})."
+            f"{now} {asked} now, in {clock(last.seconds)} ({rate:.1f} {asked} a second, on {runtime})."
         )
     for title, counts in (
         ("Most probable label:", summary.top_labels),
@@ -133,7 +134,8 @@ def _show_summary(
             typer.echo(f"  {count:>7}  {name}")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time as people say it."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

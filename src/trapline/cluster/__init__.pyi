@@ -1,5 +1,7 @@
 from .attempt import Attempt as Attempt
+from .detecting import detection as detection
 from .kinds import ToPlan as ToPlan
+from .merging import Merged as Merged
 from .merging import merge_shards as merge_shards
 from .plan import Plan as Plan
 from .plan import Shard as Shard

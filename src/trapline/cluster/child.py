@@ -12,7 +12,8 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from trapline.catalog import Presence, SourceGoneError
+from trapline.catalog import Catalog, Presence, SourceGoneError
 from trapline.cluster.attempt import Attempt
 from trapline.cluster.kinds import OpenWork, ShardRun
 from trapline.cluster.kinds_by_name import kind_of_work
+from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder
-from trapline.errors import TraplineError, describe_system_error
+from trapline.errors import DataError, TraplineError, describe_system_error
 from trapline.prediction import Journal, JournalEntry, Progress, fill_journal
 
 
@@ -153,7 +155,8 @@ class Work:
         media = folder.part(plan, attempt.shard, None if self.root is None else Path(self.root))
         if self._open is None:
             self._open = kind_of_work(plan).open(plan, folder.model(plan), self.workers, self.threads)
-        run = self._open.run(media, Presence(media))
+        run = self._open.run(media, presence_of(folder, plan, attempt.shard, media))
+        refuse_other_header(plan, run.header)
         return _AtWork(attempt, run, Journal(folder.journal(attempt), run.header))
 
     def _finish(self, now: _AtWork, refused: dict[str, str]) -> dict[str, Any]:
@@ -175,6 +178,39 @@ class Work:
         self._now = None
         folder.tidy(now.attempt.shard)
         return {"won": won, "digest": digest, "media_failed": failed}
+
+
+def presence_of(folder: RunFolder, plan: Plan, number: int, media: Catalog) -> Presence:
+    """Of the photos of the whole run: where none of a shard's can be read, one of another's tells.
+
+    Raises:
+        SourceGoneError: none of any shard's can be read.
+    """
+    try:
+        return Presence(media)
+    except SourceGoneError:
+        if not media.root.is_dir():
+            raise
+        for other in range(len(plan.shards)):
+            if other != number:
+                with suppress(SourceGoneError):
+                    return Presence(folder.part(plan, other, media.root))
+        raise
+
+
+def refuse_other_header(plan: Plan, header: Mapping[str, Any]) -> None:
+    """Refuse to work where the journal would be another than planned.
+
+    Raises:
+        DataError: so it is; it says what differs.
+    """
+    names = [name for name in {**plan.header, **header} if plan.header.get(name) != header.get(name)]
+    if names:
+        told = [f"{name} is {header.get(name)!r}, not {plan.header.get(name)!r}" for name in names]
+        raise DataError(
+            f"On this machine the answers would not be those that were planned: {'; '.join(told)}. Use the same version "
+            "of Trapline, the model of the plan and the same runtime on all machines."
+        )
 
 
 def units_by_first(

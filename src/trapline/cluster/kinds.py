@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,11 @@ from trapline.prediction import Answer, Index, Input, Journal
 
 Units = Sequence[npt.NDArray[np.int64]]
 """Asked inputs, int64 each, that one process is asked about together or not at all."""
+
+
+def one_by_one(inputs: int) -> Units:
+    """Each input a unit of its own."""
+    return list(np.arange(inputs, dtype=np.int64).reshape(-1, 1))
 
 
 class ShardRun(Protocol):
@@ -70,22 +75,34 @@ class ToPlan:
         name: of the model's file.
         content: of it.
         fingerprint: of the model.
-        media: in the order of the table that is to be written; every row of theirs is kept in the parts.
+        header: of the journals; a worker on whose machine it would be another does not begin.
+        media: that are asked for, in the order of the table that is to be written.
         asked: int64 [media], the inputs of each that the model is asked about.
         cut: gives the bounds of shards of so many media at least.
         options: JSON-able, all that a worker must know.
         whole: JSON-able, what is true of the whole table and not of a shard's.
+        around: the catalog of which `media` are a part, where what is written needs it; else None.
     """
 
     work: str
     name: str
     content: bytes
     fingerprint: str
+    header: Mapping[str, Any]
     media: Catalog
     asked: npt.NDArray[np.int64]
     cut: Callable[[int], Sequence[int]]
     options: Mapping[str, Any]
     whole: Mapping[str, Any]
+    around: Catalog | None = None
+
+    def on(self, runtime: str) -> ToPlan:
+        """The same on another runtime, that this machine need not have."""
+        whole = dict(self.whole)
+        if "info" in whole:
+            whole["info"] = {**whole["info"], "runtime": runtime}
+        named = {"runtime": runtime}
+        return replace(self, header={**self.header, **named}, options={**self.options, **named}, whole=whole)
 
 
 class ShardedWork(Protocol):
@@ -101,7 +118,7 @@ class ShardedWork(Protocol):
             threads: the network runs on; None for one a core.
 
         Raises:
-            DataError: the model's file is not the planned one.
+            DataError: the model's file cannot be read.
             UsageError: this machine lacks the runtime of the plan.
         """
         ...

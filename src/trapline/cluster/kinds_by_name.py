@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from trapline.cluster.detecting import Detecting
 from trapline.cluster.kinds import ShardedWork
 from trapline.cluster.plan import Plan
 from trapline.cluster.predicting import Predicting
 from trapline.errors import DataError
 
-SHARDED_WORK: Mapping[str, ShardedWork] = {"predict": Predicting()}
+SHARDED_WORK: Mapping[str, ShardedWork] = {"predict": Predicting(), "detect": Detecting()}
 """Name, as in a plan -> kind."""
 
 

@@ -44,7 +44,7 @@ class Leases:
     def __init__(self, run: RunFolder, plan: Plan, name: str) -> None:
         self.run, self.plan = run, plan
         self._order = list(range(len(plan.shards)))
-        begin = zlib.crc32(name.encode()) % len(self._order)
+        begin = zlib.crc32(name.encode()) % max(1, len(self._order))
         self._order = self._order[begin:] + self._order[:begin]
         self._seen: dict[Path, tuple[bytes, float]] = {}
 

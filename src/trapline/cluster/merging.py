@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from trapline.catalog import Catalog
 from trapline.cluster.kinds_by_name import kind_of_work
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder, batches_of, read_attempt, read_table
 from trapline.errors import DataError, name_some
 
 
-def merge_shards(folder: Path | str, output: Path | str) -> Any:
+@dataclass(frozen=True)
+class Merged:
+    """What came of a run in shards.
+
+    Attributes:
+        output: the table.
+        plan: of the run.
+        counts: of the whole: a `Summary` of predictions, `DetectedBoxes` of boxes.
+    """
+
+    output: Path
+    plan: Plan
+    counts: Any
+
+    def refuse_failures(self) -> None:
+        """Raise `DataError` if any media failed, or a folder of the source could not be read."""
+        failed, unread = self.counts.failed, self.plan.unreadable_folders
+        parts = [f"{failed} rows failed: `reason` in {self.output} says why."] if failed else []
+        if unread:
+            named = name_some(unread, 3, between="; ")
+            parts.append(f"{len(unread)} folders could not be read, and their photos have no rows: {named}.")
+        if parts:
+            raise DataError(" ".join(parts))
+
+
+def merge_shards(folder: Path | str, output: Path | str) -> Merged:
     """Put the tables of a run in shards together; equal to that of a single run, byte for byte.
 
     Args:
         folder: of the run.
         output: what that run would have written.
-
-    Returns:
-        the counts of the whole; of predictions a `Summary`.
 
     Raises:
         DataError: a shard is missing or there twice, or a table, the catalog or the plan is another than it
@@ -32,7 +54,9 @@ def merge_shards(folder: Path | str, output: Path | str) -> Any:
     run = RunFolder(Path(folder))
     plan = run.plan()
     tables = [table for _, table in sorted(check_tables(run, plan).items())]
-    return kind_of_work(plan).merge(plan, batches_of(tables), lambda: whole_catalog(run, plan), Path(output))
+    rows, kind = batches_of(tables), kind_of_work(plan)
+    counts = kind.merge(plan, rows, lambda: run.whole_catalog(plan), Path(output))
+    return Merged(Path(output), plan, counts)
 
 
 def check_tables(run: RunFolder, plan: Plan) -> dict[int, pl.LazyFrame]:
@@ -51,7 +75,11 @@ def check_tables(run: RunFolder, plan: Plan) -> dict[int, pl.LazyFrame]:
         )
     for path in [*run.strange_tables(), *(finished[one] for one in finished if one >= len(plan.shards))]:
         _refuse_strange(path, plan)
-    return {number: _checked(run, plan, number, path) for number, path in sorted(finished.items())}
+    attempts = run.attempts()
+    return {
+        number: _checked(run, plan, number, path, [record for _, record in attempts.get(number, [])])
+        for number, path in sorted(finished.items())
+    }
 
 
 def _refuse_strange(path: Path, plan: Plan) -> None:
@@ -62,17 +90,17 @@ def _refuse_strange(path: Path, plan: Plan) -> None:
     raise DataError(f"{path} {of}. Move it away; nothing was merged.")
 
 
-def _checked(run: RunFolder, plan: Plan, number: int, path: Path) -> pl.LazyFrame:
+def _checked(run: RunFolder, plan: Plan, number: int, path: Path, attempts: Sequence[Path]) -> pl.LazyFrame:
     rows, header = read_table(path)
     if header.get("plan") != plan.id:
         raise DataError(
             f"{path} is of another plan: of another model, catalog or options. Delete it, and work again."
         )
-    if header != plan.header(number):
+    if header != plan.table_header(number):
         raise DataError(
             f"{path} is the table of shard {header.get('shard')}, once more. Delete it, and work again."
         )
-    records = (read_attempt(record)[1] for _, record in run.attempts().get(number, []))
+    records = (read_attempt(record)[1] for record in attempts)
     digests = {record.digest for record in records if record is not None and record.digest is not None}
     if digests and run.digest_of_table(number) not in digests:
         raise DataError(f"{path} is no longer what its worker has written. Delete it, and work again.")
@@ -89,9 +117,3 @@ def _refuse_other_media(run: RunFolder, plan: Plan, number: int, rows: pl.LazyFr
         raise DataError(f"Shard {number} of {run.path} cannot be read: {error}. Delete it.") from error
     if not there.filter(there.ne_missing(there.shift())).equals(planned):
         raise DataError(f"The table of shard {number} has not the rows that were planned. Delete it.")
-
-
-def whole_catalog(run: RunFolder, plan: Plan) -> Catalog:
-    """The catalog of a plan, of all its parts."""
-    parts = [run.part(plan, number) for number in range(len(plan.shards))]
-    return replace(parts[0], table=pl.concat([part.table for part in parts]))

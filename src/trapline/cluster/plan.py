@@ -51,8 +51,10 @@ class Plan(Record):
         source: of the media, for people.
         media: in all shards.
         shards: in the order of the catalog.
+        header: of the journals.
         options: of the kind of work.
         whole: what is true of the whole table, and not of a shard's.
+        around: the digest of the whole catalog, where what is written needs more than the parts.
         unreadable_folders: of the source, whose photos are in no shard.
         tries: how often a shard's process may die without getting further before the photo is looked for.
         lease: seconds after which a worker that says nothing has lost its shard.
@@ -66,8 +68,10 @@ class Plan(Record):
     source: str
     media: int
     shards: tuple[Shard, ...]
+    header: Mapping[str, JsonValue]
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     whole: Mapping[str, JsonValue] = field(default_factory=dict)
+    around: str | None = None
     unreadable_folders: tuple[str, ...] = ()
     tries: int = 3
     lease: float = 120.0
@@ -78,7 +82,7 @@ class Plan(Record):
         content = json.dumps(self.as_json(), sort_keys=True, ensure_ascii=True).encode()
         return hashlib.blake2b(content, digest_size=16).hexdigest()
 
-    def header(self, number: int) -> dict[str, Any]:
+    def table_header(self, number: int) -> dict[str, Any]:
         """What the table of a shard keeps of it."""
         shard = self.shards[number]
         return {"plan": self.id, "shard": number, "start": shard.start, "stop": shard.stop}

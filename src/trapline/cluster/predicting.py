@@ -13,9 +13,8 @@ import polars as pl
 
 from trapline.catalog import Catalog, Presence
 from trapline.cluster.bounds import cut_at_batches, cut_between_events
-from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units
+from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units, one_by_one
 from trapline.cluster.plan import Plan
-from trapline.errors import DataError
 from trapline.images import Limits
 from trapline.models import ModelFile
 from trapline.prediction import (
@@ -70,8 +69,18 @@ def prediction(
             return cut_at_batches(asked, size, batch_size)
         return cut_between_events(_last_of_event(run.catalog), size)
 
-    file = (model.path.name, model.content(), model.fingerprint)
-    return ToPlan("predict", *file, run.catalog, asked, cut, options, run.head(batch_size).header())
+    return ToPlan(
+        work="predict",
+        name=model.path.name,
+        content=model.content(),
+        fingerprint=model.fingerprint,
+        header=journal_header(model, level, batch_size, run.limits),
+        media=run.catalog,
+        asked=asked,
+        cut=cut,
+        options=options,
+        whole=run.head(batch_size).header(),
+    )
 
 
 def _last_of_event(catalog: Catalog) -> npt.NDArray[np.int64]:
@@ -113,7 +122,7 @@ class _ShardRun:
     def units(self) -> Units:
         if self.engine.whole_events:
             return [rows.to_numpy().astype(np.int64) for rows in event_rows(self.engine.catalog)]
-        return list(np.arange(self.engine.extent.asked, dtype=np.int64).reshape(-1, 1))
+        return one_by_one(self.engine.extent.asked)
 
     def wanted(self, index: Index) -> npt.NDArray[np.bool_]:
         return self.engine.wanted(index)
@@ -147,8 +156,6 @@ class Predicting:
         """See `ShardedWork`."""
         options: dict[str, Any] = dict(plan.options)
         opened = ModelFile(model, threads=threads, runtime=options["runtime"])
-        if opened.fingerprint != plan.fingerprint:
-            raise DataError(f"{model} is not the model that was planned with. Make the plan anew.")
         limits, level = Limits(**options["limits"]), options["level"]
         header = journal_header(opened, level, options["batch_size"], limits)
         return _Open(opened, level, options["slots"], workers, limits, header)

@@ -2,6 +2,7 @@
 
     plan.json            what is to be done; it is written last, so that a folder with it is whole
     model/               the model's file
+    catalog.parquet      the catalog of which the media are a part, where what is written needs it
     catalog/00000.parquet   the media of shard 0, and so on
     shards/00000.parquet    the finished table of shard 0
     attempts/00000.0001.json     what the first attempt at shard 0 says of itself
@@ -106,6 +107,27 @@ class RunFolder:
         media = replace(Catalog.load(path), source=plan.source)
         return media if root is None else replace(media, root=root.absolute())
 
+    def keep_around(self, catalog: Catalog) -> str:
+        """Keep the catalog that the planned media are a part of; the digest of the file."""
+        return _digest(catalog.save(self._around))
+
+    def whole_catalog(self, plan: Plan) -> Catalog:
+        """The catalog of a plan: that of which its media are a part, or else of these.
+
+        Raises:
+            DataError: a file is missing, or another than that which was planned.
+        """
+        if plan.around is None:
+            parts = [self.part(plan, number) for number in range(len(plan.shards))]
+            return replace(parts[0], table=pl.concat([part.table for part in parts]))
+        if not self._around.is_file() or _digest(self._around) != plan.around:
+            raise DataError(f"{self._around} is missing, or no longer what was planned.")
+        return Catalog.load(self._around)
+
+    @property
+    def _around(self) -> Path:
+        return self.path / "catalog.parquet"
+
     # ---- the tables
 
     def finished(self) -> dict[int, Path]:
@@ -129,7 +151,7 @@ class RunFolder:
             whether it is this one that stands there, and the digest of this one.
         """
         partial = self._own(attempt, ".parquet")
-        metadata = {TABLE_KEY: json.dumps(plan.header(attempt.shard))}
+        metadata = {TABLE_KEY: json.dumps(plan.table_header(attempt.shard))}
         rows.sink_parquet(partial, metadata=metadata, sync_on_close="all")
         digest, target = _digest(partial), self._table(attempt.shard)
         won = not target.exists()

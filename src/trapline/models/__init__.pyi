@@ -79,6 +79,7 @@ from .recalibrating import Recalibrated as Recalibrated
 from .recalibrating import recalibrate as recalibrate
 from .runtimes import OPENVINO as OPENVINO
 from .runtimes import Session as Session
+from .runtimes import is_present as is_present
 from .runtimes import memory_is_short as memory_is_short
 from .runtimes import open_session as open_session
 from .saved_model import export_saved_model as export_saved_model

@@ -33,7 +33,7 @@ from trapline.models.named import find_detector, ready_of
 from trapline.models.runtimes import open_session
 from trapline.models.sparrow_manifest import detector_manifest
 from trapline.models.trial import STANDARD, Trial, read_tried
-from trapline.models.whole_file import fingerprint_of
+from trapline.models.whole_file import fingerprint_of, read_same
 
 METADATA_KEY = "trapline_detector"
 _GREY = 114
@@ -186,6 +186,29 @@ class Detector:
             oversampling=1,
         )
         self._suppress = open_session(_SUPPRESSION, self.path, "cpu", threads)
+
+    def options(self) -> dict[str, Any]:
+        """With which a copy of the file, wherever it is, is opened as this one; `path` and `name` apart."""
+        order = self.facts.get("channels")
+        usual = self.layout.bgr if order is None else str(order).upper() == "BGR"
+        return {
+            "layout": self.layout.name,
+            "side": self.side_asked,
+            "channels": None if self.bgr == usual else "BGR" if self.bgr else "RGB",
+            "categories": list(self._own_categories),
+            "kinds": self.kinds is not None,
+            "min_conf": self.min_conf,
+            "overlap": self.overlap,
+            "most": self.most,
+        }
+
+    def content(self) -> bytes:
+        """The bytes of the file.
+
+        Raises:
+            DataError: it is not what it was when it was opened.
+        """
+        return read_same(self.path.absolute(), self.fingerprint)
 
     def detect(self, images: npt.NDArray[np.uint8], inner: Sequence[Size] | None = None) -> list[Found]:
         """What is in pictures.

@@ -24,7 +24,7 @@ from trapline.models.halting import halt_for
 from trapline.models.named import find_model
 from trapline.models.runtimes import Session, open_session
 from trapline.models.trial import STANDARD, Trial, read_tried
-from trapline.models.whole_file import fingerprint_of, open_whole
+from trapline.models.whole_file import fingerprint_of, read_same
 from trapline.notebook import as_html
 
 if TYPE_CHECKING:
@@ -222,11 +222,7 @@ class ModelFile:
         Raises:
             DataError: it is not what it was when it was opened.
         """
-        with open_whole(self._file) as file:
-            content = file.read()
-        if fingerprint_of(content) != self.fingerprint:
-            raise DataError(f"{self.path} has changed since it was opened. Begin again.")
-        return content
+        return read_same(self._file, self.fingerprint)
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> ModelFile:
         """The same open file, fed otherwise: another size, fit or crop.

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,6 +99,21 @@ def open_session(content: bytes, path: Path, runtime: str = "auto", threads: int
     if runtime == OPENVINO:
         return _OpenVino(content, path, threads)
     return _OnnxRuntime(content, path, runtime, threads)
+
+
+def is_present(runtime: str) -> bool:
+    """Whether a runtime of that name can run a network on this machine.
+
+    Raises:
+        UsageError: there is no such runtime.
+    """
+    if runtime not in RUNTIMES:
+        raise UsageError(f"There is no runtime '{runtime}'; there are {', '.join(RUNTIMES)}.")
+    if runtime == OPENVINO:
+        return find_spec("openvino") is not None
+    import onnxruntime
+
+    return runtime == "auto" or _PROVIDERS[runtime][0] in onnxruntime.get_available_providers()
 
 
 class _OnnxRuntime:

@@ -42,3 +42,16 @@ def open_whole(path: Path) -> Iterator[BufferedReader]:
 def fingerprint_of(content: bytes) -> str:
     """SHA-256 of all bytes of a model file, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_same(path: Path, fingerprint: str) -> bytes:
+    """The bytes of a model file that was opened before.
+
+    Raises:
+        DataError: it is not what it was then.
+    """
+    with open_whole(path) as file:
+        content = file.read()
+    if fingerprint_of(content) != fingerprint:
+        raise DataError(f"{path} has changed since it was opened. Begin again.")
+    return content

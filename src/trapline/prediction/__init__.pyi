@@ -1,4 +1,9 @@
+from .detection import BATCH as BATCH
+from .detection import DETECTED as DETECTED
+from .detection import DetectionRun as DetectionRun
 from .detection import detect as detect
+from .detection import media_to_look_at as media_to_look_at
+from .detection import with_found_boxes as with_found_boxes
 from .engine import DEFAULT_BATCH_SIZE as DEFAULT_BATCH_SIZE
 from .engine import Answer as Answer
 from .engine import Progress as Progress

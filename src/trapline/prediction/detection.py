@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,21 @@ from trapline.catalog import BOX, Catalog, DetectedBoxes, Presence
 from trapline.images import DEFAULT_LIMITS, Limits
 from trapline.models import Detector, Found
 from trapline.prediction.decoding import DecodedBatch, Decoding
-from trapline.prediction.engine import Progress, count_not_done
+from trapline.prediction.engine import Answer, Progress, count_not_done, fill_journal
 from trapline.prediction.inputs import as_catalog, batches
-from trapline.prediction.journal import Journal
+from trapline.prediction.journal import Index, Journal
 
 BATCH = 4
 """A picture is eight times as large as a classifier's, and the network takes longer than decoding."""
 _NUMBERS = tuple(BOX.to_schema())
 """What the journal keeps of a box; a media has as many as the detector gives at most, NaN behind the last."""
+
+DETECTED = pl.Schema(
+    {"media_id": pl.String(), "status": pl.String(), "reason": pl.String(), "boxes": pl.List(BOX)}
+)
+"""What was found in a media: `ok` with boxes, or `failed` with the reason and null."""
+
+_ROWS = 1024
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,22 +76,88 @@ def detect(
         TraplineError: the disk is full.
     """
     catalog = as_catalog(inputs)
+    looked = media_to_look_at(catalog, part, where_none)
+    run = DetectionRun(detector, looked, limits, Presence(looked), workers)  # before the journal is touched
+    with Journal(Path(journal), run.header, fresh=fresh) as open_journal:
+        fill_journal(run, open_journal, run.wanted(open_journal.index()), progress)
+        rows = pl.concat([run.empty, *run.rows(open_journal)])
+    return with_found_boxes(catalog, rows, run.found_by)
+
+
+def media_to_look_at(catalog: Catalog, part: str | None, where_none: bool) -> Catalog:
+    """The media of a catalog that a detector is asked about; see `detect`."""
     looked = catalog if part is None else catalog.part(part)
-    if where_none:
-        looked = looked.filter(pl.col("boxes").list.len().fill_null(0) == 0)
-    presence = Presence(looked)  # before the journal is touched
-    with Journal(Path(journal), journal_header(detector, limits), fresh=fresh) as open_journal:
-        wanted = count_not_done(looked, None, "media", open_journal.index(), len(looked))
-        done = earlier = len(looked) - int(wanted.sum())
-        started = time.monotonic()
-        decoding = Decoding(looked, detector.preprocessing, limits, presence, workers)
-        for batch in decoding.batches(batches(looked, None, "media", BATCH, wanted), BATCH):
-            open_journal.append(batch.entries(), box_numbers(detector, batch))
-            done += len(batch.inputs)
-            if progress is not None:
-                progress(Progress(done, len(looked), earlier, time.monotonic() - started))
-        boxes, failures = read_back(open_journal, detector, looked)
-    return _with_boxes(catalog, looked, boxes, failures, detector)
+    return looked.filter(pl.col("boxes").list.len().fill_null(0) == 0) if where_none else looked
+
+
+@dataclass(frozen=True)
+class DetectionRun:
+    """A detector over media, batch by batch.
+
+    Attributes:
+        detector: says with its options how confident a box must be.
+        catalog: of the media that are looked at.
+        limits: on the bytes of a file and the pixels of a picture.
+        presence: of the photos.
+        workers: processes that decode; None for as many as the machine has cores.
+    """
+
+    detector: Detector
+    catalog: Catalog
+    limits: Limits
+    presence: Presence
+    workers: int | None = None
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """Of the journal."""
+        return journal_header(self.detector, self.limits)
+
+    @property
+    def found_by(self) -> DetectedBoxes:
+        """What a catalog says of the boxes, without the counts."""
+        detector = self.detector
+        return DetectedBoxes(
+            detector=detector.name,
+            fingerprint=detector.fingerprint,
+            categories=tuple(detector.categories),
+            min_conf=detector.min_conf,
+            media=0,
+            with_boxes=0,
+            failed=0,
+            failures={},
+            kinds=detector.kinds.fingerprint if detector.kinds else None,
+        )
+
+    def wanted(self, index: Index) -> npt.NDArray[np.bool_]:
+        """One boolean a media: whether it is new, its file has changed, or it failed."""
+        return count_not_done(self.catalog, None, "media", index, len(self.catalog))
+
+    def batches(self, wanted: npt.NDArray[np.bool_]) -> Iterator[Answer]:
+        """Entries of the wanted media and their boxes, as the journal keeps both."""
+        decoding = Decoding(
+            self.catalog, self.detector.preprocessing, self.limits, self.presence, self.workers
+        )
+        for batch in decoding.batches(batches(self.catalog, None, "media", BATCH, wanted), BATCH):
+            yield batch.entries(), box_numbers(self.detector, batch)
+
+    def rows(self, journal: Journal) -> Iterator[pl.DataFrame]:
+        """What was found in each media, in the order of the catalog; columns as in `DETECTED`."""
+        boxes, failures = read_back(journal, self.detector, self.catalog)
+        for part in self.catalog.table.select("media_id").iter_slices(_ROWS):
+            ids = part["media_id"].to_list()
+            columns: dict[str, list[Any]] = {
+                "media_id": ids,
+                "status": ["failed" if one in failures else "ok" for one in ids],
+                "reason": [failures.get(one) for one in ids],
+                "boxes": [boxes[one] for one in ids],
+            }
+            yield pl.DataFrame(columns, schema=DETECTED)
+
+    @property
+    def empty(self) -> pl.DataFrame:
+        """No rows of such."""
+        return pl.DataFrame(schema=DETECTED)
 
 
 def journal_header(detector: Detector, limits: Limits) -> dict[str, Any]:
@@ -163,33 +235,26 @@ def as_boxes(row: Floats, detector: Detector) -> list[dict[str, Any]]:
     ]
 
 
-def _with_boxes(
-    catalog: Catalog,
-    looked: Catalog,
-    boxes: dict[str, list[dict[str, Any]] | None],
-    failures: dict[str, str],
-    detector: Detector,
-) -> Catalog:
-    ids = looked.table["media_id"]
-    boxes_of_media = looked.table.select(
-        "media_id",
-        _looked=pl.lit(True),
-        _found=pl.Series([boxes[one] for one in ids], dtype=pl.List(BOX)),
-    )
+def with_found_boxes(catalog: Catalog, rows: pl.DataFrame, found_by: DetectedBoxes) -> Catalog:
+    """The catalog with what was found in some or all of its media.
+
+    Args:
+        catalog: the media; those without a row keep their boxes.
+        rows: columns as in `DETECTED`.
+        found_by: what the catalog is to say of them, without the counts.
+    """
+    looked = rows.select("media_id", pl.lit(value=True).alias("_looked"), pl.col("boxes").alias("_boxes"))
     joined = (
-        catalog.table.join(boxes_of_media, on="media_id", how="left", maintain_order="left")
-        .with_columns(boxes=pl.when(pl.col("_looked")).then("_found").otherwise("boxes"))
-        .drop("_looked", "_found")
+        catalog.table.join(looked, on="media_id", how="left", maintain_order="left")
+        .with_columns(boxes=pl.when(pl.col("_looked")).then("_boxes").otherwise("boxes"))
+        .drop("_looked", "_boxes")
     )
-    found_by = DetectedBoxes(
-        detector=detector.name,
-        fingerprint=detector.fingerprint,
-        categories=tuple(detector.categories),
-        min_conf=detector.min_conf,
-        media=len(looked),
-        with_boxes=sum(bool(one) for one in boxes.values()),
-        failed=len(failures),
-        failures=failures,
-        kinds=detector.kinds.fingerprint if detector.kinds else None,
+    failed = rows.filter(pl.col("status") == "failed")
+    counted = replace(
+        found_by,
+        media=rows.height,
+        with_boxes=int((rows["boxes"].list.len() > 0).sum()),
+        failed=failed.height,
+        failures=dict(failed.select("media_id", pl.col("reason").fill_null("")).iter_rows()),
     )
-    return catalog.with_table(joined, replace(catalog.facts, boxes=found_by))
+    return catalog.with_table(joined, replace(catalog.facts, boxes=counted))
