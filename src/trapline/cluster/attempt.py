@@ -32,7 +32,8 @@ class Attempt(Record):
         media_failed: rows that failed, of a finished one.
         digest: of the table of a finished one.
         refused: first input of a unit -> why no process is asked about it any more.
-        trying: the unit that a process of its own is asked about, and how often one has died of it.
+        trying: units, by their first input, that a process of their own is asked about.
+        deaths: how often one has died of them before, where it is one.
     """
 
     shard: int
@@ -48,7 +49,8 @@ class Attempt(Record):
     media_failed: int = 0
     digest: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
-    trying: tuple[int, int] | None = None
+    trying: tuple[int, ...] = ()
+    deaths: int = 0
 
     @property
     def rate(self) -> float:
@@ -82,11 +84,11 @@ def refused_before(earlier: Sequence[Attempt]) -> dict[str, str]:
     return {unit: why for attempt in earlier for unit, why in attempt.refused.items()}
 
 
-def deaths_of(earlier: Sequence[Attempt]) -> dict[int, int]:
-    """Unit -> how often a process that was asked about it alone has died, with its worker or without."""
-    deaths: dict[int, int] = {}
+def deaths_of(earlier: Sequence[Attempt]) -> dict[tuple[int, ...], int]:
+    """Units -> how often a process that was asked about them alone has died, with its worker or without."""
+    deaths: dict[tuple[int, ...], int] = {}
     for attempt in earlier:
-        if attempt.trying is not None:
-            unit, before = attempt.trying
-            deaths[unit] = max(deaths.get(unit, 0), before + died(attempt))
+        if attempt.trying:
+            before = deaths.get(attempt.trying, 0)
+            deaths[attempt.trying] = max(before, attempt.deaths + died(attempt))
     return deaths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -52,13 +52,14 @@ class Attempting:
         self._lock, self._began, self._last = threading.Lock(), time.monotonic(), 0.0
         self._limit = plan.tries
 
-    def go(self, alone: Mapping[int, int]) -> Attempt:
+    def go(self, died_of: Mapping[tuple[int, ...], int]) -> Attempt:
         """Do the shard; the record as it was left.
 
         Args:
-            alone: unit -> how often a process that was asked about it alone has died in earlier attempts.
+            died_of: units -> how often a process that was asked about them alone has died in earlier
+                attempts.
         """
-        self._alone = dict(alone)
+        self._died_of = dict(died_of)
         with self._beating():
             try:
                 self._fill()
@@ -77,7 +78,7 @@ class Attempting:
             except BaseException:
                 self._write(state="returned")
                 raise
-        self._write(trying=None, **last)
+        self._write(trying=(), **last)
         return self.now
 
     def _fill(self) -> None:
@@ -98,18 +99,18 @@ class Attempting:
         units: list[int] = self._ask("left")["left"]
         return units
 
-    def _find(self, units: Sequence[int]) -> None:
+    def _find(self, units: list[int]) -> None:
         """Have units answered by ever smaller groups, until those are alone of which a process dies."""
         if len(units) == 1:
             self._try_alone(units[0])
             return
-        try:
-            self._ask("fill", only=units)
-            return
-        except DeadError:
-            pass
-        left = set(self._left())
-        units = [unit for unit in units if unit in left]
+        if not any(deaths and set(group) <= set(units) for group, deaths in self._died_of.items()):
+            try:
+                self._try(units)
+                return
+            except DeadError:
+                left = set(self._left())
+                units = [unit for unit in units if unit in left]
         half = (len(units) + 1) // 2
         for part in (units[:half], units[half:]):
             if part:
@@ -117,18 +118,21 @@ class Attempting:
 
     def _try_alone(self, unit: int) -> None:
         """Ask a process about one unit alone, as often as the plan says; then nobody is asked any more."""
-        deaths, how = self._alone.get(unit, 0), "with its worker"
+        deaths, how = self._died_of.pop((unit,), 0), "with its worker"
         while deaths < self.plan.tries:
-            self._write(trying=(unit, deaths))
             try:
-                self._ask("fill", only=[unit])
+                self._try([unit], deaths)
+                return
             except DeadError as error:
                 deaths, how = deaths + 1, str(error)
-            else:
-                self._write(trying=None)
-                return
         why = f"the process that looked at it ended each of {deaths} times ({how})"
-        self._write(trying=None, refused={**self.now.refused, str(unit): why})
+        self._write(trying=(), refused={**self.now.refused, str(unit): why})
+
+    def _try(self, units: list[int], deaths: int = 0) -> None:
+        """Ask a process about some units; should the worker die with it, the next one knows of which."""
+        self._write(trying=tuple(units), deaths=deaths)
+        self._ask("fill", only=units)
+        self._write(trying=())
 
     def _ask(self, do: str, **more: Any) -> dict[str, Any]:
         job = {"do": do, "attempt": self.now.as_json(), "refused": dict(self.now.refused), **more}
@@ -138,8 +142,9 @@ class Attempting:
 
     def _progress(self, done: int, earlier: int) -> None:
         with self._lock:
-            first = self.now.earlier if self.now.beat or self.now.done else earlier
-            self.now = replace(self.now, done=max(done, self.now.done), earlier=first)
+            if not self.now.done:
+                self.now = replace(self.now, earlier=earlier)
+            self.now = replace(self.now, done=max(done, self.now.done))
 
     @contextmanager
     def _beating(self) -> Iterator[None]:

@@ -208,8 +208,8 @@ def refuse_other_header(plan: Plan, header: Mapping[str, Any]) -> None:
     if names:
         told = [f"{name} is {header.get(name)!r}, not {plan.header.get(name)!r}" for name in names]
         raise DataError(
-            f"On this machine the answers would not be those that were planned: {'; '.join(told)}. Use the same version "
-            "of Trapline, the model of the plan and the same runtime on all machines."
+            f"On this machine the answers would not be those that were planned: {'; '.join(told)}. Use the "
+            "same version of Trapline, the model of the plan and the same runtime on all machines."
         )
 
 

@@ -16,7 +16,6 @@ from trapline.cluster.bounds import cut_at_batches
 from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units, one_by_one
 from trapline.cluster.plan import Plan
 from trapline.errors import UsageError
-from trapline.formats import write_boxes
 from trapline.images import DEFAULT_LIMITS, Limits
 from trapline.models import Detector
 from trapline.prediction import (
@@ -127,6 +126,8 @@ class Detecting:
             raise UsageError(
                 f"Boxes are written as a catalog (.parquet) or as .json, not as '{output.name}'."
             )
+        from trapline.formats import write_boxes  # workers do without that room
+
         found_by = DetectedBoxes.from_json(plan.whole, "The plan")
         parts = [pl.DataFrame(schema=DETECTED), *rows]
         detected = with_found_boxes(media(), pl.concat(parts, rechunk=True), found_by)

@@ -8,15 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
+from trapline import api
 from trapline.catalog import Catalog
-from trapline.cluster import merge_shards, plan_shards, prediction, run_status, work
+from trapline.cluster import detection, merge_shards, plan_shards, prediction, run_status, work
 from trapline.errors import DataError, UsageError
 from trapline.images import CropPolicy, Preprocessing
-from trapline.models import ModelFile
-from trapline.prediction import predict_to_file
+from trapline.models import Detector, ModelFile
+from trapline.prediction import detect, predict_to_file
 
 ONE = {"workers": 1, "threads": 1}
 BOXES = itertools.cycle([[], [0.9, 0.8], [0.01], None, [0.9, 0.01, 0.7], [0.6]])
@@ -213,3 +216,41 @@ def test_a_folder_in_use_is_not_planned_into_and_a_strange_one_is_no_run(
     (done / "plan.json").write_text(json.dumps(content | {"format_version": "9"}))
     with pytest.raises(DataError, match="no plan in the format 1"):
         work(done, 0)
+
+
+def photos(folder: Path) -> Catalog:
+    """Eight photos of noise, one of them broken, one with a box and one of another part."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(8):
+        pixels = random.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((320, 240)).save(folder / f"{number}.jpg")
+    (folder / "5.jpg").write_bytes(b"no picture")
+    box = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
+    rows = [
+        {
+            "media_id": str(number),
+            "file_path": f"{number}.jpg",
+            "labels": ["fox"],
+            "boxes": [box] if number == 3 else None,
+            "split": "train" if number == 1 else "test",
+        }
+        for number in range(8)
+    ]
+    return Catalog.from_rows(rows, folder, "noise")
+
+
+def test_boxes_found_in_shards_are_those_of_a_single_run(tmp_path: Path) -> None:
+    media, detector = photos(tmp_path / "photos"), Detector(threads=1, min_conf=0.001)
+    options: dict[str, Any] = {"where_none": True, "part": "test"}
+    single = detect(detector, media, tmp_path / "single.journal", workers=1, **options)
+    plan_shards(detection(detector, media, **options), tmp_path / "run", shard_size=3)
+    assert len(work(tmp_path / "run", claim=True, **ONE).finished) == 2
+    for suffix in ("json", "parquet"):
+        api.write_catalog(single, tmp_path / f"single.{suffix}")
+        merged = merge_shards(tmp_path / "run", tmp_path / f"whole.{suffix}")
+        assert merged.counts == single.facts.boxes
+        assert merged.counts.failed == 1
+        assert merged.counts.with_boxes > 1
+        whole, alone = tmp_path / f"whole.{suffix}", tmp_path / f"single.{suffix}"
+        assert whole.read_bytes() == alone.read_bytes()
