@@ -191,6 +191,10 @@ def smallest_published_client(bench: Bench) -> str:
     return bench.run("published_client.py", bench.model, bench.photos, "--count", 3)
 
 
+def smallest_cluster_kills(bench: Bench) -> str:
+    return bench.run("cluster_kills.py", bench.photos, "--kills", 2, "--count", 20, "--at-once", 1)
+
+
 def smallest_review_kills(bench: Bench) -> str:
     return bench.run("review_kills.py", bench.photos, "--kills", 2, "--server-kills", 1)
 
@@ -285,6 +289,7 @@ PLAIN = {
     "memory.py": (smallest_memory, "| list | 40 |"),
     "predict.py": (smallest_predict, "b0 keras"),
     "published_client.py": (smallest_published_client, "SavedModel, session, all_outputs    3 photos"),
+    "cluster_kills.py": (smallest_cluster_kills, "equal to the single run"),
     "review_kills.py": (smallest_review_kills, "nothing lost, nothing doubled"),
     "review_audit.py": (smallest_review_audit, "| one camera | 326 | 5 | 50 |"),
     "saved_model_check.py": (smallest_saved_model_check, "same most probable label: 100.0%"),
