@@ -2,11 +2,11 @@
 
 Real photos as links, and in their middle one that kills the process that runs the network of a worker. First
 a single run, in which it does not. Then the same photos are planned in shards of a random size, and workers
-are started: some claim, some are told a shard, now and then one that another is at. Each is killed (SIGKILL) at a random moment, its
-process alone, with the process that does its shards, or that process alone; or it is stopped for longer than
-its lease and let go on (SIGSTOP, SIGCONT), or told to end (SIGTERM). When a plan is done the tables are
-merged: every row must be the single run's, to the last bit, but for the photo that kills, which must be a
-failed row; the table of two plans must be the same bytes. Then another size is planned.
+are started: some claim, some are told a shard, now and then one that another is at. Each is killed (SIGKILL)
+at a random moment: it alone, it and the process that does its shards, or this one first; or it is stopped for
+longer than its lease, let go on and killed (SIGSTOP, SIGCONT), or told to end (SIGTERM). When a plan is done
+its tables are merged: every row must be the single run's, to the last bit, but for the photo that kills,
+which must be a failed row; and the table of every plan must be the same bytes.
 
 usage: python benchmarks/cluster_kills.py PHOTOS [--kills 100] [--count 2000] [--at-once 2]
 """

@@ -49,6 +49,7 @@ class Plan(Record):
         model: the file in the folder `model`.
         fingerprint: of the model.
         source: of the media, for people.
+        root: where the photos are; relative to the run's folder where that is possible.
         media: in all shards.
         shards: in the order of the catalog.
         header: of the journals.
@@ -66,6 +67,7 @@ class Plan(Record):
     model: str
     fingerprint: str
     source: str
+    root: str
     media: int
     shards: tuple[Shard, ...]
     header: Mapping[str, JsonValue]

@@ -55,6 +55,7 @@ def plan_shards(
         model=work.name,
         fingerprint=work.fingerprint,
         source=work.media.source,
+        root=files.name_root(work.media.root),
         media=len(work.media),
         shards=_keep_parts(files, work.media, work.asked, work.cut(shard_size)),
         header=work.header,

@@ -83,6 +83,17 @@ class RunFolder:
         """The model's file."""
         return self.path / "model" / plan.model
 
+    def name_root(self, root: Path) -> str:
+        """Where photos are as a plan says it, so that a disk may be mounted elsewhere."""
+        try:
+            return Path(os.path.relpath(root, self.path.absolute())).as_posix()
+        except ValueError:  # another drive on Windows
+            return root.as_posix()
+
+    def root(self, plan: Plan) -> Path:
+        """Where the photos of a plan are, as seen from here."""
+        return (self.path.absolute() / plan.root).resolve()
+
     def keep_part(self, number: int, media: Catalog) -> str:
         """Keep the media of a shard; the digest of the file."""
         return _digest(media.save(self.path / "catalog" / f"{number:05}.parquet"))
@@ -93,7 +104,7 @@ class RunFolder:
         Args:
             plan: of the folder.
             number: of the shard.
-            root: where the photos are, if not where the plan says.
+            root: where the photos are; None for where the plan says.
 
         Raises:
             DataError: the part is missing, or another than that which was planned.
@@ -104,8 +115,8 @@ class RunFolder:
                 f"{path} is missing, or no longer what was planned. The plan holds for its own catalog only: "
                 "make it anew in another folder."
             )
-        media = replace(Catalog.load(path), source=plan.source)
-        return media if root is None else replace(media, root=root.absolute())
+        root = self.root(plan) if root is None else root.absolute()
+        return replace(Catalog.load(path), source=plan.source, root=root)
 
     def keep_around(self, catalog: Catalog) -> str:
         """Keep the catalog that the planned media are a part of; the digest of the file."""
@@ -122,7 +133,7 @@ class RunFolder:
             return replace(parts[0], table=pl.concat([part.table for part in parts]))
         if not self._around.is_file() or _digest(self._around) != plan.around:
             raise DataError(f"{self._around} is missing, or no longer what was planned.")
-        return Catalog.load(self._around)
+        return replace(Catalog.load(self._around), root=self.root(plan))
 
     @property
     def _around(self) -> Path:
