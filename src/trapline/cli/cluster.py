@@ -184,9 +184,9 @@ def work(
         task = display.add_task("look for a shard", total=None, rate="")
 
         def show(now: Attempt) -> None:
-            display.update(
-                task, completed=now.done, rate=f"{now.rate:.1f}/s", description=f"shard {now.shard}"
-            )
+            rate = f"{now.rate:.1f}/s"
+            name = f"shard {now.shard}"
+            display.update(task, total=now.inputs, completed=now.done, rate=rate, description=name)
 
         done = api.work(folder, shard, claim=claim, root=root, workers=workers, threads=threads, report=show)
     if json:

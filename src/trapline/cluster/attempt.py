@@ -26,7 +26,8 @@ class Attempt(Record):
         reason: of `failed` and `died`.
         beat: how often it was written.
         renewed: when, by the worker's clock, ISO 8601.
-        done: inputs that are answered, those of earlier attempts among them.
+        inputs: of the shard.
+        done: of these are answered, those of earlier attempts among them.
         earlier: of these were answered by earlier attempts.
         seconds: that the worker has been at it.
         media_failed: rows that failed, of a finished one.
@@ -43,6 +44,7 @@ class Attempt(Record):
     reason: str | None = None
     beat: int = 0
     renewed: str = ""
+    inputs: int = 0
     done: int = 0
     earlier: int = 0
     seconds: float = 0.0

@@ -35,7 +35,7 @@ class Attempting:
         deaths: how many attempts before it have died one after the other, without getting further.
 
     Attributes:
-        gone: it failed because the photos cannot be read on this machine.
+        here: it failed for what is wrong with this machine, so that every shard would.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Attempting:
         deaths: int,
     ) -> None:
         self.run, self.plan, self.child, self.report = run, plan, child, report
-        self.now, self.deaths, self.gone = attempt, deaths, False
+        self.now, self.deaths, self.here = attempt, deaths, False
         self._lock, self._began, self._last = threading.Lock(), time.monotonic(), 0.0
         self._limit = plan.tries
 
@@ -71,7 +71,7 @@ class Attempting:
             except StoppedError:
                 last = {"state": "returned"}
             except FailedError as error:
-                self.gone = error.gone
+                self.here = error.here
                 last = {"state": "failed", "reason": str(error)}
             except DeadError as error:
                 last = {"state": "died", "reason": f"its process ended: {error}"}
@@ -154,8 +154,7 @@ class Attempting:
 
         def beat() -> None:
             while not over.wait(seconds):
-                with suppress(OSError):  # the disk is away for a moment; the lease shows how long
-                    self._write()
+                self._write()
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -174,5 +173,6 @@ class Attempting:
                 seconds=round(time.monotonic() - self._began, 3),
                 **changes,
             )
-            self.run.renew(self.now)
+            with suppress(OSError):  # the disk is away for a moment; the lease shows how long
+                self.run.renew(self.now)
         self.report(self.now)

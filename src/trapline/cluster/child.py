@@ -33,6 +33,10 @@ from trapline.errors import DataError, TraplineError, describe_system_error
 from trapline.prediction import Journal, JournalEntry, Progress, fill_journal
 
 
+class _MachineError(TraplineError):
+    """On this machine no shard can be done."""
+
+
 class _StoppedError(Exception):
     """The worker wants to end; what was answered is in the journal."""
 
@@ -105,8 +109,8 @@ class Work:
                 self._say({"end": "stopped"})
             except (TraplineError, OSError) as error:
                 reason = describe_system_error(error) if isinstance(error, OSError) else str(error)
-                gone = isinstance(error, SourceGoneError)
-                self._say({"end": "failed", "reason": reason, "gone": gone})
+                here = isinstance(error, SourceGoneError | _MachineError)
+                self._say({"end": "failed", "reason": reason, "here": here})
 
     def _say(self, answer: dict[str, Any]) -> None:
         self.write(json.dumps(answer) + "\n")
@@ -153,10 +157,14 @@ class Work:
         folder = RunFolder(Path(self.folder))
         plan = folder.plan()
         media = folder.part(plan, attempt.shard, None if self.root is None else Path(self.root))
-        if self._open is None:
-            self._open = kind_of_work(plan).open(plan, folder.model(plan), self.workers, self.threads)
-        run = self._open.run(media, presence_of(folder, plan, attempt.shard, media))
-        refuse_other_header(plan, run.header)
+        presence = presence_of(folder, plan, attempt.shard, media)
+        try:
+            if self._open is None:
+                self._open = kind_of_work(plan).open(plan, folder.model(plan), self.workers, self.threads)
+            run = self._open.run(media, presence)
+            refuse_other_header(plan, run.header)
+        except TraplineError as error:
+            raise _MachineError(str(error)) from error
         return _AtWork(attempt, run, Journal(folder.journal(attempt), run.header))
 
     def _finish(self, now: _AtWork, refused: dict[str, str]) -> dict[str, Any]:

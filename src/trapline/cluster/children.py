@@ -27,12 +27,12 @@ class FailedError(TraplineError):
     """It answered with an error.
 
     Attributes:
-        gone: the photos cannot be read: it is this machine's trouble, and no shard's.
+        here: it is this machine's trouble, and no shard's: it lacks the photos, or the runtime.
     """
 
-    def __init__(self, reason: str, gone: bool) -> None:
+    def __init__(self, reason: str, here: bool) -> None:
         super().__init__(reason)
-        self.gone = gone
+        self.here = here
 
 
 class Child:
@@ -72,7 +72,7 @@ class Child:
             elif answer["end"] == "stopped":
                 raise StoppedError
             elif answer["end"] == "failed":
-                raise FailedError(answer["reason"], answer["gone"])
+                raise FailedError(answer["reason"], answer["here"])
             else:
                 return answer
         raise DeadError(self.close())

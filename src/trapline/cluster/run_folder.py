@@ -224,7 +224,7 @@ class RunFolder:
     def tidy(self, number: int) -> None:
         """Clear away what attempts at a finished shard need no more."""
         for path in self._attempts.glob(f"{number:05}.*"):
-            if path.suffix != ".json":
+            if ".json" not in path.suffixes:  # nor what another attempt is just writing
                 with suppress(OSError):  # another attempt may have it open
                     path.unlink()
 

@@ -169,7 +169,13 @@ class _Shift:
 
     def _attempt(self, number: int, earlier: list[Attempt], attempt: int) -> bool:
         """Attempt a shard; False where another has begun the attempt of this number."""
-        mine = Attempt(shard=number, number=attempt, worker=self.name, refused=refused_before(earlier))
+        mine = Attempt(
+            shard=number,
+            number=attempt,
+            worker=self.name,
+            inputs=self.plan.shard(number).asked,
+            refused=refused_before(earlier),
+        )
         if not self.run.begin(mine):
             return False
         doing = Attempting(self.run, self.plan, self.child, self.report, mine, deaths_in_place(earlier))
@@ -181,5 +187,5 @@ class _Shift:
             self.stopped = not self.run.is_finished(number)
         else:
             self.worked.failed[number] = last.reason or ""
-            self.stopped = self.stopped or doing.gone
+            self.stopped = self.stopped or doing.here
         return True
