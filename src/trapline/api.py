@@ -232,6 +232,7 @@ if TYPE_CHECKING:
         allow_leak: bool
         resume: bool
         seed: Whole | None
+        devices: Count | str | None
         force: bool
         cache: Path | None
         report: StepReport | None
@@ -938,6 +939,7 @@ def train(
     allow_leak: bool = False,
     resume: bool = False,
     seed: Whole | None = None,
+    devices: Count | str | None = None,
     force: bool = False,
     cache: Path | None = None,
     report: StepReport | None = None,
@@ -958,6 +960,8 @@ def train(
         allow_leak: train though the split leaks; the card says so.
         resume: go on with the run in the folder.
         seed: of everything random.
+        devices: on which a network is trained: a number, `auto` for all GPUs, `cpu:2` for two processes on
+            the processor, or names with commas (`cuda:0,cuda:2`); None for one GPU, or the processor.
         force: remove an earlier run in the folder, and nothing that is none.
         cache: folder for pixels and features; None for the user's.
         report: told of each step.
@@ -982,6 +986,7 @@ def train(
             taxonomy=_taxonomy(taxonomy),
             allow_leak=allow_leak,
             resume=resume,
+            devices=devices,
             cache=cache,
             report=report,
         )
@@ -1012,6 +1017,7 @@ def crossval(
     recipe_file: File | None = None,
     taxonomy: TaxonomyLike | None = None,
     seed: Whole | None = None,
+    devices: Count | str | None = None,
     cache: Path | None = None,
     report: StepReport | None = None,
 ) -> CrossValidation:
@@ -1025,6 +1031,7 @@ def crossval(
         recipe_file: YAML with fields of the recipe.
         taxonomy: what the labels are, for recipes of taxa.
         seed: of everything random.
+        devices: on which networks are trained; see `train`.
         cache: folder for pixels and features; None for the user's.
         report: told of each step.
     """
@@ -1032,7 +1039,8 @@ def crossval(
 
     chosen, media = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed), as_catalog(catalog)
     dealt = folds if isinstance(folds, int) else list(folds.folds(media))
-    return judge(chosen, media, dealt, taxonomy=_taxonomy(taxonomy), cache=cache, report=report)
+    tree = _taxonomy(taxonomy)
+    return judge(chosen, media, dealt, taxonomy=tree, devices=devices, cache=cache, report=report)
 
 
 @checked
@@ -1048,6 +1056,7 @@ def tune(
     recipe_file: File | None = None,
     taxonomy: TaxonomyLike | None = None,
     seed: Whole = 42,
+    devices: Count | str | None = None,
     cache: Path | None = None,
     report: TrialReport | None = None,
     step_report: StepReport | None = None,
@@ -1065,6 +1074,7 @@ def tune(
         recipe_file: YAML with fields of the recipe.
         taxonomy: what the labels are, for recipes of taxa.
         seed: of everything random.
+        devices: on which networks are trained; see `train`.
         cache: folder for pixels and features; None for the user's.
         report: told after each trial.
         step_report: told of each step of a trial.
@@ -1082,6 +1092,7 @@ def tune(
         folds=folds,
         metric=metric,
         taxonomy=_taxonomy(taxonomy),
+        devices=devices,
         cache=cache,
         report=report,
         step_report=step_report,

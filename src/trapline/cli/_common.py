@@ -61,6 +61,15 @@ Runtime = Annotated[
     str, typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino.")
 ]
 
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto|NAMES",
+        help="Train a network on so many GPUs, on all (auto), on some (cuda:0,cuda:2), or in so many "
+        "processes on the processor (cpu:2).",
+    ),
+]
+
 TrainNames = Annotated[
     list[str] | None,
     typer.Option("--train", help="With --by season or location: what trains (S1, S1..S4). Repeatable."),

@@ -39,6 +39,7 @@ def run(
     allow_leak: common.AllowLeak = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; the recipe's is 42.")] = None,
+    devices: common.Devices = None,
     show_recipe: Annotated[
         bool, typer.Option("--show-recipe", help="Print the recipe as YAML and stop.")
     ] = False,
@@ -69,6 +70,7 @@ def run(
             taxonomy=taxonomy,
             allow_leak=allow_leak,
             resume=resume,
+            devices=devices,
             force=force,
             report=reporter(display),
         )

@@ -26,6 +26,7 @@ def run(
     recipe_file: common.RecipeFile = None,
     taxonomy: common.RecipeTaxonomy = None,
     seed: common.Seed = 42,
+    devices: common.Devices = None,
     json: common.Json = False,
 ) -> None:
     """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
@@ -46,6 +47,7 @@ def run(
             recipe_file=recipe_file,
             taxonomy=taxonomy,
             seed=seed,
+            devices=devices,
             report=lambda done, total, line: show("trials", done, total, line),
             step_report=show,
         )

@@ -26,12 +26,25 @@ def cut(images: Tensor, matrices: Tensor | None, height: int, width: int) -> Ten
     return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def augment(images: Tensor, change: Augmentation, random: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor,
+    change: Augmentation,
+    random: torch.Generator,
+    media: int | None = None,
+    own: Tensor | None = None,
+) -> Tensor:
     """float [N, 3, H, W] in 0..1 -> the same under other light and another sensor.
 
-    Each image draws its own changes. `random` lives on the images' device.
+    Each image draws its own changes.
+
+    Args:
+        images: of the batch, or some of them.
+        change: the recipe's.
+        random: on the images' device.
+        media: in the batch, if these are some of them only: what chance does to each is the same.
+        own: int64 [N], which of the batch they are.
     """
-    draw = _Draw(len(images), images.device, random)
+    draw = _Draw(media or len(images), images.device, random, own)
     if change.gamma:
         images = images.clamp(min=1e-4).pow(1 + draw.between(-change.gamma, change.gamma))
     if change.contrast or change.brightness:
@@ -41,15 +54,18 @@ def augment(images: Tensor, change: Augmentation, random: torch.Generator) -> Te
         brighter = 1 + draw.between(-change.brightness, change.brightness)
         images = (images - middle) * gain + middle * brighter
     if change.grey:
-        images = _where(draw.chance(change.grey), images, _grey)
+        images = _where(draw.mine(draw.chance(change.grey)), images, _grey)
     if change.blur:
-        images = _where(draw.chance(change.blur), images, _blur)
+        images = _where(draw.mine(draw.chance(change.blur)), images, _blur)
     if change.coarse:
-        images = _where(draw.chance(change.coarse), images, lambda chosen: _coarsen(chosen, draw))
+        chosen = draw.chance(change.coarse)
+        if chosen.any():
+            share = draw.scalar()
+            images = _where(draw.mine(chosen), images, lambda some: _coarsen(some, share))
     if change.noise:
         strength = draw.between(0, change.noise)
-        grain = torch.randn((len(images), 1, *images.shape[2:]), device=images.device, generator=random)
-        images = images + grain * strength
+        grain = torch.randn((draw.images, 1, *images.shape[2:]), device=images.device, generator=random)
+        images = images + draw.mine(grain) * strength
     images = images.clamp(0, 1)
     if change.banner:
         images = _mask_banners(images, draw, change.banner)
@@ -87,14 +103,23 @@ class _Draw:
     images: int
     device: torch.device
     random: torch.Generator
+    own: Tensor | None = None
+
+    def mine(self, drawn: Tensor) -> Tensor:
+        """What was drawn for the images that are here."""
+        return drawn if self.own is None else drawn[self.own]
 
     def between(self, low: float, high: float) -> Tensor:
-        """[N, 1, 1, 1]."""
-        return low + (high - low) * self._rand(self.images, 1, 1, 1)
+        """[N, 1, 1, 1], of the images that are here."""
+        return low + (high - low) * self.mine(self._rand(self.images, 1, 1, 1))
 
     def chance(self, share: float) -> Tensor:
-        """bool [N]."""
+        """bool, of all images."""
         return self._rand(self.images) < share
+
+    def here(self, index: int) -> list[int]:
+        """Where an image of the batch is among those that are here; empty if it is not."""
+        return [index] if self.own is None else (self.own == index).nonzero()[:, 0].tolist()
 
     def scalar(self) -> float:
         return float(self._rand(1))
@@ -126,9 +151,9 @@ def _blur(images: Tensor) -> Tensor:
     return images
 
 
-def _coarsen(images: Tensor, draw: _Draw) -> Tensor:
+def _coarsen(images: Tensor, drawn: float) -> Tensor:
     """Down to a third to nine tenths of the pixels a side, and up again."""
-    share = 1 / 3 + (0.9 - 1 / 3) * draw.scalar()
+    share = 1 / 3 + (0.9 - 1 / 3) * drawn
     size = images.shape[2:]
     small = [max(8, round(side * share)) for side in size]
     few = functional.interpolate(images, small, mode="bilinear", antialias=True)
@@ -142,7 +167,8 @@ def _mask_banners(images: Tensor, draw: _Draw, share: float) -> Tensor:
     for row in draw.chance(share).nonzero()[:, 0].tolist():
         band = max(1, round(height * BANNER * (0.3 + 0.7 * draw.scalar())))
         top = 0 if draw.scalar() < 0.5 else height - band
-        images[row, :, top : top + band] = 0
+        for here in draw.here(row):
+            images[here, :, top : top + band] = 0
     return images
 
 
@@ -154,7 +180,8 @@ def _erase(images: Tensor, draw: _Draw, share: float) -> Tensor:
         stretch = 0.6 + draw.scalar()
         top, bottom = _span(draw, images.shape[2], side * stretch)
         left, right = _span(draw, images.shape[3], side / stretch)
-        images[row, :, top:bottom, left:right] = images[row].mean(dim=(1, 2)).view(3, 1, 1)
+        for here in draw.here(row):
+            images[here, :, top:bottom, left:right] = images[here].mean(dim=(1, 2)).view(3, 1, 1)
     return images
 
 

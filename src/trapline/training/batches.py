@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trapline.errors import DataError, TraplineWarning
 from trapline.recipes import Augmentation, NetworkRecipe
-from trapline.training.arrays import Flags, Pixels, Rows, Singles
+from trapline.training.arrays import Flags, Rows, Singles
 from trapline.training.pixels import Store
 from trapline.training.targets import sampling_weights
 from trapline.training.views import affine_matrices, changes_geometry, random_views
@@ -49,6 +49,31 @@ def count_batches(media: int, batch_size: int, least: int = 1) -> int:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What one of several processes that train together has of every batch.
+
+    Attributes:
+        rank: which process this is, from 0.
+        ranks: how many there are.
+    """
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, media: int) -> Rows:
+        """The indices in a batch of so many media, in order: pairs of one from each end.
+
+        What is mixed with a media (the batch turned around) is then in the same process.
+        """
+        first = np.array_split(np.arange((media + 1) // 2), self.ranks)[self.rank]
+        return np.unique(np.concatenate([first, media - 1 - first]))
+
+    def piece(self, rows: Rows) -> Rows:
+        """Its share of what is shared out in one piece each, as the validation media are."""
+        return np.array_split(rows, self.ranks)[self.rank]
+
+
+@dataclass(frozen=True)
 class TrainingPixels:
     """Where training looks: the stores that `trapline.training.pixels` made for a recipe.
 
@@ -64,16 +89,24 @@ class TrainingPixels:
 class Batches:
     """One pass a call of `iter`; `epoch` decides order, views and chance, so that a resumed run repeats them.
 
-    A batch is a dictionary: `images` uint8 [B, h, w, 3], `targets` float [B, labels], `seed`, and `matrices`
-    float [B, 2, 3] where views are cut out of canvases. All batches are nearly equal in size, and none is
-    smaller than `least`: rather than dropping the last photos of an epoch, a batch is larger by one.
+    A batch is a dictionary: `images` uint8 [B, h, w, 3], `targets` float [B, labels], `seed`, `media` (how
+    many it has), `own` int64 [B] (which of them are in this process, all unless it has a `part`), and
+    `matrices` float [B, 2, 3] where views are cut out of canvases. All batches are nearly equal in size, and
+    none is smaller than `least`: rather than dropping the last photos of an epoch, a batch is larger by one.
+    Chance is drawn for the whole batch by every process alike, so that it does not depend on their number.
     """
 
     def __init__(
-        self, recipe: NetworkRecipe, pixels: TrainingPixels, targets: Singles, rows: Rows, least: int = 1
+        self,
+        recipe: NetworkRecipe,
+        pixels: TrainingPixels,
+        targets: Singles,
+        rows: Rows,
+        least: int = 1,
+        part: Part = Part(),
     ) -> None:
         self.recipe, self.pixels, self.targets, self.rows = recipe, pixels, targets, rows
-        self.epoch = 0
+        self.epoch, self.part = 0, part
         self.count = count_batches(len(rows), recipe.batch_size, least)
         self.weights = sampling_weights(targets[rows]) if recipe.balance == "sampling" else None
 
@@ -90,35 +123,37 @@ class Batches:
             yield self._batch(rows, random)
 
     def _batch(self, rows: Rows, random: np.random.Generator) -> dict[str, Tensor]:
-        change = self.recipe.augmentation
+        change, own = self.recipe.augmentation, self.part.of(len(rows))
         batch = {
-            "targets": torch.from_numpy(self.targets[rows]),
+            "targets": torch.from_numpy(self.targets[rows[own]]),
             "seed": torch.tensor(int(random.integers(2**31))),
+            "media": torch.tensor(len(rows)),
+            "own": torch.from_numpy(own),
         }
-        images, facts = self.pixels.store.pixels[rows], None
+        images, facts = self.pixels.store.pixels[rows[own]], None
         if changes_geometry(change):
-            images, facts = self._whole_for_some(rows, images, random)
+            facts, whole = self._facts(rows, random)
+            if self.pixels.whole is not None:
+                images[whole[own]] = self.pixels.whole.pixels[rows[own][whole[own]]]
         mirrored = random.random(len(rows)) < change.horizontal_flip
         upside_down = random.random(len(rows)) < change.vertical_flip
         if facts is not None:
-            batch["matrices"] = torch.from_numpy(self._matrices(facts, mirrored, upside_down, random))
+            batch["matrices"] = torch.from_numpy(self._matrices(facts, mirrored, upside_down, random)[own])
         else:
-            images[mirrored] = images[mirrored, :, ::-1]
-            images[upside_down] = images[upside_down, ::-1]
+            images[mirrored[own]] = images[mirrored[own], :, ::-1]
+            images[upside_down[own]] = images[upside_down[own], ::-1]
         batch["images"] = torch.from_numpy(images)
         return batch
 
-    def _whole_for_some(
-        self, rows: Rows, images: Pixels, random: np.random.Generator
-    ) -> tuple[Pixels, Singles]:
-        facts = self.pixels.store.facts[rows].copy()
+    def _facts(self, rows: Rows, random: np.random.Generator) -> tuple[Singles, Flags]:
+        """[B, 8] of the canvases that are looked at, and which of them are of full frames."""
+        facts, chosen = self.pixels.store.facts[rows].copy(), np.zeros(len(rows), np.bool_)
         if self.pixels.whole is not None:
             chosen = random.random(len(rows)) < self.recipe.augmentation.full_frame
             chosen &= ~np.isnan(facts[:, 4])  # without a box it is the full frame already
-            images[chosen] = self.pixels.whole.pixels[rows[chosen]]
             facts[chosen, :4] = self.pixels.whole.facts[rows[chosen], :4]
             facts[chosen, 4:] = np.nan
-        return images, facts
+        return facts, chosen
 
     def _matrices(
         self, facts: Singles, mirrored: Flags, upside_down: Flags, random: np.random.Generator

@@ -25,6 +25,7 @@ from trapline.storage import replace_whole
 from trapline.training.arrays import Pixels, Rows, Singles
 from trapline.training.augment import augment, cut, mix
 from trapline.training.batches import Batches, TrainingPixels, needs_mixing
+from trapline.training.devices import Devices, Steps, work_together
 from trapline.training.history import write_history
 from trapline.training.memory import keep_memory
 from trapline.training.optimisation import (
@@ -35,10 +36,8 @@ from trapline.training.optimisation import (
     training_loss,
 )
 from trapline.training.pixels import Store
+from trapline.training.ranks import Ranks
 from trapline.training.targets import added_prior, label_weights, truth_of
-
-Report = Callable[[int, int, str], None]
-"""Called with steps done, steps in all and a line about the last epoch."""
 
 BATCH = 64
 """Media that are judged at once."""
@@ -119,68 +118,94 @@ class Answers:
         return logits.reshape(self.media, self.labels)
 
 
-def fit_network(
-    recipe: NetworkRecipe,
-    examples: Examples,
-    train: Rows,
-    validation: Rows | None,
-    folder: Path,
-    *,
-    base: Calibration | None = None,
-    stop_after: int | None = None,
-    report: Report | None = None,
-) -> Fitted:
-    """Train on some rows of the examples, validate on others; go on where a killed run stopped.
+@dataclass(frozen=True)
+class Fit:
+    """What one network is fitted on, and how: all that a process needs to have a part in it.
 
-    Args:
+    Attributes:
         recipe: `fit` and `members` are not looked at.
         examples: pixels and targets of all rows.
         train: rows to train on.
         validation: rows that choose the epoch; None keeps the last epoch.
-        folder: for checkpoints and the history; a finished one is only read.
-        base: what puts priors right before an epoch is judged; None for nothing.
+        folder: for checkpoints and the history.
+        base: what puts priors right before an epoch is judged.
         stop_after: end after this epoch, with rates and augmentation as they are in a run of all
-            `recipe.epochs`; None for all.
+            `recipe.epochs`.
+    """
+
+    recipe: NetworkRecipe
+    examples: Examples
+    train: Rows
+    validation: Rows | None
+    folder: Path
+    base: Calibration
+    stop_after: int
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint from which a killed run goes on."""
+        return self.folder / "last.ckpt"
+
+    def begin(self, ranks: Ranks = Ranks()) -> tuple[Fitting, Weights]:
+        """The network as it starts, for one of the processes that train it; the origin of its weights."""
+        torch.manual_seed(self.recipe.seed)
+        network, weights = build_network(self.recipe, len(self.examples.labels), load=not self.last.is_file())
+        return Fitting(self, network, ranks), weights
+
+    def take_part(self, ranks: Ranks, report: Steps | None) -> None:
+        """Train as one of several processes."""
+        self.run(self.begin(ranks)[0], report)
+
+    def run(self, fitting: Fitting, report: Steps | None) -> None:
+        """Train what has begun to its end, or go on where a killed run stopped."""
+        loop = _Loop(fitting, self.stop_after, report)
+        if self.last.is_file():
+            loop.go_on_from(self.last)
+        loop.run()
+
+
+def fit_network(fit: Fit, devices: Devices, report: Steps | None = None) -> Fitted:
+    """Train a network on some rows of the examples, judge it on others; go on where a killed run stopped.
+
+    Args:
+        fit: what, on what, and where; of a finished folder the result is only read.
+        devices: on which; of several each has a process.
         report: told of each step.
 
     Raises:
+        UsageError: there are more devices than a batch can be dealt to.
         DataError: training diverged: a loss, an answer or a weight is not a number, or the network says the
             same of all validation media.
+        TraplineError: one of several processes died.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.seed)
-    done = folder / "fitted.json"
-    last = folder / "last.ckpt"
-    resumed = last.is_file()
-    network, weights = build_network(recipe, len(examples.labels), load=not resumed)
+    fit.folder.mkdir(parents=True, exist_ok=True)
+    done, resumed = fit.folder / "fitted.json", fit.last.is_file()
+    fitting, weights = fit.begin(Ranks(device=devices.names[0]))
     if resumed:
-        weights = _origin(folder)
+        weights = _origin(fit.folder)
     else:
-        _keep_origin(folder, weights)
-    answers = None
-    if validation is not None:
-        answers = Answers(folder / "validation_logits.f32", len(validation), len(examples.labels))
-    module = Fitting(recipe, network, examples, train, validation, base or Calibration(), answers)
+        _keep_origin(fit.folder, weights)
     if not done.is_file():
-        loop = _Loop(module, folder, stop_after or recipe.epochs, report)
-        if resumed:
-            loop.go_on_from(last)
-        loop.run()
-        done.write_text(json.dumps({"epochs": len(module.history)}), encoding="utf-8")
-    ended = state = torch.load(last, map_location="cpu", weights_only=True)
-    if module.chooses:
-        state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+        names = devices.for_batches(fitting.batches)
+        if len(names) == 1:
+            fit.run(fitting, report)
+        else:
+            work_together(fit, names, report)
+    ended = state = torch.load(fit.last, map_location="cpu", weights_only=True)
+    done.write_text(json.dumps({"epochs": len(ended["history"])}), encoding="utf-8")
+    if fitting.chooses:
+        state = torch.load(fit.folder / "best.ckpt", map_location="cpu", weights_only=True)
     losses = [of_epoch.numpy() for of_epoch in ended.get("batch_losses", [])]
-    module.load_state_dict(state["state_dict"])
-    module.cpu().eval()
-    best_epoch = len(state["history"])
-    looked_at = train[:64] if validation is None else validation
+    fitting.load_state_dict(state["state_dict"])
+    fitting.cpu().eval()
+    best_epoch, answers = len(state["history"]), fitting.answers
+    looked_at = fit.train[:64] if fit.validation is None else fit.validation
     if answers is None:
-        logits = network_logits(module.judged, examples.exact, looked_at)
+        logits = network_logits(fitting.judged, fit.examples.exact, looked_at)
     else:
         logits = answers.of_epoch(best_epoch)
-    _refuse_broken(logits, examples.exact.pixels[looked_at], best_epoch)
-    return Fitted(module.judged, weights, best_epoch, ended["history"], losses, answers)
+    _refuse_broken(logits, fit.examples.exact.pixels[looked_at], best_epoch)
+    return Fitted(fitting.judged, weights, best_epoch, ended["history"], losses, answers)
 
 
 def _refuse_broken(logits: Singles, pixels: Pixels, epoch: int) -> None:
@@ -197,7 +222,7 @@ def network_logits(network: Network, store: Store, rows: Rows, flip_average: boo
     Where the network is; it is left judging, not learning.
     """
     network.eval()
-    logits = []
+    logits = [np.empty((0, network.labels), np.float32)]  # one of several processes may have no rows
     with torch.inference_mode():
         for start in range(0, len(rows), BATCH):
             images = torch.from_numpy(store.pixels[rows[start : start + BATCH]]).to(network.mean.device)
@@ -220,34 +245,28 @@ def _answer(network: Network, images: Tensor, flip_average: bool) -> Tensor:
 class Fitting(nn.Module):
     """What one training step and one validation are; its state is what a checkpoint keeps."""
 
-    def __init__(
-        self,
-        recipe: NetworkRecipe,
-        network: Network,
-        examples: Examples,
-        train: Rows,
-        validation: Rows | None,
-        base: Calibration,
-        answers: Answers | None,
-    ) -> None:
+    def __init__(self, fit: Fit, network: Network, ranks: Ranks) -> None:
         super().__init__()
-        self.recipe, self.network = recipe, network
-        self.examples, self.train_rows, self.validation_rows = examples, train, validation
+        self.fit, self.network, self.ranks = fit, network, ranks
+        self.recipe, examples, train = fit.recipe, fit.examples, fit.train
         self._freeze_first_stages()
-        self.average = self._averaged() if recipe.ema else None
+        self.average = self._averaged() if self.recipe.ema else None
         least = 2 if self._needs_two() else 1
-        self.batches = Batches(recipe, examples.training, examples.targets, train, least)
-        self.base, self.answers = base, answers
-        self.chooses = validation is not None and recipe.selection != "last"
+        self.batches = Batches(self.recipe, examples.training, examples.targets, train, least, ranks.part)
+        self.answers = None
+        if fit.validation is not None:
+            path = fit.folder / "validation_logits.f32"
+            self.answers = Answers(path, len(fit.validation), len(examples.labels))
+        self.chooses = fit.validation is not None and self.recipe.selection != "last"
         self.history: list[dict[str, float]] = []
         self.batch_losses: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
         taught = examples.targets[train]
         weights = np.ones(taught.shape[1])
-        if recipe.balance == "class-weights":
-            weights = label_weights(taught, recipe.task)
-        for name, values in (("label_weights", weights), ("log_prior", added_prior(recipe, taught))):
+        if self.recipe.balance == "class-weights":
+            weights = label_weights(taught, self.recipe.task)
+        for name, values in (("label_weights", weights), ("log_prior", added_prior(self.recipe, taught))):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
     def _freeze_first_stages(self) -> None:
@@ -313,7 +332,8 @@ class Fitting(nn.Module):
 
     def start_epoch(self) -> None:
         """Set what depends on the epoch alone, so that a resumed run finds it again."""
-        torch.manual_seed(self.recipe.seed * 100_003 + self.epoch)
+        # what dropout leaves out is another thing in each process
+        torch.manual_seed(self.recipe.seed * 100_003 + self.epoch + 1_000_003 * self.ranks.part.rank)
         self.batches.epoch = self.epoch
         self._losses, self._right = [], []
         self.network.train()
@@ -322,22 +342,30 @@ class Fitting(nn.Module):
         for layer in self.still:
             layer.eval()
 
-    def training_step(self, batch: dict[str, Tensor], random: torch.Generator) -> Tensor:
-        """The loss of one batch, under changes that `random`, on its device, decides."""
+    def training_step(
+        self, batch: dict[str, Tensor], random: torch.Generator, answer: Callable[..., Tensor]
+    ) -> Tensor:
+        """What is made small for one batch, under changes that `random`, on its device, decides.
+
+        Of several processes each has the part of its own media, so that the mean of the gradients is the
+        gradient of the mean loss of the batch.
+        """
         size, change = self.recipe.preprocessing, self.recipe.augmentation
+        media = int(batch["media"])
         with torch.no_grad(), torch.autocast(random.device.type, enabled=False):
-            images = cut(batch["images"], batch.get("matrices"), size.height, size.width)
-            images, targets = augment(images, change, random), batch["targets"]
+            images, targets = (
+                cut(batch["images"], batch.get("matrices"), size.height, size.width),
+                batch["targets"],
+            )
+            images = augment(images, change, random, media, batch["own"] if self.ranks.several else None)
             if needs_mixing(change, self.epoch, self.recipe.epochs):
                 images, targets = mix(images, targets, change, random)
             images = images.contiguous(memory_format=torch.channels_last)
-        with torch.set_grad_enabled(not self.backbone_frozen):
-            features = self.network.embed(images)
-        logits = self.network.head(features)
-        loss = self.loss(logits, targets)
+        logits = answer(images, self.backbone_frozen)
+        loss = self.loss(logits, targets) * (len(images) / media)
         self._losses.append(loss.detach())
         self._right.append(logits.detach().argmax(dim=1) == targets.argmax(dim=1))
-        return loss
+        return loss * self.ranks.part.ranks
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The recipe's loss of logits to which training may have added the log prior."""
@@ -358,7 +386,7 @@ class Fitting(nn.Module):
             started: when it did, by `time.monotonic`.
         """
         epoch = self.epoch + 1
-        losses = torch.stack(self._losses).float().cpu()
+        losses = self.ranks.sum(torch.stack(self._losses).float()).cpu()
         loss = float(losses.mean())
         if not math.isfinite(loss):
             raise diverged(f"the training loss of epoch {epoch} is not a number")
@@ -366,16 +394,23 @@ class Fitting(nn.Module):
             raise diverged(f"after epoch {epoch} a weight of the network is not a number")
         row = {"epoch": epoch, "lr": rate, "train_loss": loss}
         if self.recipe.task == "single-label":  # of the batches as they were seen: with dropout, augmented
-            row["train_accuracy"] = float(torch.cat(self._right).float().mean())
+            right = self.ranks.sum(torch.cat(self._right).float().sum())
+            row["train_accuracy"] = float(right / len(self.batches.rows))
         row |= self._judge()
         self.batch_losses.append(losses)
-        self.history.append({**row, "seconds": time.monotonic() - started})
+        self.history.append(self.ranks.of_first({**row, "seconds": time.monotonic() - started}))
 
     def _judge(self) -> dict[str, float]:
-        if self.answers is None or self.validation_rows is None:
+        """What the first process finds of the validation media, of which each has asked about its share."""
+        if self.fit.validation is None:
             return {}
-        raw = network_logits(self.judged, self.examples.exact, self.validation_rows, self.recipe.flip_average)
-        targets = self.examples.targets[self.validation_rows]
+        rows, flips = self.ranks.part.piece(self.fit.validation), self.recipe.flip_average
+        raw = self.ranks.gather(network_logits(self.judged, self.fit.examples.exact, rows, flips))
+        return self._figures(raw, self.fit.validation) if self.ranks.first else {}
+
+    def _figures(self, raw: Singles, rows: Rows) -> dict[str, float]:
+        assert self.answers is not None  # there are such media
+        targets, labels = self.fit.examples.targets[rows], self.fit.examples.labels
         there = [torch.from_numpy(numbers).to(self.network.mean.device) for numbers in (raw, targets)]
         with torch.no_grad():
             loss = self.loss(*there)
@@ -383,9 +418,9 @@ class Fitting(nn.Module):
         if not (math.isfinite(measured["loss"]) and np.isfinite(raw).all()):
             raise diverged(f"the validation loss of epoch {self.epoch + 1} is not a number")
         self.answers.keep(self.epoch + 1, raw)
-        probabilities = apply_calibration(raw, self.base, self.recipe.task, self.examples.labels)
+        probabilities = apply_calibration(raw, self.fit.base, self.recipe.task, labels)
         truth = truth_of(targets, self.recipe.task)
-        blank = blank_column(self.examples.labels)
+        blank = blank_column(labels)
         figures = measure(truth, probabilities, blank=blank, exclusive=self.recipe.exclusive)
         measured |= {name: float(value) for name, value in figures.items()}
         chosen = self.recipe.selection
@@ -411,23 +446,38 @@ class Fitting(nn.Module):
         return self.epoch - 1 - self.best >= patience
 
 
+class _Answering(nn.Module):
+    """What learns, as one call: float images [N, 3, H, W] in 0..1 -> logits [N, labels]."""
+
+    def __init__(self, network: Network, ranks: Ranks) -> None:
+        super().__init__()
+        self.network, self.ranks = network, ranks
+
+    def forward(self, images: Tensor, backbone_frozen: bool) -> Tensor:
+        with self.ranks.normalising():
+            with torch.set_grad_enabled(not backbone_frozen):
+                features = self.network.embed(images)
+            logits: Tensor = self.network.head(features)
+            return logits
+
+
 class _Loop:
     """The epochs of a fitting, and the checkpoints that a killed run goes on from.
 
     Args:
-        fitting: what is trained; moved to the accelerator if there is one.
-        folder: for `last.ckpt`, `best.ckpt` and the history.
+        fitting: what is trained; moved to its device.
         epochs: where to end.
         report: told of each step.
     """
 
-    def __init__(self, fitting: Fitting, folder: Path, epochs: int, report: Report | None) -> None:
+    def __init__(self, fitting: Fitting, epochs: int, report: Steps | None) -> None:
         keep_memory()
-        self.fitting, self.folder, self.epochs, self.report = fitting, folder, epochs, report
+        self.fitting, self.epochs, self.report = fitting, epochs, report
         recipe, network = fitting.recipe, fitting.network
-        self.device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        self.device = fitting.ranks.place()
         self.bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and bf16_pays(network))
         fitting.to(self.device)
+        self.answer = fitting.ranks.share(_Answering(network, fitting.ranks))
         steps = len(fitting.batches)
         self.optimiser = build_optimiser(recipe.optimiser, network)
         self.schedule = build_schedule(recipe.schedule, self.optimiser, recipe.epochs, steps)
@@ -451,13 +501,14 @@ class _Loop:
                 self._tell(index + 1)
             rate = max(group["lr"] for group in self.optimiser.param_groups)
             self.fitting.end_epoch(rate, started)
-            self._keep()
+            if self.fitting.ranks.first:
+                self._keep()
 
     def _step(self, batch: dict[str, Tensor]) -> None:
         random = torch.Generator(device=self.device).manual_seed(int(batch["seed"]))
         there = {name: numbers.to(self.device) for name, numbers in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            loss = self.fitting.training_step(there, random)
+            loss = self.fitting.training_step(there, random, self.answer)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if clip := self.fitting.recipe.optimiser.clip:
@@ -475,8 +526,8 @@ class _Loop:
 
     def _keep(self) -> None:
         """Write the history and the checkpoints; who kills the run finds old ones or new ones, whole."""
-        fitting = self.fitting
-        write_history(fitting.history, self.folder)
+        fitting, folder = self.fitting, self.fitting.fit.folder
+        write_history(fitting.history, folder)
         state = {
             "epoch": fitting.epoch - 1,
             "state_dict": fitting.state_dict(),
@@ -487,7 +538,7 @@ class _Loop:
         }
         names = ["best.ckpt"] if fitting.chooses and fitting.best == fitting.epoch - 1 else []
         for name in (*names, "last.ckpt"):  # that one last: until it is there the epoch is made again
-            with replace_whole(self.folder / name) as partial:
+            with replace_whole(folder / name) as partial:
                 torch.save(state, partial)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -51,8 +51,9 @@ MAX_CACHE_BYTES = 40 * 2**30
 """The least recently used files of pixels go beyond this."""
 
 
-class Store(NamedTuple):
-    """A memory-mapped array of pictures, and what is known of each.
+@dataclass(frozen=True)
+class Store:
+    """A memory-mapped array of pictures, and what is known of each; other processes open it again.
 
     Attributes:
         pixels: uint8 [N, height, width, 3]; black where the photo could not be read.
@@ -60,9 +61,13 @@ class Store(NamedTuple):
         facts: float32 [N, F], of the kind of the store.
     """
 
-    pixels: Pixels
+    pixels: np.memmap[Any, np.dtype[np.uint8]]
     failed: dict[int, str]
     facts: Singles
+
+    def __reduce__(self) -> tuple[Callable[..., Store], tuple[object, ...]]:
+        """By its folder, and not by all its pixels."""
+        return _open, (Path(str(self.pixels.filename)).parent, self.pixels.shape)
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ def _fill(
 
 
 def _open(folder: Path, shape: tuple[int, ...]) -> Store:
-    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    pixels: np.memmap[Any, np.dtype[np.uint8]] = np.load(folder / "pixels.npy", mmap_mode="r")
     if pixels.shape != shape:
         raise DataError(f"The cached pixels in {folder} are damaged; delete that folder.")
     failed = json.loads((folder / "done.json").read_text(encoding="utf-8"))["failed"]

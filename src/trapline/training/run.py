@@ -25,6 +25,7 @@ from trapline.recipes import FoldedRecipe, Recipe
 from trapline.taxonomy import Taxonomy
 from trapline.training.arrays import Rows, Singles
 from trapline.training.contract import Learner, LearntModel, OutOfFold, StepReport
+from trapline.training.devices import DevicesLike
 from trapline.training.folds import Dealt, deal
 from trapline.training.frozen import need_weights
 from trapline.training.judging import Judged, predictions_of, with_note
@@ -45,6 +46,7 @@ def train(
     taxonomy: Taxonomy | None = None,
     allow_leak: bool = False,
     resume: bool = False,
+    devices: DevicesLike = None,
     cache: Path | None = None,
     report: StepReport | None = None,
 ) -> Path:
@@ -62,6 +64,7 @@ def train(
         taxonomy: what the labels are, for recipes of taxa (`recipe.taxa`); others do not look at it.
         allow_leak: train although the split leaks; the card says so.
         resume: go on in a run folder that exists, with the same recipe and catalog.
+        devices: on which a network is trained, see `find_devices`; a run may go on on others.
         cache: folder for pixels and features; None for the user's.
         report: told of each step.
 
@@ -77,7 +80,7 @@ def train(
     folder = Path(run_folder)
     if not (resume and folder.is_dir()):
         need_weights(recipe, cache)
-    make = choose_learner(recipe, catalog, taxonomy, needs_split=recipe.fit == "train")
+    make = choose_learner(recipe, catalog, taxonomy, needs_split=recipe.fit == "train", devices=devices)
     leaks = refuse_leaks(catalog, allow_leak)
     check_folder(folder, recipe, catalog, resume)
     learner = make(cache, report)
@@ -198,6 +201,7 @@ def crossval(
     *,
     taxonomy: Taxonomy | None = None,
     run_folder: Path | None = None,
+    devices: DevicesLike = None,
     cache: Path | None = None,
     report: StepReport | None = None,
 ) -> CrossValidation:
@@ -210,6 +214,7 @@ def crossval(
             `ByLocation(folds=5).folds(catalog)` gives them).
         taxonomy: what the labels are, for recipes of taxa.
         run_folder: for checkpoints, so that an interrupted run goes on; None for a temporary one.
+        devices: on which networks are trained.
         cache: folder for pixels and features; None for the user's.
         report: told of each step.
 
@@ -220,7 +225,8 @@ def crossval(
     started = time.monotonic()
     if not isinstance(recipe, FoldedRecipe):
         raise UsageError("The solver 'adam' is judged on a validation part, not by folds.")
-    learner = choose_learner(recipe, catalog, taxonomy, needs_split=False)(cache, report)
+    make = choose_learner(recipe, catalog, taxonomy, needs_split=False, devices=devices)
+    learner = make(cache, report)
     with ExitStack() as stack:
         if run_folder is None:
             run_folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trapline-")))

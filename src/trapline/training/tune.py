@@ -17,6 +17,7 @@ from trapline.metrics import LOWER_IS_BETTER, Task, metric_names
 from trapline.recipes import Choice, LabelRecipe, Recipe, change_recipe, joined_fields, read_recipe
 from trapline.taxonomy import Taxonomy
 from trapline.training.contract import StepReport
+from trapline.training.devices import DevicesLike
 from trapline.training.frozen import need_weights
 from trapline.training.run import crossval
 
@@ -73,6 +74,7 @@ def tune(
     folds: int = 3,
     metric: str = "log_loss",
     taxonomy: Taxonomy | None = None,
+    devices: DevicesLike = None,
     cache: Path | None = None,
     report: TrialReport | None = None,
     step_report: StepReport | None = None,
@@ -88,6 +90,7 @@ def tune(
         folds: location folds a trial.
         metric: out of fold, by which trials are compared.
         taxonomy: what the labels are, for recipes of taxa.
+        devices: on which networks are trained.
         cache: folder for pixels and features; None for the user's.
         report: told after each trial.
         step_report: told of the steps inside a trial.
@@ -112,7 +115,9 @@ def tune(
 
     def evaluate(trial: Any) -> float:
         chosen = change_recipe(recipe, _apart(_suggest(trial, recipe)))
-        scores = crossval(chosen, catalog, folds, taxonomy=taxonomy, cache=cache, report=step_report)
+        scores = crossval(
+            chosen, catalog, folds, taxonomy=taxonomy, devices=devices, cache=cache, report=step_report
+        )
         figures = {
             name: (figure.value, figure.low, figure.high)
             for name, figure in scores.metrics.items()

@@ -41,7 +41,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone, self.pooling = backbone, pooling
         self.head = build_head(features, head, labels)
-        self.embedding_size = features
+        self.embedding_size, self.labels = features, labels
         self.normalises = any(mean) or set(std) != {1.0}
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)

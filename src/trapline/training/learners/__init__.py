@@ -12,6 +12,7 @@ from trapline.errors import UsageError
 from trapline.recipes import DenseRecipe, EpochTreeRecipe, HeadRecipe, NetworkRecipe, Recipe, TreeRecipe
 from trapline.taxonomy import Taxonomy
 from trapline.training.contract import Learner, StepReport
+from trapline.training.devices import DevicesLike
 from trapline.training.learners.dense import DenseLearner
 from trapline.training.learners.linear import LinearLearner
 from trapline.training.learners.network import NetworkLearner
@@ -26,12 +27,16 @@ MakeLearner = Callable[[Path | None, StepReport | None], Learner[Any]]
 _OF_LABELS: dict[type[Recipe], Callable[..., Learner[Any]]] = {
     HeadRecipe: LinearLearner,
     DenseRecipe: DenseLearner,
-    NetworkRecipe: NetworkLearner,
 }
 
 
 def choose_learner(
-    recipe: Recipe, catalog: Catalog, taxonomy: Taxonomy | None, *, needs_split: bool
+    recipe: Recipe,
+    catalog: Catalog,
+    taxonomy: Taxonomy | None,
+    *,
+    needs_split: bool,
+    devices: DevicesLike = None,
 ) -> MakeLearner:
     """Look at what can be wrong with labels and parts, before any photo is read.
 
@@ -40,11 +45,18 @@ def choose_learner(
         catalog: with labels.
         taxonomy: what the labels are, for recipes of taxa; others do not look at it.
         needs_split: see `select_media`.
+        devices: on which a network is trained.
 
     Raises:
-        UsageError: the recipe needs a taxonomy, and there is none.
+        UsageError: the recipe needs a taxonomy, and there is none; or it trains no network, and there are
+            devices for one.
         DataError: whatever is wrong with the media; see `select_media` and `select_taxa`.
     """
+    if devices is not None and not isinstance(recipe, NetworkRecipe):
+        raise UsageError(
+            f"The recipe '{recipe.name}' trains {recipe.trains}, on the processor: leave --devices out. "
+            "It is for recipes that train a network."
+        )
     if isinstance(recipe, TreeRecipe | EpochTreeRecipe):
         if taxonomy is None:
             raise UsageError(
@@ -54,6 +66,8 @@ def choose_learner(
         media = select_taxa(catalog, recipe, taxonomy, needs_split=needs_split)
         return partial(TreeLearner, recipe, taxonomy, media)
     selected = select_media(catalog, recipe, needs_split=needs_split)
+    if isinstance(recipe, NetworkRecipe):
+        return partial(NetworkLearner, recipe, selected, devices=devices)
     return partial(_OF_LABELS[type(recipe)], recipe, selected)
 
 

@@ -17,6 +17,7 @@ from trapline.models import ModelFile, put_off_collecting
 from trapline.recipes import NetworkRecipe
 from trapline.training.arrays import Floats, Rows
 from trapline.training.contract import Learner, LearntModel, Origin, OutOfFold, StepReport
+from trapline.training.devices import DevicesLike, find_devices
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_batches, draw_history, write_batches, write_history
 from trapline.training.judging import AVERAGES_FOLDS, OF_SINGLE_MODELS
@@ -60,11 +61,17 @@ class NetworkLearner(Learner[NetworkModel]):
     recipe: NetworkRecipe
 
     def __init__(
-        self, recipe: NetworkRecipe, selected: Selected, cache: Path | None, report: StepReport | None
+        self,
+        recipe: NetworkRecipe,
+        selected: Selected,
+        cache: Path | None,
+        report: StepReport | None,
+        devices: DevicesLike = None,
     ) -> None:
         if find_spec("torch") is None:
             raise MissingExtraError("torch", "train", f"Training the recipe '{recipe.name}'")
         self.recipe, self.report = recipe, report
+        self.devices = find_devices(devices)  # before photos are decoded
         self.examples, self.selected = self._gather(selected, PixelCache(cache))
 
     def _gather(self, selected: Selected, cache: PixelCache) -> tuple[Examples, Selected]:
@@ -110,13 +117,12 @@ class NetworkLearner(Learner[NetworkModel]):
         stop_after: int | None = None,
     ) -> Fitted:
         """Fit one network of the recipe, or of the recipe with another seed; see `fit_network`."""
-        from trapline.training.fitting import fit_network
+        from trapline.training.fitting import Fit, fit_network
 
         report = None if self.report is None else partial(self.report, what)
         base, taught = base_calibration(recipe, self.selected, rows), self.selected.taught(recipe, rows).rows
-        return fit_network(
-            recipe, self.examples, taught, held, folder, base=base, stop_after=stop_after, report=report
-        )
+        fit = Fit(recipe, self.examples, taught, held, folder, base, stop_after or recipe.epochs)
+        return fit_network(fit, self.devices, report)
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[NetworkModel]:
         """A network a fold, each judged at the epoch that the other folds chose."""
