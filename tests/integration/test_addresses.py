@@ -1,7 +1,9 @@
 """Whatever is read or written by path is read and written by address: `s3://bucket/photos.parquet`."""
 
+import functools
 import inspect
 import json
+import shlex
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -281,3 +283,87 @@ def test_every_path_of_every_command_may_be_an_address() -> None:
             assert isinstance(shown.parser("a.csv"), Path)
             paths += 1
     assert paths > 80
+
+
+# ---- all of it
+
+
+def lines_of_the_page() -> list[str]:
+    page = (Path(__file__).parents[2] / "docs/cluster.md").read_text(encoding="utf-8")
+    section = page.split("## A cloud account")[1].split("\n## ")[0]
+    return section.split("```sh\n")[1].split("```")[0].splitlines()
+
+
+@pytest.mark.slow
+def test_the_whole_way_in_a_bucket_is_that_on_a_disk(run: Run, bucket: str, tmp_path: Path) -> None:
+    from trapline.synthetic import make_world
+
+    make_world(tmp_path / "here/world", locations=9, events_per_location=2, size=(160, 120))
+    put_folder(tmp_path / "here", bucket)
+    lines = lines_of_the_page()
+    assert len(lines) == 6
+    for line in lines:
+        for root in (bucket, str(tmp_path / "here")):
+            status, _, err = run(*shlex.split(line.replace("s3://my-bucket", root))[1:])
+            assert status == 0, (line, err)
+    put = names_at(bucket)
+    assert {
+        "test.parquet",
+        "report.html",
+        "report.mistakes.csv",
+        "species.csv",
+        "runs/head/model.onnx",
+    } <= put
+    assert not [name for name in put if "journal" in name or "partial" in name]
+    there = trapline.Predictions.load(f"{bucket}/test.parquet")
+    here = trapline.Predictions.load(tmp_path / "here/test.parquet")
+    assert there.table.equals(here.table)
+    species = fetch(remote(f"{bucket}/species.csv")).read_text()
+    assert species == (tmp_path / "here/species.csv").read_text()
+    status, _, err = run(*shlex.split(lines[2].replace("s3://my-bucket", bucket))[1:])
+    assert (status, "exists" in err) == (2, True)
+
+
+def test_a_prediction_that_was_stopped_goes_on_and_is_put_whole(
+    bucket: str, write_tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    remote(f"{bucket}/m.onnx").put(write_tiny_model(tmp_path / "m.onnx"))
+    for number in range(6):
+        draw(tmp_path / f"card/A/{number}.jpg")
+    put_folder(tmp_path / "card", f"{bucket}/card")
+    told: list[Any] = []
+
+    def stop(now: Any) -> None:
+        told.append(now)
+        raise KeyboardInterrupt
+
+    predict = functools.partial(
+        api.predict_to_file, f"{bucket}/m.onnx", f"{bucket}/card", f"{bucket}/p.csv", batch_size=2, workers=1
+    )
+    with pytest.raises(KeyboardInterrupt):
+        predict(progress=stop)
+    assert names_at(bucket) == {"m.onnx", *(f"card/A/{number}.jpg" for number in range(6))}
+    done = predict(progress=told.append)
+    assert (told[0].earlier, told[-1].earlier) == (0, 2)
+    assert (str(done.output), done.summary.ok) == (f"{bucket}/p.csv", 6)
+    assert names_at(bucket) >= {"p.csv", "p.csv.json"}
+    assert not [name for name in names_at(bucket) if "journal" in name]
+    whole = api.predict(tmp_path / "m.onnx", tmp_path / "card", tmp_path / "p.csv", batch_size=2)
+    assert trapline.Predictions.load(f"{bucket}/p.csv").table.equals(whole.table)
+
+
+def test_photos_leave_a_bucket_as_copies(run: Run, bucket: str, tmp_path: Path) -> None:
+    a_table(tmp_path / "here")
+    put_folder(tmp_path / "here", bucket)
+    trapline.read(f"{bucket}/labels.csv").save(f"{bucket}/c.parquet")
+    write = ("write", f"{bucket}/c.parquet", "-f", "sorted", "--mode", "copy")
+    assert run(*write, "-o", f"{bucket}/sorted")[0] == 0
+    assert run(*write, "-o", "sorted")[0] == 0
+    names = {"fox/photos/A/1.jpg", "hare/photos/B/2.jpg"}
+    assert names < names_at(f"{bucket}/sorted")
+    assert names < {
+        path.relative_to(tmp_path / "sorted").as_posix() for path in (tmp_path / "sorted").rglob("*")
+    }
+    photo = (tmp_path / "here/photos/A/1.jpg").read_bytes()
+    assert fetch(remote(f"{bucket}/sorted/fox/photos/A/1.jpg")).read_bytes() == photo
+    assert (tmp_path / "sorted/fox/photos/A/1.jpg").read_bytes() == photo

@@ -378,7 +378,9 @@ def _refuse_credentials(scheme: str, given: str, bucket: str, rest: str) -> None
 
 
 def _stat(meta: ObjectMeta) -> RemoteStat:
-    return RemoteStat(meta["size"], meta["e_tag"])
+    """What a server says of an object; Azure has quotes round ETags when asked for one, and none in lists."""
+    etag = meta["e_tag"]
+    return RemoteStat(meta["size"], etag if etag is None or etag.endswith('"') else f'"{etag}"')
 
 
 @contextmanager

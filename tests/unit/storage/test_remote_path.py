@@ -392,3 +392,11 @@ def test_a_listing_that_breaks_off_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
     assert [name for name, _ in remote("s3://b/d").walk()] == [str(at) for at in range(9)]
     assert asked == [None, "d/2", "d/5"]
+
+
+def test_an_etag_is_the_same_with_and_without_its_quotes() -> None:
+    from trapline.storage.remote_path import _stat
+
+    of_azure, of_others = ({"size": 1, "e_tag": text} for text in ("0x26", '"0x26"'))
+    assert _stat(of_azure) == _stat(of_others)  # type: ignore[arg-type]
+    assert _stat({"size": 1, "e_tag": None}).etag is None  # type: ignore[typeddict-item]
