@@ -106,7 +106,10 @@ def call_at_addresses(
             written.append(address)
         else:
             here = fetch(address)
-        files[here] = address
+        if address.key:  # so that what lies beside it is known too
+            files[here.parent] = address.parent
+        else:
+            files[here] = address
         return here
 
     for name, value in arguments.items():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trapline.addresses import address_of
 from trapline.catalog import Catalog
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, choose_box, prepare
@@ -125,7 +126,7 @@ def _boxes_of(catalog: Catalog, photo: Path) -> list[dict[str, Any]] | None:
     """A photo's boxes in a catalog."""
     same_name = catalog.table.filter(pl.col("file_path").str.split("/").list.last() == photo.name)
     for file_path, boxes in same_name.select("file_path", "boxes").iter_rows():
-        if catalog.path(file_path).resolve() == photo.resolve():
+        if catalog.path(file_path).resolve() == address_of(photo).resolve():
             boxes_found: list[dict[str, Any]] | None = boxes
             return boxes_found
     raise DataError(
