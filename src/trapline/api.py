@@ -338,16 +338,19 @@ if TYPE_CHECKING:
 def as_catalog(catalog: CatalogLike) -> Catalog:
     """A catalog, or the one saved at a path, or that of a table whose paths start from the current folder.
 
+    One of more than two million rows is scanned (`trapline.catalog.ScannedCatalog`): what is written for that
+    asks it in parts, all else reads it whole.
+
     Raises:
         UsageError: it is nothing that is accepted.
         DataError: nothing is there, or it is no catalog.
     """
-    from trapline.catalog import Catalog
+    from trapline.catalog import Catalog, open_catalog
 
     if isinstance(catalog, Catalog):
         return catalog
     if isinstance(catalog, Path | RemotePath | str):
-        return Catalog.load(str(catalog))
+        return open_catalog(str(catalog))
     return Catalog.from_rows(catalog, Path.cwd(), "a table")
 
 

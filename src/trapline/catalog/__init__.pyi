@@ -53,14 +53,18 @@ from .names import as_listed as as_listed
 from .names import as_name as as_name
 from .names import as_text as as_text
 from .names import normal_paths as normal_paths
+from .parquet_file import batches as batches
 from .parquet_file import for_polars as for_polars
 from .parquet_file import read_parquet as read_parquet
+from .parquet_file import streamed as streamed
 from .presence import Presence as Presence
 from .presence import SourceGoneError as SourceGoneError
 from .presence import refuse_gone as refuse_gone
 from .relabel import relabel as relabel
 from .relabel import same_photos as same_photos
 from .sampling import sample_catalog as sample_catalog
+from .scanned import ScannedCatalog as ScannedCatalog
+from .scanned import open_catalog as open_catalog
 from .splits import fingerprint as fingerprint
 from .splits import training_fingerprint as training_fingerprint
 from .splits import with_record as with_record
@@ -73,6 +77,7 @@ from .splitters import ByLocation as ByLocation
 from .splitters import BySeason as BySeason
 from .splitters import Splitter as Splitter
 from .splitters import make_splitter as make_splitter
+from .stored import is_catalog_folder as is_catalog_folder
 from .summary import labels_by_part as labels_by_part
 from .summary import summarise as summarise
 from .table import BLANK_WORDS as BLANK_WORDS

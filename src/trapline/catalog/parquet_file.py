@@ -46,3 +46,38 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, dict[str, str]]:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
     except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
         raise DataError(f"{path} cannot be read as Parquet: it is damaged.") from error
+
+
+def streamed(frame: pl.LazyFrame, source: object = "The table") -> pl.DataFrame:
+    """What a frame comes to, worked out in parts: only the result is ever whole in memory.
+
+    Args:
+        frame: over a table, on disk or in memory.
+        source: where the table is, for errors.
+
+    Raises:
+        DataError: the file cannot be read, or has other types than it says.
+    """
+    with readable(source):
+        return frame.collect(engine="streaming")
+
+
+def batches(frame: pl.LazyFrame, source: object = "The table") -> Iterator[pl.DataFrame]:
+    """The rows of a frame in their order, some at a time.
+
+    Raises:
+        DataError: as of `streamed`.
+    """
+    with readable(source):
+        yield from frame.collect_batches(maintain_order=True, engine="streaming")
+
+
+@contextmanager
+def readable(source: object) -> Iterator[None]:
+    """Make of what Polars says of a file that it cannot read a `DataError` that names it."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{source} cannot be read as Parquet: {error}") from error
+    except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
+        raise DataError(f"{source} cannot be read as Parquet: it is damaged.") from error

@@ -6,9 +6,6 @@ is a declared exception to "data goes one way", and they hold nothing of their o
 
 from __future__ import annotations
 
-import json
-import os
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import polars as pl
 
-from trapline.addresses import address_of
-from trapline.arguments import Output, checked
+from trapline.arguments import Count, Output, checked
+from trapline.catalog.counting import count_values, distinct
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
-from trapline.catalog.parquet_file import for_polars, read_parquet
-from trapline.errors import DataError, kind_of, name_some
+from trapline.catalog.parquet_file import read_parquet, streamed
+from trapline.catalog.stored import Header, find_stored, write_stored
+from trapline.errors import DataError, name_some
 from trapline.notebook import as_html
-from trapline.storage import AnyPath, RemotePath, as_any_path, is_url, replace_whole
+from trapline.storage import AnyPath, as_any_path
 from trapline.taxonomy import BLANK
 
 if TYPE_CHECKING:
     from trapline import api
 
-FORMAT_VERSION = "1"
 BLANK_WORDS = (BLANK, "empty")
 """Words that can only mean "looked at, nothing there"; compared without regard to case."""
 
@@ -63,6 +60,8 @@ EVENT_LABELS = "event_labels"
 its media (List[String], null = the event is not labelled). It says of no single media what it shows."""
 
 TIMESTAMP_SOURCES = ("exif", "filename", "metadata", "none")
+_HASHES_AT_ONCE = 25_000_000
+
 SPLIT_PARTS = ("train", "validation", "test")
 
 
@@ -155,7 +154,17 @@ class Catalog:
     @property
     def labels(self) -> list[str]:
         """The label names that occur, sorted; `blank` among them if it occurs."""
-        return sorted(self.table["labels"].explode().drop_nulls().unique().to_list())
+        names = self.frame.select(pl.col("labels").explode().drop_nulls().unique())
+        return sorted(streamed(names, self.source).to_series().to_list())
+
+    @property
+    def frame(self) -> pl.LazyFrame:
+        """The table to ask in parts (`trapline.catalog.streamed`): of a scanned catalog it is on the disk."""
+        return self.table.lazy()
+
+    def with_frame(self, frame: pl.LazyFrame, facts: CatalogFacts | None = None) -> Catalog:
+        """The same catalog over other rows, that are right, and with other facts if these are given."""
+        return replace(self, table=streamed(frame, self.source), facts=facts or self.facts)
 
     def path(self, file_path: str) -> AnyPath:
         """The path of a media file of this catalog, on a disk or in a bucket; never outside the root."""
@@ -184,30 +193,34 @@ class Catalog:
         """The same catalog over another checked table, and with other facts if these are given."""
         table = conform(table)
         check(table, None)
-        return replace(self, table=table, facts=facts or self.facts)
+        return Catalog(table, self.root, self.source, facts or self.facts)
 
     def filter(self, *predicates: pl.Expr) -> Catalog:
         """The media for which all `predicates` hold."""
-        return replace(self, table=self.table.filter(*predicates))
+        return self.with_frame(self.frame.filter(*predicates))
 
     @checked
     def part(self, name: str) -> Catalog:
         """The media of one part of the split; an error if there is none."""
         media = self.filter(pl.col("split") == name)
         if len(media) == 0:
-            parts = sorted(self.table["split"].drop_nulls().unique().to_list())
+            parts = sorted(streamed(self.frame.select(pl.col("split").drop_nulls().unique()))["split"])
             have = ", ".join(parts) if parts else "no split at all (run `trapline split` first)"
             raise DataError(f"The catalog has no media in the part '{name}'; it has: {have}.")
         return media
 
     def _repr_html_(self) -> str:
-        parts = dict(self.table["split"].drop_nulls().value_counts(name="count").sort("split").iter_rows())
-        counts = self.table["labels"].explode().drop_nulls().value_counts(name="count", sort=True)
+        frame = self.frame
+        parts = dict(count_values(frame, "split").iter_rows())
+        counts = count_values(frame.select(pl.col("labels").explode()), "labels")
+        counts = counts.sort("count", "labels", descending=[True, False])
+        known = frame.select(distinct("location_id"), distinct("event_id"), pl.col("labels").null_count())
+        locations, events, unlabelled = streamed(known, self.source).row(0)
         rows = [
             ("media", len(self)),
-            ("locations", self.table["location_id"].drop_nulls().n_unique()),
-            ("events", self.table["event_id"].drop_nulls().n_unique()),
-            ("not labelled", self.table["labels"].null_count()),
+            ("locations", locations),
+            ("events", events),
+            ("not labelled", unlabelled),
             ("split", ", ".join(f"{part} {number:,}" for part, number in parts.items())),
             *((f"label {label}", number) for label, number in counts.iter_rows()),
         ]
@@ -284,111 +297,62 @@ class Catalog:
         return api.write(self, output, format=str(format_or_output), **options)
 
     @checked
-    def save(self, path: Output) -> Path:
+    def save(self, path: Output, *, rows_per_file: Count | None = None) -> Path:
         """Write the catalog as Parquet; its root is kept relative to the file where that is possible.
 
+        Args:
+            path: of the file, or of the folder.
+            rows_per_file: write a folder of files of so many rows each instead, in their order.
+
         Raises:
-            DataError: something else than Parquet is there, or it cannot be written.
+            DataError: something else than a catalog is there, or it cannot be written.
         """
         path = Path(path).absolute()
-        there = kind_of(path) if path.exists() else None
-        if there not in (None, "a Parquet table", "an empty file"):
-            raise DataError(f"{path} is {there}, and no catalog that another may replace: name another file.")
-        header = {
-            "format_version": FORMAT_VERSION,
-            "root": _relative_root(self.root, address_of(path).parent),
-            "source": self.source,
-            "info": self.facts.as_json(),
-        }
-        metadata = {"trapline_catalog": as_listed(json.dumps(header, ensure_ascii=False))}
-        # nobody asks for a part of a catalog, and statistics take half of the time
-        with replace_whole(path) as partial, for_polars(partial, "wb") as file:
-            self.table.write_parquet(file, metadata=metadata, statistics=False)
+        header = Header(self.root, self.source, self.facts)
+        write_stored(self._rows(), path, header, rows_per_file)
         return path
+
+    def _rows(self) -> pl.DataFrame | pl.LazyFrame:
+        """The table as it is held."""
+        return self.table
 
     @classmethod
     @checked
     def load(cls, path: Path | str) -> Catalog:
-        """Read a catalog that `save` wrote.
+        """Read a catalog that `save` wrote, a file or a folder, whole into memory.
 
         Raises:
-            DataError: the file is missing, is no catalog, or was written by a newer Trapline.
+            DataError: it is missing, is no catalog, or was written by a newer Trapline.
         """
-        path = Path(path).absolute()
-        if not path.exists():
-            raise DataError(
-                f"There is no catalog at {path}. Make one with `trapline catalog SOURCE -o NAME.parquet`."
-            )
-        kind = kind_of(path)
-        if kind not in (None, "a Parquet table"):
-            raise DataError(
-                f"{path} is no catalog but {kind}. A catalog is the Parquet file that "
-                "`trapline catalog SOURCE -o NAME.parquet` writes from photos, a table or a folder."
-            )
-        table, metadata = read_parquet(path)
-        if "trapline_catalog" not in metadata:
-            raise DataError(
-                f"{path} is Parquet but not a Trapline catalog; make one with `trapline catalog`."
-            )
-        try:
-            header = json.loads(metadata["trapline_catalog"])
-            version, start = header["format_version"], header["root"]
-            source, info = header["source"], header["info"]
-            if not (isinstance(start, str) and isinstance(source, str) and isinstance(info, dict)):
-                raise TypeError("root and source are texts, info is an object")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DataError(f"The facts that {path} keeps of its catalog are damaged: {error!r}.") from error
-        if version != FORMAT_VERSION:
-            raise DataError(f"{path} has catalog format {version}; this Trapline reads {FORMAT_VERSION}.")
-        facts = CatalogFacts.from_json(info, f"The facts that {path} keeps of its catalog are damaged")
-        table = conform(table)
+        stored = find_stored(Path(path).absolute())
+        single = stored.files == (stored.path,)
+        table = conform(read_parquet(stored.path)[0] if single else streamed(stored.scan(), stored.path))
         check(table, None)
-        root = _find_root(start, address_of(path).parent)
-        return cls(table, root, source, facts)
+        return Catalog(table, stored.header.root, stored.header.source, stored.header.facts)
 
 
-def _relative_root(root: AnyPath, start: AnyPath) -> str:
-    """The root as seen from the catalog's folder; whole where they are not on one disk or in one bucket."""
-    if isinstance(root, RemotePath) or isinstance(start, RemotePath):
-        bucket, key = _in_bucket(root)
-        same, folder = _in_bucket(start)
-        return posixpath.relpath(f"/{key}", f"/{folder}") if bucket and bucket == same else root.as_posix()
-    try:
-        return Path(os.path.relpath(root, start)).as_posix()
-    except ValueError:  # another drive on Windows
-        return root.as_posix()
-
-
-def _find_root(root: str, start: AnyPath) -> AnyPath:
-    """The folder that `_relative_root` has written."""
-    if is_url(root):
-        return as_any_path(root)
-    if isinstance(start, Path):
-        return (start / root).resolve() if root else start
-    if root.startswith("/") or root[1:2] == ":":  # of the machine that wrote it
-        return Path(root)
-    bucket, key = _in_bucket(start)
-    return as_any_path(f"{bucket}/{posixpath.normpath(f'/{key}/{root}').lstrip('/')}")
-
-
-def _in_bucket(path: AnyPath) -> tuple[str, str]:
-    """Scheme and bucket of an address, and the key in it; two empty texts for a path on a disk."""
-    scheme, mark, rest = str(path).partition("://")
-    bucket, _, key = rest.partition("/")
-    return (f"{scheme}{mark}{bucket}", key) if isinstance(path, RemotePath) else ("", "")
-
-
-def conform(rows: pl.DataFrame | Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+@overload
+def conform(rows: pl.LazyFrame) -> pl.LazyFrame: ...
+@overload
+def conform(rows: pl.DataFrame | Sequence[Mapping[str, Any]]) -> pl.DataFrame: ...
+def conform(
+    rows: pl.DataFrame | pl.LazyFrame | Sequence[Mapping[str, Any]],
+) -> pl.DataFrame | pl.LazyFrame:
     """Give `rows` the columns, order and types of `SCHEMA`; columns that are missing become null."""
-    table = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, infer_schema_length=None)
-    missing = [name for name in ("media_id", "file_path") if name not in table.columns]
-    if missing and table.width:
+    table: pl.DataFrame | pl.LazyFrame
+    if isinstance(rows, pl.DataFrame | pl.LazyFrame):
+        table = rows
+    else:
+        table = pl.DataFrame(rows, infer_schema_length=None)
+    names = table.collect_schema().names()
+    missing = [name for name in ("media_id", "file_path") if name not in names]
+    if missing and names:
         raise DataError(f"A catalog needs the columns media_id and file_path; missing: {', '.join(missing)}.")
-    extra = [name for name in table.columns if name not in SCHEMA]
+    extra = [name for name in names if name not in SCHEMA]
     try:
         return table.select(
             *(
-                (pl.col(name) if name in table.columns else pl.lit(None)).cast(dtype).alias(name)
+                (pl.col(name) if name in names else pl.lit(None)).cast(dtype).alias(name)
                 for name, dtype in SCHEMA.items()
             ),
             *extra,
@@ -397,21 +361,39 @@ def conform(rows: pl.DataFrame | Sequence[Mapping[str, Any]]) -> pl.DataFrame:
         raise DataError(f"A catalog column has values of the wrong type: {error}") from error
 
 
-def check(table: pl.DataFrame, where: Sequence[str] | None) -> None:
-    """Check the rules of the catalog; the first rows that break one are named.
+def check(table: pl.DataFrame | pl.LazyFrame, where: Sequence[str] | None, source: object = "") -> int:
+    """Check the rules of the catalog, in parts; the first rows that break one are named.
+
+    Args:
+        table: that `conform` made.
+        where: for each row the line it came from.
+        source: where the table is, for errors.
+
+    Returns:
+        how many rows it has.
 
     Raises:
         DataError: an empty or double id, an empty path, a path that leaves the root, an unknown
             timestamp source, an empty label, a doubled label, `blank` beside another label, or a box
             outside the image.
     """
-    if table.height == 0:
+    frame = table.lazy()
+    rules = row_rules(frame.collect_schema().names())
+    counts = (expression.fill_null(False).sum().alias(rule) for rule, expression in rules)
+    broken = streamed(frame.select(*counts, _rows=pl.len()), source).row(0, named=True)
+    rows = int(broken.pop("_rows"))
+    if rows == 0:
         raise DataError("The catalog would be empty: no media were found. Check the path and the reader.")
-    doubled = ("has a media_id that occurs more than once", _find_doubled(table["media_id"]))
-    for rule, expression in (*row_rules(table.columns), doubled):  # one by one: else with the memory of all
-        bad = table.select(expression.fill_null(False)).to_series().arg_true().to_list()
-        if bad:
-            raise DataError(_bad_rows(table, rule, bad, where))
+    for rule, expression in rules:
+        if broken[rule]:
+            raise DataError(_bad_rows(frame, rule, expression, broken[rule], rows, where))
+    doubled = _doubled(frame, rows, source)
+    if doubled is not None:
+        rule = "has a media_id that occurs more than once"
+        several = pl.col("media_id").is_in(doubled.implode())
+        count = streamed(frame.select(several.sum()), source).item()
+        raise DataError(_bad_rows(frame, rule, several, count, rows, where))
+    return rows
 
 
 def row_rules(columns: Sequence[str]) -> list[tuple[str, pl.Expr]]:
@@ -437,11 +419,22 @@ def row_rules(columns: Sequence[str]) -> list[tuple[str, pl.Expr]]:
     ]
 
 
-def _find_doubled(ids: pl.Series) -> pl.Expr:
-    """Which ids occur more than once; hashes first, since a table of strings takes long and much memory."""
-    hashes = ids.hash().sort()
-    differ = not (hashes[1:] == hashes[:-1]).any()
-    return pl.lit(False) if differ else pl.col(ids.name).is_duplicated()
+def _doubled(frame: pl.LazyFrame, rows: int, source: object) -> pl.Series | None:
+    """The ids that occur more than once; None if none does.
+
+    Hashes first, some of them at a time, since a table of strings takes long and much memory.
+    """
+    hashed = frame.select("media_id", _hash=pl.col("media_id").hash())
+    slices = 1 + rows // _HASHES_AT_ONCE
+    for number in range(slices):
+        some = hashed.filter(pl.col("_hash") % slices == number) if slices > 1 else hashed
+        hashes = streamed(some.select("_hash"), source).to_series().sort()
+        twice = hashes.filter(hashes == hashes.shift()).unique()
+        if len(twice):
+            ids = streamed(some.filter(pl.col("_hash").is_in(twice.implode())), source)["media_id"]
+            if ids.is_duplicated().any():
+                return ids.filter(ids.is_duplicated()).unique()
+    return None
 
 
 def _label_rules(labels: pl.Expr, of: str = "") -> list[tuple[str, pl.Expr]]:
@@ -473,11 +466,19 @@ def is_box(box: pl.Expr) -> pl.Expr:
     return inside.fill_null(False)
 
 
-def _bad_rows(table: pl.DataFrame, rule: str, bad: list[int], where: Sequence[str] | None) -> str:
+def _bad_rows(
+    frame: pl.LazyFrame,
+    rule: str,
+    broken: pl.Expr,
+    count: int,
+    rows: int,
+    where: Sequence[str] | None,
+) -> str:
+    named = frame.select("media_id", "file_path", _broken=broken).with_row_index("_row").filter("_broken")
     shown = [
-        f"{where[row] if where is not None else f'row {row + 1}'} "
-        f"(media_id {table['media_id'][row]!r}, file_path {table['file_path'][row]!r})"
-        for row in bad[:5]
+        f"{where[row['_row']] if where is not None else 'row {}'.format(row['_row'] + 1)} "
+        f"(media_id {row['media_id']!r}, file_path {row['file_path']!r})"
+        for row in streamed(named.head(5)).iter_rows(named=True)
     ]
-    named = name_some(shown, of=len(bad), between="; ")
-    return f"{len(bad)} of {table.height} rows are wrong: a row {rule}: {named}."
+    listed = name_some(shown, of=count, between="; ")
+    return f"{count} of {rows} rows are wrong: a row {rule}: {listed}."

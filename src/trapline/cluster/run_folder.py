@@ -31,7 +31,15 @@ from trapline.catalog import Catalog
 from trapline.cluster.attempt import Attempt
 from trapline.cluster.plan import Plan
 from trapline.errors import DataError, UsageError
-from trapline.storage import replace_text, replace_whole, sync_folder
+from trapline.storage import (
+    AnyPath,
+    RemotePath,
+    as_any_path,
+    is_url,
+    replace_text,
+    replace_whole,
+    sync_folder,
+)
 
 TABLE_KEY = "trapline_shard"
 _TABLE = re.compile(r"(\d{5,})\.parquet")
@@ -83,22 +91,26 @@ class RunFolder:
         """The model's file."""
         return self.path / "model" / plan.model
 
-    def name_root(self, root: Path) -> str:
+    def name_root(self, root: AnyPath) -> str:
         """Where photos are as a plan says it, so that a disk may be mounted elsewhere."""
+        if isinstance(root, RemotePath):
+            return str(root)
         try:
             return Path(os.path.relpath(root, self.path.absolute())).as_posix()
         except ValueError:  # another drive on Windows
             return root.as_posix()
 
-    def root(self, plan: Plan) -> Path:
+    def root(self, plan: Plan) -> AnyPath:
         """Where the photos of a plan are, as seen from here."""
+        if is_url(plan.root):
+            return as_any_path(plan.root)
         return (self.path.absolute() / plan.root).resolve()
 
     def keep_part(self, number: int, media: Catalog) -> str:
         """Keep the media of a shard; the digest of the file."""
         return _digest(media.save(self.path / "catalog" / f"{number:05}.parquet"))
 
-    def part(self, plan: Plan, number: int, root: Path | None = None) -> Catalog:
+    def part(self, plan: Plan, number: int, root: AnyPath | None = None) -> Catalog:
         """The media of a shard.
 
         Args:

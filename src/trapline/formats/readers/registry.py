@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from trapline.addresses import address_of, naming_addresses, standing_for
-from trapline.catalog import Catalog, ReadAs, assign_events, identify, relocate
+from trapline.catalog import (
+    Catalog,
+    ReadAs,
+    assign_events,
+    identify,
+    is_catalog_folder,
+    open_catalog,
+    relocate,
+)
 from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.formats.readers.draft import CommonOptions, Draft, finish
 from trapline.formats.unknown import what_to_do
@@ -96,7 +104,7 @@ def read(
     """Read camera-trap media in any known format into a catalog; pixels are not read.
 
     Args:
-        source: a folder or file, or the address of one; also the Parquet file of a catalog.
+        source: a folder or file, or the address of one; also the Parquet file or folder of a catalog.
         format: the name of a reader in `READERS`, or `auto` to recognise it; what was taken and why is
             kept in the catalog's `facts.format`.
         event_gap: media without an event are put together when less than this lies between them; where
@@ -112,7 +120,7 @@ def read(
     source = as_any_path(source)
     if not source.exists():
         raise DataError(f"There is nothing at {source}. Check the path.")
-    if source.suffix.lower() == ".parquet":
+    if source.suffix.lower() == ".parquet" or (isinstance(source, Path) and is_catalog_folder(source)):
         catalog = _read_catalog(source, options)
     else:
         with on_this_machine(source) as here, _root_here(options) as options_here:
@@ -221,7 +229,7 @@ def _read_catalog(source: AnyPath, options: dict[str, Any]) -> Catalog:
         raise UsageError(
             f"{source} is a catalog already; {', '.join(others)} can only be given when a source is read."
         )
-    catalog = Catalog.load(str(source))
+    catalog = open_catalog(str(source))
     if options.get("root") is None:
         return catalog
     with _root_here(options) as here:

@@ -1,0 +1,271 @@
+"""How a catalog lies on the disk: as one Parquet file, or as a folder of them, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from trapline.addresses import address_of
+from trapline.catalog.facts import CatalogFacts
+from trapline.catalog.names import as_listed
+from trapline.catalog.parquet_file import for_polars, readable, streamed
+from trapline.errors import DataError, kind_of
+from trapline.storage import AnyPath, RemotePath, as_any_path, is_url, replace_text, replace_whole
+
+FORMAT_VERSION = "1"
+HEADER = "trapline_catalog"
+"""Under this name a file's metadata hold what is known of the whole, as JSON."""
+
+FOLDER_HEADER = "_trapline_catalog.json"
+"""A folder's, with the names and rows of its files: written last, so that a folder without it is none.
+
+Names that begin with `_` are left alone by what else reads such folders (Spark, Arrow, DuckDB)."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is kept of a catalog beside its table.
+
+    Attributes:
+        root: the folder that `file_path` is relative to.
+        source: what was read, for people.
+        facts: what is known of the whole.
+    """
+
+    root: AnyPath
+    source: str
+    facts: CatalogFacts
+
+    def as_json(self, start: AnyPath) -> dict[str, Any]:
+        """JSON-able, the root relative to where the catalog lies if that is possible."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "root": _relative_root(self.root, start),
+            "source": self.source,
+            "info": self.facts.as_json(),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], path: Path) -> Header:
+        """What `as_json` made, of a catalog at `path`."""
+        try:
+            version, start = document["format_version"], document["root"]
+            source, info = document["source"], document["info"]
+            if not (isinstance(start, str) and isinstance(source, str) and isinstance(info, dict)):
+                raise TypeError("root and source are texts, info is an object")
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(path, error) from error
+        if version != FORMAT_VERSION:
+            raise DataError(f"{path} has catalog format {version}; this Trapline reads {FORMAT_VERSION}.")
+        facts = CatalogFacts.from_json(info, f"The facts that {path} keeps of its catalog are damaged")
+        root = _find_root(start, address_of(path).parent)
+        return cls(root, source, facts)
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"The facts that {path} keeps of its catalog are damaged: {error!r}.")
+
+
+def _relative_root(root: AnyPath, start: AnyPath) -> str:
+    """The root as seen from the catalog's folder; whole where they are not on one disk or in one bucket."""
+    if isinstance(root, RemotePath) or isinstance(start, RemotePath):
+        bucket, key = _in_bucket(root)
+        same, folder = _in_bucket(start)
+        return posixpath.relpath(f"/{key}", f"/{folder}") if bucket and bucket == same else root.as_posix()
+    try:
+        return Path(os.path.relpath(root, start)).as_posix()
+    except ValueError:  # another drive on Windows
+        return root.as_posix()
+
+
+def _find_root(root: str, start: AnyPath) -> AnyPath:
+    """The folder that `_relative_root` has written."""
+    if is_url(root):
+        return as_any_path(root)
+    if isinstance(start, Path):
+        return (start / root).resolve() if root else start
+    if root.startswith("/") or root[1:2] == ":":  # of the machine that wrote it
+        return Path(root)
+    bucket, key = _in_bucket(start)
+    return as_any_path(f"{bucket}/{posixpath.normpath(f'/{key}/{root}').lstrip('/')}")
+
+
+def _in_bucket(path: AnyPath) -> tuple[str, str]:
+    """Scheme and bucket of an address, and the key in it; two empty texts for a path on a disk."""
+    scheme, mark, rest = str(path).partition("://")
+    bucket, _, key = rest.partition("/")
+    return (f"{scheme}{mark}{bucket}", key) if isinstance(path, RemotePath) else ("", "")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A catalog on the disk, of which nothing but the header was read.
+
+    Attributes:
+        path: of the file, or of the folder.
+        files: of which it is made.
+        header: what is known of the whole.
+        rows: how many it has.
+        stamp: size and time of every file.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    header: Header
+    rows: int
+    stamp: tuple[tuple[int, int], ...]
+
+    def scan(self) -> pl.LazyFrame:
+        """Its rows in their order, as they lie there."""
+        return pl.scan_parquet(list(self.files), hive_partitioning=False, glob=False)
+
+    def refuse_changed(self) -> None:
+        """Stop if it is no longer what was found (`DataError`)."""
+        if _stamp(self.files) != self.stamp:
+            raise DataError(f"{self.path} was changed since it was opened: open it again.")
+
+
+def _stamp(files: Sequence[Path]) -> tuple[tuple[int, int], ...]:
+    facts = [file.stat() if file.exists() else None for file in files]
+    return tuple((-1, -1) if one is None else (one.st_size, one.st_mtime_ns) for one in facts)
+
+
+def find_stored(path: Path) -> Stored:
+    """The catalog at a path.
+
+    Raises:
+        DataError: nothing is there, it is no catalog, or it was written by a newer Trapline.
+    """
+    if not path.exists():
+        raise DataError(
+            f"There is no catalog at {path}. Make one with `trapline catalog SOURCE -o NAME.parquet`."
+        )
+    if path.is_dir():
+        return _find_folder(path)
+    kind = kind_of(path)
+    if kind not in (None, "a Parquet table"):
+        raise DataError(
+            f"{path} is no catalog but {kind}. A catalog is the Parquet file that "
+            "`trapline catalog SOURCE -o NAME.parquet` writes from photos, a table or a folder."
+        )
+    stamp = _stamp([path])
+    metadata, rows = _footer(path)
+    if HEADER not in metadata:
+        raise DataError(f"{path} is Parquet but not a Trapline catalog; make one with `trapline catalog`.")
+    return Stored(path, (path,), Header.from_json(_parse(metadata[HEADER], path), path), rows, stamp)
+
+
+def is_catalog_folder(path: Path) -> bool:
+    """Whether a folder is a catalog in several files."""
+    return (path / FOLDER_HEADER).is_file()
+
+
+def _find_folder(path: Path) -> Stored:
+    if not is_catalog_folder(path):
+        raise DataError(
+            f"{path} is a folder without {FOLDER_HEADER}, which is written last: it is no catalog, or its "
+            "writing was broken off. Make one with `trapline catalog SOURCE -o NAME.parquet`."
+        )
+    document = _parse((path / FOLDER_HEADER).read_text(encoding="utf-8"), path)
+    listed = document.get("files")
+    if not isinstance(listed, dict) or not all(_is_part(name, rows) for name, rows in listed.items()):
+        raise _damaged(path, TypeError("files are names with their numbers of rows"))
+    files = tuple(path / name for name in listed)
+    stamp = _stamp(files)
+    for file, rows in zip(files, listed.values(), strict=True):
+        if not file.is_file():
+            raise DataError(f"{path} is not whole: its file {file.name} is missing.")
+        if (there := _footer(file)[1]) != rows:
+            raise DataError(f"{path} was changed: {file.name} has {there:,} rows and not {rows:,}.")
+    return Stored(path, files, Header.from_json(document, path), sum(listed.values()), stamp)
+
+
+def _is_part(name: object, rows: object) -> bool:
+    return isinstance(name, str) and Path(name).name == name and isinstance(rows, int)
+
+
+def _footer(path: Path) -> tuple[dict[str, str], int]:
+    """The metadata of a Parquet file, and how many rows it has."""
+    with readable(path), for_polars(path, "rb") as file, for_polars(path, "rb") as again:
+        return pl.read_parquet_metadata(file), pl.scan_parquet(again).select(pl.len()).collect().item()
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict):
+            raise TypeError("they are no object")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    return document
+
+
+def write_stored(
+    table: pl.DataFrame | pl.LazyFrame, path: Path, header: Header, per_file: int | None
+) -> None:
+    """Write a catalog, whole or not at all; a frame is worked out in parts on the way.
+
+    Args:
+        table: the rows.
+        path: of the file, or of the folder.
+        header: what is known of the whole.
+        per_file: rows of each file of a folder; None for one file.
+
+    Raises:
+        DataError: something else than a catalog is there, or it cannot be written.
+    """
+    _refuse_other(path)
+    if per_file is not None:
+        _write_folder(table.lazy(), path, header, per_file)
+        return
+    document = as_listed(json.dumps(header.as_json(address_of(path).parent), ensure_ascii=False))
+    # nobody asks for a part of a catalog, and statistics take half of the time
+    with replace_whole(path) as partial, for_polars(partial, "wb") as file:
+        if isinstance(table, pl.DataFrame):
+            table.write_parquet(file, metadata={HEADER: document}, statistics=False)
+        else:
+            with readable(header.source):
+                table.sink_parquet(file, metadata={HEADER: document}, statistics=False)
+        if path.is_dir():  # a catalog in several files, from which the rows may have come
+            shutil.rmtree(path)
+
+
+def _write_folder(frame: pl.LazyFrame, path: Path, header: Header, per_file: int) -> None:
+    """Files of so many rows each, in their order, and at last what says that all of them are there."""
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        rows = streamed(frame.select(pl.len()), header.source).item()
+        files: dict[str, int] = {}
+        for start in range(0, rows, per_file):
+            name = f"part-{len(files):05}.parquet"
+            with readable(header.source):
+                frame.slice(start, per_file).sink_parquet(partial / name, statistics=False)
+            files[name] = min(per_file, rows - start)
+        document = header.as_json(address_of(path).parent) | {"files": files}
+        replace_text(partial / FOLDER_HEADER, as_listed(json.dumps(document, ensure_ascii=False)))
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _refuse_other(path: Path) -> None:
+    if not path.exists() or is_catalog_folder(path):
+        return
+    there = kind_of(path)
+    if there not in (None, "a Parquet table", "an empty file"):
+        raise DataError(f"{path} is {there}, and no catalog that another may replace: name another file.")
