@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -18,7 +19,7 @@ import polars as pl
 
 from trapline.catalog.names import as_name
 from trapline.catalog.table import Catalog
-from trapline.storage import AnyPath, RemotePath, open_ranges
+from trapline.storage import AnyPath, RemotePath, RemoteStat, open_ranges, remote_stats
 
 CONTENT: dict[str, pl.DataType] = {"content_size": pl.Int64(), "content_hash": pl.String()}
 """Columns of a catalog whose files were read whole: the bytes that `content_hash` is of, and it."""
@@ -29,6 +30,7 @@ _MOST_BYTES = 2**30
 """Of a photo in a bucket, which is fetched whole."""
 
 _AT_ONCE = 16  # files that a thread takes: of those that are not there it is done with at once
+_MD5 = re.compile(r'"?[0-9a-f]{32}"?')
 _SEGMENTS = 4096  # before the picture; those of a photo are a few tens
 _COMMENT, _ADOBE, _START_OF_SCAN = 0xFE, 0xEE, 0xDA
 _METADATA = {*range(0xE0, 0xF0), _COMMENT} - {_ADOBE}  # APPn; Adobe's says how colours are coded
@@ -175,6 +177,9 @@ def equal_files(
     Only files of equal size are read, and one that is named more than once is read once. What is kept of the
     content counts for those that cannot be; without that they are in no group, and so are empty files.
 
+    In a bucket they are equal if all of their bytes are, metadata too: sizes come with a listing, and S3 says
+    of most objects what their content is, so that few are read.
+
     Args:
         files: the files.
         on_file: told how many more were dealt with, for a progress display.
@@ -189,7 +194,8 @@ def equal_files(
         if size := sizes[indices[0]]:
             by_size[size].append(indices)
     of_one_size = [indices for group in by_size.values() if len(group) > 1 for indices in group]
-    digests = _in_threads(_hash, (files[one[0]] for one in of_one_size))
+    first = [one[0] for one in of_one_size]
+    digests = _contents([files[index] for index in first], [sizes[index] for index in first])
     by_content: dict[str, list[int]] = defaultdict(list)
     for indices, digest in zip(of_one_size, digests, strict=True):
         by_content[digest or f"not read: {indices[0]}"] += indices
@@ -200,10 +206,40 @@ def equal_files(
 
 
 def sizes_of(files: Sequence[MediaFile]) -> list[int | None]:
-    """`size_of` each; the header of one that is named more than once is read once."""
+    """`size_of` each; the header of one that is named more than once is read once.
+
+    Of objects in a bucket of which nothing is kept it is the whole size, by a listing.
+    """
+    if (stats := _listed(files)) is not None:
+        return [None if stat is None else stat.size for stat in stats]
     distinct = list(dict.fromkeys(files))
     size_by_file = dict(zip(distinct, _in_threads(size_of, distinct), strict=True))
     return [size_by_file[file] for file in files]
+
+
+def _listed(files: Sequence[MediaFile]) -> list[RemoteStat | None] | None:
+    """What a listing says of files, if all are in a bucket and of none a content is kept."""
+    paths = [file.path for file in files if isinstance(file.path, RemotePath) and file.content_hash is None]
+    return remote_stats(paths) if paths and len(paths) == len(files) else None
+
+
+def _contents(files: Sequence[MediaFile], sizes: Sequence[int | None]) -> Iterator[str | None]:
+    """What tells the content of each file from that of others of its size; None if it cannot be read."""
+    stats = _listed(files)
+    if stats is None:
+        yield from _in_threads(_hash, files)
+        return
+    told = [None if stat is None else _md5(file, stat) for file, stat in zip(files, stats, strict=True)]
+    untold = {size for size, digest in zip(sizes, told, strict=True) if digest is None}
+    read = iter(_in_threads(_hash, [file for file, size in zip(files, sizes, strict=True) if size in untold]))
+    for digest, size in zip(told, sizes, strict=True):
+        yield next(read) if size in untold else digest
+
+
+def _md5(file: MediaFile, stat: RemoteStat) -> str | None:
+    """The ETag where it is the MD5 of the content: that of S3, but for what was put in parts."""
+    is_s3 = isinstance(file.path, RemotePath) and file.path.scheme == "s3"
+    return stat.etag if is_s3 and _MD5.fullmatch(stat.etag or "") else None
 
 
 def size_of(file: MediaFile) -> int | None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +18,12 @@ from trapline.catalog.identity import MediaFile, content_hash, content_size, med
 from trapline.catalog.names import as_name, as_text
 from trapline.catalog.table import Catalog
 from trapline.errors import DataError
+from trapline.storage import AnyPath, RemotePath
 
 _TRIED = 64  # missing media from which guesses of where a folder went are made, at a time
 
 
-def relocate(catalog: Catalog, root: Path) -> Catalog:
+def relocate(catalog: Catalog, root: AnyPath) -> Catalog:
     """The catalog with its files looked for below another folder; ids, labels and all else stay.
 
     A media is the file at its path below `root`; else the file of its content, where that was kept
@@ -32,7 +34,7 @@ def relocate(catalog: Catalog, root: Path) -> Catalog:
 
     Args:
         catalog: one whose photos were moved, copied or renamed.
-        root: the folder in which they are now.
+        root: the folder in which they are now, on a disk or in a bucket.
 
     Raises:
         DataError: the folder is missing, or none of the media is in it.
@@ -59,7 +61,7 @@ def relocate(catalog: Catalog, root: Path) -> Catalog:
     return replace(catalog.with_table(table, facts), root=root)
 
 
-def _note(root: Path, counts: Sequence[tuple[int, str]], missing: Sequence[str]) -> str:
+def _note(root: AnyPath, counts: Sequence[tuple[int, str]], missing: Sequence[str]) -> str:
     parts = [f"{count:,} {words}" for count, words in counts if count]
     note = f"media looked for in {root}: {', '.join(parts)}"
     if not missing:
@@ -71,7 +73,7 @@ def _note(root: Path, counts: Sequence[tuple[int, str]], missing: Sequence[str])
 class _Search:
     """What is looked for, and what was found: row → path below the root."""
 
-    root: Path
+    root: AnyPath
     paths: list[str]
     files: list[MediaFile]
     times: list[datetime | None]
@@ -87,14 +89,14 @@ class _Search:
     def by_path(self) -> None:
         """Media that are where they should be, be their letters written otherwise (Unicode, case)."""
         for row, path in enumerate(self.paths):
-            if _can_be(self.root / as_name(path), self.files[row]):
+            if self._can_be(path, row):
                 self.placed[row] = path
         if len(self.placed) == len(self.paths):
             return
         alike = _by_key(self._there(), _spelling)
         for row in self._rows():
             names = alike.get(_spelling(self.paths[row]), ())
-            if len(names) == 1 and _can_be(self.root / as_name(names[0]), self.files[row]):
+            if len(names) == 1 and self._can_be(names[0], row):
                 self.placed[row] = names[0]
 
     def by_content(self) -> None:
@@ -153,15 +155,32 @@ class _Search:
             return known == read_exif(self.root / as_name(name)).camera_time
         return next(owner[end] for end in _ends(name) if end in owner) == row
 
+    def _can_be(self, name: str, row: int) -> bool:
+        """Whether a file is there that may be the one: of its size, where that was kept, else any."""
+        path, size = self.root / as_name(name), self.files[row].size
+        try:
+            there = name in self._listed if isinstance(path, RemotePath) else path.is_file()
+            return there and (size is None or size == content_size(path))
+        except OSError:
+            return False
+
     def _there(self) -> Iterator[str]:
         """Files below the root that are no media's yet."""
         taken = set(self.placed.values())
-        for folder, _, names in os.walk(self.root):
-            below = Path(folder).relative_to(self.root)
-            for name in names:
-                text = as_text((below / name).as_posix())
-                if text not in taken:
-                    yield text
+        names = self._listed if isinstance(self.root, RemotePath) else _walk(self.root)
+        return (name for name in names if name not in taken)
+
+    @cached_property
+    def _listed(self) -> dict[str, None]:
+        """All that is below a root in a bucket, by one listing."""
+        names = self.root.walk() if isinstance(self.root, RemotePath) else ()
+        return dict.fromkeys(as_text(name) for name, _ in names)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for folder, _, names in os.walk(root):
+        below = Path(folder).relative_to(root)
+        yield from (as_text((below / name).as_posix()) for name in names)
 
 
 def _exif_times(catalog: Catalog) -> list[datetime | None]:
@@ -172,14 +191,6 @@ def _exif_times(catalog: Catalog) -> list[datetime | None]:
     written = pl.col("camera_time") - pl.duration(seconds=shift)
     from_exif = pl.col("timestamp_source") == "exif"
     return catalog.table.select(pl.when(from_exif).then(written)).to_series().to_list()
-
-
-def _can_be(path: Path, file: MediaFile) -> bool:
-    """Whether a file is there that may be the one: of its size, where that was kept, else any."""
-    try:
-        return path.is_file() and (file.size is None or file.size == content_size(path))
-    except OSError:
-        return False
 
 
 def _by_key(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from trapline.cli._common import Runtime, TfInput, TfOutput, TfRange
 from trapline.errors import UsageError
+from trapline.storage import AnyPath
 
 _BACKENDS = ("v2", "tensorflow")
 
 
-def _named(models: list[str], batch: int) -> dict[str, Path]:
+def _named(models: list[str], batch: int) -> dict[str, AnyPath]:
     """The models, tried. SIGTERM ends their trial, which may take half a minute, and the command; process 1
     of a container would not notice it.
     """

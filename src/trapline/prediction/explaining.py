@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from trapline.images import Box, choose_box, prepare
 from trapline.models import NO_PROBABILITY, Card, ModelFile
 from trapline.prediction.inputs import why_uncut
 from trapline.prediction.ranks import Ranks
+from trapline.storage import AnyPath, as_any_path
 from trapline.taxonomy import sum_at_nodes
 
 LEAST = 0.005
@@ -70,13 +70,13 @@ class Explained:
 
 
 def explain(
-    model: ModelFile, photo: Path | str, *, catalog: Catalog | None = None, box: Box | None = None
+    model: ModelFile, photo: AnyPath | str, *, catalog: Catalog | None = None, box: Box | None = None
 ) -> Explained:
     """What a model of taxa says of one photo.
 
     Args:
         model: of taxa.
-        photo: its file.
+        photo: its file, on a disk or in a bucket.
         catalog: has the photo, and its boxes: that one is cut to which `predict` takes.
         box: what to cut to instead of asking a catalog. With neither the photo is seen whole.
 
@@ -91,9 +91,10 @@ def explain(
         raise UsageError(f"{model.path} is not a model of taxa: it has no tree to walk down.")
     if box is not None:
         _check_box(box, catalog, model.card)
-    boxes = None if catalog is None else _boxes_of(catalog, Path(photo))
+    photo = as_any_path(photo)
+    boxes = None if catalog is None else _boxes_of(catalog, photo)
     cut = choose_box(boxes, model.card.preprocessing.crop) if box is None else box
-    prepared = prepare(Path(photo), model.card.preprocessing, cut)
+    prepared = prepare(photo, model.card.preprocessing, cut)
     values = model.run(prepared.pixels[None]).probabilities.astype(np.float64)
     if not np.isfinite(values).all():
         raise DataError(f"{model.path}, asked about {photo}: {NO_PROBABILITY}.")
@@ -122,7 +123,7 @@ def _check_box(box: Box, catalog: Catalog | None, card: Card) -> None:
         )
 
 
-def _boxes_of(catalog: Catalog, photo: Path) -> list[dict[str, Any]] | None:
+def _boxes_of(catalog: Catalog, photo: AnyPath) -> list[dict[str, Any]] | None:
     """A photo's boxes in a catalog."""
     same_name = catalog.table.filter(pl.col("file_path").str.split("/").list.last() == photo.name)
     for file_path, boxes in same_name.select("file_path", "boxes").iter_rows():

@@ -10,6 +10,7 @@ from typing import Literal
 
 from trapline.errors import UsageError
 from trapline.models import PLAIN, Halt, TfSignature
+from trapline.storage import MOST_BYTES, AnyPath, as_any_path, is_url, local_copy
 
 MOST_BODY = 64 * 2**20
 """Bytes of one request; several photos may come in one."""
@@ -73,7 +74,7 @@ class Settings:
         poll: seconds between looks at whether a model file was replaced.
     """
 
-    models: dict[str, Path]
+    models: dict[str, AnyPath]
     host: str = "127.0.0.1"
     port: int = 8080
     grpc_port: int | None = 8500
@@ -113,8 +114,8 @@ class Settings:
             )
 
 
-def name_models(arguments: Sequence[str], batch: int = 1, halt: Halt | None = None) -> dict[str, Path]:
-    """Name → model file, from `model.onnx` (named by its card) or `name=model.onnx`.
+def name_models(arguments: Sequence[str], batch: int = 1, halt: Halt | None = None) -> dict[str, AnyPath]:
+    """Name → model file, from `model.onnx` (named by its card) or `name=model.onnx`; it may be in a bucket.
 
     Args:
         arguments: of the command.
@@ -130,12 +131,13 @@ def name_models(arguments: Sequence[str], batch: int = 1, halt: Halt | None = No
     from trapline.serving.answers import check_classifier
     from trapline.serving.shelf import trial_of
 
-    named: dict[str, Path] = {}
+    named: dict[str, AnyPath] = {}
     for argument in arguments:
         name, equals, path = argument.partition("=")
-        if not equals or Path(argument).exists():
+        if not equals or is_url(argument) or Path(argument).exists():
             name, path = "", argument
-        model = check_classifier(ModelFile(path, threads=1, runtime="cpu", trial=trial_of(batch, halt)))
+        with local_copy(as_any_path(path), most_bytes=MOST_BYTES) as file:
+            model = check_classifier(ModelFile(file, threads=1, runtime="cpu", trial=trial_of(batch, halt)))
         name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", model.card.name).strip("-.") or "model"
         if not _NAME.fullmatch(name):
             raise UsageError(f"'{name}' cannot name a model: use letters, digits, '.', '_' and '-'.")
@@ -143,5 +145,5 @@ def name_models(arguments: Sequence[str], batch: int = 1, halt: Halt | None = No
             raise UsageError(
                 f"Two models are called '{name}': {named[name]} and {path}. Name one: other={path}"
             )
-        named[name] = model.path
+        named[name] = as_any_path(path) if is_url(path) else model.path
     return named

@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from trapline.errors import DataError, TraplineError
 from trapline.models import Halt, HaltedError, ModelFile, Trial
 from trapline.serving.answers import check_classifier
 from trapline.serving.refusals import NOT_FOUND, NOT_READY, RefusedError
+from trapline.storage import MOST_BYTES, AnyPath, RemoteStat, SourceGoneError, local_copy
 
 VERSION = "1"
 """The only version a model has towards clients; which file answered says the fingerprint."""
@@ -40,7 +40,7 @@ class Shelf:
     file that does not pass changes nothing. What is served is exactly what was tried.
 
     Args:
-        paths: name → model file.
+        paths: name → model file, on a disk or in a bucket.
         threads: that the network runs on, per photo.
         runtime: what runs it.
         batch: images that it is asked about at once, at most.
@@ -49,7 +49,7 @@ class Shelf:
 
     def __init__(
         self,
-        paths: dict[str, Path],
+        paths: dict[str, AnyPath],
         *,
         threads: int = 1,
         runtime: str = "auto",
@@ -104,9 +104,12 @@ class Shelf:
             self._put(name, path)
             self._stamps[name] = stamp
 
-    def _put(self, name: str, path: Path) -> None:
+    def _put(self, name: str, path: AnyPath) -> None:
         trial = trial_of(self._batch, self._halt)
-        model = check_classifier(ModelFile(path, threads=self._threads, runtime=self._runtime, trial=trial))
+        with local_copy(path, most_bytes=MOST_BYTES) as file:
+            model = check_classifier(
+                ModelFile(file, threads=self._threads, runtime=self._runtime, trial=trial)
+            )
         size = model.card.preprocessing
         try:  # on the runtime itself, which need not be the one that it was tried on
             model.run(np.zeros((1, size.height, size.width, 3), np.uint8))
@@ -131,7 +134,7 @@ class Shelf:
         while True:
             await asyncio.sleep(seconds)
             for name, path in self._paths.items():
-                now = _stamp(path)
+                now = await asyncio.to_thread(_stamp, path)
                 if now is not None and now == seen[name] and now != self._stamps[name]:
                     self._stamps[name] = now
                     await asyncio.to_thread(self.replace, name)
@@ -157,9 +160,11 @@ def trial_of(batch: int, halt: Halt | None = None) -> Trial:
     return Trial(batches=tuple(sorted({1, 2, batch})), halt=halt or Halt())
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: AnyPath) -> Stamp | None:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, SourceGoneError):
         return None
+    if isinstance(status, RemoteStat):
+        return status.digest or 0, status.size, 0
     return status.st_ino, status.st_size, status.st_mtime_ns

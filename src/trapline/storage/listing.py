@@ -17,7 +17,7 @@ _UNSORTED = ("az",)
 
 
 def remote_stats(paths: Sequence[RemotePath]) -> list[RemoteStat | None]:
-    """The stat of each object, in one bucket; None where there is none, or it is not given.
+    """The stat of each object; None where there is none, or it is not given.
 
     A server lists a thousand objects by one request, in the order of their names: where many of those that
     are asked for follow one another, that is how they are looked up.
@@ -33,7 +33,12 @@ def remote_stats(paths: Sequence[RemotePath]) -> list[RemoteStat | None]:
         except OSError:  # an account may read without the right to list
             break
         last = max(page, default="")
-        done = [path for path in left if path.key <= last] if more else left
+        place = left[0].scheme, left[0].bucket
+        done = [
+            path
+            for path in left
+            if (path.scheme, path.bucket) == place and (path.key <= last or not more)
+        ]
         if len(done) <= _FEW or list(page) != sorted(page):
             break
         found |= {path: page.get(path.key) for path in done}

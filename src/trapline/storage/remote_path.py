@@ -15,7 +15,7 @@ from errno import EFBIG
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineError, UsageError
 from trapline.storage.stores import Answer, ask, library
 
 if TYPE_CHECKING:
@@ -404,7 +404,11 @@ def local_copy(path: AnyPath, *, most_bytes: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         copy = Path(folder) / path.name
         _copy(path, stat, copy)
-        yield copy
+        try:
+            yield copy
+        except TraplineError as error:  # which names the copy
+            error.args = (str(error).replace(str(copy), str(path)), *error.args[1:])
+            raise
 
 
 def _copy(path: RemotePath, stat: RemoteStat, copy: Path) -> None:

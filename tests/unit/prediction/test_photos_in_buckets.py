@@ -14,7 +14,7 @@ import requests
 from PIL import Image
 from test_detection import write_detector, write_photos
 
-from trapline.catalog import Catalog, check_files, check_leaks, content_hash, content_size, identify
+from trapline.catalog import Catalog, check_files, check_leaks, content_hash, content_size, identify, relocate
 from trapline.errors import DataError
 from trapline.images import CropPolicy, Preprocessing
 from trapline.models import Detector, ModelFile
@@ -209,6 +209,46 @@ def test_contents_and_checks_are_those_of_a_disk(
     assert replace(found, unreadable=()) == replace(wanted, unreadable=())
     assert [media for media, _ in found.unreadable] == ["11"]
     assert check_leaks(there) == check_leaks(local)
+
+
+def test_few_photos_of_one_size_are_read(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 says of what was put at once what its content is, and nothing of what was put in parts."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, content in {"a": b"same", "b": b"same", "c": b"else", "d": b"alone!"}.items():
+        (folder / name).write_bytes(content)
+    for name, content in {"x": b"1", "y": b"1", "z": b"2"}.items():
+        (folder / name).write_bytes(content * (6 * 2**20))
+    names = [path.name for path in sorted(folder.iterdir())]
+    local = Catalog.from_rows([{"media_id": name, "file_path": name} for name in names], folder, "photos")
+    there = elsewhere(local, bucket)
+    read = []
+    fetch = RemotePath.fetch
+    monkeypatch.setattr(
+        RemotePath, "fetch", lambda path, **how: [read.append(path.name), fetch(path, **how)][1]
+    )
+    assert check_files(there).duplicates == check_files(local).duplicates == (("a", "b"), ("x", "y"))
+    assert sorted(read) == ["x", "y", "z"]
+
+
+def test_photos_that_moved_to_a_bucket_are_found(
+    bucket: str, tmp_path: Path, world: Callable[..., Catalog]
+) -> None:
+    local = world()
+    known = identify(local)
+    there = elsewhere(local, bucket)
+    remote(f"{bucket}/season 1/4.png").unlink()
+    remote(f"{bucket}/season 1/moved/renamed.png").put(tmp_path / "photos/4.png")
+    for catalog, path in ((local, "4.png"), (known, "moved/renamed.png")):
+        found = relocate(catalog, there.root)
+        assert found.root == there.root
+        assert found.table["file_path"].to_list() == [
+            path if name == "4.png" else name for name in local.table["file_path"]
+        ]
+    with pytest.raises(DataError, match="does not exist"):
+        relocate(local, remote(f"{bucket}/nowhere"))
 
 
 class TestStats:
