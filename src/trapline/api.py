@@ -1824,19 +1824,21 @@ def merge_shards(folder: File, output: File, *, strict: bool = False) -> Merged:
 
 
 @checked
-def explain(model: Model, photo: File, *, catalog: Media | None = None, box: Box | None = None) -> Explained:
+def explain(
+    model: Model, photo: Source, *, catalog: Media | None = None, box: Box | None = None
+) -> Explained:
     """What a model of taxa says of one photo, taxon by taxon.
 
     Args:
         model: of taxa.
-        photo: its file.
+        photo: its file, on a disk or in a bucket.
         catalog: has the photo; the model sees the box that `predict` takes.
         box: cut to this one instead.
     """
     from trapline.prediction import explain as say_of
 
     has_it = None if catalog is None else as_media(catalog)
-    return say_of(open_model(model), Path(photo), catalog=has_it, box=box)
+    return say_of(open_model(model), photo, catalog=has_it, box=box)
 
 
 # ---- from predictions to predictions

@@ -26,6 +26,7 @@ from trapline.models.runtimes import Session, open_session
 from trapline.models.trial import STANDARD, Trial, read_tried
 from trapline.models.whole_file import fingerprint_of, read_same
 from trapline.notebook import as_html
+from trapline.storage import AnyPath
 
 if TYPE_CHECKING:
     from trapline import api
@@ -201,7 +202,7 @@ class ModelFile:
         return api.predict(self, media, output, **options)
 
     def explain(
-        self, photo: Path | str, *, catalog: api.Media | None = None, box: api.Box | None = None
+        self, photo: AnyPath | str, *, catalog: api.Media | None = None, box: api.Box | None = None
     ) -> api.Explained:
         """What a model of taxa says of one photo, taxon by taxon; see `api.explain`."""
         from trapline import api

@@ -35,9 +35,7 @@ def remote_stats(paths: Sequence[RemotePath]) -> list[RemoteStat | None]:
         last = max(page, default="")
         place = left[0].scheme, left[0].bucket
         done = [
-            path
-            for path in left
-            if (path.scheme, path.bucket) == place and (path.key <= last or not more)
+            path for path in left if (path.scheme, path.bucket) == place and (path.key <= last or not more)
         ]
         if len(done) <= _FEW or list(page) != sorted(page):
             break

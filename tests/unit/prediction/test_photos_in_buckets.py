@@ -14,6 +14,7 @@ import requests
 from PIL import Image
 from test_detection import write_detector, write_photos
 
+from trapline import api
 from trapline.catalog import Catalog, check_files, check_leaks, content_hash, content_size, identify, relocate
 from trapline.errors import DataError
 from trapline.images import CropPolicy, Preprocessing
@@ -247,6 +248,8 @@ def test_photos_that_moved_to_a_bucket_are_found(
         assert found.table["file_path"].to_list() == [
             path if name == "4.png" else name for name in local.table["file_path"]
         ]
+        saved = catalog.save(tmp_path / "catalog.parquet")
+        assert api.read(saved, root=f"{bucket}/season 1").table.equals(found.table)
     with pytest.raises(DataError, match="does not exist"):
         relocate(local, remote(f"{bucket}/nowhere"))
 

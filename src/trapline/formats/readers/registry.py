@@ -232,5 +232,4 @@ def _read_catalog(source: AnyPath, options: dict[str, Any]) -> Catalog:
     catalog = open_catalog(str(source))
     if options.get("root") is None:
         return catalog
-    with _root_here(options) as here:
-        return _at_address(relocate(catalog, Path(here["root"])))
+    return relocate(catalog, as_any_path(options["root"]))
