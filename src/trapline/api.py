@@ -233,6 +233,7 @@ if TYPE_CHECKING:
         resume: bool
         seed: Whole | None
         devices: Count | str | None
+        compiled: bool
         force: bool
         cache: Path | None
         report: StepReport | None
@@ -943,6 +944,7 @@ def train(
     resume: bool = False,
     seed: Whole | None = None,
     devices: Count | str | None = None,
+    compiled: bool = False,
     force: bool = False,
     cache: Path | None = None,
     report: StepReport | None = None,
@@ -965,6 +967,7 @@ def train(
         seed: of everything random.
         devices: on which a network is trained: a number, `auto` for all GPUs, `cpu:2` for two processes on
             the processor, or names with commas (`cuda:0,cuda:2`); None for one GPU, or the processor.
+        compiled: have PyTorch compile the network first, which takes a minute and may pay on a GPU.
         force: remove an earlier run in the folder, and nothing that is none.
         cache: folder for pixels and features; None for the user's.
         report: told of each step.
@@ -990,6 +993,7 @@ def train(
             allow_leak=allow_leak,
             resume=resume,
             devices=devices,
+            compiled=compiled,
             cache=cache,
             report=report,
         )

@@ -32,6 +32,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 SMALLER = {
     "trapline quickstart my-world --data-only": "--locations 3 --events-per-location 2",
+    "trapline train labelled.parquet": "--set preprocessing.height=94 --set preprocessing.width=94",
 }
 """The beginning of a line: options that its test adds. They change how much is done, never what."""
 

@@ -40,6 +40,9 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random; the recipe's is 42.")] = None,
     devices: common.Devices = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Have PyTorch compile the network; may pay on a GPU.")
+    ] = False,
     show_recipe: Annotated[
         bool, typer.Option("--show-recipe", help="Print the recipe as YAML and stop.")
     ] = False,
@@ -71,6 +74,7 @@ def run(
             allow_leak=allow_leak,
             resume=resume,
             devices=devices,
+            compiled=compiled,
             force=force,
             report=reporter(display),
         )

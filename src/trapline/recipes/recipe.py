@@ -468,8 +468,9 @@ class NetworkRecipe(LayersRecipe):
             the task, or `loss`, the one that is trained (`log_loss` is that of the probabilities); `last`
             keeps the last epoch and chooses nothing.
         members: with `fit` `train` or `all`, train this many times with other seeds and average the logits.
-        precision: of the multiplications in training. `auto` is bf16 (weights stay float32) on a GPU that has
-            it, and on a processor that has it if the network has no depthwise convolutions; else float32.
+        precision: of the multiplications in training; weights stay float32. `auto` is bf16 on a GPU that has
+            it and fp16 (its loss scaled, so that small gradients are not lost) on one of NVIDIA's that has
+            not, bf16 on a processor that has it if the network has no depthwise convolutions; else float32.
     """
 
     kind: ClassVar[Kind] = "network"
@@ -486,7 +487,7 @@ class NetworkRecipe(LayersRecipe):
     ema: float | None = Field(None, gt=0, lt=1)
     selection: Selection = "log_loss"
     members: int = Field(1, ge=1, le=20)
-    precision: Literal["auto", "float32", "bf16"] = "auto"
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
 
     needs: ClassVar[tuple[Needs, ...]] = (
         Needs(("frozen_epochs",), "it is for how 'gradual'", lambda recipe: recipe.how == "gradual"),

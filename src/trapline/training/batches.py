@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,6 +164,28 @@ class Batches:
         views = random_views(facts, change, context, random)
         angles = random.uniform(-change.rotate, change.rotate, len(facts))
         return affine_matrices(views, mirrored, upside_down, angles, size.width / size.height)
+
+
+def made_ahead(
+    batches: Iterable[dict[str, Tensor]], keep: Callable[[Tensor], Tensor] = Tensor.pin_memory
+) -> Iterator[dict[str, Tensor]]:
+    """The batches, each made by a thread while a GPU is at work on the one before.
+
+    Args:
+        batches: in their order.
+        keep: where the thread puts them: in pinned memory, from which a GPU copies while it computes.
+    """
+    left = iter(batches)
+
+    def take() -> dict[str, Tensor] | None:
+        batch = next(left, None)
+        return batch and {name: keep(numbers) for name, numbers in batch.items()}
+
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+        coming = thread.submit(take)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(take)
+            yield batch
 
 
 def needs_mixing(change: Augmentation, epoch: int, epochs: int) -> bool:

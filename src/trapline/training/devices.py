@@ -162,6 +162,7 @@ class _Together:
             raise
 
     def _start(self, job: Job) -> None:
+        content = pickle.dumps(job)
         threads = max(1, available_cores() // len(self._jobs))
         wishes = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "ERROR"}
         with self._words(job.rank).open("wb") as words:
@@ -177,19 +178,12 @@ class _Together:
             except OSError as error:
                 raise TraplineError(f"No process for training can be started: {error}.") from error
         self._processes.append(process)
-        for work in (self._tell, self._listen):
-            threading.Thread(target=work, args=(job, process), daemon=True).start()
+        threading.Thread(target=_tell, args=(process, content), daemon=True).start()
+        threading.Thread(target=self._listen, args=(job, process), daemon=True).start()
 
     def _words(self, rank: int) -> Path:
         """What it writes on standard error."""
         return self._jobs[rank].meeting / f"words-{rank}.txt"
-
-    def _tell(self, job: Job, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None
-        content = pickle.dumps(job)
-        with suppress(OSError, ValueError):  # it is gone, which is seen elsewhere
-            process.stdin.write(len(content).to_bytes(8, "little") + content)
-            process.stdin.flush()
 
     def _listen(self, job: Job, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -253,6 +247,13 @@ class _Together:
             for pipe in (process.stdin, process.stdout):
                 with suppress(OSError, ValueError):
                     _close(pipe)
+
+
+def _tell(process: subprocess.Popen[bytes], content: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(OSError, ValueError):  # it is gone, which is seen elsewhere
+        process.stdin.write(len(content).to_bytes(8, "little") + content)
+        process.stdin.flush()
 
 
 def _close(pipe: IO[bytes] | None) -> None:

@@ -47,6 +47,7 @@ def train(
     allow_leak: bool = False,
     resume: bool = False,
     devices: DevicesLike = None,
+    compiled: bool = False,
     cache: Path | None = None,
     report: StepReport | None = None,
 ) -> Path:
@@ -65,6 +66,7 @@ def train(
         allow_leak: train although the split leaks; the card says so.
         resume: go on in a run folder that exists, with the same recipe and catalog.
         devices: on which a network is trained, see `find_devices`; a run may go on on others.
+        compiled: train on what PyTorch's compiler makes of the network, with the same result.
         cache: folder for pixels and features; None for the user's.
         report: told of each step.
 
@@ -80,7 +82,14 @@ def train(
     folder = Path(run_folder)
     if not (resume and folder.is_dir()):
         need_weights(recipe, cache)
-    make = choose_learner(recipe, catalog, taxonomy, needs_split=recipe.fit == "train", devices=devices)
+    make = choose_learner(
+        recipe,
+        catalog,
+        taxonomy,
+        needs_split=recipe.fit == "train",
+        devices=devices,
+        compiled=compiled,
+    )
     leaks = refuse_leaks(catalog, allow_leak)
     check_folder(folder, recipe, catalog, resume)
     learner = make(cache, report)

@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from torch import distributed, nn  # noqa: E402
 from trapline.training import devices as devices_module  # noqa: E402
 from trapline.training import train  # noqa: E402
 from trapline.training.augment import augment, mix  # noqa: E402
-from trapline.training.batches import Part  # noqa: E402
+from trapline.training.batches import Part, made_ahead  # noqa: E402
 from trapline.training.devices import Devices, find_devices  # noqa: E402
+from trapline.training.fitting import number_type  # noqa: E402
 from trapline.training.ranks import Ranks, normalise_over_all  # noqa: E402
 
 MakeWorld = Callable[..., Catalog]
@@ -230,3 +232,63 @@ def test_what_goes_wrong_in_one_process_is_raised_as_it_is(world: MakeWorld, tmp
     wild = recipe.model_copy(update={"optimiser": recipe.optimiser.model_copy(update={"lr": 1e30})})
     with pytest.raises(DataError, match=r"Training diverged.*optimiser\.lr"):
         train(wild, world(), tmp_path / "run", cache=tmp_path, devices="cpu:2")
+
+
+# ---- for GPUs, as far as a processor goes through the same lines
+
+
+def test_batches_that_are_made_ahead_are_the_same_in_order() -> None:
+    batches = [{"images": torch.full((2,), number)} for number in range(5)]
+    ahead = list(made_ahead(iter(batches), lambda numbers: numbers.clone()))
+    assert [batch["images"].tolist() for batch in ahead] == [batch["images"].tolist() for batch in batches]
+
+    def broken() -> Iterator[dict[str, Any]]:
+        yield batches[0]
+        raise OSError("the disk is gone")
+
+    taken = made_ahead(broken(), lambda numbers: numbers)
+    next(taken)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(taken)
+
+
+@pytest.mark.parametrize(
+    ("precision", "gpu_has_bf16", "numbers"),
+    [
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float16),
+        ("float32", True, None),
+        ("fp16", True, torch.float16),
+    ],
+)
+def test_what_a_gpu_multiplies_in(
+    monkeypatch: pytest.MonkeyPatch, precision: str, gpu_has_bf16: bool, numbers: Any
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu_has_bf16)
+    recipe = tiny(f"precision={precision}")
+    assert number_type(recipe, nn.Conv2d(4, 4, 1, groups=4), torch.device("cuda")) is numbers
+
+
+@pytest.mark.slow
+def test_fp16_scales_its_loss_and_trains_what_float32_does(world: MakeWorld, tmp_path: Path) -> None:
+    found, catalog = {}, world()
+    for precision in ("float32", "fp16"):
+        recipe = tiny(f"precision={precision}", "epochs=1", "optimiser.clip=1")
+        train(recipe, catalog, tmp_path / precision, cache=tmp_path)
+        found[precision] = curve(tmp_path / precision)
+    np.testing.assert_allclose(found["fp16"], found["float32"], rtol=0.02)
+    kept = torch.load(tmp_path / "fp16" / "member-0" / "last.ckpt", weights_only=True)
+    assert kept["scaler"]["scale"] > 1
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_what_it_does_otherwise(
+    world: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # without a C compiler
+    catalog = world()
+    for compiled in (True, False):
+        train(tiny("epochs=1"), catalog, tmp_path / str(compiled), cache=tmp_path, compiled=compiled)
+    np.testing.assert_allclose(curve(tmp_path / "True"), curve(tmp_path / "False"), rtol=1e-5)
+    with pytest.raises(UsageError, match="trains on one device"):
+        train(tiny(), catalog, tmp_path / "run", cache=tmp_path, compiled=True, devices="cpu:2")

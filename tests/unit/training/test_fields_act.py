@@ -104,7 +104,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "folds": ("2",),
     "fold_by": ("event", "season", "location"),
     "members": ("2",),
-    "precision": ("bf16",),
+    "precision": ("bf16", "fp16"),
     "seed": ("7",),
     "taxa.way": ("flat", "cascade", "path"),
     "taxa.ranks": ("[family]",),

@@ -37,6 +37,7 @@ def choose_learner(
     *,
     needs_split: bool,
     devices: DevicesLike = None,
+    compiled: bool = False,
 ) -> MakeLearner:
     """Look at what can be wrong with labels and parts, before any photo is read.
 
@@ -46,15 +47,17 @@ def choose_learner(
         taxonomy: what the labels are, for recipes of taxa; others do not look at it.
         needs_split: see `select_media`.
         devices: on which a network is trained.
+        compiled: whether it is compiled before.
 
     Raises:
         UsageError: the recipe needs a taxonomy, and there is none; or it trains no network, and there are
-            devices for one.
+            devices for one, or it is to be compiled.
         DataError: whatever is wrong with the media; see `select_media` and `select_taxa`.
     """
-    if devices is not None and not isinstance(recipe, NetworkRecipe):
+    idle = " and ".join(["--devices"] * (devices is not None) + ["--compile"] * compiled)
+    if idle and not isinstance(recipe, NetworkRecipe):
         raise UsageError(
-            f"The recipe '{recipe.name}' trains {recipe.trains}, on the processor: leave --devices out. "
+            f"The recipe '{recipe.name}' trains {recipe.trains}, on the processor: leave {idle} out. "
             "It is for recipes that train a network."
         )
     if isinstance(recipe, TreeRecipe | EpochTreeRecipe):
@@ -67,7 +70,7 @@ def choose_learner(
         return partial(TreeLearner, recipe, taxonomy, media)
     selected = select_media(catalog, recipe, needs_split=needs_split)
     if isinstance(recipe, NetworkRecipe):
-        return partial(NetworkLearner, recipe, selected, devices=devices)
+        return partial(NetworkLearner, recipe, selected, devices=devices, compiled=compiled)
     return partial(_OF_LABELS[type(recipe)], recipe, selected)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from trapline.errors import MissingExtraError
+from trapline.errors import MissingExtraError, UsageError
 from trapline.models import ModelFile, put_off_collecting
 from trapline.recipes import NetworkRecipe
 from trapline.training.arrays import Floats, Rows
@@ -67,11 +67,17 @@ class NetworkLearner(Learner[NetworkModel]):
         cache: Path | None,
         report: StepReport | None,
         devices: DevicesLike = None,
+        compiled: bool = False,
     ) -> None:
         if find_spec("torch") is None:
             raise MissingExtraError("torch", "train", f"Training the recipe '{recipe.name}'")
-        self.recipe, self.report = recipe, report
+        self.recipe, self.report, self.compiled = recipe, report, compiled
         self.devices = find_devices(devices)  # before photos are decoded
+        if compiled and len(self.devices.names) > 1:
+            raise UsageError(
+                "A network that is compiled trains on one device: leave --compile out, or ask for one "
+                "(--devices 1)."
+            )
         self.examples, self.selected = self._gather(selected, PixelCache(cache))
 
     def _gather(self, selected: Selected, cache: PixelCache) -> tuple[Examples, Selected]:
@@ -121,7 +127,9 @@ class NetworkLearner(Learner[NetworkModel]):
 
         report = None if self.report is None else partial(self.report, what)
         base, taught = base_calibration(recipe, self.selected, rows), self.selected.taught(recipe, rows).rows
-        fit = Fit(recipe, self.examples, taught, held, folder, base, stop_after or recipe.epochs)
+        fit = Fit(
+            recipe, self.examples, taught, held, folder, base, stop_after or recipe.epochs, self.compiled
+        )
         return fit_network(fit, self.devices, report)
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[NetworkModel]:
