@@ -117,10 +117,10 @@ def call_at_addresses(
     if (say := arguments.get("say")) is not None:
         arguments["say"] = lambda text: say(naming_addresses(text))
     with standing_for(files):
-        result = function(*bound.args, **bound.kwargs)
-        for address in written:
-            put_staged(address)
-        return _at_addresses(result)
+        result = _at_addresses(function(*bound.args, **bound.kwargs))
+    for address in written:
+        put_staged(address)
+    return result
 
 
 def _with_files(

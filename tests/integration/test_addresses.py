@@ -1,9 +1,11 @@
 """Whatever is read or written by path is read and written by address: `s3://bucket/photos.parquet`."""
 
+import errno
 import functools
 import inspect
 import json
 import shlex
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -350,6 +352,40 @@ def test_a_prediction_that_was_stopped_goes_on_and_is_put_whole(
     assert not [name for name in names_at(bucket) if "journal" in name]
     whole = api.predict(tmp_path / "m.onnx", tmp_path / "card", tmp_path / "p.csv", batch_size=2)
     assert trapline.Predictions.load(f"{bucket}/p.csv").table.equals(whole.table)
+
+
+def test_what_cannot_be_put_is_kept_and_said(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: RemotePath, file: Path) -> None:
+        raise PermissionError(errno.EACCES, "The server refuses it", str(path))
+
+    a_table(tmp_path / "here")
+    catalog = trapline.read(tmp_path / "here/labels.csv")
+    monkeypatch.setattr(RemotePath, "put", refuse)
+    with pytest.raises(DataError, match=r"refuses it: s3:.*What was made is kept in ") as caught:
+        catalog.save(f"{bucket}/c.parquet")
+    kept = Path(str(caught.value).rpartition(" kept in ")[2].rstrip("."))
+    assert len(Catalog.load(kept / "c.parquet")) == 2
+
+
+def test_a_run_that_is_made_anew_leaves_nothing_of_the_one_before(
+    bucket: str, tmp_path: Path, own_cache: Path
+) -> None:
+    run = remote(f"{bucket}/runs/a")
+    (tmp_path / "mine.txt").write_text("mine")
+    for names in (("model.onnx", "history.csv"), ("model.onnx", "last.ckpt", "x.journal")):
+        here = copies.stage(run, replace=True, goes_on=True)
+        shutil.rmtree(here, ignore_errors=True)
+        here.mkdir()
+        for name in names:
+            (here / name).write_text(name)
+        copies.put_staged(run)
+        (run / "mine.txt").put(tmp_path / "mine.txt")
+    assert names_at(str(run)) == {"model.onnx", "mine.txt"}
+    shutil.rmtree(own_cache)
+    with pytest.raises(UsageError, match="folder at an address is not replaced"):
+        copies.stage(run, replace=True, goes_on=True)
 
 
 def test_photos_leave_a_bucket_as_copies(run: Run, bucket: str, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ whatever journal the work has, and put when it is finished.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from trapline.errors import DataError, TraplineError, UsageError
+from trapline.errors import DataError, TraplineError, UsageError, describe_system_error
 from trapline.storage.cache_folder import user_cache_folder
 from trapline.storage.remote_path import RemotePath, RemoteStat
-from trapline.storage.whole import replace_whole
+from trapline.storage.whole import replace_text, replace_whole
 
 MOST_COPIED = 20 * 10**9
 """Bytes of a file, or of all files of a folder, that are copied from an address."""
@@ -26,7 +27,7 @@ MOST_COPIED = 20 * 10**9
 _CHUNK = 32 * 2**20
 _AT_ONCE = 8
 _PUT = ".put"
-"""A file in the folder of what is put: it was."""
+"""A file in the folder of what is put, with the names of what was (JSON); in one of copies: it is whole."""
 
 _KEPT_SECONDS = 7 * 24 * 3600
 _LOCAL_ENDINGS = (".journal", ".lock", ".partial", ".ckpt", ".sqlite", "-wal", "-shm")
@@ -133,35 +134,38 @@ def stage(target: RemotePath, *, replace: bool, goes_on: bool) -> Path:
 def put_staged(target: RemotePath) -> None:
     """Put what was made for an address, each file whole, the one that was asked for last.
 
-    What was made stays in the cache for a week: what was opened of it is read there.
+    What an earlier call has put there, and this one has not made, is taken away. What was made stays in the
+    cache for a week: what was opened of it is read there.
 
     Raises:
         UsageError: there is a link in it, which is none elsewhere.
-        TraplineError: it could not be put; where it lies here is said.
+        DataError: it could not be put; where it lies here is said.
     """
     folder = _folder("put", target)
-    files = [path for path in sorted(folder.rglob("*")) if _is_result(path)]
-    links = [path for path in files if path.is_symlink()]
-    if links:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if _is_result(path)}
+    if any(path.is_symlink() for path in files.values()):
         raise UsageError(
             f"Links cannot be put at {target}: have the files themselves written there (--mode copy)."
         )
-    main = folder / target.name
-    beside = [path for path in files if path != main]
+    beside = sorted(files.keys() - {target.name})
     try:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(lambda path: _put(path, folder, target), beside))
-        if main in files:
-            _put(main, folder, target)
-    except TraplineError as error:
-        error.args = (f"{error} What was made is kept in {folder}.", *error.args[1:])
-        raise
+            list(pool.map(lambda name: (target.parent / name).put(files[name]), beside))
+        if target.name in files:
+            target.put(files[target.name])
+        for name in _put_before(folder) - files.keys():
+            (target.parent / name).unlink(missing_ok=True)
+    except (TraplineError, OSError) as error:
+        why = describe_system_error(error) if isinstance(error, OSError) else str(error)
+        raise DataError(f"{why} What was made is kept in {folder}.") from error
     if files:
-        (folder / _PUT).touch()
+        replace_text(folder / _PUT, json.dumps(sorted(files)))
 
 
-def _put(path: Path, folder: Path, target: RemotePath) -> None:
-    (target.parent / path.relative_to(folder).as_posix()).put(path)
+def _put_before(folder: Path) -> set[str]:
+    """The names of what was put by an earlier call."""
+    mark = folder / _PUT
+    return set(json.loads(mark.read_text(encoding="utf-8"))) if mark.exists() else set()
 
 
 def _is_result(path: Path) -> bool:
