@@ -6,6 +6,7 @@ from .calibration import fit_scaling as fit_scaling
 from .calibration import fit_temperature as fit_temperature
 from .calibration import probabilities_of as probabilities_of
 from .calibration import shift_logits as shift_logits
+from .calibration import table_of_bins as table_of_bins
 from .correctness import LabelCounts as LabelCounts
 from .correctness import accuracy as accuracy
 from .correctness import balanced_accuracy as balanced_accuracy
@@ -28,6 +29,7 @@ from .intervals import MetricsFunction as MetricsFunction
 from .intervals import bootstrap as bootstrap
 from .intervals import bootstrap_all as bootstrap_all
 from .intervals import bootstrap_ratio as bootstrap_ratio
+from .intervals import bootstrap_sums as bootstrap_sums
 from .intervals import bootstrap_vectors as bootstrap_vectors
 from .intervals import draw_weights as draw_weights
 from .label_errors import confident_joint as confident_joint
@@ -46,15 +48,21 @@ from .ranking import label_auc as label_auc
 from .ranking import label_average_precision as label_average_precision
 from .ranking import macro_auc as macro_auc
 from .ranking import mean_average_precision as mean_average_precision
+from .ranking import rank_label as rank_label
 from .registry import EVALUATORS as EVALUATORS
 from .registry import LOWER_IS_BETTER as LOWER_IS_BETTER
 from .registry import Evaluator as Evaluator
 from .registry import Yielded as Yielded
 from .registry import evaluator as evaluator
 from .registry import figure as figure
+from .registry import knows_enough as knows_enough
 from .registry import measure as measure
 from .registry import metric_names as metric_names
 from .several import labels_said as labels_said
 from .several import log_odds as log_odds
 from .several import restore_blanks as restore_blanks
 from .several import sigmoid as sigmoid
+from .sums import OF_CURVES as OF_CURVES
+from .sums import counts_of_sums as counts_of_sums
+from .sums import figures_of_sums as figures_of_sums
+from .sums import sum_media as sum_media

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike
 from trapline.errors import DataError
 from trapline.metrics.inputs import Floats, Weights, check, check_truth, check_weights, ratio
 
+BINS = 15
+"""Of a reliability diagram."""
+
 TEMPERATURES = (0.05, 20.0)
 """The range in which a temperature is sought."""
 
@@ -46,29 +49,43 @@ def _bin_of(confidence: Floats, bins: int) -> npt.NDArray[np.int64]:
 
 
 def expected_calibration_error(
-    truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None, *, bins: int = 15
+    truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None, *, bins: int = BINS
 ) -> Floats:
     """Σ over bins of (share of the predictions in it) × |accuracy − mean confidence|, with equal-width bins.
 
     Single-label: of the most probable label (Guo et al. 2017, *On Calibration of Modern Neural Networks*).
     Multi-label: of every probability against whether its label is present.
     """
+    count, confidence, hits = bin_sums(truth, probabilities, bins)
+    w = check_weights(weights, len(count))
+    return ratio(np.abs(w @ (hits - confidence)).sum(axis=-1), w @ count.sum(axis=-1))
+
+
+def bin_sums(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> tuple[Floats, Floats, Floats]:
+    """Of each media, each [N, bins]: predictions in the bin, their confidence, and how many are right."""
     confidence, hits = _confidence_and_hits(truth, probabilities)
     media = len(np.asarray(truth))
-    w = check_weights(weights, media)
     into = _bin_of(confidence, bins)[:, None] == np.arange(bins)
-    gaps = (into * (hits - confidence)[:, None]).reshape(media, -1, bins).sum(axis=1)  # [N, bins]
-    per_media = len(confidence) // media
-    return ratio(np.abs(w @ gaps).sum(axis=-1), w.sum(axis=-1) * per_media)
+
+    def of_media(values: Floats) -> Floats:
+        return np.asarray((into * values[:, None]).reshape(media, -1, bins).sum(axis=1))
+
+    return of_media(np.ones_like(confidence)), of_media(confidence), of_media(hits)
 
 
-def calibration_table(truth: ArrayLike, probabilities: ArrayLike, *, bins: int = 15) -> list[CalibrationBin]:
+def calibration_table(
+    truth: ArrayLike, probabilities: ArrayLike, *, bins: int = BINS
+) -> list[CalibrationBin]:
     """The bins behind `expected_calibration_error`, for a reliability diagram."""
     confidence, hits = _confidence_and_hits(truth, probabilities)
-    bin_index = _bin_of(confidence, bins)
-    counts = np.bincount(bin_index, minlength=bins)
-    means = ratio(np.bincount(bin_index, weights=confidence, minlength=bins), counts)
-    shares = ratio(np.bincount(bin_index, weights=hits, minlength=bins), counts)
+    into = _bin_of(confidence, bins)
+    weights = (np.ones_like(confidence), confidence, hits)
+    return table_of_bins(*(np.bincount(into, one, bins).astype(np.float64) for one in weights))
+
+
+def table_of_bins(counts: Floats, confidence: Floats, hits: Floats) -> list[CalibrationBin]:
+    """The table from the sums of each bin, as `bin_sums` gives them of each media."""
+    bins, means, shares = len(counts), ratio(confidence, counts), ratio(hits, counts)
     return [
         CalibrationBin(
             low=index / bins,

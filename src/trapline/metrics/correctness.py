@@ -90,14 +90,20 @@ def top_k(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None, *
     are, of as many as `k` can hold: |labels among the first k| / min(k, |labels|); the mean over the media
     that have a label. With one label a media both are the same.
     """
+    shares, counted = top_shares(truth, probabilities, k)
+    w = check_weights(weights, len(shares))
+    return ratio(w @ shares, w @ counted)
+
+
+def top_shares(truth: ArrayLike, probabilities: ArrayLike, k: int) -> tuple[Floats, Floats]:
+    """Of each media [N] what `top_k` is the mean of, and 1 where it counts, which has a label; else 0."""
     array, values = check(truth, probabilities)
-    w = check_weights(weights, len(values))
     if array.ndim == 1:
-        return weighted_mean((ranks(array, values) < k).astype(np.float64), w)
+        return (ranks(array, values) < k).astype(np.float64), np.ones(len(values))
     first = np.argsort(-values, axis=1, kind="stable")[:, :k]
     most = np.minimum(array.sum(axis=1), k)
     shares = np.take_along_axis(array, first, axis=1).sum(axis=1) / np.maximum(most, 1)
-    return ratio(w @ shares, w @ (most > 0).astype(np.float64))
+    return shares, (most > 0).astype(np.float64)
 
 
 def accuracy(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:

@@ -115,6 +115,30 @@ def bootstrap_vectors(
     return _resample(figures, _codes(groups, len(np.asarray(truth))), samples, seed)
 
 
+def bootstrap_sums(
+    sums: Mapping[str, Floats],
+    samples: int = 1000,
+    seed: int = 42,
+    *,
+    figures: Callable[[Mapping[str, Floats]], Mapping[str, Floats]],
+) -> dict[str, list[Estimate]]:
+    """As `bootstrap_vectors`, of sums over groups: the same draws, however many media there are.
+
+    Args:
+        sums: each [groups, D], of the groups in their order.
+        samples: how many times the groups are drawn.
+        seed: of the draws.
+        figures: of sums [..., D] the figures, each [..., M].
+    """
+    groups = len(next(iter(sums.values())))
+
+    def weighted(weights: Weights) -> Mapping[str, Floats]:
+        w = check_weights(weights, groups)
+        return figures({name: w @ values for name, values in sums.items()})
+
+    return _resample(weighted, np.arange(groups), samples, seed)
+
+
 def _resample(
     figures: Callable[[Weights], Mapping[str, Floats]],
     codes: npt.NDArray[np.int64],

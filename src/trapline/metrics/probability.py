@@ -43,12 +43,17 @@ def categorical_cross_entropy(truth: ArrayLike, probabilities: ArrayLike, weight
     then the mean. So a media with two labels counts both, as in Keras's `categorical_crossentropy`. Of
     single-label truth it is `log_loss`.
     """
+    losses = cross_entropies(truth, probabilities)
+    return weighted_mean(losses, check_weights(weights, len(losses)))
+
+
+def cross_entropies(truth: ArrayLike, probabilities: ArrayLike) -> Floats:
+    """float64 [N]: of each media what `categorical_cross_entropy` is the mean of."""
     array, values = check(truth, probabilities)
     if array.ndim == 1:
-        return log_loss(array, values, weights)
+        return log_losses(array, values)
     shares = values / np.maximum(values.sum(axis=1, keepdims=True), CLIP)
-    losses = -(array * np.log(shares.clip(CLIP, 1 - CLIP))).sum(axis=1)
-    return weighted_mean(losses, check_weights(weights, len(losses)))
+    return np.asarray(-(array * np.log(shares.clip(CLIP, 1 - CLIP))).sum(axis=1))
 
 
 def label_log_loss(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = None) -> Floats:
@@ -64,7 +69,12 @@ def brier_score(truth: ArrayLike, probabilities: ArrayLike, weights: Weights = N
     Single-label: summed over the labels, 0..2 (Brier 1950, Monthly Weather Review 78:1). Multi-label: the
     mean over the labels of the binary score, 0..1.
     """
+    scores = brier_scores(truth, probabilities)
+    return weighted_mean(scores, check_weights(weights, len(scores)))
+
+
+def brier_scores(truth: ArrayLike, probabilities: ArrayLike) -> Floats:
+    """float64 [N]: the Brier score of each media."""
     array, values = check(truth, probabilities)
     squares = (values - mark_labels(array, values.shape[1])) ** 2
-    scores = squares.sum(axis=1) if array.ndim == 1 else squares.mean(axis=1)
-    return weighted_mean(scores, check_weights(weights, len(scores)))
+    return np.asarray(squares.sum(axis=1) if array.ndim == 1 else squares.mean(axis=1))

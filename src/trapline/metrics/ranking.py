@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from trapline.metrics.inputs import Floats, Weights, check, check_weights, mark_labels, mean_of_defined, ratio
+
+_AT_ONCE = 2**20
+"""Media that `rank_label` looks at together."""
 
 LabelFigure = Callable[[npt.NDArray[np.bool_], Floats, Floats], Floats]
 
@@ -72,3 +76,28 @@ def _average_precision(actual: npt.NDArray[np.bool_], scores: Floats, w: Floats)
     precision = np.nan_to_num(ratio(hits, everything))
     steps = np.diff(hits, axis=0, prepend=np.zeros((1, *w.shape[1:])))
     return ratio((steps * precision).sum(axis=0), hits[-1])
+
+
+def rank_label(present: npt.NDArray[Any], absent: npt.NDArray[Any]) -> tuple[float, float]:
+    """`label_auc` and `label_average_precision` of one label of any number of media, which count alike.
+
+    Args:
+        present: the probabilities of the label of the media that have it, and
+        absent: of those that do not; both are sorted in place.
+    """
+    present.sort()
+    absent.sort()
+    media, others = len(present), len(absent)
+    won, precision, start = 0, 0.0, 0
+    while start < media:  # some at a time: each takes several times its own memory
+        last = present[min(start + _AT_ONCE, media) - 1]
+        end = int(np.searchsorted(present, last, side="right"))  # equals stay together
+        begins = start + np.flatnonzero(np.append(True, np.diff(present[start:end]) != 0))
+        counts, values = np.diff(np.append(begins, end)), present[begins]
+        below, up_to = (np.searchsorted(absent, values, side) for side in ("left", "right"))
+        hits = media - begins  # media with the label that are as probable, or more
+        won += int((counts * (below + up_to)).sum())
+        precision += float((counts * (hits / (hits + others - below))).sum())
+        start = end
+    area = won / 2 / media / others if media and others else np.nan
+    return area, precision / media if media else np.nan

@@ -139,10 +139,10 @@ def measure(
                 figures[name] = value
     if kept is None:
         return figures
-    return {name: value for name, value in figures.items() if _knows_enough(name, kept)}
+    return {name: value for name, value in figures.items() if knows_enough(name, kept)}
 
 
-def _knows_enough(name: str, kept: int) -> bool:
+def knows_enough(name: str, kept: int) -> bool:
     """Whether a figure is one of the surest labels alone."""
     top = re.fullmatch(r"top_(\d+)_accuracy", name)
     return int(top[1]) <= kept if top else name in OF_THE_SUREST
