@@ -131,12 +131,18 @@ def confusion(matched: Matched) -> tuple[tuple[int, ...], ...] | None:
 
 
 def worst_mistakes(matched: Matched) -> tuple[int, tuple[Mistake, ...]]:
-    """How many media are wrong, and the worst of them.
-
-    The first by confidence in the wrong label, or by log loss where there can be several labels.
-    """
-    wrong = np.flatnonzero(~rows_right(matched))
-    top = matched.probabilities.max(axis=1)
-    badness = top if matched.truth.ndim == 1 else metrics.log_losses(matched.truth, matched.probabilities)
+    """How many media are wrong, and the worst of them."""
+    wrong, badness = badness_of(matched)
     worst = wrong[np.argsort(-badness[wrong], kind="stable")][:MISTAKES_KEPT]
     return len(wrong), mistakes_at(matched, worst)
+
+
+def badness_of(matched: Matched) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The rows of media that are wrong, and of all media how bad that would be.
+
+    That is the confidence in the wrong label, or the log loss where there can be several labels.
+    """
+    wrong = np.flatnonzero(~rows_right(matched))
+    if matched.truth.ndim == 1:
+        return wrong, matched.probabilities.max(axis=1)
+    return wrong, metrics.log_losses(matched.truth, matched.probabilities)

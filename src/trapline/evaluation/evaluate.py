@@ -24,7 +24,7 @@ from trapline.evaluation.breakdown import (
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.levels import NOUNS, align_levels, event_catalog, judged_media
-from trapline.evaluation.matching import Matched, SeveralLabels, UnknownLabels, match
+from trapline.evaluation.matching import Counts, Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
 from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
@@ -113,7 +113,7 @@ def evaluate(
         task=predictions.task,
         level=level,
         labels=matched.labels,
-        measured_on=_describe_measured_on(matched, part, noun),
+        measured_on=describe_measured_on(matched.counts, part, noun),
         part=part,
         model=predictions.model,
         model_info=predictions.facts,
@@ -132,7 +132,9 @@ def evaluate(
         confusion=confusion(matched),
         seen=_location_group(matched, resampling, seen),
         unseen=_location_group(matched, resampling, None if seen is None else ~seen),
-        constants=compare_with_constants(matched, trained_on),
+        constants=compare_with_constants(
+            matched.truth, matched.labels, trained_on, exclusive=matched.exclusive, kept=matched.kept
+        ),
         calibration=tuple(
             Bin(**vars(entry)) for entry in metrics.calibration_table(matched.truth, matched.probabilities)
         ),
@@ -148,13 +150,14 @@ def evaluate(
             seed=seed,
         ),
         notes=notes(
-            matched,
-            resampling.groups,
+            matched.judged,
+            matched.media,
+            int(resampling.groups.max()) + 1,
             over,
             trained_on,
-            _describe_calibrated_on(predictions, part),
+            describe_calibrated_on(predictions, part),
             entangled.leak.by_name,
-            entangled.shared or _describe_only_location(predictions),
+            entangled.shared or describe_only_location(predictions),
             predictions.model,
         ),
         trapline=trapline.__version__,
@@ -174,19 +177,20 @@ def _usual_over(media: pl.DataFrame) -> Over:
     return "event" if one and media["event_id"].n_unique() > 1 else "location"
 
 
-def _describe_measured_on(matched: Matched, part: str | None, noun: str) -> str:
+def describe_measured_on(counts: Counts, part: str | None, noun: str) -> str:
+    """For people: which part of which catalog, and how many media, events or boxes are judged."""
     what = f"the part '{part}'" if part else "the whole catalog"
-    return f"{what}: {matched.counts.evaluated} {noun} of {matched.counts.locations} locations"
+    return f"{what}: {counts.evaluated} {noun} of {counts.locations} locations"
 
 
-def _describe_calibrated_on(predictions: Predictions, part: str | None) -> str | None:
+def describe_calibrated_on(predictions: Predictions, part: str | None) -> str | None:
     """What the predictions say their calibration was fitted on, if that may be the part that is judged."""
     fitted_on = predictions.facts.calibration or ""
     out_of_fold = fitted_on.startswith("out of fold") and part != "test"  # folds are of all other media
     return fitted_on if part is not None and (out_of_fold or part in fitted_on) else None
 
 
-def _describe_only_location(predictions: Predictions) -> str:
+def describe_only_location(predictions: Predictions) -> str:
     """What is to be said of a model that was trained at one location; empty if it was not."""
     locations = {model.only_location for model in predictions.facts.trained_on} - {None}
     if not locations:

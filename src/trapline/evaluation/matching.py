@@ -61,6 +61,25 @@ class Counts(ResultPart):
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What is known of judged media as a whole.
+
+    Attributes:
+        counts: what became of every media.
+        labels: the model's, then any that it does not know.
+        unknown: these.
+        present: the columns of labels that some media has.
+        kept: how many labels of each media are told of, where the surest only are.
+    """
+
+    counts: Counts
+    labels: tuple[str, ...]
+    unknown: tuple[str, ...]
+    present: frozenset[int]
+    kept: int | None
+
+
+@dataclass(frozen=True)
 class Matched:
     """Media with a truth and probabilities.
 
@@ -74,6 +93,7 @@ class Matched:
         counts: what became of the rest.
         exclusive: a model of several labels answers by a softmax all the same.
         kept: how many labels of each media are told of, where the surest only are.
+        rows: [N], the row of each media in the predictions.
     """
 
     media: pl.DataFrame
@@ -85,6 +105,13 @@ class Matched:
     counts: Counts
     exclusive: bool = False
     kept: int | None = None
+    rows: npt.NDArray[np.int64] | None = None
+
+    @property
+    def judged(self) -> Judged:
+        """What a reader must be told of them."""
+        present = set(self.truth) if self.truth.ndim == 1 else np.flatnonzero(self.truth.any(axis=0))
+        return Judged(self.counts, self.labels, self.unknown, frozenset(map(int, present)), self.kept)
 
     @property
     def blank(self) -> int | None:
@@ -135,9 +162,42 @@ def match(
     Raises:
         DataError: what cannot be joined, with the first few ids.
     """
+    matched = join_truth(
+        catalog,
+        predictions,
+        part=part,
+        unknown_labels=unknown_labels,
+        several_labels=several_labels,
+        allow_unmatched=allow_unmatched,
+    )
+    refuse_nothing(matched.counts, catalog if part is None else catalog.part(part))
+    return matched
+
+
+def join_truth(
+    catalog: Catalog,
+    predictions: Predictions,
+    *,
+    part: str | None = None,
+    unknown_labels: UnknownLabels = "error",
+    several_labels: SeveralLabels = "error",
+    allow_unmatched: bool = False,
+    unknown: tuple[str, ...] | None = None,
+) -> Matched:
+    """`match` where there may be nothing to judge, as in a part of a long table.
+
+    Args:
+        catalog: as of `match`, likewise the others.
+        predictions: see there.
+        part: see there.
+        unknown_labels: see there.
+        several_labels: see there.
+        allow_unmatched: see there.
+        unknown: the labels to be added where unknown ones count as wrong; None for those of these media.
+    """
     if predictions.level != "media":
         raise DataError(f"Predictions a {predictions.level} cannot be judged: they must be one row a media.")
-    chosen = catalog if part is None else catalog.part(part)
+    chosen = catalog if part is None else catalog.filter(pl.col("split") == part)
     rows = predictions.table.select("media_id", "status", "reason").with_row_index("prediction")
     _refuse_duplicates(rows)
     skipped = int((rows["status"] == "skipped").sum())
@@ -166,7 +226,9 @@ def match(
     joined = joined.filter(pl.col("status") != "failed")
     joined, left_several = _one_label_each(joined, predictions.task, several_labels)
     joined, coarse = _as_classes(joined, predictions)
-    joined, unknown, left_unknown = _known_labels(joined, predictions, unknown_labels)
+    joined, added, left_unknown = _known_labels(joined, predictions, unknown_labels)
+    if unknown is not None and unknown_labels == "wrong":
+        added = unknown
     counts = Counts(
         media=len(chosen),
         evaluated=joined.height,
@@ -182,25 +244,40 @@ def match(
         locations=joined["location_id"].drop_nulls().n_unique(),
         without_location=joined["location_id"].null_count(),
     )
-    if joined.height == 0:
-        raise DataError(
-            f"No media are left to judge: of {counts.media} media, {counts.unlabelled} have no label, "
-            f"{counts.outside} one outside what the model decides, {counts.failed} failed, "
-            f"{counts.unpredicted} have no prediction and {left_several + left_unknown + coarse} were left "
-            f"out.{_describe_events(chosen)}"
-        )
-    labels = (*predictions.labels, *unknown)
+    labels = (*predictions.labels, *added)
     failures = failed.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return Matched(
         media=joined.drop("prediction", "status", "reason"),
         truth=metrics.encode_truth(joined["labels"].to_list(), labels, predictions.task),
-        probabilities=_probabilities(predictions, joined, len(unknown)),
+        probabilities=_probabilities(predictions, joined, len(added)),
         labels=labels,
-        unknown=unknown,
+        unknown=added,
         failures=dict(failures.iter_rows()),
         counts=counts,
         exclusive=predictions.facts.exclusive,
         kept=predictions.facts.kept,
+        rows=joined["prediction"].cast(pl.Int64).to_numpy(),
+    )
+
+
+def refuse_nothing(counts: Counts, chosen: Catalog) -> None:
+    """Refuse where no media are left to judge, and say why none are.
+
+    Args:
+        counts: what became of them.
+        chosen: the media.
+
+    Raises:
+        DataError: so it is.
+    """
+    if counts.evaluated:
+        return
+    left_out = counts.several_labels + counts.unknown_label + counts.coarse
+    raise DataError(
+        f"No media are left to judge: of {counts.media} media, {counts.unlabelled} have no label, "
+        f"{counts.outside} one outside what the model decides, {counts.failed} failed, "
+        f"{counts.unpredicted} have no prediction and {left_out} were left "
+        f"out.{_describe_events(chosen)}"
     )
 
 

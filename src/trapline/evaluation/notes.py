@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import DECISION, DECISIONS
-from trapline.evaluation.matching import Matched
+from trapline.evaluation.matching import Counts, Judged
 from trapline.evaluation.result import Over
 from trapline.evaluation.training_media import Training
 
@@ -17,8 +15,9 @@ FEW_GROUPS = 10
 
 
 def notes(
-    matched: Matched,
-    groups: npt.NDArray[np.int64],
+    judged: Judged,
+    media: pl.DataFrame,
+    drawn: int,
     over: Over,
     trained_on: Training,
     calibrated_on: str | None,
@@ -29,17 +28,24 @@ def notes(
     """How far the figures carry, how far the intervals can be trusted, and which media are not in them.
 
     Args:
+        judged: what is known of the media as a whole.
+        media: that are judged, with people's decisions if there are any.
+        drawn: how many groups the intervals rest on; 0 where that is said elsewhere.
+        over: what these are.
+        trained_on: what is known of the training.
+        calibrated_on: what the predictions say they were calibrated on, if that may be what is judged.
+        by_name: media of which a copy that was trained on would not be known.
         shared: what training and evaluation have in common on purpose; it says how far the figures carry.
         model: the fingerprint of what is judged.
     """
     return (
         *([shared] if shared else ()),
-        *_about_intervals(int(groups.max()) + 1, over, bool(shared)),
-        *_about_media(matched, over),
-        *_about_labels(matched),
-        *about_decisions(matched.media, matched.counts.unlabelled, model),
+        *_about_intervals(drawn, over, bool(shared)),
+        *_about_media(judged.counts, over),
+        *_about_labels(judged),
+        *about_decisions(media, judged.counts.unlabelled, model),
         *_about_training(trained_on, calibrated_on, by_name),
-        *_about_what_is_told(matched),
+        *_about_what_is_told(judged.kept),
     )
 
 
@@ -51,14 +57,13 @@ def _about_intervals(drawn: int, over: Over, carry_told: bool) -> Iterator[str]:
             f"All evaluated media are of one {over}{events if over == 'location' else ''}, so there are no "
             f"intervals{'' if carry_told else carry}."
         )
-    elif drawn < FEW_GROUPS:
+    elif 0 < drawn < FEW_GROUPS:
         yield f"The intervals rest on only {drawn} {over}s and are probably too narrow."
     if over != "location" and not carry_told:
         yield f"The intervals are over {over}s, not locations: they tell nothing about other locations."
 
 
-def _about_media(matched: Matched, over: Over) -> Iterator[str]:
-    counts = matched.counts
+def _about_media(counts: Counts, over: Over) -> Iterator[str]:
     for number, what in (
         (counts.failed, "could not be read and have no prediction; they are not in the figures"),
         (counts.unlabelled, "have no label and are not in the figures"),
@@ -79,13 +84,10 @@ def _about_media(matched: Matched, over: Over) -> Iterator[str]:
         yield f"{counts.predictions_unmatched} predictions are for media that are not in the catalog."
 
 
-def _about_labels(matched: Matched) -> Iterator[str]:
-    if matched.unknown:
-        yield f"The model does not know {', '.join(matched.unknown)}; media with such a label count as wrong."
-    present = (
-        set(matched.truth) if matched.truth.ndim == 1 else set(np.flatnonzero(matched.truth.any(axis=0)))
-    )
-    absent = [label for index, label in enumerate(matched.labels) if index not in present]
+def _about_labels(judged: Judged) -> Iterator[str]:
+    if judged.unknown:
+        yield f"The model does not know {', '.join(judged.unknown)}; media with such a label count as wrong."
+    absent = [label for index, label in enumerate(judged.labels) if index not in judged.present]
     if absent:
         yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
 
@@ -126,9 +128,9 @@ def about_decisions(media: pl.DataFrame, unlabelled: int, model: str) -> Iterato
         )
 
 
-def _about_what_is_told(matched: Matched) -> Iterator[str]:
-    if matched.kept is not None:
-        several, verb = ("label", "has") if matched.kept == 1 else (f"{matched.kept} labels", "have")
+def _about_what_is_told(kept: int | None) -> Iterator[str]:
+    if kept is not None:
+        several, verb = ("label", "has") if kept == 1 else (f"{kept} labels", "have")
         yield (
             f"Of each media only the surest {several} {verb} a probability, so what needs that of every "
             "label (log loss, Brier score, areas under curves) is not computed."

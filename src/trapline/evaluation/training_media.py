@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import polars as pl
 
 from trapline.catalog import (
     Catalog,
+    CatalogFacts,
     compare_parts,
     equal_files,
     fingerprint,
@@ -49,7 +50,9 @@ class Training:
 
     Attributes:
         locations: the ids of the locations trained on; None if that is not known.
-        catalog: the training media alone; None if they are not known.
+        catalog: the training media alone; None if they are not known, or not in memory.
+        of_label: how many of them have each label; None if that is not known.
+        labelled: how many of them have any.
         another_split: whether they are not known because the catalog was split anew.
         held_out: whether each media was predicted by a model that was not trained on it, fold by fold.
         by: what the split that told training from evaluation was made by, where it was one.
@@ -57,6 +60,8 @@ class Training:
 
     locations: frozenset[str] | None
     catalog: Catalog | None = None
+    of_label: Mapping[str, int] | None = None
+    labelled: int = 0
     another_split: bool = False
     held_out: bool = False
     by: str | None = None
@@ -79,46 +84,73 @@ class Training:
 
     def frequencies(self, labels: tuple[str, ...], single: bool) -> npt.NDArray[np.float64] | None:
         """[K]: the share of the labelled training media that have each label; None if not known."""
-        if self.catalog is None:
+        if self.of_label is None:
             return None
-        labelled = self.catalog.table["labels"].drop_nulls()
-        counts = dict(labelled.explode().value_counts().iter_rows())
-        media_of_label = np.array([counts.get(label, 0) for label in labels], dtype=np.float64)
-        total = media_of_label.sum() if single else len(labelled)
+        media_of_label = np.array([self.of_label.get(label, 0) for label in labels], dtype=np.float64)
+        total = media_of_label.sum() if single else self.labelled
         return media_of_label / total if total else None
 
 
-def read_told(predictions: Predictions, source: Catalog) -> Told:
-    """What the predictions tell of the training, held against a catalog with a row a media."""
+def read_told(predictions: Predictions, source: Catalog, split: str | None = None) -> Told:
+    """What the predictions tell of the training, held against a catalog with a row a media.
+
+    Args:
+        predictions: tell.
+        source: the catalog.
+        split: the fingerprint of its split, where its rows are not in memory.
+    """
     if held_out_by := predictions.facts.held_out_by:
         return Told(held_out_by=held_out_by)
     models = predictions.facts.trained_on
     if not models:
         return Told()
     parts = frozenset(part for model in models for part in model.parts)
-    return Told(parts, {model.split for model in models} == {fingerprint(source)})
+    return Told(parts, {model.split for model in models} == {fingerprint(source) if split is None else split})
 
 
 def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, told: Told) -> Training:
     """What is known of the training: see `trapline.evaluation.evaluate`."""
     if training is not None and not isinstance(training, Catalog):
         return Training(frozenset(training))
-    if told.held_out_by is not None and training is None:
+    source = catalog if training is None else training
+    found = training_among(source.table.lazy(), told, source.facts, others=training is not None)
+    if found.of_label is None:
+        return found
+    in_parts = source.table["split"].is_not_null().any()
+    kept = source.filter(pl.col("split").is_in(sorted(told.parts))) if in_parts else source
+    return replace(found, catalog=kept)
+
+
+def training_among(media: pl.LazyFrame, told: Told, facts: CatalogFacts, *, others: bool) -> Training:
+    """What is known of the training by a catalog that has its media, which need not be in memory.
+
+    Args:
+        media: the catalog's rows.
+        told: what the predictions tell.
+        facts: what is known of the catalog as a whole.
+        others: the catalog is not the one that is judged by.
+    """
+    if told.held_out_by is not None and not others:
         # other folds' models know no more than other locations
         return Training(frozenset() if told.held_out_by == "location" else None, held_out=True)
-    source = catalog if training is None else training
-    parts = source.table["split"].drop_nulls().n_unique()
+    parts = media.select(pl.col("split").drop_nulls().n_unique()).collect(engine="streaming").item()
     if parts > 1 and told.same is False:
         return Training(None, another_split=True)
     if parts:
-        source = source.filter(pl.col("split").is_in(sorted(told.parts)))
-    elif training is None and not told.same:
+        media = media.filter(pl.col("split").is_in(sorted(told.parts)))
+    elif not others and not told.same:
         return Training(None)
-    if len(source) == 0:
+    counts = media.select(media=pl.len(), labelled=pl.col("labels").count()).collect(engine="streaming")
+    if not counts["media"].item():
         return Training(None)
-    split = source.facts.split if training is None and parts else None
-    locations = frozenset(source.table["location_id"].drop_nulls())
-    return Training(locations, source, by=None if split is None else split.by)
+    locations = media.select(pl.col("location_id").drop_nulls().unique()).collect(engine="streaming")
+    names = media.select(pl.col("labels").drop_nulls().explode()).group_by("labels").len()
+    return Training(
+        frozenset(locations.to_series()),
+        of_label=dict(names.drop_nulls().collect(engine="streaming").iter_rows()),
+        labelled=counts["labelled"].item(),
+        by=facts.split.by if facts.split is not None and parts and not others else None,
+    )
 
 
 @dataclass(frozen=True)
