@@ -51,6 +51,7 @@ __all__ = [
     "check_submission",
     "close_audit",
     "combine",
+    "combine_to_file",
     "compare",
     "crossval",
     "detect",
@@ -71,6 +72,7 @@ __all__ = [
     "package",
     "plan_shards",
     "pool",
+    "pool_to_file",
     "predict",
     "predict_to_file",
     "read",
@@ -102,6 +104,7 @@ if TYPE_CHECKING:
     from trapline.competitions import Fill as Fill
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
+    from trapline.ensemble import CombinedTable as CombinedTable
     from trapline.evaluation import Comparison, Over, SeveralLabels, UnknownLabels, Way
     from trapline.evaluation import Evaluation as Evaluation
     from trapline.evaluation import Exploration as Exploration
@@ -120,8 +123,9 @@ if TYPE_CHECKING:
     from trapline.pipeline import Walk
     from trapline.prediction import Explained as Explained
     from trapline.prediction import Level as Level
+    from trapline.prediction import PooledTable as PooledTable
     from trapline.prediction import Predictions as Predictions
-    from trapline.prediction import Progress, RunEstimate
+    from trapline.prediction import Progress, RunEstimate, SideBySide
     from trapline.prediction import Rows as Rows
     from trapline.prediction import Summary as Summary
     from trapline.recipes import Recipe
@@ -250,6 +254,7 @@ if TYPE_CHECKING:
         workers: Count | None
         strict: bool
         fresh: bool
+        rows_per_file: Count | None
         say: Callable[[str], object]
         progress: Callable[[Progress], None] | None
         boxes_progress: Callable[[Progress], None] | None
@@ -1346,6 +1351,7 @@ def predict(
     runtime: str = "auto",
     strict: bool = False,
     fresh: bool = False,
+    rows_per_file: Count | None = None,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[Progress], None] | None = None,
     boxes_progress: Callable[[Progress], None] | None = None,
@@ -1369,6 +1375,7 @@ def predict(
         runtime: what runs the network.
         strict: raise `DataError`, after the table is written, if any media failed or a folder was not read.
         fresh: begin again instead of going on with an earlier run.
+        rows_per_file: write a folder of Parquet files of so many rows each, and not one file.
         say: told what a person must know of the source and the boxes.
         progress: called after every batch.
         boxes_progress: likewise, while boxes are found.
@@ -1382,6 +1389,7 @@ def predict(
     if not isinstance(model, ModelFile):
         model = find_model(model)
     options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
+    options["rows_per_file"] = rows_per_file
     finding = _Finding(model, Path(output), options, threads, runtime, fresh, progress, boxes_progress)
     catalog = _with_boxes(as_media(media), boxes, say, finding)
     done = predict_to_file(
@@ -1418,6 +1426,7 @@ def predict_to_file(
     runtime: str = "auto",
     strict: bool = False,
     fresh: bool = False,
+    rows_per_file: Count | None = None,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[Progress], None] | None = None,
     boxes_progress: Callable[[Progress], None] | None = None,
@@ -1428,6 +1437,7 @@ def predict_to_file(
     refuse_own_input(output, model, media, boxes)
     path = Path(output)
     options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
+    options["rows_per_file"] = rows_per_file
     finding = _Finding(model, path, options, threads, runtime, fresh, progress, boxes_progress)
     opened, catalog = _opened(model, media, boxes, threads, runtime, say, finding)
     if promise is not None or answer is not None:
@@ -1457,6 +1467,7 @@ def estimate(
     threads: Count | None = None,
     runtime: str = "auto",
     fresh: bool = False,
+    rows_per_file: Count | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> RunEstimate:
     """Time a sample and say how long `predict` with these arguments would take; nothing is written.
@@ -1475,6 +1486,7 @@ def estimate(
         batch_size=batch_size,
         workers=workers,
         fresh=fresh,
+        rows_per_file=rows_per_file,
     )
 
 
@@ -1918,6 +1930,55 @@ def pool(
 
 
 @checked
+def pool_to_file(
+    predictions: File,
+    catalog: CatalogLike,
+    output: Output,
+    *,
+    rows: Rows = "media",
+    how: PoolingMethod | Literal["node-mean"] | None = None,
+    without_box: float = 1.0,
+    place_days: float | None = None,
+    rows_per_file: Count | None = None,
+) -> PooledTable:
+    """The same as `pool`, from table to table some events at a time: more media need little more memory.
+
+    Args:
+        predictions: the path of a table.
+        catalog: that was predicted, with its events.
+        output: of the pooled table.
+        rows: as of `pool`, likewise the next three.
+        how: see there.
+        without_box: see there.
+        place_days: see there; with it all is in memory at once.
+        rows_per_file: write a folder of Parquet files of so many rows each, and not one file.
+    """
+    from trapline.prediction import pool_table, scan_table
+
+    refuse_own_input(output, predictions, catalog)
+    return pool_table(
+        scan_table(predictions),
+        _scan_media(catalog),
+        output,
+        rows=rows,
+        how=how,
+        without_box=without_box,
+        place_days=place_days,
+        rows_per_file=rows_per_file,
+    )
+
+
+def _scan_media(catalog: CatalogLike) -> tuple[Catalog, pl.LazyFrame]:
+    """A catalog without rows, and its rows, which stay on the disk where they are there."""
+    from trapline.catalog import scan_catalog
+
+    if isinstance(catalog, Path | str):
+        return scan_catalog(catalog)
+    given = as_catalog(catalog)
+    return replace(given, table=given.table.clear()), given.table.lazy()
+
+
+@checked
 def combine(
     predictions: Annotated[Sequence[Answers], "a list of predictions, a table a model"],
     catalog: CatalogLike,
@@ -1945,6 +2006,41 @@ def combine(
     else:
         combination = weigh(members, media, Combination.of(as_predictions(like).facts))
     return replace(combination, catalog=media)
+
+
+@checked
+def combine_to_file(
+    predictions: Annotated[Sequence[Path | str], "a list of paths of predictions, a table a model"],
+    catalog: CatalogLike,
+    output: Output,
+    *,
+    like: Answers | None = None,
+    folds: Folds = 5,
+    rows_per_file: Count | None = None,
+) -> CombinedTable:
+    """The same as `combine`, from tables to table; with `like` some events at a time.
+
+    Args:
+        predictions: the paths of tables, one a model, of the same media.
+        catalog: as of `combine`, likewise the next two.
+        output: of the combined table.
+        like: see there; without it all is in memory, as it is learnt from.
+        folds: see there.
+        rows_per_file: write a folder of Parquet files of so many rows each, and not one file.
+    """
+    from trapline.ensemble import CombinedTable, combine_tables
+    from trapline.prediction import Combination, Predictions, scan_table
+
+    refuse_own_input(output, catalog, list(predictions), like)
+    if like is None:
+        combined = combine(predictions, catalog, folds=folds)
+        combined.save(output, rows_per_file=rows_per_file)
+        return CombinedTable(Combination.of(combined.facts), len(combined))
+    if not predictions:
+        raise UsageError("There is nothing to combine: give at least one table of predictions.")
+    how = Combination.of(like.facts if isinstance(like, Predictions) else scan_table(like)[0].facts)
+    tables = [scan_table(path) for path in predictions]
+    return combine_tables(tables, _scan_media(catalog), output, how, rows_per_file=rows_per_file)
 
 
 @checked
@@ -2012,9 +2108,32 @@ def evaluate(
         seed: of the resamples.
     """
     from trapline.evaluation import evaluate as judge
+    from trapline.evaluation import evaluate_parts
     from trapline.review import as_truth
 
-    path, loaded = _report_path(output), as_predictions(predictions)
+    path = _report_path(output)
+    side = _if_long(catalog, predictions) if decisions is None else None
+    if side is not None:
+        _refuse_without_decisions(asked=asked, sure_only=sure_only)
+        if tables is not None or answers != "rolled-up":
+            raise UsageError(
+                "Figures by rank are not computed of so many media: leave out --tables and --answers, or "
+                "judge a smaller table."
+            )
+        evaluation = evaluate_parts(
+            side,
+            training=as_catalog(training) if isinstance(training, Path | str) else training,
+            part=part,
+            name=name,
+            samples=samples,
+            seed=seed,
+            over=over,
+            unknown_labels=unknown_labels,
+            several_labels=several_labels,
+            allow_unmatched=allow_unmatched,
+        )
+        return _report(evaluation, path, pictures, _files(catalog, predictions))
+    loaded = as_predictions(predictions)
     if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
     truth = _catalog_of(loaded, None if catalog is None else as_catalog(catalog))
@@ -2038,11 +2157,36 @@ def evaluate(
     )
     if tables is not None and evaluation.ranks is not None:
         evaluation.ranks.save_tables(tables)
+    return _report(evaluation, path, pictures, _files(catalog, predictions))
+
+
+def _report(
+    evaluation: Evaluation, path: Path | None, pictures: int, files: Sequence[AnyPath | str]
+) -> Evaluation:
+    """The evaluation, written where that is asked for."""
     if path is not None and path.suffix.lower() == ".json":
         evaluation.save_json(path)
     elif path is not None:
-        evaluation.save_report(path, pictures=pictures, files=_files(catalog, predictions))
+        evaluation.save_report(path, pictures=pictures, files=files)
     return evaluation
+
+
+def _if_long(catalog: CatalogLike | None, predictions: Answers) -> SideBySide | None:
+    """Tables on the disk that are too long to be judged whole, side by side; None for others.
+
+    People's decisions are told of one by one, so a catalog that has them is judged whole.
+    """
+    from trapline.catalog import DECISIONS
+    from trapline.evaluation import MOST_WHOLE
+    from trapline.prediction import SideBySide, count_rows, scan_table
+
+    if catalog is None or not isinstance(predictions, Path | str):
+        return None
+    table = scan_table(predictions)
+    if count_rows(table) <= MOST_WHOLE:
+        return None
+    media = _scan_media(catalog)
+    return None if DECISIONS in media[1].collect_schema() else SideBySide.open([table], media)
 
 
 @checked

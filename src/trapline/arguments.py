@@ -130,8 +130,14 @@ def _is_same(output: AnyPath | str, source: object) -> bool:
     if is_url(one) or is_url(other):
         return one == other
     with suppress(OSError, ValueError):  # a text that is no path
-        return Path(one).is_file() and Path(other).is_file() and Path(one).samefile(other)
+        known = Path(one).is_file() or _is_table(Path(one))
+        return known and Path(other).exists() and Path(one).samefile(other)
     return False
+
+
+def _is_table(folder: Path) -> bool:
+    """Whether a folder is a catalog, or predictions, in several files."""
+    return any(folder.glob("_trapline_*.json"))
 
 
 @functools.cache

@@ -100,6 +100,13 @@ def smallest_big_catalog(bench: Bench) -> str:
     return bench.run("big_catalog.py", "--sequences", 500, "--folder", bench.folder / "big")
 
 
+def smallest_many_answers(bench: Bench) -> str:
+    return bench.run(
+        *("many_answers.py", "--rows", 3000, "--labels", 3, "--journal", 100),
+        *("--folder", bench.folder / "many", "--only", "pool", "evaluate"),
+    )
+
+
 def smallest_buckets(bench: Bench) -> str:
     return bench.run(
         "buckets.py", bench.model, bench.photos, "--count", 40, "--rounds", 1, "--kills", 1, "--away", 1
@@ -286,6 +293,7 @@ PLAIN = {
     "fuzz.py": (smallest_fuzz, "| all |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),
     "hostile.py": (smallest_hostile, "| what | found |"),
+    "many_answers.py": (smallest_many_answers, "| rows of the table, with the index |"),
     "memory.py": (smallest_memory, "| list | 40 |"),
     "predict.py": (smallest_predict, "b0 keras"),
     "published_client.py": (smallest_published_client, "SavedModel, session, all_outputs    3 photos"),

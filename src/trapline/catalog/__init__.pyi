@@ -55,8 +55,13 @@ from .names import as_text as as_text
 from .names import normal_paths as normal_paths
 from .parquet_file import batches as batches
 from .parquet_file import for_polars as for_polars
+from .parquet_file import is_utf8 as is_utf8
 from .parquet_file import read_parquet as read_parquet
 from .parquet_file import streamed as streamed
+from .parquet_folder import parts_of as parts_of
+from .parquet_folder import refuse_other_folder as refuse_other_folder
+from .parquet_folder import scan_folder as scan_folder
+from .parquet_folder import write_folder as write_folder
 from .presence import Presence as Presence
 from .presence import SourceGoneError as SourceGoneError
 from .presence import refuse_gone as refuse_gone
@@ -65,6 +70,7 @@ from .relabel import same_photos as same_photos
 from .sampling import sample_catalog as sample_catalog
 from .scanned import ScannedCatalog as ScannedCatalog
 from .scanned import open_catalog as open_catalog
+from .scan import scan_catalog as scan_catalog
 from .splits import fingerprint as fingerprint
 from .splits import training_fingerprint as training_fingerprint
 from .splits import with_record as with_record

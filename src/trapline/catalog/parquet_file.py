@@ -15,14 +15,15 @@ from trapline.errors import DataError, kind_of
 @contextmanager
 def for_polars(path: Path, mode: Literal["rb", "wb"]) -> Iterator[Path | IO[bytes]]:
     """What Polars takes for a file: its path, or the open file where the path is no UTF-8."""
-    if _is_utf8(path):
+    if is_utf8(path):
         yield path
         return
     with path.open(mode) as file:
         yield file
 
 
-def _is_utf8(path: Path) -> bool:
+def is_utf8(path: Path) -> bool:
+    """Whether Polars can take the path as a text."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -23,6 +23,9 @@ Report = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write a report: .html to read, .json for scripts.")
 ]
 Table = Annotated[Path, typer.Option("-o", "--output", help="The table to write, .csv or .parquet.")]
+RowsPerFile = Annotated[
+    int | None, typer.Option(min=1, help="Write a folder of Parquet files of so many rows each.")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Begin again instead of going on with an earlier run.")]
 Part = Annotated[str | None, typer.Option(help="Only this part of the split: train, validation, test.")]
 CropOrFindBoxes = Annotated[
@@ -115,14 +118,16 @@ def refuse_as_report(output: Path | None, what: str | None, force: bool) -> list
     return files
 
 
-def refuse_as_predictions(path: AnyPath, force: bool, *sources: object) -> None:
-    """The same for a table of predictions; whatever `force`, for one of the sources, and for a header beside
-    it that is not ours."""
-    from trapline.prediction import refuse_foreign_header
+def refuse_as_predictions(
+    path: AnyPath, force: bool, *sources: object, rows_per_file: int | None = None
+) -> None:
+    """The same for a table of predictions; whatever `force`, for one of the sources, and for what is not ours
+    and would be lost: a header beside it, a folder in its place."""
+    from trapline.prediction import check_output
 
     refuse_to_overwrite(path, force)
     refuse_own_input(path, *sources)
-    refuse_foreign_header(path)
+    check_output(path, rows_per_file)
 
 
 def refuse_as_catalog(path: AnyPath, force: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Table, refuse_as_predictions
+from trapline.cli._common import Force, RowsPerFile, Table, refuse_as_predictions
 
 
 def run(
@@ -21,18 +21,18 @@ def run(
         typer.Option("--like", help="Weigh the models as in this combined table [learn it from the labels]."),
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the locations, where it is learnt.")] = 5,
+    rows_per_file: RowsPerFile = None,
     force: Force = False,
 ) -> None:
     """Combine the predictions of several models; or calibrate one apart for photos with and without a box."""
     from trapline import api
-    from trapline.prediction import Combination
 
-    refuse_as_predictions(output, force, catalog, predictions)
-    combined = api.combine(predictions, catalog, like=like, folds=folds)
-    combined.save(output)
-    how = Combination.of(combined.facts)
-    typer.echo(f"Combined {', '.join(how.names)}: {len(combined)} media in {output}")
-    for name, weight in zip(how.names, how.weights, strict=True):
+    refuse_as_predictions(output, force, catalog, predictions, rows_per_file=rows_per_file)
+    done = api.combine_to_file(
+        predictions, catalog, output, like=like, folds=folds, rows_per_file=rows_per_file
+    )
+    typer.echo(f"Combined {', '.join(done.how.names)}: {done.rows} media in {output}")
+    for name, weight in zip(done.how.names, done.how.weights, strict=True):
         typer.echo(f"  {name}: {weight:.2f}")
-    sure = ", ".join(f"{group} {value:.2f}" for group, value in how.sureness.items())
-    typer.echo(f"How sure: {sure}. Learnt {how.learnt_on}.")
+    sure = ", ".join(f"{group} {value:.2f}" for group, value in done.how.sureness.items())
+    typer.echo(f"How sure: {sure}. Learnt {done.how.learnt_on}.")

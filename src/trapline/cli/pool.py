@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trapline.cli._common import Force, Table, refuse_as_predictions
+from trapline.cli._common import Force, RowsPerFile, Table, refuse_as_predictions
 
 
 def run(
@@ -34,27 +34,28 @@ def run(
     rows: Annotated[
         str, typer.Option(help="media: a row a photo, with its event's answer. event: a row an event.")
     ] = "media",
+    rows_per_file: RowsPerFile = None,
     force: Force = False,
 ) -> None:
     """Pool the predictions of the photos of each event into one answer."""
     from trapline import api
 
-    refuse_as_predictions(output, force, predictions, catalog)
-    table = api.as_predictions(predictions)
-    pooled = api.pool(
-        table,
+    refuse_as_predictions(output, force, predictions, catalog, rows_per_file=rows_per_file)
+    done = api.pool_to_file(
+        predictions,
         catalog,
+        output,
         rows=rows,  # type: ignore[arg-type]
         how=how,  # type: ignore[arg-type]
         without_box=without_box,
         place_days=place_days,
+        rows_per_file=rows_per_file,
     )
-    pooled.save(output)
-    assert pooled.facts.pooled is not None
-    pooling_method = pooled.facts.pooled.how
+    assert done.facts.pooled is not None
+    pooling_method = done.facts.pooled.how
     others = "".join(f", {label} by {method}" for label, method in pooling_method.by_label.items())
     why = f", chosen on {pooling_method.selected_on}" if how is None and pooling_method.selected_on else ""
     typer.echo(
-        f"Wrote {output}: {len(pooled):,} rows, {len(table):,} media pooled by {pooling_method.method}"
+        f"Wrote {output}: {done.rows:,} rows, {done.pooled:,} media pooled by {pooling_method.method}"
         f"{others}{why}."
     )

@@ -43,6 +43,7 @@ def run(
         typer.Option("--strict", help="Leave with status 1 if any media failed, or a folder was not read."),
     ] = False,
     fresh: common.Fresh = False,
+    rows_per_file: common.RowsPerFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Time a sample, say how long it would take, write nothing.")
     ] = False,
@@ -61,13 +62,14 @@ def run(
         "threads": threads,
         "runtime": runtime,
         "fresh": fresh,
+        "rows_per_file": rows_per_file,
         "say": common.note,
     }
     if dry_run:
         _show_estimate(api.estimate(model, source, output, **options), json)
         return
     options |= {"promise": promise, "answer": answer}
-    common.refuse_as_predictions(output, force)
+    common.refuse_as_predictions(output, force, rows_per_file=rows_per_file)
     last: list[Progress] = []
     with common.warnings_as_notes(), common.progress() as display:
         task = display.add_task(f"read {source}", total=None, rate="")

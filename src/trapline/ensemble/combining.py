@@ -10,9 +10,10 @@ calibrated anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,29 @@ import polars as pl
 from trapline.catalog import ByLocation, Catalog, event_key
 from trapline.errors import DataError, UsageError
 from trapline.metrics import fit_opinions, pool_opinions
-from trapline.prediction import Combination, PoolingOptions, PredictionFacts, Predictions, probability_columns
+from trapline.prediction import (
+    Combination,
+    Media,
+    PoolingOptions,
+    PredictionFacts,
+    Predictions,
+    SideBySide,
+    Table,
+    check_output,
+    probability_columns,
+    whole,
+    whole_catalog,
+    write_parts,
+)
 
 GROUPS = ("no box", "faint", "alone", "several")
 """Media without a box; whose best box is fainter than `FAINT`; alone in their event; the others. If events
 are pooled, the boxes of all media of an event count."""
 FAINT = 0.5
 """Below this confidence a detector is often wrong; a box without one was drawn by hand and is sure."""
+
+_ASKED = ("event_id", "boxes")
+"""What is asked of the catalog besides what identifies its media."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -84,7 +101,7 @@ def learn_combination(
         learnt_on=f"out of fold: {int(labelled.sum())} media at {location_count} locations",
     )
     method = f"{folds} location folds, each combined by weights learnt on the others"
-    return _combine_tables(members, probabilities, combination, measured_on=method)
+    return _as_table(members, probabilities, combination, measured_on=method)
 
 
 def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination) -> Predictions:
@@ -116,10 +133,61 @@ def combine(members: Sequence[Predictions], catalog: Catalog, like: Combination)
     sureness = np.array([like.sureness[name] for name in GROUPS])[groups]
     several = members[0].task == "multi-label"  # pooled, these are NaN where a model failed
     probabilities = pool_opinions(opinions, like.weights, sureness, multi_label=several)
-    return _combine_tables(members, probabilities, like)
+    return _as_table(members, probabilities, like)
 
 
-def _combine_tables(
+def combine_tables(
+    tables: Sequence[Table],
+    media: Media,
+    output: Path | str,
+    like: Combination,
+    *,
+    rows_per_file: int | None = None,
+) -> CombinedTable:
+    """`combine` from table to table, some events at a time; all at once where the tables' orders differ.
+
+    Args:
+        tables: of `scan_table`, one a model.
+        media: of `scan_catalog`.
+        output: as of `write_table`, likewise `rows_per_file`.
+        like: as of `combine`.
+        rows_per_file: see there.
+
+    Raises:
+        DataError: as of `combine`, likewise `UsageError`.
+    """
+    check_output(Path(output), rows_per_file)
+    side = SideBySide.open(tables, media)
+    if side is None:
+        members = [whole(table) for table in tables]
+        parts = iter([combine(members, whole_catalog(media, _ASKED), like)])
+    else:
+        given = (part for part in side.parts(_ASKED) if any(map(len, part[0])))
+        parts = (combine(members, catalog, like) for members, catalog in given)
+    first = next(parts, None)
+    if first is None:
+        raise DataError("There is nothing to combine: the tables have no rows.")
+    rows = 0
+
+    def counted() -> Iterator[pl.DataFrame]:
+        nonlocal rows
+        for part in chain([first], parts):
+            rows += len(part)
+            yield part.table
+
+    write_parts(replace(first, table=first.table.clear()), counted(), output, rows_per_file)
+    return CombinedTable(Combination.of(first.facts), rows)
+
+
+@dataclass(frozen=True)
+class CombinedTable:
+    """How the models were combined, and how many rows the table has."""
+
+    how: Combination
+    rows: int
+
+
+def _as_table(
     members: Sequence[Predictions],
     probabilities: Floats,
     combination: Combination,
@@ -130,7 +198,7 @@ def _combine_tables(
     refused = pl.when(pl.col("status") != "ok").then("reason")
     reasons = pl.coalesce([pl.lit(member.table.select(refused).to_series()) for member in members])
     failed = pl.lit(pl.Series(~np.isfinite(probabilities).all(axis=1)))
-    fixed = first.table.drop(first.labels).with_columns(
+    fixed = first.table[first.table.columns[: -len(first.labels)]].with_columns(
         pl.when(failed).then(pl.lit("failed")).otherwise("status").alias("status"),
         pl.when(failed).then(reasons).otherwise("reason").alias("reason"),
     )
@@ -177,7 +245,7 @@ def _align(members: Sequence[Predictions]) -> list[Predictions]:
         ids = first.table.select("media_id")
         table = ids.join(member.table, on="media_id", how="left", maintain_order="left")
         columns = [*member.table.columns[: -len(member.labels)], *first.labels]
-        aligned.append(replace(member, table=table.select(columns), labels=first.labels))
+        aligned.append(replace(member, table=table[columns], labels=first.labels))
     return aligned
 
 

@@ -11,6 +11,8 @@ from .exploration import Exploration as Exploration
 from .findings import RARE_LOCATIONS as RARE_LOCATIONS
 from .findings import RARE_MEDIA as RARE_MEDIA
 from .findings import find_clock_troubles as find_clock_troubles
+from .in_parts import MOST_WHOLE as MOST_WHOLE
+from .in_parts import evaluate_parts as evaluate_parts
 from .label_errors import LabelDoubts as LabelDoubts
 from .label_errors import LabelErrors as LabelErrors
 from .label_errors import find_label_errors as find_label_errors

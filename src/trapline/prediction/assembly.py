@@ -36,20 +36,30 @@ def table_parts(
         statuses = ["skipped"] * len(inputs)
         reasons = [row.skipped for row in inputs]
         numbers = np.full((len(inputs), len(labels)), np.nan, np.float32)
-        asked = [at for at, row in enumerate(inputs) if row.skipped is None]
-        positions = index.find([inputs[at].key for at in asked]).tolist()
-        for at, position in zip(asked, positions, strict=True):
-            begin, where = index.spot(position)
-            batch = at_hand.get(begin)
-            entry = batch.entries[where]
-            if position < 0 or entry[:2] != (inputs[at].media_id, inputs[at].number):
-                raise DataError(
-                    f"The journal {journal.path} lacks {inputs[at].media_id!r}; begin again with --fresh."
-                )
-            statuses[at], reasons[at] = entry.status, entry.reason
-            if entry.status == "ok":
-                numbers[at] = batch.probabilities[where]
+        asked = np.flatnonzero([row.skipped is None for row in inputs])
+        positions = index.find([inputs[at].key for at in asked])
+        _refuse_lack(journal, [inputs[at] for at in asked[positions < 0]])
+        begins, places = index.spots_at(positions)
+        ends = np.append(np.flatnonzero(begins[1:] != begins[:-1]) + 1, len(begins))
+        start = 0
+        for end in ends[ends > 0].tolist():  # the inputs of one frame, which follow one another
+            batch = at_hand.get(int(begins[start]))
+            rows, picked = asked[start:end], places[start:end]
+            for row, entry in zip(
+                rows.tolist(), map(batch.entries.__getitem__, picked.tolist()), strict=True
+            ):
+                if entry[:2] != (inputs[row].media_id, inputs[row].number):
+                    _refuse_lack(journal, [inputs[row]])
+                statuses[row], reasons[row] = entry.status, entry.reason
+            numbers[rows] = batch.probabilities[picked]
+            start = end
+        numbers[[status != "ok" for status in statuses]] = np.nan
         yield _frame(inputs, level, statuses, reasons).hstack(probability_columns(labels, numbers))
+
+
+def _refuse_lack(journal: Journal, inputs: Sequence[Input]) -> None:
+    if inputs:
+        raise DataError(f"The journal {journal.path} lacks {inputs[0].media_id!r}; begin again with --fresh.")
 
 
 class _Batches:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, TypedDict, Unpack, get_args
 
@@ -35,16 +36,17 @@ from trapline.prediction.inputs import (
     state,
 )
 from trapline.prediction.journal import Index, Journal, JournalEntry, read_header, read_index
-from trapline.prediction.pooling import pool_events
+from trapline.prediction.parts import SideBySide, media_of
+from trapline.prediction.pooling import pool_parts
 from trapline.prediction.summary import Summary, Tally, refuse_failures
 from trapline.prediction.table import (
     Level,
     Predictions,
     Task,
     check_labels,
+    check_output,
     fixed_columns,
-    refuse_foreign_header,
-    write_table,
+    write_parts,
 )
 
 DEFAULT_BATCH_SIZE = 16
@@ -105,6 +107,7 @@ class EstimateOptions(TypedDict, total=False):
     workers: int | None
     fresh: bool
     limits: Limits
+    rows_per_file: int | None
 
 
 class RunOptions(EstimateOptions, total=False):
@@ -151,6 +154,7 @@ def predict_to_file(
     workers: int | None = None,
     fresh: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    rows_per_file: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Predict every media of a catalog, or of a list of files, and write the table.
@@ -163,7 +167,7 @@ def predict_to_file(
     Args:
         model: a classifier's model file.
         inputs: the media; `boxes` of a catalog are used as the model's card says.
-        output: `.csv` (with its header beside it as `.csv.json`) or `.parquet`; overwritten.
+        output: `.csv` (with its header beside it as `.csv.json`) or `.parquet`, or the folder; overwritten.
         level: a row a `media`; a row a `box` (see `BOX_COLUMNS`), for models that look at crops; or a row
             an `event`: media are predicted and pooled (`pool_events`). Media and events share a journal.
         part: only this part of the catalog's split.
@@ -171,6 +175,7 @@ def predict_to_file(
         workers: processes that decode; as many as the machine has cores.
         fresh: forget what an earlier run has done.
         limits: on the bytes of a file and the pixels of a picture.
+        rows_per_file: write a folder of Parquet files of so many rows each, and not one file.
         progress: called after every batch.
 
     Returns:
@@ -196,11 +201,12 @@ def predict_to_file(
         workers=workers,
         fresh=fresh,
         limits=limits,
+        rows_per_file=rows_per_file,
     )
     with Journal(journal_path(output), header, fresh=fresh) as journal:
         fill_journal(run, journal, run.wanted(journal.index()), progress)
         events = run.catalog if level == "event" else None
-        return write_answers(run.head(header["batch_size"]), run.rows(journal), output, events)
+        return write_answers(run.head(header["batch_size"]), run.rows(journal), output, events, rows_per_file)
 
 
 class Answering(Protocol):
@@ -293,11 +299,10 @@ def prepare_run(
     workers: int | None = None,
     fresh: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    rows_per_file: int | None = None,
 ) -> tuple[Run, dict[str, Any]]:
     """A run that is checked, and the header of its journal, which is not touched."""
-    if output.suffix.lower() not in (".csv", ".parquet"):
-        raise UsageError(f"Predictions are written as .csv or .parquet, not as '{output.name}'.")
-    refuse_foreign_header(output)  # before hours of work
+    check_output(output, rows_per_file)
     catalog = as_catalog(inputs)
     catalog = catalog if part is None else catalog.part(part)
     if batch_size is None:  # without a wish that of the run that is gone on with
@@ -376,13 +381,13 @@ def not_done(catalog: Catalog, rows: Sequence[Input], index: Index) -> npt.NDArr
     """One boolean an input: true if it is new, its file or box has changed, or it failed."""
     if len(index.keys) == 0:
         return np.ones(len(rows), np.bool_)
-    files = stamps([catalog.path(row.file_path) for row in rows])
+    files = stamps(catalog, [row.file_path for row in rows])
     now = [
         state(row.media_id, row.number, row.file_path, row.box_text, *file)
         for row, file in zip(rows, files, strict=True)
     ]
     rows_done = index.find([row.key for row in rows])
-    different: npt.NDArray[np.bool_] = index.states[rows_done] != np.array(now, np.uint64)
+    different: npt.NDArray[np.bool_] = index.states[rows_done] != np.array(now, np.int64)
     return (rows_done < 0) | different
 
 
@@ -394,24 +399,29 @@ def _want_whole_events(catalog: Catalog, wanted: npt.NDArray[np.bool_]) -> None:
 
 
 def write_answers(
-    head: Predictions, parts: Iterable[pl.DataFrame], output: Path, events: Catalog | None = None
+    head: Predictions,
+    parts: Iterable[pl.DataFrame],
+    output: Path,
+    events: Catalog | None = None,
+    rows_per_file: int | None = None,
 ) -> Summary:
-    """Write a table and count it; only events need all of it in memory.
+    """Write a table, some rows at a time, and count it.
 
     Args:
         head: everything but the rows, which are of media or boxes.
         parts: the rows, in the order of the catalog.
-        output: `.csv` or `.parquet`.
-        events: the catalog, where the rows that are written are its events.
+        output: `.csv` or `.parquet`, or the folder.
+        events: the catalog, where the rows that are written are its events; it has the media of the rows.
+        rows_per_file: write a folder of Parquet files of so many rows each.
     """
-    tally = Tally(head.labels)
+    tally, rows = Tally(head.labels), iter(parts)
     if events is not None:
-        pooled = pool_events(replace(head, table=pl.concat(parts)), events, rows="event")
-        tally.add(pooled.table)
-        pooled.save(output)
-    else:
-        counted = register_io_source(lambda *_: (tally.add(part) for part in parts), schema=head.table.schema)
-        write_table(head, counted, output)
+        table = (head, register_io_source(lambda *_, given=rows: given, schema=head.table.schema))
+        pooled = pool_parts(SideBySide.of_all(table, media_of(events)), rows="event")
+        first = next(pooled)
+        head = replace(first, table=first.table.clear())
+        rows = (part.table for part in chain([first], pooled))
+    write_parts(head, (tally.add(part) for part in rows), output, rows_per_file)
     return tally.summary()
 
 

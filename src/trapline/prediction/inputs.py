@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,22 +21,20 @@ from trapline.prediction.table import Level
 from trapline.storage import (
     AnyPath,
     RemotePath,
-    RemoteStat,
     as_any_path,
     fetch,
     is_url,
     remote_stats,
 )
 
-_MEDIA_AT_ONCE = 1024
+_MEDIA_AT_ONCE = 4096
 """Media that are Python objects at a time; the rest stays in the catalog's table."""
 
 _COLUMNS = ("media_id", "event_id", "file_path", "boxes")
 """All that a model's answer and its row depend on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """One media, or one box of a media: a row of the table.
 
     Attributes:
@@ -64,7 +60,7 @@ class Input:
     @property
     def key(self) -> int:
         """64 bits that name the input."""
-        return _digest(self.media_id, self.number)
+        return key(self.media_id, self.number)
 
     @property
     def box_text(self) -> str:
@@ -77,7 +73,7 @@ def state(
     media_id: str, number: int | None, file_path: str, box_text: str, size: int | None, modified: int | None
 ) -> int:
     """64 bits of all that must be as it was for an answer to hold: the file, its stamp, the crop."""
-    return _digest(media_id, number, file_path, box_text, size, modified)
+    return hash((media_id, number, file_path, box_text, size, modified))
 
 
 Stamp = tuple[int | None, int | None]
@@ -85,39 +81,40 @@ Stamp = tuple[int | None, int | None]
 
 def stamp(path: Path) -> Stamp:
     """Size and modification time (ns) of a file, by which a change of it is noticed."""
+    return _stamp(os.fspath(path))
+
+
+def stamps(catalog: Catalog, file_paths: Sequence[str]) -> list[Stamp]:
+    """The stamp of each file; of one in a bucket its size and what stands for its ETag (`RemoteStat.digest`).
+
+    Args:
+        catalog: says where the files are.
+        file_paths: of its media.
+
+    Raises:
+        SourceGoneError: nothing of the bucket can be read.
+    """
+    if isinstance(catalog.root, RemotePath):
+        found = remote_stats([catalog.root / as_name(name) for name in file_paths])
+        return [(None, None) if file is None else (file.size, file.digest) for file in found]
+    root = os.fspath(catalog.root)  # to make a `Path` of each would take longer than asking the disk
+    return [_stamp(os.path.join(root, as_name(name))) for name in file_paths]  # noqa: PTH118
+
+
+def _stamp(path: str) -> Stamp:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
         return None, None
     return status.st_size, status.st_mtime_ns
 
 
-def stamps(paths: Sequence[AnyPath]) -> list[Stamp]:
-    """The stamp of each file; of one in a bucket its size and what stands for its ETag (`RemoteStat.digest`).
-
-    Raises:
-        SourceGoneError: nothing of the bucket can be read.
-    """
-    remote = [path for path in paths if isinstance(path, RemotePath)]
-    found = iter(remote_stats(remote)) if remote else iter(())
-    stats = (next(found) if isinstance(path, RemotePath) else path for path in paths)
-    return [_stamp_of(stat) for stat in stats]
-
-
-def _stamp_of(file: Path | RemoteStat | None) -> Stamp:
-    if isinstance(file, Path):
-        return stamp(file)
-    return (None, None) if file is None else (file.size, file.digest)
-
-
 def key(media_id: str, number: int | None) -> int:
-    """`Input.key` of the input with this id and box."""
-    return _digest(media_id, number)
+    """`Input.key` of the input with this id and box.
 
-
-def _digest(*values: object) -> int:
-    content = json.dumps(values).encode()
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+    Python's own hash is another in each process, and no key or state outlives one.
+    """
+    return hash((media_id, number))
 
 
 class PathList(Sequence[str]):
@@ -356,20 +353,29 @@ def batches(
         wanted: one boolean an asked input; the slots of others stay
             empty. None wants all.
     """
-    batch: list[tuple[int, Input]] = []
+    asked = _asked(catalog, crop, level, wanted)
+    for _, batch in groupby(asked, key=lambda one: one[0] // batch_size):
+        yield [(index % batch_size, row) for index, row in batch]
+
+
+def _asked(
+    catalog: Catalog, crop: CropPolicy | None, level: Level, wanted: npt.NDArray[np.bool_] | None
+) -> Iterator[tuple[int, Input]]:
+    """The wanted inputs, each with its index among those that the model is asked about."""
+    by_media = level != "box" or crop is None
+    if by_media and wanted is not None:  # an input a media: those that are done need not be looked at
+        chosen = replace(catalog, table=catalog.table.select(_COLUMNS).filter(wanted))
+        rows = (row for part in inputs_of(chosen, crop, level) for row in part)
+        yield from zip(np.flatnonzero(wanted).tolist(), rows, strict=True)
+        return
     index = 0
-    for rows in inputs_of(catalog, crop, level):
-        for row in rows:
+    for part in inputs_of(catalog, crop, level):
+        for row in part:
             if row.skipped is not None:
                 continue
             if wanted is None or wanted[index]:
-                batch.append((index % batch_size, row))
+                yield index, row
             index += 1
-            if index % batch_size == 0 and batch:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
 
 
 def event_rows(catalog: Catalog) -> pl.Series:

@@ -63,22 +63,23 @@ class Index:
     """Where in a journal the last entry of each input is: 24 bytes an input, however long the names are.
 
     Attributes:
-        keys: uint64 [N], rising: `inputs.key` of each input.
-        states: uint64 [N]: `inputs.state` of an input that is `ok`, 0 of one that failed.
-        spots: uint64 [N]: where the entry's frame begins in the file, times 65,536, plus its index in it.
+        keys: int64 [N], rising: `inputs.key` of each input.
+        states: int64 [N]: `inputs.state` of an input that is `ok`, 0 of one that failed.
+        spots: int64 [N]: where the entry's frame begins in the file, times 65,536, plus its index in it.
     """
 
-    keys: npt.NDArray[np.uint64]
-    states: npt.NDArray[np.uint64]
-    spots: npt.NDArray[np.uint64]
+    keys: npt.NDArray[np.int64]
+    states: npt.NDArray[np.int64]
+    spots: npt.NDArray[np.int64]
 
-    def spot(self, index: int) -> tuple[int, int]:
-        """Where the frame of the entry at `index` begins, and the entry's index in it."""
-        return divmod(int(self.spots[index]), _MOST_IN_A_BATCH)
+    def spots_at(self, indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where the frames of the entries at `indices` begin, and the entries' indices in them."""
+        begins, rows = np.divmod(self.spots[indices], _MOST_IN_A_BATCH)
+        return begins, rows
 
     def find(self, keys: Sequence[int]) -> npt.NDArray[np.int64]:
         """int64 [keys]: for each key its position in this index, -1 if the journal does not have it."""
-        wanted = np.array(keys, np.uint64)
+        wanted = np.array(keys, np.int64)
         if len(self.keys) == 0:
             return np.full(len(wanted), -1)
         indices = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
@@ -231,32 +232,33 @@ class Journal:
 
 def _index(frames: Iterator[tuple[bytes, int, bytes]], begin: int) -> Index:
     """Where the last entry of each input is in the frames behind the header, which ends at `begin`."""
-    keys, states, spots = array("Q"), array("Q"), array("Q")
+    columns = [array("q"), array("q"), array("q")]
+    keys, states, spots = (column.append for column in columns)
     for payload, end, _ in frames:
-        for index, entry in enumerate(_decode_entries(payload)):
-            same = (entry.file_path, entry.box, entry.size, entry.modified)
-            done = entry.status == "ok"
-            keys.append(key(entry.media_id, entry.number))
-            states.append(state(entry.media_id, entry.number, *same) if done else 0)
-            spots.append(begin * _MOST_IN_A_BATCH + index)
+        spot = begin * _MOST_IN_A_BATCH
+        for media_id, number, file_path, size, modified, box, status, _reason in _entry_values(payload):
+            keys(key(media_id, number))
+            done = status == "ok"
+            states(state(media_id, number, file_path, box, size, modified) if done else 0)
+            spots(spot)
+            spot += 1
         begin = end
-    return Index(*_sort([keys, states, spots]))
+    return Index(*_sort(columns))
 
 
-def _sort(columns: list[array[int]]) -> list[npt.NDArray[np.uint64]]:
+def _sort(columns: list[array[int]]) -> list[npt.NDArray[np.int64]]:
     """The columns in the order of the first one's values, of equal values the last; `columns` is emptied.
 
     They are the largest thing in memory at the end of a long run, so there are never two of all of them.
     """
-    views = [np.frombuffer(column, np.uint64) if column else np.empty(0, np.uint64) for column in columns]
+    views = [np.frombuffer(column, np.int64) if column else np.empty(0, np.int64) for column in columns]
     columns.clear()
     order = np.argsort(views[0], kind="stable").astype(np.uint32)
-    rising = views[0][order]
+    views[0] = views[0][order]
     last = np.ones(len(order), np.bool_)
-    last[:-1] = rising[1:] != rising[:-1]
-    del rising
+    last[:-1] = views[0][1:] != views[0][:-1]
     order = order[last]
-    return [views.pop(0)[order] for _ in range(len(views))]
+    return [views.pop(0)[last], *(views.pop(0)[order] for _ in range(len(views)))]
 
 
 def _json(value: object) -> bytes:
@@ -290,13 +292,15 @@ def _frames(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
         yield payload, end, digest
 
 
-def _decode_entries(payload: bytes) -> list[JournalEntry]:
+def _entry_values(payload: bytes) -> list[list[Any]]:
+    """The values of each `JournalEntry` of a batch."""
     length = _LENGTH.unpack_from(payload)[0]
-    return [JournalEntry(*values) for values in json.loads(payload[_LENGTH.size : _LENGTH.size + length])]
+    values: list[list[Any]] = json.loads(payload[_LENGTH.size : _LENGTH.size + length])
+    return values
 
 
 def _decode_batch(payload: bytes, labels: int) -> Batch:
-    entries = _decode_entries(payload)
+    entries = [JournalEntry._make(values) for values in _entry_values(payload)]
     numbers = np.frombuffer(payload, "<f4", offset=_LENGTH.size + _LENGTH.unpack_from(payload)[0])
     return Batch(entries, numbers.reshape(len(entries), labels).astype(np.float32))
 

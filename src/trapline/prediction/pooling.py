@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal, get_args
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Literal, TypedDict, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +15,30 @@ import polars as pl
 from trapline.catalog import Catalog, event_key, frame_order
 from trapline.errors import DataError, UsageError
 from trapline.models import EventPooling, PoolingMethod
-from trapline.prediction.facts import Pooled, PooledBy
+from trapline.prediction.facts import Pooled, PooledBy, PredictionFacts
 from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
 from trapline.prediction.location_answers import answer_by_location
+from trapline.prediction.parts import Media, SideBySide, Table, whole, whole_catalog
 from trapline.prediction.ranks import Ranks
-from trapline.prediction.table import FIXED, Predictions
+from trapline.prediction.table import FIXED, Predictions, check_output, write_parts
 from trapline.taxonomy import BLANK, Hierarchy
 
 NODE_MEAN = "node-mean"
 _MULTIPLIES: tuple[PoolingMethod, ...] = ("mean-logit", "geometric-mean")
 
 Rows = Literal["media", "event"]
+
+_ASKED = ("event_id", "frame", "boxes", "location_id", "camera_time")
+"""What is asked of the catalog besides what identifies its media."""
+
+
+class PoolingKeywords(TypedDict, total=False):
+    """Of `pool_events`."""
+
+    how: PoolingMethod | EventPooling | Literal["node-mean"] | None
+    without_box: float
+    place_days: float | None
+    rows: Rows
 
 
 def pool_events(
@@ -100,6 +116,75 @@ def pool_events(
     return Predictions(
         table.hstack(numbers), predictions.labels, rows, predictions.model, predictions.task, facts
     )
+
+
+@dataclass(frozen=True)
+class PooledTable:
+    """What became of a table that was pooled.
+
+    Attributes:
+        facts: of the pooled table.
+        pooled: rows of the table that was given.
+        rows: of the pooled one.
+    """
+
+    facts: PredictionFacts
+    pooled: int
+    rows: int
+
+
+def pool_table(
+    table: Table,
+    media: Media,
+    output: Path | str,
+    *,
+    rows_per_file: int | None = None,
+    **options: Unpack[PoolingKeywords],
+) -> PooledTable:
+    """`pool_events` from table to table, some events at a time; memory grows with the events alone.
+
+    All is in memory at once where the rows do not follow the order of the catalog, and with `place_days`,
+    which asks for what the other events of a location show.
+
+    Args:
+        table: of `scan_table`.
+        media: of `scan_catalog`.
+        output: as of `write_table`, likewise `rows_per_file`.
+        options: of `pool_events`.
+
+    Raises:
+        UsageError: as of `pool_events` and of `check_output`.
+        DataError: likewise; or the disk is full.
+    """
+    check_output(Path(output), rows_per_file)
+    side = None if options.get("place_days") is not None else SideBySide.open([table], media)
+    if side is None:
+        given = whole(table)
+        pooled = pool_events(given, whole_catalog(media, _ASKED), **options)
+        pooled.save(output, rows_per_file=rows_per_file)
+        return PooledTable(pooled.facts, len(given), len(pooled))
+    parts = pool_parts(side, **options)
+    first = next(parts, None)
+    if first is None:
+        raise DataError("There is nothing to pool: the table has no rows.")
+    rows = 0
+
+    def counted() -> Iterator[pl.DataFrame]:
+        nonlocal rows
+        for part in chain([first], parts):
+            rows += len(part)
+            yield part.table
+
+    write_parts(replace(first, table=first.table.clear()), counted(), output, rows_per_file)
+    return PooledTable(first.facts, sum(heights[1] for heights in side.counts), rows)
+
+
+def pool_parts(side: SideBySide, **options: Unpack[PoolingKeywords]) -> Iterator[Predictions]:
+    """The pooled events of each part of a table, in their order."""
+    for (part,), catalog in side.parts(_ASKED):
+        given = part.without_skipped() if options.get("rows") == "event" else part
+        if len(given):
+            yield pool_events(given, catalog, **options)
 
 
 def _media(predictions: Predictions, catalog: Catalog, without_box: float) -> pl.DataFrame:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
@@ -18,10 +18,20 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from trapline.addresses import address_of
-from trapline.arguments import Output, checked
-from trapline.catalog import BOX, Catalog, for_polars, read_parquet
+from trapline.arguments import Count, Output, checked
+from trapline.catalog import (
+    BOX,
+    Catalog,
+    for_polars,
+    is_utf8,
+    read_parquet,
+    refuse_other_folder,
+    scan_folder,
+    write_folder,
+)
 from trapline.errors import DataError, UsageError, kind_of
 from trapline.notebook import as_html
 from trapline.prediction.facts import PredictionFacts
@@ -45,6 +55,9 @@ Task = Literal["single-label", "multi-label"]
 
 _ROW_GROUP = 8192
 """Rows of a Parquet row group: what writing a table holds in memory."""
+
+FOLDER_HEADER = "_trapline_predictions.json"
+"""What says in a folder of Parquet files what is known of the whole table."""
 
 _ROUNDED = 1e-3
 """By how much the probabilities of a row may not add up to 1."""
@@ -276,13 +289,18 @@ class Predictions:
         }
 
     @checked
-    def save(self, path: Output) -> Path:
+    def save(self, path: Output, *, rows_per_file: Count | None = None) -> Path:
         """Write Parquet (header in its metadata) or CSV (header in `<path>.json` beside it).
 
+        Args:
+            path: of the file, or of the folder.
+            rows_per_file: write a folder of Parquet files of so many rows each instead, in their order.
+
         Raises:
-            DataError: another suffix, or the disk is full or not writable.
+            UsageError: another suffix, or something else lies where the folder would.
+            DataError: the disk is full or not writable.
         """
-        return write_table(self, self.table.lazy(), path)
+        return write_table(self, self.table.lazy(), path, rows_per_file)
 
     @classmethod
     @checked
@@ -292,43 +310,9 @@ class Predictions:
         Raises:
             DataError: missing, not predictions, or a CSV whose `.json` beside it is gone.
         """
-        path = Path(path)
-        if not (path.is_file() or path.is_dir()):
-            raise DataError(f"There are no predictions at {path}. Make them with `trapline predict`.")
-        beside = path.with_name(path.name + ".json")
-        kind = kind_of(path)
-        if kind not in (None, "text", "a Parquet table"):
-            raise DataError(f"{path} is no table of predictions but {kind}. `trapline predict` makes one.")
-        if kind != "a Parquet table" and not beside.is_file():
-            raise DataError(
-                f"{path} cannot be read as predictions: beside it lies no {beside.name}, which "
-                "`trapline predict` writes too and which names the labels. Keep the two together."
-            )
-        try:
-            if path.suffix.lower() == ".parquet":
-                table, metadata = read_parquet(path)
-                if "trapline_predictions" not in metadata:
-                    what = (
-                        "a catalog. Name predictions before it."
-                        if "trapline_catalog" in metadata
-                        else "another Parquet table"
-                    )
-                    raise ValueError(f"it is {what}")
-                header = _check_header(json.loads(metadata["trapline_predictions"]))
-            else:
-                header = _check_header(json.loads(beside.read_text(encoding="utf-8")))
-                table = _read_csv(path, header)
-            if "taxonomy" in header["info"]:  # what `write_table` added is computed anew
-                table = table.select(*fixed_columns(header["level"]), *header["labels"])
-        except (KeyError, ValueError, OSError, RecursionError, csv.Error, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{path} cannot be read as predictions of Trapline: {error}") from error
-        except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
-            raise DataError(f"{path} cannot be read as predictions of Trapline: it is damaged.") from error
-        facts = PredictionFacts.from_json(header["info"], f"{path} cannot be read as predictions of Trapline")
-        loaded = cls(table, tuple(header["labels"]), header["level"], header["model"], header["task"], facts)
-        if kind != "a Parquet table":  # a text may have been edited
-            loaded.check_rows(path.name)
-        return loaded
+        head, rows = scan_table(path)
+        with _reading(Path(path)):
+            return replace(head, table=rows.collect())
 
     def check_rows(self, source: str) -> None:
         """Refuse rows that no run leaves: a media twice, another status, numbers that are no probabilities.
@@ -362,9 +346,77 @@ class Predictions:
                 )
 
 
+def scan_table(path: Path | str) -> tuple[Predictions, pl.LazyFrame]:
+    """What `Predictions.save` wrote: everything but the rows, and the rows, read as they are asked for.
+
+    Of a CSV, which has to be looked through, the rows are in memory.
+
+    Raises:
+        DataError: as of `Predictions.load`.
+    """
+    path = Path(path)
+    if not (path.is_file() or path.is_dir()):
+        raise DataError(f"There are no predictions at {path}. Make them with `trapline predict`.")
+    beside = path.with_name(path.name + ".json")
+    in_parts = (path / FOLDER_HEADER).is_file()
+    kind = kind_of(path)
+    if kind not in (None, "text", "a Parquet table") and not in_parts:
+        raise DataError(f"{path} is no table of predictions but {kind}. `trapline predict` makes one.")
+    if kind != "a Parquet table" and not in_parts and not beside.is_file():
+        raise DataError(
+            f"{path} cannot be read as predictions: beside it lies no {beside.name}, which "
+            "`trapline predict` writes too and which names the labels. Keep the two together."
+        )
+    with _reading(path):
+        if in_parts:
+            rows, content = scan_folder(path, FOLDER_HEADER)
+            header = _check_header(content)
+        elif path.suffix.lower() == ".parquet":
+            rows, header = _scan_file(path)
+        else:
+            header = _check_header(json.loads(beside.read_text(encoding="utf-8")))
+            rows = _read_csv(path, header).lazy()
+        if "taxonomy" in header["info"]:  # what `write_table` added is computed anew
+            rows = rows.select(*fixed_columns(header["level"]), *header["labels"])
+        schema = rows.collect_schema()
+    facts = PredictionFacts.from_json(header["info"], f"{path} cannot be read as predictions of Trapline")
+    known = (tuple(header["labels"]), header["level"], header["model"], header["task"], facts)
+    head = Predictions(pl.DataFrame(schema=schema), *known)
+    if kind != "a Parquet table" and not in_parts:  # a text may have been edited
+        replace(head, table=rows.collect()).check_rows(path.name)
+    return head, rows
+
+
+def _scan_file(path: Path) -> tuple[pl.LazyFrame, dict[str, Any]]:
+    """The rows and the header of a Parquet file; `ValueError` where it has none of ours."""
+    if is_utf8(path):
+        rows, metadata = pl.scan_parquet(path, glob=False), pl.read_parquet_metadata(path)
+    else:  # an open file Polars would read whole all the same
+        table, metadata = read_parquet(path)
+        rows = table.lazy()
+    if "trapline_predictions" not in metadata:
+        catalog = "trapline_catalog" in metadata
+        what = "a catalog. Name predictions before it." if catalog else "another Parquet table"
+        raise ValueError(f"it is {what}")
+    return rows, _check_header(json.loads(metadata["trapline_predictions"]))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Make of what goes wrong in reading a table a `DataError` that names it."""
+    try:
+        yield
+    except (KeyError, ValueError, OSError, RecursionError, csv.Error, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} cannot be read as predictions of Trapline: {error}") from error
+    except pl.exceptions.PanicException as error:  # no Exception: how Polars meets some kinds of damage
+        raise DataError(f"{path} cannot be read as predictions of Trapline: it is damaged.") from error
+
+
 def are_predictions(path: AnyPath | str) -> bool:
-    """Whether a file is a table of predictions, by its header."""
+    """Whether a file, or a folder of files, is a table of predictions, by its header."""
     path = as_any_path(path)
+    if isinstance(path, Path) and path.is_dir():
+        return (path / FOLDER_HEADER).is_file()
     if not path.is_file():
         return False
     if isinstance(path, RemotePath):
@@ -448,7 +500,9 @@ def predictions_head(header: Mapping[str, Any], where: str) -> Predictions:
     return Predictions(pl.DataFrame(schema=schema), labels, level, known["model"], known["task"], facts)
 
 
-def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path:
+def write_table(
+    head: Predictions, rows: pl.LazyFrame, path: Path | str, rows_per_file: int | None = None
+) -> Path:
     """Write a table whose rows are not all in memory; it appears under its name when it is whole and on disk.
 
     Tables of a model of taxa get the columns of `trapline.prediction.ranks` behind the labels.
@@ -456,20 +510,23 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
     Args:
         head: everything but the rows.
         rows: with the columns of `head`.
-        path: `.csv` or `.parquet`.
+        path: `.csv` or `.parquet`; of a folder any name.
+        rows_per_file: write a folder of Parquet files of so many rows each.
 
     Raises:
-        UsageError: see `refuse_foreign_header`.
-        DataError: another suffix, or the disk is full or not writable.
+        UsageError: see `check_output`.
+        DataError: the disk is full or not writable.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise DataError(f"Predictions are written as .parquet or .csv, not as '{path.name}'.")
+    check_output(path, rows_per_file)
     ranks = Ranks.of_facts(head.labels, head.facts)
     rows = rows if ranks is None else ranks.add_lazily(rows)
     header = json.dumps(head.header(), indent=1)
-    refuse_foreign_header(path)
     try:
+        if rows_per_file is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_folder(rows, path, FOLDER_HEADER, head.header(), rows_per_file, row_group_size=_ROW_GROUP)
+            return path
         parquet = path.suffix.lower() == ".parquet"
         metadata = {"trapline_predictions": header}
         with replace_whole(path) as partial:
@@ -485,6 +542,35 @@ def write_table(head: Predictions, rows: pl.LazyFrame, path: Path | str) -> Path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path} cannot be written: {reason}.") from error
     return path
+
+
+def write_parts(
+    head: Predictions, parts: Iterator[pl.DataFrame], path: Path | str, rows_per_file: int | None = None
+) -> Path:
+    """`write_table` of rows that are made part by part; what goes wrong in making them is raised as it is."""
+    rows = register_io_source(lambda *_: parts, schema=head.table.schema)
+    return write_table(head, rows, path, rows_per_file)
+
+
+def check_output(path: AnyPath, rows_per_file: int | None = None) -> None:
+    """Refuse a path that no table can be written to, before hours of work.
+
+    Raises:
+        UsageError: another suffix; see `refuse_foreign_header`; something else lies where a folder would.
+    """
+    if rows_per_file is not None:
+        if isinstance(path, RemotePath) or isinstance(address_of(path), RemotePath):
+            raise UsageError(
+                "A table in several files is written to a disk, not to an address: leave out --rows-per-file."
+            )
+        refuse_other_folder(path, FOLDER_HEADER)
+        return
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise UsageError(
+            f"Predictions are written as .csv or .parquet, not as '{path.name}'; or as a folder of Parquet "
+            "files, with --rows-per-file."
+        )
+    refuse_foreign_header(path)
 
 
 def refuse_foreign_header(path: AnyPath) -> None:

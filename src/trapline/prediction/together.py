@@ -45,6 +45,7 @@ def look_once(
     workers: int | None = None,
     fresh: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    rows_per_file: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> bool:
     """Do the work of `detect` (of media that have no box) and of `predict_to_file` with the boxes; no table.
@@ -63,6 +64,7 @@ def look_once(
         workers: processes that decode; as many as the machine has cores.
         fresh: forget what earlier runs have done.
         limits: on the bytes of a file and the pixels of a picture.
+        rows_per_file: of the table, where it is to be a folder.
         progress: called after every batch of answers.
 
     Returns:
@@ -75,6 +77,7 @@ def look_once(
         TraplineError: the disk is full.
     """
     options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
+    options["rows_per_file"] = rows_per_file
     run, header = prepare_run(model, as_catalog(inputs), output, fresh=fresh, limits=limits, **options)
     if run.whole_events or (level == "box" and len(run.catalog) < header["batch_size"]):
         return False

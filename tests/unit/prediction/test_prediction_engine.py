@@ -72,6 +72,28 @@ def test_every_input_has_a_row_in_order(model: ModelFile, zoo: Zoo, tmp_path: Pa
     assert Predictions.load(tmp_path / "p.csv").table.equals(result.table)
 
 
+@pytest.mark.parametrize("level", ["media", "event"])
+def test_a_table_may_be_a_folder_of_files_and_is_gone_on_with(
+    level: str, model: ModelFile, tmp_path: Path
+) -> None:
+    paths = photos(tmp_path / "photos")
+    names = [path.name for path in paths]
+    rows = pl.DataFrame(
+        {"media_id": names, "file_path": names, "event_id": [f"e{one // 3}" for one in range(10)]}
+    )
+    catalog = Catalog.from_rows(rows, tmp_path / "photos", "photos")
+    whole = predict(model, catalog, tmp_path / "p.parquet", level=level, batch_size=4)
+    assert estimate(model, catalog, tmp_path / "p", level=level, rows_per_file=3).earlier == 0
+    for _ in range(2):  # the second time nothing is left to do, and the folder is replaced
+        folder = predict(model, catalog, tmp_path / "p", level=level, batch_size=4, rows_per_file=3)
+        assert folder.table.equals(whole.table)
+    assert len(list((tmp_path / "p").glob("part-*.parquet"))) == -(-len(whole) // 3)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").touch()
+    with pytest.raises(UsageError, match="never overwritten"):
+        predict(model, catalog, tmp_path / "other", rows_per_file=3)
+
+
 def test_probabilities_are_those_of_the_one_path(model: ModelFile, tmp_path: Path) -> None:
     paths = photos(tmp_path / "a")
     result = predict(model, paths, tmp_path / "p.parquet", batch_size=3)

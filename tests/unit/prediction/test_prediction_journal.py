@@ -72,7 +72,7 @@ def test_of_an_input_written_twice_the_last_counts_and_a_box_is_not_its_media(tm
         assert found[3] == -1
         said = [
             (batch.entries[where], batch.probabilities[where].tolist())
-            for begin, where in map(index.spot, found[:3].tolist())
+            for begin, where in np.transpose(index.spots_at(found[:3])).tolist()
             for batch in [journal.batch_at(begin)]
         ]
         assert [one[0] for one in said] == [again[0], batch(0)[0][1], again[1]]
@@ -185,8 +185,7 @@ def test_an_index_of_a_journal_that_is_being_written_stops_at_its_torn_end(tmp_p
         own = journal.index()
         for name in ("keys", "states", "spots"):
             assert np.array_equal(getattr(index, name), getattr(own, name))
-        (found,) = index.find([key("m2-1", None)])
-        begin, where = index.spot(found)
+        (begin,), (where,) = index.spots_at(index.find([key("m2-1", None)]))
         assert where == 1
         assert journal.batch_at(begin).entries[where].media_id == "m2-1"
     path.write_bytes(whole[:-1])
@@ -219,7 +218,7 @@ def test_an_index_says_of_which_file_and_box_an_input_was_done(tmp_path: Path) -
     assert states.tolist() == expected
     assert (np.diff(index.keys.astype(np.float64)) > 0).all()
     assert index.find([key("z", None), key("a", None)]).tolist()[0] == -1
-    assert index.find([2**64 - 1, 0]).tolist() == [-1, -1]
+    assert index.find([2**63 - 1, 0]).tolist() == [-1, -1]
     assert index.find([]).tolist() == []
 
 
@@ -233,7 +232,9 @@ def test_a_batch_that_does_not_fit_is_never_written(tmp_path: Path) -> None:
             journal.append(many, np.zeros((65_537, 2), np.float32))
         assert ids(journal) == []
         journal.append(many[:-1], np.zeros((65_536, 2), np.float32))
-        assert journal.index().spot(0)[1] == 65_535, "the last place of the frame, and not the next frame"
+        assert journal.index().spots_at(np.array([0]))[1] == 65_535, (
+            "the last place of the frame, and not the next frame"
+        )
 
 
 def test_a_header_that_says_more_or_less_is_another_run(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_what_is_no_table_says_so(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"\.parquet or \.csv"):
+    with pytest.raises(UsageError, match=r"\.csv or \.parquet.*folder"):
         predictions().save(tmp_path / "p.xlsx")
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):

@@ -1,0 +1,343 @@
+"""Long tables judged part by part: the figures of `evaluate`, of media that never stand in memory together.
+
+Figures and their intervals come from sums by location and season. Areas under curves need the order of all
+media: they are found label by label, from one column at a time, and have no interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+import trapline
+from trapline import metrics
+from trapline.catalog import EVENT_LABELS, Catalog
+from trapline.errors import DataError, UsageError
+from trapline.evaluation.constants import compare_with_constants
+from trapline.evaluation.evaluate import describe_calibrated_on, describe_measured_on, describe_only_location
+from trapline.evaluation.levels import NOUNS, align_levels
+from trapline.evaluation.matching import (
+    Counts,
+    Judged,
+    SeveralLabels,
+    UnknownLabels,
+    join_truth,
+    refuse_nothing,
+)
+from trapline.evaluation.notes import notes
+from trapline.evaluation.part_figures import (
+    CellFigures,
+    Floats,
+    label_results,
+    location_group,
+    location_results,
+    season_results,
+    with_curves,
+)
+from trapline.evaluation.result import Bin, Evaluation, Leak, Over
+from trapline.evaluation.tallies import Tallies
+from trapline.evaluation.training_media import Told, Training, find_training, read_told, training_among
+from trapline.prediction import SideBySide, shared_key
+from trapline.taxonomy import BLANK
+
+MOST_WHOLE = 1_000_000
+"""Rows of a table that is judged whole: the resamples of the areas under its curves take hours."""
+
+NOT_COMPARED = (
+    "Of so many media it is not looked into whether some, or copies of them, were trained on: `trapline "
+    "split` looks into that of the parts of a catalog."
+)
+_COLUMNS = ("event_id", "location_id", "labels", "split", "frame", "boxes", "season", EVENT_LABELS)
+
+
+def evaluate_parts(
+    side: SideBySide,
+    *,
+    training: Catalog | Collection[str] | None = None,
+    part: str | None = None,
+    name: str | None = None,
+    samples: int = 1000,
+    seed: int = 42,
+    over: Over | None = None,
+    unknown_labels: UnknownLabels = "error",
+    several_labels: SeveralLabels = "error",
+    allow_unmatched: bool = False,
+) -> Evaluation:
+    """Judge a table of predictions by its catalog, in memory that grows with locations and labels alone.
+
+    What `evaluate` gives, but: areas under curves have no intervals and are of all media only; evaluated
+    media are not compared with those trained on; figures by rank of a model of taxa, and those of metrics of
+    other packages, are left out; intervals are over locations or seasons. Notes say so.
+
+    Args:
+        side: the predictions and the catalog.
+        training: as of `evaluate`, likewise the others.
+        part: see there.
+        name: see there.
+        samples: see there.
+        seed: see there.
+        over: `location` or `season`; None for locations.
+        unknown_labels: see there.
+        several_labels: see there.
+        allow_unmatched: see there.
+
+    Raises:
+        UsageError: intervals over events or media.
+        DataError: truth and predictions that cannot be joined, or nothing left to judge.
+    """
+    over = over or "location"
+    _check(side, over)
+    judge = _Judge(side, part or _predicted_part(side), unknown_labels)
+    judge.go(unknown_labels, several_labels, allow_unmatched)
+    return _put_together(judge, _trained_on(side, training), name, over, samples, seed)
+
+
+def _check(side: SideBySide, over: Over) -> None:
+    if over not in ("location", "season"):
+        raise UsageError(f"The intervals of so many media are over locations or seasons, not over {over}s.")
+    if over == "season" and "season" not in side.media[1].collect_schema():
+        raise DataError("The catalog has no column 'season' to resample; take locations.")
+
+
+def _predicted_part(side: SideBySide) -> str | None:
+    """The one part of the split that was predicted, if it is one."""
+    head, rows = side.tables[0]
+    key = shared_key(head.level)
+    found: set[str | None] = set()
+    media = side.media[1].select("media_id", "event_id", "split")
+    for (table,), catalog in side.frames(media, [rows.select(key)]):
+        predicted = catalog.filter(catalog.select(key).to_series().is_in(table.to_series().implode()))
+        found.update(predicted["split"].unique())
+    return found.pop() if len(found) == 1 else None
+
+
+def _trained_on(side: SideBySide, training: Catalog | Collection[str] | None) -> Training:
+    head, (catalog, media) = side.tables[0][0], side.media
+    if isinstance(training, Catalog):
+        return find_training(catalog, training, read_told(head, training))
+    if training is not None:
+        return find_training(catalog, training, Told())
+    split = catalog.facts.split
+    told = read_told(head, catalog, "" if split is None else split.fingerprint)
+    return training_among(media.select("location_id", "labels", "split"), told, catalog.facts, others=False)
+
+
+class _RowTruth:
+    """The truth of each row of a table: two bytes a row, or one for every eight labels.
+
+    Attributes:
+        judged: bool [rows].
+    """
+
+    def __init__(self, rows: int, labels: int, several: bool) -> None:
+        self.judged = np.zeros(rows, np.bool_)
+        self._bits = np.zeros((rows, -(-labels // 8)), np.uint8) if several else None
+        self._codes = np.zeros(0 if several else rows, np.int16)
+
+    def keep(self, rows: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> None:
+        """Keep the truth of some rows, as the metrics take it."""
+        self.judged[rows] = True
+        if self._bits is None:
+            self._codes[rows] = truth
+        else:
+            self._bits[rows] = np.packbits(truth.astype(np.bool_), axis=1)
+
+    def has(self, label: int) -> npt.NDArray[np.bool_]:
+        """bool [rows]: whether a row is judged and has the label."""
+        if self._bits is None:
+            return np.asarray((self._codes == label) & self.judged)
+        return np.asarray(self._bits[:, label // 8] & np.uint8(128 >> label % 8), np.bool_)
+
+
+class _Judge:
+    """One pass over the parts, and one over each column for what needs the order of all media.
+
+    Args:
+        side: the predictions and the catalog.
+        part: of the split, None for all media.
+        unknown_labels: whether labels that the model does not know are added, to count as wrong.
+    """
+
+    def __init__(self, side: SideBySide, part: str | None, unknown_labels: UnknownLabels) -> None:
+        self.side, self.part, self.tallies = side, part, Tallies()
+        self.head = side.tables[0][0]
+        self.several = self.head.task == "multi-label"
+        self.unknown = self._unknown() if unknown_labels == "wrong" else ()
+        self.labels = (*self.head.labels, *self.unknown)
+        self.truth = _RowTruth(sum(heights[1] for heights in side.counts), len(self.labels), self.several)
+
+    def _unknown(self) -> tuple[str, ...]:
+        media = self.side.media[1]
+        if self.part is not None:
+            media = media.filter(pl.col("split") == self.part)
+        names = media.select(pl.col("labels").explode().drop_nulls().unique()).collect(engine="streaming")
+        known = {*self.head.labels, *((BLANK,) if self.several else ())}
+        return tuple(sorted(set(names.to_series()) - known))
+
+    @property
+    def has_seasons(self) -> bool:
+        """Whether the catalog has seasons."""
+        return "season" in self.side.media[1].collect_schema()
+
+    def go(self, unknown_labels: UnknownLabels, several_labels: SeveralLabels, allow_unmatched: bool) -> None:
+        """Count all media."""
+        offset = 0
+        for (table,), media in self.side.parts(_COLUMNS):
+            asked = np.flatnonzero((table.table["status"] != "skipped").to_numpy())
+            catalog, predictions = align_levels(media, table)
+            matched = join_truth(
+                catalog,
+                predictions,
+                part=self.part,
+                unknown_labels=unknown_labels,
+                several_labels=several_labels,
+                allow_unmatched=allow_unmatched,
+                unknown=self.unknown,
+            )
+            self.tallies.add(matched)
+            assert matched.rows is not None
+            rows = asked[matched.rows] if table.level == "box" else matched.rows
+            self.truth.keep(offset + rows, matched.truth)
+            offset += len(table)
+        counts = self.tallies.counts
+        if self.part is not None and not counts["media"]:
+            raise DataError(f"The catalog has no media in the part '{self.part}'.")
+        refuse_nothing(Counts(**counts), self.side.media[0])
+
+    def curves(self) -> tuple[Floats, Floats]:
+        """[K], [K]: the area under the curve and the average precision of each label."""
+        rows, figures = self.side.tables[0][1], []
+        columns = rows.collect_schema().names()
+        for index, label in enumerate(self.labels):
+            if index < len(self.head.labels):
+                values = rows.select(pl.nth(columns.index(label))).collect(engine="streaming").to_series()
+                scores = values.fill_null(0).to_numpy().clip(0, 1)
+            else:
+                scores = np.zeros(len(self.truth.judged), np.float32)
+            has = self.truth.has(index)
+            figures.append(metrics.rank_label(scores[has], scores[self.truth.judged & ~has]))
+        return tuple(np.array(figures).T)
+
+
+def _put_together(
+    judge: _Judge, trained_on: Training, name: str | None, over: Over, samples: int, seed: int
+) -> Evaluation:
+    head, (catalog, _), tallies = judge.head, judge.side.media, judge.tallies
+    facts, labels = head.facts, judge.labels
+    cells = pl.DataFrame(
+        list(tallies.cells), schema={"location_id": pl.String, "season": pl.String}, orient="row"
+    )
+    drawn = pl.struct("location_id" if over == "location" else "season").rank("dense").cast(pl.Int64)
+    figures = CellFigures(
+        labels,
+        cells,
+        {key: values[: len(cells)] for key, values in tallies.sums.items()},
+        cells.select(drawn).to_series().to_numpy() - 1,
+        samples,
+        seed,
+        judge.several,
+        facts.exclusive,
+        facts.kept,
+    )
+    counts = _counts(tallies, cells)
+    curves = None if facts.kept is not None else judge.curves()
+    seen = trained_on.saw(cells["location_id"])
+    total = figures.total()
+    present = frozenset(np.flatnonzero(total["support"]).tolist())
+    truth, weights = _patterns(tallies, len(labels), judge.several)
+    everything = np.ones(len(cells), np.bool_)
+    measured = with_curves(figures.measure(everything), curves)
+    drawn_groups = int(figures.groups.max()) + 1
+    bins = metrics.table_of_bins(total["bin_count"], total["bin_confidence"], total["bin_right"])
+    told = (
+        *notes(
+            Judged(counts, labels, judge.unknown, present, facts.kept),
+            catalog.table,
+            drawn_groups if drawn_groups > 1 else 0,
+            over,
+            trained_on,
+            describe_calibrated_on(head, judge.part),
+            shared=describe_only_location(head),
+            model=head.model,
+        ),
+        *_about_parts(judge, over, drawn_groups, curves is not None),
+    )
+    return Evaluation(
+        name=name or facts.model_name or "the model",
+        task=head.task,
+        level=head.level,
+        labels=labels,
+        measured_on=describe_measured_on(counts, judge.part, NOUNS[head.level]),
+        part=judge.part,
+        model=head.model,
+        model_info=facts,
+        catalog=catalog.source,
+        split=catalog.facts.split.as_json() if catalog.facts.split else {},
+        leak=Leak(checked=False, findings=(NOT_COMPARED,)),
+        counts=counts,
+        failures=dict(sorted(tallies.failures.items(), key=lambda item: (-item[1], item[0]))),
+        intervals_over=over,
+        samples=samples,
+        seed=seed,
+        metrics=measured,
+        per_label=label_results(figures, judge.unknown, curves),
+        per_location=location_results(figures, tallies.names, seen),
+        per_season=season_results(figures) if judge.has_seasons else (),
+        confusion=None if tallies.confusion is None else tuple(map(tuple, tallies.confusion.tolist())),
+        seen=location_group(figures, seen),
+        unseen=location_group(figures, None if seen is None else ~seen),
+        constants=compare_with_constants(
+            truth, labels, trained_on, weights=weights, exclusive=facts.exclusive, kept=facts.kept
+        ),
+        calibration=tuple(Bin(**vars(one)) for one in bins),
+        mistakes=tuple(mistake for _, mistake in tallies.worst),
+        wrong=tallies.wrong,
+        ranks=None,
+        notes=told,
+        trapline=trapline.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        root=catalog.root,
+    )
+
+
+def _counts(tallies: Tallies, cells: pl.DataFrame) -> Counts:
+    """Locations are counted over all parts, and not in each."""
+    return Counts(**{**tallies.counts, "locations": cells["location_id"].drop_nulls().n_unique()})
+
+
+def _patterns(tallies: Tallies, labels: int, several: bool) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Each truth that some media has, and how many have it."""
+    kind, width = (np.uint8, labels) if several else (np.int64, 1)
+    rows = np.array([np.frombuffer(row, kind) for row in tallies.patterns], np.int64).reshape(-1, width)
+    weights = np.array(list(tallies.patterns.values()), np.float64)
+    return rows if several else rows[:, 0], weights
+
+
+def _about_parts(judge: _Judge, over: Over, drawn: int, curves: bool) -> list[str]:
+    """What is not computed of so many media."""
+    sentences = []
+    if drawn == 1:
+        sentences.append(
+            f"All evaluated media are of one {over}, and intervals over the events of so many media are not "
+            "computed."
+        )
+    if curves:
+        sentences.append(
+            "So many media are judged in parts: areas under curves (AUC, average precision) are of all of "
+            "them, without intervals."
+        )
+    if judge.head.facts.taxonomy is not None:
+        sentences.append(
+            "Figures by rank are not computed of so many media: judge one part, or some locations, for them."
+        )
+    if others := [one.name for one in metrics.EVALUATORS.values() if not _is_own(one)]:
+        sentences.append(f"The metrics {', '.join(others)} need all media at once, and are left out.")
+    return sentences
+
+
+def _is_own(evaluator: metrics.Evaluator) -> bool:
+    return evaluator.function.__module__.startswith("trapline.")

@@ -1,0 +1,210 @@
+"""Tables of predictions and their catalog side by side, some whole events at a time.
+
+What is as large as a disk never stands in memory: of the catalog first the events are looked through, for
+where a part may end without cutting one, then the ids, for which rows of the tables belong to each part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trapline.catalog import Catalog, event_key
+from trapline.prediction.table import Level, Predictions
+
+AT_ONCE = 2**16
+"""Media of a part, and then as many as end its last event."""
+
+Table = tuple[Predictions, pl.LazyFrame]
+"""Predictions without rows, and their rows, as `scan_table` gives them."""
+
+Media = tuple[Catalog, pl.LazyFrame]
+"""A catalog without rows, and its rows."""
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Tables whose rows follow one another as the media of a catalog do.
+
+    Attributes:
+        tables: of the same media or of some of them.
+        media: their catalog.
+        counts: of each part the media, then the rows of each table.
+    """
+
+    tables: tuple[Table, ...]
+    media: Media
+    counts: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def open(cls, tables: Sequence[Table], media: Media) -> SideBySide | None:
+        """The tables in parts that cut no event; None where the orders differ.
+
+        They do where a table has rows of media that the catalog does not have, too.
+        """
+        counts = _rows_of_parts(tables, media[1], whole_events(media[1], AT_ONCE))
+        return None if counts is None else cls(tuple(tables), media, counts)
+
+    @classmethod
+    def of_all(cls, table: Table, media: Media) -> SideBySide:
+        """A table that has a row for each media, in their order, which is not looked at."""
+        return cls((table,), media, tuple((size, size) for size in whole_events(media[1], AT_ONCE)))
+
+    def parts(self, columns: Sequence[str]) -> Iterator[tuple[list[Predictions], Catalog]]:
+        """Each part: the rows of each table, and the media with these columns, all others unknown."""
+        heads = [head for head, _ in self.tables]
+        frames = self.frames(_narrow(self.media[1], columns), [rows for _, rows in self.tables])
+        for taken, media in frames:
+            part = self.media[0].with_table(media)
+            yield [replace(head, table=table) for head, table in zip(heads, taken, strict=True)], part
+
+    def frames(
+        self, media: pl.LazyFrame, tables: Sequence[pl.LazyFrame]
+    ) -> Iterator[tuple[list[pl.DataFrame], pl.DataFrame]]:
+        """Of each part the rows of each table, and of the catalog, in some columns of theirs."""
+        cursors, rows = [_Rows(table) for table in tables], _Rows(media)
+        for count, *heights in self.counts:
+            taken = [cursor.take(height) for cursor, height in zip(cursors, heights, strict=True)]
+            yield taken, rows.take(count)
+
+
+def media_of(catalog: Catalog) -> Media:
+    """A catalog without rows, and its rows."""
+    return replace(catalog, table=catalog.table.clear()), catalog.table.lazy()
+
+
+def count_rows(table: Table) -> int:
+    """How many rows a table has."""
+    return int(table[1].select(pl.len()).collect(engine="streaming").item())
+
+
+def whole(table: Table) -> Predictions:
+    """A table with all its rows in memory."""
+    return replace(table[0], table=table[1].collect())
+
+
+def whole_catalog(media: Media, columns: Sequence[str]) -> Catalog:
+    """A catalog with all its rows in memory, but of these columns alone; all others are unknown."""
+    return media[0].with_table(_narrow(media[1], columns).collect(engine="streaming"))
+
+
+def _narrow(media: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
+    there = media.collect_schema()
+    asked = dict.fromkeys(("media_id", "file_path", *columns))
+    return media.select(name for name in asked if name in there)
+
+
+class _Rows:
+    """The rows of a frame in their order, taken from the front."""
+
+    def __init__(self, frame: pl.LazyFrame) -> None:
+        batches = frame.collect_batches(chunk_size=AT_ONCE, maintain_order=True, engine="streaming")
+        self._batches = iter(batches)
+        self._left = pl.DataFrame(schema=frame.collect_schema())
+
+    def more(self) -> bool:
+        """Whether there are rows; the next are then at hand."""
+        while not self._left.height:
+            following = next(self._batches, None)
+            if following is None:
+                return False
+            self._left = following
+        return True
+
+    def take(self, count: int) -> pl.DataFrame:
+        """The next `count` rows, or as many as there are."""
+        taken = [self._left[:0]]
+        while count and self.more():
+            taken.append(self._left[:count])
+            self._left = self._left[count:]
+            count -= taken[-1].height
+        return pl.concat(taken)
+
+    def pass_over(self, keys: pl.Series) -> int:
+        """How many rows there are, up to the first whose only column is none of these keys."""
+        count, known = 0, keys.implode()
+        while self.more():
+            inside = self._left.to_series().is_in(known)
+            height = self._left.height if inside.all() else int(inside.arg_min() or 0)
+            self._left = self._left[height:]
+            count += height
+            if self._left.height:
+                break
+        return count
+
+
+def _rows_of_parts(
+    tables: Sequence[Table], media: pl.LazyFrame, sizes: Sequence[int]
+) -> tuple[tuple[int, ...], ...] | None:
+    """`SideBySide.counts`; None where a table's rows do not follow the order of the media."""
+    keys = [shared_key(head.level) for head, _ in tables]
+    cursors = [_Rows(rows.select(key)) for (_, rows), key in zip(tables, keys, strict=True)]
+    ids, counts = _Rows(media.select("media_id", "event_id")), []
+    for size in sizes:
+        part = ids.take(size)
+        heights = [
+            cursor.pass_over(part.select(key).to_series()) for cursor, key in zip(cursors, keys, strict=True)
+        ]
+        counts.append((size, *heights))
+    return None if any(cursor.more() for cursor in cursors) else tuple(counts)
+
+
+def shared_key(level: Level) -> pl.Expr:
+    """What a row of a table and the media of a catalog have in common."""
+    return (event_key() if level == "event" else pl.col("media_id")).alias("key")
+
+
+def whole_events(media: pl.LazyFrame, size: int) -> list[int]:
+    """How many media each part has: `size`, and then as many as it takes for no event to be in two parts.
+
+    Args:
+        media: with `event_id`; what has none may stand alone.
+        size: media.
+    """
+    first, last, total = _events(media)
+    order = np.argsort(first, kind="stable")
+    first, reach = first[order], np.maximum.accumulate(last[order])
+    opens = np.ones(len(first), np.bool_)
+    opens[1:] = first[1:] > reach[:-1]  # events between the media of another are not parted from it
+    first, ends = first[opens], reach[np.roll(opens, -1)]
+    cuts, cut = [0], 0
+    while cut < total:
+        cut = min(cut + size, total)
+        within = int(np.searchsorted(first, cut, side="left")) - 1  # the last that begins before the cut
+        if within >= 0 and ends[within] >= cut:
+            cut = int(ends[within]) + 1
+        cuts.append(cut)
+    return np.diff(cuts).tolist()
+
+
+def _events(media: pl.LazyFrame) -> tuple[Ints, Ints, int]:
+    """First and last row of each event, in any order, and how many rows there are.
+
+    Events are known by 64 bits of their name: two that share them are taken for one, and stay together.
+    """
+    names, begins, ends, total = [], [], [], 0
+    for batch in media.select("event_id").collect_batches(maintain_order=True, engine="streaming"):
+        ids = batch.to_series()
+        changes = ids.ne_missing(ids.shift()).to_numpy().copy()
+        changes[:1] = True
+        starts = np.flatnonzero(changes)
+        stops = np.append(starts[1:], len(ids)) - 1
+        known = ids.gather(starts).is_not_null().to_numpy()
+        names.append(ids.gather(starts[known]).hash().to_numpy())
+        begins.append(starts[known] + total)
+        ends.append(stops[known] + total)
+        total += len(ids)
+    if not names:
+        return np.empty(0, np.int64), np.empty(0, np.int64), 0
+    name, begin, end = (np.concatenate(arrays) for arrays in (names, begins, ends))
+    order = np.argsort(name, kind="stable")  # of one event's runs of rows the first comes first
+    name = name[order]
+    opens = np.ones(len(name), np.bool_)
+    opens[1:] = name[1:] != name[:-1]
+    return begin[order[opens]], end[order[np.roll(opens, -1)]], total
