@@ -1,4 +1,4 @@
-"""Tasks in processes of their own; what died is tried again."""
+"""Tasks in processes of their own, here or on the machines of a Ray cluster; what died is tried again."""
 
 import lazy_loader
 

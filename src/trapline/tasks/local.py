@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from trapline.tasks.child import Child
+from trapline.tasks.process import TaskProcess
 from trapline.tasks.task import Task, TryResult
 from trapline.tasks.worker import GRACE_SECONDS
 
@@ -17,7 +17,7 @@ class LocalProcesses:
 
     def __init__(self, processes: int, cores: int) -> None:
         self._processes, self._cores = processes, cores
-        self._children: list[Child] = []
+        self._children: list[TaskProcess] = []
 
     def room(self) -> int:
         """For how many more tasks there is room."""
@@ -25,7 +25,7 @@ class LocalProcesses:
 
     def start(self, task: Task) -> None:
         """Start a try of a task."""
-        self._children.append(Child(task, self._cores))
+        self._children.append(TaskProcess(task, self._cores))
 
     def ended(self, seconds: float) -> Iterator[tuple[Task, TryResult]]:
         """The tries that have ended; comes back after so many seconds if none did."""

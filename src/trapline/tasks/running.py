@@ -100,8 +100,10 @@ def run_tasks(
 
     Args:
         tasks: each with a name of its own.
-        on: where: `local:N` for N processes on this machine, `local` for as many as it has cores.
-        cores: that a task uses; None for this machine's shared out among its processes.
+        on: where: `local:N` for N processes on this machine, `local` for as many as it has cores, `ray` for
+            the running Ray cluster (the one of RAY_ADDRESS, or one that is started here), `ray://HOST:PORT`
+            for one that is reached from outside.
+        cores: that a task uses; None for this machine's shared out among its processes, on Ray one.
         retries: how often a task is tried again.
         report: told how far they are, about once a second and whenever something happened.
 
@@ -111,6 +113,7 @@ def run_tasks(
     Raises:
         TasksFailedError: tasks failed for good; with the exit status of the first.
         UsageError: `on` is none of these.
+        MissingExtraError: Ray is not installed.
     """
     names = Counter(task.name for task in tasks)
     if doubled := [name for name, count in names.items() if count > 1]:
@@ -133,26 +136,36 @@ def cores_each(on: str, tasks: int | None = None) -> int:
         on: as in `run_tasks`.
         tasks: how many there are, where that is known.
     """
-    return max(1, available_cores() // _processes(on, tasks))
+    processes = _processes(on, tasks)
+    return 1 if processes is None else max(1, available_cores() // processes)
 
 
-def _processes(on: str, tasks: int | None = None) -> int:
-    """How many at once on this machine.
+def _processes(on: str, tasks: int | None = None) -> int | None:
+    """How many at once on this machine; None on Ray.
 
     Raises:
         UsageError: `on` is no engine.
     """
+    if on == "ray" or re.fullmatch(r"ray://[^/\s]+:\d+", on):
+        return None
     local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", on)
     if local is None:
-        raise UsageError(f"--on takes local or local:N (N processes on this machine), not '{on}'.")
+        raise UsageError(
+            f"--on takes local, local:N (N processes on this machine), ray or ray://HOST:PORT, not '{on}'."
+        )
     processes = int(local[1]) if local[1] else available_cores()
     return processes if tasks is None else max(1, min(processes, tasks))
 
 
 def _open_engine(on: str, cores: int, tasks: int) -> TaskEngine:
+    processes = _processes(on, tasks)
+    if processes is None:
+        from trapline.tasks.ray_cluster import RayCluster
+
+        return RayCluster(on, cores)
     from trapline.tasks.local import LocalProcesses
 
-    return LocalProcesses(_processes(on, tasks), cores)
+    return LocalProcesses(processes, cores)
 
 
 class _Dealt:

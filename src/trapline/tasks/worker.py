@@ -1,4 +1,4 @@
-"""The process that does one task; see `child` for the other end.
+"""The process that does one task; see `process` for the other end.
 
 The task comes as a line of JSON on standard input, and how it ended is written as JSON on standard output.
 The process ends when its input does: when whoever started it is gone.

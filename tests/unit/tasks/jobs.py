@@ -58,3 +58,10 @@ def not_json() -> object:
 
 def large(letters: int) -> str:
     return "a" * letters
+
+
+def take(seconds: float, folder: str, name: str) -> int:
+    """Leave a file for every time that it is begun."""
+    (Path(folder) / f"{name}-{os.getpid()}").touch()
+    time.sleep(seconds)
+    return os.getpid()

@@ -25,7 +25,7 @@ _WORDS = 2000
 """Of a process that died: the last characters that it wrote are told."""
 
 
-class Child:
+class TaskProcess:
     """The process of one try."""
 
     def __init__(self, task: Task, cores: int) -> None:
