@@ -167,7 +167,7 @@ def count_attempts(run: Path, tally: Tally) -> None:
     for record in (run / "attempts").glob("*.json"):
         of_shard[record.name.split(".")[0]] += 1
         with suppress(ValueError):  # one that was killed while it was made
-            tally.expired += json.loads(record.read_text())["state"] == "working"
+            tally.expired += json.loads(record.read_text()).get("state", "working") == "working"
     tally.attempts += sum(of_shard.values())
     tally.most_attempts = max(tally.most_attempts, *of_shard.values())
 

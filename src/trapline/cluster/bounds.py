@@ -6,17 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 
-def cut_at_batches(asked: npt.NDArray[np.int64], size: int, batch: int) -> list[int]:
+def cut_at_batches(asked: npt.NDArray[np.int64] | int, size: int, batch: int) -> list[int]:
     """Bounds between which a run makes the same batches as over the whole.
 
     Args:
-        asked: int64 [media], the inputs of each that the model is asked about.
+        asked: int64 [media], the inputs of each that the model is asked about; or the number of media that
+            are asked about once each.
         size: media a shard should have at least.
         batch: inputs of a batch.
 
     Returns:
         rising, 0 and the number of media among them.
     """
+    if isinstance(asked, int):
+        return [*range(0, asked, -(-size // batch) * batch), asked]
     total = np.cumsum(asked)
     return _cut(np.flatnonzero(total % batch == 0) + 1, size, len(asked))
 

@@ -46,7 +46,6 @@ def detection(
     """
     looked = narrow(media_to_look_at(catalog, part, where_none))
     run = DetectionRun(detector, looked, DEFAULT_LIMITS, Presence(looked.filter(pl.lit(value=False))))
-    asked = np.ones(len(looked), np.int64)
     return ToPlan(
         work="detect",
         name=detector.path.name,
@@ -54,8 +53,8 @@ def detection(
         fingerprint=detector.fingerprint,
         header=run.header,
         media=looked,
-        asked=asked,
-        cut=lambda size: cut_at_batches(asked, size, BATCH),
+        asked=None,
+        cut=lambda size: cut_at_batches(len(looked), size, BATCH),
         options={
             "name": detector.name,
             "detector": detector.options(),

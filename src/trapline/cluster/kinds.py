@@ -77,7 +77,7 @@ class ToPlan:
         fingerprint: of the model.
         header: of the journals; a worker on whose machine it would be another does not begin.
         media: that are asked for, in the order of the table that is to be written.
-        asked: int64 [media], the inputs of each that the model is asked about.
+        asked: int64 [media], the inputs of each that the model is asked about; None for one each.
         cut: gives the bounds of shards of so many media at least.
         options: JSON-able, all that a worker must know.
         whole: JSON-able, what is true of the whole table and not of a shard's.
@@ -90,7 +90,7 @@ class ToPlan:
     fingerprint: str
     header: Mapping[str, Any]
     media: Catalog
-    asked: npt.NDArray[np.int64]
+    asked: npt.NDArray[np.int64] | None
     cut: Callable[[int], Sequence[int]]
     options: Mapping[str, Any]
     whole: Mapping[str, Any]

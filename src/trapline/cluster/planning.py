@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from trapline.cluster.kinds import ToPlan
 from trapline.cluster.plan import FORMAT_VERSION, Plan, Shard
 from trapline.cluster.run_folder import RunFolder
 from trapline.errors import UsageError
+from trapline.prediction import narrow
 
 SHARD_SIZE = 8192
 TRIES = 3
@@ -71,13 +71,12 @@ def plan_shards(
 
 
 def _keep_parts(
-    files: RunFolder, media: Catalog, asked: npt.NDArray[np.int64], bounds: Sequence[int]
+    files: RunFolder, media: Catalog, asked: npt.NDArray[np.int64] | None, bounds: Sequence[int]
 ) -> tuple[Shard, ...]:
-    """Write the catalog in parts, between bounds; they keep nothing of its facts."""
-    plain = replace(media, facts=CatalogFacts())
+    """Write the catalog in parts, between bounds, with what a worker needs of it and none of its facts."""
     shards: list[Shard] = []
     for number, (start, stop) in enumerate(pairwise(bounds)):
-        digest = files.keep_part(number, replace(plain, table=media.table[start:stop]))
-        inputs = int(asked[start:stop].sum())
-        shards.append(Shard(start=start, stop=stop, asked=inputs, digest=digest))
+        part = narrow(Catalog(media.table[start:stop], media.root, media.source, CatalogFacts()))
+        inputs = stop - start if asked is None else int(asked[start:stop].sum())
+        shards.append(Shard(start=start, stop=stop, asked=inputs, digest=files.keep_part(number, part)))
     return tuple(shards)

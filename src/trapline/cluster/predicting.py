@@ -66,7 +66,7 @@ def prediction(
 
     def cut(size: int) -> list[int]:
         if not run.whole_events:
-            return cut_at_batches(asked, size, batch_size)
+            return cut_at_batches(len(run.catalog) if asked is None else asked, size, batch_size)
         return cut_between_events(_last_of_event(run.catalog), size)
 
     return ToPlan(
@@ -91,16 +91,16 @@ def _last_of_event(catalog: Catalog) -> npt.NDArray[np.int64]:
     return last
 
 
-def _asked(run: Run) -> npt.NDArray[np.int64]:
-    """int64 [media]: the inputs of each that the model is asked about."""
-    asked = np.ones(len(run.catalog), np.int64)
-    if run.rows_are == "box":
-        asked[:] = 0
-        media, row = -1, None
-        for inputs in inputs_of(run.catalog, run.crop, run.level):
-            for one in inputs:
-                media, row = media + (one.media_id != row), one.media_id
-                asked[media] += one.skipped is None
+def _asked(run: Run) -> npt.NDArray[np.int64] | None:
+    """int64 [media]: the inputs of each that the model is asked about; None for one each."""
+    if run.rows_are != "box":
+        return None
+    asked = np.zeros(len(run.catalog), np.int64)
+    media, row = -1, None
+    for inputs in inputs_of(run.catalog, run.crop, run.level):
+        for one in inputs:
+            media, row = media + (one.media_id != row), one.media_id
+            asked[media] += one.skipped is None
     return asked
 
 
