@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from trapline.catalog.parquet_file import streamed
 from trapline.catalog.table import EVENT_LABELS, Catalog, event_key
 from trapline.taxonomy import BLANK
 
@@ -77,12 +78,13 @@ def without_held(catalog: Catalog) -> tuple[Catalog, int]:
     """
     if not has_decisions(catalog):
         return catalog, 0
-    held = is_held(catalog.table)
-    return catalog.filter(~pl.lit(held)), int(held.sum())
+    held = is_held(catalog.frame)
+    return catalog.filter(~held), int(streamed(catalog.frame.select(held.sum())).item())
 
 
-def is_held(table: pl.DataFrame) -> pl.Series:
-    """One boolean a media of a catalog's table: whether an audit keeps its event."""
-    if table.schema.get(DECISIONS) != pl.List(DECISION):
-        return pl.repeat(value=False, n=table.height, eager=True)
-    return table.select(any_decision("held").any().over(event_key())).to_series()
+def is_held(frame: pl.LazyFrame) -> pl.Expr:
+    """Of each media of a catalog's frame whether an audit keeps its event; never null, one false for all."""
+    if frame.collect_schema().get(DECISIONS) != pl.List(DECISION):
+        return pl.lit(value=False)
+    kept = frame.filter(any_decision("held")).select(event_key().unique())
+    return event_key().is_in(streamed(kept).to_series().implode())

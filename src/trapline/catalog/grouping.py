@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,14 @@ import polars as pl
 _RESTARTS = 16
 _MANY_GROUPS = 3000  # so many groups balance without a search
 
-Ints = npt.NDArray[np.int64]
+_ROWS_AT_ONCE = 1_000_000
+
+Ints = npt.NDArray[np.signedinteger[Any]]
+Parts = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float64]
 
 
-def assign_groups(counts: Ints, shares: Sequence[float], seed: int) -> Ints:
+def assign_groups(counts: Ints, shares: Sequence[float], seed: int, kinds: Ints | None = None) -> Parts:
     """Deal groups into parts, none torn, with the shares of size and of every class kept close.
 
     Groups with equal counts are dealt by quota in random order, the others one by one, most uneven first, to
@@ -29,6 +33,7 @@ def assign_groups(counts: Ints, shares: Sequence[float], seed: int) -> Ints:
         counts: int [groups, 1 + classes], at first the media of a group, then those of each class.
         shares: what share of the media each part is to have; they sum to 1.
         seed: of everything random.
+        kinds: int [groups], where many groups count alike: the row of `counts` that is each group's.
 
     Returns:
         int [groups], the part of each; no part is empty.
@@ -36,42 +41,58 @@ def assign_groups(counts: Ints, shares: Sequence[float], seed: int) -> Ints:
     Raises:
         ValueError: there are fewer groups than parts.
     """
-    if len(counts) < len(shares):
-        raise ValueError(f"{len(counts)} groups cannot fill {len(shares)} parts")
+    counts, kind_of = np.unique(counts, axis=0, return_inverse=True)
+    kinds = kind_of.ravel() if kinds is None else kind_of.ravel()[kinds]
+    if len(kinds) < len(shares):
+        raise ValueError(f"{len(kinds)} groups cannot fill {len(shares)} parts")
     rng = np.random.default_rng(seed)
     wanted = np.asarray(shares, float)
-    weights = _normalise(counts)
-    dealt = _deal_alike(counts, wanted, rng)
+    weights = _normalise(counts, kinds)
+    dealt = _deal_alike(kinds, wanted, rng)
     rest = int((dealt < 0).sum())
-    tries = [_deal_rest(dealt.copy(), weights, wanted, rng) for _ in range(_RESTARTS if rest < 500 else 1)]
-    costs = [_cost(weights, parts, wanted) for parts in tries]
-    return _fill_empty(tries[int(np.argmin(costs))], counts[:, 0], len(shares))
+    excess = _excess(weights, kinds, dealt, wanted)
+    best, least = dealt, np.inf
+    for _ in range(_RESTARTS if rest < 500 else 1):
+        parts = _deal_rest(dealt.copy(), weights, kinds, excess.copy(), wanted, rng)
+        cost = float((_excess(weights, kinds, parts, wanted) ** 2 / wanted[:, None]).sum())
+        if cost < least:
+            best, least = parts, cost
+    return _fill_empty(best, counts[:, 0], kinds, len(shares))
 
 
-def _normalise(counts: Ints) -> Floats:
+def _normalise(counts: Ints, kinds: Ints) -> Floats:
     """Each column as shares of its total; the classes together weigh as much as the number of media."""
-    weights = counts / np.maximum(counts.sum(0), 1)
+    weights = counts / np.maximum(np.bincount(kinds, minlength=len(counts)) @ counts, 1)
     if counts.shape[1] > 1:
         weights[:, 1:] /= np.sqrt(counts.shape[1] - 1)
     return np.asarray(weights, float)
 
 
-def _cost(weights: Floats, parts: Ints, wanted: Floats) -> float:
-    return float((_excess(weights, parts, wanted) ** 2 / wanted[:, None]).sum())
-
-
-def _excess(weights: Floats, parts: Ints, wanted: Floats) -> Floats:
+def _excess(weights: Floats, kinds: Ints, parts: Parts, wanted: Floats) -> Floats:
     """float [parts, columns]: what each part has (groups with part −1 are in none) above what it should."""
-    held = np.stack([weights[parts == part].sum(0) for part in range(len(wanted))])
-    return np.asarray(held - wanted[:, None] * weights.sum(0))
+    held = np.stack([_sum_rows(weights, kinds[parts == part]) for part in range(len(wanted))])
+    return np.asarray(held - wanted[:, None] * _sum_rows(weights, kinds))
 
 
-def _deal_alike(counts: Ints, wanted: Floats, rng: np.random.Generator) -> Ints:
+def _sum_rows(weights: Floats, rows: Ints) -> Floats:
+    """The sum of rows, one after the other, of which only some are in memory at a time.
+
+    A seed gives the same split however many are: sums of other order differ in their last digit, which
+    decides where two parts are equally good.
+    """
+    total = weights[rows[:_ROWS_AT_ONCE]].sum(0)
+    for start in range(_ROWS_AT_ONCE, len(rows), _ROWS_AT_ONCE):
+        some = weights[rows[start : start + _ROWS_AT_ONCE]]
+        total = np.concatenate([total[None], some]).sum(0)
+    return np.asarray(total)
+
+
+def _deal_alike(kinds: Ints, wanted: Floats, rng: np.random.Generator) -> Parts:
     """Give each part its whole quota of the groups that count alike; −1 for what is left over."""
-    parts = np.full(len(counts), -1)
-    _, kinds, sizes = np.unique(counts, axis=0, return_inverse=True, return_counts=True)
-    order = rng.permutation(len(counts))
-    order = order[np.argsort(kinds.ravel()[order], kind="stable")]
+    parts = np.full(len(kinds), -1, np.int16)
+    sizes = np.bincount(kinds)
+    order = rng.permutation(len(kinds))
+    order = order[np.argsort(kinds[order], kind="stable")]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     for start, size in zip(starts, sizes, strict=False):
         quotas = np.floor(wanted * size + 1e-9).astype(int)
@@ -81,24 +102,31 @@ def _deal_alike(counts: Ints, wanted: Floats, rng: np.random.Generator) -> Ints:
     return parts
 
 
-def _deal_rest(parts: Ints, weights: Floats, wanted: Floats, rng: np.random.Generator) -> Ints:
+def _deal_rest(
+    parts: Parts,
+    weights: Floats,
+    kinds: Ints,
+    excess: Floats,
+    wanted: Floats,
+    rng: np.random.Generator,
+) -> Parts:
     rest = rng.permutation(np.flatnonzero(parts < 0))
-    rest = rest[np.argsort(-weights[rest].std(1), kind="stable")]
-    excess = _excess(weights, parts, wanted)
+    rest = rest[np.argsort(-weights[kinds[rest]].std(1), kind="stable")]
     for group in rest:
+        weight = weights[kinds[group]]
         # the rise of the cost if the group came to each part
-        rise = (2 * excess @ weights[group] + weights[group] @ weights[group]) / wanted
+        rise = (2 * excess @ weight + weight @ weight) / wanted
         part = int(np.argmin(rise))
         parts[group] = part
-        excess[part] += weights[group]
-    return parts if len(parts) > _MANY_GROUPS else _improve(parts, weights, wanted)
+        excess[part] += weight
+    return parts if len(parts) > _MANY_GROUPS else _improve(parts, weights[kinds], wanted)
 
 
-def _improve(parts: Ints, weights: Floats, wanted: Floats) -> Ints:
+def _improve(parts: Parts, weights: Floats, wanted: Floats) -> Parts:
     """Move the one group whose move lowers the cost most, until none does."""
-    excess = _excess(weights, parts, wanted)
-    squares = (weights**2).sum(1)
     groups = np.arange(len(parts))
+    excess = _excess(weights, groups, parts, wanted)
+    squares = (weights**2).sum(1)
     for _ in range(4 * len(parts)):
         along = 2 * weights @ excess.T  # [groups, parts]
         leave = (squares - along[groups, parts]) / wanted[parts]
@@ -113,12 +141,12 @@ def _improve(parts: Ints, weights: Floats, wanted: Floats) -> Ints:
     return parts
 
 
-def _fill_empty(parts: Ints, sizes: Ints, number: int) -> Ints:
+def _fill_empty(parts: Parts, sizes: Ints, kinds: Ints, number: int) -> Parts:
     """Give a part without any group the smallest group of a part that has several."""
     for part in range(number):
         if not (parts == part).any():
             spare = np.flatnonzero(np.bincount(parts, minlength=number)[parts] > 1)
-            parts[spare[np.argmin(sizes[spare])]] = part
+            parts[spare[np.argmin(sizes[kinds[spare]])]] = part
     return parts
 
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from trapline.catalog.codes import torn
+from trapline.catalog.counting import count_values
+from trapline.catalog.parquet_file import streamed
 from trapline.catalog.table import SPLIT_PARTS, Catalog
 from trapline.errors import DataError, UsageError
 
@@ -26,8 +29,8 @@ def check_named(named: Named, by: str) -> None:
 
 
 def deal_named(
-    rows: pl.DataFrame, column: str, named: Named, by: str
-) -> tuple[pl.Series, dict[str, tuple[str, ...]], dict[str, int]]:
+    rows: pl.LazyFrame, column: str, named: Named, by: str
+) -> tuple[pl.Expr, dict[str, tuple[str, ...]], dict[str, int]]:
     """The part of each labelled media, by the value it has in a column.
 
     What is named for no part trains, if nothing is named for training; else it is in no part. An event is
@@ -41,15 +44,16 @@ def deal_named(
         by: how the split is called.
 
     Returns:
-        [rows], the part of each media, null where it is in none; part → the names that are in it, in their
-        order; and name → media that are in no part, because it was named for none.
+        the part of each media, null where it is in none; part → the names that are in it, in their order;
+        and name → media that are in no part, because it was named for none.
 
     Raises:
         UsageError: a name that no labelled media has, or one that is named for two parts.
         DataError: an event has media in two parts, or in one and in none; nothing is left to train on.
     """
-    values = rows[column].cast(pl.String)
-    there = natural_order(values.unique().to_list())
+    value = pl.col(column).cast(pl.String)
+    counts = dict(count_values(rows.select(value), column).iter_rows())
+    there = natural_order(list(counts))
     wanted = {
         part: [one for text in named[part] for one in _resolve(text, there, by)]
         for part in SPLIT_PARTS
@@ -60,13 +64,12 @@ def deal_named(
     if "train" not in wanted:
         part_of |= dict.fromkeys(rest, "train")
         rest = []
-    parts = values.replace_strict(part_of, default=None, return_dtype=pl.String).alias("part")
+    part = value.replace_strict(part_of, default=None, return_dtype=pl.String)
     if "train" not in part_of.values():
         raise DataError(f"All {NAMED_BY[by]} are named for other parts: nothing is left to train on.")
-    _refuse_torn_events(rows, values, parts)
-    counts = dict(values.value_counts().iter_rows())
+    _refuse_torn_events(rows.select("event_id", value=value, part=part.fill_null("no part")))
     in_part = {part: tuple(name for name in there if part_of.get(name) == part) for part in SPLIT_PARTS}
-    return parts, in_part, {name: counts[name] for name in rest}
+    return part, in_part, {name: counts[name] for name in rest}
 
 
 def describe_left_out(catalog: Catalog) -> list[str]:
@@ -116,14 +119,15 @@ def _part_of(wanted: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return part_of
 
 
-def _refuse_torn_events(rows: pl.DataFrame, values: pl.Series, parts: pl.Series) -> None:
-    table = rows.select("event_id").with_columns(values.alias("value"), parts.fill_null("no part"))
-    events = table.drop_nulls("event_id").group_by("event_id", maintain_order=True)
-    torn = events.agg(pl.col("value", "part").unique()).filter(pl.col("part").list.len() > 1)
-    if torn.height:
-        event, names, where = torn.row(0)
-        spans = " and ".join(natural_order(names))
+def _refuse_torn_events(rows: pl.LazyFrame) -> None:
+    pairs = torn(rows, "event_id", "part")
+    if pairs.height:
+        # the first of them in the table, as a person would come upon it
+        broken = rows.filter(pl.col("event_id").is_in(pairs["event_id"].unique().implode()))
+        event = streamed(broken.select("event_id").head(1)).item()
+        of_event = streamed(rows.filter(pl.col("event_id") == event).select("value", "part").unique())
+        spans = " and ".join(natural_order(of_event["value"].unique().to_list()))
         raise DataError(
-            f"{torn.height} events would be torn: '{event}' has media of {spans}, which would be in "
-            f"{' and '.join(sorted(where))}. Name these for one part."
+            f"{pairs['event_id'].n_unique()} events would be torn: '{event}' has media of {spans}, which "
+            f"would be in {' and '.join(sorted(of_event['part'].unique()))}. Name these for one part."
         )

@@ -89,12 +89,15 @@ class ScannedCatalog(Catalog):
         """The whole table in memory."""
         return streamed(self.frame, self.source)
 
-    def with_frame(
-        self, frame: pl.LazyFrame, facts: CatalogFacts | None = None, *, rows: int | None = None
-    ) -> ScannedCatalog:
+    def with_frame(self, frame: pl.LazyFrame) -> ScannedCatalog:
         """See `Catalog.with_frame`."""
+        return ScannedCatalog(frame, self.root, self.source, self.facts, on_disk=vars(self)["_on_disk"])
+
+    def with_facts(self, facts: CatalogFacts) -> ScannedCatalog:
+        """See `Catalog.with_facts`."""
+        own = vars(self)
         return ScannedCatalog(
-            frame, self.root, self.source, facts or self.facts, rows=rows, on_disk=vars(self)["_on_disk"]
+            own["_frame"], self.root, self.source, facts, rows=len(self), on_disk=own["_on_disk"]
         )
 
     def _rows(self) -> pl.LazyFrame:

@@ -24,13 +24,16 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog.facts import SplitMethod
+from trapline.catalog.grouping import Parts
 from trapline.catalog.named_parts import check_named
+from trapline.catalog.parquet_file import streamed
 from trapline.catalog.splits import (
     deal,
     deal_at_dates,
     deal_in_order_of_time,
     deal_to_named,
     has_events,
+    name_parts,
     no_way_to_split,
     one_location,
     published_parts,
@@ -44,7 +47,6 @@ from trapline.errors import UsageError
 RATIOS = (70, 15, 15)
 SEED = 42
 
-Ints = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
 Values = Collection[Any]
 Names = str | Sequence[str]
@@ -174,7 +176,7 @@ class _Shared(Splitter):
         vars(self).update(ratios=given, n_splits=folds, fold=fold or 0, **more)
 
     @abstractmethod
-    def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Ints:
+    def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Parts:
         """[media]: the part of each, −1 for media without labels."""
 
     def _seed(self) -> int | None:
@@ -204,15 +206,15 @@ class _Shared(Splitter):
         for fold in range(self.get_n_splits(catalog)):
             yield self._fold(catalog, dealt, fold, check_files=False)
 
-    def _dealt(self, catalog: Catalog) -> Ints:
+    def _dealt(self, catalog: Catalog) -> Parts:
         number = self.get_n_splits(catalog)
         _check_folds(number, self.fold)
         return self._deal(catalog, [1 / number] * number)
 
-    def _fold(self, catalog: Catalog, dealt: Ints, fold: int, check_files: bool) -> Catalog:
+    def _fold(self, catalog: Catalog, dealt: Parts, fold: int, check_files: bool) -> Catalog:
         number = self.get_n_splits(catalog)
         how = SplitMethod(by=self.by, method="kfold", folds=number, fold=fold, seed=self._seed())
-        numbers = np.where(dealt < 0, -1, dealt == fold)
+        numbers = np.where(dealt < 0, -1, dealt == fold).astype(np.int16)
         return _divided(catalog, numbers, SPLIT_PARTS[:2], how, check_files)
 
     def _options(self) -> dict[str, object]:
@@ -247,7 +249,7 @@ class _Balanced(_Shared):
             raise UsageError(f"A seed is a whole number from 0 on, not {seed!r}.")
         self._set(ratios, folds, fold, seed=seed)
 
-    def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Ints:
+    def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Parts:
         return deal(catalog, self.by, shares, self.seed)
 
     def _seed(self) -> int | None:
@@ -333,7 +335,7 @@ class BySeason(_Shared):
             raise UsageError("How many seasons there are is in the catalog: get_n_splits(catalog).")
         return season_count(self._as_catalog(catalog, groups=groups), self.column)
 
-    def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Ints:
+    def _deal(self, catalog: Catalog, shares: Sequence[float]) -> Parts:
         return deal_in_order_of_time(catalog, shares, self.column)
 
 
@@ -451,8 +453,9 @@ class ByColumn(Splitter):
     def apply(self, catalog: Catalog, *, check_files: bool = True) -> Catalog:
         """See `Splitter`."""
         column = self.column or "published_split"
-        if self.column is None and column not in catalog.table.columns:
-            column = column if catalog.table["split"].is_null().all() else "split"
+        if self.column is None and column not in catalog.frame.collect_schema():
+            has_split = streamed(catalog.frame.select(pl.col("split").is_not_null().any())).item()
+            column = "split" if has_split else column
         how = SplitMethod(by=self.by, method="published", column=column)
         return with_record(catalog, published_parts(catalog, column), how, check_files)
 
@@ -594,8 +597,7 @@ def _named(train: Names, validation: Names, test: Names) -> tuple[tuple[str, tup
 
 
 def _divided(
-    catalog: Catalog, numbers: Ints, names: Sequence[str], how: SplitMethod, check_files: bool
+    catalog: Catalog, numbers: Parts, names: Sequence[str], how: SplitMethod, check_files: bool
 ) -> Catalog:
     """The catalog in the parts that the numbers name; those below 0 are of no part."""
-    parts = [names[number] if number >= 0 else None for number in numbers.tolist()]
-    return with_record(catalog, parts, how, check_files)
+    return with_record(catalog, name_parts(numbers, names), how, check_files)

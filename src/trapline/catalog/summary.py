@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from trapline.catalog.names import as_listed
-from trapline.catalog.splits import describe_parts
+from trapline.catalog.splits import count_labels, describe_parts
 from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
 
 
@@ -68,12 +68,10 @@ def _event_labels(table: pl.DataFrame) -> dict[str, Any] | None:
 
 def labels_by_part(catalog: Catalog) -> pl.DataFrame:
     """One row a label, one column a part of the split: how many media."""
-    labels = known_labels(catalog.table).alias("labels")
-    pairs = catalog.table.select(labels, "split").drop_nulls().explode("labels")
-    counted = pairs.group_by("labels", "split").len()
-    parts = [part for part in SPLIT_PARTS if part in pairs["split"].unique()]
+    counted = count_labels(catalog.frame.select("split", labels=known_labels(catalog.frame)))
+    parts = [part for part in SPLIT_PARTS if part in counted["split"].unique()]
     return (
-        counted.pivot(on="split", index="labels", values="len")
+        counted.pivot(on="split", index="labels", values="count")
         .select("labels", *parts)
         .fill_null(0)
         .sort("labels")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import polars as pl
 
 from trapline.arguments import Count, Output, checked
-from trapline.catalog.counting import count_values, distinct
+from trapline.catalog.counting import count_distinct, count_values
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed, as_name
 from trapline.catalog.parquet_file import read_parquet, streamed
@@ -65,9 +65,10 @@ _HASHES_AT_ONCE = 25_000_000
 SPLIT_PARTS = ("train", "validation", "test")
 
 
-def known_labels(table: pl.DataFrame) -> pl.Expr:
+def known_labels(table: pl.DataFrame | pl.LazyFrame) -> pl.Expr:
     """What is known of each media: its own labels, else those of its event; null where neither is."""
-    names = [name for name in ("labels", EVENT_LABELS) if name in table.columns]
+    columns = table.collect_schema()
+    names = [name for name in ("labels", EVENT_LABELS) if name in columns]
     return pl.coalesce(names)
 
 
@@ -162,9 +163,13 @@ class Catalog:
         """The table to ask in parts (`trapline.catalog.streamed`): of a scanned catalog it is on the disk."""
         return self.table.lazy()
 
-    def with_frame(self, frame: pl.LazyFrame, facts: CatalogFacts | None = None) -> Catalog:
-        """The same catalog over other rows, that are right, and with other facts if these are given."""
-        return replace(self, table=streamed(frame, self.source), facts=facts or self.facts)
+    def with_frame(self, frame: pl.LazyFrame) -> Catalog:
+        """The same catalog over other rows, which are right."""
+        return replace(self, table=streamed(frame, self.source))
+
+    def with_facts(self, facts: CatalogFacts) -> Catalog:
+        """The same catalog with other facts."""
+        return replace(self, facts=facts)
 
     def path(self, file_path: str) -> AnyPath:
         """The path of a media file of this catalog, on a disk or in a bucket; never outside the root."""
@@ -214,13 +219,11 @@ class Catalog:
         parts = dict(count_values(frame, "split").iter_rows())
         counts = count_values(frame.select(pl.col("labels").explode()), "labels")
         counts = counts.sort("count", "labels", descending=[True, False])
-        known = frame.select(distinct("location_id"), distinct("event_id"), pl.col("labels").null_count())
-        locations, events, unlabelled = streamed(known, self.source).row(0)
         rows = [
             ("media", len(self)),
-            ("locations", locations),
-            ("events", events),
-            ("not labelled", unlabelled),
+            ("locations", count_distinct(frame, "location_id", len(self))),
+            ("events", count_distinct(frame, "event_id", len(self))),
+            ("not labelled", streamed(frame.select(pl.col("labels").null_count())).item()),
             ("split", ", ".join(f"{part} {number:,}" for part, number in parts.items())),
             *((f"label {label}", number) for label, number in counts.iter_rows()),
         ]

@@ -84,9 +84,10 @@ def run(
 
 
 def _held(done: Catalog) -> str:
-    from trapline.catalog import is_held
+    from trapline.catalog import is_held, streamed
 
-    return ", or held for an audit that goes on," if is_held(done.table).any() else ""
+    held = streamed(done.frame.select(is_held(done.frame).any())).item()
+    return ", or held for an audit that goes on," if held else ""
 
 
 def _dates(text: str | None) -> list[datetime] | None:
@@ -101,11 +102,12 @@ def _dates(text: str | None) -> list[datetime] | None:
 
 
 def _show(done: Catalog, record: SplitRecord, output: Path) -> None:
+    import polars as pl
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from trapline.catalog import describe_left_out, labels_by_part
+    from trapline.catalog import describe_left_out, labels_by_part, streamed
 
     counts = labels_by_part(done)
     table = Table("label", title=f"Split by {record.by} ({record.method})")
@@ -125,7 +127,9 @@ def _show(done: Catalog, record: SplitRecord, output: Path) -> None:
             console.print(f"{part} has no media of: {', '.join(labels)}")
     for line in describe_left_out(done):
         console.print(line)
-    left = done.table["split"].null_count() - sum((record.left_out or {}).values())
+    left = streamed(done.frame.select(pl.col("split").null_count())).item() - sum(
+        (record.left_out or {}).values()
+    )
     if left:
         console.print(f"{left:,} media without labels{_held(done)} are in no part.")
     leaks = record.leaks

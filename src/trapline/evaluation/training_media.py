@@ -194,7 +194,7 @@ def find_leak(evaluated: Catalog, trained_on: Training) -> Entangled:
         )
     others = trained.table.filter(~same.trained)
     if others.height:
-        leaks = replace(compare_parts(_side_by_side(others, evaluated.table)), by=trained_on.by)
+        leaks = replace(compare_parts(_side_by_side(others, evaluated.table).lazy()), by=trained_on.by)
         if leaks.locations and not leaks.lines()[0].startswith(LEAK):
             shared = _sentence(leaks.lines()[0])
         findings += [_sentence(line) for line in leaks.lines() if line.startswith(LEAK)]

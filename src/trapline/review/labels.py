@@ -80,7 +80,7 @@ def with_decisions(
     before = catalog.table.with_columns(_events(catalog.table, placed))
     table = before.with_columns(_labels(before, placed), *_event_labels(before, placed))
     table = table.with_columns(_column(before, table, placed))
-    table = table.with_columns(pl.when(~pl.lit(is_held(table))).then("split").alias("split"))
+    table = table.with_columns(pl.when(~is_held(table.lazy())).then("split").alias("split"))
     absent = current.join(owners, on=list(MEDIA), how="anti", nulls_equal=True, maintain_order="left")
     note = _describe(before, table, placed, absent, log)
     if gone := sorted(people - set(current["person"])):

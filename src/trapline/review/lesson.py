@@ -215,7 +215,7 @@ def _split(
         left_out=dict(left_out),
     )
     catalog = decided.with_table(table.drop(DECISIONS, "known", "coarse", EVENT_LABELS, strict=False))
-    return with_record(catalog, parts.filter(placed).to_list(), how, check_files=True)
+    return with_record(catalog, parts.filter(placed), how, check_files=True)
 
 
 def _copies(catalog: Catalog) -> list[str]:

@@ -7,7 +7,26 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from trapline.catalog import Catalog, CatalogFacts, ScannedCatalog, open_catalog, scanned
+from trapline.catalog import (
+    AtRandom,
+    ByColumn,
+    ByDate,
+    ByEvent,
+    ByLocation,
+    BySeason,
+    Catalog,
+    CatalogFacts,
+    ScannedCatalog,
+    Splitter,
+    check_leaks,
+    codes,
+    counting,
+    grouping,
+    open_catalog,
+    scanned,
+    splits,
+    training_fingerprint,
+)
 from trapline.catalog import table as catalog_table
 from trapline.errors import DataError
 
@@ -102,3 +121,50 @@ def test_a_scanned_catalog_can_be_written_over_itself_and_is_then_to_be_opened_a
     with pytest.raises(DataError, match="was changed since it was opened"):
         opened.save(tmp_path / "other.parquet")
     assert ScannedCatalog.load(path).frame.collect()["location_id"].unique().to_list() == ["L1"]
+
+
+SPLITTERS: list[Splitter] = [
+    ByLocation(seed=1),
+    ByLocation(folds=2, seed=3),
+    ByEvent(seed=1),
+    AtRandom(ratios=(50, 50), seed=5),
+    BySeason(),
+    ByDate(),
+    ByDate(dates=[START + timedelta(hours=5)]),
+    ByColumn(column="published"),
+    BySeason.named(test="S4"),
+]
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS, ids=repr)
+def test_a_scanned_catalog_is_split_as_one_in_memory(
+    splitter: Splitter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Event for event and digit for digit, whatever is in memory at a time."""
+    table = pl.DataFrame(rows(200)).with_columns(published=pl.lit("val"))
+    if splitter.by == "season":
+        table = table.with_columns(event_id=pl.lit(None, pl.String))
+    if splitter.by == "location":  # some events join two locations
+        locations = pl.format("L{}", pl.int_range(200) // 17)
+        events = pl.format("e{}", pl.int_range(200) // 10).replace(
+            {f"e{n}": None for n in range(20) if n % 3}
+        )
+        table = table.with_columns(location_id=locations, event_id=events)
+    catalog = Catalog.from_rows(table, tmp_path, "rows")
+    whole = splitter.apply(catalog, check_files=False)
+    for module in (codes, counting):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", 30)
+    monkeypatch.setattr(codes, "_SAMPLE", 20)
+    monkeypatch.setattr(codes, "_FEW_NAMES", 3)
+    monkeypatch.setattr(splits, "_MANY_GROUPS", 3)
+    monkeypatch.setattr(grouping, "_ROWS_AT_ONCE", 7)
+    done = splitter.apply(ScannedCatalog.load(catalog.save(tmp_path / "c.parquet")), check_files=False)
+    assert isinstance(done, ScannedCatalog)
+    assert done.facts == whole.facts
+    assert done.table.equals(whole.table)
+    assert training_fingerprint(done) == training_fingerprint(whole)
+    again = splitter.apply(done, check_files=False)  # of one that is split already
+    assert again.facts == whole.facts
+    saved = Catalog.load(done.save(tmp_path / "done.parquet", rows_per_file=70))
+    assert saved.table.equals(whole.table)
+    assert check_leaks(saved, files=False) == check_leaks(done, files=False)
