@@ -1637,7 +1637,7 @@ def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], o
 def plan_shards(
     model: Model | DetectorLike,
     media: Media,
-    folder: File,
+    folder: LocalFile,
     *,
     task: Literal["predict", "detect"] = "predict",
     shard_size: Count = 8192,
@@ -1785,11 +1785,11 @@ def _at_hand(runtime: str) -> str:
 
 @checked
 def work(
-    folder: File,
+    folder: LocalFile,
     shard: Whole | None = None,
     *,
     claim: bool = False,
-    root: File | None = None,
+    root: Source | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
     report: Callable[[Attempt], None] | None = None,
@@ -1812,7 +1812,7 @@ def work(
 
 
 @checked
-def run_status(folder: File) -> RunStatus:
+def run_status(folder: LocalFile) -> RunStatus:
     """How far a run in shards is; nothing is changed, and nobody is waited for."""
     from trapline.cluster import run_status as status
 
@@ -1820,7 +1820,7 @@ def run_status(folder: File) -> RunStatus:
 
 
 @checked
-def merge_shards(folder: File, output: File, *, strict: bool = False) -> Merged:
+def merge_shards(folder: LocalFile, output: Output, *, strict: bool = False) -> Merged:
     """Put the tables of all shards together: byte for byte what a single run would have written.
 
     Args:
@@ -1970,12 +1970,11 @@ def pool_to_file(
 
 def _scan_media(catalog: CatalogLike) -> tuple[Catalog, pl.LazyFrame]:
     """A catalog without rows, and its rows, which stay on the disk where they are there."""
-    from trapline.catalog import scan_catalog
+    from trapline.catalog import SCHEMA, Catalog, ScannedCatalog
 
-    if isinstance(catalog, Path | str):
-        return scan_catalog(catalog)
-    given = as_catalog(catalog)
-    return replace(given, table=given.table.clear()), given.table.lazy()
+    scanned = isinstance(catalog, Path | str)
+    opened = ScannedCatalog.load(str(catalog)) if scanned else as_catalog(catalog)
+    return Catalog(pl.DataFrame(schema=SCHEMA), opened.root, opened.source, opened.facts), opened.frame
 
 
 @checked

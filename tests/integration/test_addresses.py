@@ -388,6 +388,25 @@ def test_a_run_that_is_made_anew_leaves_nothing_of_the_one_before(
         copies.stage(run, replace=True, goes_on=True)
 
 
+def test_photos_in_a_bucket_are_predicted_in_shards(
+    bucket: str, write_tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = write_tiny_model(tmp_path / "m.onnx")
+    for number in range(5):
+        draw(tmp_path / f"card/A/{number}.jpg", ("red", "green", "blue")[number % 3])
+    put_folder(tmp_path / "card", f"{bucket}/card")
+    trapline.read(f"{bucket}/card").save(f"{bucket}/c.parquet")
+    plan = api.plan_shards(model, f"{bucket}/c.parquet", tmp_path / "run", shard_size=2, batch_size=2)
+    assert plan.root == f"{bucket}/card"
+    api.work(tmp_path / "run", claim=True, workers=1)
+    merged = api.merge_shards(tmp_path / "run", f"{bucket}/p.parquet")
+    assert str(merged.output) == f"{bucket}/p.parquet"
+    api.predict_to_file(model, f"{bucket}/c.parquet", tmp_path / "p.parquet", batch_size=2, workers=1)
+    assert fetch(remote(f"{bucket}/p.parquet")).read_bytes() == (tmp_path / "p.parquet").read_bytes()
+    with pytest.raises(UsageError, match="must be on this machine"):
+        api.work(f"{bucket}/run", claim=True)
+
+
 def test_photos_leave_a_bucket_as_copies(run: Run, bucket: str, tmp_path: Path) -> None:
     a_table(tmp_path / "here")
     put_folder(tmp_path / "here", bucket)

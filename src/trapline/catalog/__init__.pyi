@@ -70,7 +70,6 @@ from .relabel import same_photos as same_photos
 from .sampling import sample_catalog as sample_catalog
 from .scanned import ScannedCatalog as ScannedCatalog
 from .scanned import open_catalog as open_catalog
-from .scan import scan_catalog as scan_catalog
 from .splits import fingerprint as fingerprint
 from .splits import training_fingerprint as training_fingerprint
 from .splits import with_record as with_record
@@ -83,7 +82,9 @@ from .splitters import ByLocation as ByLocation
 from .splitters import BySeason as BySeason
 from .splitters import Splitter as Splitter
 from .splitters import make_splitter as make_splitter
+from .stored import find_root as find_root
 from .stored import is_catalog_folder as is_catalog_folder
+from .stored import name_root as name_root
 from .summary import labels_by_part as labels_by_part
 from .summary import summarise as summarise
 from .table import BLANK_WORDS as BLANK_WORDS

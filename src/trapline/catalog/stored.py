@@ -48,7 +48,7 @@ class Header:
         """JSON-able, the root relative to where the catalog lies if that is possible."""
         return {
             "format_version": FORMAT_VERSION,
-            "root": _relative_root(self.root, start),
+            "root": name_root(self.root, start),
             "source": self.source,
             "info": self.facts.as_json(),
         }
@@ -66,7 +66,7 @@ class Header:
         if version != FORMAT_VERSION:
             raise DataError(f"{path} has catalog format {version}; this Trapline reads {FORMAT_VERSION}.")
         facts = CatalogFacts.from_json(info, f"The facts that {path} keeps of its catalog are damaged")
-        root = _find_root(start, address_of(path).parent)
+        root = find_root(start, address_of(path).parent)
         return cls(root, source, facts)
 
 
@@ -74,7 +74,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"The facts that {path} keeps of its catalog are damaged: {error!r}.")
 
 
-def _relative_root(root: AnyPath, start: AnyPath) -> str:
+def name_root(root: AnyPath, start: AnyPath) -> str:
     """The root as seen from the catalog's folder; whole where they are not on one disk or in one bucket."""
     if isinstance(root, RemotePath) or isinstance(start, RemotePath):
         bucket, key = _in_bucket(root)
@@ -86,8 +86,8 @@ def _relative_root(root: AnyPath, start: AnyPath) -> str:
         return root.as_posix()
 
 
-def _find_root(root: str, start: AnyPath) -> AnyPath:
-    """The folder that `_relative_root` has written."""
+def find_root(root: str, start: AnyPath) -> AnyPath:
+    """The folder that `name_root` has written."""
     if is_url(root):
         return as_any_path(root)
     if isinstance(start, Path):

@@ -31,6 +31,7 @@ from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder
 from trapline.errors import DataError, TraplineError, describe_system_error
 from trapline.prediction import Journal, JournalEntry, Progress, fill_journal
+from trapline.storage import as_any_path
 
 
 class _MachineError(TraplineError):
@@ -156,7 +157,7 @@ class Work:
     def _begin(self, attempt: Attempt) -> _AtWork:
         folder = RunFolder(Path(self.folder))
         plan = folder.plan()
-        media = folder.part(plan, attempt.shard, None if self.root is None else Path(self.root))
+        media = folder.part(plan, attempt.shard, None if self.root is None else as_any_path(self.root))
         presence = presence_of(folder, plan, attempt.shard, media)
         try:
             if self._open is None:

@@ -27,19 +27,11 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog import Catalog
+from trapline.catalog import Catalog, find_root, name_root
 from trapline.cluster.attempt import Attempt
 from trapline.cluster.plan import Plan
 from trapline.errors import DataError, UsageError
-from trapline.storage import (
-    AnyPath,
-    RemotePath,
-    as_any_path,
-    is_url,
-    replace_text,
-    replace_whole,
-    sync_folder,
-)
+from trapline.storage import AnyPath, replace_text, replace_whole, sync_folder
 
 TABLE_KEY = "trapline_shard"
 _TABLE = re.compile(r"(\d{5,})\.parquet")
@@ -93,18 +85,11 @@ class RunFolder:
 
     def name_root(self, root: AnyPath) -> str:
         """Where photos are as a plan says it, so that a disk may be mounted elsewhere."""
-        if isinstance(root, RemotePath):
-            return str(root)
-        try:
-            return Path(os.path.relpath(root, self.path.absolute())).as_posix()
-        except ValueError:  # another drive on Windows
-            return root.as_posix()
+        return name_root(root, self.path.absolute())
 
     def root(self, plan: Plan) -> AnyPath:
         """Where the photos of a plan are, as seen from here."""
-        if is_url(plan.root):
-            return as_any_path(plan.root)
-        return (self.path.absolute() / plan.root).resolve()
+        return find_root(plan.root, self.path.absolute())
 
     def keep_part(self, number: int, media: Catalog) -> str:
         """Keep the media of a shard; the digest of the file."""

@@ -22,6 +22,7 @@ from trapline.cluster.leases import Leases
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder, read_attempt
 from trapline.errors import TraplineError, UsageError, name_some
+from trapline.storage import AnyPath
 
 _TASK_NUMBERS = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 """Where a scheduler says which task of an array this is: Slurm, and Kubernetes' Indexed Jobs."""
@@ -55,7 +56,7 @@ def work(
     shard: int | None = None,
     *,
     claim: bool = False,
-    root: Path | str | None = None,
+    root: AnyPath | str | None = None,
     workers: int | None = None,
     threads: int | None = None,
     report: Callable[[Attempt], None] | None = None,
@@ -86,7 +87,7 @@ def work(
     number = None if claim else _which(shard)
     if claim and shard is not None:
         raise UsageError("Name a shard, or let the worker claim what is left; not both.")
-    child = Child({"folder": folder, "root": root, "workers": workers, "threads": threads})
+    child = Child({"folder": folder, "root": root and str(root), "workers": workers, "threads": threads})
     worker = _Shift(run, plan, child, report or (lambda attempt: None))
     try:
         with _stopping(child.stop) as came:
