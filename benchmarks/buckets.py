@@ -7,12 +7,16 @@ what is counted is the processor time of that process and of those that it start
 (SIGKILL) and started again seconds later: the run must end well, and its table be that of the others. Last it
 stays away for longer than it is waited for: the run must end with one error, and the same command go on.
 
+Of fewer photos than are wanted copies are taken. A run whose server dies must have more than 64 photos to go,
+which are fetched ahead.
+
 usage: python benchmarks/buckets.py MODEL PHOTOS [--count 1000] [--rounds 5] [--kills 3] [--away 5]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import signal
@@ -161,14 +165,13 @@ def main() -> None:
     parser.add_argument("--away", type=float, default=5.0)
     arguments = parser.parse_args()
     photos = jpegs(arguments.photos)
-    arguments.count = min(arguments.count, len(photos))
     random.seed(0)
     with tempfile.TemporaryDirectory(prefix="trapline-buckets-") as scratch:
         out, held = Path(scratch) / "out", Path(scratch) / "held" / "photos"
         out.mkdir()
         held.mkdir(parents=True)
         names = [f"{number:06}.jpg" for number in range(arguments.count)]
-        for name, photo in zip(names, photos, strict=False):
+        for name, photo in zip(names, itertools.cycle(photos), strict=False):
             (held / name).write_bytes(photo.read_bytes())
         server = Server(held.parent)
         os.environ |= {

@@ -109,7 +109,7 @@ def smallest_many_answers(bench: Bench) -> str:
 
 def smallest_buckets(bench: Bench) -> str:
     return bench.run(
-        "buckets.py", bench.model, bench.photos, "--count", 40, "--rounds", 1, "--kills", 1, "--away", 1
+        "buckets.py", bench.model, bench.photos, "--count", 250, "--rounds", 1, "--kills", 1, "--away", 1
     )
 
 
