@@ -2,68 +2,79 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import polars as pl
 
+from trapline.catalog.counting import count_distinct, count_values, slices
 from trapline.catalog.names import as_listed
+from trapline.catalog.parquet_file import streamed
 from trapline.catalog.splits import count_labels, describe_parts
 from trapline.catalog.table import EVENT_LABELS, SPLIT_PARTS, Catalog, known_labels
 
 
 def summarise(catalog: Catalog) -> dict[str, Any]:
     """Media, labels with counts, locations, events, times with their source, boxes and parts; JSON-able."""
-    table, facts = catalog.table, catalog.facts
-    labels = table["labels"].explode().drop_nulls().value_counts(name="count")
-    times = table["camera_time"].drop_nulls()
-    boxes = table["boxes"]
-    of_events = _event_labels(table)
+    frame, facts, media = catalog.frame, catalog.facts, len(catalog)
+    time, boxes = pl.col("camera_time"), pl.col("boxes").list.len()
+    names = frame.collect_schema().names()
+    about = {
+        "several_labels": (pl.col("labels").list.len() > 1).sum(),
+        "first": time.min(),
+        "last": time.max(),
+        "media_with": (boxes > 0).sum(),
+        "media_with_none_found": (boxes == 0).sum(),
+    }
+    known = {f"known {name}": pl.col(name).count() for name in names}
+    told = streamed(frame.select(**about, **known), catalog.source).row(0, named=True)
+    missing = {name: media - told[f"known {name}"] for name in names}
+    labels = count_values(frame.select(pl.col("labels").explode()), "labels")
     return {
         "source": catalog.source,
         "root": as_listed(catalog.root.as_posix()),
         "format": facts.format and facts.format.as_json(),
         "notes": list(facts.notes),
         "rejected": facts.rejected and facts.rejected.as_json(),
-        "media": table.height,
-        "labelled": table.height - table["labels"].null_count(),
-        "several_labels": int((table["labels"].list.len() > 1).sum()),
+        "media": media,
+        "labelled": media - missing["labels"],
+        "several_labels": told["several_labels"],
         "labels": dict(labels.sort("count", "labels", descending=[True, False]).rows()),
-        "event_labels": of_events,
-        "locations": table["location_id"].drop_nulls().n_unique(),
-        "without_location": table["location_id"].null_count(),
-        "deployments": table["deployment_id"].drop_nulls().n_unique(),
-        "events": table["event_id"].drop_nulls().n_unique(),
-        "without_event": table["event_id"].null_count(),
+        "event_labels": _event_labels(catalog) if missing.get(EVENT_LABELS, media) < media else None,
+        "locations": count_distinct(frame, "location_id", media),
+        "without_location": missing["location_id"],
+        "deployments": count_distinct(frame, "deployment_id", media),
+        "events": count_distinct(frame, "event_id", media),
+        "without_event": missing["event_id"],
         "times": {
-            "known": len(times),
-            "zone_aware": table.height - table["timestamp"].null_count(),
+            "known": media - missing["camera_time"],
+            "zone_aware": media - missing["timestamp"],
             "timezone": facts.timezone,
-            "first": str(times.min()) if len(times) else None,
-            "last": str(times.max()) if len(times) else None,
-            "sources": dict(table["timestamp_source"].value_counts().sort("timestamp_source").rows()),
+            "first": told["first"] and str(told["first"]),
+            "last": told["last"] and str(told["last"]),
+            "sources": dict(count_values(frame, "timestamp_source").rows()),
         },
         "boxes": {
-            "media_with": int((boxes.list.len() > 0).sum()),
-            "media_with_none_found": int((boxes.list.len() == 0).sum()),
-            "media_not_searched": boxes.null_count(),
+            "media_with": told["media_with"],
+            "media_with_none_found": told["media_with_none_found"],
+            "media_not_searched": missing["boxes"],
             "joined": facts.boxes and facts.boxes.as_json(),
         },
         "parts": {part: description.as_json() for part, description in describe_parts(catalog).items()},
-        "columns": [name for name in table.columns if not table[name].is_null().all()],
+        "columns": [name for name in names if missing[name] < media],
     }
 
 
-def _event_labels(table: pl.DataFrame) -> dict[str, Any] | None:
-    """Of the labels of whole events: how many events have any, several, and each; None if none is known."""
-    if EVENT_LABELS not in table.columns or table[EVENT_LABELS].null_count() == table.height:
-        return None
-    events = table.select("event_id", EVENT_LABELS).drop_nulls().unique("event_id")[EVENT_LABELS]
-    counts = events.explode().value_counts(name="count").sort("count", EVENT_LABELS, descending=[True, False])
-    return {
-        "events": len(events),
-        "several_labels": int((events.list.len() > 1).sum()),
-        "labels": dict(counts.rows()),
-    }
+def _event_labels(catalog: Catalog) -> dict[str, Any]:
+    """Of the labels of whole events: how many events have any, several, and each."""
+    known = catalog.frame.select("event_id", EVENT_LABELS).drop_nulls()
+    events, several, counts = 0, 0, Counter[str]()
+    for some in slices(known, pl.col("event_id"), len(catalog)):
+        labels = some.unique("event_id", keep="first", maintain_order=True)[EVENT_LABELS]
+        events, several = events + len(labels), several + int((labels.list.len() > 1).sum())
+        counts.update(dict(labels.explode().value_counts(name="count").iter_rows()))
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {"events": events, "several_labels": several, "labels": dict(ordered)}
 
 
 def labels_by_part(catalog: Catalog) -> pl.DataFrame:

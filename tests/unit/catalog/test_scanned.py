@@ -22,9 +22,11 @@ from trapline.catalog import (
     codes,
     counting,
     grouping,
+    labels_by_part,
     open_catalog,
     scanned,
     splits,
+    summarise,
     training_fingerprint,
 )
 from trapline.catalog import table as catalog_table
@@ -168,3 +170,19 @@ def test_a_scanned_catalog_is_split_as_one_in_memory(
     saved = Catalog.load(done.save(tmp_path / "done.parquet", rows_per_file=70))
     assert saved.table.equals(whole.table)
     assert check_leaks(saved, files=False) == check_leaks(done, files=False)
+
+
+def test_a_scanned_catalog_is_summarised_as_one_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_events = [["fox"], ["fox", "hare"], ["blank"]]
+    table = [row | {"event_labels": of_events[index // 3 * 13 % 3]} for index, row in enumerate(rows(90))]
+    catalog = AtRandom(seed=2).apply(Catalog.from_rows(table, tmp_path, "rows"), check_files=False)
+    whole = summarise(catalog)
+    monkeypatch.setattr(counting, "ROWS_AT_ONCE", 11)
+    opened = ScannedCatalog.load(catalog.save(tmp_path / "c.parquet"))
+    assert summarise(opened) == whole
+    assert labels_by_part(opened).equals(labels_by_part(catalog))
+    assert opened.part("train").table.equals(catalog.part("train").table)
+    with pytest.raises(DataError, match="no media in the part 'holdout'; it has: test, train, validation"):
+        opened.part("holdout")
