@@ -343,3 +343,18 @@ def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> s
     signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-west-1/s3/aws4_request"}
     requests.put(f"{s3_server}/{name}", data=region, headers=signed, timeout=30).raise_for_status()
     return f"s3://{name}"
+
+
+@pytest.fixture
+def slow_photos(tmp_path: Path) -> Path:
+    """Forty-eight links to a photo that takes a while to decode, so that a run can be met in the middle."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize((4000, 3000)).save(folder / "00.jpg", quality=90)
+    for number in range(1, 48):
+        os.link(folder / "00.jpg", folder / f"{number:02}.jpg")
+    return folder

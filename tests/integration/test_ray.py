@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from trapline import api
+from trapline.cluster import dealing
 from trapline.errors import TraplineError
 from trapline.tasks import Task, run_tasks
 from trapline.tasks.ray_cluster import RayCluster
@@ -58,11 +60,17 @@ def cluster() -> Iterator[Any]:
             here.shutdown()
 
 
-def test_a_lost_machine_costs_a_try_and_no_task(cluster: Any, tmp_path: Path) -> None:
+def test_a_lost_machine_costs_a_try_and_the_table_is_that_of_the_single_run(
+    cluster: Any, slow_photos: Path, tmp_path: Path, write_tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dealing, "_LEAST_MEDIA", 12)
+    model = write_tiny_model(tmp_path / "model.onnx", labels=("a", "b"))
+    api.predict(model, slow_photos, tmp_path / "single.csv", batch_size=2, workers=1, threads=1)
     lost = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.4", **SMALL)
 
     def lose() -> None:
-        while len(list(tmp_path.iterdir())) < 2:  # both are at work
+        journals = tmp_path / "whole.csv.run" / "attempts"
+        while sum(path.stat().st_size > 0 for path in journals.glob("*.journal")) < 2:  # both are at work
             time.sleep(0.05)
         for process in tree(lost.all_processes["raylet"][0].process.pid):
             os.kill(process, signal.SIGKILL)
@@ -70,15 +78,10 @@ def test_a_lost_machine_costs_a_try_and_no_task(cluster: Any, tmp_path: Path) ->
     killer = Thread(target=lose, daemon=True)
     killer.start()
     news: list[str] = []
-    tasks = [
-        Task(f"shard {n}", "jobs:take", {"seconds": 1.5, "folder": str(tmp_path), "name": str(n)})
-        for n in range(4)
-    ]
-    pids = run_tasks(tasks, "ray", report=lambda now: news.extend(now.news))
-    killer.join()
+    api.predict(model, slow_photos, tmp_path / "whole.csv", batch_size=2, on="ray", say=news.append)
+    killer.join(1)
     cluster.remove_node(lost)
-    assert len(set(pids)) == 4  # each in a process of its own
-    assert len(list(tmp_path.iterdir())) == 5
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "single.csv").read_bytes()
     assert ["is tried again: its process or machine was lost" in line for line in news] == [True]
 
 
