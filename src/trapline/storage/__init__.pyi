@@ -12,6 +12,9 @@ from .listing import remote_identities as remote_identities
 from .listing import remote_stats as remote_stats
 from .lock import lock as lock
 from .outline import outlined as outlined
+from .pieces import PIECE_BYTES as PIECE_BYTES
+from .pieces import Pieces as Pieces
+from .pieces import drop_oldest as drop_oldest
 from .ranges import open_ranges as open_ranges
 from .remote_path import AnyPath as AnyPath
 from .remote_path import RemotePath as RemotePath

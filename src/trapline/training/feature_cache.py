@@ -1,35 +1,30 @@
 """Features kept between runs, by content: what was computed once for a photo is not computed again.
 
-One SQLite file in the user's cache folder holds the vectors; the least recently
-used go when it grows too large. Losing it costs time and nothing else.
+In the user's cache folder, in pieces that any number of processes add to at once, on network disks too; see
+`trapline.storage.Pieces`. Losing them, or a part of them, costs time and nothing else.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import sqlite3
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import struct
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from trapline.errors import DataError
+from trapline.errors import DataError, TraplineWarning, describe_system_error
+from trapline.storage import PIECE_BYTES, Pieces, drop_oldest
 from trapline.training.arrays import Singles
 
-MAX_BYTES = 4 * 2**30
-"""Of vectors: features of some 800,000 views at 1,280 numbers each."""
+MAX_BYTES = 32 * 2**30
+"""Features of some 6 million views at 1,280 numbers each."""
 
-_FORMAT = 1
-_CHUNK = 500  # SQLite's limit on parameters was 999 for long
-_TABLES = """
-CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, digest BLOB) WITHOUT ROWID;
-CREATE TABLE features (key BLOB PRIMARY KEY, used INTEGER, warning TEXT, vector BLOB);
-CREATE INDEX features_used ON features (used);
-"""
+_OLD = "features.sqlite"
+"""Where earlier versions kept features, of no more use."""
+_LENGTH = struct.Struct("<I")
 
 
 class CachedFeatures(NamedTuple):
@@ -40,21 +35,32 @@ class CachedFeatures(NamedTuple):
 
 
 class FeatureCache:
-    """Vectors by key, and digests of files by path, size and time of change.
+    """Vectors by group and key. A group is what is asked for together: one model, one preprocessing.
+
+    Args:
+        folder: for caches; the features are in its folder `features`.
+        max_bytes: beyond it, or beyond half of the room on the disk, what was used longest ago goes.
+
+    Raises:
+        DataError: the folder cannot be made.
 
     >>> with FeatureCache(folder) as cache:                   # doctest: +SKIP
-    ...     cache.put({key: Entry(vector, None)})
-    ...     cache.get([key])
+    ...     cache.put(group, {key: CachedFeatures(vector, None)})
+    ...     dict(cache.get(group, [key]))
     """
 
     def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
-        self.path = folder / "features.sqlite"
-        self.max_bytes = max_bytes
+        self.folder, self.max_bytes = folder / "features", max_bytes
+        self._pieces: dict[str, Pieces] = {}
+        self._added, self._refused = 0, False
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._connection = self._open()
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"Features cannot be kept in {self.folder}: {describe_system_error(error)} Name another "
+                "folder in the environment variable TRAPLINE_CACHE."
+            ) from error
+        _remove_old(folder / _OLD)
 
     def __enter__(self) -> FeatureCache:
         return self
@@ -62,117 +68,54 @@ class FeatureCache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, CachedFeatures]:
-        """The entries that are there, marked as used now."""
-        cached: dict[bytes, CachedFeatures] = {}
-        with self._guarded():
-            for chunk in _chunks(keys):
-                marks = ",".join("?" * len(chunk))
-                rows = self._connection.execute(
-                    f"SELECT key, vector, warning FROM features WHERE key IN ({marks})",  # noqa: S608
-                    chunk,
-                )
-                cached |= {
-                    key: CachedFeatures(np.frombuffer(vector, "<f4").astype(np.float32), warning)
-                    for key, vector, warning in rows
-                }
-                self._connection.execute(
-                    f"UPDATE features SET used = ? WHERE key IN ({marks})",  # noqa: S608
-                    (_now(), *chunk),
-                )
-        return cached
+    def get(self, group: str, keys: Collection[bytes]) -> Iterator[tuple[bytes, CachedFeatures]]:
+        """The entries that are there, in no order; they are used now."""
+        for key, value in self._of(group).get(keys):
+            length = _LENGTH.unpack_from(value)[0]
+            begin = _LENGTH.size + length
+            vector = np.frombuffer(value, "<f4", offset=begin).astype(np.float32)
+            yield key, CachedFeatures(vector, value[_LENGTH.size : begin].decode() or None)
 
-    def put(self, entries: Mapping[bytes, CachedFeatures]) -> None:
-        """Keep entries; they are safe on disk when this returns."""
-        rows = [
-            (key, _now(), entry.warning, entry.vector.astype("<f4").tobytes())
-            for key, entry in entries.items()
-        ]
-        with self._guarded():
-            self._connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?, ?)", rows)
-
-    def known_digest(self, path: Path) -> bytes | None:
-        """The digest of a file's content if it is known and the file has not changed since."""
-        status = path.stat()
-        with self._guarded():
-            row = self._connection.execute(
-                "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime = ?",
-                (str(path), status.st_size, status.st_mtime_ns),
-            ).fetchone()
-        return row[0] if row else None
-
-    def keep_digests(self, digests: Iterable[tuple[Path, os.stat_result, bytes]]) -> None:
-        """Remember digests with the state of the file before it was read."""
-        rows = [(str(path), status.st_size, status.st_mtime_ns, digest) for path, status, digest in digests]
-        with self._guarded():
-            self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+    def put(self, group: str, entries: Mapping[bytes, CachedFeatures]) -> None:
+        """Keep entries; a disk that does not take them costs a warning, and the time to make them again."""
+        if self._refused:
+            return
+        values = {key: _encode(entry) for key, entry in entries.items()}
+        try:
+            self._of(group).put(values)
+        except OSError as error:
+            self._refused = True
+            warnings.warn(
+                f"Features are not kept for the next run: {describe_system_error(error)}",
+                TraplineWarning,
+                stacklevel=2,
+            )
+        self._added += sum(map(len, values.values()))
+        if self._added >= PIECE_BYTES:
+            self._added = 0
+            drop_oldest(self.folder, self.max_bytes)
 
     def close(self) -> None:
-        """Drop the least recently used beyond the limit and close the file."""
-        with self._guarded():
-            self._drop_oldest()
-        self._connection.close()
+        """End what is written, and drop what was used longest ago beyond the limit."""
+        for pieces in self._pieces.values():
+            pieces.close()
+        drop_oldest(self.folder, self.max_bytes)
 
-    def _drop_oldest(self) -> None:
-        count, size = self._connection.execute(
-            "SELECT count(*), coalesce(sum(length(vector)), 0) FROM features"
-        ).fetchone()
-        if size > self.max_bytes:
-            surplus = int(np.ceil((size - self.max_bytes) / (size / count)))
-            self._connection.execute(
-                "DELETE FROM features WHERE key IN (SELECT key FROM features ORDER BY used LIMIT ?)",
-                (surplus,),
-            )
-            self._connection.execute("DELETE FROM files")  # cheap to find again, and it must not grow either
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.OperationalError:  # locked, read-only, disk full: not damaged
-            raise
-        except sqlite3.DatabaseError:
-            self.path.unlink()
-            return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=60)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version != _FORMAT:
-                tables = "DROP TABLE IF EXISTS files; DROP TABLE IF EXISTS features;"
-                connection.executescript(
-                    f"BEGIN; {tables} {_TABLES} PRAGMA user_version = {_FORMAT}; COMMIT;"
-                )
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            with self._connection:
-                yield
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> DataError:
-        return DataError(
-            f"The feature cache {self.path} cannot be used: {error}. Delete that file (it only saves time), "
-            "or name another folder in the environment variable TRAPLINE_CACHE."
-        )
+    def _of(self, group: str) -> Pieces:
+        return self._pieces.setdefault(group, Pieces(self.folder / group))
 
 
-def digest_file(path: Path) -> bytes:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+def _encode(entry: CachedFeatures) -> bytes:
+    warning = (entry.warning or "").encode()
+    return _LENGTH.pack(len(warning)) + warning + entry.vector.astype("<f4").tobytes()
 
 
-def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(keys), _CHUNK):
-        yield keys[start : start + _CHUNK]
-
-
-def _now() -> int:
-    return time.time_ns()
+def _remove_old(path: Path) -> None:
+    """Remove the file of earlier versions, up to 4 GiB of which nothing is read any more."""
+    with suppress(OSError):
+        with path.open("rb") as file:
+            ours = file.read(16) == b"SQLite format 3\0"
+        if ours:
+            path.unlink()
+            for ending in ("-journal", "-wal", "-shm"):
+                path.with_name(path.name + ending).unlink(missing_ok=True)

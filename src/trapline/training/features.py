@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -22,9 +20,10 @@ from trapline.errors import DataError
 from trapline.images import ImageError, Prepared, Preprocessing, Source, choose_box, libraries, prepare
 from trapline.models import ModelFile, read_photos
 from trapline.prediction import event_rows
-from trapline.storage import AnyPath, RemotePath, remote_identities, user_cache_folder
+from trapline.storage import user_cache_folder
 from trapline.training.arrays import Flags, Pixels, Rows, Singles
-from trapline.training.feature_cache import CachedFeatures, FeatureCache, digest_file
+from trapline.training.digests import digests_of
+from trapline.training.feature_cache import CachedFeatures, FeatureCache
 
 Progress = Callable[[int, int], None]
 """Called with the number of views that are done and the number of all."""
@@ -144,7 +143,10 @@ class _Job:
         self.features = Features(np.full(shape, np.nan, np.float32))
         self.progress, self.done = progress, 0
         self.events = _event_numbers(catalog) if model.card.batch == "event" else None
-        self.keys = {} if store is None else self._keys(_digests(self.paths, store, workers))
+        self.keys: dict[tuple[int, int], bytes] = {}
+        if store is not None:
+            self.groups = [group_of(model, view.preprocessing) for view in views]
+            self.keys = self._keys(digests_of(self.paths, catalog.root, store.folder.parent, workers))
 
     def run(self) -> Features:
         self._take_known()
@@ -164,22 +166,14 @@ class _Job:
 
     def _keys(self, digests: Sequence[bytes | None]) -> dict[tuple[int, int], bytes]:
         """(row, view) -> key in the cache; files that cannot be read have none."""
-        versions = [__version__, *libraries(), version("onnxruntime")]
         together = self._together(digests)
         keys = {}
         for row, digest in enumerate(digests):
             for view_index, view in enumerate(self.views if digest is not None else ()):
                 box = self.boxes[row][view_index]
-                parts = [
-                    self.model.fingerprint,
-                    view.preprocessing.model_dump(mode="json"),
-                    view.mirrored,
-                    None if box is None else asdict(box),
-                    digest and digest.hex(),
-                    versions,
-                    *together[row],
-                ]
-                keys[row, view_index] = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
+                at = None if box is None else asdict(box)
+                parts = [view.mirrored, at, digest and digest.hex(), *together[row]]
+                keys[row, view_index] = _digest(parts, 16)
         return keys
 
     def _together(self, digests: Sequence[bytes | None]) -> list[list[list[str]]]:
@@ -193,11 +187,14 @@ class _Job:
         return [[sorted(files[event])] for event in self.events.tolist()]
 
     def _take_known(self) -> None:
-        known = {} if self.store is None else self.store.get(list(dict.fromkeys(self.keys.values())))
+        slots: dict[str, dict[bytes, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
         for slot, key in self.keys.items():
-            entry = known.get(key)
-            if entry is not None and entry.vector.shape == self.features.values.shape[2:]:
-                self._set(slot, entry)
+            slots[self.groups[slot[1]]][key].append(slot)
+        for group, of_key in slots.items():
+            for key, entry in () if self.store is None else self.store.get(group, of_key):
+                for slot in of_key[key]:
+                    if entry.vector.shape == self.features.values.shape[2:]:
+                        self._set(slot, entry)
         self._tell()
 
     def _compute(self, preprocessing: Preprocessing, missing: Flags) -> None:
@@ -250,11 +247,14 @@ class _Job:
             }
             for slot, entry in entries.items():
                 self._set(slot, entry)
-            if self.store is not None:
-                self.store.put(
-                    {self.keys[slot]: entry for slot, entry in entries.items() if slot in self.keys}
-                )
+            self._keep(entries)
             self._tell()
+
+    def _keep(self, entries: Mapping[tuple[int, int], CachedFeatures]) -> None:
+        """Keep what was computed in one batch, of one preprocessing, for the next run."""
+        keyed = {self.keys[slot]: entry for slot, entry in entries.items() if slot in self.keys}
+        if self.store is not None and keyed:
+            self.store.put(self.groups[next(iter(entries))[1]], keyed)
 
     def _set(self, slot: tuple[int, int], entry: CachedFeatures) -> None:
         self.features.values[slot] = entry.vector
@@ -275,33 +275,11 @@ def _event_numbers(catalog: Catalog) -> Rows:
     return numbers
 
 
-def _digests(paths: Sequence[AnyPath], store: FeatureCache, workers: int | None) -> list[bytes | None]:
-    """The digest of each file's content; None where it cannot be read (decoding will say why)."""
-    if remote := [path for path in paths if isinstance(path, RemotePath)]:  # a catalog's are all of one root
-        return remote_identities(remote)
-    return _digests_on_disk([path for path in paths if isinstance(path, Path)], store, workers)
+def group_of(model: ModelFile, preprocessing: Preprocessing) -> str:
+    """Where the cache keeps what a model says of photos that are prepared so, by the libraries of today."""
+    versions = [__version__, *libraries(), version("onnxruntime")]
+    return _digest([model.fingerprint, preprocessing.model_dump(mode="json"), versions], 12).hex()
 
 
-def _digests_on_disk(paths: Sequence[Path], store: FeatureCache, workers: int | None) -> list[bytes | None]:
-    digests: list[bytes | None] = []
-    for path in paths:
-        try:
-            digests.append(store.known_digest(path))
-        except OSError:
-            digests.append(None)
-    unknown = [row for row, digest in enumerate(digests) if digest is None]
-    fresh = []
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for row, read in zip(unknown, pool.map(_read_digest, [paths[row] for row in unknown]), strict=True):
-            if read is not None:
-                digests[row] = read[1]
-                fresh.append((paths[row], *read))
-    store.keep_digests(fresh)
-    return digests
-
-
-def _read_digest(path: Path) -> tuple[os.stat_result, bytes] | None:
-    try:
-        return path.stat(), digest_file(path)
-    except OSError:
-        return None
+def _digest(parts: Sequence[object], size: int) -> bytes:
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=size).digest()

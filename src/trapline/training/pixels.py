@@ -14,7 +14,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +38,9 @@ from trapline.images import (
 )
 from trapline.models import read_photos
 from trapline.recipes import Augmentation
-from trapline.storage import AnyPath, RemotePath, remote_identities, user_cache_folder
+from trapline.storage import AnyPath, RemotePath, user_cache_folder
 from trapline.training.arrays import Pixels, Singles
-from trapline.training.feature_cache import digest_file
+from trapline.training.digests import digests_of
 
 Progress = Callable[[int, int], None]
 
@@ -87,9 +86,10 @@ class PixelCache:
     """
 
     def __init__(self, folder: Path | None = None, max_bytes: int = MAX_CACHE_BYTES) -> None:
-        self.folder = (folder or user_cache_folder()) / "pixels"
+        self.cache = folder or user_cache_folder()
+        self.folder = self.cache / "pixels"
         self.max_bytes = max_bytes
-        self._digests: dict[AnyPath, str] = {}
+        self._digests: dict[AnyPath, bytes | None] = {}
 
     def exact(
         self, catalog: Catalog, preprocessing: Preprocessing, progress: Progress | None = None
@@ -140,7 +140,7 @@ class PixelCache:
             PixelSource(path, choose_box(some, preprocessing.crop))
             for path, some in zip(catalog.paths(), boxes, strict=True)
         ]
-        size, folder = (len(photos), *shape, 3), self.folder / self._key(photos, kind)
+        size, folder = (len(photos), *shape, 3), self.folder / self._key(photos, catalog.root, kind)
         if not (folder / "done.json").is_file():
             partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
             partial.mkdir(parents=True, exist_ok=True)
@@ -159,32 +159,22 @@ class PixelCache:
         self._drop_oldest(keep=folder)
         return _open(folder, size)
 
-    def _key(self, photos: Sequence[PixelSource], kind: Sequence[Any]) -> str:
-        remote = [photo.path for photo in photos if isinstance(photo.path, RemotePath)]
-        self._digests |= {
-            path: (identity or os.urandom(32)).hex()  # of one that nothing is known of nothing is found again
-            for path, identity in zip(remote, remote_identities(remote) if remote else (), strict=True)
-        }
-        with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(self._digest, (photo.path for photo in photos)))
+    def _key(self, photos: Sequence[PixelSource], root: AnyPath, kind: Sequence[Any]) -> str:
+        unread = [photo.path for photo in photos if photo.path not in self._digests]
+        self._digests |= zip(unread, digests_of(unread, root, self.cache), strict=True)
         parts = [
             FORMAT,
             *libraries(),
             *(part.model_dump() if isinstance(part, Preprocessing) else part for part in kind),
         ]
         digest = hashlib.sha256(json.dumps(parts).encode())
-        for photo, content in zip(photos, digests, strict=True):
+        for photo in photos:
             box = None if photo.box is None else list(asdict(photo.box).values())
-            digest.update(json.dumps([content, box]).encode())
+            content = self._digests[photo.path]
+            if content is None and isinstance(photo.path, RemotePath):
+                content = os.urandom(32)  # of one that nothing is known of nothing is found again
+            digest.update(json.dumps([None if content is None else content.hex(), box]).encode())
         return digest.hexdigest()[:32]
-
-    def _digest(self, path: AnyPath) -> str:
-        if isinstance(path, Path) and path not in self._digests:
-            try:
-                self._digests[path] = digest_file(path).hex()
-            except OSError as error:
-                self._digests[path] = f"unreadable: {error.strerror}"
-        return self._digests[path]
 
     def _check_space(self, wanted: int) -> None:
         free = shutil.disk_usage(self.folder).free

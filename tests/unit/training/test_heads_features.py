@@ -1,5 +1,7 @@
 """Features: the same through the cache and without it, for every view, and nothing unread passes silently."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 from PIL import Image
 
 from trapline.catalog import Catalog
-from trapline.errors import DataError
+from trapline.errors import DataError, TraplineWarning
 from trapline.images import CropPolicy, Preprocessing, choose_box, prepare
 from trapline.models import ModelFile, backbones
+from trapline.storage import Pieces
+from trapline.training.digests import digests_of
 from trapline.training.feature_cache import CachedFeatures, FeatureCache
 from trapline.training.features import FeatureView, embed, embed_views
 
@@ -115,21 +119,52 @@ def test_progress_ends_at_all_views(tmp_path: Path, model: ModelFile, catalog: C
 
 
 def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
-    entries = {bytes([number]): CachedFeatures(np.full(10, number, np.float32), None) for number in range(4)}
-    with FeatureCache(tmp_path, max_bytes=3 * 40) as cache:
-        for key, entry in entries.items():
-            cache.put({key: entry})
-        assert len(cache.get([bytes([0])])) == 1  # used now, so that 1 is the oldest
+    keys = [bytes([number]) * 16 for number in range(4)]
+    for number, key in enumerate(keys):  # each its own piece
+        with FeatureCache(tmp_path) as cache:
+            cache.put("g", {key: CachedFeatures(np.full(10, number, np.float32), None)})
+            for piece, seconds in zip((tmp_path / "features" / "g").iterdir(), range(9), strict=False):
+                os.utime(piece, (1000 + seconds, 1000 + seconds))
+    size = next((tmp_path / "features" / "g").iterdir()).stat().st_size
+    with FeatureCache(tmp_path, max_bytes=2 * size) as cache:
+        list(cache.get("g", [keys[2]]))
     with FeatureCache(tmp_path) as cache:
-        assert sorted(cache.get(list(entries))) == [bytes([0]), bytes([2]), bytes([3])]
+        left = dict(cache.get("g", keys))
+    assert len(left) == 2
+    assert keys[2] in left
 
 
-def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
-    (tmp_path / "features.sqlite").write_bytes(b"no database" * 1000)
-    with FeatureCache(tmp_path) as cache:
-        cache.put({b"k": CachedFeatures(np.ones(3, np.float32), "odd")})
-    with FeatureCache(tmp_path) as cache:
-        assert cache.get([b"k"])[b"k"].warning == "odd"
+def test_the_file_of_earlier_versions_goes_and_a_stranger_stays(tmp_path: Path) -> None:
+    old = tmp_path / "features.sqlite"
+    old.write_bytes(b"a diary")
+    FeatureCache(tmp_path).close()
+    assert old.exists()
+    old.write_bytes(b"SQLite format 3\0" + bytes(100))
+    FeatureCache(tmp_path).close()
+    assert not old.exists()
+
+
+def test_a_disk_that_keeps_nothing_is_said_once_and_costs_nothing_else(
+    tmp_path: Path, model: ModelFile, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "piece")
+
+    monkeypatch.setattr(Pieces, "put", full)
+    with pytest.warns(TraplineWarning, match=r"not kept.*No space left") as told:
+        found = embed_views(model, catalog, [FeatureView(SMALL), FeatureView(CROPPED)], cache=tmp_path)
+    assert np.isfinite(found.values).all()
+    assert len(told) == 1
+
+
+def test_photos_are_read_once_for_their_digests(tmp_path: Path, catalog: Catalog) -> None:
+    paths = catalog.paths()
+    first = digests_of(paths, catalog.root, tmp_path / "cache")
+    status = paths[0].stat()
+    paths[0].write_bytes(bytes(status.st_size))
+    os.utime(paths[0], ns=(status.st_atime_ns, status.st_mtime_ns))  # nobody can tell, but by reading
+    assert digests_of(paths, catalog.root, tmp_path / "cache") == first
+    assert digests_of(paths, catalog.root, None)[0] != first[0]
 
 
 def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
