@@ -220,6 +220,7 @@ if TYPE_CHECKING:
         taxonomy: TaxonomyLike | None
         seed: Whole
         cache: Path | None
+        on: str | None
         report: TrialReport | None
         step_report: StepReport | None
 
@@ -1070,10 +1071,13 @@ def tune(
     seed: Whole = 42,
     devices: Count | str | None = None,
     cache: Path | None = None,
+    on: str | None = None,
     report: TrialReport | None = None,
     step_report: StepReport | None = None,
 ) -> Tuned:
     """Search a recipe's settings by location folds, and write `report.html`; called again it goes on.
+
+    Called on the same folder elsewhere at the same time, it helps: together they make `trials`.
 
     Args:
         catalog: with labels.
@@ -1088,6 +1092,7 @@ def tune(
         seed: of everything random.
         devices: on which networks are trained; see `train`.
         cache: folder for pixels and features; None for the user's.
+        on: make several trials at once, in processes of their own: `local:4`, `ray`, `ray://HOST:PORT`.
         report: told after each trial.
         step_report: told of each step of a trial.
     """
@@ -1106,6 +1111,7 @@ def tune(
         taxonomy=_taxonomy(taxonomy),
         devices=devices,
         cache=cache,
+        on=on,
         report=report,
         step_report=step_report,
     )

@@ -113,7 +113,8 @@ def test_tune_tries_goes_on_and_hands_over_its_best(
     space = "search={optimiser.lr: {choices: [1e-3, 1e-4]}, head.hidden: {choices: [[], [8]]}}"
     options = [*TINY, "--set", space, "--folds", 2, "-o", "search"]
     assert leave("tune", catalog, "-r", "small-cnn", *options, "--trials", 1) == 0
-    assert leave("tune", catalog, "-r", "small-cnn", *options, "--trials", 3, "--json") == 0
+    both = ["--trials", 3, "--on", "local:2", "--json"]
+    assert leave("tune", catalog, "-r", "small-cnn", *options, *both) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["trials"] == 3
     assert set(found["best"]["values"]) == {"optimiser.lr", "head.hidden"}

@@ -73,6 +73,15 @@ Devices = Annotated[
     ),
 ]
 
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="local:N|ray[://HOST:PORT]",
+        help="Several at once: in N processes here, or on a Ray cluster.",
+    ),
+]
+
 TrainNames = Annotated[
     list[str] | None,
     typer.Option("--train", help="With --by season or location: what trains (S1, S1..S4). Repeatable."),

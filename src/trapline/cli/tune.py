@@ -27,9 +27,13 @@ def run(
     taxonomy: common.RecipeTaxonomy = None,
     seed: common.Seed = 42,
     devices: common.Devices = None,
+    on: common.On = None,
     json: common.Json = False,
 ) -> None:
-    """Try values of a recipe's search space, each judged by location folds. Run again to go on."""
+    """Try values of a recipe's search space, each judged by location folds. Run again to go on.
+
+    Run it elsewhere at the same time on the same folder, and it helps.
+    """
     from trapline import api
     from trapline.cli._steps import reporter
     from trapline.evaluation import title
@@ -48,6 +52,7 @@ def run(
             taxonomy=taxonomy,
             seed=seed,
             devices=devices,
+            on=on,
             report=lambda done, total, line: show("trials", done, total, line),
             step_report=show,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,9 @@ import yaml
 from trapline.catalog import Catalog, identify, known_labels, training_fingerprint
 from trapline.errors import UsageError
 from trapline.recipes import Recipe, read_recipe
+from trapline.taxonomy import Taxonomy
 
-RECIPE, CATALOG = "recipe.yaml", "catalog.parquet"
+RECIPE, CATALOG, TAXONOMY = "recipe.yaml", "catalog.parquet", "taxonomy.json"
 _BEGUN = {RECIPE, CATALOG}
 
 
@@ -67,6 +69,19 @@ def opened(folder: Path, recipe: Recipe, catalog: Catalog) -> Iterator[None]:
         if ours and _is_fresh(folder):
             _remove(folder, keep=there)
         raise
+
+
+def keep_taxonomy(taxonomy: Taxonomy | None, folder: Path) -> None:
+    """Write down what the labels are, where that is known."""
+    if taxonomy is not None:
+        text = json.dumps(taxonomy.to_json(), ensure_ascii=False, indent=1)
+        (folder / TAXONOMY).write_text(text, encoding="utf-8")
+
+
+def read_taxonomy(folder: Path) -> Taxonomy | None:
+    """What `keep_taxonomy` wrote; None for nothing."""
+    path = folder / TAXONOMY
+    return Taxonomy.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def is_run(folder: Path) -> bool:

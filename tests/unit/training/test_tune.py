@@ -158,8 +158,6 @@ def test_every_metric_is_taken_or_refused_before_the_first_trial(
         return SimpleNamespace(metrics=figures_of(recipe.task))
 
     monkeypatch.setattr(sys.modules["trapline.training.tune"], "crossval", judged)
-    in_memory = optuna.create_study()  # a file for each costs a second
-    monkeypatch.setattr(sys.modules["trapline.training.tune"], "_open_study", lambda *_: in_memory)
     recipe = change_recipe(RECIPE, {"task": task})
     catalog = Catalog.from_rows(rows, tmp_path, "seven")
     if metric in metric_names(task):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_nodes, write_history
 from trapline.training.judging import Judged, predictions_of
 from trapline.training.learners.seen import FrozenLearner
+from trapline.training.run_folder import keep_taxonomy
 from trapline.training.selection import data_summary
 from trapline.training.strengths import Tried, try_strengths
 from trapline.training.taxa_adam import EpochHead
@@ -178,8 +178,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         if model.history:
             write_history(model.history, folder)
             draw_nodes(model.history, model.kept, folder / "history.png")
-        text = json.dumps(self.taxonomy.to_json(), ensure_ascii=False, indent=1)
-        (folder / "taxonomy.json").write_text(text, encoding="utf-8")
+        keep_taxonomy(self.taxonomy, folder)
 
     def fit_group(
         self,
