@@ -241,6 +241,7 @@ if TYPE_CHECKING:
         compiled: bool
         force: bool
         cache: Path | None
+        on: str | None
         report: StepReport | None
 
     class PredictOptions(TypedDict, total=False):
@@ -953,6 +954,7 @@ def train(
     compiled: bool = False,
     force: bool = False,
     cache: Path | None = None,
+    on: str | None = None,
     report: StepReport | None = None,
 ) -> ModelFile:
     """Train a recipe on the part train, judge it on validation, write a model file.
@@ -976,6 +978,8 @@ def train(
         compiled: have PyTorch compile the network first, which takes a minute and may pay on a GPU.
         force: remove an earlier run in the folder, and nothing that is none.
         cache: folder for pixels and features; None for the user's.
+        on: fit folds, or members, several at once, in processes of their own: `local:4`, `ray`,
+            `ray://HOST:PORT`.
         report: told of each step.
 
     Returns:
@@ -1001,6 +1005,7 @@ def train(
             devices=devices,
             compiled=compiled,
             cache=cache,
+            on=on,
             report=report,
         )
     )
@@ -1031,7 +1036,9 @@ def crossval(
     taxonomy: TaxonomyLike | None = None,
     seed: Whole | None = None,
     devices: Count | str | None = None,
+    folder: File | None = None,
     cache: Path | None = None,
+    on: str | None = None,
     report: StepReport | None = None,
 ) -> CrossValidation:
     """Judge a recipe by models of the other folds, and keep none of them.
@@ -1045,15 +1052,27 @@ def crossval(
         taxonomy: what the labels are, for recipes of taxa.
         seed: of everything random.
         devices: on which networks are trained; see `train`.
+        folder: for checkpoints of networks, so that an interrupted call goes on; None for a temporary one.
         cache: folder for pixels and features; None for the user's.
+        on: fit several folds at once, in processes of their own: `local:4`; `ray`, `ray://HOST:PORT`, with a
+            folder that all machines share.
         report: told of each step.
     """
     from trapline.training import crossval as judge
 
     chosen, media = as_recipe(recipe, changes, recipe_file=recipe_file, seed=seed), as_catalog(catalog)
     dealt = folds if isinstance(folds, int) else list(folds.folds(media))
-    tree = _taxonomy(taxonomy)
-    return judge(chosen, media, dealt, taxonomy=tree, devices=devices, cache=cache, report=report)
+    return judge(
+        chosen,
+        media,
+        dealt,
+        taxonomy=_taxonomy(taxonomy),
+        run_folder=None if folder is None else Path(folder),
+        devices=devices,
+        cache=cache,
+        on=on,
+        report=report,
+    )
 
 
 @checked

@@ -43,6 +43,7 @@ def run(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Have PyTorch compile the network; may pay on a GPU.")
     ] = False,
+    on: common.On = None,
     show_recipe: Annotated[
         bool, typer.Option("--show-recipe", help="Print the recipe as YAML and stop.")
     ] = False,
@@ -76,6 +77,7 @@ def run(
             devices=devices,
             compiled=compiled,
             force=force,
+            on=on,
             report=reporter(display),
         )
     from trapline.models import card_doubts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -64,6 +64,25 @@ class LearntModel:
         return ()
 
 
+@dataclass(frozen=True)
+class Part:
+    """A fit of several that do not depend on one another, so that another process can make it.
+
+    Attributes:
+        name: of its folder in that of the run, as in `fold-2`.
+        arrays: what it is to be fitted on, by the learner's own names.
+        leaves: the file in its folder that is there once it is made.
+    """
+
+    name: str
+    arrays: Mapping[str, Any]
+    leaves: str
+
+
+MakeParts = Callable[[Sequence[Part], Path], None]
+"""From parts and the folder of the run, in which each leaves what its learner keeps of it."""
+
+
 M = TypeVar("M", bound=LearntModel)
 
 
@@ -89,6 +108,7 @@ class Learner(ABC, Generic[M]):
         report: told of what is being done.
         libraries: whose versions the card keeps.
         needs_every_label: whether each fold must train with every label; None for single-label tasks.
+        elsewhere: makes parts in other processes; None where all is made here.
     """
 
     libraries: ClassVar[tuple[str, ...]]
@@ -96,6 +116,7 @@ class Learner(ABC, Generic[M]):
     recipe: Recipe
     selected: Selected
     report: StepReport | None
+    elsewhere: MakeParts | None = None
 
     @abstractmethod
     def fit(self, rows: Rows, held: Rows | None, chosen: M | None, folder: Path) -> M:
@@ -131,6 +152,18 @@ class Learner(ABC, Generic[M]):
     @abstractmethod
     def write_files(self, model: M, folder: Path) -> None:
         """Write `history.csv`, what is drawn of it, and what else belongs beside the model file."""
+
+    def make_part(self, part: Part, folder: Path) -> None:
+        """Fit a part, and leave it in its folder for the process that asked for it, which goes on with it.
+
+        It is to the last bit what that process would have fitted itself, with as many threads.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no parts")
+
+    def share_out(self, parts: Sequence[Part], folder: Path) -> None:
+        """Have parts made elsewhere, where that is wanted."""
+        if self.elsewhere is not None:
+            self.elsewhere(parts, folder)
 
     def held_logits(self, model: M) -> Floats:
         """[validation, labels]: what a model that was judged on the validation part says of it."""

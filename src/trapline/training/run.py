@@ -26,11 +26,12 @@ from trapline.taxonomy import Taxonomy
 from trapline.training.arrays import Rows, Singles
 from trapline.training.contract import Learner, LearntModel, OutOfFold, StepReport
 from trapline.training.devices import DevicesLike
+from trapline.training.elsewhere import Elsewhere, refuse_alone
 from trapline.training.folds import Dealt, deal
 from trapline.training.frozen import need_weights
 from trapline.training.judging import Judged, predictions_of, with_note
 from trapline.training.learners import choose_learner
-from trapline.training.run_folder import check_folder, opened
+from trapline.training.run_folder import begin, check_folder, check_folds, opened
 from trapline.training.selection import data_summary, refuse_leaks, split_record
 
 MODEL, JUDGED = "model.onnx", "validation.parquet"
@@ -49,6 +50,7 @@ def train(
     devices: DevicesLike = None,
     compiled: bool = False,
     cache: Path | None = None,
+    on: str | None = None,
     report: StepReport | None = None,
 ) -> Path:
     """Train a recipe and write its model file.
@@ -68,31 +70,42 @@ def train(
         devices: on which a network is trained, see `find_devices`; a run may go on on others.
         compiled: train on what PyTorch's compiler makes of the network, with the same result.
         cache: folder for pixels and features; None for the user's.
+        on: fit folds, or members, in processes of their own, several at once; see `trapline.tasks`. The model
+            is the same to the last bit, where they and this process use as many threads.
         report: told of each step.
 
     Returns:
         the path of the model file.
 
     Raises:
-        UsageError: the run folder exists and `resume` is False, or is of another recipe or catalog.
+        UsageError: the run folder exists and `resume` is False, or is of another recipe or catalog; or there
+            is one model to fit, and it is to be fitted elsewhere.
+        TasksFailedError: what was to be fitted elsewhere was not; resumed, the run goes on.
         DataError: the backbone's weights cannot be had (said before anything is read or made), the split
             leaks, a part is empty, a label has no training media, photos cannot be read, training diverges.
         MissingExtraError: the recipe needs PyTorch and it is not installed.
     """
     folder = Path(run_folder)
+    if on is not None:
+        refuse_alone(recipe)
     if not (resume and folder.is_dir()):
         need_weights(recipe, cache)
+    needs_split = recipe.fit == "train"
     make = choose_learner(
         recipe,
         catalog,
         taxonomy,
-        needs_split=recipe.fit == "train",
+        needs_split=needs_split,
         devices=devices,
         compiled=compiled,
     )
     leaks = refuse_leaks(catalog, allow_leak)
     check_folder(folder, recipe, catalog, resume)
     learner = make(cache, report)
+    if on is not None:
+        learner.elsewhere = Elsewhere(
+            on, recipe, catalog, taxonomy, needs_split, cache, devices, report, compiled=compiled
+        )
     with opened(folder, recipe, catalog):
         model, judged = learn(learner, folder)
         if leaks.leaking:
@@ -212,6 +225,7 @@ def crossval(
     run_folder: Path | None = None,
     devices: DevicesLike = None,
     cache: Path | None = None,
+    on: str | None = None,
     report: StepReport | None = None,
 ) -> CrossValidation:
     """Train a recipe once a fold of the locations and judge it on what was held out.
@@ -225,10 +239,12 @@ def crossval(
         run_folder: for checkpoints, so that an interrupted run goes on; None for a temporary one.
         devices: on which networks are trained.
         cache: folder for pixels and features; None for the user's.
+        on: as of `train`.
         report: told of each step.
 
     Raises:
-        UsageError: the recipe chooses on a validation part, which folds do not have.
+        UsageError: the recipe chooses on a validation part, which folds do not have; or the run folder is of
+            another recipe, catalog or folds.
         DataError: too few locations or labels.
     """
     started = time.monotonic()
@@ -236,9 +252,15 @@ def crossval(
         raise UsageError("The solver 'adam' is judged on a validation part, not by folds.")
     make = choose_learner(recipe, catalog, taxonomy, needs_split=False, devices=devices)
     learner = make(cache, report)
+    if on is not None:
+        learner.elsewhere = Elsewhere(on, recipe, catalog, taxonomy, False, cache, devices, report)
     with ExitStack() as stack:
         if run_folder is None:
             run_folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trapline-")))
+        else:
+            check_folder(run_folder, recipe, catalog, resume=True)
+            begin(run_folder, recipe, catalog)
+            check_folds(run_folder, folds)
         dealt, held_out, judged = _judge_by_folds(learner, folds, recipe, run_folder)
     if dealt.given:
         judged = replace(judged, held_out_by=None)  # what folds from elsewhere keep together is not known

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 import yaml
 
-from trapline.catalog import Catalog, identify, known_labels, training_fingerprint
+from trapline.catalog import Catalog, fingerprint, identify, known_labels, training_fingerprint
 from trapline.errors import UsageError
 from trapline.recipes import Recipe, read_recipe
+from trapline.storage import replace_text
 from trapline.taxonomy import Taxonomy
 
 RECIPE, CATALOG, TAXONOMY = "recipe.yaml", "catalog.parquet", "taxonomy.json"
+FOLDS = "folds.json"
 _BEGUN = {RECIPE, CATALOG}
 
 
@@ -56,19 +58,41 @@ def opened(folder: Path, recipe: Recipe, catalog: Catalog) -> Iterator[None]:
     there, fresh = folder.is_dir(), _is_fresh(folder)
     ours = fresh and not is_run(folder)
     if fresh:
-        folder.mkdir(parents=True, exist_ok=True)
         learnt = pl.col("split").is_in(["train", "validation"]) | pl.col("split").is_null()
         labelled = known_labels(catalog.table).is_not_null()
         read = catalog.table.select((learnt & labelled).alias("read"))["read"]  # test photos stay unread
-        identify(catalog, only=read).save(folder / CATALOG)
-        text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        (folder / RECIPE).write_text(text, encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        begin(folder, recipe, identify(catalog, only=read))
     try:
         yield
     except BaseException:
         if ours and _is_fresh(folder):
             _remove(folder, keep=there)
         raise
+
+
+def begin(folder: Path, recipe: Recipe, catalog: Catalog) -> None:
+    """Write down what is trained on what, unless that is there."""
+    if is_run(folder):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    catalog.save(folder / CATALOG)
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    (folder / RECIPE).write_text(text, encoding="utf-8")
+
+
+def check_folds(folder: Path, folds: int | Sequence[Catalog]) -> None:
+    """Refuse to go on in a folder whose fits are of other folds; write down of which they are.
+
+    Raises:
+        UsageError: so it is.
+    """
+    path = folder / FOLDS
+    wanted = json.dumps(folds if isinstance(folds, int) else [fingerprint(one) for one in folds])
+    if not path.is_file():
+        replace_text(path, wanted)
+    elif path.read_text(encoding="utf-8") != wanted:
+        raise UsageError(f"{folder} was begun with other folds. Give the same, or name another folder.")
 
 
 def keep_taxonomy(taxonomy: Taxonomy | None, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -60,43 +60,83 @@ class Tried(Generic[H]):
         return answers
 
 
-def try_strengths(
-    strengths: Sequence[float],
-    folds: Rows,
-    fit: Callable[[float, Rows, Rows, H | None], H],
-    answer: Callable[[H, Rows, Rows], Floats],
-    score: Score,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Tried[H]:
-    """For each strength what heads say of the fold that they did not see, until it has become worse twice.
+@dataclass(frozen=True)
+class ToTry(Generic[H]):
+    """What is tried, on which rows.
 
-    Args:
+    Attributes:
         strengths: strongest first.
         folds: int [N], the fold of each row.
         fit: from a strength, the rows outside a fold, those in it, and the head of the strength before (the
             fit is sooner there, with the same end) to a head.
         answer: from a head, the rows outside its fold and those in it to what is said of the latter.
         score: of what is said of rows.
-        progress: called with how many heads are fitted, of how many at most.
     """
-    tried: Tried[H] = Tried(folds, score, {}, {}, {})
-    parts = [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
+
+    strengths: Sequence[float]
+    folds: Rows
+    fit: Callable[[float, Rows, Rows, H | None], H]
+    answer: Callable[[H, Rows, Rows], Floats]
+    score: Score
+
+    @property
+    def parts(self) -> list[tuple[Rows, Rows]]:
+        """Of each fold the rows outside it and those in it."""
+        folds = self.folds
+        return [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
+
+    def heads_of_fold(self, number: int) -> dict[float, H]:
+        """The heads of one fold alone, as `try_strengths` fits them, until that fold is twice worse off."""
+        outside, inside = self.parts[number]
+        heads: dict[float, H] = {}
+        head, losses = None, _Losses()
+        for strength in self.strengths:
+            head = heads[strength] = self.fit(strength, outside, inside, head)
+            if losses.are_enough(self.score(self.answer(head, outside, inside), inside)):
+                break
+        return heads
+
+
+class _Losses:
+    """Losses in turn, until they have become worse twice."""
+
+    def __init__(self) -> None:
+        self._worse, self._best = 0, np.inf
+
+    def are_enough(self, loss: float) -> bool:
+        self._worse = self._worse + 1 if loss > self._best else 0
+        self._best = min(self._best, loss)
+        return self._worse == _WORSE_BEFORE_STOPPING
+
+
+def try_strengths(
+    what: ToTry[H],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    made: Sequence[Mapping[float, H]] = (),
+) -> Tried[H]:
+    """For each strength what heads say of the fold that they did not see, until it has become worse twice.
+
+    Args:
+        what: is tried.
+        progress: called with how many heads are fitted, of how many at most.
+        made: of each fold the `heads_of_fold`, where they were fitted elsewhere.
+    """
+    tried: Tried[H] = Tried(what.folds, what.score, {}, {}, {})
+    parts, losses = what.parts, _Losses()
     before: list[H | None] = [None] * len(parts)
-    worse, best = 0, np.inf
-    for number, strength in enumerate(strengths):
+    for number, strength in enumerate(what.strengths):
         heads, of_fold = [], []
-        for (outside, inside), start in zip(parts, before, strict=True):
-            heads.append(fit(strength, outside, inside, start))
-            of_fold.append(answer(heads[-1], outside, inside))
-            progress(number * len(parts) + len(heads), len(strengths) * len(parts))
-        answers = np.empty((len(folds), *of_fold[0].shape[1:]))
+        for fold, ((outside, inside), start) in enumerate(zip(parts, before, strict=True)):
+            head = made[fold].get(strength) if made else None
+            heads.append(what.fit(strength, outside, inside, start) if head is None else head)
+            of_fold.append(what.answer(heads[-1], outside, inside))
+            progress(number * len(parts) + len(heads), len(what.strengths) * len(parts))
+        answers = np.empty((len(what.folds), *of_fold[0].shape[1:]))
         for (_, inside), values in zip(parts, of_fold, strict=True):
             answers[inside] = values
         before = [*heads]
         tried.heads[strength], tried.answers[strength] = heads, answers
-        loss = tried.losses[strength] = score(answers, np.arange(len(folds)))
-        worse = worse + 1 if loss > best else 0
-        best = min(best, loss)
-        if worse == _WORSE_BEFORE_STOPPING:
+        tried.losses[strength] = what.score(answers, np.arange(len(what.folds)))
+        if losses.are_enough(tried.losses[strength]):
             break
     return tried

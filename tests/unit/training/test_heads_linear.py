@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from trapline.metrics import log_loss, probabilities_of
 from trapline.training import linear
-from trapline.training.strengths import WEIGHT_DECAYS, Tried, try_strengths
+from trapline.training.strengths import WEIGHT_DECAYS, ToTry, Tried, try_strengths
 
 MEDIA, SIZE, LABELS = 120, 10, 3
 
@@ -109,7 +109,7 @@ def search(
     def score(logits: np.ndarray, rows: np.ndarray) -> float:
         return float(log_loss(truth[rows], probabilities_of(logits, "single-label")))
 
-    return try_strengths(strengths, folds, fit, answer, score)
+    return try_strengths(ToTry(strengths, folds, fit, answer, score))
 
 
 def test_out_of_fold_logits_come_from_heads_of_the_other_folds(

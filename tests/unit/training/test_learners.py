@@ -5,7 +5,9 @@ all: the run folder, a card that says what it was, figures of media that did not
 answers as what was trained.
 """
 
-from collections.abc import Callable
+import json
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,10 @@ from trapline.errors import DataError, TraplineError, UsageError
 from trapline.models import ModelFile
 from trapline.prediction import Predictions
 from trapline.recipes import KINDS, FoldedRecipe, Recipe, read_recipe, recipe_names, resolve_recipe
+from trapline.tasks import Task
 from trapline.taxonomy import Taxonomy, taxonomy_from_csv
 from trapline.training import crossval, run, train
+from trapline.training.elsewhere import Elsewhere
 from trapline.training.learners import choose_learner
 
 pytestmark = [
@@ -206,3 +210,61 @@ def test_a_run_of_a_version_that_kept_every_field_is_resumed(
     path.write_text(yaml.safe_dump(fields | {"epochs": 7}), encoding="utf-8")
     with pytest.raises(UsageError, match=r"epochs.*Train anew"):
         train(recipe, photos, tmp_path / "run", cache=tmp_path / "cache", resume=True)
+
+
+FOLDED = [name for name in FAMILIES if name != "taxon-efficientnet-b6"]
+
+
+def here(tasks: Sequence[Task], on: str, report: object) -> list[object]:
+    """Tasks as another process would do them, without one: a process that imports PyTorch takes seconds."""
+    return [task.find()(**json.loads(json.dumps(dict(task.arguments)))) for task in tasks]
+
+
+def nothing_left(tasks: Sequence[Task], on: str, report: object) -> list[object]:
+    assert not tasks
+    return []
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_folds_that_were_fitted_elsewhere_are_the_same_to_the_last_bit(
+    name: str, photos: Catalog, tree: Taxonomy, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small(name, tiny)
+    if recipe.kind in ("linear", "tree"):  # several strengths, of which folds may give up some early
+        recipe = recipe.model_copy(update={"optimiser": type(recipe.optimiser)(weight_decay=0.0)})
+    needs_torch(recipe)
+    if name != "head":  # that one in real processes
+        monkeypatch.setattr(sys.modules["trapline.training.elsewhere"], "run_tasks", here)
+    options = {"taxonomy": tree, "cache": tmp_path / "cache"}
+    plain = crossval(recipe, photos, 2, **options)
+    folder = tmp_path / "run"
+    shared = crossval(recipe, photos, 2, **options, run_folder=folder, on="local:2")
+    np.testing.assert_array_equal(shared.logits, plain.logits)
+    assert shared.predictions.table.equals(plain.predictions.table)
+    monkeypatch.setattr(sys.modules["trapline.training.elsewhere"], "run_tasks", nothing_left)
+    again = crossval(recipe, photos, 2, **options, run_folder=folder, on="local:2")
+    np.testing.assert_array_equal(again.logits, plain.logits)
+    assert not list(folder.rglob("part.npz"))
+    with pytest.raises(UsageError, match="other folds"):
+        crossval(recipe, photos, 3, **options, run_folder=folder, on="local:2")
+
+
+def test_members_that_were_fitted_elsewhere_are_the_same_to_the_last_bit(
+    photos: Catalog, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small("small-cnn", tiny, "members=2")
+    needs_torch(recipe)
+    monkeypatch.setattr(sys.modules["trapline.training.elsewhere"], "run_tasks", here)
+    learner = choose_learner(recipe, photos, None, needs_split=True)(tmp_path / "cache", None)
+    rows = learner.selected.train, learner.selected.validation
+    plain = learner.held_logits(learner.fit(*rows, None, tmp_path / "plain"))
+    learner.elsewhere = Elsewhere("local:2", recipe, photos, None, True, tmp_path / "cache", None, None)
+    shared = learner.held_logits(learner.fit(*rows, None, tmp_path / "shared"))
+    np.testing.assert_array_equal(shared, plain)
+
+
+@pytest.mark.parametrize("name", ["serengeti-benchmark", "taxon-efficientnet-b6", "small-cnn"])
+def test_a_single_fit_is_not_shared_out(name: str, photos: Catalog, tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"fits one model here.*leave --on out"):
+        train(small(name, tiny), photos, tmp_path / "run", on="local:2")
+    assert not (tmp_path / "run").exists()

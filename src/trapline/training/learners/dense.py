@@ -13,11 +13,13 @@ import numpy as np
 from trapline.metrics import probabilities_of
 from trapline.recipes import DenseRecipe
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold
+from trapline.training.contract import LearntModel, OutOfFold, Part
 from trapline.training.dense import DenseHead, fit_dense
 from trapline.training.folds import Dealt
+from trapline.training.heads_file import load_dense, save_dense
 from trapline.training.history import draw_history, epoch_figures, write_history
 from trapline.training.learners.linear import LabelLearner
+from trapline.training.learners.seen import HEADS
 from trapline.training.linear import view_logits
 
 if TYPE_CHECKING:
@@ -51,12 +53,24 @@ class DenseLearner(LabelLearner[DenseModel]):
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[DenseModel]:
         """A head a fold; nothing is chosen by them."""
-        fitted = [self.fit(train, None, None, folder) for train, _ in dealt.parts]
+        fitted = self._fit_folds([train for train, _ in dealt.parts], folder)
         logits = [
             self.natural(self.logits(one, held), train)
             for one, (train, held) in zip(fitted, dealt.parts, strict=True)
         ]
         return OutOfFold(np.concatenate(logits), DenseModel(heads=[one.heads[0] for one in fitted]))
+
+    def make_part(self, part: Part, folder: Path) -> None:
+        """The head of one fold."""
+        model = self.fit(part.arrays["rows"], None, None, folder)
+        save_dense(model.heads[0], folder / part.name / HEADS)
+
+    def _fit_folds(self, trains: Sequence[Rows], folder: Path) -> list[DenseModel]:
+        if self.elsewhere is None:
+            return [self.fit(train, None, None, folder) for train in trains]
+        parts = [Part(f"fold-{fold}", {"rows": train}, HEADS) for fold, train in enumerate(trains)]
+        self.share_out(parts, folder)
+        return [DenseModel(heads=[load_dense(folder / part.name / HEADS)]) for part in parts]
 
     def logits(self, model: DenseModel, rows: Rows) -> Floats:
         """What the model file will say of the rows."""

@@ -13,13 +13,13 @@ from trapline.metrics import binary_losses, log_loss, probabilities_of
 from trapline.recipes import DenseRecipe, HeadRecipe
 from trapline.training import linear, strengths
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold
+from trapline.training.contract import LearntModel, OutOfFold, Part
 from trapline.training.events import known_labels
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_strengths, write_history
 from trapline.training.judging import AVERAGES_FOLDS
-from trapline.training.learners.seen import FrozenLearner
-from trapline.training.strengths import Score, Tried, try_strengths
+from trapline.training.learners.seen import FrozenLearner, save_folds_heads
+from trapline.training.strengths import Score, ToTry, Tried, try_strengths
 from trapline.training.targets import added_prior, label_weights, sampling_weights, truth_of
 
 if TYPE_CHECKING:
@@ -65,14 +65,15 @@ class LinearLearner(LabelLearner[LinearModel]):
     def fit(self, rows: Rows, held: Rows | None, chosen: LinearModel | None, folder: Path) -> LinearModel:
         """One head, of the strength that did best in folds over the rows."""
         if chosen is None:
-            tried = self._try_strengths(rows, folds_within(self.selected, rows, self.recipe))
+            folds = folds_within(self.selected, rows, self.recipe)
+            tried = self._try_strengths(rows, folds, folder)
             chosen = LinearModel(losses=tried.losses, strength=tried.best)
         head = self._fit(self.taught(rows), chosen.strength)
         return replace(chosen, heads=[self._adjusted(head, rows)], note="")
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[LinearModel]:
         """Heads of the folds; behind each fold's logits the strength that did best on the others."""
-        tried = self._try_strengths(dealt.rows, dealt.numbers)
+        tried = self._try_strengths(dealt.rows, dealt.numbers, folder)
         heads = [self._adjusted(head, dealt.rows) for head in tried.heads[tried.best]]
         model = LinearModel(note=AVERAGES_FOLDS, heads=heads, losses=tried.losses, strength=tried.best)
         return OutOfFold(tried.cross_fitted(), model)
@@ -112,8 +113,17 @@ class LinearLearner(LabelLearner[LinearModel]):
             start=start,
         )
 
-    def _try_strengths(self, rows: Rows, folds: Rows) -> Tried[linear.LinearLayer]:
+    def make_part(self, part: Part, folder: Path) -> None:
+        """The heads of one fold."""
+        what = self._to_try(part.arrays["rows"], part.arrays["folds"])
+        save_folds_heads({"": what.heads_of_fold(int(part.arrays["fold"]))}, folder / part.name)
+
+    def _try_strengths(self, rows: Rows, folds: Rows, folder: Path) -> Tried[linear.LinearLayer]:
         """Heads for all strengths and folds of the rows, and what they say, with the priors put right."""
+        made = [heads[""] for heads in self.heads_of_folds(rows, folds, folder)]
+        return try_strengths(self._to_try(rows, folds), self.tell("heads"), made)
+
+    def _to_try(self, rows: Rows, folds: Rows) -> ToTry[linear.LinearLayer]:
 
         def fit(
             strength: float, outside: Rows, inside: Rows, start: linear.LinearLayer | None
@@ -127,7 +137,7 @@ class LinearLearner(LabelLearner[LinearModel]):
 
         fixed = self.recipe.optimiser.weight_decay
         wanted = (fixed,) if fixed else strengths.WEIGHT_DECAYS
-        return try_strengths(wanted, folds, fit, answer, self._score(rows, folds), self.tell("heads"))
+        return ToTry(wanted, folds, fit, answer, self._score(rows, folds))
 
     def _score(self, rows: Rows, folds: Rows) -> Score:
         """The log loss of natural logits of some of the rows.

@@ -16,7 +16,7 @@ from trapline.errors import MissingExtraError, UsageError
 from trapline.models import ModelFile, put_off_collecting
 from trapline.recipes import NetworkRecipe
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import Learner, LearntModel, Origin, OutOfFold, StepReport
+from trapline.training.contract import Learner, LearntModel, Origin, OutOfFold, Part, StepReport
 from trapline.training.devices import DevicesLike, find_devices
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_batches, draw_history, write_batches, write_history
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import onnx
 
     from trapline.training.fitting import Examples, Fitted
+
+FITTED = "fitted.json"
+"""In the folder of a fit that has ended; see `fit_network`."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,11 @@ class NetworkLearner(Learner[NetworkModel]):
         """The recipe's members; after folds for as many epochs as were best in the middle one of them."""
         members, fitted = self.recipe.members, []
         epochs = None if chosen is None else round(float(np.median(chosen.best_epochs)))
-        for member in range(members):
+        parts = [_part(f"member-{member}", rows, held, epochs, member) for member in range(members)]
+        self.share_out(parts, folder)
+        for member, part in enumerate(parts):
             what = "train" if members == 1 else f"member {member + 1} of {members}"
-            recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + member})
-            fitted.append(self.fit_one(recipe, rows, held, folder / f"member-{member}", what, epochs))
+            fitted.append(self._fit_part(part, folder, what))
         note = ""
         if epochs is not None:
             run = f"{epochs} of {self.recipe.epochs} epochs"
@@ -112,6 +116,18 @@ class NetworkLearner(Learner[NetworkModel]):
             if members > 1:
                 note += f", {members} times, and averages these; {OF_SINGLE_MODELS}"
         return NetworkModel(note, fitted)
+
+    def make_part(self, part: Part, folder: Path) -> None:
+        """Fit it; its checkpoints are what is kept."""
+        self._fit_part(part, folder)
+
+    def _fit_part(self, part: Part, folder: Path, what: str = "train") -> Fitted:
+        """What was fitted of a part before, here or elsewhere, is only read."""
+        arrays, (member, epochs) = part.arrays, part.arrays["member_and_epochs"].tolist()
+        recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + member})
+        return self.fit_one(
+            recipe, arrays["rows"], arrays.get("held"), folder / part.name, what, epochs or None
+        )
 
     def fit_one(
         self,
@@ -135,9 +151,10 @@ class NetworkLearner(Learner[NetworkModel]):
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[NetworkModel]:
         """A network a fold, each judged at the epoch that the other folds chose."""
         fitted, logits = [], []
-        for fold, (train, held) in enumerate(dealt.parts):
-            what = f"fold {fold + 1} of {len(dealt.parts)}"
-            fitted.append(self.fit_one(self.recipe, train, held, folder / f"fold-{fold}", what))
+        parts = [_part(f"fold-{fold}", train, held) for fold, (train, held) in enumerate(dealt.parts)]
+        self.share_out(parts, folder)
+        for fold, part in enumerate(parts):
+            fitted.append(self._fit_part(part, folder, f"fold {fold + 1} of {len(parts)}"))
         for (train, _), one, epoch in zip(dealt.parts, fitted, epochs_of_others(fitted), strict=True):
             logits.append(self.natural(one.said_at(epoch), train))
         return OutOfFold(np.concatenate(logits), NetworkModel(AVERAGES_FOLDS, fitted))
@@ -184,6 +201,12 @@ class NetworkLearner(Learner[NetworkModel]):
             draw_batches(last.batch_losses, folder / "batches.png")
         kept = last.best_epoch if len(model.fitted) == 1 else None
         draw_history(model.histories, folder / "history.png", kept)
+
+
+def _part(name: str, rows: Rows, held: Rows | None, epochs: int | None = None, member: int = 0) -> Part:
+    numbers = np.array([member, epochs or 0])
+    given = {} if held is None else {"held": held}
+    return Part(name, {"rows": rows, "member_and_epochs": numbers} | given, FITTED)
 
 
 def epochs_of_others(fitted: Sequence[Fitted]) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -23,9 +25,11 @@ from trapline.recipes import (
     Views,
 )
 from trapline.training.arrays import Floats, Rows, Singles
-from trapline.training.contract import Learner, LearntModel, Origin, StepReport
+from trapline.training.contract import Learner, LearntModel, Origin, Part, StepReport
 from trapline.training.features import FeatureView, embed_views
 from trapline.training.frozen import background_backbone, head_recipe
+from trapline.training.heads_file import load_heads, save_heads
+from trapline.training.linear import LinearLayer
 from trapline.training.selection import Selected
 
 if TYPE_CHECKING:
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 
 FrozenRecipe = HeadRecipe | DenseRecipe | TreeRecipe | EpochTreeRecipe
 M = TypeVar("M", bound=LearntModel)
+
+HEADS = "heads.npz"
+"""In the folder of a part: what was fitted elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,19 @@ class FrozenLearner(Learner[M]):
             self.selected, self._frames = event_rows(self.selected)
             self.features = over_events(self.features, self._frames, self.statistics)
 
+    def heads_of_folds(
+        self, rows: Rows, folds: Rows, folder: Path
+    ) -> list[dict[str, dict[float, LinearLayer]]]:
+        """Of each fold, by group and strength, the linear heads that were fitted elsewhere; [] if none."""
+        if self.elsewhere is None:
+            return []
+        parts = [
+            Part(f"fold-{number}", {"rows": rows, "folds": folds, "fold": np.array(number)}, HEADS)
+            for number in range(len(np.unique(folds)))
+        ]
+        self.share_out(parts, folder)
+        return [load_folds_heads(folder / part.name) for part in parts]
+
     def origin(self, model: M) -> Origin:
         """What the model started from."""
         card, size = self.backbone.card, self.network.card.embedding_size
@@ -144,6 +164,25 @@ class FrozenLearner(Learner[M]):
             ]
             logits.append(file.run(np.stack(pixels)).logits[0])
         return np.asarray(logits, np.float64)
+
+
+def save_folds_heads(heads: Mapping[str, Mapping[float, LinearLayer]], folder: Path) -> None:
+    """Keep the heads of one fold, by group and strength."""
+    named = {
+        json.dumps([group, strength]): head
+        for group, of_strength in heads.items()
+        for strength, head in of_strength.items()
+    }
+    save_heads(named, folder / HEADS)
+
+
+def load_folds_heads(folder: Path) -> dict[str, dict[float, LinearLayer]]:
+    """What `save_folds_heads` kept."""
+    heads: dict[str, dict[float, LinearLayer]] = defaultdict(dict)
+    for name, head in load_heads(folder / HEADS).items():
+        group, strength = json.loads(name)
+        heads[group][strength] = head
+    return heads
 
 
 def event_rows(selected: Selected) -> tuple[Selected, list[Rows]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,14 +16,14 @@ from trapline.recipes import EpochTreeRecipe, TreeRecipe
 from trapline.taxonomy import TaxonHead, Taxonomy, unsupported_kinds
 from trapline.training import linear, strengths
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold, StepReport
+from trapline.training.contract import LearntModel, OutOfFold, Part, StepReport
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_nodes, write_history
 from trapline.training.judging import Judged, predictions_of
-from trapline.training.learners.seen import FrozenLearner
+from trapline.training.learners.seen import FrozenLearner, save_folds_heads
 from trapline.training.run_folder import keep_taxonomy
 from trapline.training.selection import data_summary
-from trapline.training.strengths import Tried, try_strengths
+from trapline.training.strengths import ToTry, try_strengths
 from trapline.training.taxa_adam import EpochHead
 from trapline.training.taxa_choices import choose_pooling, choose_thresholds
 from trapline.training.taxa_media import TaxaMedia
@@ -112,7 +113,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
             decay = self.recipe.optimiser.weight_decay
             chosen = TreeModel(strengths={head.name: decay for head in self.heads})
         elif chosen is None:
-            chosen = self._search(rows, folds_within(self.selected, rows, self.recipe)).model
+            chosen = self._search(rows, folds_within(self.selected, rows, self.recipe), folder).model
         heads: dict[str, linear.LinearLayer] = {}
         for group in self.groups:
             heads.update(self.fit_group(group, rows, chosen.strengths[group[0].name], held))
@@ -120,7 +121,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
 
     def out_of_fold(self, dealt: Dealt, folder: Path) -> OutOfFold[TreeModel]:
         """The log probabilities of all classes for each row, by heads of the folds that it is not in."""
-        return self._search(dealt.rows, dealt.numbers)
+        return self._search(dealt.rows, dealt.numbers, folder)
 
     def logits(self, model: TreeModel, rows: Rows) -> Floats:
         """[rows, classes]: log probabilities, as the model file will say them."""
@@ -201,7 +202,17 @@ class TreeLearner(FrozenLearner[TreeModel]):
             )
         return {one.name: _with_prior(heads[one.name], one, self.recipe) for one in decisions}
 
-    def _search(self, rows: Rows, folds: Rows) -> OutOfFold[TreeModel]:
+    def make_part(self, part: Part, folder: Path) -> None:
+        """The heads of one fold."""
+        rows, folds, fold = (part.arrays[name] for name in ("rows", "folds", "fold"))
+        heads: dict[str, dict[float, linear.LinearLayer]] = defaultdict(dict)
+        for group in self.groups:
+            for strength, fitted in self._to_try(group, rows, folds).heads_of_fold(int(fold)).items():
+                for name, head in fitted.items():
+                    heads[name][strength] = head
+        save_folds_heads(heads, folder / part.name)
+
+    def _search(self, rows: Rows, folds: Rows, folder: Path) -> OutOfFold[TreeModel]:
         """The log probabilities of all classes for each row, by heads of the folds that it is not in.
 
         The strength behind a fold's figures is the one that did best on the other folds.
@@ -209,10 +220,12 @@ class TreeLearner(FrozenLearner[TreeModel]):
         by_fold: list[dict[str, linear.LinearLayer]] = [{} for _ in np.unique(folds)]
         chosen: dict[str, float] = {}
         rows_tried: list[NodeRow] = []
+        made = self.heads_of_folds(rows, folds, folder)
         told = self.tell("heads")
         for index, group in enumerate(self.groups):
             told(index, len(self.groups))
-            tried = self._try_strengths(group, rows, folds)
+            of_group = [_of_group(group, heads) for heads in made]
+            tried = try_strengths(self._to_try(group, rows, folds), made=of_group)
             for number, strength in enumerate(tried.best_of_others()):
                 by_fold[number].update(tried.heads[strength][number])
             for head in group:
@@ -224,7 +237,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
             logits[folds == fold] = self._class_logits(heads, rows[folds == fold])
         return OutOfFold(logits, TreeModel(strengths=chosen, tried=rows_tried))
 
-    def _try_strengths(self, group: Sequence[TaxonHead], rows: Rows, folds: Rows) -> Tried[Fitted]:
+    def _to_try(self, group: Sequence[TaxonHead], rows: Rows, folds: Rows) -> ToTry[Fitted]:
         """The heads of a group for all strengths and folds; what is said of a row is its loss."""
 
         def fit(strength: float, outside: Rows, inside: Rows, start: Fitted | None) -> Fitted:
@@ -236,7 +249,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
         heard = np.any([self.decisions[head.name].heard[rows] for head in group], axis=0)
         known = len(np.unique(folds[heard])) > 1
         wanted = self.strengths if known else (_UNCHOSEN,)
-        return try_strengths(wanted, folds, fit, answer, lambda values, _: _share(values) or 0.0)
+        return ToTry(wanted, folds, fit, answer, lambda values, _: _share(values) or 0.0)
 
     def _row(
         self, head: TaxonHead, strength: float, fitted: Sequence[Fitted], rows: Rows, folds: Rows
@@ -332,6 +345,16 @@ class TreeLearner(FrozenLearner[TreeModel]):
             "ranks": "P(taxon) = the sum of P(label) over the labels at or below it; "
             "P(child | parent) = P(child) / P(parent)",
         }
+
+
+def _of_group(
+    group: Sequence[TaxonHead], heads: Mapping[str, Mapping[float, linear.LinearLayer]]
+) -> dict[float, Fitted]:
+    """Of the heads of a fold those of a group, by strength."""
+    strengths_tried = heads.get(group[0].name, {})
+    return {
+        strength: {head.name: heads[head.name][strength] for head in group} for strength in strengths_tried
+    }
 
 
 def _share(values: Floats) -> float | None:
