@@ -56,6 +56,7 @@ __all__ = [
     "crossval",
     "detect",
     "download",
+    "embed",
     "estimate",
     "evaluate",
     "explain",
@@ -132,7 +133,7 @@ if TYPE_CHECKING:
     from trapline.review import DecisionLog, Judged, Overview, Taken
     from trapline.storage import Downloaded
     from trapline.taxonomy import Taxonomy
-    from trapline.training import CrossValidation, StepReport, TrialReport
+    from trapline.training import CrossValidation, Seeing, StepReport, TrialReport
     from trapline.training import Tuned as Tuned
 
     CatalogLike: TypeAlias = Annotated[
@@ -1664,7 +1665,7 @@ def plan_shards(
     media: Media,
     folder: LocalFile,
     *,
-    task: Literal["predict", "detect"] = "predict",
+    task: Literal["predict", "detect", "embed"] = "predict",
     shard_size: Count = 8192,
     tries: Count = 3,
     lease: float = 120.0,
@@ -1685,13 +1686,13 @@ def plan_shards(
     categories: Sequence[str] | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> Plan:
-    """Plan `predict`, or `detect`, in shards that any number of machines can do; see `work`.
+    """Plan `predict`, `detect` or `embed` in shards that any number of machines can do; see `work`.
 
     Args:
-        model: a classifier; or a detector, to detect.
+        model: a classifier; or a detector, to detect; or what `embed` takes.
         media: see the module.
         folder: of the run; made, with all that a worker needs but the photos.
-        task: which of the two.
+        task: which of them.
         shard_size: media a shard has at least: it ends with a batch, or between events that a model sees
             whole.
         tries: how often a shard's process may die without getting further before the photo is looked for.
@@ -1735,13 +1736,23 @@ def plan_shards(
         "overlap": overlap,
         "categories": categories,
     }
-    others = detecting if task == "predict" else predicting
+    embedding = {name: predicting[name] for name in ("boxes", "batch_size")}
+    of_task: dict[str, Mapping[str, Any]] = {
+        "predict": predicting,
+        "detect": detecting,
+        "embed": embedding,
+    }
+    taken = of_task[task]
+    others = {name: value for name, value in (predicting | detecting).items() if name not in taken}
     if given := [f"--{name.replace('_', '-')}" for name, value in others.items() if value is not None]:
         raise UsageError(f"{', '.join(given)} does nothing in a plan to {task}: leave it out.")
-    given_options = predicting if task == "predict" else detecting
-    options: dict[str, Any] = {name: value for name, value in given_options.items() if value is not None}
-    make = _prediction_to_plan if task == "predict" else _detection_to_plan
-    to_plan = make(model, media, part, runtime, say, **options)
+    options: dict[str, Any] = {name: value for name, value in taken.items() if value is not None}
+    make: dict[str, Callable[..., ToPlan]] = {
+        "predict": _prediction_to_plan,
+        "detect": _detection_to_plan,
+        "embed": _embedding_to_plan,
+    }
+    to_plan = make[task](model, media, part, runtime, say, **options)
     made = plan(to_plan, folder, shard_size=shard_size, tries=tries, lease=lease)
     largest = max((shard.stop - shard.start for shard in made.shards), default=0)
     if largest > 2 * shard_size:
@@ -1798,6 +1809,27 @@ def _detection_to_plan(
     catalog = as_media(media)
     _tell_left_out(catalog, say)
     to_plan = detection(detector, catalog, part=part, where_none=where_none)
+    return to_plan if runtime == at_hand else to_plan.on(runtime)
+
+
+def _embedding_to_plan(
+    model: Any,
+    media: Media,
+    part: str | None,
+    runtime: str,
+    say: Callable[[str], object],
+    *,
+    boxes: Boxes | None = None,
+    **options: Any,
+) -> ToPlan:
+    from trapline.cluster import embedding
+    from trapline.models import ModelFile
+
+    at_hand = runtime if isinstance(model, ModelFile) else _at_hand(runtime)
+    seeing = _as_seeing(model, (), None, at_hand, None)
+    if len({view.preprocessing for view in seeing.views}) > 1:
+        say("The recipe looks at full frames too, which are no part of the shards: training embeds them.")
+    to_plan = embedding(seeing, _looked_at(media, boxes, part, say), **options)
     return to_plan if runtime == at_hand else to_plan.on(runtime)
 
 
@@ -1862,6 +1894,103 @@ def merge_shards(folder: LocalFile, output: Output, *, strict: bool = False) -> 
     if strict:
         merged.refuse_failures()
     return merged
+
+
+@checked
+def embed(
+    model: Model | RecipeLike,
+    media: Media,
+    output: Resumable,
+    *,
+    changes: Changes = (),
+    part: str | None = None,
+    boxes: Boxes | None = None,
+    batch_size: Count | None = None,
+    workers: Count | None = None,
+    threads: Count | None = None,
+    runtime: str = "auto",
+    strict: bool = False,
+    fresh: bool = False,
+    cache: Path | None = None,
+    say: Callable[[str], object] = lambda line: None,
+    progress: Callable[[Progress], None] | None = None,
+    views_progress: Callable[[int, int], None] | None = None,
+) -> Predicted:
+    """Write a table of what a network sees in each media; called again it goes on where it stopped.
+
+    Heads that are trained later on the same photos find all of it in the cache.
+
+    Args:
+        model: a model file or the id of a ready one (`lite0`), or a recipe, by whose backbone, preprocessing
+            and views its heads look.
+        media: see the module.
+        output: `.parquet`, a row a media: `media_id`, `event_id`, `file_path`, `status`, `reason` and
+            `embedding`, float32 [D].
+        changes: of the recipe, `{"preprocessing.height": 300}`.
+        part: only this part of the split.
+        boxes: MegaDetector's JSON, to cut to.
+        batch_size: media a batch; None for 16.
+        workers: processes that decode photos; None for one a core.
+        threads: the network runs on; None for one a core.
+        runtime: what runs it.
+        strict: raise `DataError`, after it is written, if any media failed or a folder was not read.
+        fresh: forget what an earlier call has done.
+        cache: folder for features; None for the user's.
+        say: told what a person must know of the source.
+        progress: told how far it is.
+        views_progress: told how many of the other views of a recipe are done, which only the cache gets.
+    """
+    from trapline.prediction import DEFAULT_BATCH_SIZE
+    from trapline.training import embed_to_file
+
+    refuse_own_input(output, model, media, boxes)
+    seeing = _as_seeing(model, changes, threads, runtime, cache)
+    catalog = _looked_at(media, boxes, part, say)
+    summary = embed_to_file(
+        seeing,
+        catalog,
+        output,
+        cache=cache or "user",
+        batch_size=batch_size or DEFAULT_BATCH_SIZE,
+        workers=workers,
+        fresh=fresh,
+        progress=progress,
+        views_progress=views_progress,
+    )
+    done = Predicted(Path(output), catalog, summary, seeing.network.runtime)
+    if strict:
+        done.refuse_failures()
+    return done
+
+
+def _looked_at(media: Media, boxes: Boxes | None, part: str | None, say: Callable[[str], object]) -> Catalog:
+    from trapline.prediction import narrow
+
+    catalog = as_media(media)
+    _tell_left_out(catalog, say)
+    catalog = narrow(_with_boxes(catalog, boxes, say, None))
+    return catalog if part is None else catalog.part(part)
+
+
+def _as_seeing(
+    model: Any, changes: Changes, threads: Count | None, runtime: str, cache: Path | None
+) -> Seeing:
+    """What looks: a model file, or a recipe's backbone."""
+    from trapline.models import ready_of
+    from trapline.recipes import Recipe
+    from trapline.training import Seeing
+
+    named = isinstance(model, Recipe) or (
+        isinstance(model, Path | str)
+        and ready_of(model) is None
+        and (not Path(model).is_file() or Path(model).suffix in (".yaml", ".yml"))
+        and Path(model).suffix != ".onnx"
+    )
+    if named:
+        return Seeing.of_recipe(as_recipe(model, changes), cache, threads=threads, runtime=runtime)
+    if _settings(changes):
+        raise UsageError(f"--set changes a recipe, and {model} is a model: leave it out.")
+    return Seeing.of_model(open_model(model, threads=threads, runtime=runtime))
 
 
 @checked

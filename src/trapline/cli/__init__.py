@@ -94,6 +94,7 @@ _COMMANDS = {
     "tune": "Search a recipe's settings by location folds.",
     "detect": "Find boxes around what is in photos.",
     "predict": "A table with a row for every photo.",
+    "embed": "What a network sees in each photo.",
     "predictions": "Other tools' answers, to be judged.",
     "pool": "One answer for the photos of a visit.",
     "combine": "Several models as one, each calibrated.",
@@ -278,6 +279,7 @@ _AFTER_STOP = {
     "run": "If it was training: trapline train OUTPUT/catalog.parquet -o OUTPUT/train --resume, with the "
     "same recipe, goes on with what was finished.",
     "predict": "The same command goes on where it stopped.",
+    "embed": "The same command goes on where it stopped.",
     "train": "The same command with --resume goes on with what was finished.",
     "tune": "The same command goes on with the trials that are left.",
 }

@@ -45,7 +45,7 @@ def plan(
         Path,
         typer.Option("-o", "--output", metavar="RUN", help="The folder to make.", show_default=False),
     ],
-    task: Annotated[str, typer.Option(help="What is to be done: predict or detect.")] = "predict",
+    task: Annotated[str, typer.Option(help="What is to be done: predict, detect or embed.")] = "predict",
     shard_size: Annotated[int, typer.Option(min=1, help="Media a shard has at least.")] = 8192,
     part: common.Part = None,
     runtime: Annotated[
@@ -241,7 +241,8 @@ def merge(
         typer.Option(
             "-o",
             "--output",
-            help="What `predict` (.csv, .parquet) or `detect` (.parquet, .json) would write.",
+            help="What `predict` (.csv, .parquet), `detect` (.parquet, .json) or `embed` (.parquet) "
+            "would write.",
             show_default=False,
         ),
     ],
@@ -256,12 +257,15 @@ def merge(
     from trapline import api
     from trapline.catalog import DetectedBoxes
     from trapline.cli.detect import show_boxes
+    from trapline.cli.embed import show_embedded
     from trapline.cli.predict import show_summary
 
     common.refuse_as_predictions(output, force)
     merged = api.merge_shards(folder, output)
     if isinstance(merged.counts, DetectedBoxes):
         show_boxes(merged.counts, output, json)
+    elif merged.plan.work == "embed":
+        show_embedded(merged.counts, output, json)
     else:
         options = merged.plan.options
         level, runtime = str(options["level"]), str(options["runtime"])

@@ -1,5 +1,6 @@
 from .attempt import Attempt as Attempt
 from .detecting import detection as detection
+from .embedding import embedding as embedding
 from .kinds import ToPlan as ToPlan
 from .merging import Merged as Merged
 from .merging import merge_shards as merge_shards

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trapline.cluster.detecting import Detecting
+from trapline.cluster.embedding import Embedding
 from trapline.cluster.kinds import ShardedWork
 from trapline.cluster.plan import Plan
 from trapline.cluster.predicting import Predicting
 from trapline.errors import DataError
 
-SHARDED_WORK: Mapping[str, ShardedWork] = {"predict": Predicting(), "detect": Detecting()}
+SHARDED_WORK: Mapping[str, ShardedWork] = {
+    "predict": Predicting(),
+    "detect": Detecting(),
+    "embed": Embedding(),
+}
 """Name, as in a plan -> kind."""
 
 

@@ -67,7 +67,7 @@ def prediction(
     def cut(size: int) -> list[int]:
         if not run.whole_events:
             return cut_at_batches(len(run.catalog) if asked is None else asked, size, batch_size)
-        return cut_between_events(_last_of_event(run.catalog), size)
+        return cut_between_events(last_of_event(run.catalog), size)
 
     return ToPlan(
         work="predict",
@@ -83,7 +83,7 @@ def prediction(
     )
 
 
-def _last_of_event(catalog: Catalog) -> npt.NDArray[np.int64]:
+def last_of_event(catalog: Catalog) -> npt.NDArray[np.int64]:
     """int64 [media]: the row of the last media of each one's event."""
     last = np.zeros(len(catalog), np.int64)
     for rows in event_rows(catalog):

@@ -4,6 +4,11 @@ from .detection import DetectionRun as DetectionRun
 from .detection import detect as detect
 from .detection import media_to_look_at as media_to_look_at
 from .detection import with_found_boxes as with_found_boxes
+from .embedding import MIRRORED as MIRRORED
+from .embedding import EmbeddingRun as EmbeddingRun
+from .embedding import check_embeddings_path as check_embeddings_path
+from .embedding import embedding_schema as embedding_schema
+from .embedding import write_embeddings as write_embeddings
 from .engine import DEFAULT_BATCH_SIZE as DEFAULT_BATCH_SIZE
 from .engine import Answer as Answer
 from .engine import Progress as Progress

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, Unpack, get_args
+from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -447,12 +447,14 @@ class BatchRunner:
     so a run that had to halve its batches still gives the same table.
     """
 
-    def __init__(self, model: ModelFile) -> None:
-        self.model = model
+    def __init__(
+        self, model: ModelFile, output: Literal["probabilities", "embedding"] = "probabilities"
+    ) -> None:
+        self.model, self.output = model, output
         self.most: int | None = None
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """float32 [batch, labels] for uint8 [batch, height, width, 3].
+        """float32 [batch, labels], or embeddings, for uint8 [batch, height, width, 3].
 
         Raises:
             TraplineError: not even one photo fits in memory.
@@ -461,7 +463,7 @@ class BatchRunner:
             size = min(self.most or len(pixels), len(pixels))
             try:
                 pieces = [
-                    self.model.run(pixels[start : start + size]).probabilities
+                    getattr(self.model.run(pixels[start : start + size]), self.output)
                     for start in range(0, len(pixels), size)
                 ]
                 return np.concatenate(pieces)
@@ -497,6 +499,11 @@ class Run:
     def crop(self) -> CropPolicy | None:
         """The model's crop policy."""
         return self.model.card.preprocessing.crop
+
+    @property
+    def width(self) -> int:
+        """Numbers that are kept of an input."""
+        return len(self.model.card.labels)
 
     @cached_property
     def network(self) -> BatchRunner:
@@ -573,7 +580,7 @@ class Run:
     def answer(self, batch: DecodedBatch) -> Answer:
         """What the model says of one batch, and what the journal keeps of it."""
         readable, slots = batch.readable, batch.slots
-        numbers = np.full((len(readable), len(self.model.card.labels)), np.nan, np.float32)
+        numbers = np.full((len(readable), self.width), np.nan, np.float32)
         if readable.any() and self.whole_events:
             numbers[readable] = self.network.run(batch.pixels[readable])
         elif readable.any():

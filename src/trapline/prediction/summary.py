@@ -54,7 +54,7 @@ class Tally:
         """Count the rows of a part; returns it."""
         self._statuses.update(_counts(part["status"]))
         ok, failed = part.filter(pl.col("status") == "ok"), part.filter(pl.col("status") == "failed")
-        if ok.height:
+        if ok.height and self.labels:
             top = ok.select(self.labels).to_numpy().argmax(axis=1)
             counts = np.bincount(top, minlength=len(self.labels)).tolist()
             self._top.update(

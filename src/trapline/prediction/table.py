@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 Level = Literal["media", "box", "event"]
 Task = Literal["single-label", "multi-label"]
 
-_ROW_GROUP = 8192
+ROW_GROUP = 8192
 """Rows of a Parquet row group: what writing a table holds in memory."""
 
 FOLDER_HEADER = "_trapline_predictions.json"
@@ -525,14 +525,14 @@ def write_table(
     try:
         if rows_per_file is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_folder(rows, path, FOLDER_HEADER, head.header(), rows_per_file, row_group_size=_ROW_GROUP)
+            write_folder(rows, path, FOLDER_HEADER, head.header(), rows_per_file, row_group_size=ROW_GROUP)
             return path
         parquet = path.suffix.lower() == ".parquet"
         metadata = {"trapline_predictions": header}
         with replace_whole(path) as partial:
             with for_polars(partial, "wb") as file:
                 if parquet:
-                    rows.sink_parquet(file, metadata=metadata, row_group_size=_ROW_GROUP, sync_on_close="all")
+                    rows.sink_parquet(file, metadata=metadata, row_group_size=ROW_GROUP, sync_on_close="all")
                 else:
                     rows.sink_csv(file, sync_on_close="all")
             if not parquet:

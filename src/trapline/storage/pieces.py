@@ -75,6 +75,15 @@ class Pieces:
                 with suppress(OSError):  # a cache that may only be read is read all the same
                     os.utime(path)
 
+    def lacking(self, keys: Collection[bytes]) -> set[bytes]:
+        """Those of the keys that are not there, as far as can be said without reading values."""
+        left = set(keys)
+        for path in self.folder.glob(f"*{_ENDING}"):
+            with suppress(OSError), path.open("rb") as file:
+                for block in _blocks(file):
+                    left.difference_update(block.keys)
+        return left
+
     def put(self, values: Mapping[bytes, bytes]) -> None:
         """Add values; they outlive the process when this returns.
 

@@ -2,6 +2,9 @@ from .contract import StepReport as StepReport
 from .decided import UNNAMED as UNNAMED
 from .decided import teachable as teachable
 from .decided import unnamed as unnamed
+from .embedding import Seeing as Seeing
+from .embedding import embed_to_file as embed_to_file
+from .embedding import kept_in_cache as kept_in_cache
 from .features import FeatureView as FeatureView
 from .features import embed as embed
 from .features import embed_views as embed_views

@@ -65,7 +65,7 @@ class LearntModel:
 
 
 @dataclass(frozen=True)
-class Part:
+class FitPart:
     """A fit of several that do not depend on one another, so that another process can make it.
 
     Attributes:
@@ -79,7 +79,7 @@ class Part:
     leaves: str
 
 
-MakeParts = Callable[[Sequence[Part], Path], None]
+MakeParts = Callable[[Sequence[FitPart], Path], None]
 """From parts and the folder of the run, in which each leaves what its learner keeps of it."""
 
 
@@ -153,14 +153,14 @@ class Learner(ABC, Generic[M]):
     def write_files(self, model: M, folder: Path) -> None:
         """Write `history.csv`, what is drawn of it, and what else belongs beside the model file."""
 
-    def make_part(self, part: Part, folder: Path) -> None:
+    def make_part(self, part: FitPart, folder: Path) -> None:
         """Fit a part, and leave it in its folder for the process that asked for it, which goes on with it.
 
         It is to the last bit what that process would have fitted itself, with as many threads.
         """
         raise NotImplementedError(f"{type(self).__name__} has no parts")
 
-    def share_out(self, parts: Sequence[Part], folder: Path) -> None:
+    def share_out(self, parts: Sequence[FitPart], folder: Path) -> None:
         """Have parts made elsewhere, where that is wanted."""
         if self.elsewhere is not None:
             self.elsewhere(parts, folder)

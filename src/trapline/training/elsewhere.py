@@ -20,7 +20,7 @@ from trapline.recipes import HeadRecipe, NetworkRecipe, Recipe, TreeRecipe, read
 from trapline.storage import replace_whole
 from trapline.tasks import Standing, Task, run_tasks
 from trapline.taxonomy import Taxonomy
-from trapline.training.contract import Part, StepReport
+from trapline.training.contract import FitPart, StepReport
 from trapline.training.devices import DevicesLike
 from trapline.training.learners import choose_learner
 from trapline.training.run_folder import CATALOG, RECIPE, begin, keep_taxonomy, read_taxonomy
@@ -56,6 +56,7 @@ class Elsewhere:
         cache: folder for pixels and features; None for the user's.
         devices: on which networks are trained.
         report: told how many parts are done.
+        compiled: whether PyTorch compiles networks.
     """
 
     on: str
@@ -66,8 +67,9 @@ class Elsewhere:
     cache: Path | None
     devices: DevicesLike
     report: StepReport | None
+    compiled: bool = False
 
-    def __call__(self, parts: Sequence[Part], folder: Path) -> None:
+    def __call__(self, parts: Sequence[FitPart], folder: Path) -> None:
         """Have them made; one alone is left to whoever asks.
 
         Raises:
@@ -85,18 +87,19 @@ class Elsewhere:
             for part in parts:
                 (folder / part.name / PART).unlink(missing_ok=True)
 
-    def _put_down(self, part: Part, folder: Path) -> None:
+    def _put_down(self, part: FitPart, folder: Path) -> None:
         with replace_whole(folder / PART) as partial, partial.open("wb") as file:
             np.savez(file, **part.arrays)
         keep_taxonomy(self.taxonomy, folder)
 
-    def _task(self, part: Part, folder: Path) -> Task:
+    def _task(self, part: FitPart, folder: Path) -> Task:
         arguments = {
             "folder": str(folder.absolute()),
             "part": part.name,
             "needs_split": self.needs_split,
             "cache": None if self.cache is None else str(self.cache.absolute()),
             "devices": self.devices,
+            "compiled": self.compiled,
         }
         return Task(part.name, f"{__name__}:{make_part.__name__}", arguments)
 
@@ -105,7 +108,9 @@ class Elsewhere:
             self.report("parts", standing.done, standing.total, "; ".join(standing.news))
 
 
-def make_part(folder: str, part: str, needs_split: bool, cache: str | None, devices: DevicesLike) -> None:
+def make_part(
+    folder: str, part: str, needs_split: bool, cache: str | None, devices: DevicesLike, compiled: bool
+) -> None:
     """Fit one part of a training that another process has begun; what a task of it does.
 
     Args:
@@ -114,6 +119,7 @@ def make_part(folder: str, part: str, needs_split: bool, cache: str | None, devi
         needs_split: see `choose_learner`.
         cache: folder for pixels and features; None for the user's.
         devices: on which networks are trained.
+        compiled: whether PyTorch compiles them.
 
     Raises:
         UsageError: the folder is not here.
@@ -128,6 +134,8 @@ def make_part(folder: str, part: str, needs_split: bool, cache: str | None, devi
     catalog, taxonomy = Catalog.load(run / CATALOG), read_taxonomy(run / part)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TraplineWarning)  # who asked for the part has said so
-        make = choose_learner(recipe, catalog, taxonomy, needs_split=needs_split, devices=devices)
+        make = choose_learner(
+            recipe, catalog, taxonomy, needs_split=needs_split, devices=devices, compiled=compiled
+        )
         learner = make(None if cache is None else Path(cache), None)
-    learner.make_part(Part(part, arrays, leaves=""), run)
+    learner.make_part(FitPart(part, arrays, leaves=""), run)

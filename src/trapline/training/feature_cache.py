@@ -76,6 +76,10 @@ class FeatureCache:
             vector = np.frombuffer(value, "<f4", offset=begin).astype(np.float32)
             yield key, CachedFeatures(vector, value[_LENGTH.size : begin].decode() or None)
 
+    def lacking(self, group: str, keys: Collection[bytes]) -> set[bytes]:
+        """Those of the keys that have no entry."""
+        return self._of(group).lacking(keys)
+
     def put(self, group: str, entries: Mapping[bytes, CachedFeatures]) -> None:
         """Keep entries; a disk that does not take them costs a warning, and the time to make them again."""
         if self._refused:

@@ -146,7 +146,13 @@ class _Job:
         self.keys: dict[tuple[int, int], bytes] = {}
         if store is not None:
             self.groups = [group_of(model, view.preprocessing) for view in views]
-            self.keys = self._keys(digests_of(self.paths, catalog.root, store.folder.parent, workers))
+            keys = Keys(model, catalog, store.folder.parent, workers)
+            every = {
+                (row, index): keys.of(row, view)
+                for row in range(len(catalog))
+                for index, view in enumerate(views)
+            }
+            self.keys = {slot: key for slot, key in every.items() if key is not None}
 
     def run(self) -> Features:
         self._take_known()
@@ -163,28 +169,6 @@ class _Job:
                 missing[:, view_index] = np.isin(self.events, self.events[missing[:, view_index]])
         self.done = int((~missing).sum())
         return missing
-
-    def _keys(self, digests: Sequence[bytes | None]) -> dict[tuple[int, int], bytes]:
-        """(row, view) -> key in the cache; files that cannot be read have none."""
-        together = self._together(digests)
-        keys = {}
-        for row, digest in enumerate(digests):
-            for view_index, view in enumerate(self.views if digest is not None else ()):
-                box = self.boxes[row][view_index]
-                at = None if box is None else asdict(box)
-                parts = [view.mirrored, at, digest and digest.hex(), *together[row]]
-                keys[row, view_index] = _digest(parts, 16)
-        return keys
-
-    def _together(self, digests: Sequence[bytes | None]) -> list[list[list[str]]]:
-        """For each media: nothing, or the files of the event that it is looked at with."""
-        if self.events is None:
-            return [[] for _ in digests]
-        files: dict[int, list[str]] = defaultdict(list)
-        for event, digest in zip(self.events.tolist(), digests, strict=True):
-            if digest is not None:
-                files[event].append(digest.hex())
-        return [[sorted(files[event])] for event in self.events.tolist()]
 
     def _take_known(self) -> None:
         slots: dict[str, dict[bytes, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
@@ -273,6 +257,38 @@ def _event_numbers(catalog: Catalog) -> Rows:
     for number, rows in enumerate(event_rows(catalog)):
         numbers[rows.to_numpy()] = number
     return numbers
+
+
+class Keys:
+    """By what the cache knows the features of the media of a catalog: what the files hold, and what is cut.
+
+    Args:
+        model: that looks at them; where it looks at whole events, their other files are in the key.
+        catalog: the media.
+        folder: for caches.
+        workers: threads that read files; None for one a core.
+    """
+
+    def __init__(self, model: ModelFile, catalog: Catalog, folder: Path, workers: int | None) -> None:
+        self._digests = digests_of(catalog.paths(), catalog.root, folder, workers)
+        self._boxes = catalog.table["boxes"].to_list()
+        self._events = _event_numbers(catalog) if model.card.batch == "event" else None
+        self._files: dict[int, list[str]] = defaultdict(list)
+        if self._events is not None:
+            for event, digest in zip(self._events.tolist(), self._digests, strict=True):
+                if digest is not None:
+                    self._files[event].append(digest.hex())
+
+    def of(self, row: int, view: FeatureView) -> bytes | None:
+        """16 bytes; None for a file that cannot be read."""
+        digest = self._digests[row]
+        if digest is None:
+            return None
+        box = choose_box(self._boxes[row], view.preprocessing.crop)
+        parts: list[object] = [view.mirrored, None if box is None else asdict(box), digest.hex()]
+        if self._events is not None:
+            parts.append(sorted(self._files[int(self._events[row])]))
+        return _digest(parts, 16)
 
 
 def group_of(model: ModelFile, preprocessing: Preprocessing) -> str:

@@ -125,7 +125,7 @@ def tune(
     need_weights(recipe, cache)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    search = _Search(recipe, catalog, folder, folds, metric, taxonomy, cache, devices, step_report)
+    search = _Tuning(recipe, catalog, folder, folds, metric, taxonomy, cache, devices, step_report)
     with search.opened() as study:
 
         def tell() -> None:
@@ -168,7 +168,7 @@ def make_trial(
     """
     require("optuna", "train", "Tuning")
     where = Path(folder)
-    search = _Search(
+    search = _Tuning(
         read_recipe(recipe, f"the recipe of {where}"),
         Catalog.load(where / CATALOG),
         where,
@@ -183,7 +183,7 @@ def make_trial(
 
 
 @dataclass(frozen=True)
-class _Search:
+class _Tuning:
     """What is tried, on what."""
 
     recipe: Recipe

@@ -16,7 +16,7 @@ from trapline.training.devices import DevicesLike
 from trapline.training.learners.dense import DenseLearner
 from trapline.training.learners.linear import LinearLearner
 from trapline.training.learners.network import NetworkLearner
-from trapline.training.learners.seen import FrozenLearner, looks_of
+from trapline.training.learners.seen import FrozenLearner, FrozenRecipe, looked_through, looks_of
 from trapline.training.learners.tree import TreeLearner
 from trapline.training.selection import select_media
 from trapline.training.taxa_media import select_taxa
@@ -77,10 +77,12 @@ def choose_learner(
 __all__ = [
     "DenseLearner",
     "FrozenLearner",
+    "FrozenRecipe",
     "LinearLearner",
     "MakeLearner",
     "NetworkLearner",
     "TreeLearner",
     "choose_learner",
+    "looked_through",
     "looks_of",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 from trapline.metrics import probabilities_of
 from trapline.recipes import DenseRecipe
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold, Part
+from trapline.training.contract import FitPart, LearntModel, OutOfFold
 from trapline.training.dense import DenseHead, fit_dense
 from trapline.training.folds import Dealt
 from trapline.training.heads_file import load_dense, save_dense
@@ -60,7 +60,7 @@ class DenseLearner(LabelLearner[DenseModel]):
         ]
         return OutOfFold(np.concatenate(logits), DenseModel(heads=[one.heads[0] for one in fitted]))
 
-    def make_part(self, part: Part, folder: Path) -> None:
+    def make_part(self, part: FitPart, folder: Path) -> None:
         """The head of one fold."""
         model = self.fit(part.arrays["rows"], None, None, folder)
         save_dense(model.heads[0], folder / part.name / HEADS)
@@ -68,7 +68,7 @@ class DenseLearner(LabelLearner[DenseModel]):
     def _fit_folds(self, trains: Sequence[Rows], folder: Path) -> list[DenseModel]:
         if self.elsewhere is None:
             return [self.fit(train, None, None, folder) for train in trains]
-        parts = [Part(f"fold-{fold}", {"rows": train}, HEADS) for fold, train in enumerate(trains)]
+        parts = [FitPart(f"fold-{fold}", {"rows": train}, HEADS) for fold, train in enumerate(trains)]
         self.share_out(parts, folder)
         return [DenseModel(heads=[load_dense(folder / part.name / HEADS)]) for part in parts]
 

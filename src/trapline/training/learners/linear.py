@@ -13,7 +13,7 @@ from trapline.metrics import binary_losses, log_loss, probabilities_of
 from trapline.recipes import DenseRecipe, HeadRecipe
 from trapline.training import linear, strengths
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold, Part
+from trapline.training.contract import FitPart, LearntModel, OutOfFold
 from trapline.training.events import known_labels
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_strengths, write_history
@@ -113,7 +113,7 @@ class LinearLearner(LabelLearner[LinearModel]):
             start=start,
         )
 
-    def make_part(self, part: Part, folder: Path) -> None:
+    def make_part(self, part: FitPart, folder: Path) -> None:
         """The heads of one fold."""
         what = self._to_try(part.arrays["rows"], part.arrays["folds"])
         save_folds_heads({"": what.heads_of_fold(int(part.arrays["fold"]))}, folder / part.name)

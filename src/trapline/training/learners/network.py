@@ -16,7 +16,7 @@ from trapline.errors import MissingExtraError, UsageError
 from trapline.models import ModelFile, put_off_collecting
 from trapline.recipes import NetworkRecipe
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import Learner, LearntModel, Origin, OutOfFold, Part, StepReport
+from trapline.training.contract import FitPart, Learner, LearntModel, Origin, OutOfFold, StepReport
 from trapline.training.devices import DevicesLike, find_devices
 from trapline.training.folds import Dealt
 from trapline.training.history import draw_batches, draw_history, write_batches, write_history
@@ -117,11 +117,11 @@ class NetworkLearner(Learner[NetworkModel]):
                 note += f", {members} times, and averages these; {OF_SINGLE_MODELS}"
         return NetworkModel(note, fitted)
 
-    def make_part(self, part: Part, folder: Path) -> None:
+    def make_part(self, part: FitPart, folder: Path) -> None:
         """Fit it; its checkpoints are what is kept."""
         self._fit_part(part, folder)
 
-    def _fit_part(self, part: Part, folder: Path, what: str = "train") -> Fitted:
+    def _fit_part(self, part: FitPart, folder: Path, what: str = "train") -> Fitted:
         """What was fitted of a part before, here or elsewhere, is only read."""
         arrays, (member, epochs) = part.arrays, part.arrays["member_and_epochs"].tolist()
         recipe = self.recipe.model_copy(update={"seed": self.recipe.seed + member})
@@ -203,10 +203,10 @@ class NetworkLearner(Learner[NetworkModel]):
         draw_history(model.histories, folder / "history.png", kept)
 
 
-def _part(name: str, rows: Rows, held: Rows | None, epochs: int | None = None, member: int = 0) -> Part:
+def _part(name: str, rows: Rows, held: Rows | None, epochs: int | None = None, member: int = 0) -> FitPart:
     numbers = np.array([member, epochs or 0])
     given = {} if held is None else {"held": held}
-    return Part(name, {"rows": rows, "member_and_epochs": numbers} | given, FITTED)
+    return FitPart(name, {"rows": rows, "member_and_epochs": numbers} | given, FITTED)
 
 
 def epochs_of_others(fitted: Sequence[Fitted]) -> list[int]:

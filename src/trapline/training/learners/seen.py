@@ -25,7 +25,7 @@ from trapline.recipes import (
     Views,
 )
 from trapline.training.arrays import Floats, Rows, Singles
-from trapline.training.contract import Learner, LearntModel, Origin, Part, StepReport
+from trapline.training.contract import FitPart, Learner, LearntModel, Origin, StepReport
 from trapline.training.features import FeatureView, embed_views
 from trapline.training.frozen import background_backbone, head_recipe
 from trapline.training.heads_file import load_heads, save_heads
@@ -79,6 +79,14 @@ def looks_of(recipe: FrozenRecipe) -> Looks:
     return Looks(views, tuple(weight for _, weight in kept), tuple(views.index(view) for view in needed))
 
 
+def looked_through(recipe: FrozenRecipe, cache: Path | None) -> tuple[ModelFile, ModelFile]:
+    """The backbone as a recipe names it, and what its heads look through: that, or what sees with it."""
+    backbone = ModelFile(head_recipe(recipe, cache).backbone.removeprefix(MODEL_FILE))
+    if isinstance(recipe, FeatureRecipe) and recipe.background_view:
+        return backbone, background_backbone(backbone, cache)
+    return backbone, backbone
+
+
 class FrozenLearner(Learner[M]):
     """A learner of heads; needs no PyTorch but to export a backbone that is no model file yet.
 
@@ -106,11 +114,8 @@ class FrozenLearner(Learner[M]):
     ) -> None:
         self.recipe, self.report = recipe, report
         self.looks = looks_of(recipe)
-        named = head_recipe(recipe, cache).backbone.removeprefix(MODEL_FILE)
-        self.backbone = self.network = ModelFile(named)
+        self.backbone, self.network = looked_through(recipe, cache)
         self.statistics = recipe.event_statistics if isinstance(recipe, FeatureRecipe) else ()
-        if isinstance(recipe, FeatureRecipe) and recipe.background_view:
-            self.network = background_backbone(self.backbone, cache)
         embedded = embed_views(
             self.network,
             selected.catalog,
@@ -134,7 +139,7 @@ class FrozenLearner(Learner[M]):
         if self.elsewhere is None:
             return []
         parts = [
-            Part(f"fold-{number}", {"rows": rows, "folds": folds, "fold": np.array(number)}, HEADS)
+            FitPart(f"fold-{number}", {"rows": rows, "folds": folds, "fold": np.array(number)}, HEADS)
             for number in range(len(np.unique(folds)))
         ]
         self.share_out(parts, folder)

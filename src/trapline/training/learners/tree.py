@@ -16,7 +16,7 @@ from trapline.recipes import EpochTreeRecipe, TreeRecipe
 from trapline.taxonomy import TaxonHead, Taxonomy, unsupported_kinds
 from trapline.training import linear, strengths
 from trapline.training.arrays import Floats, Rows
-from trapline.training.contract import LearntModel, OutOfFold, Part, StepReport
+from trapline.training.contract import FitPart, LearntModel, OutOfFold, StepReport
 from trapline.training.folds import Dealt, folds_within
 from trapline.training.history import draw_nodes, write_history
 from trapline.training.judging import Judged, predictions_of
@@ -202,7 +202,7 @@ class TreeLearner(FrozenLearner[TreeModel]):
             )
         return {one.name: _with_prior(heads[one.name], one, self.recipe) for one in decisions}
 
-    def make_part(self, part: Part, folder: Path) -> None:
+    def make_part(self, part: FitPart, folder: Path) -> None:
         """The heads of one fold."""
         rows, folds, fold = (part.arrays[name] for name in ("rows", "folds", "fold"))
         heads: dict[str, dict[float, linear.LinearLayer]] = defaultdict(dict)
