@@ -298,6 +298,7 @@ PLAIN = {
     "predict.py": (smallest_predict, "b0 keras"),
     "published_client.py": (smallest_published_client, "SavedModel, session, all_outputs    3 photos"),
     "cluster_kills.py": (smallest_cluster_kills, "equal to the single run"),
+    "feature_cache.py": (lambda bench: bench.run("feature_cache.py", "--views", 640), "| pieces | 4 | 640 |"),
     "review_kills.py": (smallest_review_kills, "nothing lost, nothing doubled"),
     "review_audit.py": (smallest_review_audit, "| one camera | 326 | 5 | 50 |"),
     "saved_model_check.py": (smallest_saved_model_check, "same most probable label: 100.0%"),
