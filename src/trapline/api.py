@@ -220,6 +220,7 @@ if TYPE_CHECKING:
         recipe_file: File | None
         taxonomy: TaxonomyLike | None
         seed: Whole
+        devices: Count | str | None
         cache: Path | None
         on: str | None
         report: TrialReport | None
