@@ -2125,11 +2125,12 @@ def pool_to_file(
 
 def _scan_media(catalog: CatalogLike) -> tuple[Catalog, pl.LazyFrame]:
     """A catalog without rows, and its rows, which stay on the disk where they are there."""
-    from trapline.catalog import SCHEMA, Catalog, ScannedCatalog
+    from trapline.catalog import ScannedCatalog
+    from trapline.prediction import media_of
 
-    scanned = isinstance(catalog, Path | str)
-    opened = ScannedCatalog.load(str(catalog)) if scanned else as_catalog(catalog)
-    return Catalog(pl.DataFrame(schema=SCHEMA), opened.root, opened.source, opened.facts), opened.frame
+    if isinstance(catalog, Path | str):
+        return media_of(ScannedCatalog.load(catalog))
+    return media_of(as_catalog(catalog))
 
 
 @checked

@@ -68,9 +68,9 @@ from .presence import refuse_gone as refuse_gone
 from .relabel import relabel as relabel
 from .relabel import same_photos as same_photos
 from .sampling import sample_catalog as sample_catalog
+from .scan import scan_catalog as scan_catalog
 from .scanned import ScannedCatalog as ScannedCatalog
 from .scanned import open_catalog as open_catalog
-from .scan import scan_catalog as scan_catalog
 from .splits import fingerprint as fingerprint
 from .splits import training_fingerprint as training_fingerprint
 from .splits import with_record as with_record

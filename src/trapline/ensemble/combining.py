@@ -148,7 +148,7 @@ def combine_tables(
 
     Args:
         tables: of `scan_table`, one a model.
-        media: a catalog without rows, and its rows.
+        media: of `media_of`.
         output: as of `write_table`, likewise `rows_per_file`.
         like: as of `combine`.
         rows_per_file: see there.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, event_key
+from trapline.catalog import SCHEMA, Catalog, event_key
 from trapline.prediction.table import Level, Predictions
 
 AT_ONCE = 2**16
@@ -76,7 +76,8 @@ class SideBySide:
 
 def media_of(catalog: Catalog) -> Media:
     """A catalog without rows, and its rows."""
-    return replace(catalog, table=catalog.table.clear()), catalog.table.lazy()
+    head = Catalog(pl.DataFrame(schema=SCHEMA), catalog.root, catalog.source, catalog.facts)
+    return head, catalog.frame
 
 
 def count_rows(table: Table) -> int:

@@ -148,7 +148,7 @@ def pool_table(
 
     Args:
         table: of `scan_table`.
-        media: a catalog without rows, and its rows.
+        media: of `media_of`.
         output: as of `write_table`, likewise `rows_per_file`.
         options: of `pool_events`.
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.catalog import SCHEMA, Catalog, ScannedCatalog
+from trapline.catalog import Catalog, ScannedCatalog
 from trapline.ensemble import combine, combine_tables
 from trapline.ensemble.combining import GROUPS
 from trapline.errors import DataError, UsageError
@@ -23,16 +23,10 @@ from trapline.prediction import (
     scan_table,
 )
 from trapline.prediction import parts as parts_of_tables
-from trapline.prediction.parts import SideBySide, whole_events
+from trapline.prediction.parts import SideBySide, media_of, whole_events
 from trapline.prediction.table import FIXED, FOLDER_HEADER
 
 LABELS = ("hare", "lynx", "*")
-
-
-def _media(path: Path) -> tuple[Catalog, pl.LazyFrame]:
-    """A catalog without rows, and its rows on the disk."""
-    scanned = ScannedCatalog.load(path)
-    return Catalog(pl.DataFrame(schema=SCHEMA), scanned.root, scanned.source, scanned.facts), scanned.frame
 
 
 def world(events: Sequence[str | None], seed: int = 0) -> tuple[Predictions, Catalog]:
@@ -107,7 +101,7 @@ def test_pooled_in_parts_is_pooled_whole_byte_for_byte(
     some.save(tmp_path / "p.parquet")
     catalog.save(tmp_path / "c.parquet")
     pool_events(some, catalog, **options).save(tmp_path / "whole.parquet")
-    table, media = scan_table(tmp_path / "p.parquet"), _media(tmp_path / "c.parquet")
+    table, media = scan_table(tmp_path / "p.parquet"), media_of(ScannedCatalog.load(tmp_path / "c.parquet"))
     side = SideBySide.open([table], media)
     assert side is not None
     assert len(side.counts) > 5
