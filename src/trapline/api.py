@@ -187,6 +187,7 @@ if TYPE_CHECKING:
         sure_only: bool
         sample: Whole
         full: bool
+        files: bool
         pictures: bool
         seed: Whole
         on_file: Callable[[int], object]
@@ -785,6 +786,7 @@ def explore(
     sure_only: bool = False,
     sample: Whole = 500,
     full: bool = False,
+    files: bool = True,
     pictures: bool = True,
     seed: Whole = 42,
     on_file: Callable[[int], object] = lambda media: None,
@@ -800,12 +802,16 @@ def explore(
             contradicts, and so has a table beside the page, `NAME.label_errors.csv`.
         sample: how many photos are opened for sizes, colour and damage.
         full: open every photo, and look for those that look alike.
+        files: whether the photos are looked at at all: which are missing or equal, and the sample. Without
+            that a catalog of any size is explored in little memory.
         pictures: whether the page has example photos.
         seed: of the sample and the examples.
         on_file: called for each photo that was opened, with how many are to be.
     """
     from trapline.evaluation import survey
 
+    if full and not files:
+        raise UsageError("--full opens every photo, and --no-files none: leave one of them out.")
     path = _report_path(output)
     media = _decided(as_catalog(catalog), decisions, sure_only)
     total = len(media) if full else min(sample, len(media))
@@ -814,6 +820,7 @@ def explore(
         None if predictions is None else as_predictions(predictions),
         sample=sample,
         full=full,
+        files=files,
         seed=seed,
         on_file=lambda: on_file(total),
     )
@@ -912,12 +919,22 @@ def detect(
 
 
 @checked
-def write_catalog(catalog: CatalogLike, output: Output) -> Path:
-    """Write a catalog as Parquet, or its boxes alone as MegaDetector's JSON, by the suffix of the output."""
+def write_catalog(catalog: CatalogLike, output: Output, *, rows_per_file: Count | None = None) -> Path:
+    """Write a catalog as Parquet, or its boxes alone as MegaDetector's JSON, by the suffix of the output.
+
+    Args:
+        catalog: the media.
+        output: `.parquet` or `.json`.
+        rows_per_file: write the Parquet as a folder of files of so many rows each.
+    """
     from trapline.formats import write_boxes
 
     path, loaded = _boxes_path(output), as_catalog(catalog)
-    return write_boxes(loaded, path) if path.suffix.lower() == ".json" else loaded.save(path)
+    if path.suffix.lower() != ".json":
+        return loaded.save(path, rows_per_file=rows_per_file)
+    if rows_per_file is not None:
+        raise UsageError("--rows-per-file is of Parquet; boxes are one file of JSON.")
+    return write_boxes(loaded, path)
 
 
 def _boxes_path(output: File) -> Path:

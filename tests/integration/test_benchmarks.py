@@ -113,6 +113,11 @@ def smallest_buckets(bench: Bench) -> str:
     )
 
 
+def smallest_many_rows(bench: Bench) -> str:
+    small = ("--rows", 500, "--sequences", 300, "--folder", bench.folder / "many")
+    return bench.run("many_rows.py", *small, "--only", "explore", "split by event")
+
+
 def smallest_caltech_night(bench: Bench) -> str:
     return bench.run("caltech_night.py", bench.caltech_night(), "-o", "out", "--row", "head, full frame")
 
@@ -291,6 +296,7 @@ PLAIN = {
     "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
     "fuzz.py": (smallest_fuzz, "| all |"),
+    "many_rows.py": (smallest_many_rows, "| split by event |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),
     "hostile.py": (smallest_hostile, "| what | found |"),
     "many_answers.py": (smallest_many_answers, "| rows of the table, with the index |"),

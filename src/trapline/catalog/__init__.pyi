@@ -4,6 +4,11 @@ from .checks import check_files as check_files
 from .clocks import FIRST_CAMERA_TRAPS as FIRST_CAMERA_TRAPS
 from .clocks import describe_impossible_times as describe_impossible_times
 from .clocks import impossible_times as impossible_times
+from .codes import beside as beside
+from .counting import count_distinct as count_distinct
+from .counting import count_distinct_by as count_distinct_by
+from .counting import count_values as count_values
+from .counting import slices as slices
 from .decided import DECISION as DECISION
 from .decided import DECISIONS as DECISIONS
 from .decided import any_decision as any_decision
@@ -12,6 +17,7 @@ from .decided import is_held as is_held
 from .decided import without_decisions as without_decisions
 from .decided import without_held as without_held
 from .event_labels import label_events as label_events
+from .event_labels import union_labels as union_labels
 from .events import assign_events as assign_events
 from .events import frame_order as frame_order
 from .events import join_events as join_events
@@ -68,7 +74,6 @@ from .presence import refuse_gone as refuse_gone
 from .relabel import relabel as relabel
 from .relabel import same_photos as same_photos
 from .sampling import sample_catalog as sample_catalog
-from .scan import scan_catalog as scan_catalog
 from .scanned import ScannedCatalog as ScannedCatalog
 from .scanned import open_catalog as open_catalog
 from .splits import fingerprint as fingerprint

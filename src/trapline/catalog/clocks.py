@@ -6,30 +6,35 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from trapline.catalog.parquet_file import streamed
+
 FIRST_CAMERA_TRAPS = 2000
 """The year before which no digital camera trap stood."""
 
 _RESET = date(2000, 1, 1)
 
 
-def impossible_times(times: pl.Series) -> dict[str, int]:
+def impossible_times(times: pl.Series | pl.LazyFrame) -> dict[str, int]:
     """How many times lie before digital camera traps, on the day of reset clocks, and in the future.
 
     They are kept as the cameras wrote them: only a table of clocks puts them right.
 
     Args:
-        times: Datetime, null where unknown.
+        times: Datetime, null where unknown; a series, or a frame of one column.
 
     Returns:
         when, in words -> how many; only what there is.
     """
-    known = times.drop_nulls()
+    frame = times if isinstance(times, pl.LazyFrame) else times.to_frame().lazy()
     tomorrow = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
-    counts = {
-        f"before {FIRST_CAMERA_TRAPS}": int((known.dt.year() < FIRST_CAMERA_TRAPS).sum()),
-        f"on 1 January {_RESET.year}": int((known.dt.date() == _RESET).sum()),
-        "in the future": int((known > tomorrow).sum()),
-    }
+    time = pl.first()
+    counts = streamed(
+        frame.select(
+            (time.dt.year() < FIRST_CAMERA_TRAPS).sum().alias(f"before {FIRST_CAMERA_TRAPS}"),
+            (time.dt.date() == _RESET).sum().alias(f"on 1 January {_RESET.year}"),
+            (time > tomorrow).sum().alias("in the future"),
+        )
+    ).row(0, named=True)
     return {when: count for when, count in counts.items() if count}
 
 

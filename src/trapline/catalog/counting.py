@@ -45,7 +45,7 @@ def count_values(frame: pl.LazyFrame, name: str) -> pl.DataFrame:
     return streamed(frame.select(name).drop_nulls().group_by(name).agg(count=pl.len())).sort(name)
 
 
-def slices(frame: pl.LazyFrame, by: pl.Expr, rows: int) -> Iterator[pl.DataFrame]:
+def slices(frame: pl.LazyFrame, by: pl.Expr, rows: int, *, wide: int = 1) -> Iterator[pl.DataFrame]:
     """The rows of a frame in tables that fit into memory, each with all rows of every value of `by` in it.
 
     The rows of a table are in their order; which values are together is not to be relied on.
@@ -54,7 +54,8 @@ def slices(frame: pl.LazyFrame, by: pl.Expr, rows: int) -> Iterator[pl.DataFrame
         frame: of the columns that are wanted.
         by: what is not to be torn: text, null being one value.
         rows: how many there are.
+        wide: how many times as wide as usual they are.
     """
-    number = 1 + rows // ROWS_AT_ONCE
+    number = 1 + wide * rows // ROWS_AT_ONCE
     for slice_ in range(number):
         yield streamed(frame.filter(by.hash() % number == slice_) if number > 1 else frame)

@@ -15,15 +15,17 @@ def label_events(catalog: Catalog) -> Catalog:
     of its media's labels, `blank` only where nothing else is. Media without an event keep their own.
     """
     names = [name for name in (EVENT_LABELS, "labels") if name in catalog.table.columns]
-    rows = catalog.table.select(event_key().alias("_event"), pl.coalesce(names).alias("_labels"))
+    rows = catalog.table.select(event_key().alias("event"), labels=pl.coalesce(names))
+    shown = union_labels(rows)
+    rows = rows.select("event").join(shown, on="event", how="left", maintain_order="left")
+    return catalog.with_table(catalog.table.with_columns(rows["labels"]))
+
+
+def union_labels(rows: pl.DataFrame) -> pl.DataFrame:
+    """`event` and `labels`, sorted, of those of which something is known, by rows of the same columns."""
     shown = (
-        rows.explode("_labels")
-        .drop_nulls("_labels")
-        .group_by("_event")
-        .agg(pl.col("_labels").unique().sort())
+        rows.explode("labels").drop_nulls("labels").group_by("event").agg(pl.col("labels").unique().sort())
     )
-    several = pl.col("_labels").list.len() > 1
-    rest = pl.col("_labels").list.set_difference(pl.lit([BLANK]))
-    shown = shown.with_columns(pl.when(several).then(rest).otherwise("_labels").list.sort().alias("_labels"))
-    rows = rows.select("_event").join(shown, on="_event", how="left", maintain_order="left")
-    return catalog.with_table(catalog.table.with_columns(rows["_labels"].alias("labels")))
+    several = pl.col("labels").list.len() > 1
+    rest = pl.col("labels").list.set_difference(pl.lit([BLANK])).list.sort()
+    return shown.with_columns(pl.when(several).then(rest).otherwise("labels").alias("labels"))

@@ -360,9 +360,9 @@ def published_parts(catalog: Catalog, column: str) -> pl.Series:
     part = value.str.to_lowercase().replace_strict(PART_NAMES, default=None, return_dtype=pl.String)
     unknown = frame.select("media_id", value=value, part=part).with_row_index("_row")
     unknown = unknown.filter(pl.col("value").is_not_null() & pl.col("part").is_null())
-    for media_id, said, row in streamed(unknown.head(1).select("media_id", "value", "_row")).iter_rows():
+    for media_id, written, row in streamed(unknown.head(1).select("media_id", "value", "_row")).iter_rows():
         raise DataError(
-            f"The column '{column}' says '{said}' for {media_id} "
+            f"The column '{column}' says '{written}' for {media_id} "
             f"(row {row + 1}), which is no part of a split: {', '.join(PART_NAMES)}."
         )
     parts = streamed(frame.select(part.cast(_PARTS).alias("split"))).to_series()

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trapline.addresses import Use
-from trapline.cli._common import Decisions, Force, Json, SureOnly, print_json, progress, refuse_as_catalog
+from trapline.cli._common import (
+    Decisions,
+    Force,
+    Json,
+    RowsPerFile,
+    SureOnly,
+    print_json,
+    progress,
+    refuse_as_catalog,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +76,7 @@ def run(
             "[default: quick]",
         ),
     ] = None,
+    rows_per_file: RowsPerFile = None,
     json: Json = False,
     force: Force = False,
 ) -> None:
@@ -81,6 +91,8 @@ def run(
         raise UsageError(f"--check takes none, quick or full, not '{check}'.")
     if output is not None:
         refuse_as_catalog(output, force)
+    elif rows_per_file is not None:
+        raise UsageError("--rows-per-file is of the catalog that is written: name it with -o.")
     catalog = api.read(
         source,
         format=format,
@@ -98,7 +110,7 @@ def run(
     files = None if check == "none" else _check(catalog, full=check == "full")
     linked = None if links is None else link_class_folders(catalog, links, kind=link_kind)
     if output is not None:
-        catalog.save(output)
+        catalog.save(output, rows_per_file=rows_per_file)
     if json:
         document = {
             **summarise(catalog),

@@ -26,6 +26,10 @@ def run(
     full: Annotated[
         bool, typer.Option("--full", help="Open every photo, and look for those that look alike.")
     ] = False,
+    files: Annotated[
+        bool,
+        typer.Option("--files/--no-files", help="Look at the photos: which are missing or equal, and some."),
+    ] = True,
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Leave example photos out.")] = False,
     seed: Seed = 42,
     json: Json = False,
@@ -45,6 +49,7 @@ def run(
             sure_only=sure_only,
             sample=sample,
             full=full,
+            files=files,
             pictures=not no_pictures,
             seed=seed,
             on_file=lambda media: display.update(task, advance=1, total=media),

@@ -49,6 +49,7 @@ def run(
         bool, typer.Option("--files/--no-files", help="Look for equal files in several parts (reads them).")
     ] = True,
     seed: common.SplitSeed = None,
+    rows_per_file: common.RowsPerFile = None,
     json: common.Json = False,
     force: common.Force = False,
 ) -> None:
@@ -72,7 +73,7 @@ def run(
     common.refuse_as_catalog(output, force)
     with common.warnings_as_notes():
         done = api.split(catalog, splitter, check_files=files, decisions=decisions, sure_only=sure_only)
-    done.save(output)
+    done.save(output, rows_per_file=rows_per_file)
     if done.facts.videos is not None:
         common.note(f"{done.facts.videos.describe()}.")
     record = done.facts.split

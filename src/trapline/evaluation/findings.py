@@ -8,7 +8,16 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog import FIRST_CAMERA_TRAPS, Catalog, FileCheck, impossible_times, shooting_order
+from trapline.catalog import (
+    FIRST_CAMERA_TRAPS,
+    Catalog,
+    FileCheck,
+    count_distinct,
+    impossible_times,
+    shooting_order,
+    slices,
+    streamed,
+)
 from trapline.errors import name_some
 from trapline.evaluation.exploration import Finding, LabelShare, PhotoSample
 from trapline.taxonomy import group_spelt_alike
@@ -70,7 +79,7 @@ def _about_videos(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Finding]:
-    unlabelled = catalog.table["labels"].null_count()
+    unlabelled = streamed(catalog.frame.select(pl.col("labels").null_count())).item()
     if unlabelled:
         yield Finding(
             serious=not labels,
@@ -101,8 +110,9 @@ def _about_labels(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Fi
 
 
 def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator[Finding]:
-    locations = catalog.table["location_id"]
-    known = locations.drop_nulls().n_unique()
+    location = pl.col("location_id")
+    unknown = streamed(catalog.frame.select(location.null_count())).item()
+    known = count_distinct(catalog.frame, "location_id", len(catalog))
     if known <= 1:
         yield Finding(
             serious=True,
@@ -111,10 +121,10 @@ def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator
             "expect less than the figures elsewhere.",
         )
         return
-    if locations.null_count():
+    if unknown:
         yield Finding(
             serious=True,
-            title=f"Without a known location: {locations.null_count()} of {len(catalog)} media",
+            title=f"Without a known location: {unknown} of {len(catalog)} media",
             text="They cannot be kept apart from training by location.",
         )
     yield from _list(
@@ -135,12 +145,9 @@ def _about_locations(catalog: Catalog, labels: Sequence[LabelShare]) -> Iterator
 
 
 def _one_label_locations(catalog: Catalog, known: int) -> Iterator[Finding]:
-    kinds = (
-        catalog.table.filter(pl.col("labels").is_not_null() & pl.col("location_id").is_not_null())
-        .explode("labels")
-        .group_by("location_id")
-        .agg(kinds=pl.col("labels").n_unique(), media=pl.len())
-    )
+    known_rows = catalog.frame.select("location_id", "labels").drop_nulls().explode("labels")
+    pairs = known_rows.group_by("location_id", "labels").agg(media=pl.len())
+    kinds = streamed(pairs).group_by("location_id").agg(kinds=pl.len(), media=pl.col("media").sum())
     single = kinds.filter((pl.col("kinds") == 1) & (pl.col("media") > 1)).height
     if single > known / 10:
         yield Finding(
@@ -171,27 +178,25 @@ def _about_files(photos: PhotoSample, files: FileCheck) -> Iterator[Finding]:
 
 def find_clock_troubles(catalog: Catalog) -> Iterator[Finding]:
     """What is odd about the times of a catalog: unknown, impossible or long ago, and clocks that jump."""
-    times = catalog.table["camera_time"]
-    if times.null_count():
-        every = times.null_count() == len(times)
+    time = pl.col("camera_time")
+    times, media = catalog.frame.select(time), len(catalog)
+    lacking = streamed(times.select(time.null_count())).item()
+    if lacking:
         yield Finding(
             serious=False,
-            title="No times are known"
-            if every
-            else f"Without a time: {times.null_count()} of {len(times)} media",
+            title="No times are known" if lacking == media else f"Without a time: {lacking} of {media} media",
             text="They cannot be split by date, nor be joined to events by their times.",
         )
-    known = times.drop_nulls()
-    if known.is_empty():
+    if lacking == media:
         return
     now = datetime.now(UTC).replace(tzinfo=None)
-    for when, count in impossible_times(known).items():
+    for when, count in impossible_times(times).items():
         yield Finding(
             serious=True,
             title=f"Times {when}: {count}",
             text="The clock of a camera was never set, or lost its setting.",
         )
-    years = known.dt.year().unique().sort().to_list()
+    years = streamed(times.drop_nulls().select(time.dt.year().unique().sort())).to_series().to_list()
     if len(years) == 1 and FIRST_CAMERA_TRAPS <= years[0] < now.year - LONG_AGO:
         yield Finding(
             serious=False,
@@ -203,9 +208,12 @@ def find_clock_troubles(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _clocks_of_locations(catalog: Catalog) -> Iterator[Finding]:
-    timed = catalog.table.filter(pl.col("camera_time").is_not_null() & pl.col("location_id").is_not_null())
-    clocks = timed.group_by("location_id").agg(
-        first=pl.col("camera_time").min(), year=pl.col("camera_time").dt.year().median()
+    timed = catalog.frame.select("location_id", "camera_time").drop_nulls()
+    clocks = pl.concat(
+        some.group_by("location_id").agg(
+            first=pl.col("camera_time").min(), year=pl.col("camera_time").dt.year().median()
+        )
+        for some in slices(timed, pl.col("location_id"), len(catalog))
     )
     start = pl.col("first").dt
     reset = clocks.filter((start.month() == 1) & (start.day() == 1) & (start.hour() == 0))
@@ -234,21 +242,16 @@ def _clocks_that_jump(catalog: Catalog) -> Iterator[Finding]:
 
     Where that happens often, it is the names that do not follow the clock, and nothing is said.
     """
-    timed = catalog.table.filter(pl.col("camera_time").is_not_null())
-    back, leaps = [], []
-    for camera in timed.partition_by("location_id", "deployment_id", maintain_order=True):
-        one_moment = pl.repeat(0, camera.height, eager=True)
-        rows = camera[shooting_order(camera["file_path"], one_moment)].select(
-            "media_id",
-            now=pl.col("camera_time"),
-            before=pl.col("camera_time").shift(),
-            step=pl.col("camera_time").diff(),
-        )
-        steps_back = rows.filter(pl.col("step") < -_CLOCK_BACK)
-        if steps_back.height > max(MOST_JUMPS, camera.height // 50):
-            continue
-        back += [_describe_jump(row) for row in steps_back.iter_rows(named=True)]
-        leaps += [_describe_jump(row) for row in rows.filter(pl.col("step") > _LEAP).iter_rows(named=True)]
+    names = ["media_id", "file_path", "location_id", "deployment_id", "camera_time"]
+    timed = catalog.frame.select(names).with_row_index("_row").filter(pl.col("camera_time").is_not_null())
+    jumps = [
+        _jumps_of(camera)
+        for some in slices(timed, pl.col("location_id"), len(catalog), wide=2)
+        for camera in some.partition_by("location_id", "deployment_id", maintain_order=True)
+    ]
+    jumping = sorted(one for one in jumps if one is not None)  # in the order of the table
+    back = [line for _, lines, _ in jumping for line in lines]
+    leaps = [line for _, _, lines in jumping for line in lines]
     yield from _list(
         True,
         "Clocks that go back",
@@ -259,6 +262,23 @@ def _clocks_that_jump(catalog: Catalog) -> Iterator[Finding]:
     yield from _list(
         False, "Clocks that leap by a year or more", leaps, "{}. Was the camera off, or its clock set?"
     )
+
+
+def _jumps_of(camera: pl.DataFrame) -> tuple[int, list[str], list[str]] | None:
+    """Of the timed photos of a camera the first row, and where its clock goes back and where it leaps."""
+    one_moment = pl.repeat(0, camera.height, eager=True)
+    rows = camera[shooting_order(camera["file_path"], one_moment)].select(
+        "media_id",
+        now=pl.col("camera_time"),
+        before=pl.col("camera_time").shift(),
+        step=pl.col("camera_time").diff(),
+    )
+    back = rows.filter(pl.col("step") < -_CLOCK_BACK)
+    leaps = rows.filter(pl.col("step") > _LEAP)
+    if back.height > max(MOST_JUMPS, camera.height // 50) or not (back.height or leaps.height):
+        return None
+    gone_back, leapt = ([_describe_jump(row) for row in some.iter_rows(named=True)] for some in (back, leaps))
+    return int(camera["_row"][0]), gone_back, leapt
 
 
 def _describe_jump(row: Mapping[str, Any]) -> str:
