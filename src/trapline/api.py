@@ -1681,7 +1681,7 @@ def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], o
 def plan_shards(
     model: Model | DetectorLike,
     media: Media,
-    folder: LocalFile,
+    folder: Source,
     *,
     task: Literal["predict", "detect", "embed"] = "predict",
     shard_size: Count = 8192,
@@ -1860,7 +1860,7 @@ def _at_hand(runtime: str) -> str:
 
 @checked
 def work(
-    folder: LocalFile,
+    folder: Source,
     shard: Whole | None = None,
     *,
     claim: bool = False,
@@ -1887,7 +1887,7 @@ def work(
 
 
 @checked
-def run_status(folder: LocalFile) -> RunStatus:
+def run_status(folder: Source) -> RunStatus:
     """How far a run in shards is; nothing is changed, and nobody is waited for."""
     from trapline.cluster import run_status as status
 
@@ -1895,7 +1895,7 @@ def run_status(folder: LocalFile) -> RunStatus:
 
 
 @checked
-def merge_shards(folder: LocalFile, output: Output, *, strict: bool = False) -> Merged:
+def merge_shards(folder: Source, output: Output, *, strict: bool = False) -> Merged:
     """Put the tables of all shards together: byte for byte what a single run would have written.
 
     Args:

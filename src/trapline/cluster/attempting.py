@@ -14,10 +14,14 @@ from trapline.cluster.attempt import Attempt
 from trapline.cluster.children import Child, DeadError, FailedError, StoppedError
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder
+from trapline.errors import TraplineError
 
 _BEATS_IN_A_LEASE = 6
 _MOST_SECONDS = 15.0
 """Between two beats, however long a lease is: `status` shows what is going on."""
+
+_JOURNAL_SECONDS = 60.0
+"""Between two times that the journal of a run in a bucket is put there."""
 
 _AT_ONCE = 64
 """Units among which a culprit is looked for: photos are decoded three batches ahead."""
@@ -78,6 +82,8 @@ class Attempting:
             except BaseException:
                 self._write(state="returned")
                 raise
+        if self.now.state != "finished":
+            self._keep_journal()
         self._write(trying=(), **last)
         return self.now
 
@@ -153,8 +159,12 @@ class Attempting:
         seconds = min(_MOST_SECONDS, self.plan.lease / _BEATS_IN_A_LEASE)
 
         def beat() -> None:
+            kept = time.monotonic()
             while not over.wait(seconds):
                 self._write()
+                if time.monotonic() - kept > _JOURNAL_SECONDS:
+                    self._keep_journal()
+                    kept = time.monotonic()
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -163,6 +173,10 @@ class Attempting:
         finally:
             over.set()
             thread.join()
+
+    def _keep_journal(self) -> None:
+        with suppress(OSError, TraplineError):
+            self.run.keep_journal(self.now)
 
     def _write(self, **changes: Any) -> None:
         with self._lock:
@@ -173,6 +187,6 @@ class Attempting:
                 seconds=round(time.monotonic() - self._began, 3),
                 **changes,
             )
-            with suppress(OSError):  # the disk is away for a moment; the lease shows how long
+            with suppress(OSError, TraplineError):  # the disk is away for a moment; the lease shows how long
                 self.run.renew(self.now)
         self.report(self.now)

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,13 +154,14 @@ class Work:
         return now
 
     def _begin(self, attempt: Attempt) -> _AtWork:
-        folder = RunFolder(Path(self.folder))
+        folder = RunFolder(self.folder)
         plan = folder.plan()
         media = folder.part(plan, attempt.shard, None if self.root is None else as_any_path(self.root))
         presence = presence_of(folder, plan, attempt.shard, media)
         try:
             if self._open is None:
-                self._open = kind_of_work(plan).open(plan, folder.model(plan), self.workers, self.threads)
+                with folder.model(plan) as model:
+                    self._open = kind_of_work(plan).open(plan, model, self.workers, self.threads)
             run = self._open.run(media, presence)
             refuse_other_header(plan, run.header)
         except TraplineError as error:
@@ -171,7 +171,7 @@ class Work:
     def _finish(self, now: _AtWork, refused: dict[str, str]) -> dict[str, Any]:
         """Write the table."""
         _write_refused(now, refused)
-        folder = RunFolder(Path(self.folder))
+        folder = RunFolder(self.folder)
         plan = folder.plan()
         failed = 0
 

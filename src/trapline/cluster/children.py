@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from trapline.errors import TraplineError
@@ -43,7 +42,7 @@ class Child:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._settings = json.dumps({name: _plain(value) for name, value in settings.items()})
+        self._settings = json.dumps(settings, default=str)
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.RLock()  # again in a signal's handler
         self._stopping = threading.Event()
@@ -116,10 +115,6 @@ class Child:
             with suppress(ValueError):
                 return f"signal {-status}, {signal.Signals(-status).name}"
         return f"exit status {status}"
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
 
 
 def _command(settings: str) -> list[str]:

@@ -6,11 +6,11 @@ import time
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from trapline.cluster.attempt import Attempt
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder, read_attempt
+from trapline.storage import AnyPath
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Leases:
         self._order = list(range(len(plan.shards)))
         begin = zlib.crc32(name.encode()) % max(1, len(self._order))
         self._order = self._order[begin:] + self._order[:begin]
-        self._seen: dict[Path, tuple[bytes, float]] = {}
+        self._seen: dict[AnyPath, tuple[bytes, float]] = {}
 
     @property
     def patience(self) -> float:
@@ -72,7 +72,7 @@ class Leases:
                 return Claim(number, 1 + (records[-1][0] if records else 0), earlier)
         return Claim(None) if waiting else None
 
-    def _is_over(self, path: Path) -> bool:
+    def _is_over(self, path: AnyPath) -> bool:
         """Whether nobody holds the lease of a record any more."""
         content, attempt = read_attempt(path)
         if attempt is not None and attempt.state != "working":

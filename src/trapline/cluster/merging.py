@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
 from trapline.cluster.kinds_by_name import kind_of_work
 from trapline.cluster.plan import Plan
-from trapline.cluster.run_folder import RunFolder, batches_of, read_attempt, read_table
+from trapline.cluster.run_folder import RunFolder, batches_of, digest_of, read_attempt, read_table
 from trapline.errors import DataError, name_some
+from trapline.storage import AnyPath
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Merged:
             raise DataError(" ".join(parts))
 
 
-def merge_shards(folder: Path | str, output: Path | str) -> Merged:
+def merge_shards(folder: AnyPath | str, output: Path | str) -> Merged:
     """Put the tables of a run in shards together; equal to that of a single run, byte for byte.
 
     Args:
@@ -51,38 +52,45 @@ def merge_shards(folder: Path | str, output: Path | str) -> Merged:
         DataError: a shard is missing or there twice, or a table, the catalog or the plan is another than it
             was; the message says which, and what to do.
     """
-    run = RunFolder(Path(folder))
+    run = RunFolder(folder)
     plan = run.plan()
-    tables = [table for _, table in sorted(check_tables(run, plan).items())]
-    rows, kind = batches_of(tables), kind_of_work(plan)
-    counts = kind.merge(plan, rows, lambda: run.whole_catalog(plan), Path(output))
+    _refuse_missing(run, plan)
+    with run.tables() as paths:
+        rows = batches_of(check_tables(run, plan, paths))
+        kind = kind_of_work(plan)
+        counts = kind.merge(plan, rows, lambda: run.whole_catalog(plan), Path(output))
     return Merged(Path(output), plan, counts)
 
 
-def check_tables(run: RunFolder, plan: Plan) -> dict[int, pl.LazyFrame]:
-    """Shard -> the rows of its table, all of them and each the plan's own.
-
-    Raises:
-        DataError: see `merge_shards`.
-    """
-    finished = run.finished()
-    missing = [number for number in range(len(plan.shards)) if number not in finished]
+def _refuse_missing(run: RunFolder, plan: Plan) -> None:
+    missing = sorted(set(range(len(plan.shards))) - run.finished())
     if missing:
         named = name_some([str(number) for number in missing], 20)
         raise DataError(
             f"{len(missing)} of {len(plan.shards)} shards are not done: {named}. `trapline cluster status "
             f"{run.path}` says why; `trapline cluster work {run.path} --claim` does them."
         )
-    for path in [*run.strange_tables(), *(finished[one] for one in finished if one >= len(plan.shards))]:
-        _refuse_strange(path, plan)
-    attempts = run.attempts()
-    return {
-        number: _checked(run, plan, number, path, [record for _, record in attempts.get(number, [])])
-        for number, path in sorted(finished.items())
-    }
 
 
-def _refuse_strange(path: Path, plan: Plan) -> None:
+def check_tables(run: RunFolder, plan: Plan, paths: Sequence[Path]) -> list[pl.LazyFrame]:
+    """The rows of the shards' tables, in their order: all of them and each the plan's own.
+
+    Raises:
+        DataError: see `merge_shards`.
+    """
+    attempts, tables = run.attempts(), []
+    expected = {f"{number:05}.parquet": number for number in range(len(plan.shards))}
+    for path in paths:
+        if path.name not in expected:
+            _refuse_strange(path, plan)
+    for path in paths:
+        number = expected[path.name]
+        records = [record for _, record in attempts.get(number, [])]
+        tables.append(_checked(run, plan, number, path, records))
+    return tables
+
+
+def _refuse_strange(path: Path, plan: Plan) -> NoReturn:
     _, header = read_table(path)
     of = (
         "is of another plan" if header.get("plan") != plan.id else f"is shard {header.get('shard')} once more"
@@ -90,7 +98,9 @@ def _refuse_strange(path: Path, plan: Plan) -> None:
     raise DataError(f"{path} {of}. Move it away; nothing was merged.")
 
 
-def _checked(run: RunFolder, plan: Plan, number: int, path: Path, attempts: Sequence[Path]) -> pl.LazyFrame:
+def _checked(
+    run: RunFolder, plan: Plan, number: int, path: Path, attempts: Sequence[AnyPath]
+) -> pl.LazyFrame:
     rows, header = read_table(path)
     if header.get("plan") != plan.id:
         raise DataError(
@@ -102,7 +112,7 @@ def _checked(run: RunFolder, plan: Plan, number: int, path: Path, attempts: Sequ
         )
     records = (read_attempt(record)[1] for record in attempts)
     digests = {record.digest for record in records if record is not None and record.digest is not None}
-    if digests and run.digest_of_table(number) not in digests:
+    if digests and digest_of(path) not in digests:
         raise DataError(f"{path} is no longer what its worker has written. Delete it, and work again.")
     _refuse_other_media(run, plan, number, rows)
     return rows

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
@@ -103,21 +102,16 @@ class Plan(Record):
         return self.shards[number]
 
     @classmethod
-    def read(cls, path: Path) -> Plan:
-        """The plan in a file.
+    def parse(cls, text: bytes, where: str) -> Plan:
+        """The plan in a text; `where` it stands.
 
         Raises:
-            DataError: it is missing, damaged, or of another Trapline.
+            DataError: it is damaged, or of another Trapline.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DataError(
-                f"{path.parent} is no folder of a run in shards: it has no {path.name}. Make one with "
-                "`trapline cluster plan MODEL CATALOG -o FOLDER`."
-            ) from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(f"{path} cannot be read: {error}. Make the plan anew.") from error
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where} cannot be read: {error}. Make the plan anew.") from error
         if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
-            raise DataError(f"{path} is no plan in the format {FORMAT_VERSION}, which this Trapline reads.")
-        return cls.from_json(content, str(path))
+            raise DataError(f"{where} is no plan in the format {FORMAT_VERSION}, which this Trapline reads.")
+        return cls.from_json(content, where)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from trapline.cluster.plan import FORMAT_VERSION, Plan, Shard
 from trapline.cluster.run_folder import RunFolder
 from trapline.errors import UsageError
 from trapline.prediction import narrow
+from trapline.storage import AnyPath
 
 SHARD_SIZE = 8192
 TRIES = 3
@@ -24,7 +24,7 @@ LEASE = 120.0
 
 def plan_shards(
     work: ToPlan,
-    folder: Path | str,
+    folder: AnyPath | str,
     *,
     shard_size: int = SHARD_SIZE,
     tries: int = TRIES,
@@ -45,7 +45,7 @@ def plan_shards(
     for name, value in {"media a shard": shard_size, "tries": tries, "seconds of a lease": lease}.items():
         if value < 1:
             raise UsageError(f"The {name} must be at least 1, not {value}.")
-    files = RunFolder(Path(folder))
+    files = RunFolder(folder)
     files.make()
     files.keep_model(work.content, work.name)
     plan = Plan(

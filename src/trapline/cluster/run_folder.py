@@ -9,7 +9,8 @@
     attempts/00000.0001.journal  its journal, while the shard is not finished
 
 Nothing here needs locks, or clocks that agree: an attempt is begun by making a file that must not be there
-yet, its files are its own, and a table appears under its name whole.
+yet, its files are its own, and a table appears under its name whole. In a bucket the same holds; journals are
+written on the worker's disk, and put there now and then.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -31,24 +33,35 @@ from trapline.catalog import Catalog, find_root, name_root
 from trapline.cluster.attempt import Attempt
 from trapline.cluster.plan import Plan
 from trapline.errors import DataError, UsageError
-from trapline.storage import AnyPath, replace_text, replace_whole, sync_folder
+from trapline.storage import (
+    AnyPath,
+    RemotePath,
+    as_any_path,
+    local_copy,
+    replace_text,
+    replace_whole,
+    sync_folder,
+    user_cache_folder,
+)
 
 TABLE_KEY = "trapline_shard"
 _TABLE = re.compile(r"(\d{5,})\.parquet")
 _RECORD = re.compile(r"(\d{5,})\.(\d{4,})\.json")
 _CHUNK = 2**20
+_MOST = 2**34
+"""Bytes of a file of a run."""
 
 
 class RunFolder:
     """The files of a run.
 
     Args:
-        path: of the folder.
+        path: of the folder, on a disk or in a bucket.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._shards, self._attempts = path / "shards", path / "attempts"
+    def __init__(self, path: AnyPath | str) -> None:
+        self.path = as_any_path(path)
+        self._shards, self._attempts = self.path / "shards", self.path / "attempts"
 
     # ---- the plan, the model and the catalog
 
@@ -58,30 +71,43 @@ class RunFolder:
         Raises:
             UsageError: there is something in it.
         """
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if _names(self.path):
             raise UsageError(
                 f"{self.path} is there and not empty. Name another folder with -o, or delete it to plan anew."
             )
         for folder in (self.path / "model", self.path / "catalog", self._shards, self._attempts):
-            folder.mkdir(parents=True, exist_ok=True)
+            if isinstance(folder, Path):
+                folder.mkdir(parents=True, exist_ok=True)
 
     def write_plan(self, plan: Plan) -> None:
         """Write it: from now on others may work."""
-        replace_text(self.path / "plan.json", json.dumps(plan.as_json(), indent=1))
-        sync_folder(self.path)
+        _write(self.path / "plan.json", json.dumps(plan.as_json(), indent=1))
+        if isinstance(self.path, Path):
+            sync_folder(self.path)
 
     def plan(self) -> Plan:
         """The plan."""
-        return Plan.read(self.path / "plan.json")
+        try:
+            content = _read(self.path / "plan.json")
+        except FileNotFoundError:
+            raise DataError(
+                f"{self.path} is no folder of a run in shards: it has no plan.json. Make one with "
+                "`trapline cluster plan MODEL CATALOG -o FOLDER`."
+            ) from None
+        except OSError as error:
+            raise DataError(f"The plan in {self.path} cannot be read: {error}.") from error
+        return Plan.parse(content, str(self.path / "plan.json"))
 
     def keep_model(self, content: bytes, name: str) -> None:
         """Keep a model's file."""
         with replace_whole(self.path / "model" / name) as partial:
             partial.write_bytes(content)
 
-    def model(self, plan: Plan) -> Path:
-        """The model's file."""
-        return self.path / "model" / plan.model
+    @contextmanager
+    def model(self, plan: Plan) -> Iterator[Path]:
+        """The model's file, on this machine."""
+        with local_copy(self.path / "model" / plan.model, most_bytes=_MOST) as path:
+            yield path
 
     def name_root(self, root: AnyPath) -> str:
         """Where photos are as a plan says it, so that a disk may be mounted elsewhere."""
@@ -93,7 +119,7 @@ class RunFolder:
 
     def keep_part(self, number: int, media: Catalog) -> str:
         """Keep the media of a shard; the digest of the file."""
-        return _digest(media.save(self.path / "catalog" / f"{number:05}.parquet"))
+        return self._keep(media, self._part(number))
 
     def part(self, plan: Plan, number: int, root: AnyPath | None = None) -> Catalog:
         """The media of a shard.
@@ -106,18 +132,13 @@ class RunFolder:
         Raises:
             DataError: the part is missing, or another than that which was planned.
         """
-        path = self.path / "catalog" / f"{number:05}.parquet"
-        if not path.is_file() or _digest(path) != plan.shard(number).digest:
-            raise DataError(
-                f"{path} is missing, or no longer what was planned. The plan holds for its own catalog only: "
-                "make it anew in another folder."
-            )
-        root = self.root(plan) if root is None else root.absolute()
-        return replace(Catalog.load(path), source=plan.source, root=root)
+        part = self._planned(self._part(number), plan.shard(number).digest)
+        folder = self.root(plan) if root is None else root.absolute()
+        return replace(part, source=plan.source, root=folder)
 
     def keep_around(self, catalog: Catalog) -> str:
         """Keep the catalog that the planned media are a part of; the digest of the file."""
-        return _digest(catalog.save(self._around))
+        return self._keep(catalog, self.path / "catalog.parquet")
 
     def whole_catalog(self, plan: Plan) -> Catalog:
         """The catalog of a plan: that of which its media are a part, or else of these.
@@ -128,29 +149,46 @@ class RunFolder:
         if plan.around is None:
             parts = [self.part(plan, number) for number in range(len(plan.shards))]
             return replace(parts[0], table=pl.concat([part.table for part in parts]))
-        if not self._around.is_file() or _digest(self._around) != plan.around:
-            raise DataError(f"{self._around} is missing, or no longer what was planned.")
-        return replace(Catalog.load(self._around), root=self.root(plan))
+        return replace(self._planned(self.path / "catalog.parquet", plan.around), root=self.root(plan))
 
-    @property
-    def _around(self) -> Path:
-        return self.path / "catalog.parquet"
+    def _part(self, number: int) -> AnyPath:
+        return self.path / "catalog" / f"{number:05}.parquet"
+
+    def _keep(self, catalog: Catalog, path: AnyPath) -> str:
+        """Write a catalog; the digest of the file."""
+        with replace_whole(path) as partial:
+            return digest_of(catalog.save(partial))
+
+    def _planned(self, path: AnyPath, digest: str) -> Catalog:
+        """The catalog in a file that must have a digest."""
+        try:
+            with local_copy(path, most_bytes=_MOST) as here:
+                if digest_of(here) == digest:
+                    return Catalog.load(here)
+        except FileNotFoundError:
+            pass
+        raise DataError(
+            f"{path} is missing, or no longer what was planned. The plan holds for its own catalog only: "
+            "make it anew in another folder."
+        )
 
     # ---- the tables
 
-    def finished(self) -> dict[int, Path]:
-        """Shard -> its table, of those that have one."""
-        paths = ((_TABLE.fullmatch(path.name), path) for path in self._shards.iterdir())
-        return {int(name[1]): path for name, path in paths if name}
+    def finished(self) -> set[int]:
+        """Shards that have their table."""
+        return {int(name[1]) for name in map(_TABLE.fullmatch, _names(self._shards)) if name}
 
     def is_finished(self, number: int) -> bool:
         """Whether a shard's table is there."""
         return self._table(number).is_file()
 
-    def strange_tables(self) -> list[Path]:
-        """Tables whose name is no shard's."""
-        paths = (path for path in self._shards.iterdir() if path.suffix.lower() == ".parquet")
-        return sorted(path for path in paths if not _TABLE.fullmatch(path.name) and path.name[0] != ".")
+    @contextmanager
+    def tables(self) -> Iterator[list[Path]]:
+        """All tables that lie where those of the shards do, on this machine, in the order of their names."""
+        names = [name for name in _names(self._shards) if name.lower().endswith(".parquet")]
+        paths = [self._shards / name for name in sorted(names) if name[0] != "."]
+        with TemporaryDirectory(prefix="trapline-") as folder:
+            yield [_fetched(path, Path(folder)) for path in paths]
 
     def publish(self, attempt: Attempt, rows: pl.LazyFrame, plan: Plan) -> tuple[bool, str]:
         """Write the table of a shard; it appears under its name at once, unless one is there already.
@@ -158,44 +196,45 @@ class RunFolder:
         Returns:
             whether it is this one that stands there, and the digest of this one.
         """
-        partial = self._own(attempt, ".parquet")
+        target = self._table(attempt.shard)
+        partial = self._here(attempt, ".parquet")
         metadata = {TABLE_KEY: json.dumps(plan.table_header(attempt.shard))}
         rows.sink_parquet(partial, metadata=metadata, sync_on_close="all")
-        digest, target = _digest(partial), self._table(attempt.shard)
-        won = not target.exists()
-        if won:
-            try:
-                os.link(partial, target)  # fails where another was quicker
-            except FileExistsError:
-                won = False
-            except OSError:  # a disk without links: of two at this moment the later stays, which is as good
-                partial.replace(target)
+        digest = digest_of(partial)
+        if isinstance(target, RemotePath):
+            won = target.create(partial.read_bytes())
+        else:
+            won = not target.exists()
+            if won:
+                try:
+                    os.link(partial, target)  # fails where another was quicker
+                except FileExistsError:
+                    won = False
+                except OSError:  # a disk without links: of two at this moment the later stays, as good
+                    partial.replace(target)
+            sync_folder(target.parent)
         partial.unlink(missing_ok=True)
-        sync_folder(self._shards)
         return won, digest
 
-    def digest_of_table(self, number: int) -> str:
-        """Of a shard's table as it is."""
-        return _digest(self._table(number))
-
-    def _table(self, number: int) -> Path:
+    def _table(self, number: int) -> AnyPath:
         return self._shards / f"{number:05}.parquet"
 
     # ---- attempts
 
-    def attempts(self) -> dict[int, list[tuple[int, Path]]]:
+    def attempts(self) -> dict[int, list[tuple[int, AnyPath]]]:
         """Shard -> numbers and files of the attempts at it, rising."""
-        records: dict[int, list[tuple[int, Path]]] = {}
-        for path in self._attempts.iterdir():
-            if name := _RECORD.fullmatch(path.name):
-                records.setdefault(int(name[1]), []).append((int(name[2]), path))
-        return {number: sorted(paths) for number, paths in sorted(records.items())}
+        records: dict[int, list[tuple[int, AnyPath]]] = {}
+        for name in filter(None, map(_RECORD.fullmatch, _names(self._attempts))):
+            records.setdefault(int(name[1]), []).append((int(name[2]), self._attempts / name[0]))
+        return {number: sorted(paths, key=lambda one: one[0]) for number, paths in sorted(records.items())}
 
     def begin(self, attempt: Attempt) -> bool:
         """Begin an attempt; False where another worker has begun one of this number."""
-        content = json.dumps(attempt.as_json()).encode()
+        content, record = json.dumps(attempt.as_json()).encode(), self._own(attempt, ".json")
+        if isinstance(record, RemotePath):
+            return record.create(content)
         try:
-            with self._own(attempt, ".json").open("xb") as file:
+            with record.open("xb") as file:
                 file.write(content)
         except FileExistsError:
             return False
@@ -203,39 +242,96 @@ class RunFolder:
 
     def renew(self, attempt: Attempt) -> None:
         """Write again what an attempt says of itself; only its worker does."""
-        replace_text(self._own(attempt, ".json"), json.dumps(attempt.as_json()))
+        _write(self._own(attempt, ".json"), json.dumps(attempt.as_json()))
 
     def journal(self, attempt: Attempt) -> Path:
         """An attempt's journal, with what the one before it that got furthest has written."""
-        path = self._own(attempt, ".journal")
+        path = self._here(attempt, ".journal")
         if not path.exists():
-            others = self._attempts.glob(f"{attempt.shard:05}.*.journal")
             with suppress(
                 OSError, ValueError
             ):  # another may clear it away meanwhile: that only costs the work
-                furthest = max(others, key=lambda one: one.stat().st_size)
-                with replace_whole(path) as partial:
-                    shutil.copyfile(furthest, partial)
+                self._take_over(f"{attempt.shard:05}.", path)
         return path
+
+    def _take_over(self, prefix: str, path: Path) -> None:
+        """Copy the longest journal of a shard, of those that are here and of those in the bucket."""
+        sizes: dict[AnyPath, int] = {
+            one: one.stat().st_size for one in path.parent.glob(f"{prefix}*.journal")
+        }
+        if isinstance(self._attempts, RemotePath):
+            below = self._attempts.walk()
+            journals = (one for one in below if one[0].startswith(prefix) and one[0].endswith(".journal"))
+            sizes |= {self._attempts / name: stat.size for name, stat in journals}
+        furthest = max(sizes, key=lambda one: sizes[one])
+        with local_copy(furthest, most_bytes=_MOST) as here, replace_whole(path) as partial:
+            shutil.copyfile(here, partial)
+
+    def keep_journal(self, attempt: Attempt) -> None:
+        """Put an attempt's journal where others find it, if it is not written there."""
+        target, here = self._own(attempt, ".journal"), self._here(attempt, ".journal")
+        if isinstance(target, RemotePath) and here.exists() and not self.is_finished(attempt.shard):
+            with TemporaryDirectory(prefix="trapline-") as folder:
+                target.put(Path(shutil.copy(here, folder)))  # of one size, whatever is written meanwhile
 
     def tidy(self, number: int) -> None:
         """Clear away what attempts at a finished shard need no more."""
-        for path in self._attempts.glob(f"{number:05}.*"):
-            if ".json" not in path.suffixes:  # nor what another attempt is just writing
-                with suppress(OSError):  # another attempt may have it open
-                    path.unlink()
+        folders = {self._attempts, self._here(Attempt(shard=number, number=0, worker=""), "").parent}
+        for folder in folders:
+            for name in _names(folder):
+                if name.startswith(f"{number:05}.") and ".json" not in name:  # nor one that is just written
+                    with suppress(OSError):  # another attempt may have it open
+                        (folder / name).unlink(missing_ok=True)
 
-    def _own(self, attempt: Attempt, suffix: str) -> Path:
+    def _own(self, attempt: Attempt, suffix: str) -> AnyPath:
         return self._attempts / f"{attempt.shard:05}.{attempt.number:04}{suffix}"
 
+    def _here(self, attempt: Attempt, suffix: str) -> Path:
+        """The same on a disk of this machine: of a run in a bucket in the user's folder of caches."""
+        path = self._own(attempt, suffix)
+        if isinstance(path, Path):
+            return path
+        key = hashlib.blake2b(str(self.path).encode(), digest_size=16).hexdigest()
+        folder = user_cache_folder() / "shards" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / path.name
 
-def read_attempt(path: Path) -> tuple[bytes, Attempt | None]:
+
+def read_attempt(path: AnyPath) -> tuple[bytes, Attempt | None]:
     """The bytes of a record, and what they say; None while it is being written, or where it is damaged."""
     try:
-        content = path.read_bytes()
+        content = _read(path)
         return content, Attempt.from_json(json.loads(content), str(path))
     except (OSError, ValueError, DataError):
         return b"", None
+
+
+def _names(folder: AnyPath) -> list[str]:
+    """Of what lies in a folder; nothing where there is none."""
+    if isinstance(folder, RemotePath):
+        return list(dict.fromkeys(name.partition("/")[0] for name, _ in folder.walk()))
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _read(path: AnyPath) -> bytes:
+    return path.read(most=_MOST) if isinstance(path, RemotePath) else path.read_bytes()
+
+
+def _write(path: AnyPath, text: str) -> None:
+    """Write a text whole or not at all."""
+    if isinstance(path, Path):
+        replace_text(path, text)
+        return
+    with replace_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _fetched(path: AnyPath, folder: Path) -> Path:
+    """A file as one of this machine."""
+    if isinstance(path, Path):
+        return path
+    with local_copy(path, most_bytes=_MOST) as here:
+        return Path(shutil.copy(here, folder / path.name))
 
 
 def read_table(path: Path) -> tuple[pl.LazyFrame, dict[str, Any]]:
@@ -252,7 +348,8 @@ def read_table(path: Path) -> tuple[pl.LazyFrame, dict[str, Any]]:
     return rows, header
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Of a file's bytes."""
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 from trapline.cluster.attempt import Attempt
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder, read_attempt
+from trapline.storage import AnyPath
 
 State = Literal["finished", "working", "silent", "waiting", "failed", "died"]
 
@@ -75,7 +75,7 @@ class RunStatus:
         return self.count("finished") == len(self.shards)
 
 
-def run_status(folder: Path | str) -> RunStatus:
+def run_status(folder: AnyPath | str) -> RunStatus:
     """How far a run in shards is; nothing is changed, and nobody is waited for.
 
     Whether a worker is silent is told by its clock and this machine's: where they differ by more than the
@@ -84,7 +84,7 @@ def run_status(folder: Path | str) -> RunStatus:
     Raises:
         DataError: the folder is none of a run.
     """
-    run = RunFolder(Path(folder))
+    run = RunFolder(folder)
     plan = run.plan()
     finished, attempts = run.finished(), run.attempts()
     shards = [
@@ -97,7 +97,7 @@ def run_status(folder: Path | str) -> RunStatus:
     return RunStatus(plan.work, plan.media, inputs, done, rate, left, tuple(shards))
 
 
-def _shard(plan: Plan, number: int, is_finished: bool, records: Sequence[Path]) -> ShardStatus:
+def _shard(plan: Plan, number: int, is_finished: bool, records: Sequence[AnyPath]) -> ShardStatus:
     shard = plan.shards[number]
     media = shard.stop - shard.start
     read = [attempt for attempt in (read_attempt(path)[1] for path in records) if attempt is not None]

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -52,7 +51,7 @@ class Worked:
 
 
 def work(
-    folder: Path | str,
+    folder: AnyPath | str,
     shard: int | None = None,
     *,
     claim: bool = False,
@@ -82,12 +81,14 @@ def work(
         DataError: the folder is none of a run, or the plan lacks the shard.
         KeyboardInterrupt: SIGINT or SIGTERM came; the batch is finished, and the shard given back.
     """
-    run = RunFolder(Path(folder))
+    run = RunFolder(folder)
     plan = run.plan()
     number = None if claim else _which(shard)
     if claim and shard is not None:
         raise UsageError("Name a shard, or let the worker claim what is left; not both.")
-    child = Child({"folder": folder, "root": root and str(root), "workers": workers, "threads": threads})
+    child = Child(
+        {"folder": str(run.path), "root": root and str(root), "workers": workers, "threads": threads}
+    )
     worker = _Shift(run, plan, child, report or (lambda attempt: None))
     try:
         with _stopping(child.stop) as came:
