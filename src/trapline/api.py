@@ -101,7 +101,7 @@ if TYPE_CHECKING:
     from trapline.card_walk import CardWalk
     from trapline.catalog import Catalog as Catalog
     from trapline.catalog import Splitter as Splitter
-    from trapline.cluster import Attempt, Merged, Plan, RunStatus, ToPlan, Worked
+    from trapline.cluster import Attempt, JobOptions, Merged, Plan, RunStatus, ToPlan, Worked
     from trapline.competitions import Fill as Fill
     from trapline.competitions import Submission as Submission
     from trapline.competitions.code_execution import Checked, CodePackage
@@ -207,6 +207,7 @@ if TYPE_CHECKING:
         workers: Count | None
         threads: Count | None
         runtime: str
+        on: str | None
         fresh: bool
         say: Callable[[str], object]
         progress: Callable[[Progress], None] | None
@@ -257,6 +258,7 @@ if TYPE_CHECKING:
         answer: str | float | None
         batch_size: Count | None
         workers: Count | None
+        on: str | None
         strict: bool
         fresh: bool
         rows_per_file: Count | None
@@ -849,6 +851,7 @@ def detect(
     workers: Count | None = None,
     threads: Count | None = None,
     runtime: str = "auto",
+    on: str | None = None,
     fresh: bool = False,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[Progress], None] | None = None,
@@ -873,6 +876,7 @@ def detect(
         workers: processes that decode photos; None for one a core.
         threads: the network runs on; None for one a core.
         runtime: what runs the network.
+        on: have it done in shards by an engine, as in `predict`.
         fresh: begin again instead of going on.
         say: told what of the source is not in it.
         progress: called after every batch.
@@ -880,8 +884,17 @@ def detect(
     from trapline.models import Detector
     from trapline.prediction import detect as find
     from trapline.prediction import journal_path
+    from trapline.tasks import check_engine
 
     path = _boxes_path(output)
+    if on is not None:
+        check_engine(on)
+        given: dict[str, Any] = {"kinds": kinds, "layout": layout, "side": side, "channels": channels}
+        given |= {"min_conf": None if min_conf == 0.05 else min_conf, "overlap": overlap}
+        given |= {"categories": categories, "where_none": where_none or None}
+        given = {name: value for name, value in given.items() if value is not None}
+        to_plan = _detection_to_plan(detector, media, part, runtime, say, **given)
+        return _detect_on(on, to_plan, path, workers, threads, fresh, say, progress)
     if not isinstance(detector, Detector):
         detector = Detector(
             detector,
@@ -915,6 +928,27 @@ def detect(
         progress=progress,
     )
     write_catalog(detected, path)
+    return detected
+
+
+def _detect_on(
+    on: str,
+    to_plan: ToPlan,
+    output: Path,
+    workers: int | None,
+    threads: int | None,
+    fresh: bool,
+    say: Callable[[str], object],
+    progress: Callable[[Progress], None] | None,
+) -> Catalog:
+    """Boxes found in shards by an engine."""
+    from trapline.catalog import Catalog
+    from trapline.cluster import deal_shards, merge_shards, planned_beside
+
+    with planned_beside(to_plan, output, fresh=fresh) as folder:
+        deal_shards(folder, on, workers=workers, threads=threads, progress=progress, say=say)
+        detected = Catalog.load(merge_shards(folder, folder / "detected.parquet").output)
+        write_catalog(detected, output)
     return detected
 
 
@@ -1393,6 +1427,7 @@ def predict(
     workers: Count | None = None,
     threads: Count | None = None,
     runtime: str = "auto",
+    on: str | None = None,
     strict: bool = False,
     fresh: bool = False,
     rows_per_file: Count | None = None,
@@ -1417,6 +1452,8 @@ def predict(
         workers: processes that decode photos; None for one a core.
         threads: the network runs on; None for one a core.
         runtime: what runs the network.
+        on: have it done in shards by an engine, each in a process of its own: `local:4`, `ray`,
+            `ray://HOST:PORT`. The table is the same; what is done stands in `<output>.run` until it is whole.
         strict: raise `DataError`, after the table is written, if any media failed or a folder was not read.
         fresh: begin again instead of going on with an earlier run.
         rows_per_file: write a folder of Parquet files of so many rows each, and not one file.
@@ -1430,6 +1467,27 @@ def predict(
     from trapline.models import ModelFile, find_model
 
     refuse_own_input(output, model, media, boxes)
+    if on is not None:
+        done = predict_to_file(
+            model,
+            media,
+            output,
+            level=level,
+            part=part,
+            boxes=boxes,
+            promise=promise,
+            answer=answer,
+            batch_size=batch_size,
+            workers=workers,
+            threads=threads,
+            runtime=runtime,
+            on=on,
+            strict=strict,
+            fresh=fresh,
+            say=say,
+            progress=progress,
+        )
+        return replace(as_predictions(done.output), catalog=done.catalog)
     if not isinstance(model, ModelFile):
         model = find_model(model)
     options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
@@ -1468,6 +1526,7 @@ def predict_to_file(
     workers: Count | None = None,
     threads: Count | None = None,
     runtime: str = "auto",
+    on: str | None = None,
     strict: bool = False,
     fresh: bool = False,
     rows_per_file: Count | None = None,
@@ -1477,9 +1536,16 @@ def predict_to_file(
 ) -> Predicted:
     """The same as `predict`, without the table in memory: more media need little more."""
     from trapline.prediction import predict_to_file as predict_rows
+    from trapline.tasks import check_engine
 
     refuse_own_input(output, model, media, boxes)
     path = Path(output)
+    if on is not None:
+        check_engine(on)
+        given: dict[str, Any] = {"promise": promise, "answer": answer, "boxes": _boxes_of_file(boxes)}
+        given |= {"level": level} | ({} if batch_size is None else {"batch_size": batch_size})
+        to_plan = _prediction_to_plan(model, media, part, runtime, say, **given)
+        return _predict_on(on, to_plan, path, workers, threads, strict, fresh, say, progress)
     options: dict[str, Any] = {"level": level, "part": part, "batch_size": batch_size, "workers": workers}
     options["rows_per_file"] = rows_per_file
     finding = _Finding(model, path, options, threads, runtime, fresh, progress, boxes_progress)
@@ -1492,6 +1558,39 @@ def predict_to_file(
     options |= {"fresh": fresh and not begun, "progress": None if begun else progress}
     summary = predict_rows(opened, catalog, path, **options)
     done = Predicted(path, catalog, summary, opened.runtime)
+    if strict:
+        done.refuse_failures()
+    return done
+
+
+def _boxes_of_file(boxes: Boxes | None) -> Boxes | None:
+    """Refuse boxes that are to be found first: that is a run of its own."""
+    if boxes is None or not isinstance(boxes, str | Path) or Path(boxes).suffix.lower() == ".json":
+        return boxes
+    raise UsageError(
+        f"--boxes {boxes} finds boxes first, which with --on is a run of its own: `trapline detect MODEL "
+        "SOURCE -o boxes.json --on …`, then --boxes boxes.json."
+    )
+
+
+def _predict_on(
+    on: str,
+    to_plan: ToPlan,
+    output: Path,
+    workers: int | None,
+    threads: int | None,
+    strict: bool,
+    fresh: bool,
+    say: Callable[[str], object],
+    progress: Callable[[Progress], None] | None,
+) -> Predicted:
+    """Predictions made in shards by an engine."""
+    from trapline.cluster import deal_shards, merge_shards, planned_beside
+
+    with planned_beside(to_plan, output, fresh=fresh) as folder:
+        deal_shards(folder, on, workers=workers, threads=threads, progress=progress, say=say)
+        merged = merge_shards(folder, output)
+    done = Predicted(output, to_plan.media, merged.counts, str(merged.plan.options["runtime"]))
     if strict:
         done.refuse_failures()
     return done
@@ -1884,6 +1983,49 @@ def work(
     from trapline.cluster import work as do
 
     return do(folder, shard, claim=claim, root=root, workers=workers, threads=threads, report=report)
+
+
+@checked
+def deal_shards(
+    folder: File,
+    on: str,
+    *,
+    root: File | None = None,
+    workers: Count | None = None,
+    threads: Count | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    say: Callable[[str], object] = lambda line: None,
+) -> Worked:
+    """Have all shards of a plan done that are not, by an engine; see `trapline.cluster.deal_shards`.
+
+    Args:
+        folder: of the run.
+        on: `local:N` for N processes on this machine, `ray`, or `ray://HOST:PORT`.
+        root: where the photos are, if not where the plan says.
+        workers: processes that decode photos for a shard; None for one a core of its own.
+        threads: the network runs on for a shard.
+        progress: told how far it is, now and then.
+        say: told of tries that were lost.
+    """
+    from trapline.cluster import deal_shards as deal
+
+    return deal(folder, on, root=root, workers=workers, threads=threads, progress=progress, say=say)
+
+
+@checked
+def write_job_file(folder: File, output: File, scheduler: str, options: JobOptions | None = None) -> Path:
+    """Write the file by which `slurm`, `kubernetes` or `ray` does all shards of a run; nothing is started.
+
+    Args:
+        folder: of the run.
+        output: the file.
+        scheduler: for which; `ray` is a RayJob for KubeRay.
+        options: those that act there.
+    """
+    from trapline.cluster import JobOptions
+    from trapline.cluster import write_job_file as write
+
+    return write(folder, output, scheduler, options or JobOptions())
 
 
 @checked

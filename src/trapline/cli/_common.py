@@ -60,6 +60,15 @@ Workers = Annotated[
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ENGINE",
+        help="In shards, each in a process of its own: local:N (N at once on this machine), ray, "
+        "ray://HOST:PORT.",
+        show_default=False,
+    ),
+]
 Runtime = Annotated[
     str, typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino.")
 ]

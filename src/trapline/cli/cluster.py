@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trapline.cli import _common as common
+from trapline.errors import UsageError
 
 if TYPE_CHECKING:
     from trapline.cluster import Attempt, RunStatus
+    from trapline.prediction import Progress
 
 group = typer.Typer(
     help="One prediction or detection on many machines: plan it, have its shards done, put them together.",
@@ -164,6 +166,15 @@ def work(
     claim: Annotated[
         bool, typer.Option("--claim", help="Take whichever nobody is at, until all are done.")
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="Deal all that are not done to processes: local:N (N at once on this machine), ray, "
+            "ray://HOST:PORT.",
+            show_default=False,
+        ),
+    ] = None,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -188,7 +199,20 @@ def work(
             name = f"shard {now.shard}"
             display.update(task, total=now.inputs, completed=now.done, rate=rate, description=name)
 
-        done = api.work(folder, shard, claim=claim, root=root, workers=workers, threads=threads, report=show)
+        def show_all(now: Progress) -> None:
+            rate = f"{now.rate:.1f}/s"
+            display.update(task, total=now.total, completed=now.done, rate=rate, description="all shards")
+
+        if on is None:
+            done = api.work(
+                folder, shard, claim=claim, root=root, workers=workers, threads=threads, report=show
+            )
+        elif claim or shard is not None:
+            raise UsageError("--on deals all shards to an engine: leave --shard and --claim out.")
+        else:
+            done = api.deal_shards(
+                folder, on, root=root, workers=workers, threads=threads, progress=show_all, say=common.note
+            )
     if json:
         common.print_json(vars(done))
     elif done.finished:
@@ -272,3 +296,96 @@ def merge(
         show_summary(merged.counts, output, level, runtime, None, json)
     if strict:
         merged.refuse_failures()
+
+
+@group.command("write", short_help="A file for Slurm, Kubernetes or Ray.")
+def write(
+    folder: Folder,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.", show_default=False)
+    ],
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="slurm|kubernetes|ray",
+            help="slurm: an array for sbatch. kubernetes: an Indexed Job. ray: a RayJob for KubeRay.",
+            show_default=False,
+        ),
+    ],
+    cpus: Annotated[int | None, typer.Option(help="Cores for a shard [4].", show_default=False)] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="For a shard, as 4G [4G].", show_default=False)
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="For a shard [0].", show_default=False)] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            help="Shards at once [Slurm: as many as there is room for; Kubernetes: 4]; Ray: machines [4].",
+            show_default=False,
+        ),
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Where the photos are on those machines, if not where the plan says."
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Slurm: the longest for a shard at a time, as 4:00:00; what is not done then goes on later.",
+            show_default=False,
+        ),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="Slurm: the partition.", show_default=False)] = None,
+    account: Annotated[str | None, typer.Option(help="Slurm: the account.", show_default=False)] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(metavar="LINE", help="Slurm: run first, as 'module load cuda'.", show_default=False),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Kubernetes, Ray: the image, with Trapline in it.", show_default=False),
+    ] = None,
+    volume: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLAIM:/PATH",
+            help="Kubernetes, Ray: a persistent volume claim, and where pods find it; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    run_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Kubernetes, Ray: where pods find RUN [its path here].", show_default=False
+        ),
+    ] = None,
+    namespace: Annotated[str | None, typer.Option(help="Kubernetes, Ray.", show_default=False)] = None,
+    force: common.Force = False,
+) -> None:
+    """Write the file by which a scheduler does the shards of RUN, and say how to start it."""
+    from trapline import api
+    from trapline.cluster import JobOptions
+
+    common.refuse_to_overwrite(output, force)
+    options = JobOptions(
+        cpus=cpus,
+        memory=memory,
+        gpus=gpus,
+        at_once=at_once,
+        root=root,
+        time=time,
+        partition=partition,
+        account=account,
+        before=before,
+        image=image,
+        volumes=tuple(volume or ()),
+        run_path=run_path,
+        namespace=namespace,
+    )
+    api.write_job_file(folder, output, scheduler, options)
+    start = "sbatch" if scheduler == "slurm" else "kubectl apply -f"
+    typer.echo(f"Wrote {output}. To start it: {start} {output}")
+    typer.echo(f"In the end: trapline cluster merge {folder} -o TABLE")

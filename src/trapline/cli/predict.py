@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trapline.cli import _common as common
+from trapline.errors import UsageError
 
 if TYPE_CHECKING:
     from trapline.prediction import Progress, RunEstimate, Summary
@@ -38,6 +39,7 @@ def run(
     workers: common.Workers = None,
     threads: common.Threads = None,
     runtime: common.Runtime = "auto",
+    on: common.On = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Leave with status 1 if any media failed, or a folder was not read."),
@@ -66,9 +68,11 @@ def run(
         "say": common.note,
     }
     if dry_run:
+        if on is not None:
+            raise UsageError("--dry-run times a sample on this machine; leave --on out.")
         _show_estimate(api.estimate(model, source, output, **options), json)
         return
-    options |= {"promise": promise, "answer": answer}
+    options |= {"promise": promise, "answer": answer, "on": on}
     common.refuse_as_predictions(output, force, rows_per_file=rows_per_file)
     last: list[Progress] = []
     with common.warnings_as_notes(), common.progress() as display:

@@ -1,6 +1,11 @@
 from .attempt import Attempt as Attempt
+from .dealing import deal_shards as deal_shards
+from .dealing import planned_beside as planned_beside
 from .detecting import detection as detection
 from .embedding import embedding as embedding
+from .job_files import JOB_FILES as JOB_FILES
+from .job_files import JobOptions as JobOptions
+from .job_files import write_job_file as write_job_file
 from .kinds import ToPlan as ToPlan
 from .merging import Merged as Merged
 from .merging import merge_shards as merge_shards

@@ -29,12 +29,13 @@ _AHEAD = 2
 class RayCluster:
     """A cluster of Ray that runs, or one on this machine that ends with the tasks."""
 
-    def __init__(self, on: str, cores: int, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, on: str, cores: int, gpus: int = 0, patience: float = PATIENCE_SECONDS) -> None:
         """Connect.
 
         Args:
             on: `ray` or `ray://HOST:PORT`.
             cores: of a machine that each task is lent.
+            gpus: likewise.
             patience: seconds without any machine that could do a task, before that is an error.
 
         Raises:
@@ -42,11 +43,11 @@ class RayCluster:
             TraplineError: there is no cluster at that address.
         """
         self._ray: Any = require("ray", "ray", "--on ray")
-        self._cores, self._patience = cores, patience
+        self._cores, self._gpus, self._patience = cores, gpus, patience
         self._ours = not self._ray.is_initialized()  # else the caller's own connection
         if self._ours:
             _connect(self._ray, on)
-        self._remote = self._ray.remote(num_cpus=cores, max_retries=0)(do_on_node)
+        self._remote = self._ray.remote(num_cpus=cores, num_gpus=gpus, max_retries=0)(do_on_node)
         self._tasks: dict[Any, Task] = {}
         self._idle_since: float | None = None
         self._room = max(16, _AHEAD * int(self._ray.cluster_resources().get("CPU", 0)) // cores)
@@ -72,15 +73,17 @@ class RayCluster:
         Raises:
             TraplineError: none came for too long.
         """
-        alive = [node["Resources"].get("CPU", 0) for node in self._ray.nodes() if node["Alive"]]
-        if any(cores >= self._cores for cores in alive):
+        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if any(one.get("CPU", 0) >= self._cores and one.get("GPU", 0) >= self._gpus for one in alive):
             self._idle_since = None
             return None
         now = time.monotonic()
         self._idle_since = self._idle_since or now
+        most = max((one.get("CPU", 0) for one in alive), default=0)
+        asked = f"{self._cores} core{'s'[: self._cores != 1]}{' and a GPU' if self._gpus else ''}"
         needs = (
-            f"no machine of the Ray cluster lends {self._cores} core{'s'[: self._cores != 1]} to a task "
-            f"({len(alive)} alive, the largest with {max(alive, default=0):g})"
+            f"no machine of the Ray cluster lends {asked} to a task ({len(alive)} alive, the largest with "
+            f"{most:g} cores)"
         )
         if now - self._idle_since >= self._patience:
             raise TraplineError(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from trapline.errors import TraplineError, TraplineWarning, UsageError, name_some
+from trapline.errors import TraplineError, TraplineWarning, UsageError, name_some, require
 from trapline.models import available_cores
 from trapline.tasks.task import Task, TryResult
 
@@ -90,6 +90,7 @@ def run_tasks(
     on: str = "local",
     *,
     cores: int | None = None,
+    gpus: int = 0,
     retries: int = 3,
     report: Report | None = None,
 ) -> list[Any]:
@@ -104,6 +105,7 @@ def run_tasks(
             the running Ray cluster (the one of RAY_ADDRESS, or one that is started here), `ray://HOST:PORT`
             for one that is reached from outside.
         cores: that a task uses; None for this machine's shared out among its processes, on Ray one.
+        gpus: that a task uses, of which Ray shows it none otherwise; on this machine all tasks see all.
         retries: how often a task is tried again.
         report: told how far they are, about once a second and whenever something happened.
 
@@ -121,12 +123,23 @@ def run_tasks(
     if not tasks:
         return []
     dealt = _Dealt(tasks, retries, report or (lambda standing: None))
-    engine = _open_engine(on, cores or cores_each(on, len(tasks)), len(tasks))
+    engine = _open_engine(on, cores or cores_each(on, len(tasks)), gpus, len(tasks))
     try:
         dealt.run(engine)
     finally:
         engine.close()
     return dealt.results()
+
+
+def check_engine(on: str) -> None:
+    """Refuse an engine that there is not, before anything is done for it.
+
+    Raises:
+        UsageError: `on` is none.
+        MissingExtraError: Ray is not installed.
+    """
+    if _processes(on) is None:
+        require("ray", "ray", f"--on {on}")
 
 
 def cores_each(on: str, tasks: int | None = None) -> int:
@@ -157,12 +170,12 @@ def _processes(on: str, tasks: int | None = None) -> int | None:
     return processes if tasks is None else max(1, min(processes, tasks))
 
 
-def _open_engine(on: str, cores: int, tasks: int) -> TaskEngine:
+def _open_engine(on: str, cores: int, gpus: int, tasks: int) -> TaskEngine:
     processes = _processes(on, tasks)
     if processes is None:
         from trapline.tasks.ray_cluster import RayCluster
 
-        return RayCluster(on, cores)
+        return RayCluster(on, cores, gpus)
     from trapline.tasks.local import LocalProcesses
 
     return LocalProcesses(processes, cores)
