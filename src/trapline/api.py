@@ -945,6 +945,7 @@ def _detect_on(
     from trapline.catalog import Catalog
     from trapline.cluster import deal_shards, merge_shards, planned_beside
 
+    _refuse_address_on(on, output)
     with planned_beside(to_plan, output, fresh=fresh) as folder:
         deal_shards(folder, on, workers=workers, threads=threads, progress=progress, say=say)
         detected = Catalog.load(merge_shards(folder, folder / "detected.parquet").output)
@@ -1481,6 +1482,7 @@ def predict(
             workers=workers,
             threads=threads,
             runtime=runtime,
+            rows_per_file=rows_per_file,
             on=on,
             strict=strict,
             fresh=fresh,
@@ -1542,6 +1544,8 @@ def predict_to_file(
     path = Path(output)
     if on is not None:
         check_engine(on)
+        if rows_per_file is not None:
+            raise UsageError("--rows-per-file is of a run without --on: the shards are merged into one file.")
         given: dict[str, Any] = {"promise": promise, "answer": answer, "boxes": _boxes_of_file(boxes)}
         given |= {"level": level} | ({} if batch_size is None else {"batch_size": batch_size})
         to_plan = _prediction_to_plan(model, media, part, runtime, say, **given)
@@ -1573,6 +1577,15 @@ def _boxes_of_file(boxes: Boxes | None) -> Boxes | None:
     )
 
 
+def _refuse_address_on(on: str, output: Path) -> None:
+    """Refuse to begin a run in this machine's cache that others are to do."""
+    if on.startswith("ray") and address_of(output) != output:
+        raise UsageError(
+            f"--on {on} needs a folder that all machines have: name an output on a disk that they share, or "
+            "plan it there or in a bucket (`trapline cluster plan`), and deal it by `trapline cluster work`."
+        )
+
+
 def _predict_on(
     on: str,
     to_plan: ToPlan,
@@ -1587,6 +1600,7 @@ def _predict_on(
     """Predictions made in shards by an engine."""
     from trapline.cluster import deal_shards, merge_shards, planned_beside
 
+    _refuse_address_on(on, output)
     with planned_beside(to_plan, output, fresh=fresh) as folder:
         deal_shards(folder, on, workers=workers, threads=threads, progress=progress, say=say)
         merged = merge_shards(folder, output)

@@ -109,6 +109,8 @@ def test_what_goes_with_no_engine_is_refused_before_any_work(
         api.predict(model, tmp_path / "nothing", tmp_path / "p.csv", on="slurm")
     with pytest.raises(UsageError, match="finds boxes first, which with on is a run of its own"):
         api.predict(model, catalog, tmp_path / "p.csv", boxes="auto", on="local")
+    with pytest.raises(UsageError, match="rows_per_file is of a run without on"):
+        api.predict(model, catalog, tmp_path / "p", rows_per_file=5, on="local")
     with pytest.raises(DataError, match="no folder of a run"):
         deal_shards(tmp_path, "local")
 
