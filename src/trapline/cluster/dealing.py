@@ -16,7 +16,7 @@ from trapline.cluster.status import run_status
 from trapline.cluster.working import Worked, work
 from trapline.errors import DataError, UsageError
 from trapline.prediction import Progress
-from trapline.storage import lock
+from trapline.storage import AnyPath, as_any_path, lock
 from trapline.tasks import Standing, Task, cores_each, run_tasks
 
 _MOST_MEDIA, _LEAST_MEDIA, _SHARDS = 8192, 256, 64
@@ -27,10 +27,10 @@ _SHARE_FOR_LOOKING = 0.05
 
 
 def deal_shards(
-    folder: Path | str,
+    folder: AnyPath | str,
     on: str,
     *,
-    root: Path | str | None = None,
+    root: AnyPath | str | None = None,
     workers: int | None = None,
     threads: int | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -54,21 +54,21 @@ def deal_shards(
         TasksFailedError: shards could not be done.
         DataError: the folder is none of a run.
     """
-    began, files = time.monotonic(), RunFolder(Path(folder))
+    began, files = time.monotonic(), RunFolder(as_any_path(folder))
     plan = files.plan()
     finished = files.finished()
     left = [number for number in range(len(plan.shards)) if number not in finished]
     cores = threads or cores_each(on, len(left))
     arguments = {
-        "folder": str(Path(folder).absolute()),
-        "root": None if root is None else str(Path(root).absolute()),
+        "folder": _from_anywhere(folder),
+        "root": None if root is None else _from_anywhere(root),
         "workers": workers or cores,
         "threads": cores,
     }
     tasks = [
         Task(f"shard {number}", f"{__name__}:do_shard", {**arguments, "shard": number}) for number in left
     ]
-    watch = _RunWatch(Path(folder), progress, say)
+    watch = _RunWatch(as_any_path(folder), progress, say)
     gpus = 1 if plan.options.get("runtime") == "cuda" else 0
     run_tasks(tasks, on, cores=cores, gpus=gpus, report=watch.look)
     inputs = watch.look_once_more()
@@ -84,11 +84,16 @@ def do_shard(folder: str, root: str | None, workers: int, threads: int, shard: i
     work(folder, shard, root=root, workers=workers, threads=threads).refuse_failures()
 
 
+def _from_anywhere(path: AnyPath | str) -> str:
+    path = as_any_path(path)
+    return str(path.absolute() if isinstance(path, Path) else path)
+
+
 class _RunWatch:
     """Tells how far a run is, seldom enough to cost little."""
 
     def __init__(
-        self, folder: Path, progress: Callable[[Progress], object] | None, say: Callable[[str], object]
+        self, folder: AnyPath, progress: Callable[[Progress], object] | None, say: Callable[[str], object]
     ) -> None:
         self._folder, self._progress, self._say = folder, progress, say
         self._began = time.monotonic()

@@ -15,7 +15,7 @@ import yaml
 from trapline.cluster.plan import Plan
 from trapline.cluster.run_folder import RunFolder
 from trapline.errors import UsageError
-from trapline.storage import replace_text
+from trapline.storage import AnyPath, as_any_path, replace_text
 
 MOST_ARRAY_TASKS = 1000
 """As many as an array has where the site has not said otherwise (Slurm's MaxArraySize is 1001)."""
@@ -67,7 +67,7 @@ _FOR_ALL = {"cpus", "memory", "gpus", "at_once", "root"}
 _FOR_PODS = {"image", "volumes", "run_path", "namespace"}
 
 
-def write_job_file(folder: Path | str, output: Path | str, scheduler: str, options: JobOptions) -> Path:
+def write_job_file(folder: AnyPath | str, output: Path | str, scheduler: str, options: JobOptions) -> Path:
     """Write the file by which a scheduler does all shards of a run; nothing is started.
 
     Args:
@@ -90,7 +90,8 @@ def write_job_file(folder: Path | str, output: Path | str, scheduler: str, optio
         )
         raise UsageError(f"{named} does nothing for {scheduler}: leave it out.")
     _check(options)
-    run = Path(folder).absolute()
+    run = as_any_path(folder)
+    run = run.absolute() if isinstance(run, Path) else run
     plan, path = RunFolder(run).plan(), Path(output)
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Name the file to write with -o.")
@@ -120,7 +121,7 @@ def _check(options: JobOptions) -> None:
 # ---- Slurm
 
 
-def _slurm(plan: Plan, run: Path, options: JobOptions) -> str:
+def _slurm(plan: Plan, run: AnyPath, options: JobOptions) -> str:
     """An array with a task a shard; or, of very many, with tasks that claim one shard after the other."""
     shards, cpus = len(plan.shards), options.cpus or 4
     claims = shards > MOST_ARRAY_TASKS
@@ -136,7 +137,7 @@ def _slurm(plan: Plan, run: Path, options: JobOptions) -> str:
         "partition": options.partition,
         "account": options.account,
         "signal": f"B:USR1@{_GRACE_SECONDS}",
-        "output": f'"{run}/slurm-%A_%a.log"',
+        "output": f'"{run}/slurm-%A_%a.log"' if isinstance(run, Path) else "slurm-%A_%a.log",
         "open-mode": "append",
     }
     lines = [f"#SBATCH --{name}={value}" for name, value in wanted.items() if value is not None]
@@ -184,7 +185,7 @@ exit "$status"
 # ---- Kubernetes, and Ray on it
 
 
-def _kubernetes(plan: Plan, run: Path, options: JobOptions) -> str:
+def _kubernetes(plan: Plan, run: AnyPath, options: JobOptions) -> str:
     """An Indexed Job: a pod a shard, each with its own tries."""
     shards, cpus = len(plan.shards), options.cpus or 4
     seen = _path_in_pods(run, options)
@@ -216,7 +217,7 @@ def _kubernetes(plan: Plan, run: Path, options: JobOptions) -> str:
     return _yaml(job, f"{shards} shards. When all are done: trapline cluster merge {seen} -o TABLE")
 
 
-def _ray(plan: Plan, run: Path, options: JobOptions) -> str:
+def _ray(plan: Plan, run: AnyPath, options: JobOptions) -> str:
     """A RayJob of KubeRay: a cluster of machines for the time of the job, to which all shards are dealt."""
     cpus, machines = options.cpus or 4, options.at_once or 4
     seen = _path_in_pods(run, options)
@@ -300,8 +301,10 @@ def _volume(text: str) -> tuple[str, str]:
     return claim, path
 
 
-def _path_in_pods(run: Path, options: JobOptions) -> PurePosixPath:
+def _path_in_pods(run: AnyPath, options: JobOptions) -> AnyPath | PurePosixPath:
     """Where pods find the folder of the run; refused where that is in no volume of theirs."""
+    if not isinstance(run, Path) and options.run_path is None:
+        return run  # in a bucket
     seen = PurePosixPath(options.run_path or run.as_posix())
     mounted = [path for _, path in map(_volume, options.volumes)]
     if not any(seen.is_relative_to(path) for path in mounted):
@@ -313,7 +316,7 @@ def _path_in_pods(run: Path, options: JobOptions) -> PurePosixPath:
     return seen
 
 
-def _metadata(plan: Plan, run: Path, options: JobOptions) -> dict[str, Any]:
+def _metadata(plan: Plan, run: AnyPath, options: JobOptions) -> dict[str, Any]:
     return {
         "name": _job_name(plan, run),
         **({"namespace": options.namespace} if options.namespace else {}),
@@ -325,17 +328,17 @@ def _yaml(content: Mapping[str, Any], comment: str) -> str:
     return f"# {comment}\n{yaml.safe_dump(content, sort_keys=False, width=200)}"
 
 
-def _job_name(plan: Plan, run: Path) -> str:
+def _job_name(plan: Plan, run: AnyPath) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", run.name.lower()).strip("-")[:30].strip("-")
     return "-".join(word for word in ("trapline", words, plan.id[:8]) if word)
 
 
-def _work(run: Path | PurePosixPath, options: JobOptions, cpus: int) -> list[str]:
+def _work(run: AnyPath | PurePosixPath, options: JobOptions, cpus: int) -> list[str]:
     root = [] if options.root is None else ["--root", options.root]
     return ["cluster", "work", str(run), *root, "--threads", str(cpus), "--workers", str(cpus)]
 
 
-JobFile = Callable[[Plan, Path, JobOptions], str]
+JobFile = Callable[[Plan, AnyPath, JobOptions], str]
 
 JOB_FILES: Mapping[str, tuple[JobFile, set[str]]] = {
     "slurm": (_slurm, _FOR_ALL | {"time", "partition", "account", "before"}),
