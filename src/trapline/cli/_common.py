@@ -60,15 +60,6 @@ Workers = Annotated[
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Threads the network runs on; as many as there are cores.")
 ]
-On = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ENGINE",
-        help="In shards, each in a process of its own: local:N (N at once on this machine), ray, "
-        "ray://HOST:PORT.",
-        show_default=False,
-    ),
-]
 Runtime = Annotated[
     str, typer.Option(help="What runs the network: auto, cpu, cuda, directml, coreml or openvino.")
 ]
@@ -86,8 +77,10 @@ On = Annotated[
     str | None,
     typer.Option(
         "--on",
-        metavar="local:N|ray[://HOST:PORT]",
-        help="Several at once: in N processes here, or on a Ray cluster.",
+        metavar="ENGINE",
+        help="Several at once, each in a process of its own: local:N (on this machine), ray, "
+        "ray://HOST:PORT.",
+        show_default=False,
     ),
 ]
 
