@@ -144,9 +144,9 @@ def _takes_path(hint: Any) -> bool:
 def _use_of(hint: Any) -> Use | None:
     """What an annotation says of addresses."""
     for part in get_args(hint):
-        found = part if isinstance(part, Use) else _use_of(part)
-        if found is not None:
-            return found
+        use = part if isinstance(part, Use) else _use_of(part)
+        if use is not None:
+            return use
     return None
 
 

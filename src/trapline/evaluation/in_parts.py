@@ -22,7 +22,7 @@ from trapline.evaluation.evaluate import describe_calibrated_on, describe_measur
 from trapline.evaluation.levels import NOUNS, align_levels
 from trapline.evaluation.matching import (
     Counts,
-    Judged,
+    JudgedMedia,
     SeveralLabels,
     UnknownLabels,
     join_truth,
@@ -107,12 +107,12 @@ def _predicted_part(side: SideBySide) -> str | None:
     """The one part of the split that was predicted, if it is one."""
     head, rows = side.tables[0]
     key = shared_key(head.level)
-    found: set[str | None] = set()
+    parts: set[str | None] = set()
     media = side.media[1].select("media_id", "event_id", "split")
     for (table,), catalog in side.frames(media, [rows.select(key)]):
         predicted = catalog.filter(catalog.select(key).to_series().is_in(table.to_series().implode()))
-        found.update(predicted["split"].unique())
-    return found.pop() if len(found) == 1 else None
+        parts.update(predicted["split"].unique())
+    return parts.pop() if len(parts) == 1 else None
 
 
 def _trained_on(side: SideBySide, training: Catalog | Collection[str] | None) -> Training:
@@ -255,7 +255,7 @@ def _put_together(
     bins = metrics.table_of_bins(total["bin_count"], total["bin_confidence"], total["bin_right"])
     told = (
         *notes(
-            Judged(counts, labels, judge.unknown, present, facts.kept),
+            JudgedMedia(counts, labels, judge.unknown, present, facts.kept),
             catalog.table,
             drawn_groups if drawn_groups > 1 else 0,
             over,

@@ -61,7 +61,7 @@ class Counts(ResultPart):
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedMedia:
     """What is known of judged media as a whole.
 
     Attributes:
@@ -108,10 +108,10 @@ class Matched:
     rows: npt.NDArray[np.int64] | None = None
 
     @property
-    def judged(self) -> Judged:
+    def judged(self) -> JudgedMedia:
         """What a reader must be told of them."""
         present = set(self.truth) if self.truth.ndim == 1 else np.flatnonzero(self.truth.any(axis=0))
-        return Judged(self.counts, self.labels, self.unknown, frozenset(map(int, present)), self.kept)
+        return JudgedMedia(self.counts, self.labels, self.unknown, frozenset(map(int, present)), self.kept)
 
     @property
     def blank(self) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from trapline.catalog import DECISION, DECISIONS
-from trapline.evaluation.matching import Counts, Judged
+from trapline.evaluation.matching import Counts, JudgedMedia
 from trapline.evaluation.result import Over
 from trapline.evaluation.training_media import Training
 
@@ -15,7 +15,7 @@ FEW_GROUPS = 10
 
 
 def notes(
-    judged: Judged,
+    judged: JudgedMedia,
     media: pl.DataFrame,
     drawn: int,
     over: Over,
@@ -84,7 +84,7 @@ def _about_media(counts: Counts, over: Over) -> Iterator[str]:
         yield f"{counts.predictions_unmatched} predictions are for media that are not in the catalog."
 
 
-def _about_labels(judged: Judged) -> Iterator[str]:
+def _about_labels(judged: JudgedMedia) -> Iterator[str]:
     if judged.unknown:
         yield f"The model does not know {', '.join(judged.unknown)}; media with such a label count as wrong."
     absent = [label for index, label in enumerate(judged.labels) if index not in judged.present]

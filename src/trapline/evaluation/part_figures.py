@@ -65,10 +65,10 @@ class CellFigures:
         of_sums = partial(metrics.figures_of_sums, several=self.several, exclusive=self.exclusive)
 
         def figures(sums: Mapping[str, Floats]) -> dict[str, Floats]:
-            found = {name: value[..., None] for name, value in of_sums(sums).items()}
+            figures = {name: value[..., None] for name, value in of_sums(sums).items()}
             if self.kept is None:
-                return found
-            return {name: value for name, value in found.items() if metrics.knows_enough(name, self.kept)}
+                return figures
+            return {name: value for name, value in figures.items() if metrics.knows_enough(name, self.kept)}
 
         estimates = self._bootstrap(cells, figures)
         return as_intervals({name: one[0] for name, one in estimates.items()})

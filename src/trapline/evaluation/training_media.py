@@ -113,12 +113,12 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, 
     if training is not None and not isinstance(training, Catalog):
         return Training(frozenset(training))
     source = catalog if training is None else training
-    found = training_among(source.table.lazy(), told, source.facts, others=training is not None)
-    if found.of_label is None:
-        return found
+    among = training_among(source.table.lazy(), told, source.facts, others=training is not None)
+    if among.of_label is None:
+        return among
     in_parts = source.table["split"].is_not_null().any()
     kept = source.filter(pl.col("split").is_in(sorted(told.parts))) if in_parts else source
-    return replace(found, catalog=kept)
+    return replace(among, catalog=kept)
 
 
 def training_among(media: pl.LazyFrame, told: Told, facts: CatalogFacts, *, others: bool) -> Training:

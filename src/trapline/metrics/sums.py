@@ -66,10 +66,10 @@ def _of_media(
         }
     else:
         told = mark_labels(probabilities.argmax(axis=1), labels)
-        place = ranks(truth, probabilities)
+        position = ranks(truth, probabilities)
         own = {
-            "right": (place < 1)[:, None],
-            "top": place[:, None] < np.array(_TOP),
+            "right": (position < 1)[:, None],
+            "top": position[:, None] < np.array(_TOP),
             "losses": log_losses(truth, probabilities)[:, None],
         }
     count, confidence, right = bin_sums(truth, probabilities)

@@ -39,12 +39,12 @@ def table_parts(
         asked = np.flatnonzero([row.skipped is None for row in inputs])
         positions = index.find([inputs[at].key for at in asked])
         _refuse_lack(journal, [inputs[at] for at in asked[positions < 0]])
-        begins, places = index.spots_at(positions)
+        begins, indices = index.spots_at(positions)
         ends = np.append(np.flatnonzero(begins[1:] != begins[:-1]) + 1, len(begins))
         start = 0
         for end in ends[ends > 0].tolist():  # the inputs of one frame, which follow one another
             batch = at_hand.get(int(begins[start]))
-            rows, picked = asked[start:end], places[start:end]
+            rows, picked = asked[start:end], indices[start:end]
             for row, entry in zip(
                 rows.tolist(), map(batch.entries.__getitem__, picked.tolist()), strict=True
             ):

@@ -95,8 +95,8 @@ def stamps(catalog: Catalog, file_paths: Sequence[str]) -> list[Stamp]:
         SourceGoneError: nothing of the bucket can be read.
     """
     if isinstance(catalog.root, RemotePath):
-        found = remote_stats([catalog.root / as_name(name) for name in file_paths])
-        return [(None, None) if file is None else (file.size, file.digest) for file in found]
+        stats = remote_stats([catalog.root / as_name(name) for name in file_paths])
+        return [(None, None) if file is None else (file.size, file.digest) for file in stats]
     root = os.fspath(catalog.root)  # to make a `Path` of each would take longer than asking the disk
     return [_stamp(os.path.join(root, as_name(name))) for name in file_paths]  # noqa: PTH118
 

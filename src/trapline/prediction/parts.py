@@ -68,7 +68,7 @@ class SideBySide:
         self, media: pl.LazyFrame, tables: Sequence[pl.LazyFrame]
     ) -> Iterator[tuple[list[pl.DataFrame], pl.DataFrame]]:
         """Of each part the rows of each table, and of the catalog, in some columns of theirs."""
-        cursors, rows = [_Rows(table) for table in tables], _Rows(media)
+        cursors, rows = [_Cursor(table) for table in tables], _Cursor(media)
         for count, *heights in self.counts:
             taken = [cursor.take(height) for cursor, height in zip(cursors, heights, strict=True)]
             yield taken, rows.take(count)
@@ -101,7 +101,7 @@ def _narrow(media: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
     return media.select(name for name in asked if name in there)
 
 
-class _Rows:
+class _Cursor:
     """The rows of a frame in their order, taken from the front."""
 
     def __init__(self, frame: pl.LazyFrame) -> None:
@@ -145,8 +145,8 @@ def _rows_of_parts(
 ) -> tuple[tuple[int, ...], ...] | None:
     """`SideBySide.counts`; None where a table's rows do not follow the order of the media."""
     keys = [shared_key(head.level) for head, _ in tables]
-    cursors = [_Rows(rows.select(key)) for (_, rows), key in zip(tables, keys, strict=True)]
-    ids, counts = _Rows(media.select("media_id", "event_id")), []
+    cursors = [_Cursor(rows.select(key)) for (_, rows), key in zip(tables, keys, strict=True)]
+    ids, counts = _Cursor(media.select("media_id", "event_id")), []
     for size in sizes:
         part = ids.take(size)
         heights = [

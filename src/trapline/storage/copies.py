@@ -43,16 +43,16 @@ def fetch(source: RemotePath, most_bytes: int = MOST_COPIED) -> Path:
     Raises:
         DataError: there is nothing, it is too large, or it changed meanwhile.
     """
-    found = _found(source)
-    if sum(stat.size for stat in found.values()) > most_bytes:
+    stats = _stats_of(source)
+    if sum(stat.size for stat in stats.values()) > most_bytes:
         raise DataError(f"{source} has more than {most_bytes / 1e9:.0f} GB; copy what you need of it.")
     versions = _folder("read", source)
-    folder = versions / _digest(*(f"{name} {stat.size} {stat.etag}" for name, stat in found.items()))
+    folder = versions / _digest(*(f"{name} {stat.size} {stat.etag}" for name, stat in stats.items()))
     if not (folder / _PUT).is_file():
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(
                 pool.map(
-                    lambda name: copy_file(source.parent / name, found[name], below(folder, name)), found
+                    lambda name: copy_file(source.parent / name, stats[name], below(folder, name)), stats
                 )
             )
         (folder / _PUT).touch()
@@ -62,18 +62,18 @@ def fetch(source: RemotePath, most_bytes: int = MOST_COPIED) -> Path:
     return folder / source.name
 
 
-def _found(source: RemotePath) -> Mapping[str, RemoteStat]:
+def _stats_of(source: RemotePath) -> Mapping[str, RemoteStat]:
     """The files of a source by their names, from the folder above it on."""
     if source.is_file():
-        found = {source.name: source.stat()}
+        stats = {source.name: source.stat()}
         header = source.with_name(f"{source.name}.json")
         if source.suffix.lower() == ".csv" and header.is_file():
-            found[header.name] = header.stat()
-        return found
-    found = {f"{source.name}/{name}": stat for name, stat in source.walk()}
-    if not found:
+            stats[header.name] = header.stat()
+        return stats
+    stats = {f"{source.name}/{name}": stat for name, stat in source.walk()}
+    if not stats:
         raise DataError(f"There is nothing at {source}. Check the path.")
-    return found
+    return stats
 
 
 def copy_file(source: RemotePath, stat: RemoteStat, path: Path) -> None:

@@ -25,7 +25,7 @@ def remote_stats(paths: Sequence[RemotePath]) -> list[RemoteStat | None]:
     Raises:
         SourceGoneError: nothing of the bucket can be read.
     """
-    found: dict[RemotePath, RemoteStat | None] = {}
+    stats: dict[RemotePath, RemoteStat | None] = {}
     left = sorted(set(paths))
     while len(left) > _FEW and left[0].scheme not in _UNSORTED:
         try:
@@ -33,17 +33,17 @@ def remote_stats(paths: Sequence[RemotePath]) -> list[RemoteStat | None]:
         except OSError:  # an account may read without the right to list
             break
         last = max(page, default="")
-        place = left[0].scheme, left[0].bucket
+        bucket = left[0].scheme, left[0].bucket
         done = [
-            path for path in left if (path.scheme, path.bucket) == place and (path.key <= last or not more)
+            path for path in left if (path.scheme, path.bucket) == bucket and (path.key <= last or not more)
         ]
         if len(done) <= _FEW or list(page) != sorted(page):
             break
-        found |= {path: page.get(path.key) for path in done}
+        stats |= {path: page.get(path.key) for path in done}
         left = left[len(done) :]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found |= zip(left, pool.map(_stat_or_none, left), strict=True)
-    return [found[path] for path in paths]
+        stats |= zip(left, pool.map(_stat_or_none, left), strict=True)
+    return [stats[path] for path in paths]
 
 
 def remote_identities(paths: Sequence[RemotePath]) -> list[bytes | None]:

@@ -162,16 +162,16 @@ def _retries() -> dict[str, Any]:
 def _of_profile(environment: Mapping[str, str], options: dict[str, Any]) -> dict[str, Any]:
     """The options with what the user's profile of AWS adds to the environment, which stands above it."""
     profile = _profile(environment)
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     if "region" in profile and not environment.keys() & {"AWS_REGION", "AWS_DEFAULT_REGION"}:
-        found["region"] = profile["region"]
+        settings["region"] = profile["region"]
     if "endpoint_url" in profile and not environment.keys() & set(_ENDPOINTS):
-        found["endpoint"] = profile["endpoint_url"]
+        settings["endpoint"] = profile["endpoint_url"]
         options = options | {"client_options": _client({"AWS_ENDPOINT_URL": profile["endpoint_url"]})}
     told = environment.keys() & {"AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN_FILE"}
     if not told:
-        found |= _keys_of(profile, environment)
-    return options | found
+        settings |= _keys_of(profile, environment)
+    return options | settings
 
 
 def _profile(environment: Mapping[str, str]) -> dict[str, str]:
@@ -182,7 +182,7 @@ def _profile(environment: Mapping[str, str]) -> dict[str, str]:
         DataError: a file is none of AWS's.
     """
     name = environment.get("AWS_PROFILE", "default")
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for variable, file, section in (
         ("AWS_CONFIG_FILE", "~/.aws/config", name if name == "default" else f"profile {name}"),
         ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials", name),
@@ -193,12 +193,12 @@ def _profile(environment: Mapping[str, str]) -> dict[str, str]:
             parser.read(path, encoding="utf-8")
         except (configparser.Error, ValueError):  # its message holds the line, which may be a key
             raise DataError(f"{path} is no file of AWS's profiles, or a damaged one.") from None
-        found |= dict(parser[section]) if parser.has_section(section) else {}
-    if not found and "AWS_PROFILE" in environment and "AWS_ACCESS_KEY_ID" not in environment:
+        settings |= dict(parser[section]) if parser.has_section(section) else {}
+    if not settings and "AWS_PROFILE" in environment and "AWS_ACCESS_KEY_ID" not in environment:
         raise UsageError(
             f"There is no profile '{name}' (AWS_PROFILE) in ~/.aws/config or ~/.aws/credentials."
         )
-    return found
+    return settings
 
 
 def _keys_of(profile: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, Any]:

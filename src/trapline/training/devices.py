@@ -26,7 +26,7 @@ from trapline.models import available_cores
 
 if TYPE_CHECKING:
     from trapline.training.batches import Batches
-    from trapline.training.ranks import Ranks
+    from trapline.training.ranks import RankGroup
 
 DevicesLike = int | str | None
 """A number, `auto` (all accelerators), `cpu`, `cpu:2`, `cuda:0,cuda:2`; None for the one that is there."""
@@ -110,13 +110,13 @@ def find_devices(asked: DevicesLike = None) -> Devices:
 class Shared(Protocol):
     """Work that several processes do together; it is sent to each."""
 
-    def take_part(self, ranks: Ranks, report: Steps | None) -> None:
+    def take_part(self, ranks: RankGroup, report: Steps | None) -> None:
         """Do the work of one of them."""
         ...
 
 
 @dataclass(frozen=True)
-class Job:
+class RankJob:
     """What a process is told of its work.
 
     Attributes:
@@ -139,7 +139,7 @@ def work_together(shared: Shared, devices: Sequence[str | None], report: Steps |
         TraplineError: one of them died; or what went wrong in one of them.
     """
     with tempfile.TemporaryDirectory(prefix="trapline-") as meeting:
-        jobs = [Job(shared, rank, tuple(devices), Path(meeting)) for rank in range(len(devices))]
+        jobs = [RankJob(shared, rank, tuple(devices), Path(meeting)) for rank in range(len(devices))]
         together = _Together(jobs)
         try:
             together.follow(report)
@@ -150,7 +150,7 @@ def work_together(shared: Shared, devices: Sequence[str | None], report: Steps |
 class _Together:
     """The processes of one training, and what they say."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[RankJob]) -> None:
         self._jobs = jobs
         self._said: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -161,7 +161,7 @@ class _Together:
             self.end()
             raise
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: RankJob) -> None:
         content = pickle.dumps(job)
         threads = max(1, available_cores() // len(self._jobs))
         wishes = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "ERROR"}
@@ -185,7 +185,7 @@ class _Together:
         """What it writes on standard error."""
         return self._jobs[rank].meeting / f"words-{rank}.txt"
 
-    def _listen(self, job: Job, process: subprocess.Popen[bytes]) -> None:
+    def _listen(self, job: RankJob, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         with suppress(EOFError, OSError, ValueError, pickle.UnpicklingError):
             while True:

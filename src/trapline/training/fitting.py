@@ -37,7 +37,7 @@ from trapline.training.optimisation import (
     training_loss,
 )
 from trapline.training.pixels import Store
-from trapline.training.ranks import Ranks
+from trapline.training.ranks import RankGroup
 from trapline.training.targets import added_prior, label_weights, truth_of
 
 BATCH = 64
@@ -120,7 +120,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Fit:
+class NetworkFit:
     """What one network is fitted on, and how: all that a process needs to have a part in it.
 
     Attributes:
@@ -149,13 +149,13 @@ class Fit:
         """The checkpoint from which a killed run goes on."""
         return self.folder / "last.ckpt"
 
-    def begin(self, ranks: Ranks = Ranks()) -> tuple[Fitting, Weights]:
+    def begin(self, ranks: RankGroup = RankGroup()) -> tuple[Fitting, Weights]:
         """The network as it starts, for one of the processes that train it; the origin of its weights."""
         torch.manual_seed(self.recipe.seed)
         network, weights = build_network(self.recipe, len(self.examples.labels), load=not self.last.is_file())
         return Fitting(self, network, ranks), weights
 
-    def take_part(self, ranks: Ranks, report: Steps | None) -> None:
+    def take_part(self, ranks: RankGroup, report: Steps | None) -> None:
         """Train as one of several processes."""
         self.run(self.begin(ranks)[0], report)
 
@@ -168,7 +168,7 @@ class Fit:
             loop.run()
 
 
-def fit_network(fit: Fit, devices: Devices, report: Steps | None = None) -> Fitted:
+def fit_network(fit: NetworkFit, devices: Devices, report: Steps | None = None) -> Fitted:
     """Train a network on some rows of the examples, judge it on others; go on where a killed run stopped.
 
     Args:
@@ -184,7 +184,7 @@ def fit_network(fit: Fit, devices: Devices, report: Steps | None = None) -> Fitt
     """
     fit.folder.mkdir(parents=True, exist_ok=True)
     done, resumed = fit.folder / "fitted.json", fit.last.is_file()
-    fitting, weights = fit.begin(Ranks(device=devices.names[0]))
+    fitting, weights = fit.begin(RankGroup(device=devices.names[0]))
     if resumed:
         weights = _origin(fit.folder)
     else:
@@ -263,7 +263,7 @@ def _answer(network: Network, images: Tensor, flip_average: bool) -> Tensor:
 class Fitting(nn.Module):
     """What one training step and one validation are; its state is what a checkpoint keeps."""
 
-    def __init__(self, fit: Fit, network: Network, ranks: Ranks) -> None:
+    def __init__(self, fit: NetworkFit, network: Network, ranks: RankGroup) -> None:
         super().__init__()
         self.fit, self.network, self.ranks = fit, network, ranks
         self.recipe, examples, train = fit.recipe, fit.examples, fit.train
@@ -467,7 +467,7 @@ class Fitting(nn.Module):
 class _Answering(nn.Module):
     """What learns, as one call: float images [N, 3, H, W] in 0..1 -> logits [N, labels]."""
 
-    def __init__(self, network: Network, ranks: Ranks) -> None:
+    def __init__(self, network: Network, ranks: RankGroup) -> None:
         super().__init__()
         self.network, self.ranks = network, ranks
 
@@ -492,7 +492,7 @@ class _Loop:
         keep_memory()
         self.fitting, self.epochs, self.report = fitting, epochs, report
         recipe, network = fitting.recipe, fitting.network
-        self.device = fitting.ranks.place()
+        self.device = fitting.ranks.torch_device()
         self.numbers = number_type(recipe, network, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.numbers is torch.float16)
         fitting.to(self.device)

@@ -31,11 +31,11 @@ def main() -> None:
 
 def _work(content: bytes, told: BinaryIO) -> None:
     from trapline.training.batches import Part
-    from trapline.training.devices import Job
-    from trapline.training.ranks import Ranks
+    from trapline.training.devices import RankJob
+    from trapline.training.ranks import RankGroup
 
-    job: Job = pickle.loads(content)  # noqa: S301 - of the process that started this one
-    ranks = Ranks(Part(job.rank, len(job.devices)), job.devices[job.rank])
+    job: RankJob = pickle.loads(content)  # noqa: S301 - of the process that started this one
+    ranks = RankGroup(Part(job.rank, len(job.devices)), job.devices[job.rank])
     with ranks.meeting(job.meeting):
         job.shared.take_part(ranks, (lambda *step: _say(told, "step", step)) if ranks.first else None)
 

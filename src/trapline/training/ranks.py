@@ -30,7 +30,7 @@ _TIMEOUT = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
-class Ranks:
+class RankGroup:
     """One process among those that train together; by default it is alone.
 
     Attributes:
@@ -51,7 +51,7 @@ class Ranks:
         """Whether it is the one that judges and writes."""
         return self.part.rank == 0
 
-    def place(self) -> torch.device:
+    def torch_device(self) -> torch.device:
         """The device."""
         if self.device is not None:
             return torch.device(self.device)
@@ -83,10 +83,10 @@ class Ranks:
         """The module, its gradients the mean over the processes."""
         if not self.several:
             return answering
-        place = self.place()
+        device = self.torch_device()
         return nn.parallel.DistributedDataParallel(
             answering,
-            device_ids=None if place.type == "cpu" else [place],
+            device_ids=None if device.type == "cpu" else [device],
             broadcast_buffers=False,  # they follow from sums over all, and are the same
             find_unused_parameters=True,  # the backbone while it is frozen, and whatever a guest's leaves out
         )
@@ -98,17 +98,17 @@ class Ranks:
     @contextmanager
     def meeting(self, folder: Path) -> Iterator[None]:
         """Within it the processes are joined; by files in a folder of this machine they find each other."""
-        place = self.place()
+        device = self.torch_device()
         # Nothing is heard by other machines.
         inward = {"linux": "lo", "darwin": "lo0"}.get(
             os.uname().sysname.lower() if os.name == "posix" else ""
         )
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if inward else ():
             os.environ.setdefault(name, inward or "")
-        if place.type != "cpu":
-            torch.accelerator.set_device_index(place)
+        if device.type != "cpu":
+            torch.accelerator.set_device_index(device)
         distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if place.type == "cuda" else "gloo",
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
             init_method=(folder / "meeting").absolute().as_uri(),
             rank=self.part.rank,
             world_size=self.part.ranks,

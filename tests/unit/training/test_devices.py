@@ -31,7 +31,7 @@ from trapline.training.augment import augment, mix  # noqa: E402
 from trapline.training.batches import Part, made_ahead  # noqa: E402
 from trapline.training.devices import Devices, find_devices  # noqa: E402
 from trapline.training.fitting import number_type  # noqa: E402
-from trapline.training.ranks import Ranks, normalise_over_all  # noqa: E402
+from trapline.training.ranks import RankGroup, normalise_over_all  # noqa: E402
 
 MakeWorld = Callable[..., Catalog]
 
@@ -106,7 +106,7 @@ def test_normalising_over_all_is_batch_normalisation_with_its_gradient(layer: nn
     shape = (5, 3) if isinstance(layer, nn.BatchNorm1d) else (5, 3, 4, 2)
     values = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 100
     found = []
-    for mode in (Ranks(), Ranks(Part(0, 2))):
+    for mode in (RankGroup(), RankGroup(Part(0, 2))):
         layer.double().train().requires_grad_()
         for buffer in layer.buffers():
             buffer.zero_()

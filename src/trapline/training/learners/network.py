@@ -139,11 +139,11 @@ class NetworkLearner(Learner[NetworkModel]):
         stop_after: int | None = None,
     ) -> Fitted:
         """Fit one network of the recipe, or of the recipe with another seed; see `fit_network`."""
-        from trapline.training.fitting import Fit, fit_network
+        from trapline.training.fitting import NetworkFit, fit_network
 
         report = None if self.report is None else partial(self.report, what)
         base, taught = base_calibration(recipe, self.selected, rows), self.selected.taught(recipe, rows).rows
-        fit = Fit(
+        fit = NetworkFit(
             recipe, self.examples, taught, held, folder, base, stop_after or recipe.epochs, self.compiled
         )
         return fit_network(fit, self.devices, report)
