@@ -1768,13 +1768,17 @@ def _describe_choice(card: Card) -> str:
 
 def _tell_of_training(model: ModelFile, catalog: Catalog, say: Callable[[str], object]) -> None:
     """Say where the model sees other cuts of photos than it has learnt from, and that it knows one camera."""
+    import polars as pl
+
+    from trapline.catalog import streamed
     from trapline.models import camera_doubt
 
     if (doubt := camera_doubt(model.card)) is not None:
         say(doubt)
     if model.card.preprocessing.crop is None:
         return
-    boxes, learnt = not catalog.table["boxes"].is_null().all(), model.card.saw_crops
+    no_boxes = streamed(catalog.frame.select(pl.col("boxes").is_null().all()), catalog.source)
+    boxes, learnt = not no_boxes.item(), model.card.saw_crops
     if not boxes and learnt is not False:
         say(
             "this model cuts photos to detector boxes where there are some. There are none here, so it "

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from trapline.catalog import Catalog, Presence
+from trapline.catalog import Catalog, Presence, streamed
 from trapline.errors import DataError, TraplineError, TraplineWarning, UsageError
 from trapline.images import DEFAULT_LIMITS, CropPolicy, Limits
 from trapline.models import ModelFile, memory_is_short
@@ -344,7 +344,8 @@ def _check(model: ModelFile, catalog: Catalog, level: Level) -> None:
             "model on crops (a recipe with `preprocessing.crop`), or predict media."
         )
     check_labels(model.card.labels, level)
-    if level == "event" and catalog.table["event_id"].is_null().all():
+    no_event = pl.col("event_id").is_null().all()
+    if level == "event" and streamed(catalog.frame.select(no_event), catalog.source).item():
         raise DataError(
             "No media has an event. `trapline catalog SOURCE --event-gap 60s` makes events; or predict media."
         )

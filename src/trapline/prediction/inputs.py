@@ -14,7 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import Catalog, as_listed, as_name, as_text, conform, event_key, normal_paths
+from trapline.catalog import (
+    Catalog,
+    ScannedCatalog,
+    as_listed,
+    as_name,
+    as_text,
+    conform,
+    event_key,
+    normal_paths,
+)
+from trapline.catalog import batches as table_batches
 from trapline.errors import DataError, UsageError
 from trapline.images import Box, CropPolicy, as_box, choose_box, refusal
 from trapline.prediction.table import Level
@@ -203,8 +213,10 @@ def narrow(catalog: Catalog) -> Catalog:
     """The catalog with nothing but what prediction needs; all else is unknown in it, and takes no memory.
 
     Of a long card's table that is most: whoever keeps this one and lets go of the whole one has the memory
-    for the network.
+    for the network. What of a scanned catalog stays on the disk is narrowed there.
     """
+    if isinstance(catalog, ScannedCatalog):
+        return catalog.with_frame(conform(catalog.frame.select(*_COLUMNS, "frame", "split")))
     columns = catalog.table.select(
         *_COLUMNS, "frame", "split"
     )  # frames of an event are pooled in their order
@@ -254,8 +266,8 @@ def inputs_of(catalog: Catalog, crop: CropPolicy | None, level: Level) -> Iterat
         crop: the model's crop policy.
         level: `box` gives a row a box; `media` and `event` a row a media.
     """
-    columns = catalog.table.select(_COLUMNS)
-    for part in columns.iter_slices(_MEDIA_AT_ONCE):
+    parts = table_batches(catalog.frame.select(_COLUMNS), catalog.source)
+    for part in (slice_ for batch in parts for slice_ in batch.iter_slices(_MEDIA_AT_ONCE)):
         rows: list[Input] = []
         for media_id, event_id, file_path, boxes in part.iter_rows():
             rows += rows_of(media_id, event_id, file_path, boxes, crop, level)
