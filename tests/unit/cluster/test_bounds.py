@@ -1,13 +1,16 @@
 """Where shards end."""
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trapline.catalog import Catalog, ScannedCatalog
 from trapline.cluster.bounds import cut_at_batches, cut_between_events
+from trapline.cluster.planning import _cut
 
 COUNTS = st.lists(st.integers(0, 5), min_size=1, max_size=200)
 
@@ -37,3 +40,16 @@ def test_no_event_is_cut_however_its_media_lie(events: list[int], size: int) -> 
 @pytest.mark.parametrize(("size", "bounds"), [(100, [0, 112, 224, 250]), (16, [0, *range(16, 250, 16), 250])])
 def test_media_that_are_asked_once_each(size: int, bounds: list[int]) -> None:
     assert cut_at_batches(np.ones(250, np.int64), size, 16) == bounds
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 5))
+def test_a_catalog_is_cut_where_its_bounds_are_however_it_is_read(sizes: list[int], rows: int) -> None:
+    bounds = [0, *accumulate(sizes)]
+    ids = [str(number) for number in range(bounds[-1])]
+    catalog = Catalog.from_rows([{"media_id": one, "file_path": one} for one in ids], "/", "numbers")
+    catalog = ScannedCatalog(
+        pl.concat([catalog.table[at : at + rows] for at in range(0, len(ids), rows)]), catalog.root, ""
+    )
+    parts = list(_cut(catalog, bounds))
+    assert [part.height for part in parts] == sizes
+    assert [one for part in parts for one in part["media_id"]] == ids
