@@ -13,7 +13,7 @@ from polars.io.plugins import register_io_source
 
 from trapline.catalog.counting import ROWS_AT_ONCE
 from trapline.catalog.grouping import connected
-from trapline.catalog.parquet_file import batches, streamed
+from trapline.catalog.parquet_file import batches, compact, streamed
 
 Codes = npt.NDArray[np.int32]
 
@@ -94,14 +94,15 @@ def in_ranges(frame: pl.LazyFrame, name: str, number: int) -> Iterator[pl.DataFr
     if number <= ROWS_AT_ONCE:
         yield streamed(frame)
         return
-    every = pl.int_range(pl.len()) % (number // _SAMPLE + 1) == 0
-    sample = streamed(frame.select(pl.col(name)).filter(every)).to_series().sort()
+    rows = frame.select(name).with_row_index("_row")
+    every = pl.col("_row") % (number // _SAMPLE + 1) == 0
+    sample = streamed(compact(rows.filter(every).select(name))).to_series().sort()
     count = number // ROWS_AT_ONCE + 1
     bounds = sample.gather([len(sample) * cut // count for cut in range(1, count)]).unique().sort()
     for low, high in pairwise([None, *bounds, None]):
         above = pl.lit(True) if low is None else pl.col(name) >= low
         below = pl.lit(True) if high is None else pl.col(name) < high
-        yield streamed(frame.filter(above & below))
+        yield streamed(compact(frame.filter(above & below)))
 
 
 _SAMPLE = 100_000

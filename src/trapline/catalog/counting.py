@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from trapline.catalog.parquet_file import streamed
+from trapline.catalog.parquet_file import compact, streamed
 
 ROWS_AT_ONCE = 8_000_000
 """Of the tables that are taken into memory, of some narrow columns."""
@@ -58,4 +58,5 @@ def slices(frame: pl.LazyFrame, by: pl.Expr, rows: int, *, wide: int = 1) -> Ite
     """
     number = 1 + wide * rows // ROWS_AT_ONCE
     for slice_ in range(number):
-        yield streamed(frame.filter(by.hash() % number == slice_) if number > 1 else frame)
+        some = compact(frame.filter(by.hash() % number == slice_)) if number > 1 else frame
+        yield streamed(some)

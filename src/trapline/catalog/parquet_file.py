@@ -63,6 +63,12 @@ def streamed(frame: pl.LazyFrame, source: object = "The table") -> pl.DataFrame:
         return frame.collect(engine="streaming")
 
 
+def compact(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """The frame with its texts copied: few rows of many would keep the bytes of all of them in memory."""
+    texts = [name for name, kind in frame.collect_schema().items() if kind == pl.String]
+    return frame.with_columns(pl.concat_str(name, pl.lit("")) for name in texts)
+
+
 def batches(frame: pl.LazyFrame, source: object = "The table") -> Iterator[pl.DataFrame]:
     """The rows of a frame in their order, some at a time.
 
