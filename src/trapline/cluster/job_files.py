@@ -23,6 +23,9 @@ MOST_ARRAY_TASKS = 1000
 _GRACE_SECONDS = 120
 """For a worker that is to stop: to finish its batch, and to put its journal away."""
 
+_LEAST_MINUTES = 5
+"""Of a task's time: of less the notice before its end leaves nothing, and it would be queued for ever."""
+
 _TRIES = 6
 _SHARE_OF_FAILED = 10
 """A tenth of the shards may fail before Kubernetes gives the others up."""
@@ -35,7 +38,7 @@ class JobOptions:
     Attributes:
         cpus: cores for a shard [4].
         memory: for a shard, as `4G` (of 1024³ bytes) [4G].
-        gpus: for a shard [0].
+        gpus: for a shard, which takes one at most [0].
         at_once: shards at once [Kubernetes 4]; for Ray machines [4].
         root: where the photos are on those machines, if not where the plan says.
         time: Slurm: the longest that a shard may take at a time; what it has not done then it goes on with.
@@ -93,6 +96,7 @@ def write_job_file(folder: AnyPath | str, output: Path | str, scheduler: str, op
     run = as_any_path(folder)
     run = run.absolute() if isinstance(run, Path) else run
     plan, path = RunFolder(run).plan(), Path(output)
+    _check_gpus(plan, options)
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Name the file to write with -o.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,17 +109,42 @@ def _check(options: JobOptions) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
-    if options.gpus is not None and options.gpus < 0:
-        raise UsageError(f"--gpus must not be negative: {options.gpus}.")
     if options.memory is not None and not re.fullmatch(r"[1-9]\d*[MGT]", options.memory):
         raise UsageError(f"--memory is a number and M, G or T, as 4G, not '{options.memory}'.")
-    if options.time is not None and not re.fullmatch(r"(\d+-)?\d+(:\d{1,2}){0,2}", options.time):
-        raise UsageError(
-            f"--time is as Slurm takes it: 90 (minutes), 4:00:00 or 2-12:00:00, not '{options.time}'."
-        )
+    if options.time is not None:
+        _check_time(options.time)
     for text in (options.partition, options.account):
         if text is not None and not re.fullmatch(r"[\w.,-]+", text):
             raise UsageError(f"'{text}' is no name of a partition or account.")
+
+
+def _check_time(text: str) -> None:
+    """Refuse what Slurm does not take, and less than a task needs to get anywhere."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d{1,2}))?(?::(\d{1,2}))?", text)
+    if found is None:
+        raise UsageError(f"--time is as Slurm takes it: 90 (minutes), 4:00:00 or 2-12:00:00, not '{text}'.")
+    days, first, second, third = (int(part or 0) for part in found.groups())
+    hours_first = found[1] is not None or found[4] is not None
+    seconds = first * 3600 + second * 60 + third if hours_first else first * 60 + second
+    if 0 < days * 86_400 + seconds < _LEAST_MINUTES * 60:  # Slurm's 0 is no limit
+        raise UsageError(
+            f"--time {text} is too short: {_GRACE_SECONDS} seconds before it is over a task stops and is "
+            f"queued again, and it needs some to begin. Give it at least {_LEAST_MINUTES} minutes."
+        )
+
+
+def _check_gpus(plan: Plan, options: JobOptions) -> None:
+    """Refuse GPUs that no shard of the plan would use, or pods without the one that each needs."""
+    runtime, gpus = str(plan.options.get("runtime")), options.gpus
+    if gpus not in (None, 0, 1):
+        raise UsageError(f"--gpus is 0 or 1, for a shard takes one at most, not {gpus}.")
+    if gpus and runtime != "cuda":
+        raise UsageError(
+            f"--gpus does nothing: the plan's shards run on {runtime}. Leave it out, or plan with "
+            "--runtime cuda."
+        )
+    if runtime == "cuda" and not gpus and (options.image is not None or gpus == 0):
+        raise UsageError("The plan's shards run on cuda, each on a GPU: ask for it with --gpus 1.")
 
 
 # ---- Slurm
@@ -265,7 +294,9 @@ def _pod(
     memory = f"{options.memory or '4G'}i"
     gpus = options.gpus if gpus is None else gpus
     limits = {"memory": memory} | ({"nvidia.com/gpu": str(gpus)} if gpus else {})
-    mounts = [_volume(volume) for volume in options.volumes]
+    mounts = _volumes(options)
+    # a volume's name takes less than a claim's, and a claim is one volume wherever it is mounted
+    names = {claim: f"claim-{number}" for number, claim in enumerate(dict.fromkeys(mounts.values()))}
     container = {
         "name": name,
         "image": options.image,
@@ -276,7 +307,7 @@ def _pod(
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            *({"name": name, "mountPath": path} for name, path in mounts),
+            *({"name": names[claim], "mountPath": path} for path, claim in mounts.items()),
         ],
     }
     return {
@@ -287,18 +318,26 @@ def _pod(
         "containers": [container],
         "volumes": [
             {"name": "tmp", "emptyDir": {}},
-            *({"name": name, "persistentVolumeClaim": {"claimName": name}} for name, _ in mounts),
+            *({"name": name, "persistentVolumeClaim": {"claimName": claim}} for claim, name in names.items()),
         ],
     }
 
 
-def _volume(text: str) -> tuple[str, str]:
-    claim, _, path = text.partition(":")
-    if not (re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", claim) and path.startswith("/")):
-        raise UsageError(
-            f"--volume is CLAIM:/path, a persistent volume claim and where pods find it, not '{text}'."
-        )
-    return claim, path
+def _volumes(options: JobOptions) -> dict[str, str]:
+    """Where pods find volumes -> the claims to them."""
+    mounts: dict[str, str] = {}
+    for text in options.volumes:
+        claim, _, path = text.partition(":")
+        if not (re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", claim) and re.fullmatch(r"/[^:]+", path)):
+            raise UsageError(
+                f"--volume is CLAIM:/path, a persistent volume claim and where pods find it, not '{text}'."
+            )
+        path = str(PurePosixPath(path))
+        if path == "/tmp" or path in mounts:  # noqa: S108
+            taken = f"the claim {mounts[path]}" if path in mounts else "what a pod may lose"
+            raise UsageError(f"--volume {text}: at {path} is {taken} already. Name another path.")
+        mounts[path] = claim
+    return mounts
 
 
 def _path_in_pods(run: AnyPath, options: JobOptions) -> AnyPath | PurePosixPath:
@@ -306,7 +345,7 @@ def _path_in_pods(run: AnyPath, options: JobOptions) -> AnyPath | PurePosixPath:
     if not isinstance(run, Path) and options.run_path is None:
         return run  # in a bucket
     seen = PurePosixPath(options.run_path or run.as_posix())
-    mounted = [path for _, path in map(_volume, options.volumes)]
+    mounted = list(_volumes(options))
     if not any(seen.is_relative_to(path) for path in mounted):
         there = f"only {', '.join(mounted)}" if mounted else "no volume"
         raise UsageError(

@@ -1,5 +1,6 @@
 """The files for schedulers: what they ask for, and that nothing is asked for that does not act."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,14 @@ PODS: dict[str, Any] = {"image": "trapline:0.1", "volumes": ("photos:/data", "wo
 
 
 @pytest.fixture
+def cuda_run(world: Callable[..., Catalog], tmp_path: Path, write_tiny_model: Any) -> Path:
+    """Planned where there is no GPU, for where there are."""
+    model = ModelFile(write_tiny_model(tmp_path / "model.onnx", labels=("a", "b")), threads=1)
+    plan_shards(prediction(model, world(), batch_size=2).on("cuda"), tmp_path / "run", shard_size=2)
+    return tmp_path / "run"
+
+
+@pytest.fixture
 def run(world: Callable[..., Catalog], tmp_path: Path, write_tiny_model: Any) -> Path:
     """Six shards in a folder whose name needs quotes."""
     model = ModelFile(write_tiny_model(tmp_path / "model.onnx", labels=("a", "b")), threads=1)
@@ -35,7 +44,6 @@ def test_the_script_for_slurm_does_the_shard_of_its_task(run: Path, monkeypatch:
     asked = JobOptions(
         cpus=1,
         memory="2G",
-        gpus=1,
         at_once=3,
         time="4:00:00",
         partition="short",
@@ -48,7 +56,6 @@ def test_the_script_for_slurm_does_the_shard_of_its_task(run: Path, monkeypatch:
         "--array=0-5%3",
         "--cpus-per-task=1",
         "--mem=2G",
-        "--gpus-per-task=1",
         "--time=4:00:00",
         "--partition=short",
         "--account=eco",
@@ -67,9 +74,7 @@ def test_an_array_has_no_more_tasks_than_slurm_takes(run: Path, monkeypatch: pyt
 
 
 def test_kubernetes_takes_the_job(run: Path) -> None:
-    asked = JobOptions(
-        **PODS, run_path="/run/my run", cpus=2, memory="3G", gpus=1, namespace="eco", root="/data"
-    )
+    asked = JobOptions(**PODS, run_path="/run/my run", cpus=2, memory="3G", namespace="eco", root="/data")
     job = yaml.safe_load(write(run, run.parent / "job.yaml", "kubernetes", asked).read_text())
     validate(job)
     spec = job["spec"]
@@ -80,9 +85,37 @@ def test_kubernetes_takes_the_job(run: Path) -> None:
     assert container["command"][:4] == ["trapline", "cluster", "work", "/run/my run"]
     assert container["command"][4:] == ["--root", "/data", "--threads", "2", "--workers", "2"]
     assert container["resources"]["requests"] == {"cpu": "2", "memory": "3Gi"}
-    assert container["resources"]["limits"] == {"memory": "3Gi", "nvidia.com/gpu": "1"}
+    assert container["resources"]["limits"] == {"memory": "3Gi"}
     assert {one["mountPath"] for one in container["volumeMounts"]} == {"/tmp", "/data", "/run"}
     assert job["metadata"]["namespace"] == "eco"
+
+
+def test_a_claim_may_be_mounted_twice_and_have_any_name_of_a_claim(run: Path) -> None:
+    volumes = ("tmp:/data", "tmp:/run", "lab.photos:/more")
+    asked = JobOptions(image="trapline:0.1", volumes=volumes, run_path="/run/r")
+    job = yaml.safe_load(write(run, run.parent / "job.yaml", "kubernetes", asked).read_text())
+    validate(job)
+    pod = job["spec"]["template"]["spec"]
+    names = [one["name"] for one in pod["volumes"]]
+    assert len(set(names)) == len(names) == 3
+    assert all(re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) for name in names)
+    claims = {one["name"]: one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"][1:]}
+    (container,) = pod["containers"]
+    mounted = {one["mountPath"]: claims.get(one["name"]) for one in container["volumeMounts"]}
+    assert mounted == {"/tmp": None, "/data": "tmp", "/run": "tmp", "/more": "lab.photos"}
+
+
+def test_a_gpu_is_asked_for_where_each_shard_takes_one(cuda_run: Path) -> None:
+    script = write(cuda_run, cuda_run.parent / "run.sbatch", "slurm", JobOptions(gpus=1)).read_text()
+    assert "#SBATCH --gpus-per-task=1\n" in script
+    pods = PODS | {"run_path": "/run/r"}
+    for scheduler in ("kubernetes", "ray"):
+        path = cuda_run.parent / f"{scheduler}.yaml"
+        with pytest.raises(UsageError, match="run on cuda, each on a GPU: ask for it with --gpus 1"):
+            write(cuda_run, path, scheduler, JobOptions(**pods))
+        assert (
+            "nvidia.com/gpu: '1'" in write(cuda_run, path, scheduler, JobOptions(**pods, gpus=1)).read_text()
+        )
 
 
 def test_the_ray_job_has_pods_that_kubernetes_takes_and_deals_all_shards(run: Path) -> None:
@@ -122,7 +155,14 @@ def test_the_ray_job_has_pods_that_kubernetes_takes_and_deals_all_shards(run: Pa
         ("slurm", {"time": "4h"}, "--time is"),
         ("slurm", {"cpus": 0}, "--cpus must be"),
         ("slurm", {"at_once": 0}, "--at-once must be"),
-        ("slurm", {"gpus": -1}, "--gpus must"),
+        ("slurm", {"gpus": -1}, "--gpus is 0 or 1"),
+        ("slurm", {"gpus": 2}, "--gpus is 0 or 1"),
+        ("slurm", {"gpus": 1}, "--gpus does nothing: the plan's shards run on cpu"),
+        ("slurm", {"time": "2"}, "--time 2 is too short"),
+        ("slurm", {"time": "4:59"}, "--time 4:59 is too short"),
+        ("slurm", {"time": "0:02:00"}, "--time 0:02:00 is too short"),
+        ("kubernetes", PODS | {"volumes": ("data:/tmp",), "run_path": "/tmp/r"}, "at /tmp is what a pod may"),
+        ("kubernetes", PODS | {"volumes": ("a:/d", "b:/d/"), "run_path": "/d/r"}, "at /d is the claim a"),
         ("slurm", {"partition": "a\n#SBATCH --uid=0"}, "no name of a partition"),
     ],
 )
