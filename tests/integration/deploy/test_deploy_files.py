@@ -400,12 +400,21 @@ def test_lambda_gives_up_after_the_application_and_before_the_api() -> None:
 
 
 def test_images_run_as_nobody_and_check_their_health_without_a_shell() -> None:
-    for name in ("server", "lambda"):
+    for name in ("server", "worker", "lambda"):
         assert "\nUSER 65532:65532\n" in stage(name)
     assert '["python", "-m", "trapline.serving.ready"]' in stage("server")
     assert "EXPOSE 8080 8500" in stage("server")
     settings = Settings({"m": Path("m")})
     assert (settings.port, settings.grpc_port) == (8080, 8500)
+
+
+def test_the_image_of_workers_lacks_nothing_that_a_shard_needs() -> None:
+    """The page on clusters names it: the server's would not do, for it has no tables."""
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    assert "docker build -f deploy/Dockerfile --target worker " in page
+    assert "COPY --from=build-worker" in stage("worker")
+    assert "--prune" not in stage("build-worker")
+    assert "--extra cloud" in stage("build-worker")
 
 
 def test_the_dockerfile_builds_with_the_uv_that_wrote_the_lock() -> None:
