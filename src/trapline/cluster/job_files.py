@@ -297,6 +297,9 @@ def _pod(
     mounts = _volumes(options)
     # a volume's name takes less than a claim's, and a claim is one volume wherever it is mounted
     names = {claim: f"claim-{number}" for number, claim in enumerate(dict.fromkeys(mounts.values()))}
+    security: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    if policy:  # what Ray writes beside /tmp is Ray's affair
+        security["readOnlyRootFilesystem"] = True
     container = {
         "name": name,
         "image": options.image,
@@ -304,7 +307,7 @@ def _pod(
         # beside photos and the run it writes only what may be lost
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "TRAPLINE_CACHE", "value": "/tmp/cache"}],  # noqa: S108
         "resources": {"requests": {"cpu": str(cpus), "memory": memory}, "limits": limits},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": security,
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             *({"name": names[claim], "mountPath": path} for path, claim in mounts.items()),

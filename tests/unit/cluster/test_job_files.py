@@ -87,6 +87,7 @@ def test_kubernetes_takes_the_job(run: Path) -> None:
     assert container["resources"]["requests"] == {"cpu": "2", "memory": "3Gi"}
     assert container["resources"]["limits"] == {"memory": "3Gi"}
     assert {one["mountPath"] for one in container["volumeMounts"]} == {"/tmp", "/data", "/run"}
+    assert container["securityContext"]["readOnlyRootFilesystem"]  # beside its volumes and /tmp
     assert job["metadata"]["namespace"] == "eco"
 
 
