@@ -2005,10 +2005,10 @@ def work(
 
 @checked
 def deal_shards(
-    folder: File,
+    folder: Source,
     on: str,
     *,
-    root: File | None = None,
+    root: Source | None = None,
     workers: Count | None = None,
     threads: Count | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -2031,7 +2031,7 @@ def deal_shards(
 
 
 @checked
-def write_job_file(folder: File, output: File, scheduler: str, options: JobOptions | None = None) -> Path:
+def write_job_file(folder: Source, output: Output, scheduler: str, options: JobOptions | None = None) -> Path:
     """Write the file by which `slurm`, `kubernetes` or `ray` does all shards of a run; nothing is started.
 
     Args:

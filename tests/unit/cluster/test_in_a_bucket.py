@@ -8,7 +8,7 @@ import pytest
 
 from trapline import api
 from trapline.catalog import Catalog
-from trapline.cluster import Attempt, merge_shards, plan_shards, prediction, run_status, work
+from trapline.cluster import Attempt, JobOptions, merge_shards, plan_shards, prediction, run_status, work
 from trapline.cluster.run_folder import RunFolder
 from trapline.errors import DataError
 from trapline.models import ModelFile
@@ -52,3 +52,26 @@ def test_a_run_in_a_bucket_is_the_single_run(
     api.merge_shards(run, f"{bucket}/whole.parquet")
     with local_copy(as_any_path(f"{bucket}/whole.parquet"), most_bytes=10**6) as whole:
         assert whole.read_bytes() == (tmp_path / "single.parquet").read_bytes()
+
+
+def test_a_job_file_of_a_run_in_a_bucket_names_the_bucket(
+    bucket: str,
+    world: Callable[..., Catalog],
+    write_tiny_model: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRAPLINE_CACHE", str(tmp_path / "cache"))
+    model = ModelFile(write_tiny_model(tmp_path / "model.onnx", labels=("a", "b")), threads=1)
+    run = f"{bucket}/season"
+    plan_shards(prediction(model, world(), batch_size=2), run, shard_size=4)
+    api.write_job_file(run, f"{bucket}/season.sbatch", "slurm")
+    api.write_job_file(run, tmp_path / "season.yaml", "kubernetes", JobOptions(image="trapline:1"))
+    with local_copy(as_any_path(f"{bucket}/season.sbatch"), most_bytes=10**6) as array:
+        written = [array.read_text(), (tmp_path / "season.yaml").read_text()]
+    assert [text.count(run) for text in written] == [2, 2]
+    assert not any(str(tmp_path / "cache") in text for text in written)
+    assert not [name for name, _ in (RunFolder(run).path / "attempts").walk()]
+    done = api.deal_shards(run, "local:1", root=str(tmp_path / "photos"), workers=1, threads=1)
+    assert sorted(done.finished) == [0, 1, 2]
+    assert api.run_status(run).finished
