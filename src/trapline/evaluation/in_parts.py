@@ -19,7 +19,7 @@ from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.evaluate import describe_calibrated_on, describe_measured_on, describe_only_location
-from trapline.evaluation.levels import NOUNS, align_levels
+from trapline.evaluation.levels import NOUNS, align_levels, event_catalog
 from trapline.evaluation.matching import (
     Counts,
     JudgedMedia,
@@ -93,7 +93,7 @@ def evaluate_parts(
     _check(side, over)
     judge = _Judge(side, part or _predicted_part(side), unknown_labels)
     judge.go(unknown_labels, several_labels, allow_unmatched)
-    return _put_together(judge, _trained_on(side, training), name, over, samples, seed)
+    return _put_together(judge, _trained_on(judge, training), name, over, samples, seed)
 
 
 def _check(side: SideBySide, over: Over) -> None:
@@ -115,15 +115,16 @@ def _predicted_part(side: SideBySide) -> str | None:
     return parts.pop() if len(parts) == 1 else None
 
 
-def _trained_on(side: SideBySide, training: Catalog | Collection[str] | None) -> Training:
-    head, (catalog, media) = side.tables[0][0], side.media
+def _trained_on(judge: _Judge, training: Catalog | Collection[str] | None) -> Training:
+    head, catalog = judge.head, judge.side.media[0]
     if isinstance(training, Catalog):
-        return find_training(catalog, training, read_told(head, training))
+        told = read_told(head, training)
+        return find_training(catalog, event_catalog(training) if head.level == "event" else training, told)
     if training is not None:
         return find_training(catalog, training, Told())
     split = catalog.facts.split
     told = read_told(head, catalog, "" if split is None else split.fingerprint)
-    return training_among(media.select("location_id", "labels", "split"), told, catalog.facts, others=False)
+    return training_among(judge.tallies.alike.lazy(), told, catalog.facts, others=False)
 
 
 class _RowTruth:
@@ -189,6 +190,7 @@ class _Judge:
         for (table,), media in self.side.parts(_COLUMNS):
             asked = np.flatnonzero((table.table["status"] != "skipped").to_numpy())
             catalog, predictions = align_levels(media, table)
+            self.tallies.count_alike(catalog.table)
             matched = join_truth(
                 catalog,
                 predictions,

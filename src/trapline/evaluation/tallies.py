@@ -10,12 +10,15 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline import metrics
+from trapline.catalog import SCHEMA
 from trapline.evaluation.breakdown import MISTAKES_KEPT, badness_of
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.mistakes import Mistake, mistakes_at
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_ALIKE = {name: SCHEMA[name] for name in ("location_id", "labels", "split")}
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Tallies:
         confusion: [K, K], for models that say one label.
         wrong: media that are not right.
         worst: the first mistakes by badness, with it; of equals the first.
+        alike: of all rows that the truth has, judged or not, how many (`rows`) have the same `location_id`,
+            `labels` and `split`.
     """
 
     cells: dict[tuple[str | None, str | None], int] = field(default_factory=dict)
@@ -43,6 +48,12 @@ class Tallies:
     confusion: Ints | None = None
     wrong: int = 0
     worst: list[tuple[float, Mistake]] = field(default_factory=list)
+    alike: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={**_ALIKE, "rows": pl.Int64}))
+
+    def count_alike(self, truth: pl.DataFrame) -> None:
+        """Count the rows of one part, a row a thing predicted."""
+        own = truth.select(*_ALIKE, rows=pl.lit(1, pl.Int64))
+        self.alike = pl.concat([self.alike, own]).group_by(*_ALIKE).agg(pl.col("rows").sum())
 
     def add(self, matched: Matched) -> None:
         """Count one part."""

@@ -113,7 +113,8 @@ def find_training(catalog: Catalog, training: Catalog | Collection[str] | None, 
     if training is not None and not isinstance(training, Catalog):
         return Training(frozenset(training))
     source = catalog if training is None else training
-    among = training_among(source.table.lazy(), told, source.facts, others=training is not None)
+    rows = source.table.lazy().select("location_id", "labels", "split", rows=pl.lit(1))
+    among = training_among(rows, told, source.facts, others=training is not None)
     if among.of_label is None:
         return among
     in_parts = source.table["split"].is_not_null().any()
@@ -125,7 +126,7 @@ def training_among(media: pl.LazyFrame, told: Told, facts: CatalogFacts, *, othe
     """What is known of the training by a catalog that has its media, which need not be in memory.
 
     Args:
-        media: the catalog's rows.
+        media: the catalog's `location_id`, `labels` and `split`, and in `rows` how many have them.
         told: what the predictions tell.
         facts: what is known of the catalog as a whole.
         others: the catalog is not the one that is judged by.
@@ -140,15 +141,16 @@ def training_among(media: pl.LazyFrame, told: Told, facts: CatalogFacts, *, othe
         media = media.filter(pl.col("split").is_in(sorted(told.parts)))
     elif not others and not told.same:
         return Training(None)
-    counts = media.select(media=pl.len(), labelled=pl.col("labels").count()).collect(engine="streaming")
+    labelled = media.filter(pl.col("labels").is_not_null())
+    counts = media.select(media=pl.col("rows").sum()).collect(engine="streaming")
     if not counts["media"].item():
         return Training(None)
     locations = media.select(pl.col("location_id").drop_nulls().unique()).collect(engine="streaming")
-    names = media.select(pl.col("labels").drop_nulls().explode()).group_by("labels").len()
+    names = labelled.select("labels", "rows").explode("labels").group_by("labels").agg(pl.col("rows").sum())
     return Training(
         frozenset(locations.to_series()),
         of_label=dict(names.drop_nulls().collect(engine="streaming").iter_rows()),
-        labelled=counts["labelled"].item(),
+        labelled=labelled.select(pl.col("rows").sum()).collect(engine="streaming").item(),
         by=facts.split.by if facts.split is not None and parts and not others else None,
     )
 

@@ -14,7 +14,7 @@ from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, evaluate, evaluate_parts
 from trapline.prediction import PredictionFacts, Predictions, SideBySide, pool_events, probability_columns
 from trapline.prediction import parts as parts_of_tables
-from trapline.prediction.table import FIXED
+from trapline.prediction.table import FIXED, fixed_columns
 
 LABELS = ("blank", "hare", "lynx", "fox", "deer", "boar")
 CURVES = {"macro_auc", "mean_average_precision"}
@@ -125,10 +125,24 @@ def test_the_figures_are_those_of_the_whole(facts: dict[str, Any], options: dict
     assert not parts.leak.checked
 
 
-def test_events_are_judged_in_parts_too() -> None:
+@pytest.mark.parametrize("training", ["names", "catalog", "none"])
+def test_events_are_judged_in_parts_too(training: str) -> None:
     predictions, catalog = world()
     predictions = pool_events(predictions, catalog, rows="event")
-    whole, parts = both(predictions, catalog, training=["L1"], over="location", several_labels="leave-out")
+    trained_on = {"names": ["L1"], "catalog": catalog.part("train"), "none": None}[training]
+    part = None if training == "names" else "test"
+    options: dict[str, Any] = {"training": trained_on, "part": part, "several_labels": "leave-out"}
+    whole, parts = both(predictions, catalog, over="location", **options)
+    same(compared(whole, False), compared(parts, True))
+
+
+def test_boxes_are_judged_in_parts_too() -> None:
+    predictions, catalog = world()
+    twice = pl.concat([predictions.table.with_columns(box=pl.lit(number, pl.Int64)) for number in (0, 1)])
+    some = twice.filter((pl.col("box") == 0) | (pl.int_range(pl.len()) % 3 == 0)).sort("media_id", "box")
+    of_boxes = {name: kind for name, kind in fixed_columns("box").items() if name not in FIXED}
+    table = some.select(*FIXED, *(pl.lit(None, kind).alias(name) for name, kind in of_boxes.items()), *LABELS)
+    whole, parts = both(replace(predictions, table=table, level="box"), catalog, part="test")
     same(compared(whole, False), compared(parts, True))
 
 
