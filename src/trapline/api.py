@@ -1597,7 +1597,7 @@ def _predict_on(
     say: Callable[[str], object],
     progress: Callable[[Progress], None] | None,
 ) -> Predicted:
-    """Predictions made in shards by an engine."""
+    """Predictions, or embeddings, made in shards by an engine."""
     from trapline.cluster import deal_shards, merge_shards, planned_beside
 
     _refuse_address_on(on, output)
@@ -1954,6 +1954,7 @@ def _embedding_to_plan(
     runtime: str,
     say: Callable[[str], object],
     *,
+    changes: Changes = (),
     boxes: Boxes | None = None,
     **options: Any,
 ) -> ToPlan:
@@ -1961,7 +1962,7 @@ def _embedding_to_plan(
     from trapline.models import ModelFile
 
     at_hand = runtime if isinstance(model, ModelFile) else _at_hand(runtime)
-    seeing = _as_seeing(model, (), None, at_hand, None)
+    seeing = _as_seeing(model, changes, None, at_hand, None)
     if len({view.preprocessing for view in seeing.views}) > 1:
         say("The recipe looks at full frames too, which are no part of the shards: training embeds them.")
     to_plan = embedding(seeing, _looked_at(media, boxes, part, say), **options)
@@ -2087,6 +2088,7 @@ def embed(
     workers: Count | None = None,
     threads: Count | None = None,
     runtime: str = "auto",
+    on: str | None = None,
     strict: bool = False,
     fresh: bool = False,
     cache: Path | None = None,
@@ -2111,6 +2113,9 @@ def embed(
         workers: processes that decode photos; None for one a core.
         threads: the network runs on; None for one a core.
         runtime: what runs it.
+        on: deal shards of the media to an engine: `local:N` processes on this machine, `ray`, or
+            `ray://HOST:PORT`. The table is the same; `workers` and `threads` are a shard's, and features are
+            kept in the cache of the machine that computed them.
         strict: raise `DataError`, after it is written, if any media failed or a folder was not read.
         fresh: forget what an earlier call has done.
         cache: folder for features; None for the user's.
@@ -2118,10 +2123,20 @@ def embed(
         progress: told how far it is.
         views_progress: told how many of the other views of a recipe are done, which only the cache gets.
     """
-    from trapline.prediction import DEFAULT_BATCH_SIZE
+    from trapline.prediction import DEFAULT_BATCH_SIZE, check_embeddings_path
+    from trapline.tasks import check_engine
     from trapline.training import embed_to_file
 
     refuse_own_input(output, model, media, boxes)
+    if on is not None:
+        check_engine(on)
+        check_embeddings_path(Path(output))
+        if cache is not None:
+            raise UsageError("With --on each machine has its own cache: name it there by TRAPLINE_CACHE.")
+        given: dict[str, Any] = {"changes": changes, "boxes": boxes}
+        given |= {} if batch_size is None else {"batch_size": batch_size}
+        to_plan = _embedding_to_plan(model, media, part, runtime, say, **given)
+        return _predict_on(on, to_plan, Path(output), workers, threads, strict, fresh, say, progress)
     seeing = _as_seeing(model, changes, threads, runtime, cache)
     catalog = _looked_at(media, boxes, part, say)
     summary = embed_to_file(

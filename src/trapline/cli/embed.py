@@ -41,6 +41,7 @@ def run(
     workers: common.Workers = None,
     threads: common.Threads = None,
     runtime: common.Runtime = "auto",
+    on: common.On = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Leave with status 1 if any media failed, or a folder was not read."),
@@ -82,6 +83,7 @@ def run(
             workers=workers,
             threads=threads,
             runtime=runtime,
+            on=on,
             fresh=fresh,
             say=common.note,
             progress=show,

@@ -59,6 +59,20 @@ def test_a_detection_is_that_of_the_run_without(catalog: Catalog, tmp_path: Path
     assert [path.name for path in whole.parent.iterdir()] == [whole.name]
 
 
+def test_an_embedding_is_that_of_the_run_without(model: Path, catalog: Catalog, tmp_path: Path) -> None:
+    single, whole = tmp_path / "single" / "e.parquet", tmp_path / "whole" / "e.parquet"
+    single.parent.mkdir()
+    one = api.embed(model, catalog, single, batch_size=2)
+    many = api.embed(model, catalog, whole, batch_size=2, on="local:2")
+    assert whole.read_bytes() == single.read_bytes()
+    assert many.summary == one.summary
+    assert [path.name for path in whole.parent.iterdir()] == [whole.name]
+    with pytest.raises(UsageError, match="TRAPLINE_CACHE"):
+        api.embed(model, catalog, whole, cache=tmp_path / "cache", on="local:2")
+    with pytest.raises(UsageError, match="parquet"):
+        api.embed(model, catalog, tmp_path / "e.csv", on="local:2")
+
+
 def test_the_same_command_goes_on_and_another_is_refused(
     model: Path, catalog: Catalog, tmp_path: Path
 ) -> None:
