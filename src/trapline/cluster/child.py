@@ -110,6 +110,11 @@ class Work:
             except (TraplineError, OSError) as error:
                 reason = describe_system_error(error) if isinstance(error, OSError) else str(error)
                 here = isinstance(error, SourceGoneError | _MachineError)
+                if isinstance(error, SourceGoneError):  # a plan cannot be given another catalog
+                    reason += (
+                        f" Where this machine has them elsewhere, `trapline cluster work {self.folder} "
+                        "--root FOLDER` says so; the plan holds."
+                    )
                 self._say({"end": "failed", "reason": reason, "here": here})
 
     def _say(self, answer: dict[str, Any]) -> None:
