@@ -98,7 +98,10 @@ def below(folder: Path, name: str) -> Path:
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
-        raise DataError(f"'{name}' is no name of a file on this machine.")
+        raise DataError(
+            f"No file of this machine can be called '{name}', as an object in the bucket is: rename that, or "
+            "name another folder."
+        )
     return folder.joinpath(*parts)
 
 

@@ -31,6 +31,10 @@ _URL = re.compile(rf"({'|'.join(_SCHEMES)}):/{{1,2}}(?!/)", re.IGNORECASE)
 _SIGNED = re.compile(r"[?&](X-Amz-\w+|X-Goog-\w+|AWSAccessKeyId|Signature|sig|sv|se)=", re.IGNORECASE)
 _PART_BYTES = 8 * 2**20
 _PARTS_AT_ONCE = 4
+_STREAMED_BYTES = 2**18
+_NO_RANGES = "non-partial response"
+"""In what obstore says of a server that was asked for a part of an object, as of `rclone serve s3`."""
+
 PAGE = 1000
 """Objects that a server lists at a time."""
 
@@ -221,10 +225,31 @@ class RemotePath:
             return b""
         if length > most:
             raise self._too_large(length, most)
-        options: Any = {"range": (start, start + length)} | ({"if_match": etag} if etag else {})
-        return self._ask(
-            lambda store: bytes(obstore.get(store, self.key, options=options).bytes().to_bytes())
-        )
+        end = start + length
+        options: Any = {"range": (start, end)} | ({"if_match": etag} if etag else {})
+
+        def request(store: Store) -> bytes:
+            try:
+                return bytes(obstore.get(store, self.key, options=options).bytes().to_bytes())
+            except obstore.exceptions.GenericError as error:
+                if _NO_RANGES not in str(error):
+                    raise
+            return self._part_of_all(store, start, end, etag)
+
+        return self._ask(request)
+
+    def _part_of_all(self, store: Store, start: int, end: int, etag: str | None) -> bytes:
+        """Bytes of it from a server that gives nothing but all: no more of them are held, or waited for."""
+        answer = library(str(self)).get(store, self.key)
+        if etag is not None and _stat(answer.meta).etag != etag:
+            raise DataError(f"{self} became another while it was read; try it again.")
+        content, at = bytearray(), 0
+        for chunk in answer.stream(min_chunk_size=_STREAMED_BYTES):
+            content += memoryview(chunk)[max(0, start - at) : max(0, end - at)]
+            at += len(chunk)
+            if at >= end:
+                break
+        return bytes(content)
 
     def _too_large(self, size: int, most: int) -> OSError:
         return OSError(EFBIG, f"It has {size:,} bytes, more than the {most:,} that are allowed", str(self))

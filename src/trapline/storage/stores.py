@@ -54,6 +54,7 @@ _HOW = {
     "AZURE_USE_AZURE_CLI or the identity of the machine",
 }
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist|container does not exist")
+_BAD_NAME = re.compile(r'invalid path: .*?[Pp]ath "(.*)"(?:: | contained)', re.DOTALL)
 _BAD_KEYS = (
     *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
     *("RequestTimeTooSkewed", "AuthenticationFailed", "InvalidAuthenticationInfo", "AccountIsDisabled"),
@@ -302,7 +303,7 @@ def _meaning(scheme: str, bucket: str, key: str, error: Exception) -> Exception:
     if isinstance(error, exceptions.PreconditionError):
         return DataError(f"{url} became another while it was read; try it again.")
     if isinstance(error, exceptions.InvalidPathError | ValueError):
-        return OSError(errno.EINVAL, "No name of an object that can be asked for", url)
+        return OSError(errno.EINVAL, _odd_name(text), url)
     if (why := _no_answer(str(error).replace("retry_timeout", ""), status)) is not None:
         return _NoAnswerError(
             f"{where} cannot be reached: {why}; it was tried again for up to {RETRY_SECONDS:.0f} seconds. Is "
@@ -311,6 +312,16 @@ def _meaning(scheme: str, bucket: str, key: str, error: Exception) -> Exception:
         )
     what = f"The server answered {status}{f' ({code})' if code else ''}" if status else "It could not be read"
     return OSError(errno.EIO, what, url)
+
+
+def _odd_name(text: str) -> str:
+    """What is said of a name that obstore takes for none; a listing ends at the first of them."""
+    if (match := _BAD_NAME.search(text)) is None:
+        return "No name of an object that can be asked for"
+    return (
+        f"There is an object {match[1]!r}, whose name has an empty step, a step of dots or a control "
+        "character and cannot be asked for: rename it or take it away, or name another folder"
+    )
 
 
 def _no_credentials(text: str) -> bool:

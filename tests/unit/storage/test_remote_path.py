@@ -4,7 +4,8 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -400,3 +401,52 @@ def test_an_etag_is_the_same_with_and_without_its_quotes() -> None:
     of_azure, of_others = ({"size": 1, "e_tag": text} for text in ("0x26", '"0x26"'))
     assert _stat(of_azure) == _stat(of_others)  # type: ignore[arg-type]
     assert _stat({"size": 1, "e_tag": None}).etag is None  # type: ignore[typeddict-item]
+
+
+class _AllOrNothing(BaseHTTPRequestHandler):
+    """A server that takes no notice of ranges, as `rclone serve s3`."""
+
+    content = bytes(range(256)) * 4096
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.send_header("ETag", '"one"')
+        self.send_header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")
+        self.end_headers()
+        if self.command == "GET":
+            with suppress(OSError):  # who has enough goes
+                self.wfile.write(self.content)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *told: object) -> None:
+        pass
+
+
+def test_a_server_without_ranges_is_read_all_the_same(account: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _AllOrNothing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    account.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    account.setenv("AWS_ACCESS_KEY_ID", "key")
+    account.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    account.setattr(remote_path, "_PART_BYTES", 300_001)
+    path, content = remote("s3://b/x"), _AllOrNothing.content
+    try:
+        assert path.read(5, 700_000, most=MOST) == content[5:700_005]
+        assert path.read(1_000_000, most=MOST) == content[1_000_000:]
+        with local_copy(path, most_bytes=MOST) as copy:
+            assert copy.read_bytes() == content
+        with pytest.raises(DataError, match="became another"):
+            path._range(0, 10, MOST, etag='"another"')
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_listing_names_the_object_that_cannot_be_asked_for(bucket: str) -> None:
+    endpoint, name = os.environ["AWS_ENDPOINT_URL"], bucket.removeprefix("s3://")
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-west-1/s3/aws4_request"}
+    requests.put(f"{endpoint}/{name}/card/d%2F%2Fe.jpg", data=b"x", headers=signed, timeout=30)
+    with pytest.raises(OSError, match=r"an object 'card/d//e\.jpg', whose name has an empty step"):
+        list(remote(f"{bucket}/card").walk())
