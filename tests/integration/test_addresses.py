@@ -265,6 +265,16 @@ def test_what_must_lie_on_this_machine_says_so(
     assert not names_at(bucket)
 
 
+def test_a_model_is_shown_by_its_address(
+    run: Run, bucket: str, write_tiny_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    remote(f"{bucket}/m.onnx").put(write_tiny_model(tmp_path / "m.onnx"))
+    for more in ((), ("--json",)):
+        status, out, _ = run("show", f"{bucket}/m.onnx", *more)
+        assert (status, f"{bucket}/m.onnx" in out) == (0, True)
+        assert str(user_cache_folder()) not in out
+
+
 def every_run(app: typer.Typer) -> Iterator[Callable[..., Any]]:
     for command in app.registered_commands:
         assert command.callback is not None
@@ -322,6 +332,9 @@ def test_the_whole_way_in_a_bucket_is_that_on_a_disk(run: Run, bucket: str, tmp_
     assert there.table.equals(here.table)
     species = fetch(remote(f"{bucket}/species.csv")).read_text()
     assert species == (tmp_path / "here/species.csv").read_text()
+    page = fetch(remote(f"{bucket}/report.html")).read_text()
+    assert f"--only {bucket}/report.mistakes.csv" in page
+    assert str(user_cache_folder()) not in page
     status, _, err = run(*shlex.split(lines[2].replace("s3://my-bucket", bucket))[1:])
     assert (status, "exists" in err) == (2, True)
 

@@ -10,6 +10,7 @@ import typer
 
 from trapline.cli._common import Force, Json, parse_numbers, print_json, refuse_to_overwrite
 from trapline.errors import UsageError, name_some
+from trapline.storage import AnyPath, as_any_path, is_url
 
 if TYPE_CHECKING:
     from trapline.images import Box
@@ -69,14 +70,14 @@ def run(
         raise UsageError("-o names the drawing of the network: ask for it with --layers.")
     if json:
         facts = {
-            "path": opened.path.as_posix(),
+            "path": _named(model, opened.path).as_posix(),
             "bytes": opened.path.stat().st_size,
             "fingerprint": opened.fingerprint,
             "card": opened.card.model_dump(mode="json"),
         }
         print_json(facts, indent=1)
         return
-    for name, value in _lines(opened):
+    for name, value in _lines(opened, _named(model, opened.path)):
         typer.echo(f"{name:<15} {value}".rstrip())
 
 
@@ -87,13 +88,22 @@ _POSITIONS = {
 }
 
 
+def _named(model: str, path: Path) -> AnyPath:
+    """A model's file as it was named: the address, where what is opened is a copy."""
+    return as_any_path(model) if is_url(model) else path
+
+
 def _detector(named: str, json: bool) -> None:
     from trapline.models import Detector, kinds_doubt
 
     detector = Detector(named, threads=1)
     path, size, facts = detector.path, detector.preprocessing, detector.facts
     if json:
-        about = {"path": path.as_posix(), "bytes": path.stat().st_size, "fingerprint": detector.fingerprint}
+        about = {
+            "path": _named(named, path).as_posix(),
+            "bytes": path.stat().st_size,
+            "fingerprint": detector.fingerprint,
+        }
         read = {"layout": detector.layout.name, "categories": list(detector.categories)}
         print_json(about | {"detector": read | facts}, indent=1)
         return
@@ -102,7 +112,7 @@ def _detector(named: str, json: bool) -> None:
     made_from = f"{source} ({digest})" if source else ""
     lines = _filled(
         ("name", facts.get("name", path.stem)),
-        ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
+        ("file", f"{_named(named, path)} ({path.stat().st_size / 1e6:.1f} MB)"),
         ("fingerprint", detector.fingerprint),
         ("task", f"detector: boxes of {', '.join(detector.categories)}"),
         ("told apart", "" if told_by is None else kinds_doubt(told_by.model.card)),
@@ -178,7 +188,7 @@ def _box(text: str) -> Box:
     return Box(*numbers)
 
 
-def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
+def _lines(model: ModelFile, path: AnyPath) -> Iterator[tuple[str, str]]:
     """Names and values, empty ones left out; a line that goes on has an empty name."""
     from trapline.evaluation import columns, title, with_span
     from trapline.models import camera_doubt, review_doubt
@@ -187,7 +197,7 @@ def _lines(model: ModelFile) -> Iterator[tuple[str, str]]:
     classifier = card.task != "features"
     yield from _filled(
         ("name", card.name),
-        ("file", f"{model.path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
+        ("file", f"{path} ({model.path.stat().st_size / 1e6:.1f} MB)"),
         ("fingerprint", model.fingerprint),
         ("task", card.task if classifier else "features: a backbone, for heads to be trained on"),
         (f"{len(card.labels)} labels", ", ".join(card.labels)),

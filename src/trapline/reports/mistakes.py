@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from trapline.addresses import address_of
 from trapline.catalog import as_name
 from trapline.evaluation import Mistake
 from trapline.reports.page import LARGE, THUMBNAIL, thumbnail
@@ -65,4 +66,4 @@ def listed_beside(page: Path, what: str) -> Path:
 def review_command(files: Sequence[AnyPath | str], listed: Path) -> str:
     """The command that asks for exactly what is listed; without files their place is held by words."""
     sources = [quoted(as_any_path(one)) for one in files] or ["CATALOG", "PREDICTIONS"]
-    return f"trapline review {' '.join(sources)} --only {quoted(listed)} -o decisions.db"
+    return f"trapline review {' '.join(sources)} --only {quoted(address_of(listed))} -o decisions.db"
