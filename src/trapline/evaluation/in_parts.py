@@ -6,8 +6,9 @@ media: they are found label by label, from one column at a time, and have no int
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from trapline.evaluation.levels import NOUNS, align_levels, event_catalog
 from trapline.evaluation.matching import (
     Counts,
     JudgedMedia,
+    Matched,
     SeveralLabels,
     UnknownLabels,
     join_truth,
@@ -41,8 +43,7 @@ from trapline.evaluation.part_figures import (
 from trapline.evaluation.result import Bin, Evaluation, Leak, Over
 from trapline.evaluation.tallies import Tallies
 from trapline.evaluation.training_media import Told, Training, find_training, read_told, training_among
-from trapline.prediction import SideBySide, shared_key
-from trapline.taxonomy import BLANK
+from trapline.prediction import Predictions, SideBySide, shared_key
 
 MOST_WHOLE = 1_000_000
 """Rows of a table that is judged whole: the resamples of the areas under its curves take hours."""
@@ -91,8 +92,13 @@ def evaluate_parts(
     """
     over = over or "location"
     _check(side, over)
-    judge = _Judge(side, part or _predicted_part(side), unknown_labels)
-    judge.go(unknown_labels, several_labels, allow_unmatched)
+    asked: _Asked = {
+        "unknown_labels": unknown_labels,
+        "several_labels": several_labels,
+        "allow_unmatched": allow_unmatched,
+    }
+    judge = _Judge(side, part or _predicted_part(side), asked)
+    judge.go()
     return _put_together(judge, _trained_on(judge, training), name, over, samples, seed)
 
 
@@ -154,61 +160,83 @@ class _RowTruth:
         return np.asarray(self._bits[:, label // 8] & np.uint8(128 >> label % 8), np.bool_)
 
 
+class _Asked(TypedDict):
+    """How truth and predictions are joined; see `join_truth`."""
+
+    unknown_labels: UnknownLabels
+    several_labels: SeveralLabels
+    allow_unmatched: bool
+
+
 class _Judge:
     """One pass over the parts, and one over each column for what needs the order of all media.
 
     Args:
         side: the predictions and the catalog.
         part: of the split, None for all media.
-        unknown_labels: whether labels that the model does not know are added, to count as wrong.
+        asked: as of `join_truth`.
     """
 
-    def __init__(self, side: SideBySide, part: str | None, unknown_labels: UnknownLabels) -> None:
+    truth: _RowTruth
+
+    def __init__(self, side: SideBySide, part: str | None, asked: _Asked) -> None:
         self.side, self.part, self.tallies = side, part, Tallies()
         self.head = side.tables[0][0]
         self.several = self.head.task == "multi-label"
-        self.unknown = self._unknown() if unknown_labels == "wrong" else ()
-        self.labels = (*self.head.labels, *self.unknown)
-        self.truth = _RowTruth(sum(heights[1] for heights in side.counts), len(self.labels), self.several)
-
-    def _unknown(self) -> tuple[str, ...]:
-        media = self.side.media[1]
-        if self.part is not None:
-            media = media.filter(pl.col("split") == self.part)
-        names = media.select(pl.col("labels").explode().drop_nulls().unique()).collect(engine="streaming")
-        known = {*self.head.labels, *((BLANK,) if self.several else ())}
-        return tuple(sorted(set(names.to_series()) - known))
+        self.unknown: tuple[str, ...] = ()
+        self.asked = asked
 
     @property
     def has_seasons(self) -> bool:
         """Whether the catalog has seasons."""
         return "season" in self.side.media[1].collect_schema()
 
-    def go(self, unknown_labels: UnknownLabels, several_labels: SeveralLabels, allow_unmatched: bool) -> None:
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's, then those that it does not know and that are judged."""
+        return (*self.head.labels, *self.unknown)
+
+    def go(self) -> None:
         """Count all media."""
+        if self.asked["unknown_labels"] == "wrong":  # known only once all media are joined
+            known = {label for *_, matched in self._joined(None) for label in matched.unknown}
+            self.unknown = tuple(sorted(known))
+        self.truth = _RowTruth(
+            sum(heights[1] for heights in self.side.counts), len(self.labels), self.several
+        )
         offset = 0
-        for (table,), media in self.side.parts(_COLUMNS):
-            asked = np.flatnonzero((table.table["status"] != "skipped").to_numpy())
-            catalog, predictions = align_levels(media, table)
+        for table, catalog, matched in self._joined(self.unknown):
             self.tallies.count_alike(catalog.table)
-            matched = join_truth(
-                catalog,
-                predictions,
-                part=self.part,
-                unknown_labels=unknown_labels,
-                several_labels=several_labels,
-                allow_unmatched=allow_unmatched,
-                unknown=self.unknown,
-            )
             self.tallies.add(matched)
             assert matched.rows is not None
-            rows = asked[matched.rows] if table.level == "box" else matched.rows
+            heard = np.flatnonzero((table.table["status"] != "skipped").to_numpy())
+            rows = heard[matched.rows] if table.level == "box" else matched.rows
             self.truth.keep(offset + rows, matched.truth)
             offset += len(table)
+        head, media = self.side.media
         counts = self.tallies.counts
         if self.part is not None and not counts["media"]:
-            raise DataError(f"The catalog has no media in the part '{self.part}'.")
-        refuse_nothing(Counts(**counts), self.side.media[0])
+            head.with_frame(media.unique("split")).part(self.part)  # says which there are
+        refuse_nothing(Counts(**counts), head)
+
+    def _joined(self, unknown: tuple[str, ...] | None) -> Iterator[tuple[Predictions, Catalog, Matched]]:
+        """Of each part its rows, the truth of the same level, and both brought together.
+
+        Args:
+            unknown: labels that the model does not know; None for those of each part.
+        """
+        begin = 0
+        for (table,), media in self.side.parts(_COLUMNS):
+            catalog, predictions = align_levels(media, table)
+            try:
+                matched = join_truth(catalog, predictions, part=self.part, unknown=unknown, **self.asked)
+            except DataError as error:
+                raise DataError(
+                    f"Media {begin + 1:,} to {begin + len(media):,} of the catalog, where this is found "
+                    f"first (so many are judged in parts; the numbers are of this one): {error}"
+                ) from error
+            yield table, catalog, matched
+            begin += len(media)
 
     def curves(self) -> tuple[Floats, Floats]:
         """[K], [K]: the area under the curve and the average precision of each label."""

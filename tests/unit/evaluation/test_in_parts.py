@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from trapline import api
-from trapline.catalog import Catalog
+from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, evaluate, evaluate_parts
 from trapline.prediction import PredictionFacts, Predictions, SideBySide, pool_events, probability_columns
@@ -155,6 +155,34 @@ def test_labels_that_the_model_does_not_know_are_counted_alike(how: str) -> None
     same(compared(whole, False), compared(parts, True))
     with pytest.raises(DataError, match="the model does not know: 'yeti'"):
         both(predictions, catalog, part="test") if how == "wrong" else evaluate(catalog, predictions)
+
+
+def test_unknown_labels_are_those_of_judged_media_and_of_events() -> None:
+    predictions, catalog = world()
+    failed = predictions.table.filter(pl.col("status") == "failed")["media_id"][:3]
+    strange = pl.when(pl.col("media_id").is_in(failed.implode())).then(pl.lit(["yeti"])).otherwise("labels")
+    of_failed = catalog.with_table(catalog.table.with_columns(labels=strange))
+    whole, parts = both(predictions, of_failed, unknown_labels="wrong")
+    assert "yeti" not in parts.labels
+    same(compared(whole, False), compared(parts, True))
+    told = pl.when(pl.col("event_id").str.ends_with("7")).then(pl.lit(["yeti"]))
+    of_events = catalog.with_table(catalog.table.with_columns(told.alias(EVENT_LABELS)))
+    predictions = pool_events(predictions, catalog, rows="event")
+    whole, parts = both(predictions, of_events, unknown_labels="wrong", several_labels="leave-out")
+    assert "yeti" in parts.labels
+    same(compared(whole, False), compared(parts, True))
+
+
+def test_errors_say_that_their_numbers_are_of_one_part() -> None:
+    predictions, catalog = world()
+    fewer = replace(predictions, table=predictions.table.filter(pl.int_range(pl.len()) != 333))
+    side = SideBySide.open([(fewer, fewer.table.lazy())], (catalog, catalog.table.lazy()))
+    assert side is not None
+    found = r"Media 295 to 336 of the catalog.* the numbers are of this one.*1 of \d+ labelled .*'m333'"
+    with pytest.raises(DataError, match=found):
+        evaluate_parts(side)
+    with pytest.raises(DataError, match="no media in the part 'validation'; it has: test, train"):
+        evaluate_parts(side, part="validation")
 
 
 def test_what_cannot_be_done_in_parts_is_refused() -> None:
