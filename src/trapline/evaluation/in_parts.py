@@ -42,7 +42,14 @@ from trapline.evaluation.part_figures import (
 )
 from trapline.evaluation.result import Bin, Evaluation, Leak, Over
 from trapline.evaluation.tallies import Tallies
-from trapline.evaluation.training_media import Told, Training, find_training, read_told, training_among
+from trapline.evaluation.training_media import (
+    ANOTHER_SPLIT,
+    Told,
+    Training,
+    find_training,
+    read_told,
+    training_among,
+)
 from trapline.prediction import Predictions, SideBySide, shared_key
 
 MOST_WHOLE = 1_000_000
@@ -307,7 +314,7 @@ def _put_together(
         model_info=facts,
         catalog=catalog.source,
         split=catalog.facts.split.as_json() if catalog.facts.split else {},
-        leak=Leak(checked=False, findings=(NOT_COMPARED,)),
+        leak=_leak(trained_on),
         counts=counts,
         failures=dict(sorted(tallies.failures.items(), key=lambda item: (-item[1], item[0]))),
         intervals_over=over,
@@ -331,6 +338,15 @@ def _put_together(
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
+    )
+
+
+def _leak(trained_on: Training) -> Leak:
+    """What is known of the training's media without comparing them."""
+    if trained_on.held_out:
+        return Leak(checked=True)
+    return Leak(
+        checked=False, findings=(*((ANOTHER_SPLIT,) if trained_on.another_split else ()), NOT_COMPARED)
     )
 
 

@@ -12,6 +12,7 @@ from trapline import api
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, UsageError
 from trapline.evaluation import Evaluation, evaluate, evaluate_parts
+from trapline.models import TrainedOn
 from trapline.prediction import PredictionFacts, Predictions, SideBySide, pool_events, probability_columns
 from trapline.prediction import parts as parts_of_tables
 from trapline.prediction.table import FIXED, fixed_columns
@@ -171,6 +172,13 @@ def test_unknown_labels_are_those_of_judged_media_and_of_events() -> None:
     whole, parts = both(predictions, of_events, unknown_labels="wrong", several_labels="leave-out")
     assert "yeti" in parts.labels
     same(compared(whole, False), compared(parts, True))
+
+
+def test_that_a_model_was_trained_with_another_split_is_said_in_parts_too() -> None:
+    trained_on = TrainedOn(parts=("train",), split="0" * 16)
+    whole, parts = both(*world(trained_on=(trained_on,)), part="test")
+    assert whole.leak.findings[0].startswith("The model was trained with another split")
+    assert whole.leak.findings[0] in parts.leak.findings
 
 
 def test_errors_say_that_their_numbers_are_of_one_part() -> None:
