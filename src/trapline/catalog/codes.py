@@ -114,8 +114,13 @@ def torn(frame: pl.LazyFrame, key: str, value: str) -> pl.DataFrame:
     Keys are looked for by their hashes, and those found by their names.
     """
     known = frame.select(key, value).drop_nulls()
-    spread = known.group_by(_hash=pl.col(key).hash()).agg(low=pl.col(value).min(), high=pl.col(value).max())
-    several = streamed(spread.filter(pl.col("low") != pl.col("high")).select("_hash")).to_series()
+    hashed = known.select(_key=pl.col(key).hash(), _value=pl.col(value).hash())
+    count, suspects = 1 + number_of(known) // (2 * ROWS_AT_ONCE), []
+    for number in range(count):
+        some = hashed.filter(pl.col("_key") // 2**32 % count == number) if count > 1 else hashed
+        spread = some.group_by("_key").agg(low=pl.col("_value").min(), high=pl.col("_value").max())
+        suspects.append(streamed(spread.filter(pl.col("low") != pl.col("high")).select("_key")).to_series())
+    several = pl.concat(suspects)
     if not len(several):
         return streamed(known.head(0))
     pairs = streamed(known.filter(pl.col(key).hash().is_in(several.implode())).unique())
