@@ -59,6 +59,16 @@ def test_from_the_plan_to_the_table(run: Callable[..., str], tmp_path: Path) -> 
     assert "There was nothing to do" in run("cluster work season --claim")
 
 
+def test_boxes_are_merged_into_their_json_and_predictions_are_not(run: Callable[..., str]) -> None:
+    run("cluster plan auto photos.parquet --task detect -o boxes-run")
+    run("cluster work boxes-run --claim --workers 1 --threads 1")
+    assert "Wrote boxes.json" in run("cluster merge boxes-run -o boxes.json")
+    assert "boxes.json exists" in run("cluster merge boxes-run -o boxes.json", 2)
+    assert "not as 'boxes.csv'" in run("cluster merge boxes-run -o boxes.csv", 2)
+    run("cluster plan model.onnx photos.parquet -o season")
+    assert "not as 'table.json'" in run("cluster merge season -o table.json", 2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -284,7 +284,11 @@ def merge(
     from trapline.cli.embed import show_embedded
     from trapline.cli.predict import show_summary
 
-    common.refuse_as_predictions(output, force)
+    common.refuse_to_overwrite(output, force)
+    if (
+        api.run_status(folder).work == "predict"
+    ):  # boxes and embeddings have other names, and no header beside
+        common.refuse_as_predictions(output, force)
     merged = api.merge_shards(folder, output)
     if isinstance(merged.counts, DetectedBoxes):
         show_boxes(merged.counts, output, json)
