@@ -1090,7 +1090,7 @@ def crossval(
     taxonomy: TaxonomyLike | None = None,
     seed: Whole | None = None,
     devices: Count | str | None = None,
-    folder: File | None = None,
+    folder: LocalFile | None = None,
     cache: Path | None = None,
     on: str | None = None,
     report: StepReport | None = None,

@@ -14,6 +14,9 @@ from trapline.errors import DataError, UsageError
 from trapline.storage import RemotePath, as_any_path
 
 
+RUNS_IN_SHARDS = ("plan_shards", "work", "run_status", "merge_shards", "deal_shards", "write_job_file")
+
+
 @dataclass(frozen=True)
 class Made:
     output: Path
@@ -103,4 +106,6 @@ def test_every_output_of_the_python_face_says_what_becomes_of_an_address(name: s
         return
     for parameter, hint in hints_of(function.__wrapped__).items():
         if parameter in ("output", "folder", "tables", "log", "unpack_to") and name != "show_decisions":
-            assert addresses._use_of(hint) in (Use.WRITTEN, Use.GOES_ON, Use.LOCAL), parameter
+            # the folder of a run in shards is worked in where it lies
+            own = (Use.LEADS_ON,) if parameter == "folder" and name in RUNS_IN_SHARDS else ()
+            assert addresses._use_of(hint) in (Use.WRITTEN, Use.GOES_ON, Use.LOCAL, *own), parameter

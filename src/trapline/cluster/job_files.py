@@ -120,11 +120,11 @@ def _check(options: JobOptions) -> None:
 
 def _check_time(text: str) -> None:
     """Refuse what Slurm does not take, and less than a task needs to get anywhere."""
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d{1,2}))?(?::(\d{1,2}))?", text)
-    if found is None:
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d{1,2}))?(?::(\d{1,2}))?", text)
+    if match is None:
         raise UsageError(f"--time is as Slurm takes it: 90 (minutes), 4:00:00 or 2-12:00:00, not '{text}'.")
-    days, first, second, third = (int(part or 0) for part in found.groups())
-    hours_first = found[1] is not None or found[4] is not None
+    days, first, second, third = (int(part or 0) for part in match.groups())
+    hours_first = match[1] is not None or match[4] is not None
     seconds = first * 3600 + second * 60 + third if hours_first else first * 60 + second
     if 0 < days * 86_400 + seconds < _LEAST_MINUTES * 60:  # Slurm's 0 is no limit
         raise UsageError(
