@@ -416,7 +416,7 @@ def test_photos_in_a_bucket_are_predicted_in_shards(
     assert str(merged.output) == f"{bucket}/p.parquet"
     api.predict_to_file(model, f"{bucket}/c.parquet", tmp_path / "p.parquet", batch_size=2, workers=1)
     assert fetch(remote(f"{bucket}/p.parquet")).read_bytes() == (tmp_path / "p.parquet").read_bytes()
-    with pytest.raises(UsageError, match="must be on this machine"):
+    with pytest.raises(DataError, match="is no folder of a run"):
         api.work(f"{bucket}/run", claim=True)
 
 

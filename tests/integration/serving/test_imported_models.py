@@ -121,6 +121,6 @@ def test_what_is_no_model_is_refused_by_name(tmp_path: Path, run: Callable[..., 
     page = tmp_path / "model.onnx"
     page.write_text("<!DOCTYPE html><html>", "utf-8")
     assert "`trapline import" in run("show", tmp_path / "model.h5", status=1)
-    for command in (["predict", page, tmp_path], ["import", page]):
-        command += ["-o", tmp_path / "out.onnx"]
+    for command, name in ((["predict", page, tmp_path], "out.csv"), (["import", page], "out.onnx")):
+        command += ["-o", tmp_path / name]
         assert "a page for browsers" in run(*command, status=1)
