@@ -13,7 +13,6 @@ from trapline.arguments import File, LocalFile, Output, Source, checked, hints_o
 from trapline.errors import DataError, UsageError
 from trapline.storage import RemotePath, as_any_path
 
-
 RUNS_IN_SHARDS = ("plan_shards", "work", "run_status", "merge_shards", "deal_shards", "write_job_file")
 
 
