@@ -41,7 +41,7 @@ from trapline.recipes import resolve_recipe
 from trapline.review import STREAMS, Situation, compact
 from trapline.training import embed
 from trapline.training.linear import LinearLayer, fit_head
-from trapline.training.strengths import try_strengths
+from trapline.training.strengths import ToTry, try_strengths
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -160,7 +160,7 @@ def teach(events: Events, decided: Rows) -> Taught:
     def score(logits: Floats, inside: Rows) -> float:
         return float(log_loss(truth[inside], probabilities_of(logits, "single-label")))
 
-    tried = try_strengths(STRENGTHS, folds, fit, answer, score)
+    tried = try_strengths(ToTry(STRENGTHS, folds, fit, answer, score))
     every = np.arange(len(decided))
     temperature = fit_temperature(tried.answers[tried.best], truth)
     return Taught(fit(tried.best, every, every, None), temperature)
