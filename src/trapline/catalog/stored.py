@@ -172,7 +172,7 @@ def _find_folder(path: Path) -> Stored:
     if not is_catalog_folder(path):
         raise DataError(
             f"{path} is no catalog but a folder, without {FOLDER_HEADER}, which is written last: of "
-            "another kind, or its writing was broken off. Make one with `trapline catalog SOURCE -o NAME.parquet`."
+            "another kind, or its writing broke off. Make one with `trapline catalog SOURCE -o NAME.parquet`."
         )
     document = _parse((path / FOLDER_HEADER).read_text(encoding="utf-8"), path)
     listed = document.get("files")
