@@ -171,7 +171,7 @@ def test_a_copy_is_kept_until_the_object_changes(
 
 @pytest.mark.parametrize("name", ["a\\b.csv", "\\..\\x.csv"])
 def test_a_name_that_no_file_can_have_leads_nowhere(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no name of a file"):
+    with pytest.raises(DataError, match="No file of this machine can be called"):
         copies.below(tmp_path, name)
 
 

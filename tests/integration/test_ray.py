@@ -66,23 +66,30 @@ def test_a_lost_machine_costs_a_try_and_the_table_is_that_of_the_single_run(
     monkeypatch.setattr(dealing, "_LEAST_MEDIA", 12)
     model = write_tiny_model(tmp_path / "model.onnx", labels=("a", "b"))
     api.predict(model, slow_photos, tmp_path / "single.csv", batch_size=2, workers=1, threads=1)
-    lost = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.4", **SMALL)
-
-    def lose() -> None:
-        journals = tmp_path / "whole.csv.run" / "attempts"
-        while sum(path.stat().st_size > 0 for path in journals.glob("*.journal")) < 2:  # both are at work
-            time.sleep(0.05)
-        for process in tree(lost.all_processes["raylet"][0].process.pid):
-            os.kill(process, signal.SIGKILL)
-
-    killer = Thread(target=lose, daemon=True)
-    killer.start()
     news: list[str] = []
-    api.predict(model, slow_photos, tmp_path / "whole.csv", batch_size=2, on="ray", say=news.append)
-    killer.join(1)
-    cluster.remove_node(lost)
-    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "single.csv").read_bytes()
+    for number in range(3):  # on a busy machine one node may do all before the other has begun
+        output = tmp_path / f"whole{number}.csv"
+        lost = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.4", **SMALL)
+        killer = Thread(target=lose_at_work, args=(lost, output), daemon=True)
+        killer.start()
+        api.predict(model, slow_photos, output, batch_size=2, on="ray", say=news.append)
+        killer.join(1)
+        cluster.remove_node(lost)
+        assert output.read_bytes() == (tmp_path / "single.csv").read_bytes()
+        if news:
+            break
     assert ["is tried again: its process or machine was lost" in line for line in news] == [True]
+
+
+def lose_at_work(node: Any, output: Path) -> None:
+    """Kill a node with all its processes when both are at work; never if the run ends before."""
+    journals = output.with_name(output.name + ".run") / "attempts"
+    while not output.exists():
+        if sum(path.stat().st_size > 0 for path in journals.glob("*.journal")) >= 2:
+            for process in tree(node.all_processes["raylet"][0].process.pid):
+                os.kill(process, signal.SIGKILL)
+            return
+        time.sleep(0.05)
 
 
 def test_from_outside_what_dies_is_tried_again_and_what_a_task_says_is_final(
