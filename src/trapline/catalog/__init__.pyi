@@ -59,14 +59,14 @@ from .names import as_listed as as_listed
 from .names import as_name as as_name
 from .names import as_text as as_text
 from .names import normal_paths as normal_paths
+from .parquet_file import Cursor as Cursor
 from .parquet_file import batches as batches
 from .parquet_file import for_polars as for_polars
 from .parquet_file import is_utf8 as is_utf8
 from .parquet_file import read_parquet as read_parquet
 from .parquet_file import streamed as streamed
-from .parquet_folder import parts_of as parts_of
+from .parquet_folder import find_folder as find_folder
 from .parquet_folder import refuse_other_folder as refuse_other_folder
-from .parquet_folder import scan_folder as scan_folder
 from .parquet_folder import write_folder as write_folder
 from .presence import Presence as Presence
 from .presence import SourceGoneError as SourceGoneError

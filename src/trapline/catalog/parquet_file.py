@@ -79,6 +79,45 @@ def batches(frame: pl.LazyFrame, source: object = "The table") -> Iterator[pl.Da
         yield from frame.collect_batches(maintain_order=True, engine="streaming")
 
 
+class Cursor:
+    """The rows of a frame in their order, taken from the front; what is read ahead is all that is in memory.
+
+    Args:
+        frame: over a table, on disk or in memory.
+        at_once: rows that are read at a time; None for Polars' choice.
+        source: where the table is, for errors.
+    """
+
+    def __init__(self, frame: pl.LazyFrame, at_once: int | None = None, source: object = "The table") -> None:
+        self._source = source
+        with readable(source):
+            self._batches = iter(
+                frame.collect_batches(chunk_size=at_once, maintain_order=True, engine="streaming")
+            )
+            self.left = pl.DataFrame(schema=frame.collect_schema())
+
+    def more(self) -> bool:
+        """Whether there are rows; the next are then `left`."""
+        while not self.left.height:
+            with readable(self._source):
+                following = next(self._batches, None)
+            if following is None:
+                return False
+            self.left = following
+        return True
+
+    def batches(self, count: int) -> Iterator[pl.DataFrame]:
+        """The next `count` rows, or as many as there are, some at a time."""
+        while count > 0 and self.more():
+            batch, self.left = self.left[:count], self.left[count:]
+            count -= batch.height
+            yield batch
+
+    def take(self, count: int) -> pl.DataFrame:
+        """The next `count` rows, or as many as there are."""
+        return pl.concat([self.left[:0], *self.batches(count)])
+
+
 @contextmanager
 def readable(source: object) -> Iterator[None]:
     """Make of what Polars says of a file that it cannot read a `DataError` that names it."""

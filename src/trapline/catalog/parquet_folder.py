@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
-from trapline.catalog.parquet_file import for_polars
+from trapline.catalog.names import as_listed
+from trapline.catalog.parquet_file import Cursor, for_polars, readable
 from trapline.errors import DataError, UsageError, name_some
 from trapline.storage import beside, replace_text, sync_folder
 
@@ -26,8 +29,30 @@ _AT_ONCE = 2**16
 _FILES = "files"
 
 
-def scan_folder(folder: Path, header_name: str) -> tuple[pl.LazyFrame, dict[str, Any]]:
-    """The rows of a table in several files, read as they are asked for, and what is known of the whole.
+@dataclass(frozen=True)
+class ParquetFolder:
+    """A table in several files, of which nothing but the header and the lengths were read.
+
+    Attributes:
+        rows_of: file -> its rows, in their order.
+        document: what is known of the whole.
+    """
+
+    rows_of: Mapping[Path, int]
+    document: dict[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """Of the whole."""
+        return sum(self.rows_of.values())
+
+    def scan(self) -> pl.LazyFrame:
+        """The rows, read as they are asked for."""
+        return pl.scan_parquet(list(self.rows_of), glob=False, hive_partitioning=False)
+
+
+def find_folder(folder: Path, header_name: str) -> ParquetFolder:
+    """The table in a folder.
 
     Raises:
         DataError: it is no such table, or not whole.
@@ -41,24 +66,28 @@ def scan_folder(folder: Path, header_name: str) -> tuple[pl.LazyFrame, dict[str,
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         listed = document.pop(_FILES)
-        rows_of = {name: int(rows) for name, rows in listed.items() if Path(name).name == name}
+        rows_of = {folder / name: int(rows) for name, rows in listed.items() if Path(name).name == name}
         if not rows_of or len(rows_of) < len(listed):
             raise ValueError("files are names with their numbers of rows")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is damaged: {error!r}.") from error
-    missing = [name for name in rows_of if not (folder / name).is_file()]
+    missing = [file.name for file in rows_of if not file.is_file()]
     if missing:
         raise DataError(f"{folder} is not whole: it lacks {name_some(missing)}. Copy it again.")
-    frames = []
-    for name, rows in rows_of.items():
-        frames.append(pl.scan_parquet(folder / name, glob=False, hive_partitioning=False))
-        try:
-            there = frames[-1].select(pl.len()).collect().item()
-        except (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException) as error:
-            raise DataError(f"{folder / name} cannot be read as Parquet: {error}") from error
-        if there != rows:
-            raise DataError(f"{folder} was changed: {name} has {there:,} rows and not {rows:,}.")
-    return pl.concat(frames), document
+    for file, rows in rows_of.items():
+        if (there := count_rows(file)) != rows:
+            raise DataError(f"{folder} was changed: {file.name} has {there:,} rows and not {rows:,}.")
+    return ParquetFolder(rows_of, document)
+
+
+def count_rows(path: Path) -> int:
+    """How many rows a Parquet file says that it has.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with readable(path), for_polars(path, "rb") as file:
+        return int(pl.scan_parquet(file, glob=False).select(pl.len()).collect().item())
 
 
 def write_folder(
@@ -73,38 +102,46 @@ def write_folder(
 
     Args:
         rows: worked out once, some at a time.
-        folder: another such table that is there is replaced.
+        folder: what is there is replaced; see `refuse_other_folder`.
         header_name: of the file that says what is known of the whole.
         document: that, JSON-able.
         rows_per_file: of each file but the last.
         options: of `pl.LazyFrame.sink_parquet`.
 
     Raises:
-        UsageError: something else is there.
         OSError: the disk is full or not writable.
     """
-    refuse_other_folder(folder, header_name)
     partial, before = beside(folder, ".partial"), beside(folder, ".before")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
+        schema, cursor = rows.collect_schema(), Cursor(rows, _AT_ONCE)
         files: dict[str, int] = {}
-        for part in parts_of(rows, rows_per_file):
+        while cursor.more() or not files:
             name = f"part-{len(files):05}.parquet"
+            part = register_io_source(lambda *_: cursor.batches(rows_per_file), schema=schema)
             with for_polars(partial / name, "wb") as file:
-                part.lazy().sink_parquet(file, sync_on_close="all", **options)
-            files[name] = part.height
-        replace_text(partial / header_name, json.dumps({**document, _FILES: files}, indent=1))
+                part.sink_parquet(file, sync_on_close="all", **options)
+            files[name] = count_rows(partial / name)
+        replace_text(partial / header_name, as_listed(json.dumps({**document, _FILES: files}, indent=1)))
         sync_folder(partial)
         if os.path.lexists(folder):
-            shutil.rmtree(before, ignore_errors=True)
+            _remove(before)
             folder.rename(before)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     sync_folder(folder.parent)
-    shutil.rmtree(before, ignore_errors=True)
+    _remove(before)
+
+
+def _remove(path: Path) -> None:
+    """Remove a table, be it a folder or a file."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def refuse_other_folder(folder: Path, header_name: str) -> None:
@@ -120,19 +157,3 @@ def refuse_other_folder(folder: Path, header_name: str) -> None:
             f"{folder} is there and no such table: a folder of files would take its place. It is never "
             "overwritten, not even with --force: name another folder with -o."
         )
-
-
-def parts_of(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
-    """The rows in their order, `size` at a time; one part without rows where there are none."""
-    waiting: list[pl.DataFrame] = []
-    height, none_yet = 0, True
-    for batch in rows.collect_batches(
-        chunk_size=min(size, _AT_ONCE), maintain_order=True, engine="streaming"
-    ):
-        rest = batch
-        while height + rest.height >= size:
-            yield pl.concat([*waiting, rest[: size - height]])
-            rest, waiting, height, none_yet = rest[size - height :], [], 0, False
-        waiting, height = [*waiting, rest], height + rest.height
-    if height or none_yet:
-        yield pl.concat(waiting) if waiting else pl.DataFrame(schema=rows.collect_schema())

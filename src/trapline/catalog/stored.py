@@ -16,9 +16,10 @@ import polars as pl
 from trapline.addresses import address_of
 from trapline.catalog.facts import CatalogFacts
 from trapline.catalog.names import as_listed
-from trapline.catalog.parquet_file import for_polars, readable, streamed
+from trapline.catalog.parquet_file import for_polars, readable
+from trapline.catalog.parquet_folder import count_rows, find_folder, write_folder
 from trapline.errors import DataError, kind_of
-from trapline.storage import AnyPath, RemotePath, as_any_path, is_url, replace_text, replace_whole
+from trapline.storage import AnyPath, RemotePath, as_any_path, is_url, replace_whole
 
 FORMAT_VERSION = "1"
 HEADER = "trapline_catalog"
@@ -157,10 +158,12 @@ def find_stored(path: Path) -> Stored:
             "`trapline catalog SOURCE -o NAME.parquet` writes from photos, a table or a folder."
         )
     stamp = _stamp([path])
-    metadata, rows = _footer(path)
+    metadata = _metadata(path)
     if HEADER not in metadata:
         raise DataError(f"{path} is Parquet but not a Trapline catalog; make one with `trapline catalog`.")
-    return Stored(path, (path,), Header.from_json(_parse(metadata[HEADER], path), path), rows, stamp)
+    return Stored(
+        path, (path,), Header.from_json(_parse(metadata[HEADER], path), path), count_rows(path), stamp
+    )
 
 
 def is_catalog_folder(path: Path) -> bool:
@@ -174,28 +177,16 @@ def _find_folder(path: Path) -> Stored:
             f"{path} is no catalog but a folder, without {FOLDER_HEADER}, which is written last: of "
             "another kind, or its writing broke off. Make one with `trapline catalog SOURCE -o NAME.parquet`."
         )
-    document = _parse((path / FOLDER_HEADER).read_text(encoding="utf-8"), path)
-    listed = document.get("files")
-    if not isinstance(listed, dict) or not all(_is_part(name, rows) for name, rows in listed.items()):
-        raise _damaged(path, TypeError("files are names with their numbers of rows"))
-    files = tuple(path / name for name in listed)
-    stamp = _stamp(files)
-    for file, rows in zip(files, listed.values(), strict=True):
-        if not file.is_file():
-            raise DataError(f"{path} is not whole: its file {file.name} is missing.")
-        if (there := _footer(file)[1]) != rows:
-            raise DataError(f"{path} was changed: {file.name} has {there:,} rows and not {rows:,}.")
-    return Stored(path, files, Header.from_json(document, path), sum(listed.values()), stamp)
+    stored = find_folder(path, FOLDER_HEADER)
+    files = tuple(stored.rows_of)
+    header = Header.from_json(stored.document, path)
+    return Stored(path, files, header, stored.rows, _stamp(files))
 
 
-def _is_part(name: object, rows: object) -> bool:
-    return isinstance(name, str) and Path(name).name == name and isinstance(rows, int)
-
-
-def _footer(path: Path) -> tuple[dict[str, str], int]:
-    """The metadata of a Parquet file, and how many rows it has."""
-    with readable(path), for_polars(path, "rb") as file, for_polars(path, "rb") as again:
-        return pl.read_parquet_metadata(file), pl.scan_parquet(again).select(pl.len()).collect().item()
+def _metadata(path: Path) -> dict[str, str]:
+    """Of a Parquet file."""
+    with readable(path), for_polars(path, "rb") as file:
+        return pl.read_parquet_metadata(file)
 
 
 def _parse(text: str, path: Path) -> dict[str, Any]:
@@ -223,10 +214,12 @@ def write_stored(
         DataError: something else than a catalog is there, or it cannot be written.
     """
     _refuse_other(path)
+    facts = header.as_json(address_of(path).parent)
     if per_file is not None:
-        _write_folder(table.lazy(), path, header, per_file)
+        with readable(header.source):
+            write_folder(table.lazy(), path, FOLDER_HEADER, facts, per_file, statistics=False)
         return
-    document = as_listed(json.dumps(header.as_json(address_of(path).parent), ensure_ascii=False))
+    document = as_listed(json.dumps(facts, ensure_ascii=False))
     # nobody asks for a part of a catalog, and statistics take half of the time
     with replace_whole(path) as partial, for_polars(partial, "wb") as file:
         if isinstance(table, pl.DataFrame):
@@ -236,31 +229,6 @@ def write_stored(
                 table.sink_parquet(file, metadata={HEADER: document}, statistics=False)
         if path.is_dir():  # a catalog in several files, from which the rows may have come
             shutil.rmtree(path)
-
-
-def _write_folder(frame: pl.LazyFrame, path: Path, header: Header, per_file: int) -> None:
-    """Files of so many rows each, in their order, and at last what says that all of them are there."""
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        rows = streamed(frame.select(pl.len()), header.source).item()
-        files: dict[str, int] = {}
-        for start in range(0, rows, per_file):
-            name = f"part-{len(files):05}.parquet"
-            with readable(header.source):
-                frame.slice(start, per_file).sink_parquet(partial / name, statistics=False)
-            files[name] = min(per_file, rows - start)
-        document = header.as_json(address_of(path).parent) | {"files": files}
-        replace_text(partial / FOLDER_HEADER, as_listed(json.dumps(document, ensure_ascii=False)))
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _refuse_other(path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from trapline import __version__
-from trapline.catalog import Catalog, CatalogFacts, batches
+from trapline.catalog import Catalog, CatalogFacts, Cursor
 from trapline.cluster.kinds import ToPlan
 from trapline.cluster.plan import FORMAT_VERSION, Plan, Shard
 from trapline.cluster.run_folder import RunFolder
@@ -75,23 +75,10 @@ def _keep_parts(
 ) -> tuple[Shard, ...]:
     """Write the catalog in parts, between bounds, with what a worker needs of it and none of its facts."""
     shards: list[Shard] = []
-    for number, table in enumerate(_cut(media, bounds)):
-        start, stop = bounds[number : number + 2]
+    cursor = Cursor(media.frame, source=media.source)
+    for number, (start, stop) in enumerate(pairwise(bounds)):
+        table = cursor.take(stop - start).rechunk()
         part = narrow(Catalog(table, media.root, media.source, CatalogFacts()))
         inputs = stop - start if asked is None else int(asked[start:stop].sum())
         shards.append(Shard(start=start, stop=stop, asked=inputs, digest=files.keep_part(number, part)))
     return tuple(shards)
-
-
-def _cut(media: Catalog, bounds: Sequence[int]) -> Iterator[pl.DataFrame]:
-    """The rows between bounds; of a catalog on the disk a shard's and what is read ahead are in memory."""
-    waiting: list[pl.DataFrame] = []
-    at, ends = 0, iter(bounds[1:])
-    end = next(ends, None)
-    for batch in batches(media.frame, media.source):
-        while end is not None and at + batch.height >= end:
-            yield pl.concat([*waiting, batch[: end - at]], rechunk=True)
-            waiting, batch = [], batch[end - at :]
-            at, end = end, next(ends, None)
-        waiting.append(batch)
-        at += batch.height

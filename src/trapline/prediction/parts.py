@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trapline.catalog import SCHEMA, Catalog, event_key
+from trapline.catalog import SCHEMA, Catalog, Cursor, event_key
 from trapline.prediction.table import Level, Predictions
 
 AT_ONCE = 2**16
@@ -68,7 +68,7 @@ class SideBySide:
         self, media: pl.LazyFrame, tables: Sequence[pl.LazyFrame]
     ) -> Iterator[tuple[list[pl.DataFrame], pl.DataFrame]]:
         """Of each part the rows of each table, and of the catalog, in some columns of theirs."""
-        cursors, rows = [_Cursor(table) for table in tables], _Cursor(media)
+        cursors, rows = [Cursor(table, AT_ONCE) for table in tables], Cursor(media, AT_ONCE)
         for count, *heights in self.counts:
             taken = [cursor.take(height) for cursor, height in zip(cursors, heights, strict=True)]
             yield taken, rows.take(count)
@@ -101,43 +101,17 @@ def _narrow(media: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
     return media.select(name for name in asked if name in there)
 
 
-class _Cursor:
-    """The rows of a frame in their order, taken from the front."""
-
-    def __init__(self, frame: pl.LazyFrame) -> None:
-        batches = frame.collect_batches(chunk_size=AT_ONCE, maintain_order=True, engine="streaming")
-        self._batches = iter(batches)
-        self._left = pl.DataFrame(schema=frame.collect_schema())
-
-    def more(self) -> bool:
-        """Whether there are rows; the next are then at hand."""
-        while not self._left.height:
-            following = next(self._batches, None)
-            if following is None:
-                return False
-            self._left = following
-        return True
-
-    def take(self, count: int) -> pl.DataFrame:
-        """The next `count` rows, or as many as there are."""
-        taken = [self._left[:0]]
-        while count and self.more():
-            taken.append(self._left[:count])
-            self._left = self._left[count:]
-            count -= taken[-1].height
-        return pl.concat(taken)
-
-    def pass_over(self, keys: pl.Series) -> int:
-        """How many rows there are, up to the first whose only column is none of these keys."""
-        count, known = 0, keys.implode()
-        while self.more():
-            inside = self._left.to_series().is_in(known)
-            height = self._left.height if inside.all() else int(inside.arg_min() or 0)
-            self._left = self._left[height:]
-            count += height
-            if self._left.height:
-                break
-        return count
+def _pass_over(cursor: Cursor, keys: pl.Series) -> int:
+    """How many rows there are, up to the first whose only column is none of these keys."""
+    count, known = 0, keys.implode()
+    while cursor.more():
+        inside = cursor.left.to_series().is_in(known)
+        height = cursor.left.height if inside.all() else int(inside.arg_min() or 0)
+        cursor.left = cursor.left[height:]
+        count += height
+        if cursor.left.height:
+            break
+    return count
 
 
 def _rows_of_parts(
@@ -145,12 +119,13 @@ def _rows_of_parts(
 ) -> tuple[tuple[int, ...], ...] | None:
     """`SideBySide.counts`; None where a table's rows do not follow the order of the media."""
     keys = [shared_key(head.level) for head, _ in tables]
-    cursors = [_Cursor(rows.select(key)) for (_, rows), key in zip(tables, keys, strict=True)]
-    ids, counts = _Cursor(media.select("media_id", "event_id")), []
+    cursors = [Cursor(rows.select(key), AT_ONCE) for (_, rows), key in zip(tables, keys, strict=True)]
+    ids, counts = Cursor(media.select("media_id", "event_id"), AT_ONCE), []
     for size in sizes:
         part = ids.take(size)
         heights = [
-            cursor.pass_over(part.select(key).to_series()) for cursor, key in zip(cursors, keys, strict=True)
+            _pass_over(cursor, part.select(key).to_series())
+            for cursor, key in zip(cursors, keys, strict=True)
         ]
         counts.append((size, *heights))
     return None if any(cursor.more() for cursor in cursors) else tuple(counts)

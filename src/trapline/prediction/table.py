@@ -25,11 +25,11 @@ from trapline.arguments import Count, Output, checked
 from trapline.catalog import (
     BOX,
     Catalog,
+    find_folder,
     for_polars,
     is_utf8,
     read_parquet,
     refuse_other_folder,
-    scan_folder,
     write_folder,
 )
 from trapline.errors import DataError, UsageError, kind_of
@@ -369,8 +369,8 @@ def scan_table(path: Path | str) -> tuple[Predictions, pl.LazyFrame]:
         )
     with _reading(path):
         if in_parts:
-            rows, content = scan_folder(path, FOLDER_HEADER)
-            header = _check_header(content)
+            stored = find_folder(path, FOLDER_HEADER)
+            rows, header = stored.scan(), _check_header(stored.document)
         elif path.suffix.lower() == ".parquet":
             rows, header = _scan_file(path)
         else:

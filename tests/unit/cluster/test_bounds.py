@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.catalog import Catalog, ScannedCatalog
+from trapline.catalog import Catalog, Cursor, ScannedCatalog
 from trapline.cluster.bounds import cut_at_batches, cut_between_events
-from trapline.cluster.planning import _cut
 
 COUNTS = st.lists(st.integers(0, 5), min_size=1, max_size=200)
 
@@ -50,6 +49,9 @@ def test_a_catalog_is_cut_where_its_bounds_are_however_it_is_read(sizes: list[in
     catalog = ScannedCatalog(
         pl.concat([catalog.table[at : at + rows] for at in range(0, len(ids), rows)]), catalog.root, ""
     )
-    parts = list(_cut(catalog, bounds))
+    cursor = Cursor(catalog.frame, rows)
+    parts = [cursor.take(stop - start) for start, stop in pairwise(bounds)]
     assert [part.height for part in parts] == sizes
     assert [one for part in parts for one in part["media_id"]] == ids
+    assert not cursor.more()
+    assert cursor.take(1).height == 0
