@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +43,8 @@ def _usual() -> Path | None:
 @cache
 def _temporary() -> Path:
     """The same at every run, and of nobody else: what others could put there would be believed."""
+    import tempfile  # not at every start
+
     number = os.getuid() if hasattr(os, "getuid") else 0
     folder = Path(tempfile.gettempdir()) / f"trapline-cache-{number}"
     folder.mkdir(mode=0o700, exist_ok=True) if not folder.is_symlink() else None

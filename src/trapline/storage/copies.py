@@ -7,12 +7,10 @@ whatever journal the work has, and put when it is finished.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +47,8 @@ def fetch(source: RemotePath, most_bytes: int = MOST_COPIED) -> Path:
     versions = _folder("read", source)
     folder = versions / _digest(*(f"{name} {stat.size} {stat.etag}" for name, stat in stats.items()))
     if not (folder / _PUT).is_file():
+        from concurrent.futures import ThreadPoolExecutor  # not at every start
+
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(
                 pool.map(
@@ -152,6 +152,8 @@ def put_staged(target: RemotePath) -> None:
         )
     beside = sorted(files.keys() - {target.name})
     try:
+        from concurrent.futures import ThreadPoolExecutor  # not at every start
+
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda name: (target.parent / name).put(files[name]), beside))
         if target.name in files:
@@ -194,4 +196,6 @@ def _folder(purpose: str, address: RemotePath) -> Path:
 
 
 def _digest(*texts: str) -> str:
+    import hashlib
+
     return hashlib.blake2b("\n".join(texts).encode(), digest_size=12).hexdigest()

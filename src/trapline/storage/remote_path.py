@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EFBIG
@@ -56,6 +53,8 @@ class RemoteStat:
         """63 bits of the ETag, which stand where a file on a disk has the time of its change."""
         if self.etag is None:
             return None
+        import hashlib  # not at every start
+
         content = hashlib.blake2b(self.etag.encode(), digest_size=8).digest()
         return int.from_bytes(content, "little") >> 1
 
@@ -426,6 +425,8 @@ def local_copy(path: AnyPath, *, most_bytes: int) -> Iterator[Path]:
     stat = path.stat()
     if stat.size > most_bytes:
         raise DataError(f"{path} has {stat.size:,} bytes, more than the {most_bytes:,} that are allowed.")
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
         copy = Path(folder) / path.name
         _copy(path, stat, copy)
@@ -443,6 +444,8 @@ def _copy(path: RemotePath, stat: RemoteStat, copy: Path) -> None:
         return path._range(start, min(_PART_BYTES, stat.size - start), _PART_BYTES, stat.etag)
 
     starts = range(0, stat.size, _PART_BYTES)
+    from concurrent.futures import ThreadPoolExecutor
+
     with copy.open("wb") as file, ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
         for at in range(0, len(starts), _PARTS_AT_ONCE):  # no more of them in memory
             for content in pool.map(part, starts[at : at + _PARTS_AT_ONCE]):

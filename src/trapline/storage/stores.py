@@ -7,7 +7,6 @@ tracebacks.
 
 from __future__ import annotations
 
-import configparser
 import errno
 import os
 import re
@@ -182,6 +181,8 @@ def _profile(environment: Mapping[str, str]) -> dict[str, str]:
         UsageError: AWS_PROFILE names one that is not there.
         DataError: a file is none of AWS's.
     """
+    import configparser  # not at every start
+
     name = environment.get("AWS_PROFILE", "default")
     settings: dict[str, str] = {}
     for variable, file, section in (
@@ -211,6 +212,7 @@ def _keys_of(profile: Mapping[str, str], environment: Mapping[str, str]) -> dict
     keys = {ours: profile[theirs] for theirs, ours in names.items() if theirs in profile}
     if keys or not any(name in profile for name in _BY_OTHER_MEANS):
         return keys
+
     name = environment.get("AWS_PROFILE", "default")
     if find_spec("boto3") is None:
         raise TraplineError(

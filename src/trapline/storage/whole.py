@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +24,8 @@ def replace_whole(path: AnyPath) -> Iterator[Path]:
         SourceGoneError: nothing can be written to the bucket.
     """
     if isinstance(path, RemotePath):
+        import tempfile  # not at every start
+
         with tempfile.TemporaryDirectory(prefix="trapline-") as folder:
             local = Path(folder) / path.name
             yield local
@@ -46,6 +46,8 @@ def beside(path: Path, ending: str) -> Path:
     """The path with an ending behind its name, or another where disks do not take so long a name."""
     name = path.name + ending
     if len(os.fsencode(name)) > _LONGEST:
+        import hashlib
+
         name = hashlib.blake2b(os.fsencode(path.name), digest_size=16).hexdigest() + ending
     return path.with_name(name)
 
