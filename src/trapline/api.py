@@ -54,6 +54,7 @@ __all__ = [
     "combine_to_file",
     "compare",
     "crossval",
+    "deal_shards",
     "detect",
     "download",
     "embed",
@@ -91,6 +92,7 @@ __all__ = [
     "work",
     "write",
     "write_catalog",
+    "write_job_file",
 ]
 
 if TYPE_CHECKING:
@@ -2032,7 +2034,9 @@ def deal_shards(
 
 
 @checked
-def write_job_file(folder: Source, output: Output, scheduler: str, options: JobOptions | None = None) -> Path:
+def write_job_file(
+    folder: Source, output: LocalFile, scheduler: str, options: JobOptions | None = None
+) -> Path:
     """Write the file by which `slurm`, `kubernetes` or `ray` does all shards of a run; nothing is started.
 
     Args:

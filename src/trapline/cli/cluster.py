@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trapline.addresses import Use
 from trapline.cli import _common as common
 from trapline.errors import UsageError
 
@@ -306,7 +307,9 @@ def merge(
 def write(
     folder: Folder,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.", show_default=False)
+        Path,
+        typer.Option("-o", "--output", metavar="FILE", help="The file to write.", show_default=False),
+        Use.LOCAL,
     ],
     scheduler: Annotated[
         str,

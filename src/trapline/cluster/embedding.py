@@ -12,10 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, Presence
-from trapline.cluster.bounds import cut_at_batches, cut_between_events
-from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units, one_by_one
+from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units, bounds_of, units_of
 from trapline.cluster.plan import Plan
-from trapline.cluster.predicting import last_of_event
 from trapline.images import Limits, Preprocessing
 from trapline.models import ModelFile
 from trapline.prediction import (
@@ -26,7 +24,6 @@ from trapline.prediction import (
     Input,
     Journal,
     Summary,
-    event_rows,
     inputs_of,
     narrow,
     write_embeddings,
@@ -49,11 +46,6 @@ def embedding(seeing: Seeing, catalog: Catalog, *, batch_size: int = DEFAULT_BAT
     model = seeing.network
     run = EmbeddingRun.of(model, narrow(catalog), batch_size, mirrored=seeing.mirrored)
 
-    def cut(size: int) -> list[int]:
-        if run.whole_events:
-            return cut_between_events(last_of_event(run.catalog), size)
-        return cut_at_batches(len(run.catalog), size, batch_size)
-
     return ToPlan(
         work="embed",
         name=model.path.name,
@@ -62,7 +54,7 @@ def embedding(seeing: Seeing, catalog: Catalog, *, batch_size: int = DEFAULT_BAT
         header=run.header(batch_size),
         media=run.catalog,
         asked=None,
-        cut=cut,
+        cut=bounds_of(run, None, batch_size),
         options={
             "batch_size": batch_size,
             "slots": run.batch_size,
@@ -95,9 +87,7 @@ class _EmbeddingShard:
             yield from rows
 
     def units(self) -> Units:
-        if self.engine.whole_events:
-            return [rows.to_numpy().astype(np.int64) for rows in event_rows(self.engine.catalog)]
-        return one_by_one(self.engine.extent.asked)
+        return units_of(self.engine)
 
     def wanted(self, index: Index) -> npt.NDArray[np.bool_]:
         return self.engine.wanted(index)

@@ -12,11 +12,46 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, Presence
+from trapline.cluster.bounds import cut_at_batches, cut_between_events
 from trapline.cluster.plan import Plan
-from trapline.prediction import Answer, Index, Input, Journal
+from trapline.prediction import Answer, EmbeddingRun, Index, Input, Journal, Run, event_rows
 
 Units = Sequence[npt.NDArray[np.int64]]
 """Asked inputs, int64 each, that one process is asked about together or not at all."""
+
+
+def units_of(run: Run | EmbeddingRun) -> Units:
+    """Whole events where the model looks at these, else each input by itself."""
+    if run.whole_events:
+        return [rows.to_numpy().astype(np.int64) for rows in event_rows(run.catalog)]
+    return one_by_one(run.extent.asked)
+
+
+def bounds_of(
+    run: Run | EmbeddingRun, asked: npt.NDArray[np.int64] | None, batch_size: int
+) -> Callable[[int], Sequence[int]]:
+    """What gives the bounds of shards of so many media at least, between which a run answers the same.
+
+    Args:
+        run: over all media.
+        asked: int64 [media], the inputs of each that the model is asked about; None for one each.
+        batch_size: inputs a batch.
+    """
+
+    def cut(size: int) -> list[int]:
+        if run.whole_events:
+            return cut_between_events(last_of_event(run.catalog), size)
+        return cut_at_batches(len(run.catalog) if asked is None else asked, size, batch_size)
+
+    return cut
+
+
+def last_of_event(catalog: Catalog) -> npt.NDArray[np.int64]:
+    """int64 [media]: the row of the last media of each one's event."""
+    last = np.zeros(len(catalog), np.int64)
+    for rows in event_rows(catalog):
+        last[rows.to_numpy()] = rows.item(-1)
+    return last
 
 
 def one_by_one(inputs: int) -> Units:

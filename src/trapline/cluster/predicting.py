@@ -12,8 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import Catalog, Presence
-from trapline.cluster.bounds import cut_at_batches, cut_between_events
-from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units, one_by_one
+from trapline.cluster.kinds import OpenWork, ShardRun, ToPlan, Units, bounds_of, units_of
 from trapline.cluster.plan import Plan
 from trapline.images import Limits
 from trapline.models import ModelFile
@@ -26,7 +25,6 @@ from trapline.prediction import (
     Level,
     Run,
     Summary,
-    event_rows,
     inputs_of,
     journal_header,
     make_run,
@@ -64,11 +62,6 @@ def prediction(
         "limits": asdict(run.limits),
     }
 
-    def cut(size: int) -> list[int]:
-        if not run.whole_events:
-            return cut_at_batches(len(run.catalog) if asked is None else asked, size, batch_size)
-        return cut_between_events(last_of_event(run.catalog), size)
-
     return ToPlan(
         work="predict",
         name=model.path.name,
@@ -77,18 +70,10 @@ def prediction(
         header=journal_header(model, level, batch_size, run.limits),
         media=run.catalog,
         asked=asked,
-        cut=cut,
+        cut=bounds_of(run, asked, batch_size),
         options=options,
         whole=run.head(batch_size).header(),
     )
-
-
-def last_of_event(catalog: Catalog) -> npt.NDArray[np.int64]:
-    """int64 [media]: the row of the last media of each one's event."""
-    last = np.zeros(len(catalog), np.int64)
-    for rows in event_rows(catalog):
-        last[rows.to_numpy()] = rows.item(-1)
-    return last
 
 
 def _asked(run: Run) -> npt.NDArray[np.int64] | None:
@@ -120,9 +105,7 @@ class _ShardRun:
             yield from (row for row in rows if row.skipped is None)
 
     def units(self) -> Units:
-        if self.engine.whole_events:
-            return [rows.to_numpy().astype(np.int64) for rows in event_rows(self.engine.catalog)]
-        return one_by_one(self.engine.extent.asked)
+        return units_of(self.engine)
 
     def wanted(self, index: Index) -> npt.NDArray[np.bool_]:
         return self.engine.wanted(index)

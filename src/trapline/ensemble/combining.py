@@ -10,7 +10,7 @@ calibrated anew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -34,7 +34,7 @@ from trapline.prediction import (
     probability_columns,
     whole,
     whole_catalog,
-    write_parts,
+    write_predicted,
 )
 
 GROUPS = ("no box", "faint", "alone", "several")
@@ -164,19 +164,8 @@ def combine_tables(
     else:
         given = (part for part in side.parts(_ASKED) if any(map(len, part[0])))
         parts = (combine(members, catalog, like) for members, catalog in given)
-    first = next(parts, None)
-    if first is None:
-        raise DataError("There is nothing to combine: the tables have no rows.")
-    rows = 0
-
-    def counted() -> Iterator[pl.DataFrame]:
-        nonlocal rows
-        for part in chain([first], parts):
-            rows += len(part)
-            yield part.table
-
-    write_parts(replace(first, table=first.table.clear()), counted(), output, rows_per_file)
-    return CombinedTable(Combination.of(first.facts), rows)
+    facts, rows = write_predicted(parts, output, rows_per_file)
+    return CombinedTable(Combination.of(facts), rows)
 
 
 @dataclass(frozen=True)

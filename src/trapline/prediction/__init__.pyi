@@ -76,6 +76,6 @@ from .table import predictions_head as predictions_head
 from .table import probability_columns as probability_columns
 from .table import refuse_foreign_header as refuse_foreign_header
 from .table import scan_table as scan_table
-from .table import write_parts as write_parts
+from .table import write_predicted as write_predicted
 from .table import write_table as write_table
 from .together import look_once as look_once

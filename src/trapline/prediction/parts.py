@@ -6,6 +6,7 @@ where a part may end without cutting one, then the ids, for which rows of the ta
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,10 +15,14 @@ import numpy.typing as npt
 import polars as pl
 
 from trapline.catalog import SCHEMA, Catalog, Cursor, event_key
+from trapline.errors import TraplineWarning
 from trapline.prediction.table import Level, Predictions
 
 AT_ONCE = 2**16
 """Media of a part, and then as many as end its last event."""
+
+_LONG = 2**20
+"""Rows of a table of which it is told that it is taken into memory."""
 
 Table = tuple[Predictions, pl.LazyFrame]
 """Predictions without rows, and their rows, as `scan_table` gives them."""
@@ -46,10 +51,20 @@ class SideBySide:
     def open(cls, tables: Sequence[Table], media: Media) -> SideBySide | None:
         """The tables in parts that cut no event; None where the orders differ.
 
-        They do where a table has rows of media that the catalog does not have, too.
+        They do where a table has rows of media that the catalog does not have, too. Of long tables that is
+        told, for what asks takes them whole into memory then.
         """
         counts = _rows_of_parts(tables, media[1], whole_events(media[1], AT_ONCE))
-        return None if counts is None else cls(tuple(tables), media, counts)
+        if counts is not None:
+            return cls(tuple(tables), media, counts)
+        if max(map(count_rows, tables)) > _LONG:
+            warnings.warn(
+                "The rows of the predictions do not follow the order of the catalog, or are of media that it "
+                "does not have: all are taken into memory, and could be gone through in parts.",
+                TraplineWarning,
+                stacklevel=3,
+            )
+        return None
 
     @classmethod
     def of_all(cls, table: Table, media: Media) -> SideBySide:

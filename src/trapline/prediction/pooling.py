@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, get_args
 
@@ -20,7 +19,7 @@ from trapline.prediction.frames import Floats, apply_pooling, pool_nodes
 from trapline.prediction.location_answers import answer_by_location
 from trapline.prediction.parts import Media, SideBySide, Table, whole, whole_catalog
 from trapline.prediction.ranks import Ranks
-from trapline.prediction.table import FIXED, Predictions, check_output, write_parts
+from trapline.prediction.table import FIXED, Predictions, check_output, write_predicted
 from trapline.taxonomy import BLANK, Hierarchy
 
 NODE_MEAN = "node-mean"
@@ -163,20 +162,8 @@ def pool_table(
         pooled = pool_events(given, whole_catalog(media, _ASKED), **options)
         pooled.save(output, rows_per_file=rows_per_file)
         return PooledTable(pooled.facts, len(given), len(pooled))
-    parts = pool_parts(side, **options)
-    first = next(parts, None)
-    if first is None:
-        raise DataError("There is nothing to pool: the table has no rows.")
-    rows = 0
-
-    def counted() -> Iterator[pl.DataFrame]:
-        nonlocal rows
-        for part in chain([first], parts):
-            rows += len(part)
-            yield part.table
-
-    write_parts(replace(first, table=first.table.clear()), counted(), output, rows_per_file)
-    return PooledTable(first.facts, sum(heights[1] for heights in side.counts), rows)
+    facts, rows = write_predicted(pool_parts(side, **options), output, rows_per_file)
+    return PooledTable(facts, sum(heights[1] for heights in side.counts), rows)
 
 
 def pool_parts(side: SideBySide, **options: Unpack[PoolingKeywords]) -> Iterator[Predictions]:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args
 
@@ -550,6 +551,29 @@ def write_parts(
     """`write_table` of rows that are made part by part; what goes wrong in making them is raised as it is."""
     rows = register_io_source(lambda *_: parts, schema=head.table.schema)
     return write_table(head, rows, path, rows_per_file)
+
+
+def write_predicted(
+    parts: Iterator[Predictions], path: Path | str, rows_per_file: int | None = None
+) -> tuple[PredictionFacts, int]:
+    """The same of parts that are tables: what the first knows of the whole, and how many rows were written.
+
+    Raises:
+        DataError: there is no part.
+    """
+    first = next(parts, None)
+    if first is None:
+        raise DataError("There is nothing to write: the predictions have no rows.")
+    rows = 0
+
+    def counted() -> Iterator[pl.DataFrame]:
+        nonlocal rows
+        for part in chain([first], parts):
+            rows += len(part)
+            yield part.table
+
+    write_parts(replace(first, table=first.table.clear()), counted(), path, rows_per_file)
+    return first.facts, rows
 
 
 def check_output(path: AnyPath, rows_per_file: int | None = None) -> None:

@@ -47,6 +47,9 @@ class Pieces:
     Args:
         folder: of the group.
 
+    Attributes:
+        written: the pieces that this object has written.
+
     >>> with Pieces(folder) as pieces:                         # doctest: +SKIP
     ...     pieces.put({key: b"value"})
     ...     dict(pieces.get([key]))
@@ -54,6 +57,7 @@ class Pieces:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.written: set[Path] = set()
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Pieces:
@@ -111,7 +115,9 @@ class Pieces:
 
     def _begin(self) -> BinaryIO:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return (self.folder / f"{secrets.token_hex(8)}{_ENDING}").open("xb")
+        path = self.folder / f"{secrets.token_hex(8)}{_ENDING}"
+        self.written.add(path)
+        return path.open("xb")
 
     def _abandon(self) -> None:
         """Behind half a block nothing could be read: the next value begins another piece."""
@@ -119,12 +125,16 @@ class Pieces:
             self.close()
 
 
-def drop_oldest(folder: Path, most_bytes: int) -> None:
+def drop_oldest(folder: Path, most_bytes: int) -> set[Path]:
     """Throw away the pieces below a folder that were used longest ago, until the others are no larger.
 
     Nor may they take more than half of the room that the disk has for them. Several processes may do so at
     once; a piece that somebody reads or writes costs him no more than the time to make its values again.
+
+    Returns:
+        those that were thrown away.
     """
+    dropped: set[Path] = set()
     pieces, total = [], 0
     for path in folder.glob(f"*/*{_ENDING}"):
         with suppress(OSError):
@@ -135,12 +145,14 @@ def drop_oldest(folder: Path, most_bytes: int) -> None:
         most_bytes = min(most_bytes, (total + shutil.disk_usage(folder).free) // 2)
     for _, size, path in sorted(pieces):
         if total <= most_bytes:
-            return
+            break
         with suppress(OSError):
             path.unlink(missing_ok=True)
             total -= size
+            dropped.add(path)
         with suppress(OSError):  # the last of its group
             path.parent.rmdir()
+    return dropped
 
 
 def _encode(values: Mapping[bytes, bytes]) -> bytes:

@@ -25,6 +25,7 @@ _SCHEMES = {
     **dict.fromkeys(("az", "azure", "adl", "abfs", "abfss"), "az"),
 }
 _URL = re.compile(rf"({'|'.join(_SCHEMES)}):/{{1,2}}(?!/)", re.IGNORECASE)
+_WEB = re.compile(r"(https?|ftp)[:]/{1,2}(?!/)", re.IGNORECASE)
 _SIGNED = re.compile(r"[?&](X-Amz-\w+|X-Goog-\w+|AWSAccessKeyId|Signature|sig|sv|se)=", re.IGNORECASE)
 _PART_BYTES = 8 * 2**20
 _PARTS_AT_ONCE = 4
@@ -371,8 +372,14 @@ def as_any_path(text: AnyPath | str) -> AnyPath:
     A `Path` of a URL, which has lost a slash, is that URL's.
 
     Raises:
-        UsageError: the URL names no bucket, holds credentials, or has steps that no object's name has.
+        UsageError: the URL names no bucket, holds credentials, or has steps that no object's name has; or it
+            is one of the web, which is not shown: it may be signed.
     """
+    if not isinstance(text, RemotePath) and _WEB.match(os.fspath(text)):
+        raise UsageError(
+            "An address of the web (https://…) is no path. Fetch the file with `trapline download`, and name "
+            "what that has written."
+        )
     if isinstance(text, RemotePath) or not is_url(text):
         return text if isinstance(text, RemotePath) else Path(text)
     url = os.fspath(text)

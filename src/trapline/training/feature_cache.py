@@ -88,22 +88,30 @@ class FeatureCache:
         try:
             self._of(group).put(values)
         except OSError as error:
-            self._refused = True
-            warnings.warn(
-                f"Features are not kept for the next run: {describe_system_error(error)}",
-                TraplineWarning,
-                stacklevel=2,
-            )
+            self._refuse(describe_system_error(error))
         self._added += sum(map(len, values.values()))
         if self._added >= PIECE_BYTES:
             self._added = 0
-            drop_oldest(self.folder, self.max_bytes)
+            self._drop_oldest()
 
     def close(self) -> None:
         """End what is written, and drop what was used longest ago beyond the limit."""
         for pieces in self._pieces.values():
             pieces.close()
-        drop_oldest(self.folder, self.max_bytes)
+        self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        """Make room; where what was written just now must go, nothing more is kept."""
+        dropped = drop_oldest(self.folder, self.max_bytes)
+        if not self._refused and any(dropped & pieces.written for pieces in self._pieces.values()):
+            self._refuse(
+                f"{self.folder} has no room for all of them, beside what else the disk must take. Name a "
+                "folder on a larger disk in the environment variable TRAPLINE_CACHE."
+            )
+
+    def _refuse(self, why: str) -> None:
+        self._refused = True
+        warnings.warn(f"Features are not kept for the next run: {why}", TraplineWarning, stacklevel=3)
 
     def _of(self, group: str) -> Pieces:
         return self._pieces.setdefault(group, Pieces(self.folder / group))

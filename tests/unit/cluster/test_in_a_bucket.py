@@ -10,7 +10,7 @@ from trapline import api
 from trapline.catalog import Catalog
 from trapline.cluster import Attempt, JobOptions, merge_shards, plan_shards, prediction, run_status, work
 from trapline.cluster.run_folder import RunFolder
-from trapline.errors import DataError
+from trapline.errors import DataError, UsageError
 from trapline.models import ModelFile
 from trapline.prediction import Journal, predict_to_file
 from trapline.storage import as_any_path, local_copy
@@ -65,10 +65,11 @@ def test_a_job_file_of_a_run_in_a_bucket_names_the_bucket(
     model = ModelFile(write_tiny_model(tmp_path / "model.onnx", labels=("a", "b")), threads=1)
     run = f"{bucket}/season"
     plan_shards(prediction(model, world(), batch_size=2), run, shard_size=4)
-    api.write_job_file(run, f"{bucket}/season.sbatch", "slurm")
+    with pytest.raises(UsageError, match="must be on this machine"):
+        api.write_job_file(run, f"{bucket}/season.sbatch", "slurm")
+    api.write_job_file(run, tmp_path / "season.sbatch", "slurm")
     api.write_job_file(run, tmp_path / "season.yaml", "kubernetes", JobOptions(image="trapline:1"))
-    with local_copy(as_any_path(f"{bucket}/season.sbatch"), most_bytes=10**6) as array:
-        written = [array.read_text(), (tmp_path / "season.yaml").read_text()]
+    written = [(tmp_path / name).read_text() for name in ("season.sbatch", "season.yaml")]
     assert [text.count(run) for text in written] == [2, 2]
     assert not any(str(tmp_path / "cache") in text for text in written)
     assert not [name for name, _ in (RunFolder(run).path / "attempts").walk()]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trapline.catalog import Catalog, ScannedCatalog
 from trapline.ensemble import combine, combine_tables
 from trapline.ensemble.combining import GROUPS
-from trapline.errors import DataError, UsageError
+from trapline.errors import DataError, TraplineWarning, UsageError
 from trapline.prediction import (
     Combination,
     Predictions,
@@ -117,8 +117,11 @@ def test_rows_in_another_order_are_pooled_too_and_strangers_are_named(
     predictions, catalog = world(visits(40))
     turned = replace(predictions, table=predictions.table.reverse())
     assert SideBySide.open([(turned, turned.table.lazy())], (catalog, catalog.table.lazy())) is None
-    pool_table((turned, turned.table.lazy()), (catalog, catalog.table.lazy()), tmp_path / "p.parquet")
+    monkeypatch.setattr(parts_of_tables, "_LONG", len(turned) - 1)
+    with pytest.warns(TraplineWarning, match="all are taken into memory"):
+        pool_table((turned, turned.table.lazy()), (catalog, catalog.table.lazy()), tmp_path / "p.parquet")
     assert Predictions.load(tmp_path / "p.parquet").table.equals(pool_events(turned, catalog).table)
+    monkeypatch.setattr(parts_of_tables, "_LONG", len(turned))  # and of shorter ones it is not told
     fewer = catalog.filter(pl.col("media_id") != "m17")
     with pytest.raises(DataError, match=r"1 predicted media are not in the catalog.*m17"):
         pool_table(

@@ -62,9 +62,7 @@ class TestNames:
         assert as_any_path(normal) == as_any_path(text)
         assert as_any_path(Path(text)) == as_any_path(text)
 
-    @pytest.mark.parametrize(
-        "text", ["photos", "C:/photos", "https://host/x", "/s3:/x", "s3", "s3:x", "file:///x"]
-    )
+    @pytest.mark.parametrize("text", ["photos", "C:/photos", "/s3:/x", "s3", "s3:x", "file:///x"])
     def test_other_texts_are_paths_of_disks(self, text: str) -> None:
         assert not is_url(text)
         assert as_any_path(text) == Path(text)
@@ -450,3 +448,10 @@ def test_a_listing_names_the_object_that_cannot_be_asked_for(bucket: str) -> Non
     requests.put(f"{endpoint}/{name}/card/d%2F%2Fe.jpg", data=b"x", headers=signed, timeout=30)
     with pytest.raises(OSError, match=r"an object 'card/d//e\.jpg', whose name has an empty step"):
         list(remote(f"{bucket}/card").walk())
+
+
+@pytest.mark.parametrize("text", ["https://KEY:SECRET@h.example/a.csv", "http:/h.example/a.csv?sig=SECRET"])
+def test_an_address_of_the_web_is_no_path_and_is_not_shown(text: str) -> None:
+    with pytest.raises(UsageError, match="trapline download") as refused:
+        as_any_path(text)
+    assert "SECRET" not in str(refused.value)

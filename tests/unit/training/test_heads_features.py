@@ -134,6 +134,13 @@ def test_the_cache_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
     assert keys[2] in left
 
 
+def test_what_was_kept_just_now_and_finds_no_room_is_told(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, max_bytes=1)
+    cache.put("g", {b"k" * 16: CachedFeatures(np.zeros(10, np.float32), None)})
+    with pytest.warns(TraplineWarning, match="no room for all"):
+        cache.close()
+
+
 def test_the_file_of_earlier_versions_goes_and_a_stranger_stays(tmp_path: Path) -> None:
     old = tmp_path / "features.sqlite"
     old.write_bytes(b"a diary")
