@@ -244,12 +244,9 @@ def _clocks_that_jump(catalog: Catalog) -> Iterator[Finding]:
     """
     names = ["media_id", "file_path", "location_id", "deployment_id", "camera_time"]
     timed = catalog.frame.select(names).with_row_index("_row").filter(pl.col("camera_time").is_not_null())
-    jumps = [
-        _jumps_of(camera)
-        for some in slices(timed, pl.col("location_id"), len(catalog), wide=2)
-        for camera in some.partition_by("location_id", "deployment_id", maintain_order=True)
-    ]
-    jumping = sorted(one for one in jumps if one is not None)  # in the order of the table
+    some_cameras = slices(timed, pl.col("location_id"), len(catalog), wide=2)
+    # in the order of the table
+    jumping = sorted(one for some in some_cameras for one in _jumps_of_cameras(some))
     back = [line for _, lines, _ in jumping for line in lines]
     leaps = [line for _, _, lines in jumping for line in lines]
     yield from _list(
@@ -264,22 +261,31 @@ def _clocks_that_jump(catalog: Catalog) -> Iterator[Finding]:
     )
 
 
-def _jumps_of(camera: pl.DataFrame) -> tuple[int, list[str], list[str]] | None:
-    """Of the timed photos of a camera the first row, and where its clock goes back and where it leaps."""
-    one_moment = pl.repeat(0, camera.height, eager=True)
-    rows = camera[shooting_order(camera["file_path"], one_moment)].select(
-        "media_id",
-        now=pl.col("camera_time"),
-        before=pl.col("camera_time").shift(),
-        step=pl.col("camera_time").diff(),
+def _jumps_of_cameras(timed: pl.DataFrame) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Of cameras whose clocks jump: the first of their timed rows, where they go back, and where they leap."""
+    camera = timed.select(pl.struct("location_id", "deployment_id").rank("dense")).to_series()
+    order = shooting_order(timed["file_path"], camera)
+    timed, camera = timed[order], camera[order].alias("_camera")
+    step = pl.col("camera_time").diff()
+    jumps = (
+        timed.select("_row", "media_id", "camera_time", camera)
+        .with_columns(
+            pl.col("camera_time").shift().alias("before"),
+            pl.when(pl.col("_camera") == pl.col("_camera").shift()).then(step).alias("step"),
+            pl.len().over("_camera").alias("_media"),
+            pl.col("_row").min().over("_camera"),
+        )
+        .filter((pl.col("step") < -_CLOCK_BACK) | (pl.col("step") > _LEAP))
     )
-    back = rows.filter(pl.col("step") < -_CLOCK_BACK)
-    leaps = rows.filter(pl.col("step") > _LEAP)
-    if back.height > max(MOST_JUMPS, camera.height // 50) or not (back.height or leaps.height):
-        return None
-    gone_back, leapt = ([_describe_jump(row) for row in some.iter_rows(named=True)] for some in (back, leaps))
-    return int(camera["_row"][0]), gone_back, leapt
+    for one in jumps.partition_by("_camera", maintain_order=True):
+        back = one.filter(pl.col("step") < -_CLOCK_BACK)
+        if back.height <= max(MOST_JUMPS, one["_media"][0] // 50):
+            leaps = one.filter(pl.col("step") > _LEAP)
+            gone_back, leapt = (
+                [_describe_jump(row) for row in some.iter_rows(named=True)] for some in (back, leaps)
+            )
+            yield one["_row"][0], gone_back, leapt
 
 
 def _describe_jump(row: Mapping[str, Any]) -> str:
-    return f"from {row['before']:%Y-%m-%d %H:%M} to {row['now']:%Y-%m-%d %H:%M} at {row['media_id']}"
+    return f"from {row['before']:%Y-%m-%d %H:%M} to {row['camera_time']:%Y-%m-%d %H:%M} at {row['media_id']}"
