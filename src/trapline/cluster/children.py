@@ -7,11 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from trapline.errors import TraplineError
+
+SILENT_SECONDS = 1800.0
+"""Without a word while photos are looked at: whatever it waits for, a driver or a disk, does not come.
+Decoders have limits of their own, and a server that is away is waited for for minutes."""
 
 
 class DeadError(Exception):
@@ -62,9 +67,7 @@ class Child:
         if self._stopping.is_set():
             raise StoppedError
         self._send(job)
-        assert self._process is not None
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._lines(job["do"] == "fill"):
             answer: dict[str, Any] = json.loads(line)
             if "end" not in answer:
                 progress(answer["done"], answer["earlier"])
@@ -75,6 +78,40 @@ class Child:
             else:
                 return answer
         raise DeadError(self.close())
+
+    def _lines(self, watched: bool) -> Iterator[str]:
+        """What it says; while it is watched, it is killed when it says nothing for too long.
+
+        Raises:
+            FailedError: it was. No photo is blamed for that: it may be the disk of this machine that is gone.
+        """
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        heard, over, silent = time.monotonic(), threading.Event(), threading.Event()
+
+        def watch() -> None:
+            while not over.wait(max(0.1, heard + SILENT_SECONDS - time.monotonic())):
+                if time.monotonic() - heard >= SILENT_SECONDS:
+                    silent.set()
+                    process.kill()
+                    return
+
+        if watched:
+            threading.Thread(target=watch, daemon=True).start()
+        try:
+            for line in process.stdout:
+                heard = time.monotonic()
+                yield line
+        finally:
+            over.set()
+        if silent.is_set():
+            self.close()
+            raise FailedError(
+                f"Its process said nothing for {SILENT_SECONDS / 60:.0f} minutes and was ended: a disk, a "
+                "driver or the runtime hangs on this machine. Other workers can take the shard.",
+                here=True,
+            )
 
     def _send(self, job: Mapping[str, Any]) -> None:
         with self._lock:

@@ -201,3 +201,24 @@ def test_whoever_is_slower_does_not_replace_a_table(
     assert not won
     assert is_whole(tmp_path / "run")
     assert [one.name for one in (tmp_path / "run" / "shards").iterdir()] == ["00000.parquet"]
+
+
+def test_a_process_that_hangs_is_ended_and_no_photo_is_blamed(
+    model: ModelFile,
+    world: Callable[..., Catalog],
+    tmp_path: Path,
+    patch: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan(model, world(), tmp_path / "run")
+    patch("time.sleep(600)")
+    with monkeypatch.context() as brief:
+        brief.setattr("trapline.cluster.children.SILENT_SECONDS", 4.0)
+        worked = work(tmp_path / "run", claim=True, **ONE)
+    assert not worked.finished
+    assert "said nothing" in next(iter(worked.failed.values()))
+    assert len(worked.failed) == 1  # it is this machine's trouble: it does not try every shard
+    patch("pass")
+    assert work(tmp_path / "run", claim=True, **ONE).failed == {}
+    merge_shards(tmp_path / "run", tmp_path / "whole.parquet")
+    assert (tmp_path / "whole.parquet").read_bytes() == (tmp_path / "single.parquet").read_bytes()
