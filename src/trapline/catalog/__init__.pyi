@@ -4,7 +4,6 @@ from .checks import check_files as check_files
 from .clocks import FIRST_CAMERA_TRAPS as FIRST_CAMERA_TRAPS
 from .clocks import describe_impossible_times as describe_impossible_times
 from .clocks import impossible_times as impossible_times
-from .codes import beside as beside
 from .counting import count_distinct as count_distinct
 from .counting import count_distinct_by as count_distinct_by
 from .counting import count_values as count_values

@@ -18,7 +18,6 @@ from trapline.catalog import (
     Catalog,
     FileCheck,
     batches,
-    beside,
     check_files,
     count_distinct_by,
     count_values,
@@ -277,17 +276,15 @@ def _boxes(catalog: Catalog) -> Boxes:
 
 def _examples(catalog: Catalog, labels: list[str], seed: int) -> dict[str, tuple[Example, ...]]:
     """Up to `EXAMPLES` photos a label, one a location first; unlabelled ones if nothing is labelled."""
-    order = np.random.default_rng(seed).permutation(len(catalog)).astype(np.int32)
-    slot = np.empty(len(catalog), np.int32)
-    slot[order] = np.arange(len(catalog), dtype=np.int32)
-    rows = beside(catalog.frame.select("labels", "location_id"), "_slot", slot)
-    rows = rows.with_columns(pl.col("labels").fill_null([UNLABELLED]))
+    rows = catalog.frame.select("labels", "location_id").with_row_index("_row")
+    by_chance = pl.col("_row").hash(seed)  # a permutation of a hundred million rows is no small thing
+    rows = rows.with_columns(pl.col("labels").fill_null([UNLABELLED]), by_chance.alias("_slot"))
     if labels:
         rows = rows.filter(~pl.col("labels").list.contains(UNLABELLED))
     kept: list[pl.DataFrame] = []
     for some in batches(rows):
         kept = [_foremost(pl.concat([*kept, some.explode("labels")]))]
-    chosen = pl.concat(kept).with_columns(_row=order[pl.concat(kept)["_slot"].to_numpy()])
+    chosen = pl.concat(kept)
     photos = catalog.frame.select("media_id", "file_path", "boxes").with_row_index("_row")
     photos = photos.filter(pl.col("_row").is_in(chosen["_row"].to_list()))
     by_row = {row["_row"]: _example(row) for row in streamed(photos).iter_rows(named=True)}
