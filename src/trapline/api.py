@@ -289,6 +289,9 @@ if TYPE_CHECKING:
         asked: Judged | None
         sure_only: bool
         tables: Output | None
+        thresholds: Output | None
+        want: Sequence[str]
+        taxonomy: TaxonomyLike | None
         answers: Way
         part: str | None
         training: Catalog | Path | str | Collection[str] | None
@@ -2423,6 +2426,9 @@ def evaluate(
     asked: Judged | None = None,
     sure_only: bool = False,
     tables: Output | None = None,
+    thresholds: Output | None = None,
+    want: Sequence[str] = (),
+    taxonomy: TaxonomyLike | None = None,
     answers: Way = "rolled-up",
     part: str | None = None,
     training: Catalog | Path | str | Collection[str] | None = None,
@@ -2446,6 +2452,12 @@ def evaluate(
             there are some and not everything is decided.
         sure_only: leave out decisions of which the person was not sure.
         tables: models of taxa: a folder for the tables by rank and node, as CSV.
+        thresholds: a CSV for the thresholds of each label and rank, which `write` takes. They are chosen for
+            this table, for a report and where something is wanted of them.
+        want: what they are to keep: `precision=0.95`, `recall=0.9`, of one label `lynx:recall=0.9`; of blanks
+            `lost=0.02`, the share of photos of animals that may be called blank.
+        taxonomy: what the labels are: an answer that says less of the same ("human" of a hunter) is right
+            then; None for the tree of a model of taxa.
         answers: models of taxa: `rolled-up` (stop in time) or `greedy` (always to a leaf).
         part: judge one part of the split; None for the one predicted.
         training: the catalog the model was trained on, if it is another, or the ids of its locations.
@@ -2458,11 +2470,13 @@ def evaluate(
         allow_unmatched: count photos without prediction, and the other way, and do not refuse them.
         seed: of the resamples.
     """
+    from trapline.evaluation import Wants, evaluate_parts
     from trapline.evaluation import evaluate as judge
-    from trapline.evaluation import evaluate_parts
     from trapline.review import as_truth
 
     path = _report_path(output)
+    asks = bool(want) or thresholds is not None or path is not None
+    wanted, tree = Wants.parse(want) if asks else None, _taxonomy(taxonomy)
     side = _if_long(catalog, predictions) if decisions is None else None
     if side is not None:
         _refuse_without_decisions(asked=asked, sure_only=sure_only)
@@ -2482,8 +2496,10 @@ def evaluate(
             unknown_labels=unknown_labels,
             several_labels=several_labels,
             allow_unmatched=allow_unmatched,
+            taxonomy=tree,
+            want=wanted,
         )
-        return _report(evaluation, path, pictures, _files(catalog, predictions))
+        return _report(evaluation, path, thresholds, pictures, _files(catalog, predictions))
     loaded = as_predictions(predictions)
     if tables is not None and loaded.facts.taxonomy is None:
         raise UsageError("--tables is for predictions of a model of taxa; these have no taxonomy.")
@@ -2505,16 +2521,24 @@ def evaluate(
         several_labels=several_labels,
         allow_unmatched=allow_unmatched,
         answers=answers,
+        taxonomy=tree,
+        want=wanted,
     )
     if tables is not None and evaluation.ranks is not None:
         evaluation.ranks.save_tables(tables)
-    return _report(evaluation, path, pictures, _files(catalog, predictions))
+    return _report(evaluation, path, thresholds, pictures, _files(catalog, predictions))
 
 
 def _report(
-    evaluation: Evaluation, path: Path | None, pictures: int, files: Sequence[AnyPath | str]
+    evaluation: Evaluation,
+    path: Path | None,
+    thresholds: Output | None,
+    pictures: int,
+    files: Sequence[AnyPath | str],
 ) -> Evaluation:
     """The evaluation, written where that is asked for."""
+    if thresholds is not None and evaluation.thresholds is not None:
+        evaluation.thresholds.save_csv(thresholds)
     if path is not None and path.suffix.lower() == ".json":
         evaluation.save_json(path)
     elif path is not None:

@@ -34,6 +34,21 @@ def run(
     tables: Annotated[
         Path | None, typer.Option(help="Models of taxa: a folder for the tables by rank and node, as CSV.")
     ] = None,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(help="A CSV for the thresholds of each label and rank, which `write` takes."),
+    ] = None,
+    want: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What they keep: precision=0.95, recall=0.9, lynx:recall=0.9, lost=0.02 (animals among "
+            "blanks); again for several.  [precision=0.95]"
+        ),
+    ] = None,
+    taxonomy: Annotated[
+        Path | None,
+        typer.Option(help="What the labels are: answers that say less of the same are right then."),
+    ] = None,
     answers: Annotated[
         str, typer.Option(help="Models of taxa: rolled-up (stop in time) or greedy (always to a leaf).")
     ] = "rolled-up",
@@ -69,8 +84,9 @@ def run(
     from trapline import api
 
     written = refuse_as_report(output, "mistakes", force)
-    if tables is not None:
-        refuse_to_overwrite(tables, force)
+    for path in (tables, thresholds):
+        if path is not None:
+            refuse_to_overwrite(path, force)
     evaluation = api.evaluate(
         catalog,
         predictions,
@@ -79,6 +95,9 @@ def run(
         asked=asked,  # type: ignore[arg-type]
         sure_only=sure_only,
         tables=tables,
+        thresholds=thresholds,
+        want=want or [],
+        taxonomy=taxonomy,
         answers=answers,  # type: ignore[arg-type]
         part=part,
         training=training,
@@ -92,5 +111,5 @@ def run(
         seed=seed,
     )
     typer.echo(evaluation.model_dump_json(indent=1) if json else evaluation.to_text())
-    for path in (*([] if tables is None else [tables]), *written):
+    for path in (*(one for one in (tables, thresholds) if one is not None), *written):
         typer.echo(f"Wrote {path}", err=True)

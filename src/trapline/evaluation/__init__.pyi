@@ -27,9 +27,16 @@ from .result import Over as Over
 from .rolled_up import Way as Way
 from .survey import explore as explore
 from .survey import survey as survey
+from .threshold_table import write_thresholds as write_thresholds
+from .thresholds import BlankThresholds as BlankThresholds
+from .thresholds import Thresholds as Thresholds
+from .wants import Wants as Wants
 from .words import UNITS as UNITS
 from .words import columns as columns
+from .words import describe_coarser as describe_coarser
 from .words import describe_left_out as describe_left_out
+from .words import describe_small as describe_small
+from .words import describe_thresholds as describe_thresholds
 from .words import describe_unknown as describe_unknown
 from .words import direction as direction
 from .words import meaning as meaning

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +20,26 @@ from trapline.evaluation.breakdown import (
     per_label,
     per_location,
     per_season,
+    rows_right,
     worst_mistakes,
 )
+from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.levels import NOUNS, align_levels, event_catalog, judged_media
 from trapline.evaluation.matching import Counts, Matched, SeveralLabels, UnknownLabels, match
 from trapline.evaluation.notes import notes
+from trapline.evaluation.rank_thresholds import choose_at_ranks
 from trapline.evaluation.ranks import evaluate_ranks
 from trapline.evaluation.result import Bin, Evaluation, LocationGroup, Over
 from trapline.evaluation.rolled_up import Way
+from trapline.evaluation.threshold_tallies import ThresholdTallies, group_codes, kinds_of
+from trapline.evaluation.thresholds import Thresholds, choose_thresholds
 from trapline.evaluation.training_media import find_leak, find_training, read_told
-from trapline.prediction import Predictions
+from trapline.evaluation.wants import Wants
+from trapline.models import Interval
+from trapline.prediction import Level, Predictions
+from trapline.taxonomy import Taxonomy
 
 _DRAWN_TOGETHER: dict[Over, list[pl.Expr]] = {
     "location": [pl.col("location_id")],
@@ -38,6 +47,15 @@ _DRAWN_TOGETHER: dict[Over, list[pl.Expr]] = {
     "season": [pl.col("season")],
     "media": [pl.col("media_id")],
 }
+
+
+class _OfRanks(TypedDict):
+    """How media are judged by rank; see `evaluate_ranks`."""
+
+    groups: Sequence[str | None]
+    unknown_are_wrong: bool
+    samples: int
+    seed: int
 
 
 @checked
@@ -55,6 +73,8 @@ def evaluate(
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
     answers: Way = "rolled-up",
+    taxonomy: Taxonomy | None = None,
+    want: Wants | None = None,
 ) -> Evaluation:
     """Judge predictions by the labels of a catalog.
 
@@ -79,6 +99,9 @@ def evaluate(
         allow_unmatched: count, and do not refuse, media without prediction and predictions without media.
         answers: of a model of taxa: `rolled-up` answers stop where the evidence does, `greedy` ones go down
             to a leaf whatever its probability, as published.
+        taxonomy: what the labels are: an answer that says less of the same ("human" of a hunter) is right
+            then. None for the tree of a model of taxa; other models' answers are right if they are the label.
+        want: choose thresholds that keep it; None for no thresholds.
 
     Raises:
         UsageError: an argument that cannot be, or greedy answers of a model without a taxonomy.
@@ -100,6 +123,7 @@ def evaluate(
         unknown_labels=unknown_labels,
         several_labels=several_labels,
         allow_unmatched=allow_unmatched,
+        taxonomy=taxonomy,
     )
     trained_on = find_training(catalog, training, told)
     over = over or _usual_over(matched.media)
@@ -108,6 +132,17 @@ def evaluate(
     entangled = find_leak(judged_media(media, level, matched.media["media_id"]), media_trained_on)
     wrong, mistakes = worst_mistakes(matched)
     seen = trained_on.saw(matched.media["location_id"], entangled.locations)
+    of_ranks: _OfRanks = {
+        "groups": judged.table.select(_DRAWN_TOGETHER[over][-1]).to_series().to_list(),
+        "unknown_are_wrong": unknown_labels == "wrong",
+        "samples": samples,
+        "seed": seed,
+    }
+    heard = predictions.without_skipped()
+    thresholds = None
+    if want is not None:
+        by_label = thresholds_of(matched, resampling, want, predictions, level, over, taxonomy)
+        thresholds = by_label.with_ranks(*choose_at_ranks(judged, heard, want=want.of_all, **of_ranks))
     return Evaluation(
         name=name or predictions.facts.model_name or "the model",
         task=predictions.task,
@@ -125,7 +160,7 @@ def evaluate(
         intervals_over=over,
         samples=samples,
         seed=seed,
-        metrics=matched.measure(resampling),
+        metrics=with_exact(matched, resampling),
         per_label=per_label(matched, resampling),
         per_location=per_location(matched, seen),
         per_season=per_season(matched, resampling),
@@ -140,15 +175,9 @@ def evaluate(
         ),
         mistakes=mistakes,
         wrong=wrong,
-        ranks=evaluate_ranks(
-            judged,
-            predictions.without_skipped(),
-            groups=judged.table.select(_DRAWN_TOGETHER[over][-1]).to_series().to_list(),
-            unknown_are_wrong=unknown_labels == "wrong",
-            way=answers,
-            samples=samples,
-            seed=seed,
-        ),
+        ranks=evaluate_ranks(judged, heard, way=answers, **of_ranks),
+        coarser=list_coarser({} if matched.coarse is None else matched.coarse.answers),
+        thresholds=thresholds,
         notes=notes(
             matched.judged,
             matched.media,
@@ -163,6 +192,42 @@ def evaluate(
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
+    )
+
+
+def with_exact(matched: Matched, resampling: Resampling) -> dict[str, Interval]:
+    """The figures of all media; where coarser answers count as right, how many are exact too."""
+    figures = matched.measure(resampling)
+    if matched.coarse is None or not matched.coarse.media or matched.truth.ndim == 2:
+        return figures
+    exact = rows_right(matched) & ~matched.coarse.rows
+    return beside_accuracy(figures, resampling.share(exact, np.ones(len(exact))))
+
+
+def thresholds_of(
+    matched: Matched,
+    resampling: Resampling,
+    want: Wants,
+    predictions: Predictions,
+    level: Level,
+    over: Over,
+    taxonomy: Taxonomy | None,
+) -> Thresholds:
+    """The thresholds that are wanted, chosen and judged on the evaluated media."""
+    tree = tree_of(predictions.facts, taxonomy)
+    tallies = ThresholdTallies({} if tree is None else kinds_of(tree, matched.labels))
+    groups, number = group_codes(resampling.groups)
+    tallies.add(matched, groups, number, boxes=level == "media")
+    return choose_thresholds(
+        tallies,
+        matched.labels,
+        want,
+        samples=resampling.samples,
+        seed=resampling.seed,
+        level=level,
+        model=predictions.model,
+        over=over,
+        several=predictions.task == "multi-label",
     )
 
 

@@ -18,6 +18,7 @@ import trapline
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, UsageError
+from trapline.evaluation.coarser import beside_accuracy, list_coarser, tree_of
 from trapline.evaluation.constants import compare_with_constants
 from trapline.evaluation.evaluate import describe_calibrated_on, describe_measured_on, describe_only_location
 from trapline.evaluation.levels import NOUNS, align_levels, event_catalog
@@ -42,6 +43,8 @@ from trapline.evaluation.part_figures import (
 )
 from trapline.evaluation.result import Bin, Evaluation, Leak, Over
 from trapline.evaluation.tallies import Tallies
+from trapline.evaluation.threshold_tallies import TalliedParts, kinds_of
+from trapline.evaluation.thresholds import Thresholds, choose_thresholds
 from trapline.evaluation.training_media import (
     ANOTHER_SPLIT,
     Told,
@@ -50,7 +53,9 @@ from trapline.evaluation.training_media import (
     read_told,
     training_among,
 )
+from trapline.evaluation.wants import Wants
 from trapline.prediction import Predictions, SideBySide, shared_key
+from trapline.taxonomy import Taxonomy
 
 MOST_WHOLE = 1_000_000
 """Rows of a table that is judged whole: the resamples of the areas under its curves take hours."""
@@ -74,6 +79,8 @@ def evaluate_parts(
     unknown_labels: UnknownLabels = "error",
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
+    taxonomy: Taxonomy | None = None,
+    want: Wants | None = None,
 ) -> Evaluation:
     """Judge a table of predictions by its catalog, in memory that grows with locations and labels alone.
 
@@ -92,6 +99,8 @@ def evaluate_parts(
         unknown_labels: see there.
         several_labels: see there.
         allow_unmatched: see there.
+        taxonomy: see there.
+        want: see there; thresholds of ranks are left out, and of more than 500 groups several are one.
 
     Raises:
         UsageError: intervals over events or media.
@@ -103,8 +112,9 @@ def evaluate_parts(
         "unknown_labels": unknown_labels,
         "several_labels": several_labels,
         "allow_unmatched": allow_unmatched,
+        "taxonomy": taxonomy,
     }
-    judge = _Judge(side, part or _predicted_part(side), asked)
+    judge = _Judge(side, part or _predicted_part(side), asked, over, want)
     judge.go()
     return _put_together(judge, _trained_on(judge, training), name, over, samples, seed)
 
@@ -173,6 +183,7 @@ class _Asked(TypedDict):
     unknown_labels: UnknownLabels
     several_labels: SeveralLabels
     allow_unmatched: bool
+    taxonomy: Taxonomy | None
 
 
 class _Judge:
@@ -182,16 +193,23 @@ class _Judge:
         side: the predictions and the catalog.
         part: of the split, None for all media.
         asked: as of `join_truth`.
+        over: what the groups are that thresholds are chosen on.
+        want: what thresholds keep; None for none.
     """
 
     truth: _RowTruth
 
-    def __init__(self, side: SideBySide, part: str | None, asked: _Asked) -> None:
+    def __init__(
+        self, side: SideBySide, part: str | None, asked: _Asked, over: Over, want: Wants | None
+    ) -> None:
+        self.over, self.want = over, want
         self.side, self.part, self.tallies = side, part, Tallies()
         self.head = side.tables[0][0]
         self.several = self.head.task == "multi-label"
         self.unknown: tuple[str, ...] = ()
         self.asked = asked
+        self.tree = tree_of(self.head.facts, asked["taxonomy"])
+        self.thresholds: TalliedParts | None = None
 
     @property
     def has_seasons(self) -> bool:
@@ -205,16 +223,22 @@ class _Judge:
 
     def go(self) -> None:
         """Count all media."""
-        if self.asked["unknown_labels"] == "wrong":  # known only once all media are joined
+        if (
+            self.asked["unknown_labels"] == "wrong" or self.tree is not None
+        ):  # known only once all media are joined
             known = {label for *_, matched in self._joined(None) for label in matched.unknown}
             self.unknown = tuple(sorted(known))
         self.truth = _RowTruth(
             sum(heights[1] for heights in self.side.counts), len(self.labels), self.several
         )
+        kinds = {} if self.tree is None else kinds_of(self.tree, self.labels)
+        self.thresholds = None if self.want is None else TalliedParts(self.over, kinds)
         offset = 0
         for table, catalog, matched in self._joined(self.unknown):
             self.tallies.count_alike(catalog.table)
             self.tallies.add(matched)
+            if self.thresholds is not None and matched.media.height:
+                self.thresholds.add(matched, boxes=self.head.level == "media")
             assert matched.rows is not None
             heard = np.flatnonzero((table.table["status"] != "skipped").to_numpy())
             rows = heard[matched.rows] if table.level == "box" else matched.rows
@@ -288,6 +312,8 @@ def _put_together(
     truth, weights = _patterns(tallies, len(labels), judge.several)
     everything = np.ones(len(cells), np.bool_)
     measured = with_curves(figures.measure(everything), curves)
+    if tallies.coarser and not judge.several:
+        measured = beside_accuracy(measured, figures.exact())
     drawn_groups = int(figures.groups.max()) + 1
     bins = metrics.table_of_bins(total["bin_count"], total["bin_confidence"], total["bin_right"])
     told = (
@@ -334,10 +360,29 @@ def _put_together(
         mistakes=tuple(mistake for _, mistake in tallies.worst),
         wrong=tallies.wrong,
         ranks=None,
+        coarser=list_coarser(tallies.coarser),
+        thresholds=_thresholds(judge, samples, seed),
         notes=told,
         trapline=trapline.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         root=catalog.root,
+    )
+
+
+def _thresholds(judge: _Judge, samples: int, seed: int) -> Thresholds | None:
+    tallies = None if judge.thresholds is None else judge.thresholds.ordered()
+    if tallies is None or judge.want is None:
+        return None
+    return choose_thresholds(
+        tallies,
+        judge.labels,
+        judge.want,
+        samples=samples,
+        seed=seed,
+        level=judge.head.level,
+        model=judge.head.model,
+        over=judge.over,
+        several=judge.several,
     )
 
 
@@ -376,9 +421,12 @@ def _about_parts(judge: _Judge, over: Over, drawn: int, curves: bool) -> list[st
             "So many media are judged in parts: areas under curves (AUC, average precision) are of all of "
             "them, without intervals."
         )
+    if judge.tallies.coarser and curves:
+        sentences.append("Areas under curves take no account of answers that are right but coarser.")
     if judge.head.facts.taxonomy is not None:
         sentences.append(
-            "Figures by rank are not computed of so many media: judge one part, or some locations, for them."
+            "Figures and thresholds by rank are not computed of so many media: judge one part, or some "
+            "locations, for them."
         )
     if others := [one.name for one in metrics.EVALUATORS.values() if not _is_own(one)]:
         sentences.append(f"The metrics {', '.join(others)} need all media at once, and are left out.")

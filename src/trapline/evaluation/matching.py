@@ -14,12 +14,13 @@ import polars as pl
 from trapline import metrics
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, name_some
+from trapline.evaluation.coarser import Accepted, accept_coarser, coarser_of, tree_of
 from trapline.evaluation.intervals import Resampling
 from trapline.evaluation.result_part import ResultPart
 from trapline.metrics import Task
 from trapline.models import Interval
 from trapline.prediction import Predictions
-from trapline.taxonomy import BLANK
+from trapline.taxonomy import BLANK, Taxonomy
 
 UnknownLabels = Literal["error", "wrong", "leave-out"]
 SeveralLabels = Literal["error", "leave-out"]
@@ -39,6 +40,7 @@ class Counts(ResultPart):
             model of taxa.
         outside: left out because their label lies outside the one node that the model decides.
         several_labels: left out because a single-label model cannot say two labels (only if asked for).
+        coarser: of the evaluated, those whose answer is right and says less than their label.
         predictions_elsewhere: predictions for media of other parts of the catalog.
         predictions_unmatched: predictions for media that are not in the catalog (only if that was allowed).
         locations: known ones among the evaluated media.
@@ -54,6 +56,7 @@ class Counts(ResultPart):
     several_labels: int
     coarse: int = 0
     outside: int = 0
+    coarser: int = 0
     predictions_elsewhere: int
     predictions_unmatched: int
     locations: int
@@ -94,6 +97,8 @@ class Matched:
         exclusive: a model of several labels answers by a softmax all the same.
         kept: how many labels of each media are told of, where the surest only are.
         rows: [N], the row of each media in the predictions.
+        coarse: which answers are right and say less than the label, where some can: `probabilities` have
+            theirs at the label then.
     """
 
     media: pl.DataFrame
@@ -106,6 +111,7 @@ class Matched:
     exclusive: bool = False
     kept: int | None = None
     rows: npt.NDArray[np.int64] | None = None
+    coarse: Accepted | None = None
 
     @property
     def judged(self) -> JudgedMedia:
@@ -127,6 +133,7 @@ class Matched:
             media=self.media.filter(kept),
             truth=self.truth[rows],
             probabilities=self.probabilities[rows],
+            coarse=None if self.coarse is None else self.coarse.at(rows),
         )
 
     def measure(
@@ -147,6 +154,7 @@ def match(
     unknown_labels: UnknownLabels = "error",
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
+    taxonomy: Taxonomy | None = None,
 ) -> Matched:
     """Join the truth of a catalog and the predictions of a model.
 
@@ -158,6 +166,8 @@ def match(
             the labels with probability 0), or its media are left out and counted.
         several_labels: the same choice for media with several labels and a single-label model.
         allow_unmatched: go on, and count, where labelled media have no prediction or predictions no media.
+        taxonomy: by which an answer that says less than the label is right (see
+            `trapline.evaluation.coarser`); None for the tree of a model of taxa.
 
     Raises:
         DataError: what cannot be joined, with the first few ids.
@@ -169,6 +179,7 @@ def match(
         unknown_labels=unknown_labels,
         several_labels=several_labels,
         allow_unmatched=allow_unmatched,
+        taxonomy=taxonomy,
     )
     refuse_nothing(matched.counts, catalog if part is None else catalog.part(part))
     return matched
@@ -183,6 +194,7 @@ def join_truth(
     several_labels: SeveralLabels = "error",
     allow_unmatched: bool = False,
     unknown: tuple[str, ...] | None = None,
+    taxonomy: Taxonomy | None = None,
 ) -> Matched:
     """`match` where there may be nothing to judge, as in a part of a long table.
 
@@ -193,7 +205,8 @@ def join_truth(
         unknown_labels: see there.
         several_labels: see there.
         allow_unmatched: see there.
-        unknown: the labels to be added where unknown ones count as wrong; None for those of these media.
+        unknown: the labels to be added that the model does not know; None for those of these media.
+        taxonomy: as of `match`.
     """
     if predictions.level != "media":
         raise DataError(f"Predictions a {predictions.level} cannot be judged: they must be one row a media.")
@@ -226,9 +239,15 @@ def join_truth(
     joined = joined.filter(pl.col("status") != "failed")
     joined, left_several = _one_label_each(joined, predictions.task, several_labels)
     joined, coarse = _as_classes(joined, predictions)
-    joined, added, left_unknown = _known_labels(joined, predictions, unknown_labels)
-    if unknown is not None and unknown_labels == "wrong":
+    tree = tree_of(predictions.facts, taxonomy)
+    joined, added, left_unknown = _known_labels(joined, predictions, unknown_labels, tree)
+    if unknown is not None:
         added = unknown
+    labels = (*predictions.labels, *added)
+    truth = metrics.encode_truth(joined["labels"].to_list(), labels, predictions.task)
+    values = _probabilities(predictions, joined, len(added))
+    table = coarser_of(tree, labels, predictions.labels) if joined.height else None
+    coarser = None if table is None else accept_coarser(truth, values, labels, table)
     counts = Counts(
         media=len(chosen),
         evaluated=joined.height,
@@ -239,17 +258,17 @@ def join_truth(
         several_labels=left_several,
         coarse=coarse,
         outside=known.height - labelled.height,
+        coarser=0 if coarser is None else coarser.media,
         predictions_elsewhere=elsewhere,
         predictions_unmatched=len(unmatched),
         locations=joined["location_id"].drop_nulls().n_unique(),
         without_location=joined["location_id"].null_count(),
     )
-    labels = (*predictions.labels, *added)
     failures = failed.group_by("reason").len().sort("len", "reason", descending=[True, False])
     return Matched(
         media=joined.drop("prediction", "status", "reason"),
-        truth=metrics.encode_truth(joined["labels"].to_list(), labels, predictions.task),
-        probabilities=_probabilities(predictions, joined, len(added)),
+        truth=truth,
+        probabilities=values if coarser is None else coarser.probabilities,
         labels=labels,
         unknown=added,
         failures=dict(failures.iter_rows()),
@@ -257,6 +276,7 @@ def join_truth(
         exclusive=predictions.facts.exclusive,
         kept=predictions.facts.kept,
         rows=joined["prediction"].cast(pl.Int64).to_numpy(),
+        coarse=coarser,
     )
 
 
@@ -359,9 +379,12 @@ def _as_classes(joined: pl.DataFrame, predictions: Predictions) -> tuple[pl.Data
 
 
 def _known_labels(
-    joined: pl.DataFrame, predictions: Predictions, unknown_labels: UnknownLabels
+    joined: pl.DataFrame, predictions: Predictions, unknown_labels: UnknownLabels, tree: Taxonomy | None
 ) -> tuple[pl.DataFrame, tuple[str, ...], int]:
-    """The media that stay, the labels to be added, and how many media were left out."""
+    """The media that stay, the labels to be added, and how many media were left out.
+
+    A label that the model does not know can be judged where one that it knows says less of the same.
+    """
     known = set(predictions.labels)
     if predictions.task == "multi-label":
         known.add(BLANK)  # without a label of its own, blank is the absence of all the others
@@ -369,16 +392,25 @@ def _known_labels(
     unknown = tuple(sorted(set(labels) - known))
     if not unknown or unknown_labels == "wrong":
         return joined, unknown, 0
+    table = coarser_of(tree, (*predictions.labels, *unknown), predictions.labels)
+    covered = (
+        ()
+        if table is None
+        else tuple(one for one, row in zip(unknown, table[-len(unknown) :], strict=True) if row.any())
+    )
+    unknown = tuple(label for label in unknown if label not in covered)
+    if not unknown:
+        return joined, covered, 0
     concerned = _has_one_of(unknown)
     if unknown_labels == "error":
         raise DataError(
             f"{joined.filter(concerned).height} media have a label that the model does not know: "
             f"{_some(unknown)}. The model knows {', '.join(predictions.labels)}. Correct the spelling in the "
-            "catalog, count such media as wrong (--unknown-labels wrong), or leave them out "
-            "(--unknown-labels leave-out)."
+            "catalog, count such media as wrong (--unknown-labels wrong), leave them out (--unknown-labels "
+            "leave-out), or say what they are (--taxonomy): an answer that says less of the same is right."
         )
     kept = joined.filter(~concerned)
-    return kept, (), joined.height - kept.height
+    return kept, covered, joined.height - kept.height
 
 
 def _probabilities(predictions: Predictions, joined: pl.DataFrame, added: int) -> npt.NDArray[np.float64]:

@@ -86,7 +86,9 @@ def _about_media(counts: Counts, over: Over) -> Iterator[str]:
 
 def _about_labels(judged: JudgedMedia) -> Iterator[str]:
     if judged.unknown:
-        yield f"The model does not know {', '.join(judged.unknown)}; media with such a label count as wrong."
+        but = ", unless their answer says less of the same" if judged.counts.coarser else ""
+        names = ", ".join(judged.unknown)
+        yield f"The model does not know {names}; media with such a label count as wrong{but}."
     absent = [label for index, label in enumerate(judged.labels) if index not in judged.present]
     if absent:
         yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."

@@ -73,6 +73,14 @@ class CellFigures:
         estimates = self._bootstrap(cells, figures)
         return as_intervals({name: one[0] for name, one in estimates.items()})
 
+    def exact(self) -> Interval | None:
+        """The share of all media whose answer is right and says all that the label does."""
+
+        def share(sums: Mapping[str, Floats]) -> dict[str, Floats]:
+            return {"exact": sums["exact"] / sums["media"]}
+
+        return Interval.of(self._bootstrap(np.ones(len(self.groups), np.bool_), share)["exact"][0])
+
     def by_label(self) -> dict[str, list[Interval | None]]:
         """Precision, recall and F1 of every label, and the log loss of each where there can be several."""
 

@@ -11,10 +11,12 @@ from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, Validat
 from trapline.arguments import Output, Source, checked
 from trapline.errors import DataError
 from trapline.evaluation import words
+from trapline.evaluation.coarser import CoarserAnswer
 from trapline.evaluation.matching import Counts
 from trapline.evaluation.mistakes import Mistake
 from trapline.evaluation.ranks import RankEvaluation
 from trapline.evaluation.result_part import ResultPart, SavedResult
+from trapline.evaluation.thresholds import Thresholds
 from trapline.models import Interval
 from trapline.notebook import as_html
 from trapline.prediction import Level, PredictionFacts
@@ -159,6 +161,8 @@ class Evaluation(SavedResult):
         mistakes: the worst first, at most a thousand,
         wrong: of how many; None in files of versions that did not count them.
         ranks: figures by rank and node, and of the rolled-up answers; None but of a model of taxa.
+        coarser: answers that say less than the label and count as right, the most frequent first.
+        thresholds: how many answers each leaves, and which to take; None where that was not asked.
         notes: what a reader must know about these figures.
         root: the folder of the photos, for the report's pictures; not saved.
     """
@@ -194,6 +198,8 @@ class Evaluation(SavedResult):
     mistakes: tuple[Mistake, ...]
     wrong: int | None = None
     ranks: RankEvaluation | None = None
+    coarser: tuple[CoarserAnswer, ...] = ()
+    thresholds: Thresholds | None = None
     notes: tuple[str, ...]
     trapline: str
     created: str
@@ -208,6 +214,8 @@ class Evaluation(SavedResult):
             )
             rows.append((title, words.number(one.value), words.span(one), *guesses))
         by_rank = [] if self.ranks is None else ["", *words.rank_lines(self.ranks)]
+        coarse = [words.describe_coarser(self.coarser, self.counts)] if self.coarser else []
+        limits = [] if self.thresholds is None else ["", *words.threshold_lines(self.thresholds)]
         known = "LEAK" if self.leak.checked else "WARNING"
         leaks = [f"{known}: {finding}" for finding in self.leak.findings]
         notes = [f"Note: {note}" for note in self.notes]
@@ -220,7 +228,9 @@ class Evaluation(SavedResult):
                 "",
                 *words.columns(rows),
                 *legend,
+                *coarse,
                 *by_rank,
+                *limits,
                 *([""] if leaks or notes else []),
                 *leaks,
                 *notes,

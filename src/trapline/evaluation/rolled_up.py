@@ -153,11 +153,11 @@ def judge_rolled_up(
 def verdicts_on(truth: RankTruth, tree: Taxonomy, rolled: RolledUp) -> npt.NDArray[np.str_]:
     """[media]: `right`, `wrong`, `unknown` (it cannot be judged) or `none` (it has no answer)."""
     pairs = list(zip(rolled.answers.tolist(), truth.labels, strict=True))
-    verdicts = {pair: _judge(tree, *pair) for pair in set(pairs)}
+    verdicts = {pair: judge_answer(tree, *pair) for pair in set(pairs)}
     return np.array([verdicts[pair] for pair in pairs])
 
 
-def _judge(tree: Taxonomy, answer: str | None, label: str) -> str:
+def judge_answer(tree: Taxonomy, answer: str | None, label: str) -> str:
     """The verdict on an answer; `none` without one. Of a label that is not known every taxon is wrong."""
     if answer is None:
         return "none"
@@ -194,6 +194,8 @@ def _path_counts(tree: Taxonomy, answer: str | None, label: str) -> tuple[int, i
     true = {tree.kind(label), *tree.path(label)}
     if answer is None:
         return 0, 0, len(true)
+    if tree.labels[label].taxon is None and judge_answer(tree, answer, label) == "right":
+        return 1, 1, 1  # of a person without a taxon all that is said of people is right
     if answer not in tree.taxa:
         predicted = {answer}
     else:

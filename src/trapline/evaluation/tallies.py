@@ -11,7 +11,7 @@ import polars as pl
 
 from trapline import metrics
 from trapline.catalog import SCHEMA
-from trapline.evaluation.breakdown import MISTAKES_KEPT, badness_of
+from trapline.evaluation.breakdown import MISTAKES_KEPT, badness_of, rows_right
 from trapline.evaluation.matching import Matched
 from trapline.evaluation.mistakes import Mistake, mistakes_at
 
@@ -33,6 +33,7 @@ class Tallies:
         patterns: the truth of a media, as bytes → how many media have it.
         names: location → the names of all true labels there.
         confusion: [K, K], for models that say one label.
+        coarser: (label, said) → media whose answer says less and counts as right.
         wrong: media that are not right.
         worst: the first mistakes by badness, with it; of equals the first.
         alike: of all rows that the truth has, judged or not, how many (`rows`) have the same `location_id`,
@@ -46,6 +47,7 @@ class Tallies:
     patterns: Counter[bytes] = field(default_factory=Counter)
     names: defaultdict[str | None, set[str]] = field(default_factory=lambda: defaultdict(set))
     confusion: Ints | None = None
+    coarser: Counter[tuple[str, str]] = field(default_factory=Counter)
     wrong: int = 0
     worst: list[tuple[float, Mistake]] = field(default_factory=list)
     alike: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={**_ALIKE, "rows": pl.Int64}))
@@ -61,6 +63,8 @@ class Tallies:
         self.failures.update(matched.failures)
         if not matched.media.height:
             return
+        if matched.coarse is not None:
+            self.coarser.update(matched.coarse.answers)
         self._add_sums(matched)
         self._add_truth(matched)
         self._add_mistakes(matched)
@@ -76,6 +80,10 @@ class Tallies:
             own.with_row_index("cell"), on=keys.columns, how="left", nulls_equal=True, maintain_order="left"
         )["cell"].to_numpy()
         added = metrics.sum_media(matched.truth, matched.probabilities, of_row, len(own), blank=matched.blank)
+        if matched.truth.ndim == 1:
+            exact = rows_right(matched)
+            exact = exact if matched.coarse is None else exact & ~matched.coarse.rows
+            added["exact"] = np.bincount(of_row[exact], minlength=len(own))[:, None].astype(np.float64)
         for name, values in added.items():
             there = self.sums.get(name, np.zeros((0, values.shape[1])))
             if len(there) < len(self.cells):

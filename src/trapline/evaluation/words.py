@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trapline.errors import name_some
 from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import MORE_ANSWERS, Interval
 
 if TYPE_CHECKING:
+    from trapline.evaluation.coarser import CoarserAnswer
+    from trapline.evaluation.matching import Counts
     from trapline.evaluation.rank_figures import RankResult
     from trapline.evaluation.ranks import RankEvaluation
     from trapline.evaluation.rolled_up import RollUpResult
+    from trapline.evaluation.thresholds import BlankThresholds, Thresholds
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ ANSWERS = {"rolled-up": "Rolled-up answers", "greedy": "Greedy answers, always t
 
 FIGURES: dict[str, Words] = {
     "accuracy": Words("Accuracy", "Share of photos whose most probable label is right."),
+    "exact_accuracy": Words(
+        "Exact accuracy", "Share of photos whose answer says all that the label does, none coarser."
+    ),
     "balanced_accuracy": Words(
         "Balanced accuracy", "Mean over the labels of the share recognised; rare labels count as much."
     ),
@@ -139,6 +146,82 @@ def _curve_lines(ranks: RankEvaluation) -> list[str]:
         rows.append((f"{points[0].promise:g}{mark}", *cells))
     ends = "* as answered here; `trapline predict --answer 80%` or --promise 0.9 answers otherwise."
     return ["", *columns(rows), ends]
+
+
+def describe_coarser(coarser: Sequence[CoarserAnswer], counts: Counts) -> str:
+    """How often an answer says less than the label, and which do."""
+    pairs = name_some([f"{one.label} called {one.said} ({one.media})" for one in coarser])
+    share = counts.coarser / max(counts.evaluated, 1)
+    of = f"{counts.coarser} of {counts.evaluated} ({share:.1%})"
+    return f"Right but coarser, and counted as right: {of}, {pairs}."
+
+
+_WHOSE = {"all": "all labels alike", "rank": "rank {}", "label": "{}"}
+
+
+def threshold_lines(thresholds: Thresholds) -> list[str]:
+    """The chosen thresholds, what they leave, and what they keep elsewhere; then what goes with blanks."""
+    rows: list[tuple[str, ...]] = [
+        ("Thresholds", "wanted", "threshold", "answered", "precision", "recall", "elsewhere", "")
+    ]
+    for one in thresholds.subjects:
+        chosen = one.chosen
+        cells = (
+            chosen.wanted,
+            number(chosen.threshold, 4),
+            "–" if chosen.answered is None else f"{chosen.answered:.1%}",
+            *(number(value) for value in (chosen.precision, chosen.recall)),
+            with_span(chosen.elsewhere),
+            chosen.state,
+        )
+        rows.append((_WHOSE[one.of].format(one.name), *cells))
+    return [*columns(rows), *describe_thresholds(thresholds), *_blank_lines(thresholds.blank)]
+
+
+def describe_thresholds(thresholds: Thresholds) -> list[str]:
+    """What the chosen thresholds do together, and what the states mean."""
+    many = f"{thresholds.groups} {thresholds.over}s"
+    lines = [
+        f"Chosen on {many}; elsewhere: chosen on some of them, judged at the others. promised: holds at "
+        f"{thresholds.over}s like these with 90 % confidence; reached here: on these, look at elsewhere; not "
+        "reached: by no threshold, so that `trapline write --thresholds` gives no such answer."
+    ]
+    for name, together in (("label", thresholds.together), ("rank", thresholds.ranks)):
+        if together is not None:
+            answered = (
+                "" if together.answered is None else f"{with_span(together.answered)} of all are answered, "
+            )
+            lines.append(
+                f"Each {name} with its own threshold, elsewhere: {answered}"
+                f"{with_span(together.precision)} of the answers are right."
+            )
+    return lines
+
+
+def _blank_lines(blank: BlankThresholds | None) -> list[str]:
+    if blank is None:
+        return []
+    if blank.threshold is None:
+        return ["Blanks: no threshold of blank loses so few animals as is wanted."]
+    worst = name_some([f"{one.label} {one.lost} of {one.media}" for one in blank.labels])
+    return [
+        f"Blanks put aside from {blank.threshold:g} on, elsewhere: {with_span(blank.removed)} of "
+        f"{blank.blanks} blanks go, and with them {with_span(blank.lost)} of {blank.animals} animals.",
+        describe_small(blank),
+        *([f"Most lost: {worst}."] if blank.labels else []),
+    ]
+
+
+def describe_small(blank: BlankThresholds) -> str:
+    """What becomes of animals that are small in the photo."""
+    if not blank.boxed:
+        return "How many of them are small in the photo is not known: there are no boxes."
+    if not blank.small:
+        return f"None of the {blank.boxed} animals with boxes takes less than 1 % of its photo."
+    return (
+        f"Of {blank.small} animals that take less than 1 % of the photo (of {blank.boxed} with boxes) "
+        f"{with_span(blank.small_lost)} are lost."
+    )
 
 
 def describe_unknown(ranks: RankEvaluation) -> str:

@@ -66,3 +66,15 @@ from .sums import OF_CURVES as OF_CURVES
 from .sums import counts_of_sums as counts_of_sums
 from .sums import figures_of_sums as figures_of_sums
 from .sums import sum_media as sum_media
+from .thresholds import CONFIDENCE as CONFIDENCE
+from .thresholds import THRESHOLDS as THRESHOLDS
+from .thresholds import Choice as Choice
+from .thresholds import Chooser as Chooser
+from .thresholds import at_indices as at_indices
+from .thresholds import bound_of_sums as bound_of_sums
+from .thresholds import choose_elsewhere as choose_elsewhere
+from .thresholds import choose_kept as choose_kept
+from .thresholds import choose_precision as choose_precision
+from .thresholds import count_at_thresholds as count_at_thresholds
+from .thresholds import folds_of_groups as folds_of_groups
+from .thresholds import share_of_sums as share_of_sums

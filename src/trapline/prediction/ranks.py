@@ -17,6 +17,7 @@ from trapline.models import Card
 from trapline.taxonomy import (
     LEVELS,
     RANKS,
+    Best,
     Classes,
     Hierarchy,
     RolledUp,
@@ -111,7 +112,11 @@ class Ranks:
     ) -> RolledUp:
         """The rolled-up answer of each row [rows, labels], by other thresholds than the card's if given."""
         limits = self.thresholds if thresholds is None else thresholds
-        return roll_up(best_answers(probabilities, self._levels), limits)
+        return roll_up(self.bests(probabilities), limits)
+
+    def bests(self, probabilities: npt.NDArray[np.float64]) -> list[Best]:
+        """The best answer of each row [rows, labels] at each level, broadest first."""
+        return best_answers(probabilities, self._levels)
 
     def add(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame with the columns of `schema` behind its own; null where it has no probabilities.
@@ -127,7 +132,7 @@ class Ranks:
             what = f"has a column '{clash[0]}' already" if clash else f"lacks the label '{missing[0]}'"
             raise DataError(f"Ranks cannot be added to a table that {what}.")
         numbers = frame[list(self.labels)].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        bests = best_answers(numbers, self._levels)
+        bests = self.bests(numbers)
         rolled = roll_up(bests, self.thresholds)
         known = np.isfinite(numbers).all(axis=1)
         values: dict[str, Any] = dict(

@@ -25,6 +25,7 @@ from .rollup import answered_at as answered_at
 from .rollup import best_answers as best_answers
 from .rollup import levels_of as levels_of
 from .rollup import roll_up as roll_up
+from .rollup import says_less as says_less
 from .rollup import verdict as verdict
 from .rollup import walk_down as walk_down
 from .sources import read_taxonomy as read_taxonomy

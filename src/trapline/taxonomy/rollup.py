@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trapline.taxonomy.classes import Hierarchy
-from trapline.taxonomy.names import KINDS, RANKS
-from trapline.taxonomy.tree import Taxonomy
+from trapline.taxonomy.names import KINDS, RANKS, default_kind, plain
+from trapline.taxonomy.tree import Label, Taxonomy
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -226,7 +226,8 @@ def verdict(taxonomy: Taxonomy, answer: str, label: str) -> Verdict:
     """Whether an answer is right for media of a label.
 
     It is right if it is the label's taxon or lies above it, wrong if it lies elsewhere, and cannot be known
-    if it lies below what the label says.
+    if it lies below what the label says. People are of one species, so that of a person whose label has no
+    taxon ("hunter") every taxon of people is right.
 
     Args:
         taxonomy: has the label and the taxon.
@@ -238,11 +239,39 @@ def verdict(taxonomy: Taxonomy, answer: str, label: str) -> Verdict:
         return "right" if known.kind == answer else "wrong"
     above = taxonomy.path(answer)
     if known.taxon is None:
-        same = known.kind in ("animal", "human") and known.kind == _kind_of(taxonomy, answer)
-        return "unknown" if same else "wrong"
+        if known.kind != _kind_of(taxonomy, answer):
+            return "wrong"
+        return "right" if known.kind == "human" else "unknown" if known.kind == "animal" else "wrong"
     if answer in taxonomy.path(label):
         return "right"
     return "unknown" if known.taxon in above else "wrong"
+
+
+def says_less(taxonomy: Taxonomy, answer: str, label: str) -> bool:
+    """Whether a label, said of media of another one, is right and only says less.
+
+    Its taxon lies above the other's, or it is the name of their kind or of their taxon ("human" of a hunter,
+    "animal" of a fox). Of two labels of one taxon ("doe" and "buck") neither says less than the other.
+
+    Args:
+        taxonomy: has both labels.
+        answer: what was said.
+        label: the truth.
+    """
+    said, true = taxonomy.labels[answer], taxonomy.labels[label]
+    if answer == label or said.kind != true.kind:
+        return False
+    if said.taxon is None or (said.taxon == true.taxon):
+        return _names_whole(taxonomy, said)
+    if true.taxon is None:
+        return said.kind == "human"
+    return said.taxon in taxonomy.path(label)
+
+
+def _names_whole(taxonomy: Taxonomy, label: Label) -> bool:
+    """Whether a label is called like its kind or its taxon, so that nothing of them is left out."""
+    taxon = () if label.taxon is None else (label.taxon, *taxonomy.taxa[label.taxon].synonyms)
+    return plain(label.name) in {label.kind, *map(plain, taxon)} or default_kind(label.name) == label.kind
 
 
 def _kind_of(taxonomy: Taxonomy, taxon: str) -> str | None:

@@ -1,0 +1,143 @@
+"""Answers that are right and only say less than the label: "human" of a hunter, "deer" of a roe deer.
+
+They count as right. The probability of such an answer becomes that of the label, and the label's that of the
+answer, so that every figure follows; what was said stays beside it, and how often it was so is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from trapline.errors import DataError
+from trapline.evaluation.result_part import ResultPart
+from trapline.metrics import labels_said
+from trapline.models import Interval
+from trapline.prediction import PredictionFacts
+from trapline.taxonomy import BLANK, Label, Taxonomy, says_less
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+class CoarserAnswer(ResultPart):
+    """How many media of a label were answered by one that says less."""
+
+    label: str
+    said: str
+    media: int
+
+
+def list_coarser(answers: Mapping[tuple[str, str], int]) -> tuple[CoarserAnswer, ...]:
+    """(label, said) → media, the most frequent first."""
+    ordered = sorted(answers.items(), key=lambda one: (-one[1], one[0]))
+    return tuple(CoarserAnswer(label=label, said=said, media=media) for (label, said), media in ordered)
+
+
+def beside_accuracy(figures: Mapping[str, Interval], exact: Interval | None) -> dict[str, Interval]:
+    """The figures, behind the accuracy how many are exact, where some are not and count as right."""
+    ordered: dict[str, Interval] = {}
+    for name, figure in figures.items():
+        ordered[name] = figure
+        if name == "accuracy" and exact is not None:
+            ordered["exact_accuracy"] = exact
+    return ordered
+
+
+def tree_of(facts: PredictionFacts, taxonomy: Taxonomy | None) -> Taxonomy | None:
+    """By what it is told which label says less: the taxonomy that is given, or the model's own tree."""
+    if taxonomy is not None or facts.taxonomy is None:
+        return taxonomy
+    return Taxonomy.from_json(facts.taxonomy.as_json(), "The taxonomy of the predictions")
+
+
+def coarser_of(taxonomy: Taxonomy | None, labels: Sequence[str], known: Sequence[str]) -> Flags | None:
+    """[K, K]: whether the label of a column says less than that of the row; None where none does.
+
+    Args:
+        taxonomy: what the labels are; those that it lacks say less than none.
+        labels: all of them.
+        known: those that the model can say.
+    """
+    if taxonomy is None:
+        return None
+    of_tree: dict[str, Label] = {}
+    for name in labels:
+        try:
+            of_tree |= taxonomy.for_labels([name]).labels
+        except DataError:  # a label that is not known counts as every other does
+            continue
+    whole = Taxonomy(taxonomy.taxa, of_tree, taxonomy.source)
+    table = np.array(
+        [
+            [
+                said in known and {said, true} <= of_tree.keys() and says_less(whole, said, true)
+                for said in labels
+            ]
+            for true in labels
+        ],
+        np.bool_,
+    )
+    return table if table.any() else None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Media whose coarser answers count as right.
+
+    Attributes:
+        probabilities: [N, K], as the figures take them.
+        answered: [N, K], as they were predicted.
+        right: [N, K], labels that are right of a media and say less than its own.
+        rows: [N], which media have a coarser answer.
+        answers: (label, said) → media.
+    """
+
+    probabilities: Floats
+    answered: Floats
+    right: Flags
+    rows: Flags
+    answers: Counter[tuple[str, str]]
+
+    @property
+    def media(self) -> int:
+        """How many have a coarser answer."""
+        return int(self.rows.sum())
+
+    def at(self, rows: Flags) -> Accepted:
+        """Of some of the media; `answers` stay those of all."""
+        return Accepted(
+            self.probabilities[rows], self.answered[rows], self.right[rows], self.rows[rows], self.answers
+        )
+
+
+def accept_coarser(
+    truth: npt.NDArray[np.int64], values: Floats, labels: Sequence[str], coarser: Flags
+) -> Accepted:
+    """Count coarser answers as right.
+
+    Args:
+        truth: int [N], or 0/1 [N, K].
+        values: probabilities [N, K].
+        labels: the K names.
+        coarser: [K, K], of `coarser_of`.
+    """
+    several = truth.ndim == 2
+    blank = labels.index(BLANK) if several and BLANK in labels else None
+    has = truth == 1 if several else truth[:, None] == np.arange(len(labels))
+    best = values.argmax(axis=1)[:, None] == np.arange(len(labels))
+    said = labels_said(values, blank=blank) if several else best
+    right = (has.astype(np.int64) @ coarser.astype(np.int64) > 0) & ~has
+    swapped, answers = values.copy(), Counter[tuple[str, str]]()
+    touched = np.zeros(len(values), np.bool_)
+    for true, told in zip(*np.nonzero(coarser), strict=True):
+        rows = np.flatnonzero(has[:, true] & ~said[:, true] & said[:, told] & ~has[:, told] & ~touched)
+        if len(rows):
+            swapped[rows, true], swapped[rows, told] = values[rows, told], values[rows, true]
+            answers[labels[true], labels[told]] += len(rows)
+            touched[rows] = True
+    return Accepted(swapped, values, right, touched, answers)

@@ -1,0 +1,53 @@
+"""The table of thresholds: the curves and what was chosen, as `trapline write --thresholds` reads it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from trapline.catalog import as_listed
+from trapline.evaluation.thresholds import ChosenThreshold, SubjectThresholds, Thresholds
+from trapline.storage import replace_text
+
+COLUMNS = (
+    *("of", "name", "threshold", "answered", "said", "right", "precision", "recall"),
+    *("chosen", "wanted", "elsewhere", "elsewhere_low", "elsewhere_high", "bound", "level", "model"),
+)
+"""`chosen` is empty on the curve, else `promised`, `reached here` or `not reached`."""
+
+
+def write_thresholds(thresholds: Thresholds, path: Path) -> Path:
+    """Write the curve of each label and rank, a row a threshold, and below it a row with what was chosen."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    whose = [thresholds.level, thresholds.model]
+    for one in thresholds.subjects:
+        for point in one.curve:
+            counts = [
+                _cell(point.answered),
+                point.said,
+                point.right,
+                _cell(point.precision),
+                _cell(point.recall),
+            ]
+            table.writerow([one.of, one.name, _cell(point.threshold), *counts, *[""] * 6, *whose])
+        table.writerow([*_chosen_cells(one, one.chosen), *whose])
+    replace_text(path, as_listed(text.getvalue()))
+    return path
+
+
+def _chosen_cells(one: SubjectThresholds, chosen: ChosenThreshold) -> list[str]:
+    here = map(_cell, (chosen.threshold, chosen.answered))
+    shares = map(_cell, (chosen.precision, chosen.recall))
+    one_there = chosen.elsewhere
+    there = (None, None, None) if one_there is None else (one_there.value, one_there.low, one_there.high)
+    return [
+        *(one.of, one.name, *here, "", "", *shares),
+        *(chosen.state, chosen.wanted, *map(_cell, (*there, chosen.bound))),
+    ]
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

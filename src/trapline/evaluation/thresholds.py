@@ -1,0 +1,434 @@
+"""Thresholds: how many answers each leaves, how many of them are right, and which to take.
+
+A threshold is chosen on all groups (locations). What it does elsewhere is told by choosing it again on four
+fifths of them and judging it at the others, each in its turn, so that no location takes part in the choice of
+what it is judged by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from trapline import metrics
+from trapline.arguments import Output, checked
+from trapline.evaluation.result_part import ResultPart
+from trapline.evaluation.threshold_tallies import BlankCounts, Counts, SubjectCounts, ThresholdTallies
+from trapline.evaluation.wants import Want, Wants
+from trapline.metrics import THRESHOLDS, Choice
+from trapline.models import Interval
+from trapline.taxonomy import BLANK
+
+Of = Literal["all", "label", "rank"]
+
+
+class ThresholdPoint(ResultPart):
+    """One threshold.
+
+    Attributes:
+        threshold: the least probability of an answer.
+        answered: the share of all media with such an answer.
+        said: how many such answers there are.
+        right: how many of them are right.
+        precision: right / said; None without answers.
+        recall: the share of what is to be found that is found; None where nothing is.
+    """
+
+    threshold: float
+    answered: float
+    said: int
+    right: int
+    precision: float | None
+    recall: float | None
+
+
+class ChosenThreshold(ResultPart):
+    """The threshold that was chosen.
+
+    Attributes:
+        wanted: as `precision=0.95`.
+        threshold: None where none reaches what is wanted: there is no such answer then.
+        promised: it can be said, with 90 % confidence, that what is wanted holds at other locations; else it
+            was reached on these, and `elsewhere` says how far that carries.
+        answered: the share of media with such an answer, on all; likewise
+        precision: on all, and
+        recall: on all.
+        elsewhere: the wanted figure where it was chosen on some locations and judged at others, with its
+            95 % interval; None with one location, or where nothing was answered there.
+        bound: at least so much it is at locations like these, with 90 % confidence (of `lost`, at most).
+    """
+
+    wanted: str
+    threshold: float | None
+    promised: bool = False
+    answered: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    elsewhere: Interval | None = None
+    bound: float | None = None
+
+    @property
+    def state(self) -> str:
+        """For people: how far one can build on it."""
+        if self.threshold is None:
+            return "not reached"
+        return "promised" if self.promised else "reached here"
+
+
+class SubjectThresholds(ResultPart):
+    """The thresholds of one label or rank, or of all labels alike.
+
+    Attributes:
+        of: `all` labels with one threshold, a `label`, or a `rank` of a model of taxa.
+        name: of the label or rank; `all`.
+        media: how many are to be found.
+        curve: by rising threshold; those that change nothing are left out.
+        chosen: of a rank: where finer ranks answer first, by their own chosen thresholds.
+    """
+
+    of: Of
+    name: str
+    media: int
+    curve: tuple[ThresholdPoint, ...]
+    chosen: ChosenThreshold
+
+
+class BlankPoint(ResultPart):
+    """One threshold of `blank`.
+
+    Attributes:
+        threshold: the least probability.
+        removed: share of the blank media that are said to be blank.
+        lost: share of the media of animals that are, and
+        small_lost: of those whose boxes are all small; None where there are none.
+    """
+
+    threshold: float
+    removed: float | None
+    lost: float | None
+    small_lost: float | None
+
+
+class LabelLoss(ResultPart):
+    """How many media of a label go with the blanks, of how many."""
+
+    label: str
+    media: int
+    lost: int
+
+
+class BlankThresholds(ResultPart):
+    """What goes when photos that are said to be blank are put aside.
+
+    Attributes:
+        blanks: media in which nothing is.
+        animals: of animals.
+        boxed: of these, with boxes.
+        small: of these, whose largest box takes less than a hundredth of the photo.
+        curve: by rising threshold.
+        threshold: of `blank`, as chosen; None where there is none.
+        removed: at other locations, by what was chosen without them; likewise
+        lost: there, and
+        small_lost: there.
+        labels: that lose some media at the chosen threshold, on all, those that lose most first.
+    """
+
+    blanks: int
+    animals: int
+    boxed: int
+    small: int
+    curve: tuple[BlankPoint, ...]
+    threshold: float | None
+    removed: Interval | None = None
+    lost: Interval | None = None
+    small_lost: Interval | None = None
+    labels: tuple[LabelLoss, ...] = ()
+
+
+class TogetherThresholds(ResultPart):
+    """Each label with its own chosen threshold, at locations on which these were not chosen.
+
+    Attributes:
+        answered: the share of media with an answer; None for models that can say several labels.
+        precision: the share of right answers.
+        recall: the share of labels that are found.
+    """
+
+    answered: Interval | None
+    precision: Interval | None
+    recall: Interval | None
+
+
+class Thresholds(ResultPart):
+    """Which thresholds there are, and which to take.
+
+    Attributes:
+        level: what they are for: answers of media, events or boxes.
+        model: the fingerprint of whose answers they are.
+        over: what they were chosen on and judged at.
+        groups: how many of these there are.
+        subjects: all labels alike, each label, each rank.
+        together: the labels, each with its own.
+        ranks: likewise of a model of taxa, whose answers stop at the finest rank that reaches its own.
+        blank: what goes with the blanks; None for a model without the label.
+    """
+
+    level: str
+    model: str
+    over: str
+    groups: int
+    subjects: tuple[SubjectThresholds, ...]
+    together: TogetherThresholds | None
+    ranks: TogetherThresholds | None = None
+    blank: BlankThresholds | None = None
+
+    @checked
+    def save_csv(self, path: Output) -> Path:
+        """Write the curves and what was chosen; `trapline write --thresholds` takes that."""
+        from trapline.evaluation.threshold_table import write_thresholds
+
+        return write_thresholds(self, Path(path))
+
+    def with_ranks(
+        self, subjects: Sequence[SubjectThresholds], together: TogetherThresholds | None
+    ) -> Thresholds:
+        """With those of the ranks of a model of taxa."""
+        return self.model_copy(update={"subjects": (*self.subjects, *subjects), "ranks": together})
+
+    def of(self, kind: Of) -> list[SubjectThresholds]:
+        """Those of labels, of ranks, or the one of all."""
+        return [one for one in self.subjects if one.of == kind]
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """How intervals are drawn."""
+
+    samples: int
+    seed: int
+
+    def share(self, hits: Counts, whole: Counts) -> Interval | None:
+        return Interval.of(metrics.share_of_sums(hits, whole, self.samples, self.seed))
+
+
+def choose_thresholds(
+    tallies: ThresholdTallies,
+    labels: Sequence[str],
+    wants: Wants,
+    *,
+    samples: int,
+    seed: int,
+    level: str,
+    model: str,
+    over: str,
+    several: bool,
+) -> Thresholds:
+    """The curves of all labels, and the thresholds that were wanted.
+
+    Args:
+        tallies: counts of the media.
+        labels: their names.
+        wants: what is wanted of each.
+        samples: resamples behind each interval.
+        seed: of the folds and the resamples.
+        level: of the rows.
+        model: the fingerprint.
+        over: what the groups are.
+        several: the model can say several labels.
+
+    Raises:
+        UsageError: something is wanted of a label that there is not, or of blanks where there are none.
+    """
+    wants.refuse_unknown(labels)
+    assert tallies.together is not None
+    judge, media = _Judge(samples, seed), int(tallies.media.sum())
+    subjects = [_subject("all", "all", tallies.together, wants.of_all, None, media, judge)[0]]
+    own: list[Counts | None] = []
+    for label, counts in zip(labels, tallies.labels, strict=True):
+        blank = tallies.blank if label == BLANK else None
+        subject, elsewhere = _subject("label", label, counts, wants.of(label), blank, media, judge)
+        subjects.append(subject)
+        own.append(elsewhere)
+    return Thresholds(
+        level=level,
+        model=model,
+        over=over,
+        groups=len(tallies.media),
+        subjects=tuple(subjects),
+        together=_together(tallies, own, judge, several),
+        blank=_blank(tallies.blank, labels, subjects, own, judge),
+    )
+
+
+def _subject(
+    of: Of,
+    name: str,
+    counts: SubjectCounts,
+    want: Want,
+    blank: BlankCounts | None,
+    media: int,
+    judge: _Judge,
+) -> tuple[SubjectThresholds, Counts | None]:
+    """The curve and the choice; and the threshold of each group by what was chosen on others."""
+    choose = partial(_choose, counts, want, blank)
+    groups = len(counts.support)
+    choice = choose(np.ones(groups, bool))
+    elsewhere = metrics.choose_elsewhere(choose, groups, judge.seed)
+    points = curve_of(counts, media)
+    chosen = ChosenThreshold(wanted=str(want), threshold=None)
+    if choice is not None:
+        here = _point(counts, choice.index, media)
+        chosen = ChosenThreshold(
+            wanted=str(want),
+            threshold=here.threshold,
+            promised=choice.promised,
+            answered=here.answered,
+            precision=here.precision,
+            recall=here.recall,
+            **({} if elsewhere is None else _elsewhere(counts, want, blank, elsewhere, judge)),
+        )
+    subject = SubjectThresholds(
+        of=of, name=name, media=int(counts.support.sum()), curve=points, chosen=chosen
+    )
+    return subject, elsewhere
+
+
+def _choose(
+    counts: SubjectCounts, want: Want, blank: BlankCounts | None, groups: np.ndarray
+) -> Choice | None:
+    """The threshold that is wanted, on some groups."""
+    if want.figure == "precision":
+        return metrics.choose_precision(counts.said, counts.right, want.value, groups)
+    if want.figure == "recall":
+        return metrics.choose_kept(counts.found, counts.support, want.value, groups, from_lowest=True)
+    assert blank is not None
+    left = blank.animals[:, None] - blank.lost
+    return metrics.choose_kept(left, blank.animals, 1 - want.value, groups, from_lowest=False)
+
+
+def _elsewhere(
+    counts: SubjectCounts, want: Want, blank: BlankCounts | None, indices: Counts, judge: _Judge
+) -> dict[str, Interval | float | None]:
+    """The wanted figure by thresholds of other groups, and its bound."""
+    if want.figure == "lost":
+        assert blank is not None
+        lost = metrics.at_indices(blank.lost, indices)
+        bound = 1 - metrics.bound_of_sums(blank.animals - lost, blank.animals)
+        return {"elsewhere": judge.share(lost, blank.animals), "bound": bound}
+    hits, whole = metrics.at_indices(counts.right, indices), metrics.at_indices(counts.said, indices)
+    if want.figure == "recall":
+        hits, whole = metrics.at_indices(counts.found, indices), counts.support
+    share = judge.share(hits, whole)
+    return {"elsewhere": share, "bound": None if share is None else metrics.bound_of_sums(hits, whole)}
+
+
+def curve_of(counts: SubjectCounts, media: int) -> tuple[ThresholdPoint, ...]:
+    """The points of a curve, of so many media; thresholds that change nothing are left out."""
+    said = counts.said.sum(axis=0)
+    changes = np.append(np.flatnonzero(np.diff(said)), len(said) - 1)  # the last of equals
+    return tuple(_point(counts, int(index), media) for index in changes if said[index])
+
+
+def _point(counts: SubjectCounts, index: int, media: int) -> ThresholdPoint:
+    answered, said, right, found = (
+        int(values[:, index].sum()) for values in (counts.answered, counts.said, counts.right, counts.found)
+    )
+    support = int(counts.support.sum())
+    return ThresholdPoint(
+        threshold=float(THRESHOLDS[index]),
+        answered=answered / media,
+        said=said,
+        right=right,
+        precision=_ratio(right, said),
+        recall=_ratio(found, support),
+    )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _together(
+    tallies: ThresholdTallies, own: Sequence[Counts | None], judge: _Judge, several: bool
+) -> TogetherThresholds | None:
+    chosen = [
+        (counts, indices) for counts, indices in zip(tallies.labels, own, strict=True) if indices is not None
+    ]
+    if not chosen:
+        return None
+    said, right, found = (
+        sum((metrics.at_indices(getattr(counts, name), indices) for counts, indices in chosen), 0)
+        for name in ("said", "right", "found")
+    )
+    support = np.asarray(sum(counts.support for counts, _ in chosen))
+    recalled = np.asarray(found if several else right)
+    return TogetherThresholds(
+        answered=None if several else judge.share(np.asarray(said), tallies.media),
+        precision=judge.share(np.asarray(right), np.asarray(said)),
+        recall=judge.share(recalled, support),
+    )
+
+
+def _blank(
+    counts: BlankCounts | None,
+    labels: Sequence[str],
+    subjects: Sequence[SubjectThresholds],
+    own: Sequence[Counts | None],
+    judge: _Judge,
+) -> BlankThresholds | None:
+    if counts is None or not counts.blanks.sum() + counts.animals.sum():
+        return None
+    threshold = next(one for one in subjects if one.name == BLANK and one.of == "label").chosen.threshold
+    elsewhere = own[labels.index(BLANK)]
+    figures: Mapping[str, Interval | None] = {}
+    if elsewhere is not None:
+        figures = {
+            "removed": judge.share(metrics.at_indices(counts.removed, elsewhere), counts.blanks),
+            "lost": judge.share(metrics.at_indices(counts.lost, elsewhere), counts.animals),
+            "small_lost": judge.share(metrics.at_indices(counts.small_lost, elsewhere), counts.small),
+        }
+    return BlankThresholds(
+        blanks=int(counts.blanks.sum()),
+        animals=int(counts.animals.sum()),
+        boxed=int(counts.boxed.sum()),
+        small=int(counts.small.sum()),
+        curve=_blank_curve(counts),
+        threshold=threshold,
+        labels=_losses(counts, labels, threshold),
+        **figures,
+    )
+
+
+def _blank_curve(counts: BlankCounts) -> tuple[BlankPoint, ...]:
+    removed, lost, small_lost = (
+        values.sum(axis=0) for values in (counts.removed, counts.lost, counts.small_lost)
+    )
+    every = removed + lost
+    changes = np.append(np.flatnonzero(np.diff(every)), len(every) - 1)
+    blanks, animals, small = (int(values.sum()) for values in (counts.blanks, counts.animals, counts.small))
+    return tuple(
+        BlankPoint(
+            threshold=float(THRESHOLDS[index]),
+            removed=_ratio(int(removed[index]), blanks),
+            lost=_ratio(int(lost[index]), animals),
+            small_lost=_ratio(int(small_lost[index]), small),
+        )
+        for index in changes.tolist()
+    )
+
+
+def _losses(counts: BlankCounts, labels: Sequence[str], threshold: float | None) -> tuple[LabelLoss, ...]:
+    if threshold is None:
+        return ()
+    index = int(np.searchsorted(THRESHOLDS, threshold))
+    losses = [
+        LabelLoss(label=label, media=int(counts.label_media[k]), lost=int(counts.label_lost[k, index]))
+        for k, label in enumerate(labels)
+        if label != BLANK and counts.label_lost[k, index]
+    ]
+    return tuple(sorted(losses, key=lambda one: (-one.lost / one.media, one.label)))
