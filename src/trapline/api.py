@@ -171,6 +171,10 @@ if TYPE_CHECKING:
     Decisions: TypeAlias = Annotated[
         "DecisionLog | Path | str", "a DecisionLog, or the path of one (decisions.db)"
     ]
+    ThresholdsLike: TypeAlias = Annotated[
+        "Path | str | Mapping[str, float]",
+        'the path of the table that evaluate wrote, or thresholds by their labels, {"lynx": 0.83}',
+    ]
     Gap: TypeAlias = Annotated["timedelta | str", "a time as in 60s, 5min or 1h"]
     Evaluations: TypeAlias = Annotated[
         "Mapping[str, Evaluation | Path | str]", 'evaluations by name, {"mine": evaluation}'
@@ -311,6 +315,7 @@ if TYPE_CHECKING:
         sure_only: bool
         taxonomy: TaxonomyLike | None
         threshold: float | None
+        thresholds: ThresholdsLike | None
         observers: Sequence[str] | None
         min_conf: float | None
         labelled_by: str | None
@@ -327,6 +332,7 @@ if TYPE_CHECKING:
         labelled_by: str | None
         part: str | None
         threshold: float | None
+        thresholds: ThresholdsLike | None
         deployments: File | None
         timezone: str | None
         metadata: File | None
@@ -651,7 +657,7 @@ _NOT_OF_READERS = (
 )
 _NOT_OF_WRITERS = (
     *("source", "catalog", "output", "format", "taxonomy", "force", "options"),
-    *("observers", "min_conf", "labelled_by", "part", "decisions", "sure_only"),
+    *("observers", "min_conf", "labelled_by", "part", "decisions", "sure_only", "thresholds"),
 )
 _PATHS = ("deployments", "metadata")
 """Options of writers, which take no text for a path."""
@@ -2586,6 +2592,7 @@ def observe(
     sure_only: bool = False,
     taxonomy: TaxonomyLike | None = None,
     threshold: float | None = None,
+    thresholds: ThresholdsLike | None = None,
     observers: Sequence[str] | None = None,
     min_conf: float | None = None,
     labelled_by: str | None = None,
@@ -2600,6 +2607,8 @@ def observe(
         sure_only: leave out decisions of which the person was not sure.
         taxonomy: what the labels are.
         threshold: labels of the model below this probability are no answers.
+        thresholds: each label with its own: the table of `evaluate`, or `{"lynx": 0.83}`; of a model of taxa
+            of ranks.
         observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
         min_conf: the confidence from which a detector's box counts; None for 0.2.
         labelled_by: the name of who gave the catalog's labels.
@@ -2619,6 +2628,7 @@ def observe(
         observers=observers,
         min_conf=min_conf,
         labelled_by=labelled_by,
+        thresholds=thresholds,
     ).observe(threshold)
 
 
@@ -2637,6 +2647,7 @@ def write(
     labelled_by: str | None = None,
     part: str | None = None,
     threshold: float | None = None,
+    thresholds: ThresholdsLike | None = None,
     deployments: File | None = None,
     timezone: str | None = None,
     metadata: File | None = None,
@@ -2669,6 +2680,8 @@ def write(
         labelled_by: the name of who gave the catalog's labels.
         part: only this part of the split.
         threshold: labels below this probability are no answers.
+        thresholds: each label with its own: the table of `evaluate`, or `{"lynx": 0.83}`; of a model of taxa
+            of ranks.
         deployments: CSV of deployments: id or location, coordinates, start, end.
         timezone: Camtrap DP: of the cameras' clocks, as Area/City or +01:00.
         metadata: YAML with what only you know of the project.
@@ -2695,6 +2708,8 @@ def write(
     from trapline.formats import write as write_format
 
     refuse_own_input(output, source, catalog, taxonomy, deployments, metadata, decisions)
+    if isinstance(thresholds, Path | str):
+        refuse_own_input(output, thresholds)
     predictions, media = _speaking(source, catalog, part, decisions, sure_only)
     return write_format(
         predictions,
@@ -2705,6 +2720,7 @@ def write(
         observers=observers,
         min_conf=min_conf,
         labelled_by=labelled_by,
+        thresholds=thresholds,
         force=force,
         **given,
     )

@@ -54,6 +54,13 @@ def run(
     labelled_by: Annotated[
         str | None, typer.Option(help="The name of who gave the catalog's labels.")
     ] = None,
+    thresholds: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.csv|LABEL=NUMBER",
+            help="Each label with its own: what `evaluate --thresholds` wrote, or lynx=0.83; again for more.",
+        ),
+    ] = None,
     decisions: Decisions = None,
     sure_only: SureOnly = False,
     part: Part = None,
@@ -90,6 +97,7 @@ def run(
         observers=observers,
         min_conf=min_conf,
         labelled_by=labelled_by,
+        thresholds=_thresholds(thresholds or []),
         decisions=decisions,
         sure_only=sure_only,
         part=part,
@@ -99,6 +107,24 @@ def run(
     _show(report, json)
     if strict and report.failed:
         raise DataError(f"{len(report.failed)} photos were not written, the first is {report.failed[0]}.")
+
+
+def _thresholds(given: list[str]) -> dict[str, float] | str | None:
+    """A file, or numbers by label; None where nothing is given."""
+    from trapline.errors import UsageError
+
+    if len(given) == 1 and (Path(given[0]).suffix.lower() == ".csv" or "=" not in given[0]):
+        return given[0]
+    numbers = {}
+    for text in given:
+        label, _, number = text.rpartition("=")
+        try:
+            numbers[label] = float(number)
+        except ValueError:
+            numbers[""] = 0.0
+        if "" in numbers:
+            raise UsageError(f"'{text}' is no threshold: give one table, or LABEL=NUMBER, as lynx=0.83.")
+    return numbers or None
 
 
 def _undo(output: Path, json: bool) -> None:

@@ -27,8 +27,8 @@ from .result import Over as Over
 from .rolled_up import Way as Way
 from .survey import explore as explore
 from .survey import survey as survey
-from .threshold_table import write_thresholds as write_thresholds
-from .thresholds import BlankThresholds as BlankThresholds
+from .threshold_figures import BlankThresholds as BlankThresholds
+from .threshold_figures import SubjectThresholds as SubjectThresholds
 from .thresholds import Thresholds as Thresholds
 from .wants import Wants as Wants
 from .words import UNITS as UNITS

@@ -12,13 +12,9 @@ from trapline import metrics
 from trapline.catalog import Catalog
 from trapline.evaluation.rank_truth import RankTruth, truth_by_rank
 from trapline.evaluation.rolled_up import judge_answer
+from trapline.evaluation.threshold_figures import ChosenThreshold, SubjectThresholds, TogetherThresholds
 from trapline.evaluation.threshold_tallies import Counts, SubjectCounts, group_codes
-from trapline.evaluation.thresholds import (
-    ChosenThreshold,
-    SubjectThresholds,
-    TogetherThresholds,
-    curve_of,
-)
+from trapline.evaluation.thresholds import curve_of
 from trapline.evaluation.wants import USUAL, Want
 from trapline.metrics import THRESHOLDS, Choice
 from trapline.models import Interval

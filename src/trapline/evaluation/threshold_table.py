@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from trapline.catalog import as_listed
-from trapline.evaluation.thresholds import ChosenThreshold, SubjectThresholds, Thresholds
+from trapline.evaluation.threshold_figures import ChosenThreshold, SubjectThresholds
 from trapline.storage import replace_text
 
 COLUMNS = (
@@ -17,13 +18,13 @@ COLUMNS = (
 """`chosen` is empty on the curve, else `promised`, `reached here` or `not reached`."""
 
 
-def write_thresholds(thresholds: Thresholds, path: Path) -> Path:
+def write_thresholds(subjects: Sequence[SubjectThresholds], level: str, model: str, path: Path) -> Path:
     """Write the curve of each label and rank, a row a threshold, and below it a row with what was chosen."""
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    whose = [thresholds.level, thresholds.model]
-    for one in thresholds.subjects:
+    whose = [level, model]
+    for one in subjects:
         for point in one.curve:
             counts = [
                 _cell(point.answered),

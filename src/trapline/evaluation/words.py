@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from trapline.evaluation.rank_figures import RankResult
     from trapline.evaluation.ranks import RankEvaluation
     from trapline.evaluation.rolled_up import RollUpResult
-    from trapline.evaluation.thresholds import BlankThresholds, Thresholds
+    from trapline.evaluation.threshold_figures import BlankThresholds
+    from trapline.evaluation.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

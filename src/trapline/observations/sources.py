@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,11 +18,15 @@ from trapline.metrics import labels_said
 from trapline.models import blank_column
 from trapline.observations.categories import SURE, category_name, kind_of
 from trapline.observations.table import ObservationFacts, Observations, as_rows, spread
+from trapline.observations.thresholds import LabelThresholds, thresholds_for
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import BLANK, KINDS, Kind, Label, Taxonomy, default_kind, plain
 
 Observer = Literal["human", "model", "detector"]
 OBSERVERS: tuple[Observer, ...] = get_args(Observer)
+
+_USUAL = {False: 0.0, True: 0.5}
+"""The threshold of labels that nothing is said of: where a row has one label, and where it has several."""
 
 TOP = 5
 """How many of a model's labels are kept beside its answer."""
@@ -49,6 +55,7 @@ class Sources:
         observers: whose word counts.
         min_conf: the confidence from which a box says something.
         labelled_by: the name of who gave the labels; None where it is not known.
+        thresholds: of the model's labels or ranks; None for one of all, and the model's own way.
     """
 
     predicted: Predictions | None
@@ -57,6 +64,7 @@ class Sources:
     observers: tuple[Observer, ...] = OBSERVERS
     min_conf: float = SURE
     labelled_by: str | None = None
+    thresholds: LabelThresholds | None = None
 
     @property
     def predictions(self) -> Predictions:
@@ -164,7 +172,8 @@ class Sources:
         ranks = Ranks.of_facts(self.predicted.labels, self.predicted.facts)
         if ranks is None:
             return None
-        ranked = ranks.answers(self.predicted.probabilities())
+        chosen = self.thresholds
+        ranked = ranks.answers(self.predicted.probabilities(), None if chosen is None else chosen.ranks)
         named = _labels_that_say(ranks.taxonomy, self.predicted.labels)
         answers = [None if name is None else named.get(name, name) for name in ranked.answers]
         return list(zip(answers, ranked.probabilities.tolist(), strict=True))
@@ -251,23 +260,43 @@ class Sources:
         spoken = table["observer"].drop_nulls().unique()
         names = {key: name for key, name in self.observer_names.items() if key in spoken}
         facts = ObservationFacts(
-            source=self.catalog.source, observers=names, threshold=threshold, min_conf=self.min_conf
+            source=self.catalog.source,
+            observers=names,
+            threshold=threshold,
+            thresholds=self._named_thresholds,
+            min_conf=self.min_conf,
         )
         return Observations(table, facts)
+
+    @property
+    def _named_thresholds(self) -> dict[str, float]:
+        """Label or rank → its threshold, of those that have one; JSON knows no infinity."""
+        chosen = self.thresholds
+        own = {} if chosen is None else chosen.labels if chosen.ranks is None else chosen.ranks
+        return {name: value for name, value in own.items() if value <= 1}
 
     def limit(self, threshold: float | None) -> float:
         """The threshold in force: as given; else 0 for one label a row, 0.5 for several.
 
+        Where each label has its own it is infinite: an answer is what reaches that, and nothing else.
+
         Raises:
-            UsageError: it is not between 0 and 1, or there is no model whose labels it could be for.
+            UsageError: it is not between 0 and 1, there is no model whose labels it could be for, or each
+                label has its own.
         """
+        if threshold is not None and self.thresholds is not None:
+            raise UsageError(
+                "--threshold is one for all labels, and --thresholds are theirs: give one of both."
+            )
         if threshold is not None and self.predicted is None:
             raise UsageError(
                 "--threshold is for a model's probabilities, and there are no predictions; from which "
                 "confidence on a detector's boxes count says --min-conf."
             )
+        if self.thresholds is not None:
+            return math.inf
         if threshold is None:
-            return 0.5 if self.predicted is not None and self.predicted.task == "multi-label" else 0.0
+            return _USUAL[self.predicted is not None and self.predicted.task == "multi-label"]
         if not 0 <= threshold <= 1:
             raise UsageError(f"The threshold must be between 0 and 1, not {threshold}.")
         return threshold
@@ -277,7 +306,7 @@ class Sources:
 
         Of a single-label model the most probable label is the answer if it reaches the threshold; of a
         multi-label model every label that does, but `blank` only alone (see `trapline.metrics.labels_said`).
-        Of a model of taxa, unless a threshold is given, it is the rolled-up answer.
+        Of a model of taxa, unless thresholds of labels are given, it is the rolled-up answer.
         """
         limit = self.limit(threshold)
         if self.predicted is None:
@@ -286,8 +315,11 @@ class Sources:
         numbers = self.predicted.probabilities()
         order = np.argsort(-np.nan_to_num(numbers, nan=-1.0), axis=1, kind="stable")
         several = self.predicted.task == "multi-label"
-        passes = labels_said(numbers, limit, blank_column(labels) if several else None)
-        rolled = self.rolled_up if threshold is None else None
+        chosen = self.thresholds
+        limits = limit if chosen is None else np.array(chosen.of(labels, _USUAL[several]))
+        passes = labels_said(numbers, limits, blank_column(labels) if several else None)
+        asks_labels = threshold is not None or (chosen is not None and chosen.ranks is None)
+        rolled = None if asks_labels else self.rolled_up
         index: list[int] = []
         answers: list[tuple[str, float] | None] = []
         others: list[list[tuple[str, float]]] = []
@@ -545,6 +577,7 @@ def gather(
     observers: Sequence[str] | None = None,
     min_conf: float | None = None,
     labelled_by: str | None = None,
+    thresholds: Path | str | Mapping[str, float] | None = None,
 ) -> Sources:
     """Who says something of the media of a catalog, checked.
 
@@ -556,6 +589,7 @@ def gather(
         observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
         min_conf: the confidence from which a detector's box counts; None for `SURE`.
         labelled_by: the name of who gave the labels.
+        thresholds: of the labels or ranks of the model, see `thresholds_for`.
 
     Raises:
         UsageError: an observer is unknown or says nothing, or an option is of what is not there.
@@ -586,6 +620,8 @@ def gather(
     if min_conf is not None and not 0 <= min_conf <= 1:
         raise UsageError(f"The confidence must be between 0 and 1, not {min_conf}.")
     predicted = predictions.without_skipped() if predictions is not None and "model" in chosen else None
+    if thresholds is not None and predicted is None:
+        raise UsageError("--thresholds are of a model's labels, and no predictions are asked for.")
     least = SURE if min_conf is None else min_conf
     sources = Sources(
         predicted=predicted,
@@ -594,6 +630,7 @@ def gather(
         observers=chosen,
         min_conf=least,
         labelled_by=labelled_by,
+        thresholds=None if thresholds is None or predicted is None else thresholds_for(thresholds, predicted),
     )
     if labelled_by is not None and not sources.unnamed_labels:
         raise UsageError(

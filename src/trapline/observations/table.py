@@ -61,6 +61,7 @@ class ObservationFacts(Facts):
         source: what was observed, for people.
         observers: id → who that is, for people.
         threshold: below which probability a model's labels are no answers; None for the model's own way.
+        thresholds: likewise of a label, or of a rank, that has its own.
         min_conf: below which confidence a detector's boxes say nothing.
         others: what only a newer Trapline knows.
     """
@@ -68,6 +69,7 @@ class ObservationFacts(Facts):
     source: str | None = None
     observers: dict[str, str] = field(default_factory=dict)
     threshold: float | None = None
+    thresholds: dict[str, float] = field(default_factory=dict)
     min_conf: float | None = None
 
 

@@ -248,7 +248,7 @@ def test_rows_without_probabilities_have_no_answer_and_sums_stay_within_1() -> N
         ("Felidae", "cat", "right"),
         ("Canidae", "cat", "wrong"),
         ("Lynx lynx", "animal", "unknown"),
-        ("Homo", "person", "unknown"),
+        ("Homo", "person", "right"),  # people are of one species
         ("Homo", "animal", "wrong"),
         ("Lynx", "person", "wrong"),
         ("Lynx", "empty", "wrong"),

@@ -201,4 +201,5 @@ def describe_threshold(job: Job, threshold: float | None, unclassified: int, bec
     limit = job.limit(threshold)
     if unclassified == 0:
         return []
-    return [f"{unclassified} rows have no label of at least {limit:g}: {becomes}"]
+    least = f"{limit:g}" if job.thresholds is None else "its threshold"
+    return [f"{unclassified} rows have no label of at least {least}: {becomes}"]

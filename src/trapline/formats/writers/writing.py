@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -146,6 +146,7 @@ def write(
     observers: Sequence[str] | None = None,
     min_conf: float | None = None,
     labelled_by: str | None = None,
+    thresholds: Path | str | Mapping[str, float] | None = None,
     force: bool = False,
     **options: Any,
 ) -> WriteReport:
@@ -161,6 +162,7 @@ def write(
         observers: whose word counts: `human`, `model`, `detector`; None for all that there are.
         min_conf: the confidence from which a detector's box counts; None for 0.2.
         labelled_by: the name of who gave the catalog's labels.
+        thresholds: of the model's labels or ranks: the table of `evaluate --thresholds`, or by their names.
         force: replace what exists at `output`.
         **options: the writer's own (`threshold`, …).
 
@@ -190,6 +192,7 @@ def write(
         observers=observers,
         min_conf=min_conf,
         labelled_by=labelled_by,
+        thresholds=thresholds,
     )
     parts = {one.name: getattr(sources, one.name) for one in fields(sources)}
     job = Job(**parts, output=output, force=force)
@@ -197,7 +200,8 @@ def write(
         done = chosen.function(job, **options)
         if not isinstance(done, Written):
             raise TypeError(f"it gave a {type(done).__name__} and not what was Written")
-    notes = [*done.notes, *_notes_of_catalog(catalog)]
+    own = [] if job.thresholds is None else [job.thresholds.describe()]
+    notes = [*own, *done.notes, *_notes_of_catalog(catalog)]
     return WriteReport(
         chosen.name,
         output,
