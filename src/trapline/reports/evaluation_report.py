@@ -13,6 +13,7 @@ from trapline.metrics import LOWER_IS_BETTER
 from trapline.models import MORE_ANSWERS
 from trapline.reports.mistakes import ShownMistake, listed_beside, review_command, show_mistakes
 from trapline.reports.page import COLOURS, as_svg, new_figure, render, style_axes
+from trapline.reports.threshold_curves import draw_all, draw_blank, draw_each
 from trapline.reports.tree_figure import draw_tree
 from trapline.storage import AnyPath
 from trapline.taxonomy import Taxonomy
@@ -61,7 +62,20 @@ def write_evaluation(
         review=review_command(files, listed),
         tree=_tree(evaluation),
         answer_curve=_answer_curve(evaluation),
+        **_thresholds(evaluation),
     )
+
+
+def _thresholds(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of thresholds, where some were chosen."""
+    thresholds = evaluation.thresholds
+    if thresholds is None:
+        return dict.fromkeys(("curve_of_all", "curves_of_each", "curve_of_blank"))
+    return {
+        "curve_of_all": draw_all(thresholds, UNITS[evaluation.level].many),
+        "curves_of_each": draw_each(thresholds),
+        "curve_of_blank": None if thresholds.blank is None else draw_blank(thresholds.blank),
+    }
 
 
 def _right(evaluation: Evaluation) -> str:

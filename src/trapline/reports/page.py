@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from trapline.catalog import as_listed
 from trapline.evaluation import (
     describe_left_out,
+    describe_small,
+    describe_thresholds,
     describe_unknown,
     direction,
     meaning,
@@ -46,7 +48,19 @@ COLOURS = {
 """The theme's colours as matplotlib is given them; in the page each becomes a variable that follows the
 reader's light or dark setting. Blue and orange are told apart with every common colour blindness."""
 
-_FILTERS = (describe_left_out, describe_unknown, direction, meaning, number, rounded, span, title, with_span)
+_FILTERS = (
+    describe_left_out,
+    describe_small,
+    describe_thresholds,
+    describe_unknown,
+    direction,
+    meaning,
+    number,
+    rounded,
+    span,
+    title,
+    with_span,
+)
 """The words that templates share with the terminal, under their own names."""
 
 
