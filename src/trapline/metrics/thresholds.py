@@ -76,7 +76,8 @@ Chooser = Callable[[Flags], Choice | None]
 def choose_precision(said: Counts, right: Counts, wanted: float, groups: Flags) -> Choice | None:
     """The lowest threshold with which a share `wanted` of the answers is right, on some groups.
 
-    It is the one that can promise so much (`choose_threshold`); where none can, the lowest that reaches it.
+    It is the one that can promise so much (`choose_threshold`). Where none can, it is the lowest of which the
+    bound, looked at alone, reaches it, and else the lowest that reaches it on these groups.
 
     Args:
         said: [G, T], answers that reach each threshold.
@@ -89,10 +90,22 @@ def choose_precision(said: Counts, right: Counts, wanted: float, groups: Flags) 
     promise = choose_threshold(scores, hits, codes, promise=wanted, confidence=CONFIDENCE)
     if promise is not None:
         return Choice(int(np.searchsorted(THRESHOLDS, promise.threshold)), promised=True)
-    reached = np.flatnonzero(
-        ratio(of_right.sum(axis=0), of_said.sum(axis=0)) >= wanted
-    )  # NaN reaches nothing
-    return Choice(int(reached[0]), promised=False) if len(reached) else None
+    total = of_said.sum(axis=0)
+    reached = np.flatnonzero(ratio(of_right.sum(axis=0), total) >= wanted)  # NaN reaches nothing
+    if not len(reached):
+        return None
+    differ = reached[np.unique(total[reached], return_index=True)[1][::-1]]  # from the most answers on
+    bounds = (int(index) for index in _picked(differ) if _bound_at(of_right, of_said, index) >= wanted)
+    return Choice(next(bounds, int(reached[0])), promised=False)
+
+
+def _bound_at(hits: Counts, whole: Counts, index: int) -> float:
+    return bound_of_sums(hits[:, index], whole[:, index])
+
+
+def _picked(indices: Indices) -> Indices:
+    """At most `STEPS` of them, in equal steps, the first and the last among them."""
+    return indices[np.unique(np.linspace(0, len(indices) - 1, min(STEPS, len(indices))).round().astype(int))]
 
 
 def choose_kept(
@@ -118,11 +131,8 @@ def choose_kept(
     reached = changes[total[changes] >= wanted * of_whole.sum()]
     if not len(reached):
         return None
-    picked = reached[
-        np.unique(np.linspace(0, len(reached) - 1, min(STEPS, len(reached))).round().astype(int))
-    ]
     best = None
-    for index in picked:
+    for index in _picked(reached):
         if bound_of_sums(of_kept[:, index], of_whole) < wanted:
             break
         best = Choice(int(index), promised=True)

@@ -28,7 +28,7 @@ def draw_all(thresholds: Thresholds, many: str) -> Any:
             axes.plot([100 * every.chosen.answered], [chosen], "o", mfc="none", ms=9, color=COLOURS["ink"])
     axes.set(xlim=(0, 102), ylim=(0, 1.02))
     style_axes(axes, x=f"share of the {many} answered, %", y="share")
-    axes.legend(frameon=False, labelcolor=COLOURS["muted"], fontsize=9.5, loc="lower left")
+    axes.legend(frameon=False, labelcolor=COLOURS["muted"], fontsize=9.5, loc="center left")
     text = "; ".join(
         f"{point.answered:.0%} answered, precision {point.precision:.2f}, recall {point.recall or 0:.2f}"
         for point in every.curve[:: max(1, len(every.curve) // 6)]
