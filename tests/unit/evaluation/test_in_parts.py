@@ -11,11 +11,12 @@ import pytest
 from trapline import api
 from trapline.catalog import EVENT_LABELS, Catalog
 from trapline.errors import DataError, UsageError
-from trapline.evaluation import Evaluation, evaluate, evaluate_parts
+from trapline.evaluation import Evaluation, Wants, evaluate, evaluate_parts
 from trapline.models import TrainedOn
 from trapline.prediction import PredictionFacts, Predictions, SideBySide, pool_events, probability_columns
 from trapline.prediction import parts as parts_of_tables
 from trapline.prediction.table import FIXED, fixed_columns
+from trapline.taxonomy import Label, Taxonomy
 
 LABELS = ("blank", "hare", "lynx", "fox", "deer", "boar")
 CURVES = {"macro_auc", "mean_average_precision"}
@@ -110,10 +111,10 @@ def compared(evaluation: Evaluation, parts: bool) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("facts", "options"),
     [
-        ({"several": False}, {}),
+        ({"several": False}, {"want": Wants()}),
         ({"several": False}, {"part": "test", "over": "season", "training": ["L0", "L4"]}),
         ({"several": False, "kept": 2}, {}),
-        ({"several": True}, {}),
+        ({"several": True}, {"want": Wants.parse(["recall=0.6", "lynx:precision=0.5", "lost=0.2"])}),
         ({"several": True, "exclusive": True}, {"part": "test"}),
     ],
 )
@@ -124,6 +125,33 @@ def test_the_figures_are_those_of_the_whole(facts: dict[str, Any], options: dict
     told = "judged in parts: areas under curves" in " ".join(parts.notes)
     assert told == ("kept" not in facts)
     assert not parts.leak.checked
+
+
+def test_answers_that_say_less_are_right_in_parts_too() -> None:
+    predictions, catalog = world()
+    names = {"hare": "hunter", "deer": "human"}  # the model says both, and of a hunter human is right
+    renamed = replace(
+        predictions,
+        table=predictions.table.rename(names),
+        labels=tuple(names.get(label, label) for label in LABELS),
+    )
+    labels = pl.col("labels").list.eval(pl.element().replace({**names, "fox": "poacher"}))  # which it lacks
+    catalog = catalog.with_table(catalog.table.with_columns(labels))
+    kinds = {"human": "human", "hunter": "human", "poacher": "human", "blank": "blank"}
+    own = [Label(name, kinds.get(name, "animal")) for name in (*renamed.labels, "poacher")]  # type: ignore[arg-type]
+    taxonomy = Taxonomy({}, {label.name: label for label in own})
+    whole, parts = both(renamed, catalog, taxonomy=taxonomy, want=Wants())
+    assert {(one.label, one.said) for one in whole.coarser} == {("hunter", "human"), ("poacher", "human")}
+    assert whole.counts.coarser == sum(one.media for one in whole.coarser) > 0
+    of_curves = {"average_precision", "auc"}
+    one, other = compared(whole, False), compared(parts, True)
+    for content in (one, other):  # these take no account of coarser answers in parts, which is said
+        content["metrics"] = {name: value for name, value in content["metrics"].items() if name not in CURVES}
+        content["per_label"] = [
+            {k: v for k, v in row.items() if k not in of_curves} for row in content["per_label"]
+        ]
+    same(one, other)
+    assert any("right but coarser" in note for note in parts.notes)
 
 
 @pytest.mark.parametrize("training", ["names", "catalog", "none"])

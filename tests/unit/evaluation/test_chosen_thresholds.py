@@ -1,0 +1,272 @@
+"""Thresholds of an evaluation: curves by definition, what goes with blanks, ranks, and the way to `write`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from test_evaluate import catalog_of, predictions_of
+from test_rank_evaluation import judged  # noqa: F401  a fixture
+
+from trapline import api
+from trapline.catalog import Catalog
+from trapline.errors import DataError, UsageError
+from trapline.evaluation import Evaluation, Wants, evaluate
+from trapline.evaluation.threshold_tallies import scores_of
+from trapline.metrics import labels_said
+from trapline.prediction import Predictions
+from trapline.taxonomy import Label, Taxonomy
+
+Floats = npt.NDArray[np.float64]
+LABELS = ("blank", "hare", "lynx", "fox")
+
+
+def world(locations: int = 12, each: int = 30, seed: int = 3) -> tuple[Catalog, Predictions]:
+    """A model that is mostly right, media with a box of some size, half of them blank."""
+    random = np.random.default_rng(seed)
+    rows, said = [], {}
+    for location in range(locations):
+        for number in range(each):
+            media_id, label = f"m{location}-{number}", int(random.choice(4, p=[0.5, 0.25, 0.05, 0.2]))
+            scores = random.normal(size=4) + 2.5 * np.eye(4)[label]
+            side = float(random.uniform(0.03, 0.3))
+            box = {"category": "animal", "conf": 0.9, "x": 0.1, "y": 0.1, "width": side, "height": side}
+            rows.append(
+                {
+                    "media_id": media_id,
+                    "labels": [LABELS[label]],
+                    "location_id": f"L{location:02}",
+                    "boxes": [box] if label else [],
+                }
+            )
+            said[media_id] = (np.exp(scores) / np.exp(scores).sum()).tolist()
+    return catalog_of(rows), predictions_of(said, LABELS)
+
+
+@pytest.fixture(scope="module")
+def judged_world() -> tuple[Catalog, Predictions, Evaluation]:
+    catalog, predictions = world()
+    return (
+        catalog,
+        predictions,
+        evaluate(catalog, predictions, samples=50, want=Wants.parse(["precision=0.9"])),
+    )
+
+
+@given(
+    values=arrays(np.float64, (6, 4), elements=st.floats(0, 1).map(lambda one: round(one, 2))),
+    threshold=st.floats(0, 1),
+    column=st.integers(0, 3),
+    blank=st.sampled_from([0, None]),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_label_of_several_is_said_from_its_score_down(
+    values: Floats, threshold: float, column: int, blank: int | None
+) -> None:
+    alone, joint = scores_of(values, blank, several=True)
+    limits = np.full(4, 0.5)
+    limits[column] = threshold
+    assert np.array_equal(alone[:, column] >= threshold, labels_said(values, limits, blank)[:, column])
+    assert np.array_equal(joint >= threshold, labels_said(values, threshold, blank))
+
+
+def test_curves_are_those_of_the_definition(judged_world: tuple[Catalog, Predictions, Evaluation]) -> None:
+    catalog, predictions, evaluation = judged_world
+    assert evaluation.thresholds is not None
+    values = predictions.probabilities()
+    truth = np.array([LABELS.index(names[0]) for names in catalog.table["labels"]])
+    best, sure = values.argmax(axis=1), values.max(axis=1)
+    for one in evaluation.thresholds.subjects:
+        index = None if one.of == "all" else LABELS.index(one.name)
+        mine = np.ones(len(best), bool) if index is None else best == index
+        there = np.ones(len(best), bool) if index is None else truth == index
+        assert one.media == there.sum()
+        for point in one.curve:
+            said = mine & (sure >= point.threshold)
+            right = said & (best == truth)
+            assert (point.said, point.right) == (said.sum(), right.sum())
+            assert point.answered == pytest.approx(said.mean())
+            assert point.precision == pytest.approx(right.sum() / said.sum())
+            assert point.recall == pytest.approx(right.sum() / there.sum())
+        assert one.curve[0].said == mine.sum()
+
+
+def test_the_chosen_threshold_keeps_what_is_wanted_and_says_what_it_keeps_elsewhere(
+    judged_world: tuple[Catalog, Predictions, Evaluation],
+) -> None:
+    thresholds = judged_world[2].thresholds
+    assert thresholds is not None
+    assert (thresholds.groups, thresholds.over, thresholds.level) == (12, "location", "media")
+    for one in thresholds.subjects:
+        if one.chosen.threshold is None or one.chosen.wanted != "precision=0.9":
+            continue
+        assert one.chosen.precision is not None
+        assert one.chosen.precision >= 0.9
+        assert one.chosen.elsewhere is not None
+        assert one.chosen.bound is not None
+        assert one.chosen.bound <= one.chosen.elsewhere.value
+    text = judged_world[2].to_text()
+    assert "all labels alike" in text
+    assert "Each label with its own threshold, elsewhere:" in text
+
+
+def test_what_goes_with_the_blanks(judged_world: tuple[Catalog, Predictions, Evaluation]) -> None:
+    catalog, predictions, evaluation = judged_world
+    assert evaluation.thresholds is not None
+    blank = evaluation.thresholds.blank
+    assert blank is not None
+    assert blank.threshold is not None
+    values, labels = predictions.probabilities(), catalog.table["labels"].list.first()
+    area = catalog.table["boxes"].list.eval(pl.element().struct["width"] * pl.element().struct["height"])
+    small = area.list.max().fill_null(1).to_numpy() < 0.01
+    empty = (labels == "blank").to_numpy()
+    assert (blank.blanks, blank.animals, blank.small) == (empty.sum(), (~empty).sum(), small.sum())
+    assert blank.boxed == blank.animals
+    for point in blank.curve:
+        gone = (values.argmax(axis=1) == 0) & (values[:, 0] >= point.threshold)
+        assert point.removed == pytest.approx(gone[empty].mean())
+        assert point.lost == pytest.approx(gone[~empty].mean())
+        assert point.small_lost == pytest.approx(gone[small].mean())
+    gone = (values.argmax(axis=1) == 0) & (values[:, 0] >= blank.threshold)
+    assert gone[~empty].mean() <= 0.02
+    lost = {label: int(gone[(labels == label).to_numpy()].sum()) for label in LABELS[1:]}
+    assert {one.label: one.lost for one in blank.labels} == {name: n for name, n in lost.items() if n}
+
+
+def test_what_cannot_be_wanted_is_refused() -> None:
+    for text in ("precision", "precision=2", "lynx:lost=0.1", "f1=0.9", ":recall=0.5", "recall=x"):
+        with pytest.raises(UsageError, match=r"nothing that can be wanted|animals are lost"):
+            Wants.parse([text])
+    with pytest.raises(UsageError, match="Two things are wanted of all labels"):
+        Wants.parse(["precision=0.9", "recall=0.9"])
+    catalog, predictions = world(2, 4)
+    with pytest.raises(UsageError, match="names 'bear', which is no label"):
+        evaluate(catalog, predictions, samples=10, want=Wants.parse(["bear:recall=0.9"]))
+
+
+def test_thresholds_go_from_an_evaluation_to_what_is_written(tmp_path: Path) -> None:
+    catalog, predictions = world()
+    catalog.save(tmp_path / "c.parquet")
+    predictions.save(tmp_path / "p.parquet")
+    table = tmp_path / "t.csv"
+    evaluation = api.evaluate(
+        tmp_path / "c.parquet",
+        tmp_path / "p.parquet",
+        thresholds=table,
+        want=["lynx:precision=0.999"],
+        samples=20,
+    )
+    assert evaluation.thresholds is not None
+    chosen = {one.name: one.chosen.threshold for one in evaluation.thresholds.of("label")}
+    observed = api.observe(
+        tmp_path / "p.parquet", tmp_path / "c.parquet", thresholds=table, observers=["model"]
+    )
+    values = predictions.probabilities()
+    best, sure = values.argmax(axis=1), values.max(axis=1)
+    limits = [2.0 if chosen[label] is None else chosen[label] for label in LABELS]
+    expected = [LABELS[k] if p >= limits[k] else None for k, p in zip(best, sure, strict=True)]  # type: ignore[operator]
+    assert observed.standing["label"].to_list() == expected
+    assert observed.facts.thresholds == {name: one for name, one in chosen.items() if one is not None}
+    report = api.write(
+        tmp_path / "p.parquet",
+        tmp_path / "c.parquet",
+        tmp_path / "s.csv",
+        format="summary",
+        thresholds=table,
+        observers=["model"],
+    )
+    assert "as chosen in t.csv" in report.notes[0]
+    counted = pl.read_csv(tmp_path / "s.csv").group_by("label").agg(pl.col("media").sum())
+    assert dict(counted.iter_rows()).get("unclassified", 0) == expected.count(None)
+
+
+def test_thresholds_by_hand_and_those_of_others(tmp_path: Path) -> None:
+    catalog, predictions = world(4, 10)
+    options: dict[str, Any] = {"observers": ["model"]}
+    by_hand = api.observe(predictions, catalog, thresholds={"lynx": 1.0}, **options)
+    assert "lynx" not in by_hand.standing["label"].to_list()
+    assert "unclassified" not in by_hand.standing.filter(pl.col("label").is_not_null())["status"].to_list()
+    for wrong, what in (({"bear": 0.5}, "no label of the model"), ({"lynx": 1.5}, "between 0 and 1")):
+        with pytest.raises(UsageError, match=what):
+            api.observe(predictions, catalog, thresholds=wrong, **options)
+    with pytest.raises(UsageError, match="give one of both"):
+        api.observe(predictions, catalog, thresholds={"lynx": 0.5}, threshold=0.5, **options)
+    with pytest.raises(UsageError, match="no predictions are asked for"):
+        api.observe(catalog, thresholds={"lynx": 0.5})
+    evaluation = evaluate(catalog, predictions, samples=10, want=Wants())
+    assert evaluation.thresholds is not None
+    evaluation.thresholds.model_copy(update={"model": "a" * 64}).save_csv(tmp_path / "other.csv")
+    with pytest.raises(DataError, match="of the model aaaa"):
+        api.observe(predictions, catalog, thresholds=tmp_path / "other.csv", **options)
+    evaluation.thresholds.model_copy(update={"level": "event"}).save_csv(tmp_path / "events.csv")
+    with pytest.raises(DataError, match="for answers a event"):
+        api.observe(predictions, catalog, thresholds=tmp_path / "events.csv", **options)
+
+
+def test_ranks_have_thresholds_and_write_stops_by_them(
+    judged: tuple[Catalog, Predictions],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    catalog, predictions = judged
+    table = tmp_path / "t.csv"
+    evaluation = evaluate(catalog, predictions, samples=20, want=Wants.parse(["precision=0.6"]))
+    assert evaluation.thresholds is not None
+    ranks = {one.name: one for one in evaluation.thresholds.of("rank")}
+    assert list(ranks) == ["kind", "class", "family", "genus", "species"]
+    family = ranks["family"].curve[-1]
+    assert (family.said, family.right) == (4, 4)  # those that are sure of it: bobcats and deer
+    evaluation.thresholds.save_csv(table)
+    observed = api.observe(predictions, catalog, thresholds=table, observers=["model"])
+    assert observed.facts.thresholds == {
+        name: one.chosen.threshold for name, one in ranks.items() if one.chosen.threshold is not None
+    }
+    by_hand = api.observe(predictions, catalog, thresholds={"kind": 0.5}, observers=["model"])
+    assert set(by_hand.standing["label"]) == {"animal", "empty"}
+
+
+def people(kind: str = "single-label") -> tuple[Catalog, Predictions, Taxonomy]:
+    """Hunters called human, one called fox, and a human called hunter."""
+    labels = ("fox", "human", "hunter")
+    rows = [("hunter", (0.1, 0.8, 0.1)), ("hunter", (0.7, 0.2, 0.1)), ("human", (0.1, 0.3, 0.6))]
+    rows += [("fox", (0.9, 0.05, 0.05)), ("hunter", (0.0, 0.1, 0.9)), ("poacher", (0.1, 0.7, 0.2))]
+    media = [
+        {"media_id": f"m{n}", "labels": [label], "location_id": f"L{n % 3}"}
+        for n, (label, _) in enumerate(rows)
+    ]
+    said: dict[str, list[float] | None] = {f"m{n}": list(values) for n, (_, values) in enumerate(rows)}
+    own = [Label("fox", "animal"), *(Label(name, "human") for name in ("human", "hunter", "poacher"))]
+    taxonomy = Taxonomy({}, {label.name: label for label in own})
+    return catalog_of(media), predictions_of(said, labels, kind), taxonomy
+
+
+def test_an_answer_that_says_less_is_right_and_one_that_says_more_is_not() -> None:
+    catalog, predictions, taxonomy = people()
+    with pytest.raises(DataError, match=r"poacher.*say what they are"):
+        evaluate(catalog, predictions, samples=10)
+    evaluation = evaluate(catalog, predictions, samples=10, taxonomy=taxonomy, want=Wants())
+    assert evaluation.metrics["accuracy"].value == pytest.approx(4 / 6)
+    assert evaluation.metrics["exact_accuracy"].value == pytest.approx(2 / 6)
+    assert evaluation.counts.coarser == 2
+    assert [(one.label, one.said, one.media) for one in evaluation.coarser] == [
+        ("hunter", "human", 1),
+        ("poacher", "human", 1),
+    ]
+    assert {one.media_id for one in evaluation.mistakes} == {"m1", "m2"}
+    losses = -np.log([0.8, 0.1, 0.3, 0.9, 0.9, 0.7])
+    assert evaluation.metrics["log_loss"].value == pytest.approx(losses.mean(), abs=1e-5)
+    assert "Right but coarser, and counted as right: 2 of 6" in evaluation.to_text()
+    assert evaluation.thresholds is not None
+    human = next(one for one in evaluation.thresholds.subjects if one.name == "human")
+    assert [(point.said, point.right) for point in human.curve] == [(2, 2), (1, 1)]
+
+
+def test_coarser_answers_of_several_labels_are_right_too() -> None:
+    catalog, predictions, taxonomy = people("multi-label")
+    evaluation = evaluate(catalog, predictions, samples=10, taxonomy=taxonomy)
+    assert evaluation.metrics["subset_accuracy"].value == pytest.approx(4 / 6)
+    assert evaluation.counts.coarser == 2
