@@ -28,14 +28,14 @@ class CoarserAnswer(ResultPart):
     """How many media of a label were answered by one that says less."""
 
     label: str
-    said: str
+    answer: str
     media: int
 
 
 def list_coarser(answers: Mapping[tuple[str, str], int]) -> tuple[CoarserAnswer, ...]:
-    """(label, said) → media, the most frequent first."""
+    """(label, answer) → media, the most frequent first."""
     ordered = sorted(answers.items(), key=lambda one: (-one[1], one[0]))
-    return tuple(CoarserAnswer(label=label, said=said, media=media) for (label, said), media in ordered)
+    return tuple(CoarserAnswer(label=label, answer=answer, media=media) for (label, answer), media in ordered)
 
 
 def beside_accuracy(figures: Mapping[str, Interval], exact: Interval | None) -> dict[str, Interval]:
@@ -75,8 +75,8 @@ def coarser_of(taxonomy: Taxonomy | None, labels: Sequence[str], known: Sequence
     table = np.array(
         [
             [
-                said in known and {said, true} <= of_tree.keys() and says_less(whole, said, true)
-                for said in labels
+                answer in known and {answer, true} <= of_tree.keys() and says_less(whole, answer, true)
+                for answer in labels
             ]
             for true in labels
         ],
@@ -94,7 +94,7 @@ class Accepted:
         answered: [N, K], as they were predicted.
         right: [N, K], labels that are right of a media and say less than its own.
         rows: [N], which media have a coarser answer.
-        answers: (label, said) → media.
+        answers: (label, answer) → media.
     """
 
     probabilities: Floats
@@ -130,14 +130,14 @@ def accept_coarser(
     blank = labels.index(BLANK) if several and BLANK in labels else None
     has = truth == 1 if several else truth[:, None] == np.arange(len(labels))
     best = values.argmax(axis=1)[:, None] == np.arange(len(labels))
-    said = labels_said(values, blank=blank) if several else best
+    told = labels_said(values, blank=blank) if several else best
     right = (has.astype(np.int64) @ coarser.astype(np.int64) > 0) & ~has
     swapped, answers = values.copy(), Counter[tuple[str, str]]()
     touched = np.zeros(len(values), np.bool_)
-    for true, told in zip(*np.nonzero(coarser), strict=True):
-        rows = np.flatnonzero(has[:, true] & ~said[:, true] & said[:, told] & ~has[:, told] & ~touched)
+    for true, coarse in zip(*np.nonzero(coarser), strict=True):
+        rows = np.flatnonzero(has[:, true] & ~told[:, true] & told[:, coarse] & ~has[:, coarse] & ~touched)
         if len(rows):
-            swapped[rows, true], swapped[rows, told] = values[rows, told], values[rows, true]
-            answers[labels[true], labels[told]] += len(rows)
+            swapped[rows, true], swapped[rows, coarse] = values[rows, coarse], values[rows, true]
+            answers[labels[true], labels[coarse]] += len(rows)
             touched[rows] = True
     return Accepted(swapped, values, right, touched, answers)

@@ -16,7 +16,7 @@ from trapline.evaluation.threshold_figures import ChosenThreshold, SubjectThresh
 from trapline.evaluation.threshold_tallies import Counts, SubjectCounts, group_codes
 from trapline.evaluation.thresholds import curve_of
 from trapline.evaluation.wants import USUAL, Want
-from trapline.metrics import THRESHOLDS, Choice
+from trapline.metrics import THRESHOLDS, ThresholdChoice
 from trapline.models import Interval
 from trapline.prediction import Predictions, Ranks
 from trapline.taxonomy import Best, Taxonomy
@@ -106,12 +106,12 @@ class _RankJudge:
         counts.answered = metrics.count_at_thresholds(scores, self.groups, self.number)
         return counts
 
-    def choose(self, inside: Flags) -> dict[str, Choice]:
+    def choose(self, inside: Flags) -> dict[str, ThresholdChoice]:
         """Level → the threshold, chosen on some groups, bool [G]; finer levels answer first."""
         left, chosen = inside[self.groups], {}
         for best in reversed(self.bests):
             counts = self.counts(best, left)
-            choice = metrics.choose_precision(counts.said, counts.right, self.want.value, inside)
+            choice = metrics.choose_precision(counts.answers, counts.right, self.want.value, inside)
             if choice is not None:
                 chosen[best.level] = choice
                 left = left & ~(best.probabilities >= THRESHOLDS[choice.index])  # NaN: no such answer
@@ -140,7 +140,7 @@ class _RankJudge:
     def subject(
         self,
         best: Best,
-        choice: Choice | None,
+        choice: ThresholdChoice | None,
         here: npt.NDArray[np.object_],
         elsewhere: npt.NDArray[np.object_] | None,
     ) -> SubjectThresholds:

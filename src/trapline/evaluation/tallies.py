@@ -33,7 +33,7 @@ class Tallies:
         patterns: the truth of a media, as bytes → how many media have it.
         names: location → the names of all true labels there.
         confusion: [K, K], for models that say one label.
-        coarser: (label, said) → media whose answer says less and counts as right.
+        coarser: (label, answer) → media whose answer says less and counts as right.
         wrong: media that are not right.
         worst: the first mistakes by badness, with it; of equals the first.
         alike: of all rows that the truth has, judged or not, how many (`rows`) have the same `location_id`,

@@ -16,15 +16,15 @@ class ThresholdPoint(ResultPart):
     Attributes:
         threshold: the least probability of an answer.
         answered: the share of all media with such an answer.
-        said: how many such answers there are.
+        answers: how many such answers there are.
         right: how many of them are right.
-        precision: right / said; None without answers.
+        precision: right / answers; None without answers.
         recall: the share of what is to be found that is found; None where nothing is.
     """
 
     threshold: float
     answered: float
-    said: int
+    answers: int
     right: int
     precision: float | None
     recall: float | None

@@ -12,7 +12,7 @@ from trapline.evaluation.threshold_figures import ChosenThreshold, SubjectThresh
 from trapline.storage import replace_text
 
 COLUMNS = (
-    *("of", "name", "threshold", "answered", "said", "right", "precision", "recall"),
+    *("of", "name", "threshold", "answered", "answers", "right", "precision", "recall"),
     *("chosen", "wanted", "elsewhere", "elsewhere_low", "elsewhere_high", "bound", "level", "model"),
 )
 """`chosen` is empty on the curve, else `promised`, `reached here` or `not reached`."""
@@ -28,7 +28,7 @@ def write_thresholds(subjects: Sequence[SubjectThresholds], level: str, model: s
         for point in one.curve:
             counts = [
                 _cell(point.answered),
-                point.said,
+                point.answers,
                 point.right,
                 _cell(point.precision),
                 _cell(point.recall),

@@ -34,38 +34,38 @@ class SubjectCounts:
 
     Attributes:
         answered: [G, T], media with such an answer.
-        said: [G, T], these answers.
+        answers: [G, T], these answers.
         right: [G, T], of these; right but coarser ones among them.
-        found: [G, T], of the media or labels to be found those that are.
+        recalled: [G, T], of the media or labels to be found those that are.
         support: [G], how many are to be found.
     """
 
     answered: Counts
-    said: Counts
+    answers: Counts
     right: Counts
-    found: Counts
+    recalled: Counts
     support: Counts
 
     @classmethod
     def of(
-        cls, scores: Floats, right: Flags, found: Flags, support: Flags, groups: Counts, number: int
+        cls, scores: Floats, right: Flags, recalled: Flags, support: Flags, groups: Counts, number: int
     ) -> SubjectCounts:
         """Counts of media.
 
         Args:
             scores: [N]; NaN where there is no such answer.
             right: [N], whether it is right.
-            found: [N], whether it is what was to be found.
+            recalled: [N], whether it is what was to be found.
             support: [N], whether there is something to be found.
             groups: [N].
             number: of groups.
         """
-        said = count_at_thresholds(scores, groups, number)
+        answers = count_at_thresholds(scores, groups, number)
         return cls(
-            answered=said,
-            said=said,
+            answered=answers,
+            answers=answers,
             right=count_at_thresholds(np.where(right, scores, np.nan), groups, number),
-            found=count_at_thresholds(np.where(found, scores, np.nan), groups, number),
+            recalled=count_at_thresholds(np.where(recalled, scores, np.nan), groups, number),
             support=np.bincount(groups[support], minlength=number).astype(np.int64),
         )
 
@@ -257,8 +257,8 @@ def _together(
 ) -> SubjectCounts:
     """One threshold for all labels: every answer counts, a media as often as it has answers."""
     repeated = np.repeat(groups, scores.shape[1])
-    found = has if several else right
-    counts = SubjectCounts.of(scores.ravel(), right.ravel(), found.ravel(), has.ravel(), repeated, number)
+    recalled = has if several else right
+    counts = SubjectCounts.of(scores.ravel(), right.ravel(), recalled.ravel(), has.ravel(), repeated, number)
     highest = np.where(np.isnan(scores).all(axis=1), np.nan, np.nan_to_num(scores, nan=-1.0).max(axis=1))
     counts.answered = count_at_thresholds(highest, groups, number)
     return counts

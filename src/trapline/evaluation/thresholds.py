@@ -30,7 +30,7 @@ from trapline.evaluation.threshold_figures import (
 from trapline.evaluation.threshold_table import write_thresholds
 from trapline.evaluation.threshold_tallies import BlankCounts, Counts, SubjectCounts, ThresholdTallies
 from trapline.evaluation.wants import Want, Wants
-from trapline.metrics import THRESHOLDS, Choice
+from trapline.metrics import THRESHOLDS, ThresholdChoice
 from trapline.models import Interval
 from trapline.taxonomy import BLANK
 
@@ -75,7 +75,7 @@ class Thresholds(ResultPart):
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _Draws:
     """How intervals are drawn."""
 
     samples: int
@@ -115,12 +115,12 @@ def choose_thresholds(
     """
     wants.refuse_unknown(labels)
     assert tallies.together is not None
-    judge, media = _Judge(samples, seed), int(tallies.media.sum())
-    subjects = [_subject("all", "all", tallies.together, wants.of_all, None, media, judge)[0]]
+    draws, media = _Draws(samples, seed), int(tallies.media.sum())
+    subjects = [_subject("all", "all", tallies.together, wants.of_all, None, media, draws)[0]]
     own: list[Counts | None] = []
     for label, counts in zip(labels, tallies.labels, strict=True):
         blank = tallies.blank if label == BLANK else None
-        subject, elsewhere = _subject("label", label, counts, wants.of(label), blank, media, judge)
+        subject, elsewhere = _subject("label", label, counts, wants.of(label), blank, media, draws)
         subjects.append(subject)
         own.append(elsewhere)
     return Thresholds(
@@ -129,8 +129,8 @@ def choose_thresholds(
         over=over,
         groups=len(tallies.media),
         subjects=tuple(subjects),
-        together=_together(tallies, own, judge, several),
-        blank=_blank(tallies.blank, labels, subjects, own, judge),
+        together=_together(tallies, own, draws, several),
+        blank=_blank(tallies.blank, labels, subjects, own, draws),
     )
 
 
@@ -141,13 +141,13 @@ def _subject(
     want: Want,
     blank: BlankCounts | None,
     media: int,
-    judge: _Judge,
+    draws: _Draws,
 ) -> tuple[SubjectThresholds, Counts | None]:
     """The curve and the choice; and the threshold of each group by what was chosen on others."""
     choose = partial(_choose, counts, want, blank)
     groups = len(counts.support)
     choice = choose(np.ones(groups, bool))
-    elsewhere = metrics.choose_elsewhere(choose, groups, judge.seed)
+    elsewhere = metrics.choose_elsewhere(choose, groups, draws.seed)
     points = curve_of(counts, media)
     chosen = ChosenThreshold(wanted=str(want), threshold=None)
     if choice is not None:
@@ -159,7 +159,7 @@ def _subject(
             answered=here.answered,
             precision=here.precision,
             recall=here.recall,
-            **({} if elsewhere is None else _elsewhere(counts, want, blank, elsewhere, judge)),
+            **({} if elsewhere is None else _elsewhere(counts, want, blank, elsewhere, draws)),
         )
     subject = SubjectThresholds(
         of=of, name=name, media=int(counts.support.sum()), curve=points, chosen=chosen
@@ -169,52 +169,53 @@ def _subject(
 
 def _choose(
     counts: SubjectCounts, want: Want, blank: BlankCounts | None, groups: np.ndarray
-) -> Choice | None:
+) -> ThresholdChoice | None:
     """The threshold that is wanted, on some groups."""
     if want.figure == "precision":
-        return metrics.choose_precision(counts.said, counts.right, want.value, groups)
+        return metrics.choose_precision(counts.answers, counts.right, want.value, groups)
     if want.figure == "recall":
-        return metrics.choose_kept(counts.found, counts.support, want.value, groups, from_lowest=True)
+        return metrics.choose_kept(counts.recalled, counts.support, want.value, groups, from_lowest=True)
     assert blank is not None
     left = blank.animals[:, None] - blank.lost
     return metrics.choose_kept(left, blank.animals, 1 - want.value, groups, from_lowest=False)
 
 
 def _elsewhere(
-    counts: SubjectCounts, want: Want, blank: BlankCounts | None, indices: Counts, judge: _Judge
+    counts: SubjectCounts, want: Want, blank: BlankCounts | None, indices: Counts, draws: _Draws
 ) -> dict[str, Interval | float | None]:
     """The wanted figure by thresholds of other groups, and its bound."""
     if want.figure == "lost":
         assert blank is not None
         lost = metrics.at_indices(blank.lost, indices)
         bound = 1 - metrics.bound_of_sums(blank.animals - lost, blank.animals)
-        return {"elsewhere": judge.share(lost, blank.animals), "bound": bound}
-    hits, whole = metrics.at_indices(counts.right, indices), metrics.at_indices(counts.said, indices)
+        return {"elsewhere": draws.share(lost, blank.animals), "bound": bound}
+    hits, whole = metrics.at_indices(counts.right, indices), metrics.at_indices(counts.answers, indices)
     if want.figure == "recall":
-        hits, whole = metrics.at_indices(counts.found, indices), counts.support
-    share = judge.share(hits, whole)
+        hits, whole = metrics.at_indices(counts.recalled, indices), counts.support
+    share = draws.share(hits, whole)
     return {"elsewhere": share, "bound": None if share is None else metrics.bound_of_sums(hits, whole)}
 
 
 def curve_of(counts: SubjectCounts, media: int) -> tuple[ThresholdPoint, ...]:
     """The points of a curve, of so many media; thresholds that change nothing are left out."""
-    said = counts.said.sum(axis=0)
-    changes = np.append(np.flatnonzero(np.diff(said)), len(said) - 1)  # the last of equals
-    return tuple(_point(counts, int(index), media) for index in changes if said[index])
+    answers = counts.answers.sum(axis=0)
+    changes = np.append(np.flatnonzero(np.diff(answers)), len(answers) - 1)  # the last of equals
+    return tuple(_point(counts, int(index), media) for index in changes if answers[index])
 
 
 def _point(counts: SubjectCounts, index: int, media: int) -> ThresholdPoint:
-    answered, said, right, found = (
-        int(values[:, index].sum()) for values in (counts.answered, counts.said, counts.right, counts.found)
+    answered, answers, right, recalled = (
+        int(values[:, index].sum())
+        for values in (counts.answered, counts.answers, counts.right, counts.recalled)
     )
     support = int(counts.support.sum())
     return ThresholdPoint(
         threshold=float(THRESHOLDS[index]),
         answered=answered / media,
-        said=said,
+        answers=answers,
         right=right,
-        precision=_ratio(right, said),
-        recall=_ratio(found, support),
+        precision=_ratio(right, answers),
+        recall=_ratio(recalled, support),
     )
 
 
@@ -223,23 +224,23 @@ def _ratio(part: int, whole: int) -> float | None:
 
 
 def _together(
-    tallies: ThresholdTallies, own: Sequence[Counts | None], judge: _Judge, several: bool
+    tallies: ThresholdTallies, own: Sequence[Counts | None], draws: _Draws, several: bool
 ) -> TogetherThresholds | None:
     chosen = [
         (counts, indices) for counts, indices in zip(tallies.labels, own, strict=True) if indices is not None
     ]
     if not chosen:
         return None
-    said, right, found = (
+    answers, right, recalled = (
         sum((metrics.at_indices(getattr(counts, name), indices) for counts, indices in chosen), 0)
-        for name in ("said", "right", "found")
+        for name in ("answers", "right", "recalled")
     )
     support = np.asarray(sum(counts.support for counts, _ in chosen))
-    recalled = np.asarray(found if several else right)
+    hits = np.asarray(recalled if several else right)
     return TogetherThresholds(
-        answered=None if several else judge.share(np.asarray(said), tallies.media),
-        precision=judge.share(np.asarray(right), np.asarray(said)),
-        recall=judge.share(recalled, support),
+        answered=None if several else draws.share(np.asarray(answers), tallies.media),
+        precision=draws.share(np.asarray(right), np.asarray(answers)),
+        recall=draws.share(hits, support),
     )
 
 
@@ -248,7 +249,7 @@ def _blank(
     labels: Sequence[str],
     subjects: Sequence[SubjectThresholds],
     own: Sequence[Counts | None],
-    judge: _Judge,
+    draws: _Draws,
 ) -> BlankThresholds | None:
     if counts is None or not counts.blanks.sum() + counts.animals.sum():
         return None
@@ -257,9 +258,9 @@ def _blank(
     figures: Mapping[str, Interval | None] = {}
     if elsewhere is not None:
         figures = {
-            "removed": judge.share(metrics.at_indices(counts.removed, elsewhere), counts.blanks),
-            "lost": judge.share(metrics.at_indices(counts.lost, elsewhere), counts.animals),
-            "small_lost": judge.share(metrics.at_indices(counts.small_lost, elsewhere), counts.small),
+            "removed": draws.share(metrics.at_indices(counts.removed, elsewhere), counts.blanks),
+            "lost": draws.share(metrics.at_indices(counts.lost, elsewhere), counts.animals),
+            "small_lost": draws.share(metrics.at_indices(counts.small_lost, elsewhere), counts.small),
         }
     return BlankThresholds(
         blanks=int(counts.blanks.sum()),

@@ -151,7 +151,7 @@ def _curve_lines(ranks: RankEvaluation) -> list[str]:
 
 def describe_coarser(coarser: Sequence[CoarserAnswer], counts: Counts) -> str:
     """How often an answer says less than the label, and which do."""
-    pairs = name_some([f"{one.label} called {one.said} ({one.media})" for one in coarser])
+    pairs = name_some([f"{one.label} called {one.answer} ({one.media})" for one in coarser])
     share = counts.coarser / max(counts.evaluated, 1)
     of = f"{counts.coarser} of {counts.evaluated} ({share:.1%})"
     return f"Right but coarser, and counted as right: {of}, {pairs}."

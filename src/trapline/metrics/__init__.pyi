@@ -68,8 +68,8 @@ from .sums import figures_of_sums as figures_of_sums
 from .sums import sum_media as sum_media
 from .thresholds import CONFIDENCE as CONFIDENCE
 from .thresholds import THRESHOLDS as THRESHOLDS
-from .thresholds import Choice as Choice
 from .thresholds import Chooser as Chooser
+from .thresholds import ThresholdChoice as ThresholdChoice
 from .thresholds import at_indices as at_indices
 from .thresholds import bound_of_sums as bound_of_sums
 from .thresholds import choose_elsewhere as choose_elsewhere

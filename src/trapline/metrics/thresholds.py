@@ -57,7 +57,7 @@ def count_at_thresholds(scores: Floats, groups: Indices, number: int) -> Counts:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ThresholdChoice:
     """A threshold of `THRESHOLDS`.
 
     Attributes:
@@ -69,34 +69,34 @@ class Choice:
     promised: bool
 
 
-Chooser = Callable[[Flags], Choice | None]
+Chooser = Callable[[Flags], ThresholdChoice | None]
 """Chooses on some groups, bool [G]; None where no threshold reaches what is wanted."""
 
 
-def choose_precision(said: Counts, right: Counts, wanted: float, groups: Flags) -> Choice | None:
+def choose_precision(answers: Counts, right: Counts, wanted: float, groups: Flags) -> ThresholdChoice | None:
     """The lowest threshold with which a share `wanted` of the answers is right, on some groups.
 
     It is the one that can promise so much (`choose_threshold`). Where none can, it is the lowest of which the
     bound, looked at alone, reaches it, and else the lowest that reaches it on these groups.
 
     Args:
-        said: [G, T], answers that reach each threshold.
+        answers: [G, T], answers that reach each threshold.
         right: [G, T], of these.
         wanted: the share.
         groups: bool [G], those to choose on.
     """
-    of_said, of_right = said[groups], right[groups]
-    scores, hits, codes = _stand_ins(of_said, of_right)
+    of_answers, of_right = answers[groups], right[groups]
+    scores, hits, codes = _stand_ins(of_answers, of_right)
     promise = choose_threshold(scores, hits, codes, promise=wanted, confidence=CONFIDENCE)
     if promise is not None:
-        return Choice(int(np.searchsorted(THRESHOLDS, promise.threshold)), promised=True)
-    total = of_said.sum(axis=0)
+        return ThresholdChoice(int(np.searchsorted(THRESHOLDS, promise.threshold)), promised=True)
+    total = of_answers.sum(axis=0)
     reached = np.flatnonzero(ratio(of_right.sum(axis=0), total) >= wanted)  # NaN reaches nothing
     if not len(reached):
         return None
     differ = reached[np.unique(total[reached], return_index=True)[1][::-1]]  # from the most answers on
-    bounds = (int(index) for index in _picked(differ) if _bound_at(of_right, of_said, index) >= wanted)
-    return Choice(next(bounds, int(reached[0])), promised=False)
+    bounds = (int(index) for index in _picked(differ) if _bound_at(of_right, of_answers, index) >= wanted)
+    return ThresholdChoice(next(bounds, int(reached[0])), promised=False)
 
 
 def _bound_at(hits: Counts, whole: Counts, index: int) -> float:
@@ -105,12 +105,13 @@ def _bound_at(hits: Counts, whole: Counts, index: int) -> float:
 
 def _picked(indices: Indices) -> Indices:
     """At most `STEPS` of them, in equal steps, the first and the last among them."""
-    return indices[np.unique(np.linspace(0, len(indices) - 1, min(STEPS, len(indices))).round().astype(int))]
+    picked = np.linspace(0, len(indices) - 1, min(STEPS, len(indices))).round().astype(np.int64)
+    return np.asarray(indices[np.unique(picked)], np.int64)
 
 
 def choose_kept(
     kept: Counts, whole: Counts, wanted: float, groups: Flags, *, from_lowest: bool
-) -> Choice | None:
+) -> ThresholdChoice | None:
     """The threshold furthest from where it begins with which a share `wanted` is kept, on some groups.
 
     Thresholds are tried in a fixed order until one fails, as `choose_threshold` tries them.
@@ -135,8 +136,8 @@ def choose_kept(
     for index in _picked(reached):
         if bound_of_sums(of_kept[:, index], of_whole) < wanted:
             break
-        best = Choice(int(index), promised=True)
-    return best or Choice(int(reached[-1]), promised=False)
+        best = ThresholdChoice(int(index), promised=True)
+    return best or ThresholdChoice(int(reached[-1]), promised=False)
 
 
 def choose_elsewhere(choose: Chooser, groups: int, seed: int) -> Indices | None:
@@ -187,9 +188,9 @@ def share_of_sums(hits: Counts, whole: Counts, samples: int, seed: int) -> Estim
     return bootstrap_sums(sums, samples, seed, figures=share)["share"][0]
 
 
-def _stand_ins(said: Counts, right: Counts) -> tuple[Floats, Counts, Indices]:
+def _stand_ins(answers: Counts, right: Counts) -> tuple[Floats, Counts, Indices]:
     """A score, an outcome and a group for each answer, as `choose_threshold` takes them."""
-    by_bin = [counts - np.pad(counts[:, 1:], ((0, 0), (0, 1))) for counts in (right, said - right)]
+    by_bin = [counts - np.pad(counts[:, 1:], ((0, 0), (0, 1))) for counts in (right, answers - right)]
     counts = _fewer(np.stack(by_bin, axis=2))  # [G, T, right or wrong]
     group, index, wrong = np.nonzero(counts)
     often = counts[group, index, wrong]

@@ -258,14 +258,14 @@ def says_less(taxonomy: Taxonomy, answer: str, label: str) -> bool:
         answer: what was said.
         label: the truth.
     """
-    said, true = taxonomy.labels[answer], taxonomy.labels[label]
-    if answer == label or said.kind != true.kind:
+    own, true = taxonomy.labels[answer], taxonomy.labels[label]
+    if answer == label or own.kind != true.kind:
         return False
-    if said.taxon is None or (said.taxon == true.taxon):
-        return _names_whole(taxonomy, said)
+    if own.taxon is None or (own.taxon == true.taxon):
+        return _names_whole(taxonomy, own)
     if true.taxon is None:
-        return said.kind == "human"
-    return said.taxon in taxonomy.path(label)
+        return own.kind == "human"
+    return own.taxon in taxonomy.path(label)
 
 
 def _names_whole(taxonomy: Taxonomy, label: Label) -> bool:

@@ -89,11 +89,11 @@ def test_curves_are_those_of_the_definition(judged_world: tuple[Catalog, Predict
         for point in one.curve:
             said = mine & (sure >= point.threshold)
             right = said & (best == truth)
-            assert (point.said, point.right) == (said.sum(), right.sum())
+            assert (point.answers, point.right) == (said.sum(), right.sum())
             assert point.answered == pytest.approx(said.mean())
             assert point.precision == pytest.approx(right.sum() / said.sum())
             assert point.recall == pytest.approx(right.sum() / there.sum())
-        assert one.curve[0].said == mine.sum()
+        assert one.curve[0].answers == mine.sum()
 
 
 def test_the_chosen_threshold_keeps_what_is_wanted_and_says_what_it_keeps_elsewhere(
@@ -219,7 +219,7 @@ def test_ranks_have_thresholds_and_write_stops_by_them(
     ranks = {one.name: one for one in evaluation.thresholds.of("rank")}
     assert list(ranks) == ["kind", "class", "family", "genus", "species"]
     family = ranks["family"].curve[-1]
-    assert (family.said, family.right) == (4, 4)  # those that are sure of it: bobcats and deer
+    assert (family.answers, family.right) == (4, 4)  # those that are sure of it: bobcats and deer
     evaluation.thresholds.save_csv(table)
     observed = api.observe(predictions, catalog, thresholds=table, observers=["model"])
     assert observed.facts.thresholds == {
@@ -252,7 +252,7 @@ def test_an_answer_that_says_less_is_right_and_one_that_says_more_is_not() -> No
     assert evaluation.metrics["accuracy"].value == pytest.approx(4 / 6)
     assert evaluation.metrics["exact_accuracy"].value == pytest.approx(2 / 6)
     assert evaluation.counts.coarser == 2
-    assert [(one.label, one.said, one.media) for one in evaluation.coarser] == [
+    assert [(one.label, one.answer, one.media) for one in evaluation.coarser] == [
         ("hunter", "human", 1),
         ("poacher", "human", 1),
     ]
@@ -262,7 +262,7 @@ def test_an_answer_that_says_less_is_right_and_one_that_says_more_is_not() -> No
     assert "Right but coarser, and counted as right: 2 of 6" in evaluation.to_text()
     assert evaluation.thresholds is not None
     human = next(one for one in evaluation.thresholds.subjects if one.name == "human")
-    assert [(point.said, point.right) for point in human.curve] == [(2, 2), (1, 1)]
+    assert [(point.answers, point.right) for point in human.curve] == [(2, 2), (1, 1)]
 
 
 def test_coarser_answers_of_several_labels_are_right_too() -> None:

@@ -141,7 +141,7 @@ def test_answers_that_say_less_are_right_in_parts_too() -> None:
     own = [Label(name, kinds.get(name, "animal")) for name in (*renamed.labels, "poacher")]  # type: ignore[arg-type]
     taxonomy = Taxonomy({}, {label.name: label for label in own})
     whole, parts = both(renamed, catalog, taxonomy=taxonomy, want=Wants())
-    assert {(one.label, one.said) for one in whole.coarser} == {("hunter", "human"), ("poacher", "human")}
+    assert {(one.label, one.answer) for one in whole.coarser} == {("hunter", "human"), ("poacher", "human")}
     assert whole.counts.coarser == sum(one.media for one in whole.coarser) > 0
     of_curves = {"average_precision", "auc"}
     one, other = compared(whole, False), compared(parts, True)

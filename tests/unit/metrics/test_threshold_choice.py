@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trapline import metrics
-from trapline.metrics import THRESHOLDS, Choice
+from trapline.metrics import THRESHOLDS, ThresholdChoice
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -62,9 +62,11 @@ def test_what_was_chosen_on_others_is_judged_without_flattering() -> None:
     for seed in range(30):
         said, right, _ = sample(random, 15)
 
-        def lowest(groups: npt.NDArray[np.bool_], said: Counts = said, right: Counts = right) -> Choice:
+        def lowest(
+            groups: npt.NDArray[np.bool_], said: Counts = said, right: Counts = right
+        ) -> ThresholdChoice:
             shares = right[groups].sum(axis=0) / np.maximum(said[groups].sum(axis=0), 1)
-            return Choice(int(np.argmax(shares[:100])), promised=False)  # picks what flatters most
+            return ThresholdChoice(int(np.argmax(shares[:100])), promised=False)  # picks what flatters most
 
         indices = metrics.choose_elsewhere(lowest, 15, seed)
         assert indices is not None
@@ -76,9 +78,9 @@ def test_what_was_chosen_on_others_is_judged_without_flattering() -> None:
 def test_no_group_takes_part_in_the_choice_of_its_own_threshold() -> None:
     asked: list[npt.NDArray[np.bool_]] = []
 
-    def choose(groups: npt.NDArray[np.bool_]) -> Choice:
+    def choose(groups: npt.NDArray[np.bool_]) -> ThresholdChoice:
         asked.append(groups)
-        return Choice(len(asked), promised=True)
+        return ThresholdChoice(len(asked), promised=True)
 
     indices = metrics.choose_elsewhere(choose, 12, 7)
     assert indices is not None
