@@ -31,7 +31,7 @@ class LabelThresholds:
 
     labels: Mapping[str, float]
     ranks: Mapping[str, float] | None = None
-    source: str = "given"
+    source: str = "as given"
 
     def of(self, labels: Sequence[str], usual: float) -> list[float]:
         """One a label, in order; of labels that are not named the usual one."""

@@ -168,8 +168,8 @@ def test_thresholds_go_from_an_evaluation_to_what_is_written(tmp_path: Path) -> 
     )
     values = predictions.probabilities()
     best, sure = values.argmax(axis=1), values.max(axis=1)
-    limits = [2.0 if chosen[label] is None else chosen[label] for label in LABELS]
-    expected = [LABELS[k] if p >= limits[k] else None for k, p in zip(best, sure, strict=True)]  # type: ignore[operator]
+    limits = [2.0 if (limit := chosen[label]) is None else limit for label in LABELS]
+    expected = [LABELS[k] if p >= limits[k] else None for k, p in zip(best, sure, strict=True)]
     assert observed.standing["label"].to_list() == expected
     assert observed.facts.thresholds == {name: one for name, one in chosen.items() if one is not None}
     report = api.write(
