@@ -169,6 +169,10 @@ def smallest_label_errors(bench: Bench) -> str:
     return bench.run("label_errors.py", bench.caltech_night(), "-o", "out", *small)
 
 
+def smallest_thresholds(bench: Bench) -> str:
+    return bench.run("thresholds.py", bench.field, "--draws", 1, "--sites", 20)
+
+
 def smallest_camtrap_dp_versions(bench: Bench) -> str:
     packages = [bench.field / "fixtures" / "camtrapdp_example", bench.field / "ecology" / "mica"]
     return bench.run("camtrap_dp_versions.py", *packages)
@@ -321,6 +325,7 @@ FIELD = {
     "detector.py": (smallest_detector, "| gt |"),
     "formats_check.py": (smallest_formats_check, "jura: cct_to_md | ok"),
     "label_errors.py": (smallest_label_errors, "| 10%, seed 0 | 9 |"),
+    "thresholds.py": (smallest_thresholds, "| precision | 20 |"),
     "review_keys.py": (smallest_review_keys, "| 1.000 |\n| sorting |"),
     "kill_test.py": (smallest_kill_test, "equal to the byte"),
     "review_audit_photos.py": (smallest_review_audit_photos, "| table accuracy |"),
