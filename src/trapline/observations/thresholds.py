@@ -102,8 +102,8 @@ def _refuse_others(path: Path, rows: pl.DataFrame, predictions: Predictions) -> 
     level, model = rows["level"][0], rows["model"][0]
     if level != predictions.level:
         raise DataError(
-            f"The thresholds of {path} are for answers a {level}, and these are a {predictions.level}: "
-            "evaluate this table, and write the thresholds of that."
+            f"The thresholds of {path} are for rows of the level {level}, and these are of the level "
+            f"{predictions.level}: evaluate this table, and write the thresholds of that."
         )
     if model != predictions.model:
         raise DataError(

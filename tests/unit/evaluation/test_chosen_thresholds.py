@@ -204,7 +204,7 @@ def test_thresholds_by_hand_and_those_of_others(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="of the model aaaa"):
         api.observe(predictions, catalog, thresholds=tmp_path / "other.csv", **options)
     evaluation.thresholds.model_copy(update={"level": "event"}).save_csv(tmp_path / "events.csv")
-    with pytest.raises(DataError, match="for answers a event"):
+    with pytest.raises(DataError, match="rows of the level event"):
         api.observe(predictions, catalog, thresholds=tmp_path / "events.csv", **options)
 
 
