@@ -145,11 +145,11 @@ def test_the_smaller_of_the_two_effective_sizes_makes_the_bound() -> None:
     assert lower_bound(unlike, groups, 0.95, correlation=0.1) == pytest.approx(
         min(bound(student * seen), bound_of_unseen(unlike, groups, 0.95))
     )
-    by_correlation = effective_size(groups, 0.3)  # of outcomes in which the locations do not differ at all
-    assert lower_bound(alike, groups, 0.95, correlation=0.3) == pytest.approx(bound(student * by_correlation))
-    two = np.repeat([0, 1], 50)
-    assert 0 < lower_bound(np.ones(100), two, correlation=0.0) < 1
-    assert lower_bound(np.zeros(100), two) == 0
+    by_correlation = effective_size(groups, 0.6)  # of outcomes in which the locations do not differ at all
+    assert lower_bound(alike, groups, 0.95, correlation=0.6) == pytest.approx(bound(student * by_correlation))
+    five = np.repeat(np.arange(5), 20)
+    assert 0 < lower_bound(np.ones(100), five, correlation=0.0) < 1
+    assert lower_bound(np.zeros(100), five) == 0
 
 
 def test_a_promise_that_is_just_kept_is_made_and_says_what_it_rests_on() -> None:
