@@ -69,6 +69,30 @@ def test_the_interval_covers_the_true_accuracy_in_about_95_of_100_studies() -> N
     assert 0.925 <= covered / studies <= 0.975
 
 
+@pytest.mark.parametrize(("count", "sigma"), [(5, 0.0), (12, 1.2), (40, 1.2)])
+def test_it_covers_a_share_and_a_loss_also_at_few_locations_of_very_unequal_size(
+    count: int, sigma: float
+) -> None:
+    random = np.random.default_rng(11)
+    studies, covered, flattered = 300, np.zeros(2), np.zeros(2)
+    for _ in range(studies):
+        sizes = np.maximum(1, random.lognormal(3, sigma, count).round())
+        right = random.binomial(sizes.astype(int), random.beta(6, 2, count))
+        loss = sizes * random.gamma(2, 0.25, count)  # their own means lie around 0.5
+        found = metrics.bootstrap_sums(
+            {"right": right[:, None], "log_loss": loss[:, None], "media": sizes[:, None]},
+            figures=lambda sums: {name: sums[name] / sums["media"] for name in ("right", "log_loss")},
+        )
+        for index, (name, truth) in enumerate((("right", 0.75), ("log_loss", 0.5))):
+            one = found[name][0]
+            assert one.low is not None
+            assert one.high is not None
+            covered[index] += one.low <= truth <= one.high
+            flattered[index] += one.low > truth if name == "right" else one.high < truth
+    assert (covered / studies >= 0.9).all()
+    assert (flattered / studies <= 0.075).all(), "misses do not gather on the side that flatters"
+
+
 def test_each_location_is_left_out_whole_and_once() -> None:
     codes = np.array([0, 1, 1, 2, 2, 2])
     whole = np.concatenate(list(leave_out_weights(codes, 1000, 1)))
