@@ -2468,13 +2468,13 @@ def evaluate(
         part: judge one part of the split; None for the one predicted.
         training: the catalog the model was trained on, if it is another, or the ids of its locations.
         name: what the model is called in the report.
-        over: what the intervals resample.
-        samples: resamples behind each interval.
+        over: what the intervals are over.
+        samples: as of `metrics.bootstrap`, for the intervals.
         pictures: worst mistakes that the report shows.
         unknown_labels: what becomes of true labels that the model does not know.
         several_labels: what becomes of photos with several labels and a model that says one.
         allow_unmatched: count photos without prediction, and the other way, and do not refuse them.
-        seed: of the resamples.
+        seed: likewise.
     """
     from trapline.evaluation import Wants, evaluate_parts
     from trapline.evaluation import evaluate as judge

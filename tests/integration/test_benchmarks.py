@@ -173,6 +173,10 @@ def smallest_thresholds(bench: Bench) -> str:
     return bench.run("thresholds.py", bench.field, "--draws", 1, "--sites", 20)
 
 
+def smallest_coverage(bench: Bench) -> str:
+    return bench.run("coverage.py", "--sets", 2, "--promises", 1, "--pool", 200)
+
+
 def smallest_camtrap_dp_versions(bench: Bench) -> str:
     packages = [bench.field / "fixtures" / "camtrapdp_example", bench.field / "ecology" / "mica"]
     return bench.run("camtrap_dp_versions.py", *packages)
@@ -299,6 +303,7 @@ PLAIN = {
     "big_catalog.py": (smallest_big_catalog, "| split by location |"),
     "buckets.py": (smallest_buckets, "| server killed and started again"),
     "clients.py": (smallest_clients, "the same"),
+    "coverage.py": (smallest_coverage, "| 0.9 | 49 | unequal | 0% |"),
     "fuzz.py": (smallest_fuzz, "| all |"),
     "many_rows.py": (smallest_many_rows, "| split by event |"),
     "gateway.py": (smallest_gateway, "Triton, v2"),

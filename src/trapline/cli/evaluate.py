@@ -63,9 +63,11 @@ def run(
     name: Annotated[str | None, typer.Option(help="What the model is called in the report.")] = None,
     intervals_over: Annotated[
         str | None,
-        typer.Option(help="What the 95 % intervals resample: location, event, season or media [location]."),
+        typer.Option(help="What the 95 % intervals are over: location, event, season or media [location]."),
     ] = None,
-    samples: Annotated[int, typer.Option(min=10, help="Resamples behind each interval.")] = 1000,
+    samples: Annotated[
+        int, typer.Option(min=10, help="Leave out locations in so many sets at most, for intervals.")
+    ] = 1000,
     pictures: Annotated[int, typer.Option(min=0, help="Worst mistakes to show; 0 for none.")] = 24,
     unknown_labels: Annotated[
         str, typer.Option(help="True labels the model does not know: error, wrong or leave-out.")

@@ -89,10 +89,10 @@ def evaluate(
         part: the part of the split to judge on. None: the one part that was predicted, if the predictions
             are for no other; otherwise all media of the catalog.
         name: of the model, for the report; by default what the predictions say.
-        samples: resamples behind each 95 % interval.
-        seed: of the resamples.
-        over: what is resampled. None: locations, unless all photos come from one: then intervals over its
-            events say at least how sure the figures are for that one location.
+        samples: as of `metrics.bootstrap`, for the 95 % intervals.
+        seed: likewise.
+        over: what the intervals are over. None: locations, unless all photos come from one: then intervals
+            over its events say at least how sure the figures are for that one location.
         unknown_labels: what becomes of media whose label the model does not know: an `error`, counted as
             `wrong`, or `leave-out` (counted and said).
         several_labels: the same for media with several labels and a model that says one.

@@ -58,7 +58,7 @@ from trapline.prediction import Predictions, SideBySide, shared_key
 from trapline.taxonomy import Taxonomy
 
 MOST_WHOLE = 1_000_000
-"""Rows of a table that is judged whole: the resamples of the areas under its curves take hours."""
+"""Rows of a table that is judged whole: the intervals of the areas under its curves take hours."""
 
 NOT_COMPARED = (
     "Of so many media it is not looked into whether some, or copies of them, were trained on: `trapline "

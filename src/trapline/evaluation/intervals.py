@@ -18,12 +18,12 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Resampling:
-    """What the intervals of some media resample.
+    """What the intervals of some media are over.
 
     Attributes:
         groups: [N], the group of each media.
-        samples: how many times the groups are drawn.
-        seed: of the draws.
+        samples: in how many sets the groups are left out, at most.
+        seed: of the sets.
     """
 
     groups: Codes

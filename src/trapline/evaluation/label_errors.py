@@ -21,7 +21,7 @@ from trapline.models import Interval
 from trapline.prediction import Level, Predictions
 
 SAMPLES = 200
-"""Resamples behind the intervals: each counts the joint anew."""
+"""Sets of locations left out for the intervals, at most: each counts the joint anew."""
 
 
 class LabelDoubts(ResultPart):
@@ -95,7 +95,7 @@ def find_label_errors(catalog: Catalog, predictions: Predictions, *, seed: int =
         catalog: with the labels; media without one, without an answer, or with a label that the model does
             not know are counted and left out.
         predictions: one row a media, an event or a box.
-        seed: of the resamples behind the intervals.
+        seed: of the sets of locations behind the intervals.
 
     Raises:
         DataError: nothing is left that can be judged.

@@ -91,7 +91,10 @@ def _about_labels(judged: JudgedMedia) -> Iterator[str]:
         yield f"The model does not know {names}; media with such a label count as wrong{but}."
     absent = [label for index, label in enumerate(judged.labels) if index not in judged.present]
     if absent:
-        yield f"No evaluated media has the label {', '.join(absent)}: nothing is known about it."
+        yield (
+            f"No evaluated media has the label {', '.join(absent)}: nothing is known about it, and macro "
+            f"figures are over the other {len(judged.labels) - len(absent)} labels."
+        )
 
 
 def about_decisions(media: pl.DataFrame, unlabelled: int, model: str) -> Iterator[str]:

@@ -28,8 +28,8 @@ class CellFigures:
         cells: the location and season of each.
         sums: by name [cells, D].
         groups: [cells], what is drawn together.
-        samples: resamples.
-        seed: of the draws.
+        samples: as of `metrics.bootstrap`.
+        seed: likewise.
         several: the model can say several labels.
         exclusive: as of `metrics.measure`, likewise `kept`.
         kept: see there.

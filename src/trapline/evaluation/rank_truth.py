@@ -61,10 +61,10 @@ def truth_by_rank(
         catalog: the media and their labels.
         predictions: one row a media.
         classes: of the model.
-        groups: what the intervals resample, one for each media of the catalog.
+        groups: what the intervals are over, one for each media of the catalog.
         unknown_are_wrong: media of labels that the tree does not know are among them.
-        samples: resamples behind each interval.
-        seed: of the resamples.
+        samples: as of `metrics.bootstrap`, for the intervals.
+        seed: likewise.
     """
     values = predictions.probabilities()
     predicted = predictions.table.select("media_id").with_row_index("row")

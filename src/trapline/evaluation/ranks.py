@@ -104,13 +104,13 @@ def evaluate_ranks(
     Args:
         catalog: the truth; labels as the tree knows them, coarse ones among them.
         predictions: one row a media.
-        groups: what the intervals resample, one for each media of the catalog.
+        groups: what the intervals are over, one for each media of the catalog.
         unknown_are_wrong: media of labels that the tree does not know count at every rank, and all that is
             said of them but their kind is wrong; else they are left out.
         way: `rolled-up` answers stop where the evidence does; `greedy` is the published descent, at each node
             to the most probable child and always to a leaf.
-        samples: resamples behind each interval.
-        seed: of the resamples.
+        samples: as of `metrics.bootstrap`, for the intervals.
+        seed: likewise.
     """
     ranks = Ranks.of_facts(predictions.labels, predictions.facts)
     if ranks is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Over = Literal["location", "event", "season", "media"]
-"""What the intervals resample."""
+"""What the intervals are over."""
 
 
 class LabelResult(ResultPart):
@@ -149,7 +149,7 @@ class Evaluation(SavedResult):
 
     Attributes:
         measured_on: for people: which part of which catalog.
-        intervals_over: what the 95 % intervals resample: whole locations, events, or single media.
+        intervals_over: what the 95 % intervals are over: whole locations, events, or single media.
         metrics: figure -> value and interval. Figures that are undefined on these media are absent.
         level: what one row is: a media, an event or a box.
         per_season: the seasons of a catalog that has them.

@@ -7,7 +7,7 @@ Shapes used throughout this package, for N media and K labels:
 - truth, multi-label: 0/1 or bool [N, K].
 - probabilities: floats [N, K], each in 0..1; single-label rows sum to 1.
 - weights: None, or [N], or [B, N] for B sets of weights at once. The answer has the shape of the weights
-  without their last axis, so that a bootstrap is one call with its resamples as rows.
+  without their last axis, so that what an interval needs is one call with its sets of weights as rows.
 """
 
 from __future__ import annotations
