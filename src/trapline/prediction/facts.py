@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
@@ -19,14 +19,16 @@ class PoolingOptions(Record):
     Attributes:
         without_box: the weight of media in which the detector found nothing, over 1 for the others.
         place_days: events without a box were answered by what else their location shows within so many days.
+        blanks: `own`: each media says for itself how likely it is blank; `event`: its event does.
     """
 
     without_box: float
     place_days: float | None
+    blanks: Literal["own", "event"] = "event"
 
     def __str__(self) -> str:
         suffix = "" if self.place_days is None else f" --place-days {self.place_days:g}"
-        return f"--without-box {self.without_box:g}{suffix}"
+        return f"--without-box {self.without_box:g}{suffix}{' --blanks own' if self.blanks == 'own' else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class Pooled(PoolingOptions):
     @property
     def options(self) -> PoolingOptions:
         """Without the method."""
-        return PoolingOptions(without_box=self.without_box, place_days=self.place_days)
+        return PoolingOptions(without_box=self.without_box, place_days=self.place_days, blanks=self.blanks)
 
 
 @dataclass(frozen=True, kw_only=True)

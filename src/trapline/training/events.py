@@ -53,6 +53,18 @@ def known_labels(selected: Selected, rows: Rows, folds: Rows | None) -> Flags:
     return known
 
 
+def could_be_learnt(known: Flags, truth: Rows) -> Flags:
+    """[rows]: of one label a media, whether what its model was trained on shows it; of several, all may be.
+
+    Args:
+        known: of `known_labels`; of several labels it says of each what counts.
+        truth: int [rows], or 0/1 [rows, labels].
+    """
+    if truth.ndim == 2:
+        return np.ones(len(truth), bool)
+    return np.asarray(known[np.arange(len(truth)), truth])
+
+
 def intervals_of(
     labels: tuple[str, ...],
     truth: Rows,
@@ -145,7 +157,10 @@ def _pool_all(probabilities: Floats, weights: Floats, codes: Rows) -> Pooled:
 
 @dataclass(frozen=True)
 class _Chooser:
-    """Chooses the pooling that does best on some of the events; `pooled` is of `_pool_all`."""
+    """Chooses the pooling that does best on some of the events; `pooled` is of `_pool_all`.
+
+    What the model of an event could not have learnt has no part in it.
+    """
 
     recipe: LabelRecipe
     labels: tuple[str, ...]

@@ -200,7 +200,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "head, balanced, banners": (
         *(*HEAD, "balance=class-weights", "preprocessing.mask_top=0.1", "preprocessing.fit=crop"),
     ),
-    "sequences-frames": (*HEAD, "fold_by=location", "balance=sampling"),
+    "sequences-frames": (*HEAD, "fold_by=location", "balance=class-weights"),
     "serengeti-benchmark": (*LAYERS, "steps=30"),
     "serengeti-benchmark, sigmoids": (
         *(*LAYERS, "exclusive=false", "epochs=3", "steps=null", "optimiser.name=sgd"),

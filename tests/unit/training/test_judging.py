@@ -1,5 +1,7 @@
 """Figures of folds are as honest as those of new locations: nothing of a fold decides how it is judged."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -86,3 +88,28 @@ def test_how_the_events_of_a_fold_are_pooled_is_chosen_on_the_other_folds_alone(
     found = judge_events(RECIPE, selected, rows, probabilities, folds)
     assert found is not None
     assert found.metrics["log_loss"].value == pytest.approx(float(log_loss(truth[::2], pooled)))
+
+
+def test_a_label_that_the_other_folds_lack_has_no_part_in_the_temperature() -> None:
+    selected, logits, folds = drawn()
+    only = folds == 2
+    targets = selected.targets.copy()
+    targets[only] = [0, 1]  # what no other fold shows, and its model rightly rules out
+    targets[~only] = [1, 0]
+    said = np.abs(logits) * [1, -1]
+    said[only] = [8, -8]
+    judged = judge(
+        RECIPE, replace(selected, targets=targets), np.arange(90), said, Calibration(), folds=folds
+    )
+    assert judged.calibration.temperature < 1, "what could be learnt is always right"
+    assert judged.metrics["log_loss"].value > 2, "the figures keep the surprise"
+
+
+def test_where_nothing_could_be_learnt_nothing_is_calibrated() -> None:
+    selected, logits, folds = drawn()
+    folds = (folds > 0).astype(int)
+    targets = np.eye(2, dtype=np.float32)[folds]
+    judged = judge(
+        RECIPE, replace(selected, targets=targets), np.arange(90), logits, Calibration(), folds=folds
+    )
+    assert judged.calibration == Calibration()
