@@ -278,7 +278,6 @@ def test_pooled_events_have_the_columns_of_predictions_and_say_how_they_were_mad
             "how": {"method": "max", "by_label": {}, "selected_on": ""},
             "without_box": 1.0,
             "place_days": None,
-            "blanks": "event",
         },
     }
     media = pool_events(predictions, catalog)
