@@ -11,6 +11,7 @@ from the correlation within locations over all answers (Kish 1965).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,7 +135,13 @@ def _bound(share: float, size: float, confidence: float) -> float:
 
 
 def choose_threshold(
-    scores: ArrayLike, right: ArrayLike, groups: ArrayLike, *, promise: float, confidence: float = 0.9
+    scores: ArrayLike,
+    right: ArrayLike,
+    groups: ArrayLike,
+    *,
+    promise: float,
+    confidence: float = 0.9,
+    also: Sequence[ArrayLike] = (),
 ) -> Promise | None:
     """The lowest threshold of which it can be said that `promise` of the answers are right.
 
@@ -151,6 +158,9 @@ def choose_threshold(
         groups: [N], the location of each media.
         promise: the share of right answers.
         confidence: that it holds at new locations.
+        also: other axes [N] along which outcomes may be alike, as the season of each media: the promise must
+            hold along each, and the least of their bounds counts. Where an axis has few units its effective
+            size falls by Student's correction, and of a single unit nothing can be promised.
 
     Returns:
         None where no threshold can promise that much.
@@ -159,26 +169,33 @@ def choose_threshold(
         DataError: the lengths differ.
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
-    locations = _codes(groups)
-    if not len(values) == len(hits) == len(locations):
+    axes = [_codes(axis) for axis in (groups, *also)]
+    if not len(values) == len(hits) or any(len(axis) != len(values) for axis in axes):
         raise DataError("Scores, outcomes and groups must be of one length.")
     if len(values) == 0:
         return None
     order = np.argsort(-values, kind="stable")
-    values, hits, locations = values[order], hits[order], locations[order]
-    alike = intraclass_correlation(hits, locations)
+    values, hits, axes = values[order], hits[order], [axis[order] for axis in axes]
+    alike = [intraclass_correlation(hits, axis) for axis in axes]
     kept = None
-    for count in _counts(values, locations, alike, promise, confidence):
-        bound = lower_bound(hits[:count], locations[:count], confidence, alike)
+    for count in _counts(values, axes, alike, promise, confidence):
+        bound = min(
+            lower_bound(hits[:count], axis[:count], confidence, one)
+            for axis, one in zip(axes, alike, strict=True)
+        )
         if bound < promise:
             break
-        groups_there = len(np.unique(locations[:count]))
+        groups_there = len(np.unique(axes[0][:count]))
         kept = Promise(float(values[count - 1]), count, int(hits[:count].sum()), groups_there, bound)
     return kept
 
 
 def _counts(
-    values: Floats, locations: npt.NDArray[np.generic], alike: float, promise: float, confidence: float
+    values: Floats,
+    axes: Sequence[npt.NDArray[np.int64]],
+    alike: Sequence[float],
+    promise: float,
+    confidence: float,
 ) -> list[int]:
     """How many media pass each threshold that is tried: decided by the scores, the groups and `alike`.
 
@@ -189,7 +206,8 @@ def _counts(
     share = 1 - _MISTAKES_AT_FIRST * (1 - promise)
 
     def enough(count: int) -> bool:
-        return _bound(share, _size(locations[:count], alike, confidence), confidence) >= promise
+        size = min(_size(axis[:count], one, confidence) for axis, one in zip(axes, alike, strict=True))
+        return _bound(share, size, confidence) >= promise
 
     low, high = 0, len(ends)
     while low < high:  # the first end with enough media; nearly monotone, which is near enough
