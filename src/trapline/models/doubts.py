@@ -164,7 +164,7 @@ def _why_broken(made: Mapping[str, Any]) -> str:
         f"of: {wrong}."
         if wrong
         else f" None of the {broken['sure']} photos that it answers so surely at {broken['level']} is wrong: "
-        "they are too few, or of too few places."
+        "they are too few, or of too few locations."
     ]
     names = [made["over"] if name == "groups" else name for name in broken["over"]]
     if made.get("axes") and names:

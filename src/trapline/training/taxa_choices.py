@@ -65,7 +65,7 @@ def choose_pooling(
     )
     if not truth.height:
         return None
-    rests_on = f"{truth.height} observations of several photos{_of_places(truth)}, unseen"
+    rests_on = f"{truth.height} observations of several photos{_of_locations(truth)}, unseen"
     if truth.height < LEAST_EVENTS:
         few = f"{rests_on}: fewer than the {LEAST_EVENTS} that a choice needs, so the mean is taken"
         return EventPooling(method="mean", selected_on=few)
@@ -85,10 +85,10 @@ def choose_pooling(
     )
 
 
-def _of_places(events: pl.DataFrame) -> str:
+def _of_locations(events: pl.DataFrame) -> str:
     """Of how many known locations events are, for people; empty where none is known."""
-    places = events["location_id"].drop_nulls().n_unique()
-    return f" of {places} location{'s' if places != 1 else ''}" if places else ""
+    count = events["location_id"].drop_nulls().n_unique()
+    return f" of {count} location{'s' if count != 1 else ''}" if count else ""
 
 
 METHOD = (
