@@ -1,8 +1,8 @@
 """What pooling says of single frames: each for itself, its event's whole answer, or its own word on blanks.
 
-On trailcam-bursts, whose frames have labels of their own: a head on frames by season folds, pooled three ways,
-judged frame by frame. Printed: log loss with its interval over events, of blank frames in events that show
-something the share that is said to show it, and of frames that show something the share that is called blank.
+On trailcam-bursts, whose frames have labels of their own: a head on frames by season folds, pooled three
+ways, judged frame by frame. Printed: log loss with its interval over events, of blank frames in events that
+show something the share that is said to show it, and of other frames the share that is called blank.
 
     python benchmarks/blank_frames.py /work/shared/data/trailcam-bursts
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,27 +59,23 @@ def main() -> None:
         print(f"| {name} | {_row(said, truth, events, args.samples)} |")
 
 
+def _loss(truth: Any, values: Any, weights: Any = None) -> dict[str, Any]:
+    return {"loss": log_loss(truth, values, weights)}
+
+
 def _row(said: Predictions, truth: np.ndarray, events: np.ndarray, samples: int) -> str:
     values = said.probabilities().astype(float)
     blank = list(said.labels).index("blank")
 
-    def figures(
-        truth: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
-        return {"loss": log_loss(truth, values, weights)}
-
-    loss = bootstrap_all(truth, values, events, samples, metrics_fn=figures)["loss"]
+    loss = bootstrap_all(truth, values, events, samples, metrics_fn=_loss)["loss"]
     told = labels_said(values, blank=blank)
-    shows = np.array(
-        [truth[events == event, :][:, np.arange(truth.shape[1]) != blank].any() for event in events]
-    )
-    beside = (truth[:, blank] == 1) & shows
-    animal = np.delete(told, blank, axis=1).any(axis=1)
+    shown = np.delete(truth, blank, axis=1).any(axis=1)
+    beside = np.logical_and(truth[:, blank] == 1, np.isin(events, np.unique(events[shown])))
+    animal = np.asarray(np.delete(told, blank, axis=1).any(axis=1))
     missed = (truth[:, blank] == 0) & ~animal
-    return (
-        f"{loss.value:.4f} ({loss.low:.4f}–{loss.high:.4f}) | {animal[beside].mean():.3f} of {beside.sum()} | "
-        f"{missed.sum() / (truth[:, blank] == 0).sum():.3f}"
-    )
+    interval = f"{loss.value:.4f} ({loss.low:.4f}–{loss.high:.4f})"
+    share = missed.sum() / (truth[:, blank] == 0).sum()
+    return f"{interval} | {animal[beside].mean():.3f} of {beside.sum()} | {share:.3f}"
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def with_answers(card: Card, *, promise: float | None = None, answer: object = N
 
 
 def describe_units(made: Mapping[str, Any]) -> str:
-    """What a promise was chosen over, for people: `17 locations and 4 seasons`; `made` is a card's `rollup`."""
+    """What a promise of a card's `rollup` was chosen over, for people: `17 locations and 4 seasons`."""
     axes: Mapping[str, int] = made.get("axes") or {}
     others = "".join(f" and {count} {name}" for name, count in axes.items())
     return f"{made['groups']} {made['over']}{others}"

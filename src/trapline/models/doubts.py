@@ -159,12 +159,11 @@ def _why_broken(made: Mapping[str, Any]) -> str:
     if not broken:
         return ""
     wrong = ", ".join(f"{label} {count}" for label, count in broken["wrong"].items())
+    surely = f"of the {broken['sure']} photos that it answers so surely at {broken['level']}"
     sentences = [
-        f" Of the {broken['sure']} photos that it answers so surely at {broken['level']}, most wrong are those "
-        f"of: {wrong}."
+        f" {surely.capitalize()}, most wrong are those of: {wrong}."
         if wrong
-        else f" None of the {broken['sure']} photos that it answers so surely at {broken['level']} is wrong: "
-        "they are too few, or of too few locations."
+        else f" None {surely} is wrong: they are too few, or of too few locations."
     ]
     names = [made["over"] if name == "groups" else name for name in broken["over"]]
     if made.get("axes") and names:

@@ -1,5 +1,6 @@
 """A visit says what was there; each of its frames says for itself whether anything is."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ LABELS = ("blank", "fox", "hare")
 
 
 def made(
-    frames: list[tuple[str | None, list[float] | None]],
+    frames: Sequence[tuple[str | None, list[float] | None]],
     labels: tuple[str, ...] = LABELS,
     task: Any = "single-label",
 ) -> tuple[Predictions, Catalog]:

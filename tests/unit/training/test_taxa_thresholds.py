@@ -1,6 +1,7 @@
 """Thresholds of a roll-up: each level promises on what no finer one answers and of what is known."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,7 +32,7 @@ CLASSES = Classes(TREE, NAMES, {"lynx": "lynx", "bobcat": "bobcat", "cat": None}
 
 def chosen(
     sure: np.ndarray, labels: list[str], promise: float = 0.9, answer: str | None = None
-) -> tuple[dict[str, float], dict]:
+) -> tuple[dict[str, float], dict[str, Any]]:
     settings = SimpleNamespace(promise=promise, confidence=0.9, answer=answer)
     probabilities = np.stack([sure, 1 - sure], axis=1)
     return choose_thresholds(probabilities, labels, np.arange(len(labels)), CLASSES, settings)  # type: ignore[arg-type]
@@ -125,7 +126,7 @@ THREE = Classes(HARES, ("lynx", "bobcat", "hare"), {"lynx": "lynx", "bobcat": "b
 
 def promised(
     sure: np.ndarray, labels: list[str], axes: dict[str, np.ndarray], promise: float = 0.9
-) -> tuple[dict[str, float], dict]:
+) -> tuple[dict[str, float], dict[str, Any]]:
     settings = SimpleNamespace(promise=promise, confidence=0.9, answer=None)
     probabilities = np.stack([sure, (1 - sure) / 2, (1 - sure) / 2], axis=1)
     groups = np.arange(len(labels))
