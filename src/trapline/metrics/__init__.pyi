@@ -23,7 +23,7 @@ from .inputs import Weights as Weights
 from .inputs import encode_truth as encode_truth
 from .inputs import mark_labels as mark_labels
 from .inputs import task_of as task_of
-from .intervals import UNDEFINED_ALLOWED as UNDEFINED_ALLOWED
+from .intervals import WITHOUT_INTERVAL as WITHOUT_INTERVAL
 from .intervals import Estimate as Estimate
 from .intervals import MetricsFunction as MetricsFunction
 from .intervals import bootstrap as bootstrap
@@ -31,10 +31,15 @@ from .intervals import bootstrap_all as bootstrap_all
 from .intervals import bootstrap_ratio as bootstrap_ratio
 from .intervals import bootstrap_sums as bootstrap_sums
 from .intervals import bootstrap_vectors as bootstrap_vectors
-from .intervals import draw_weights as draw_weights
+from .intervals import leave_out_weights as leave_out_weights
 from .label_errors import confident_joint as confident_joint
 from .label_errors import label_doubt as label_doubt
 from .label_errors import wrong_label_shares as wrong_label_shares
+from .new_locations import FEW_LOCATIONS as FEW_LOCATIONS
+from .new_locations import NewLocations as NewLocations
+from .new_locations import effective_locations as effective_locations
+from .new_locations import new_location_intervals as new_location_intervals
+from .new_locations import new_location_intervals_of_sums as new_location_intervals_of_sums
 from .opinions import fit_opinions as fit_opinions
 from .opinions import pool_opinions as pool_opinions
 from .probability import binary_losses as binary_losses
@@ -44,6 +49,7 @@ from .probability import label_log_loss as label_log_loss
 from .probability import log_loss as log_loss
 from .probability import log_losses as log_losses
 from .promise import choose_threshold as choose_threshold
+from .promise import least_locations as least_locations
 from .ranking import label_auc as label_auc
 from .ranking import label_average_precision as label_average_precision
 from .ranking import macro_auc as macro_auc

@@ -7,6 +7,13 @@ Graubard 1998, *Confidence intervals for proportions with small expected number 
 from survey data*). Two estimates of that effect are made, and the smaller number counts: from how far the
 locations differ in the very answers that are judged, which sees nothing where there are few mistakes, and
 from the correlation within locations over all answers (Kish 1965).
+
+Neither sees the bad location that is not in the sample: where one in twelve is bad, ten locations show none
+in four of ten samples, and everything looks well. A second bound therefore imagines one more location, as
+heavy as they are and half of its answers wrong, beside the mistakes that there are, which come by whole
+locations (the gamma bound of Fay & Feuer 1997, *Confidence intervals for directly standardized rates*). The
+lower of the two bounds counts. So a promise needs a least number of locations (`least_locations`): with
+confidence 0.9 it is 14 for 0.8, 25 for 0.9, 49 for 0.95 and 235 for 0.99.
 """
 
 from __future__ import annotations
@@ -20,10 +27,16 @@ from numpy.typing import ArrayLike
 
 from trapline.errors import DataError
 from trapline.metrics.inputs import Floats
+from trapline.metrics.new_locations import FEW_LOCATIONS
 
 STEPS = 20
 """Thresholds that are tried, at most."""
 
+IMAGINED_MISTAKES = 0.5
+"""Share of wrong answers of the location that is imagined; `benchmarks/coverage.py` says how many promises
+are broken with it where one in twelve locations is bad."""
+
+_MOST_LOCATIONS = 1_000_000
 _MISTAKES_AT_FIRST = 0.5
 """The first threshold is tried where this share of the mistakes that the promise allows would pass."""
 
@@ -82,9 +95,10 @@ def effective_size(groups: ArrayLike, correlation: float) -> float:
 def lower_bound(
     right: ArrayLike, groups: ArrayLike, confidence: float = 0.9, correlation: float | None = None
 ) -> float:
-    """The one-sided lower bound of the share that is right, at new groups like these.
+    """The one-sided lower bound of the share that is right, over all media of all groups like these.
 
-    It is that of the smaller of the two effective sizes.
+    Of a single new group it says nothing.
+    It is that of the smaller of the two effective sizes, or that of unseen bad groups if that is lower.
 
     Args:
         right: 0/1 [N].
@@ -97,8 +111,57 @@ def lower_bound(
     """
     hits, codes = np.asarray(right, np.float64), _codes(groups)
     alike = intraclass_correlation(hits, codes) if correlation is None else correlation
-    smaller = min(1.0, effective_size_observed(hits, codes) / effective_size(codes, alike))
-    return _bound(hits.mean(), _size(codes, alike, confidence) * smaller, confidence)
+    return min(bound_of_seen(hits, codes, confidence, alike), bound_of_unseen(hits, codes, confidence))
+
+
+def bound_of_seen(right: ArrayLike, groups: ArrayLike, confidence: float, correlation: float) -> float:
+    """The lower bound of the share that is right, by the smaller of the two effective sizes.
+
+    0 for a single group. Of seasons and data sets it is all that counts: there are a handful of them, and
+    none imagined beside them could ever be ruled out.
+    """
+    hits, codes = np.asarray(right, np.float64), _codes(groups)
+    smaller = min(1.0, effective_size_observed(hits, codes) / effective_size(codes, correlation))
+    return _bound(hits.mean(), _size(codes, correlation, confidence) * smaller, confidence)
+
+
+def bound_of_unseen(right: ArrayLike, groups: ArrayLike, confidence: float = 0.9) -> float:
+    """The lower bound of the share that is right where whole groups may be bad, though none of these is.
+
+    One less the bound of Fay and Feuer (1997): the quantile of a gamma variable with the mean and the
+    variance of the mistakes, summed by group, and of an imagined group of the effective number's weight
+    Σ n² / N².
+
+    Returns:
+        0 for a single group.
+    """
+    from scipy.special import gammaincinv
+
+    values, codes = np.asarray(right, np.float64), _codes(groups)
+    shares = np.bincount(codes) / len(codes)
+    if len(shares) < 2:
+        return 0.0
+    imagined = IMAGINED_MISTAKES * float((shares**2).sum())
+    mistakes = np.bincount(codes, 1 - values) / len(codes)
+    mean, variance = float(mistakes.sum()) + imagined, float((mistakes**2).sum()) + imagined**2
+    return max(0.0, 1 - float(gammaincinv(mean**2 / variance, confidence)) * variance / mean)
+
+
+def least_locations(promise: float, confidence: float = 0.9) -> int:
+    """How many locations of equal size a promise needs, if half of the mistakes are made that it allows."""
+    share, low, high = 1 - _MISTAKES_AT_FIRST * (1 - promise), FEW_LOCATIONS, 2 * FEW_LOCATIONS
+
+    def enough(count: int) -> bool:
+        return bound_of_unseen(np.full(count, share), np.arange(count), confidence) >= promise
+
+    while not enough(high):
+        if high > _MOST_LOCATIONS:
+            return high
+        low, high = high, 2 * high
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return high
 
 
 def effective_size_observed(right: ArrayLike, groups: ArrayLike) -> float:
@@ -150,7 +213,9 @@ def choose_threshold(
     stopped at the first failure, the chosen one fails with at most the chance 1 - `confidence` however many
     were tried (fixed-sequence testing; Angelopoulos et al. 2021, *Learn then Test*). Here that holds nearly,
     not strictly: where the order begins, and the bound's effective size, rest on a correlation that is
-    estimated from the same outcomes. Simulation is what shows that the promise is kept.
+    estimated from the same outcomes. Simulation is what shows that the promise is kept. The chance is over
+    samples of locations, and the share that is promised over all media of all locations like these: a single
+    location may be far below it (`new_location_intervals`).
 
     Args:
         scores: [N], higher is surer.
@@ -159,11 +224,11 @@ def choose_threshold(
         promise: the share of right answers.
         confidence: that it holds at new locations.
         also: other axes [N] along which outcomes may be alike, as the season of each media: the promise must
-            hold along each, and the least of their bounds counts. Where an axis has few units its effective
-            size falls by Student's correction, and of a single unit nothing can be promised.
+            hold along each, and the least of their bounds counts (`bound_of_seen`). Where an axis has few
+            units its effective size falls by Student's correction; of a single unit nothing can be promised.
 
     Returns:
-        None where no threshold can promise that much.
+        None where no threshold can promise that much, and with fewer than `FEW_LOCATIONS` locations.
 
     Raises:
         DataError: the lengths differ.
@@ -179,13 +244,12 @@ def choose_threshold(
     alike = [intraclass_correlation(hits, axis) for axis in axes]
     kept = None
     for count in _counts(values, axes, alike, promise, confidence):
-        bound = min(
-            lower_bound(hits[:count], axis[:count], confidence, one)
-            for axis, one in zip(axes, alike, strict=True)
-        )
-        if bound < promise:
-            break
+        bound = lower_bound(hits[:count], axes[0][:count], confidence, alike[0])
+        for axis, one in zip(axes[1:], alike[1:], strict=True):
+            bound = min(bound, bound_of_seen(hits[:count], axis[:count], confidence, one))
         groups_there = len(np.unique(axes[0][:count]))
+        if bound < promise or groups_there < FEW_LOCATIONS:
+            break
         kept = Promise(float(values[count - 1]), count, int(hits[:count].sum()), groups_there, bound)
     return kept
 
@@ -206,8 +270,9 @@ def _counts(
     share = 1 - _MISTAKES_AT_FIRST * (1 - promise)
 
     def enough(count: int) -> bool:
-        size = min(_size(axis[:count], one, confidence) for axis, one in zip(axes, alike, strict=True))
-        return _bound(share, size, confidence) >= promise
+        sizes = [_size(axis[:count], one, confidence) for axis, one in zip(axes, alike, strict=True)]
+        unseen = bound_of_unseen(np.full(count, share), axes[0][:count], confidence)
+        return min(_bound(share, min(sizes), confidence), unseen) >= promise
 
     low, high = 0, len(ends)
     while low < high:  # the first end with enough media; nearly monotone, which is near enough

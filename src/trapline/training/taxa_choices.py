@@ -262,23 +262,27 @@ class _JudgedMedia:
         right = self.verdicts[best.level] == "right"
         sure = judged & (best.probabilities >= promise)
         wrong = Counter(labels[row] for row in np.flatnonzero(sure & ~right).tolist())
-        alone = {"groups": self.groups, **self.axes}
-        broken = [
-            name
-            for name, units in alone.items()
-            if choose_threshold(
-                *(best.probabilities[judged], right[judged], units[judged]),
-                promise=promise,
-                confidence=self.confidence,
-            )
-            is None
-        ]
         return {
             "level": best.level,
             "sure": int(sure.sum()),
             "wrong": dict(wrong.most_common(_MOST_NAMED)),
-            "over": broken,
+            "over": self._axes_that_break(promise, best.probabilities[judged], right[judged], judged),
         }
+
+    def _axes_that_break(
+        self, promise: float, probabilities: Floats, right: Flags, judged: Flags
+    ) -> list[str]:
+        """The axes along which, each taken alone, no threshold keeps a promise; with too few media all."""
+
+        def kept(groups: npt.NDArray[Any], *also: npt.NDArray[Any]) -> bool:
+            chosen = choose_threshold(
+                probabilities, right, groups, promise=promise, confidence=self.confidence, also=also
+            )
+            return chosen is not None
+
+        each = np.arange(len(right))  # as if every media were a location of its own
+        broken = [] if kept(self.groups[judged]) else ["groups"]
+        return broken + [name for name, units in self.axes.items() if not kept(each, units[judged])]
 
     def try_promise(self, promise: float, labels: Sequence[str]) -> dict[str, Any]:
         """The thresholds that keep a promise, and what such thresholds answer at groups not chosen on.

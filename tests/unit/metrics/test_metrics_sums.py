@@ -45,6 +45,9 @@ def test_figures_and_intervals_from_sums_are_those_of_the_media(shape: str, labe
     for name, (estimate,) in metrics.bootstrap_sums(
         sums, 60, 3, figures=lambda drawn: {key: one[..., None] for key, one in of_sums(drawn).items()}
     ).items():
+        if name == "expected_calibration_error":
+            assert estimate.low is whole[name].low is None
+            continue
         assert estimate.low == pytest.approx(whole[name].low, rel=1e-9), name
         assert estimate.high == pytest.approx(whole[name].high, rel=1e-9), name
 

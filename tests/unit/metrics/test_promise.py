@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import beta, norm, t
+from scipy.stats import beta, gamma, norm, t
 
 from trapline.errors import DataError
 from trapline.metrics.promise import (
     STEPS,
     _counts,
+    bound_of_unseen,
     choose_threshold,
     effective_size,
     effective_size_observed,
     intraclass_correlation,
+    least_locations,
     lower_bound,
 )
 
@@ -95,7 +97,8 @@ def test_few_locations_widen_the_bound_by_the_square_of_students_correction() ->
     size = 12 * (norm.ppf(0.9) / t.ppf(0.9, 11)) ** 2
     assert lower_bound(np.ones(12), np.arange(12), 0.9) == pytest.approx(0.1 ** (1 / size))
     size = 12 * (norm.ppf(0.8) / t.ppf(0.8, 2)) ** 2  # all outcomes alike: no correlation can be seen
-    assert lower_bound(np.ones(12), np.repeat([3, 1, 2], 4), 0.8) == pytest.approx(0.2 ** (1 / size))
+    none_wrong = np.repeat([3, 1, 2], 4)
+    assert lower_bound(np.ones(12), none_wrong, 0.8) < 0.2 ** (1 / size), "but three show few of the bad"
 
 
 def test_the_correlation_of_groups_of_unequal_size_is_that_of_the_analysis_of_variance() -> None:
@@ -140,8 +143,8 @@ def test_the_smaller_of_the_two_effective_sizes_makes_the_bound() -> None:
 
     seen = effective_size_observed(unlike, groups)
     assert lower_bound(unlike, groups, 0.95, correlation=0.1) == pytest.approx(bound(student * seen))
-    by_correlation = effective_size(groups, 0.1)  # of outcomes in which the locations do not differ at all
-    assert lower_bound(alike, groups, 0.95, correlation=0.1) == pytest.approx(bound(student * by_correlation))
+    by_correlation = effective_size(groups, 0.3)  # of outcomes in which the locations do not differ at all
+    assert lower_bound(alike, groups, 0.95, correlation=0.3) == pytest.approx(bound(student * by_correlation))
     two = np.repeat([0, 1], 50)
     assert 0 < lower_bound(np.ones(100), two, correlation=0.0) < 1
     assert lower_bound(np.zeros(100), two) == 0
@@ -207,5 +210,34 @@ def test_of_two_groups_and_of_few_right_answers_something_can_be_said() -> None:
     right, groups = [1, 1, 0, 1], [0, 0, 1, 1]
     variance = 2 * ((2 - 2 * 0.75) ** 2 + (1 - 2 * 0.75) ** 2) / 4**2
     assert effective_size_observed(right, groups) == pytest.approx(0.75 * 0.25 / variance)
-    assert lower_bound([1, 0, 0], [1, 2, 3]) > 0
+    assert lower_bound([1, 1, 0] * 4, np.arange(12)) > 0
     assert choose_threshold(np.ones(9), np.ones(9), np.zeros(9), promise=0.05) is None, "one location"
+
+
+def test_the_bound_of_unseen_groups_is_that_of_fay_and_feuer() -> None:
+    groups, right = np.repeat([0, 1, 2, 3], [4, 3, 2, 1]), np.r_[1, 1, 1, 0, 1, 1, 1, 0, 1, 1]
+    mistakes, imagined = np.array([1, 0, 1, 0]) / 10, 0.5 * (16 + 9 + 4 + 1) / 100
+    mean, variance = mistakes.sum() + imagined, (mistakes**2).sum() + imagined**2
+    wrong = gamma.ppf(0.9, mean**2 / variance, scale=variance / mean)
+    assert bound_of_unseen(right, groups, 0.9) == pytest.approx(1 - wrong)
+    assert bound_of_unseen(right, np.zeros(10)) == 0
+
+
+@pytest.mark.parametrize(("promise", "least"), [(0.5, 7), (0.8, 14), (0.9, 25), (0.95, 49)])
+def test_a_promise_needs_as_many_locations_as_show_a_bad_one(promise: float, least: int) -> None:
+    assert least_locations(promise) == least
+    for count, made in ((least - 1, False), (least, True)):
+        groups = np.repeat(np.arange(count), 400)
+        found = choose_threshold(np.ones(len(groups)), np.ones(len(groups)), groups, promise=promise)
+        assert (found is not None) is made
+
+
+@pytest.mark.parametrize("count", [10, 20, 46])
+def test_a_promise_that_bad_locations_break_is_made_in_few_samples(count: int) -> None:
+    made = 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(count), 20)
+        right = random.random(len(groups)) < np.where(random.random(count) < 0.08, 0.3, 0.98)[groups]
+        made += choose_threshold(np.ones(len(groups)), right, groups, promise=0.95) is not None
+    assert made <= 20, "0.926 is right: one sample in ten at most may promise 0.95"
