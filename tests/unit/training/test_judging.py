@@ -119,7 +119,7 @@ def test_where_nothing_could_be_learnt_nothing_is_calibrated() -> None:
 def test_a_choice_of_pooling_says_what_it_rests_on_and_needs_thirty_events_of_several_photos(
     pairs: int, chosen: bool
 ) -> None:
-    selected, logits, _ = drawn()
+    selected, _, _ = drawn()
     rows = np.arange(90)
     event = np.where(rows < 2 * pairs, rows // 2, rows)
     truth = selected.targets.argmax(axis=1)
@@ -141,7 +141,7 @@ def test_a_choice_of_pooling_says_what_it_rests_on_and_needs_thirty_events_of_se
 
 
 def test_an_event_of_a_label_that_the_other_folds_lack_has_no_part_in_the_choice_of_pooling() -> None:
-    selected, logits, folds = drawn()
+    selected, _, folds = drawn()
     truth = np.where(folds == 2, 1, 0)  # only the last fold has lynx
     table = selected.catalog.table.with_columns(
         pl.Series("event_id", [f"e{n // 2}" for n in range(90)]),
